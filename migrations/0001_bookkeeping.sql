@@ -29,7 +29,8 @@ CREATE TABLE zanith._zanith_migration_artifacts (
     checksum_query   text,
     checksum_settings jsonb,
     sealed_at        timestamptz,
-    verified_at      timestamptz,
+    verified_at      timestamptz,                    -- the last verification, whatever it found
+    verified_ok      boolean,                        -- whether the archive then still matched its seal
     definition       jsonb NOT NULL,
     recipe_format    integer NOT NULL DEFAULT 1,
     recovery_sql     text,
@@ -44,6 +45,7 @@ CREATE TABLE zanith._zanith_migration_artifacts (
     restored_by      text,
     CHECK ((source_column IS NOT NULL) = (artifact_type IN ('soft_drop_column', 'archive_column'))),
     CHECK ((sealed_at IS NULL) = (checksum IS NULL)),
+    CHECK ((verified_at IS NULL) = (verified_ok IS NULL)),
     CHECK ((status = 'restored') = (restored_at IS NOT NULL))
 );
 COMMENT ON TABLE zanith._zanith_migration_artifacts IS

@@ -1,0 +1,81 @@
+# Two commands from a fresh clone: `make demo` to see it, `make test` to change it.
+# Needed: make, and a Python of 3.11 or newer with its venv module. No Node, no Docker, no root.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+ASSETS := app/static/vendor/htmx.js
+UV_LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+          --no-emit-index-url --custom-compile-command "make lock" pyproject.toml
+PYTEST_ARGS ?= -n auto --maxprocesses 8
+
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+
+.PHONY: install
+install: $(VENV)/.installed $(ASSETS) ## Make .venv with the zanith command and everything that it runs on
+
+.PHONY: demo
+demo: install ## Start an embedded PostgreSQL with sample data, and the studio on it
+	@$(BIN)/zanith demo
+
+.PHONY: dev
+dev: $(VENV)/.dev $(ASSETS) ## Add to .venv what tests and checks need
+
+.PHONY: test
+test: dev ## Run all tests, on real PostgreSQL servers that they start (PYTEST_ARGS=… to choose)
+	@chromium=$$($(BIN)/python scripts/find_chromium.py) && \
+	ZANITH_CHROMIUM="$$chromium" $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: dev ## Check style, types, and which part may import which
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+.PHONY: format
+format: dev ## Format the code, and repair what can be repaired safely
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+.PHONY: wheel
+wheel: install ## Build dist/zanith-*.whl, with the SQL, the pages and the browser bundle in it
+	@$(BIN)/python -m hatchling build -t wheel
+
+.PHONY: lock
+lock: dev ## Refresh the lock files to the newest releases that pyproject.toml and package.json allow
+	@rm -f requirements*.lock
+	@$(UV_LOCK) -o requirements.lock
+	@$(UV_LOCK) --extra demo --group build -c requirements.lock -o requirements-install.lock
+	@$(UV_LOCK) --extra demo --group dev -c requirements-install.lock -o requirements-dev.lock
+	@$(BIN)/python scripts/build_assets.py --lock
+
+.PHONY: clean
+clean: ## Remove what these commands made, .venv too
+	rm -rf $(VENV) node_modules app/static/vendor build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# ---------------------------------------------------------------------------------------------------
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Zanith needs Python 3.11 or newer; choose one with make PYTHON=python3.x" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	    { rm -rf $(VENV); echo "Python's venv module is missing; on Debian: apt-get install python3-venv" >&2; exit 1; }
+
+$(VENV)/.installed: requirements-install.lock pyproject.toml | $(BIN)/python
+	@$(PIP) install --quiet --require-hashes -r requirements-install.lock
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.installed
+	@$(PIP) install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(ASSETS): package-lock.json scripts/build_assets.py | $(VENV)/.installed
+	@$(BIN)/python scripts/build_assets.py

@@ -1,0 +1,1 @@
+"""Zanith: destructive schema changes in PostgreSQL that can be taken back."""

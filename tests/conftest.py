@@ -1,0 +1,246 @@
+"""Fixtures that every test can use: servers of each version, and databases on them.
+
+`server` and whatever builds on it runs once for each PostgreSQL version; mark a test or a module
+`newest` where the version cannot matter. ZANITH_TEST_VERSIONS chooses ("15,18" or "all").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tests import clusters
+from tests.clusters import Server
+
+ROOT = Path(__file__).resolve().parent.parent
+RUN_DIRECTORY = pytest.StashKey[Path]()
+REAPER = pytest.StashKey()
+serial = itertools.count(1)
+
+
+# ------------------------------------------------------------------------------------------ run
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the run's directory, in the process that all workers share."""
+    if hasattr(config, "workerinput"):
+        config.stash[RUN_DIRECTORY] = Path(config.workerinput["clusters"])
+    else:
+        config.stash[RUN_DIRECTORY] = clusters.create_run_directory()
+        config.stash[REAPER] = clusters.start_reaper(config.stash[RUN_DIRECTORY])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node) -> None:
+    """Tell a worker of pytest-xdist where the clusters are."""
+    node.workerinput["clusters"] = str(node.config.stash[RUN_DIRECTORY])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop all servers."""
+    if reaper := config.stash.get(REAPER, None):
+        reaper.communicate(timeout=60)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Name the versions that the tests run on."""
+    return "PostgreSQL " + ", ".join(str(version) for version in versions_to_test())
+
+
+def versions_to_test() -> list[int]:
+    """Return the chosen major versions, newest first."""
+    return clusters.choose_versions(
+        os.environ.get("ZANITH_TEST_VERSIONS", ""), clusters.find_versions()
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what uses `server` on each version, or on the newest where it is marked so."""
+    if "server" in metafunc.fixturenames:
+        versions = versions_to_test()
+        if metafunc.definition.get_closest_marker("newest"):
+            versions = versions[:1]
+        names = [f"pg{version}" for version in versions]
+        metafunc.parametrize("server", versions, ids=names, indirect=True, scope="session")
+
+
+# -------------------------------------------------------------------------------------- servers
+
+
+@pytest.fixture(scope="session")
+def run_directory(pytestconfig: pytest.Config) -> Path:
+    return pytestconfig.stash[RUN_DIRECTORY]
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest, run_directory: Path) -> Server:
+    """A server that all tests share: take a database of your own, leave its settings alone."""
+    return clusters.obtain_server(run_directory, request.param)
+
+
+@pytest.fixture(scope="session")
+def primary_server(run_directory: Path) -> Server:
+    """The shared server of the newest version."""
+    return clusters.obtain_server(run_directory, versions_to_test()[0])
+
+
+@pytest.fixture
+def disposable_server(run_directory: Path) -> Iterator[Server]:
+    """A server of the newest version for this test alone: stop it, crash it, start it again."""
+    version = versions_to_test()[0]
+    directory = run_directory / f"own-{os.getpid()}-{next(serial)}"
+    server = Server(version, clusters.find_versions()[version], directory)
+    try:
+        server.create()
+        yield server
+    finally:
+        server.remove()
+
+
+# ------------------------------------------------------------------------------------ databases
+
+
+class Connecting:
+    """What `connect()` returns: await it for a connection, or enter it to have it closed."""
+
+    def __init__(self, url: str, options: dict) -> None:
+        self._url, self._options = url, options
+
+    def __await__(self) -> Generator[object, None, asyncpg.Connection]:
+        return asyncpg.connect(self._url, **self._options).__await__()
+
+    async def __aenter__(self) -> asyncpg.Connection:
+        self._connection = await self
+        return self._connection
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._connection.close(timeout=5)
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database that belongs to one test."""
+
+    server: Server
+    name: str
+
+    @property
+    def url(self) -> str:
+        return self.server.url(self.name)
+
+    @property
+    def tcp_url(self) -> str:
+        return self.server.tcp_url(self.name)
+
+    def url_of(self, user: str) -> str:
+        """Return the address for another role; no password is asked."""
+        return self.server.url(self.name, user)
+
+    def connect(self, user: str = clusters.SUPERUSER, **options) -> Connecting:
+        """Open an asyncpg connection: `await` it, or `async with` it to have it closed."""
+        return Connecting(self.url_of(user), options)
+
+    def psql(self, sql: str | None = None, **options) -> str:
+        return self.server.psql(self.name, sql, **options)
+
+    def pg_dump(self, *args: str) -> str:
+        return self.server.pg_dump(self.name, *args)
+
+    def schema(self) -> str:
+        """Return `pg_dump --schema-only`."""
+        return self.pg_dump("--schema-only")
+
+
+def create_database(server: Server, template: str) -> Iterator[Database]:
+    """Clone a template, and drop the clone with whoever is still connected."""
+    name = f"t_{os.getpid()}_{next(serial)}"
+    server.psql("postgres", f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield Database(server, name)
+    server.psql("postgres", f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def bare_database(server: Server) -> Iterator[Database]:
+    """An empty database, in which `zanith init` has not run."""
+    yield from create_database(server, "template0")
+
+
+@pytest.fixture
+def database(server: Server, run_directory: Path) -> Iterator[Database]:
+    """A fresh database in which `zanith init` ran."""
+    template = clusters.obtain_template(run_directory, server, install_zanith)
+    yield from create_database(server, template)
+
+
+@pytest.fixture
+def twin_database(server: Server, run_directory: Path) -> Iterator[Database]:
+    """Another one like `database`, to do PostgreSQL's own DROP on and compare."""
+    template = clusters.obtain_template(run_directory, server, install_zanith)
+    yield from create_database(server, template)
+
+
+@pytest.fixture
+async def connection(database: Database) -> AsyncIterator[asyncpg.Connection]:
+    """A superuser's connection to `database`."""
+    async with database.connect() as opened:
+        yield opened
+
+
+@pytest.fixture
+def create_role(server: Server) -> Iterator[Callable[..., str]]:
+    """Return a function that makes a role and returns its name; roles are the cluster's."""
+    made: list[str] = []
+
+    def create(stem: str = "role", options: str = "LOGIN") -> str:
+        made.append(f"{stem}_{os.getpid()}_{next(serial)}")
+        server.psql("postgres", f"CREATE ROLE {made[-1]} {options}")
+        return made[-1]
+
+    yield create
+    for name in made:
+        for dbname in server.psql("postgres", LIVE_DATABASES).splitlines():
+            server.psql(dbname, f"DROP OWNED BY {name} CASCADE")
+        server.psql("postgres", f"DROP ROLE {name}")
+
+
+LIVE_DATABASES = f"""
+SELECT datname FROM pg_database WHERE datname = 'postgres' OR datname LIKE 't\\_{os.getpid()}\\_%'
+"""
+
+
+def install_zanith(url: str) -> None:
+    """Do what `zanith init` does, in a thread: a test's own event loop may be running here."""
+    from app.recovery import schema
+
+    async def install() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            await schema.install(connection)
+        finally:
+            await connection.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, install()).result()
+
+
+# -------------------------------------------------------------------------------------- browser
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str | None:
+    """The browser to start, for playwright's `executable_path`; None is playwright's own."""
+    return os.environ.get("ZANITH_CHROMIUM") or None
+
+
+@pytest.fixture(scope="session")
+def axe_script() -> str:
+    """The source of axe-core, to add to a page and call `axe.run()`."""
+    return (ROOT / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")

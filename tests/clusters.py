@@ -101,7 +101,9 @@ def choose_versions(wanted: str, found: Mapping[int, Path]) -> list[int]:
 
 def run(command: list[str | Path], **options) -> str:
     """Return what a program writes to stdout; raise with its stderr when it fails."""
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    ended: subprocess.CompletedProcess[str] = subprocess.run(
+        command, capture_output=True, text=True, check=False, **options
+    )
     if ended.returncode:
         shown = " ".join(str(word) for word in command)
         raise CommandFailed(f"{shown}: exit {ended.returncode}\n{ended.stderr}{ended.stdout}")
@@ -146,7 +148,7 @@ def free_port() -> int:
     """Return a TCP port that nobody listens on at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        return int(probe.getsockname()[1])
 
 
 # -------------------------------------------------------------------------------------- server
@@ -181,13 +183,15 @@ class Server:
             settings = CONFIGURATION.format(port=self.port, directory=self.directory)
             (self.data / "postgresql.auto.conf").write_text(settings, "utf-8")
             try:
-                return self.start()
+                self.start()
             except CommandFailed:  # somebody else may have taken the port
                 if attempt == 2:
                     raise
+            else:
+                break
 
     def _initdb(self) -> None:
-        command = [
+        command: list[str | Path] = [
             *(self._server_bin / "initdb", "--pgdata", self.data, "--username", SUPERUSER),
             *("--auth", "trust", "--encoding", "UTF8", "--no-sync", "--no-locale"),
         ]
@@ -255,7 +259,7 @@ class Server:
 
         Meta-commands work, as the text comes on stdin or from a file.
         """
-        command = [
+        command: list[str | Path] = [
             *(self.bin_dir / "psql", "--no-psqlrc", "--quiet", "--no-align", "--tuples-only"),
             *("--set", "ON_ERROR_STOP=1", "--dbname", self.url(dbname, user), *args),
         ]
@@ -266,7 +270,13 @@ class Server:
     def pg_dump(self, dbname: str, *args: str, user: str = SUPERUSER) -> str:
         """Return a dump made by this version's pg_dump, the same text for the same database."""
         key = ["--restrict-key=zanith"] if self._dump_takes_restrict_key else []
-        command = [self.bin_dir / "pg_dump", *key, *args, "--dbname", self.url(dbname, user)]
+        command: list[str | Path] = [
+            self.bin_dir / "pg_dump",
+            *key,
+            *args,
+            "--dbname",
+            self.url(dbname, user),
+        ]
         return run(command, env=self._environment())
 
     @property

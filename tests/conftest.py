@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import subprocess
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from tests.clusters import Server
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN_DIRECTORY = pytest.StashKey[Path]()
-REAPER = pytest.StashKey()
+REAPER = pytest.StashKey[subprocess.Popen]()
 serial = itertools.count(1)
 
 

@@ -1,0 +1,247 @@
+"""The connection to one database: settings that do not change, and two pools.
+
+Work runs on the main pool. Progress, heartbeats and a look at who blocks whom run on a small second
+one, so that work which holds a connection never waits for another of its own kind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Literal, TypeAlias
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from app.recovery.errors import NotPermitted, WrongUsage, translate
+from app.recovery.events import Hub
+from app.recovery.sql import load
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+SQL = load("database")
+
+# What a lost, refusing or unreachable server raises.
+SERVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who asks: a person or a token's name, from where, and in which role."""
+
+    name: str
+    address: str | None = None
+    role: Literal["dev", "staff", "viewer", "cli"] = "cli"
+
+
+def require_change(actor: Actor, what: str) -> None:
+    """Raise NotPermitted where the actor may only look."""
+    if actor.role == "viewer":
+        raise NotPermitted(
+            f"{actor.name} may look, verify and export, not {what}",
+            hint="sign in with a staff token",
+        )
+
+
+@dataclass(frozen=True)
+class ServerInfo:
+    """Where this is: shown on every page and beside every plan."""
+
+    host: str
+    port: int
+    database: str
+    role: str
+    version: int
+    version_text: str
+    standby: bool
+
+
+@dataclass(frozen=True)
+class Blocker:
+    """One backend that holds a lock which another waits for; ``age`` of its transaction in s."""
+
+    pid: int
+    role: str | None
+    application: str | None
+    address: str | None
+    state: str | None
+    age: float | None
+    query: str | None
+
+    def describe(self) -> str:
+        """Return one line for an error's detail."""
+        where = f" from {self.address}" if self.address else ""
+        age = f", its transaction open for {self.age:.0f} s" if self.age is not None else ""
+        name = f" {self.application}" if self.application else ""
+        query = " ".join((self.query or "").split())
+        return f"pid {self.pid} ({self.role}{name}{where}, {self.state}{age}): {query}"
+
+
+class Database:
+    """Frozen settings and the pools; made by :meth:`open`, ended by :meth:`close`."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        side_pool: Pool,
+        hub: Hub,
+        server: ServerInfo,
+        *,
+        lock_timeout: timedelta,
+        lock_retries: int,
+        read_only: bool,
+    ) -> None:
+        self._pool = pool
+        self._side_pool = side_pool
+        self.events = hub
+        self.server = server
+        self.lock_timeout = lock_timeout
+        self.lock_retries = lock_retries
+        self.read_only = read_only
+
+    def __repr__(self) -> str:
+        """Name the place; never the password."""
+        server = self.server
+        return f"<Database {server.database} at {server.host}:{server.port} as {server.role}>"
+
+    @classmethod
+    async def open(
+        cls,
+        url: str | None = None,
+        *,
+        lock_timeout: timedelta = timedelta(seconds=2),
+        lock_retries: int = 5,
+        min_size: int = 1,
+        max_size: int = 10,
+        application_name: str = "zanith",
+        read_only: bool = False,
+        listen_url: str | None = None,
+    ) -> Database:
+        """Connect and return the database.
+
+        Without a url the PG* variables say where, as in libpq. ``listen_url`` is a direct
+        connection for LISTEN where a transaction pooler stands between. Failed, NotPermitted,
+        NotFound or WrongUsage where that does not work; never with the password in it.
+        """
+        settings = {"application_name": application_name}
+        if read_only:
+            settings["default_transaction_read_only"] = "on"
+        options: dict[str, Any] = {
+            "dsn": url,
+            "server_settings": settings,
+            # A capture or restore changes the columns of tables under other sessions' feet; a
+            # cached statement would then fail with "cached plan must not change result type".
+            # It also lets a transaction pooler stand between.
+            "statement_cache_size": 0,
+            "max_inactive_connection_lifetime": 60,
+            "timeout": 10,
+        }
+        try:
+            pool = await asyncpg.create_pool(min_size=min_size, max_size=max_size, **options)
+        except SERVER_ERRORS as exc:
+            raise translate(exc) from None
+        except ValueError:
+            raise WrongUsage(
+                "the database URL cannot be read",
+                hint="write it as postgresql://user@host:5432/database",
+            ) from None
+        side_pool = asyncpg.create_pool(min_size=0, max_size=3, command_timeout=30, **options)
+        await side_pool
+        hub = Hub(listen_url or url, application_name)
+        where = _address(url)
+        placeholder = ServerInfo(where[0], where[1] or 0, "", "", 0, "", standby=False)
+        db = cls(
+            pool,
+            side_pool,
+            hub,
+            placeholder,
+            lock_timeout=lock_timeout,
+            lock_retries=lock_retries,
+            read_only=read_only,
+        )
+        try:
+            await db.refresh()
+        except BaseException:
+            await db.close()
+            raise
+        return db
+
+    async def refresh(self) -> ServerInfo:
+        """Read again what the server is (a standby may have been promoted), and return it."""
+        async with self.acquire() as connection:
+            row: Any = await connection.fetchrow(SQL["server_info"])
+        self.server = replace(
+            self.server,
+            port=self.server.port or row["port"],
+            database=row["database"],
+            role=row["role"],
+            version=row["version"],
+            version_text=row["version_text"],
+            standby=row["standby"],
+        )
+        return self.server
+
+    async def close(self) -> None:
+        """Close every connection; what still runs is cut off after ten seconds."""
+        await self.events.close()
+        for pool in (self._pool, self._side_pool):
+            try:
+                async with asyncio.timeout(10):
+                    await pool.close()
+            except (TimeoutError, *SERVER_ERRORS):
+                pool.terminate()
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Connection]:
+        """Lend a connection; what the server raises inside leaves as a ZanithError."""
+        try:
+            async with self._pool.acquire() as connection:
+                yield connection
+        except SERVER_ERRORS as exc:
+            raise translate(exc) from exc
+
+    @asynccontextmanager
+    async def side(self) -> AsyncIterator[Connection]:
+        """Lend a connection of the small pool, for one short statement beside work under way."""
+        try:
+            async with self._side_pool.acquire() as connection:
+                yield connection
+        except SERVER_ERRORS as exc:
+            raise translate(exc) from exc
+
+    async def blockers(self, pid: int) -> list[Blocker]:
+        """Return who holds up a backend now; an empty list where it does not wait for a lock."""
+        async with self.side() as connection:
+            rows = await connection.fetch(SQL["blockers"], pid)
+        return [Blocker(**dict(row)) for row in rows]
+
+
+async def set_lock_timeout(connection: Connection, limit: timedelta) -> None:
+    """Bound every wait for a lock in the transaction under way."""
+    milliseconds = max(1, round(limit.total_seconds() * 1000))
+    await connection.execute(SQL["set_lock_timeout"], f"{milliseconds}ms")
+
+
+async def notify(connection: Connection, event: str, key: str) -> None:
+    """Tell listeners, at commit, that an artifact, a job or the audit log changed."""
+    await connection.execute(SQL["notify"], json.dumps({"event": event, "id": key}))
+
+
+def _address(url: str | None) -> tuple[str, int | None]:
+    """Return the host and port that a url, or else libpq's variables, name; for display."""
+    parts = urlsplit(url or "")
+    query = parse_qs(parts.query)
+    try:
+        port = parts.port
+    except ValueError:  # several hosts
+        port = None
+    host = parts.hostname or query.get("host", [""])[0] or os.environ.get("PGHOST") or "localhost"
+    port_text = query.get("port", [""])[0] or os.environ.get("PGPORT", "")
+    return host, port or (int(port_text) if port_text.isdigit() else None)

@@ -1,0 +1,198 @@
+"""One root error, with a class for each way that an operation can end badly.
+
+The docstring of a class is its default message. How a class becomes an exit code or an HTTP status
+is decided outside, in one place each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import asyncpg
+
+
+class ZanithError(Exception):
+    """Zanith could not do that."""
+
+    code: ClassVar[str] = "failed"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        detail: str | None = None,
+        hint: str | None = None,
+        sqlstate: str | None = None,
+    ) -> None:
+        self.message = message or (type(self).__doc__ or "").strip()
+        self.detail = detail
+        self.hint = hint
+        self.sqlstate = sqlstate
+        super().__init__(self.message)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the error as the JSON object that every interface shows."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "detail": self.detail,
+            "hint": self.hint,
+            "sqlstate": self.sqlstate,
+        }
+
+
+class Failed(ZanithError):
+    """Something broke: the server went away, the disk is full, or Zanith has a fault."""
+
+    code = "failed"
+
+
+class WrongUsage(ZanithError):
+    """That cannot be asked for in this way."""
+
+    code = "usage"
+
+
+class NotFound(ZanithError):
+    """Nothing matches."""
+
+    code = "not_found"
+
+
+class Refused(ZanithError):
+    """Refused: nothing was changed."""
+
+    code = "refused"
+
+    plan: Any = None  # the plan as it is now, where that is what was refused
+
+
+class NotInstalled(Refused):
+    """Zanith is not installed in this database."""
+
+
+class Cancelled(Refused):
+    """Cancelled: nothing was changed."""
+
+
+class Locked(ZanithError):
+    """Somebody else is at work on it."""
+
+    code = "locked"
+
+
+class NotPermitted(ZanithError):
+    """That is not permitted."""
+
+    code = "not_permitted"
+
+
+class NotAuthenticated(NotPermitted):
+    """Say who you are first."""
+
+    code = "not_authenticated"
+
+
+_BY_STATE: dict[str, type[ZanithError]] = {
+    "0A000": Refused,
+    "22023": WrongUsage,
+    "25006": Refused,
+    "28000": NotPermitted,
+    "28P01": NotPermitted,
+    "2BP01": Refused,
+    "3D000": NotFound,
+    "3F000": NotFound,
+    "40001": Locked,
+    "40P01": Locked,
+    "42501": NotPermitted,
+    "42703": NotFound,
+    "42704": NotFound,
+    "42P01": NotFound,
+    "55000": Refused,
+    "55006": Locked,
+    "55P03": Locked,
+    "57014": Cancelled,
+}
+
+_Maker = Callable[[BaseException], ZanithError]
+
+_BY_CLASS: dict[str, type[ZanithError]] = {"22": Refused, "23": Refused, "42": Refused}
+
+_HINTS = {
+    "25006": "a standby lists, inspects, verifies and exports; changes are made on the primary",
+    "28000": "check the role and pg_hba.conf, or set another ZANITH_DATABASE_URL",
+    "28P01": "check the user and password of ZANITH_DATABASE_URL, PGPASSWORD or ~/.pgpass",
+    "3D000": "check the database's name in ZANITH_DATABASE_URL or PGDATABASE",
+    "53100": "free space on the server's disk, then try again",
+    "53300": "the server has no connection to spare: raise max_connections, or try again later",
+    "57P03": "the server is starting up or shutting down: try again in a moment",
+}
+
+_DISK_FULL = "free space on the disk, or write to another one"
+_SERVER_GONE = "is the server running, and does ZANITH_DATABASE_URL point to it?"
+
+
+def translate(exc: BaseException) -> ZanithError:
+    """Return what happened as a ZanithError, with the server's message, detail and hint kept.
+
+    A ZanithError comes back as it is. Messages of the client library are never shown where they
+    could hold a connection string.
+    """
+    if isinstance(exc, ZanithError):
+        return exc
+    if isinstance(exc, asyncpg.PostgresError):
+        return _from_server(exc)
+    for kinds, make in _BY_KIND:
+        if isinstance(exc, kinds):
+            return make(exc)
+    return Failed(
+        f"Zanith has a fault here: {type(exc).__name__}",
+        hint="nothing that was not committed has changed; please report it",
+    )
+
+
+def _from_server(exc: asyncpg.PostgresError) -> ZanithError:
+    state = exc.sqlstate or ""
+    kind = _BY_STATE.get(state) or _BY_CLASS.get(state[:2], Failed)
+    hint = getattr(exc, "hint", None) or _HINTS.get(state)
+    if not hint and (state.startswith("08") or state in {"57P01", "57P02"}):
+        hint = _SERVER_GONE
+    return kind(
+        getattr(exc, "message", None) or str(exc),
+        detail=getattr(exc, "detail", None),
+        hint=hint,
+        sqlstate=state or None,
+    )
+
+
+def _from_system(exc: BaseException) -> ZanithError:
+    filename = getattr(exc, "filename", None)
+    hint = _DISK_FULL if getattr(exc, "errno", None) == errno.ENOSPC else None
+    if hint is None:
+        hint = f"look at {filename}" if filename else _SERVER_GONE
+    return Failed(getattr(exc, "strerror", None) or "the operating system refused", hint=hint)
+
+
+# First match decides: the narrower classes stand above those that they derive from.
+_BY_KIND: list[tuple[type[BaseException] | tuple[type[BaseException], ...], _Maker]] = [
+    (
+        asyncpg.exceptions.ClientConfigurationError,
+        lambda _: WrongUsage(
+            "the database URL cannot be read",
+            hint="write it as postgresql://user@host:5432/database",
+        ),
+    ),
+    (
+        TimeoutError,
+        lambda _: Failed("the server did not answer in time", hint=_SERVER_GONE),
+    ),
+    (
+        (ConnectionError, asyncpg.InterfaceError),
+        lambda _: Failed("the connection to the server was lost", hint=_SERVER_GONE),
+    ),
+    (OSError, _from_system),
+    (asyncio.CancelledError, lambda _: Cancelled()),
+]

@@ -1,0 +1,97 @@
+"""One LISTEN connection, and everybody in this process who wants to hear what it hears.
+
+Events only wake: whoever waits reads the truth from the tables again, and polls as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+CHANNEL = "zanith"
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something changed: ``kind`` is artifact, job, audit, or "reconnected" after a gap."""
+
+    kind: str
+    id: str
+
+
+class Hub:
+    """Holds the connection while there is a subscriber, and mends it when it is lost."""
+
+    def __init__(self, url: str | None, application_name: str) -> None:
+        self._url = url
+        self._application_name = application_name
+        self._queues: set[asyncio.Queue[Event]] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def subscribe(self) -> AsyncIterator[asyncio.Queue[Event]]:
+        """Lend a queue of events; a slow reader loses old events, never the newest."""
+        queue: asyncio.Queue[Event] = asyncio.Queue(maxsize=256)
+        self._queues.add(queue)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        try:
+            yield queue
+        finally:
+            self._queues.discard(queue)
+            if not self._queues:
+                await self.close()
+
+    async def close(self) -> None:
+        """Stop listening."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _run(self) -> None:
+        pause = 0.5
+        while True:
+            try:
+                connection = await asyncpg.connect(
+                    self._url,
+                    timeout=10,
+                    statement_cache_size=0,
+                    server_settings={"application_name": self._application_name},
+                )
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 30)
+                continue
+            pause = 0.5
+            lost = asyncio.Event()
+            try:
+                connection.add_termination_listener(lambda _, lost=lost: lost.set())
+                await connection.add_listener(CHANNEL, self._heard)
+                self._spread(Event("reconnected", ""))
+                await lost.wait()
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                pass
+            finally:
+                connection.terminate()
+
+    def _heard(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
+        try:
+            data = json.loads(str(payload))
+            event = Event(str(data["event"]), str(data["id"]))
+        except (ValueError, KeyError, TypeError):
+            return
+        self._spread(event)
+
+    def _spread(self, event: Event) -> None:
+        for queue in self._queues:
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(event)

@@ -1,0 +1,412 @@
+"""Installs what lives in the database: numbered files once, functions whenever they changed.
+
+Everything happens in one transaction under an advisory lock. Functions are replaced, never dropped
+with CASCADE, and keep their owner and grants also where a signature changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from app.recovery.errors import (
+    NotFound,
+    NotInstalled,
+    NotPermitted,
+    Refused,
+    translate,
+)
+from app.recovery.names import quote
+from app.recovery.sql import load
+from app.recovery.version import VERSION, as_tuple
+
+if TYPE_CHECKING:
+    from app.recovery.database import Connection, Database
+
+SQL = load("schema")
+
+# What a role that captures calls itself; the rest is reached through these.
+CAPTURE_FUNCTIONS = (
+    "soft_drop_column",
+    "soft_drop_table",
+    "archive_column",
+    "archive_table",
+    "rebuild_table",
+    "plan_capture",
+    "plan_restore",
+    "version",
+)
+
+_NUMBERED = re.compile(r"(\d{4})_\w+\.sql")
+_CREATES = re.compile(
+    r"^CREATE(?:\s+OR\s+REPLACE)?\s+FUNCTION\s+zanith\.(\w+)", re.MULTILINE | re.IGNORECASE
+)
+_HOW = "run zanith init"
+
+
+@dataclass(frozen=True)
+class SchemaFile:
+    """One file of migrations/: its path there and its text."""
+
+    path: str
+    text: str
+
+    @property
+    def hash(self) -> str:
+        """The SHA-256 of the text, in hex."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def numbered(self) -> bool:
+        """Whether it is applied once, rather than replaced whenever it changed."""
+        return _NUMBERED.fullmatch(self.path) is not None
+
+    @property
+    def functions(self) -> list[str]:
+        """The names of the functions that it creates."""
+        return sorted(set(_CREATES.findall(self.text)))
+
+
+@dataclass(frozen=True)
+class Installed:
+    """One row of zanith._zanith_schema."""
+
+    file: str
+    hash: str
+    functions: tuple[str, ...]
+    engine: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is installed beside what this engine brings."""
+
+    installed: bool
+    engine: str | None
+    pending: tuple[str, ...]
+    newer: tuple[str, ...]
+
+    @property
+    def current(self) -> bool:
+        """Whether nothing is to do."""
+        return self.installed and not self.pending and not self.newer
+
+
+@dataclass(frozen=True)
+class _Function:
+    oid: int
+    version: str
+    name: str
+    signature: str
+    owner: str
+    has_acl: bool
+    grantees: tuple[str, ...]
+    needed: bool
+
+
+@cache
+def files() -> tuple[SchemaFile, ...]:
+    """Return the files in the order in which they are applied: numbered ones, then functions."""
+    root = _root()
+    numbered = sorted(entry.name for entry in root.iterdir() if _NUMBERED.fullmatch(entry.name))
+    manifest = root / "functions" / "manifest"
+    listed = manifest.read_text(encoding="utf-8").splitlines() if manifest.is_file() else []
+    names = [line.partition("#")[0].strip() for line in listed]
+    paths = [*numbered, *(f"functions/{name}" for name in names if name)]
+    return tuple(SchemaFile(path, root.joinpath(path).read_text("utf-8")) for path in paths)
+
+
+def _root() -> Traversable:
+    packaged = resources.files("app") / "migrations"
+    if packaged.is_dir():
+        return packaged
+    return Path(__file__).resolve().parents[2] / "migrations"
+
+
+def compare(wanted: tuple[SchemaFile, ...], rows: list[Installed]) -> Status:
+    """Return what is pending, and what is there that only a newer engine can have brought."""
+    have = {row.file: row for row in rows}
+    known = {file.path for file in wanted}
+    pending = [file.path for file in wanted if _is_pending(file, have.get(file.path))]
+    newer = [row.file for row in rows if _NUMBERED.fullmatch(row.file) and row.file not in known]
+    newest = max((row.engine for row in rows), key=as_tuple, default=None)
+    if newest is not None and as_tuple(newest) > as_tuple(VERSION):
+        newer.append(f"engine {newest}")
+    stale = [row.file for row in rows if row.file not in known and row.file not in newer]
+    return Status(bool(rows), newest, tuple(pending + stale), tuple(newer))
+
+
+def _is_pending(file: SchemaFile, row: Installed | None) -> bool:
+    return row is None or (not file.numbered and row.hash != file.hash)
+
+
+async def status(connection: Connection) -> Status:
+    """Return what is installed beside what this engine brings; reads only."""
+    return compare(files(), await _applied(connection))
+
+
+async def _applied(connection: Connection) -> list[Installed]:
+    if not await connection.fetchval(SQL["exists"]):
+        return []
+    rows = await connection.fetch(SQL["applied"])
+    return [Installed(r["file"], r["hash"], tuple(r["functions"]), r["engine"]) for r in rows]
+
+
+async def install(connection: Connection) -> list[str]:
+    """Apply what is pending and return the files applied; an empty list where nothing was.
+
+    Refused where the database needs a newer engine, or an applied numbered file was edited since.
+    """
+    try:
+        async with connection.transaction():
+            await connection.execute("SET LOCAL client_min_messages = warning")
+            await connection.execute(SQL["lock"])
+            if not await connection.fetchval(SQL["exists"]):
+                await connection.execute(SQL["create_table"])
+            return await _apply(connection, await _applied(connection))
+    except (asyncpg.PostgresError, OSError) as exc:
+        raise translate(exc) from exc
+
+
+async def _apply(connection: Connection, rows: list[Installed]) -> list[str]:
+    state = compare(files(), rows)
+    _refuse_newer(state)
+    have = {row.file: row for row in rows}
+    done: list[str] = []
+    for file in files():
+        row = have.get(file.path)
+        if row is not None and file.numbered and row.hash != file.hash:
+            raise Refused(
+                f"{file.path} was edited after it was applied",
+                hint="numbered files are append-only: put the change into a new one",
+            )
+        if not _is_pending(file, row):
+            continue
+        if file.numbered:
+            await _run(connection, file)
+        else:
+            await _replace(connection, file, row)
+        await connection.execute(SQL["record"], file.path, file.hash, file.functions, VERSION)
+        done.append(file.path)
+    declared = {name for file in files() for name in file.functions}
+    for row in rows:
+        if row.file not in {file.path for file in files()}:
+            await _remove(connection, set(row.functions) - declared)
+            await connection.execute(SQL["forget"], row.file)
+            done.append(row.file)
+    return done
+
+
+async def _run(connection: Connection, file: SchemaFile) -> None:
+    try:
+        await connection.execute(file.text)
+    except asyncpg.PostgresError as exc:
+        error = translate(exc)
+        if isinstance(error, NotPermitted):
+            raise NotPermitted(
+                error.message,
+                detail=f"while installing {file.path}",
+                hint="zanith init needs a role that may CREATE in this database",
+                sqlstate=error.sqlstate,
+            ) from exc
+        raise type(error)(
+            f"{file.path}: {error.message}",
+            detail=error.detail,
+            hint=error.hint,
+            sqlstate=error.sqlstate,
+        ) from exc
+
+
+async def _replace(connection: Connection, file: SchemaFile, row: Installed | None) -> None:
+    """Run a function file; what it no longer makes goes, and grants move to what took its place."""
+    before = await _functions(connection)
+    recorded = set(row.functions) if row else set()
+    old = [function for function in before if function.name in recorded]
+    try:
+        async with connection.transaction():
+            await connection.execute(file.text)
+    except asyncpg.InvalidFunctionDefinitionError:
+        await _drop(connection, [function for function in old if not function.needed])
+        await _run(connection, file)
+    except asyncpg.PostgresError:
+        await _run(connection, file)  # fails again, and says which file it was
+    versions = {function.oid: function.version for function in before}
+    after = await _functions(connection)
+    made = [function for function in after if versions.get(function.oid) != function.version]
+    still = {function.oid for function in after}
+    made_oids = {function.oid for function in made}
+    replaced = [function for function in old if function.oid not in made_oids]
+    await _drop(connection, [function for function in replaced if function.oid in still])
+    for function in made:
+        former = [was for was in replaced if was.name == function.name]
+        if function.oid not in versions and former:
+            await _inherit(connection, former[0], function)
+
+
+async def _functions(connection: Connection) -> list[_Function]:
+    rows: list[Any] = await connection.fetch(SQL["functions"])
+    return [
+        _Function(
+            row["oid"],
+            row["version"],
+            row["name"],
+            row["signature"],
+            row["owner"],
+            row["has_acl"],
+            tuple(row["grantees"]),
+            row["needed"],
+        )
+        for row in rows
+    ]
+
+
+async def _drop(connection: Connection, functions: list[_Function]) -> None:
+    for function in functions:
+        await connection.execute(f"DROP FUNCTION {function.signature}")
+
+
+async def _remove(connection: Connection, names: set[str]) -> None:
+    await _drop(connection, [f for f in await _functions(connection) if f.name in names])
+
+
+async def _inherit(connection: Connection, old: _Function, new: _Function) -> None:
+    """Give the new function the owner and the grants of the one whose place it takes."""
+    for statement in inherited_grants(old, new.signature):
+        await connection.execute(statement)
+    if new.owner != old.owner:
+        await connection.execute(f"ALTER FUNCTION {new.signature} OWNER TO {quote(old.owner)}")
+
+
+def inherited_grants(old: _Function, signature: str) -> list[str]:
+    """Return the statements that give a function the grants of an earlier one.
+
+    A grantee is a role's name, "" for PUBLIC, with a final "*" where it may grant on.
+    """
+    if not old.has_acl:
+        return []
+    statements = [f"REVOKE ALL ON FUNCTION {signature} FROM PUBLIC"]
+    for grantee in old.grantees:
+        name = grantee.removesuffix("*")
+        role = quote(name) if name else "PUBLIC"
+        option = " WITH GRANT OPTION" if grantee.endswith("*") else ""
+        statements.append(f"GRANT EXECUTE ON FUNCTION {signature} TO {role}{option}")
+    return statements
+
+
+def _refuse_newer(state: Status) -> None:
+    if state.newer:
+        raise Refused(
+            "this database needs a newer engine",
+            detail=f"it has {', '.join(state.newer)}; this is engine {VERSION}",
+            hint="upgrade zanith",
+        )
+
+
+async def require_installed(db: Database) -> None:
+    """Raise NotInstalled where ``zanith init`` has something to do, Refused where it is too old."""
+    async with db.acquire() as connection:
+        try:
+            state = await status(connection)
+        except asyncpg.InsufficientPrivilegeError as exc:
+            raise NotPermitted(
+                f"the role {db.server.role} may not use Zanith in this database",
+                hint=f"an administrator runs zanith init --grant {quote(db.server.role)}",
+                sqlstate=exc.sqlstate,
+            ) from exc
+    if not state.installed:
+        raise NotInstalled(
+            f"Zanith is not installed in the database {db.server.database}", hint=_HOW
+        )
+    _refuse_newer(state)
+    if state.pending:
+        raise NotInstalled(
+            f"Zanith in the database {db.server.database} is older than this engine",
+            detail=f"{len(state.pending)} files to apply, first {state.pending[0]}",
+            hint=_HOW,
+        )
+
+
+def print_sql() -> str:
+    """Return one psql script that installs everything into a database without Zanith."""
+    parts = [
+        f"-- Zanith {VERSION}: what zanith init installs into a database without it.",
+        "\\set ON_ERROR_STOP on",
+        "BEGIN;",
+        SQL["lock"] + ";",
+        SQL["create_table"] + ";",
+    ]
+    for file in files():
+        names = ", ".join(f"'{name}'" for name in file.functions)
+        parts += [
+            f"\n-- ---- {file.path}",
+            file.text.strip(),
+            "INSERT INTO zanith._zanith_schema (file, hash, functions, engine) "  # noqa: S608
+            f"VALUES ('{file.path}', '{file.hash}', ARRAY[{names}]::text[], '{VERSION}');",
+        ]
+    return "\n".join([*parts, "\nCOMMIT;", ""])
+
+
+async def grant_capture(connection: Connection, role: str) -> None:
+    """Let a role capture: use the functions, see the artifacts, and create in the shadow schema.
+
+    ``role`` is the role's exact name. NotFound where there is none.
+    """
+    try:
+        if not await connection.fetchval(SQL["role_exists"], role):
+            raise NotFound(f"there is no role {quote(role)}", hint="create it first: CREATE ROLE")
+        signatures = await connection.fetch(SQL["grantable"], list(CAPTURE_FUNCTIONS))
+        to = quote(role)
+        statements = [
+            f"GRANT USAGE ON SCHEMA zanith TO {to}",
+            f"GRANT USAGE, CREATE ON SCHEMA _zanith_shadow TO {to}",
+            f"GRANT SELECT ON zanith._zanith_migration_artifacts, zanith._zanith_schema TO {to}",
+            *(f"GRANT EXECUTE ON FUNCTION {row[0]} TO {to}" for row in signatures),
+        ]
+        async with connection.transaction():
+            for statement in statements:
+                await connection.execute(statement)
+    except (asyncpg.PostgresError, OSError) as exc:
+        raise translate(exc) from exc
+
+
+async def uninstall(connection: Connection) -> list[str]:
+    """Remove everything and return what went; Refused while artifacts or parked objects exist."""
+    try:
+        async with connection.transaction():
+            await connection.execute(SQL["lock"])
+            if not await connection.fetchval(SQL["exists"]):
+                raise NotInstalled("Zanith is not installed in this database")
+            await _refuse_leftovers(connection)
+            tables = [row[0] for row in await connection.fetch(SQL["tables"])]
+            functions = [function.signature for function in await _functions(connection)]
+            await connection.execute("DROP SCHEMA IF EXISTS _zanith_shadow")
+            await connection.execute(f"DROP TABLE {', '.join(tables)}")
+            if functions := [f.signature for f in await _functions(connection)]:
+                await connection.execute(f"DROP FUNCTION {', '.join(functions)}")
+            await connection.execute("DROP SCHEMA zanith")
+            return [*tables, *functions]
+    except (asyncpg.PostgresError, OSError) as exc:
+        raise translate(exc) from exc
+
+
+async def _refuse_leftovers(connection: Connection) -> None:
+    count = await connection.fetchval(SQL["artifacts"])
+    if count:
+        raise Refused(
+            f"{count} artifact{'s' * (count > 1)} left here",
+            detail="without Zanith nobody knows what their parked objects are",
+            hint="purge them first, each by name or with zanith recover cleanup",
+        )
+    leftovers = [row[0] for row in await connection.fetch(SQL["shadow_leftovers"])]
+    if leftovers:
+        raise Refused(
+            "the shadow schema is not empty", detail=", ".join(leftovers), hint="drop these by hand"
+        )

@@ -1,0 +1,28 @@
+"""Static SQL in named blocks.
+
+A file holds blocks that begin with a line ``-- name: what it is for``; everything up to the next
+such line is the block's text.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib import resources
+
+_HEADER = re.compile(r"^-- ([a-z][a-z0-9_]*): .+$", re.MULTILINE)
+
+
+@cache
+def load(topic: str) -> dict[str, str]:
+    """Return the blocks of ``<topic>.sql`` by name; ValueError where a name stands twice."""
+    text = resources.files(__package__).joinpath(f"{topic}.sql").read_text(encoding="utf-8")
+    headers = list(_HEADER.finditer(text))
+    blocks: dict[str, str] = {}
+    for header, following in zip(headers, [*headers[1:], None], strict=True):
+        name = header.group(1)
+        if name in blocks:
+            raise ValueError(f"{topic}.sql holds {name} twice")
+        end = following.start() if following else len(text)
+        blocks[name] = text[header.end() : end].strip().removesuffix(";")
+    return blocks

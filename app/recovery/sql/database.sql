@@ -1,0 +1,27 @@
+-- server_info: what every page and plan says about the server that it is on
+SELECT current_database()::text AS database,
+       current_user::text AS role,
+       current_setting('server_version_num')::int / 10000 AS version,
+       current_setting('server_version') AS version_text,
+       current_setting('port')::int AS port,
+       pg_is_in_recovery() AS standby;
+
+-- blockers: who holds the lock that a backend waits for; nothing where it does not wait
+SELECT blocker.pid,
+       blocker.usename::text AS role,
+       blocker.application_name AS application,
+       blocker.client_addr::text AS address,
+       blocker.state,
+       extract(epoch FROM clock_timestamp() - blocker.xact_start)::float8 AS age,
+       left(blocker.query, 200) AS query
+FROM pg_stat_activity AS waiter
+CROSS JOIN LATERAL unnest(pg_blocking_pids(waiter.pid)) AS b (pid)
+JOIN pg_stat_activity AS blocker ON blocker.pid = b.pid
+WHERE waiter.pid = $1 AND waiter.wait_event_type = 'Lock'
+ORDER BY blocker.xact_start;
+
+-- set_lock_timeout: for this transaction, for its own statements and for the capture functions
+SELECT set_config('lock_timeout', $1, true), set_config('zanith.lock_timeout', $1, true);
+
+-- notify: tell listeners that something changed
+SELECT pg_notify('zanith', $1);

@@ -1,0 +1,70 @@
+-- lock: installers take turns; released with the transaction
+SELECT pg_advisory_xact_lock(7300742846);
+
+-- create_table: what was installed, one row a file; needed before anything can be recorded
+CREATE SCHEMA IF NOT EXISTS zanith;
+CREATE TABLE IF NOT EXISTS zanith._zanith_schema (
+    file       text PRIMARY KEY,
+    hash       text NOT NULL,
+    functions  text[] NOT NULL DEFAULT '{}',
+    engine     text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE zanith._zanith_schema IS
+    'What zanith init installed: each file with its sha256, the functions that it makes, and the engine it came with.';
+
+-- exists: whether anything was ever installed here
+SELECT to_regclass('zanith._zanith_schema') IS NOT NULL;
+
+-- applied: the files that are installed
+SELECT file, hash, functions, engine FROM zanith._zanith_schema ORDER BY file;
+
+-- record: a file is installed as of now
+INSERT INTO zanith._zanith_schema (file, hash, functions, engine) VALUES ($1, $2, $3, $4)
+ON CONFLICT (file) DO UPDATE
+    SET hash = excluded.hash, functions = excluded.functions, engine = excluded.engine,
+        applied_at = clock_timestamp();
+
+-- forget: a file is no longer part of the engine
+DELETE FROM zanith._zanith_schema WHERE file = $1;
+
+-- functions: every function of the schema, with what a replacement must keep
+SELECT p.oid::bigint AS oid,
+       p.xmin::text || '/' || p.cmin::text AS version,
+       p.proname::text AS name,
+       p.oid::regprocedure::text AS signature,
+       pg_get_userbyid(p.proowner)::text AS owner,
+       p.proacl IS NOT NULL AS has_acl,
+       ARRAY(SELECT CASE a.grantee WHEN 0 THEN '' ELSE pg_get_userbyid(a.grantee)::text END
+                    || CASE WHEN a.is_grantable THEN '*' ELSE '' END
+             FROM aclexplode(p.proacl) AS a
+             WHERE a.grantee <> p.proowner
+             ORDER BY 1) AS grantees,
+       EXISTS (SELECT FROM pg_depend AS d
+               WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = p.oid
+                 AND d.deptype IN ('n', 'a')) AS needed
+FROM pg_proc AS p
+WHERE p.pronamespace = 'zanith'::regnamespace
+ORDER BY signature;
+
+-- artifacts: how many captures would be orphaned by an uninstall
+SELECT count(*) FROM zanith._zanith_migration_artifacts;
+
+-- tables: the tables that an uninstall drops
+SELECT c.oid::regclass::text FROM pg_class AS c
+WHERE c.relnamespace = 'zanith'::regnamespace AND c.relkind IN ('r', 'p')
+ORDER BY 1;
+
+-- shadow_leftovers: what stands in the shadow schema without an artifact
+SELECT c.oid::regclass::text FROM pg_class AS c
+WHERE c.relnamespace = to_regnamespace('_zanith_shadow') AND c.relkind IN ('r', 'p', 'S')
+ORDER BY 1
+LIMIT 10;
+
+-- grantable: the functions that a capturing role calls itself
+SELECT p.oid::regprocedure::text FROM pg_proc AS p
+WHERE p.pronamespace = 'zanith'::regnamespace AND p.prokind = 'f' AND p.proname = ANY ($1)
+ORDER BY 1;
+
+-- role_exists: whether there is such a role
+SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1);

@@ -1,0 +1,195 @@
+"""What `zanith init` installs: once, again, upgraded, refused and removed."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.recovery import schema
+from app.recovery.database import Database
+from app.recovery.errors import NotFound, NotInstalled, NotPermitted, Refused
+from app.recovery.schema import SchemaFile
+
+FUNCTION = """CREATE OR REPLACE FUNCTION zanith.twice(n integer) RETURNS integer
+LANGUAGE sql AS 'SELECT n * 2';"""
+
+
+@pytest.fixture
+def extra_file(monkeypatch):
+    """Return a function that makes one more function file part of the engine."""
+    real = schema.files()
+
+    def add(text: str | None, path: str = "functions/twice.sql") -> None:
+        more = () if text is None else (SchemaFile(path, text),)
+        monkeypatch.setattr(schema, "files", lambda: (*real, *more))
+
+    return add
+
+
+async def test_install_is_done_once(bare_database):
+    async with bare_database.connect() as connection:
+        applied = await schema.install(connection)
+        assert "0001_bookkeeping.sql" in applied
+        assert await schema.install(connection) == []
+        assert (await schema.status(connection)).current
+
+
+async def test_printed_script_installs_the_same(bare_database, database):
+    bare_database.psql(schema.print_sql())
+    assert bare_database.pg_dump("--schema-only") == database.pg_dump("--schema-only")
+    async with bare_database.connect() as connection:
+        assert await schema.install(connection) == []
+
+
+async def test_upgraded_equals_fresh(database, bare_database, extra_file):
+    newer = FUNCTION.replace("n integer", "n integer, times integer DEFAULT 2")
+    async with database.connect() as old, bare_database.connect() as fresh:
+        extra_file(FUNCTION)
+        await schema.install(old)
+        extra_file(newer)
+        assert await schema.install(old) == ["functions/twice.sql"]
+        await schema.install(fresh)
+        assert database.schema() == bare_database.schema()
+        extra_file(None)
+        assert await schema.install(old) == ["functions/twice.sql"]
+        assert await old.fetchval("SELECT to_regproc('zanith.twice')") is None
+
+
+@pytest.mark.parametrize(
+    "newer",
+    [
+        FUNCTION.replace("* 2", "* 3"),
+        FUNCTION.replace("(n integer)", "(n integer, m integer DEFAULT 1)"),
+        FUNCTION.replace("(n integer) RETURNS integer", "(n integer) RETURNS bigint").replace(
+            "n * 2", "n::bigint * 2"
+        ),
+    ],
+    ids=["body", "argument", "result"],
+)
+async def test_replaced_function_keeps_grants(database, create_role, extra_file, newer):
+    role = create_role()
+    async with database.connect() as connection:
+        extra_file(FUNCTION)
+        await schema.install(connection)
+        await connection.execute("REVOKE ALL ON FUNCTION zanith.twice FROM PUBLIC")
+        await connection.execute(f"GRANT EXECUTE ON FUNCTION zanith.twice TO {role}")
+        extra_file(newer)
+        await schema.install(connection)
+        acl = await connection.fetchval(
+            "SELECT array_agg(grantee::regrole::text) FROM pg_proc, aclexplode(proacl)"
+            " WHERE proname = 'twice' AND grantee <> proowner"
+        )
+        assert acl == [role]
+
+
+async def test_function_in_use_is_not_torn_out(database, extra_file):
+    async with database.connect() as connection:
+        extra_file(FUNCTION)
+        await schema.install(connection)
+        await connection.execute("CREATE VIEW public.user_of AS SELECT zanith.twice(1)")
+        extra_file(None)
+        with pytest.raises(Refused) as refused:
+            await schema.install(connection)
+        assert refused.value.sqlstate == "2BP01"
+        assert await connection.fetchval("SELECT twice FROM public.user_of") == 2
+
+
+async def test_broken_file_changes_nothing_and_is_named(database, extra_file):
+    async with database.connect() as connection:
+        extra_file(FUNCTION + " SELECT nonsense;", "functions/broken.sql")
+        with pytest.raises(NotFound, match=r"functions/broken\.sql: column"):
+            await schema.install(connection)
+        assert await connection.fetchval("SELECT to_regproc('zanith.twice')") is None
+
+
+async def test_newer_database_is_refused(database):
+    async with database.connect() as connection:
+        await connection.execute(
+            "INSERT INTO zanith._zanith_schema (file, hash, engine) VALUES ('9999_x.sql','','0')"
+        )
+        with pytest.raises(Refused, match="newer engine"):
+            await schema.install(connection)
+        await connection.execute("DELETE FROM zanith._zanith_schema WHERE file = '9999_x.sql'")
+        await connection.execute("UPDATE zanith._zanith_schema SET engine = '99.0'")
+        with pytest.raises(Refused, match="newer engine"):
+            await schema.install(connection)
+
+
+async def test_edited_numbered_file_is_refused(database):
+    async with database.connect() as connection:
+        await connection.execute(
+            "UPDATE zanith._zanith_schema SET hash = '' WHERE file = '0001_bookkeeping.sql'"
+        )
+        with pytest.raises(Refused, match="edited after"):
+            await schema.install(connection)
+
+
+async def test_require_installed_says_what_to_run(bare_database):
+    db = await Database.open(bare_database.url)
+    try:
+        with pytest.raises(NotInstalled) as missing:
+            await schema.require_installed(db)
+        assert missing.value.hint == "run zanith init"
+        async with db.acquire() as connection:
+            await schema.install(connection)
+        await schema.require_installed(db)
+        async with db.acquire() as connection:
+            await connection.execute("UPDATE zanith._zanith_schema SET hash = '' WHERE file ~ '/'")
+            changed = [file for file in schema.files() if not file.numbered]
+        if changed:
+            with pytest.raises(NotInstalled, match="older"):
+                await schema.require_installed(db)
+    finally:
+        await db.close()
+
+
+async def test_grant_capture(database, create_role):
+    role = create_role()
+    async with database.connect() as connection:
+        with pytest.raises(NotFound):
+            await schema.grant_capture(connection, "nobody_of_that_name")
+        await schema.grant_capture(connection, role)
+        for schema_name, privilege in (
+            ("zanith", "USAGE"),
+            ("_zanith_shadow", "USAGE"),
+            ("_zanith_shadow", "CREATE"),
+        ):
+            assert await connection.fetchval(
+                "SELECT has_schema_privilege($1, $2, $3)", role, schema_name, privilege
+            )
+        assert not await connection.fetchval(
+            "SELECT has_table_privilege($1, 'zanith._zanith_migration_artifacts', 'INSERT')", role
+        )
+    db = await Database.open(database.url_of(role))
+    try:
+        await schema.require_installed(db)
+    finally:
+        await db.close()
+
+
+async def test_role_without_grant_is_told_whom_to_ask(database, create_role):
+    db = await Database.open(database.url_of(create_role()))
+    try:
+        with pytest.raises(NotPermitted, match="may not use Zanith") as error:
+            await schema.require_installed(db)
+        assert "init --grant" in (error.value.hint or "")
+    finally:
+        await db.close()
+
+
+async def test_uninstall_leaves_nothing(database):
+    async with database.connect() as connection:
+        assert await schema.uninstall(connection)
+        assert "SCHEMA" not in database.schema()
+        with pytest.raises(NotInstalled):
+            await schema.uninstall(connection)
+
+
+async def test_uninstall_refuses_while_artifacts_exist(database):
+    async with database.connect() as connection:
+        await connection.execute(
+            "INSERT INTO zanith._zanith_migration_artifacts"
+            " (id, artifact_type, source_schema, source_table, definition, created_by,"
+            " captured_with) VALUES ('abcdefgh', 'rebuild_table', 's', 't', '{}', 'me', '0')"
+        )
+        with pytest.raises(Refused, match="artifacts exist: 1"):
+            await schema.uninstall(connection)

@@ -18,6 +18,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from scripts.find_chromium import find_installed
 from tests import clusters
 from tests.clusters import Server
 
@@ -236,9 +237,10 @@ def install_zanith(url: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def chromium_path() -> str | None:
-    """The browser to start, for playwright's `executable_path`; None is playwright's own."""
-    return os.environ.get("ZANITH_CHROMIUM") or None
+def chromium_options() -> dict:
+    """How to launch the browser: `playwright.chromium.launch(**chromium_options)`."""
+    sandbox = [] if os.geteuid() else ["--no-sandbox"]  # Chromium refuses to sandbox itself as root
+    return {"executable_path": find_installed(), "args": sandbox}
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ CARRIED = {
 REGISTRY = re.compile(
     r"\b(pypi|pythonhosted|npmjs|yarnpkg|jsdelivr|unpkg|cdnjs|docker|ghcr|quay|debian)\.(org|com|net|io)\b"
 )
-MACHINE = re.compile(r"(?<![\w.:])/(?:home|Users)/[a-z]\w*/|(?<![\w.:])/root/")
+MACHINE = re.compile(r"(?<![\w.:])/(?:root|(?:home|Users)/[a-z]\w*)/")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
@@ -24,6 +24,16 @@ from app.recovery.events import Hub
 from app.recovery.sql import load
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+
+
+class Secret(Protocol):
+    """A text that does not print itself, such as pydantic's SecretStr."""
+
+    def get_secret_value(self) -> str:
+        """Return the text."""
+        ...
+
+
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 SQL = load("database")
@@ -114,7 +124,7 @@ class Database:
     @classmethod
     async def open(
         cls,
-        url: str | None = None,
+        url: str | Secret | None = None,
         *,
         lock_timeout: timedelta = timedelta(seconds=2),
         lock_retries: int = 5,
@@ -122,7 +132,7 @@ class Database:
         max_size: int = 10,
         application_name: str = "zanith",
         read_only: bool = False,
-        listen_url: str | None = None,
+        listen_url: str | Secret | None = None,
     ) -> Database:
         """Connect and return the database.
 
@@ -130,6 +140,7 @@ class Database:
         connection for LISTEN where a transaction pooler stands between. Failed, NotPermitted,
         NotFound or WrongUsage where that does not work; never with the password in it.
         """
+        url, listen_url = _reveal(url), _reveal(listen_url)
         settings = {"application_name": application_name}
         if read_only:
             settings["default_transaction_read_only"] = "on"
@@ -232,6 +243,10 @@ async def set_lock_timeout(connection: Connection, limit: timedelta) -> None:
 async def notify(connection: Connection, event: str, key: str) -> None:
     """Tell listeners, at commit, that an artifact, a job or the audit log changed."""
     await connection.execute(SQL["notify"], json.dumps({"event": event, "id": key}))
+
+
+def _reveal(url: str | Secret | None) -> str | None:
+    return url if isinstance(url, str | None) else url.get_secret_value()
 
 
 def _address(url: str | None) -> tuple[str, int | None]:

@@ -401,7 +401,7 @@ async def _refuse_leftovers(connection: Connection) -> None:
     count = await connection.fetchval(SQL["artifacts"])
     if count:
         raise Refused(
-            f"{count} artifact{'s' * (count > 1)} left here",
+            f"there are artifacts: {count}",
             detail="without Zanith nobody knows what their parked objects are",
             hint="purge them first, each by name or with zanith recover cleanup",
         )

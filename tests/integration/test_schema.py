@@ -191,5 +191,5 @@ async def test_uninstall_refuses_while_artifacts_exist(database):
             " (id, artifact_type, source_schema, source_table, definition, created_by,"
             " captured_with) VALUES ('abcdefgh', 'rebuild_table', 's', 't', '{}', 'me', '0')"
         )
-        with pytest.raises(Refused, match="artifacts exist: 1"):
+        with pytest.raises(Refused, match="artifacts: 1"):
             await schema.uninstall(connection)

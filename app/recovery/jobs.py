@@ -1,0 +1,323 @@
+"""Jobs: work that takes time, with a lease that fences every write.
+
+A unique index lets one change of an artifact live at a time. Whoever runs a job renews its lease
+with each heartbeat and reads there whether somebody wants it cancelled; NOTIFY only wakes. A lease
+that ran out makes the job ``interrupted``. Ended jobs stay as history.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+
+from app.recovery.database import Actor, Connection, Database, notify, require_change
+from app.recovery.errors import Cancelled, Failed, Locked, NotFound, ZanithError, translate
+from app.recovery.sql import load
+
+SQL = load("jobs")
+LEASE = timedelta(seconds=20)
+HEARTBEAT = timedelta(seconds=3)
+# An announced export waits this long for somebody to fetch it.
+WAIT_TO_START = timedelta(minutes=10)
+ENDED = frozenset({"done", "failed", "cancelled", "interrupted"})
+LIVE = ("queued", "running")
+READING = frozenset({"export", "verify"})
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row of the job table."""
+
+    id: str
+    kind: str
+    artifact_id: str | None
+    object: str | None
+    state: str
+    params: dict[str, Any]
+    progress: dict[str, Any]
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+    actor: str
+    worker: str | None
+    cancel_requested_by: str | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in ENDED
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that it ran, until now where it still does."""
+        if self.started_at is None:
+            return 0.0
+        end = self.ended_at or datetime.now(self.started_at.tzinfo)
+        return max(0.0, (end - self.started_at).total_seconds())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the job as JSON shows it; times in ISO 8601, elapsed in seconds."""
+        data = asdict(self)
+        for key in ("created_at", "started_at", "ended_at"):
+            data[key] = data[key].isoformat() if data[key] else None
+        return {**data, "elapsed": round(self.elapsed, 3)}
+
+
+async def start(
+    db: Database,
+    kind: str,
+    artifact_id: str | None,
+    params: dict[str, Any],
+    actor: Actor,
+    *,
+    object: str | None = None,  # noqa: A002 - the column's name
+) -> Job:
+    """Put a job into the table and return it, queued.
+
+    Locked, naming who runs what, where a live change of the artifact exists.
+    """
+    if kind not in READING:
+        require_change(actor, f"start a {kind}")
+    job_id = secrets.token_hex(8)
+    values = (job_id, kind, artifact_id, object, json.dumps(params, default=str), actor.name)
+    for last_try in (False, True):
+        try:
+            async with db.side() as connection, connection.transaction():
+                await connection.fetchval(SQL["start"], *values, WAIT_TO_START)
+                await notify(connection, "job", job_id)
+            return await get(db, job_id)
+        except ZanithError as exc:
+            if not isinstance(exc.__cause__, asyncpg.UniqueViolationError):
+                raise
+            await reap_expired(db)
+            live = await _live(db, artifact_id)
+            if live is not None or last_try:
+                raise _occupied(live) from None
+    raise AssertionError("unreachable")
+
+
+def _occupied(job: Job | None) -> Locked:
+    if job is None:
+        return Locked("somebody else just worked on it", hint="look at it again")
+    return Locked(
+        f"a {job.kind} of it is under way",
+        detail=f"job {job.id}, started by {job.actor} at {job.created_at:%Y-%m-%d %H:%M:%S} UTC",
+        hint="wait for it or cancel it",
+    )
+
+
+async def get(db: Database, job_id: str) -> Job:
+    """Return a job as it is now; NotFound where there is none."""
+    async with db.side() as connection:
+        row = await connection.fetchrow(SQL["get"], job_id)
+    if row is None:
+        raise NotFound(f"there is no job {job_id}")
+    return _job(row)
+
+
+async def list_jobs(
+    db: Database,
+    *,
+    artifact_id: str | None = None,
+    states: list[str] | None = None,
+    kinds: list[str] | None = None,
+    after: Job | None = None,
+    limit: int = 50,
+) -> list[Job]:
+    """Return jobs, newest first; ``after`` is the last one of the page before."""
+    key = (after.created_at, after.id) if after else (None, None)
+    async with db.acquire() as connection:
+        rows = await connection.fetch(SQL["list"], artifact_id, states, kinds, *key, limit)
+    return [_job(row) for row in rows]
+
+
+async def cancel(db: Database, job_id: str, actor: Actor) -> Job:
+    """Ask a job to stop and return it; an ended one is returned as it is."""
+    job = await get(db, job_id)
+    if job.kind not in READING:
+        require_change(actor, f"cancel a {job.kind}")
+    async with db.side() as connection, connection.transaction():
+        if await connection.fetchval(SQL["request_cancel"], job_id, actor.name):
+            await notify(connection, "job", job_id)
+    return await get(db, job_id)
+
+
+async def reap_expired(db: Database) -> list[str]:
+    """Mark jobs whose lease ran out as interrupted, and return their ids."""
+    async with db.side() as connection, connection.transaction():
+        ids = [row["id"] for row in await connection.fetch(SQL["reap"])]
+        for job_id in ids:
+            await notify(connection, "job", job_id)
+    return ids
+
+
+async def watch(db: Database, job_id: str) -> AsyncIterator[Job]:
+    """Yield the job now and whenever it changed, up to and with the state in which it ended."""
+    async with db.events.subscribe() as queue:
+        last: Job | None = None
+        while last is None or not last.ended:
+            job = await get(db, job_id)
+            if job != last:
+                yield job
+            last = job
+            if not job.ended:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(1):
+                        await _next_about(queue, job_id)
+
+
+async def _next_about(queue: asyncio.Queue[Any], job_id: str) -> None:
+    while (await queue.get()).id not in {job_id, ""}:
+        pass
+
+
+class Run:
+    """A job that this process runs: made by :func:`running`."""
+
+    def __init__(self, db: Database, job: Job, lease: str) -> None:
+        self.db = db
+        self.job = job
+        self.lease = lease
+        self.result: dict[str, Any] | None = None
+        self.finishing = False
+        self.finished = False
+        self.stop_reason: ZanithError | None = None
+
+    async def progress(self, **values: Any) -> None:
+        """Merge values into the job's progress, over a connection of its own."""
+        async with self.db.side() as connection, connection.transaction():
+            await self._write(connection, "progress", json.dumps(values, default=str))
+
+    async def fence(self, connection: Connection, **values: Any) -> None:
+        """Do the same inside the data transaction, as its last statement.
+
+        Failed where the lease was lost meanwhile: the transaction must not commit then.
+        """
+        await self._write(connection, "progress", json.dumps(values, default=str))
+
+    async def finish(self, connection: Connection, result: dict[str, Any]) -> None:
+        """End the job as done inside the data transaction: both commit or neither."""
+        self.finishing = True  # from here on the transaction decides, not the heartbeat
+        await self._write(connection, "finish", "done", json.dumps(result, default=str), None)
+        self.result = result
+
+    async def _write(self, connection: Connection, statement: str, *values: Any) -> None:
+        found = await connection.fetchval(SQL[statement], self.job.id, self.lease, *values)
+        if found is None:
+            raise Failed(
+                "this job is no longer ours: its lease ran out",
+                hint="look at the jobs page; nothing that was not committed has changed",
+            )
+        await notify(connection, "job", self.job.id)
+
+
+@asynccontextmanager
+async def running(db: Database, job: Job) -> AsyncIterator[Run]:
+    """Claim a queued job and keep its lease while the body runs.
+
+    The job ends as done with ``run.result``, cancelled where somebody asked, else failed with
+    the error, which is raised on as a ZanithError. Set ``run.finished`` after a commit that
+    contained :meth:`Run.finish`. Locked where somebody else claimed it first.
+    """
+    lease = secrets.token_hex(8)
+    async with db.side() as connection, connection.transaction():
+        if not await connection.fetchval(SQL["claim"], job.id, _worker(), lease, LEASE):
+            raise Locked(f"job {job.id} is not waiting to be run")
+        await notify(connection, "job", job.id)
+    run = Run(db, job, lease)
+    body = asyncio.current_task()
+    assert body is not None  # noqa: S101 - a coroutine always runs in a task
+    heart = asyncio.create_task(_beat(run, body))
+    try:
+        yield run
+    except asyncio.CancelledError:
+        error = run.stop_reason or Cancelled("cancelled: whoever asked for it went away")
+        await _stop(heart)
+        await _end(run, "cancelled" if isinstance(error, Cancelled) else "failed", error)
+        if run.stop_reason is None:
+            raise
+        body.uncancel()
+        raise error from None
+    except Exception as exc:
+        await _stop(heart)
+        error = translate(exc)
+        await _end(run, "cancelled" if isinstance(error, Cancelled) else "failed", error)
+        raise error from exc
+    else:
+        await _stop(heart)
+        await _end(run, "done", None)
+    finally:
+        await _stop(heart)
+
+
+async def _end(run: Run, state: str, error: ZanithError | None) -> None:
+    """Write how the job ended, unless the data transaction already did."""
+    if run.finished:
+        return
+    with suppress(ZanithError):
+        async with run.db.side() as connection, connection.transaction():
+            await run._write(  # noqa: SLF001 - same module
+                connection,
+                "finish",
+                state,
+                json.dumps(run.result, default=str) if run.result is not None else None,
+                json.dumps(error.as_dict()) if error else None,
+            )
+
+
+async def _beat(run: Run, body: asyncio.Task[Any]) -> None:
+    """Renew the lease; stop the body when the lease is lost or somebody wants it stopped."""
+    async with run.db.events.subscribe() as queue:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(HEARTBEAT.total_seconds()):
+                    await _next_about(queue, run.job.id)
+            try:
+                async with run.db.side() as connection:
+                    row = await connection.fetchrow(SQL["heartbeat"], run.job.id, run.lease, LEASE)
+            except ZanithError:
+                continue  # the data transaction's fence has the last word
+            if run.finishing:
+                return
+            if row is None:
+                run.stop_reason = Failed("this job is no longer ours: its lease ran out")
+            elif row["cancel_requested_by"]:
+                run.stop_reason = Cancelled(f"cancelled by {row['cancel_requested_by']}")
+            if run.stop_reason:
+                body.cancel()
+                return
+
+
+async def _stop(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def _live(db: Database, artifact_id: str | None) -> Job | None:
+    async with db.side() as connection:
+        row = await connection.fetchrow(SQL["live"], artifact_id)
+    return _job(row) if row else None
+
+
+def _worker() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _job(row: Any) -> Job:
+    data = dict(row)
+    for key in ("params", "progress", "result", "error"):
+        data[key] = json.loads(data[key]) if data[key] else data[key]
+    return Job(**data)

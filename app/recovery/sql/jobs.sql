@@ -1,0 +1,72 @@
+-- start: a job waits to run; a unique index refuses a second live change of one artifact
+INSERT INTO zanith._zanith_jobs (id, kind, artifact_id, object, params, actor, lease_expires_at)
+VALUES ($1, $2, $3, $4, $5::jsonb, $6, clock_timestamp() + $7)
+RETURNING id;
+
+-- claim: one worker takes a job that waits
+UPDATE zanith._zanith_jobs
+SET state = 'running', worker = $2, lease = $3, started_at = clock_timestamp(),
+    lease_expires_at = clock_timestamp() + $4
+WHERE id = $1 AND state = 'queued'
+RETURNING id;
+
+-- heartbeat: the lease runs on; says who wants the job cancelled; nothing where the lease is lost
+UPDATE zanith._zanith_jobs SET lease_expires_at = clock_timestamp() + $3
+WHERE id = $1 AND lease = $2 AND state = 'running'
+RETURNING cancel_requested_by;
+
+-- progress: how far a running job came
+UPDATE zanith._zanith_jobs SET progress = progress || $3::jsonb
+WHERE id = $1 AND lease = $2 AND state = 'running'
+RETURNING id;
+
+-- finish: a job ends, once
+UPDATE zanith._zanith_jobs
+SET state = $3, result = $4::jsonb, error = $5::jsonb, ended_at = clock_timestamp(),
+    lease_expires_at = NULL
+WHERE id = $1 AND lease = $2 AND state = 'running'
+RETURNING id;
+
+-- request_cancel: a running job is asked to stop, one that waits is cancelled at once
+UPDATE zanith._zanith_jobs
+SET cancel_requested_by = COALESCE(cancel_requested_by, $2),
+    state = CASE state WHEN 'queued' THEN 'cancelled' ELSE state END,
+    ended_at = CASE state WHEN 'queued' THEN clock_timestamp() END
+WHERE id = $1 AND state IN ('queued', 'running')
+RETURNING id;
+
+-- reap: jobs whose worker is gone
+UPDATE zanith._zanith_jobs
+SET state = 'interrupted', ended_at = clock_timestamp(),
+    error = jsonb_build_object(
+        'code', 'failed',
+        'message', 'interrupted: whoever ran it is gone',
+        'detail', CASE WHEN progress ->> 'committed' = 'true'
+                       THEN 'the change itself is committed; what was to follow it is not done'
+                       ELSE 'what was not committed did not happen' END,
+        'hint', 'look at the artifact, then run it again',
+        'sqlstate', NULL)
+WHERE state IN ('queued', 'running') AND lease_expires_at < clock_timestamp()
+RETURNING id;
+
+-- get: one job
+SELECT id, kind, artifact_id, object, state, params::text, progress::text, result::text, error::text,
+       actor, worker, cancel_requested_by, created_at, started_at, ended_at
+FROM zanith._zanith_jobs WHERE id = $1;
+
+-- live: the live change that stands in the way
+SELECT id, kind, artifact_id, object, state, params::text, progress::text, result::text, error::text,
+       actor, worker, cancel_requested_by, created_at, started_at, ended_at
+FROM zanith._zanith_jobs
+WHERE artifact_id = $1 AND state IN ('queued', 'running') AND kind IN ('restore', 'seal', 'purge');
+
+-- list: newest first; every filter may be NULL
+SELECT id, kind, artifact_id, object, state, params::text, progress::text, result::text, error::text,
+       actor, worker, cancel_requested_by, created_at, started_at, ended_at
+FROM zanith._zanith_jobs
+WHERE ($1::text IS NULL OR artifact_id = $1)
+  AND ($2::text[] IS NULL OR state = ANY ($2))
+  AND ($3::text[] IS NULL OR kind = ANY ($3))
+  AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5::text))
+ORDER BY created_at DESC, id DESC
+LIMIT $6;

@@ -1,0 +1,158 @@
+"""The settings: typed, checked once at start, and passed in. Nothing else reads ZANITH_*."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.recovery.durations import parse_duration
+from app.recovery.errors import WrongUsage, ZanithError
+
+_PREFIX = "ZANITH_"
+
+
+class Token:
+    """A secret and the name that the audit log knows its holder by."""
+
+    def __init__(self, name: str, secret: SecretStr) -> None:
+        self.name = name
+        self.secret = secret
+
+    def __repr__(self) -> str:
+        """Show the name only."""
+        return f"<Token of {self.name}>"
+
+
+class Settings(BaseSettings):
+    """Every setting, with what it means; the environment names are ZANITH_ and the field's name."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, extra="ignore", frozen=True, arbitrary_types_allowed=True
+    )
+
+    database_url: SecretStr | None = Field(
+        None, description="postgresql://…; without it the PG* variables work as in libpq"
+    )
+    listen_url: SecretStr | None = Field(
+        None, description="a direct connection for LISTEN where a pooler stands between"
+    )
+    host: str = Field("127.0.0.1", min_length=1, description="the address that the studio binds")
+    port: int = Field(4321, ge=0, le=65535, description="its port; 0 takes a free one")
+    auth_token: Annotated[tuple[Token, ...], NoDecode] = Field(
+        (), description="staff: token or name:token, several by comma"
+    )
+    read_only_auth_token: Annotated[tuple[Token, ...], NoDecode] = Field(
+        (), description="viewers: the same form"
+    )
+    audit_log: Path | None = Field(None, description="a file for NDJSON beside the table")
+    retention: Annotated[timedelta | None, NoDecode] = Field(
+        timedelta(days=30), description="when captures expire: 30d, 12h, never"
+    )
+    viewer_export: bool = Field(True, description="whether viewers may export: on or off")
+    lock_timeout: Annotated[timedelta, NoDecode] = Field(
+        timedelta(seconds=2), description="how long one try for a lock waits: 2s, 500ms"
+    )
+    lock_retries: int = Field(5, ge=0, le=1000, description="how often a lock is tried again")
+    export_dir: Path | None = Field(None, description="where exports to files go by default")
+
+    @field_validator("database_url", "listen_url", "audit_log", "export_dir", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @field_validator("auth_token", "read_only_auth_token", mode="before")
+    @classmethod
+    def _parse_tokens(cls, value: Any) -> Any:
+        if isinstance(value, SecretStr):
+            value = value.get_secret_value()
+        return parse_tokens(value) if isinstance(value, str) else value or ()
+
+    @field_validator("retention", mode="before")
+    @classmethod
+    def _parse_retention(cls, value: Any) -> Any:
+        return _duration(value) if isinstance(value, str) else value
+
+    @field_validator("lock_timeout", mode="before")
+    @classmethod
+    def _parse_lock_timeout(cls, value: Any) -> Any:
+        parsed = _duration(value) if isinstance(value, str) else value
+        if parsed is None or not timedelta(milliseconds=1) <= parsed <= timedelta(minutes=10):
+            raise ValueError("it must be between 1ms and 10m, such as 2s")
+        return parsed
+
+    @model_validator(mode="after")
+    def _refuse_open_bind(self) -> Self:
+        if not self.tokens_needed or self.auth_token or self.read_only_auth_token:
+            return self
+        raise ValueError(
+            f"{_PREFIX}HOST {self.host} can be reached by others: set {_PREFIX}AUTH_TOKEN too"
+        )
+
+    @property
+    def tokens_needed(self) -> bool:
+        """Whether others than this machine's users can reach the address."""
+        return not is_loopback(self.host)
+
+
+def load_settings(**given: Any) -> Settings:
+    """Return the environment's settings with ``given`` on top.
+
+    WrongUsage names the setting and says what is wrong with it; a secret is never repeated.
+    """
+    try:
+        return Settings(**given)
+    except ValidationError as exc:
+        problems = [_explain(error) for error in exc.errors(include_input=False)]
+        raise WrongUsage(
+            problems[0],
+            detail="; ".join(problems[1:]) or None,
+            hint="see the settings in the operations guide",
+        ) from None
+
+
+def parse_tokens(text: str) -> tuple[Token, ...]:
+    """Return the tokens of ``name:token, name:token``; one without a name is called by its place.
+
+    ValueError where one is empty or a name stands twice.
+    """
+    tokens: list[Token] = []
+    for number, item in enumerate(part.strip() for part in text.split(",") if part.strip()):
+        name, colon, secret = item.partition(":")
+        if not colon:
+            name, secret = f"token {number + 1}", item
+        if not name.strip() or not secret.strip():
+            raise ValueError("write token or name:token, several by comma")
+        if name.strip() in {token.name for token in tokens}:
+            raise ValueError(f"the name {name.strip()} stands twice")
+        tokens.append(Token(name.strip(), SecretStr(secret.strip())))
+    return tuple(tokens)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches the address; an unknown name counts as open."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _duration(text: str) -> timedelta | None:
+    try:
+        return parse_duration(text)
+    except ZanithError as exc:
+        raise ValueError(f"{exc.message}: {exc.hint}") from None
+
+
+def _explain(error: Any) -> str:
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if not error["loc"]:
+        return message
+    name = _PREFIX + str(error["loc"][0]).upper()
+    return f"{name} is wrong: {message}"

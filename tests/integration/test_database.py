@@ -1,0 +1,89 @@
+"""Opening a database: where it is, what goes wrong, and who holds up whom."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from app.recovery.database import Actor, Database, require_change, set_lock_timeout
+from app.recovery.errors import Failed, Locked, NotFound, NotPermitted, WrongUsage
+
+
+@pytest.fixture
+async def db(database):
+    opened = await Database.open(database.url)
+    yield opened
+    await opened.close()
+
+
+async def test_server_info(database, db):
+    assert db.server.database == database.name
+    assert db.server.version == database.server.version
+    assert not db.server.standby
+    assert db.server.role == "postgres"
+    assert db.server.port == database.server.port
+
+
+async def test_what_goes_wrong_is_said_without_the_password(database):
+    with pytest.raises(NotFound, match="does not exist"):
+        await Database.open(database.server.url("no_such_database"))
+    for url, kind in (
+        ("postgresql://u:hunter2@127.0.0.1:1/d", Failed),
+        ("postgresql://u:hunter2@127.0.0.1:nine/d", WrongUsage),
+        ("mysql://u:hunter2@127.0.0.1/d", WrongUsage),
+    ):
+        with pytest.raises(kind) as error:
+            await Database.open(url)
+        assert "hunter2" not in str(error.value.as_dict())
+
+
+async def test_read_only(database):
+    db = await Database.open(database.url, read_only=True)
+    try:
+        with pytest.raises(Exception, match="read-only"):
+            async with db.acquire() as connection:
+                await connection.execute("CREATE TABLE t ()")
+    finally:
+        await db.close()
+
+
+async def test_blocker_is_named(db):
+    async with db.acquire() as holder, holder.transaction():
+        await holder.execute("CREATE TABLE t ()")
+        await holder.execute("SELECT pg_advisory_xact_lock(1)")
+
+        async def wait() -> None:
+            async with db.acquire() as waiter, waiter.transaction():
+                pids.append(waiter.get_server_pid())
+                await set_lock_timeout(waiter, timedelta(seconds=1))
+                await waiter.execute("SELECT pg_advisory_xact_lock(1)")
+
+        pids: list[int] = []
+        task = asyncio.create_task(wait())
+        await asyncio.sleep(0.4)
+        found = await db.blockers(pids[0])
+        with pytest.raises(Locked):
+            await task
+    assert [blocker.pid for blocker in found] == [holder_pid(found)]
+    assert "pg_advisory_xact_lock" in found[0].describe()
+
+
+def holder_pid(found):
+    return found[0].pid
+
+
+async def test_columns_may_change_under_a_pooled_connection(db):
+    async with db.acquire() as connection:
+        await connection.execute("CREATE TABLE t (a int)")
+        await connection.fetch("SELECT * FROM t")
+        async with db.acquire() as other:
+            await other.execute("ALTER TABLE t ADD b int")
+        assert await connection.fetch("SELECT * FROM t") == []
+
+
+def test_a_viewer_changes_nothing():
+    with pytest.raises(NotPermitted):
+        require_change(Actor("eve", None, "viewer"), "purge")
+    require_change(Actor("bob", None, "staff"), "purge")

@@ -1,0 +1,191 @@
+"""Jobs: one live change at a time, a lease that fences, cancel, and history."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from app.recovery import audit, jobs
+from app.recovery.database import Actor, Database
+from app.recovery.errors import Cancelled, Failed, Locked, NotFound, NotPermitted, Refused
+
+ACTOR = Actor("dba", "10.0.0.9", "staff")
+
+
+@pytest.fixture
+async def db(database):
+    opened = await Database.open(database.url)
+    yield opened
+    await opened.close()
+
+
+async def test_a_job_runs_reports_and_ends(db):
+    job = await jobs.start(db, "restore", "abcdefgh", {"a": 1}, ACTOR, object="public.t")
+    assert (job.state, job.params, job.object) == ("queued", {"a": 1}, "public.t")
+    async with jobs.running(db, job) as run:
+        await run.progress(step=1)
+        await run.progress(steps=3)
+        now = await jobs.get(db, job.id)
+        assert (now.state, now.progress) == ("running", {"step": 1, "steps": 3})
+        run.result = {"rows": 5}
+    ended = await jobs.get(db, job.id)
+    assert (ended.state, ended.result) == ("done", {"rows": 5})
+    assert ended.elapsed >= 0
+    assert ended.to_json()["started_at"]
+
+
+async def test_one_live_change_of_an_artifact(db):
+    starts = (jobs.start(db, kind, "abcdefgh", {}, ACTOR) for kind in ["restore", "purge"] * 4)
+    results = await asyncio.gather(*starts, return_exceptions=True)
+    assert sum(isinstance(result, jobs.Job) for result in results) == 1
+    locked = [result for result in results if isinstance(result, Locked)]
+    assert len(locked) == 7
+    assert "started by dba" in (locked[0].detail or "")
+    await jobs.start(db, "export", "abcdefgh", {}, ACTOR)
+    await jobs.start(db, "restore", "other123", {}, ACTOR)
+
+
+async def test_failure_is_kept(db):
+    job = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+    with pytest.raises(Refused):
+        async with jobs.running(db, job):
+            raise Refused("no", hint="h")
+    ended = await jobs.get(db, job.id)
+    assert (ended.state, ended.error["message"]) == ("failed", "no")
+    await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+
+
+async def test_finish_and_data_commit_together(db):
+    job = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+    async with jobs.running(db, job) as run, db.acquire() as connection:
+        async with connection.transaction():
+            await connection.execute("CREATE TABLE t ()")
+            await run.finish(connection, {"ok": True})
+        run.finished = True
+    assert (await jobs.get(db, job.id)).result == {"ok": True}
+
+
+async def test_lost_lease_stops_the_commit(db):
+    job = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+
+    async def body() -> None:
+        async with jobs.running(db, job) as run:
+            async with db.acquire() as connection:
+                await connection.execute(
+                    "UPDATE zanith._zanith_jobs SET lease_expires_at = now() - interval '1 s'"
+                )
+            assert await jobs.reap_expired(db) == [job.id]
+            async with db.acquire() as connection, connection.transaction():
+                await connection.execute("CREATE TABLE t ()")
+                await run.finish(connection, {})
+
+    with pytest.raises(Failed, match="lease"):
+        await body()
+    ended = await jobs.get(db, job.id)
+    assert ended.state == "interrupted"
+    async with db.acquire() as connection:
+        assert await connection.fetchval("SELECT to_regclass('t')") is None
+
+
+async def test_expired_lease_does_not_stand_in_the_way(db):
+    await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+    async with db.acquire() as connection:
+        await connection.execute(
+            "UPDATE zanith._zanith_jobs SET lease_expires_at = now() - interval '1 s'"
+        )
+    await jobs.start(db, "purge", "abcdefgh", {}, ACTOR)
+
+
+async def test_cancel_wakes_a_running_job(db):
+    job = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+    begun = asyncio.Event()
+
+    async def body() -> None:
+        async with jobs.running(db, job), db.acquire() as connection:
+            begun.set()
+            await connection.execute("SELECT pg_sleep(30)")
+
+    task = asyncio.create_task(body())
+    await begun.wait()
+    await asyncio.sleep(0.3)
+    async with asyncio.timeout(jobs.HEARTBEAT.total_seconds() + 2):
+        await jobs.cancel(db, job.id, Actor("boss"))
+        with pytest.raises(Cancelled, match="boss"):
+            await task
+    assert (await jobs.get(db, job.id)).state == "cancelled"
+
+
+async def test_a_waiting_job_is_cancelled_at_once(db):
+    job = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+    assert (await jobs.cancel(db, job.id, ACTOR)).state == "cancelled"
+    with pytest.raises(Locked):
+        async with jobs.running(db, job):
+            pass
+
+
+async def test_watch_sees_the_end(db):
+    job = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+    states: list[str] = []
+
+    async def look() -> None:
+        states.extend([seen.state async for seen in jobs.watch(db, job.id)])
+
+    task = asyncio.create_task(look())
+    await asyncio.sleep(0.2)
+    async with jobs.running(db, job) as run:
+        await run.progress(n=1)
+        await asyncio.sleep(0.2)
+    async with asyncio.timeout(3):
+        await task
+    assert states[0] == "queued"
+    assert states[-1] == "done"
+
+
+async def test_history_and_unknown(db):
+    for n in range(3):
+        await jobs.start(db, "export", f"artifact{n}", {}, ACTOR)
+    page = await jobs.list_jobs(db, limit=2)
+    rest = await jobs.list_jobs(db, after=page[-1])
+    assert [job.artifact_id for job in [*page, *rest]] == ["artifact2", "artifact1", "artifact0"]
+    assert await jobs.list_jobs(db, states=["done"]) == []
+    with pytest.raises(NotFound):
+        await jobs.get(db, "nope")
+
+
+async def test_a_viewer_starts_only_what_reads(db):
+    viewer = Actor("eve", None, "viewer")
+    with pytest.raises(NotPermitted):
+        await jobs.start(db, "restore", "abcdefgh", {}, viewer)
+    await jobs.start(db, "export", "abcdefgh", {}, viewer)
+    live = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+    with pytest.raises(NotPermitted):
+        await jobs.cancel(db, live.id, viewer)
+
+
+async def test_audit_log(db, tmp_path):
+    file = tmp_path / "audit.ndjson"
+    follower = asyncio.create_task(audit.follow(db, file))
+    await asyncio.sleep(0.3)
+    async with db.acquire() as connection, connection.transaction():
+        await audit.record(
+            connection, ACTOR, "hold", "done", "abcdefgh", "public.t_1", {"why": "x"}
+        )
+    with pytest.raises(Refused):
+        async with audit.recording_failure(db, ACTOR, "purge", "abcdefgh", "public.tx1"):
+            raise Refused("not confirmed")
+    entries = await audit.list_activity(db)
+    assert [(e.action, e.outcome) for e in entries] == [("purge", "refused"), ("hold", "done")]
+    assert entries[0].detail["message"] == "not confirmed"
+    assert (entries[1].actor, entries[1].address) == ("dba", "10.0.0.9")
+    only = await audit.list_activity(db, audit.ActivityFilter(object="T_1"))
+    assert [e.action for e in only] == ["hold"]
+    older = await audit.list_activity(db, audit.ActivityFilter(before=entries[0].id))
+    assert older == entries[1:]
+    async with asyncio.timeout(10):
+        while not file.exists() or file.read_text().count("\n") < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    follower.cancel()
+    async with db.acquire() as connection:
+        with pytest.raises(Exception, match="append-only"):
+            await connection.execute("DELETE FROM zanith._zanith_audit_log")

@@ -1,0 +1,90 @@
+"""What the server and the system say, as our errors."""
+
+import asyncio
+import errno
+
+import asyncpg
+import pytest
+
+from app.recovery.errors import (
+    Cancelled,
+    Failed,
+    Locked,
+    NotFound,
+    NotPermitted,
+    Refused,
+    WrongUsage,
+    ZanithError,
+    translate,
+)
+
+
+def test_the_docstring_is_the_default_message():
+    assert Locked().message == "Somebody else is at work on it."
+
+
+def test_as_dict():
+    error = Refused("no", detail="d", hint="h", sqlstate="2BP01")
+    assert error.as_dict() == {
+        "code": "refused",
+        "message": "no",
+        "detail": "d",
+        "hint": "h",
+        "sqlstate": "2BP01",
+    }
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"),
+    [
+        ("42501", NotPermitted),
+        ("28P01", NotPermitted),
+        ("55P03", Locked),
+        ("40P01", Locked),
+        ("42P01", NotFound),
+        ("42703", NotFound),
+        ("3F000", NotFound),
+        ("3D000", NotFound),
+        ("22023", WrongUsage),
+        ("2BP01", Refused),
+        ("0A000", Refused),
+        ("55000", Refused),
+        ("23505", Refused),
+        ("25006", Refused),
+        ("57014", Cancelled),
+        ("57P01", Failed),
+        ("53100", Failed),
+        ("XX000", Failed),
+    ],
+)
+def test_states_of_the_server(state, kind):
+    exc = asyncpg.PostgresError.new({"C": state, "M": "said", "D": "more", "H": "do that"})
+    error = translate(exc)
+    assert type(error) is kind
+    assert (error.message, error.detail, error.hint) == ("said", "more", "do that")
+    assert error.sqlstate == state
+
+
+@pytest.mark.parametrize(
+    ("exc", "kind", "hint"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), Failed, "is the server running"),
+        (TimeoutError(), Failed, "is the server running"),
+        (asyncpg.InterfaceError("x"), Failed, "is the server running"),
+        (asyncpg.AdminShutdownError("x"), Failed, "is the server running"),
+        (OSError(errno.ENOSPC, "No space left"), Failed, "free space"),
+        (PermissionError(errno.EACCES, "denied", "/nope"), Failed, "/nope"),
+        (asyncio.CancelledError(), Cancelled, ""),
+        (ValueError("secret"), Failed, "report"),
+    ],
+)
+def test_other_trouble(exc, kind, hint):
+    error = translate(exc)
+    assert type(error) is kind
+    assert hint in (error.hint or "")
+    assert "secret" not in str(error.as_dict())
+
+
+def test_ours_stay_as_they_are():
+    error = ZanithError("x")
+    assert translate(error) is error

@@ -1,0 +1,109 @@
+"""Settings are checked at start; a wrong one is named and explained, a secret never shown."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from app.recovery.errors import WrongUsage
+from app.settings import Settings, is_loopback, load_settings, parse_tokens
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch):
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"ZANITH_{name.upper()}", raising=False)
+
+
+def test_defaults():
+    settings = load_settings()
+    assert (settings.host, settings.port) == ("127.0.0.1", 4321)
+    assert settings.database_url is None
+    assert settings.retention == timedelta(days=30)
+    assert settings.lock_timeout == timedelta(seconds=2)
+    assert settings.viewer_export
+    assert not settings.tokens_needed
+
+
+def test_environment(monkeypatch):
+    for name, value in {
+        "DATABASE_URL": "postgresql://u:hunter2@h/d",
+        "HOST": "0.0.0.0",
+        "PORT": "80",
+        "AUTH_TOKEN": "alice:s3cret, bob:t:0ken",
+        "READ_ONLY_AUTH_TOKEN": "peek",
+        "AUDIT_LOG": "/tmp/a.ndjson",
+        "RETENTION": "never",
+        "VIEWER_EXPORT": "off",
+        "LOCK_TIMEOUT": "500ms",
+        "LOCK_RETRIES": "0",
+        "EXPORT_DIR": "/tmp",
+    }.items():
+        monkeypatch.setenv(f"ZANITH_{name}", value)
+    settings = load_settings()
+    assert settings.database_url.get_secret_value() == "postgresql://u:hunter2@h/d"
+    assert [(t.name, t.secret.get_secret_value()) for t in settings.auth_token] == [
+        ("alice", "s3cret"),
+        ("bob", "t:0ken"),
+    ]
+    assert [t.name for t in settings.read_only_auth_token] == ["token 1"]
+    assert settings.retention is None
+    assert not settings.viewer_export
+    assert settings.lock_timeout == timedelta(milliseconds=500)
+    assert settings.audit_log == Path("/tmp/a.ndjson")
+    for secret in ("hunter2", "s3cret", "0ken", "peek"):
+        assert secret not in repr(settings)
+
+
+def test_what_is_given_goes_before_the_environment(monkeypatch):
+    monkeypatch.setenv("ZANITH_PORT", "1")
+    assert load_settings(port=2).port == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "many"),
+        ("PORT", "70000"),
+        ("RETENTION", "soon"),
+        ("LOCK_TIMEOUT", "never"),
+        ("LOCK_TIMEOUT", "1h"),
+        ("LOCK_RETRIES", "-1"),
+        ("VIEWER_EXPORT", "perhaps"),
+        ("AUTH_TOKEN", "alice:"),
+        ("AUTH_TOKEN", "a:hunter2,a:hunter3"),
+    ],
+)
+def test_a_wrong_value_is_named(monkeypatch, name, value):
+    monkeypatch.setenv(f"ZANITH_{name}", value)
+    with pytest.raises(WrongUsage, match=f"ZANITH_{name} is wrong: .+") as error:
+        load_settings()
+    assert "hunter" not in str(error.value.as_dict())
+
+
+def test_an_open_bind_needs_a_token():
+    with pytest.raises(WrongUsage, match="ZANITH_AUTH_TOKEN"):
+        load_settings(host="0.0.0.0")
+    assert load_settings(host="0.0.0.0", auth_token="x").tokens_needed
+
+
+@pytest.mark.parametrize(
+    ("host", "closed"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("[::1]", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("10.0.0.1", False),
+        ("example.test", False),
+    ],
+)
+def test_loopback(host, closed):
+    assert is_loopback(host) is closed
+
+
+def test_token_does_not_print_its_secret():
+    assert "abc" not in repr(parse_tokens("me:abc"))

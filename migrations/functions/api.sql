@@ -1,0 +1,108 @@
+-- What anyone calls: the five captures and their plan. Each runs in the caller's transaction.
+
+-- How long an artifact is kept by default: zanith.retention, else 30 days.
+CREATE OR REPLACE FUNCTION zanith.default_retention() RETURNS interval
+LANGUAGE sql STABLE AS $$ SELECT COALESCE(NULLIF(current_setting('zanith.retention', true), ''), '30 days')::interval $$;
+
+CREATE OR REPLACE FUNCTION zanith.soft_drop_column(
+    relation regclass, column_name text, migration_id text DEFAULT NULL,
+    expires_in interval DEFAULT zanith.default_retention(), reason text DEFAULT NULL,
+    on_dependents text DEFAULT 'refuse', published_ok boolean DEFAULT false, notify boolean DEFAULT true)
+RETURNS text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT zanith._capture('soft_drop_column', relation, column_name, migration_id, expires_in, reason,
+                           on_dependents, published_ok, false, notify)
+$$;
+COMMENT ON FUNCTION zanith.soft_drop_column IS 'Parks a column under another name, instantly at any size. Returns the artifact''s id.';
+
+CREATE OR REPLACE FUNCTION zanith.archive_column(
+    relation regclass, column_name text, migration_id text DEFAULT NULL,
+    expires_in interval DEFAULT zanith.default_retention(), reason text DEFAULT NULL,
+    on_dependents text DEFAULT 'refuse', published_ok boolean DEFAULT false, notify boolean DEFAULT true)
+RETURNS text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT zanith._capture('archive_column', relation, column_name, migration_id, expires_in, reason,
+                           on_dependents, published_ok, false, notify)
+$$;
+COMMENT ON FUNCTION zanith.archive_column IS 'Copies a column beside its key to the shadow schema and drops it. Returns the artifact''s id.';
+
+CREATE OR REPLACE FUNCTION zanith.soft_drop_table(
+    relation regclass, migration_id text DEFAULT NULL,
+    expires_in interval DEFAULT zanith.default_retention(), reason text DEFAULT NULL,
+    on_dependents text DEFAULT 'refuse', published_ok boolean DEFAULT false, notify boolean DEFAULT true)
+RETURNS text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT zanith._capture('soft_drop_table', relation, NULL, migration_id, expires_in, reason,
+                           on_dependents, published_ok, false, notify)
+$$;
+COMMENT ON FUNCTION zanith.soft_drop_table IS 'Parks a table under another name in its own schema. Returns the artifact''s id.';
+
+CREATE OR REPLACE FUNCTION zanith.archive_table(
+    relation regclass, migration_id text DEFAULT NULL,
+    expires_in interval DEFAULT zanith.default_retention(), reason text DEFAULT NULL,
+    on_dependents text DEFAULT 'refuse', published_ok boolean DEFAULT false, notify boolean DEFAULT true)
+RETURNS text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT zanith._capture('archive_table', relation, NULL, migration_id, expires_in, reason,
+                           on_dependents, published_ok, false, notify)
+$$;
+COMMENT ON FUNCTION zanith.archive_table IS 'Moves a table to the shadow schema; no rows move. Returns the artifact''s id.';
+
+CREATE OR REPLACE FUNCTION zanith.rebuild_table(
+    relation regclass, migration_id text DEFAULT NULL,
+    expires_in interval DEFAULT zanith.default_retention(), reason text DEFAULT NULL,
+    keep_rows boolean DEFAULT false, notify boolean DEFAULT true)
+RETURNS text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT zanith._capture('rebuild_table', relation, NULL, migration_id, expires_in, reason,
+                           'keep', true, keep_rows, notify)
+$$;
+COMMENT ON FUNCTION zanith.rebuild_table IS 'Records a table''s definition, and its rows where asked, before a rebuild. Returns the artifact''s id.';
+
+-- The steps a capture would execute, with what else to know; changes nothing and takes no lasting lock.
+-- The id in parked names is a placeholder. Raises what the capture would raise.
+CREATE OR REPLACE FUNCTION zanith.plan_capture(
+    strategy text, relation regclass, column_name text DEFAULT NULL, on_dependents text DEFAULT 'refuse',
+    published_ok boolean DEFAULT false, keep_rows boolean DEFAULT false)
+RETURNS jsonb LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    d jsonb;
+    publications jsonb;
+BEGIN
+    IF strategy NOT IN ('soft_drop_column', 'archive_column', 'soft_drop_table', 'archive_table', 'rebuild_table') THEN
+        PERFORM zanith._refuse(format('there is no strategy %L', strategy),
+            'Use soft_drop_column, archive_column, soft_drop_table, archive_table or rebuild_table.', '22023');
+    END IF;
+    PERFORM zanith._check_table(strategy, relation);
+    IF strategy IN ('soft_drop_column', 'archive_column') THEN
+        PERFORM zanith._check_column(strategy, relation, column_name);
+    END IF;
+    d := zanith._define(strategy, relation, column_name, '000000000000', on_dependents, keep_rows);
+    PERFORM zanith._check_capture(strategy, relation, column_name, d, on_dependents, published_ok, keep_rows);
+    SELECT COALESCE(jsonb_agg(DISTINCT p.item -> 'name'), '[]') INTO publications FROM zanith._each(d -> 'publications') p;
+    RETURN jsonb_build_object(
+        'strategy', strategy,
+        'object', zanith._relation_name(relation) || CASE WHEN column_name IS NULL THEN '' ELSE '.' || quote_ident(column_name) END,
+        'steps', zanith._render_locks(relation, d) || zanith._render_capture(d),
+        'warnings', zanith._warn(strategy, d, on_dependents, keep_rows),
+        'dependents', d -> 'dependents',
+        'publications', publications,
+        'size_bytes', (SELECT sum(pg_total_relation_size(t.member)) FROM zanith._tree(relation) t),
+        'row_estimate', (SELECT sum(GREATEST(c.reltuples, 0))::bigint FROM zanith._tree(relation) t JOIN pg_class c ON c.oid = t.member));
+END $$;
+
+-- What is said before it happens.
+CREATE OR REPLACE FUNCTION zanith._warn(strategy text, d jsonb, on_dependents text, keep_rows boolean) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT COALESCE(jsonb_agg(w.warning ORDER BY w.ord), '[]')
+    FROM (VALUES
+        (1, 'the column keeps its place in the row: SELECT *, a positional INSERT, and a COPY without a column list still see it, and so does who may read the whole table',
+            strategy = 'soft_drop_column'),
+        (2, 'reads and writes of the table wait while the rows are copied', strategy = 'archive_column' OR keep_rows),
+        (3, 'a column that comes back stands last', strategy = 'archive_column'),
+        (4, 'what depends on it goes on working, for reading only', on_dependents = 'keep' AND strategy IN ('soft_drop_table', 'archive_table')
+            AND jsonb_array_length(d -> 'dependents') > 0),
+        (5, 'nothing is dropped and nothing can be restored: the definition is kept for comparison', strategy = 'rebuild_table'),
+        (6, (SELECT 'subscribers of ' || string_agg(DISTINCT quote_ident(p.item ->> 'name'), ', ') || ' may stop'
+             FROM zanith._each(d -> 'publications') p),
+            strategy <> 'rebuild_table' AND jsonb_array_length(d -> 'publications') > 0),
+        (7, (SELECT string_agg(format('the foreign key %I of %s is lifted', k.item ->> 'name', zanith._qualify(k.item ->> 'schema', k.item ->> 'table')), '; ')
+             FROM zanith._each(d -> 'references') k), strategy <> 'rebuild_table' AND jsonb_array_length(d -> 'references') > 0)
+    ) w(ord, warning, applies)
+    WHERE w.applies
+$$;

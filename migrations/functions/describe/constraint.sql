@@ -1,0 +1,73 @@
+-- Constraints: CHECK, PRIMARY KEY, UNIQUE, EXCLUDE, FOREIGN KEY. (NOT NULL belongs to its column.)
+
+CREATE OR REPLACE FUNCTION zanith._describe_constraint(con oid) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_object(
+        'name', c.conname,
+        'schema', n.nspname, 'table', r.relname,
+        'kind', CASE c.contype WHEN 'c' THEN 'check' WHEN 'p' THEN 'primary key' WHEN 'u' THEN 'unique'
+                               WHEN 'x' THEN 'exclude' WHEN 'f' THEN 'foreign key' END,
+        'definition', pg_get_constraintdef(c.oid),
+        'expression', pg_get_expr(c.conbin, c.conrelid),
+        'validated', c.convalidated,
+        'enforced', COALESCE((to_jsonb(c) ->> 'conenforced')::boolean, true),
+        'columns', zanith._attribute_names(c.conrelid, c.conkey),
+        'inherited', c.conparentid <> 0 OR NOT c.conislocal,
+        'index', CASE WHEN c.contype IN ('p', 'u', 'x') THEN zanith._describe_index(c.conindid) END,
+        'foreign_key', CASE WHEN c.contype = 'f' THEN zanith._describe_foreign_key(c.oid) END,
+        'comment', obj_description(c.oid, 'pg_constraint'))
+    FROM pg_constraint c
+    JOIN pg_class r ON r.oid = c.conrelid
+    JOIN pg_namespace n ON n.oid = r.relnamespace
+    WHERE c.oid = con
+$$;
+
+-- A foreign key in parts, so that it can be rendered for a table of another name.
+CREATE OR REPLACE FUNCTION zanith._describe_foreign_key(con oid) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_object(
+        'columns', zanith._attribute_names(c.conrelid, c.conkey),
+        'schema', n.nspname, 'table', r.relname,
+        'self', c.conrelid = c.confrelid,
+        'references', zanith._attribute_names(c.confrelid, c.confkey),
+        'match', CASE c.confmatchtype WHEN 'f' THEN 'FULL' ELSE 'SIMPLE' END,
+        'on_update', zanith._foreign_key_action(c.confupdtype),
+        'on_delete', zanith._foreign_key_action(c.confdeltype),
+        'set_columns', zanith._attribute_names(c.conrelid, c.confdelsetcols),
+        'deferrable', c.condeferrable, 'deferred', c.condeferred,
+        'period', COALESCE((to_jsonb(c) ->> 'conperiod')::boolean, false))
+    FROM pg_constraint c JOIN pg_class r ON r.oid = c.confrelid JOIN pg_namespace n ON n.oid = r.relnamespace
+    WHERE c.oid = con
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._foreign_key_action(action "char") RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE action WHEN 'a' THEN 'NO ACTION' WHEN 'r' THEN 'RESTRICT' WHEN 'c' THEN 'CASCADE'
+                       WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT' END
+$$;
+
+-- All of a table's own, by name; with a column, those that name it.
+CREATE OR REPLACE FUNCTION zanith._describe_constraints(relation oid, attribute smallint DEFAULT NULL) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT COALESCE(jsonb_agg(zanith._describe_constraint(c.oid) ORDER BY c.contype, c.conname COLLATE "C"), '[]')
+    FROM pg_constraint c
+    WHERE c.conrelid = relation AND c.contype IN ('c', 'p', 'u', 'x', 'f')
+      AND (attribute IS NULL OR attribute = ANY (c.conkey)
+           OR EXISTS (SELECT FROM pg_depend d
+                      WHERE d.classid = 'pg_constraint'::regclass AND d.objid = c.oid
+                        AND d.refclassid = 'pg_class'::regclass AND d.refobjid = relation
+                        AND d.refobjsubid = attribute)
+           OR (c.conindid <> 0 AND c.contype IN ('p', 'u', 'x') AND zanith._index_columns(c.conindid)
+               ? (SELECT attname FROM pg_attribute WHERE attrelid = relation AND attnum = attribute)))
+$$;
+
+-- Foreign keys of other tables that point here; with a column, those that point at it.
+CREATE OR REPLACE FUNCTION zanith._describe_references(relation oid, attribute smallint DEFAULT NULL) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT COALESCE(jsonb_agg(zanith._describe_constraint(c.oid)
+                              ORDER BY c.conrelid::regclass::text COLLATE "C", c.conname COLLATE "C"), '[]')
+    FROM pg_constraint c
+    WHERE c.confrelid = relation AND c.contype = 'f' AND c.conparentid = 0
+      AND (c.conrelid <> relation OR attribute IS NOT NULL AND NOT attribute = ANY (c.conkey))
+      AND (attribute IS NULL OR attribute = ANY (c.confkey))
+$$;

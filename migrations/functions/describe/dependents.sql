@@ -1,0 +1,125 @@
+-- Dependents: what a plain DROP would refuse for. The walk follows pg_depend as DROP does
+-- (PostgreSQL manual, "pg_depend"): automatic and internal dependents go with the object, normal ones stand in its way.
+
+-- One row a dependent, in the order of its distance. `kind` is what the cascade can do with it.
+-- attribute 0 means the whole relation.
+CREATE OR REPLACE FUNCTION zanith._find_dependents(relation oid, attribute smallint DEFAULT 0)
+RETURNS TABLE (class oid, object oid, subobject integer, kind text, name text, "on" text, distance integer)
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    round integer := 0;
+    frontier jsonb := jsonb_build_array(jsonb_build_object(
+        'c', 'pg_class'::regclass::oid, 'o', relation, 's', attribute, 'd', false,
+        'n', pg_describe_object('pg_class'::regclass, relation, attribute)));
+    seen jsonb := frontier;
+    found jsonb := '[]';
+    next jsonb;
+BEGIN
+    WHILE jsonb_array_length(frontier) > 0 AND round < 100 LOOP
+        round := round + 1;
+        -- Every object that hangs on the frontier. A rule stands for its view, unless it is the table's own;
+        -- a default for itself. `d`: it is a dependent or hangs on one; else it goes with the target.
+        SELECT COALESCE(jsonb_agg(DISTINCT e.entry), '[]') INTO next
+        FROM (
+            SELECT DISTINCT ON (h.c, h.o, h.s) jsonb_build_object(
+                       'c', h.c, 'o', h.o, 's', h.s, 'd', h.d,
+                       'n', pg_describe_object(h.c, h.o, h.s), 'on', h.n) AS entry
+            FROM (
+                SELECT CASE WHEN v.oid IS NOT NULL THEN 'pg_class'::regclass::oid ELSE dep.classid END AS c,
+                       CASE WHEN v.oid IS NOT NULL THEN v.oid ELSE dep.objid END AS o,
+                       CASE WHEN v.oid IS NOT NULL THEN 0 ELSE dep.objsubid END AS s,
+                       (f.d OR dep.deptype = 'n') AS d, f.n
+                FROM jsonb_to_recordset(frontier) AS f(c oid, o oid, s integer, d boolean, n text)
+                JOIN pg_depend dep ON dep.refclassid = f.c AND dep.refobjid = f.o
+                     AND (f.s = 0 OR dep.refobjsubid = f.s)
+                LEFT JOIN pg_rewrite r ON dep.classid = 'pg_rewrite'::regclass AND r.oid = dep.objid
+                LEFT JOIN pg_class v ON v.oid = r.ev_class AND v.relkind IN ('v', 'm')
+                WHERE dep.deptype IN ('n', 'a', 'i', 'P', 'S')
+                  -- sub-objects of a whole relation that is going anyway
+                  AND NOT (f.s = 0 AND dep.classid = f.c AND dep.objid = f.o)
+            ) h
+            ORDER BY h.c, h.o, h.s, h.d
+        ) e
+        WHERE NOT EXISTS (SELECT FROM jsonb_to_recordset(seen) AS k(c oid, o oid, s integer, d boolean)
+                          WHERE k.c = (e.entry ->> 'c')::oid AND k.o = (e.entry ->> 'o')::oid
+                            AND (k.s = 0 OR k.s = (e.entry ->> 's')::integer)
+                            AND (NOT k.d OR (e.entry ->> 'd')::boolean));
+        seen := seen || next;
+        frontier := next;
+        found := found || COALESCE((SELECT jsonb_agg(x.item || jsonb_build_object('r', round))
+                                    FROM zanith._each(next) x WHERE (x.item ->> 'd')::boolean), '[]');
+    END LOOP;
+    RETURN QUERY
+        SELECT DISTINCT ON (d.c, d.o, d.s) d.c, d.o, d.s, zanith._dependent_kind(d.c, d.o, d.s), d.n, d."on", d.r
+        FROM jsonb_to_recordset(found) AS d(c oid, o oid, s integer, n text, "on" text, r integer)
+        -- what also goes with the target by another way is no dependent
+        WHERE NOT EXISTS (SELECT FROM jsonb_to_recordset(seen) AS k(c oid, o oid, s integer, d boolean)
+                          WHERE k.c = d.c AND k.o = d.o AND (k.s = 0 OR k.s = d.s) AND NOT k.d)
+          -- what merely belongs to a dependent is not named beside it
+          AND NOT (d.c = 'pg_type'::regclass AND EXISTS (
+                  SELECT FROM pg_type t WHERE t.oid = d.o AND (t.typrelid <> 0 OR t.typelem <> 0)))
+          AND NOT (d.c = 'pg_class'::regclass AND EXISTS (
+                  SELECT FROM pg_class i WHERE i.oid = d.o AND i.relkind IN ('i', 'I', 't')))
+          AND NOT (d.c = 'pg_trigger'::regclass AND EXISTS (
+                  SELECT FROM pg_trigger t WHERE t.oid = d.o AND (t.tgisinternal OR t.tgparentid <> 0)))
+          AND NOT (d.c = 'pg_rewrite'::regclass AND EXISTS (
+                  SELECT FROM pg_rewrite r WHERE r.oid = d.o AND r.rulename = '_RETURN'))
+          AND NOT (d.c = 'pg_constraint'::regclass AND EXISTS (
+                  SELECT FROM pg_constraint k WHERE k.oid = d.o AND k.conparentid <> 0))
+        ORDER BY d.c, d.o, d.s, d.r;
+END $$;
+
+CREATE OR REPLACE FUNCTION zanith._dependent_kind(class oid, object oid, subobject integer) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT CASE
+        WHEN class = 'pg_class'::regclass AND subobject > 0 THEN 'column'
+        WHEN class = 'pg_class'::regclass THEN (
+            SELECT CASE relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence'
+                                ELSE 'table' END FROM pg_class WHERE oid = object)
+        WHEN class = 'pg_constraint'::regclass THEN (
+            SELECT CASE contype WHEN 'f' THEN 'foreign key' ELSE 'constraint' END
+            FROM pg_constraint WHERE oid = object)
+        WHEN class = 'pg_trigger'::regclass THEN 'trigger'
+        WHEN class = 'pg_policy'::regclass THEN 'policy'
+        WHEN class = 'pg_rewrite'::regclass THEN 'rule'
+        WHEN class = 'pg_attrdef'::regclass THEN 'default'
+        WHEN class = 'pg_proc'::regclass THEN 'function'
+        WHEN class = 'pg_type'::regclass THEN 'type'
+        WHEN class = 'pg_publication_rel'::regclass THEN 'publication'
+        ELSE 'object' END
+$$;
+
+-- The same as a jsonb list for a definition, nearest first: [{kind, name, on}].
+CREATE OR REPLACE FUNCTION zanith._list_dependents(relation oid, attribute smallint DEFAULT 0) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT COALESCE(jsonb_agg(jsonb_build_object('kind', kind, 'name', name, 'on', "on")
+                              ORDER BY distance, name COLLATE "C"), '[]')
+    FROM zanith._find_dependents(relation, attribute)
+$$;
+
+-- What the cascade will drop and the restore will make again, in the order in which it can be made.
+-- {views, policies, triggers, rules}: of other tables (policies, triggers and rules of this one when a column goes).
+CREATE OR REPLACE FUNCTION zanith._describe_cascade(relation oid, attribute smallint DEFAULT 0) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    WITH dependents AS (SELECT * FROM zanith._find_dependents(relation, attribute))
+    SELECT jsonb_build_object(
+        'views', COALESCE((
+            SELECT jsonb_agg(zanith._describe_view(object) ORDER BY deepest, object)
+            FROM (SELECT object, max(distance) AS deepest FROM dependents
+                  WHERE kind IN ('view', 'materialized view') GROUP BY object) v), '[]'),
+        'policies', COALESCE((
+            SELECT jsonb_agg(x.item || jsonb_build_object('table', zanith._relation_name(p.polrelid)) ORDER BY x.ord)
+            FROM dependents d JOIN pg_policy p ON p.oid = d.object AND d.kind = 'policy',
+                 zanith._each(zanith._describe_policies(p.polrelid)) x WHERE x.item ->> 'name' = p.polname), '[]'),
+        'triggers', COALESCE((
+            SELECT jsonb_agg(x.item || jsonb_build_object('table', zanith._relation_name(t.tgrelid)) ORDER BY x.ord)
+            FROM dependents d JOIN pg_trigger t ON t.oid = d.object AND d.kind = 'trigger',
+                 zanith._each(zanith._describe_triggers(t.tgrelid)) x
+            WHERE x.item ->> 'name' = t.tgname
+              AND NOT EXISTS (SELECT FROM pg_class v WHERE v.oid = t.tgrelid AND v.relkind = 'v')), '[]'),
+        'rules', COALESCE((
+            SELECT jsonb_agg(x.item || jsonb_build_object('table', zanith._relation_name(r.ev_class)) ORDER BY x.ord)
+            FROM dependents d JOIN pg_rewrite r ON r.oid = d.object AND d.kind = 'rule'
+            JOIN pg_class c ON c.oid = r.ev_class AND c.relkind NOT IN ('v', 'm'),
+                 zanith._each(zanith._describe_rules(r.ev_class)) x WHERE x.item ->> 'name' = r.rulename), '[]'))
+$$;

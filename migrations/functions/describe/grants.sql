@@ -1,0 +1,18 @@
+-- Grants: from an aclitem[] to jsonb, in the order that the catalog holds them.
+
+-- NULL where the privileges are the built-in default; else [{grantee, grantor, privileges, grantable}],
+-- grantee null for PUBLIC. (PostgreSQL manual, "Privileges".)
+CREATE OR REPLACE FUNCTION zanith._describe_grants(acl aclitem[]) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN acl IS NULL THEN NULL ELSE COALESCE(jsonb_agg(entry ORDER BY ord), '[]') END
+    FROM (
+        SELECT i.ord, jsonb_build_object(
+            'grantee', CASE WHEN x.grantee = 0 THEN NULL ELSE pg_get_userbyid(x.grantee) END,
+            'grantor', pg_get_userbyid(x.grantor),
+            'privileges', jsonb_agg(x.privilege_type ORDER BY x.privilege_type COLLATE "C"),
+            'grantable', COALESCE(jsonb_agg(x.privilege_type ORDER BY x.privilege_type COLLATE "C")
+                                  FILTER (WHERE x.is_grantable), '[]')) AS entry
+        FROM unnest(acl) WITH ORDINALITY i(item, ord), aclexplode(ARRAY[i.item]) x
+        GROUP BY i.ord, x.grantee, x.grantor
+    ) e
+$$;

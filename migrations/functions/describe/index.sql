@@ -1,0 +1,51 @@
+-- Indexes, those behind constraints included.
+
+-- `using` is all of pg_get_indexdef after the table's name: method, keys, INCLUDE, NULLS NOT DISTINCT, WITH, WHERE.
+CREATE OR REPLACE FUNCTION zanith._describe_index(index oid) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_object(
+        'name', c.relname,
+        'unique', i.indisunique,
+        'using', substr(pg_get_indexdef(i.indexrelid), length(format('CREATE %sINDEX %I ON %s%s ',
+            CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END, c.relname,
+            CASE WHEN c.relkind = 'I' THEN 'ONLY ' ELSE '' END, zanith._relation_name(i.indrelid))) + 1),
+        'valid', i.indisvalid,
+        'clustered', i.indisclustered,
+        'replica_identity', i.indisreplident,
+        'plain', NOT i.indisunique AND i.indexprs IS NULL AND i.indpred IS NULL,
+        'columns', zanith._index_columns(i.indexrelid),
+        'keys', (SELECT jsonb_agg(pg_get_indexdef(i.indexrelid, n, true) ORDER BY n)
+                 FROM generate_series(1, i.indnkeyatts) n),
+        'predicate', pg_get_expr(i.indpred, i.indrelid),
+        'options', to_jsonb(c.reloptions),
+        'tablespace', (SELECT spcname FROM pg_tablespace WHERE oid = c.reltablespace),
+        'statistics', (SELECT jsonb_object_agg(a.attnum, a.attstattarget)
+                       FROM pg_attribute a
+                       WHERE a.attrelid = i.indexrelid AND NULLIF(a.attstattarget, -1) IS NOT NULL),
+        'partition', c.relispartition,
+        'comment', obj_description(c.oid, 'pg_class'))
+    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+    WHERE i.indexrelid = index
+$$;
+
+-- Every column that the index names: keys, INCLUDE, expressions, predicate.
+CREATE OR REPLACE FUNCTION zanith._index_columns(index oid) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT COALESCE(jsonb_agg(a.attname ORDER BY a.attnum), '[]')
+    FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid
+    WHERE i.indexrelid = index AND a.attnum > 0
+      AND (a.attnum = ANY (i.indkey::smallint[])
+           OR EXISTS (SELECT FROM pg_depend d
+                      WHERE d.classid = 'pg_class'::regclass AND d.objid = index
+                        AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid
+                        AND d.refobjsubid = a.attnum))
+$$;
+
+-- Indexes that stand on their own, by name.
+CREATE OR REPLACE FUNCTION zanith._describe_indexes(relation oid) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT COALESCE(jsonb_agg(zanith._describe_index(i.indexrelid) ORDER BY c.relname COLLATE "C"), '[]')
+    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+    WHERE i.indrelid = relation
+      AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
+$$;

@@ -1,0 +1,22 @@
+-- Views and materialized views.
+
+CREATE OR REPLACE FUNCTION zanith._describe_view(relation oid) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_object(
+        'schema', n.nspname, 'name', c.relname, 'owner', pg_get_userbyid(c.relowner),
+        'materialized', c.relkind = 'm',
+        'definition', rtrim(pg_get_viewdef(c.oid), ';'),
+        'populated', c.relispopulated,
+        'options', to_jsonb(c.reloptions),
+        'access_method', (SELECT amname FROM pg_am WHERE oid = c.relam),
+        'tablespace', (SELECT spcname FROM pg_tablespace WHERE oid = c.reltablespace),
+        'columns', zanith._describe_columns(c.oid),
+        'indexes', zanith._describe_indexes(c.oid),
+        'statistics', zanith._describe_statistics(c.oid),
+        'triggers', zanith._describe_triggers(c.oid),
+        'rules', zanith._describe_rules(c.oid),
+        'grants', zanith._describe_grants(c.relacl),
+        'comment', obj_description(c.oid, 'pg_class'))
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.oid = relation AND c.relkind IN ('v', 'm')
+$$;

@@ -1,0 +1,85 @@
+-- Names: quoting, parked names, identifiers of artifacts.
+
+CREATE OR REPLACE FUNCTION zanith.version() RETURNS text
+LANGUAGE sql IMMUTABLE AS $$ SELECT '0.1.0' $$;
+COMMENT ON FUNCTION zanith.version() IS 'The version of the functions installed in this database.';
+
+-- A fresh artifact id: 12 hex digits, 48 random bits, URL-safe and short enough for a parked name.
+CREATE OR REPLACE FUNCTION zanith._new_id() RETURNS text
+LANGUAGE sql VOLATILE AS $$ SELECT left(replace(gen_random_uuid()::text, '-', ''), 12) $$;
+
+-- The longest prefix of `name` that fits `bytes` bytes without splitting a character.
+CREATE OR REPLACE FUNCTION zanith._clip(name text, bytes integer) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE(max(left(name, n) COLLATE "C") FILTER (WHERE octet_length(left(name, n)) <= bytes), '')
+    FROM generate_series(1, length(name)) n
+$$;
+
+-- The name an object bears while it is parked; 63 bytes at most, and unlike any other by its id and ordinal.
+CREATE OR REPLACE FUNCTION zanith._parked_name(name text, id text, ordinal integer DEFAULT 0, prefix text DEFAULT '_zanith_dropped_')
+RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT prefix || zanith._clip(name, 63 - octet_length(prefix) - octet_length(suffix)) || suffix
+    FROM (SELECT '_' || id || CASE WHEN ordinal > 0 THEN '_' || ordinal ELSE '' END) s(suffix)
+$$;
+
+-- A qualified, quoted name.
+CREATE OR REPLACE FUNCTION zanith._qualify(schema_name text, object_name text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$ SELECT format('%I.%I', schema_name, object_name) $$;
+
+-- The qualified, quoted name of a relation; never depends on search_path.
+CREATE OR REPLACE FUNCTION zanith._relation_name(relation oid) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT zanith._qualify(n.nspname, c.relname)
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.oid = relation
+$$;
+
+-- The oid of a relation by its exact names, or NULL. (to_regclass wants quoting and a search path.)
+CREATE OR REPLACE FUNCTION zanith._relation_oid(schema_name text, relation_name text) RETURNS oid
+LANGUAGE sql STABLE AS $$
+    SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = schema_name AND c.relname = relation_name
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._attribute_number(relation oid, column_name text) RETURNS smallint
+LANGUAGE sql STABLE AS $$
+    SELECT attnum FROM pg_catalog.pg_attribute
+    WHERE attrelid = relation AND attname = column_name AND NOT attisdropped
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._attribute_names(relation oid, numbers smallint[]) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT COALESCE(jsonb_agg(a.attname ORDER BY k.ord), '[]')
+    FROM unnest(numbers) WITH ORDINALITY k(num, ord)
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = relation AND a.attnum = k.num
+$$;
+
+-- A jsonb array of names as a quoted, comma-separated list.
+CREATE OR REPLACE FUNCTION zanith._name_list(names jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT string_agg(quote_ident(n.name), ', ' ORDER BY n.ord)
+    FROM jsonb_array_elements_text(names) WITH ORDINALITY n(name, ord)
+$$;
+
+-- What the comment of a parked table says; the artifact's identity survives dump and reload in it.
+CREATE OR REPLACE FUNCTION zanith._parked_comment(id text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$ SELECT 'zanith artifact ' || id $$;
+
+-- One step of a plan. `lock` is the strongest lock it takes on `tables`; `grows`: its time grows with the rows;
+-- `transaction`: 1 is the change itself, 2 the validation that follows it.
+CREATE OR REPLACE FUNCTION zanith._step(
+    sql text, purpose text, lock text DEFAULT NULL, tables text[] DEFAULT '{}',
+    grows boolean DEFAULT false, transaction integer DEFAULT 1)
+RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT jsonb_build_array(jsonb_build_object(
+        'sql', sql, 'purpose', purpose, 'lock', lock, 'tables', to_jsonb(tables),
+        'grows', grows, 'transaction', transaction))
+$$;
+
+-- The elements of a jsonb array that may be missing or null.
+CREATE OR REPLACE FUNCTION zanith._each(list jsonb) RETURNS TABLE (item jsonb, ord bigint)
+LANGUAGE sql IMMUTABLE ROWS 10 AS $$
+    SELECT e.item, e.ord
+    FROM jsonb_array_elements(CASE WHEN jsonb_typeof(list) = 'array' THEN list ELSE '[]' END)
+         WITH ORDINALITY e(item, ord)
+$$;

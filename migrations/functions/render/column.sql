@@ -1,0 +1,70 @@
+-- Columns: the parts of ALTER TABLE that give one its properties back.
+
+CREATE OR REPLACE FUNCTION zanith._render_add_column(col jsonb, target text, column_name text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT zanith._step(
+        format('ALTER TABLE %s ADD COLUMN %I %s%s%s', target, column_name, col ->> 'type',
+            COALESCE(' COLLATE ' || (col ->> 'collation'), ''),
+            COALESCE(' GENERATED ALWAYS AS (' || (col #>> '{generated,expression}') || ') '
+                     || (col #>> '{generated,kind}'), '')),
+        'add the column; it stands last, PostgreSQL allows no other place',
+        'ACCESS EXCLUSIVE', ARRAY[target], COALESCE(col #>> '{generated,kind}' = 'STORED', false))
+$$;
+
+-- Storage, compression, statistics target and options.
+CREATE OR REPLACE FUNCTION zanith._render_column_settings(col jsonb, target text, column_name text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE(jsonb_agg(zanith._step(
+        format('ALTER TABLE %s ALTER COLUMN %I SET %s', target, column_name, s.clause),
+        s.purpose, 'SHARE UPDATE EXCLUSIVE', ARRAY[target]) -> 0 ORDER BY s.ord), '[]')
+    FROM (VALUES
+        (1, 'STORAGE ' || (col ->> 'storage'), 'its storage'),
+        (2, 'COMPRESSION ' || (col ->> 'compression'), 'its compression'),
+        (3, 'STATISTICS ' || (col ->> 'statistics'), 'its statistics target'),
+        (4, (SELECT format('(%s)', string_agg(o.option, ', ' ORDER BY o.ord))
+             FROM jsonb_array_elements_text(NULLIF(col -> 'options', 'null')) WITH ORDINALITY o(option, ord)
+             HAVING count(*) > 0), 'its options')
+    ) s(ord, clause, purpose)
+    WHERE s.clause IS NOT NULL
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._render_default(col jsonb, target text, column_name text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN col ->> 'default' IS NULL THEN '[]' ELSE zanith._step(
+        format('ALTER TABLE %s ALTER COLUMN %I SET DEFAULT %s', target, column_name, col ->> 'default'),
+        'its default', 'ACCESS EXCLUSIVE', ARRAY[target]) END
+$$;
+
+-- NOT NULL without a long lock: by its name, NOT VALID and validated afterwards where the server has named ones (18);
+-- else through a validated CHECK, which spares SET NOT NULL its scan. (PostgreSQL manual, "ALTER TABLE".)
+-- `now`: an identity column needs it in the same transaction.
+CREATE OR REPLACE FUNCTION zanith._render_not_null(
+    col jsonb, target text, column_name text, id text, server_version integer, now boolean DEFAULT false)
+RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE
+        WHEN COALESCE(col -> 'not_null', 'null') = 'null' THEN '[]'
+        WHEN server_version >= 180000 AND col #>> '{not_null,name}' IS NOT NULL THEN
+            zanith._step(format('ALTER TABLE %s ADD CONSTRAINT %I NOT NULL %I%s%s', target, col #>> '{not_null,name}',
+                    column_name, CASE WHEN (col #>> '{not_null,no_inherit}')::boolean THEN ' NO INHERIT' ELSE '' END,
+                    CASE WHEN now THEN '' ELSE ' NOT VALID' END),
+                'NOT NULL for new rows', 'ACCESS EXCLUSIVE', ARRAY[target], now)
+            || zanith._render_comment(col #>> '{not_null,comment}',
+                    format('CONSTRAINT %I ON %s', col #>> '{not_null,name}', target))
+            || CASE WHEN now OR NOT (col #>> '{not_null,validated}')::boolean THEN '[]' ELSE
+                zanith._step(format('ALTER TABLE %s VALIDATE CONSTRAINT %I', target, col #>> '{not_null,name}'),
+                    'NOT NULL proved for all rows', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], true, 2) END
+        WHEN now THEN
+            zanith._step(format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', target, column_name),
+                'NOT NULL', 'ACCESS EXCLUSIVE', ARRAY[target], true)
+        ELSE
+            zanith._step(format('ALTER TABLE %s ADD CONSTRAINT %I CHECK (%I IS NOT NULL) NOT VALID',
+                    target, '_zanith_not_null_' || id, column_name),
+                'no NULL in new rows', 'ACCESS EXCLUSIVE', ARRAY[target])
+            || zanith._step(format('ALTER TABLE %s VALIDATE CONSTRAINT %I', target, '_zanith_not_null_' || id),
+                'no NULL in any row', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], true, 2)
+            || zanith._step(format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', target, column_name),
+                'NOT NULL, proved by the check: no scan', 'ACCESS EXCLUSIVE', ARRAY[target], false, 2)
+            || zanith._step(format('ALTER TABLE %s DROP CONSTRAINT %I', target, '_zanith_not_null_' || id),
+                'the check has served', 'ACCESS EXCLUSIVE', ARRAY[target], false, 2)
+    END
+$$;

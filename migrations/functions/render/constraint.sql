@@ -1,0 +1,65 @@
+-- Constraints.
+
+-- FOREIGN KEY …, from its parts; `referenced` is the quoted name of the table as it is called now.
+CREATE OR REPLACE FUNCTION zanith._foreign_key_clause(key jsonb, referenced text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT format('FOREIGN KEY (%s) REFERENCES %s(%s)%s%s%s%s%s',
+        zanith._period_list(key -> 'columns', key), referenced, zanith._period_list(key -> 'references', key),
+        CASE WHEN key ->> 'match' = 'FULL' THEN ' MATCH FULL' ELSE '' END,
+        CASE WHEN key ->> 'on_update' <> 'NO ACTION' THEN ' ON UPDATE ' || (key ->> 'on_update') ELSE '' END,
+        CASE WHEN key ->> 'on_delete' <> 'NO ACTION' THEN ' ON DELETE ' || (key ->> 'on_delete')
+             || COALESCE(' (' || zanith._name_list(NULLIF(key -> 'set_columns', '[]')) || ')', '') ELSE '' END,
+        CASE WHEN (key ->> 'deferrable')::boolean THEN ' DEFERRABLE' ELSE '' END,
+        CASE WHEN (key ->> 'deferred')::boolean THEN ' INITIALLY DEFERRED' ELSE '' END)
+$$;
+
+-- The columns of a key; the last of a temporal one is a PERIOD (18).
+CREATE OR REPLACE FUNCTION zanith._period_list(names jsonb, key jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT string_agg(CASE WHEN (key ->> 'period')::boolean AND n.ord = jsonb_array_length(names)
+                           THEN 'PERIOD ' ELSE '' END || quote_ident(n.name), ', ' ORDER BY n.ord)
+    FROM jsonb_array_elements_text(names) WITH ORDINALITY n(name, ord)
+$$;
+
+-- Steps that add a constraint to `target`: those that scan come NOT VALID and are validated in the second transaction.
+-- `at_once`: validated in the first, where NOT VALID is not to be had (foreign keys of partitioned tables).
+-- `not_valid`: stays NOT VALID, by choice of who restores.
+CREATE OR REPLACE FUNCTION zanith._render_constraint(
+    con jsonb, schema_name text, target text, referenced text DEFAULT NULL,
+    not_valid boolean DEFAULT false, at_once boolean DEFAULT false)
+RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT zanith._step(
+            format('ALTER TABLE %s ADD CONSTRAINT %I %s%s', target, con ->> 'name', p.clause,
+                   CASE WHEN p.scans AND NOT at_once THEN ' NOT VALID' ELSE '' END),
+            format('the %s constraint %I', con ->> 'kind', con ->> 'name'),
+            CASE WHEN con ->> 'kind' = 'foreign key' THEN 'SHARE ROW EXCLUSIVE' ELSE 'ACCESS EXCLUSIVE' END,
+            CASE WHEN referenced IS NULL OR referenced = target THEN ARRAY[target] ELSE ARRAY[target, referenced] END,
+            NOT p.scans OR at_once)
+        || CASE WHEN COALESCE(con -> 'index', 'null') = 'null' THEN '[]'
+                ELSE zanith._render_constraint_index(con -> 'index', schema_name, target) END
+        || zanith._render_comment(con ->> 'comment', format('CONSTRAINT %I ON %s', con ->> 'name', target))
+        || CASE WHEN p.scans AND NOT at_once AND NOT not_valid AND (con ->> 'validated')::boolean
+                THEN zanith._step(format('ALTER TABLE %s VALIDATE CONSTRAINT %I', target, con ->> 'name'),
+                    format('%I proved for all rows', con ->> 'name'), 'SHARE UPDATE EXCLUSIVE',
+                    CASE WHEN referenced IS NULL OR referenced = target THEN ARRAY[target]
+                         ELSE ARRAY[target, referenced] END, true, 2)
+                ELSE '[]' END
+    FROM (
+        SELECT CASE WHEN con ->> 'kind' = 'foreign key'
+                    THEN zanith._foreign_key_clause(con -> 'foreign_key', referenced)
+                         || CASE WHEN (con ->> 'enforced')::boolean THEN '' ELSE ' NOT ENFORCED' END
+                    ELSE regexp_replace(con ->> 'definition', ' NOT VALID$', '') END,
+               con ->> 'kind' IN ('check', 'foreign key') AND (con ->> 'enforced')::boolean
+    ) p(clause, scans)
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._render_constraint_index(index jsonb, schema_name text, target text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE((SELECT zanith._step(
+            format('ALTER INDEX %s SET (%s)', zanith._qualify(schema_name, index ->> 'name'),
+                   string_agg(o.option, ', ' ORDER BY o.ord)),
+            'options of its index', 'SHARE UPDATE EXCLUSIVE', ARRAY[target])
+        FROM jsonb_array_elements_text(NULLIF(index -> 'options', 'null')) WITH ORDINALITY o(option, ord)
+        HAVING count(*) > 0), '[]')
+    || zanith._render_index_settings(index, schema_name, target)
+$$;

@@ -1,0 +1,60 @@
+-- Grants: taking them away at capture, giving them back at restore.
+
+-- GRANT steps for recorded grants on `object` (say "TABLE public.orders"); `column_list` for column grants, quoted.
+-- `anew`: the object was just created, so that the owner's own entry is set as recorded too.
+CREATE OR REPLACE FUNCTION zanith._render_grants(
+    grants jsonb, object text, owner text, column_name text DEFAULT NULL, anew boolean DEFAULT false)
+RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE(CASE WHEN anew AND grants <> 'null' AND column_name IS NULL
+                 THEN zanith._step(format('REVOKE ALL ON %s FROM %I', object, owner),
+                                   'start from no privileges') END, '[]')
+        || COALESCE((
+        SELECT jsonb_agg(s.step ORDER BY g.ord, s.part)
+        FROM zanith._each(grants) g,
+             LATERAL (
+                SELECT p.part, zanith._step(
+                    format('GRANT %s ON %s TO %s%s',
+                        (SELECT string_agg(x.privilege || COALESCE(' (' || quote_ident(column_name) || ')', ''), ', '
+                                           ORDER BY x.privilege)
+                         FROM jsonb_array_elements_text(p.privileges) x(privilege)),
+                        object,
+                        COALESCE(quote_ident(g.item ->> 'grantee'), 'PUBLIC'),
+                        CASE WHEN p.part = 2 THEN ' WITH GRANT OPTION' ELSE '' END),
+                    'give back what was granted') -> 0 AS step
+                FROM (VALUES
+                    (1, (SELECT COALESCE(jsonb_agg(e.v), '[]') FROM jsonb_array_elements(g.item -> 'privileges') e(v)
+                         WHERE NOT g.item -> 'grantable' @> e.v)),
+                    (2, g.item -> 'grantable')) p(part, privileges)
+                WHERE jsonb_array_length(p.privileges) > 0
+             ) s
+        WHERE anew OR g.item ->> 'grantee' IS DISTINCT FROM owner), '[]')
+$$;
+
+-- REVOKE steps that leave the object to its owner alone. Roles in `spared` keep theirs.
+CREATE OR REPLACE FUNCTION zanith._render_revokes(
+    grants jsonb, object text, owner text, column_name text DEFAULT NULL, spared jsonb DEFAULT '[]')
+RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE(jsonb_agg(zanith._step(
+        format('REVOKE ALL%s ON %s FROM %s CASCADE', COALESCE(' (' || quote_ident(column_name) || ')', ''), object, e.grantee),
+        'readable by nobody but its owner') -> 0 ORDER BY e.first), '[]')
+    FROM (
+        SELECT COALESCE(quote_ident(g.item ->> 'grantee'), 'PUBLIC') AS grantee, min(g.ord) AS first
+        FROM zanith._each(grants) g
+        WHERE g.item ->> 'grantee' IS DISTINCT FROM owner AND NOT spared ? COALESCE(g.item ->> 'grantee', '')
+        GROUP BY 1
+    ) e
+$$;
+
+-- Steps between SET LOCAL ROLE and RESET ROLE: expressions that the owner wrote run as the owner.
+CREATE OR REPLACE FUNCTION zanith._as_owner(owner text, steps jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE(jsonb_agg(w.step ORDER BY t.transaction, w.ord), '[]')
+    FROM (SELECT (item ->> 'transaction')::integer AS transaction, jsonb_agg(item ORDER BY ord) AS items
+          FROM zanith._each(steps) GROUP BY 1) t,
+         jsonb_array_elements(
+            zanith._step(format('SET LOCAL ROLE %I', owner), 'run expressions as the owner, not as the operator',
+                         NULL, '{}', false, t.transaction)
+            || t.items
+            || zanith._step('RESET ROLE', 'back to the operator', NULL, '{}', false, t.transaction)
+         ) WITH ORDINALITY w(step, ord)
+$$;

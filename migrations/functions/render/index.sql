@@ -1,0 +1,30 @@
+-- Indexes.
+
+CREATE OR REPLACE FUNCTION zanith._render_index(index jsonb, schema_name text, target text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT zanith._step(
+            format('CREATE %sINDEX %I ON %s %s', CASE WHEN (index ->> 'unique')::boolean THEN 'UNIQUE ' ELSE '' END,
+                   index ->> 'name', target, index ->> 'using'),
+            'its index', 'SHARE', ARRAY[target], true)
+        || zanith._render_index_settings(index, schema_name, target)
+$$;
+
+-- What CREATE INDEX and ADD CONSTRAINT leave out: tablespace, CLUSTER and replica identity marks, statistics, comment.
+CREATE OR REPLACE FUNCTION zanith._render_index_settings(index jsonb, schema_name text, target text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE((SELECT jsonb_agg(zanith._step(s.sql, s.purpose, s.lock, ARRAY[target]) -> 0 ORDER BY s.ord)
+        FROM (VALUES
+            (1, format('ALTER INDEX %s SET TABLESPACE ', q.name) || quote_ident(index ->> 'tablespace'),
+                'its tablespace', 'ACCESS EXCLUSIVE', index ->> 'tablespace' IS NOT NULL),
+            (2, format('ALTER TABLE %s CLUSTER ON %I', target, index ->> 'name'),
+                'the table is clustered on it', 'SHARE UPDATE EXCLUSIVE', (index ->> 'clustered')::boolean),
+            (3, format('ALTER TABLE %s REPLICA IDENTITY USING INDEX %I', target, index ->> 'name'),
+                'the replica identity', 'ACCESS EXCLUSIVE', (index ->> 'replica_identity')::boolean)
+        ) s(ord, sql, purpose, lock, wanted) WHERE s.wanted), '[]')
+    || COALESCE((SELECT jsonb_agg(zanith._step(
+            format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', q.name, t.key, t.value),
+            'its statistics target', 'SHARE UPDATE EXCLUSIVE', ARRAY[target]) -> 0 ORDER BY t.key)
+        FROM jsonb_each_text(NULLIF(index -> 'statistics', 'null')) t), '[]')
+    || zanith._render_comment(index ->> 'comment', 'INDEX ' || q.name)
+    FROM (SELECT zanith._qualify(schema_name, index ->> 'name')) q(name)
+$$;

@@ -1,0 +1,48 @@
+-- What keeps a parked table still: its comment, its owner alone, and triggers that refuse writes.
+
+-- The trigger behind every parked table. ALTER TABLE and a superuser get past it: that is what the seal is for.
+CREATE OR REPLACE FUNCTION zanith.refuse_write() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION 'table %.% is parked and refuses %', quote_ident(TG_TABLE_SCHEMA), quote_ident(TG_TABLE_NAME), TG_OP
+        USING ERRCODE = 'object_not_in_prerequisite_state',
+              HINT = 'Restore it first; see zanith recover list.';
+END $$;
+
+-- ENABLE ALWAYS, row and statement: statement triggers alone miss direct writes to a partition and replication's apply.
+CREATE OR REPLACE FUNCTION zanith._render_refusal(target text, partitioned boolean) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT zanith._step(format('CREATE TRIGGER _zanith_refuse_statement BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE '
+                'ON %s FOR EACH STATEMENT EXECUTE FUNCTION zanith.refuse_write()', target),
+            'no statement writes to what is parked', 'SHARE ROW EXCLUSIVE', ARRAY[target])
+        || zanith._step(format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER _zanith_refuse_statement', target),
+            'not replication either', 'SHARE ROW EXCLUSIVE', ARRAY[target])
+        || CASE WHEN partitioned THEN '[]' ELSE
+            zanith._step(format('CREATE TRIGGER _zanith_refuse_row BEFORE INSERT OR UPDATE OR DELETE '
+                'ON %s FOR EACH ROW EXECUTE FUNCTION zanith.refuse_write()', target),
+                'nor a row that comes another way', 'SHARE ROW EXCLUSIVE', ARRAY[target])
+            || zanith._step(format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER _zanith_refuse_row', target),
+                'not replication either', 'SHARE ROW EXCLUSIVE', ARRAY[target]) END
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._render_refusal_end(target text, partitioned boolean) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT zanith._step(format('DROP TRIGGER _zanith_refuse_statement ON %s', target),
+            'writes are welcome again', 'ACCESS EXCLUSIVE', ARRAY[target])
+        || CASE WHEN partitioned THEN '[]' ELSE
+            zanith._step(format('DROP TRIGGER _zanith_refuse_row ON %s', target),
+                'writes are welcome again', 'ACCESS EXCLUSIVE', ARRAY[target]) END
+$$;
+
+-- A new archive in the shadow: owned, closed, named, still.
+CREATE OR REPLACE FUNCTION zanith._render_archive_care(archive text, owner text, id text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT zanith._step(format('DO $close$ DECLARE r record; BEGIN '
+                'FOR r IN SELECT DISTINCT CASE WHEN x.grantee = 0 THEN ''PUBLIC'' ELSE quote_ident(pg_catalog.pg_get_userbyid(x.grantee)) END AS name '
+                'FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) x WHERE c.oid = %L::pg_catalog.regclass AND x.grantee <> c.relowner '
+                'LOOP EXECUTE ''REVOKE ALL ON TABLE '' || %L || '' FROM '' || r.name; END LOOP; END $close$', archive, archive),
+            'readable by nobody but its owner, default privileges or not')
+        || zanith._render_refusal(archive, false)
+        || zanith._step(format('COMMENT ON TABLE %s IS %L', archive, zanith._parked_comment(id)), 'whose archive this is')
+        || zanith._step(format('ALTER TABLE %s OWNER TO %I', archive, owner), 'it belongs to the owner of the table')
+$$;

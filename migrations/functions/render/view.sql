@@ -1,0 +1,83 @@
+-- Views and materialized views that a cascade dropped.
+
+CREATE OR REPLACE FUNCTION zanith._render_view(view jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT zanith._step(
+            format('CREATE %sVIEW %s%s%s%s AS %s%s', CASE WHEN q.mat THEN 'MATERIALIZED ' ELSE '' END, q.name,
+                CASE WHEN q.mat AND view ->> 'access_method' <> 'heap'
+                     THEN format(' USING %I', view ->> 'access_method') ELSE '' END,
+                COALESCE(' WITH (' || q.options || ')', ''),
+                CASE WHEN q.mat AND view ->> 'tablespace' IS NOT NULL
+                     THEN format(' TABLESPACE %I', view ->> 'tablespace') ELSE '' END,
+                view ->> 'definition',
+                CASE WHEN q.mat THEN CASE WHEN (view ->> 'populated')::boolean THEN ' WITH DATA' ELSE ' WITH NO DATA' END
+                     ELSE '' END),
+            format('the %s %s', q.kind, q.name), 'ACCESS SHARE', ARRAY[q.name], q.mat)
+        || COALESCE((SELECT jsonb_agg(s.step ORDER BY c.ord, s.ord)
+            FROM zanith._each(view -> 'columns') c,
+                 LATERAL zanith._each(
+                    CASE WHEN q.mat THEN zanith._render_column_settings(c.item - 'compression', q.name, c.item ->> 'name')
+                         ELSE zanith._render_default(c.item, q.name, c.item ->> 'name') END
+                    || zanith._render_comment(c.item ->> 'comment', format('COLUMN %s.%I', q.name, c.item ->> 'name'))
+                 ) s(step, ord)), '[]')
+        || COALESCE((SELECT jsonb_agg(s.step ORDER BY i.ord, s.ord)
+            FROM zanith._each(view -> 'indexes') i,
+                 LATERAL zanith._each(zanith._render_index(i.item, view ->> 'schema', q.name)) s(step, ord)), '[]')
+        || COALESCE((SELECT jsonb_agg(s.step ORDER BY t.ord, s.ord)
+            FROM zanith._each(view -> 'statistics') t,
+                 LATERAL zanith._each(zanith._render_statistics(t.item, view ->> 'owner')) s(step, ord)), '[]')
+        || COALESCE((SELECT jsonb_agg(s.step ORDER BY t.ord, s.ord)
+            FROM zanith._each(view -> 'triggers') t,
+                 LATERAL zanith._each(zanith._render_trigger(t.item, q.name)) s(step, ord)), '[]')
+        || COALESCE((SELECT jsonb_agg(s.step ORDER BY t.ord, s.ord)
+            FROM zanith._each(view -> 'rules') t,
+                 LATERAL zanith._each(zanith._render_rule(t.item, q.name)) s(step, ord)), '[]')
+        || zanith._render_comment(view ->> 'comment', upper(q.kind) || ' ' || q.name)
+        || zanith._step(format('ALTER %s %s OWNER TO %I', upper(q.kind), q.name, view ->> 'owner'), 'its owner')
+        || zanith._render_grants(view -> 'grants', 'TABLE ' || q.name, view ->> 'owner', NULL, true)
+        || COALESCE((SELECT jsonb_agg(s.step ORDER BY c.ord, s.ord)
+            FROM zanith._each(view -> 'columns') c,
+                 LATERAL zanith._each(zanith._render_grants(c.item -> 'grants', 'TABLE ' || q.name, view ->> 'owner',
+                                                            c.item ->> 'name', true)) s(step, ord)), '[]')
+    FROM (SELECT zanith._qualify(view ->> 'schema', view ->> 'name'),
+                 (view ->> 'materialized')::boolean,
+                 CASE WHEN (view ->> 'materialized')::boolean THEN 'materialized view' ELSE 'view' END,
+                 (SELECT string_agg(o.option, ', ' ORDER BY o.ord)
+                  FROM jsonb_array_elements_text(NULLIF(view -> 'options', 'null')) WITH ORDINALITY o(option, ord))
+    ) q(name, mat, kind, options)
+$$;
+
+-- The order matters: views upon views are dropped last made first, and made again first made first.
+CREATE OR REPLACE FUNCTION zanith._render_cascade_drop(cascade jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE((SELECT jsonb_agg(zanith._step(format('DROP POLICY %I ON %s', d.item ->> 'name', d.item ->> 'table'),
+                'drop a dependent policy; it is recorded', 'ACCESS EXCLUSIVE', ARRAY[d.item ->> 'table']) -> 0 ORDER BY d.ord)
+            FROM zanith._each(cascade -> 'policies') d), '[]')
+        || COALESCE((SELECT jsonb_agg(zanith._step(format('DROP TRIGGER %I ON %s', d.item ->> 'name', d.item ->> 'table'),
+                'drop a dependent trigger; it is recorded', 'ACCESS EXCLUSIVE', ARRAY[d.item ->> 'table']) -> 0 ORDER BY d.ord)
+            FROM zanith._each(cascade -> 'triggers') d), '[]')
+        || COALESCE((SELECT jsonb_agg(zanith._step(format('DROP RULE %I ON %s', d.item ->> 'name', d.item ->> 'table'),
+                'drop a dependent rule; it is recorded', 'ACCESS EXCLUSIVE', ARRAY[d.item ->> 'table']) -> 0 ORDER BY d.ord)
+            FROM zanith._each(cascade -> 'rules') d), '[]')
+        || COALESCE((SELECT jsonb_agg(zanith._step(
+                format('DROP %sVIEW %s', CASE WHEN (d.item ->> 'materialized')::boolean THEN 'MATERIALIZED ' ELSE '' END,
+                       zanith._qualify(d.item ->> 'schema', d.item ->> 'name')),
+                'drop a dependent view; it is recorded', 'ACCESS EXCLUSIVE',
+                ARRAY[zanith._qualify(d.item ->> 'schema', d.item ->> 'name')]) -> 0 ORDER BY d.ord DESC)
+            FROM zanith._each(cascade -> 'views') d), '[]')
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._render_cascade_restore(cascade jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE((SELECT jsonb_agg(s.item ORDER BY d.ord, s.ord)
+            FROM zanith._each(cascade -> 'views') d, LATERAL zanith._each(zanith._render_view(d.item)) s), '[]')
+        || COALESCE((SELECT jsonb_agg(s.item ORDER BY d.ord, s.ord)
+            FROM zanith._each(cascade -> 'rules') d,
+                 LATERAL zanith._each(zanith._render_rule(d.item, d.item ->> 'table')) s), '[]')
+        || COALESCE((SELECT jsonb_agg(s.item ORDER BY d.ord, s.ord)
+            FROM zanith._each(cascade -> 'triggers') d,
+                 LATERAL zanith._each(zanith._render_trigger(d.item, d.item ->> 'table')) s), '[]')
+        || COALESCE((SELECT jsonb_agg(s.item ORDER BY d.ord, s.ord)
+            FROM zanith._each(cascade -> 'policies') d,
+                 LATERAL zanith._each(zanith._render_policy(d.item, d.item ->> 'table')) s), '[]')
+$$;

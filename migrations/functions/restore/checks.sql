@@ -1,0 +1,158 @@
+-- Checks: queries that count what live traffic changed since. Whoever runs them decides when; they only read.
+
+CREATE OR REPLACE FUNCTION zanith._check(
+    kind text, object text, message text, source text, condition text, example text, blocks boolean,
+    choices text[] DEFAULT '{}', hint text DEFAULT NULL, role text DEFAULT NULL)
+RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT jsonb_build_array(jsonb_build_object(
+        'kind', kind, 'object', object, 'message', message,
+        'count_sql', format('SELECT count(*) FROM %s WHERE %s', source, condition),
+        'examples_sql', format('SELECT (%s)::text FROM %s WHERE %s LIMIT 3', example, source, condition),
+        'blocks', blocks, 'choices', to_jsonb(choices), 'hint', hint, 'role', role))
+$$;
+
+-- The rows as they would be after the restore, under the alias r: the live columns, and the value by its own name.
+CREATE OR REPLACE FUNCTION zanith._rows_after(d jsonb, live oid, choices jsonb) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN d ->> 'strategy' = 'soft_drop_column' THEN
+            format('(SELECT %s, %s AS %I FROM ONLY %s t) r', l.columns,
+                CASE WHEN f.value IS NULL THEN p.col ELSE format('COALESCE(%s, %s)', p.col, f.value) END, d #>> '{column,name}', l.name)
+        ELSE format('(SELECT %s, %s AS %I FROM ONLY %s t LEFT JOIN ONLY %s a ON %s) r', l.columns,
+                CASE WHEN f.value IS NULL THEN format('a.%I', d #>> '{column,name}')
+                     ELSE format('CASE WHEN a.%I IS NULL THEN %s ELSE a.%I END', d #>> '{key,0,name}', f.value, d #>> '{column,name}') END,
+                d #>> '{column,name}', l.name, zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'),
+                zanith._key_match(d -> 'key')) END
+    FROM (SELECT zanith._relation_name(live), (SELECT COALESCE(string_agg('t.' || quote_ident(attname), ', ' ORDER BY attnum), '0')
+            FROM pg_attribute WHERE attrelid = live AND attnum > 0 AND NOT attisdropped
+             AND attname <> d #>> '{column,name}')) l(name, columns),
+         (SELECT zanith._fill_value(d -> 'column', choices)) f(value),
+         (SELECT format('t.%I', d #>> '{parked,column}')) p(col)
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._column_checks(d jsonb, live oid, choices jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    col text := d #>> '{column,name}';
+    live_name text := zanith._relation_name(live);
+    archive text := zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}');
+    rows_after text := zanith._rows_after(d, live, choices);
+    must boolean := COALESCE(d #> '{column,not_null}', 'null') <> 'null';
+    lenient boolean := COALESCE((choices ->> 'not_valid')::boolean, false);
+    example text := COALESCE('concat_ws('', '', ' || zanith._key_list(d -> 'key', 'r.') || ')', 'r::text');
+    checks jsonb := '[]';
+    k jsonb;
+    i jsonb;
+BEGIN
+    IF d #> '{column,generated}' <> 'null' THEN
+        RETURN checks;
+    END IF;
+    IF d ->> 'strategy' = 'archive_column' THEN
+        checks := checks
+            || zanith._check('rows_added', live_name, format('{count} rows of %s came since and have no archived value', live_name),
+                format('ONLY %s t', live_name), format('NOT EXISTS (SELECT FROM ONLY %s a WHERE %s)', archive, zanith._key_match(d -> 'key')),
+                'concat_ws('', '', ' || zanith._key_list(d -> 'key', 't.') || ')', false, ARRAY['--fill VALUE', '--fill default'],
+                'They will hold NULL, or what --fill says.')
+            || zanith._check('rows_gone', archive, '{count} archived values have no row any more; they stay in the archive',
+                format('ONLY %s a', archive), format('NOT EXISTS (SELECT FROM ONLY %s t WHERE %s)', live_name, zanith._key_match(d -> 'key')),
+                'concat_ws('', '', ' || zanith._key_list(d -> 'key', 'a.') || ')', false);
+    END IF;
+    IF must AND NOT COALESCE((choices ->> 'allow_null')::boolean, false) THEN
+        checks := checks || zanith._check('null_gaps', format('%s.%I', live_name, col),
+            format('{count} rows would hold NULL in %I, which is NOT NULL', col), rows_after, format('r.%I IS NULL', col), example,
+            true, ARRAY['--fill VALUE', '--fill default', '--allow-null'], 'Choose a value for them, or let the column come back without NOT NULL.');
+    END IF;
+    FOR k IN SELECT x.item FROM zanith._each(d -> 'constraints') x LOOP
+        IF k ->> 'kind' = 'check' AND (k ->> 'enforced')::boolean AND (k ->> 'validated')::boolean THEN
+            checks := checks || zanith._check('check_violations', k ->> 'name', format('{count} rows break the check %I', k ->> 'name'),
+                replace(rows_after, ') r', ') ' || quote_ident(d #>> '{table,name}')), format('NOT (%s)', k ->> 'expression'),
+                replace(example, 'r.', quote_ident(d #>> '{table,name}') || '.'), NOT lenient, ARRAY['--not-valid'],
+                'Mend the rows, or let the check come back NOT VALID.', d #>> '{table,owner}');
+        ELSIF k ->> 'kind' = 'unique' THEN
+            checks := checks || zanith._duplicate_check(k ->> 'name', k #> '{index,keys}', k #>> '{index,predicate}',
+                k #>> '{index,using}' LIKE '%NULLS NOT DISTINCT%', rows_after);
+        ELSIF k ->> 'kind' = 'foreign key' AND (k ->> 'validated')::boolean AND (k ->> 'enforced')::boolean
+              AND NOT (k #>> '{foreign_key,period}')::boolean
+              AND zanith._relation_oid(k #>> '{foreign_key,schema}', k #>> '{foreign_key,table}') IS NOT NULL THEN
+            checks := checks || zanith._orphan_check(k, rows_after, zanith._qualify(k #>> '{foreign_key,schema}', k #>> '{foreign_key,table}'),
+                                                     example, NOT lenient);
+        END IF;
+    END LOOP;
+    FOR i IN SELECT x.item FROM zanith._each(d -> 'indexes') x WHERE (x.item ->> 'unique')::boolean LOOP
+        checks := checks || zanith._duplicate_check(i ->> 'name', i -> 'keys', i ->> 'predicate',
+            i ->> 'using' LIKE '%NULLS NOT DISTINCT%', rows_after);
+    END LOOP;
+    FOR k IN SELECT x.item FROM zanith._each(d -> 'references') x
+             WHERE (x.item ->> 'validated')::boolean AND (x.item ->> 'enforced')::boolean
+               AND NOT (x.item #>> '{foreign_key,period}')::boolean
+               AND zanith._relation_oid(x.item ->> 'schema', x.item ->> 'table') IS NOT NULL LOOP
+        checks := checks || zanith._orphan_check(k, zanith._qualify(k ->> 'schema', k ->> 'table') || ' r', rows_after,
+                                                 'r::text', NOT lenient);
+    END LOOP;
+    RETURN checks;
+END $$;
+
+-- Groups that a unique key would refuse. It cannot be lenient: PostgreSQL has no unique key that is not valid.
+CREATE OR REPLACE FUNCTION zanith._duplicate_check(name text, keys jsonb, predicate text, nulls_equal boolean, source text)
+RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT jsonb_build_array(jsonb_build_object(
+        'kind', 'duplicates', 'object', name, 'message', format('{count} values occur more than once and break the unique key %I', name),
+        'count_sql', format('SELECT count(*) FROM (SELECT 1 FROM %s%s GROUP BY %s HAVING count(*) > 1) g', source, q.where, q.keys),
+        'examples_sql', format('SELECT concat_ws('', '', %s) FROM %s%s GROUP BY %1$s HAVING count(*) > 1 LIMIT 3', q.keys, source, q.where),
+        'blocks', true, 'choices', '[]'::jsonb, 'hint', 'Mend the rows first: a unique key cannot come back unproved.', 'role', NULL))
+    FROM (SELECT string_agg(x.key, ', ' ORDER BY x.ord),
+                 COALESCE(' WHERE ' || NULLIF(concat_ws(' AND ', '(' || predicate || ')', CASE WHEN nulls_equal THEN NULL
+                     ELSE string_agg(format('(%s) IS NOT NULL', x.key), ' AND ' ORDER BY x.ord) END), ''), '')
+          FROM jsonb_array_elements_text(keys) WITH ORDINALITY x(key, ord)) q(keys, "where")
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._orphan_check(con jsonb, child text, parent text, example text, blocks boolean) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT zanith._check('foreign_key_orphans', con ->> 'name', format('{count} rows have no partner for the foreign key %I', con ->> 'name'),
+        child, format('%s AND NOT EXISTS (SELECT FROM %s WHERE %s)', q.present,
+                      CASE WHEN parent LIKE '(%' THEN regexp_replace(parent, '\) r$', ') p') ELSE parent || ' p' END, q.matches),
+        example, blocks, ARRAY['--not-valid'], 'Mend the rows, or let the foreign key come back NOT VALID.')
+    FROM (SELECT string_agg(format('r.%I IS NOT NULL', c.name), ' AND ' ORDER BY c.ord),
+                 string_agg(format('p.%I = r.%I', f.name, c.name), ' AND ' ORDER BY c.ord)
+          FROM jsonb_array_elements_text(con #> '{foreign_key,columns}') WITH ORDINALITY c(name, ord)
+          JOIN jsonb_array_elements_text(con #> '{foreign_key,references}') WITH ORDINALITY f(name, ord) USING (ord)) q(present, matches)
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._table_checks(d jsonb, choices jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    lenient boolean := COALESCE((choices ->> 'not_valid')::boolean, false);
+    parked text := zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}');
+    checks jsonb := '[]';
+    m record;
+    k jsonb;
+    fallback oid;
+BEGIN
+    FOR m IN SELECT x.item, x.ord FROM zanith._each(d -> 'members') x LOOP
+        FOR k IN SELECT x.item FROM zanith._each(m.item #> '{definition,constraints}') x
+                 WHERE x.item ->> 'kind' = 'foreign key' AND NOT (x.item ->> 'inherited')::boolean
+                   AND (x.item ->> 'validated')::boolean AND (x.item ->> 'enforced')::boolean
+                   AND NOT (x.item #>> '{foreign_key,period}')::boolean
+                   AND NOT (x.item #>> '{foreign_key,self}')::boolean
+                   AND zanith._relation_oid(x.item #>> '{foreign_key,schema}', x.item #>> '{foreign_key,table}') IS NOT NULL LOOP
+            checks := checks || zanith._orphan_check(k, zanith._qualify(m.item ->> 'parked_schema', m.item ->> 'parked') || ' r',
+                zanith._qualify(k #>> '{foreign_key,schema}', k #>> '{foreign_key,table}'), 'r::text', NOT lenient);
+        END LOOP;
+    END LOOP;
+    FOR k IN SELECT x.item FROM zanith._each(d -> 'references') x
+             WHERE (x.item ->> 'validated')::boolean AND (x.item ->> 'enforced')::boolean
+               AND NOT (x.item #>> '{foreign_key,period}')::boolean
+               AND x.item #>> '{foreign_key,schema}' = d #>> '{table,schema}' AND x.item #>> '{foreign_key,table}' = d #>> '{table,name}'
+               AND zanith._relation_oid(x.item ->> 'schema', x.item ->> 'table') IS NOT NULL LOOP
+        checks := checks || zanith._orphan_check(k, zanith._qualify(k ->> 'schema', k ->> 'table') || ' r', parked, 'r::text', NOT lenient);
+    END LOOP;
+    -- rows that the default partition took meanwhile would stand in the way of the bound
+    SELECT p.partdefid INTO fallback FROM pg_partitioned_table p
+    WHERE p.partrelid = zanith._relation_oid(d #>> '{members,0,definition,partition_of,schema}', d #>> '{members,0,definition,partition_of,name}');
+    IF COALESCE(fallback, 0) <> 0 AND d #>> '{members,0,definition,partition_of,accepts}' IS NOT NULL THEN
+        checks := checks || zanith._check('default_partition', zanith._relation_name(fallback),
+            format('{count} rows in the default partition %s belong to this one', zanith._relation_name(fallback)),
+            zanith._relation_name(fallback), d #>> '{members,0,definition,partition_of,accepts}', 'tableoid::regclass', true, '{}',
+            'Move them away first, then attach and insert them again.');
+    END IF;
+    RETURN checks;
+END $$;

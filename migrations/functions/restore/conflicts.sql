@@ -1,0 +1,218 @@
+-- Conflicts: what in the catalog, as it is now, stops a restore. Read-only.
+
+CREATE OR REPLACE FUNCTION zanith._conflict(code text, message text, hint text, choices text[] DEFAULT '{}', detail text DEFAULT NULL)
+RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT jsonb_build_array(jsonb_build_object('code', code, 'message', message, 'detail', detail, 'hint', hint, 'choices', to_jsonb(choices)))
+$$;
+
+-- Names of objects the restore would create, that somebody else bears by now.
+CREATE OR REPLACE FUNCTION zanith._find_taken_names(d jsonb, as_name text, live oid) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    WITH wanted(kind, schema_name, name) AS (
+        SELECT r.item ->> 'kind', r.item ->> 'schema', r.item ->> 'name' FROM zanith._each(d -> 'renames') r
+        UNION ALL
+        SELECT r.item ->> 'kind', r.item ->> 'schema', r.item ->> 'name'
+        FROM zanith._each(d -> 'members') m, LATERAL zanith._each(m.item -> 'renames') r WHERE as_name IS NULL
+        UNION ALL
+        SELECT 'table', m.item ->> 'schema', m.item ->> 'name'
+        FROM zanith._each(d -> 'members') m WHERE m.ord > 1
+        UNION ALL
+        SELECT 'index', d #>> '{table,schema}', i.item ->> 'name' FROM zanith._each(d -> 'indexes') i
+        WHERE d ->> 'strategy' = 'archive_column' OR NOT (i.item ->> 'plain')::boolean
+        UNION ALL
+        SELECT 'index', d #>> '{table,schema}', k.item ->> 'name' FROM zanith._each(d -> 'constraints') k
+        WHERE d -> 'column' IS NOT NULL AND COALESCE(k.item -> 'index', 'null') <> 'null'
+        UNION ALL
+        SELECT 'statistics', s.item ->> 'schema', s.item ->> 'name' FROM zanith._each(d -> 'statistics') s
+        WHERE d ->> 'strategy' = 'archive_column'
+        UNION ALL
+        SELECT 'sequence', s.item ->> 'schema', s.item ->> 'name' FROM zanith._each(d #> '{column,sequences}') s
+        WHERE (s.item ->> 'identity')::boolean
+        UNION ALL
+        SELECT 'view', v.item ->> 'schema', v.item ->> 'name' FROM zanith._each(d #> '{cascade,views}') v
+        WHERE as_name IS NULL OR d -> 'column' IS NOT NULL
+    )
+    SELECT COALESCE(jsonb_agg(zanith._conflict('name_taken',
+        format('the name of the %s %s is taken', w.kind, zanith._qualify(w.schema_name, w.name)),
+        format('Rename or drop what bears it now, then restore.'), '{}') -> 0 ORDER BY w.kind, w.name), '[]')
+    FROM (SELECT DISTINCT * FROM wanted) w
+    WHERE CASE WHEN w.kind = 'statistics'
+               THEN EXISTS (SELECT FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
+                            WHERE n.nspname = w.schema_name AND s.stxname = w.name)
+               ELSE zanith._relation_oid(w.schema_name, w.name) IS NOT NULL END
+$$;
+
+-- Constraint names, and the types and roles that the definition needs.
+CREATE OR REPLACE FUNCTION zanith._find_missing(d jsonb, live oid) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT COALESCE(jsonb_agg(c.conflict -> 0 ORDER BY c.place), '[]')
+    FROM (
+        SELECT 1 AS place, zanith._conflict('owner_missing', format('the owner %I does not exist any more', d #>> '{table,owner}'),
+            format('Create the role: CREATE ROLE %I, or hand what is parked to another with ALTER TABLE … OWNER TO.', d #>> '{table,owner}')) AS conflict
+        WHERE to_regrole(quote_ident(d #>> '{table,owner}')) IS NULL
+        UNION ALL
+        SELECT 2, zanith._conflict('type_missing', format('the type %s does not exist any more', d #>> '{column,type}'),
+            'Create the type again, then restore.')
+        WHERE d ? 'column' AND NOT zanith._type_exists(d #>> '{column,type}')
+        UNION ALL
+        SELECT 3, zanith._conflict('name_taken', format('the table already has a constraint %I', k.item ->> 'name'),
+            format('Rename it: ALTER TABLE %s RENAME CONSTRAINT %I TO …', live::regclass, k.item ->> 'name'))
+        FROM zanith._each(d -> 'constraints') k
+        WHERE EXISTS (SELECT FROM pg_constraint c WHERE c.conrelid = live AND c.conname = k.item ->> 'name')
+        UNION ALL
+        SELECT 4, zanith._conflict('grantee_missing', format('the role %I, which had a grant, does not exist any more', g.grantee),
+            format('Create the role: CREATE ROLE %I.', g.grantee))
+        FROM (SELECT DISTINCT x.item ->> 'grantee' AS grantee
+              FROM zanith._all_grants(d) x(item) WHERE x.item ->> 'grantee' IS NOT NULL) g
+        WHERE to_regrole(quote_ident(g.grantee)) IS NULL
+        UNION ALL
+        SELECT 5, zanith._conflict('table_gone', format('the table %s of the foreign key %I does not exist any more',
+                zanith._qualify(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}'), k.item ->> 'name'),
+            'Bring that table back first (zanith recover list shows whether it is parked).')
+        FROM zanith._all_foreign_keys(d) k(item)
+        WHERE zanith._relation_oid(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}') IS NULL
+          AND NOT (k.item #>> '{foreign_key,schema}' = d #>> '{table,schema}' AND k.item #>> '{foreign_key,table}' = d #>> '{table,name}')
+          AND NOT EXISTS (SELECT FROM zanith._each(d -> 'members') m
+                          WHERE m.item ->> 'schema' = k.item #>> '{foreign_key,schema}' AND m.item ->> 'name' = k.item #>> '{foreign_key,table}')
+        UNION ALL
+        SELECT 6, zanith._conflict('table_gone', format('the table %s, whose foreign key %I pointed here, does not exist any more',
+                zanith._qualify(k.item ->> 'schema', k.item ->> 'table'), k.item ->> 'name'),
+            'Bring that table back first (zanith recover list shows whether it is parked).')
+        FROM zanith._each(d -> 'references') k
+        WHERE zanith._relation_oid(k.item ->> 'schema', k.item ->> 'table') IS NULL
+        UNION ALL
+        SELECT 7, zanith._conflict('name_taken', format('%s already has a constraint %I',
+                zanith._qualify(k.item ->> 'schema', k.item ->> 'table'), k.item ->> 'name'),
+            'Rename or drop it, then restore.')
+        FROM zanith._each(d -> 'references') k
+        JOIN pg_constraint c ON c.conrelid = zanith._relation_oid(k.item ->> 'schema', k.item ->> 'table') AND c.conname = k.item ->> 'name'
+    ) c
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._all_grants(d jsonb) RETURNS SETOF jsonb
+LANGUAGE sql IMMUTABLE ROWS 10 AS $$
+    SELECT g.item FROM zanith._each(d #> '{column,grants}') g
+    UNION ALL
+    SELECT g.item FROM zanith._each(d -> 'members') m, LATERAL zanith._each(m.item #> '{definition,grants}') g
+    UNION ALL
+    SELECT g.item FROM zanith._each(d -> 'members') m, LATERAL zanith._each(m.item #> '{definition,columns}') c,
+                       LATERAL zanith._each(c.item -> 'grants') g
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._all_foreign_keys(d jsonb) RETURNS SETOF jsonb
+LANGUAGE sql IMMUTABLE ROWS 10 AS $$
+    SELECT k.item FROM zanith._each(d -> 'constraints') k WHERE k.item ->> 'kind' = 'foreign key'
+    UNION ALL
+    SELECT k.item FROM zanith._each(d -> 'members') m, LATERAL zanith._each(m.item #> '{definition,constraints}') k
+    WHERE k.item ->> 'kind' = 'foreign key' AND NOT (k.item ->> 'inherited')::boolean
+$$;
+
+-- Whether a type's text, as format_type gave it, still names one.
+CREATE OR REPLACE FUNCTION zanith._type_exists(type text) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN to_regtype(type) IS NOT NULL;
+EXCEPTION WHEN undefined_object OR invalid_schema_name OR syntax_error THEN
+    RETURN false;
+END $$;
+
+CREATE OR REPLACE FUNCTION zanith._find_conflicts(a zanith._zanith_migration_artifacts, place jsonb, live oid, choices jsonb)
+RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    d jsonb := a.definition;
+    found jsonb := '[]';
+    as_name text := choices ->> 'as';
+    object text := zanith._object_name(a);
+    other text;
+BEGIN
+    IF a.artifact_type = 'rebuild_table' THEN
+        RETURN zanith._conflict('forensic', format('%s was rebuilt, not dropped: there is nothing to put back', object),
+            'Inspect shows the definition then and now; rows that were kept can be exported.');
+    ELSIF a.status = 'restored' THEN
+        RETURN zanith._conflict('restored', format('%s was already restored', object), 'There is nothing left to do.');
+    ELSIF place ->> 'state' = 'missing' THEN
+        RETURN zanith._conflict('archive_missing', format('what was parked of %s is gone', object),
+            'Restore it from a backup, or purge the artifact.', '{}', place ->> 'detail');
+    ELSIF place ->> 'state' = 'moved' THEN
+        found := found || zanith._conflict('archive_moved', format('what was parked of %s was renamed, moved or given to another', object),
+            'Put it back where it was recorded.', '{}', place ->> 'detail');
+    END IF;
+    IF as_name IS NOT NULL AND (octet_length(as_name) NOT BETWEEN 1 AND 63) THEN
+        found := found || zanith._conflict('bad_name', format('%L is no name: it takes 1 to 63 bytes', as_name), 'Choose another name.', ARRAY['--as NAME']);
+    END IF;
+
+    IF a.artifact_type IN ('soft_drop_column', 'archive_column') THEN
+        IF live IS NULL THEN
+            SELECT string_agg(zanith._object_name(o) || ' (' || o.id || ')', ', ') INTO other
+            FROM zanith._zanith_migration_artifacts o
+            WHERE o.source_schema = a.source_schema AND o.source_table = a.source_table
+              AND o.source_column IS NULL AND o.status = 'recoverable' AND o.artifact_type <> 'rebuild_table';
+            RETURN found || zanith._conflict('table_gone', format('the table %s does not exist', zanith._qualify(a.source_schema, a.source_table)),
+                CASE WHEN other IS NULL THEN 'If it was renamed, give it its old name for the length of the restore.'
+                     ELSE format('It is parked itself: restore %s first.', other) END);
+        END IF;
+        IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = live AND pg_has_role(c.relowner, 'USAGE')) THEN
+            found := found || zanith._conflict('not_permitted', format('must be owner of table %s', zanith._relation_name(live)),
+                'Restore as its owner, as a member of that role, or as a superuser.');
+        END IF;
+        IF zanith._attribute_number(live, COALESCE(as_name, a.source_column)) IS NOT NULL THEN
+            found := found || zanith._conflict('name_taken', format('%s already has a column %I', zanith._relation_name(live), COALESCE(as_name, a.source_column)),
+                'Restore it under another name.', ARRAY['--as NAME']);
+        END IF;
+        IF a.artifact_type = 'archive_column' THEN
+            SELECT string_agg(quote_ident(k.item ->> 'name'), ', ') INTO other FROM zanith._each(d -> 'key') k
+            WHERE zanith._attribute_number(live, k.item ->> 'name') IS NULL;
+            IF other IS NOT NULL THEN
+                found := found || zanith._conflict('key_gone', format('the key column %s of %s does not exist any more', other, zanith._relation_name(live)),
+                    'The values are filed under it: bring it back first.');
+            END IF;
+        END IF;
+    ELSE
+        IF to_regnamespace(quote_ident(a.source_schema)) IS NULL THEN
+            found := found || zanith._conflict('schema_gone', format('the schema %I does not exist any more', a.source_schema),
+                format('Create it: CREATE SCHEMA %I.', a.source_schema));
+        ELSIF zanith._relation_oid(a.source_schema, COALESCE(as_name, a.source_table)) IS NOT NULL
+           OR EXISTS (SELECT FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+                      WHERE n.nspname = a.source_schema AND t.typname = COALESCE(as_name, a.source_table) AND t.typelem = 0) THEN
+            found := found || zanith._conflict('name_taken', format('%s exists by now', zanith._qualify(a.source_schema, COALESCE(as_name, a.source_table))),
+                'Restore it under another name.', ARRAY['--as NAME']);
+        END IF;
+        IF NOT pg_has_role((SELECT c.relowner FROM pg_class c WHERE c.oid = (place ->> 'oid')::oid), 'USAGE') THEN
+            found := found || zanith._conflict('not_permitted', format('must be owner of table %s', object),
+                'Restore as its owner, as a member of that role, or as a superuser.');
+        END IF;
+        IF COALESCE(d #> '{members,0,definition,partition_of}', 'null') <> 'null' THEN
+            found := found || zanith._find_parent_conflicts(d);
+        END IF;
+    END IF;
+    RETURN found || zanith._find_missing(d, live) || zanith._find_taken_names(d, as_name, live);
+END $$;
+
+CREATE OR REPLACE FUNCTION zanith._find_parent_conflicts(d jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    at jsonb := d #> '{members,0,definition,partition_of}';
+    parent oid := zanith._relation_oid(at ->> 'schema', at ->> 'name');
+    gained text;
+BEGIN
+    IF parent IS NULL THEN
+        RETURN zanith._conflict('table_gone', format('its parent %s does not exist any more', zanith._qualify(at ->> 'schema', at ->> 'name')),
+            'Bring the parent back first.');
+    END IF;
+    SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) INTO gained
+    FROM pg_attribute a
+    WHERE a.attrelid = parent AND a.attnum > 0 AND NOT a.attisdropped
+      AND NOT EXISTS (SELECT FROM zanith._each(d #> '{members,0,definition,columns}') c WHERE c.item ->> 'name' = a.attname);
+    IF gained IS NOT NULL THEN
+        RETURN zanith._conflict('parent_gained_column', format('its parent gained: %s', gained),
+            'Add the column to the parked table by hand (ALTER TABLE … ADD COLUMN), then restore.');
+    END IF;
+    SELECT string_agg(zanith._relation_name(i.inhrelid), ', ') INTO gained
+    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhparent = parent AND pg_get_expr(c.relpartbound, c.oid) = at ->> 'bound';
+    IF gained IS NOT NULL THEN
+        RETURN zanith._conflict('bound_taken', format('the bound %s is taken by %s', at ->> 'bound', gained),
+            'Detach that partition, or export the rows of this one.');
+    END IF;
+    RETURN '[]';
+END $$;

@@ -1,0 +1,82 @@
+-- The plan of a restore: steps, checks, conflicts, losses and choices. It reads, and changes nothing.
+
+CREATE OR REPLACE FUNCTION zanith._loss(code text, message text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$ SELECT jsonb_build_array(jsonb_build_object('code', code, 'message', message)) $$;
+
+-- What cannot come back exactly, with these choices.
+CREATE OR REPLACE FUNCTION zanith._find_losses(a zanith._zanith_migration_artifacts, choices jsonb) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN a.artifact_type = 'archive_column' THEN zanith._loss('position',
+                format('%I stands last: PostgreSQL adds a column nowhere else', COALESCE(choices ->> 'as', a.source_column))) ELSE '[]' END
+        || CASE WHEN choices ? 'as' THEN zanith._loss('name', format('it comes back as %I', choices ->> 'as')) ELSE '[]' END
+        || CASE WHEN (choices ->> 'allow_null')::boolean AND COALESCE(d #> '{column,not_null}', 'null') <> 'null'
+                THEN zanith._loss('not_null', 'the column comes back without NOT NULL') ELSE '[]' END
+        || CASE WHEN (choices ->> 'not_valid')::boolean THEN zanith._loss('not_valid', 'checks and foreign keys come back NOT VALID') ELSE '[]' END
+        || CASE WHEN choices ? 'as' AND d ? 'members' AND jsonb_array_length(COALESCE(d #> '{cascade,views}', '[]')) > 0
+                THEN zanith._loss('views', 'views that were dropped with it name the old table and stay away') ELSE '[]' END
+        || COALESCE((SELECT jsonb_agg(zanith._loss('grantor', format('a grant to %s was given by %I; it comes back as given by the owner',
+                        COALESCE(quote_ident(g.item ->> 'grantee'), 'PUBLIC'), g.item ->> 'grantor')) -> 0)
+            FROM zanith._all_grants(d) g(item)
+            WHERE g.item ->> 'grantor' <> d #>> '{table,owner}'), '[]')
+        || COALESCE((SELECT jsonb_agg(zanith._loss('name', format('the %s %I comes back as %I: its name is taken',
+                        r.item ->> 'kind', r.item ->> 'name', q.back)) -> 0 ORDER BY m.ord, r.ord)
+            FROM zanith._each(d -> 'members') m, LATERAL zanith._each(m.item -> 'renames') r,
+                 LATERAL (SELECT zanith._name_back(r.item ->> 'kind', r.item ->> 'schema', r.item ->> 'name', choices ->> 'as')) q(back)
+            WHERE q.back <> r.item ->> 'name'), '[]')
+    FROM (SELECT a.definition) x(d)
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._list_choices(a zanith._zanith_migration_artifacts) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE(jsonb_agg(jsonb_build_object('name', c.name, 'flag', c.flag, 'help', c.help) ORDER BY c.ord), '[]')
+    FROM (VALUES
+        (1, 'as', '--as NAME', 'restore under another name', true),
+        (2, 'fill', '--fill VALUE', 'the value for rows that have none', a.source_column IS NOT NULL),
+        (3, 'fill_default', '--fill default', 'the column''s own default for rows that have none',
+            a.definition #>> '{column,default}' IS NOT NULL),
+        (4, 'allow_null', '--allow-null', 'come back without NOT NULL', COALESCE(a.definition #> '{column,not_null}', 'null') <> 'null'),
+        (5, 'not_valid', '--not-valid', 'checks and foreign keys come back NOT VALID',
+            a.source_column IS NULL OR jsonb_array_length(COALESCE(a.definition -> 'constraints', '[]')) > 0
+            OR jsonb_array_length(COALESCE(a.definition -> 'references', '[]')) > 0),
+        (6, 'unverified', '--unverified', 'skip the checksum of what is parked', a.artifact_type <> 'soft_drop_column')
+    ) c(ord, name, flag, help, applies)
+    WHERE c.applies AND a.artifact_type <> 'rebuild_table'
+$$;
+
+CREATE OR REPLACE FUNCTION zanith.plan_restore(artifact_id text, choices jsonb DEFAULT '{}') RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    d jsonb := a.definition;
+    place jsonb := zanith._place(a);
+    live oid;
+    conflicts jsonb;
+    fatal boolean;
+BEGIN
+    choices := COALESCE(choices, '{}');
+    IF (choices ? 'fill' OR COALESCE((choices ->> 'fill_default')::boolean, false)) AND a.artifact_type = 'soft_drop_column'
+       AND COALESCE(d #> '{column,not_null}', 'null') = 'null' THEN
+        PERFORM zanith._refuse(format('%s may hold NULL, so a row that came since cannot be told from one that held NULL', zanith._object_name(a)),
+            'Restore without --fill and update the rows that you mean.', '22023');
+    END IF;
+    live := CASE WHEN a.artifact_type = 'soft_drop_column' THEN (place ->> 'oid')::oid
+                 WHEN a.artifact_type = 'archive_column' THEN zanith._relation_oid(a.source_schema, a.source_table) END;
+    IF a.artifact_type = 'soft_drop_column' AND place ->> 'state' = 'moved' THEN
+        place := place || '{"state": "ok"}'; -- the column travels with its table
+    END IF;
+    conflicts := zanith._find_conflicts(a, place, live, choices);
+    fatal := EXISTS (SELECT FROM zanith._each(conflicts) c
+                     WHERE c.item ->> 'code' IN ('forensic', 'restored', 'archive_missing', 'archive_moved', 'table_gone', 'key_gone', 'type_missing'));
+    RETURN jsonb_build_object(
+        'artifact_id', a.id, 'object', zanith._object_name(a),
+        'target', jsonb_build_object('schema', a.source_schema,
+            'table', CASE WHEN a.source_column IS NULL THEN COALESCE(choices ->> 'as', a.source_table) ELSE a.source_table END,
+            'column', CASE WHEN a.source_column IS NOT NULL THEN COALESCE(choices ->> 'as', a.source_column) END),
+        'steps', CASE WHEN a.artifact_type = 'rebuild_table' OR a.status = 'restored' THEN '[]' ELSE zanith._render_restore(a, choices) END,
+        'checks', CASE WHEN fatal THEN '[]' WHEN a.source_column IS NOT NULL THEN zanith._column_checks(d, live, choices)
+                       ELSE zanith._table_checks(d, choices) END,
+        'conflicts', conflicts,
+        'losses', CASE WHEN a.artifact_type = 'rebuild_table' THEN '[]' ELSE zanith._find_losses(a, choices) END,
+        'choices', zanith._list_choices(a),
+        'archive', jsonb_build_object('rows', a.row_count, 'size_bytes', zanith.locate(a.id) -> 'size_bytes', 'sealed', a.sealed_at IS NOT NULL));
+END $$;

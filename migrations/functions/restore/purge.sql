@@ -1,0 +1,52 @@
+-- The plan of a purge: what would be dropped, and what stands in its way.
+
+CREATE OR REPLACE FUNCTION zanith.dependents(artifact_id text) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN p.place ? 'oid' THEN zanith._list_dependents((p.place ->> 'oid')::oid,
+        CASE WHEN a.artifact_type = 'soft_drop_column' THEN zanith._attribute_number((p.place ->> 'oid')::oid, p.place ->> 'column') ELSE 0::smallint END)
+        ELSE '[]' END
+    FROM zanith._artifact(artifact_id) a, LATERAL (SELECT zanith._place(a)) p(place)
+$$;
+
+CREATE OR REPLACE FUNCTION zanith.plan_purge(artifact_id text) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    d jsonb := a.definition;
+    place jsonb := zanith._place(a);
+    target text := zanith._qualify(place ->> 'schema', place ->> 'table');
+    dependents jsonb := zanith.dependents(artifact_id);
+    conflicts jsonb := '[]';
+    steps jsonb := '[]';
+BEGIN
+    IF a.held_by IS NOT NULL THEN
+        conflicts := conflicts || zanith._conflict('held', format('%s is held by %s', zanith._object_name(a), a.held_by),
+            format('Release it first: zanith recover release %s', a.id), '{}', a.held_reason);
+    END IF;
+    IF place ->> 'state' = 'moved' THEN
+        conflicts := conflicts || zanith._conflict('archive_moved', 'what was parked was renamed, moved or given to another',
+            'Put it back where it was recorded, then purge.', '{}', place ->> 'detail');
+    END IF;
+    IF jsonb_array_length(dependents) > 0 THEN
+        conflicts := conflicts || zanith._conflict('dependents', format('other objects depend on what is parked of %s', zanith._object_name(a)),
+            'Drop or change them first.', '{}', (SELECT string_agg(x.item ->> 'name', ', ') FROM zanith._each(dependents) x));
+    END IF;
+    IF place ? 'oid' AND NOT pg_has_role((SELECT c.relowner FROM pg_class c WHERE c.oid = (place ->> 'oid')::oid), 'USAGE') THEN
+        conflicts := conflicts || zanith._conflict('not_permitted', format('must be owner of %s', target),
+            'Purge as its owner, as a member of that role, or as a superuser.');
+    END IF;
+    IF place ? 'oid' THEN
+        steps := CASE WHEN a.artifact_type = 'soft_drop_column'
+            THEN zanith._step(format('ALTER TABLE %s DROP COLUMN %I', target, place ->> 'column'),
+                'drop the parked column for good', 'ACCESS EXCLUSIVE', ARRAY[target])
+            ELSE zanith._step(format('DROP TABLE %s', target), 'drop what is parked for good', 'ACCESS EXCLUSIVE', ARRAY[target]) END;
+        IF a.artifact_type = 'archive_column' AND a.status = 'recoverable' THEN
+            steps := steps || COALESCE((SELECT jsonb_agg(zanith._step(format('DROP SEQUENCE _zanith_shadow.%I', r.item ->> 'parked'),
+                'and its sequence', 'ACCESS EXCLUSIVE') -> 0 ORDER BY r.ord)
+                FROM zanith._each(d -> 'renames') r
+                WHERE zanith._relation_oid('_zanith_shadow', r.item ->> 'parked') IS NOT NULL), '[]');
+        END IF;
+    END IF;
+    RETURN jsonb_build_object('artifact_id', a.id, 'object', zanith._object_name(a), 'steps', steps, 'conflicts', conflicts,
+        'dependents', dependents, 'size_bytes', zanith.locate(a.id) -> 'size_bytes', 'already_gone', NOT place ? 'oid');
+END $$;

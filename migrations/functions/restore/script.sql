@@ -1,0 +1,119 @@
+-- recovery_sql: the recipe as a psql script that restores without us, from the same steps as the plan.
+
+-- The settings under which the canonical CSV has the same bytes everywhere.
+CREATE OR REPLACE FUNCTION zanith.canonical_settings() RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT '{"DateStyle": "ISO, YMD", "IntervalStyle": "postgres", "TimeZone": "UTC", "extra_float_digits": "1",
+             "bytea_output": "hex", "lc_monetary": "C", "xmlbinary": "base64", "search_path": "pg_catalog",
+             "row_security": "off"}'::jsonb
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._render_script(artifact_id text) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    d jsonb := a.definition;
+    steps jsonb;
+    name text := regexp_replace(zanith._object_name(a), '\s+', ' ', 'g');
+    rows_of text;
+    script text;
+BEGIN
+    IF a.artifact_type = 'rebuild_table' THEN
+        RETURN format(E'-- %s: the definition was recorded before a rebuild; there is nothing to put back.\n'
+                      '-- Compare the definition in zanith._zanith_migration_artifacts with the table as it is now.\n', name);
+    END IF;
+    steps := zanith._render_restore(a, '{}');
+    rows_of := zanith._qualify(a.physical_schema, a.physical_table);
+    script := format(E'-- Restores %s (artifact %s). Run with: psql -X -d DATABASE -f THIS_FILE\n'
+                     '\\set ON_ERROR_STOP on\n'
+                     'BEGIN;\n'
+                     'SET LOCAL search_path = pg_catalog, pg_temp;\n'
+                     'SET LOCAL row_security = off;\n'
+                     'SET LOCAL lock_timeout = ''2s'';\n', name, a.id);
+    IF a.artifact_type <> 'soft_drop_column' AND a.row_count IS NOT NULL THEN
+        script := script || format(E'-- Nothing is restored from an archive that lost or gained rows.\n'
+            'DO $gate$ BEGIN IF (SELECT count(*) FROM %s%s) <> %s THEN\n'
+            '    RAISE EXCEPTION ''the archive does not hold the %s rows that were recorded''; END IF; END $gate$;\n',
+            CASE WHEN (d #>> '{members,0,definition,partitioned}')::boolean THEN '' ELSE 'ONLY ' END, rows_of, a.row_count, a.row_count);
+    END IF;
+    IF a.checksum IS NOT NULL THEN
+        script := script || E'-- Nor from one whose bytes changed: the SHA-256 of the canonical CSV must be the sealed one.\n'
+            || (SELECT string_agg(format(E'SET LOCAL %s = %L;\n', s.key, s.value), '' ORDER BY s.key)
+                FROM jsonb_each_text(a.checksum_settings) s WHERE s.key NOT IN ('search_path', 'row_security'))
+            || format(E'CREATE TEMPORARY VIEW _zanith_gate AS %s;\n'
+                '\\copy (SELECT * FROM pg_temp._zanith_gate) TO PROGRAM ''sha256sum | grep -q "^%s"'' (FORMAT csv, HEADER true, ENCODING ''UTF8'')\n'
+                'DROP VIEW pg_temp._zanith_gate;\n', a.checksum_query, a.checksum)
+            || (SELECT string_agg(format(E'SET LOCAL %s TO DEFAULT;\n', s.key), '' ORDER BY s.key)
+                FROM jsonb_object_keys(a.checksum_settings) s(key) WHERE s.key NOT IN ('search_path', 'row_security'));
+    END IF;
+    script := script || COALESCE((
+        SELECT string_agg(format(E'\n-- %s\n%s;\n', regexp_replace(s.item ->> 'purpose', '\s+', ' ', 'g'), s.item ->> 'sql'), '' ORDER BY s.ord)
+        FROM zanith._each(steps) s WHERE (s.item ->> 'transaction')::integer = 1), '');
+    script := script || format(E'\n-- Tell the bookkeeping, where there is one.\n'
+        'DO $done$ BEGIN\n'
+        '    IF to_regclass(''zanith._zanith_migration_artifacts'') IS NOT NULL THEN\n'
+        '        UPDATE zanith._zanith_migration_artifacts SET status = ''restored'', restored_at = clock_timestamp(),\n'
+        '            restored_by = session_user WHERE id = %L;\n'
+        '    END IF;\nEND $done$;\nCOMMIT;\n', a.id);
+    IF EXISTS (SELECT FROM zanith._each(steps) s WHERE (s.item ->> 'transaction')::integer = 2) THEN
+        script := script || E'\n-- Constraints were added without a scan; now prove them, without stopping writes.\nBEGIN;\n'
+            'SET LOCAL search_path = pg_catalog, pg_temp;\nSET LOCAL row_security = off;\nSET LOCAL lock_timeout = ''2s'';\n'
+            || (SELECT string_agg(format(E'\n-- %s\n%s;\n', regexp_replace(s.item ->> 'purpose', '\s+', ' ', 'g'), s.item ->> 'sql'), '' ORDER BY s.ord)
+                FROM zanith._each(steps) s WHERE (s.item ->> 'transaction')::integer = 2)
+            || E'COMMIT;\n';
+    END IF;
+    RETURN script;
+END $$;
+
+-- Steps of the restore with these choices, against the catalog as it is now.
+CREATE OR REPLACE FUNCTION zanith._render_restore(a zanith._zanith_migration_artifacts, choices jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    d jsonb := a.definition;
+    place jsonb;
+    live_schema text := a.source_schema;
+    live_table text := a.source_table;
+BEGIN
+    IF a.artifact_type = 'rebuild_table' THEN
+        RETURN '[]';
+    ELSIF a.artifact_type IN ('soft_drop_table', 'archive_table') THEN
+        RETURN zanith._render_restore_table(d, choices);
+    END IF;
+    IF a.artifact_type = 'soft_drop_column' THEN
+        -- the parked column tells which table it is, whatever that is called by now
+        place := zanith._place(a);
+        live_schema := COALESCE(place ->> 'schema', live_schema);
+        live_table := COALESCE(place ->> 'table', live_table);
+    END IF;
+    RETURN zanith._render_restore_column(d, live_schema, live_table,
+        EXISTS (SELECT FROM pg_attribute t WHERE t.attrelid = zanith._relation_oid(live_schema, live_table)
+                AND t.attname = a.source_column AND NOT t.attisdropped), choices);
+END $$;
+
+-- Keeps what the seal found and renders the script anew, now with its gate. The first seal stands: a second one is
+-- accepted only when it says the same.
+CREATE OR REPLACE FUNCTION zanith.record_seal(artifact_id text, row_count bigint, checksum text, query text, settings jsonb)
+RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    caller text := COALESCE(NULLIF(current_setting('role', true), 'none'), session_user);
+BEGIN
+    IF NOT pg_has_role(caller, a.definition #>> '{table,owner}', 'USAGE')
+       AND NOT has_table_privilege(caller, 'zanith._zanith_migration_artifacts', 'UPDATE') THEN
+        PERFORM zanith._refuse(format('must be owner of %s to seal it', zanith._object_name(a)), 'Seal it as its owner.', '42501');
+    END IF;
+    IF query IS DISTINCT FROM zanith.canonical_query(artifact_id) OR settings IS DISTINCT FROM zanith.canonical_settings() THEN
+        PERFORM zanith._refuse('the seal was made with another query or other settings', 'Use zanith.canonical_query and zanith.canonical_settings.', '22023');
+    END IF;
+    IF a.checksum IS NOT NULL AND a.checksum <> record_seal.checksum THEN
+        PERFORM zanith._refuse(format('artifact %s is sealed with another checksum', artifact_id),
+            'Verify it: what is parked has changed since.', '55000',
+            format('sealed %s, now %s', a.checksum, record_seal.checksum));
+    END IF;
+    UPDATE zanith._zanith_migration_artifacts r
+    SET row_count = record_seal.row_count, checksum = record_seal.checksum, checksum_query = query,
+        checksum_settings = settings, sealed_at = COALESCE(r.sealed_at, clock_timestamp())
+    WHERE r.id = artifact_id;
+    UPDATE zanith._zanith_migration_artifacts r SET recovery_sql = zanith._render_script(artifact_id)
+    WHERE r.id = artifact_id AND r.status = 'recoverable';
+END $$;

@@ -1,0 +1,111 @@
+-- Restoring a table: its tree comes back by name and place, then everything that was detached.
+
+-- The name a part of the table comes back under: its own, or, when the table is restored under another name and its
+-- own is taken by now, one made of both.
+CREATE OR REPLACE FUNCTION zanith._name_back(kind text, schema_name text, name text, as_name text) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN as_name IS NOT NULL AND CASE kind WHEN 'statistics'
+                    THEN EXISTS (SELECT FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
+                                 WHERE n.nspname = schema_name AND s.stxname = name)
+                    ELSE zanith._relation_oid(schema_name, name) IS NOT NULL END
+                THEN zanith._clip(as_name || '_' || name, 63) ELSE name END
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._render_restore_table(d jsonb, choices jsonb) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT zanith._step(format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE',
+                (SELECT string_agg('ONLY ' || zanith._qualify(m.item ->> 'parked_schema', m.item ->> 'parked'), ', ' ORDER BY m.ord)
+                 FROM zanith._each(d -> 'members') m)),
+            'hold what is parked for the change', 'ACCESS EXCLUSIVE',
+            (SELECT array_agg(zanith._qualify(m.item ->> 'parked_schema', m.item ->> 'parked') ORDER BY m.ord)
+             FROM zanith._each(d -> 'members') m))
+        || COALESCE((SELECT jsonb_agg(s.item ORDER BY m.ord, s.ord)
+            FROM zanith._each(d -> 'members') m, LATERAL zanith._each(
+                zanith._render_member_back(m.item, CASE WHEN m.ord = 1 THEN q.final ELSE m.item ->> 'name' END, q.as_name)) s), '[]')
+        || zanith._render_attach(d, q.target)
+        || COALESCE((SELECT jsonb_agg(s.item ORDER BY m.ord, s.ord)
+            FROM zanith._each(d -> 'members') m, LATERAL zanith._each(
+                zanith._render_publish(m.item #> '{definition,publications}', zanith._member_name(d, m.ord, q.final))) s), '[]')
+        || COALESCE((SELECT jsonb_agg(s.item ORDER BY m.ord, k.ord, s.ord)
+            FROM zanith._each(d -> 'members') m, LATERAL zanith._each(m.item #> '{definition,constraints}') k,
+                 LATERAL zanith._each(zanith._render_constraint(k.item, m.item ->> 'schema',
+                    zanith._member_name(d, m.ord, q.final), zanith._referenced_name(d, k.item, q.final), q.not_valid,
+                    (m.item #>> '{definition,partitioned}')::boolean
+                        AND current_setting('server_version_num')::integer < 180000)) s
+            WHERE k.item ->> 'kind' = 'foreign key' AND NOT (k.item ->> 'inherited')::boolean), '[]')
+        || COALESCE((SELECT jsonb_agg(s.item ORDER BY k.ord, s.ord)
+            FROM zanith._each(d -> 'references') k, LATERAL zanith._each(
+                zanith._render_constraint(k.item, k.item ->> 'schema',
+                    zanith._qualify(k.item ->> 'schema', k.item ->> 'table'), zanith._referenced_name(d, k.item, q.final),
+                    q.not_valid,
+                    current_setting('server_version_num')::integer < 180000
+                    AND EXISTS (SELECT FROM pg_class c WHERE c.oid = zanith._relation_oid(k.item ->> 'schema', k.item ->> 'table')
+                                AND c.relkind = 'p'))) s), '[]')
+        || CASE WHEN q.as_name IS NULL THEN zanith._render_cascade_restore(d -> 'cascade') ELSE '[]' END
+    FROM (SELECT choices ->> 'as', COALESCE(choices ->> 'as', d #>> '{table,name}'),
+                 zanith._qualify(d #>> '{table,schema}', COALESCE(choices ->> 'as', d #>> '{table,name}')),
+                 COALESCE((choices ->> 'not_valid')::boolean, false)) q(as_name, final, target, not_valid)
+$$;
+
+-- The qualified name of the n-th table of the tree as it will be called.
+CREATE OR REPLACE FUNCTION zanith._member_name(d jsonb, ordinal bigint, root_name text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT zanith._qualify(d -> 'members' -> (ordinal - 1)::integer ->> 'schema',
+                           CASE WHEN ordinal = 1 THEN root_name
+                                ELSE d -> 'members' -> (ordinal - 1)::integer ->> 'name' END)
+$$;
+
+-- What a foreign key refers to, by the name it will have then.
+CREATE OR REPLACE FUNCTION zanith._referenced_name(d jsonb, con jsonb, root_name text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN con #>> '{foreign_key,schema}' = d #>> '{table,schema}'
+                 AND con #>> '{foreign_key,table}' = d #>> '{table,name}'
+                THEN zanith._qualify(d #>> '{table,schema}', root_name)
+                ELSE zanith._qualify(con #>> '{foreign_key,schema}', con #>> '{foreign_key,table}') END
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._render_member_back(m jsonb, final text, as_name text) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT zanith._render_refusal_end(q.parked, (m #>> '{definition,partitioned}')::boolean)
+        || CASE WHEN m ->> 'parked_schema' = m ->> 'schema' THEN '[]' ELSE zanith._step(
+            format('ALTER TABLE %s SET SCHEMA %I', q.parked, m ->> 'schema'),
+            'out of the shadow; no rows move', 'ACCESS EXCLUSIVE', ARRAY[q.parked]) END
+        || zanith._step(format('ALTER TABLE %s RENAME TO %I', zanith._qualify(m ->> 'schema', m ->> 'parked'), final),
+            'the table, by name', 'ACCESS EXCLUSIVE', ARRAY[q.parked])
+        || COALESCE((SELECT jsonb_agg(s.item ORDER BY r.ord, s.ord)
+            FROM zanith._each(m -> 'renames') r, LATERAL zanith._each(zanith._render_renames(
+                jsonb_build_array(r.item || jsonb_build_object('name',
+                    zanith._name_back(r.item ->> 'kind', r.item ->> 'schema', r.item ->> 'name', as_name))), NULL, true)) s), '[]')
+        || zanith._step(format('COMMENT ON TABLE %s IS %s', q.target, COALESCE(quote_literal(m #>> '{definition,comment}'), 'NULL')),
+            'its own comment')
+        || CASE WHEN (m #>> '{definition,force_row_security}')::boolean THEN zanith._step(
+            format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', q.target),
+            'row security binds the owner again', 'ACCESS EXCLUSIVE', ARRAY[q.target]) ELSE '[]' END
+        || zanith._render_grants(m #> '{definition,grants}', 'TABLE ' || q.target, q.owner)
+        || COALESCE((SELECT jsonb_agg(s.item ORDER BY c.ord, s.ord)
+            FROM zanith._each(m #> '{definition,columns}') c, LATERAL zanith._each(
+                zanith._render_grants(c.item -> 'grants', 'TABLE ' || q.target, q.owner, c.item ->> 'name')
+                || COALESCE((SELECT jsonb_agg(g.item ORDER BY x.ord, g.ord)
+                    FROM zanith._each(c.item -> 'sequences') x, LATERAL zanith._each(zanith._render_grants(
+                        x.item -> 'grants', 'SEQUENCE ' || zanith._qualify(x.item ->> 'schema',
+                            zanith._name_back('sequence', x.item ->> 'schema', x.item ->> 'name', as_name)), q.owner)) g), '[]')
+            ) s), '[]')
+    FROM (SELECT zanith._qualify(m ->> 'schema', final), zanith._qualify(m ->> 'parked_schema', m ->> 'parked'),
+                 m #>> '{definition,owner}') q(target, parked, owner)
+$$;
+
+-- A partition back on its parent; triggers that the parent clones come back in the state they had.
+CREATE OR REPLACE FUNCTION zanith._render_attach(d jsonb, target text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN COALESCE(q.at, 'null') = 'null' THEN '[]' ELSE
+        zanith._step(format('ALTER TABLE %s ATTACH PARTITION %s %s', q.parent, target, q.at ->> 'bound'),
+            'back on its parent, with its bound', 'ACCESS EXCLUSIVE', ARRAY[q.parent, target], true)
+        || COALESCE((SELECT jsonb_agg(zanith._step(
+                format('ALTER TABLE %s %s TRIGGER %I', target, t.item ->> 'enabled', t.item ->> 'name'),
+                'the state of a trigger that the parent gives it', 'SHARE ROW EXCLUSIVE', ARRAY[target]) -> 0 ORDER BY t.ord)
+            FROM zanith._each(d #> '{members,0,definition,triggers}') t
+            WHERE (t.item ->> 'inherited')::boolean AND t.item ->> 'enabled' <> 'ENABLE'), '[]') END
+    FROM (SELECT d #> '{members,0,definition,partition_of}',
+                 zanith._qualify(d #>> '{members,0,definition,partition_of,schema}',
+                                 d #>> '{members,0,definition,partition_of,name}')) q(at, parent)
+$$;

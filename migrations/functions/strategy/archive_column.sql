@@ -1,0 +1,54 @@
+-- archive_column: copy key and value of every row to the shadow, prove the copy, drop the column.
+
+CREATE OR REPLACE FUNCTION zanith._render_archive_column(d jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT zanith._render_cascade_drop(d -> 'cascade')
+        || zanith._render_constraints_off(d -> 'references')
+        || zanith._render_force(d, false)
+        || zanith._step(format('CREATE TABLE %s AS SELECT %s, %I FROM ONLY %s', q.archive, q.keys, q.col, q.target),
+            'copy key and value of every row', 'ACCESS SHARE', ARRAY[q.target], true)
+        || zanith._render_copy_gate(q.archive, 'ONLY ' || q.target)
+        || zanith._step(format('ALTER TABLE %s ADD PRIMARY KEY (%s)', q.archive, q.keys),
+            'the key of the archive', 'ACCESS EXCLUSIVE', ARRAY[q.archive], true)
+        || zanith._render_archive_care(q.archive, d #>> '{table,owner}', d ->> 'id')
+        || COALESCE((SELECT jsonb_agg(s.item ORDER BY r.ord, s.ord)
+            FROM zanith._each(d -> 'renames') r, LATERAL zanith._each(
+                zanith._step(format('ALTER SEQUENCE %s OWNED BY NONE', zanith._qualify(r.item ->> 'schema', r.item ->> 'name')),
+                    'its sequence outlives the column', 'SHARE ROW EXCLUSIVE')
+                || zanith._step(format('ALTER SEQUENCE %s RENAME TO %I', zanith._qualify(r.item ->> 'schema', r.item ->> 'name'),
+                    r.item ->> 'parked'), 'free the name of its sequence', 'ACCESS EXCLUSIVE')
+                || zanith._step(format('ALTER SEQUENCE %s SET SCHEMA _zanith_shadow',
+                    zanith._qualify(r.item ->> 'schema', r.item ->> 'parked')), 'park its sequence', 'ACCESS EXCLUSIVE')) s), '[]')
+        || zanith._step(format('ALTER TABLE %s DROP COLUMN %I', q.target, q.col),
+            'drop the column', 'ACCESS EXCLUSIVE', ARRAY[q.target])
+        || zanith._render_force(d, true)
+    FROM (SELECT zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}'), d #>> '{column,name}',
+                 zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'),
+                 zanith._key_list(d -> 'key')) q(target, col, archive, keys)
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._key_list(key jsonb, prefix text DEFAULT '') RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT string_agg(prefix || quote_ident(k.item ->> 'name'), ', ' ORDER BY k.ord) FROM zanith._each(key) k
+$$;
+
+-- Rows copied against rows there, before anything is dropped.
+CREATE OR REPLACE FUNCTION zanith._render_copy_gate(archive text, source text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT zanith._step(format(
+        'DO $gate$ DECLARE there bigint; copied bigint; BEGIN '
+        'SELECT count(*) INTO there FROM %s; SELECT count(*) INTO copied FROM %s; '
+        'IF there <> copied THEN RAISE EXCEPTION ''the copy has %% rows, the table %%'', copied, there '
+        'USING ERRCODE = ''data_exception''; END IF; END $gate$', source, archive),
+        'compare rows copied with rows there', 'ACCESS SHARE', ARRAY[archive], true)
+$$;
+
+-- FORCE ROW LEVEL SECURITY would hide rows from their owner: lifted for the copy, put back after it.
+CREATE OR REPLACE FUNCTION zanith._render_force(d jsonb, back boolean) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN COALESCE((d #>> '{table,force_row_security}')::boolean, false) THEN zanith._step(
+        format('ALTER TABLE %s %sFORCE ROW LEVEL SECURITY', q.target, CASE WHEN back THEN '' ELSE 'NO ' END),
+        CASE WHEN back THEN 'row security binds the owner again' ELSE 'let the owner see every row' END,
+        'ACCESS EXCLUSIVE', ARRAY[q.target]) ELSE '[]' END
+    FROM (SELECT zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}')) q(target)
+$$;

@@ -1,0 +1,206 @@
+-- The one path of every capture: check, lock, define, record, execute, finish. And its plan, which does nothing.
+
+-- All tables the capture touches, in one order everywhere: by oid.
+CREATE OR REPLACE FUNCTION zanith._render_locks(relation oid, d jsonb) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT zanith._step(format('LOCK TABLE %s IN %s MODE', string_agg('ONLY ' || l.name, ', ' ORDER BY l.oid), m.mode),
+        CASE m.mode WHEN 'ACCESS SHARE' THEN 'nothing changes while it is described'
+                    ELSE 'one lock at once on all its tables, in one order; reads wait until the transaction ends' END,
+        m.mode, array_agg(l.name ORDER BY l.oid))
+    FROM (SELECT CASE WHEN d ->> 'strategy' = 'rebuild_table' AND COALESCE(d -> 'parked', 'null') = 'null'
+                      THEN 'ACCESS SHARE' ELSE 'ACCESS EXCLUSIVE' END) m(mode),
+    (
+        SELECT c.oid, zanith._relation_name(c.oid) AS name
+        FROM pg_class c
+        WHERE c.oid IN (SELECT t.member FROM zanith._tree(relation) t)
+           OR has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE') AND (
+              c.oid IN (SELECT k.conrelid FROM pg_constraint k, zanith._each(d -> 'references') r
+                        WHERE k.contype = 'f' AND k.conname = r.item ->> 'name'
+                          AND k.conrelid = zanith._relation_oid(r.item ->> 'schema', r.item ->> 'table'))
+           OR c.oid IN (SELECT k.confrelid FROM pg_constraint k, zanith._tree(relation) t
+                        WHERE k.contype = 'f' AND k.conrelid = t.member
+                          AND (d ->> 'strategy' IN ('soft_drop_table', 'archive_table')
+                               OR EXISTS (SELECT FROM zanith._each(d -> 'constraints') x
+                                          WHERE x.item ->> 'name' = k.conname)))
+           OR (d ->> 'strategy' IN ('soft_drop_table', 'archive_table')
+               AND c.oid IN (SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = relation)))
+    ) l
+    GROUP BY m.mode
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._define(
+    strategy text, relation oid, column_name text, id text, on_dependents text, keep_rows boolean)
+RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT CASE
+        WHEN strategy IN ('soft_drop_column', 'archive_column')
+            THEN zanith._define_column(strategy, relation, column_name, id, on_dependents)
+        WHEN strategy IN ('soft_drop_table', 'archive_table')
+            THEN zanith._define_table(strategy, relation, id, on_dependents)
+        ELSE zanith._define_rebuild(relation, id, keep_rows) END
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._render_capture(d jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE d ->> 'strategy'
+        WHEN 'soft_drop_column' THEN zanith._render_soft_drop_column(d)
+        WHEN 'archive_column' THEN zanith._render_archive_column(d)
+        WHEN 'rebuild_table' THEN zanith._render_rebuild_table(d)
+        ELSE zanith._render_move_table(d) END
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._check_capture(
+    strategy text, relation oid, column_name text, d jsonb, on_dependents text, published_ok boolean, keep_rows boolean)
+RETURNS void LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    object text := CASE WHEN column_name IS NULL THEN 'table ' || zanith._relation_name(relation)
+        ELSE format('column %I of table %s', column_name, zanith._relation_name(relation)) END;
+    needs_shadow boolean := strategy IN ('archive_column', 'archive_table') OR keep_rows;
+    owner text := d #>> '{table,owner}';
+BEGIN
+    IF strategy <> 'rebuild_table' THEN
+        PERFORM zanith._check_dependents(strategy, object, d -> 'dependents', on_dependents);
+        PERFORM zanith._check_published(object, d -> 'publications', published_ok);
+    END IF;
+    IF strategy = 'soft_drop_column' AND on_dependents = 'keep' AND d #>> '{column,base_type}' IS NOT NULL
+       AND EXISTS (SELECT FROM zanith._each(d -> 'dependents') x WHERE x.item ->> 'kind' <> 'foreign key') THEN
+        PERFORM zanith._refuse(format('cannot keep what depends on %s: its domain has to be lifted', object),
+            'PostgreSQL does not change the type of a column that a view or rule uses; use on_dependents => ''cascade''.');
+    END IF;
+    IF needs_shadow AND NOT has_schema_privilege('_zanith_shadow', 'CREATE') THEN
+        PERFORM zanith._refuse('permission denied for schema _zanith_shadow',
+            format('Let an administrator run: zanith init --grant %s', quote_ident(current_user)), '42501');
+    END IF;
+    IF needs_shadow AND NOT has_schema_privilege(owner, '_zanith_shadow', 'CREATE') THEN
+        PERFORM zanith._refuse(format('the owner of the table, %I, may not own an archive in _zanith_shadow', owner),
+            format('Let an administrator run: zanith init --grant %s', quote_ident(owner)), '42501');
+    END IF;
+END $$;
+
+-- The capture functions call this. Returns the artifact's id.
+CREATE OR REPLACE FUNCTION zanith._capture(
+    strategy text, relation regclass, column_name text, migration_id text, expires_in interval, reason text,
+    on_dependents text, published_ok boolean, keep_rows boolean, notify boolean)
+RETURNS text LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    id text := zanith._new_id();
+    d jsonb;
+    step jsonb;
+    rows_copied bigint;
+    copies boolean := strategy = 'archive_column' OR keep_rows;
+    timeout text := current_setting('lock_timeout');
+    security text := current_setting('row_security');
+    wanted text := COALESCE(NULLIF(current_setting('zanith.lock_timeout', true), ''), '2s');
+BEGIN
+    IF relation IS NULL THEN
+        PERFORM zanith._refuse('no table was named', 'The first argument is a table, such as ''public.orders''.', '22004');
+    END IF;
+    IF published_ok IS NULL OR on_dependents IS NULL OR notify IS NULL OR keep_rows IS NULL THEN
+        PERFORM zanith._refuse('published_ok, on_dependents, keep_rows and notify take no NULL', 'Leave an argument out for its default.', '22004');
+    END IF;
+    IF expires_in < interval '0' THEN
+        PERFORM zanith._refuse(format('expires_in is negative: %s', expires_in), 'Use a positive interval, or NULL for never.', '22023');
+    END IF;
+    PERFORM zanith._check_table(strategy, relation);
+    IF strategy IN ('soft_drop_column', 'archive_column') THEN
+        PERFORM zanith._check_column(strategy, relation, column_name);
+    END IF;
+    IF copies THEN
+        PERFORM zanith._check_isolation();
+    END IF;
+
+    -- Nothing retries in somebody else's transaction: a lock not had in time is 55P03 at once.
+    PERFORM set_config('lock_timeout', wanted, true);
+    PERFORM set_config('row_security', 'off', true);
+    EXECUTE zanith._render_locks(relation, zanith._define(strategy, relation, column_name, id, on_dependents, keep_rows)) -> 0 ->> 'sql';
+    -- Again under the lock: what was seen before it may have changed.
+    PERFORM zanith._check_table(strategy, relation);
+    IF strategy IN ('soft_drop_column', 'archive_column') THEN
+        PERFORM zanith._check_column(strategy, relation, column_name);
+    END IF;
+    d := zanith._define(strategy, relation, column_name, id, on_dependents, keep_rows);
+    PERFORM zanith._check_capture(strategy, relation, column_name, d, on_dependents, published_ok, keep_rows);
+
+    PERFORM zanith._record_capture(strategy, relation, column_name, id, on_dependents, keep_rows, migration_id,
+                                   expires_in, reason, zanith._positions(d));
+    FOR step IN SELECT s.item FROM zanith._each(zanith._render_capture(d)) s ORDER BY s.ord LOOP
+        EXECUTE step ->> 'sql';
+        IF copies AND step ->> 'sql' LIKE 'CREATE TABLE %' THEN
+            GET DIAGNOSTICS rows_copied = ROW_COUNT;
+        END IF;
+    END LOOP;
+    PERFORM zanith._finish_capture(id, rows_copied, notify);
+    PERFORM set_config('lock_timeout', timeout, true);
+    PERFORM set_config('row_security', security, true);
+    RETURN id;
+END $$;
+
+-- Where each identity sequence stood: numbers that only the caller may be allowed to read.
+CREATE OR REPLACE FUNCTION zanith._positions(d jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE(jsonb_agg(jsonb_build_array((s.item ->> 'last_value')::bigint, (s.item ->> 'is_called')::boolean) ORDER BY s.ord), '[]')
+    FROM zanith._each(d #> '{column,sequences}') s
+$$;
+
+-- Writes the row. It describes the object from the catalog itself and takes no text to execute: whoever could write
+-- a row could choose what an operator runs.
+CREATE OR REPLACE FUNCTION zanith._record_capture(
+    strategy text, relation oid, column_name text, id text, on_dependents text, keep_rows boolean,
+    migration_id text, expires_in interval, reason text, positions jsonb)
+RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    caller text := COALESCE(NULLIF(current_setting('role', true), 'none'), session_user);
+    d jsonb;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = relation AND pg_has_role(caller, c.relowner, 'USAGE')) THEN
+        PERFORM zanith._refuse(format('must be owner of table %s', zanith._relation_name(relation)),
+                               'Run the capture as its owner.', '42501');
+    END IF;
+    IF id !~ '^[0-9a-f]{12}$' THEN
+        PERFORM zanith._refuse('an artifact id is 12 hex digits', 'Call the capture functions, not this one.', '22023');
+    END IF;
+    d := zanith._define(strategy, relation, column_name, id, on_dependents, keep_rows);
+    SELECT COALESCE(jsonb_set(d, '{column,sequences}', (
+        SELECT jsonb_agg(s.item || jsonb_build_object('last_value', (p.item ->> 0)::bigint, 'is_called', (p.item ->> 1)::boolean) ORDER BY s.ord)
+        FROM zanith._each(d #> '{column,sequences}') s JOIN zanith._each(positions) p USING (ord))), d) INTO d;
+    INSERT INTO zanith._zanith_migration_artifacts
+        (id, migration_id, artifact_type, source_schema, source_table, source_column,
+         physical_schema, physical_table, physical_column, definition, reason, created_by, captured_with, expires_at)
+    VALUES (id, migration_id, strategy, d #>> '{table,schema}', d #>> '{table,name}',
+            CASE WHEN strategy IN ('soft_drop_column', 'archive_column') THEN column_name END,
+            d #>> '{parked,schema}', d #>> '{parked,table}',
+            CASE WHEN strategy IN ('soft_drop_column', 'archive_column') THEN d #>> '{parked,column}' END,
+            d, reason, caller, 'zanith ' || zanith.version() || ', PostgreSQL ' || current_setting('server_version'),
+            clock_timestamp() + expires_in);
+END $$;
+
+-- Renders recovery_sql, keeps the count, writes the audit entry, tells who listens. Only while the capture's own
+-- transaction runs: the row must be new and its object parked.
+CREATE OR REPLACE FUNCTION zanith._finish_capture(artifact_id text, rows_copied bigint, notify boolean) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts;
+BEGIN
+    UPDATE zanith._zanith_migration_artifacts r SET row_count = rows_copied
+    WHERE r.id = artifact_id AND r.recovery_sql IS NULL
+      AND (zanith.locate(artifact_id) ->> 'state') IN ('ok', 'none')
+    RETURNING * INTO a;
+    IF NOT FOUND THEN
+        PERFORM zanith._refuse(format('artifact %s is not in the course of a capture', artifact_id), 'Call the capture functions, not this one.', '55000');
+    END IF;
+    UPDATE zanith._zanith_migration_artifacts r SET recovery_sql = zanith._render_script(artifact_id) WHERE r.id = artifact_id;
+    INSERT INTO zanith._zanith_audit_log (actor, address, action, outcome, artifact_id, object, detail)
+    VALUES (a.created_by, host(inet_client_addr()), 'capture', 'done', a.id, zanith._object_name(a),
+            jsonb_build_object('strategy', a.artifact_type, 'rows', rows_copied, 'migration_id', a.migration_id, 'reason', a.reason));
+    IF notify THEN
+        PERFORM pg_notify('zanith', jsonb_build_object('event', 'artifact', 'id', a.id)::text);
+    END IF;
+END $$;
+
+-- schema.table[.column], quoted as PostgreSQL quotes.
+CREATE OR REPLACE FUNCTION zanith._object_name(a zanith._zanith_migration_artifacts) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT zanith._qualify(a.source_schema, a.source_table) || COALESCE('.' || quote_ident(a.source_column), '')
+$$;

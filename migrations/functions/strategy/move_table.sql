@@ -1,0 +1,51 @@
+-- soft_drop_table renames a table where it is; archive_table moves it to the shadow. No rows move in either.
+
+CREATE OR REPLACE FUNCTION zanith._render_move_table(d jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT zanith._render_cascade_drop(d -> 'cascade')
+        || zanith._render_constraints_off(d -> 'references')
+        || COALESCE((SELECT jsonb_agg(s.item ORDER BY m.ord, s.ord)
+            FROM zanith._each(d -> 'members') m, LATERAL zanith._each(
+                zanith._render_unpublish(m.item #> '{definition,publications}',
+                                         zanith._qualify(m.item ->> 'schema', m.item ->> 'name'))) s), '[]')
+        || CASE WHEN COALESCE(root #> '{definition,partition_of}', 'null') = 'null' THEN '[]' ELSE zanith._step(
+            format('ALTER TABLE %s DETACH PARTITION %s', q.parent, q.target),
+            'detach it; bound and parent are recorded', 'ACCESS EXCLUSIVE', ARRAY[q.parent, q.target]) END
+        || zanith._render_constraints_off((
+            SELECT jsonb_agg(k.item ORDER BY m.ord, k.ord)
+            FROM zanith._each(d -> 'members') m, LATERAL zanith._each(m.item #> '{definition,constraints}') k
+            WHERE k.item ->> 'kind' = 'foreign key'
+              AND (NOT (k.item ->> 'inherited')::boolean OR m.ord = 1)))
+        || COALESCE((SELECT jsonb_agg(s.item ORDER BY m.ord, s.ord)
+            FROM zanith._each(d -> 'members') m, LATERAL zanith._each(
+                zanith._render_park_member(m.item, m.ord = 1, d ->> 'id')) s), '[]')
+    FROM (SELECT d #> '{members,0}') r(root),
+         LATERAL (SELECT zanith._qualify(root ->> 'schema', root ->> 'name'),
+                         zanith._qualify(root #>> '{definition,partition_of,schema}',
+                                         root #>> '{definition,partition_of,name}')) q(target, parent)
+$$;
+
+-- One table of the tree: revoke, free every name, refuse writes, rename, move.
+CREATE OR REPLACE FUNCTION zanith._render_park_member(m jsonb, is_root boolean, id text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT zanith._render_revokes(m #> '{definition,grants}', 'TABLE ' || q.target, q.owner)
+        || COALESCE((SELECT jsonb_agg(s.item ORDER BY c.ord, s.ord)
+            FROM zanith._each(m #> '{definition,columns}') c, LATERAL zanith._each(
+                zanith._render_revokes(c.item -> 'grants', 'TABLE ' || q.target, q.owner, c.item ->> 'name')
+                || COALESCE((SELECT jsonb_agg(r.item ORDER BY x.ord, r.ord)
+                    FROM zanith._each(c.item -> 'sequences') x, LATERAL zanith._each(zanith._render_revokes(
+                        x.item -> 'grants', 'SEQUENCE ' || zanith._qualify(x.item ->> 'schema', x.item ->> 'name'), q.owner)) r), '[]')
+            ) s), '[]')
+        || CASE WHEN (m #>> '{definition,force_row_security}')::boolean THEN zanith._step(
+            format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', q.target),
+            'let the owner see every row', 'ACCESS EXCLUSIVE', ARRAY[q.target]) ELSE '[]' END
+        || zanith._render_renames(m -> 'renames', NULL)
+        || zanith._render_refusal(q.target, (m #>> '{definition,partitioned}')::boolean)
+        || zanith._step(format('COMMENT ON TABLE %s IS %L', q.target, zanith._parked_comment(id)), 'whose it is')
+        || zanith._step(format('ALTER TABLE %s RENAME TO %I', q.target, m ->> 'parked'),
+            'park the table under a name that nobody wants', 'ACCESS EXCLUSIVE', ARRAY[q.target])
+        || CASE WHEN m ->> 'parked_schema' = m ->> 'schema' THEN '[]' ELSE zanith._step(
+            format('ALTER TABLE %s SET SCHEMA %I', zanith._qualify(m ->> 'schema', m ->> 'parked'), m ->> 'parked_schema'),
+            'move it to the shadow; no rows move', 'ACCESS EXCLUSIVE', ARRAY[q.target]) END
+    FROM (SELECT zanith._qualify(m ->> 'schema', m ->> 'name'), m #>> '{definition,owner}') q(target, owner)
+$$;

@@ -1,0 +1,19 @@
+-- rebuild_table: keep the definition, and a copy of the rows where asked; the table itself is not touched.
+
+CREATE OR REPLACE FUNCTION zanith._render_rebuild_table(d jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN COALESCE(d -> 'parked', 'null') = 'null' THEN '[]' ELSE
+        zanith._render_force(d, false)
+        || zanith._step(format('CREATE TABLE %s AS SELECT * FROM %s', q.archive, q.source),
+            'copy every row', 'ACCESS SHARE', ARRAY[q.target], true)
+        || zanith._render_copy_gate(q.archive, q.source)
+        || CASE WHEN COALESCE(d -> 'key', 'null') = 'null' THEN '[]' ELSE
+            zanith._step(format('ALTER TABLE %s ADD PRIMARY KEY (%s)', q.archive, zanith._key_list(d -> 'key')),
+                'the key of the copy', 'ACCESS EXCLUSIVE', ARRAY[q.archive], true) END
+        || zanith._render_archive_care(q.archive, d #>> '{table,owner}', d ->> 'id')
+        || zanith._render_force(d, true) END
+    FROM (SELECT zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}'),
+                 CASE WHEN (d #>> '{table,partitioned}')::boolean THEN '' ELSE 'ONLY ' END
+                 || zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}'),
+                 zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}')) q(target, source, archive)
+$$;

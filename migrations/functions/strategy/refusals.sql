@@ -1,0 +1,213 @@
+-- Refusals: what is never captured, named, with what to do instead.
+
+CREATE OR REPLACE FUNCTION zanith._refuse(message text, hint text, code text DEFAULT '0A000', detail text DEFAULT NULL)
+RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF detail IS NULL THEN
+        RAISE EXCEPTION '%', message USING ERRCODE = code, HINT = hint;
+    END IF;
+    RAISE EXCEPTION '%', message USING ERRCODE = code, HINT = hint, DETAIL = detail;
+END $$;
+
+-- Refusals that hold for a table whatever the strategy.
+CREATE OR REPLACE FUNCTION zanith._check_table(strategy text, relation oid) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    c record;
+    name text := zanith._relation_name(relation);
+    other text;
+BEGIN
+    SELECT k.*, n.nspname INTO c FROM pg_class k JOIN pg_namespace n ON n.oid = k.relnamespace WHERE k.oid = relation;
+    IF NOT FOUND THEN
+        PERFORM zanith._refuse(format('relation %s does not exist', relation), 'Check the name and its schema.', '42P01');
+    END IF;
+    IF c.nspname IN ('zanith', '_zanith_shadow')
+       OR obj_description(relation, 'pg_class') LIKE 'zanith artifact %' THEN
+        PERFORM zanith._refuse(format('%s belongs to Zanith', name),
+            'What is parked is purged with zanith recover purge, not captured again.');
+    END IF;
+    IF c.relkind IN ('v', 'm') THEN
+        PERFORM zanith._refuse(format('%s is a view', name),
+            'A view holds no rows: keep its definition in your migrations and drop it with DROP VIEW.');
+    ELSIF c.relkind = 'f' THEN
+        PERFORM zanith._refuse(format('%s is a foreign table', name),
+            'Its rows live on another server; capture them there, then use DROP FOREIGN TABLE.');
+    ELSIF c.relkind NOT IN ('r', 'p') THEN
+        PERFORM zanith._refuse(format('%s is not a table', name), 'Name a table.', '42809');
+    END IF;
+    IF c.nspname IN ('pg_catalog', 'information_schema', 'pg_toast') THEN
+        PERFORM zanith._refuse(format('%s is a system table', name), 'Name a table of your own.');
+    END IF;
+    IF c.relpersistence = 't' THEN
+        PERFORM zanith._refuse(format('%s is a temporary table', name), 'It ends with its session; use DROP TABLE.');
+    END IF;
+    IF NOT pg_has_role(c.relowner, 'USAGE') THEN
+        PERFORM zanith._refuse(format('must be owner of table %s', name),
+            format('Run the capture as %I or as a member of it.', pg_get_userbyid(c.relowner)), '42501');
+    END IF;
+    SELECT e.extname INTO other FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+    WHERE d.classid = 'pg_class'::regclass AND d.objid = relation AND d.refclassid = 'pg_extension'::regclass
+      AND d.deptype = 'e';
+    IF FOUND THEN
+        PERFORM zanith._refuse(format('%s belongs to the extension %I', name, other),
+            'Use DROP EXTENSION, or ALTER EXTENSION … DROP TABLE first.');
+    END IF;
+    IF EXISTS (SELECT FROM pg_seclabel WHERE classoid = 'pg_class'::regclass AND objoid = relation) THEN
+        PERFORM zanith._refuse(format('%s bears security labels, which are not supported yet', name),
+            'Remove the labels first: SECURITY LABEL … IS NULL.');
+    END IF;
+    SELECT zanith._relation_name(i.inhrelid) INTO other
+    FROM pg_inherits i JOIN pg_class k ON k.oid = i.inhrelid
+    WHERE i.inhparent = relation AND NOT k.relispartition LIMIT 1;
+    IF FOUND AND strategy <> 'soft_drop_column' THEN
+        PERFORM zanith._refuse(format('%s has inheritance children (%s), which is not supported yet', name, other),
+            format('End the inheritance first: ALTER TABLE %s NO INHERIT %s.', other, name));
+    END IF;
+    IF strategy IN ('soft_drop_table', 'archive_table') THEN
+        SELECT zanith._relation_name(i.inhparent) INTO other FROM pg_inherits i
+        WHERE i.inhrelid = relation AND NOT c.relispartition LIMIT 1;
+        IF FOUND THEN
+            PERFORM zanith._refuse(format('%s inherits from %s, which is not supported yet', name, other),
+                format('End the inheritance first: ALTER TABLE %s NO INHERIT %s.', name, other));
+        END IF;
+        SELECT zanith._relation_name(t.member) INTO other FROM zanith._tree(relation) t
+        JOIN pg_class k ON k.oid = t.member WHERE k.relkind = 'f' LIMIT 1;
+        IF FOUND THEN
+            PERFORM zanith._refuse(format('the partition %s of %s is a foreign table', other, name),
+                format('Detach it first: ALTER TABLE %s DETACH PARTITION %s.', name, other));
+        END IF;
+    END IF;
+END $$;
+
+-- Refusals that hold for a column.
+CREATE OR REPLACE FUNCTION zanith._check_column(strategy text, relation oid, column_name text) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    a pg_attribute;
+    k pg_class;
+    name text;
+    other text;
+BEGIN
+    SELECT * INTO a FROM pg_attribute WHERE attrelid = relation AND attname = column_name AND NOT attisdropped;
+    SELECT * INTO k FROM pg_class WHERE oid = relation;
+    name := zanith._relation_name(relation) || '.' || quote_ident(column_name);
+    IF a.attnum IS NULL THEN
+        SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO other
+        FROM pg_attribute WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped;
+        PERFORM zanith._refuse(format('column %s does not exist', name), 'The table has: ' || COALESCE(other, 'no columns') || '.', '42703');
+    ELSIF a.attnum < 0 THEN
+        PERFORM zanith._refuse(format('%s is a system column', name), 'Name a column of your own.');
+    ELSIF column_name LIKE '\_zanith\_dropped\_%' THEN
+        PERFORM zanith._refuse(format('%s belongs to Zanith', name),
+            'What is parked is purged with zanith recover purge, not captured again.');
+    END IF;
+    IF a.attinhcount > 0 THEN
+        SELECT zanith._relation_name(i.inhparent) INTO other FROM pg_inherits i
+        WHERE i.inhrelid = relation ORDER BY i.inhseqno LIMIT 1;
+        PERFORM zanith._refuse(format('%s is inherited from %s', name, other),
+            format('Capture it there: %s.%I.', other, column_name), '42P16');
+    END IF;
+    IF EXISTS (SELECT FROM pg_partitioned_table p WHERE p.partrelid = relation
+               AND (a.attnum = ANY (p.partattrs::smallint[])
+                    OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = relation
+                               AND d.refclassid = 'pg_class'::regclass AND d.refobjid = relation
+                               AND d.refobjsubid = a.attnum AND d.deptype = 'i'))) THEN
+        PERFORM zanith._refuse(format('%s is part of the partition key', name),
+            'Capture the whole table instead, or move its rows to a table that is partitioned otherwise.', '42P16');
+    END IF;
+    IF k.relkind = 'p' THEN
+        PERFORM zanith._refuse(format('%s is a column of a partitioned table, which is not supported yet', name),
+            'Capture the whole table, or drop the column with ALTER TABLE after an export.');
+    END IF;
+    IF EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = relation) THEN
+        PERFORM zanith._refuse(format('the table of %s has inheritance children, which is not supported yet', name),
+            'End the inheritance first: ALTER TABLE … NO INHERIT.');
+    END IF;
+    IF EXISTS (SELECT FROM pg_index i WHERE i.indrelid = relation AND i.indisprimary
+               AND a.attnum = ANY (i.indkey::smallint[])) THEN
+        PERFORM zanith._refuse(format('%s is part of the primary key', name),
+            'Move the primary key to other columns first, or capture the whole table.');
+    END IF;
+    IF EXISTS (SELECT FROM pg_index i WHERE i.indrelid = relation AND i.indisreplident
+               AND a.attnum = ANY (i.indkey::smallint[])) THEN
+        PERFORM zanith._refuse(format('%s is part of the replica identity', name),
+            'Choose another first: ALTER TABLE … REPLICA IDENTITY.');
+    END IF;
+    IF strategy = 'soft_drop_column' AND a.attgenerated <> '' THEN
+        PERFORM zanith._refuse(format('%s is a generated column', name),
+            'A parked column would go on being computed; use archive_column.');
+    ELSIF strategy = 'soft_drop_column' AND a.attidentity <> '' THEN
+        PERFORM zanith._refuse(format('%s is an identity column', name),
+            'A parked column would go on counting; use archive_column.');
+    END IF;
+    IF EXISTS (SELECT FROM pg_seclabel WHERE classoid = 'pg_class'::regclass AND objoid = relation
+               AND objsubid = a.attnum) THEN
+        PERFORM zanith._refuse(format('%s bears security labels, which are not supported yet', name),
+            'Remove the labels first: SECURITY LABEL … IS NULL.');
+    END IF;
+    IF strategy = 'archive_column' AND zanith._find_key(relation, a.attnum) IS NULL THEN
+        PERFORM zanith._refuse(format('table %s has no key to file the values under', zanith._relation_name(relation)),
+            'An archive needs a primary key, or a valid, immediate, non-partial unique index over NOT NULL columns; '
+            'use soft_drop_column, which needs none.', '55000');
+    END IF;
+END $$;
+
+-- Dependents: refuse as DROP does, or say which of them the choice cannot handle.
+CREATE OR REPLACE FUNCTION zanith._check_dependents(strategy text, object text, dependents jsonb, on_dependents text)
+RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    listed text;
+    unable text;
+    relocates boolean := strategy = 'archive_column';
+    can_cascade text[] := ARRAY['view', 'materialized view', 'foreign key', 'policy', 'trigger', 'rule'];
+BEGIN
+    IF on_dependents NOT IN ('refuse', 'keep', 'cascade') THEN
+        PERFORM zanith._refuse(format('on_dependents does not take %L', on_dependents), 'Use refuse, keep or cascade.', '22023');
+    END IF;
+    SELECT string_agg(format('%s depends on %s', d.item ->> 'name', d.item ->> 'on'), E'\n' ORDER BY d.ord),
+           string_agg(format('%s depends on %s', d.item ->> 'name', d.item ->> 'on'), E'\n' ORDER BY d.ord)
+               FILTER (WHERE NOT d.item ->> 'kind' = ANY (can_cascade))
+    INTO listed, unable FROM zanith._each(dependents) d;
+    IF listed IS NULL THEN
+        RETURN;
+    ELSIF on_dependents = 'refuse' THEN
+        PERFORM zanith._refuse(format('cannot drop %s because other objects depend on it', object),
+            CASE WHEN relocates THEN 'Use on_dependents => ''cascade'' to drop them too (they are recorded and come back), or soft_drop_column with ''keep''.'
+                 ELSE 'Use on_dependents => ''keep'' to let them go on working on what is parked, or ''cascade'' to drop them too (they are recorded and come back).' END,
+            '2BP01', listed);
+    ELSIF on_dependents = 'keep' AND relocates THEN
+        PERFORM zanith._refuse(format('cannot keep what depends on %s: an archived column is dropped, not renamed', object),
+            'Use soft_drop_column, or on_dependents => ''cascade''.', '2BP01', listed);
+    ELSIF on_dependents = 'cascade' AND unable IS NOT NULL THEN
+        PERFORM zanith._refuse(format('cannot cascade to everything that depends on %s', object),
+            'Drop or change these first, or use on_dependents => ''keep'' where a rename allows it.', '0A000', unable);
+    END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION zanith._check_published(object text, publications jsonb, published_ok boolean) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    names text;
+    slots text;
+BEGIN
+    SELECT string_agg(DISTINCT format('publication %I (%s)', p.item ->> 'name', p.item ->> 'via'), ', ')
+    INTO names FROM zanith._each(publications) p;
+    IF names IS NULL OR published_ok THEN
+        RETURN;
+    END IF;
+    SELECT string_agg(format('slot %I (%s)', slot_name, CASE WHEN active THEN 'active' ELSE 'inactive' END), ', ' ORDER BY slot_name)
+    INTO slots FROM pg_replication_slots WHERE slot_type = 'logical' AND database = current_database();
+    PERFORM zanith._refuse(format('%s is published', object),
+        'A subscriber may stop when the object is parked; say published_ok => true (--published-ok) once you have looked.',
+        '2BP01', names || COALESCE('; subscribers: ' || slots, ''));
+END $$;
+
+-- A copy sees what one snapshot sees: under repeatable read that may be older than the lock.
+CREATE OR REPLACE FUNCTION zanith._check_isolation() RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        PERFORM zanith._refuse(format('a copy cannot be made under %s isolation', current_setting('transaction_isolation')),
+            'Rows committed while the lock was awaited would be missing from it; use READ COMMITTED.', '55000');
+    END IF;
+END $$;

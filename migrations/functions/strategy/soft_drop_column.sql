@@ -1,0 +1,58 @@
+-- soft_drop_column: rename, instant at any size; first lift all that would still bite.
+
+CREATE OR REPLACE FUNCTION zanith._render_soft_drop_column(d jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT zanith._render_cascade_drop(d -> 'cascade')
+        || zanith._render_constraints_off(d -> 'references')
+        || zanith._render_constraints_off(d -> 'constraints')
+        || COALESCE((SELECT jsonb_agg(zanith._step(
+                format('DROP INDEX %s', zanith._qualify(d #>> '{table,schema}', i.item ->> 'name')),
+                'a unique, partial or expression index would still bite; it is recorded',
+                'ACCESS EXCLUSIVE', ARRAY[q.target]) -> 0 ORDER BY i.ord)
+            FROM zanith._each(d -> 'indexes') i WHERE NOT (i.item ->> 'plain')::boolean), '[]')
+        || CASE WHEN d #>> '{column,default}' IS NULL THEN '[]' ELSE zanith._step(
+                format('ALTER TABLE %s ALTER COLUMN %I DROP DEFAULT', q.target, q.col),
+                'new rows leave it NULL', 'ACCESS EXCLUSIVE', ARRAY[q.target]) END
+        || CASE WHEN COALESCE(d #> '{column,not_null}', 'null') = 'null' THEN '[]' ELSE zanith._step(
+                format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL', q.target, q.col),
+                'new rows may leave it NULL', 'ACCESS EXCLUSIVE', ARRAY[q.target]) END
+        || CASE WHEN d #>> '{column,base_type}' IS NULL THEN '[]' ELSE zanith._step(
+                format('ALTER TABLE %s ALTER COLUMN %I TYPE %s%s', q.target, q.col, d #>> '{column,base_type}',
+                       COALESCE(' COLLATE ' || (d #>> '{column,collation}'), '')),
+                'no domain check bites', 'ACCESS EXCLUSIVE', ARRAY[q.target]) END
+        || zanith._render_revokes(d #> '{column,grants}', 'TABLE ' || q.target, d #>> '{table,owner}', q.col)
+        || zanith._render_renames(d -> 'renames', NULL)
+        || zanith._step(format('ALTER TABLE %s RENAME COLUMN %I TO %I', q.target, q.col, d #>> '{parked,column}'),
+            'park the column under a name that nobody wants', 'ACCESS EXCLUSIVE', ARRAY[q.target])
+    FROM (SELECT zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}'), d #>> '{column,name}') q(target, col)
+$$;
+
+-- Drop constraints that are recorded. Foreign keys first: they hang on the unique ones.
+CREATE OR REPLACE FUNCTION zanith._render_constraints_off(constraints jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE(jsonb_agg(zanith._step(
+        format('ALTER TABLE %s DROP CONSTRAINT %I', q.target, k.item ->> 'name'),
+        format('lift the %s constraint; it is recorded', k.item ->> 'kind'), 'ACCESS EXCLUSIVE',
+        CASE WHEN k.item ->> 'kind' = 'foreign key' THEN ARRAY[q.target,
+             zanith._qualify(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}')]
+             ELSE ARRAY[q.target] END) -> 0
+        ORDER BY k.item ->> 'kind' <> 'foreign key', k.ord), '[]')
+    FROM zanith._each(constraints) k,
+         LATERAL (SELECT zanith._qualify(k.item ->> 'schema', k.item ->> 'table')) q(target)
+$$;
+
+-- Rename to the parked names, or `back`; `now_in` is the schema they are in then (the shadow), NULL for their own.
+CREATE OR REPLACE FUNCTION zanith._render_renames(renames jsonb, now_in text, back boolean DEFAULT false) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE(jsonb_agg(zanith._step(
+        format('ALTER %s %s RENAME TO %I', upper(r.item ->> 'kind'),
+            zanith._qualify(CASE WHEN r.item ->> 'kind' = 'statistics' THEN r.item ->> 'schema'
+                                 ELSE COALESCE(now_in, r.item ->> 'schema') END,
+                            r.item ->> CASE WHEN back THEN 'parked' ELSE 'name' END),
+            r.item ->> CASE WHEN back THEN 'name' ELSE 'parked' END),
+        CASE WHEN back THEN format('its %s, by its own name', r.item ->> 'kind')
+             ELSE format('free the name of its %s', r.item ->> 'kind') END,
+        CASE r.item ->> 'kind' WHEN 'index' THEN 'SHARE UPDATE EXCLUSIVE' WHEN 'statistics' THEN NULL
+             ELSE 'ACCESS EXCLUSIVE' END) -> 0 ORDER BY r.ord), '[]')
+    FROM zanith._each(renames) r
+$$;

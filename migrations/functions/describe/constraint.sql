@@ -52,6 +52,8 @@ LANGUAGE sql STABLE AS $$
     SELECT COALESCE(jsonb_agg(zanith._describe_constraint(c.oid) ORDER BY c.contype, c.conname COLLATE "C"), '[]')
     FROM pg_constraint c
     WHERE c.conrelid = relation AND c.contype IN ('c', 'p', 'u', 'x', 'f')
+      -- a key that points at a partitioned table has a twin for each partition; they come with it
+      AND NOT EXISTS (SELECT FROM pg_constraint p WHERE p.oid = c.conparentid AND p.conrelid = c.conrelid)
       AND (attribute IS NULL OR attribute = ANY (c.conkey)
            OR EXISTS (SELECT FROM pg_depend d
                       WHERE d.classid = 'pg_constraint'::regclass AND d.objid = c.oid

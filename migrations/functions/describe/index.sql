@@ -31,7 +31,7 @@ $$;
 -- Every column that the index names: keys, INCLUDE, expressions, predicate.
 CREATE OR REPLACE FUNCTION zanith._index_columns(index oid) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
-    SELECT COALESCE(jsonb_agg(a.attname ORDER BY a.attnum), '[]')
+    SELECT COALESCE(jsonb_agg(a.attname ORDER BY a.attname COLLATE "C"), '[]')
     FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid
     WHERE i.indexrelid = index AND a.attnum > 0
       AND (a.attnum = ANY (i.indkey::smallint[])

@@ -103,6 +103,10 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
                 FROM zanith._each(d -> 'constraints') k, LATERAL zanith._each(
                     zanith._render_constraint(k.item, target_schema, q.target, NULL, q.not_valid)) s
                 WHERE k.item ->> 'kind' = 'check'), '[]'))
+        || CASE WHEN q.soft THEN zanith._render_renames((
+                SELECT jsonb_agg(r.item || jsonb_build_object('schema', CASE WHEN r.item ->> 'kind' = 'index' THEN target_schema
+                                                                             ELSE r.item ->> 'schema' END) ORDER BY r.ord)
+                FROM zanith._each(d -> 'renames') r), NULL, true) ELSE '[]' END
         || zanith._render_sequences_back(d, q.target, q.col)
         || zanith._render_default(d -> 'column', q.target, q.col)
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY k.ord, s.ord)
@@ -113,10 +117,7 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
             FROM zanith._each(d -> 'indexes') i, LATERAL zanith._each(
                 zanith._render_index(i.item, target_schema, q.target)) s
             WHERE NOT q.soft OR NOT (i.item ->> 'plain')::boolean), '[]')
-        || CASE WHEN q.soft THEN zanith._render_renames((
-                SELECT jsonb_agg(r.item || jsonb_build_object('schema', CASE WHEN r.item ->> 'kind' = 'index' THEN target_schema
-                                                                             ELSE r.item ->> 'schema' END) ORDER BY r.ord)
-                FROM zanith._each(d -> 'renames') r), NULL, true)
+        || CASE WHEN q.soft THEN '[]'
             ELSE COALESCE((SELECT jsonb_agg(s.item ORDER BY x.ord, s.ord)
                 FROM zanith._each(d -> 'statistics') x, LATERAL zanith._each(
                     zanith._render_statistics(x.item, NULL)) s), '[]') END

@@ -12,7 +12,7 @@ LANGUAGE sql IMMUTABLE ROWS 20 AS $$
       AND NOT (jsonb_typeof(recorded -> k.key) = 'null' AND jsonb_typeof(now -> k.key) = 'null')
       AND NOT (recorded -> k.key = '[]' AND now -> k.key = '[]')
     UNION ALL
-    SELECT rtrim(l.key, 's') || ' ' || COALESCE(r.item ->> 'name', n.item ->> 'name'),
+    SELECT regexp_replace(regexp_replace(l.key, 'ies$', 'y'), '(?<=index)es$|(?<!statistic)s$', '') || ' ' || COALESCE(r.item ->> 'name', n.item ->> 'name'),
            CASE WHEN n.item IS NULL THEN 'missing' WHEN r.item = n.item THEN 'exact' ELSE 'different' END,
            r.item, n.item
     FROM (SELECT k.key FROM jsonb_object_keys(recorded) k(key)

@@ -342,6 +342,7 @@ def print_sql() -> str:
         f"-- Zanith {VERSION}: what zanith init installs into a database without it.",
         "\\set ON_ERROR_STOP on",
         "BEGIN;",
+        "SET LOCAL check_function_bodies = off;",
         SQL["lock"] + ";",
         SQL["create_table"] + ";",
     ]

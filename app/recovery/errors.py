@@ -98,12 +98,14 @@ class NotAuthenticated(NotPermitted):
 
 _BY_STATE: dict[str, type[ZanithError]] = {
     "0A000": Refused,
+    "22004": WrongUsage,
     "22023": WrongUsage,
     "25006": Refused,
     "28000": NotPermitted,
     "28P01": NotPermitted,
     "2BP01": Refused,
     "3D000": NotFound,
+    "P0002": NotFound,
     "3F000": NotFound,
     "40001": Locked,
     "40P01": Locked,

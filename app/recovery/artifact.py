@@ -1,0 +1,85 @@
+"""One artifact, as every interface shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Literal
+
+from app.recovery.names import quote
+from app.recovery.sql import load
+
+BLOCKS = load("artifacts")
+
+Health = Literal["ok", "unsealed", "missing", "changed", "moved", "expired"]
+HEALTHS = ("ok", "unsealed", "missing", "changed", "moved", "expired")
+DAMAGED = ("missing", "changed", "moved")
+TYPES = ("soft_drop_column", "soft_drop_table", "archive_column", "archive_table", "rebuild_table")
+_TIMES = ("sealed_at", "verified_at", "created_at", "expires_at", "restored_at")
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One row, as every interface shows it; sizes in bytes."""
+
+    id: str
+    migration_id: str | None
+    artifact_type: str
+    status: str
+    health: str
+    source_schema: str
+    source_table: str
+    source_column: str | None
+    physical_schema: str | None
+    physical_name: str | None
+    row_count: int | None
+    size_bytes: int | None
+    checksum: str | None
+    checksum_algorithm: str | None
+    sealed_at: datetime | None
+    verified_at: datetime | None
+    reason: str | None
+    created_at: datetime
+    created_by: str
+    expires_at: datetime | None
+    held: bool
+    held_reason: str | None
+    restored_at: datetime | None
+    restored_by: str | None
+
+    @property
+    def object_name(self) -> str:
+        """schema.table[.column] as it was, quoted where PostgreSQL quotes."""
+        parts = (self.source_schema, self.source_table, self.source_column)
+        return quote([part for part in parts if part is not None])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the keys that the CLI and the API promise; times in ISO 8601."""
+        data = {field.name: getattr(self, field.name) for field in fields(self)}
+        for key in _TIMES:
+            data[key] = data[key].isoformat() if data[key] else None
+        return data
+
+
+def fill(block: str, **more: str) -> str:
+    """Return a block of artifacts.sql with other blocks put where it names them in braces."""
+    text = BLOCKS[block]
+    for _ in range(2):
+        for name, value in {**BLOCKS, **more}.items():
+            text = text.replace("{" + name + "}", value)
+    return text
+
+
+def from_row(row: Any) -> Artifact:
+    """Return the artifact of a row that has the columns of artifacts.sql."""
+    known = {field.name for field in fields(Artifact)}
+    data = {key: value for key, value in dict(row).items() if key in known}
+    name = row["physical_table"]
+    if row["artifact_type"] == "soft_drop_column":
+        name = row["physical_column"]
+    return Artifact(
+        **data,
+        physical_name=name,
+        checksum_algorithm="sha256" if row["checksum"] else None,
+        held=row["held_by"] is not None,
+    )

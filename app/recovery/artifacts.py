@@ -1,0 +1,26 @@
+"""What the outer parts know of artifacts: list them, get one, inspect it, look at its rows."""
+
+from app.recovery.artifact import DAMAGED, HEALTHS, TYPES, Artifact, Health
+from app.recovery.inspection import Inspection, Preview, inspect, preview_rows
+from app.recovery.listing import ArtifactFilter, Page, Summary, list_artifacts, summarize
+from app.recovery.lookup import find_latest, find_migration, get_artifact
+
+__all__ = [
+    "DAMAGED",
+    "HEALTHS",
+    "TYPES",
+    "Artifact",
+    "ArtifactFilter",
+    "Health",
+    "Inspection",
+    "Page",
+    "Preview",
+    "Summary",
+    "find_latest",
+    "find_migration",
+    "get_artifact",
+    "inspect",
+    "list_artifacts",
+    "preview_rows",
+    "summarize",
+]

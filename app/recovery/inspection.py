@@ -1,0 +1,128 @@
+"""One artifact's whole story, and the first of its rows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from app.recovery.artifact import BLOCKS, Artifact
+from app.recovery.audit import Activity, ActivityFilter, list_activity
+from app.recovery.database import Database
+from app.recovery.errors import Refused, ZanithError
+from app.recovery.jobs import Job, list_jobs
+from app.recovery.lookup import get_artifact
+from app.recovery.plan import Choices, Plan, plan_restore
+from app.recovery.sql import load
+
+SQL = load("inspection")
+_WIDEST = 2_000
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Everything that is known of one artifact."""
+
+    artifact: Artifact
+    recovery_sql: str | None
+    plan: Plan | None
+    plan_error: ZanithError | None
+    place: dict[str, Any]
+    definition: dict[str, Any]
+    definition_now: dict[str, Any] | None
+    fidelity: dict[str, Any] | None
+    dependents: list[dict[str, Any]]
+    exports: list[Job]
+    activity: list[Activity]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the artifact's keys and what inspect adds to them."""
+        return {
+            **self.artifact.to_json(),
+            "recovery_sql": self.recovery_sql,
+            "plan": self.plan.to_json() if self.plan else None,
+            "place": self.place,
+            "definition": self.definition,
+            "definition_now": self.definition_now,
+            "fidelity": self.fidelity,
+            "dependents": self.dependents,
+            "exports": [job.to_json() for job in self.exports],
+            "activity": [entry.to_json() for entry in self.activity],
+        }
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The first rows, every value as PostgreSQL prints it, NULL as None; None without rows."""
+
+    columns: list[str]
+    rows: list[list[str | None]]
+
+
+async def inspect(db: Database, reference: str, choices: Choices | None = None) -> Inspection:
+    """Return what is known of the artifact that the reference names.
+
+    Where the plan itself cannot be made, ``plan`` is None and ``plan_error`` says why.
+    """
+    artifact = await get_artifact(db, reference)
+    plan, plan_error = await _plan(db, artifact.id, choices)
+    async with db.acquire() as connection:
+        texts: Any = await connection.fetchrow(BLOCKS["texts"], artifact.id)
+        place = json.loads(await connection.fetchval(BLOCKS["locate"], artifact.id))
+        dependents = json.loads(await connection.fetchval(BLOCKS["dependents"], artifact.id))
+        definition = json.loads(texts["definition"])
+        fidelity = now = None
+        if artifact.artifact_type == "rebuild_table" or artifact.status == "restored":
+            fidelity = json.loads(await connection.fetchval(BLOCKS["compare"], artifact.id))
+    if fidelity is not None and artifact.artifact_type == "rebuild_table":
+        now = fidelity.pop("now", None)
+        definition = fidelity.pop("then", definition)
+    return Inspection(
+        artifact=artifact,
+        recovery_sql=texts["recovery_sql"],
+        plan=plan,
+        plan_error=plan_error,
+        place=place,
+        definition=definition,
+        definition_now=now,
+        fidelity=fidelity,
+        dependents=dependents,
+        exports=await list_jobs(db, artifact_id=artifact.id, kinds=["export"], limit=20),
+        activity=await list_activity(db, ActivityFilter(artifact_id=artifact.id, limit=50)),
+    )
+
+
+async def _plan(
+    db: Database, artifact_id: str, choices: Choices | None
+) -> tuple[Plan | None, ZanithError | None]:
+    try:
+        return await plan_restore(db, artifact_id, choices), None
+    except ZanithError as exc:
+        return None, exc
+
+
+async def preview_rows(db: Database, artifact_id: str, limit: int = 20) -> Preview | None:
+    """Return the first rows; None where the artifact holds none. Long values are cut."""
+    async with db.acquire() as connection, connection.transaction(readonly=True):
+        query = await connection.fetchval(BLOCKS["row_query"], artifact_id)
+        if query is None:
+            return None
+        await connection.execute(SQL["settings"])
+        try:
+            statement = await connection.prepare(query)
+        except asyncpg.UndefinedTableError as exc:
+            raise Refused("what was parked is gone", sqlstate=exc.sqlstate) from exc
+        columns = [attribute.name for attribute in statement.get_attributes()]
+        texts = [SQL["value"].replace("{number}", str(n + 1)) for n in range(len(columns))]
+        names = ", ".join(f"c{n + 1}" for n in range(len(columns)))
+        rows = await connection.fetch(
+            SQL["preview"]
+            .replace("{values}", ", ".join(texts))
+            .replace("{query}", query)
+            .replace("{names}", names),
+            limit,
+            _WIDEST,
+        )
+    return Preview(columns, [list(row["values"]) for row in rows])

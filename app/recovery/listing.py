@@ -1,0 +1,198 @@
+"""Artifacts by the page, in a constant number of queries, and their totals."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Literal
+
+from app.recovery.artifact import DAMAGED, HEALTHS, TYPES, Artifact, fill, from_row
+from app.recovery.database import Connection, Database
+from app.recovery.errors import WrongUsage
+from app.recovery.names import parse_name
+
+
+@dataclass(frozen=True)
+class ArtifactFilter:
+    """What to list and in which order; ``after`` is a cursor that an earlier page gave."""
+
+    type: str | None = None
+    status: str | None = None
+    table: str | None = None
+    search: str | None = None
+    older_than: timedelta | None = None
+    health: str | None = None
+    sort: Literal["created", "size", "rows", "expires", "name"] = "created"
+    descending: bool = True
+    limit: int = 50
+    after: str | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page, the cursors beside it ("" is the first page), and how many match in all."""
+
+    items: list[Artifact]
+    next: str | None
+    previous: str | None
+    total: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the page as JSON shows it."""
+        return {
+            "items": [item.to_json() for item in self.items],
+            "next": self.next,
+            "previous": self.previous,
+            "total": self.total,
+        }
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Totals over all artifacts; bytes, and counts by table and by expiry."""
+
+    total: int
+    recoverable: int
+    restored: int
+    parked_bytes: int
+    expiring_soon: int
+    damaged: int
+    unsealed: int
+    held: int
+    by_table: list[tuple[str, int]]
+    by_expiry: list[tuple[str, int]]
+
+
+# Sort key and its type; all text of the queries is in artifacts.sql.
+_KEYS = {
+    "created": ("a.capture_order", "bigint"),
+    "rows": ("COALESCE(a.row_count, -1)", "bigint"),
+    "expires": ("COALESCE(a.expires_at, 'infinity')", "timestamptz"),
+    "name": (
+        "(concat_ws('.', a.source_schema, a.source_table, a.source_column) COLLATE \"C\")",
+        "text",
+    ),
+    "size": ("", "bigint"),
+}
+
+
+@dataclass(frozen=True)
+class _Cursor:
+    key: str
+    order: int
+    backward: bool
+
+    def encode(self) -> str:
+        raw = json.dumps([self.key, self.order, self.backward]).encode()
+        return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+    @classmethod
+    def decode(cls, text: str) -> _Cursor:
+        try:
+            raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            key, order, backward = json.loads(raw)
+            return cls(str(key), int(order), bool(backward))
+        except (ValueError, TypeError, binascii.Error):
+            raise WrongUsage("that page does not exist", hint="begin at the first page") from None
+
+
+def _page_query(wanted: ArtifactFilter, *, backward: bool) -> str:
+    descending = wanted.descending != backward
+    key, kind = _KEYS[wanted.sort]
+    block = "page_by_health" if wanted.health else "page_of_rows"
+    return fill(
+        "page_by_size" if wanted.sort == "size" else block,
+        key=key,
+        type=kind,
+        before="<" if descending else ">",
+        direction="DESC" if descending else "ASC",
+    )
+
+
+def _filter_values(wanted: ArtifactFilter) -> tuple[Any, ...]:
+    if wanted.sort not in _KEYS:
+        raise WrongUsage(f"there is no order {wanted.sort!r}", hint=f"one of {', '.join(_KEYS)}")
+    _one_of("type", wanted.type, TYPES)
+    _one_of("status", wanted.status, ("recoverable", "restored"))
+    _one_of("health", wanted.health, (*HEALTHS, "damaged"))
+    parts = parse_name(wanted.table) if wanted.table else ()
+    if len(parts) > 3:
+        raise WrongUsage(f"{wanted.table} has too many parts", hint="write schema.table")
+    schema, table, column = {
+        0: (None, None, None),
+        1: (None, *parts, None),
+        2: (*parts, None),
+        3: parts,
+    }[len(parts)]
+    healths = None
+    if wanted.health:
+        healths = list(DAMAGED) if wanted.health == "damaged" else [wanted.health]
+    return (
+        wanted.type,
+        wanted.status,
+        schema,
+        table,
+        column,
+        _like(wanted.search) if wanted.search else None,
+        wanted.older_than,
+        healths,
+    )
+
+
+def _one_of(what: str, value: str | None, allowed: tuple[str, ...]) -> None:
+    if value is not None and value not in allowed:
+        raise WrongUsage(f"there is no {what} {value!r}", hint=f"one of {', '.join(allowed)}")
+
+
+def _like(text: str) -> str:
+    escaped = text.strip().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"
+
+
+async def list_artifacts(db: Database, wanted: ArtifactFilter | None = None) -> Page:
+    """Return a page of artifacts and how many match; two queries, whatever their number."""
+    wanted = wanted or ArtifactFilter()
+    values = _filter_values(wanted)
+    limit = max(1, min(wanted.limit, 100_000))
+    cursor = _Cursor.decode(wanted.after) if wanted.after else None
+    backward = cursor is not None and cursor.backward
+    place = (cursor.key, cursor.order) if cursor else (None, None)
+    async with db.acquire() as connection:
+        rows = await connection.fetch(
+            _page_query(wanted, backward=backward), *values, *place, limit + 1
+        )
+        if backward and len(rows) <= limit:  # the start is nearer than a page: show it whole
+            return await list_artifacts(db, replace(wanted, after=None))
+        total = await _count(connection, values)
+    more, rows = len(rows) > limit, rows[:limit]
+    if backward:
+        rows.reverse()
+    return Page(
+        [from_row(row) for row in rows],
+        _cursor(rows[-1], backward=False) if rows and (more or backward) else None,
+        None if cursor is None else _cursor(rows[0], backward=True) if rows else "",
+        total,
+    )
+
+
+def _cursor(row: Any, *, backward: bool) -> str:
+    return _Cursor(row["key"], row["capture_order"], backward).encode()
+
+
+async def _count(connection: Connection, values: tuple[Any, ...]) -> int:
+    block = "count_by_health" if values[-1] else "count"
+    number: int = await connection.fetchval(fill(block), *values)
+    return number
+
+
+async def summarize(db: Database) -> Summary:
+    """Return the totals over all artifacts, in one query."""
+    async with db.acquire() as connection:
+        row: Any = await connection.fetchrow(fill("summary"))
+    data = dict(row)
+    for key in ("by_table", "by_expiry"):
+        data[key] = [(name, number) for name, number in json.loads(data[key] or "[]")]
+    return Summary(**data)

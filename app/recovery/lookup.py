@@ -1,0 +1,100 @@
+"""Artifacts found by what people call them: an id, the beginning of one, or the object's name."""
+
+from __future__ import annotations
+
+import re
+
+from app.recovery.artifact import BLOCKS, Artifact, fill, from_row
+from app.recovery.database import Connection, Database
+from app.recovery.errors import NotFound, WrongUsage
+from app.recovery.names import parse_name, quote
+
+_ID = re.compile(r"[0-9a-z]{1,24}")
+
+
+async def get_artifact(db: Database, reference: str) -> Artifact:
+    """Return the artifact that an id, a unique prefix of one, or schema.table[.column] names.
+
+    A name means its latest recoverable artifact, else its latest. NotFound where nothing matches,
+    WrongUsage where several do, with the candidates.
+    """
+    async with db.acquire() as connection:
+        artifact_id = await _resolve(connection, reference.strip())
+        row = await connection.fetchrow(fill("one"), artifact_id)
+    if row is None:
+        raise NotFound(f"there is no artifact {reference}", hint="see zanith recover list")
+    return from_row(row)
+
+
+async def _resolve(connection: Connection, reference: str) -> str:
+    if _ID.fullmatch(reference):
+        ids = [row["id"] for row in await connection.fetch(BLOCKS["by_prefix"], reference)]
+        if reference in ids or len(ids) == 1:
+            return reference if reference in ids else str(ids[0])
+        if ids:
+            raise WrongUsage(
+                f"several artifacts begin with {reference}", detail=", ".join(ids), hint="say more"
+            )
+    found = await _find_by_name(connection, reference)
+    if found is None:
+        raise NotFound(
+            f"there is no artifact {reference}",
+            hint="zanith recover list shows all; write an id or schema.table[.column]",
+        )
+    return found
+
+
+async def _find_by_name(connection: Connection, reference: str) -> str | None:
+    """Return the id of the object's artifact: three parts, or two, or one with the search path."""
+    parts = parse_name(reference)
+    if len(parts) > 3:
+        raise WrongUsage(f"{reference} has too many parts", hint="write schema.table.column")
+    readings: list[tuple[str | None, str, str | None]] = [
+        *([(parts[0], parts[1], parts[2])] if len(parts) == 3 else []),
+        *([(parts[0], parts[1], None), (None, parts[0], parts[1])] if len(parts) == 2 else []),
+        *([(None, parts[0], None)] if len(parts) == 1 else []),
+    ]
+    for schema, table, column in readings:
+        found = await find_latest(connection, schema, table, column)
+        if found is not None:
+            return found
+    return None
+
+
+async def find_latest(
+    connection: Connection,
+    schema: str | None,
+    table: str,
+    column: str | None,
+    types: tuple[str, ...] | None = None,
+) -> str | None:
+    """Return the id of an object's latest recoverable artifact, else its latest, or None.
+
+    Without a schema the search path decides; WrongUsage where that leaves several.
+    """
+    rows = await connection.fetch(
+        BLOCKS["by_name"], schema, table, column, list(types) if types else None
+    )
+    schemas = list(dict.fromkeys(row["source_schema"] for row in rows))
+    if len(schemas) > 1:
+        path = await connection.fetchval(BLOCKS["search_path"])
+        visible = [name for name in path if name in schemas]
+        if not visible:
+            names = [quote([name, table, *([column] if column else [])]) for name in schemas]
+            raise WrongUsage(
+                f"{table} was dropped in several schemas",
+                detail=", ".join(names),
+                hint="write the schema too",
+            )
+        rows = [row for row in rows if row["source_schema"] == visible[0]]
+    return str(rows[0]["id"]) if rows else None
+
+
+async def find_migration(db: Database, migration_id: str) -> list[Artifact]:
+    """Return the artifacts of a migration, newest first; NotFound where there are none."""
+    async with db.acquire() as connection:
+        rows = await connection.fetch(BLOCKS["of_migration"], migration_id)
+        found = [await connection.fetchrow(fill("one"), row["id"]) for row in rows]
+    if not found:
+        raise NotFound(f"no artifact belongs to the migration {migration_id}")
+    return [from_row(row) for row in found if row is not None]

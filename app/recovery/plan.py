@@ -1,0 +1,278 @@
+"""The plan of a restore: data that prints itself, decides nothing, and is what then runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from app.recovery.database import Connection, Database
+from app.recovery.errors import WrongUsage
+from app.recovery.sql import load
+
+SQL = load("plan")
+EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the person restoring decided; empty is to restore exactly as it was."""
+
+    as_name: str | None = None
+    fill: str | None = None
+    fill_default: bool = False
+    allow_null: bool = False
+    not_valid: bool = False
+    unverified: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the choices made, in the form that the database takes and the job keeps."""
+        made: dict[str, Any] = {}
+        if self.as_name is not None:
+            made["as"] = self.as_name
+        if self.fill is not None:
+            made["fill"] = self.fill
+        flags = ("fill_default", "allow_null", "not_valid", "unverified")
+        return made | {name: True for name in flags if getattr(self, name)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Choices:
+        """Return the choices that :meth:`to_json` gave; WrongUsage where a key means nothing."""
+        known = {"as", "fill", "fill_default", "allow_null", "not_valid", "unverified"}
+        if unknown := sorted(set(data) - known):
+            raise WrongUsage(f"there is no choice {unknown[0]!r}", hint=", ".join(sorted(known)))
+        data = dict(data)
+        return cls(as_name=data.pop("as", None), **data)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One statement: its purpose in words, the strongest lock that it takes and on which tables.
+
+    ``grows`` says that its time grows with the rows; steps of transaction 2 run afterwards, each in
+    a transaction of its own.
+    """
+
+    sql: str
+    purpose: str
+    lock: str | None
+    tables: tuple[str, ...]
+    grows: bool = False
+    transaction: int = 1
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """What stops the plan, whatever the data; ``choices`` are the flags that resolve it."""
+
+    code: str
+    message: str
+    detail: str | None
+    hint: str | None
+    choices: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A question to the data, as SQL; blocks where the answer is not nought."""
+
+    kind: str
+    object: str | None
+    message: str
+    count_sql: str
+    examples_sql: str | None
+    blocks: bool
+    choices: tuple[str, ...]
+    hint: str | None
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What live traffic changed since: how many, and up to three examples."""
+
+    kind: str
+    object: str | None
+    message: str
+    count: int
+    examples: tuple[str, ...]
+    blocks: bool
+    choices: tuple[str, ...]
+    hint: str | None
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What cannot come back exactly."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A choice that applies here, and the flag that makes it."""
+
+    name: str
+    flag: str
+    help: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps, and all that is to be said before they run."""
+
+    artifact_id: str
+    object: str
+    target: dict[str, Any]
+    steps: tuple[Step, ...]
+    checks: tuple[Check, ...]
+    conflicts: tuple[Conflict, ...]
+    drift: tuple[Drift, ...]
+    losses: tuple[Loss, ...]
+    choices: tuple[Choice, ...]
+    archive: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the steps: what a person confirmed is what runs, or nothing does."""
+        text = json.dumps([asdict(step) for step in self.steps], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def blocked(self) -> list[str]:
+        """The reasons why it cannot run; empty where it can."""
+        stops = [conflict.message for conflict in self.conflicts]
+        return stops + [drift.message for drift in self.drift if drift.blocks]
+
+    @property
+    def locks(self) -> list[tuple[str, str]]:
+        """Each table and the strongest lock taken on it, in the order of first use."""
+        taken: dict[str, str] = {}
+        for step in self.steps:
+            for table in step.tables if step.lock else ():
+                taken[table] = _stronger(taken.get(table), step.lock or "")
+        return list(taken.items())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as JSON shows it."""
+        data = asdict(self)
+        del data["checks"]
+        return {**data, "digest": self.digest, "blocked": self.blocked}
+
+
+LOCKS = (
+    "ACCESS SHARE",
+    "ROW SHARE",
+    "ROW EXCLUSIVE",
+    "SHARE UPDATE EXCLUSIVE",
+    "SHARE",
+    "SHARE ROW EXCLUSIVE",
+    "EXCLUSIVE",
+    "ACCESS EXCLUSIVE",
+)
+
+
+def _stronger(one: str | None, other: str) -> str:
+    return max((lock for lock in (one, other) if lock in LOCKS), key=LOCKS.index, default=other)
+
+
+def parse_steps(data: list[dict[str, Any]]) -> tuple[Step, ...]:
+    """Return the steps of the database's JSON."""
+    return tuple(
+        Step(
+            sql=item["sql"],
+            purpose=item["purpose"],
+            lock=item.get("lock"),
+            tables=tuple(item.get("tables") or ()),
+            grows=bool(item.get("grows")),
+            transaction=int(item.get("transaction") or 1),
+        )
+        for item in data
+    )
+
+
+def parse_conflicts(data: list[dict[str, Any]]) -> tuple[Conflict, ...]:
+    """Return the conflicts of the database's JSON."""
+    return tuple(
+        Conflict(
+            item["code"],
+            item["message"],
+            item.get("detail"),
+            item.get("hint"),
+            tuple(item.get("choices") or ()),
+        )
+        for item in data
+    )
+
+
+def parse_plan(data: dict[str, Any], drift: tuple[Drift, ...] = ()) -> Plan:
+    """Return the plan of the database's JSON, with the drift found."""
+    return Plan(
+        artifact_id=data["artifact_id"],
+        object=data["object"],
+        target=data["target"],
+        steps=parse_steps(data["steps"]),
+        checks=tuple(_check(item) for item in data["checks"]),
+        conflicts=parse_conflicts(data["conflicts"]),
+        drift=drift,
+        losses=tuple(Loss(item["code"], item["message"]) for item in data["losses"]),
+        choices=tuple(Choice(item["name"], item["flag"], item["help"]) for item in data["choices"]),
+        archive=data["archive"],
+    )
+
+
+def _check(item: dict[str, Any]) -> Check:
+    return Check(
+        kind=item["kind"],
+        object=item.get("object"),
+        message=item["message"],
+        count_sql=item["count_sql"],
+        examples_sql=item.get("examples_sql"),
+        blocks=bool(item.get("blocks")),
+        choices=tuple(item.get("choices") or ()),
+        hint=item.get("hint"),
+    )
+
+
+def found(check: Check, count: int, examples: tuple[str, ...]) -> Drift:
+    """Return what a check found."""
+    return Drift(
+        kind=check.kind,
+        object=check.object,
+        message=check.message.replace("{count}", f"{count:,}"),
+        count=count,
+        examples=examples,
+        blocks=check.blocks and count > 0,
+        choices=check.choices,
+        hint=check.hint,
+    )
+
+
+async def read_plan(connection: Connection, artifact_id: str, choices: Choices) -> Plan:
+    """Plan and run the checks on this connection, in its transaction where it is in one."""
+    text = await connection.fetchval(
+        SQL["plan_restore"], artifact_id, json.dumps(choices.to_json())
+    )
+    data = json.loads(text)
+    plan = parse_plan(data)
+    drift = tuple([await _run_check(connection, check) for check in plan.checks])
+    return parse_plan(data, drift)
+
+
+async def _run_check(connection: Connection, check: Check) -> Drift:
+    count = await connection.fetchval(check.count_sql) or 0
+    examples: tuple[str, ...] = ()
+    if count and check.examples_sql:
+        rows = await connection.fetch(check.examples_sql)
+        examples = tuple(str(row[0]) for row in rows[:EXAMPLES])
+    return found(check, count, examples)
+
+
+async def plan_restore(db: Database, artifact_id: str, choices: Choices | None = None) -> Plan:
+    """Return the plan against the catalog as it is now; it reads, and changes nothing."""
+    async with (
+        db.acquire() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        return await read_plan(connection, artifact_id, choices or Choices())

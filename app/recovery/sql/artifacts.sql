@@ -1,0 +1,158 @@
+-- columns: what is read of a row, with its state
+a.id, a.capture_order, a.migration_id, a.artifact_type, a.status, a.source_schema, a.source_table,
+a.source_column, a.physical_schema, a.physical_table, a.physical_column, a.row_count, a.checksum,
+a.sealed_at, a.verified_at, a.reason, a.created_at, a.created_by, a.expires_at, a.held_by,
+a.held_reason, a.restored_at, a.restored_by
+
+-- place: joins the parked object by its recorded name
+LEFT JOIN pg_namespace AS n ON n.nspname = a.physical_schema
+LEFT JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = a.physical_table
+LEFT JOIN pg_attribute AS t
+       ON a.artifact_type IN ('soft_drop_column', 'archive_column')
+      AND t.attrelid = c.oid AND t.attname = a.physical_column AND NOT t.attisdropped
+
+-- health: the worst that is known; where nothing bears the recorded name, identity decides
+CASE
+    WHEN a.physical_table IS NOT NULL AND a.status = 'recoverable'
+         AND (c.oid IS NULL OR a.physical_column IS NOT NULL AND t.attnum IS NULL)
+        THEN CASE zanith.locate(a.id) ->> 'state' WHEN 'moved' THEN 'moved' ELSE 'missing' END
+    WHEN a.verified_ok IS FALSE THEN 'changed'
+    WHEN a.sealed_at IS NULL AND a.physical_table IS NOT NULL AND a.status = 'recoverable'
+         AND a.artifact_type <> 'soft_drop_column' THEN 'unsealed'
+    WHEN a.expires_at < now() THEN 'expired'
+    ELSE 'ok'
+END
+
+-- size: bytes of what is parked, indexes and TOAST included; NULL for what lives in a live table
+CASE
+    WHEN c.oid IS NULL OR a.artifact_type = 'soft_drop_column'
+         OR (a.status = 'restored' AND a.artifact_type <> 'archive_column') THEN NULL
+    WHEN c.relkind = 'p'
+        THEN (SELECT sum(pg_total_relation_size(p.relid)) FROM pg_partition_tree(c.oid) AS p)
+    ELSE pg_total_relation_size(c.oid)
+END::bigint
+
+-- filter: every part may be NULL
+    ($1::text IS NULL OR a.artifact_type = $1)
+AND ($2::text IS NULL OR a.status = $2)
+AND ($3::text IS NULL OR a.source_schema = $3)
+AND ($4::text IS NULL OR a.source_table = $4)
+AND ($5::text IS NULL OR a.source_column = $5)
+AND ($6::text IS NULL OR concat_ws(' ', a.id, a.source_schema || '.' || a.source_table, a.source_column,
+                                   a.migration_id, a.reason, a.created_by) ILIKE $6)
+AND ($7::interval IS NULL OR a.created_at < now() - $7)
+
+-- page_of_rows: a page where row and order need nothing but the row
+SELECT {columns}, {health} AS health, {size} AS size_bytes, {key}::text AS key
+FROM (SELECT * FROM zanith._zanith_migration_artifacts AS a
+      WHERE {filter} AND ($8::text[] IS NULL)
+        AND ($9::text IS NULL OR ({key}, a.capture_order) {before} ($9::{type}, $10::bigint))
+      ORDER BY {key} {direction}, a.capture_order {direction}
+      LIMIT $11) AS a
+{place}
+ORDER BY {key} {direction}, a.capture_order {direction};
+
+-- page_by_health: a page of those in a state of health
+SELECT {columns}, a.health, {size} AS size_bytes, a.key::text AS key
+FROM (SELECT a.*, {health} AS health, {key} AS key
+      FROM zanith._zanith_migration_artifacts AS a {place}
+      WHERE {filter} AND {health} = ANY ($8::text[])
+        AND ($9::text IS NULL OR ({key}, a.capture_order) {before} ($9::{type}, $10::bigint))
+      ORDER BY {key} {direction}, a.capture_order {direction}
+      LIMIT $11) AS a
+{place}
+ORDER BY a.key {direction}, a.capture_order {direction};
+
+-- page_by_size: a page in order of size, in any state of health
+SELECT * FROM (
+    SELECT {columns}, {health} AS health, {size} AS size_bytes,
+           COALESCE({size}, -1)::text AS key, COALESCE({size}, -1) AS ordering
+    FROM zanith._zanith_migration_artifacts AS a {place}
+    WHERE {filter}) AS a
+WHERE ($8::text[] IS NULL OR a.health = ANY ($8))
+  AND ($9::text IS NULL OR (a.ordering, a.capture_order) {before} ($9::bigint, $10::bigint))
+ORDER BY a.ordering {direction}, a.capture_order {direction}
+LIMIT $11;
+
+-- count: how many match, where health does not matter
+SELECT count(*) FROM zanith._zanith_migration_artifacts AS a
+WHERE {filter} AND ($8::text[] IS NULL);
+
+-- count_by_health: how many match in a state of health
+SELECT count(*) FROM zanith._zanith_migration_artifacts AS a {place}
+WHERE {filter} AND {health} = ANY ($8::text[]);
+
+-- one: a single artifact
+SELECT {columns}, {health} AS health, {size} AS size_bytes, NULL AS key
+FROM zanith._zanith_migration_artifacts AS a {place} WHERE a.id = $1;
+
+-- by_prefix: ids that begin so
+SELECT a.id FROM zanith._zanith_migration_artifacts AS a WHERE starts_with(a.id, $1) ORDER BY a.id LIMIT 10;
+
+-- by_name: the artifacts of an object, recoverable ones first, newest first; a part may be NULL
+SELECT a.id, a.source_schema, a.source_table, a.source_column, a.status
+FROM zanith._zanith_migration_artifacts AS a
+WHERE ($1::text IS NULL OR a.source_schema = $1) AND a.source_table = $2
+  AND a.source_column IS NOT DISTINCT FROM $3
+  AND ($4::text[] IS NULL OR a.artifact_type = ANY ($4))
+ORDER BY a.status = 'recoverable' DESC, a.capture_order DESC
+LIMIT 100;
+
+-- of_migration: everything that a migration dropped, newest first
+SELECT a.id FROM zanith._zanith_migration_artifacts AS a WHERE a.migration_id = $1
+ORDER BY a.capture_order DESC;
+
+-- search_path: the schemas in which an unqualified name is looked for
+SELECT current_schemas(false)::text[];
+
+-- texts: what inspect shows of the row
+SELECT recovery_sql, definition::text FROM zanith._zanith_migration_artifacts WHERE id = $1;
+
+-- summary: totals over all artifacts; sizes from the planner's page counts where there are any
+WITH seen AS MATERIALIZED (
+    SELECT a.status, a.held_by, a.expires_at, a.source_schema, a.source_table, {health} AS health,
+           CASE WHEN c.oid IS NULL OR a.artifact_type = 'soft_drop_column'
+                     OR (a.status = 'restored' AND a.artifact_type <> 'archive_column') THEN 0
+                WHEN c.relkind = 'r' AND c.relpages > 0 AND c.reltoastrelid = 0 AND NOT c.relhasindex
+                    THEN c.relpages * current_setting('block_size')::bigint
+                ELSE {size} END AS bytes
+    FROM zanith._zanith_migration_artifacts AS a {place}
+)
+SELECT count(*) AS total,
+       count(*) FILTER (WHERE status = 'recoverable') AS recoverable,
+       count(*) FILTER (WHERE status = 'restored') AS restored,
+       COALESCE(sum(bytes), 0)::bigint AS parked_bytes,
+       count(*) FILTER (WHERE expires_at BETWEEN now() AND now() + interval '7 days') AS expiring_soon,
+       count(*) FILTER (WHERE health IN ('missing', 'moved', 'changed')) AS damaged,
+       count(*) FILTER (WHERE health = 'unsealed') AS unsealed,
+       count(*) FILTER (WHERE held_by IS NOT NULL) AS held,
+       (SELECT json_agg(json_build_array(x.name, x.bytes) ORDER BY x.bytes DESC, x.name)::text
+        FROM (SELECT quote_ident(source_schema) || '.' || quote_ident(source_table) AS name,
+                     sum(bytes)::bigint AS bytes
+              FROM seen GROUP BY 1 HAVING sum(bytes) > 0 ORDER BY 2 DESC, 1 LIMIT 100) AS x) AS by_table,
+       json_build_array(
+           json_build_array('overdue', count(*) FILTER (WHERE expires_at < now())),
+           json_build_array('in 7 days', count(*) FILTER (
+               WHERE expires_at >= now() AND expires_at < now() + interval '7 days')),
+           json_build_array('in 30 days', count(*) FILTER (
+               WHERE expires_at >= now() + interval '7 days' AND expires_at < now() + interval '30 days')),
+           json_build_array('in 90 days', count(*) FILTER (
+               WHERE expires_at >= now() + interval '30 days' AND expires_at < now() + interval '90 days')),
+           json_build_array('later', count(*) FILTER (WHERE expires_at >= now() + interval '90 days')),
+           json_build_array('never', count(*) FILTER (WHERE expires_at IS NULL)))::text AS by_expiry
+FROM seen;
+
+-- locate: where the parked object really is
+SELECT zanith.locate($1)::text;
+
+-- describe_now: the definition as it would be recorded now
+SELECT zanith.describe_now($1)::text;
+
+-- compare: the recorded definition beside the catalog
+SELECT zanith.compare($1)::text;
+
+-- dependents: what depends on the parked object
+SELECT zanith.dependents($1)::text;
+
+-- row_query: the query that shows the parked rows
+SELECT zanith.row_query($1);

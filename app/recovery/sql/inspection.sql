@@ -1,0 +1,9 @@
+-- settings: rows are read whole or not at all, and no view or trigger of ours waits long
+SELECT set_config('row_security', 'off', true), set_config('lock_timeout', '2s', true),
+       set_config('statement_timeout', '20s', true), set_config('search_path', 'pg_catalog', true);
+
+-- preview: the first rows as text
+SELECT ARRAY[{values}] AS values FROM (SELECT * FROM ({query}) AS q LIMIT $1) AS r ({names});
+
+-- value: one column as text, cut where it is very long
+left(r.c{number}::text, $2)

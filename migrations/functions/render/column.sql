@@ -37,9 +37,9 @@ $$;
 
 -- NOT NULL without a long lock: by its name, NOT VALID and validated afterwards where the server has named ones (18);
 -- else through a validated CHECK, which spares SET NOT NULL its scan. (PostgreSQL manual, "ALTER TABLE".)
--- `now`: an identity column needs it in the same transaction.
+-- `now`: an identity column needs it in the same transaction. `final_name`: what the column is called afterwards.
 CREATE OR REPLACE FUNCTION zanith._render_not_null(
-    col jsonb, target text, column_name text, id text, server_version integer, now boolean DEFAULT false)
+    col jsonb, target text, column_name text, id text, server_version integer, now boolean, final_name text)
 RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE
         WHEN COALESCE(col -> 'not_null', 'null') = 'null' THEN '[]'
@@ -62,7 +62,7 @@ RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
                 'no NULL in new rows', 'ACCESS EXCLUSIVE', ARRAY[target])
             || zanith._step(format('ALTER TABLE %s VALIDATE CONSTRAINT %I', target, '_zanith_not_null_' || id),
                 'no NULL in any row', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], true, 2)
-            || zanith._step(format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', target, column_name),
+            || zanith._step(format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', target, final_name),
                 'NOT NULL, proved by the check: no scan', 'ACCESS EXCLUSIVE', ARRAY[target], false, 2)
             || zanith._step(format('ALTER TABLE %s DROP CONSTRAINT %I', target, '_zanith_not_null_' || id),
                 'the check has served', 'ACCESS EXCLUSIVE', ARRAY[target], false, 2)

@@ -98,7 +98,7 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
                 || zanith._render_column_settings((d -> 'column') - 'statistics' - 'options', q.target, q.col) ELSE '[]' END
             || CASE WHEN q.nullable THEN '[]' ELSE
                 zanith._render_not_null(d -> 'column', q.target, q.col, d ->> 'id',
-                    current_setting('server_version_num')::integer, d #>> '{column,identity}' IS NOT NULL) END
+                    current_setting('server_version_num')::integer, d #>> '{column,identity}' IS NOT NULL, q.final) END
             || COALESCE((SELECT jsonb_agg(s.item ORDER BY k.ord, s.ord)
                 FROM zanith._each(d -> 'constraints') k, LATERAL zanith._each(
                     zanith._render_constraint(k.item, target_schema, q.target, NULL, q.not_valid)) s

@@ -8,33 +8,34 @@ $$;
 -- Names of objects the restore would create, that somebody else bears by now.
 CREATE OR REPLACE FUNCTION zanith._find_taken_names(d jsonb, as_name text, live oid) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
-    WITH wanted(kind, schema_name, name) AS (
-        SELECT r.item ->> 'kind', r.item ->> 'schema', r.item ->> 'name' FROM zanith._each(d -> 'renames') r
+    WITH wanted(kind, schema_name, name, choice) AS (
+        SELECT r.item ->> 'kind', r.item ->> 'schema', r.item ->> 'name', '{}'::text[] FROM zanith._each(d -> 'renames') r
         UNION ALL
-        SELECT r.item ->> 'kind', r.item ->> 'schema', r.item ->> 'name'
+        SELECT r.item ->> 'kind', r.item ->> 'schema', r.item ->> 'name', ARRAY['--as NAME']
         FROM zanith._each(d -> 'members') m, LATERAL zanith._each(m.item -> 'renames') r WHERE as_name IS NULL
         UNION ALL
-        SELECT 'table', m.item ->> 'schema', m.item ->> 'name'
+        SELECT 'table', m.item ->> 'schema', m.item ->> 'name', '{}'
         FROM zanith._each(d -> 'members') m WHERE m.ord > 1
         UNION ALL
-        SELECT 'index', d #>> '{table,schema}', i.item ->> 'name' FROM zanith._each(d -> 'indexes') i
+        SELECT 'index', d #>> '{table,schema}', i.item ->> 'name', '{}' FROM zanith._each(d -> 'indexes') i
         WHERE d ->> 'strategy' = 'archive_column' OR NOT (i.item ->> 'plain')::boolean
         UNION ALL
-        SELECT 'index', d #>> '{table,schema}', k.item ->> 'name' FROM zanith._each(d -> 'constraints') k
+        SELECT 'index', d #>> '{table,schema}', k.item ->> 'name', '{}' FROM zanith._each(d -> 'constraints') k
         WHERE d -> 'column' IS NOT NULL AND COALESCE(k.item -> 'index', 'null') <> 'null'
         UNION ALL
-        SELECT 'statistics', s.item ->> 'schema', s.item ->> 'name' FROM zanith._each(d -> 'statistics') s
+        SELECT 'statistics', s.item ->> 'schema', s.item ->> 'name', '{}' FROM zanith._each(d -> 'statistics') s
         WHERE d ->> 'strategy' = 'archive_column'
         UNION ALL
-        SELECT 'sequence', s.item ->> 'schema', s.item ->> 'name' FROM zanith._each(d #> '{column,sequences}') s
+        SELECT 'sequence', s.item ->> 'schema', s.item ->> 'name', '{}' FROM zanith._each(d #> '{column,sequences}') s
         WHERE (s.item ->> 'identity')::boolean
         UNION ALL
-        SELECT 'view', v.item ->> 'schema', v.item ->> 'name' FROM zanith._each(d #> '{cascade,views}') v
+        SELECT 'view', v.item ->> 'schema', v.item ->> 'name', '{}' FROM zanith._each(d #> '{cascade,views}') v
         WHERE as_name IS NULL OR d -> 'column' IS NOT NULL
     )
     SELECT COALESCE(jsonb_agg(zanith._conflict('name_taken',
         format('the name of the %s %s is taken', w.kind, zanith._qualify(w.schema_name, w.name)),
-        format('Rename or drop what bears it now, then restore.'), '{}') -> 0 ORDER BY w.kind, w.name), '[]')
+        CASE w.choice WHEN '{}' THEN 'Rename or drop what bears it now, then restore.'
+             ELSE 'With another name for the table, this comes back under another name too.' END, w.choice) -> 0 ORDER BY w.kind, w.name), '[]')
     FROM (SELECT DISTINCT * FROM wanted) w
     WHERE CASE WHEN w.kind = 'statistics'
                THEN EXISTS (SELECT FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace

@@ -14,7 +14,7 @@ DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     d jsonb := a.definition;
     place jsonb := zanith._place(a);
-    target text := zanith._qualify(place ->> 'schema', place ->> 'table');
+    target text := CASE WHEN place ? 'oid' THEN zanith._qualify(place ->> 'schema', place ->> 'table') END;
     dependents jsonb := zanith.dependents(artifact_id);
     conflicts jsonb := '[]';
     steps jsonb := '[]';

@@ -1,0 +1,142 @@
+"""The one composition root of the studio: settings, database, routes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib import resources
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from app.recovery import audit
+from app.recovery.database import Database
+from app.recovery.schema import require_installed
+from app.recovery.version import VERSION
+from app.routes import errors
+from app.routes.access import Access, Credential
+from app.routes.api import artifacts as api_artifacts
+from app.routes.api import exports as api_exports
+from app.routes.api import jobs as api_jobs
+from app.routes.api import machine
+from app.routes.guard import Guard
+from app.routes.pages import activity, artifact, artifacts, cleanup, exporting, job, login, purge
+from app.routes.pages import restore as restore_page
+from app.routes.rendering import Pages
+from app.routes.studio import Studio
+from app.routes.upkeep import keep_up
+from app.settings import Settings, Token
+
+ROUTERS = (
+    login.router,
+    artifacts.router,
+    job.router,
+    cleanup.router,
+    activity.router,
+    restore_page.router,
+    exporting.router,
+    purge.router,
+    artifact.router,
+    api_artifacts.router,
+    api_exports.router,
+    api_jobs.router,
+    machine.router,
+)
+
+DESCRIPTION = """
+Everything that the pages do. Errors have one shape: `{"error": {"code", "message", "detail",
+"hint", "sqlstate"}}`. What destroys or changes the schema wants the object's name typed into
+`confirm`, a cleanup the count; without it the answer is 409 and nothing happens.
+
+Send `Authorization: Bearer TOKEN` where the studio was started with tokens.
+"""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the studio as an ASGI application; it connects when it starts.
+
+    Starting raises what `Database.open` and `require_installed` raise.
+    """
+    access = Access(credentials(settings))
+    studio = Studio(settings, access, Pages(access))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with running(studio):
+            yield
+
+    app = FastAPI(
+        title="Zanith",
+        version=VERSION,
+        description=DESCRIPTION,
+        openapi_url="/api/openapi.json",
+        docs_url=None,  # FastAPI's own pages load scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    app.state.studio = studio
+    errors.install(app)
+    for router in ROUTERS:
+        in_schema = not any(route.path.startswith("/studio") for route in router.routes)  # type: ignore[attr-defined]
+        app.include_router(router, include_in_schema=in_schema)
+    static = Path(str(resources.files("app") / "static"))
+    app.mount("/static", StaticFiles(directory=static), name="static")
+    names = frozenset({socket.gethostname().lower(), socket.getfqdn().lower()})
+    app.add_middleware(Guard, bound_to=settings.host.strip("[]"), names=names)
+    return app
+
+
+def credentials(settings: Settings) -> tuple[Credential, ...]:
+    """Return every token with whose it is and what it lets them be."""
+
+    def each(tokens: tuple[Token, ...], role: str) -> list[Credential]:
+        return [Credential(t.name, role, t.secret.get_secret_value()) for t in tokens]
+
+    return tuple(
+        each(settings.auth_token, "staff") + each(settings.read_only_auth_token, "viewer")
+    )
+
+
+@asynccontextmanager
+async def running(studio: Studio) -> AsyncIterator[None]:
+    """Connect, keep up what must be kept up, and leave nothing behind."""
+    studio.database = await connect(studio.settings)
+    helpers: list[asyncio.Task[None]] = []
+    try:
+        await require_installed(studio.database)
+        if studio.settings.read_only_auth_token:
+            studio.readers = await connect(studio.settings, read_only=True)
+        helpers.append(asyncio.create_task(keep_up(studio), name="upkeep"))
+        if studio.settings.audit_log:
+            following = audit.follow(studio.database, studio.settings.audit_log)
+            helpers.append(asyncio.create_task(following, name="audit file"))
+        yield
+    finally:
+        for helper in helpers:
+            helper.cancel()
+        for helper in helpers:
+            with suppress(asyncio.CancelledError):
+                await helper
+        await studio.runner.close()
+        for database in (studio.readers, studio.database):
+            if database is not None:
+                await database.close()
+        studio.database = studio.readers = None
+
+
+async def connect(settings: Settings, *, read_only: bool = False) -> Database:
+    """Open the database as the settings say."""
+    url, listen = settings.database_url, settings.listen_url
+    return await Database.open(
+        url.get_secret_value() if url else None,
+        lock_timeout=settings.lock_timeout,
+        lock_retries=settings.lock_retries,
+        min_size=0 if read_only else 1,
+        application_name="zanith studio",
+        read_only=read_only,
+        listen_url=listen.get_secret_value() if listen else None,
+    )

@@ -1,0 +1,156 @@
+"""Artifacts: list, inspect, and what changes one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Query
+from fastapi.responses import JSONResponse
+
+from app.recovery import artifacts, hold, purge
+from app.recovery.durations import parse_duration
+from app.recovery.errors import NotFound, Refused, WrongUsage
+from app.routes import work
+from app.routes.api.models import (
+    RESPONSES,
+    ArtifactOut,
+    ArtifactsOut,
+    CleanupIn,
+    CleanupOut,
+    InspectionOut,
+    JobOut,
+    PurgeIn,
+    ReasonIn,
+    RestoreIn,
+)
+from app.routes.pages.artifacts import Asked
+from app.routes.studio import TheStudio, Who
+
+router = APIRouter(prefix="/api", responses=RESPONSES, tags=["artifacts"])
+
+
+@router.get("/artifacts", response_model=ArtifactsOut)
+async def list_artifacts(studio: TheStudio, who: Who, query: Asked) -> dict[str, Any]:
+    """List artifacts, newest first, by key: pass `next` of one page as `after` of the next."""
+    page = await artifacts.list_artifacts(studio.reading(who), query.to_filter())
+    return {
+        "artifacts": [item.to_json() for item in page.items],
+        "total": page.total,
+        "next": page.next,
+        "previous": page.previous,
+    }
+
+
+@router.get("/artifacts/{artifact_id}", response_model=InspectionOut)
+async def inspect(studio: TheStudio, who: Who, artifact_id: str) -> dict[str, Any]:
+    """Inspect an artifact: by id, a unique prefix of it, or schema.table[.column]."""
+    found = await artifacts.inspect(studio.reading(who), artifact_id)
+    return found.to_json()
+
+
+@router.post("/artifacts/{artifact_id}/restore", status_code=202, response_model=JobOut)
+async def restore(
+    studio: TheStudio, who: Who, artifact_id: str, wanted: Annotated[RestoreIn, Body()]
+) -> dict[str, Any]:
+    """Start to restore it; `confirm` is the object's name. The job says how it goes."""
+    job = await work.start_restore(
+        studio,
+        artifact_id,
+        wanted.to_choices(),
+        who,
+        confirm=wanted.confirm,
+        digest=wanted.digest,
+    )
+    return job.to_json()
+
+
+@router.post("/artifacts/{artifact_id}/verify", status_code=202, response_model=JobOut)
+async def verify(studio: TheStudio, who: Who, artifact_id: str) -> dict[str, Any]:
+    """Start to compare what is parked with its seal."""
+    return (await work.start_verify(studio, artifact_id, who)).to_json()
+
+
+@router.post("/artifacts/{artifact_id}/seal", status_code=202, response_model=JobOut)
+async def seal(studio: TheStudio, who: Who, artifact_id: str) -> dict[str, Any]:
+    """Start to record the exact row count and checksum of what is parked."""
+    return (await work.start_seal(studio, artifact_id, who)).to_json()
+
+
+@router.post("/artifacts/{artifact_id}/hold", response_model=ArtifactOut)
+async def put_hold(
+    studio: TheStudio, who: Who, artifact_id: str, wanted: ReasonIn | None = None
+) -> dict[str, Any]:
+    """Keep it from purge and cleanup."""
+    found = await artifacts.get_artifact(studio.db, artifact_id)
+    await hold.hold(studio.db, found.id, who, wanted.reason if wanted else None)
+    return (await artifacts.get_artifact(studio.db, found.id)).to_json()
+
+
+@router.post("/artifacts/{artifact_id}/release", response_model=ArtifactOut)
+async def release(studio: TheStudio, who: Who, artifact_id: str) -> dict[str, Any]:
+    """Let purge and cleanup have it again."""
+    found = await artifacts.get_artifact(studio.db, artifact_id)
+    await hold.release(studio.db, found.id, who)
+    return (await artifacts.get_artifact(studio.db, found.id)).to_json()
+
+
+@router.delete("/artifacts/{artifact_id}")
+async def purge_artifact(
+    studio: TheStudio,
+    who: Who,
+    artifact_id: str,
+    wanted: PurgeIn | None = None,
+    confirm: Annotated[
+        str | None, Query(max_length=400, description="for clients that send no body with DELETE")
+    ] = None,
+) -> dict[str, Any]:
+    """Delete it for good; `confirm` is the object's name. What comes back is the tombstone."""
+    wanted = wanted or PurgeIn()
+    found = await artifacts.get_artifact(studio.db, artifact_id)
+    typed = wanted.confirm or confirm
+    work.check_name(found, typed)
+    tombstone = await purge.purge(
+        studio.db, found.id, who, confirm=typed, reason=wanted.reason
+    )
+    return tombstone.to_json()
+
+
+@router.post(
+    "/cleanup",
+    response_model=CleanupOut,
+    responses={202: {"model": JobOut, "description": "it runs; the job says how it goes"}},
+)
+async def cleanup(studio: TheStudio, who: Who, wanted: CleanupIn) -> Any:
+    """Purge by age or expiry: first with `dry_run`, then with the count as `confirm`."""
+    older = parse_duration(wanted.older_than) if wanted.older_than else None
+    if older is None and not wanted.expired:
+        raise WrongUsage("say what to clean up", hint="give older_than, expired, or both")
+    planned = await purge.plan_cleanup(studio.reading(who), older, wanted.expired)
+    if wanted.only is not None:
+        chosen = frozenset(wanted.only)
+        unknown = chosen - {artifact.id for artifact, _ in planned}
+        if unknown:
+            raise NotFound(
+                "not everything in `only` is up for cleanup", detail=", ".join(sorted(unknown))
+            )
+        planned = [(artifact, skip) for artifact, skip in planned if artifact.id in chosen]
+    going = [artifact for artifact, skip in planned if skip is None]
+    if wanted.dry_run:
+        return {
+            "count": len(going),
+            "size_bytes": sum(artifact.size_bytes or 0 for artifact in going),
+            "candidates": [
+                {"artifact": artifact.to_json(), "skip": skip} for artifact, skip in planned
+            ],
+        }
+    if not going:
+        raise Refused("there is nothing to clean up", hint="look with dry_run")
+    job = await work.start_cleanup(
+        studio,
+        older,
+        wanted.expired,
+        [artifact.id for artifact in going],
+        who,
+        confirm=wanted.confirm,
+    )
+    return JSONResponse(job.to_json(), 202)

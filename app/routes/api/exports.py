@@ -1,0 +1,96 @@
+"""Exports: announce one, stream it, read its record."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+
+from app.recovery import artifacts, export, jobs
+from app.recovery.database import Actor
+from app.recovery.errors import Locked, NotFound, Refused
+from app.recovery.export import ExportRequest
+from app.recovery.jobs import Job
+from app.routes.api.models import RESPONSES, ExportIn, JobOut
+from app.routes.streaming import ExportResponse
+from app.routes.studio import Studio, TheStudio, Who
+
+router = APIRouter(prefix="/api", responses=RESPONSES, tags=["exports"])
+
+MEDIA_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "jsonl": "application/x-ndjson",
+    "json": "application/json",
+}
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "the bytes, under a file name; the export's id is in Zanith-Export-Id",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+@router.post("/artifacts/{artifact_id}/exports", status_code=202, response_model=JobOut)
+async def announce(
+    studio: TheStudio, who: Who, artifact_id: str, wanted: ExportIn | None = None
+) -> dict[str, Any]:
+    """Announce an export, so that it can be followed from its first byte; then fetch its content."""
+    return (await _announce(studio, who, artifact_id, wanted or ExportIn())).to_json()
+
+
+@router.get("/exports/{export_id}", response_model=JobOut)
+async def get_export(studio: TheStudio, who: Who, export_id: str) -> dict[str, Any]:
+    """Show an export's record; its `result` has rows, bytes, checksum, equals_seal, manifest."""
+    return (await _get(studio, who, export_id)).to_json()
+
+
+@router.get("/exports/{export_id}/content", response_class=Response, responses=STREAM)
+async def content(studio: TheStudio, who: Who, export_id: str) -> Response:
+    """Stream an announced export, once."""
+    job = await _get(studio, who, export_id)
+    if job.ended:
+        raise Refused(
+            f"this export is {job.state} already", hint="announce another one to download it again"
+        )
+    if job.state == "running":
+        raise Locked("this export is being downloaded already", hint="announce another one")
+    return await _stream(studio, job)
+
+
+@router.get("/artifacts/{artifact_id}/export", response_class=Response, responses=STREAM)
+async def export_at_once(
+    studio: TheStudio,
+    who: Who,
+    artifact_id: str,
+    format: Literal["csv", "jsonl", "json"] = "csv",  # noqa: A002 - the documented name
+    compress: Annotated[Literal["none", "gzip", "zstd", ""], Query()] = "none",
+) -> Response:
+    """Announce and stream in one request, for curl."""
+    wanted = ExportIn(format=format, compress=compress or "none")
+    return await _stream(studio, await _announce(studio, who, artifact_id, wanted))
+
+
+async def _announce(studio: Studio, who: Actor, artifact_id: str, wanted: ExportIn) -> Job:
+    found = await artifacts.get_artifact(studio.db, artifact_id)
+    compress = None if wanted.compress == "none" else wanted.compress
+    return await export.announce(studio.db, ExportRequest(found.id, wanted.format, compress), who)
+
+
+async def _get(studio: Studio, who: Actor, export_id: str) -> Job:
+    job = await jobs.get(studio.reading(who), export_id)
+    if job.kind != "export":
+        raise NotFound(f"there is no export {export_id}")
+    return job
+
+
+async def _stream(studio: Studio, job: Job) -> Response:
+    artifact = await artifacts.get_artifact(studio.db, job.artifact_id or "")
+    form, compress = job.params.get("format", "csv"), job.params.get("compress")
+    media = {"gzip": "application/gzip", "zstd": "application/zstd"}.get(compress or "")
+    return ExportResponse(
+        export.stream_export(studio.db, job.id),
+        filename=export.filename(artifact, form, compress),
+        media_type=media or MEDIA_TYPES[form],
+        export_id=job.id,
+    )

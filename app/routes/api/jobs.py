@@ -1,0 +1,91 @@
+"""Jobs: list, look, cancel, and follow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from app.recovery import jobs
+from app.recovery.database import Database
+from app.recovery.errors import NotFound
+from app.routes.api.models import RESPONSES, JobOut, JobsOut
+from app.routes.studio import TheStudio, Who
+
+router = APIRouter(prefix="/api", responses=RESPONSES, tags=["jobs"])
+
+PING_SECONDS = 15
+
+
+@router.get("/jobs", response_model=JobsOut)
+async def list_jobs(
+    studio: TheStudio,
+    who: Who,
+    artifact: str | None = None,
+    state: Annotated[list[str] | None, Query()] = None,
+    kind: Annotated[list[str] | None, Query()] = None,
+    after: Annotated[str | None, Query(max_length=64)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> dict[str, Any]:
+    """List jobs, newest first; pass `next` of one page as `after` of the next."""
+    db = studio.reading(who)
+    last = await jobs.get(db, after) if after else None
+    found = await jobs.list_jobs(
+        db, artifact_id=artifact, states=state, kinds=kind, after=last, limit=limit + 1
+    )
+    more = found[limit - 1].id if len(found) > limit else None
+    return {"jobs": [job.to_json() for job in found[:limit]], "next": more}
+
+
+@router.get("/jobs/{job_id}", response_model=JobOut)
+async def get_job(studio: TheStudio, who: Who, job_id: str) -> dict[str, Any]:
+    """Show one job."""
+    return (await jobs.get(studio.reading(who), job_id)).to_json()
+
+
+@router.post("/jobs/{job_id}/cancel", response_model=JobOut)
+async def cancel_job(studio: TheStudio, who: Who, job_id: str) -> dict[str, Any]:
+    """Ask a job to stop; one that ended stays as it is."""
+    return (await jobs.cancel(studio.db, job_id, who)).to_json()
+
+
+@router.get("/jobs/{job_id}/events", response_class=EventSourceResponse)
+async def job_events(studio: TheStudio, who: Who, job_id: str) -> EventSourceResponse:
+    """Follow a job: `progress` whenever it changed, then `done` or `failed`, then the end."""
+    db = studio.reading(who)
+    await jobs.get(db, job_id)
+    return follow(db, job_id)
+
+
+@router.get("/exports/{export_id}/events", response_class=EventSourceResponse, tags=["exports"])
+async def export_events(studio: TheStudio, who: Who, export_id: str) -> EventSourceResponse:
+    """Follow an export: `progress` with rows, bytes and rate, then `done` or `failed`."""
+    db = studio.reading(who)
+    if (await jobs.get(db, export_id)).kind != "export":
+        raise NotFound(f"there is no export {export_id}")
+    return follow(db, export_id)
+
+
+def follow(db: Database, job_id: str) -> EventSourceResponse:
+    """Return the events of a job as a stream that ends with the job."""
+
+    async def events() -> AsyncIterator[ServerSentEvent]:
+        async for job in jobs.watch(db, job_id):
+            name = "progress"
+            if job.ended:
+                name = "done" if job.state == "done" else "failed"
+            data = {
+                "id": job.id,
+                "kind": job.kind,
+                "state": job.state,
+                "elapsed": round(job.elapsed, 3),
+                "progress": job.progress,
+            }
+            if job.ended:
+                data |= {"result": job.result, "error": job.error}
+            yield ServerSentEvent(json.dumps(data, default=str), event=name)
+
+    return EventSourceResponse(events(), ping=PING_SECONDS, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,213 @@
+"""What the API takes and gives, as it is documented in /api/openapi.json."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.recovery.plan import Choices
+
+# PostgreSQL's text takes every character but NUL, and UTF-8 has no lone surrogates.
+Text = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=2000)]
+
+
+class ErrorBody(BaseModel):
+    """What went wrong, and what to do about it."""
+
+    code: str = Field(description="a stable word: refused, not_found, locked, …")
+    message: str
+    detail: str | None
+    hint: str | None
+    sqlstate: str | None = Field(description="PostgreSQL's code, where there was one")
+
+
+class ErrorAnswer(BaseModel):
+    """The one shape of every error."""
+
+    error: ErrorBody
+
+
+class ArtifactOut(BaseModel):
+    """One artifact."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    migration_id: str | None
+    artifact_type: str
+    status: str
+    health: str
+    source_schema: str
+    source_table: str
+    source_column: str | None
+    physical_schema: str | None
+    physical_name: str | None
+    row_count: int | None
+    size_bytes: int | None
+    checksum: str | None
+    checksum_algorithm: str | None
+    sealed_at: str | None
+    verified_at: str | None
+    reason: str | None
+    created_at: str
+    created_by: str
+    expires_at: str | None
+    held: bool
+    held_reason: str | None
+    restored_at: str | None
+    restored_by: str | None
+
+
+class ArtifactsOut(BaseModel):
+    """One page of artifacts; `next` and `previous` go into `after`."""
+
+    artifacts: list[ArtifactOut]
+    total: int
+    next: str | None
+    previous: str | None
+
+
+class InspectionOut(ArtifactOut):
+    """One artifact with all that is known of it."""
+
+    recovery_sql: str | None
+    plan: dict[str, Any] | None
+    definition: dict[str, Any]
+    dependents: list[dict[str, Any]]
+    exports: list[dict[str, Any]]
+    activity: list[dict[str, Any]]
+
+
+class JobOut(BaseModel):
+    """One job; follow it at `/api/jobs/{id}/events`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    kind: str
+    artifact_id: str | None
+    object: str | None
+    state: Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
+    params: dict[str, Any]
+    progress: dict[str, Any]
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+    actor: str
+    created_at: str
+    started_at: str | None
+    ended_at: str | None
+    elapsed: float = Field(description="seconds that it ran")
+
+
+class JobsOut(BaseModel):
+    """One page of jobs; `next` goes into `after`."""
+
+    jobs: list[JobOut]
+    next: str | None
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class RestoreIn(_Strict):
+    """How to restore, and the object's name as confirmation."""
+
+    confirm: Text | None = Field(
+        None, description="the object's name, schema.table[.column] or its last part; else 409"
+    )
+    as_name: Text | None = Field(None, alias="as", description="restore under this name")
+    fill: Text | None = Field(None, description="for rows that came since: this value")
+    fill_default: bool = Field(False, description="for rows that came since: the default")
+    allow_null: bool = Field(False, description="leave NOT NULL off where values are missing")
+    not_valid: bool = Field(False, description="leave constraints that rows break NOT VALID")
+    unverified: bool = Field(False, description="do not verify the seal first; audited")
+    digest: Text | None = Field(
+        None, description="the digest of the plan that was looked at; another plan is refused"
+    )
+
+    def to_choices(self) -> Choices:
+        """Return the choices as the engine takes them."""
+        return Choices(
+            as_name=self.as_name,
+            fill=self.fill,
+            fill_default=self.fill_default,
+            allow_null=self.allow_null,
+            not_valid=self.not_valid,
+            unverified=self.unverified,
+        )
+
+
+class ReasonIn(_Strict):
+    """Why, for the log."""
+
+    reason: Text | None = None
+
+
+class PurgeIn(ReasonIn):
+    """The object's name as confirmation, and why."""
+
+    confirm: Text | None = Field(
+        None, description="the object's name, schema.table[.column] or its last part; else 409"
+    )
+
+
+class CleanupIn(_Strict):
+    """What to clean up. Without `dry_run` the count is the confirmation."""
+
+    older_than: Text | None = Field(None, description="30d, 12h; captured longer ago than that")
+    expired: bool = Field(False, description="past expires_at")
+    only: list[Text] | None = Field(None, description="of those, only these ids")
+    dry_run: bool = Field(True, description="say what would go; nothing is deleted")
+    confirm: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = Field(
+        None, description="how many artifacts go, as a dry run with the same values says; else 409"
+    )
+
+
+class CandidateOut(BaseModel):
+    """What cleanup would do with one artifact; `skip` says why it stays."""
+
+    artifact: ArtifactOut
+    skip: str | None
+
+
+class CleanupOut(BaseModel):
+    """What a cleanup would take; `count` is what confirms it."""
+
+    count: int
+    size_bytes: int
+    candidates: list[CandidateOut]
+
+
+class ExportIn(_Strict):
+    """How to write the export."""
+
+    format: Literal["csv", "jsonl", "json"] = "csv"
+    compress: Literal["none", "gzip", "zstd"] = "none"
+
+
+class VersionedOut(BaseModel):
+    """Whether the studio works, and against what."""
+
+    status: str
+    version: str
+
+
+_ERRORS = {
+    400: "the request means nothing",
+    401: "no token, or a wrong one",
+    403: "not permitted in this role",
+    404: "nothing matches",
+    405: "not this method",
+    409: "refused: a conflict, a broken seal, a hold, or no confirmation",
+    422: "the request does not have the documented form",
+    423: "no lock in time, or a job is under way",
+    429: "too many wrong tokens",
+    500: "a fault",
+    503: "the database does not answer",
+}
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorAnswer, "description": text} for status, text in _ERRORS.items()
+}

@@ -1,0 +1,100 @@
+"""Numbers, sizes and times as a person reads them.
+
+Each function returns plain text. The exact value belongs into the `title` beside it; templates do that.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+_SPANS = (
+    (365 * 86400, "year"),
+    (30 * 86400, "month"),
+    (86400, "day"),
+    (3600, "hour"),
+    (60, "minute"),
+)
+
+
+def size(count: float | None) -> str:
+    """Bytes in powers of 1024 with the units of `pg_size_pretty`; an en dash where nothing is known."""
+    if count is None:
+        return "–"
+    value = float(count)
+    for unit in _UNITS:
+        if abs(value) < 1024 or unit == _UNITS[-1]:
+            break
+        value /= 1024
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+
+
+def number(count: int | float | None) -> str:
+    """A count with thin spaces between thousands, for figures that must be exact."""
+    return "–" if count is None else f"{count:,.0f}".replace(",", "\u202f")
+
+
+def short_number(count: int | float | None) -> str:
+    """A count shortened to three digits: 1.2 M; exact up to 9,999."""
+    if count is None:
+        return "–"
+    if abs(count) < 10_000:
+        return number(count)
+    value = float(count)
+    for unit in ("k", "M", "G", "T"):
+        value /= 1000
+        if abs(value) < 1000 or unit == "T":
+            return f"{value:.0f} {unit}" if abs(value) >= 100 else f"{value:.1f} {unit}"
+    return number(count)
+
+
+def span(seconds: float | None) -> str:
+    """A duration that has passed or is left: 0.4 s, 12 s, 3 min 5 s, 2 h 10 min, 12 days."""
+    if seconds is None:
+        return "–"
+    seconds = max(seconds, 0.0)
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        minutes, rest = divmod(whole, 60)
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    if whole < 2 * 86400:
+        hours, rest = divmod(whole // 60, 60)
+        return f"{hours} h {rest} min" if rest else f"{hours} h"
+    return f"{whole // 86400} days"
+
+
+def relative(moment: datetime | None, now: datetime | None = None) -> str:
+    """How far `moment` lies from `now`: "3 days ago", "in 2 hours", "just now", "never" for None."""
+    if moment is None:
+        return "never"
+    delta = (moment - (now or datetime.now(UTC))).total_seconds()
+    distance = abs(delta)
+    if distance < 45:
+        return "just now" if delta <= 0 else "in a moment"
+    for length, name in _SPANS:
+        if distance >= length or name == "minute":
+            count = max(round(distance / length), 1)
+            text = f"{count} {name}{'' if count == 1 else 's'}"
+            return f"{text} ago" if delta < 0 else f"in {text}"
+    return "just now"
+
+
+def utc(moment: datetime | None) -> str:
+    """The moment in UTC to the second, as DBAs write it in tickets."""
+    return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def days_left(expires_at: datetime | None, now: datetime | None = None) -> int | None:
+    """Whole days until `expires_at`, negative when past; None when it never expires."""
+    if expires_at is None:
+        return None
+    return (expires_at - (now or datetime.now(UTC))) // timedelta(days=1)
+
+
+def plural(count: int, singular: str, several: str | None = None) -> str:
+    """`1 artifact`, `1 204 artifacts`."""
+    return f"{number(count)} {singular if count == 1 else several or singular + 's'}"

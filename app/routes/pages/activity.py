@@ -1,0 +1,149 @@
+"""Activity: the audit log, refusals too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import HTMLResponse, Response, StreamingResponse
+
+from app.recovery import audit
+from app.recovery.audit import Activity, ActivityFilter
+from app.recovery.database import Database
+from app.recovery.errors import WrongUsage
+from app.routes.rendering import is_partial, link
+from app.routes.studio import TheStudio, Who
+
+router = APIRouter(prefix="/studio/activity")
+
+PATH = "/studio/activity"
+PAGE = 100
+ACTIONS = (
+    "capture", "seal", "verify", "restore", "export", "hold", "release", "purge", "cleanup", "login",
+)  # fmt: skip
+OUTCOMES = ("done", "refused", "failed")
+
+
+@dataclass(frozen=True)
+class ActivityQuery:
+    """What the address of the log says."""
+
+    actor: str = ""
+    action: str = ""
+    outcome: str = ""
+    object: str = ""
+    artifact: str = ""
+    since: str = ""
+    until: str = ""
+    before: int | None = None
+
+    @property
+    def filtered(self) -> bool:
+        """Whether anything narrows the log."""
+        return self != ActivityQuery(before=self.before)
+
+    def link(self, path: str = PATH) -> str:
+        """Return the address of this part of the log."""
+        return link(path, vars(self))
+
+    def to_filter(self, limit: int) -> ActivityFilter:
+        """Return what the engine takes; WrongUsage for a date that is none."""
+        return ActivityFilter(
+            actor=self.actor or None,
+            action=self.action or None,
+            artifact_id=self.artifact or None,
+            object=self.object or None,
+            since=_moment(self.since),
+            until=_moment(self.until),
+            outcome=self.outcome or None,
+            before=self.before,
+            limit=limit,
+        )
+
+
+def _moment(text: str) -> datetime | None:
+    """Read a date or a time in UTC, as the browser's fields give them."""
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise WrongUsage(f"{text!r} is not a date", hint="write 2025-01-31 or 2025-01-31T12:00")
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def activity_query(
+    actor: str = "",
+    action: str = "",
+    outcome: str = "",
+    object: str = "",  # noqa: A002 - the documented name
+    artifact: str = "",
+    since: str = "",
+    until: str = "",
+    before: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
+) -> ActivityQuery:
+    """Read the filters from the address."""
+    return ActivityQuery(actor, action, outcome, object, artifact, since, until, before)
+
+
+Asked = Annotated[ActivityQuery, Depends(activity_query)]
+
+
+@dataclass(frozen=True)
+class ActivityView:
+    """A page of the log, newest first."""
+
+    query: ActivityQuery
+    entries: tuple[Activity, ...]
+    older: str | None
+    actions: tuple[str, ...] = ACTIONS
+    outcomes: tuple[str, ...] = OUTCOMES
+
+    @property
+    def download(self) -> str:
+        """Where the same entries come from as NDJSON."""
+        return replace(self.query, before=None).link(f"{PATH}/download")
+
+
+async def build(db: Database, query: ActivityQuery) -> ActivityView:
+    """Read one page of the log, and whether there is more."""
+    entries = await audit.list_activity(db, query.to_filter(PAGE + 1))
+    older = None
+    if len(entries) > PAGE:
+        entries = entries[:PAGE]
+        older = replace(query, before=entries[-1].id).link()
+    return ActivityView(query, tuple(entries), older)
+
+
+@router.get("", response_class=HTMLResponse)
+async def show(request: Request, studio: TheStudio, who: Who, query: Asked) -> Response:
+    """Show the log."""
+    view = await build(studio.reading(who), query)
+    template = "activity/results.html" if is_partial(request) else "activity/page.html"
+    return studio.pages.render(request, template, view, title="Activity", section="activity")
+
+
+@router.get("/download")
+async def download(studio: TheStudio, who: Who, query: Asked) -> Response:
+    """Give the same entries as NDJSON, newest first."""
+    db = studio.reading(who)
+    query.to_filter(1)  # a wrong date is refused before the stream begins
+
+    async def lines() -> AsyncIterator[str]:
+        rest = query
+        while entries := await audit.list_activity(db, rest.to_filter(1000)):
+            yield "".join(json.dumps(entry.to_json()) + "\n" for entry in entries)
+            rest = replace(rest, before=entries[-1].id)
+
+    return StreamingResponse(
+        lines(),
+        media_type="application/x-ndjson",
+        headers={
+            "Content-Disposition": 'attachment; filename="zanith-activity.ndjson"',
+            "Cache-Control": "no-store",
+        },
+    )

@@ -1,0 +1,227 @@
+"""One artifact: its whole story on one page."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from app.recovery import artifacts, audit, hold
+from app.recovery.artifacts import Artifact, Inspection, Preview
+from app.recovery.audit import Activity, ActivityFilter
+from app.recovery.database import Database
+from app.recovery.errors import NotFound
+from app.recovery.jobs import Job
+from app.routes import work
+from app.routes.pages.job import JobView
+from app.routes.rendering import is_partial
+from app.routes.studio import TheStudio, Who, checked_form
+
+router = APIRouter(prefix="/studio/artifacts/{artifact_id}")
+
+
+@dataclass(frozen=True)
+class Station:
+    """One stop on the life line: `past` lies behind, `here` is where the artifact stands."""
+
+    what: str
+    at: datetime | None
+    by: str | None
+    past: bool
+    here: bool = False
+    bad: bool = False
+
+
+def life_line(artifact: Artifact) -> tuple[Station, ...]:
+    """Return the stations from live to restored, as far as they apply to this artifact."""
+    parked = Station("Dropped", artifact.created_at, artifact.created_by, past=True)
+    stations = [Station("Live", None, None, past=True), parked]
+    if artifact.artifact_type != "soft_drop_column":
+        sealed = artifact.sealed_at is not None
+        what = "Sealed" if sealed else "Not sealed yet"
+        if artifact.health == "changed":
+            what = "Seal broken"
+        stations.append(
+            Station(what, artifact.sealed_at, None, past=sealed, bad=artifact.health == "changed")
+        )
+    restored = artifact.status == "restored"
+    end = "Restored" if restored else "Restore, or purge"
+    stations.append(Station(end, artifact.restored_at, artifact.restored_by, past=restored))
+    last = max(index for index, station in enumerate(stations) if station.past)
+    return tuple(
+        Station(s.what, s.at, s.by, s.past, here=index == last, bad=s.bad)
+        for index, s in enumerate(stations)
+    )
+
+
+@dataclass(frozen=True)
+class ArtifactView:
+    """Everything that is known of one artifact."""
+
+    inspection: Inspection
+    life: tuple[Station, ...]
+
+    @property
+    def artifact(self) -> Artifact:
+        """The artifact itself."""
+        return self.inspection.artifact
+
+    @property
+    def exports(self) -> tuple[Job, ...]:
+        """The exports that there were, newest first."""
+        return tuple(self.inspection.exports)
+
+    @property
+    def activity(self) -> tuple[Activity, ...]:
+        """What the log says about it, newest first."""
+        return tuple(self.inspection.activity)
+
+    @property
+    def definition_text(self) -> str:
+        """The recorded definition as indented JSON."""
+        return as_text(self.inspection.definition)
+
+    @property
+    def definition_now_text(self) -> str | None:
+        """The definition as the catalog has it now, where the two are compared."""
+        now = self.inspection.definition_now
+        return None if now is None else as_text(now)
+
+
+def as_text(value: Any) -> str:
+    """Return a JSON value indented; text stays as it is."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+
+
+@dataclass(frozen=True)
+class SealView:
+    """The part of the page about the checksum."""
+
+    artifact: Artifact
+
+
+@dataclass(frozen=True)
+class RowsView:
+    """The first rows of what is parked."""
+
+    artifact: Artifact
+    preview: Preview | None
+
+
+@dataclass(frozen=True)
+class PurgedView:
+    """What is left of an artifact after its purge: the tombstone in the log."""
+
+    artifact_id: str
+    tombstone: Activity
+    activity: tuple[Activity, ...]
+
+
+async def build(db: Database, artifact_id: str) -> ArtifactView:
+    """Read everything about one artifact."""
+    inspection = await artifacts.inspect(db, artifact_id)
+    return ArtifactView(inspection, life_line(inspection.artifact))
+
+
+async def find_tombstone(db: Database, artifact_id: str) -> PurgedView | None:
+    """Return what the log keeps of a purged artifact, or None if it never was one."""
+    entries = await audit.list_activity(db, ActivityFilter(artifact_id=artifact_id, limit=50))
+    for entry in entries:
+        if entry.action in {"purge", "cleanup"} and entry.outcome == "done":
+            return PurgedView(artifact_id, entry, tuple(entries))
+    return None
+
+
+@router.get("", response_class=HTMLResponse)
+async def show(request: Request, studio: TheStudio, who: Who, artifact_id: str) -> Response:
+    """Show one artifact; what was purged shows its tombstone."""
+    db = studio.reading(who)
+    try:
+        view = await build(db, artifact_id)
+    except NotFound:
+        purged = await find_tombstone(db, artifact_id)
+        if purged is None:
+            raise
+        return studio.pages.render(
+            request,
+            "artifact/purged.html",
+            purged,
+            title=f"{purged.tombstone.object or artifact_id}, purged",
+            section="artifacts",
+            status=410,
+        )
+    if view.artifact.id != artifact_id:
+        return RedirectResponse(f"/studio/artifacts/{view.artifact.id}", 303)
+    return studio.pages.render(
+        request, "artifact/page.html", view, title=view.artifact.object_name, section="artifacts"
+    )
+
+
+@router.get("/seal", response_class=HTMLResponse)
+async def show_seal(request: Request, studio: TheStudio, who: Who, artifact_id: str) -> Response:
+    """Show the part about the checksum again, after it was verified."""
+    artifact = await artifacts.get_artifact(studio.reading(who), artifact_id)
+    view = SealView(artifact)
+    return studio.pages.render(request, "artifact/seal.html", view, title=artifact.object_name)
+
+
+@router.get("/rows", response_class=HTMLResponse)
+async def show_rows(request: Request, studio: TheStudio, who: Who, artifact_id: str) -> Response:
+    """Show the first rows of what is parked."""
+    db = studio.reading(who)
+    artifact = await artifacts.get_artifact(db, artifact_id)
+    view = RowsView(artifact, await artifacts.preview_rows(db, artifact.id, limit=20))
+    template = "artifact/rows.html" if is_partial(request) else "artifact/rows_page.html"
+    title = f"First rows of {artifact.object_name}"
+    return studio.pages.render(request, template, view, title=title, section="artifacts")
+
+
+def _follow(request: Request, studio: TheStudio, job: Job) -> Response:
+    """Lead to the job: its live panel in place, or its page without scripts."""
+    if is_partial(request):
+        view = JobView(job, None)
+        return studio.pages.render(request, "job/panel.html", view, title=job.kind)
+    return RedirectResponse(f"/studio/jobs/{job.id}", 303)
+
+
+@router.post("/verify", dependencies=[checked_form])
+async def verify(request: Request, studio: TheStudio, who: Who, artifact_id: str) -> Response:
+    """Verify the seal now."""
+    return _follow(request, studio, await work.start_verify(studio, artifact_id, who))
+
+
+@router.post("/seal", dependencies=[checked_form])
+async def seal_now(request: Request, studio: TheStudio, who: Who, artifact_id: str) -> Response:
+    """Seal what is not sealed yet."""
+    return _follow(request, studio, await work.start_seal(studio, artifact_id, who))
+
+
+@router.post("/hold", dependencies=[checked_form])
+async def put_hold(
+    studio: TheStudio,
+    who: Who,
+    artifact_id: str,
+    reason: Annotated[str, Form(max_length=500)] = "",
+    back: Annotated[str, Form()] = "",
+) -> Response:
+    """Keep the artifact from purge and cleanup."""
+    await hold.hold(studio.db, artifact_id, who, reason.strip() or None)
+    return RedirectResponse(_local(back, artifact_id), 303)
+
+
+@router.post("/release", dependencies=[checked_form])
+async def release_hold(studio: TheStudio, who: Who, artifact_id: str) -> Response:
+    """Let purge and cleanup have it again."""
+    await hold.release(studio.db, artifact_id, who)
+    return RedirectResponse(_local("", artifact_id), 303)
+
+
+def _local(back: str, artifact_id: str) -> str:
+    """Return where to go on: only ever a page of this studio."""
+    return back if back.startswith("/studio/") else f"/studio/artifacts/{artifact_id}"

@@ -1,0 +1,148 @@
+"""The list of artifacts, with what stands above it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import HTMLResponse
+
+from app.recovery import artifacts
+from app.recovery.artifacts import ArtifactFilter, Page, Summary
+from app.recovery.database import Database
+from app.recovery.durations import parse_duration
+from app.routes import charts
+from app.routes.rendering import is_partial, link
+from app.routes.studio import TheStudio, Who
+
+router = APIRouter()
+
+PATH = "/studio"
+HEALTHS = ("ok", "unsealed", "expired", "damaged", "changed", "missing", "moved")
+Sort = Literal["created", "size", "rows", "expires", "name"]
+
+
+@dataclass(frozen=True)
+class ArtifactQuery:
+    """What the address of the list says; the API takes the same parameters."""
+
+    type: str | None = None
+    status: str | None = None
+    table: str | None = None
+    search: str | None = None
+    health: str | None = None
+    older_than: str | None = None
+    sort: Sort = "created"
+    direction: Literal["up", "down"] = "down"
+    limit: int = 50
+    after: str | None = None
+
+    @property
+    def filtered(self) -> bool:
+        """Whether anything narrows the list."""
+        return any((self.type, self.status, self.table, self.search, self.health, self.older_than))
+
+    def to_filter(self) -> ArtifactFilter:
+        """Return what the engine takes; WrongUsage where a value means nothing."""
+        older: timedelta | None = parse_duration(self.older_than) if self.older_than else None
+        return ArtifactFilter(
+            type=self.type or None,
+            status=self.status or None,
+            table=self.table or None,
+            search=self.search or None,
+            older_than=older,
+            health=self.health or None,
+            sort=self.sort,
+            descending=self.direction == "down",
+            limit=self.limit,
+            after=self.after or None,
+        )
+
+    def link(self, path: str = PATH) -> str:
+        """Return the address of this very list, without what is the default."""
+        defaults = ArtifactQuery()
+        said = {k: v for k, v in asdict(self).items() if v != getattr(defaults, k)}
+        return link(path, said)
+
+
+def artifact_query(
+    type: str | None = None,  # noqa: A002 - the documented name
+    status: str | None = None,
+    table: str | None = None,
+    search: Annotated[str | None, Query(max_length=200)] = None,
+    health: str | None = None,
+    older_than: str | None = None,
+    sort: Sort = "created",
+    direction: Literal["up", "down"] = "down",
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    after: Annotated[str | None, Query(max_length=2000)] = None,
+) -> ArtifactQuery:
+    """Read the filters, the order and the place from an address."""
+    return ArtifactQuery(
+        type, status, table, search, health, older_than, sort, direction, limit, after
+    )
+
+
+Asked = Annotated[ArtifactQuery, Depends(artifact_query)]
+
+
+@dataclass(frozen=True)
+class ArtifactsView:
+    """The list and the figures above it; the page and its partial share this."""
+
+    query: ArtifactQuery
+    page: Page
+    summary: Summary | None
+    by_table: charts.BarChart | None = None
+    by_expiry: charts.BarChart | None = None
+    healths: tuple[str, ...] = HEALTHS
+
+    @property
+    def filtered(self) -> bool:
+        """Whether the list shows less than everything."""
+        return self.query.filtered
+
+    @property
+    def next_link(self) -> str | None:
+        """The following page, or None at the end."""
+        return replace(self.query, after=self.page.next).link() if self.page.next else None
+
+    @property
+    def previous_link(self) -> str | None:
+        """The page before, or None at the start."""
+        before = self.page.previous
+        return None if before is None else replace(self.query, after=before or None).link()
+
+    def sorted_by(self, key: Sort) -> str:
+        """The same list in another order; the same column again turns it round."""
+        here = self.query.sort == key
+        first: Literal["up", "down"] = "up" if key in {"name", "expires"} else "down"
+        turned: Literal["up", "down"] = "up" if self.query.direction == "down" else "down"
+        direction = turned if here else first
+        return replace(self.query, sort=key, direction=direction, after=None).link()
+
+
+async def build(db: Database, query: ArtifactQuery, *, partial: bool) -> ArtifactsView:
+    """Read the list, and for the whole page the figures above it."""
+    page = await artifacts.list_artifacts(db, query.to_filter())
+    if partial:
+        return ArtifactsView(query, page, None)
+    summary = await artifacts.summarize(db)
+    return ArtifactsView(
+        query,
+        page,
+        summary,
+        charts.by_table(summary.by_table),
+        charts.by_expiry(summary.by_expiry),
+    )
+
+
+@router.get(PATH, response_class=HTMLResponse)
+async def show(request: Request, studio: TheStudio, who: Who, query: Asked) -> HTMLResponse:
+    """Show the list of artifacts, or only its results where HTMX asks."""
+    partial = is_partial(request)
+    view = await build(studio.reading(who), query, partial=partial)
+    template = "artifacts/results.html" if partial else "artifacts/page.html"
+    return studio.pages.render(request, template, view, title="Artifacts", section="artifacts")

@@ -1,0 +1,137 @@
+"""Cleanup: purge by age, after seeing exactly what would go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from app.recovery import purge
+from app.recovery.artifacts import Artifact
+from app.recovery.database import Database
+from app.recovery.durations import parse_duration
+from app.recovery.errors import Refused, WrongUsage, ZanithError
+from app.routes import work
+from app.routes.errors import status_of
+from app.routes.rendering import is_partial
+from app.routes.studio import TheStudio, Who, checked_form
+
+router = APIRouter(prefix="/studio/cleanup")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One artifact that cleanup looks at; with a reason it stays."""
+
+    artifact: Artifact
+    skip: str | None
+    ticked: bool
+
+
+@dataclass(frozen=True)
+class CleanupView:
+    """What a cleanup would take, and what it leaves and why."""
+
+    older_than: str
+    expired: bool
+    candidates: tuple[Candidate, ...]
+    asked: bool
+    error: ZanithError | None = None
+
+    @property
+    def going(self) -> tuple[Candidate, ...]:
+        """What would go."""
+        return tuple(candidate for candidate in self.candidates if candidate.skip is None)
+
+    @property
+    def staying(self) -> tuple[Candidate, ...]:
+        """What is left out."""
+        return tuple(candidate for candidate in self.candidates if candidate.skip is not None)
+
+    @property
+    def ticked(self) -> tuple[Candidate, ...]:
+        """What would go if the form were sent as it stands."""
+        return tuple(candidate for candidate in self.going if candidate.ticked)
+
+    @property
+    def bytes_ticked(self) -> int:
+        """How much that would free."""
+        return sum(candidate.artifact.size_bytes or 0 for candidate in self.ticked)
+
+
+def parse_age(text: str) -> timedelta | None:
+    """Return the age; None where none was given; WrongUsage for what is none."""
+    return parse_duration(text.strip()) if text.strip() else None
+
+
+async def build(
+    db: Database,
+    older_than: str,
+    *,
+    expired: bool,
+    only: frozenset[str] | None = None,
+    error: ZanithError | None = None,
+) -> CleanupView:
+    """Ask the engine what would go; `only` says what is ticked, all of it by default."""
+    asked = expired or bool(older_than.strip())
+    if not asked:
+        return CleanupView(older_than, expired, (), asked=False, error=error)
+    try:
+        planned = await purge.plan_cleanup(db, parse_age(older_than), expired)
+    except WrongUsage as exc:
+        return CleanupView(older_than, expired, (), asked=False, error=exc)
+    found = tuple(
+        Candidate(artifact, skip, skip is None and (only is None or artifact.id in only))
+        for artifact, skip in planned
+    )
+    return CleanupView(older_than, expired, found, asked=True, error=error)
+
+
+def _show(
+    request: Request, studio: TheStudio, view: CleanupView, status: int = 200
+) -> HTMLResponse:
+    template = "cleanup/results.html" if is_partial(request) else "cleanup/page.html"
+    return studio.pages.render(
+        request, template, view, title="Cleanup", section="cleanup", status=status
+    )
+
+
+@router.get("", response_class=HTMLResponse)
+async def show(
+    request: Request,
+    studio: TheStudio,
+    who: Who,
+    older_than: Annotated[str, Query(max_length=40)] = "",
+    expired: bool = False,
+) -> Response:
+    """Show what would go."""
+    view = await build(studio.reading(who), older_than, expired=expired)
+    return _show(request, studio, view, 400 if view.error else 200)
+
+
+@router.post("", dependencies=[checked_form])
+async def start(
+    request: Request,
+    studio: TheStudio,
+    who: Who,
+    older_than: Annotated[str, Form(max_length=40)] = "",
+    expired: Annotated[bool, Form()] = False,
+    id: Annotated[list[str] | None, Form()] = None,  # noqa: A002 - the documented name
+    confirm: Annotated[str, Form(max_length=12)] = "",
+) -> Response:
+    """Start the cleanup of what is ticked, or show it again with why not."""
+    only = list(dict.fromkeys(id or []))
+    try:
+        count = int(confirm) if confirm.strip().isdecimal() else None
+        job = await work.start_cleanup(
+            studio, parse_age(older_than), expired, only, who, confirm=count
+        )
+    except (Refused, WrongUsage) as exc:
+        view = await build(
+            studio.reading(who), older_than, expired=expired, only=frozenset(only), error=exc
+        )
+        return _show(request, studio, view, status_of(exc))
+    return RedirectResponse(f"/studio/jobs/{job.id}", 303)

@@ -1,0 +1,113 @@
+"""Signing in and out with a token, and the colours that a browser prefers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from app.recovery import audit
+from app.recovery.database import Actor
+from app.recovery.errors import NotAuthenticated, ZanithError
+from app.routes.access import SESSION, SESSION_SECONDS, address_of, set_cookie
+from app.routes.errors import TooManyAttempts, status_of
+from app.routes.rendering import THEME_COOKIE
+from app.routes.studio import Studio, TheStudio, checked_form
+
+router = APIRouter()
+
+
+@dataclass(frozen=True)
+class LoginView:
+    """The form that asks for the token."""
+
+    next: str
+    error: ZanithError | None = None
+
+
+@dataclass(frozen=True)
+class ArrivalView:
+    """Where a visitor from another site goes on by themselves."""
+
+    next: str
+
+
+def _local(path: str) -> str:
+    """Return a path of this studio; anything else becomes the first page."""
+    inside = path == "/studio" or path.startswith(("/studio/", "/studio?"))
+    return path if inside and "\\" not in path else "/studio"
+
+
+@router.get("/")
+async def root() -> Response:
+    """Lead to the studio."""
+    return RedirectResponse("/studio", 307)
+
+
+@router.get("/studio/login", response_class=HTMLResponse)
+async def ask(request: Request, studio: TheStudio, next: str = "/studio") -> Response:  # noqa: A002
+    """Ask for the token; where none is needed, go on."""
+    if studio.access.open:
+        return RedirectResponse(_local(next), 303)
+    # A link in a chat or a ticket brings no SameSite=Strict cookie. One step within this site does.
+    if request.headers.get("sec-fetch-site") in {"cross-site", "same-site"}:
+        return studio.pages.render(
+            request, "login/arrival.html", ArrivalView(_local(next)), title="One moment"
+        )
+    view = LoginView(_local(next))
+    return studio.pages.render(request, "login/page.html", view, title="Sign in")
+
+
+@router.post("/studio/login", dependencies=[checked_form])
+async def sign_in(
+    request: Request,
+    studio: TheStudio,
+    token: Annotated[str, Form(max_length=1000)] = "",
+    next: Annotated[str, Form()] = "/studio",  # noqa: A002 - the documented name
+) -> Response:
+    """Check the token and begin a session; a wrong one is counted and logged."""
+    address = address_of(request)
+    try:
+        credential = studio.access.by_token(token.strip(), address)
+    except NotAuthenticated as exc:
+        if not isinstance(exc, TooManyAttempts):
+            await _log(studio, Actor("unknown", address, "viewer"), "refused")
+        view = LoginView(_local(next), exc)
+        return studio.pages.render(
+            request, "login/page.html", view, title="Sign in", status=status_of(exc)
+        )
+    role: Literal["viewer", "staff"] = "viewer" if credential.role == "viewer" else "staff"
+    await _log(studio, Actor(credential.name, address, role), "done")
+    response = RedirectResponse(_local(next), 303)
+    set_cookie(request, response, SESSION, studio.access.session_for(credential), SESSION_SECONDS)
+    return response
+
+
+async def _log(studio: Studio, actor: Actor, outcome: str) -> None:
+    """Write the attempt to the audit log, where the server takes writes."""
+    if studio.server and studio.server.standby:
+        return
+    async with studio.db.side() as connection:
+        await audit.record(connection, actor, "login", outcome, detail={"role": actor.role})
+
+
+@router.post("/studio/logout", dependencies=[checked_form])
+async def sign_out() -> Response:
+    """End the session of this browser."""
+    response = RedirectResponse("/studio/login", 303)
+    response.delete_cookie(SESSION, path="/", httponly=True, samesite="strict")
+    return response
+
+
+@router.post("/studio/theme", dependencies=[checked_form])
+async def choose_theme(
+    request: Request,
+    theme: Annotated[Literal["auto", "light", "dark"], Form()],
+    back: Annotated[str, Form()] = "/studio",
+) -> Response:
+    """Keep the colours that this browser prefers for a year."""
+    response = RedirectResponse(_local(back), 303)
+    set_cookie(request, response, THEME_COOKIE, theme, 365 * 86400)
+    return response

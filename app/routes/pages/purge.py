@@ -1,0 +1,81 @@
+"""Purge: the review before anything is final, and the typed name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from app.recovery import purge
+from app.recovery.artifacts import Artifact
+from app.recovery.database import Database
+from app.recovery.errors import Refused, ZanithError
+from app.recovery.purge import PurgeReview
+from app.routes import work
+from app.routes.errors import status_of
+from app.routes.studio import TheStudio, Who, checked_form
+
+router = APIRouter(prefix="/studio/artifacts/{artifact_id}/purge")
+
+
+@dataclass(frozen=True)
+class PurgeView:
+    """What would be deleted for good, and what is known of it."""
+
+    review: PurgeReview
+    error: ZanithError | None = None
+
+    @property
+    def artifact(self) -> Artifact:
+        """The artifact under review."""
+        return self.review.artifact
+
+
+async def build(db: Database, artifact_id: str, error: ZanithError | None = None) -> PurgeView:
+    """Read the review."""
+    return PurgeView(await purge.review_purge(db, artifact_id), error)
+
+
+def _show(request: Request, studio: TheStudio, view: PurgeView, status: int = 200) -> HTMLResponse:
+    return studio.pages.render(
+        request,
+        "purge/page.html",
+        view,
+        title=f"Purge {view.artifact.object_name}",
+        section="artifacts",
+        status=status,
+    )
+
+
+@router.get("", response_class=HTMLResponse)
+async def show(request: Request, studio: TheStudio, who: Who, artifact_id: str) -> Response:
+    """Show what would go."""
+    return _show(request, studio, await build(studio.reading(who), artifact_id))
+
+
+@router.post("", dependencies=[checked_form])
+async def confirm_purge(
+    request: Request,
+    studio: TheStudio,
+    who: Who,
+    artifact_id: str,
+    confirm: Annotated[str, Form(max_length=400)] = "",
+    reason: Annotated[str, Form(max_length=500)] = "",
+) -> Response:
+    """Purge it, or show the review again with why not."""
+    try:
+        review = await purge.review_purge(studio.db, artifact_id)
+        work.check_name(review.artifact, confirm)
+        await purge.purge(
+            studio.db,
+            review.artifact.id,
+            who,
+            confirm=confirm.strip(),
+            reason=reason.strip() or None,
+        )
+    except Refused as exc:
+        view = await build(studio.reading(who), artifact_id, exc)
+        return _show(request, studio, view, status_of(exc))
+    return RedirectResponse(f"/studio/artifacts/{review.artifact.id}", 303)

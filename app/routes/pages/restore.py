@@ -1,0 +1,171 @@
+"""Restore: the plan with its choices, the typed name, and then the job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Form, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from app.recovery import artifacts
+from app.recovery.artifacts import Artifact
+from app.recovery.database import Database
+from app.recovery.errors import Refused, ZanithError
+from app.recovery.plan import Choices, Plan, plan_restore
+from app.routes import work
+from app.routes.errors import status_of
+from app.routes.rendering import is_partial, link
+from app.routes.studio import TheStudio, Who, checked_form
+
+router = APIRouter(prefix="/studio/artifacts/{artifact_id}/restore")
+
+Fill = Literal["none", "default", "value"]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The choices as the form's fields have them."""
+
+    as_name: str = ""
+    fill_with: Fill = "none"
+    fill: str = ""
+    allow_null: bool = False
+    not_valid: bool = False
+    unverified: bool = False
+
+    def to_choices(self) -> Choices:
+        """Return the choices as the engine takes them."""
+        return Choices(
+            as_name=self.as_name.strip() or None,
+            fill=self.fill if self.fill_with == "value" else None,
+            fill_default=self.fill_with == "default",
+            allow_null=self.allow_null,
+            not_valid=self.not_valid,
+            unverified=self.unverified,
+        )
+
+    def link(self, artifact_id: str) -> str:
+        """Return the address of the plan with these choices."""
+        said = {
+            "as": self.as_name,
+            "fill_with": self.fill_with if self.fill_with != "none" else "",
+            "fill": self.fill if self.fill_with == "value" else "",
+            "allow_null": "yes" if self.allow_null else "",
+            "not_valid": "yes" if self.not_valid else "",
+            "unverified": "yes" if self.unverified else "",
+        }
+        return link(f"/studio/artifacts/{artifact_id}/restore", said)
+
+
+def chosen_in_query(
+    as_name: Annotated[str, Query(alias="as", max_length=300)] = "",
+    fill_with: Fill = "none",
+    fill: Annotated[str, Query(max_length=2000)] = "",
+    allow_null: bool = False,
+    not_valid: bool = False,
+    unverified: bool = False,
+) -> Chosen:
+    """Read the choices from the address."""
+    return Chosen(as_name, fill_with, fill, allow_null, not_valid, unverified)
+
+
+def chosen_in_form(
+    as_name: Annotated[str, Form(alias="as", max_length=300)] = "",
+    fill_with: Annotated[Fill, Form()] = "none",
+    fill: Annotated[str, Form(max_length=2000)] = "",
+    allow_null: Annotated[bool, Form()] = False,
+    not_valid: Annotated[bool, Form()] = False,
+    unverified: Annotated[bool, Form()] = False,
+) -> Chosen:
+    """Read the choices from the form that starts the restore."""
+    return Chosen(as_name, fill_with, fill, allow_null, not_valid, unverified)
+
+
+@dataclass(frozen=True)
+class RestoreView:
+    """The plan with the choices that it was made with."""
+
+    artifact: Artifact
+    chosen: Chosen
+    plan: Plan | None
+    error: ZanithError | None = None
+
+    @property
+    def runs(self) -> bool:
+        """Whether the plan as it stands can run."""
+        return self.plan is not None and not self.plan.blocked
+
+    @property
+    def available(self) -> frozenset[str]:
+        """The names of the choices that resolve something here."""
+        return frozenset(choice.name for choice in self.plan.choices) if self.plan else frozenset()
+
+
+async def build(
+    db: Database, artifact_id: str, chosen: Chosen, error: ZanithError | None = None
+) -> RestoreView:
+    """Plan with the choices; what cannot even be planned is shown in the plan's place."""
+    artifact = await artifacts.get_artifact(db, artifact_id)
+    try:
+        plan = await plan_restore(db, artifact.id, chosen.to_choices())
+    except ZanithError as exc:
+        return RestoreView(artifact, chosen, None, error or exc)
+    return RestoreView(artifact, chosen, plan, error)
+
+
+def _show(
+    request: Request, studio: TheStudio, view: RestoreView, status: int = 200
+) -> HTMLResponse:
+    template = "restore/plan.html" if is_partial(request) else "restore/page.html"
+    return studio.pages.render(
+        request,
+        template,
+        view,
+        title=f"Restore {view.artifact.object_name}",
+        section="artifacts",
+        status=status,
+        headers={"HX-Retarget": "#plan"} if is_partial(request) and status >= 400 else None,
+    )
+
+
+@router.get("", response_class=HTMLResponse)
+async def show(
+    request: Request,
+    studio: TheStudio,
+    who: Who,
+    artifact_id: str,
+    chosen: Annotated[Chosen, Depends(chosen_in_query)],
+) -> Response:
+    """Show the plan, made with the choices of the address."""
+    view = await build(studio.reading(who), artifact_id, chosen)
+    return _show(request, studio, view)
+
+
+@router.post("", dependencies=[checked_form])
+async def start(
+    request: Request,
+    studio: TheStudio,
+    who: Who,
+    artifact_id: str,
+    chosen: Annotated[Chosen, Depends(chosen_in_form)],
+    confirm: Annotated[str, Form(max_length=400)] = "",
+    digest: Annotated[str, Form(max_length=64)] = "",
+) -> Response:
+    """Start the restore, or show the plan again with what stands in the way."""
+    try:
+        job = await work.start_restore(
+            studio,
+            artifact_id,
+            chosen.to_choices(),
+            who,
+            confirm=confirm,
+            digest=digest or None,
+        )
+    except Refused as exc:
+        view = await build(studio.reading(who), artifact_id, chosen, exc)
+        return _show(request, studio, view, status_of(exc))
+    target = f"/studio/jobs/{job.id}"
+    if is_partial(request):
+        return Response(status_code=204, headers={"HX-Redirect": target})
+    return RedirectResponse(target, 303)

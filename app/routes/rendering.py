@@ -1,0 +1,189 @@
+"""From a view to HTML: one Jinja environment, strict about every name it is given."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib import resources
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from app.recovery.database import Actor, ServerInfo
+from app.recovery.errors import ZanithError
+from app.recovery.names import quote as quote_name
+from app.recovery.version import VERSION
+from app.routes import human
+from app.routes.access import FORM, FORM_FIELD, Access, set_cookie
+from app.routes.sql_text import highlighted
+
+THEMES = ("auto", "light", "dark")
+THEME_COOKIE = "zanith_theme"
+
+TYPE_NAMES = {
+    "soft_drop_column": "Column, soft-dropped",
+    "soft_drop_table": "Table, soft-dropped",
+    "archive_column": "Column, archived",
+    "archive_table": "Table, archived",
+    "rebuild_table": "Table, rebuilt",
+}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What stands around every page: where it is, who looks, and what the next form carries."""
+
+    title: str
+    section: str
+    server: ServerInfo | None
+    actor: Actor | None
+    open: bool
+    theme: str
+    form_token: str
+    path: str
+    now: datetime
+    version: str = VERSION
+    form_field: str = FORM_FIELD
+
+    @property
+    def can_change(self) -> bool:
+        """Whether buttons that change something are worth showing; the engine decides anyway."""
+        return bool(
+            self.actor
+            and self.actor.role != "viewer"
+            and self.server
+            and not self.server.standby
+        )
+
+    @property
+    def why_not(self) -> str:
+        """Why nothing can be changed here, for a person; empty where it can."""
+        if self.server and self.server.standby:
+            return "This server is a standby: changes are made on the primary."
+        if self.actor and self.actor.role == "viewer":
+            return "You are signed in as a viewer: you see, verify and export."
+        return ""
+
+
+def link(path: str, params: Mapping[str, Any] | None = None) -> str:
+    """Return a path with a query string of those parameters that say something."""
+    pairs = [(k, v) for k, v in (params or {}).items() if v not in (None, "", False)]
+    return f"{path}?{urlencode(pairs, doseq=True)}" if pairs else path
+
+
+@cache
+def static(path: str) -> str:
+    """Return the address of a static file with its content's hash, so that it can be kept."""
+    file = resources.files("app") / "static" / path
+    stamp = hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file.is_file() else "missing"
+    return f"/static/{path}?v={stamp}"
+
+
+class StudioEnvironment(Environment):
+    """Strict about what a view must have, lenient about the keys of JSON, which come and go."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Return the attribute; for a key that a JSON object lacks None."""
+        if isinstance(obj, Mapping):
+            return obj[attribute] if attribute in obj else getattr(obj, attribute, None)
+        return super().getattr(obj, attribute)
+
+
+def environment() -> Environment:
+    """Return the environment in which every template renders."""
+    env = StudioEnvironment(
+        loader=PackageLoader("app", "templates"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    env.filters.update(
+        size=human.size,
+        number=human.number,
+        short=human.short_number,
+        span=human.span,
+        relative=human.relative,
+        utc=human.utc,
+        sql=highlighted,
+        seg=lambda text: quote(str(text), safe=""),
+        quote_name=quote_name,
+    )
+    env.globals.update(
+        static=static, link=link, type_names=TYPE_NAMES, plural=human.plural, days_left=human.days_left
+    )
+    return env
+
+
+class Pages:
+    """Renders views inside the frame that belongs to the request."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        self.env = environment()
+
+    def render(
+        self,
+        request: Request,
+        template: str,
+        view: object,
+        *,
+        title: str,
+        section: str = "",
+        status: int = 200,
+        actor: Actor | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> HTMLResponse:
+        """Return a page or a partial; both see `view` and `frame` and nothing else."""
+        cookie = request.cookies.get(FORM) or secrets.token_hex(16)
+        studio = request.app.state.studio
+        theme = request.cookies.get(THEME_COOKIE, "auto")
+        frame = Frame(
+            title=title,
+            section=section,
+            server=studio.server,
+            actor=actor or getattr(request.state, "actor", None),
+            open=self.access.open,
+            theme=theme if theme in THEMES else "auto",
+            form_token=self.access.form_token(cookie),
+            path=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+            now=datetime.now(UTC),
+        )
+        html = self.env.get_template(template).render(view=view, frame=frame)
+        response = HTMLResponse(
+            html, status, {"Cache-Control": "no-store", "Vary": "HX-Request", **(headers or {})}
+        )
+        if FORM not in request.cookies:
+            set_cookie(request, response, FORM, cookie)
+        return response
+
+    def error(
+        self, request: Request, template: str, error: ZanithError, title: str, status: int
+    ) -> HTMLResponse:
+        """Return an error as a page or as the fragment for the notice."""
+        return self.render(
+            request, template, ErrorView(title, status, error), title=title, status=status
+        )
+
+
+@dataclass(frozen=True)
+class ErrorView:
+    """An error on its page or in the notice."""
+
+    title: str
+    status: int
+    error: ZanithError
+
+
+def is_partial(request: Request) -> bool:
+    """Whether HTMX asks for a piece of the page, rather than the browser for all of it."""
+    return bool(request.headers.get("HX-Request")) and not request.headers.get(
+        "HX-History-Restore-Request"
+    )

@@ -1,0 +1,65 @@
+"""What the routes share: the engine's handles and who may knock. Built once, in `app.main`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from app.recovery.database import Actor, Database, ServerInfo
+from app.recovery.errors import Failed
+from app.routes.access import FORM_FIELD, Access
+from app.routes.rendering import Pages
+from app.routes.runner import Runner
+from app.settings import Settings
+
+
+@dataclass
+class Studio:
+    """The running studio; `database` is open between start and stop."""
+
+    settings: Settings
+    access: Access
+    pages: Pages
+    runner: Runner = field(default_factory=Runner)
+    database: Database | None = None
+    readers: Database | None = None
+
+    @property
+    def db(self) -> Database:
+        """The open database; Failed before the start and after the stop."""
+        if self.database is None:
+            raise Failed("the studio is not connected to its database")
+        return self.database
+
+    @property
+    def server(self) -> ServerInfo | None:
+        """Which server this is, where it is connected."""
+        return self.database.server if self.database else None
+
+    def reading(self, actor: Actor) -> Database:
+        """The database to read from: for a viewer one whose transactions are read-only."""
+        return self.readers if self.readers and actor.role == "viewer" else self.db
+
+
+def _studio(request: Request) -> Studio:
+    studio: Studio = request.app.state.studio
+    return studio
+
+
+def _actor(request: Request) -> Actor:
+    actor = _studio(request).access.actor(request)
+    request.state.actor = actor
+    return actor
+
+
+async def _form(request: Request) -> None:
+    given = (await request.form()).get(FORM_FIELD)
+    _studio(request).access.check_form(request, given if isinstance(given, str) else None)
+
+
+TheStudio = Annotated[Studio, Depends(_studio)]
+Who = Annotated[Actor, Depends(_actor)]
+# A page's form: it must carry the token that the page was given.
+checked_form = Depends(_form)

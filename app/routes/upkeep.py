@@ -1,0 +1,54 @@
+"""What the studio sees to by itself: captures get sealed, dead jobs are called interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from app.recovery import artifacts, jobs, seal
+from app.recovery.artifacts import ArtifactFilter
+from app.recovery.database import Actor
+from app.recovery.errors import ZanithError
+from app.routes.studio import Studio
+
+log = logging.getLogger("zanith.studio")
+
+EVERY_SECONDS = 60.0
+SETTLE_SECONDS = 1.5
+ACTOR = Actor(name="zanith studio", address=None, role="staff")
+
+
+async def keep_up(studio: Studio) -> None:
+    """Sweep at the start, on every capture that is heard of, after a gap, and each minute."""
+    db = studio.db
+    given_up: dict[str, str] = {}
+    async with db.events.subscribe() as queue:
+        while True:
+            if not db.server.standby:
+                await sweep(studio, given_up)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(EVERY_SECONDS):
+                    while (await queue.get()).kind not in {"artifact", "reconnected"}:
+                        pass
+                    # The command that captured seals by itself: let it come first.
+                    await asyncio.sleep(SETTLE_SECONDS)
+            while not queue.empty():
+                queue.get_nowait()
+
+
+async def sweep(studio: Studio, given_up: dict[str, str]) -> None:
+    """Reap dead jobs and seal what is not sealed; what cannot be sealed is tried no more."""
+    with suppress(ZanithError):
+        await studio.db.refresh()
+        await jobs.reap_expired(studio.db)
+        wanted = ArtifactFilter(health="unsealed", limit=200)
+        for artifact in (await artifacts.list_artifacts(studio.db, wanted)).items:
+            if artifact.id in given_up:
+                continue
+            try:
+                await seal.seal(studio.db, artifact.id, ACTOR)
+            except ZanithError as exc:
+                if exc.code != "locked":
+                    given_up[artifact.id] = exc.message
+                    log.warning("%s is not sealed: %s", artifact.id, exc.message)

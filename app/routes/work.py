@@ -1,0 +1,130 @@
+"""Starts what takes time: a job in the table, and a task of this process that runs it.
+
+Pages and the API start the same work here, so that neither can do what the other refuses.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from app.recovery import artifacts, jobs, purge, seal
+from app.recovery import restore as restoring
+from app.recovery.artifacts import Artifact
+from app.recovery.database import Actor
+from app.recovery.errors import Refused, WrongUsage
+from app.recovery.jobs import Job
+from app.recovery.names import parse_name
+from app.recovery.plan import Choices
+from app.routes.studio import Studio
+
+
+def check_name(artifact: Artifact, typed: str | None) -> None:
+    """Raise Refused unless `typed` names the object: whole, or its last part."""
+    parts = parse_name(artifact.object_name)
+    accepted = {artifact.object_name, ".".join(parts), parts[-1]}
+    if typed is None or typed.strip() not in accepted:
+        raise Refused(
+            "not confirmed: nothing was changed",
+            detail=f"typed: {typed.strip()}" if typed and typed.strip() else "no name was typed",
+            hint=f"type the name of the object: {artifact.object_name}",
+        )
+
+
+async def start_restore(
+    studio: Studio,
+    artifact_id: str,
+    choices: Choices,
+    actor: Actor,
+    *,
+    confirm: str | None,
+    digest: str | None = None,
+) -> Job:
+    """Start a restore and return its job; Refused without the typed name."""
+    artifact = await artifacts.get_artifact(studio.db, artifact_id)
+    check_name(artifact, confirm)
+    params = {"choices": choices.to_json(), "digest": digest}
+    job = await jobs.start(
+        studio.db, "restore", artifact.id, params, actor, object=artifact.object_name
+    )
+    studio.runner.start(
+        restoring.restore(
+            studio.db, artifact.id, choices, actor, expected_digest=digest, job=job
+        ),
+        f"restore of {artifact.id}",
+    )
+    return job
+
+
+async def start_verify(studio: Studio, artifact_id: str, actor: Actor) -> Job:
+    """Start a verification and return its job."""
+    artifact = await artifacts.get_artifact(studio.db, artifact_id)
+    job = await jobs.start(
+        studio.db, "verify", artifact.id, {}, actor, object=artifact.object_name
+    )
+    studio.runner.start(
+        seal.verify(studio.db, artifact.id, actor, job=job), f"verify of {artifact.id}"
+    )
+    return job
+
+
+async def start_seal(studio: Studio, artifact_id: str, actor: Actor) -> Job:
+    """Start a seal and return its job."""
+    artifact = await artifacts.get_artifact(studio.db, artifact_id)
+    job = await jobs.start(studio.db, "seal", artifact.id, {}, actor, object=artifact.object_name)
+    studio.runner.start(
+        seal.seal(studio.db, artifact.id, actor, job=job), f"seal of {artifact.id}"
+    )
+    return job
+
+
+async def start_cleanup(
+    studio: Studio,
+    older_than: timedelta | None,
+    expired: bool,
+    only: list[str],
+    actor: Actor,
+    *,
+    confirm: int | None,
+) -> Job:
+    """Start a cleanup of exactly the artifacts in `only`; Refused unless their count was typed."""
+    if not only:
+        raise WrongUsage("nothing is selected", hint="tick at least one artifact")
+    if confirm != len(only):
+        raise Refused(
+            "not confirmed: nothing was changed",
+            detail=f"{len(only)} artifacts are selected, and {confirm or 'no number'} was typed",
+            hint=f"type {len(only)}",
+        )
+    params = {
+        "older_than": older_than.total_seconds() if older_than is not None else None,
+        "expired": expired,
+        "only": only,
+    }
+    job = await jobs.start(studio.db, "cleanup", None, params, actor)
+    studio.runner.start(
+        _cleanup(studio, job, older_than, expired, only, actor), f"cleanup of {len(only)}"
+    )
+    return job
+
+
+async def _cleanup(
+    studio: Studio,
+    job: Job,
+    older_than: timedelta | None,
+    expired: bool,
+    only: list[str],
+    actor: Actor,
+) -> None:
+    """Run a cleanup under its job; each artifact's outcome is in the progress as it comes."""
+    async with jobs.running(studio.db, job) as run:
+        outcomes: list[dict[str, object]] = []
+
+        async def note(report: object) -> None:
+            if isinstance(report, purge.CleanupResult):
+                outcomes.append(report.to_json())
+                await run.progress(done=len(outcomes), total=len(only), results=outcomes[-20:])
+
+        results = await purge.cleanup(
+            studio.db, older_than, expired, actor, only=only, on_progress=note
+        )
+        run.result = {"results": [result.to_json() for result in results]}

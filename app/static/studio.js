@@ -1,0 +1,172 @@
+// The few things that plain links, forms and htmx cannot do: copy, theme, live connections, sums.
+"use strict";
+
+(() => {
+  // ---- copy with one click --------------------------------------------------------------------
+
+  const reveal = (root) => {
+    for (const button of root.querySelectorAll("[data-copy][hidden], [data-needs-script][hidden]")) {
+      button.hidden = false;
+    }
+  };
+
+  const copyText = async (text) => {
+    if (navigator.clipboard && window.isSecureContext) {
+      await navigator.clipboard.writeText(text);
+      return;
+    }
+    const area = document.createElement("textarea");
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  };
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    const before = button.innerHTML;
+    try {
+      await copyText(button.dataset.copy);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Select and copy by hand";
+    }
+    setTimeout(() => { button.innerHTML = before; }, 1600);
+  });
+
+  // ---- colours --------------------------------------------------------------------------------
+
+  document.addEventListener("change", (event) => {
+    const form = event.target.closest("[data-theme-form]");
+    if (!form) return;
+    document.documentElement.dataset.theme = event.target.value;
+    fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)), redirect: "manual" });
+  });
+
+  // ---- tidy addresses: a filter that is not set is not in the URL ---------------------------------
+
+  document.addEventListener("htmx:configRequest", (event) => {
+    if (event.detail.verb !== "get" || !event.target.closest("form")) return;
+    const parameters = event.detail.parameters;
+    for (const key of Object.keys(parameters)) {
+      if (parameters[key] === "") delete parameters[key];
+    }
+  });
+
+  // A notice that an earlier request left behind says nothing about this one.
+  document.addEventListener("htmx:beforeRequest", () => {
+    const notice = document.getElementById("notice");
+    if (notice) notice.replaceChildren();
+  });
+  document.addEventListener("htmx:sendError", (event) => {
+    if (event.target.closest(".live")) return;
+    say("The studio does not answer. What you see is as it was; try again in a moment.");
+  });
+
+  const say = (text) => {
+    const notice = document.getElementById("notice");
+    if (!notice) return;
+    const note = document.createElement("p");
+    note.className = "note warn";
+    note.textContent = text;
+    notice.replaceChildren(note);
+  };
+
+  // ---- live parts: events say that something changed, htmx asks for the piece, polling steps in -----
+
+  const timers = new WeakMap();
+
+  const poll = (live) => {
+    if (timers.has(live)) return;
+    const timer = setInterval(() => {
+      if (!live.isConnected) {
+        clearInterval(timer);
+        return;
+      }
+      for (const part of live.querySelectorAll("[data-refresh]")) htmx.trigger(part, "refresh");
+    }, 2000);
+    timers.set(live, timer);
+  };
+
+  const state = (live, connection, text) => {
+    live.dataset.connection = connection;
+    const place = live.querySelector(".live-state");
+    if (place && place.textContent !== text) place.textContent = text;
+  };
+
+  document.addEventListener("htmx:sseOpen", (event) => {
+    const live = event.target.closest(".live");
+    if (!live) return;
+    state(live, "open", "Live");
+    clearInterval(timers.get(live));
+    timers.delete(live);
+    // What happened while nobody listened.
+    for (const part of live.querySelectorAll("[data-refresh]")) htmx.trigger(part, "refresh");
+  });
+
+  document.addEventListener("htmx:sseError", (event) => {
+    const live = event.target.closest(".live");
+    if (!live || !live.isConnected) return;
+    state(live, "lost", "Connection lost, retrying");
+    poll(live);
+  });
+
+  // An elapsed time that runs on between two events.
+  setInterval(() => {
+    for (const clock of document.querySelectorAll("[data-since]")) {
+      const seconds = (Date.now() - Date.parse(clock.dataset.since)) / 1000;
+      if (seconds >= 0) clock.textContent = words(seconds);
+    }
+  }, 250);
+
+  const words = (seconds) => {
+    if (seconds < 10) return `${seconds.toFixed(1)} s`;
+    if (seconds < 60) return `${Math.round(seconds)} s`;
+    const whole = Math.round(seconds);
+    if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+    return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+  };
+
+  // ---- a download begins by itself when its page opens -------------------------------------------
+
+  const start = (root) => {
+    const link = root.querySelector("a[data-start]");
+    if (!link) return;
+    delete link.dataset.start;
+    link.removeAttribute("data-start");
+    setTimeout(() => link.click(), 150);
+  };
+
+  // ---- cleanup: what is ticked, summed -----------------------------------------------------------
+
+  const sizes = ["B", "kB", "MB", "GB", "TB", "PB"];
+  const human = (bytes) => {
+    let value = bytes;
+    let unit = 0;
+    while (Math.abs(value) >= 1024 && unit < sizes.length - 1) { value /= 1024; unit += 1; }
+    return `${unit === 0 || value >= 100 ? value.toFixed(0) : value.toFixed(1)} ${sizes[unit]}`;
+  };
+
+  const sum = (form) => {
+    const ticked = [...form.querySelectorAll("input[name=id]:checked")];
+    const bytes = ticked.reduce((total, box) => total + Number(box.dataset.bytes || 0), 0);
+    for (const place of form.querySelectorAll("[data-sum=count]")) place.textContent = String(ticked.length);
+    for (const place of form.querySelectorAll("[data-sum=bytes]")) place.textContent = human(bytes);
+    for (const button of form.querySelectorAll("[data-sum=button]")) button.disabled = ticked.length === 0;
+  };
+
+  document.addEventListener("change", (event) => {
+    const form = event.target.closest("form[data-sums]");
+    if (form) sum(form);
+  });
+
+  const ready = (root) => {
+    reveal(root);
+    start(root);
+    for (const form of root.querySelectorAll("form[data-sums]")) sum(form);
+  };
+  document.addEventListener("DOMContentLoaded", () => ready(document));
+  document.addEventListener("htmx:load", (event) => ready(event.target.parentElement || event.target));
+})();

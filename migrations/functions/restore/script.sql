@@ -65,7 +65,7 @@ BEGIN
     RETURN script;
 END $$;
 
--- Steps of the restore with these choices, against the catalog as it is now.
+-- Steps of the restore with these choices, against the catalog as it is now, in the order in which they run.
 CREATE OR REPLACE FUNCTION zanith._render_restore(a zanith._zanith_migration_artifacts, choices jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -77,7 +77,7 @@ BEGIN
     IF a.artifact_type = 'rebuild_table' THEN
         RETURN '[]';
     ELSIF a.artifact_type IN ('soft_drop_table', 'archive_table') THEN
-        RETURN zanith._render_restore_table(d, choices);
+        RETURN zanith._in_run_order(zanith._render_restore_table(d, choices));
     END IF;
     IF a.artifact_type = 'soft_drop_column' THEN
         -- the parked column tells which table it is, whatever that is called by now
@@ -85,10 +85,15 @@ BEGIN
         live_schema := COALESCE(place ->> 'schema', live_schema);
         live_table := COALESCE(place ->> 'table', live_table);
     END IF;
-    RETURN zanith._render_restore_column(d, live_schema, live_table,
+    RETURN zanith._in_run_order(zanith._render_restore_column(d, live_schema, live_table,
         EXISTS (SELECT FROM pg_attribute t WHERE t.attrelid = zanith._relation_oid(live_schema, live_table)
-                AND t.attname = a.source_column AND NOT t.attisdropped), choices);
+                AND t.attname = a.source_column AND NOT t.attisdropped), choices));
 END $$;
+
+CREATE OR REPLACE FUNCTION zanith._in_run_order(steps jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE(jsonb_agg(s.item ORDER BY (s.item ->> 'transaction')::integer, s.ord), '[]') FROM zanith._each(steps) s
+$$;
 
 -- Keeps what the seal found and renders the script anew, now with its gate. The first seal stands: a second one is
 -- accepted only when it says the same.

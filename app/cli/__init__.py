@@ -1,0 +1,80 @@
+"""The `zanith` command: parse, call the engine, show. It decides nothing and writes no SQL."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from app.cli.console import Terminal
+from app.cli.exits import Exit, exit_for
+from app.cli.failure import report
+from app.recovery.errors import WrongUsage, ZanithError, translate
+
+__all__ = ["main"]
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line and end the process; no error leaves as a traceback."""
+    arguments = list(sys.argv[1:] if args is None else args)
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str]) -> int:
+    from app.cli.commands import command
+
+    try:
+        code = command().main(arguments, prog_name="zanith", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _leave_pipe()
+    except BaseException as exc:  # noqa: BLE001 - the last line before the user: all must be said
+        return _end(exc, _terminal(arguments))
+    if code == Exit.INTERRUPTED:
+        return _end(KeyboardInterrupt(), _terminal(arguments))
+    return int(code or Exit.DONE)
+
+
+def _end(exc: BaseException, terminal: Terminal) -> int:
+    try:
+        return _say(exc, terminal)
+    except BrokenPipeError:
+        return _leave_pipe()
+
+
+def _say(exc: BaseException, terminal: Terminal) -> int:
+    if isinstance(exc, SystemExit):
+        return exc.code if isinstance(exc.code, int) else int(Exit.FAILED)
+    if isinstance(exc, KeyboardInterrupt | typer.Abort | asyncio.CancelledError):
+        report(_Interrupted(), terminal)
+        return int(Exit.TERMINATED if isinstance(exc, asyncio.CancelledError) else Exit.INTERRUPTED)
+    error = _usage(exc) if isinstance(exc, typer.TyperException) else translate(exc)
+    report(error, terminal)
+    return int(exit_for(error))
+
+
+class _Interrupted(ZanithError):
+    """interrupted: what was not committed has not happened"""
+
+    code = "interrupted"
+
+
+def _usage(exc: typer.TyperException) -> ZanithError:
+    """What the parser did not understand, with the help to look at."""
+    context = getattr(exc, "ctx", None)
+    path = context.command_path if context is not None else "zanith"
+    return WrongUsage(exc.format_message(), hint=f"{path} --help")
+
+
+def _terminal(arguments: list[str]) -> Terminal:
+    """Where errors go, also for arguments that could not be parsed."""
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return Terminal(json="--json" in own)
+
+
+def _leave_pipe() -> int:
+    """Leave quietly when the reader of our output has gone, as `list | head` does."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return int(Exit.BROKEN_PIPE)

@@ -1,0 +1,79 @@
+"""The tree of commands: one module for each family of verbs."""
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Any
+
+import typer
+
+from app.cli.commands import cleanup, database, drop, export, keep, look, purge, restore, serve
+
+root = typer.Typer(
+    name="zanith",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+recover = typer.Typer(no_args_is_help=True)
+
+
+@recover.callback()
+def _recover() -> None:
+    """
+    List, inspect, restore, export and purge what was dropped.
+
+    Example:
+
+    $ zanith recover list
+    $ zanith recover inspect orders.legacy_code
+    $ zanith recover restore-column orders.legacy_code --dry-run
+    """
+
+
+@root.callback()
+def _root(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            metavar="",
+            help="Print the version and exit.",
+            is_eager=True,
+            callback=lambda wanted: _print_version() if wanted else None,
+        ),
+    ] = False,
+) -> None:
+    """
+    Destructive schema changes in PostgreSQL that can be taken back.
+
+    Example:
+
+    $ zanith demo
+    $ zanith init
+    $ zanith drop column orders.legacy_code --strategy archive --dry-run
+    $ zanith recover list
+    """
+
+
+def _print_version() -> None:
+    try:
+        typer.echo(f"zanith {version('zanith')}")
+    except PackageNotFoundError:
+        from app.recovery.version import VERSION
+
+        typer.echo(f"zanith {VERSION}")
+    raise typer.Exit
+
+
+for family in (look, restore, export, keep, purge, cleanup):
+    recover.add_typer(family.app)
+for family in (database, serve):
+    root.add_typer(family.app)
+root.add_typer(drop.app, name="drop")
+root.add_typer(recover, name="recover")
+
+
+def command() -> Any:
+    """The whole tree, ready to be run."""
+    return typer.main.get_command(root)

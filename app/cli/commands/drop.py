@@ -1,0 +1,219 @@
+"""`zanith drop …`: park a column or a table, or record a table before it is rebuilt."""
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from app.cli.confirm import confirm_name
+from app.cli.options import (
+    DatabaseUrl,
+    DryRun,
+    ExpiresIn,
+    Json,
+    MigrationId,
+    OnDependents,
+    OnDependentsOption,
+    PublishedOk,
+    Reason,
+    Strategy,
+    Yes,
+)
+from app.cli.progress import watching
+from app.cli.render.outcome import captured
+from app.cli.render.plan import capture_plan
+from app.cli.session import Session, run
+from app.recovery.capture import CaptureRequest, capture, plan_capture
+from app.recovery.durations import parse_duration
+from app.recovery.errors import WrongUsage
+from app.recovery.names import parse_name, quote
+
+app = typer.Typer(no_args_is_help=True)
+
+_TABLE = Annotated[
+    str,
+    typer.Argument(metavar="TABLE", help="table or schema.table, quoted as in SQL where needed."),
+]
+
+
+@app.callback()
+def _drop_group() -> None:
+    """
+    Drop in a recoverable way: the object is parked, and an artifact knows how
+    to bring it back.
+
+    Example:
+
+    $ zanith drop column orders.legacy_code --strategy archive --dry-run
+    """
+
+
+@app.command("column")
+def drop_column(
+    name: Annotated[
+        str, typer.Argument(metavar="TABLE.COLUMN", help="Quoted as in SQL where needed.")
+    ],
+    strategy: Strategy,
+    migration_id: MigrationId = None,
+    expires_in: ExpiresIn = None,
+    reason: Reason = None,
+    on_dependents: OnDependentsOption = OnDependents.REFUSE,
+    published_ok: PublishedOk = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """
+    Drop a column so that it can be brought back.
+
+    soft renames it, instant at any size; archive copies its values beside their
+    key to the shadow schema, seals them, and drops it. The plan is shown first,
+    and the column's name is asked for.
+
+    Example:
+
+    $ zanith drop column orders.legacy_code --strategy archive --reason "replaced by code_v2"
+    $ zanith drop column '"Weird.Name"."Col"' --strategy soft --expires-in never --yes
+    """
+    parts = parse_name(name)
+    if len(parts) not in {2, 3}:
+        raise WrongUsage(f"{name} does not name a column", hint="write table.column")
+    _drop(
+        CaptureRequest(
+            strategy="soft_drop_column" if strategy == "soft" else "archive_column",
+            table=quote(parts[:-1]),
+            column=parts[-1],
+            migration_id=migration_id,
+            expires_in=_expiry(expires_in),
+            reason=reason,
+            on_dependents=on_dependents.value,
+            published_ok=published_ok,
+        ),
+        dry_run=dry_run,
+        yes=yes,
+        as_json=as_json,
+        url=database_url,
+    )
+
+
+@app.command("table")
+def drop_table(
+    name: _TABLE,
+    strategy: Strategy,
+    migration_id: MigrationId = None,
+    expires_in: ExpiresIn = None,
+    reason: Reason = None,
+    on_dependents: OnDependentsOption = OnDependents.REFUSE,
+    published_ok: PublishedOk = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """
+    Drop a table so that it can be brought back.
+
+    soft renames it in its schema; archive moves it to the shadow schema and
+    seals it. No rows move.
+
+    Example:
+
+    $ zanith drop table public.orders_2019 --strategy archive --migration-id 0042
+    """
+    _drop(
+        CaptureRequest(
+            strategy="soft_drop_table" if strategy == "soft" else "archive_table",
+            table=_table(name),
+            migration_id=migration_id,
+            expires_in=_expiry(expires_in),
+            reason=reason,
+            on_dependents=on_dependents.value,
+            published_ok=published_ok,
+        ),
+        dry_run=dry_run,
+        yes=yes,
+        as_json=as_json,
+        url=database_url,
+    )
+
+
+@app.command("rebuild")
+def drop_rebuild(
+    name: _TABLE,
+    keep_rows: Annotated[
+        bool,
+        typer.Option(
+            "--keep-rows", metavar="", help="Copy the rows too, so that they can be exported."
+        ),
+    ] = False,
+    migration_id: MigrationId = None,
+    expires_in: ExpiresIn = None,
+    reason: Reason = None,
+    on_dependents: OnDependentsOption = OnDependents.REFUSE,
+    published_ok: PublishedOk = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """
+    Record a table's full definition before it is rebuilt.
+
+    The table itself stays. The artifact is forensic: inspect shows the
+    definition then and now, kept rows export, and a restore is refused.
+
+    Example:
+
+    $ zanith drop rebuild orders --keep-rows --migration-id 0043
+    """
+    _drop(
+        CaptureRequest(
+            strategy="rebuild_table",
+            table=_table(name),
+            migration_id=migration_id,
+            expires_in=_expiry(expires_in),
+            reason=reason,
+            on_dependents=on_dependents.value,
+            published_ok=published_ok,
+            keep_rows=keep_rows,
+        ),
+        dry_run=dry_run,
+        yes=yes,
+        as_json=as_json,
+        url=database_url,
+    )
+
+
+def _drop(
+    request: CaptureRequest, *, dry_run: bool, yes: bool, as_json: bool, url: str | None
+) -> None:
+    async def body(session: Session) -> None:
+        terminal = session.terminal
+        plan = await plan_capture(session.db, request)
+        if dry_run:
+            terminal.show(capture_plan(plan))
+            if as_json:
+                terminal.emit(plan.to_json())
+            return
+        if not yes:
+            terminal.say(capture_plan(plan))
+        confirm_name(terminal, plan.object, verb="drop it recoverably", yes=yes)
+        with watching(terminal, f"Capturing {plan.object}") as follow:
+            artifact = await capture(session.db, request, session.actor, on_progress=follow)
+        terminal.show(captured(artifact))
+        if as_json:
+            terminal.emit(artifact.to_json())
+
+    run(body, url=url, json=as_json)
+
+
+def _table(name: str) -> str:
+    parts = parse_name(name)
+    if len(parts) > 2:
+        raise WrongUsage(f"{name} does not name a table", hint="write [schema.]table")
+    return quote(parts)
+
+
+def _expiry(text: str | None) -> timedelta | str | None:
+    return parse_duration(text) if text is not None else "default"

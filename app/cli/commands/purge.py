@@ -1,0 +1,58 @@
+"""`zanith recover purge`: delete what is parked for good, after a look at what that means."""
+
+import typer
+from rich.text import Text
+
+from app.cli.confirm import confirm_name
+from app.cli.humanize import printable, size
+from app.cli.options import DatabaseUrl, Json, Reason, Reference, Yes
+from app.cli.render.outcome import done
+from app.cli.render.purge import review
+from app.cli.session import Session, run
+from app.recovery.artifacts import get_artifact
+from app.recovery.purge import purge, review_purge
+
+app = typer.Typer()
+
+
+@app.command("purge")
+def purge_command(
+    reference: Reference,
+    reason: Reason = None,
+    yes: Yes = False,
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """
+    Delete what is parked for good; a tombstone stays in the audit log.
+
+    First it says what would be deleted, its size and checksum, and whether it
+    was ever exported and verified. It refuses while a hold is on or something
+    depends on the parked object.
+
+    Example:
+
+    $ zanith recover purge orders.legacy_code --reason "retention is over"
+    """
+
+    async def body(session: Session) -> None:
+        terminal = session.terminal
+        found = await get_artifact(session.db, reference)
+        looked = await review_purge(session.db, found.id)
+        if not yes:
+            terminal.say(review(looked))
+        confirm_name(terminal, found.object_name, verb="delete it for good", yes=yes)
+        stone = await purge(
+            session.db,
+            found.id,
+            session.actor,
+            confirm=None if yes else found.object_name,
+            confirmed=yes,
+            reason=reason,
+        )
+        freed = f", {size(looked.size_bytes)} freed" if looked.size_bytes else ""
+        terminal.show(done(Text.assemble("purged ", (printable(found.object_name), "name"), freed)))
+        if as_json:
+            terminal.emit(stone.to_json())
+
+    run(body, url=database_url, json=as_json)

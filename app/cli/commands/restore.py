@@ -1,0 +1,127 @@
+"""`zanith recover restore-…`: bring a column, a table or a whole migration back."""
+
+from typing import Annotated
+
+import typer
+
+from app.cli.options import (
+    AllowNull,
+    As,
+    DatabaseUrl,
+    DryRun,
+    Fill,
+    FromArtifact,
+    Json,
+    NotValid,
+    Unverified,
+    Yes,
+)
+from app.cli.restoring import choices, restore_migration, restore_object
+from app.cli.session import run
+
+app = typer.Typer()
+
+
+@app.command("restore-column")
+def restore_column(
+    name: Annotated[
+        str, typer.Argument(metavar="TABLE.COLUMN", help="The column, as it was called.")
+    ],
+    artifact: FromArtifact = None,
+    as_name: As = None,
+    fill: Fill = None,
+    allow_null: AllowNull = False,
+    not_valid: NotValid = False,
+    unverified: Unverified = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """
+    Bring back a dropped column: its latest recoverable artifact, soft-dropped
+    or archived.
+
+    The plan is shown first, with what live traffic changed since and the
+    options that resolve it. Restoring what is already back is a no-op that says
+    so.
+
+    Example:
+
+    $ zanith recover restore-column orders.legacy_code --dry-run
+    $ zanith recover restore-column orders.legacy_code --fill 'n/a' --yes
+    """
+    wanted = choices(as_name, fill, allow_null, not_valid, unverified)
+    run(
+        lambda session: restore_object(
+            session, name, "column", artifact, wanted, dry_run=dry_run, yes=yes
+        ),
+        url=database_url,
+        json=as_json,
+    )
+
+
+@app.command("restore-table")
+def restore_table(
+    name: Annotated[str, typer.Argument(metavar="TABLE", help="The table, as it was called.")],
+    artifact: FromArtifact = None,
+    as_name: As = None,
+    fill: Fill = None,
+    allow_null: AllowNull = False,
+    not_valid: NotValid = False,
+    unverified: Unverified = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """
+    Bring back a dropped table with its indexes, constraints, triggers, policies
+    and grants.
+
+    A moved table is checked against its seal first; a changed archive is never
+    restored.
+
+    Example:
+
+    $ zanith recover restore-table public.carts --dry-run
+    $ zanith recover restore-table gift_cards --as gift_cards_old --yes
+    """
+    wanted = choices(as_name, fill, allow_null, not_valid, unverified)
+    run(
+        lambda session: restore_object(
+            session, name, "table", artifact, wanted, dry_run=dry_run, yes=yes
+        ),
+        url=database_url,
+        json=as_json,
+    )
+
+
+@app.command("restore-migration")
+def restore_migration_command(
+    migration_id: Annotated[
+        str, typer.Argument(metavar="MIGRATION_ID", help="What the captures were given.")
+    ],
+    fill: Fill = None,
+    allow_null: AllowNull = False,
+    not_valid: NotValid = False,
+    unverified: Unverified = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """
+    Bring back everything that one migration dropped, newest first.
+
+    Example:
+
+    $ zanith recover restore-migration 0042_cleanup --dry-run
+    $ zanith recover restore-migration 0042_cleanup --yes
+    """
+    wanted = choices(None, fill, allow_null, not_valid, unverified)
+    run(
+        lambda session: restore_migration(session, migration_id, wanted, dry_run=dry_run, yes=yes),
+        url=database_url,
+        json=as_json,
+    )

@@ -1,0 +1,96 @@
+"""`zanith studio` and `zanith demo`: the browser's side."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli.console import Terminal
+from app.cli.options import DatabaseUrl
+from app.cli.serving import serve_demo, serve_studio
+from app.cli.session import settings_with
+
+app = typer.Typer()
+
+_PORT = Annotated[
+    int | None,
+    typer.Option("--port", metavar="P", min=1, max=65535, help="ZANITH_PORT, else 4321."),
+]
+
+
+@app.command("studio")
+def studio(
+    host: Annotated[
+        str | None,
+        typer.Option("--host", metavar="H", help="ZANITH_HOST, else 127.0.0.1."),
+    ] = None,
+    port: _PORT = None,
+    auth_token: Annotated[
+        str | None,
+        typer.Option(
+            "--auth-token",
+            metavar="T",
+            help="Staff: name:token, several by comma; ZANITH_AUTH_TOKEN hides it from ps.",
+        ),
+    ] = None,
+    read_only_auth_token: Annotated[
+        str | None,
+        typer.Option(
+            "--read-only-auth-token",
+            metavar="T",
+            help="Viewers, the same form. Else ZANITH_READ_ONLY_AUTH_TOKEN.",
+        ),
+    ] = None,
+    audit_log: Annotated[
+        Path | None,
+        typer.Option("--audit-log", metavar="FILE", help="Append the audit log to it as NDJSON."),
+    ] = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """
+    Serve the studio for the database, until Ctrl-C.
+
+    On 127.0.0.1 it asks for no token. Any other address needs one, or it does
+    not start.
+
+    Example:
+
+    $ zanith studio
+    $ ZANITH_AUTH_TOKEN=ana:s3cret zanith studio --host 0.0.0.0 --port 8080
+    """
+    settings = settings_with(
+        host=host,
+        port=port,
+        auth_token=auth_token,
+        read_only_auth_token=read_only_auth_token,
+        audit_log=audit_log,
+        database_url=database_url,
+    )
+    serve_studio(settings, Terminal())
+
+
+@app.command("demo")
+def demo(
+    port: _PORT = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option("--data-dir", metavar="DIR", help="Where the demo's server keeps its data."),
+    ] = None,
+    fresh: Annotated[
+        bool,
+        typer.Option("--fresh", metavar="", help="Throw the last demo away and start anew."),
+    ] = False,
+) -> None:
+    """
+    See it at work: an embedded PostgreSQL 18, a shop with history, and the
+    studio.
+
+    It needs no database and no root. What you change stays for the next time;
+    --fresh starts anew. Ctrl-C stops everything.
+
+    Example:
+
+    $ zanith demo
+    $ zanith demo --port 8080 --fresh
+    """
+    serve_demo(settings_with(port=port), data_dir, fresh=fresh, terminal=Terminal())

@@ -1,0 +1,85 @@
+"""The two streams of a command: what is asked for on stdout, everything else on stderr."""
+
+import json
+import os
+import sys
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any, TextIO
+
+from rich.console import Console, RenderableType
+from rich.theme import Theme
+
+WIDE = 200
+"""Columns when the output is no terminal and COLUMNS says nothing: names stay whole for `grep`."""
+
+THEME = Theme(
+    {
+        "good": "green",
+        "warn": "yellow",
+        "bad": "bold red",
+        "quiet": "dim",
+        "head": "bold",
+        "name": "bold cyan",
+        "flag": "cyan",
+    }
+)
+
+
+def make_console(stream: TextIO) -> Console:
+    """A console that takes no markup from names, and no colour where none is wanted."""
+    width = None if stream.isatty() or os.environ.get("COLUMNS") else WIDE
+    return Console(
+        file=stream, theme=THEME, width=width, markup=False, highlight=False, emoji=False
+    )
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """Where a command speaks: `json` turns stdout into one document and nothing else."""
+
+    json: bool = False
+    out: Console = field(default_factory=lambda: make_console(sys.stdout))
+    err: Console = field(default_factory=lambda: make_console(sys.stderr))
+
+    def show(self, *parts: RenderableType) -> None:
+        """Print for a person; with --json it is left out."""
+        if not self.json:
+            for part in parts:
+                self.out.print(part)
+
+    def say(self, *parts: RenderableType) -> None:
+        """Print beside the result, on stderr; with --json it is left out."""
+        if not self.json:
+            for part in parts:
+                self.err.print(part)
+
+    def emit(self, document: Any) -> None:
+        """Write the one JSON document of this command."""
+        write_json(document)
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person is there to be asked."""
+        return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def write_json(document: Any) -> None:
+    """One indented JSON document on stdout, escaped only where the stream's encoding needs it."""
+    text = json.dumps(document, default=_plain, ensure_ascii=False, indent=2)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(document, default=_plain, indent=2)
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if hasattr(value, "to_json"):
+        return value.to_json()
+    raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -1,0 +1,152 @@
+"""Options that several commands share, declared once."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from app.cli.complete import complete_artifact
+
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--database-url",
+        metavar="URL",
+        help="The database; else ZANITH_DATABASE_URL, else the PG* variables as in libpq.",
+        rich_help_panel="Everywhere",
+    ),
+]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        metavar="",
+        help="Print one JSON document on stdout and nothing else there; errors as well.",
+        rich_help_panel="Everywhere",
+    ),
+]
+Yes = Annotated[
+    bool,
+    typer.Option("--yes", "-y", metavar="", help="Confirm in advance; needed without a terminal."),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        metavar="",
+        help="Show the very plan that would run, change nothing; exit 4 if it is stopped.",
+    ),
+]
+Reason = Annotated[
+    str | None, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")
+]
+Reference = Annotated[
+    str,
+    typer.Argument(
+        metavar="ARTIFACT",
+        help="An id, a unique prefix of one, or the name of what was dropped: its latest artifact.",
+        autocompletion=complete_artifact,
+    ),
+]
+
+# --------------------------------------------------------------------------------------- capture
+
+MigrationId = Annotated[
+    str | None,
+    typer.Option(
+        "--migration-id", metavar="ID", help="The migration that this capture belongs to."
+    ),
+]
+ExpiresIn = Annotated[
+    str | None,
+    typer.Option(
+        "--expires-in",
+        metavar="30d|never",
+        help="When cleanup --expired may take it; else ZANITH_RETENTION (30d).",
+    ),
+]
+
+
+class OnDependents(StrEnum):
+    """What happens to views and other objects that depend on what is dropped."""
+
+    REFUSE = "refuse"
+    KEEP = "keep"
+    CASCADE = "cascade"
+
+
+OnDependentsOption = Annotated[
+    OnDependents,
+    typer.Option(
+        "--on-dependents",
+        help="refuse as DROP does; keep them where a rename allows it; or record and drop them.",
+    ),
+]
+PublishedOk = Annotated[
+    bool,
+    typer.Option(
+        "--published-ok", metavar="", help="Go on although a publication includes the table."
+    ),
+]
+
+
+class Parking(StrEnum):
+    """Rename in place, or copy (columns) or move (tables) to the shadow schema."""
+
+    SOFT = "soft"
+    ARCHIVE = "archive"
+
+
+Strategy = Annotated[
+    Parking,
+    typer.Option(
+        "--strategy",
+        help="soft: rename, instant at any size. archive: move it out of the live schema, sealed.",
+    ),
+]
+
+# --------------------------------------------------------------------------------------- restore
+
+As = Annotated[
+    str | None,
+    typer.Option("--as", metavar="NAME", help="Restore under this name; the old one may be taken."),
+]
+Fill = Annotated[
+    str | None,
+    typer.Option(
+        "--fill",
+        metavar="VALUE|default",
+        help="What rows added since get: a value, or the column's own default.",
+    ),
+]
+AllowNull = Annotated[
+    bool,
+    typer.Option(
+        "--allow-null", metavar="", help="Leave NOT NULL off where rows added since have no value."
+    ),
+]
+NotValid = Annotated[
+    bool,
+    typer.Option(
+        "--not-valid",
+        metavar="",
+        help="Put constraints back NOT VALID where today's rows break them.",
+    ),
+]
+Unverified = Annotated[
+    bool,
+    typer.Option(
+        "--unverified",
+        metavar="",
+        help="Restore without checking the archive against its seal; asked for again, and audited.",
+    ),
+]
+FromArtifact = Annotated[
+    str | None,
+    typer.Option(
+        "--artifact",
+        metavar="ID",
+        help="This artifact instead of the latest recoverable one.",
+        autocompletion=complete_artifact,
+    ),
+]

@@ -1,0 +1,69 @@
+"""Progress on stderr: a bar on a terminal, silence elsewhere."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from app.cli.console import Terminal
+from app.cli.humanize import count, elapsed, printable, shorten, size
+
+Follow = Callable[[Any], None]
+
+
+@contextmanager
+def watching(terminal: Terminal, what: str) -> Iterator[Follow]:
+    """Show a bar while the block runs; the block reports to the function that it gets."""
+    if not terminal.err.is_terminal:
+        yield _ignore
+        return
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[figures]}", style="quiet"),
+        TimeElapsedColumn(),
+        console=terminal.err,
+        transient=True,
+    )
+    with bar:
+        room = max(20, terminal.err.width - 56)
+        task = bar.add_task(shorten(what, room), total=None, figures="")
+
+        def follow(report: Any) -> None:
+            values = _values(report)
+            bar.update(
+                task,
+                description=shorten(str(values.get("step") or what), room),
+                completed=values.get("done") or values.get("rows") or 0,
+                total=values.get("total") or values.get("rows_expected"),
+                figures=figures(values),
+            )
+
+        yield follow
+
+
+def figures(values: Mapping[str, Any]) -> str:
+    """`1,200,000 rows · 84 MB · 92 MB/s · 3 s left`, as much of it as is known."""
+    parts = []
+    if values.get("rows") is not None:
+        parts.append(f"{count(values['rows'])} rows")
+    if values.get("bytes") is not None:
+        parts.append(size(values["bytes"]))
+    if values.get("rate"):
+        parts.append(f"{size(int(values['rate']))}/s")
+    if values.get("left") is not None:
+        parts.append(f"{elapsed(values['left'])} left")
+    return printable(" · ".join(parts))
+
+
+def _values(report: Any) -> Mapping[str, Any]:
+    """What a report says, as a mapping, whichever form the engine gives it."""
+    if isinstance(report, Mapping):
+        return report
+    return {name: getattr(report, name) for name in dir(report) if not name.startswith("_")}
+
+
+def _ignore(report: Any) -> None:
+    """Take a report where nobody looks."""

@@ -1,0 +1,95 @@
+"""The list of artifacts: one line each where the terminal is wide, two where it is not."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from app.cli.humanize import ago, count, left, plural, shorten, size
+from app.cli.render.health import badge
+from app.recovery.artifacts import Artifact, Page
+
+ROOMY = 110
+"""Columns from which every figure gets a column of its own."""
+
+
+def artifact_list(page: Page, width: int, now: datetime | None = None) -> RenderableType:
+    """A table of the page, and how many there are in all where that is more."""
+    if not page.items:
+        return Text("No artifacts match.", style="quiet")
+    table = _roomy(page, width, now) if width >= ROOMY else _narrow(page, width, now)
+    if page.total <= len(page.items):
+        return table
+    rest = f"{count(len(page.items))} of {plural(page.total, 'artifact')}; --limit shows more"
+    return Group(table, Text(rest, style="quiet"))
+
+
+def _table() -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("ID", no_wrap=True, style="name")
+    table.add_column("Object", overflow="fold")
+    return table
+
+
+def _roomy(page: Page, width: int, now: datetime | None) -> Table:
+    room = max(24, width - 92)
+    table = _table()
+    table.add_column("Type", no_wrap=True)
+    table.add_column("Migration", no_wrap=True)
+    for name in ("Rows", "Size", "Age", "Left"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("Health", no_wrap=True)
+    for artifact in page.items:
+        table.add_row(
+            artifact.id,
+            shorten(artifact.object_name, 2 * room),
+            artifact.artifact_type,
+            shorten(artifact.migration_id or "–", 14 + max(0, width - 120) // 3),
+            count(artifact.row_count),
+            size(artifact.size_bytes),
+            _age(artifact, now),
+            Text("held", style="name") if artifact.held else left(artifact.expires_at, now),
+            _health(artifact),
+        )
+    return table
+
+
+def _narrow(page: Page, width: int, now: datetime | None) -> Table:
+    """Two lines each: what it is, and in quieter words its figures."""
+    room = max(24, width - 28)
+    table = _table()
+    table.add_column("Health", no_wrap=True)
+    for artifact in page.items:
+        name = Text(shorten(artifact.object_name, 2 * room))
+        figures = Text(" · ".join(_figures(artifact, now)), style="quiet")
+        until = Text(_until(artifact, now), style="quiet")
+        table.add_row(artifact.id, Group(name, figures), Group(_health(artifact), until))
+    return table
+
+
+def _figures(artifact: Artifact, now: datetime | None) -> Iterator[str]:
+    yield artifact.artifact_type
+    if artifact.row_count is not None:
+        yield f"{count(artifact.row_count, exact_to=1_000_000)} rows"
+    if artifact.size_bytes is not None:
+        yield size(artifact.size_bytes)
+    yield f"{_age(artifact, now)} old"
+
+
+def _until(artifact: Artifact, now: datetime | None) -> str:
+    if artifact.held:
+        return "held"
+    until = left(artifact.expires_at, now)
+    return until if until in {"never", "expired"} else f"{until} left"
+
+
+def _age(artifact: Artifact, now: datetime | None) -> str:
+    return ago(artifact.created_at, now).removesuffix(" ago")
+
+
+def _health(artifact: Artifact) -> Text:
+    restored = artifact.status == "restored" and artifact.health in {"ok", "unsealed"}
+    return badge("restored" if restored else artifact.health)

@@ -1,0 +1,123 @@
+"""One artifact, in one look: its story, what proves it, and how it would come back."""
+
+import difflib
+import json
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from app.cli.humanize import ago, count, instant, left, printable, printable_block, size
+from app.cli.render.health import MEANING, badge
+from app.cli.render.layout import aside, facts, heading, listing, marked
+from app.cli.render.plan import restore_plan
+from app.recovery.artifacts import Artifact, Inspection
+from app.recovery.audit import Activity
+from app.recovery.jobs import Job
+
+
+def inspection(found: Inspection) -> RenderableType:
+    """The artifact, its plan, its exports and what was done to it."""
+    artifact = found.artifact
+    parts: list[RenderableType] = [_title(artifact), _story(artifact)]
+    dependents = [f"{item['kind']} {item['name']}" for item in found.dependents]
+    parts += listing("Depends on the parked object", "•", "warn", dependents)
+    if found.definition_now is not None:
+        parts += _then_and_now(found.definition, found.definition_now)
+    if found.plan is not None:
+        parts += [heading("How it would come back"), restore_plan(found.plan)]
+    elif found.plan_error is not None:
+        parts += [heading("How it would come back"), aside(found.plan_error.message)]
+    parts += listing("Exports", "•", "quiet", [_export(item) for item in found.exports])
+    parts += listing("Activity", "•", "quiet", [_entry(item) for item in found.activity])
+    if found.recovery_sql and artifact.artifact_type != "rebuild_table":
+        lines = found.recovery_sql.count("\n") + 1
+        command = f"zanith recover inspect {artifact.id} --json | jq -r .recovery_sql"
+        parts.append(heading("Without us"))
+        parts.append(marked(" ", f"a psql script of {lines} lines restores it:"))
+        parts.append(aside(Text(command, style="flag")))
+    return Group(*parts)
+
+
+def _title(artifact: Artifact) -> RenderableType:
+    line = Text(printable(artifact.object_name), style="name", overflow="fold")
+    line.append("  ").append_text(badge(artifact.health))
+    if artifact.status == "restored":
+        line.append("  ").append_text(badge("restored"))
+    meaning = MEANING.get(artifact.health)
+    return Group(line, Text(meaning, style="quiet")) if meaning else line
+
+
+def _story(artifact: Artifact) -> RenderableType:
+    dropped = f"{ago(artifact.created_at)}, {instant(artifact.created_at)}"
+    rows: list[tuple[str, str | Text | None]] = [
+        ("artifact", Text.assemble((artifact.id, "head"), f"  {artifact.artifact_type}")),
+        ("dropped", f"{dropped} by {artifact.created_by}"),
+        ("migration", artifact.migration_id),
+        ("reason", artifact.reason),
+        ("parked as", _place(artifact)),
+        ("rows", None if artifact.row_count is None else f"{artifact.row_count:,}"),
+        ("size", _size(artifact.size_bytes)),
+        ("sha256", artifact.checksum),
+        ("sealed", _moment(artifact.sealed_at)),
+        ("verified", _moment(artifact.verified_at)),
+        ("expires", _expiry(artifact)),
+        ("hold", Text(printable(artifact.held_reason or "yes"), "name") if artifact.held else None),
+        ("restored", _restored(artifact)),
+    ]
+    return facts(rows)
+
+
+def _place(artifact: Artifact) -> str | None:
+    names = (artifact.physical_schema, artifact.physical_name)
+    return ".".join(name for name in names if name) or None
+
+
+def _size(value: int | None) -> str | None:
+    if value is None:
+        return None
+    return size(value) if value < 1024 else f"{size(value)}, {value:,} bytes"
+
+
+def _moment(moment: Any) -> str | None:
+    return None if moment is None else f"{ago(moment)}, {instant(moment)}"
+
+
+def _expiry(artifact: Artifact) -> str:
+    word = left(artifact.expires_at)
+    if artifact.expires_at is None:
+        return word
+    exact = instant(artifact.expires_at)
+    return f"{word}, {exact}" if word == "expired" else f"in {word}, {exact}"
+
+
+def _restored(artifact: Artifact) -> str | None:
+    moment = _moment(artifact.restored_at)
+    return None if moment is None else f"{moment} by {artifact.restored_by}"
+
+
+def _export(job: Job) -> str:
+    result = job.result or {}
+    line = f"{instant(job.created_at)}  {job.params.get('format', '')} {job.state} by {job.actor}"
+    if result.get("rows") is not None:
+        line += f", {count(result['rows'])} rows"
+    if result.get("equals_seal") is not None:
+        line += ", equals the seal" if result["equals_seal"] else ", DIFFERS from the seal"
+    return line
+
+
+def _entry(entry: Activity) -> str:
+    return f"{instant(entry.at)}  {entry.action} {entry.outcome} by {entry.actor}"
+
+
+def _then_and_now(then: dict[str, Any], now: dict[str, Any]) -> list[RenderableType]:
+    """The definition as recorded against the one of today, as a diff."""
+    old, new = (json.dumps(x, indent=2, sort_keys=True).splitlines() for x in (then, now))
+    lines = list(difflib.unified_diff(old, new, "as captured", "now", lineterm="", n=1))
+    parts: list[RenderableType] = [heading("The definition then and now")]
+    if not lines:
+        return [*parts, aside("unchanged")]
+    styles = {"+": "good", "-": "bad", "@": "quiet"}
+    return parts + [
+        aside(Text(printable_block(line), style=styles.get(line[0], ""))) for line in lines[2:]
+    ]

@@ -1,0 +1,85 @@
+"""A plan: what will run, under which locks, what stands against it, and what one may choose."""
+
+from collections.abc import Iterable, Iterator
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from app.cli.humanize import count, printable, printable_block, size
+from app.cli.render.layout import aside, facts, heading, listing, marked, safe
+from app.cli.render.steps import steps
+from app.recovery.capture import CapturePlan
+from app.recovery.plan import Conflict, Drift, Plan
+
+
+def restore_plan(plan: Plan) -> RenderableType:
+    """The plan of a restore, as `inspect`, --dry-run and the question before it show it."""
+    parts: list[RenderableType] = [steps(plan.steps)]
+    parts += _conflicts(plan.conflicts)
+    parts += _drift(plan.drift)
+    parts += listing("Will not come back exactly", "~", "warn", [x.message for x in plan.losses])
+    if plan.choices:
+        flags = [(Text(choice.flag, style="flag"), choice.help) for choice in plan.choices]
+        parts += [heading("Your choices"), aside(facts(flags))]
+    return Group(*parts)
+
+
+def capture_plan(plan: CapturePlan) -> RenderableType:
+    """The plan of a capture: what is parked, what depends on it, and the steps."""
+    extent = [x for x in (_rows(plan.row_estimate), _bytes(plan.size_bytes)) if x]
+    about = f" ({', '.join(extent)})" if extent else ""
+    parts: list[RenderableType] = [
+        Text.assemble((printable(plan.object), "name"), f"  {plan.strategy}{about}"),
+        steps(plan.steps),
+    ]
+    dependents = [f"{item['kind']} {item['name']}" for item in plan.dependents]
+    parts += listing("Depends on it", "•", "warn", dependents)
+    parts += listing("Published by", "•", "warn", plan.publications)
+    parts += listing("Mind", "!", "warn", plan.warnings)
+    return Group(*parts)
+
+
+def _conflicts(items: Iterable[Conflict]) -> Iterator[RenderableType]:
+    """What stops the plan, each with what resolves it."""
+    for index, item in enumerate(items):
+        if index == 0:
+            yield heading("This stops it")
+        yield marked(Text("✗", style="bad"), item.message)
+        yield from _way_out(item.detail, item.hint, item.choices)
+
+
+def _drift(items: Iterable[Drift]) -> Iterator[RenderableType]:
+    """What live traffic changed since: how many, three examples, whether that stops the plan."""
+    for index, item in enumerate(drifted for drifted in items if drifted.count):
+        if index == 0:
+            yield heading("Changed since the capture")
+        yield marked(
+            Text("✗", style="bad") if item.blocks else Text("•", style="warn"), item.message
+        )
+        if item.examples:
+            shown = "; ".join(map(printable, item.examples))
+            more = "; …" if item.count > len(item.examples) else ""
+            yield aside(f"for example {shown}{more}")
+        yield from _way_out(None, item.hint, item.choices if item.blocks else ())
+
+
+def _way_out(
+    detail: str | None, hint: str | None, flags: Iterable[str] | None
+) -> Iterator[RenderableType]:
+    if detail:
+        yield aside(detail)
+    if hint:
+        yield aside(Text.assemble(("hint: ", "flag"), printable_block(hint)))
+    words = Text("resolve with ")
+    for index, flag in enumerate(flags or ()):
+        words.append(" or " if index else "").append_text(safe(flag, "flag"))
+    if flags:
+        yield aside(words)
+
+
+def _rows(estimate: int | None) -> str:
+    return "" if estimate is None or estimate < 0 else f"about {count(estimate)} rows"
+
+
+def _bytes(value: int | None) -> str:
+    return "" if value is None else size(value)

@@ -1,0 +1,91 @@
+"""Purge and cleanup: everything that one should have read before something is final."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from app.cli.humanize import ago, count, plural, printable, shorten, size
+from app.cli.render.layout import facts, listing, safe
+from app.recovery.artifacts import Artifact
+from app.recovery.purge import CleanupResult, PurgeReview
+
+
+def review(looked: PurgeReview) -> RenderableType:
+    """What would be deleted, and how well it is proved and copied."""
+    artifact = looked.artifact
+    none = Text("never", style="warn")
+    rows = "–" if artifact.row_count is None else count(artifact.row_count)
+    parts: list[RenderableType] = [
+        Text.assemble(("Purge ", "bad"), (printable(artifact.object_name), "name"), " for good"),
+        facts(
+            [
+                ("artifact", f"{artifact.id}  {artifact.artifact_type}, {artifact.status}"),
+                ("rows", rows),
+                ("size", size(looked.size_bytes)),
+                ("sha256", looked.checksum_recorded or Text("not sealed", style="warn")),
+                ("verified", ago(looked.verified_at) if looked.verified_at else none),
+                ("exported", _export(looked) or none),
+                ("hold", safe(artifact.held_reason or "yes", "warn") if looked.held else None),
+            ]
+        ),
+    ]
+    dependents = [f"{item['kind']} {item['name']}" for item in looked.dependents]
+    parts += listing("Depends on it", "•", "warn", dependents)
+    return Group(*parts, Text())
+
+
+def _export(looked: PurgeReview) -> str | None:
+    last = looked.last_export
+    if not last:
+        return None
+    return str(last.get("at") or last.get("ended_at") or "yes")
+
+
+def candidates(plan: Sequence[tuple[Artifact, str | None]], width: int) -> RenderableType:
+    """What cleanup would take and what it would leave, with why."""
+    if not plan:
+        return Text("Nothing is old enough to be cleaned up.", style="quiet")
+    table = _table("Would be", width)
+    for artifact, reason in plan:
+        word = Text("purged", style="bad") if reason is None else safe(f"kept: {reason}", "quiet")
+        table.add_row(*_cells(artifact, width), word)
+    going = [artifact for artifact, reason in plan if reason is None]
+    freed = sum(artifact.size_bytes or 0 for artifact in going)
+    words = f"{plural(len(going), 'artifact')} to purge, {size(freed)} to free"
+    return Group(table, Text(words, style="head"))
+
+
+def outcomes(results: Sequence[CleanupResult], width: int) -> RenderableType:
+    """What cleanup did with each."""
+    if not results:
+        return Text("Nothing was old enough to be cleaned up.", style="quiet")
+    styles = {"purged": "good", "skipped": "warn", "failed": "bad"}
+    table = _table("Outcome", width)
+    for result in results:
+        word = Text(result.outcome, style=styles.get(result.outcome, ""))
+        if result.why:
+            word.append_text(safe(f": {result.why}", "quiet"))
+        table.add_row(*_cells(result.artifact, width), word)
+    return table
+
+
+def _table(last: str, width: int) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+    table.add_column("ID", no_wrap=True, style="name")
+    table.add_column("Object", overflow="fold", max_width=max(20, width - 60))
+    table.add_column("Size", justify="right", no_wrap=True)
+    table.add_column("Age", justify="right", no_wrap=True)
+    table.add_column(last, overflow="fold")
+    return table
+
+
+def _cells(artifact: Artifact, width: int) -> list[RenderableType]:
+    return [
+        artifact.id,
+        shorten(artifact.object_name, 2 * max(20, width - 60)),
+        size(artifact.size_bytes),
+        ago(artifact.created_at).removesuffix(" ago"),
+    ]

@@ -1,0 +1,55 @@
+"""Numbered steps of a plan: purpose, lock and SQL."""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.syntax import Syntax
+from rich.text import Text
+
+from app.cli.humanize import plural, printable, printable_block
+from app.cli.render.layout import aside, marked, safe
+from app.recovery.plan import Step
+
+
+def steps(items: Sequence[Step]) -> RenderableType:
+    """Every step in the order in which it runs, with words between two transactions."""
+    items = sorted(items, key=lambda step: step.transaction)
+    if not items:
+        return Text("No steps: there is nothing to run.", style="quiet")
+    several = len({step.transaction for step in items}) > 1
+    transactions = "two transactions" if several else "one transaction"
+    parts: list[RenderableType] = [
+        Text(f"{plural(len(items), 'step')} in {transactions}", style="head")
+    ]
+    current = items[0].transaction
+    for number, step in enumerate(items, 1):
+        if step.transaction != current:
+            current = step.transaction
+            parts.append(aside("then, in a second transaction:", 4))
+        parts.append(marked(Text(f"{number:>2}", style="head"), _purpose(step), width=2))
+        parts.append(sql_block(step.sql))
+    return Group(*parts)
+
+
+def _purpose(step: Step) -> Text:
+    line = safe(step.purpose)
+    if step.lock:
+        line.append(f"  {step.lock}", style="warn")
+        if step.tables:
+            line.append(f" on {', '.join(map(printable, step.tables))}", style="quiet")
+    if step.grows:
+        line.append("  (grows with the rows)", style="quiet")
+    return line
+
+
+def sql_block(sql: str, indent: int = 3) -> Padding:
+    """A statement, highlighted where there is colour; long lines wrap instead of being cut."""
+    code = Syntax(
+        printable_block(sql.strip()),
+        "postgresql",
+        theme="ansi_dark",
+        background_color="default",
+        word_wrap=True,
+    )
+    return Padding(code, (0, 0, 0, indent), expand=False)

@@ -1,0 +1,138 @@
+"""Running the studio: the address checked first, the address said, and a clean end."""
+
+import errno
+import importlib
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from pydantic import SecretStr
+from rich.text import Text
+
+from app.cli.console import Terminal
+from app.cli.session import Session, run
+from app.recovery.errors import Failed, NotPermitted, WrongUsage
+from app.settings import Settings
+
+
+def serve_studio(settings: Settings, terminal: Terminal) -> None:
+    """Serve the studio until it is told to stop."""
+    with listen(settings.host, settings.port) as listener:
+        run(_look, settings=settings)
+        _serve(settings, listener, terminal, "the studio")
+
+
+async def _look(session: Session) -> None:
+    """Nothing: that the database could be opened, and is installed, is all that is asked."""
+
+
+def serve_demo(
+    settings: Settings, data_dir: Path | None, *, fresh: bool, terminal: Terminal
+) -> None:
+    """Start the embedded server with its sample data, and serve the studio on it."""
+    from app.demo import running
+
+    def tell(words: str) -> None:
+        terminal.say(Text(words, style="quiet"))
+
+    # Always on this machine alone and without a token, whatever the environment says.
+    open_here = {"host": "127.0.0.1", "auth_token": (), "read_only_auth_token": ()}
+    with (
+        listen("127.0.0.1", settings.port) as listener,
+        running(data_dir, fresh=fresh, tell=tell) as url,
+    ):
+        mine = settings.model_copy(update={**open_here, "database_url": SecretStr(url)})
+        terminal.say(Text.assemble("  psql ", (f"'{url}'", "quiet")))
+        _serve(mine, listener, terminal, "the demo")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind the address before anything else is started; Failed where it is taken."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as exc:
+        raise WrongUsage(f"{host!r} is not an address of this machine") from exc
+    listener = socket.socket(family, kind)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(128)
+    except OSError as exc:
+        listener.close()
+        raise _cannot_bind(host, port, exc) from exc
+    return listener
+
+
+def _cannot_bind(host: str, port: int, exc: OSError) -> Exception:
+    if exc.errno == errno.EADDRINUSE:
+        return Failed(
+            f"port {port} on {host} is taken",
+            hint=f"stop what listens there, or choose another: --port {port + 1}",
+        )
+    if exc.errno == errno.EACCES:
+        return NotPermitted(f"port {port} is not for us to bind", hint="choose one above 1023")
+    return Failed(f"{host}:{port} cannot be bound: {exc.strerror}", hint="choose another --host")
+
+
+def _serve(settings: Settings, listener: socket.socket, terminal: Terminal, what: str) -> None:
+    # By name: the composition root is above us, and nothing else here needs to know it.
+    create_app: Any = importlib.import_module("app.main").create_app
+    host, port = listener.getsockname()[:2]
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}/studio"
+    config = uvicorn.Config(
+        create_app(settings), log_level="warning", access_log=False, timeout_graceful_shutdown=3
+    )
+    logging.getLogger("uvicorn.error").addFilter(_without_traceback)
+    server = _Server(config, lambda: terminal.say(_address(what, address)))
+    server.run(sockets=[listener])
+    if not server.started:
+        raise Failed("the studio did not start", hint="what it said is above")
+    terminal.say(Text("stopped", style="quiet"))
+
+
+def _address(what: str, address: str) -> Text:
+    return Text.assemble(
+        ("✓ ", "good"), f"{what} is at ", (address, "name"), ("   Ctrl-C stops it", "quiet")
+    )
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it is ready, and lets its caller clean up after Ctrl-C or SIGTERM."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn does it, without raising the signal again once the server has stopped."""
+        before = {
+            number: signal.signal(number, self.handle_exit)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """Keep what went wrong and leave out where: a traceback helps nobody who runs a server."""
+    record.exc_info = None
+    text = record.getMessage().rstrip()
+    if "Traceback (most recent call last)" in text:
+        record.msg, record.args = text.splitlines()[-1], ()
+    return True

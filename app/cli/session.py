@@ -1,0 +1,86 @@
+"""One run of a command: settings, the database, and every way that it can end."""
+
+import asyncio
+import getpass
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from app.cli.console import Terminal
+from app.recovery.database import Actor, Database
+from app.recovery.schema import require_installed
+from app.settings import Settings, load_settings
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Session:
+    """What every command body gets: the open database, who acts, and where to speak."""
+
+    db: Database
+    actor: Actor
+    terminal: Terminal
+    settings: Settings
+
+
+def run(
+    body: Callable[[Session], Awaitable[T]],
+    *,
+    url: str | None = None,
+    settings: Settings | None = None,
+    json: bool = False,
+    installed: bool = True,
+    read_only: bool = False,
+) -> T:
+    """Open the database, run the body with it, close it; returns what the body returns.
+
+    Errors leave as ZanithError; app.cli shows them. `installed=False` is for `init` alone.
+    """
+    known = settings or settings_with(database_url=url)
+    return asyncio.run(_run(body, known, json=json, installed=installed, read_only=read_only))
+
+
+async def _run(
+    body: Callable[[Session], Awaitable[T]],
+    settings: Settings,
+    *,
+    json: bool,
+    installed: bool,
+    read_only: bool,
+) -> T:
+    # SIGTERM ends as Ctrl-C does: what is under way is cancelled, and says so.
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    db = await Database.open(
+        settings.database_url,
+        lock_timeout=settings.lock_timeout,
+        lock_retries=settings.lock_retries,
+        min_size=1,
+        max_size=3,
+        application_name="zanith",
+        read_only=read_only,
+    )
+    try:
+        if installed:
+            await require_installed(db)
+        return await body(Session(db, actor(), Terminal(json=json), settings))
+    finally:
+        await db.close()
+
+
+def settings_with(**given: Any) -> Settings:
+    """The settings of the environment, with what the command line gave on top."""
+    return load_settings(**{name: value for name, value in given.items() if value is not None})
+
+
+def actor() -> Actor:
+    """Who the audit log names: the operating system's user."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = f"uid {os.getuid()}"
+    return Actor(name=name, address=None, role="cli")

@@ -1,0 +1,101 @@
+"""The real `zanith` command as a user runs it: a process of its own, without or with a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import termios
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PROGRAM = Path(sys.executable).parent / "zanith"
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON document on stdout."""
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error of a --json command."""
+        return self.json["error"]
+
+
+def environment(url: str | None, **more: str) -> dict[str, str]:
+    """Return a user's environment: none of ours, and the database where one is given."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PG", "ZANITH_", "COLUMNS", "FORCE_COLOR"))
+    }
+    return kept | ({"ZANITH_DATABASE_URL": url} if url else {}) | more
+
+
+def zanith(*args: str, url: str | None = None, stdin: str = "", **env: str) -> Result:
+    """Run the command without a terminal; whatever happens, it shows no traceback."""
+    ended = subprocess.run(
+        [PROGRAM, *args],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env=environment(url, **env),
+        timeout=120,
+        check=False,
+    )
+    result = Result(ended.returncode, ended.stdout, ended.stderr)
+    assert "Traceback" not in result.out + result.err, result
+    return result
+
+
+def done(*args: str, url: str | None = None, **env: str) -> Result:
+    """Run the command, which must succeed."""
+    result = zanith(*args, url=url, **env)
+    assert result.code == 0, result
+    return result
+
+
+def typed(*args: str, url: str, answer: str, columns: int = 100, **env: str) -> Result:
+    """Run the command in a terminal where somebody answers; what the terminal shows is `err`."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (40, columns))
+    process = subprocess.Popen(
+        [PROGRAM, *args],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env=environment(url, TERM="xterm-256color", **env),
+    )
+    os.close(theirs)
+    shown, answered, deadline = b"", False, time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if select.select([ours], [], [], 0.1)[0]:
+            try:
+                shown += os.read(ours, 65536)
+            except OSError:  # the other end was closed: it ended
+                break
+        elif process.poll() is not None:
+            break
+        if not answered and b"Type " in shown and shown.rstrip(b"\x1b[0m").endswith(b": "):
+            os.write(ours, answer.encode() + b"\n")
+            answered = True
+    out = process.stdout.read().decode() if process.stdout else ""
+    result = Result(process.wait(timeout=10), out, shown.decode())
+    os.close(ours)
+    assert "Traceback" not in result.out + result.err, result
+    return result

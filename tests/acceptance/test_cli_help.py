@@ -1,0 +1,130 @@
+"""What a newcomer meets: help with examples, the version, completion, and words on a wrong line."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.acceptance.command import done, zanith
+
+pytestmark = pytest.mark.newest
+
+GROUPS = [(), ("drop",), ("recover",)]
+COMMANDS = [
+    ("init",),
+    ("demo",),
+    ("studio",),
+    *(("drop", verb) for verb in ("column", "table", "rebuild")),
+    *(
+        ("recover", verb)
+        for verb in (
+            "list",
+            "inspect",
+            "restore-column",
+            "restore-table",
+            "restore-migration",
+            "export",
+            "seal",
+            "verify",
+            "hold",
+            "release",
+            "purge",
+            "cleanup",
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("command", GROUPS + COMMANDS, ids=" ".join)
+def test_every_help_has_an_example_and_fits_80_columns(command):
+    shown = done(*command, "--help", COLUMNS="80").out
+    assert "Example:" in shown
+    assert f"$ {' '.join(('zanith', *command))}" in shown or not command or "ZANITH_" in shown
+    assert max(len(line) for line in shown.splitlines()) <= 80
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_offers_only_what_works(command):
+    shown = done(*command, "--help", COLUMNS="120").out
+    for flag in ("--online", "--rehearse"):
+        assert flag not in shown
+
+
+def test_no_command_that_does_not_work_is_listed():
+    shown = done("--help").out + done("recover", "--help").out
+    assert "doctor" not in shown
+    assert "uninstall" not in shown
+
+
+def test_version_names_the_program():
+    assert done("--version").out.startswith("zanith ")
+
+
+@pytest.mark.parametrize("args", [(), ("recover",), ("drop",)])
+def test_without_a_verb_the_help_is_shown(args):
+    result = zanith(*args)
+    assert result.code == 2
+    assert "Usage: zanith" in result.out + result.err
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("recover", "lst"),
+        ("recover", "list", "--limit", "many"),
+        ("recover", "list", "--limit", "0"),
+        ("recover", "list", "--type", "column"),
+        ("recover", "list", "--older-than", "soon"),
+        ("recover", "list", "--nonsense"),
+        ("recover", "inspect"),
+        ("recover", "inspect", "a", "b"),
+        ("drop", "column", "orders.legacy_code"),
+        ("drop", "column", "orders", "--strategy", "soft"),
+        ("drop", "column", 'a"b', "--strategy", "soft"),
+        ("drop", "table", "a.b.c", "--strategy", "soft"),
+        ("drop", "table", "", "--strategy", "soft"),
+        ("drop", "table", "orders", "--strategy", "soft", "--expires-in", "tomorrow"),
+        ("recover", "cleanup"),
+        ("recover", "cleanup", "--older-than", "never"),
+        ("recover", "export", "x", "--output", "-", "--json"),
+        ("studio", "--port", "70000"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_exits_2_with_a_hint(args):
+    result = zanith(*args)
+    assert result.code == 2, result
+    assert result.out == "" or "--json" in args
+    assert "hint: " in result.err or "--json" in args
+
+
+def test_wrong_usage_with_json_is_one_document():
+    result = zanith("recover", "list", "--limit", "many", "--json")
+    assert result.code == 2
+    assert result.error["code"] == "usage"
+    assert set(result.error) == {"code", "message", "detail", "hint", "sqlstate"}
+    assert result.err == ""
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_completion_script_names_the_program(shell):
+    script = done("--show-completion", shell, _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1").out
+    assert "_ZANITH_COMPLETE" in script
+
+
+def test_verbs_complete():
+    offered = zanith(
+        _ZANITH_COMPLETE="complete_bash", COMP_WORDS="zanith recover re", COMP_CWORD="2"
+    ).out.split()
+    assert {"restore-column", "restore-table", "restore-migration", "release"} <= set(offered)
+
+
+def test_completion_of_an_artifact_is_silent_without_a_database():
+    result = zanith(
+        _ZANITH_COMPLETE="complete_bash",
+        COMP_WORDS="zanith recover inspect ",
+        COMP_CWORD="3",
+        PGHOST="127.0.0.1",
+        PGPORT="1",
+    )
+    assert result.out.strip() == ""
+    assert result.err == ""

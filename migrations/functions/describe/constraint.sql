@@ -55,7 +55,7 @@ LANGUAGE sql STABLE AS $$
       -- a key that points at a partitioned table has a twin for each partition; they come with it
       AND NOT EXISTS (SELECT FROM pg_constraint p WHERE p.oid = c.conparentid AND p.conrelid = c.conrelid)
       AND (attribute IS NULL OR attribute = ANY (c.conkey)
-           OR EXISTS (SELECT FROM pg_depend d
+           OR c.contype <> 'f' AND EXISTS (SELECT FROM pg_depend d
                       WHERE d.classid = 'pg_constraint'::regclass AND d.objid = c.oid
                         AND d.refclassid = 'pg_class'::regclass AND d.refobjid = relation
                         AND d.refobjsubid = attribute)

@@ -56,6 +56,12 @@ BEGIN
         PERFORM zanith._refuse(format('%s bears security labels, which are not supported yet', name),
             'Remove the labels first: SECURITY LABEL … IS NULL.');
     END IF;
+    SELECT zanith._relation_name(t.tgrelid) INTO other FROM pg_trigger t
+    WHERE t.tgisinternal AND t.tgenabled <> 'O' AND t.tgrelid IN (SELECT x.member FROM zanith._tree(relation) x) LIMIT 1;
+    IF FOUND AND strategy <> 'rebuild_table' THEN
+        PERFORM zanith._refuse(format('%s has constraint triggers that were disabled (DISABLE TRIGGER ALL), which is not supported yet', other),
+            format('Enable them first: ALTER TABLE %s ENABLE TRIGGER ALL.', other));
+    END IF;
     SELECT zanith._relation_name(i.inhrelid) INTO other
     FROM pg_inherits i JOIN pg_class k ON k.oid = i.inhrelid
     WHERE i.inhparent = relation AND NOT k.relispartition LIMIT 1;

@@ -25,15 +25,19 @@ BEGIN
                        'c', h.c, 'o', h.o, 's', h.s, 'd', h.d,
                        'n', pg_describe_object(h.c, h.o, h.s), 'on', h.n) AS entry
             FROM (
-                SELECT CASE WHEN v.oid IS NOT NULL THEN 'pg_class'::regclass::oid ELSE dep.classid END AS c,
-                       CASE WHEN v.oid IS NOT NULL THEN v.oid ELSE dep.objid END AS o,
-                       CASE WHEN v.oid IS NOT NULL THEN 0 ELSE dep.objsubid END AS s,
-                       (f.d OR dep.deptype = 'n') AS d, f.n
+                SELECT CASE WHEN v.oid IS NOT NULL THEN 'pg_class'::regclass::oid
+                            WHEN k.oid IS NOT NULL THEN 'pg_constraint'::regclass::oid ELSE dep.classid END AS c,
+                       COALESCE(v.oid, k.oid, dep.objid) AS o,
+                       CASE WHEN v.oid IS NOT NULL OR k.oid IS NOT NULL THEN 0 ELSE dep.objsubid END AS s,
+                       (f.d OR dep.deptype = 'n' OR k.oid IS NOT NULL) AS d, f.n
                 FROM jsonb_to_recordset(frontier) AS f(c oid, o oid, s integer, d boolean, n text)
                 JOIN pg_depend dep ON dep.refclassid = f.c AND dep.refobjid = f.o
                      AND (f.s = 0 OR dep.refobjsubid = f.s)
                 LEFT JOIN pg_rewrite r ON dep.classid = 'pg_rewrite'::regclass AND r.oid = dep.objid
                 LEFT JOIN pg_class v ON v.oid = r.ev_class AND v.relkind IN ('v', 'm')
+                -- an index that goes takes its constraint along, and DROP minds that where only an expression named the column
+                LEFT JOIN pg_constraint k ON dep.classid = 'pg_class'::regclass AND dep.deptype = 'a' AND f.c <> 'pg_constraint'::regclass
+                     AND k.conindid = dep.objid AND k.contype IN ('p', 'u', 'x')
                 WHERE dep.deptype IN ('n', 'a', 'i', 'P', 'S')
                   -- sub-objects of a whole relation that is going anyway
                   AND NOT (f.s = 0 AND dep.classid = f.c AND dep.objid = f.o)
@@ -77,7 +81,7 @@ LANGUAGE sql STABLE AS $$
             SELECT CASE relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence'
                                 ELSE 'table' END FROM pg_class WHERE oid = object)
         WHEN class = 'pg_constraint'::regclass THEN (
-            SELECT CASE contype WHEN 'f' THEN 'foreign key' ELSE 'constraint' END
+            SELECT CASE contype WHEN 'f' THEN 'foreign key' WHEN 'x' THEN 'exclusion constraint' ELSE 'constraint' END
             FROM pg_constraint WHERE oid = object)
         WHEN class = 'pg_trigger'::regclass THEN 'trigger'
         WHEN class = 'pg_policy'::regclass THEN 'policy'

@@ -165,7 +165,7 @@ DECLARE
     listed text;
     unable text;
     relocates boolean := strategy = 'archive_column';
-    can_cascade text[] := ARRAY['view', 'materialized view', 'foreign key', 'policy', 'trigger', 'rule'];
+    can_cascade text[] := ARRAY['view', 'materialized view', 'foreign key', 'exclusion constraint', 'policy', 'trigger', 'rule'];
 BEGIN
     IF on_dependents NOT IN ('refuse', 'keep', 'cascade') THEN
         PERFORM zanith._refuse(format('on_dependents does not take %L', on_dependents), 'Use refuse, keep or cascade.', '22023');

@@ -10,7 +10,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Literal, Protocol, TypeAlias
@@ -115,6 +115,8 @@ class Database:
         self.lock_timeout = lock_timeout
         self.lock_retries = lock_retries
         self.read_only = read_only
+        # Jobs of a standby, which cannot hold their rows: by id, newest last.
+        self.local_jobs: dict[str, Any] = {}
 
     def __repr__(self) -> str:
         """Name the place; never the password."""
@@ -232,6 +234,24 @@ class Database:
         async with self.side() as connection:
             rows = await connection.fetch(SQL["blockers"], pid)
         return [Blocker(**dict(row)) for row in rows]
+
+
+@asynccontextmanager
+async def transaction(connection: Connection, **options: Any) -> AsyncIterator[None]:
+    """Run the body in a transaction, or a savepoint within one; a lost connection masks nothing.
+
+    (asyncpg's own context manager fails to roll back on a connection that was given up, and that
+    failure would take the place of the reason.)
+    """
+    block = connection.transaction(**options)
+    await block.start()
+    try:
+        yield
+    except BaseException:
+        with suppress(*SERVER_ERRORS):
+            await block.rollback()
+        raise
+    await block.commit()
 
 
 async def set_lock_timeout(connection: Connection, limit: timedelta) -> None:

@@ -70,15 +70,16 @@ class Hub:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 30)
                 continue
-            pause = 0.5
             lost = asyncio.Event()
             try:
                 connection.add_termination_listener(lambda _, lost=lost: lost.set())
                 await connection.add_listener(CHANNEL, self._heard)
+                pause = 0.5
                 self._spread(Event("reconnected", ""))
                 await lost.wait()
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                pass
+                await asyncio.sleep(pause)  # a standby cannot LISTEN; its readers poll
+                pause = min(pause * 2, 30)
             finally:
                 connection.terminate()
 

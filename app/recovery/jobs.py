@@ -14,9 +14,9 @@ import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import asyncpg
 
@@ -32,6 +32,7 @@ WAIT_TO_START = timedelta(minutes=10)
 ENDED = frozenset({"done", "failed", "cancelled", "interrupted"})
 LIVE = ("queued", "running")
 READING = frozenset({"export", "verify"})
+_LOCAL_KEPT = 200
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,27 @@ async def start(
     if kind not in READING:
         require_change(actor, f"start a {kind}")
     job_id = secrets.token_hex(8)
+    if db.server.standby and kind in READING:
+        return _keep_local(
+            db,
+            Job(
+                id=job_id,
+                kind=kind,
+                artifact_id=artifact_id,
+                object=object,
+                state="queued",
+                params=params,
+                progress={},
+                result=None,
+                error=None,
+                actor=actor.name,
+                worker=None,
+                cancel_requested_by=None,
+                created_at=datetime.now(UTC),
+                started_at=None,
+                ended_at=None,
+            ),
+        )
     values = (job_id, kind, artifact_id, object, json.dumps(params, default=str), actor.name)
     for last_try in (False, True):
         try:
@@ -108,6 +130,14 @@ async def start(
     raise AssertionError("unreachable")
 
 
+def _keep_local(db: Database, job: Job) -> Job:
+    """Keep a job in this process: a standby, which may be read, cannot hold its row."""
+    db.local_jobs[job.id] = job
+    for old in list(db.local_jobs)[:-_LOCAL_KEPT]:
+        del db.local_jobs[old]
+    return job
+
+
 def _occupied(job: Job | None) -> Locked:
     if job is None:
         return Locked("somebody else just worked on it", hint="look at it again")
@@ -120,6 +150,8 @@ def _occupied(job: Job | None) -> Locked:
 
 async def get(db: Database, job_id: str) -> Job:
     """Return a job as it is now; NotFound where there is none."""
+    if job_id in db.local_jobs:
+        return cast("Job", db.local_jobs[job_id])
     async with db.side() as connection:
         row = await connection.fetchrow(SQL["get"], job_id)
     if row is None:
@@ -148,6 +180,10 @@ async def cancel(db: Database, job_id: str, actor: Actor) -> Job:
     job = await get(db, job_id)
     if job.kind not in READING:
         require_change(actor, f"cancel a {job.kind}")
+    if job.id in db.local_jobs:
+        if not job.ended:
+            _keep_local(db, replace(job, cancel_requested_by=actor.name))
+        return await get(db, job_id)
     async with db.side() as connection, connection.transaction():
         if await connection.fetchval(SQL["request_cancel"], job_id, actor.name):
             await notify(connection, "job", job_id)
@@ -195,8 +231,17 @@ class Run:
         self.finished = False
         self.stop_reason: ZanithError | None = None
 
+    @property
+    def local(self) -> bool:
+        """Whether the job lives in this process only, on a standby."""
+        return self.job.id in self.db.local_jobs
+
     async def progress(self, **values: Any) -> None:
         """Merge values into the job's progress, over a connection of its own."""
+        if self.local:
+            now = await get(self.db, self.job.id)
+            _keep_local(self.db, replace(now, progress={**now.progress, **values}))
+            return
         async with self.db.side() as connection, connection.transaction():
             await self._write(connection, "progress", json.dumps(values, default=str))
 
@@ -232,10 +277,7 @@ async def running(db: Database, job: Job) -> AsyncIterator[Run]:
     contained :meth:`Run.finish`. Locked where somebody else claimed it first.
     """
     lease = secrets.token_hex(8)
-    async with db.side() as connection, connection.transaction():
-        if not await connection.fetchval(SQL["claim"], job.id, _worker(), lease, LEASE):
-            raise Locked(f"job {job.id} is not waiting to be run")
-        await notify(connection, "job", job.id)
+    await _claim(db, job, lease)
     run = Run(db, job, lease)
     body = asyncio.current_task()
     assert body is not None  # noqa: S101 - a coroutine always runs in a task
@@ -262,9 +304,31 @@ async def running(db: Database, job: Job) -> AsyncIterator[Run]:
         await _stop(heart)
 
 
+async def _claim(db: Database, job: Job, lease: str) -> None:
+    taken = Locked(f"job {job.id} is not waiting to be run")
+    if job.id in db.local_jobs:
+        now = await get(db, job.id)
+        if now.state != "queued":
+            raise taken
+        _keep_local(db, replace(now, state="running", started_at=datetime.now(UTC)))
+        return
+    async with db.side() as connection, connection.transaction():
+        if not await connection.fetchval(SQL["claim"], job.id, _worker(), lease, LEASE):
+            raise taken
+        await notify(connection, "job", job.id)
+
+
 async def _end(run: Run, state: str, error: ZanithError | None) -> None:
     """Write how the job ended, unless the data transaction already did."""
     if run.finished:
+        return
+    if run.local:
+        now = await get(run.db, run.job.id)
+        ended = datetime.now(UTC)
+        said = error.as_dict() if error else None
+        _keep_local(
+            run.db, replace(now, state=state, result=run.result, error=said, ended_at=ended)
+        )
         return
     with suppress(ZanithError):
         async with run.db.side() as connection, connection.transaction():
@@ -285,8 +349,7 @@ async def _beat(run: Run, body: asyncio.Task[Any]) -> None:
                 async with asyncio.timeout(HEARTBEAT.total_seconds()):
                     await _next_about(queue, run.job.id)
             try:
-                async with run.db.side() as connection:
-                    row = await connection.fetchrow(SQL["heartbeat"], run.job.id, run.lease, LEASE)
+                row = await _renew(run)
             except ZanithError:
                 continue  # the data transaction's fence has the last word
             if run.finishing:
@@ -298,6 +361,14 @@ async def _beat(run: Run, body: asyncio.Task[Any]) -> None:
             if run.stop_reason:
                 body.cancel()
                 return
+
+
+async def _renew(run: Run) -> Any:
+    """Renew the lease and return who wants the job cancelled; None where the lease is lost."""
+    if run.local:
+        return asdict(await get(run.db, run.job.id))
+    async with run.db.side() as connection:
+        return await connection.fetchrow(SQL["heartbeat"], run.job.id, run.lease, LEASE)
 
 
 async def _stop(task: asyncio.Task[Any]) -> None:

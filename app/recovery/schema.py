@@ -391,8 +391,10 @@ async def uninstall(connection: Connection) -> list[str]:
             tables = [row[0] for row in await connection.fetch(SQL["tables"])]
             functions = [function.signature for function in await _functions(connection)]
             await connection.execute("DROP SCHEMA IF EXISTS _zanith_shadow")
-            # Functions take rows of the tables, and the log's trigger calls a function: in this order.
-            await connection.execute("DROP TRIGGER audit_is_append_only ON zanith._zanith_audit_log")
+            # Functions take rows of the tables, and the log's trigger calls a function.
+            await connection.execute(
+                "DROP TRIGGER audit_is_append_only ON zanith._zanith_audit_log"
+            )
             await connection.execute(f"DROP FUNCTION {', '.join(functions)}")
             await connection.execute(f"DROP TABLE {', '.join(tables)}")
             await connection.execute("DROP SCHEMA zanith")

@@ -1,0 +1,269 @@
+"""Exports: announced as a job, then streamed, hashed and counted while they go."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from app.recovery import audit, jobs
+from app.recovery.artifact import Artifact
+from app.recovery.compress import EXTENSIONS, Compressor, compressor
+from app.recovery.database import Actor, Database
+from app.recovery.errors import Failed, NotFound, NotPermitted, Refused, WrongUsage, translate
+from app.recovery.lookup import get_artifact
+from app.recovery.progress import OnProgress, tell
+from app.recovery.sql import load
+from app.recovery.stream import Measured, Meter, Sink, bounded, copy_out, reporting, snapshot
+from app.recovery.version import VERSION
+
+SQL = load("export")
+FORMATS = ("csv", "jsonl", "json")
+MEDIA_TYPES = {
+    "csv": "text/csv; charset=utf-8; header=present",
+    "jsonl": "application/x-ndjson",
+    "json": "application/json",
+}
+# Chunks between COPY and the reader: enough to keep both busy, few enough to keep memory flat.
+_QUEUE = 4
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """Which artifact, as what, and whether compressed."""
+
+    artifact_id: str
+    format: str = "csv"
+    compress: str | None = None
+
+
+def filename(artifact: Artifact, format: str, compress: str | None) -> str:  # noqa: A002
+    """Return a file name that is safe everywhere: public.orders.code-1a2b3c.csv.gz."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", artifact.object_name.replace('"', ""))
+    stem = plain.strip("._")[:100] or "export"
+    return f"{stem}-{artifact.id}.{format}{EXTENSIONS[compress]}"
+
+
+async def announce(
+    db: Database, request: ExportRequest, actor: Actor, *, viewers_may: bool = True
+) -> jobs.Job:
+    """Put the export into the job table, so that it can be followed from the first byte.
+
+    WrongUsage for an unknown format, NotPermitted where a viewer may not, Refused without rows.
+    """
+    if request.format not in FORMATS:
+        raise WrongUsage(
+            f"there is no format {request.format!r}", hint=f"one of {', '.join(FORMATS)}"
+        )
+    if request.compress not in EXTENSIONS:
+        raise WrongUsage(f"there is no compression {request.compress!r}", hint="gzip or zstd")
+    if actor.role == "viewer" and not viewers_may:
+        raise NotPermitted("viewers may not export here", hint="ask for a staff token")
+    artifact = await get_artifact(db, request.artifact_id)
+    if artifact.physical_name is None:
+        raise Refused(f"of {artifact.object_name} only the definition was kept: no rows to export")
+    if artifact.status == "restored" and artifact.artifact_type != "archive_column":
+        raise Refused(f"{artifact.object_name} is live again: nothing is parked")
+    params = {
+        "format": request.format,
+        "compress": request.compress,
+        "filename": filename(artifact, request.format, request.compress),
+        "address": actor.address,
+        "role": actor.role,
+    }
+    return await jobs.start(db, "export", artifact.id, params, actor, object=artifact.object_name)
+
+
+async def stream_export(
+    db: Database, job_id: str, on_progress: OnProgress | None = None
+) -> AsyncIterator[bytes]:
+    """Yield the announced export's bytes, no faster than they are taken.
+
+    Closing the iterator ends the COPY in the server at once; one that is not read from is cut off
+    after a bound. The job's progress and result are written on the way.
+    """
+    queue: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=_QUEUE)
+
+    async def produce() -> jobs.Job:
+        try:
+            return await push_export(db, job_id, queue.put, on_progress)
+        finally:
+            producer_done.set()
+            with suppress(asyncio.QueueFull):
+                queue.put_nowait(None)
+
+    producer_done = asyncio.Event()
+    producer = asyncio.create_task(produce())
+    try:
+        while not (producer_done.is_set() and queue.empty()):
+            chunk = await queue.get()
+            if chunk is None:
+                break
+            yield chunk
+        await producer
+    finally:
+        producer.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await producer
+
+
+async def push_export(
+    db: Database, job_id: str, sink: Sink, on_progress: OnProgress | None = None
+) -> jobs.Job:
+    """Stream the announced export into a sink and return its ended job."""
+    job = await jobs.get(db, job_id)
+    if job.kind != "export" or job.artifact_id is None:
+        raise NotFound(f"there is no export {job_id}")
+    actor = Actor(job.actor, job.params.get("address"), job.params.get("role", "cli"))
+    async with (
+        audit.recording_failure(db, actor, "export", job.artifact_id, job.object),
+        jobs.running(db, job) as run,
+    ):
+        artifact = await get_artifact(db, job.artifact_id)
+        await _export(db, artifact, job, run, sink, on_progress)
+        if not run.local:
+            async with db.acquire() as connection, connection.transaction():
+                await audit.record(
+                    connection, actor, "export", "done", artifact.id, job.object, run.result
+                )
+                await run.finish(connection, run.result or {})
+            run.finished = True
+    return await jobs.get(db, job_id)
+
+
+async def _export(
+    db: Database,
+    artifact: Artifact,
+    job: jobs.Job,
+    run: jobs.Run,
+    sink: Sink,
+    on_progress: OnProgress | None,
+) -> None:
+    meter = Meter()
+    pack = compressor(job.params.get("compress"))
+
+    async def write(values: dict[str, Any]) -> None:
+        values = {**values, "bytes_sent": pack.sent}
+        await tell(on_progress, values)
+        await run.progress(**values)
+
+    async def send(chunk: bytes) -> None:
+        if packed := pack.add(chunk):
+            await bounded(sink, packed)
+
+    form = job.params["format"]
+    async with snapshot(db) as connection:
+        facts: Any = await connection.fetchrow(SQL["exported"], artifact.id)
+        if facts is None or facts["query"] is None:
+            raise Refused(f"there are no rows of {artifact.object_name} to export")
+        async with reporting(db, meter, artifact.row_count, write):
+            measured = await copy_out(db, connection, facts["query"], send, meter, form)
+            if rest := pack.end():
+                await bounded(sink, rest)
+    run.result = describe(artifact, job, facts, measured, pack)
+
+
+def describe(
+    artifact: Artifact, job: jobs.Job, facts: Any, measured: Measured, pack: Compressor
+) -> dict[str, Any]:
+    """Return what is known of a finished export, with the manifest that goes beside its file."""
+    sealed = facts["checksum"] if job.params["format"] == "csv" else None
+    equals = measured.checksum == sealed if sealed else None
+    found = {
+        "rows": measured.rows,
+        "bytes": pack.sent,
+        "bytes_plain": measured.bytes,
+        "checksum": measured.checksum,
+        "file_checksum": pack.checksum or measured.checksum,
+        "equals_seal": equals,
+    }
+    manifest = {
+        "artifact": artifact.id,
+        "object": artifact.object_name,
+        "artifact_type": artifact.artifact_type,
+        "file": job.params["filename"],
+        "format": job.params["format"],
+        "compress": job.params["compress"],
+        **found,
+        "checksum_algorithm": "sha256",
+        "checksum_of_seal": facts["checksum"],
+        "snapshot_at": facts["at"].isoformat(),
+        "finished_at": datetime.now(UTC).isoformat(),
+        "exported_by": job.actor,
+        "export": job.id,
+        "query": facts["query"],
+        "settings": json.loads(facts["canonical"]),
+        "tool": f"zanith {VERSION}",
+    }
+    return {**found, "manifest": manifest}
+
+
+async def export_to_file(
+    db: Database,
+    request: ExportRequest,
+    path: Path,
+    actor: Actor,
+    on_progress: OnProgress | None = None,
+) -> jobs.Job:
+    """Export into a file, with its manifest beside it, and return the ended job.
+
+    The file has its name only when it is whole; until then, and after a failure, there is none.
+    Failed where the disk is full or the directory cannot be written.
+    """
+    job = await announce(db, request, actor)
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    manifest = path.with_name(path.name + ".manifest.json")
+    try:
+        with unfinished.open("xb") as file:
+
+            async def write(chunk: bytes) -> None:
+                try:
+                    await asyncio.to_thread(file.write, chunk)
+                except OSError as exc:
+                    raise _unwritable(path, exc) from exc
+
+            job = await push_export(db, job.id, write, on_progress)
+            await asyncio.to_thread(_settle, file)
+        text = json.dumps({**(job.result or {})["manifest"], "file": path.name}, indent=2)
+        aside = unfinished.with_suffix(".manifest")
+        try:
+            aside.write_text(text + "\n", encoding="utf-8")
+            unfinished.replace(path)
+            aside.replace(manifest)
+        finally:
+            aside.unlink(missing_ok=True)
+    except OSError as exc:
+        raise _unwritable(path, exc) from exc
+    finally:
+        unfinished.unlink(missing_ok=True)
+        await _withdraw(db, job, actor)
+    return job
+
+
+def _unwritable(path: Path, exc: OSError) -> Failed:
+    error = translate(exc)
+    return Failed(
+        f"{path} cannot be written: {error.message}",
+        detail="nothing half-written is left",
+        hint=error.hint,
+    )
+
+
+def _settle(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+async def _withdraw(db: Database, job: jobs.Job, actor: Actor) -> None:
+    """Cancel a job that never began, so that no announcement is left standing."""
+    with suppress(Exception):
+        if (await jobs.get(db, job.id)).state == "queued":
+            await jobs.cancel(db, job.id, actor)

@@ -1,0 +1,236 @@
+"""Seal and verify: the exact row count and checksum of what is parked, recorded and compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.recovery import audit, jobs
+from app.recovery.artifact import Artifact
+from app.recovery.database import Actor, Connection, Database, notify, require_change
+from app.recovery.errors import Refused
+from app.recovery.lookup import get_artifact
+from app.recovery.progress import OnProgress, tell
+from app.recovery.sql import load
+from app.recovery.stream import (
+    SQL as STREAM,
+)
+from app.recovery.stream import (
+    Measured,
+    Meter,
+    copy_out,
+    discard,
+    reporting,
+    snapshot,
+)
+
+SQL = load("seal")
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a verification found beside what the seal says."""
+
+    artifact: Artifact
+    expected: str
+    actual: str
+    rows_expected: int | None
+    rows: int
+    matches: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON shows it."""
+        return {
+            "artifact": self.artifact.to_json(),
+            "expected": self.expected,
+            "actual": self.actual,
+            "rows_expected": self.rows_expected,
+            "rows": self.rows,
+            "matches": self.matches,
+        }
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """What the row says of its seal."""
+
+    row_count: int | None
+    checksum: str | None
+    settings: str | None
+
+
+async def read_seal(connection: Connection, artifact_id: str) -> Sealed:
+    """Return what the row says of its seal now."""
+    row: Any = await connection.fetchrow(SQL["seal_of"], artifact_id)
+    return Sealed(row["row_count"], row["checksum"], row["settings"])
+
+
+async def seal(
+    db: Database,
+    artifact_id: str,
+    actor: Actor,
+    job: jobs.Job | None = None,
+    on_progress: OnProgress | None = None,
+) -> Artifact:
+    """Record the count and checksum of what is parked, and return the artifact.
+
+    One that is sealed already is returned as it is. Refused where there is nothing to seal, or the
+    count is not the recorded one; Locked where a change of it is under way.
+    """
+    require_change(actor, "seal")
+    artifact = await get_artifact(db, artifact_id)
+    async with audit.recording_failure(db, actor, "seal", artifact.id, artifact.object_name):
+        job = job or await jobs.start(
+            db, "seal", artifact.id, {}, actor, object=artifact.object_name
+        )
+        async with jobs.running(db, job) as run:
+            _require_rows(artifact)
+            artifact = await get_artifact(db, artifact.id)
+            if artifact.sealed_at is None:
+                await _seal(db, artifact, actor, run, on_progress)
+    return await get_artifact(db, artifact.id)
+
+
+async def _seal(
+    db: Database, artifact: Artifact, actor: Actor, run: jobs.Run, on_progress: OnProgress | None
+) -> None:
+    async with snapshot(db) as connection:
+        settings = await connection.fetchval(STREAM["canonical_settings"])
+        query = await _query(connection, artifact)
+        measured = await _measure(db, connection, artifact, query, run, on_progress)
+    if artifact.row_count is not None and artifact.row_count != measured.rows:
+        raise Refused(
+            f"{artifact.object_name} was captured with {artifact.row_count:,} rows,"
+            f" and {measured.rows:,} are parked",
+            hint="somebody changed what is parked: look into it before anything else",
+        )
+    async with db.acquire() as connection, connection.transaction():
+        await connection.execute(
+            SQL["record_seal"], artifact.id, measured.rows, measured.checksum, query, settings
+        )
+        found = {"rows": measured.rows, "bytes": measured.bytes, "checksum": measured.checksum}
+        await audit.record(
+            connection, actor, "seal", "done", artifact.id, artifact.object_name, found
+        )
+        await notify(connection, "artifact", artifact.id)
+        await run.finish(connection, found)
+    run.finished = True
+
+
+async def verify(
+    db: Database,
+    artifact_id: str,
+    actor: Actor,
+    job: jobs.Job | None = None,
+    on_progress: OnProgress | None = None,
+) -> Verification:
+    """Read what is parked again, compare it with its seal, and keep what was found.
+
+    A mismatch is an answer, not an error: ``matches`` is False and the artifact's health "changed".
+    Refused where there is no seal.
+    """
+    artifact = await get_artifact(db, artifact_id)
+    async with audit.recording_failure(db, actor, "verify", artifact.id, artifact.object_name):
+        job = job or await jobs.start(
+            db, "verify", artifact.id, {}, actor, object=artifact.object_name
+        )
+        async with jobs.running(db, job) as run:
+            _require_rows(artifact)
+            found = await _verify(db, artifact, run, on_progress)
+            run.result = {key: value for key, value in found.to_json().items() if key != "artifact"}
+            if run.local:
+                return found
+            async with db.acquire() as connection, connection.transaction():
+                await connection.execute(SQL["record_verification"], artifact.id, found.matches)
+                await audit.record(
+                    connection,
+                    actor,
+                    "verify",
+                    "done",
+                    artifact.id,
+                    artifact.object_name,
+                    run.result,
+                )
+                await notify(connection, "artifact", artifact.id)
+                await run.finish(connection, run.result)
+            run.finished = True
+    return Verification(
+        await get_artifact(db, artifact.id),
+        found.expected,
+        found.actual,
+        found.rows_expected,
+        found.rows,
+        found.matches,
+    )
+
+
+async def _verify(
+    db: Database, artifact: Artifact, run: jobs.Run, on_progress: OnProgress | None
+) -> Verification:
+    async with db.acquire() as connection:
+        sealed = await read_seal(connection, artifact.id)
+    if sealed.checksum is None:
+        raise Refused(
+            f"{artifact.object_name} is not sealed: there is no checksum to compare with",
+            hint=f"zanith recover seal {artifact.id}",
+        )
+    async with snapshot(db, sealed.settings) as connection:
+        query = await _query(connection, artifact)
+        measured = await _measure(db, connection, artifact, query, run, on_progress)
+    return judge(artifact, sealed, measured)
+
+
+def judge(artifact: Artifact, sealed: Sealed, measured: Measured) -> Verification:
+    """Return what the measure says beside the seal."""
+    return Verification(
+        artifact=artifact,
+        expected=sealed.checksum or "",
+        actual=measured.checksum,
+        rows_expected=sealed.row_count,
+        rows=measured.rows,
+        matches=measured.checksum == sealed.checksum,
+    )
+
+
+async def _measure(
+    db: Database,
+    connection: Connection,
+    artifact: Artifact,
+    query: str,
+    run: jobs.Run,
+    on_progress: OnProgress | None,
+) -> Measured:
+    meter = Meter()
+
+    async def write(values: dict[str, Any]) -> None:
+        await tell(on_progress, values)
+        await run.progress(**values)
+
+    async with reporting(db, meter, artifact.row_count, write):
+        return await copy_out(db, connection, query, discard, meter)
+
+
+async def _query(connection: Connection, artifact: Artifact) -> str:
+    query: str | None = await connection.fetchval(STREAM["canonical_query"], artifact.id)
+    if query is None:
+        raise Refused(f"{artifact.object_name} has no rows to check")
+    return query
+
+
+def _require_rows(artifact: Artifact) -> None:
+    if artifact.artifact_type == "soft_drop_column":
+        raise Refused(
+            "a soft-dropped column has no checksum",
+            detail="it lives in rows that go on changing; its plan says what changed since",
+            hint=f"zanith recover inspect {artifact.id}",
+        )
+    if artifact.physical_name is None:
+        raise Refused(f"of {artifact.object_name} only the definition was kept")
+    if artifact.status == "restored" and artifact.artifact_type != "archive_column":
+        raise Refused(f"{artifact.object_name} is live again: nothing is parked")
+
+
+async def find_unsealed(db: Database, limit: int = 100) -> list[str]:
+    """Return the ids of what waits for its seal, oldest first; for a sweep."""
+    async with db.acquire() as connection:
+        return [row["id"] for row in await connection.fetch(SQL["unsealed"], limit)]

@@ -1,0 +1,17 @@
+-- seal_of: what a verification compares with
+SELECT row_count, checksum, checksum_settings::text AS settings
+FROM zanith._zanith_migration_artifacts WHERE id = $1;
+
+-- record_seal: the first seal stands; a second one is accepted where it says the same
+SELECT zanith.record_seal($1, $2, $3, $4, $5::jsonb);
+
+-- record_verification: when it was last verified, and whether it matched
+UPDATE zanith._zanith_migration_artifacts SET verified_at = clock_timestamp(), verified_ok = $2
+WHERE id = $1;
+
+-- unsealed: what a sweep finds to seal, oldest first
+SELECT id FROM zanith._zanith_migration_artifacts
+WHERE sealed_at IS NULL AND artifact_type <> 'soft_drop_column'
+  AND physical_table IS NOT NULL AND status = 'recoverable'
+ORDER BY capture_order
+LIMIT $1;

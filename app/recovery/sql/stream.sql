@@ -1,0 +1,27 @@
+-- settings: under which the canonical CSV has the same bytes on every server; the seal's own, or today's
+SELECT set_config(s.key, s.value, true)
+FROM jsonb_each_text(COALESCE($1::jsonb, zanith.canonical_settings())) AS s;
+
+-- canonical_settings: the settings that a new seal keeps
+SELECT zanith.canonical_settings()::text;
+
+-- canonical_query: what is sealed, or NULL
+SELECT zanith.canonical_query($1);
+
+-- pid: the server process of this connection, also behind a pooler
+SELECT pg_backend_pid();
+
+-- rows_so_far: how many rows a COPY has sent
+SELECT tuples_processed FROM pg_stat_progress_copy WHERE pid = $1;
+
+-- cancel: end what a process of ours does
+SELECT pg_cancel_backend($1);
+
+-- jsonl: one JSON object a line; PostgreSQL escapes every line break within a string
+SELECT row_to_json(r) FROM ({query}) AS r
+
+-- jsonl_of_raw: the same where a value may bring raw line breaks between its tokens, as type json does
+SELECT translate(row_to_json(r)::text, E'\n\r', '  ') FROM ({query}) AS r
+
+-- lock_parked: nobody writes to what is parked while it is verified and restored
+LOCK TABLE {table} IN SHARE MODE

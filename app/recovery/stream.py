@@ -1,0 +1,241 @@
+"""The one routine that streams rows out: for seal, verify, export, and the gate before a restore.
+
+Canonical CSV is ``COPY (query) TO STDOUT (FORMAT csv, HEADER true, ENCODING 'UTF8')`` under fixed
+settings; its SHA-256 is the checksum.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from app.recovery.database import Connection, Database, transaction
+from app.recovery.errors import Failed, ZanithError
+from app.recovery.sql import load
+
+SQL = load("stream")
+
+Sink = Callable[[bytes], Awaitable[None]]
+
+SMALLEST_CHUNK = 64 * 1024
+TICK = 0.25
+# A reader that takes no byte for so long is cut off: it holds a snapshot, and VACUUM waits for it.
+STALL = 60.0
+
+_CSV = {"format": "csv", "header": True, "encoding": "UTF8"}
+# One column without header or quoting: the two control characters cannot stand in JSON text.
+_LINES = {"format": "csv", "quote": "\x01", "delimiter": "\x02", "encoding": "UTF8"}
+
+# Types of pg_catalog whose JSON form can hold no raw line break.
+_PLAIN_KINDS = frozenset({"scalar", "range", "multirange"})
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What went through: rows by COPY's own count, bytes and SHA-256 of the plain stream."""
+
+    rows: int
+    bytes: int
+    checksum: str
+
+
+class Meter:
+    """Counts and hashes what goes through while it goes."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.rows = 0
+        self.pid: int | None = None
+        self.started = time.monotonic()
+        self._hash = hashlib.sha256()
+
+    def update(self, data: bytes) -> None:
+        """Count and hash one chunk."""
+        self.bytes += len(data)
+        self._hash.update(data)
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of what went through so far, in hex."""
+        return self._hash.copy().hexdigest()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.started
+
+    def report(self, rows_expected: int | None) -> dict[str, Any]:
+        """Return what a progress line shows; rate in bytes a second, left in seconds."""
+        elapsed = max(self.elapsed, 0.001)
+        left = None
+        if rows_expected and self.rows:
+            left = max(0.0, elapsed * (rows_expected - self.rows) / self.rows)
+        return {
+            "rows": self.rows,
+            "rows_expected": rows_expected,
+            "bytes": self.bytes,
+            "rate": round(self.bytes / elapsed),
+            "left": round(left, 1) if left is not None else None,
+            "checksum": self.checksum,
+        }
+
+
+@asynccontextmanager
+async def snapshot(db: Database, settings: str | None = None) -> AsyncIterator[Connection]:
+    """Lend a connection in a read-only snapshot under the canonical settings.
+
+    ``settings`` is the jsonb text that a seal kept; without it today's hold.
+    """
+    async with (
+        db.acquire() as connection,
+        transaction(connection, isolation="repeatable_read", readonly=True),
+    ):
+        await connection.execute(SQL["settings"], settings)
+        yield connection
+
+
+async def copy_out(
+    db: Database,
+    connection: Connection,
+    query: str,
+    sink: Sink,
+    meter: Meter,
+    form: str = "csv",
+) -> Measured:
+    """Stream the query's rows into the sink and return what went through.
+
+    ``form`` is csv, jsonl or json. The sink gets at least 64 KiB at a time but for the last; a slow
+    one slows the server down. Whoever cancels, or a sink that fails, ends the COPY at once and
+    costs the connection.
+    """
+    meter.pid = await connection.fetchval(SQL["pid"])
+    shape = _Shape(sink, meter, form)
+    text, options = await _statement(connection, query, form)
+    try:
+        tag = await connection.copy_from_query(text, output=shape.take, **options)
+        await shape.end()
+    except asyncpg.PostgresError:
+        raise
+    except BaseException:
+        await asyncio.shield(_abandon(db, connection, meter.pid))
+        raise
+    meter.rows = int(tag.rsplit(" ", 1)[-1])
+    return Measured(meter.rows, meter.bytes, meter.checksum)
+
+
+async def _statement(connection: Connection, query: str, form: str) -> tuple[str, dict[str, Any]]:
+    if form == "csv":
+        return query, _CSV
+    statement = await connection.prepare(query)
+    plain = all(_is_plain(attribute.type) for attribute in statement.get_attributes())
+    return SQL["jsonl" if plain else "jsonl_of_raw"].replace("{query}", query), _LINES
+
+
+def _is_plain(kind: Any) -> bool:
+    return kind.schema == "pg_catalog" and kind.kind in _PLAIN_KINDS and kind.name != "json"
+
+
+async def _abandon(db: Database, connection: Connection, pid: int | None) -> None:
+    """End the COPY in the server now: a backend that sorts does not notice a closed socket."""
+    connection.terminate()
+    with suppress(ZanithError):
+        async with db.side() as other:
+            await other.fetchval(SQL["cancel"], pid)
+
+
+class _Shape:
+    """Between COPY and the sink: makes chunks large enough, and one array of JSON lines."""
+
+    def __init__(self, sink: Sink, meter: Meter, form: str) -> None:
+        self._sink = sink
+        self._meter = meter
+        self._array = form == "json"
+        self._held: list[bytes] = [b"["] if self._array else []
+        self._size = len(self._held)
+        self._newline = False
+
+    async def take(self, data: bytes) -> None:
+        """Take what COPY sent; it ends with a row's end or within a row."""
+        if self._array:
+            data = self._join(data)
+        self._held.append(data)
+        self._size += len(data)
+        if self._size >= SMALLEST_CHUNK:
+            await self._flush()
+
+    def _join(self, data: bytes) -> bytes:
+        """Put commas between the rows; the last newline waits until another row follows."""
+        lead = b",\n" if self._newline else b""
+        self._newline = data.endswith(b"\n")
+        body = data[:-1] if self._newline else data
+        return lead + body.replace(b"\n", b",\n")
+
+    async def end(self) -> None:
+        """Send what is left."""
+        if self._array:
+            self._held.append(b"]\n")
+        await self._flush()
+
+    async def _flush(self) -> None:
+        chunk = self._held[0] if len(self._held) == 1 else b"".join(self._held)
+        self._held, self._size = [], 0
+        if chunk:
+            self._meter.update(chunk)
+            await self._sink(chunk)
+
+
+async def discard(_chunk: bytes) -> None:
+    """Be a sink that keeps nothing: the meter has seen it."""
+
+
+@asynccontextmanager
+async def reporting(
+    db: Database,
+    meter: Meter,
+    rows_expected: int | None,
+    write: Callable[[dict[str, Any]], Awaitable[None]],
+) -> AsyncIterator[None]:
+    """Write progress four times a second while the body streams, and once at its end."""
+    task = asyncio.create_task(_report(db, meter, rows_expected, write))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    await write(meter.report(rows_expected))
+
+
+async def _report(
+    db: Database,
+    meter: Meter,
+    rows_expected: int | None,
+    write: Callable[[dict[str, Any]], Awaitable[None]],
+) -> None:
+    while True:
+        await asyncio.sleep(TICK)
+        with suppress(ZanithError):
+            if meter.pid is not None:
+                async with db.side() as connection:
+                    rows = await connection.fetchval(SQL["rows_so_far"], meter.pid)
+                meter.rows = max(meter.rows, rows or 0)
+            await write(meter.report(rows_expected))
+
+
+async def bounded(sink: Sink, chunk: bytes) -> None:
+    """Give the chunk to the sink; Failed where it takes longer than the bound."""
+    try:
+        async with asyncio.timeout(STALL):
+            await sink(chunk)
+    except TimeoutError:
+        raise Failed(
+            f"the reader took nothing for {STALL:.0f} s and was cut off",
+            hint="a stalled export holds a snapshot; start it again",
+        ) from None

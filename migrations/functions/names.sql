@@ -83,3 +83,12 @@ LANGUAGE sql IMMUTABLE ROWS 10 AS $$
     FROM jsonb_array_elements(CASE WHEN jsonb_typeof(list) = 'array' THEN list ELSE '[]' END)
          WITH ORDINALITY e(item, ord)
 $$;
+
+-- A DO statement around a body, between dollar quotes that are not in it: names can be anything.
+CREATE OR REPLACE FUNCTION zanith._do(body text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT format('DO %s %s %s', q.tag, body, q.tag)
+    FROM (SELECT format('$%s$', t.tag) AS tag
+          FROM (SELECT 'do' || repeat('_', n) AS tag, n FROM generate_series(0, 64) n) t
+          WHERE position(format('$%s$', t.tag) IN body) = 0 ORDER BY t.n LIMIT 1) q
+$$;

@@ -63,3 +63,10 @@ LANGUAGE sql IMMUTABLE AS $$
         HAVING count(*) > 0), '[]')
     || zanith._render_index_settings(index, schema_name, target)
 $$;
+
+-- Before 18 a partitioned table takes no foreign key that is NOT VALID.
+CREATE OR REPLACE FUNCTION zanith._wants_proof_at_once(schema_name text, table_name text) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT current_setting('server_version_num')::integer < 180000
+       AND EXISTS (SELECT FROM pg_class c WHERE c.oid = zanith._relation_oid(schema_name, table_name) AND c.relkind = 'p')
+$$;

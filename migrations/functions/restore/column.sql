@@ -3,8 +3,7 @@
 -- Quiet: user triggers and rules off, FORCE ROW LEVEL SECURITY lifted; their exact states are remembered for `loud`.
 CREATE OR REPLACE FUNCTION zanith._render_quiet(target text, steps jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT zanith._step(format($do$DO $quiet$
-DECLARE s record; back text := '';
+    SELECT zanith._step(zanith._do(format($body$DECLARE s record; back text := '';
 BEGIN
     FOR s IN
         SELECT format('%%s DISABLE TRIGGER %%I', q.t, g.tgname) AS off, format('%%s %%s TRIGGER %%I', q.t,
@@ -24,11 +23,11 @@ BEGIN
         back := back || s."on" || ';';
     END LOOP;
     PERFORM pg_catalog.set_config('zanith.quiet', back, true);
-END $quiet$ $do$, 'ALTER TABLE ' || target, target),
+END$body$, 'ALTER TABLE ' || target, target)),
             'user triggers and rules off, so that none fires for the fill', 'ACCESS EXCLUSIVE', ARRAY[target])
         || steps
-        || zanith._step('DO $loud$ BEGIN IF pg_catalog.current_setting(''zanith.quiet'') <> '''' THEN '
-                'EXECUTE pg_catalog.current_setting(''zanith.quiet''); END IF; END $loud$',
+        || zanith._step(zanith._do('BEGIN IF pg_catalog.current_setting(''zanith.quiet'') <> '''' THEN '
+                'EXECUTE pg_catalog.current_setting(''zanith.quiet''); END IF; END'),
             'triggers and rules back in their exact states', 'ACCESS EXCLUSIVE', ARRAY[target])
 $$;
 
@@ -48,8 +47,7 @@ $$;
 CREATE OR REPLACE FUNCTION zanith._render_fill(d jsonb, target text, choices jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._render_quiet(target,
-        CASE WHEN d ->> 'strategy' = 'archive_column' THEN zanith._step(format($do$DO $fill$
-DECLARE filled bigint; expected bigint;
+        CASE WHEN d ->> 'strategy' = 'archive_column' THEN zanith._step(zanith._do(format($body$DECLARE filled bigint; expected bigint;
 BEGIN
     UPDATE ONLY %1$s AS t SET %2$I = a.%2$I FROM ONLY %3$s AS a WHERE %4$s;
     GET DIAGNOSTICS filled = ROW_COUNT;
@@ -57,7 +55,7 @@ BEGIN
     IF filled <> expected THEN
         RAISE EXCEPTION '%% rows were filled, %% were expected', filled, expected USING ERRCODE = 'data_exception';
     END IF;
-END $fill$ $do$, target, q.col, q.archive, zanith._key_match(d -> 'key')),
+END$body$, target, q.col, q.archive, zanith._key_match(d -> 'key'))),
             'fill every row from the archive by its key, and compare the count', 'ACCESS EXCLUSIVE', ARRAY[target], true)
         ELSE '[]' END
         || CASE WHEN q.value IS NULL THEN '[]'
@@ -132,7 +130,8 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
             FROM zanith._each(d -> 'references') k, LATERAL zanith._each(
                 zanith._render_constraint(k.item, k.item ->> 'schema',
                     CASE WHEN (k.item #>> '{foreign_key,self}')::boolean THEN q.target
-                         ELSE zanith._qualify(k.item ->> 'schema', k.item ->> 'table') END, q.target, q.not_valid)) s), '[]')
+                         ELSE zanith._qualify(k.item ->> 'schema', k.item ->> 'table') END, q.target, q.not_valid,
+                    zanith._wants_proof_at_once(k.item ->> 'schema', k.item ->> 'table'))) s), '[]')
         || zanith._render_grants(d #> '{column,grants}', 'TABLE ' || q.target, d #>> '{table,owner}', q.col, NOT q.soft)
         || CASE WHEN q.soft THEN '[]' ELSE
             zanith._render_comment(d #>> '{column,comment}', format('COLUMN %s.%I', q.target, q.col)) END

@@ -160,6 +160,10 @@ BEGIN
             found := found || zanith._conflict('name_taken', format('%s already has a column %I', zanith._relation_name(live), COALESCE(as_name, a.source_column)),
                 'Restore it under another name.', ARRAY['--as NAME']);
         END IF;
+        IF a.artifact_type = 'archive_column' AND (SELECT max(attnum) >= 1600 FROM pg_attribute WHERE attrelid = live) THEN
+            found := found || zanith._conflict('too_many_columns', format('%s has used all 1600 columns', zanith._relation_name(live)),
+                'A dropped column keeps its number: export the values, or rebuild the table first.');
+        END IF;
         IF a.artifact_type = 'archive_column' THEN
             SELECT string_agg(quote_ident(k.item ->> 'name'), ', ') INTO other FROM zanith._each(d -> 'key') k
             WHERE zanith._attribute_number(live, k.item ->> 'name') IS NULL;

@@ -31,10 +31,10 @@ BEGIN
                      'SET LOCAL row_security = off;\n'
                      'SET LOCAL lock_timeout = ''2s'';\n', name, a.id);
     IF a.artifact_type <> 'soft_drop_column' AND a.row_count IS NOT NULL THEN
-        script := script || format(E'-- Nothing is restored from an archive that lost or gained rows.\n'
-            'DO $gate$ BEGIN IF (SELECT count(*) FROM %s%s) <> %s THEN\n'
-            '    RAISE EXCEPTION ''the archive does not hold the %s rows that were recorded''; END IF; END $gate$;\n',
-            CASE WHEN (d #>> '{members,0,definition,partitioned}')::boolean THEN '' ELSE 'ONLY ' END, rows_of, a.row_count, a.row_count);
+        script := script || format(E'-- Nothing is restored from an archive that lost or gained rows.\n%s;\n', zanith._do(format(
+            E'BEGIN IF (SELECT count(*) FROM %s%s) <> %s THEN\n'
+            '    RAISE EXCEPTION ''the archive does not hold the %s rows that were recorded''; END IF; END',
+            CASE WHEN (d #>> '{members,0,definition,partitioned}')::boolean THEN '' ELSE 'ONLY ' END, rows_of, a.row_count, a.row_count)));
     END IF;
     IF a.checksum IS NOT NULL THEN
         script := script || E'-- Nor from one whose bytes changed: the SHA-256 of the canonical CSV must be the sealed one.\n'

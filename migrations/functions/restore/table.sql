@@ -37,10 +37,7 @@ LANGUAGE sql STABLE AS $$
             FROM zanith._each(d -> 'references') k, LATERAL zanith._each(
                 zanith._render_constraint(k.item, k.item ->> 'schema',
                     zanith._qualify(k.item ->> 'schema', k.item ->> 'table'), zanith._referenced_name(d, k.item, q.final),
-                    q.not_valid,
-                    current_setting('server_version_num')::integer < 180000
-                    AND EXISTS (SELECT FROM pg_class c WHERE c.oid = zanith._relation_oid(k.item ->> 'schema', k.item ->> 'table')
-                                AND c.relkind = 'p'))) s), '[]')
+                    q.not_valid, zanith._wants_proof_at_once(k.item ->> 'schema', k.item ->> 'table'))) s), '[]')
         || CASE WHEN q.as_name IS NULL THEN zanith._render_cascade_restore(d -> 'cascade') ELSE '[]' END
     FROM (SELECT choices ->> 'as', COALESCE(choices ->> 'as', d #>> '{table,name}'),
                  zanith._qualify(d #>> '{table,schema}', COALESCE(choices ->> 'as', d #>> '{table,name}')),

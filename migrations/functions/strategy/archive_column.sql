@@ -35,11 +35,11 @@ $$;
 -- Rows copied against rows there, before anything is dropped.
 CREATE OR REPLACE FUNCTION zanith._render_copy_gate(archive text, source text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT zanith._step(format(
-        'DO $gate$ DECLARE there bigint; copied bigint; BEGIN '
+    SELECT zanith._step(zanith._do(format(
+        'DECLARE there bigint; copied bigint; BEGIN '
         'SELECT count(*) INTO there FROM %s; SELECT count(*) INTO copied FROM %s; '
         'IF there <> copied THEN RAISE EXCEPTION ''the copy has %% rows, the table %%'', copied, there '
-        'USING ERRCODE = ''data_exception''; END IF; END $gate$', source, archive),
+        'USING ERRCODE = ''data_exception''; END IF; END', source, archive)),
         'compare rows copied with rows there', 'ACCESS SHARE', ARRAY[archive], true)
 $$;
 

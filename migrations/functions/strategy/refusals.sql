@@ -151,6 +151,10 @@ BEGIN
         PERFORM zanith._refuse(format('%s bears security labels, which are not supported yet', name),
             'Remove the labels first: SECURITY LABEL … IS NULL.');
     END IF;
+    IF strategy = 'archive_column' AND (SELECT max(attnum) >= 1600 FROM pg_attribute WHERE attrelid = relation) THEN
+        PERFORM zanith._refuse(format('%s could not be added again: its table has used all 1600 columns', name),
+            'A dropped column keeps its number; use soft_drop_column.', '54011');
+    END IF;
     IF strategy = 'archive_column' AND zanith._find_key(relation, a.attnum) IS NULL THEN
         PERFORM zanith._refuse(format('table %s has no key to file the values under', zanith._relation_name(relation)),
             'An archive needs a primary key, or a valid, immediate, non-partial unique index over NOT NULL columns; '

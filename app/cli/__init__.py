@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import typer
 
-from app.cli.console import Terminal
+from app.cli.console import Terminal, leave_pipe
 from app.cli.exits import Exit, exit_for
 from app.cli.failure import report
 from app.recovery.errors import WrongUsage, ZanithError, translate
@@ -27,7 +27,7 @@ def _run(arguments: list[str]) -> int:
         code = command().main(arguments, prog_name="zanith", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
-        return _leave_pipe()
+        return int(leave_pipe())
     except BaseException as exc:  # noqa: BLE001 - the last line before the user: all must be said
         return _end(exc, _terminal(arguments))
     if code == Exit.INTERRUPTED:
@@ -39,7 +39,9 @@ def _end(exc: BaseException, terminal: Terminal) -> int:
     try:
         return _say(exc, terminal)
     except BrokenPipeError:
-        return _leave_pipe()
+        return int(leave_pipe())
+    except OSError:  # stdout takes no more, so that the JSON document cannot be written either
+        return _say(exc, Terminal())
 
 
 def _say(exc: BaseException, terminal: Terminal) -> int:
@@ -70,11 +72,3 @@ def _terminal(arguments: list[str]) -> Terminal:
     """Where errors go, also for arguments that could not be parsed."""
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     return Terminal(json="--json" in own)
-
-
-def _leave_pipe() -> int:
-    """Leave quietly when the reader of our output has gone, as `list | head` does."""
-    import os
-
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return int(Exit.BROKEN_PIPE)

@@ -10,6 +10,15 @@ from app.recovery.errors import Refused, WrongUsage
 from app.recovery.names import parse_name, quote
 
 
+def require_person(terminal: Terminal, *, yes: bool) -> None:
+    """Refused where something must be confirmed and there is nobody to ask."""
+    if not yes and not terminal.interactive:
+        raise Refused(
+            "not confirmed: there is no terminal to ask on",
+            hint="pass --yes to confirm, or --dry-run to see what would happen",
+        )
+
+
 def confirm_name(terminal: Terminal, name: str, *, verb: str, yes: bool) -> None:
     """Ask for the object's name, whole or its last part; Refused when it does not come.
 
@@ -48,13 +57,9 @@ def names_match(answer: str, name: str) -> bool:
 
 
 def _ask(terminal: Terminal, question: str) -> str:
-    if not terminal.interactive:
-        raise Refused(
-            "not confirmed: there is no terminal to ask on",
-            hint="pass --yes to confirm, or --dry-run to see what would happen",
-        )
+    require_person(terminal, yes=False)
     # On stderr, so that stdout stays the result alone.
-    terminal.err.print(Text(question, style="head"), end="", soft_wrap=True)
+    terminal.err.print(Text(f"\n{question}", style="head"), end="", soft_wrap=True)
     try:
         return sys.stdin.readline().strip()
     except UnicodeDecodeError:

@@ -10,6 +10,8 @@ from typing import Any, TextIO
 from rich.console import Console, RenderableType
 from rich.theme import Theme
 
+from app.cli.exits import Exit
+
 WIDE = 200
 """Columns when the output is no terminal and COLUMNS says nothing: names stay whole for `grep`."""
 
@@ -73,6 +75,12 @@ def write_json(document: Any) -> None:
         text = json.dumps(document, default=_plain, indent=2)
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def leave_pipe() -> Exit:
+    """Leave quietly when the reader of our output has gone, as `list | head` does."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return Exit.BROKEN_PIPE
 
 
 def _plain(value: Any) -> Any:

@@ -15,7 +15,7 @@ def report(error: ZanithError, terminal: Terminal) -> None:
         return
     terminal.err.print(Text.assemble(("error: ", "bad"), _sentence(error.message)), soft_wrap=True)
     if error.detail:
-        terminal.err.print(Padding(Text(printable_block(error.detail)), (0, 0, 0, 2)))
+        terminal.err.print(Padding(Text(printable_block(error.detail)), (0, 0, 0, 2), expand=False))
     if error.hint:
         terminal.err.print(Text.assemble(("hint: ", "flag"), printable_block(error.hint)))
 

@@ -15,7 +15,7 @@ def size(value: int | None) -> str:
     if value < 1024:
         return f"{value} B"
     amount, unit = value / 1024, 0
-    while amount >= 1000 and unit < len(_UNITS) - 1:
+    while amount >= 999.5 and unit < len(_UNITS) - 1:
         amount, unit = amount / 1024, unit + 1
     return f"{amount:.1f} {_UNITS[unit]}" if amount < 10 else f"{amount:.0f} {_UNITS[unit]}"
 

@@ -46,7 +46,7 @@ async def restore_object(
         _show_only(session, [(found, plan)])
         return
     if found.status == "recoverable":
-        if not yes:
+        if not yes and session.terminal.interactive:
             session.terminal.say(restore_plan(plan))
         refuse_blocked(plan)
         _ask(session, found.object_name, wanted, yes=yes)
@@ -64,7 +64,7 @@ async def restore_migration(
     if dry_run:
         _show_only(session, plans)
         return
-    if not yes:
+    if not yes and session.terminal.interactive:
         _say_all(session, plans)
     _ask(session, migration_id, wanted, yes=yes, is_name=False)
     with watching(session.terminal, f"Restoring {migration_id}") as follow:
@@ -80,7 +80,8 @@ async def restore_migration(
 def refuse_blocked(plan: Plan) -> None:
     """Stop before anybody is asked, where the plan as it stands cannot run."""
     if plan.blocked:
-        flags = [flag for item in (*plan.conflicts, *plan.drift) for flag in item.choices]
+        flags = [flag for conflict in plan.conflicts for flag in conflict.choices]
+        flags += [flag for drift in plan.drift if drift.blocks for flag in drift.choices]
         raise Refused(
             plan.blocked[0],
             detail="\n".join(plan.blocked[1:]) or None,

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from app.cli.console import Terminal
+from app.cli.console import Terminal, leave_pipe
+from app.cli.exits import stop
 from app.recovery.database import Actor, Database
 from app.recovery.schema import require_installed
 from app.settings import Settings, load_settings
@@ -40,7 +41,10 @@ def run(
     Errors leave as ZanithError; app.cli shows them. `installed=False` is for `init` alone.
     """
     known = settings or settings_with(database_url=url)
-    return asyncio.run(_run(body, known, json=json, installed=installed, read_only=read_only))
+    try:
+        return asyncio.run(_run(body, known, json=json, installed=installed, read_only=read_only))
+    except BrokenPipeError:
+        stop(leave_pipe())
 
 
 async def _run(

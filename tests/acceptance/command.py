@@ -33,7 +33,8 @@ class Result:
     @property
     def error(self) -> dict[str, Any]:
         """The error of a --json command."""
-        return self.json["error"]
+        error: dict[str, Any] = self.json["error"]
+        return error
 
 
 def environment(url: str | None, **more: str) -> dict[str, str]:

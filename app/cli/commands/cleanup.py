@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.confirm import confirm_word
+from app.cli.confirm import confirm_word, require_person
 from app.cli.exits import Exit, stop
 from app.cli.options import DatabaseUrl, DryRun, Json, Yes
 from app.cli.progress import watching
@@ -58,9 +58,10 @@ def cleanup_command(
             if as_json:
                 terminal.emit([{"artifact": found.to_json(), "skip": why} for found, why in plan])
             return
-        if not yes:
-            terminal.say(candidates(plan, terminal.err.width))
         if going:
+            require_person(terminal, yes=yes)
+            if not yes:
+                terminal.say(candidates(plan, terminal.err.width))
             confirm_word(terminal, str(len(going)), why="to delete them for good", yes=yes)
         ids = [artifact.id for artifact in going]
         with watching(terminal, "Cleaning up") as follow:

@@ -1,11 +1,12 @@
 """`zanith drop …`: park a column or a table, or record a table before it is rebuilt."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated
 
 import typer
 
-from app.cli.confirm import confirm_name
+from app.cli.confirm import confirm_name, require_person
 from app.cli.options import (
     DatabaseUrl,
     DryRun,
@@ -27,6 +28,7 @@ from app.recovery.capture import CaptureRequest, capture, plan_capture
 from app.recovery.durations import parse_duration
 from app.recovery.errors import WrongUsage
 from app.recovery.names import parse_name, quote
+from app.settings import Settings
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -150,8 +152,6 @@ def drop_rebuild(
     migration_id: MigrationId = None,
     expires_in: ExpiresIn = None,
     reason: Reason = None,
-    on_dependents: OnDependentsOption = OnDependents.REFUSE,
-    published_ok: PublishedOk = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: Json = False,
@@ -174,8 +174,6 @@ def drop_rebuild(
             migration_id=migration_id,
             expires_in=_expiry(expires_in),
             reason=reason,
-            on_dependents=on_dependents.value,
-            published_ok=published_ok,
             keep_rows=keep_rows,
         ),
         dry_run=dry_run,
@@ -190,17 +188,19 @@ def _drop(
 ) -> None:
     async def body(session: Session) -> None:
         terminal = session.terminal
-        plan = await plan_capture(session.db, request)
+        wanted = _with_retention(request, session.settings)
+        plan = await plan_capture(session.db, wanted)
         if dry_run:
             terminal.show(capture_plan(plan))
             if as_json:
                 terminal.emit(plan.to_json())
             return
+        require_person(terminal, yes=yes)
         if not yes:
             terminal.say(capture_plan(plan))
         confirm_name(terminal, plan.object, verb="drop it recoverably", yes=yes)
         with watching(terminal, f"Capturing {plan.object}") as follow:
-            artifact = await capture(session.db, request, session.actor, on_progress=follow)
+            artifact = await capture(session.db, wanted, session.actor, on_progress=follow)
         terminal.show(captured(artifact))
         if as_json:
             terminal.emit(artifact.to_json())
@@ -217,3 +217,10 @@ def _table(name: str) -> str:
 
 def _expiry(text: str | None) -> timedelta | str | None:
     return parse_duration(text) if text is not None else "default"
+
+
+def _with_retention(request: CaptureRequest, settings: Settings) -> CaptureRequest:
+    """ZANITH_RETENTION where it is set; else the database's own zanith.retention decides."""
+    if request.expires_in == "default" and "retention" in settings.model_fields_set:
+        return replace(request, expires_in=settings.retention)
+    return request

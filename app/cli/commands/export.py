@@ -1,18 +1,17 @@
 """`zanith recover export`: stream an artifact's data to a file or to stdout."""
 
+import asyncio
 import sys
+from contextlib import aclosing
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
-from app.cli.humanize import plural, printable, size
 from app.cli.options import DatabaseUrl, Json, Reference
-from app.cli.progress import watching
-from app.cli.render.layout import aside
-from app.cli.render.outcome import done
+from app.cli.progress import Follow, watching
+from app.cli.render.outcome import exported
 from app.cli.session import Session, run
 from app.recovery.artifacts import get_artifact
 from app.recovery.errors import WrongUsage
@@ -79,36 +78,33 @@ def export_command(
             format=output_format.value,
             compress=compress.value if compress else None,
         )
-        if output == "-":
-            await _to_stdout(session, request)
-            return
-        name = filename(artifact, request.format, request.compress)
-        path = Path(output) if output else Path(name)
-        if path.is_dir():
-            path /= name
         with watching(session.terminal, f"Exporting {artifact.object_name}") as follow:
+            if output == "-":
+                await _to_stdout(session, request, follow)
+                return
+            path = _place(output, session, filename(artifact, request.format, request.compress))
             job = await export_to_file(session.db, request, path, session.actor, on_progress=follow)
-        _tell(session, job.result or {}, path)
+        result = job.result or {}
+        session.terminal.show(exported(path, result))
         if as_json:
-            session.terminal.emit({"file": str(path), **(job.result or {})})
+            session.terminal.emit({"file": str(path), **result})
 
     run(body, url=database_url, json=as_json)
 
 
-async def _to_stdout(session: Session, request: ExportRequest) -> None:
+def _place(output: str | None, session: Session, name: str) -> Path:
+    """The file to write: as told, or named after the object, in the directory for exports."""
+    path = Path(output) if output else session.settings.export_dir or Path()
+    path = path / name if path.is_dir() else path
+    if path.exists() and not path.is_file():
+        raise WrongUsage(f"{path} is not a file", hint="write --output - for stdout")
+    return path
+
+
+async def _to_stdout(session: Session, request: ExportRequest, follow: Follow) -> None:
     job = await announce(session.db, request, session.actor)
-    stdout = sys.stdout.buffer
-    async for chunk in stream_export(session.db, job.id):
-        stdout.write(chunk)
-    stdout.flush()
-
-
-def _tell(session: Session, result: dict[str, object], path: Path) -> None:
-    equal = result.get("equals_seal")
-    seal = {True: "equals the seal", False: "DIFFERS from the seal"}.get(equal, "")  # type: ignore[call-overload]
-    rows, size_bytes = result.get("rows"), result.get("bytes")
-    words = f"{printable(str(path))}: {plural(int(str(rows)), 'row')}, {size(int(str(size_bytes)))}"
-    session.terminal.show(
-        done(words),
-        aside(Text.assemble(("sha256  ", "quiet"), str(result.get("checksum")), f"  {seal}")),
-    )
+    # Written beside the event loop: a slow reader must not stop the job's heartbeat.
+    async with aclosing(stream_export(session.db, job.id, on_progress=follow)) as chunks:
+        async for chunk in chunks:
+            await asyncio.to_thread(sys.stdout.buffer.write, chunk)
+    await asyncio.to_thread(sys.stdout.buffer.flush)

@@ -3,7 +3,7 @@
 import typer
 from rich.text import Text
 
-from app.cli.confirm import confirm_name
+from app.cli.confirm import confirm_name, require_person
 from app.cli.humanize import printable, size
 from app.cli.options import DatabaseUrl, Json, Reason, Reference, Yes
 from app.cli.render.outcome import done
@@ -39,6 +39,7 @@ def purge_command(
         terminal = session.terminal
         found = await get_artifact(session.db, reference)
         looked = await review_purge(session.db, found.id)
+        require_person(terminal, yes=yes)
         if not yes:
             terminal.say(review(looked))
         confirm_name(terminal, found.object_name, verb="delete it for good", yes=yes)

@@ -7,7 +7,6 @@ import typer
 
 from app.cli.console import Terminal
 from app.cli.options import DatabaseUrl
-from app.cli.serving import serve_demo, serve_studio
 from app.cli.session import settings_with
 
 app = typer.Typer()
@@ -58,6 +57,8 @@ def studio(
     $ zanith studio
     $ ZANITH_AUTH_TOKEN=ana:s3cret zanith studio --host 0.0.0.0 --port 8080
     """
+    from app.cli.serving import serve_studio
+
     settings = settings_with(
         host=host,
         port=port,
@@ -93,4 +94,6 @@ def demo(
     $ zanith demo
     $ zanith demo --port 8080 --fresh
     """
+    from app.cli.serving import serve_demo
+
     serve_demo(settings_with(port=port), data_dir, fresh=fresh, terminal=Terminal())

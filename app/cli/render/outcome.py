@@ -1,17 +1,16 @@
 """What came of it: a capture, a restore with its fidelity, an export, a purge, a cleanup."""
 
+import shlex
+from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from app.cli.humanize import count, left, plural, printable, shorten
+from app.cli.humanize import count, left, plural, printable, shorten, size
 from app.cli.render.layout import aside, facts, listing, marked
 from app.recovery.artifacts import Artifact
 from app.recovery.restore import RestoreReport
-
-RESTORE_VERB = {True: "restore-column", False: "restore-table"}
 
 
 def done(words: Text | str) -> RenderableType:
@@ -21,33 +20,46 @@ def done(words: Text | str) -> RenderableType:
 
 def captured(artifact: Artifact) -> RenderableType:
     """Where it went, and how to bring it back."""
-    what = Text.assemble("captured ", (printable(artifact.object_name), "name"))
-    parts: list[RenderableType] = [
-        done(what),
-        aside(_facts(artifact)),
-    ]
-    if artifact.artifact_type != "rebuild_table":
-        verb = RESTORE_VERB[artifact.source_column is not None]
-        back = Text.assemble(
-            ("back with  ", "quiet"), (f"zanith recover {verb} {artifact.object_name}", "flag")
-        )
-        parts.append(aside(back))
-    return Group(*parts)
-
-
-def _facts(artifact: Artifact) -> Table:
-    """The artifact in a few lines."""
-    checksum = artifact.checksum or (
-        "none: its rows stay live" if artifact.artifact_type == "soft_drop_column" else "not sealed"
-    )
     expiry = left(artifact.expires_at)
-    return facts(
-        [
-            ("artifact", Text.assemble((artifact.id, "name"), f"  {artifact.artifact_type}")),
-            ("rows", None if artifact.row_count is None else count(artifact.row_count)),
-            ("sha256", checksum),
-            ("expires", expiry if expiry == "never" else f"in {expiry}"),
-        ]
+    verb = "restore-column" if artifact.source_column is not None else "restore-table"
+    back = f"zanith recover {verb} {shlex.quote(printable(artifact.object_name))}"
+    forensic = artifact.artifact_type == "rebuild_table"
+    return Group(
+        done(Text.assemble("captured ", (printable(artifact.object_name), "name"))),
+        aside(
+            facts(
+                [
+                    ("artifact", f"{artifact.id}  {artifact.artifact_type}"),
+                    ("rows", None if artifact.row_count is None else count(artifact.row_count)),
+                    ("sha256", artifact.checksum),
+                    ("expires", expiry if artifact.expires_at is None else f"in {expiry}"),
+                    ("back with", None if forensic else Text(back, style="flag")),
+                ]
+            )
+        ),
+    )
+
+
+def exported(path: Path, result: dict[str, Any]) -> RenderableType:
+    """How much went where, and whether it is what was sealed."""
+    words = f"{path}: {plural(result['rows'], 'row')}, {size(result['bytes'])}"
+    equals = result.get("equals_seal")
+    seal = Text("not a sealed form", style="quiet")
+    if equals is not None:
+        seal = Text("equal", style="good") if equals else Text("DIFFERENT", style="bad")
+    of_file = result.get("file_checksum")
+    compressed = of_file if of_file != result["checksum"] else None
+    return Group(
+        done(printable(words)),
+        aside(
+            facts(
+                [
+                    ("sha256", result["checksum"]),
+                    ("of the file", compressed),
+                    ("the seal", seal),
+                ]
+            )
+        ),
     )
 
 

@@ -1,0 +1,111 @@
+"""Numbers, times and names as the terminal shows them, and which code an error ends with."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from app.cli import humanize
+from app.cli.confirm import names_match
+from app.cli.exits import Exit, exit_for
+from app.recovery import errors
+from app.recovery.names import quote
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "–"),
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 kB"),
+        (10_240, "10 kB"),
+        (1_023_999, "1.0 MB"),
+        (283_115_520, "270 MB"),
+        (5 * 1024**4, "5.0 TB"),
+        (10**18, "888 PB"),
+    ],
+)
+def test_sizes(value, shown):
+    assert humanize.size(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, "–"), (0, "0"), (2_000_000, "2,000,000"), (20_400_000, "20.4 M"), (3 * 10**9, "3.0 G")],
+)
+def test_counts(value, shown):
+    assert humanize.count(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("passed", "shown"),
+    [
+        (timedelta(seconds=0.2), "just now"),
+        (timedelta(seconds=42), "42s ago"),
+        (timedelta(minutes=5), "5m ago"),
+        (timedelta(hours=23, minutes=50), "24h ago"),
+        (timedelta(days=45), "45d ago"),
+        (timedelta(days=120), "4mo ago"),
+        (timedelta(days=800), "2y ago"),
+    ],
+)
+def test_ages(passed, shown):
+    assert humanize.ago(NOW - passed, NOW) == shown
+
+
+def test_what_is_left():
+    assert humanize.left(None, NOW) == "never"
+    assert humanize.left(NOW, NOW) == "expired"
+    assert humanize.left(NOW + timedelta(days=29, hours=23), NOW) == "30d"
+
+
+@given(st.text(max_size=80), st.integers(3, 60))
+def test_shortened_names_fit_and_steer_nothing(name, width):
+    shown = humanize.shorten(name, width)
+    assert cell_len(shown) <= width
+    assert shown.isprintable()
+
+
+def test_control_characters_are_shown_and_not_sent():
+    assert humanize.printable("a\x1b[31mb\nc\x9bd") == "a␛[31mb␊c\\x9bd"
+    assert humanize.printable_block("a\nb\x07") == "a\nb␇"
+
+
+name_parts = st.text(
+    st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), min_size=1, max_size=15
+)
+
+
+@given(st.lists(name_parts, min_size=1, max_size=3))
+def test_a_name_confirms_itself_however_it_is_written(parts):
+    name = quote(parts)
+    assert names_match(name, name)
+    assert names_match(quote(parts[-1]), name)
+    assert names_match(parts[-1], name)
+    assert not names_match(parts[-1] + "x", name)
+    assert not names_match("", name)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.Failed, Exit.FAILED),
+        (errors.WrongUsage, Exit.USAGE),
+        (errors.NotFound, Exit.NOT_FOUND),
+        (errors.Refused, Exit.REFUSED),
+        (errors.NotInstalled, Exit.REFUSED),
+        (errors.Cancelled, Exit.REFUSED),
+        (errors.Locked, Exit.LOCKED),
+        (errors.NotPermitted, Exit.NOT_PERMITTED),
+        (errors.NotAuthenticated, Exit.NOT_PERMITTED),
+    ],
+)
+def test_every_error_has_its_exit_code(error, code):
+    assert exit_for(error()) is code

@@ -96,9 +96,7 @@ def credentials(settings: Settings) -> tuple[Credential, ...]:
     def each(tokens: tuple[Token, ...], role: str) -> list[Credential]:
         return [Credential(t.name, role, t.secret.get_secret_value()) for t in tokens]
 
-    return tuple(
-        each(settings.auth_token, "staff") + each(settings.read_only_auth_token, "viewer")
-    )
+    return tuple(each(settings.auth_token, "staff") + each(settings.read_only_auth_token, "viewer"))
 
 
 @asynccontextmanager

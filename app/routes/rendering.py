@@ -56,10 +56,7 @@ class Frame:
     def can_change(self) -> bool:
         """Whether buttons that change something are worth showing; the engine decides anyway."""
         return bool(
-            self.actor
-            and self.actor.role != "viewer"
-            and self.server
-            and not self.server.standby
+            self.actor and self.actor.role != "viewer" and self.server and not self.server.standby
         )
 
     @property
@@ -84,6 +81,18 @@ def static(path: str) -> str:
     file = resources.files("app") / "static" / path
     stamp = hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file.is_file() else "missing"
     return f"/static/{path}?v={stamp}"
+
+
+def as_facts(value: Any) -> str:
+    """Return a piece of a definition as one line: what it says, without what it leaves open."""
+    if isinstance(value, Mapping):
+        said = {k: v for k, v in value.items() if v not in (None, "", False, [], {})}
+        return ", ".join(f"{key.replace('_', ' ')}: {as_facts(item)}" for key, item in said.items())
+    if isinstance(value, list | tuple):
+        return "; ".join(as_facts(item) for item in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
 
 
 class StudioEnvironment(Environment):
@@ -115,9 +124,14 @@ def environment() -> Environment:
         sql=highlighted,
         seg=lambda text: quote(str(text), safe=""),
         quote_name=quote_name,
+        facts=as_facts,
     )
     env.globals.update(
-        static=static, link=link, type_names=TYPE_NAMES, plural=human.plural, days_left=human.days_left
+        static=static,
+        link=link,
+        type_names=TYPE_NAMES,
+        plural=human.plural,
+        days_left=human.days_left,
     )
     return env
 

@@ -1,20 +1,25 @@
 """An export as an HTTP response that stops its COPY the moment the client is gone.
 
-uvicorn's `send()` returns silently after a disconnect, so `receive()` is watched beside the stream;
-and a client that stalls holds a snapshot open, so each send is bounded in time.
+uvicorn's `send()` returns silently after a disconnect, so `receive()` is watched beside the stream.
+The engine bounds each send in time: a client that stalls holds a snapshot open.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
 from urllib.parse import quote
 
 from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-STALL_SECONDS = 60.0
+from app.recovery.errors import translate
+
+log = logging.getLogger("zanith.studio")
+
+Sink = Callable[[bytes], Awaitable[None]]
 
 
 def attachment(filename: str) -> str:
@@ -24,12 +29,18 @@ def attachment(filename: str) -> str:
 
 
 class ExportResponse(Response):
-    """Streams the chunks as they come, waiting for the client to take each one."""
+    """Gives a sink to `push`, which waits there for the client to take each chunk."""
 
     def __init__(
-        self, chunks: AsyncIterator[bytes], *, filename: str, media_type: str, export_id: str
+        self,
+        push: Callable[[Sink], Awaitable[Any]],
+        *,
+        filename: str,
+        media_type: str,
+        export_id: str,
     ) -> None:
-        self.chunks = chunks
+        self.push = push
+        self.started = False
         self.status_code = 200
         self.media_type = media_type
         self.background = None
@@ -42,26 +53,38 @@ class ExportResponse(Response):
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send everything, or stop at once when the client goes or takes nothing for a minute."""
-        stream = asyncio.create_task(self._stream(send))
+        """Send everything, or stop at once when the client goes.
+
+        What fails before the first byte is raised and becomes a proper answer; what fails later
+        cuts the connection, so that no client takes a part for the whole.
+        """
+        work = asyncio.ensure_future(self._stream(send))
         gone = asyncio.create_task(_disconnected(receive))
         try:
-            await asyncio.wait({stream, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not stream.done():
-                stream.cancel()
-            await asyncio.wait({stream})
+            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             gone.cancel()
-            if not stream.done():
-                stream.cancel()
-                await asyncio.wait({stream})
-        if not stream.cancelled() and (error := stream.exception()) is not None:
+            if not work.done():
+                work.cancel()
+            await asyncio.wait({work})
+        if work.cancelled() or (error := work.exception()) is None:
+            return
+        if not self.started:
             raise error
+        log.warning("export %s was cut off: %s", self.headers["zanith-export-id"], translate(error))
 
     async def _stream(self, send: Send) -> None:
-        async with aclosing(self.chunks) as chunks:  # type: ignore[type-var]
-            # The first chunk comes before the headers: what fails until then is a proper error.
-            first = await anext(chunks, b"")
+        async def sink(chunk: bytes) -> None:
+            await self._start(send)
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+        await self.push(sink)
+        await self._start(send)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _start(self, send: Send) -> None:
+        if not self.started:
+            self.started = True
             await send(
                 {
                     "type": "http.response.start",
@@ -69,16 +92,6 @@ class ExportResponse(Response):
                     "headers": self.raw_headers,
                 }
             )
-            await _send(send, first, more=True)
-            async for chunk in chunks:
-                await _send(send, chunk, more=True)
-            await _send(send, b"", more=False)
-
-
-async def _send(send: Send, body: bytes, *, more: bool) -> None:
-    message: Message = {"type": "http.response.body", "body": body, "more_body": more}
-    async with asyncio.timeout(STALL_SECONDS):
-        await send(message)
 
 
 async def _disconnected(receive: Receive) -> None:

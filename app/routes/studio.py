@@ -39,8 +39,13 @@ class Studio:
         return self.database.server if self.database else None
 
     def reading(self, actor: Actor) -> Database:
-        """The database to read from: for a viewer one whose transactions are read-only."""
-        return self.readers if self.readers and actor.role == "viewer" else self.db
+        """The database to read from: for a viewer one whose transactions are read-only.
+
+        A standby's are anyway, and what it runs is remembered beside the one pool that ran it.
+        """
+        if self.readers is None or actor.role != "viewer" or self.db.server.standby:
+            return self.db
+        return self.readers
 
 
 def _studio(request: Request) -> Studio:

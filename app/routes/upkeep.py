@@ -6,8 +6,7 @@ import asyncio
 import logging
 from contextlib import suppress
 
-from app.recovery import artifacts, jobs, seal
-from app.recovery.artifacts import ArtifactFilter
+from app.recovery import jobs, seal
 from app.recovery.database import Actor
 from app.recovery.errors import ZanithError
 from app.routes.studio import Studio
@@ -42,13 +41,12 @@ async def sweep(studio: Studio, given_up: dict[str, str]) -> None:
     with suppress(ZanithError):
         await studio.db.refresh()
         await jobs.reap_expired(studio.db)
-        wanted = ArtifactFilter(health="unsealed", limit=200)
-        for artifact in (await artifacts.list_artifacts(studio.db, wanted)).items:
-            if artifact.id in given_up:
+        for artifact_id in await seal.find_unsealed(studio.db):
+            if artifact_id in given_up:
                 continue
             try:
-                await seal.seal(studio.db, artifact.id, ACTOR)
+                await seal.seal(studio.db, artifact_id, ACTOR)
             except ZanithError as exc:
                 if exc.code != "locked":
-                    given_up[artifact.id] = exc.message
-                    log.warning("%s is not sealed: %s", artifact.id, exc.message)
+                    given_up[artifact_id] = exc.message
+                    log.warning("%s is not sealed: %s", artifact_id, exc.message)

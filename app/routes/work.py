@@ -10,11 +10,11 @@ from datetime import timedelta
 from app.recovery import artifacts, jobs, purge, seal
 from app.recovery import restore as restoring
 from app.recovery.artifacts import Artifact
-from app.recovery.database import Actor
+from app.recovery.database import Actor, require_change
 from app.recovery.errors import Refused, WrongUsage
 from app.recovery.jobs import Job
 from app.recovery.names import parse_name
-from app.recovery.plan import Choices
+from app.recovery.plan import Choices, plan_restore
 from app.routes.studio import Studio
 
 
@@ -39,17 +39,24 @@ async def start_restore(
     confirm: str | None,
     digest: str | None = None,
 ) -> Job:
-    """Start a restore and return its job; Refused without the typed name."""
+    """Start a restore and return its job.
+
+    Refused without the typed name, and at once where the plan cannot run or is another by now.
+    """
+    require_change(actor, "restore")
     artifact = await artifacts.get_artifact(studio.db, artifact_id)
     check_name(artifact, confirm)
-    params = {"choices": choices.to_json(), "digest": digest}
+    steps: list[str] = []
+    if artifact.status == "recoverable":
+        plan = await plan_restore(studio.db, artifact.id, choices)
+        restoring.check_plan(plan, digest)
+        steps = [step.purpose for step in sorted(plan.steps, key=lambda step: step.transaction)]
+    params = {"choices": choices.to_json(), "digest": digest, "steps": steps}
     job = await jobs.start(
         studio.db, "restore", artifact.id, params, actor, object=artifact.object_name
     )
     studio.runner.start(
-        restoring.restore(
-            studio.db, artifact.id, choices, actor, expected_digest=digest, job=job
-        ),
+        restoring.restore(studio.db, artifact.id, choices, actor, expected_digest=digest, job=job),
         f"restore of {artifact.id}",
     )
     return job
@@ -58,9 +65,7 @@ async def start_restore(
 async def start_verify(studio: Studio, artifact_id: str, actor: Actor) -> Job:
     """Start a verification and return its job."""
     artifact = await artifacts.get_artifact(studio.db, artifact_id)
-    job = await jobs.start(
-        studio.db, "verify", artifact.id, {}, actor, object=artifact.object_name
-    )
+    job = await jobs.start(studio.db, "verify", artifact.id, {}, actor, object=artifact.object_name)
     studio.runner.start(
         seal.verify(studio.db, artifact.id, actor, job=job), f"verify of {artifact.id}"
     )
@@ -71,9 +76,7 @@ async def start_seal(studio: Studio, artifact_id: str, actor: Actor) -> Job:
     """Start a seal and return its job."""
     artifact = await artifacts.get_artifact(studio.db, artifact_id)
     job = await jobs.start(studio.db, "seal", artifact.id, {}, actor, object=artifact.object_name)
-    studio.runner.start(
-        seal.seal(studio.db, artifact.id, actor, job=job), f"seal of {artifact.id}"
-    )
+    studio.runner.start(seal.seal(studio.db, artifact.id, actor, job=job), f"seal of {artifact.id}")
     return job
 
 

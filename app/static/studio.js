@@ -100,6 +100,10 @@
     const live = event.target.closest(".live");
     if (!live) return;
     state(live, "open", "Live");
+    // The server ends the stream with the job; without this the browser would ask for it again.
+    for (const name of ["done", "failed"]) {
+      event.detail.source.addEventListener(name, () => event.detail.source.close());
+    }
     clearInterval(timers.get(live));
     timers.delete(live);
     // What happened while nobody listened.

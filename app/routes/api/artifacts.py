@@ -109,9 +109,7 @@ async def purge_artifact(
     found = await artifacts.get_artifact(studio.db, artifact_id)
     typed = wanted.confirm or confirm
     work.check_name(found, typed)
-    tombstone = await purge.purge(
-        studio.db, found.id, who, confirm=typed, reason=wanted.reason
-    )
+    tombstone = await purge.purge(studio.db, found.id, who, confirm=typed, reason=wanted.reason)
     return tombstone.to_json()
 
 

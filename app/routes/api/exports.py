@@ -13,16 +13,11 @@ from app.recovery.errors import Locked, NotFound, Refused
 from app.recovery.export import ExportRequest
 from app.recovery.jobs import Job
 from app.routes.api.models import RESPONSES, ExportIn, JobOut
-from app.routes.streaming import ExportResponse
+from app.routes.streaming import ExportResponse, Sink
 from app.routes.studio import Studio, TheStudio, Who
 
 router = APIRouter(prefix="/api", responses=RESPONSES, tags=["exports"])
 
-MEDIA_TYPES = {
-    "csv": "text/csv; charset=utf-8",
-    "jsonl": "application/x-ndjson",
-    "json": "application/json",
-}
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "the bytes, under a file name; the export's id is in Zanith-Export-Id",
@@ -55,7 +50,7 @@ async def content(studio: TheStudio, who: Who, export_id: str) -> Response:
         )
     if job.state == "running":
         raise Locked("this export is being downloaded already", hint="announce another one")
-    return await _stream(studio, job)
+    return _stream(studio, job)
 
 
 @router.get("/artifacts/{artifact_id}/export", response_class=Response, responses=STREAM)
@@ -68,13 +63,18 @@ async def export_at_once(
 ) -> Response:
     """Announce and stream in one request, for curl."""
     wanted = ExportIn(format=format, compress=compress or "none")
-    return await _stream(studio, await _announce(studio, who, artifact_id, wanted))
+    return _stream(studio, await _announce(studio, who, artifact_id, wanted))
 
 
 async def _announce(studio: Studio, who: Actor, artifact_id: str, wanted: ExportIn) -> Job:
     found = await artifacts.get_artifact(studio.db, artifact_id)
     compress = None if wanted.compress == "none" else wanted.compress
-    return await export.announce(studio.db, ExportRequest(found.id, wanted.format, compress), who)
+    return await export.announce(
+        studio.db,
+        ExportRequest(found.id, wanted.format, compress),
+        who,
+        viewers_may=studio.settings.viewer_export,
+    )
 
 
 async def _get(studio: Studio, who: Actor, export_id: str) -> Job:
@@ -84,13 +84,10 @@ async def _get(studio: Studio, who: Actor, export_id: str) -> Job:
     return job
 
 
-async def _stream(studio: Studio, job: Job) -> Response:
-    artifact = await artifacts.get_artifact(studio.db, job.artifact_id or "")
-    form, compress = job.params.get("format", "csv"), job.params.get("compress")
-    media = {"gzip": "application/gzip", "zstd": "application/zstd"}.get(compress or "")
-    return ExportResponse(
-        export.stream_export(studio.db, job.id),
-        filename=export.filename(artifact, form, compress),
-        media_type=media or MEDIA_TYPES[form],
-        export_id=job.id,
-    )
+def _stream(studio: Studio, job: Job) -> Response:
+    async def push(sink: Sink) -> None:
+        await export.push_export(studio.db, job.id, sink)
+
+    packed = {"gzip": "application/gzip", "zstd": "application/zstd"}
+    media = packed.get(job.params["compress"] or "") or export.MEDIA_TYPES[job.params["format"]]
+    return ExportResponse(push, filename=job.params["filename"], media_type=media, export_id=job.id)

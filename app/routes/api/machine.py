@@ -37,7 +37,9 @@ async def metrics(studio: TheStudio, who: Who) -> Response:
     db = studio.reading(who)
     summary = await artifacts.summarize(db)
     live = await jobs.list_jobs(db, states=list(jobs.LIVE), limit=1000)
-    return Response(exposition(summary, len(live), studio.runner.running), 200, None, CONTENT_TYPE_LATEST)
+    return Response(
+        exposition(summary, len(live), studio.runner.running), 200, None, CONTENT_TYPE_LATEST
+    )
 
 
 def exposition(summary: Summary, live_jobs: int, tasks: int) -> bytes:
@@ -56,5 +58,3 @@ def exposition(summary: Summary, live_jobs: int, tasks: int) -> bytes:
     ):
         Gauge(name, text, registry=registry).set(value)
     return generate_latest(registry)
-
-

@@ -38,9 +38,11 @@ class Station:
 
 def life_line(artifact: Artifact) -> tuple[Station, ...]:
     """Return the stations from live to restored, as far as they apply to this artifact."""
-    parked = Station("Dropped", artifact.created_at, artifact.created_by, past=True)
+    rebuilt = artifact.artifact_type == "rebuild_table"
+    what = "Recorded, then rebuilt" if rebuilt else "Dropped"
+    parked = Station(what, artifact.created_at, artifact.created_by, past=True)
     stations = [Station("Live", None, None, past=True), parked]
-    if artifact.artifact_type != "soft_drop_column":
+    if artifact.artifact_type != "soft_drop_column" and artifact.physical_name is not None:
         sealed = artifact.sealed_at is not None
         what = "Sealed" if sealed else "Not sealed yet"
         if artifact.health == "changed":
@@ -49,7 +51,7 @@ def life_line(artifact: Artifact) -> tuple[Station, ...]:
             Station(what, artifact.sealed_at, None, past=sealed, bad=artifact.health == "changed")
         )
     restored = artifact.status == "restored"
-    end = "Restored" if restored else "Restore, or purge"
+    end = "Restored" if restored else "Purge" if rebuilt else "Restore, or purge"
     stations.append(Station(end, artifact.restored_at, artifact.restored_by, past=restored))
     last = max(index for index, station in enumerate(stations) if station.past)
     return tuple(
@@ -185,7 +187,7 @@ async def show_rows(request: Request, studio: TheStudio, who: Who, artifact_id: 
 def _follow(request: Request, studio: TheStudio, job: Job) -> Response:
     """Lead to the job: its live panel in place, or its page without scripts."""
     if is_partial(request):
-        view = JobView(job, None)
+        view = JobView(job)
         return studio.pages.render(request, "job/panel.html", view, title=job.kind)
     return RedirectResponse(f"/studio/jobs/{job.id}", 303)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -57,9 +58,7 @@ class ExportView:
     @property
     def plain_csv(self) -> bool:
         """Whether the file's own SHA-256 is the checksum, with nothing to decompress."""
-        return self.job.params.get("format", "csv") == "csv" and not self.job.params.get(
-            "compress"
-        )
+        return self.job.params.get("format", "csv") == "csv" and not self.job.params.get("compress")
 
     @property
     def check_line(self) -> str | None:
@@ -78,11 +77,10 @@ async def build(db: Database, export_id: str, *, by_itself: bool = False) -> Exp
     job = await jobs.get(db, export_id)
     if job.kind != "export":
         raise NotFound(f"there is no export {export_id}")
-    try:
+    artifact: Artifact | None = None
+    with suppress(NotFound):  # it may have been purged since
         artifact = await artifacts.get_artifact(db, job.artifact_id or "")
-    except NotFound:
-        return ExportView(job, None, str((job.result or {}).get("filename") or "export"))
-    name = export.filename(artifact, job.params.get("format", "csv"), job.params.get("compress"))
+    name = str(job.params.get("filename") or "export")
     return ExportView(job, artifact, name, by_itself and job.state == "queued")
 
 
@@ -111,7 +109,7 @@ async def announce(
 ) -> Response:
     """Announce the export, and go to the page that follows it from the first byte."""
     wanted = ExportRequest(artifact_id, format, None if compress == "none" else compress)
-    job = await export.announce(studio.db, wanted, who)
+    job = await export.announce(studio.db, wanted, who, viewers_may=studio.settings.viewer_export)
     return RedirectResponse(f"/studio/exports/{job.id}?start=yes", 303)
 
 
@@ -128,9 +126,7 @@ async def show(
 
 
 @router.get("/exports/{export_id}/progress", response_class=HTMLResponse)
-async def show_progress(
-    request: Request, studio: TheStudio, who: Who, export_id: str
-) -> Response:
+async def show_progress(request: Request, studio: TheStudio, who: Who, export_id: str) -> Response:
     """Show how far it is; once it ended, the whole panel."""
     view = await build(studio.reading(who), export_id)
     if not view.job.ended:
@@ -138,6 +134,4 @@ async def show_progress(
     if not is_partial(request):
         return RedirectResponse(f"/studio/exports/{export_id}", 303)
     headers = {"HX-Retarget": f"#job-{view.job.id}", "HX-Reswap": "outerHTML"}
-    return studio.pages.render(
-        request, "export/panel.html", view, title="Export", headers=headers
-    )
+    return studio.pages.render(request, "export/panel.html", view, title="Export", headers=headers)

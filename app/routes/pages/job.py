@@ -21,27 +21,52 @@ PAGE = 50
 
 
 @dataclass(frozen=True)
+class Ticked:
+    """One step of a restore: `state` is done, now, failed or empty; elapsed in seconds."""
+
+    purpose: str
+    state: str
+    elapsed: float | None
+
+
+@dataclass(frozen=True)
 class JobView:
     """One job, on its page, in its panel and in its progress."""
 
     job: Job
-    download: str | None
 
     @property
     def percent(self) -> float | None:
         """How far it is, 0 to 100, where the total is known."""
         progress = self.job.progress
-        total = progress.get("total") or progress.get("rows_expected") or 0
-        done = progress.get("done") or progress.get("rows") or 0
         if self.job.state == "done":
             return 100.0
-        return min(100.0, round(100 * done / total, 1)) if total else None
+        for done, total in (("done", "total"), ("rows", "rows_expected")):
+            if progress.get(done) is not None and progress.get(total):
+                return min(100.0, round(100 * progress[done] / progress[total], 1))
+        return None
 
     @property
-    def steps(self) -> list[dict[str, Any]]:
-        """The steps of a restore with their state, as its progress tells them."""
-        found = (self.job.result or {}).get("steps") or self.job.progress.get("steps") or []
-        return [step for step in found if isinstance(step, dict)]
+    def waiting_for(self) -> list[str]:
+        """Who holds the lock that it waits for now, one line each."""
+        if not str(self.job.progress.get("step", "")).startswith("waiting for"):
+            return []
+        return [str(line) for line in self.job.progress.get("waiting_for") or []]
+
+    @property
+    def steps(self) -> list[Ticked]:
+        """The steps that were planned, ticked off as far as they are done."""
+        result, progress = self.job.result or {}, self.job.progress
+        done = result.get("steps") or progress.get("steps") or []
+        planned = self.job.params.get("steps") or [step["purpose"] for step in done]
+        ticked = [Ticked(step["purpose"], "done", step.get("elapsed")) for step in done]
+        for purpose in planned[len(done) :]:
+            ticked.append(Ticked(purpose, "", None))
+        if len(done) < len(ticked) and self.job.state == "running" and "done" in progress:
+            ticked[len(done)] = Ticked(ticked[len(done)].purpose, "now", None)
+        if len(done) < len(ticked) and self.job.state == "failed" and "done" in progress:
+            ticked[len(done)] = Ticked(ticked[len(done)].purpose, "failed", None)
+        return ticked
 
     @property
     def results(self) -> list[dict[str, Any]]:
@@ -116,7 +141,7 @@ async def show(request: Request, studio: TheStudio, who: Who, job_id: str) -> Re
     job = await jobs.get(studio.reading(who), job_id)
     if job.kind == "export":
         return RedirectResponse(f"/studio/exports/{job.id}", 303)
-    view = JobView(job, None)
+    view = JobView(job)
     title = f"{job.kind.capitalize()} of {job.object}" if job.object else job.kind.capitalize()
     return studio.pages.render(request, "job/page.html", view, title=title, section="jobs")
 
@@ -125,7 +150,7 @@ async def show(request: Request, studio: TheStudio, who: Who, job_id: str) -> Re
 async def show_progress(request: Request, studio: TheStudio, who: Who, job_id: str) -> Response:
     """Show how far a job is; once it ended, its whole panel takes the place of the live one."""
     job = await jobs.get(studio.reading(who), job_id)
-    view = JobView(job, None)
+    view = JobView(job)
     if not job.ended:
         return studio.pages.render(request, "job/progress.html", view, title=job.kind)
     headers = {
@@ -133,9 +158,7 @@ async def show_progress(request: Request, studio: TheStudio, who: Who, job_id: s
         "HX-Reswap": "outerHTML",
         "HX-Trigger": "job-ended",
     }
-    return studio.pages.render(
-        request, "job/panel.html", view, title=job.kind, headers=headers
-    )
+    return studio.pages.render(request, "job/panel.html", view, title=job.kind, headers=headers)
 
 
 @router.post("/{job_id}/cancel", dependencies=[checked_form])
@@ -143,6 +166,6 @@ async def cancel(request: Request, studio: TheStudio, who: Who, job_id: str) -> 
     """Ask a job to stop."""
     job = await jobs.cancel(studio.db, job_id, who)
     if is_partial(request):
-        view = JobView(job, None)
+        view = JobView(job)
         return studio.pages.render(request, "job/panel.html", view, title=job.kind)
     return RedirectResponse(f"/studio/jobs/{job.id}", 303)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from app.recovery import artifacts
+from app.recovery import restore as restoring
 from app.recovery.artifacts import Artifact
 from app.recovery.database import Database
-from app.recovery.errors import Refused, ZanithError
+from app.recovery.errors import Locked, Refused, ZanithError
 from app.recovery.plan import Choices, Plan, plan_restore
+from app.recovery.restore import RestoreReport
 from app.routes import work
 from app.routes.errors import status_of
 from app.routes.rendering import is_partial, link
@@ -90,6 +92,7 @@ class RestoreView:
     chosen: Chosen
     plan: Plan | None
     error: ZanithError | None = None
+    rehearsal: RestoreReport | None = None
 
     @property
     def runs(self) -> bool:
@@ -142,6 +145,24 @@ async def show(
     return _show(request, studio, view)
 
 
+@router.post("/rehearse", dependencies=[checked_form])
+async def rehearse(
+    request: Request,
+    studio: TheStudio,
+    who: Who,
+    artifact_id: str,
+    chosen: Annotated[Chosen, Depends(chosen_in_form)],
+) -> Response:
+    """Run the restore, roll it back, and show the plan with each step's time."""
+    try:
+        report = await restoring.rehearse(studio.db, artifact_id, chosen.to_choices(), who)
+    except (Refused, Locked) as exc:
+        view = await build(studio.reading(who), artifact_id, chosen, exc)
+        return _show(request, studio, view, status_of(exc))
+    view = await build(studio.reading(who), artifact_id, chosen)
+    return _show(request, studio, replace(view, rehearsal=report))
+
+
 @router.post("", dependencies=[checked_form])
 async def start(
     request: Request,
@@ -162,7 +183,7 @@ async def start(
             confirm=confirm,
             digest=digest or None,
         )
-    except Refused as exc:
+    except (Refused, Locked) as exc:
         view = await build(studio.reading(who), artifact_id, chosen, exc)
         return _show(request, studio, view, status_of(exc))
     target = f"/studio/jobs/{job.id}"

@@ -1,0 +1,77 @@
+"""A browser, a studio, and a page that fails the test where the console or the CSP complains."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright
+
+from tests.studios import Running, capture_orders, run_studio
+
+QUIET = [
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture
+def artifacts(database) -> dict[str, str]:
+    """The ids of what was parked in this test's database."""
+    return capture_orders(database)
+
+
+@pytest.fixture
+def studio(database, artifacts) -> Iterator[Running]:
+    """A studio without tokens, with what was parked sealed already."""
+    with run_studio(database.tcp_url) as running:
+        wait_for_seals(database)
+        yield running
+
+
+def wait_for_seals(database) -> None:
+    from tests.studios import wait_until
+
+    unsealed = "SELECT count(*) FROM zanith._zanith_migration_artifacts WHERE sealed_at IS NULL"
+    wait_until(lambda: database.psql(unsealed) == "0")
+
+
+@pytest.fixture
+async def browser(chromium_options) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        options = {**chromium_options, "args": [*chromium_options["args"], *QUIET]}
+        launched = await playwright.chromium.launch(**options)
+        yield launched
+        await launched.close()
+
+
+@pytest.fixture
+async def page(browser: Browser, studio: Running) -> AsyncIterator[Page]:
+    """A page at 1280 pixels. Whatever it complains about fails the test at its end."""
+    context = await browser.new_context(
+        base_url=studio.url, viewport={"width": 1280, "height": 900}
+    )
+    opened = await context.new_page()
+    complaints = listen(opened)
+    yield opened
+    await context.close()
+    assert complaints == []
+
+
+def listen(page: Page) -> list[str]:
+    """Return a list that fills with console errors, uncaught errors and CSP violations."""
+    complaints: list[str] = []
+
+    def heard(message) -> None:
+        # A refusal is an answer with a 4xx status, which the console calls an error.
+        expected = "Failed to load resource: the server responded with a status of 4"
+        if message.type in {"error", "warning"} and not message.text.startswith(expected):
+            complaints.append(message.text)
+
+    page.on("console", heard)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    return complaints

@@ -1,0 +1,97 @@
+"""A studio for tests: the real application on a real socket, beside the test in a thread."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+import uvicorn
+
+from app.main import create_app
+from app.settings import load_settings
+
+PATIENCE = 20.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """A studio that answers at `url`."""
+
+    url: str
+
+    def client(self, token: str | None = None) -> httpx.Client:
+        """Return a client of the API, with a token where one is needed."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=PATIENCE)
+
+
+@contextmanager
+def run_studio(database_url: str, **settings: object) -> Iterator[Running]:
+    """Serve the studio for a database until the block ends; settings as Settings takes them."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    app = create_app(load_settings(database_url=database_url, port=port, **settings))
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=2)
+    )
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        _wait(lambda: server.started or not thread.is_alive())
+        assert server.started, "the studio did not start"
+        yield Running(f"http://127.0.0.1:{port}")
+    finally:
+        server.should_exit = True
+        thread.join(PATIENCE)
+        listener.close()
+
+
+def wait_for_job(client: httpx.Client, job_id: str) -> dict:
+    """Return a job once it ended."""
+    found: dict = {}
+
+    def ended() -> bool:
+        found.update(client.get(f"/api/jobs/{job_id}").raise_for_status().json())
+        return found["ended_at"] is not None
+
+    _wait(ended)
+    return found
+
+
+def wait_until(condition) -> None:
+    """Wait until a condition holds; fail where it does not in time."""
+    _wait(condition)
+
+
+def _wait(condition) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.03)
+
+
+ORDERS = """
+CREATE TABLE public.orders (id integer PRIMARY KEY, code text, total numeric NOT NULL DEFAULT 0);
+INSERT INTO public.orders SELECT n, 'C-' || n, n * 1.5 FROM generate_series(1, 500) AS n;
+CREATE TABLE public.carts (id integer PRIMARY KEY, note text);
+INSERT INTO public.carts SELECT n, CASE WHEN n % 3 > 0 THEN 'cart ' || n END FROM generate_series(1, 40) AS n;
+CREATE TABLE public."Weird <b>Name</b> & co" (id integer PRIMARY KEY, "Col ümn" text);
+INSERT INTO public."Weird <b>Name</b> & co" VALUES (1, '<script>alert(1)</script>'), (2, NULL);
+"""
+
+
+def capture_orders(database) -> dict[str, str]:
+    """Make three tables in a test's database, park things of each, and return the artifacts' ids."""
+    database.psql(ORDERS)
+    captures = {
+        "column": "zanith.archive_column('public.orders', 'code', migration_id => '0007_codes', reason => 'no longer used')",
+        "table": "zanith.archive_table('public.carts', reason => 'moved')",
+        "weird": "zanith.archive_column('public.\"Weird <b>Name</b> & co\"', 'Col ümn', expires_in => '1 day')",
+    }
+    return {name: database.psql(f"SELECT {call}").strip() for name, call in captures.items()}

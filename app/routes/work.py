@@ -6,26 +6,25 @@ Pages and the API start the same work here, so that neither can do what the othe
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
-from app.recovery import artifacts, jobs, purge, seal
+from app.recovery import artifacts, audit, jobs, purge, seal
 from app.recovery import restore as restoring
 from app.recovery.artifacts import Artifact
 from app.recovery.database import Actor, require_change
 from app.recovery.errors import Refused, WrongUsage
 from app.recovery.jobs import Job
-from app.recovery.names import parse_name
 from app.recovery.plan import Choices, plan_restore
 from app.routes.studio import Studio
 
 
 def check_name(artifact: Artifact, typed: str | None) -> None:
     """Raise Refused unless `typed` names the object: whole, or its last part."""
-    parts = parse_name(artifact.object_name)
-    accepted = {artifact.object_name, ".".join(parts), parts[-1]}
-    if typed is None or typed.strip() not in accepted:
+    words = (typed or "").strip()
+    if words not in purge.accepted_names(artifact):
         raise Refused(
             "not confirmed: nothing was changed",
-            detail=f"typed: {typed.strip()}" if typed and typed.strip() else "no name was typed",
+            detail=f"typed: {words}" if words else "no name was typed",
             hint=f"type the name of the object: {artifact.object_name}",
         )
 
@@ -45,12 +44,15 @@ async def start_restore(
     """
     require_change(actor, "restore")
     artifact = await artifacts.get_artifact(studio.db, artifact_id)
-    check_name(artifact, confirm)
     steps: list[str] = []
-    if artifact.status == "recoverable":
-        plan = await plan_restore(studio.db, artifact.id, choices)
-        restoring.check_plan(plan, digest)
-        steps = [step.purpose for step in sorted(plan.steps, key=lambda step: step.transaction)]
+    async with audit.recording_failure(
+        studio.db, actor, "restore", artifact.id, artifact.object_name
+    ):
+        check_name(artifact, confirm)
+        if artifact.status == "recoverable":
+            plan = await plan_restore(studio.db, artifact.id, choices)
+            restoring.check_plan(plan, digest)
+            steps = [step.purpose for step in sorted(plan.steps, key=lambda step: step.transaction)]
     params = {"choices": choices.to_json(), "digest": digest, "steps": steps}
     job = await jobs.start(
         studio.db, "restore", artifact.id, params, actor, object=artifact.object_name
@@ -90,6 +92,7 @@ async def start_cleanup(
     confirm: int | None,
 ) -> Job:
     """Start a cleanup of exactly the artifacts in `only`; Refused unless their count was typed."""
+    require_change(actor, "clean up")
     if not only:
         raise WrongUsage("nothing is selected", hint="tick at least one artifact")
     if confirm != len(only):
@@ -120,14 +123,19 @@ async def _cleanup(
 ) -> None:
     """Run a cleanup under its job; each artifact's outcome is in the progress as it comes."""
     async with jobs.running(studio.db, job) as run:
-        outcomes: list[dict[str, object]] = []
+        outcomes: list[dict[str, Any]] = []
 
-        async def note(report: object) -> None:
-            if isinstance(report, purge.CleanupResult):
-                outcomes.append(report.to_json())
-                await run.progress(done=len(outcomes), total=len(only), results=outcomes[-20:])
+        async def note(result: purge.CleanupResult) -> None:
+            outcomes.append(
+                {
+                    "artifact_id": result.artifact.id,
+                    "object": result.artifact.object_name,
+                    "size_bytes": result.artifact.size_bytes,
+                    "outcome": result.outcome,
+                    "why": result.why,
+                }
+            )
+            await run.progress(done=result.done, total=result.total, results=outcomes[-20:])
 
-        results = await purge.cleanup(
-            studio.db, older_than, expired, actor, only=only, on_progress=note
-        )
-        run.result = {"results": [result.to_json() for result in results]}
+        await purge.cleanup(studio.db, older_than, expired, actor, only=only, on_progress=note)
+        run.result = {"results": outcomes}

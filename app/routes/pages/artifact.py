@@ -124,6 +124,22 @@ class PurgedView:
     tombstone: Activity
     activity: tuple[Activity, ...]
 
+    @property
+    def row(self) -> dict[str, Any]:
+        """The artifact's row as it was."""
+        row = self.tombstone.detail.get("row")
+        return row if isinstance(row, dict) else {}
+
+    @property
+    def definition_text(self) -> str:
+        """The recorded definition as indented JSON."""
+        return as_text(self.row.get("definition") or {})
+
+    def moment(self, key: str) -> datetime | None:
+        """One of the row's times."""
+        text = self.row.get(key)
+        return datetime.fromisoformat(text) if text else None
+
 
 async def build(db: Database, artifact_id: str) -> ArtifactView:
     """Read everything about one artifact."""

@@ -43,7 +43,7 @@ class JobView:
             return 100.0
         for done, total in (("done", "total"), ("rows", "rows_expected")):
             if progress.get(done) is not None and progress.get(total):
-                return min(100.0, round(100 * progress[done] / progress[total], 1))
+                return min(100.0, round(100 * float(progress[done]) / float(progress[total]), 1))
         return None
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
@@ -11,9 +12,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from app.recovery import purge
 from app.recovery.artifacts import Artifact
 from app.recovery.database import Database
-from app.recovery.errors import Refused, ZanithError
+from app.recovery.errors import Locked, Refused, ZanithError
 from app.recovery.purge import PurgeReview
-from app.routes import work
 from app.routes.errors import status_of
 from app.routes.studio import TheStudio, Who, checked_form
 
@@ -31,6 +31,12 @@ class PurgeView:
     def artifact(self) -> Artifact:
         """The artifact under review."""
         return self.review.artifact
+
+    @property
+    def exported_at(self) -> datetime | None:
+        """When it was last exported."""
+        last = self.review.last_export
+        return datetime.fromisoformat(str(last["at"])) if last else None
 
 
 async def build(db: Database, artifact_id: str, error: ZanithError | None = None) -> PurgeView:
@@ -66,16 +72,10 @@ async def confirm_purge(
 ) -> Response:
     """Purge it, or show the review again with why not."""
     try:
-        review = await purge.review_purge(studio.db, artifact_id)
-        work.check_name(review.artifact, confirm)
-        await purge.purge(
-            studio.db,
-            review.artifact.id,
-            who,
-            confirm=confirm.strip(),
-            reason=reason.strip() or None,
+        tombstone = await purge.purge(
+            studio.db, artifact_id, who, confirm=confirm, reason=reason.strip() or None
         )
-    except Refused as exc:
+    except (Refused, Locked) as exc:
         view = await build(studio.reading(who), artifact_id, exc)
         return _show(request, studio, view, status_of(exc))
-    return RedirectResponse(f"/studio/artifacts/{review.artifact.id}", 303)
+    return RedirectResponse(f"/studio/artifacts/{tombstone.artifact_id}", 303)

@@ -83,6 +83,8 @@ class Locked(ZanithError):
 
     code = "locked"
 
+    blockers: tuple[Any, ...] = ()  # who holds it up, where that was seen
+
 
 class NotPermitted(ZanithError):
     """That is not permitted."""

@@ -27,21 +27,25 @@ async def get_artifact(db: Database, reference: str) -> Artifact:
 
 
 async def _resolve(connection: Connection, reference: str) -> str:
+    ids: list[str] = []
     if _ID.fullmatch(reference):
         ids = [row["id"] for row in await connection.fetch(BLOCKS["by_prefix"], reference)]
-        if reference in ids or len(ids) == 1:
-            return reference if reference in ids else str(ids[0])
-        if ids:
-            raise WrongUsage(
-                f"several artifacts begin with {reference}", detail=", ".join(ids), hint="say more"
-            )
-    found = await _find_by_name(connection, reference)
-    if found is None:
+        if reference in ids:
+            return reference
+    named = None if reference[:1].isdigit() else await _find_by_name(connection, reference)
+    candidates = [*ids, *([named] if named is not None and named not in ids else [])]
+    if len(candidates) > 1:
+        raise WrongUsage(
+            f"several artifacts are meant by {reference}",
+            detail=", ".join(candidates),
+            hint="write more of the id",
+        )
+    if not candidates:
         raise NotFound(
             f"there is no artifact {reference}",
             hint="zanith recover list shows all; write an id or schema.table[.column]",
         )
-    return found
+    return candidates[0]
 
 
 async def _find_by_name(connection: Connection, reference: str) -> str | None:

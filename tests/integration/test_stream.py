@@ -208,7 +208,10 @@ async def big(db):
         return await connection.fetchval("SELECT zanith.archive_table('big')")
 
 
-ACTIVE = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'COPY%' AND datname = current_database()"
+ACTIVE = """
+SELECT count(*) FROM pg_stat_activity
+WHERE state = 'active' AND query LIKE 'COPY%' AND datname = current_database()
+"""
 
 
 async def test_a_client_that_leaves_ends_the_copy(db, big):

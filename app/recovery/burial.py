@@ -1,0 +1,198 @@
+"""One purge: reviewed, confirmed, then gone for good; a tombstone stays in the log."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from app.recovery import audit, jobs
+from app.recovery.artifact import Artifact
+from app.recovery.database import Actor, Connection, Database, notify, require_change
+from app.recovery.errors import Locked, NotFound, Refused
+from app.recovery.locks import run_locked
+from app.recovery.lookup import get_artifact
+from app.recovery.names import parse_name, quote
+from app.recovery.plan import Conflict, Step, parse_conflicts, parse_steps
+from app.recovery.progress import OnProgress
+from app.recovery.sql import load
+
+SQL = load("purge")
+
+
+@dataclass(frozen=True)
+class PurgePlan:
+    """What would be dropped, and what stands in the way; sizes in bytes."""
+
+    steps: tuple[Step, ...]
+    conflicts: tuple[Conflict, ...]
+    dependents: tuple[dict[str, Any], ...]
+    size_bytes: int
+    already_gone: bool
+
+
+@dataclass(frozen=True)
+class PurgeReview:
+    """Everything that one should have read before it is final."""
+
+    artifact: Artifact
+    checksum_recorded: str | None
+    verified_at: datetime | None
+    last_export: dict[str, Any] | None
+    dependents: tuple[dict[str, Any], ...]
+    held: bool
+    size_bytes: int
+    plan: PurgePlan
+
+    @property
+    def blocked(self) -> list[str]:
+        """The reasons why it cannot go; empty where it can."""
+        return [conflict.message for conflict in self.plan.conflicts]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the review as JSON shows it."""
+        return {
+            "artifact": self.artifact.to_json(),
+            "checksum_recorded": self.checksum_recorded,
+            "verified_at": self.verified_at.isoformat() if self.verified_at else None,
+            "last_export": self.last_export,
+            "dependents": list(self.dependents),
+            "held": self.held,
+            "size_bytes": self.size_bytes,
+            "plan": asdict(self.plan),
+        }
+
+
+@dataclass(frozen=True)
+class Tombstone:
+    """What stays of an artifact: its row, its last export, who purged it and why."""
+
+    artifact_id: str
+    object: str
+    purged_by: str
+    reason: str | None
+    size_bytes: int
+    already_gone: bool
+    last_export: dict[str, Any] | None
+    row: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the tombstone as JSON shows it, and as the log keeps it."""
+        return asdict(self)
+
+
+async def review_purge(db: Database, artifact_id: str) -> PurgeReview:
+    """Return what would be deleted, how well it is proved and copied, and what stops it."""
+    artifact = await get_artifact(db, artifact_id)
+    async with db.acquire() as connection:
+        plan = await _plan(connection, artifact.id)
+        last = await connection.fetchval(SQL["last_export"], artifact.id)
+    return PurgeReview(
+        artifact=artifact,
+        checksum_recorded=artifact.checksum,
+        verified_at=artifact.verified_at,
+        last_export=json.loads(last) if last else None,
+        dependents=plan.dependents,
+        held=artifact.held,
+        size_bytes=plan.size_bytes,
+        plan=plan,
+    )
+
+
+async def _plan(connection: Connection, artifact_id: str) -> PurgePlan:
+    data = json.loads(await connection.fetchval(SQL["plan_purge"], artifact_id))
+    return PurgePlan(
+        steps=parse_steps(data["steps"]),
+        conflicts=parse_conflicts(data["conflicts"]),
+        dependents=tuple(data["dependents"] or ()),
+        size_bytes=data["size_bytes"] or 0,
+        already_gone=bool(data["already_gone"]),
+    )
+
+
+def accepted_names(artifact: Artifact) -> set[str]:
+    """Return what may be typed to confirm: the object's name, whole or its last part."""
+    parts = parse_name(artifact.object_name)
+    return {artifact.object_name, quote(parts[-1]), parts[-1]}
+
+
+async def purge(
+    db: Database,
+    artifact_id: str,
+    actor: Actor,
+    *,
+    confirm: str | None,
+    confirmed: bool = False,
+    reason: str | None = None,
+    job: jobs.Job | None = None,
+    on_progress: OnProgress | None = None,
+) -> Tombstone:
+    """Drop what is parked, delete the row, write the tombstone: one transaction.
+
+    Refused unless the name was typed (or a caller said that it is confirmed), on a hold, and while
+    something depends on it; Locked where a job works on it or a lock is not had in time.
+    """
+    artifact = await get_artifact(db, artifact_id)
+    async with audit.recording_failure(db, actor, "purge", artifact.id, artifact.object_name):
+        require_change(actor, "purge")
+        if not confirmed and (confirm or "").strip() not in accepted_names(artifact):
+            raise Refused(
+                "not confirmed: nothing was changed",
+                detail=f"typed: {confirm}" if confirm else "no name was typed",
+                hint=f"type the name of the object: {artifact.object_name}",
+            )
+        job = job or await jobs.start(
+            db, "purge", artifact.id, {"reason": reason}, actor, object=artifact.object_name
+        )
+        async with jobs.running(db, job) as run:
+
+            async def work(connection: Connection) -> Tombstone:
+                stone = await bury(connection, artifact, actor, "purge", reason, job.id)
+                await run.finish(connection, stone.to_json())
+                return stone
+
+            what = f"the purge of {artifact.object_name}"
+            stone = await run_locked(db, what, work, on_progress)
+            run.finished = True
+    return stone
+
+
+async def bury(
+    connection: Connection,
+    artifact: Artifact,
+    actor: Actor,
+    action: str,
+    reason: str | None,
+    job_id: str | None,
+) -> Tombstone:
+    """Do the purge in the caller's transaction and return the tombstone that it wrote."""
+    row = await connection.fetchval(SQL["take"], artifact.id)
+    if row is None:
+        raise NotFound(f"{artifact.object_name} was purged meanwhile")
+    busy = await connection.fetchval(SQL["live_job"], artifact.id, job_id)
+    if busy:
+        raise Locked(f"a {busy} is under way")
+    plan = await _plan(connection, artifact.id)
+    for conflict in plan.conflicts:
+        raise Refused(conflict.message, detail=conflict.detail, hint=conflict.hint)
+    for step in plan.steps:
+        await connection.execute(step.sql)
+    if await connection.fetchval(SQL["delete"], artifact.id) is None:
+        raise Refused(f"{artifact.object_name} is on hold")
+    last = await connection.fetchval(SQL["last_export"], artifact.id)
+    stone = Tombstone(
+        artifact_id=artifact.id,
+        object=artifact.object_name,
+        purged_by=actor.name,
+        reason=reason,
+        size_bytes=plan.size_bytes,
+        already_gone=plan.already_gone,
+        last_export=json.loads(last) if last else None,
+        row=json.loads(row),
+    )
+    await audit.record(
+        connection, actor, action, "done", artifact.id, artifact.object_name, stone.to_json()
+    )
+    await notify(connection, "artifact", artifact.id)
+    return stone

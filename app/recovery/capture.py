@@ -1,0 +1,152 @@
+"""Captures: planned, run under the lock discipline, sealed right after their commit."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any
+
+from app.recovery import audit
+from app.recovery.artifact import TYPES, Artifact
+from app.recovery.database import Actor, Connection, Database, require_change
+from app.recovery.errors import WrongUsage, ZanithError
+from app.recovery.locks import run_locked
+from app.recovery.lookup import get_artifact
+from app.recovery.names import quote
+from app.recovery.plan import SQL as PLAN
+from app.recovery.plan import Step, parse_steps
+from app.recovery.progress import OnProgress, tell
+from app.recovery.seal import seal
+from app.recovery.sql import load
+
+SQL = load("capture")
+COLUMN_STRATEGIES = ("soft_drop_column", "archive_column")
+DEPENDENTS = ("refuse", "keep", "cascade")
+
+
+@dataclass(frozen=True)
+class CaptureRequest:
+    """What to capture and how.
+
+    ``table`` is SQL text for a table's name, ``column`` an exact name; ``expires_in`` None is
+    never, "default" what the database's zanith.retention says.
+    """
+
+    strategy: str
+    table: str
+    column: str | None = None
+    migration_id: str | None = None
+    expires_in: timedelta | str | None = "default"
+    reason: str | None = None
+    on_dependents: str = "refuse"
+    published_ok: bool = False
+    keep_rows: bool = False
+
+    @property
+    def object_name(self) -> str:
+        """What it is about, as it was named."""
+        return self.table if self.column is None else f"{self.table}.{quote(self.column)}"
+
+
+@dataclass(frozen=True)
+class CapturePlan:
+    """What a capture would do; sizes in bytes."""
+
+    strategy: str
+    object: str
+    steps: tuple[Step, ...]
+    warnings: tuple[str, ...]
+    dependents: tuple[dict[str, Any], ...]
+    publications: tuple[str, ...]
+    size_bytes: int | None
+    row_estimate: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as JSON shows it."""
+        return asdict(self)
+
+
+def check_request(request: CaptureRequest) -> None:
+    """Raise WrongUsage where the request means nothing."""
+    if request.strategy not in TYPES:
+        raise WrongUsage(f"there is no strategy {request.strategy!r}", hint=", ".join(TYPES))
+    if (request.column is not None) != (request.strategy in COLUMN_STRATEGIES):
+        raise WrongUsage(
+            f"{request.strategy} takes {'a' if request.column is None else 'no'} column"
+        )
+    if request.on_dependents not in DEPENDENTS:
+        raise WrongUsage(
+            f"on_dependents cannot be {request.on_dependents!r}", hint=", ".join(DEPENDENTS)
+        )
+    if isinstance(request.expires_in, str) and request.expires_in != "default":
+        raise WrongUsage(f"expires_in cannot be {request.expires_in!r}")
+
+
+async def plan_capture(db: Database, request: CaptureRequest) -> CapturePlan:
+    """Return what the capture would do; raises what it would raise, and changes nothing."""
+    check_request(request)
+    async with db.acquire() as connection, connection.transaction(readonly=True):
+        text = await connection.fetchval(
+            PLAN["plan_capture"],
+            request.strategy,
+            request.table,
+            request.column,
+            request.on_dependents,
+            request.published_ok,
+            request.keep_rows,
+        )
+    data = json.loads(text)
+    return CapturePlan(
+        strategy=data["strategy"],
+        object=data["object"],
+        steps=parse_steps(data["steps"]),
+        warnings=tuple(data["warnings"] or ()),
+        dependents=tuple(data["dependents"] or ()),
+        publications=tuple(data["publications"] or ()),
+        size_bytes=data["size_bytes"],
+        row_estimate=data["row_estimate"],
+    )
+
+
+async def capture(
+    db: Database,
+    request: CaptureRequest,
+    actor: Actor,
+    on_progress: OnProgress | None = None,
+) -> Artifact:
+    """Capture in one transaction, seal what has rows, and return the artifact.
+
+    Locked, naming who blocks, where the lock is not had in the tries that the settings allow. A
+    seal that fails leaves the capture unsealed: the log says why, and a sweep tries again.
+    """
+    require_change(actor, "drop")
+    check_request(request)
+    async with audit.recording_failure(db, actor, "capture", None, request.object_name):
+        await tell(on_progress, {"step": "capture"})
+
+        async def work(connection: Connection) -> str:
+            # The caller's path decides what an unqualified name means; the functions set their own.
+            await connection.execute("SET LOCAL search_path TO DEFAULT")
+            found: str = await connection.fetchval(SQL[request.strategy], *_arguments(request))
+            return found
+
+        artifact_id = await run_locked(db, f"the drop of {request.object_name}", work, on_progress)
+    artifact = await get_artifact(db, artifact_id)
+    if artifact.physical_name is None or artifact.artifact_type == "soft_drop_column":
+        return artifact
+    try:
+        return await seal(db, artifact_id, actor, on_progress=on_progress)
+    except ZanithError as exc:
+        await tell(on_progress, {"step": f"not sealed: {exc.message}"})
+        return await get_artifact(db, artifact_id)
+
+
+def _arguments(request: CaptureRequest) -> tuple[Any, ...]:
+    default = request.expires_in == "default"
+    expiry = (default, None if default else request.expires_in)
+    subject = (request.table, *((request.column,) if request.column is not None else ()))
+    story = (request.migration_id, request.reason)
+    if request.strategy == "rebuild_table":
+        return (*subject, *story, request.keep_rows, *expiry)
+    return (*subject, *story, request.on_dependents, request.published_ok, *expiry)

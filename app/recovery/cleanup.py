@@ -1,0 +1,93 @@
+"""Cleanup: purge by age, one transaction each; what cannot go is skipped and said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from app.recovery import audit
+from app.recovery.artifact import Artifact, fill, from_row
+from app.recovery.burial import SQL, bury
+from app.recovery.database import Actor, Database, require_change
+from app.recovery.errors import Locked, NotFound, Refused, WrongUsage, ZanithError
+from app.recovery.locks import begin
+from app.recovery.progress import OnProgress, tell
+
+
+@dataclass(frozen=True)
+class CleanupResult:
+    """What became of one artifact: purged, skipped or failed, and why; the how-manieth of all."""
+
+    artifact: Artifact
+    outcome: str
+    why: str | None
+    done: int = 0
+    total: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as JSON shows it."""
+        return {"artifact": self.artifact.to_json(), "outcome": self.outcome, "why": self.why}
+
+
+async def plan_cleanup(
+    db: Database,
+    older_than: timedelta | None = None,
+    expired: bool = False,
+    *,
+    only: list[str] | None = None,
+) -> list[tuple[Artifact, str | None]]:
+    """Return what is older than the duration, or past its expiry, oldest first.
+
+    With each stands why it would be left: a hold, no expiry, a job under way; None where it goes.
+    WrongUsage where neither is asked.
+    """
+    if older_than is None and not expired:
+        raise WrongUsage(
+            "say what is old enough", hint="--older-than 30d, or --expired for what is past its day"
+        )
+    async with db.acquire() as connection:
+        query = SQL["candidates"]
+        for name in ("columns", "health", "size", "place"):
+            query = query.replace("{" + name + "}", fill(name))
+        rows = await connection.fetch(query, older_than, expired, only)
+    return [(from_row(row), row["skip"]) for row in rows]
+
+
+async def cleanup(
+    db: Database,
+    older_than: timedelta | None,
+    expired: bool,
+    actor: Actor,
+    only: list[str] | None = None,
+    on_progress: OnProgress | None = None,
+) -> list[CleanupResult]:
+    """Purge what the plan says, or of that only the ids given, and return what became of each.
+
+    It goes on past what is held, locked, depended on or failing; only a lost server ends it.
+    """
+    require_change(actor, "clean up")
+    planned = await plan_cleanup(db, older_than, expired, only=only)
+    results: list[CleanupResult] = []
+    for number, (artifact, skip) in enumerate(planned, 1):
+        outcome, why = ("skipped", skip) if skip else await _purge_one(db, artifact, actor)
+        result = CleanupResult(artifact, outcome, why, number, len(planned))
+        results.append(result)
+        await tell(on_progress, result)
+    return results
+
+
+async def _purge_one(db: Database, artifact: Artifact, actor: Actor) -> tuple[str, str | None]:
+    """Purge one artifact and return the outcome with its reason; no lock is waited for twice."""
+    try:
+        async with (
+            audit.recording_failure(db, actor, "cleanup", artifact.id, artifact.object_name),
+            db.acquire() as connection,
+            begin(db, connection),
+        ):
+            await bury(connection, artifact, actor, "cleanup", None, None)
+    except (Locked, Refused, NotFound) as exc:
+        return "skipped", exc.message
+    except ZanithError as exc:
+        return "failed", exc.message
+    return "purged", None

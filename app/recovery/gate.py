@@ -1,0 +1,98 @@
+"""The gate before a restore: what is parked is what was sealed, or nothing happens."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from app.recovery.artifact import Artifact
+from app.recovery.database import Connection, Database
+from app.recovery.errors import Refused
+from app.recovery.locks import run_savepoint
+from app.recovery.names import quote
+from app.recovery.progress import OnProgress, tell
+from app.recovery.seal import SQL as SEAL
+from app.recovery.seal import Sealed, read_seal
+from app.recovery.sql import load
+from app.recovery.stream import SQL as STREAM
+from app.recovery.stream import Measured, Meter, copy_out, discard, reporting
+
+SQL = load("restore")
+
+
+class ChangedArchive(Refused):
+    """What is parked is not what was sealed."""
+
+
+async def check_parked(
+    db: Database,
+    connection: Connection,
+    artifact: Artifact,
+    on_progress: OnProgress | None,
+) -> Measured | None:
+    """Verify what is parked in the restore's own transaction, and keep writers away from it.
+
+    Returns what was measured, None where there is nothing to measure. Without a seal the recorded
+    count is compared. ChangedArchive, naming both checksums, on a mismatch.
+    """
+    query = await connection.fetchval(STREAM["canonical_query"], artifact.id)
+    if query is None:
+        return None
+    await _lock_parked(db, connection, artifact, on_progress)
+    sealed = await read_seal(connection, artifact.id)
+    measured = await _measure(db, connection, query, sealed, on_progress)
+    if sealed.checksum is not None and measured.checksum != sealed.checksum:
+        raise ChangedArchive(
+            f"what is parked of {artifact.object_name} was changed since it was sealed",
+            detail=f"sealed   {sealed.checksum} ({sealed.row_count} rows)\n"
+            f"now      {measured.checksum} ({measured.rows} rows)",
+            hint="find out who changed it; --unverified restores it as it is, and is audited",
+        )
+    if sealed.row_count is not None and measured.rows != sealed.row_count:
+        raise ChangedArchive(
+            f"{sealed.row_count:,} rows were recorded of {artifact.object_name},"
+            f" and {measured.rows:,} are parked",
+            hint="find out who changed it; --unverified restores it as it is, and is audited",
+        )
+    return measured
+
+
+async def _lock_parked(
+    db: Database, connection: Connection, artifact: Artifact, on_progress: OnProgress | None
+) -> None:
+    place = json.loads(await connection.fetchval(SQL["locate"], artifact.id))
+    statement = STREAM["lock_parked"].replace("{table}", quote((place["schema"], place["table"])))
+
+    async def lock(inner: Connection) -> None:
+        await inner.execute(statement)
+
+    what = f"the check of {artifact.object_name}"
+    await run_savepoint(db, connection, what, lock, on_progress)
+
+
+async def _measure(
+    db: Database,
+    connection: Connection,
+    query: str,
+    sealed: Sealed,
+    on_progress: OnProgress | None,
+) -> Measured:
+    """Stream under the seal's settings, which a savepoint takes back afterwards."""
+    meter = Meter()
+
+    async def write(values: dict[str, Any]) -> None:
+        await tell(on_progress, {**values, "step": "check the archive against its seal"})
+
+    savepoint = connection.transaction()
+    await savepoint.start()
+    await connection.execute(STREAM["settings"], sealed.settings)
+    async with reporting(db, meter, sealed.row_count, write):
+        measured = await copy_out(db, connection, query, discard, meter)
+    await savepoint.rollback()
+    return measured
+
+
+async def note_changed(db: Database, artifact_id: str) -> None:
+    """Keep that the archive was found changed, after the restore's transaction is gone."""
+    async with db.side() as connection:
+        await connection.execute(SEAL["record_verification"], artifact_id, False)

@@ -1,0 +1,45 @@
+"""Holds: a flag that keeps an artifact from purge and cleanup."""
+
+from __future__ import annotations
+
+from app.recovery import audit
+from app.recovery.artifact import Artifact
+from app.recovery.database import Actor, Database, notify, require_change
+from app.recovery.lookup import get_artifact
+from app.recovery.sql import load
+
+SQL = load("purge")
+
+
+async def hold(db: Database, artifact_id: str, actor: Actor, reason: str | None = None) -> Artifact:
+    """Put a hold on the artifact, or change the reason of one, and return the artifact."""
+    return await _change(db, artifact_id, actor, "hold", reason)
+
+
+async def release(
+    db: Database, artifact_id: str, actor: Actor, reason: str | None = None
+) -> Artifact:
+    """Take the hold off and return the artifact; where there is none, nothing happens."""
+    return await _change(db, artifact_id, actor, "release", reason)
+
+
+async def _change(
+    db: Database, artifact_id: str, actor: Actor, action: str, reason: str | None
+) -> Artifact:
+    artifact = await get_artifact(db, artifact_id)
+    async with audit.recording_failure(db, actor, action, artifact.id, artifact.object_name):
+        require_change(actor, action)
+        values = (actor.name, reason) if action == "hold" else ()
+        async with db.acquire() as connection, connection.transaction():
+            if await connection.fetchval(SQL[action], artifact.id, *values):
+                await audit.record(
+                    connection,
+                    actor,
+                    action,
+                    "done",
+                    artifact.id,
+                    artifact.object_name,
+                    {"reason": reason},
+                )
+                await notify(connection, "artifact", artifact.id)
+    return await get_artifact(db, artifact.id)

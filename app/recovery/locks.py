@@ -1,0 +1,151 @@
+"""Transactions that take locks for a short time, give way, and try again as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
+
+import asyncpg
+
+from app.recovery.database import (
+    Blocker,
+    Connection,
+    Database,
+    set_lock_timeout,
+    transaction,
+)
+from app.recovery.durations import format_duration
+from app.recovery.errors import Locked, ZanithError, translate
+from app.recovery.progress import OnProgress, tell
+from app.recovery.sql import load
+
+SQL = load("locks")
+T = TypeVar("T")
+
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
+
+
+async def run_locked(
+    db: Database,
+    what: str,
+    work: Callable[[Connection], Awaitable[T]],
+    on_progress: OnProgress | None = None,
+) -> T:
+    """Run the work in a transaction under the lock timeout; return what it returned, committed.
+
+    A lock not had in time, or a deadlock, rolls everything back; after a jittered pause all begins
+    anew, as often as the settings say. Then Locked, naming who holds it up: pid, user, age, query.
+    """
+
+    async def attempt(seen: list[Blocker]) -> T:
+        async with db.acquire() as connection, begin(db, connection):
+            return await _watched(db, connection, work, seen)
+
+    return await _persist(db, what, attempt, on_progress)
+
+
+async def run_savepoint(
+    db: Database,
+    connection: Connection,
+    what: str,
+    work: Callable[[Connection], Awaitable[T]],
+    on_progress: OnProgress | None = None,
+) -> T:
+    """Do the same within a transaction of the caller's: what it locked before, it keeps."""
+
+    async def attempt(seen: list[Blocker]) -> T:
+        async with transaction(connection):
+            return await _watched(db, connection, work, seen)
+
+    return await _persist(db, what, attempt, on_progress)
+
+
+@asynccontextmanager
+async def begin(db: Database, connection: Connection) -> AsyncIterator[None]:
+    """Open a transaction that waits briefly for locks, sees every row, and trusts no path."""
+    async with transaction(connection):
+        await set_lock_timeout(connection, db.lock_timeout)
+        await connection.execute(SQL["settings"])
+        yield
+
+
+async def _persist(
+    db: Database,
+    what: str,
+    attempt: Callable[[list[Blocker]], Awaitable[T]],
+    on_progress: OnProgress | None,
+) -> T:
+    seen: list[Blocker] = []
+    for number in range(db.lock_retries + 1):
+        try:
+            return await attempt(seen)
+        except (Locked, asyncpg.PostgresError) as exc:
+            error = translate(exc)
+            if not isinstance(error, Locked) or not error.sqlstate:
+                raise
+            if number == db.lock_retries:
+                raise explain(what, error, seen, db) from exc
+        waiting = [blocker.describe() for blocker in seen]
+        await tell(
+            on_progress,
+            {"step": f"waiting for {_names(seen)}", "tries": number + 1, "waiting_for": waiting},
+        )
+        await asyncio.sleep(pause(number))
+    raise AssertionError("unreachable")
+
+
+async def _watched(
+    db: Database,
+    connection: Connection,
+    work: Callable[[Connection], Awaitable[T]],
+    seen: list[Blocker],
+) -> T:
+    pid = await connection.fetchval(SQL["pid"])
+    watcher = asyncio.create_task(_watch(db, pid, seen))
+    try:
+        return await work(connection)
+    finally:
+        watcher.cancel()
+        with suppress(asyncio.CancelledError):
+            await watcher
+
+
+async def _watch(db: Database, pid: int, seen: list[Blocker]) -> None:
+    """Note who blocks the process while it waits; the last ones seen stay."""
+    interval = min(max(db.lock_timeout.total_seconds() / 4, 0.02), 0.25)
+    while True:
+        await asyncio.sleep(interval)
+        with suppress(ZanithError):
+            if found := await db.blockers(pid):
+                seen[:] = found
+
+
+def pause(attempt: int) -> float:
+    """Return how many seconds to wait before the next try: doubling, with jitter, bounded."""
+    longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)
+    return random.uniform(longest / 2, longest)  # noqa: S311 - spreads retries, hides nothing
+
+
+def explain(what: str, exc: ZanithError, seen: list[Blocker], db: Database) -> Locked:
+    """Return the error that says who holds what up, where anybody was seen."""
+    tries = f"{db.lock_retries + 1} tries of {format_duration(db.lock_timeout)}"
+    hint = "try again, or with a longer ZANITH_LOCK_TIMEOUT"
+    if seen:
+        pid = seen[0].pid
+        hint = f"wait until pid {pid} is done, or end it: SELECT pg_terminate_backend({pid})"
+    error = Locked(
+        f"{what} did not get its locks in {tries}: nothing was changed",
+        detail="\n".join(blocker.describe() for blocker in seen) or exc.detail or exc.message,
+        hint=hint,
+        sqlstate=exc.sqlstate,
+    )
+    error.blockers = tuple(seen)
+    return error
+
+
+def _names(seen: list[Blocker]) -> str:
+    return ", ".join(f"pid {blocker.pid} ({blocker.role})" for blocker in seen) or "a lock"

@@ -1,0 +1,389 @@
+"""Restores: planned again in the transaction, verified, executed step by step, compared."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import asyncpg
+
+from app.recovery import audit, jobs
+from app.recovery.artifact import Artifact
+from app.recovery.database import Actor, Connection, Database, notify, require_change
+from app.recovery.errors import Locked, NotFound, Refused, WrongUsage, ZanithError, translate
+from app.recovery.gate import SQL, ChangedArchive, check_parked, note_changed
+from app.recovery.locks import begin, run_locked, run_savepoint
+from app.recovery.lookup import find_latest, find_migration, get_artifact
+from app.recovery.names import parse_name
+from app.recovery.plan import Choices, Loss, Plan, Step, plan_restore, read_plan
+from app.recovery.progress import OnProgress, tell
+
+COLUMN_TYPES = ("soft_drop_column", "archive_column")
+TABLE_TYPES = ("soft_drop_table", "archive_table")
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """A step that ran, and its seconds."""
+
+    purpose: str
+    sql: str
+    elapsed: float
+
+
+@dataclass(frozen=True)
+class RestoreReport:
+    """What came of a restore; ``fidelity`` is the recorded definition beside the catalog."""
+
+    artifact: Artifact
+    fidelity: dict[str, Any] | None
+    steps: tuple[StepDone, ...]
+    rows: int | None
+    losses: tuple[Loss, ...]
+    already_restored: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON shows it."""
+        return {
+            "artifact": self.artifact.to_json(),
+            "fidelity": self.fidelity,
+            "steps": [asdict(step) for step in self.steps],
+            "rows": self.rows,
+            "losses": [asdict(loss) for loss in self.losses],
+            "already_restored": self.already_restored,
+        }
+
+
+async def find_for_restore(db: Database, name: str, kind: str) -> Artifact:
+    """Return the latest recoverable artifact of a column or table, else the latest restored one.
+
+    ``kind`` is "column" or "table". NotFound where it was never dropped, WrongUsage for no name.
+    """
+    parts = parse_name(name)
+    is_column = kind == "column"
+    if not 1 + is_column <= len(parts) <= 2 + is_column:
+        shape = "[schema.]table.column" if is_column else "[schema.]table"
+        raise WrongUsage(f"{name} does not name a {kind}", hint=f"write {shape}")
+    column = parts[-1] if is_column else None
+    path = parts[:-1] if is_column else parts
+    schema = path[0] if len(path) == 2 else None
+    types = COLUMN_TYPES if is_column else TABLE_TYPES
+    async with db.acquire() as connection:
+        found = await find_latest(connection, schema, path[-1], column, types)
+    if found is None:
+        raise NotFound(f"no dropped {kind} {name} is recoverable", hint="see zanith recover list")
+    return await get_artifact(db, found)
+
+
+async def restore(
+    db: Database,
+    artifact_id: str,
+    choices: Choices | None,
+    actor: Actor,
+    *,
+    expected_digest: str | None = None,
+    job: jobs.Job | None = None,
+    on_progress: OnProgress | None = None,
+) -> RestoreReport:
+    """Restore an artifact and return the report; restoring a restored one is a no-op that says so.
+
+    Refused, with the new plan, where the plan is not the one confirmed or cannot run; Locked where
+    another works on it or a lock is not had in time; ChangedArchive where its seal is broken.
+    """
+    require_change(actor, "restore")
+    choices = choices or Choices()
+    artifact = await get_artifact(db, artifact_id)
+    if artifact.status == "restored" and job is None:
+        return _nothing_to_do(artifact)
+    async with audit.recording_failure(db, actor, "restore", artifact.id, artifact.object_name):
+        params = {"choices": choices.to_json(), "digest": expected_digest}
+        job = job or await jobs.start(
+            db, "restore", artifact.id, params, actor, object=artifact.object_name
+        )
+        async with jobs.running(db, job) as run:
+            artifact = await get_artifact(db, artifact.id)
+            if artifact.status == "restored":
+                run.result = _nothing_to_do(artifact).to_json()
+                return _nothing_to_do(artifact)
+            work = _Restore(db, artifact, choices, actor, expected_digest, run, on_progress)
+            return await work.run_all()
+
+
+def _nothing_to_do(artifact: Artifact) -> RestoreReport:
+    return RestoreReport(artifact, None, (), None, (), already_restored=True)
+
+
+class _Restore:
+    """One restore under way."""
+
+    def __init__(
+        self,
+        db: Database,
+        artifact: Artifact,
+        choices: Choices,
+        actor: Actor,
+        expected_digest: str | None,
+        run: jobs.Run,
+        on_progress: OnProgress | None,
+    ) -> None:
+        self._db = db
+        self._artifact = artifact
+        self._choices = choices
+        self._actor = actor
+        self._expected_digest = expected_digest
+        self._run = run
+        self._on_progress = on_progress
+        self._done: list[StepDone] = []
+        self._rows: int | None = artifact.row_count
+        self._verified = False
+        self._fidelity: dict[str, Any] | None = None
+
+    async def run_all(self) -> RestoreReport:
+        """Do everything, in order, and return the report."""
+        check_plan(await plan_restore(self._db, self._artifact.id, self._choices), None)
+        try:
+            async with self._db.acquire() as connection, begin(self._db, connection):
+                await self._check(connection)
+                plan = await run_savepoint(
+                    self._db, connection, self._what, self._change, self._tell
+                )
+        except ChangedArchive:
+            await note_changed(self._db, self._artifact.id)
+            raise
+        later = [step for step in plan.steps if step.transaction == 2]
+        if not later:
+            self._run.finished = True
+            return self._report(await get_artifact(self._db, self._artifact.id), plan.losses)
+        losses = plan.losses + await self._follow_up(plan, later)
+        async with self._db.acquire() as connection:
+            self._fidelity = await self._compare(connection)
+        report = self._report(await get_artifact(self._db, self._artifact.id), losses)
+        self._run.result = report.to_json()
+        return report
+
+    @property
+    def _what(self) -> str:
+        return f"the restore of {self._artifact.object_name}"
+
+    async def _tell(self, values: dict[str, Any]) -> None:
+        await tell(self._on_progress, values)
+        await self._run.progress(**values)
+
+    async def _check(self, connection: Connection) -> None:
+        if self._choices.unverified or self._artifact.artifact_type == "soft_drop_column":
+            return
+        measured = await check_parked(self._db, connection, self._artifact, self._tell)
+        if measured is not None:
+            self._rows = measured.rows
+            self._verified = self._artifact.sealed_at is not None
+
+    async def _change(self, connection: Connection) -> Plan:
+        """Plan again, run the first transaction's steps, keep the books; in a savepoint."""
+        self._done = []
+        plan = await read_plan(connection, self._artifact.id, self._choices)
+        check_plan(plan, self._expected_digest)
+        steps = [step for step in plan.steps if step.transaction == 1]
+        for number, step in enumerate(steps):
+            await self._announce(step, number, len(plan.steps))
+            await self._execute(connection, step)
+        self._fidelity = await self._compare(connection)
+        await self._keep_books(connection, plan)
+        return plan
+
+    async def _announce(self, step: Step, number: int, total: int) -> None:
+        await self._tell(
+            {
+                "step": step.purpose,
+                "done": number,
+                "total": total,
+                "steps": [asdict(done) for done in self._done],
+            }
+        )
+
+    async def _execute(self, connection: Connection, step: Step) -> None:
+        started = time.monotonic()
+        try:
+            await connection.execute(step.sql)
+        except asyncpg.PostgresError as exc:
+            error = translate(exc)
+            if isinstance(error, Locked):
+                raise
+            raise type(error)(
+                error.message,
+                detail=f"while it was to {step.purpose}"
+                + (f"\n{error.detail}" if error.detail else ""),
+                hint=error.hint or "everything was rolled back",
+                sqlstate=error.sqlstate,
+            ) from exc
+        self._done.append(StepDone(step.purpose, step.sql, round(time.monotonic() - started, 4)))
+
+    async def _compare(self, connection: Connection) -> dict[str, Any] | None:
+        if self._choices.as_name is not None:
+            return None  # the record is of another name
+        found: dict[str, Any] = json.loads(
+            await connection.fetchval(SQL["compare"], self._artifact.id)
+        )
+        return found
+
+    async def _keep_books(self, connection: Connection, plan: Plan) -> None:
+        """Mark the row, write the log, end or fence the job: all commits with the change."""
+        marked = await connection.fetchval(
+            SQL["mark"], self._artifact.id, self._actor.name, self._verified
+        )
+        if marked is None:
+            raise Refused(f"{self._artifact.object_name} was restored or purged meanwhile")
+        detail = {
+            "choices": self._choices.to_json(),
+            "digest": plan.digest,
+            "verified": self._verified,
+            "unverified": self._choices.unverified,
+            "rows": self._rows,
+            "steps": [asdict(step) for step in self._done],
+            "losses": [asdict(loss) for loss in plan.losses],
+            "fidelity": self._fidelity,
+        }
+        await audit.record(
+            connection,
+            self._actor,
+            "restore",
+            "done",
+            self._artifact.id,
+            self._artifact.object_name,
+            detail,
+        )
+        await notify(connection, "artifact", self._artifact.id)
+        if any(step.transaction == 2 for step in plan.steps):
+            await self._run.fence(connection, committed=True)
+        else:
+            await self._run.finish(connection, self._report(self._artifact, plan.losses).to_json())
+
+    async def _follow_up(self, plan: Plan, steps: list[Step]) -> tuple[Loss, ...]:
+        """Run what follows the commit, each step for itself; what fails is a loss, said as one."""
+        losses: list[Loss] = []
+        for number, step in enumerate(steps):
+            await self._announce(step, len(plan.steps) - len(steps) + number, len(plan.steps))
+
+            async def work(connection: Connection, step: Step = step) -> None:
+                await self._execute(connection, step)
+
+            try:
+                await run_locked(self._db, step.purpose, work, self._tell)
+            except ZanithError as exc:
+                why = f"{exc.message}; it stays to be done: {step.sql}"
+                losses.append(Loss("not_validated", f"{step.purpose}: {why}"))
+        return tuple(losses)
+
+    def _report(self, artifact: Artifact, losses: tuple[Loss, ...]) -> RestoreReport:
+        restored = replace(artifact, status="restored")
+        return RestoreReport(restored, self._fidelity, tuple(self._done), self._rows, losses)
+
+
+def check_plan(plan: Plan, expected_digest: str | None) -> None:
+    """Raise Refused, carrying the plan, where it cannot run or is not the one confirmed."""
+    if plan.blocked:
+        flags = [flag for conflict in plan.conflicts for flag in conflict.choices]
+        flags += [flag for drift in plan.drift if drift.blocks for flag in drift.choices]
+        first = next(iter(plan.conflicts), None)
+        hint = first.hint if first else None
+        if flags:
+            hint = f"resolve with {' or '.join(dict.fromkeys(flags))}"
+        error = Refused(
+            plan.blocked[0], detail="\n".join(plan.blocked[1:]) or _detail(plan), hint=hint
+        )
+        error.plan = plan
+        raise error
+    if expected_digest is not None and plan.digest != expected_digest:
+        error = Refused(
+            f"the plan for {plan.object} is not the one that was confirmed: nothing was changed",
+            detail="the catalog changed meanwhile",
+            hint="look at the plan as it is now, and confirm that",
+        )
+        error.plan = plan
+        raise error
+
+
+def _detail(plan: Plan) -> str | None:
+    details = [conflict.detail for conflict in plan.conflicts if conflict.detail]
+    examples = [
+        f"for example {', '.join(drift.examples)}"
+        for drift in plan.drift
+        if drift.blocks and drift.examples
+    ]
+    return "\n".join([*details, *examples]) or None
+
+
+class _RolledBackError(Exception):
+    """Ends a rehearsal."""
+
+
+async def rehearse(
+    db: Database, artifact_id: str, choices: Choices | None, actor: Actor
+) -> RestoreReport:
+    """Run the first transaction's steps and roll them back; return each step's time.
+
+    It takes the locks of the real restore for as long as that takes.
+    """
+    require_change(actor, "rehearse a restore")
+    choices = choices or Choices()
+    artifact = await get_artifact(db, artifact_id)
+    done: list[StepDone] = []
+    outcome: list[tuple[Plan, dict[str, Any] | None]] = []
+
+    async def work(connection: Connection) -> None:
+        done.clear()
+        plan = await read_plan(connection, artifact.id, choices)
+        check_plan(plan, None)
+        for step in plan.steps:
+            if step.transaction == 1:
+                started = time.monotonic()
+                await connection.execute(step.sql)
+                elapsed = round(time.monotonic() - started, 4)
+                done.append(StepDone(step.purpose, step.sql, elapsed))
+        fidelity = json.loads(await connection.fetchval(SQL["compare"], artifact.id))
+        outcome.append((plan, fidelity if choices.as_name is None else None))
+        raise _RolledBackError
+
+    with suppress(_RolledBackError):
+        await run_locked(db, f"the rehearsal of {artifact.object_name}", work)
+    plan, fidelity = outcome[-1]
+    return RestoreReport(artifact, fidelity, tuple(done), artifact.row_count, plan.losses)
+
+
+async def plan_migration(
+    db: Database, migration_id: str, choices: Choices | None = None
+) -> list[tuple[Artifact, Plan]]:
+    """Return what restoring a migration would do, newest first; each plan is of today's catalog.
+
+    What is already restored, and what a rebuild only recorded, is left out.
+    """
+    artifacts = [
+        artifact for artifact in await find_migration(db, migration_id) if _counts(artifact)
+    ]
+    return [(artifact, await plan_restore(db, artifact.id, choices)) for artifact in artifacts]
+
+
+async def restore_migration(
+    db: Database,
+    migration_id: str,
+    choices: Choices | None,
+    actor: Actor,
+    *,
+    on_progress: OnProgress | None = None,
+) -> list[RestoreReport]:
+    """Restore everything that a migration dropped, newest first, one transaction each.
+
+    Stops at the first that cannot be restored; what came before it stays restored, and running it
+    again goes on from there.
+    """
+    return [
+        await restore(db, artifact.id, choices, actor, on_progress=on_progress)
+        for artifact in await find_migration(db, migration_id)
+        if _counts(artifact)
+    ]
+
+
+def _counts(artifact: Artifact) -> bool:
+    return artifact.status == "recoverable" and artifact.artifact_type != "rebuild_table"

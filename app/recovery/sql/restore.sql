@@ -1,0 +1,13 @@
+-- mark: one restore wins; nothing comes back where another was first
+UPDATE zanith._zanith_migration_artifacts
+SET status = 'restored', restored_at = clock_timestamp(), restored_by = $2,
+    verified_at = CASE WHEN $3 THEN clock_timestamp() ELSE verified_at END,
+    verified_ok = CASE WHEN $3 THEN true ELSE verified_ok END
+WHERE id = $1 AND status = 'recoverable'
+RETURNING id;
+
+-- compare: the recorded definition beside the catalog
+SELECT zanith.compare($1)::text;
+
+-- locate: where the parked object is
+SELECT zanith.locate($1)::text;

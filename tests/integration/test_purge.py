@@ -1,0 +1,195 @@
+"""Purge and cleanup: nothing goes silently, and a tombstone stays."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from app.recovery import export, jobs
+from app.recovery.artifacts import get_artifact, list_artifacts
+from app.recovery.audit import ActivityFilter, list_activity
+from app.recovery.capture import CaptureRequest, capture
+from app.recovery.database import Actor, Database
+from app.recovery.errors import Locked, NotFound, NotPermitted, Refused, WrongUsage
+from app.recovery.hold import hold, release
+from app.recovery.purge import cleanup, plan_cleanup, purge, review_purge
+from app.recovery.restore import restore
+
+DBA = Actor("dba", "10.0.0.9", "staff")
+VIEWER = Actor("eve", None, "viewer")
+
+
+@pytest.fixture
+async def db(database):
+    opened = await Database.open(
+        database.url, lock_timeout=timedelta(milliseconds=200), lock_retries=1
+    )
+    async with opened.acquire() as connection:
+        await connection.execute(
+            'CREATE TABLE "Odd Name" (id int PRIMARY KEY, "Old" text);'
+            "INSERT INTO \"Odd Name\" SELECT n, 'v' || n FROM generate_series(1, 100) n;"
+            "CREATE TABLE a (id int); CREATE TABLE b (id int); CREATE TABLE c (id int);"
+        )
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def archived(db):
+    return await capture(db, CaptureRequest("archive_column", '"Odd Name"', "Old"), DBA)
+
+
+async def parked(db):
+    async with db.acquire() as connection:
+        return await connection.fetchval(
+            "SELECT count(*) FROM pg_class WHERE relkind = 'r'"
+            " AND relnamespace = '_zanith_shadow'::regnamespace"
+        )
+
+
+async def test_review_then_purge_then_tombstone(db, archived):
+    job = await export.announce(db, export.ExportRequest(archived.id), DBA)
+    async for _ in export.stream_export(db, job.id):
+        pass
+    review = await review_purge(db, archived.id)
+    assert review.checksum_recorded == archived.checksum
+    assert review.last_export["equals_seal"] is True
+    assert review.size_bytes > 0
+    assert not review.blocked
+    assert review.to_json()["plan"]["steps"]
+    for typed in (None, "", "Odd Name", "public.orders"):
+        with pytest.raises(Refused, match="not confirmed"):
+            await purge(db, archived.id, DBA, confirm=typed)
+    assert await parked(db) == 1
+    stone = await purge(db, archived.id, DBA, confirm="Old", reason="done with it")
+    assert await parked(db) == 0
+    with pytest.raises(NotFound):
+        await get_artifact(db, archived.id)
+    entry = (await list_activity(db, ActivityFilter(action="purge", outcome="done")))[0]
+    assert entry.detail == stone.to_json()
+    assert entry.detail["reason"] == "done with it"
+    assert entry.detail["row"]["checksum"] == archived.checksum
+    assert entry.detail["row"]["definition"]
+    assert entry.detail["last_export"]["checksum"] == archived.checksum
+    refused = await list_activity(db, ActivityFilter(action="purge", outcome="refused"))
+    assert len(refused) == 4
+    assert (await jobs.list_jobs(db, kinds=["purge"]))[0].state == "done"
+
+
+@pytest.mark.parametrize("typed", ['public."Odd Name"."Old"', '"Old"', " Old "])
+async def test_the_name_may_be_typed_so(db, archived, typed):
+    await purge(db, archived.id, DBA, confirm=typed)
+
+
+async def test_hold_keeps_it(db, archived):
+    held = await hold(db, archived.id, DBA, "court order")
+    assert (held.held, held.held_reason) == (True, "court order")
+    assert (await review_purge(db, archived.id)).blocked
+    with pytest.raises(Refused, match="held by dba"):
+        await purge(db, archived.id, DBA, confirm="Old")
+    assert not (await release(db, archived.id, DBA)).held
+    assert not (await release(db, archived.id, DBA)).held
+    await purge(db, archived.id, DBA, confirm=None, confirmed=True)
+    actions = [entry.action for entry in await list_activity(db)]
+    assert actions.count("release") == 1
+
+
+async def test_dependents_keep_it(db, archived):
+    async with db.acquire() as connection:
+        await connection.execute(
+            f'CREATE VIEW public.v AS SELECT * FROM _zanith_shadow."{archived.physical_name}"'
+        )
+    review = await review_purge(db, archived.id)
+    assert review.dependents
+    with pytest.raises(Refused, match="depend"):
+        await purge(db, archived.id, DBA, confirm="Old")
+    assert await parked(db) == 1
+
+
+async def test_purging_what_is_restored_keeps_the_restored(db, archived):
+    await restore(db, archived.id, None, DBA)
+    await purge(db, archived.id, DBA, confirm="Old")
+    assert await parked(db) == 0
+    table = await capture(db, CaptureRequest("archive_table", "a"), DBA)
+    await restore(db, table.id, None, DBA)
+    await purge(db, table.id, DBA, confirm="a")
+    async with db.acquire() as connection:
+        assert await connection.fetchval('SELECT count("Old") FROM "Odd Name"') == 100
+        assert await connection.fetchval("SELECT to_regclass('a')::text") == "a"
+
+
+async def test_what_is_gone_already_leaves_its_tombstone(db, archived):
+    async with db.acquire() as connection:
+        await connection.execute(f'DROP TABLE _zanith_shadow."{archived.physical_name}"')
+    stone = await purge(db, archived.id, DBA, confirm="Old")
+    assert stone.already_gone
+
+
+async def test_a_reader_of_the_archive_is_named(db, archived):
+    async with db.acquire() as holder, holder.transaction():
+        await holder.execute(f'SELECT * FROM _zanith_shadow."{archived.physical_name}"')
+        with pytest.raises(Locked) as error:
+            await purge(db, archived.id, DBA, confirm="Old")
+        assert f"pid {holder.get_server_pid()}" in error.value.detail
+    assert (await get_artifact(db, archived.id)).health == "ok"
+
+
+async def test_a_viewer_destroys_nothing(db, archived):
+    with pytest.raises(NotPermitted):
+        await purge(db, archived.id, VIEWER, confirm="Old")
+    with pytest.raises(NotPermitted):
+        await cleanup(db, timedelta(0), False, VIEWER)
+    for change in (hold, release):
+        with pytest.raises(NotPermitted):
+            await change(db, archived.id, VIEWER)
+    assert await parked(db) == 1
+
+
+async def test_cleanup_goes_on_past_what_stays(db, archived):
+    with pytest.raises(WrongUsage):
+        await plan_cleanup(db)
+    never = await capture(db, CaptureRequest("archive_table", "a", expires_in=None), DBA)
+    busy = await capture(db, CaptureRequest("archive_table", "b"), DBA)
+    needed = await capture(db, CaptureRequest("soft_drop_table", "c"), DBA)
+    await hold(db, archived.id, DBA, "wait")
+    async with db.acquire() as connection:
+        await connection.execute("CREATE TABLE d (id int)")
+        await connection.execute(f'CREATE VIEW v AS SELECT * FROM public."{needed.physical_name}"')
+    free = await capture(db, CaptureRequest("soft_drop_table", "d"), DBA)
+    assert await plan_cleanup(db, timedelta(days=1)) == []
+    assert await plan_cleanup(db, expired=True) == []
+    planned = {a.id: why for a, why in await plan_cleanup(db, timedelta(0))}
+    assert "on hold" in planned[archived.id]
+    assert "by name" in planned[never.id]
+    assert planned[free.id] is None
+    seen = []
+    async with db.acquire() as holder, holder.transaction():
+        await holder.execute(f'SELECT * FROM _zanith_shadow."{busy.physical_name}"')
+        results = await cleanup(db, timedelta(0), False, DBA, on_progress=seen.append)
+    outcome = {result.artifact.id: result.outcome for result in results}
+    assert outcome == {
+        archived.id: "skipped",
+        never.id: "skipped",
+        busy.id: "skipped",
+        needed.id: "skipped",
+        free.id: "purged",
+    }
+    assert [result.done for result in seen] == [1, 2, 3, 4, 5]
+    assert all(result.why for result in results if result.outcome == "skipped")
+    assert (await list_artifacts(db)).total == 4
+    entry = (await list_activity(db, ActivityFilter(action="cleanup", outcome="done")))[0]
+    assert entry.artifact_id == free.id
+
+
+async def test_cleanup_of_the_expired_and_chosen(db):
+    first = await capture(db, CaptureRequest("soft_drop_table", "a"), DBA)
+    second = await capture(db, CaptureRequest("soft_drop_table", "b"), DBA)
+    async with db.acquire() as connection:
+        await connection.execute(
+            "UPDATE zanith._zanith_migration_artifacts SET expires_at = now() - interval '1 s'"
+        )
+    assert len(await plan_cleanup(db, expired=True)) == 2
+    results = await cleanup(db, None, True, DBA, only=[second.id])
+    assert [(r.artifact.id, r.outcome) for r in results] == [(second.id, "purged")]
+    assert (await get_artifact(db, first.id)).health == "expired"

@@ -1,0 +1,287 @@
+"""Captured, sealed, restored: once, exactly, under short locks, never from a changed archive."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from app.recovery import jobs
+from app.recovery.artifacts import get_artifact
+from app.recovery.audit import ActivityFilter, list_activity
+from app.recovery.capture import CaptureRequest, capture, plan_capture
+from app.recovery.database import Actor, Database
+from app.recovery.errors import Locked, NotFound, NotPermitted, Refused, WrongUsage
+from app.recovery.plan import Choices, plan_restore
+from app.recovery.restore import (
+    find_for_restore,
+    plan_migration,
+    rehearse,
+    restore,
+    restore_migration,
+)
+from app.recovery.seal import verify
+
+DBA = Actor("dba", "10.0.0.9", "staff")
+TABLES = """
+CREATE TABLE customers (id bigint PRIMARY KEY, name text NOT NULL);
+CREATE TABLE orders (
+    id bigint PRIMARY KEY,
+    customer bigint NOT NULL REFERENCES customers,
+    code text NOT NULL DEFAULT 'none' CHECK (code <> ''),
+    note text
+);
+CREATE INDEX orders_code ON orders (code);
+INSERT INTO customers SELECT n, 'n' || n FROM generate_series(1, 10) n;
+INSERT INTO orders
+SELECT n, n % 10 + 1, 'c' || n, NULLIF(n % 3, 0)::text FROM generate_series(1, 500) n;
+"""
+
+
+@pytest.fixture
+async def db(database):
+    opened = await Database.open(
+        database.url, lock_timeout=timedelta(milliseconds=200), lock_retries=2
+    )
+    async with opened.acquire() as connection:
+        await connection.execute(TABLES)
+    yield opened
+    await opened.close()
+
+
+def column(strategy="archive_column", name="code", **more):
+    return CaptureRequest(strategy, "orders", name, **more)
+
+
+async def rows(db, table="orders"):
+    async with db.acquire() as connection:
+        return await connection.fetch(f"SELECT * FROM {table} ORDER BY id")
+
+
+@pytest.mark.parametrize("strategy", ["archive_column", "soft_drop_column"])
+async def test_a_column_goes_and_comes_back(database, db, strategy):
+    before, held = database.schema(), [dict(row) for row in await rows(db)]
+    plan = await plan_capture(db, column(strategy))
+    assert plan.steps
+    assert plan.object == "public.orders.code"
+    artifact = await capture(db, column(strategy, reason="gone", migration_id="m1"), DBA)
+    assert (artifact.reason, artifact.migration_id) == ("gone", "m1")
+    assert (artifact.sealed_at is not None) == (strategy == "archive_column")
+    assert "code" not in dict((await rows(db))[0])
+    assert (await find_for_restore(db, "orders.code", "column")).id == artifact.id
+
+    shown = await plan_restore(db, artifact.id)
+    assert not shown.blocked
+    report = await restore(db, artifact.id, None, DBA, expected_digest=shown.digest)
+    assert report.artifact.status == "restored"
+    assert report.artifact.restored_by == "dba"
+    assert [dict(row) for row in await rows(db)] == held
+    assert not report.fidelity["missing"]
+    if strategy == "soft_drop_column":
+        assert database.schema() == before
+    job = (await jobs.list_jobs(db, kinds=["restore"]))[0]
+    assert job.state == "done"
+    entry = (await list_activity(db, ActivityFilter(action="restore")))[0]
+    assert (entry.actor, entry.outcome, entry.address) == ("dba", "done", "10.0.0.9")
+
+    again = await restore(db, artifact.id, None, DBA)
+    assert again.already_restored
+
+
+@pytest.mark.parametrize("strategy", ["archive_table", "soft_drop_table"])
+async def test_a_table_goes_and_comes_back(database, db, strategy):
+    before, held = database.schema(), await rows(db)
+    artifact = await capture(db, CaptureRequest(strategy, "orders", expires_in=None), DBA)
+    assert artifact.expires_at is None
+    assert artifact.sealed_at
+    assert artifact.row_count == 500
+    report = await restore(db, artifact.id, None, DBA)
+    assert database.schema() == before
+    assert await rows(db) == held
+    assert report.rows == 500
+    assert not report.fidelity["missing"]
+    assert report.artifact.verified_at
+
+
+async def test_a_changed_archive_is_never_restored(db):
+    artifact = await capture(db, column(), DBA)
+    name = f'_zanith_shadow."{artifact.physical_name}"'
+    async with db.acquire() as connection:
+        await connection.execute(
+            f"ALTER TABLE {name} DISABLE TRIGGER USER; UPDATE {name} SET code = 'x' WHERE id = 7"
+        )
+    with pytest.raises(Refused, match="changed since") as error:
+        await restore(db, artifact.id, None, DBA)
+    assert artifact.checksum in error.value.detail
+    assert (await get_artifact(db, artifact.id)).health == "changed"
+    assert "code" not in dict((await rows(db))[0])
+    refused = (await list_activity(db, ActivityFilter(action="restore")))[0]
+    assert refused.outcome == "refused"
+    assert not (await verify(db, artifact.id, DBA)).matches
+    report = await restore(db, artifact.id, Choices(unverified=True), DBA)
+    assert report.artifact.status == "restored"
+    done = (await list_activity(db, ActivityFilter(action="restore", outcome="done")))[0]
+    assert done.detail["unverified"] is True
+
+
+async def test_of_many_who_click_one_wins(db):
+    artifact = await capture(db, column(), DBA)
+    results = await asyncio.gather(
+        *(restore(db, artifact.id, None, Actor(f"p{n}", None, "staff")) for n in range(8)),
+        return_exceptions=True,
+    )
+    won = [r for r in results if not isinstance(r, BaseException) and not r.already_restored]
+    told = [r for r in results if isinstance(r, Locked) or getattr(r, "already_restored", False)]
+    assert (len(won), len(told)) == (1, 7)
+    done = await list_activity(db, ActivityFilter(action="restore", outcome="done"))
+    assert len(done) == 1
+
+
+async def test_who_blocks_is_named_and_nothing_changed(db):
+    artifact = await capture(db, column(), DBA)
+    async with db.acquire() as holder, holder.transaction():
+        await holder.execute("SELECT count(*) FROM orders")
+        with pytest.raises(Locked, match="did not get its locks") as error:
+            await restore(db, artifact.id, None, DBA)
+        assert f"pid {holder.get_server_pid()}" in error.value.detail
+        assert "SELECT count(*) FROM orders" in error.value.detail
+        assert error.value.blockers[0].pid == holder.get_server_pid()
+    assert (await get_artifact(db, artifact.id)).status == "recoverable"
+    assert (await restore(db, artifact.id, None, DBA)).artifact.status == "restored"
+
+
+async def until(condition):
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def test_a_lock_that_comes_free_is_had(db):
+    artifact = await capture(db, column(), DBA)
+    seen = []
+    db.lock_retries = 20
+    async with db.acquire() as holder:
+        transaction = holder.transaction()
+        await transaction.start()
+        await holder.execute("SELECT count(*) FROM orders")
+        task = asyncio.create_task(restore(db, artifact.id, None, DBA, on_progress=seen.append))
+        await until(lambda: any("waiting_for" in report for report in seen))
+        await transaction.rollback()
+    assert (await task).artifact.status == "restored"
+
+
+async def test_capture_names_its_blocker_too(db):
+    async with db.acquire() as holder, holder.transaction():
+        await holder.execute("LOCK orders IN ACCESS SHARE MODE")
+        with pytest.raises(Locked) as error:
+            await capture(db, column("soft_drop_column"), DBA)
+        assert f"pid {holder.get_server_pid()}" in error.value.detail
+    assert "code" in dict((await rows(db))[0])
+
+
+async def test_a_plan_that_changed_is_shown_again(db):
+    artifact = await capture(db, column(), DBA)
+    with pytest.raises(Refused, match="not the one that was confirmed") as error:
+        await restore(db, artifact.id, None, DBA, expected_digest="0" * 64)
+    assert error.value.plan.steps
+    async with db.acquire() as connection:
+        await connection.execute("ALTER TABLE orders ADD code int")
+    with pytest.raises(Refused, match="already has a column") as error:
+        await restore(db, artifact.id, None, DBA)
+    assert "--as NAME" in error.value.hint
+    report = await restore(db, artifact.id, Choices(as_name="code_2"), DBA)
+    assert dict((await rows(db))[0])["code_2"] == "c1"
+    assert report.artifact.status == "restored"
+
+
+async def test_drift_blocks_until_a_choice_resolves_it(db):
+    artifact = await capture(db, column(), DBA)
+    async with db.acquire() as connection:
+        await connection.execute("INSERT INTO orders VALUES (1001, 1), (1002, 1)")
+    plan = await plan_restore(db, artifact.id)
+    assert plan.blocked
+    drift = next(item for item in plan.drift if item.blocks)
+    assert drift.count == 2
+    assert drift.examples
+    with pytest.raises(Refused):
+        await restore(db, artifact.id, None, DBA)
+    await restore(db, artifact.id, Choices(fill="late"), DBA)
+    assert dict((await rows(db))[-1])["code"] == "late"
+
+
+async def test_rehearsal_changes_nothing(database, db):
+    artifact = await capture(db, column(), DBA)
+    before = database.schema()
+    report = await rehearse(db, artifact.id, None, DBA)
+    assert report.steps
+    assert all(step.elapsed >= 0 for step in report.steps)
+    assert database.schema() == before
+    assert (await get_artifact(db, artifact.id)).status == "recoverable"
+
+
+async def test_a_whole_migration_comes_back(database, db):
+    before = database.schema()
+    await capture(db, CaptureRequest("rebuild_table", "customers", migration_id="m7"), DBA)
+    await capture(db, column("soft_drop_column", "note", migration_id="m7"), DBA)
+    await capture(db, CaptureRequest("archive_table", "orders", migration_id="m7"), DBA)
+    assert len(await plan_migration(db, "m7")) == 2
+    reports = await restore_migration(db, "m7", None, DBA)
+    assert [r.artifact.artifact_type for r in reports] == ["archive_table", "soft_drop_column"]
+    assert database.schema() == before
+    with pytest.raises(NotFound):
+        await restore_migration(db, "m8", None, DBA)
+
+
+async def test_a_rebuild_is_forensic(db):
+    artifact = await capture(db, CaptureRequest("rebuild_table", "orders", keep_rows=True), DBA)
+    assert artifact.row_count == 500
+    assert artifact.sealed_at
+    with pytest.raises(Refused, match="rebuilt"):
+        await restore(db, artifact.id, None, DBA)
+
+
+async def test_a_killed_backend_leaves_the_old_state(database, db):
+    artifact = await capture(db, column(), DBA)
+    async with db.acquire() as holder, holder.transaction():
+        await holder.execute("SELECT count(*) FROM orders")
+        db.lock_timeout = timedelta(seconds=5)
+        task = asyncio.create_task(restore(db, artifact.id, None, DBA))
+        async with asyncio.timeout(10):
+            while not await holder.fetchval(  # noqa: ASYNC110
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            ):
+                await asyncio.sleep(0.01)
+        with pytest.raises(Exception, match=r"lost|terminat|closed"):
+            await task
+    assert (await get_artifact(db, artifact.id)).status == "recoverable"
+    assert (await jobs.list_jobs(db, kinds=["restore"]))[0].state == "failed"
+    assert (await restore(db, artifact.id, None, DBA)).artifact.status == "restored"
+
+
+async def test_a_viewer_and_wrong_names(db):
+    viewer = Actor("eve", None, "viewer")
+    artifact = await capture(db, column(), DBA)
+    with pytest.raises(NotPermitted):
+        await restore(db, artifact.id, None, viewer)
+    with pytest.raises(NotPermitted):
+        await capture(db, column("soft_drop_column", "note"), viewer)
+    for name, kind in (("orders", "column"), ("a.b.c", "table")):
+        with pytest.raises(WrongUsage):
+            await find_for_restore(db, name, kind)
+    with pytest.raises(NotFound):
+        await find_for_restore(db, "orders.nothing", "column")
+    for request in (
+        CaptureRequest("vanish", "orders"),
+        CaptureRequest("archive_column", "orders"),
+        CaptureRequest("archive_table", "orders", "code"),
+        column(on_dependents="maybe"),
+        column(expires_in="soon"),
+    ):
+        with pytest.raises(WrongUsage):
+            await capture(db, request, DBA)
+    with pytest.raises(NotFound):
+        await plan_capture(db, CaptureRequest("archive_table", "nothing"))
+    refused = await list_activity(db, ActivityFilter(action="capture", outcome="refused"))
+    assert refused == []

@@ -27,7 +27,7 @@ BEGIN
             FROM (
                 SELECT CASE WHEN v.oid IS NOT NULL THEN 'pg_class'::regclass::oid
                             WHEN k.oid IS NOT NULL THEN 'pg_constraint'::regclass::oid ELSE dep.classid END AS c,
-                       COALESCE(v.oid, k.oid, dep.objid) AS o,
+                       COALESCE(v.oid, k.oid, zanith._topmost_constraint(dep.classid, dep.objid), dep.objid) AS o,
                        CASE WHEN v.oid IS NOT NULL OR k.oid IS NOT NULL THEN 0 ELSE dep.objsubid END AS s,
                        (f.d OR dep.deptype = 'n' OR k.oid IS NOT NULL) AS d, f.n
                 FROM jsonb_to_recordset(frontier) AS f(c oid, o oid, s integer, d boolean, n text)
@@ -59,7 +59,11 @@ BEGIN
         -- what also goes with the target by another way is no dependent
         WHERE NOT EXISTS (SELECT FROM jsonb_to_recordset(seen) AS k(c oid, o oid, s integer, d boolean)
                           WHERE k.c = d.c AND k.o = d.o AND (k.s = 0 OR k.s = d.s) AND NOT k.d)
-          -- what merely belongs to a dependent is not named beside it
+          -- nor what goes with a dependent by itself, as a default goes with its view
+          AND NOT EXISTS (SELECT FROM pg_depend own, jsonb_to_recordset(seen) AS k(c oid, o oid, s integer)
+                          WHERE own.classid = d.c AND own.objid = d.o AND own.objsubid = d.s
+                            AND own.deptype IN ('a', 'i', 'P', 'S')
+                            AND k.c = own.refclassid AND k.o = own.refobjid AND (k.s = 0 OR k.s = own.refobjsubid))
           AND NOT (d.c = 'pg_type'::regclass AND EXISTS (
                   SELECT FROM pg_type t WHERE t.oid = d.o AND (t.typrelid <> 0 OR t.typelem <> 0)))
           AND NOT (d.c = 'pg_class'::regclass AND EXISTS (
@@ -68,10 +72,20 @@ BEGIN
                   SELECT FROM pg_trigger t WHERE t.oid = d.o AND (t.tgisinternal OR t.tgparentid <> 0)))
           AND NOT (d.c = 'pg_rewrite'::regclass AND EXISTS (
                   SELECT FROM pg_rewrite r WHERE r.oid = d.o AND r.rulename = '_RETURN'))
-          AND NOT (d.c = 'pg_constraint'::regclass AND EXISTS (
-                  SELECT FROM pg_constraint k WHERE k.oid = d.o AND k.conparentid <> 0))
         ORDER BY d.c, d.o, d.s, d.r;
 END $$;
+
+-- The foreign key that a twin made for a partition belongs to; NULL for anything else.
+CREATE OR REPLACE FUNCTION zanith._topmost_constraint(class oid, object oid) RETURNS oid
+LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE up(oid, parent) AS (
+        SELECT c.oid, c.conparentid FROM pg_constraint c
+        WHERE class = 'pg_constraint'::regclass AND c.oid = object AND c.contype = 'f'
+        UNION ALL
+        SELECT c.oid, c.conparentid FROM up JOIN pg_constraint c ON c.oid = up.parent
+    )
+    SELECT oid FROM up WHERE parent = 0
+$$;
 
 CREATE OR REPLACE FUNCTION zanith._dependent_kind(class oid, object oid, subobject integer) RETURNS text
 LANGUAGE sql STABLE AS $$

@@ -91,17 +91,18 @@ LANGUAGE sql STABLE AS $$
                  m #>> '{definition,owner}') q(target, parked, owner)
 $$;
 
--- A partition back on its parent; triggers that the parent clones come back in the state they had.
+-- A partition back on its parent; triggers that the parent clones, all the way down, come back in the state they had.
 CREATE OR REPLACE FUNCTION zanith._render_attach(d jsonb, target text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN COALESCE(q.at, 'null') = 'null' THEN '[]' ELSE
         zanith._step(format('ALTER TABLE %s ATTACH PARTITION %s %s', q.parent, target, q.at ->> 'bound'),
             'back on its parent, with its bound', 'ACCESS EXCLUSIVE', ARRAY[q.parent, target], true)
         || COALESCE((SELECT jsonb_agg(zanith._step(
-                format('ALTER TABLE %s %s TRIGGER %I', target, t.item ->> 'enabled', t.item ->> 'name'),
-                'the state of a trigger that the parent gives it', 'SHARE ROW EXCLUSIVE', ARRAY[target]) -> 0 ORDER BY t.ord)
-            FROM zanith._each(d #> '{members,0,definition,triggers}') t
-            WHERE (t.item ->> 'inherited')::boolean AND t.item ->> 'enabled' <> 'ENABLE'), '[]') END
+                format('ALTER TABLE ONLY %s %s TRIGGER %I', w.name, t.item ->> 'enabled', t.item ->> 'name'),
+                'the state of a trigger that the parent gives it', 'SHARE ROW EXCLUSIVE', ARRAY[w.name]) -> 0 ORDER BY m.ord, t.ord)
+            FROM zanith._each(d -> 'members') m, LATERAL zanith._each(m.item #> '{definition,triggers}') t,
+                 LATERAL (SELECT CASE WHEN m.ord = 1 THEN target ELSE zanith._qualify(m.item ->> 'schema', m.item ->> 'name') END) w(name)
+            WHERE (t.item ->> 'inherited')::boolean), '[]') END
     FROM (SELECT d #> '{members,0,definition,partition_of}',
                  zanith._qualify(d #>> '{members,0,definition,partition_of,schema}',
                                  d #>> '{members,0,definition,partition_of,name}')) q(at, parent)

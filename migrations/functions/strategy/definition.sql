@@ -108,14 +108,15 @@ BEGIN
         'on_dependents', on_dependents);
 END $$;
 
--- Foreign keys from outside the tree that point into it.
+-- Foreign keys from outside the tree that point into it, or at a parent of it: those point at its rows too.
 CREATE OR REPLACE FUNCTION zanith._describe_tree_references(relation oid) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
-    WITH tree AS (SELECT member FROM zanith._tree(relation))
+    WITH tree AS (SELECT member FROM zanith._tree(relation)),
+         above AS (SELECT a.relid::oid AS member FROM pg_partition_ancestors(relation) a(relid) WHERE a.relid <> relation)
     SELECT COALESCE(jsonb_agg(zanith._describe_constraint(c.oid)
                               ORDER BY zanith._relation_name(c.conrelid) COLLATE "C", c.conname COLLATE "C"), '[]')
     FROM pg_constraint c
-    WHERE c.confrelid IN (SELECT member FROM tree) AND c.conrelid NOT IN (SELECT member FROM tree)
+    WHERE c.confrelid IN (SELECT member FROM tree UNION ALL SELECT member FROM above) AND c.conrelid NOT IN (SELECT member FROM tree)
       AND c.contype = 'f' AND c.conparentid = 0
 $$;
 

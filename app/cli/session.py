@@ -63,6 +63,7 @@ async def _run(
         settings.database_url,
         lock_timeout=settings.lock_timeout,
         lock_retries=settings.lock_retries,
+        retention=settings.retention if settings.retention_given else "default",
         min_size=1,
         max_size=3,
         application_name="zanith",

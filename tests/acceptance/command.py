@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+ESCAPES_IN = re.compile(ESCAPES.pattern.encode())
 PROGRAM = Path(sys.executable).parent / "zanith"
 
 
@@ -92,11 +95,12 @@ def typed(*args: str, url: str, answer: str, columns: int = 100, **env: str) -> 
                 break
         elif process.poll() is not None:
             break
-        if not answered and b"Type " in shown and shown.rstrip(b"\x1b[0m").endswith(b": "):
+        if not answered and re.search(rb"Type .*: ", ESCAPES_IN.sub(b"", shown)):
             os.write(ours, answer.encode() + b"\n")
             answered = True
-    out = process.stdout.read().decode() if process.stdout else ""
-    result = Result(process.wait(timeout=10), out, shown.decode())
+    out, _ = process.communicate(timeout=10)
+    screen = ESCAPES.sub("", shown.decode())
+    result = Result(process.returncode, out.decode(), screen)
     os.close(ours)
     assert "Traceback" not in result.out + result.err, result
     return result

@@ -35,7 +35,8 @@ def artifact(url):
 
 def dropped_table(url: str, name: str, *more: str) -> dict:
     given = ("--strategy", "archive", "--yes", "--json")
-    return done("drop", "table", name, *given, *more, url=url).json
+    artifact: dict = done("drop", "table", name, *given, *more, url=url).json
+    return artifact
 
 
 class TestExport:
@@ -113,10 +114,13 @@ class TestExport:
             stderr=subprocess.PIPE,
             env=environment(database.url),
         )
+        assert process.stdout is not None
+        assert process.stderr is not None
         process.stdout.read(10_000)
         process.stdout.close()
         assert process.wait(30) == 141
         assert process.stderr.read() == b""
+        process.stderr.close()
 
 
 class TestProof:
@@ -250,9 +254,11 @@ class TestList:
     @pytest.mark.usefixtures("artifact")
     def test_filters(self, database, url):
         dropped_table(url, "carts")
-        listed = lambda *args: [  # noqa: E731
-            a["source_table"] for a in done("recover", "list", *args, "--json", url=url).json
-        ]
+
+        def listed(*args: str) -> list[str]:
+            found = done("recover", "list", *args, "--json", url=url).json
+            return [artifact["source_table"] for artifact in found]
+
         assert listed() == ["carts", "orders"]
         assert listed("--type", "archive_table") == ["carts"]
         assert listed("--table", "public.orders") == ["orders"]

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -83,23 +85,32 @@ def test_4_a_changed_archive_is_not_restored_unless_said_so(database, url):
     assert "unverified" in audit
 
 
-def test_5_a_lock_not_had_in_time(database, url):
-    holder = subprocess.Popen(
-        [database.server.bin_dir / "psql", "-qX", url],
+@contextmanager
+def reading(database, table: str) -> Iterator[None]:
+    """Keep a transaction open that has read the table, as a long report does."""
+    with subprocess.Popen(
+        [database.server.bin_dir / "psql", "-qX", database.url],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    )
-    try:
-        holder.stdin.write("BEGIN; SELECT count(*) FROM orders; \\echo ready\n")
-        holder.stdin.flush()
-        while "ready" not in holder.stdout.readline():
+    ) as reader:
+        assert reader.stdin is not None
+        assert reader.stdout is not None
+        reader.stdin.write(f"BEGIN; SELECT count(*) FROM {table}; \\echo ready\n")
+        reader.stdin.flush()
+        while "ready" not in reader.stdout.readline():
             pass
+        try:
+            yield
+        finally:
+            reader.communicate("ROLLBACK;\n", timeout=10)
+
+
+def test_5_a_lock_not_had_in_time(database, url):
+    with reading(database, "orders"):
         soft = ("drop", "column", "orders.legacy_code", "--strategy", "soft", "--yes")
         quick = {"ZANITH_LOCK_TIMEOUT": "100ms", "ZANITH_LOCK_RETRIES": "1"}
         fails(5, "locked", *soft, url=url, **quick)
-    finally:
-        holder.communicate("ROLLBACK;\n", timeout=10)
 
 
 def test_6_not_permitted(database, url, create_role):
@@ -181,31 +192,32 @@ def test_a_reader_who_leaves_is_no_fault(database):
         stderr=subprocess.PIPE,
         env=environment(database.url),
     )
+    assert process.stdout is not None
     process.stdout.close()
-    assert process.wait(30) == 141
-    assert process.stderr.read() == b""
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 141
+    assert err == b""
 
 
 @pytest.mark.newest
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_command_says_so(database, url, number):
     database.psql("CREATE TABLE locked (id integer PRIMARY KEY)")
-    holder = subprocess.Popen(
-        [database.server.bin_dir / "psql", "-qX", url], stdin=subprocess.PIPE, text=True
-    )
-    holder.stdin.write("BEGIN; SELECT count(*) FROM locked;\n")
-    holder.stdin.flush()
-    time.sleep(0.5)
-    process = subprocess.Popen(
-        [PROGRAM, "drop", "table", "locked", "--strategy", "soft", "--yes", "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(url, ZANITH_LOCK_TIMEOUT="30s"),
-    )
-    time.sleep(2)
-    os.kill(process.pid, number)
-    out, err = process.communicate(timeout=20)
-    holder.communicate("ROLLBACK;\n", timeout=10)
+    with reading(database, "locked"):
+        process = subprocess.Popen(
+            [PROGRAM, "drop", "table", "locked", "--strategy", "soft", "--yes", "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(url, ZANITH_LOCK_TIMEOUT="30s"),
+        )
+        waiting = (
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'locked'::regclass"
+        )
+        deadline = time.monotonic() + 20
+        while database.psql(waiting) == "0" and time.monotonic() < deadline:
+            time.sleep(0.1)
+        os.kill(process.pid, number)
+        out, err = process.communicate(timeout=20)
     assert process.returncode == 128 + number
     assert b"Traceback" not in out + err
     assert b'"interrupted"' in out

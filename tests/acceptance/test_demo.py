@@ -55,7 +55,9 @@ def serving(*args: str, url: str | None = None, **env: str) -> Iterator[Running]
         env=environment(url, **env),
     )
     running = Running(process)
-    reader = threading.Thread(target=lambda: running.said.extend(process.stdout), daemon=True)
+    output = process.stdout
+    assert output is not None
+    reader = threading.Thread(target=lambda: running.said.extend(output), daemon=True)
     reader.start()
     try:
         yield running
@@ -69,7 +71,8 @@ def serving(*args: str, url: str | None = None, **env: str) -> Iterator[Running]
 
 def get(address: str) -> str:
     with urllib.request.urlopen(address, timeout=10) as answer:
-        return answer.read().decode()
+        page: bytes = answer.read()
+    return page.decode()
 
 
 def free_port() -> str:

@@ -1,6 +1,5 @@
 """`zanith drop …`: park a column or a table, or record a table before it is rebuilt."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated
 
@@ -28,7 +27,6 @@ from app.recovery.capture import CaptureRequest, capture, plan_capture
 from app.recovery.durations import parse_duration
 from app.recovery.errors import WrongUsage
 from app.recovery.names import parse_name, quote
-from app.settings import Settings
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -188,8 +186,7 @@ def _drop(
 ) -> None:
     async def body(session: Session) -> None:
         terminal = session.terminal
-        wanted = _with_retention(request, session.settings)
-        plan = await plan_capture(session.db, wanted)
+        plan = await plan_capture(session.db, request)
         if dry_run:
             terminal.show(capture_plan(plan))
             if as_json:
@@ -200,7 +197,7 @@ def _drop(
             terminal.say(capture_plan(plan))
         confirm_name(terminal, plan.object, verb="drop it recoverably", yes=yes)
         with watching(terminal, f"Capturing {plan.object}") as follow:
-            artifact = await capture(session.db, wanted, session.actor, on_progress=follow)
+            artifact = await capture(session.db, request, session.actor, on_progress=follow)
         terminal.show(captured(artifact))
         if as_json:
             terminal.emit(artifact.to_json())
@@ -217,10 +214,3 @@ def _table(name: str) -> str:
 
 def _expiry(text: str | None) -> timedelta | str | None:
     return parse_duration(text) if text is not None else "default"
-
-
-def _with_retention(request: CaptureRequest, settings: Settings) -> CaptureRequest:
-    """ZANITH_RETENTION where it is set; else the database's own zanith.retention decides."""
-    if request.expires_in == "default" and "retention" in settings.model_fields_set:
-        return replace(request, expires_in=settings.retention)
-    return request

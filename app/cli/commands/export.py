@@ -2,10 +2,11 @@
 
 import asyncio
 import sys
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -104,7 +105,8 @@ def _place(output: str | None, session: Session, name: str) -> Path:
 async def _to_stdout(session: Session, request: ExportRequest, follow: Follow) -> None:
     job = await announce(session.db, request, session.actor)
     # Written beside the event loop: a slow reader must not stop the job's heartbeat.
-    async with aclosing(stream_export(session.db, job.id, on_progress=follow)) as chunks:
+    stream = cast("AsyncGenerator[bytes]", stream_export(session.db, job.id, on_progress=follow))
+    async with aclosing(stream) as chunks:
         async for chunk in chunks:
             await asyncio.to_thread(sys.stdout.buffer.write, chunk)
     await asyncio.to_thread(sys.stdout.buffer.flush)

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.humanize import ago, count, left, plural, shorten, size
+from app.cli.humanize import ago, count, left, plural, printable, shorten, size
 from app.cli.render.health import badge
 from app.recovery.artifacts import Artifact, Page
 
@@ -38,7 +38,7 @@ def _roomy(page: Page, width: int, now: datetime | None) -> Table:
     room = max(24, width - 92)
     table = _table()
     table.add_column("Type", no_wrap=True)
-    table.add_column("Migration", no_wrap=True)
+    table.add_column("Migration", no_wrap=True, max_width=15 + max(0, width - 120) // 3)
     for name in ("Rows", "Size", "Age", "Left"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("Health", no_wrap=True)
@@ -47,7 +47,7 @@ def _roomy(page: Page, width: int, now: datetime | None) -> Table:
             artifact.id,
             shorten(artifact.object_name, 2 * room),
             artifact.artifact_type,
-            shorten(artifact.migration_id or "–", 14 + max(0, width - 120) // 3),
+            printable(artifact.migration_id or "–"),
             count(artifact.row_count),
             size(artifact.size_bytes),
             _age(artifact, now),

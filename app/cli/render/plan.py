@@ -78,7 +78,7 @@ def _way_out(
 
 
 def _rows(estimate: int | None) -> str:
-    return "" if estimate is None or estimate < 0 else f"about {count(estimate)} rows"
+    return f"about {count(estimate)} rows" if estimate and estimate > 0 else ""
 
 
 def _bytes(value: int | None) -> str:

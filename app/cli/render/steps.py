@@ -37,7 +37,9 @@ def _purpose(step: Step) -> Text:
     if step.lock:
         line.append(f"  {step.lock}", style="warn")
         if step.tables:
-            line.append(f" on {', '.join(map(printable, dict.fromkeys(step.tables)))}", style="quiet")
+            line.append(
+                f" on {', '.join(map(printable, dict.fromkeys(step.tables)))}", style="quiet"
+            )
     if step.grows:
         line.append("  (grows with the rows)", style="quiet")
     return line

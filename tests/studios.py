@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
@@ -9,8 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import asyncpg
 import httpx
 import uvicorn
+from fastapi import FastAPI
 
 from app.main import create_app
 from app.settings import load_settings
@@ -20,9 +23,10 @@ PATIENCE = 20.0
 
 @dataclass(frozen=True)
 class Running:
-    """A studio that answers at `url`."""
+    """A studio that answers at `url`, and the application behind it."""
 
     url: str
+    app: FastAPI
 
     def client(self, token: str | None = None) -> httpx.Client:
         """Return a client of the API, with a token where one is needed."""
@@ -45,11 +49,29 @@ def run_studio(database_url: str, **settings: object) -> Iterator[Running]:
     try:
         _wait(lambda: server.started or not thread.is_alive())
         assert server.started, "the studio did not start"
-        yield Running(f"http://127.0.0.1:{port}")
+        yield Running(f"http://127.0.0.1:{port}", app)
     finally:
         server.should_exit = True
         thread.join(PATIENCE)
         listener.close()
+
+
+@contextmanager
+def locked(database) -> Iterator[None]:
+    """Hold a lock on public.orders that a restore must wait for."""
+    loop = asyncio.new_event_loop()
+
+    async def lock() -> asyncpg.Connection:
+        connection: asyncpg.Connection = await database.connect()
+        await connection.execute("BEGIN; SELECT count(*) FROM public.orders")
+        return connection
+
+    connection = loop.run_until_complete(lock())
+    try:
+        yield
+    finally:
+        loop.run_until_complete(connection.close())
+        loop.close()
 
 
 def wait_for_job(client: httpx.Client, job_id: str) -> dict:
@@ -80,18 +102,21 @@ ORDERS = """
 CREATE TABLE public.orders (id integer PRIMARY KEY, code text, total numeric NOT NULL DEFAULT 0);
 INSERT INTO public.orders SELECT n, 'C-' || n, n * 1.5 FROM generate_series(1, 500) AS n;
 CREATE TABLE public.carts (id integer PRIMARY KEY, note text);
-INSERT INTO public.carts SELECT n, CASE WHEN n % 3 > 0 THEN 'cart ' || n END FROM generate_series(1, 40) AS n;
+INSERT INTO public.carts
+SELECT n, CASE WHEN n % 3 > 0 THEN 'cart ' || n END FROM generate_series(1, 40) AS n;
 CREATE TABLE public."Weird <b>Name</b> & co" (id integer PRIMARY KEY, "Col ümn" text);
 INSERT INTO public."Weird <b>Name</b> & co" VALUES (1, '<script>alert(1)</script>'), (2, NULL);
 """
+CAPTURES = {
+    "column": """zanith.archive_column(
+        'public.orders', 'code', migration_id => '0007_codes', reason => 'no longer used')""",
+    "table": "zanith.archive_table('public.carts', reason => 'moved')",
+    "weird": """zanith.archive_column(
+        'public."Weird <b>Name</b> & co"', 'Col ümn', expires_in => '1 day')""",
+}
 
 
 def capture_orders(database) -> dict[str, str]:
-    """Make three tables in a test's database, park things of each, and return the artifacts' ids."""
+    """Make three tables in a test's database, park things of each, return the artifacts' ids."""
     database.psql(ORDERS)
-    captures = {
-        "column": "zanith.archive_column('public.orders', 'code', migration_id => '0007_codes', reason => 'no longer used')",
-        "table": "zanith.archive_table('public.carts', reason => 'moved')",
-        "weird": "zanith.archive_column('public.\"Weird <b>Name</b> & co\"', 'Col ümn', expires_in => '1 day')",
-    }
-    return {name: database.psql(f"SELECT {call}").strip() for name, call in captures.items()}
+    return {name: database.psql(f"SELECT {call}").strip() for name, call in CAPTURES.items()}

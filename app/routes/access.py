@@ -121,7 +121,7 @@ class Access:
         return hmac.new(self._secret, cookie.encode(), hashlib.sha256).hexdigest()
 
     def check_form(self, request: Request, given: str | None) -> None:
-        """Raise NotPermitted unless the form came from a page that this studio gave this browser."""
+        """Raise NotPermitted unless the form is on a page that this browser was given."""
         cookie = request.cookies.get(FORM, "")
         wanted = self.form_token(cookie)
         given = given or request.headers.get(FORM_HEADER) or ""

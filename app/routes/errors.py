@@ -64,7 +64,7 @@ _UNAVAILABLE = ("08", "53", "57")
 
 
 def status_of(error: ZanithError) -> int:
-    """Return the HTTP status of an error: 4xx by its class, 503 when the server is away, else 500."""
+    """Return the HTTP status of an error: 4xx by its class, 503 for a server away, else 500."""
     for kind, status in _STATUS:
         if isinstance(error, kind):
             return status

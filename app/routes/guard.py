@@ -74,7 +74,7 @@ def origin_is_ours(headers: Headers) -> bool:
     """Whether the browser says that the request comes from a page of this very origin.
 
     A client that sends neither Origin nor Sec-Fetch-Site is no browser; it counts as ours unless
-    it carries cookies, which only a browser would have.
+    it is known by its cookies alone, which only a browser would send by itself.
     """
     site = headers.get("sec-fetch-site")
     if site is not None:  # the browser's own word, which holds behind a proxy too
@@ -82,7 +82,7 @@ def origin_is_ours(headers: Headers) -> bool:
     origin = headers.get("origin")
     if origin is not None:
         return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
-    return "cookie" not in headers
+    return "cookie" not in headers or "authorization" in headers
 
 
 def refusal(scope: Scope, bound_to: str, names: frozenset[str]) -> str | None:

@@ -1,6 +1,6 @@
 """Numbers, sizes and times as a person reads them.
 
-Each function returns plain text. The exact value belongs into the `title` beside it; templates do that.
+Each function returns plain text; templates put the exact value into the `title` beside it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SPANS = (
 
 
 def size(count: float | None) -> str:
-    """Bytes in powers of 1024 with the units of `pg_size_pretty`; an en dash where nothing is known."""
+    """Bytes in powers of 1024 with the units of `pg_size_pretty`; an en dash for None."""
     if count is None:
         return "–"
     value = float(count)
@@ -49,26 +49,29 @@ def short_number(count: int | float | None) -> str:
 
 
 def span(seconds: float | None) -> str:
-    """A duration that has passed or is left: 0.4 s, 12 s, 3 min 5 s, 2 h 10 min, 12 days."""
+    """A duration that has passed or is left: 0.4 ms, 4.2 s, 3 min 5 s, 2 h 10 min, 12 days."""
     if seconds is None:
         return "–"
     seconds = max(seconds, 0.0)
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        minutes, rest = divmod(whole, 60)
+    if seconds < 1:
+        return f"{1000 * seconds:.{1 if seconds < 0.01 else 0}f} ms"
+    if seconds < 60:
+        return f"{seconds:.{1 if seconds < 10 else 0}f} s"
+    return _long_span(round(seconds))
+
+
+def _long_span(seconds: int) -> str:
+    if seconds < 3600:
+        minutes, rest = divmod(seconds, 60)
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    if whole < 2 * 86400:
-        hours, rest = divmod(whole // 60, 60)
+    if seconds < 2 * 86400:
+        hours, rest = divmod(seconds // 60, 60)
         return f"{hours} h {rest} min" if rest else f"{hours} h"
-    return f"{whole // 86400} days"
+    return f"{seconds // 86400} days"
 
 
 def relative(moment: datetime | None, now: datetime | None = None) -> str:
-    """How far `moment` lies from `now`: "3 days ago", "in 2 hours", "just now", "never" for None."""
+    """How far `moment` is from `now`: "3 days ago", "in 2 hours", "just now"; "never" for None."""
     if moment is None:
         return "never"
     delta = (moment - (now or datetime.now(UTC))).total_seconds()

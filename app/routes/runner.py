@@ -43,7 +43,7 @@ class Runner:
             log.warning("%s: %s", task.get_name(), known.message)
 
     async def close(self, patience: float = 5.0) -> None:
-        """Let what runs finish for `patience` seconds, then cancel it; a job then says so itself."""
+        """Let what runs finish for `patience` seconds, then cancel it; its job says so."""
         self._closing = True
         if not self._tasks:
             return

@@ -52,7 +52,7 @@ class ExportResponse(Response):
             }
         )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Send everything, or stop at once when the client goes.
 
         What fails before the first byte is raised and becomes a proper answer; what fails later

@@ -120,7 +120,8 @@ async def test_refuses_a_changed_archive(page: Page, database, artifacts, studio
 
 def tamper(database, artifact_id: str) -> None:
     """Change one value of an archive, as only somebody who gets past its triggers can."""
-    place = "SELECT physical_schema || '.' || quote_ident(physical_table) FROM zanith._zanith_migration_artifacts"
+    place = """SELECT physical_schema || '.' || quote_ident(physical_table)
+        FROM zanith._zanith_migration_artifacts"""
     table = database.psql(f"{place} WHERE id = '{artifact_id}'")
     change = f"UPDATE {table} SET code = 'forged' WHERE id = 3"
     database.psql(f"ALTER TABLE {table} DISABLE TRIGGER ALL; {change}")

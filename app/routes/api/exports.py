@@ -30,7 +30,7 @@ STREAM: dict[int | str, dict[str, Any]] = {
 async def announce(
     studio: TheStudio, who: Who, artifact_id: str, wanted: ExportIn | None = None
 ) -> dict[str, Any]:
-    """Announce an export, so that it can be followed from its first byte; then fetch its content."""
+    """Announce an export, to be followed from its first byte; then fetch its content."""
     return (await _announce(studio, who, artifact_id, wanted or ExportIn())).to_json()
 
 

@@ -23,8 +23,17 @@ router = APIRouter(prefix="/studio/activity")
 PATH = "/studio/activity"
 PAGE = 100
 ACTIONS = (
-    "capture", "seal", "verify", "restore", "export", "hold", "release", "purge", "cleanup", "login",
-)  # fmt: skip
+    "capture",
+    "seal",
+    "verify",
+    "restore",
+    "export",
+    "hold",
+    "release",
+    "purge",
+    "cleanup",
+    "login",
+)
 OUTCOMES = ("done", "refused", "failed")
 
 
@@ -72,7 +81,9 @@ def _moment(text: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise WrongUsage(f"{text!r} is not a date", hint="write 2025-01-31 or 2025-01-31T12:00")
+        raise WrongUsage(
+            f"{text!r} is not a date", hint="write 2025-01-31 or 2025-01-31T12:00"
+        ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

@@ -60,8 +60,7 @@ class JobView:
         done = result.get("steps") or progress.get("steps") or []
         planned = self.job.params.get("steps") or [step["purpose"] for step in done]
         ticked = [Ticked(step["purpose"], "done", step.get("elapsed")) for step in done]
-        for purpose in planned[len(done) :]:
-            ticked.append(Ticked(purpose, "", None))
+        ticked.extend(Ticked(purpose, "", None) for purpose in planned[len(done) :])
         if len(done) < len(ticked) and self.job.state == "running" and "done" in progress:
             ticked[len(done)] = Ticked(ticked[len(done)].purpose, "now", None)
         if len(done) < len(ticked) and self.job.state == "failed" and "done" in progress:

@@ -1,0 +1,132 @@
+"""Every template renders with the view that its page builds, whole and as a partial."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.studios import Running, capture_orders, locked, run_studio, wait_for_job, wait_until
+
+pytestmark = pytest.mark.newest
+
+PARTIAL = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def artifacts(database) -> dict[str, str]:
+    database.psql("CREATE TABLE public.notes (id integer PRIMARY KEY, text text DEFAULT 'x')")
+    rebuilt = database.psql("SELECT zanith.rebuild_table('public.notes')")
+    database.psql("ALTER TABLE public.notes DROP COLUMN text")
+    return {**capture_orders(database), "rebuilt": rebuilt}
+
+
+@pytest.fixture
+def studio(database, artifacts) -> Iterator[Running]:
+    tokens = {"auth_token": "ana:staff-token", "read_only_auth_token": "vic:viewer-token"}
+    with run_studio(database.tcp_url, **tokens) as running:
+        unsealed = """SELECT count(*) FROM zanith._zanith_migration_artifacts
+            WHERE sealed_at IS NULL AND artifact_type <> 'rebuild_table'"""
+        wait_until(lambda: database.psql(unsealed) == "0")
+        yield running
+
+
+def visit(client: httpx.Client, path: str, status: int = 200) -> str:
+    """Return the text of a page, after both of its forms answered as they should."""
+    partial = client.get(path, headers=PARTIAL)
+    whole = client.get(path)
+    assert (whole.status_code, partial.status_code) == (status, status), whole.text
+    assert "<html" in whole.text
+    return whole.text
+
+
+def form_token(html: str) -> str:
+    return html.split('name="form_token" value="', 1)[1].split('"', 1)[0]
+
+
+def test_every_template_renders(studio: Running, artifacts, database):
+    column, table = artifacts["column"], artifacts["table"]
+    with studio.client("staff-token") as staff:
+        visit(staff, "/studio")
+        visit(staff, "/studio?search=none+such&sort=size")
+        for artifact in artifacts.values():
+            here = f"/studio/artifacts/{artifact}"
+            for path in ("", "/rows", "/restore", "/export", "/purge"):
+                visit(staff, here + path)
+            staff.get(f"{here}/seal").raise_for_status()
+        database.psql("INSERT INTO public.orders VALUES (501, 0)")
+        assert "1 rows" in visit(staff, f"/studio/artifacts/{column}/restore?not_valid=yes")
+        visit(staff, "/studio/cleanup")
+        visit(staff, "/studio/cleanup?older_than=0s&expired=yes")
+        visit(staff, "/studio/cleanup?older_than=soon", 400)
+        visit(staff, "/studio/nowhere", 404)
+
+        token = form_token(staff.get("/studio").text)
+        form = {"form_token": token}
+        rehearsed = staff.post(f"/studio/artifacts/{column}/restore/rehearse", data=form)
+        assert "Rehearsed, and rolled back" in rehearsed.text
+
+        export = staff.post(f"/api/artifacts/{table}/exports").json()["id"]
+        visit(staff, f"/studio/exports/{export}")
+        staff.get(f"/studio/exports/{export}/progress", headers=PARTIAL).raise_for_status()
+        staff.get(f"/api/exports/{export}/content")
+        visit(staff, f"/studio/exports/{export}")
+
+        with locked(database):
+            restored = staff.post(f"/api/artifacts/{column}/restore", json={"confirm": "code"})
+            visit(staff, f"/studio/jobs/{restored.json()['id']}")
+            staff.get(f"/studio/jobs/{restored.json()['id']}/progress").raise_for_status()
+        wait_for_job(staff, restored.json()["id"])
+        staff.get(f"/studio/jobs/{restored.json()['id']}/progress").raise_for_status()
+        visit(staff, f"/studio/jobs/{restored.json()['id']}")
+        visit(staff, f"/studio/artifacts/{column}")
+        chosen = {"older_than": "0s", "id": artifacts["weird"], "confirm": "1", **form}
+        cleaned = staff.post("/studio/cleanup", data=chosen)
+        assert cleaned.status_code == 303
+        wait_for_job(staff, cleaned.headers["location"].rsplit("/", 1)[1])
+        visit(staff, cleaned.headers["location"])
+        purged = staff.post(
+            f"/studio/artifacts/{table}/purge", data={"confirm": "public.carts", **form}
+        )
+        assert purged.status_code == 303
+        assert staff.get(purged.headers["location"]).status_code == 410
+        for path in ("/studio/jobs", "/studio/jobs?state=live", "/studio/activity"):
+            visit(staff, path)
+        visit(staff, "/studio/activity?actor=nobody")
+        lines = staff.get("/studio/activity/download").text.splitlines()
+        assert any('"purge"' in line for line in lines)
+    with studio.client() as nobody:
+        nobody.get("/studio/login").raise_for_status()
+        arrival = nobody.get("/studio/login", headers={"Sec-Fetch-Site": "cross-site"})
+        assert 'http-equiv="refresh"' in arrival.text
+
+    env = studio.app.state.studio.pages.env
+    rendered = {name for _, name in env.cache}
+    assert set(env.list_templates()) - rendered == set()
+
+
+def test_a_viewer_is_told_why_not(studio: Running, artifacts):
+    with studio.client("viewer-token") as viewer:
+        for path in ("/restore", "/purge", ""):
+            text = visit(viewer, f"/studio/artifacts/{artifacts['table']}{path}")
+            assert "signed in as a viewer" in text
+            assert 'name="confirm"' not in text
+        form = {"form_token": form_token(viewer.get("/studio").text), "confirm": "public.carts"}
+        for path in ("/restore", "/restore/rehearse", "/purge", "/hold", "/seal"):
+            answer = viewer.post(f"/studio/artifacts/{artifacts['table']}{path}", data=form)
+            assert answer.status_code == 403, path
+            assert "Not permitted" in answer.text
+
+
+def test_a_purged_artifact_keeps_its_page(studio: Running, artifacts):
+    with studio.client("staff-token") as staff:
+        seal = staff.get(f"/api/artifacts/{artifacts['table']}").json()["checksum"]
+        body = {"confirm": "carts", "reason": "no longer needed"}
+        staff.request(
+            "DELETE", f"/api/artifacts/{artifacts['table']}", json=body
+        ).raise_for_status()
+        page = staff.get(f"/studio/artifacts/{artifacts['table']}")
+    assert page.status_code == 410
+    assert seal in page.text
+    assert "no longer needed" in page.text

@@ -94,6 +94,11 @@ class Settings(BaseSettings):
         )
 
     @property
+    def retention_given(self) -> bool:
+        """Whether somebody set it here; otherwise the database's zanith.retention decides."""
+        return "retention" in self.model_fields_set
+
+    @property
     def tokens_needed(self) -> bool:
         """Whether others than this machine's users can reach the address."""
         return not is_loopback(self.host)

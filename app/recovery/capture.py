@@ -128,7 +128,9 @@ async def capture(
         async def work(connection: Connection) -> str:
             # The caller's path decides what an unqualified name means; the functions set their own.
             await connection.execute("SET LOCAL search_path TO DEFAULT")
-            found: str = await connection.fetchval(SQL[request.strategy], *_arguments(request))
+            found: str = await connection.fetchval(
+                SQL[request.strategy], *_arguments(request, db.retention)
+            )
             return found
 
         artifact_id = await run_locked(db, f"the drop of {request.object_name}", work, on_progress)
@@ -142,9 +144,9 @@ async def capture(
         return await get_artifact(db, artifact_id)
 
 
-def _arguments(request: CaptureRequest) -> tuple[Any, ...]:
-    default = request.expires_in == "default"
-    expiry = (default, None if default else request.expires_in)
+def _arguments(request: CaptureRequest, retention: timedelta | str | None) -> tuple[Any, ...]:
+    wanted = retention if request.expires_in == "default" else request.expires_in
+    expiry = (wanted == "default", None if wanted == "default" else wanted)
     subject = (request.table, *((request.column,) if request.column is not None else ()))
     story = (request.migration_id, request.reason)
     if request.strategy == "rebuild_table":

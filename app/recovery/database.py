@@ -21,6 +21,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from app.recovery.errors import NotPermitted, WrongUsage, translate
 from app.recovery.events import Hub
+from app.recovery.memory import Memory
 from app.recovery.sql import load
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
@@ -107,6 +108,7 @@ class Database:
         lock_timeout: timedelta,
         lock_retries: int,
         read_only: bool,
+        retention: timedelta | str | None = "default",
     ) -> None:
         self._pool = pool
         self._side_pool = side_pool
@@ -115,8 +117,10 @@ class Database:
         self.lock_timeout = lock_timeout
         self.lock_retries = lock_retries
         self.read_only = read_only
+        self.retention = retention
         # Jobs of a standby, which cannot hold their rows: by id, newest last.
         self.local_jobs: dict[str, Any] = {}
+        self.memory = Memory()
 
     def __repr__(self) -> str:
         """Name the place; never the password."""
@@ -135,12 +139,15 @@ class Database:
         application_name: str = "zanith",
         read_only: bool = False,
         listen_url: str | Secret | None = None,
+        retention: timedelta | str | None = "default",
     ) -> Database:
         """Connect and return the database.
 
         Without a url the PG* variables say where, as in libpq. ``listen_url`` is a direct
-        connection for LISTEN where a transaction pooler stands between. Failed, NotPermitted,
-        NotFound or WrongUsage where that does not work; never with the password in it.
+        connection for LISTEN where a transaction pooler stands between; ``retention`` is when
+        captures expire by default, "default" what the database's zanith.retention says. Failed,
+        NotPermitted, NotFound or WrongUsage where that does not work; never with the password in
+        it.
         """
         url, listen_url = _reveal(url), _reveal(listen_url)
         settings = {"application_name": application_name}
@@ -178,6 +185,7 @@ class Database:
             lock_timeout=lock_timeout,
             lock_retries=lock_retries,
             read_only=read_only,
+            retention=retention,
         )
         try:
             await db.refresh()

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from app.recovery.artifact import DAMAGED, HEALTHS, TYPES, Artifact, fill, from_row
-from app.recovery.database import Connection, Database
+from app.recovery.database import Database
 from app.recovery.errors import WrongUsage
 from app.recovery.names import parse_name
 
@@ -153,7 +153,10 @@ def _like(text: str) -> str:
 
 
 async def list_artifacts(db: Database, wanted: ArtifactFilter | None = None) -> Page:
-    """Return a page of artifacts and how many match; two queries, whatever their number."""
+    """Return a page of artifacts and how many match; two queries, whatever their number.
+
+    Where many match, their number may be some seconds old.
+    """
     wanted = wanted or ArtifactFilter()
     values = _filter_values(wanted)
     limit = max(1, min(wanted.limit, 100_000))
@@ -166,7 +169,7 @@ async def list_artifacts(db: Database, wanted: ArtifactFilter | None = None) -> 
         )
         if backward and len(rows) <= limit:  # the start is nearer than a page: show it whole
             return await list_artifacts(db, replace(wanted, after=None))
-        total = await _count(connection, values)
+    total = await db.memory.recall(("count", str(values)), lambda: _count(db, values))
     more, rows = len(rows) > limit, rows[:limit]
     if backward:
         rows.reverse()
@@ -182,14 +185,19 @@ def _cursor(row: Any, *, backward: bool) -> str:
     return _Cursor(row["key"], row["capture_order"], backward).encode()
 
 
-async def _count(connection: Connection, values: tuple[Any, ...]) -> int:
+async def _count(db: Database, values: tuple[Any, ...]) -> int:
     block = "count_by_health" if values[-1] else "count"
-    number: int = await connection.fetchval(fill(block), *values)
+    async with db.acquire() as connection:
+        number: int = await connection.fetchval(fill(block), *values)
     return number
 
 
 async def summarize(db: Database) -> Summary:
-    """Return the totals over all artifacts, in one query."""
+    """Return the totals over all artifacts, in one query; where that is slow, of a minute ago."""
+    return await db.memory.recall("summary", lambda: _summarize(db))
+
+
+async def _summarize(db: Database) -> Summary:
     async with db.acquire() as connection:
         row: Any = await connection.fetchrow(fill("summary"))
     data = dict(row)

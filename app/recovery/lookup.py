@@ -29,9 +29,9 @@ async def get_artifact(db: Database, reference: str) -> Artifact:
 async def _resolve(connection: Connection, reference: str) -> str:
     ids: list[str] = []
     if _ID.fullmatch(reference):
-        ids = [row["id"] for row in await connection.fetch(BLOCKS["by_prefix"], reference)]
-        if reference in ids:
+        if await connection.fetchval(BLOCKS["by_id"], reference):
             return reference
+        ids = [row["id"] for row in await connection.fetch(BLOCKS["by_prefix"], reference)]
     named = None if reference[:1].isdigit() else await _find_by_name(connection, reference)
     candidates = [*ids, *([named] if named is not None and named not in ids else [])]
     if len(candidates) > 1:

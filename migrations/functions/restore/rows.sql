@@ -35,7 +35,7 @@ $$;
 -- The SELECT whose CSV the seal is the SHA-256 of; NULL where there is nothing to seal.
 CREATE OR REPLACE FUNCTION zanith.canonical_query(artifact_id text) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN a.artifact_type <> 'soft_drop_column' AND a.physical_table IS NOT NULL THEN
+    SELECT CASE WHEN a.artifact_type <> 'soft_drop_column' AND p.place ? 'table' THEN
         zanith._canonical_query(a.definition, p.place ->> 'schema', p.place ->> 'table') END
     FROM zanith._artifact(artifact_id) a, LATERAL (SELECT zanith._place(a)) p(place)
 $$;
@@ -54,7 +54,7 @@ $$;
 CREATE OR REPLACE FUNCTION zanith.row_query(artifact_id text) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE WHEN a.artifact_type <> 'soft_drop_column' THEN zanith.canonical_query(artifact_id)
-        ELSE format('SELECT %sr.%I AS %I FROM %s r ORDER BY %s', COALESCE(zanith._key_list(a.definition -> 'key', 'r.') || ', ', ''),
+        WHEN p.place ? 'table' THEN format('SELECT %sr.%I AS %I FROM %s r ORDER BY %s', COALESCE(zanith._key_list(a.definition -> 'key', 'r.') || ', ', ''),
                     p.place ->> 'column', a.source_column, zanith._qualify(p.place ->> 'schema', p.place ->> 'table'),
                     zanith._canonical_order(a.definition -> 'key')) END
     FROM zanith._artifact(artifact_id) a, LATERAL (SELECT zanith._place(a)) p(place)
@@ -66,27 +66,29 @@ CREATE OR REPLACE FUNCTION zanith._place(a zanith._zanith_migration_artifacts) R
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     found record;
+    here oid := zanith._relation_oid(a.physical_schema, a.physical_table);
 BEGIN
     IF a.physical_table IS NULL THEN
         RETURN jsonb_build_object('state', 'none', 'detail', 'the definition alone was recorded');
-    ELSIF a.artifact_type = 'soft_drop_column' AND a.status = 'restored' THEN
-        RETURN jsonb_build_object('state', 'none', 'detail', 'the column is live again');
-    ELSIF a.artifact_type = 'soft_drop_column' THEN
-        SELECT n.nspname, c.relname, c.oid, c.relowner, t.attname INTO found
-        FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE t.attname = a.physical_column AND NOT t.attisdropped AND c.relkind IN ('r', 'p')
-        ORDER BY n.nspname = a.physical_schema AND c.relname = a.physical_table DESC LIMIT 1;
-    ELSIF a.artifact_type IN ('soft_drop_table', 'archive_table') AND a.status = 'restored' THEN
-        RETURN jsonb_build_object('state', 'none', 'detail', 'the table is live again');
-    ELSE
-        SELECT n.nspname, c.relname, c.oid, c.relowner, NULL::name AS attname INTO found
-        FROM pg_description d JOIN pg_class c ON c.oid = d.objoid JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND d.description = zanith._parked_comment(a.id)
-          AND c.relkind IN ('r', 'p')
-        ORDER BY n.nspname = a.physical_schema AND c.relname = a.physical_table DESC,
-                 NOT c.relispartition DESC, c.oid LIMIT 1;
+    ELSIF a.status = 'restored' AND a.artifact_type <> 'archive_column' THEN
+        RETURN jsonb_build_object('state', 'none', 'detail', 'it is live again');
     END IF;
-    IF found IS NULL OR found.oid IS NULL THEN
+    -- Where it was recorded, by index; all over the catalog only when it is not there.
+    IF a.artifact_type = 'soft_drop_column' THEN
+        IF zanith._attribute_number(here, a.physical_column) IS NULL THEN
+            here := (SELECT t.attrelid FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid
+                     WHERE t.attname = a.physical_column AND NOT t.attisdropped AND c.relkind IN ('r', 'p')
+                     ORDER BY c.relispartition, c.oid LIMIT 1);
+        END IF;
+    ELSIF obj_description(here, 'pg_class') IS DISTINCT FROM zanith._parked_comment(a.id) THEN
+        here := (SELECT c.oid FROM pg_description d JOIN pg_class c ON c.oid = d.objoid
+                 WHERE d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND d.description = zanith._parked_comment(a.id)
+                   AND c.relkind IN ('r', 'p')
+                 ORDER BY c.relispartition, c.oid LIMIT 1);
+    END IF;
+    SELECT n.nspname, c.relname, c.oid, c.relowner INTO found
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = here;
+    IF found.oid IS NULL THEN
         RETURN jsonb_build_object('state', 'missing', 'detail', 'no object bears the artifact''s id any more');
     END IF;
     IF a.artifact_type = 'archive_column'
@@ -96,7 +98,7 @@ BEGIN
     RETURN jsonb_build_object(
         'state', CASE WHEN found.nspname = a.physical_schema AND found.relname = a.physical_table
                        AND pg_get_userbyid(found.relowner) = a.definition #>> '{table,owner}' THEN 'ok' ELSE 'moved' END,
-        'schema', found.nspname, 'table', found.relname, 'column', COALESCE(found.attname, a.physical_column),
+        'schema', found.nspname, 'table', found.relname, 'column', a.physical_column,
         'owner', pg_get_userbyid(found.relowner), 'oid', found.oid,
         'detail', NULLIF(concat_ws('; ',
             CASE WHEN found.nspname <> a.physical_schema OR found.relname <> a.physical_table

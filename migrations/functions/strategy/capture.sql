@@ -142,6 +142,7 @@ LANGUAGE sql IMMUTABLE AS $$
     FROM zanith._each(d #> '{column,sequences}') s
 $$;
 
+-- `zanith.actor` is the person's name where the engine captures for somebody; the log keeps the database role beside it.
 -- Writes the row. It describes the object from the catalog itself and takes no text to execute: whoever could write
 -- a row could choose what an operator runs.
 CREATE OR REPLACE FUNCTION zanith._record_capture(
@@ -171,7 +172,7 @@ BEGIN
             CASE WHEN strategy IN ('soft_drop_column', 'archive_column') THEN column_name END,
             d #>> '{parked,schema}', d #>> '{parked,table}',
             CASE WHEN strategy IN ('soft_drop_column', 'archive_column') THEN d #>> '{parked,column}' END,
-            d, reason, caller, 'zanith ' || zanith.version() || ', PostgreSQL ' || current_setting('server_version'),
+            d, reason, COALESCE(NULLIF(current_setting('zanith.actor', true), ''), caller), 'zanith ' || zanith.version() || ', PostgreSQL ' || current_setting('server_version'),
             clock_timestamp() + expires_in);
 END $$;
 

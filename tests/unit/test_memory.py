@@ -5,7 +5,8 @@ import asyncio
 from app.recovery.memory import Memory
 
 
-async def test_quick_is_counted_anew_and_slow_is_remembered():
+async def test_quick_is_counted_anew_and_slow_is_remembered(monkeypatch):
+    monkeypatch.setattr("app.recovery.memory._LONGEST", 0.3)
     memory, calls = Memory(), []
 
     async def quick() -> int:
@@ -21,5 +22,5 @@ async def test_quick_is_counted_anew_and_slow_is_remembered():
 
     results = await asyncio.gather(*(memory.recall("b", slow) for _ in range(5)))
     assert results == [3] * 5
-    await asyncio.sleep(0.8)
+    await asyncio.sleep(0.5)
     assert await memory.recall("b", slow) == 4

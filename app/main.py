@@ -10,7 +10,6 @@ from importlib import resources
 from pathlib import Path
 
 from fastapi import FastAPI
-from fastapi.staticfiles import StaticFiles
 
 from app.recovery import audit
 from app.recovery.database import Database
@@ -25,7 +24,7 @@ from app.routes.api import machine
 from app.routes.guard import Guard
 from app.routes.pages import activity, artifact, artifacts, cleanup, exporting, job, login, purge
 from app.routes.pages import restore as restore_page
-from app.routes.rendering import Pages
+from app.routes.rendering import KeptFiles, Pages
 from app.routes.studio import Studio
 from app.routes.upkeep import keep_up
 from app.settings import Settings, Token
@@ -83,8 +82,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in ROUTERS:
         in_schema = not any(route.path.startswith("/studio") for route in router.routes)  # type: ignore[attr-defined]
         app.include_router(router, include_in_schema=in_schema)
-    static = Path(str(resources.files("app") / "static"))
-    app.mount("/static", StaticFiles(directory=static), name="static")
+    app.mount("/static", KeptFiles(directory=Path(str(resources.files("app") / "static"))))
     names = frozenset({socket.gethostname().lower(), socket.getfqdn().lower()})
     app.add_middleware(Guard, bound_to=settings.host.strip("[]"), names=names)
     return app

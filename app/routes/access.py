@@ -11,6 +11,7 @@ import getpass
 import hashlib
 import hmac
 import json
+import logging
 import secrets
 import time
 from collections import deque
@@ -21,6 +22,8 @@ from fastapi import Request, Response
 from app.recovery.database import Actor
 from app.recovery.errors import NotAuthenticated, NotPermitted
 from app.routes.errors import TooManyAttempts
+
+log = logging.getLogger("zanith.studio")
 
 SESSION = "zanith_session"
 FORM = "zanith_form"
@@ -73,6 +76,7 @@ class Access:
                 found = credential
         if found is None:
             self.limiter.failed(address)
+            log.warning("a wrong token came from %s", address)
             raise NotAuthenticated("that token is not known", hint="ask who runs this studio")
         return found
 

@@ -13,8 +13,10 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from fastapi import Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
+from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from starlette.types import Scope
 
 from app.recovery.database import Actor, ServerInfo
 from app.recovery.errors import ZanithError
@@ -93,6 +95,17 @@ def as_facts(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "none" if value is None else str(value)
+
+
+class KeptFiles(StaticFiles):
+    """Static files; one asked for with its content's hash never changes, so browsers keep it."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Return the file, for a year where its address has the hash."""
+        response = await super().get_response(path, scope)
+        kept = response.status_code == 200 and scope["query_string"].startswith(b"v=")
+        response.headers["Cache-Control"] = f"public, max-age={31_536_000 if kept else 0}"
+        return response
 
 
 class StudioEnvironment(Environment):

@@ -18,10 +18,15 @@ from app.routes.studio import Studio, TheStudio, Who
 
 router = APIRouter(prefix="/api", responses=RESPONSES, tags=["exports"])
 
+_BYTES = {"schema": {"type": "string", "format": "binary"}}
+_PACKED = {"gzip": "application/gzip", "zstd": "application/zstd"}
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "the bytes, under a file name; the export's id is in Zanith-Export-Id",
-        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        "content": {
+            kind.partition(";")[0]: _BYTES
+            for kind in (*export.MEDIA_TYPES.values(), *_PACKED.values())
+        },
     }
 }
 
@@ -88,6 +93,5 @@ def _stream(studio: Studio, job: Job) -> Response:
     async def push(sink: Sink) -> None:
         await export.push_export(studio.db, job.id, sink)
 
-    packed = {"gzip": "application/gzip", "zstd": "application/zstd"}
-    media = packed.get(job.params["compress"] or "") or export.MEDIA_TYPES[job.params["format"]]
+    media = _PACKED.get(job.params["compress"] or "") or export.MEDIA_TYPES[job.params["format"]]
     return ExportResponse(push, filename=job.params["filename"], media_type=media, export_id=job.id)

@@ -126,8 +126,7 @@ async def capture(
         await tell(on_progress, {"step": "capture"})
 
         async def work(connection: Connection) -> str:
-            # The caller's path decides what an unqualified name means; the functions set their own.
-            await connection.execute("SET LOCAL search_path TO DEFAULT")
+            await connection.execute(SQL["settings"], actor.name)
             found: str = await connection.fetchval(
                 SQL[request.strategy], *_arguments(request, db.retention)
             )

@@ -67,6 +67,7 @@ async def test_a_column_goes_and_comes_back(database, db, strategy):
     assert plan.object == "public.orders.code"
     artifact = await capture(db, column(strategy, reason="gone", migration_id="m1"), DBA)
     assert (artifact.reason, artifact.migration_id) == ("gone", "m1")
+    assert artifact.created_by == "dba"
     assert (artifact.sealed_at is not None) == (strategy == "archive_column")
     assert "code" not in dict((await rows(db))[0])
     assert (await find_for_restore(db, "orders.code", "column")).id == artifact.id

@@ -1,3 +1,7 @@
+-- settings: the caller's path decides what an unqualified name means; the log names the person
+SELECT set_config('search_path', r.reset_val, true), set_config('zanith.actor', $1, true)
+FROM pg_settings AS r WHERE r.name = 'search_path';
+
 -- soft_drop_column: $7 asks for the default expiry, else $8 is it, NULL for never
 SELECT zanith.soft_drop_column($1::text::regclass, $2, migration_id => $3, reason => $4, on_dependents => $5,
     published_ok => $6, expires_in => CASE WHEN $7 THEN zanith.default_retention() ELSE $8::interval END);

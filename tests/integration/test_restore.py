@@ -244,12 +244,12 @@ async def test_a_rebuild_is_forensic(db):
 
 async def test_a_killed_backend_leaves_the_old_state(database, db):
     artifact = await capture(db, column(), DBA)
-    async with db.acquire() as holder, holder.transaction():
+    async with db.acquire() as killer, db.acquire() as holder, holder.transaction():
         await holder.execute("SELECT count(*) FROM orders")
         db.lock_timeout = timedelta(seconds=5)
         task = asyncio.create_task(restore(db, artifact.id, None, DBA))
         async with asyncio.timeout(10):
-            while not await holder.fetchval(  # noqa: ASYNC110
+            while not await killer.fetchval(  # noqa: ASYNC110
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
                 " WHERE wait_event_type = 'Lock' AND datname = current_database()"
             ):

@@ -27,10 +27,10 @@ $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_refusal_end(target text, partitioned boolean) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT zanith._step(format('DROP TRIGGER _zanith_refuse_statement ON %s', target),
+    SELECT zanith._step(format('DROP TRIGGER IF EXISTS _zanith_refuse_statement ON %s', target),
             'writes are welcome again', 'ACCESS EXCLUSIVE', ARRAY[target])
         || CASE WHEN partitioned THEN '[]' ELSE
-            zanith._step(format('DROP TRIGGER _zanith_refuse_row ON %s', target),
+            zanith._step(format('DROP TRIGGER IF EXISTS _zanith_refuse_row ON %s', target),
                 'writes are welcome again', 'ACCESS EXCLUSIVE', ARRAY[target]) END
 $$;
 

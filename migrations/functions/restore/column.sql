@@ -1,34 +1,55 @@
 -- Restoring a column: parked or archived, the same steps around it.
 
--- Quiet: user triggers and rules off, FORCE ROW LEVEL SECURITY lifted; their exact states are remembered for `loud`.
-CREATE OR REPLACE FUNCTION zanith._render_quiet(target text, steps jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT zanith._step(zanith._do(format($body$DECLARE s record; back text := '';
+-- Quiet: user triggers and rules off, FORCE ROW LEVEL SECURITY lifted; all put back in their exact states afterwards.
+-- A plan names each as the table has it now (`live`); a script, which runs who knows when, looks for itself (`live` NULL).
+CREATE OR REPLACE FUNCTION zanith._render_quiet(target text, live oid, steps jsonb) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN live IS NOT NULL THEN COALESCE(jsonb_agg(zanith._step(q.off, 'off, so that it does not act on the fill',
+                'ACCESS EXCLUSIVE', ARRAY[target]) -> 0 ORDER BY q.ord), '[]')
+            ELSE zanith._step(zanith._do(format($body$DECLARE s record; back text := '';
 BEGIN
-    FOR s IN
-        SELECT format('%%s DISABLE TRIGGER %%I', q.t, g.tgname) AS off, format('%%s %%s TRIGGER %%I', q.t,
-               CASE g.tgenabled WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS' ELSE 'ENABLE' END, g.tgname) AS "on"
-        FROM (SELECT %1$L) q(t), pg_catalog.pg_trigger g
-        WHERE g.tgrelid = %2$L::pg_catalog.regclass AND NOT g.tgisinternal AND g.tgenabled <> 'D'
-        UNION ALL
-        SELECT format('%%s DISABLE RULE %%I', q.t, r.rulename), format('%%s %%s RULE %%I', q.t,
-               CASE r.ev_enabled WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS' ELSE 'ENABLE' END, r.rulename)
-        FROM (SELECT %1$L) q(t), pg_catalog.pg_rewrite r
-        WHERE r.ev_class = %2$L::pg_catalog.regclass AND r.ev_enabled <> 'D'
-        UNION ALL
-        SELECT q.t || ' NO FORCE ROW LEVEL SECURITY', q.t || ' FORCE ROW LEVEL SECURITY'
-        FROM (SELECT %1$L) q(t), pg_catalog.pg_class c WHERE c.oid = %2$L::pg_catalog.regclass AND c.relforcerowsecurity
-    LOOP
+    FOR s IN %s LOOP
         EXECUTE s.off;
-        back := back || s."on" || ';';
+        back := back || s.back || ';';
     END LOOP;
     PERFORM pg_catalog.set_config('zanith.quiet', back, true);
-END$body$, 'ALTER TABLE ' || target, target)),
-            'user triggers and rules off, so that none fires for the fill', 'ACCESS EXCLUSIVE', ARRAY[target])
+END$body$, zanith._disturbances(target))),
+            'user triggers and rules off, so that none fires for the fill', 'ACCESS EXCLUSIVE', ARRAY[target]) END
         || steps
-        || zanith._step(zanith._do('BEGIN IF pg_catalog.current_setting(''zanith.quiet'') <> '''' THEN '
+        || CASE WHEN live IS NOT NULL THEN COALESCE(jsonb_agg(zanith._step(q.back, 'back in its exact state',
+                'ACCESS EXCLUSIVE', ARRAY[target]) -> 0 ORDER BY q.ord), '[]')
+            ELSE zanith._step(zanith._do('BEGIN IF pg_catalog.current_setting(''zanith.quiet'') <> '''' THEN '
                 'EXECUTE pg_catalog.current_setting(''zanith.quiet''); END IF; END'),
-            'triggers and rules back in their exact states', 'ACCESS EXCLUSIVE', ARRAY[target])
+            'triggers and rules back in their exact states', 'ACCESS EXCLUSIVE', ARRAY[target]) END
+    FROM zanith._find_disturbances(live, target) q
+$$;
+
+-- What would act on an UPDATE of the table: one row each, how to turn it off and how to put it back.
+CREATE OR REPLACE FUNCTION zanith._find_disturbances(live oid, target text) RETURNS TABLE (ord bigint, off text, back text)
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF live IS NOT NULL THEN
+        RETURN QUERY EXECUTE format('SELECT row_number() OVER (), d.off, d.back FROM (%s) d', zanith._disturbances(target));
+    END IF;
+END $$;
+
+-- The query behind both.
+CREATE OR REPLACE FUNCTION zanith._disturbances(target text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT format($body$
+        SELECT format('%%s DISABLE TRIGGER %%I', %1$L, g.tgname) AS off, format('%%s %%s TRIGGER %%I', %1$L,
+               CASE g.tgenabled WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS' ELSE 'ENABLE' END, g.tgname) AS back
+        FROM pg_catalog.pg_trigger g
+        WHERE g.tgrelid = %2$L::pg_catalog.regclass AND NOT g.tgisinternal AND g.tgenabled <> 'D'
+        UNION ALL
+        SELECT format('%%s DISABLE RULE %%I', %1$L, r.rulename), format('%%s %%s RULE %%I', %1$L,
+               CASE r.ev_enabled WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS' ELSE 'ENABLE' END, r.rulename)
+        FROM pg_catalog.pg_rewrite r
+        WHERE r.ev_class = %2$L::pg_catalog.regclass AND r.ev_enabled <> 'D'
+        UNION ALL
+        SELECT %1$L || ' NO FORCE ROW LEVEL SECURITY', %1$L || ' FORCE ROW LEVEL SECURITY'
+        FROM pg_catalog.pg_class c WHERE c.oid = %2$L::pg_catalog.regclass AND c.relforcerowsecurity
+        ORDER BY 1$body$, 'ALTER TABLE ' || target, target)
 $$;
 
 -- What a row without a value gets, as SQL: the chosen value, the default, or NULL.
@@ -44,9 +65,9 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 -- Archived values into their rows, rows filled compared with rows expected; then the rows that came since.
-CREATE OR REPLACE FUNCTION zanith._render_fill(d jsonb, target text, choices jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT zanith._render_quiet(target,
+CREATE OR REPLACE FUNCTION zanith._render_fill(d jsonb, target text, live oid, choices jsonb) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT zanith._render_quiet(target, live,
         CASE WHEN d ->> 'strategy' = 'archive_column' THEN zanith._step(zanith._do(format($body$DECLARE filled bigint; expected bigint;
 BEGIN
     UPDATE ONLY %1$s AS t SET %2$I = a.%2$I FROM ONLY %3$s AS a WHERE %4$s;
@@ -73,9 +94,10 @@ END$body$, target, q.col, q.archive, zanith._key_match(d -> 'key'))),
        OR d ->> 'strategy' = 'soft_drop_column' AND q.value IS NOT NULL
 $$;
 
--- All steps. `target_schema`, `target_table`: where the table is now. `name_taken`: a live column bears the name.
+-- All steps. `target_schema`, `target_table`: where the table is now; `live`: its oid, NULL in a script.
+-- `name_taken`: a live column bears the name.
 CREATE OR REPLACE FUNCTION zanith._render_restore_column(
-    d jsonb, target_schema text, target_table text, name_taken boolean, choices jsonb)
+    d jsonb, target_schema text, target_table text, live oid, name_taken boolean, choices jsonb)
 RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT zanith._step(format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', q.target),
             'hold the table for the change', 'ACCESS EXCLUSIVE', ARRAY[q.target])
@@ -88,7 +110,7 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
                 'the column, by its own name', 'ACCESS EXCLUSIVE', ARRAY[q.target])
             ELSE zanith._render_add_column(d -> 'column', q.target, q.col)
                 || zanith._render_column_settings(d -> 'column', q.target, q.col) END
-            || COALESCE(zanith._render_fill(d, q.target, choices), '[]')
+            || COALESCE(zanith._render_fill(d, q.target, live, choices), '[]')
             || CASE WHEN q.soft AND d #>> '{column,base_type}' IS NOT NULL THEN zanith._step(
                 format('ALTER TABLE %s ALTER COLUMN %I TYPE %s%s', q.target, q.col, d #>> '{column,type}',
                        COALESCE(' COLLATE ' || (d #>> '{column,collation}'), '')),

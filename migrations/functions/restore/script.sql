@@ -22,7 +22,7 @@ BEGIN
         RETURN format(E'-- %s: the definition was recorded before a rebuild; there is nothing to put back.\n'
                       '-- Compare the definition in zanith._zanith_migration_artifacts with the table as it is now.\n', name);
     END IF;
-    steps := zanith._render_restore(a, '{}');
+    steps := zanith._render_restore(a, '{}', true);
     rows_of := zanith._qualify(a.physical_schema, a.physical_table);
     script := format(E'-- Restores %s (artifact %s). Run with: psql -X -d DATABASE -f THIS_FILE\n'
                      '\\set ON_ERROR_STOP on\n'
@@ -49,12 +49,9 @@ BEGIN
     script := script || COALESCE((
         SELECT string_agg(format(E'\n-- %s\n%s;\n', regexp_replace(s.item ->> 'purpose', '\s+', ' ', 'g'), s.item ->> 'sql'), '' ORDER BY s.ord)
         FROM zanith._each(steps) s WHERE (s.item ->> 'transaction')::integer = 1), '');
-    script := script || format(E'\n-- Tell the bookkeeping, where there is one.\n'
-        'DO $done$ BEGIN\n'
-        '    IF to_regclass(''zanith._zanith_migration_artifacts'') IS NOT NULL THEN\n'
-        '        UPDATE zanith._zanith_migration_artifacts SET status = ''restored'', restored_at = clock_timestamp(),\n'
-        '            restored_by = session_user WHERE id = %L;\n'
-        '    END IF;\nEND $done$;\nCOMMIT;\n', a.id);
+    script := script || format(E'\n-- Tell the bookkeeping, where there is one.\n%s;\nCOMMIT;\n', zanith._do(format(
+        E'BEGIN IF to_regprocedure(''zanith.mark_restored(text)'') IS NOT NULL THEN\n'
+        '    PERFORM zanith.mark_restored(%L); END IF; END', a.id)));
     IF EXISTS (SELECT FROM zanith._each(steps) s WHERE (s.item ->> 'transaction')::integer = 2) THEN
         script := script || E'\n-- Constraints were added without a scan; now prove them, without stopping writes.\nBEGIN;\n'
             'SET LOCAL search_path = pg_catalog, pg_temp;\nSET LOCAL row_security = off;\nSET LOCAL lock_timeout = ''2s'';\n'
@@ -65,8 +62,11 @@ BEGIN
     RETURN script;
 END $$;
 
--- Steps of the restore with these choices, against the catalog as it is now, in the order in which they run.
-CREATE OR REPLACE FUNCTION zanith._render_restore(a zanith._zanith_migration_artifacts, choices jsonb) RETURNS jsonb
+-- Steps of the restore with these choices, against the catalog as it is now, in the order in which they run;
+-- `in_script`: to be run who knows when, so nothing that is true just now is relied on.
+CREATE OR REPLACE FUNCTION zanith._render_restore(
+    a zanith._zanith_migration_artifacts, choices jsonb, in_script boolean DEFAULT false)
+RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     d jsonb := a.definition;
@@ -86,6 +86,7 @@ BEGIN
         live_table := COALESCE(place ->> 'table', live_table);
     END IF;
     RETURN zanith._in_run_order(zanith._render_restore_column(d, live_schema, live_table,
+        CASE WHEN NOT in_script THEN zanith._relation_oid(live_schema, live_table) END,
         EXISTS (SELECT FROM pg_attribute t WHERE t.attrelid = zanith._relation_oid(live_schema, live_table)
                 AND t.attname = a.source_column AND NOT t.attisdropped), choices));
 END $$;
@@ -121,4 +122,23 @@ BEGIN
     WHERE r.id = artifact_id;
     UPDATE zanith._zanith_migration_artifacts r SET recovery_sql = zanith._render_script(artifact_id)
     WHERE r.id = artifact_id AND r.status = 'recoverable';
+END $$;
+
+-- What the script says at its end. Whoever may act as the owner may say it.
+CREATE OR REPLACE FUNCTION zanith.mark_restored(artifact_id text) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    caller text := COALESCE(NULLIF(current_setting('role', true), 'none'), session_user);
+BEGIN
+    IF NOT pg_has_role(caller, a.definition #>> '{table,owner}', 'USAGE') THEN
+        PERFORM zanith._refuse(format('must be owner of %s to restore it', zanith._object_name(a)), 'Restore it as its owner.', '42501');
+    END IF;
+    UPDATE zanith._zanith_migration_artifacts r SET status = 'restored', restored_at = clock_timestamp(), restored_by = caller
+    WHERE r.id = artifact_id AND r.status = 'recoverable';
+    IF FOUND THEN
+        INSERT INTO zanith._zanith_audit_log (actor, address, action, outcome, artifact_id, object, detail)
+        VALUES (caller, host(inet_client_addr()), 'restore', 'done', a.id, zanith._object_name(a), '{"with": "recovery_sql"}');
+        PERFORM pg_notify('zanith', jsonb_build_object('event', 'artifact', 'id', a.id)::text);
+    END IF;
 END $$;

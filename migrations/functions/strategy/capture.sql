@@ -56,6 +56,7 @@ DECLARE
         ELSE format('column %I of table %s', column_name, zanith._relation_name(relation)) END;
     needs_shadow boolean := strategy IN ('archive_column', 'archive_table') OR keep_rows;
     owner text := d #>> '{table,owner}';
+    lacking text;
 BEGIN
     IF strategy <> 'rebuild_table' THEN
         PERFORM zanith._check_dependents(strategy, object, d -> 'dependents', on_dependents);
@@ -65,6 +66,15 @@ BEGIN
        AND EXISTS (SELECT FROM zanith._each(d -> 'dependents') x WHERE x.item ->> 'kind' <> 'foreign key') THEN
         PERFORM zanith._refuse(format('cannot keep what depends on %s: its domain has to be lifted', object),
             'PostgreSQL does not change the type of a column that a view or rule uses; use on_dependents => ''cascade''.');
+    END IF;
+    -- A rename asks for CREATE where DROP would not.
+    SELECT n.schema_name INTO lacking
+    FROM (SELECT x.item ->> 'schema' AS schema_name FROM zanith._each(d -> 'members') x
+          UNION ALL SELECT x.item ->> 'schema' FROM zanith._each(d -> 'renames') x) n
+    WHERE NOT has_schema_privilege(n.schema_name, 'CREATE') LIMIT 1;
+    IF lacking IS NOT NULL THEN
+        PERFORM zanith._refuse(format('permission denied for schema %I', lacking),
+            format('What is parked is renamed there: GRANT CREATE ON SCHEMA %I TO %I.', lacking, current_user), '42501');
     END IF;
     IF needs_shadow AND NOT has_schema_privilege('_zanith_shadow', 'CREATE') THEN
         PERFORM zanith._refuse('permission denied for schema _zanith_shadow',

@@ -116,8 +116,8 @@ BEGIN
     IF EXISTS (SELECT FROM pg_partitioned_table p WHERE p.partrelid = relation
                AND (a.attnum = ANY (p.partattrs::smallint[])
                     OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = relation
-                               AND d.refclassid = 'pg_class'::regclass AND d.refobjid = relation
-                               AND d.refobjsubid = a.attnum AND d.deptype = 'i'))) THEN
+                               AND d.objsubid = a.attnum AND d.refclassid = 'pg_class'::regclass
+                               AND d.refobjid = relation AND d.refobjsubid = 0 AND d.deptype = 'i'))) THEN
         PERFORM zanith._refuse(format('%s is part of the partition key', name),
             'Capture the whole table instead, or move its rows to a table that is partitioned otherwise.', '42P16');
     END IF;

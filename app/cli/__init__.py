@@ -9,6 +9,7 @@ import typer
 from app.cli.console import Terminal, leave_pipe
 from app.cli.exits import Exit, exit_for
 from app.cli.failure import report
+from app.cli.logs import be_quiet
 from app.recovery.errors import WrongUsage, ZanithError, translate
 
 __all__ = ["main"]
@@ -16,6 +17,7 @@ __all__ = ["main"]
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line and end the process; no error leaves as a traceback."""
+    be_quiet()
     arguments = list(sys.argv[1:] if args is None else args)
     sys.exit(_run(arguments))
 

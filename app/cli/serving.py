@@ -2,7 +2,6 @@
 
 import errno
 import importlib
-import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from pydantic import SecretStr
 from rich.text import Text
 
 from app.cli.console import Terminal
+from app.cli.logs import speak_in_lines
 from app.cli.session import Session, run
 from app.recovery.errors import Failed, NotPermitted, WrongUsage
 from app.settings import Settings
@@ -87,9 +87,9 @@ def _serve(settings: Settings, listener: socket.socket, terminal: Terminal, what
     host, port = listener.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/studio"
     config = uvicorn.Config(
-        create_app(settings), log_level="warning", access_log=False, timeout_graceful_shutdown=3
+        create_app(settings), log_config=None, access_log=False, timeout_graceful_shutdown=3
     )
-    logging.getLogger("uvicorn.error").addFilter(_without_traceback)
+    speak_in_lines()
     server = _Server(config, lambda: terminal.say(_address(what, address)))
     server.run(sockets=[listener])
     if not server.started:
@@ -127,12 +127,3 @@ class _Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def _without_traceback(record: logging.LogRecord) -> bool:
-    """Keep what went wrong and leave out where: a traceback helps nobody who runs a server."""
-    record.exc_info = None
-    text = record.getMessage().rstrip()
-    if "Traceback (most recent call last)" in text:
-        record.msg, record.args = text.splitlines()[-1], ()
-    return True

@@ -9,7 +9,7 @@ FROM generate_series(1, 37) n;
 INSERT INTO orders (customer_id, status, total, placed_at)
 SELECT 1 + n * 7 % 2000, 'placed', n * 1.99, now() - make_interval(mins => n)
 FROM generate_series(1, 212) n;
-DELETE FROM orders WHERE id % 4000 = 0;
+DELETE FROM orders WHERE id % 2000 = 0;
 
 CREATE TABLE gift_cards (
     id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

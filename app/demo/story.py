@@ -30,6 +30,9 @@ async def prepare(url: str, *, fresh: bool, tell: Callable[[str], None]) -> str:
             await server.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
         if not await _exists(server):
             tell("making a shop with some history; this is done once")
+            # A demo may lose its last moments in a crash, and need not wait for the disk.
+            await server.execute("ALTER SYSTEM SET synchronous_commit = off")
+            await server.execute("SELECT pg_reload_conf()")
             await server.execute(f"DROP DATABASE IF EXISTS {_DRAFT} WITH (FORCE)")
             await server.execute(f"CREATE DATABASE {_DRAFT}")
             await _tell_story(_on(url, _DRAFT))

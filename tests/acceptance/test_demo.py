@@ -66,6 +66,7 @@ def serving(*args: str, url: str | None = None, **env: str) -> Iterator[Running]
             process.terminate()
             process.wait(30)
         reader.join(5)
+        output.close()
         assert "Traceback" not in "".join(running.said), running.said
 
 
@@ -114,7 +115,7 @@ def test_the_demo_shows_a_shop_with_history(data_dir):
     begun = time.monotonic()
     with serving(*demo) as second:
         get(second.wait_for(r"(http://127\.0\.0\.1:\d+/studio)"))
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 15  # a second or two, but for a busy machine
         artifacts = done("recover", "list", "--json", url=url).json
         (phone,) = [a for a in artifacts if a["source_column"] == "phone"]
         assert phone["status"] == "restored"

@@ -40,6 +40,8 @@ def _purpose(step: Step) -> Text:
             line.append(
                 f" on {', '.join(map(printable, dict.fromkeys(step.tables)))}", style="quiet"
             )
+    if step.role:
+        line.append(f"  as {printable(step.role)}", style="quiet")
     if step.grows:
         line.append("  (grows with the rows)", style="quiet")
     return line

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from app.recovery.database import Connection, Database
 from app.recovery.errors import WrongUsage
+from app.recovery.names import quote
 from app.recovery.sql import load
 
 SQL = load("plan")
@@ -51,7 +55,8 @@ class Step:
     """One statement: its purpose in words, the strongest lock that it takes and on which tables.
 
     ``grows`` says that its time grows with the rows; steps of transaction 2 run afterwards, each in
-    a transaction of its own.
+    a transaction of its own. ``role`` is who runs it: the owner, where it evaluates what the owner
+    wrote; None for the operator.
     """
 
     sql: str
@@ -60,6 +65,7 @@ class Step:
     tables: tuple[str, ...]
     grows: bool = False
     transaction: int = 1
+    role: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,7 @@ class Check:
     blocks: bool
     choices: tuple[str, ...]
     hint: str | None
+    role: str | None = None
 
 
 @dataclass(frozen=True)
@@ -187,6 +194,7 @@ def parse_steps(data: list[dict[str, Any]]) -> tuple[Step, ...]:
             tables=tuple(item.get("tables") or ()),
             grows=bool(item.get("grows")),
             transaction=int(item.get("transaction") or 1),
+            role=item.get("role"),
         )
         for item in data
     )
@@ -232,6 +240,7 @@ def _check(item: dict[str, Any]) -> Check:
         blocks=bool(item.get("blocks")),
         choices=tuple(item.get("choices") or ()),
         hint=item.get("hint"),
+        role=item.get("role"),
     )
 
 
@@ -261,12 +270,31 @@ async def read_plan(connection: Connection, artifact_id: str, choices: Choices) 
 
 
 async def _run_check(connection: Connection, check: Check) -> Drift:
-    count = await connection.fetchval(check.count_sql) or 0
     examples: tuple[str, ...] = ()
-    if count and check.examples_sql:
-        rows = await connection.fetch(check.examples_sql)
-        examples = tuple(str(row[0]) for row in rows[:EXAMPLES])
+    async with acting_as(connection, check.role):
+        count = await connection.fetchval(check.count_sql) or 0
+        if count and check.examples_sql:
+            rows = await connection.fetch(check.examples_sql)
+            examples = tuple(str(row[0]) for row in rows[:EXAMPLES])
     return found(check, count, examples)
+
+
+@asynccontextmanager
+async def acting_as(connection: Connection, role: str | None) -> AsyncIterator[None]:
+    """Be that role within the transaction; a failure leaves the rest to the rollback."""
+    if role is not None:
+        await connection.execute(f"SET LOCAL ROLE {quote(role)}")
+    yield
+    if role is not None:
+        await connection.execute("RESET ROLE")
+
+
+async def run_step(connection: Connection, step: Step) -> float:
+    """Execute one step as whom it says, in the caller's transaction; return its seconds."""
+    started = time.monotonic()
+    async with acting_as(connection, step.role):
+        await connection.execute(step.sql)
+    return round(time.monotonic() - started, 4)
 
 
 async def plan_restore(db: Database, artifact_id: str, choices: Choices | None = None) -> Plan:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -18,7 +17,7 @@ from app.recovery.gate import SQL, ChangedArchive, check_parked, note_changed
 from app.recovery.locks import begin, run_locked, run_savepoint
 from app.recovery.lookup import find_latest, find_migration, get_artifact
 from app.recovery.names import parse_name
-from app.recovery.plan import Choices, Loss, Plan, Step, plan_restore, read_plan
+from app.recovery.plan import Choices, Loss, Plan, Step, plan_restore, read_plan, run_step
 from app.recovery.progress import OnProgress, tell
 
 COLUMN_TYPES = ("soft_drop_column", "archive_column")
@@ -204,9 +203,8 @@ class _Restore:
         )
 
     async def _execute(self, connection: Connection, step: Step) -> None:
-        started = time.monotonic()
         try:
-            await connection.execute(step.sql)
+            elapsed = await run_step(connection, step)
         except asyncpg.PostgresError as exc:
             error = translate(exc)
             if isinstance(error, Locked):
@@ -218,7 +216,7 @@ class _Restore:
                 hint=error.hint or "everything was rolled back",
                 sqlstate=error.sqlstate,
             ) from exc
-        self._done.append(StepDone(step.purpose, step.sql, round(time.monotonic() - started, 4)))
+        self._done.append(StepDone(step.purpose, step.sql, elapsed))
 
     async def _compare(self, connection: Connection) -> dict[str, Any] | None:
         if self._choices.as_name is not None:
@@ -336,12 +334,13 @@ async def rehearse(
         done.clear()
         plan = await read_plan(connection, artifact.id, choices)
         check_plan(plan, None)
-        for step in plan.steps:
-            if step.transaction == 1:
-                started = time.monotonic()
-                await connection.execute(step.sql)
-                elapsed = round(time.monotonic() - started, 4)
-                done.append(StepDone(step.purpose, step.sql, elapsed))
+        done.extend(
+            [
+                StepDone(step.purpose, step.sql, await run_step(connection, step))
+                for step in plan.steps
+                if step.transaction == 1
+            ]
+        )
         fidelity = json.loads(await connection.fetchval(SQL["compare"], artifact.id))
         outcome.append((plan, fidelity if choices.as_name is None else None))
         raise _RolledBackError

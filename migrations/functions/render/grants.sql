@@ -45,16 +45,8 @@ RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
     ) e
 $$;
 
--- Steps between SET LOCAL ROLE and RESET ROLE: expressions that the owner wrote run as the owner.
+-- Expressions that the owner wrote run as the owner, not as the operator: these steps say so.
 CREATE OR REPLACE FUNCTION zanith._as_owner(owner text, steps jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT COALESCE(jsonb_agg(w.step ORDER BY t.transaction, w.ord), '[]')
-    FROM (SELECT (item ->> 'transaction')::integer AS transaction, jsonb_agg(item ORDER BY ord) AS items
-          FROM zanith._each(steps) GROUP BY 1) t,
-         jsonb_array_elements(
-            zanith._step(format('SET LOCAL ROLE %I', owner), 'run expressions as the owner, not as the operator',
-                         NULL, '{}', false, t.transaction)
-            || t.items
-            || zanith._step('RESET ROLE', 'back to the operator', NULL, '{}', false, t.transaction)
-         ) WITH ORDINALITY w(step, ord)
+    SELECT COALESCE(jsonb_agg(s.item || jsonb_build_object('role', owner) ORDER BY s.ord), '[]') FROM zanith._each(steps) s
 $$;

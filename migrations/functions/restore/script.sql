@@ -46,21 +46,27 @@ BEGIN
             || (SELECT string_agg(format(E'SET LOCAL %s TO DEFAULT;\n', s.key), '' ORDER BY s.key)
                 FROM jsonb_object_keys(a.checksum_settings) s(key) WHERE s.key NOT IN ('search_path', 'row_security'));
     END IF;
-    script := script || COALESCE((
-        SELECT string_agg(format(E'\n-- %s\n%s;\n', regexp_replace(s.item ->> 'purpose', '\s+', ' ', 'g'), s.item ->> 'sql'), '' ORDER BY s.ord)
+    script := script || COALESCE((SELECT string_agg(zanith._script_step(s.item), '' ORDER BY s.ord)
         FROM zanith._each(steps) s WHERE (s.item ->> 'transaction')::integer = 1), '');
     script := script || format(E'\n-- Tell the bookkeeping, where there is one.\n%s;\nCOMMIT;\n', zanith._do(format(
         E'BEGIN IF to_regprocedure(''zanith.mark_restored(text)'') IS NOT NULL THEN\n'
         '    PERFORM zanith.mark_restored(%L); END IF; END', a.id)));
     IF EXISTS (SELECT FROM zanith._each(steps) s WHERE (s.item ->> 'transaction')::integer = 2) THEN
-        script := script || E'\n-- Constraints were added without a scan; now prove them, without stopping writes.\nBEGIN;\n'
-            'SET LOCAL search_path = pg_catalog, pg_temp;\nSET LOCAL row_security = off;\nSET LOCAL lock_timeout = ''2s'';\n'
-            || (SELECT string_agg(format(E'\n-- %s\n%s;\n', regexp_replace(s.item ->> 'purpose', '\s+', ' ', 'g'), s.item ->> 'sql'), '' ORDER BY s.ord)
-                FROM zanith._each(steps) s WHERE (s.item ->> 'transaction')::integer = 2)
-            || E'COMMIT;\n';
+        script := script || E'\n-- Constraints were added without a scan; now prove them, without stopping writes.\n'
+            || (SELECT string_agg(E'BEGIN;\nSET LOCAL search_path = pg_catalog, pg_temp;\nSET LOCAL row_security = off;\n'
+                    'SET LOCAL lock_timeout = ''2s'';' || zanith._script_step(s.item) || E'COMMIT;\n', '' ORDER BY s.ord)
+                FROM zanith._each(steps) s WHERE (s.item ->> 'transaction')::integer = 2);
     END IF;
     RETURN script;
 END $$;
+
+-- One step in a script: what for, as whom, the statement.
+CREATE OR REPLACE FUNCTION zanith._script_step(step jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT format(E'\n-- %s\n%s%s;\n%s', regexp_replace(step ->> 'purpose', '\s+', ' ', 'g'),
+        COALESCE('SET LOCAL ROLE ' || quote_ident(step ->> 'role') || E';\n', ''), step ->> 'sql',
+        CASE WHEN step ->> 'role' IS NOT NULL THEN E'RESET ROLE;\n' ELSE '' END)
+$$;
 
 -- Steps of the restore with these choices, against the catalog as it is now, in the order in which they run;
 -- `in_script`: to be run who knows when, so nothing that is true just now is relied on.

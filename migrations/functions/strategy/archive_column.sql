@@ -4,6 +4,9 @@ CREATE OR REPLACE FUNCTION zanith._render_archive_column(d jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._render_cascade_drop(d -> 'cascade')
         || zanith._render_constraints_off(d -> 'references')
+        -- the others go with the column; one that names it in an expression only would stand in the way
+        || zanith._render_constraints_off((SELECT jsonb_agg(k.item) FROM zanith._each(d -> 'constraints') k
+                                           WHERE k.item ->> 'kind' = 'exclude'))
         || zanith._render_force(d, false)
         || zanith._step(format('CREATE TABLE %s AS SELECT %s, %I FROM ONLY %s', q.archive, q.keys, q.col, q.target),
             'copy key and value of every row', 'ACCESS SHARE', ARRAY[q.target], true)

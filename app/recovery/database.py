@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from app.recovery.errors import NotPermitted, WrongUsage, translate
+from app.recovery.errors import Failed, NotPermitted, WrongUsage, translate
 from app.recovery.events import Hub
 from app.recovery.memory import Memory
 from app.recovery.sql import load
@@ -165,6 +165,14 @@ class Database:
         }
         try:
             pool = await asyncpg.create_pool(min_size=min_size, max_size=max_size, **options)
+        except OSError as exc:
+            host, port = _address(url)
+            error = translate(exc)
+            raise Failed(
+                f"cannot connect to PostgreSQL at {host}:{port or 5432}",
+                detail=str(exc),
+                hint=error.hint,
+            ) from None
         except SERVER_ERRORS as exc:
             raise translate(exc) from None
         except ValueError:

@@ -216,8 +216,11 @@ async def export_to_file(
     """Export into a file, with its manifest beside it, and return the ended job.
 
     The file has its name only when it is whole; until then, and after a failure, there is none.
-    Failed where the disk is full or the directory cannot be written.
+    Failed where the disk is full or the directory cannot be written; WrongUsage for a path that is
+    something else than a file: renaming over a device would replace it.
     """
+    if path.exists() and not path.is_file():
+        raise WrongUsage(f"{path} is not a file", hint="name a file, or write to standard output")
     job = await announce(db, request, actor)
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     manifest = path.with_name(path.name + ".manifest.json")

@@ -219,8 +219,7 @@ async def export_to_file(
     Failed where the disk is full or the directory cannot be written; WrongUsage for a path that is
     something else than a file: renaming over a device would replace it.
     """
-    if path.exists() and not path.is_file():
-        raise WrongUsage(f"{path} is not a file", hint="name a file, or write to standard output")
+    _require_file(path)
     job = await announce(db, request, actor)
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     manifest = path.with_name(path.name + ".manifest.json")
@@ -249,6 +248,11 @@ async def export_to_file(
         unfinished.unlink(missing_ok=True)
         await _withdraw(db, job, actor)
     return job
+
+
+def _require_file(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        raise WrongUsage(f"{path} is not a file", hint="name a file, or write to standard output")
 
 
 def _unwritable(path: Path, exc: OSError) -> Failed:

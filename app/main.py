@@ -83,7 +83,7 @@ def create_app(settings: Settings) -> FastAPI:
         in_schema = not any(route.path.startswith("/studio") for route in router.routes)  # type: ignore[attr-defined]
         app.include_router(router, include_in_schema=in_schema)
     app.mount("/static", KeptFiles(directory=Path(str(resources.files("app") / "static"))))
-    names = frozenset({socket.gethostname().lower(), socket.getfqdn().lower()})
+    names = settings.allowed_hosts | {socket.gethostname().lower(), socket.getfqdn().lower()}
     app.add_middleware(Guard, bound_to=settings.host.strip("[]"), names=names)
     return app
 

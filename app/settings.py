@@ -42,6 +42,9 @@ class Settings(BaseSettings):
         None, description="a direct connection for LISTEN where a pooler stands between"
     )
     host: str = Field("127.0.0.1", min_length=1, description="the address that the studio binds")
+    allowed_hosts: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(), description="names that it is reached by beside its own, several by comma"
+    )
     port: int = Field(4321, ge=0, le=65535, description="its port; 0 takes a free one")
     auth_token: Annotated[tuple[Token, ...], NoDecode] = Field(
         (), description="staff: token or name:token, several by comma"
@@ -64,6 +67,13 @@ class Settings(BaseSettings):
     @classmethod
     def _empty_is_unset(cls, value: Any) -> Any:
         return None if value == "" else value
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return frozenset(name.strip().lower() for name in value.split(",") if name.strip())
 
     @field_validator("auth_token", "read_only_auth_token", mode="before")
     @classmethod

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.recovery.errors import WrongUsage
+from app.routes.guard import host_is_ours
 from app.settings import Settings, is_loopback, load_settings, parse_tokens
 
 
@@ -107,3 +108,11 @@ def test_loopback(host, closed):
 
 def test_token_does_not_print_its_secret():
     assert "abc" not in repr(parse_tokens("me:abc"))
+
+
+def test_hosts_that_a_proxy_passes_on(monkeypatch):
+    monkeypatch.setenv("ZANITH_ALLOWED_HOSTS", "Zanith.Example.com, db-studio ,")
+    settings = load_settings()
+    assert settings.allowed_hosts == {"zanith.example.com", "db-studio"}
+    assert host_is_ours("zanith.example.com:443", settings.host, settings.allowed_hosts)
+    assert not host_is_ours("evil.example", settings.host, settings.allowed_hosts)

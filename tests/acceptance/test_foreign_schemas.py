@@ -1,0 +1,137 @@
+"""Schemas not made for us: what Django's own migrations build, captured and brought back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.oracle import literal, open_session, restore_by_psql, see, show_difference
+from tests.conftest import Database
+
+APPS = ("admin", "auth", "contenttypes", "flatpages", "redirects", "sessions", "sites")
+MIGRATE = """
+import sys
+import django
+from django.conf import settings
+from django.core.management import call_command
+
+_, name, host, port, *apps = sys.argv
+settings.configure(
+    INSTALLED_APPS=[f"django.contrib.{app}" for app in apps],
+    SITE_ID=1, USE_TZ=True, SECRET_KEY="for a test",
+    DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
+    DATABASES={"default": {"ENGINE": "django.db.backends.postgresql", "NAME": name,
+                           "USER": "postgres", "HOST": host, "PORT": port}},
+)
+django.setup()
+call_command("migrate", verbosity=0)
+from django.contrib.auth.models import Group, Permission, User
+from django.contrib.admin.models import LogEntry
+from django.contrib.sessions.backends.db import SessionStore
+group = Group.objects.create(name="staff")
+group.permissions.set(Permission.objects.all()[:5])
+for n in range(5):
+    user = User.objects.create_user(f"user{n}", f"u{n}@example.org", first_name="Ünï" * n)
+    user.groups.add(group)
+    user.user_permissions.set(Permission.objects.all()[n : n + 2])
+    LogEntry.objects.create(user=user, object_repr=f"thing {n}", action_flag=1, content_type_id=1)
+    SessionStore().save()
+"""
+
+TABLES = """
+SELECT c.relname FROM pg_class c
+WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace ORDER BY 1
+"""
+COLUMNS = """
+SELECT c.relname || ' ' || a.attname
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
+  AND NOT EXISTS (SELECT FROM pg_index i
+                  WHERE i.indrelid = c.oid AND i.indisprimary
+                    AND a.attnum = ANY (i.indkey::smallint[]))
+ORDER BY 1
+"""
+
+
+@pytest.fixture
+def site(database: Database) -> Database:
+    """A database that Django has just migrated and put a few rows into."""
+    server = database.server
+    words = [
+        sys.executable,
+        "-c",
+        MIGRATE,
+        database.name,
+        str(server.directory),
+        str(server.port),
+        *APPS,
+    ]
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PG", "DJANGO"))
+    }
+    ended = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
+    assert ended.returncode == 0, ended.stderr
+    return database
+
+
+def everything(database: Database) -> list[str]:
+    return see(database, moved=True)["public"]
+
+
+def check_each(site: Database, strategy: str, objects: list[list[str]], directory: Path) -> None:
+    """Capture and restore one after another, then all before any comes back, newest first."""
+    before = everything(site)
+    with open_session(site) as run:
+
+        def capture(names: list[str]) -> str:
+            arguments = ", ".join([literal(f"public.{names[0]}"), *map(literal, names[1:])])
+            return str(run(f"SELECT zanith.{strategy}({arguments}, on_dependents => 'cascade')"))
+
+        for names in objects[::10]:
+            restore_by_psql(site, capture(names), directory)
+            assert not show_difference(before, everything(site)), names
+        artifacts = [capture(names) for names in objects]
+    for artifact in reversed(artifacts):
+        restore_by_psql(site, artifact, directory)
+    assert not show_difference(before, everything(site))
+
+
+def test_every_table_and_column_of_django_comes_back(site: Database, tmp_path: Path) -> None:
+    """All that DROP itself would take, but for the columns of primary keys."""
+    tables = [[name] for name in site.psql(TABLES).splitlines()]
+    columns = [line.split() for line in site.psql(COLUMNS).splitlines()]
+    assert (len(tables) > 10, len(columns) > 40) == (True, True)
+    check_each(site, "archive_table", tables, tmp_path)
+    check_each(site, "archive_column", columns, tmp_path)
+
+
+@pytest.mark.newest
+def test_a_rename_does_the_same(site: Database, tmp_path: Path) -> None:
+    """The tables and columns of Django again, parked by name only."""
+    check_each(site, "soft_drop_table", [[n] for n in site.psql(TABLES).splitlines()], tmp_path)
+    columns = [line.split() for line in site.psql(COLUMNS).splitlines()]
+    check_each(site, "soft_drop_column", columns, tmp_path)
+
+
+@pytest.mark.newest
+def test_django_goes_on_without_them(site: Database) -> None:
+    """Its tables gone and its migrations forgotten, `migrate` builds them anew: no name is held."""
+    with open_session(site) as run:
+        for name in site.psql(TABLES).splitlines():
+            run(f"SELECT zanith.soft_drop_table('public.{name}', on_dependents => 'cascade')")
+    words = [
+        sys.executable,
+        "-c",
+        MIGRATE,
+        site.name,
+        str(site.server.directory),
+        str(site.server.port),
+        *APPS,
+    ]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert site.psql("SELECT count(*) FROM auth_user") == "5"

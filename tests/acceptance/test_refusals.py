@@ -1,0 +1,359 @@
+"""Refusals: by SQLSTATE, in words, with what to do instead; and afterwards nothing has changed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import asyncpg
+import pytest
+
+from tests.acceptance.oracle import (
+    Trial,
+    capture_call,
+    dump_entries,
+    grant_capture,
+    open_session,
+    quote,
+)
+from tests.acceptance.shapes.columns import VALUES
+from tests.acceptance.shapes.constraints import CONSTRAINTS, INDEXES
+from tests.acceptance.shapes.dependents import BESIDE, VIEWS
+from tests.acceptance.shapes.partitions import PARTITIONS
+from tests.acceptance.shapes.tables import TABLES
+from tests.conftest import Database
+
+COLUMN, TABLE = ("soft_drop_column", "archive_column"), ("soft_drop_table", "archive_table")
+EVERY = (*COLUMN, *TABLE)
+
+WORLD = """
+CREATE TABLE t (id int PRIMARY KEY, c text, g int GENERATED ALWAYS AS (id * 2) STORED,
+    i int GENERATED ALWAYS AS IDENTITY,
+                r int NOT NULL, CONSTRAINT ru UNIQUE (r));
+ALTER TABLE t REPLICA IDENTITY USING INDEX ru;
+INSERT INTO t (id, c, r) VALUES (1, 'a', 1);
+CREATE TABLE keyless (a int, b int UNIQUE, c text);
+CREATE TABLE deferred_key (a int NOT NULL UNIQUE DEFERRABLE, c text);
+CREATE TABLE partial_key (a int NOT NULL, c text);
+CREATE UNIQUE INDEX ON partial_key (a) WHERE a > 0;
+CREATE TABLE expression_key (a int NOT NULL, c text);
+CREATE UNIQUE INDEX ON expression_key ((a + 1));
+CREATE TABLE its_own_key (a text NOT NULL UNIQUE, c int NOT NULL UNIQUE);
+CREATE TABLE parted (a int, b int, c text) PARTITION BY RANGE (a, (b + 1));
+CREATE TABLE part PARTITION OF parted DEFAULT;
+CREATE TABLE parent (a int, c text); CREATE TABLE child () INHERITS (parent);
+CREATE TABLE "Far" (x int, "Has Space" int PRIMARY KEY, c text);
+CREATE VIEW v AS SELECT 1 AS c; CREATE MATERIALIZED VIEW m AS SELECT 1 AS c; CREATE SEQUENCE s;
+CREATE TYPE ty AS (c int);
+CREATE INDEX ti ON t (id);
+CREATE FOREIGN DATA WRAPPER w; CREATE SERVER sv FOREIGN DATA WRAPPER w;
+CREATE FOREIGN TABLE f (c int) SERVER sv;
+CREATE TABLE mixed (a int) PARTITION BY LIST (a);
+CREATE FOREIGN TABLE mixed_f PARTITION OF mixed DEFAULT SERVER sv;
+CREATE TABLE ext (id int PRIMARY KEY, c text); ALTER EXTENSION plpgsql ADD TABLE ext;
+CREATE TABLE pub (id int PRIMARY KEY, c text); CREATE PUBLICATION "Pub 1" FOR TABLE pub;
+CREATE SCHEMA pubs;
+CREATE TABLE pubs.t (id int PRIMARY KEY, c text);
+CREATE PUBLICATION pub_schema FOR TABLES IN SCHEMA pubs;
+CREATE TABLE looked (id int PRIMARY KEY, c text); CREATE VIEW looker AS SELECT c FROM looked;
+SELECT format('CREATE TABLE full_up (id int PRIMARY KEY, c int, %s)',
+    string_agg('c' || n || ' int', ', ')) FROM generate_series(1, 1598) n \\gexec
+GRANT ALL ON t TO :reader;
+"""
+
+# (strategies, table, column, SQLSTATE, words of the message, words of the hint)
+CASES = [
+    (
+        COLUMN,
+        "t",
+        "id",
+        "0A000",
+        "public.t.id is part of the primary key",
+        "capture the whole table",
+    ),
+    (COLUMN, "t", "r", "0A000", "part of the replica identity", "REPLICA IDENTITY"),
+    (COLUMN, "parted", "a", "42P16", "part of the partition key", "whole table"),
+    (COLUMN, "parted", "b", "42P16", "part of the partition key", "whole table"),
+    (COLUMN, "child", "c", "42P16", "inherited from public.parent", "public.parent.c"),
+    (COLUMN, "part", "c", "42P16", "inherited from public.parted", "public.parted.c"),
+    (("archive_column",), "parent", "c", "0A000", "inheritance children", "NO INHERIT"),
+    (TABLE, "parent", None, "0A000", "inheritance children (public.child)", "NO INHERIT"),
+    (TABLE, "child", None, "0A000", "inherits from public.parent", "NO INHERIT"),
+    (("soft_drop_column",), "t", "g", "0A000", "generated column", "archive_column"),
+    (("soft_drop_column",), "t", "i", "0A000", "identity column", "archive_column"),
+    (COLUMN, "t", "nope", "42703", "column public.t.nope does not exist", "id, c, g, i, r"),
+    (
+        COLUMN,
+        '"Far"',
+        "has space",
+        "42703",
+        'public."Far"."has space" does not exist',
+        '"Has Space"',
+    ),
+    (COLUMN, "t", "ctid", "0A000", "system column", "of your own"),
+    (("archive_column",), "keyless", "c", "55000", "no key", "soft_drop_column"),
+    (("archive_column",), "deferred_key", "c", "55000", "no key", "immediate"),
+    (("archive_column",), "partial_key", "c", "55000", "no key", "non-partial"),
+    (("archive_column",), "expression_key", "c", "55000", "no key", "unique index"),
+    (("archive_column",), "full_up", "c", "54011", "1600 columns", "soft_drop_column"),
+    (EVERY, "pg_catalog.pg_class", "relname", "0A000", "system table", "your own"),
+    (EVERY, "information_schema.sql_features", "feature_id", "0A000", "system table", "your own"),
+    (EVERY, "pg_temp.tmp", "c", "0A000", "temporary table", "DROP TABLE"),
+    (EVERY, "f", "c", "0A000", "foreign table", "DROP FOREIGN TABLE"),
+    (TABLE, "mixed", None, "0A000", "public.mixed_f", "DETACH PARTITION"),
+    (EVERY, "ext", "c", "0A000", "extension plpgsql", "DROP EXTENSION"),
+    (EVERY, "v", "c", "0A000", "public.v is a view", "DROP VIEW"),
+    (EVERY, "m", "c", "0A000", "public.m is a view", "DROP VIEW"),
+    (EVERY, "s", "last_value", "42809", "not a table", "table"),
+    (EVERY, "ty", "c", "42809", "not a table", "table"),
+    (EVERY, "ti", "id", "42809", "not a table", "table"),
+    (EVERY, "zanith._zanith_migration_artifacts", "reason", "0A000", "belongs to Zanith", "purge"),
+    (EVERY, "pub", "c", "2BP01", "is published", "published_ok"),
+    (EVERY, "pubs.t", "c", "2BP01", "is published", "published_ok"),
+    (EVERY, "looked", "c", "2BP01", "because other objects depend on it", "cascade"),
+]
+
+
+@pytest.fixture
+def world(database: Database, roles: dict[str, str]) -> Database:
+    database.psql("".join(f"\\set {name} {role}\n" for name, role in roles.items()) + WORLD)
+    return database
+
+
+def state(database: Database) -> tuple[dict[str, list[str]], str]:
+    """Return all that a capture could have changed."""
+    count = (
+        "SELECT (SELECT count(*) FROM zanith._zanith_migration_artifacts), "
+        "(SELECT count(*) FROM zanith._zanith_audit_log)"
+    )
+    parked = (
+        "SELECT count(*) FROM pg_class WHERE relnamespace = '_zanith_shadow'::regnamespace OR "
+        "relname LIKE '%zanith_dropped%'"
+    )
+    return dump_entries(database), database.psql(f"{count}; {parked}")
+
+
+def refused(run: Callable[[str], object], sql: str) -> asyncpg.PostgresError:
+    with pytest.raises(asyncpg.PostgresError) as caught:
+        run(sql)
+    return caught.value
+
+
+def test_what_cannot_be_captured_is_refused_by_name(world: Database) -> None:
+    """The capture and its plan say the same, and leave everything as it was."""
+    before = state(world)
+    wrong = []
+    with open_session(world) as run:
+        run("CREATE TEMPORARY TABLE tmp (id int PRIMARY KEY, c text)")
+        for strategies, table, column, sqlstate, message, hint in CASES:
+            for strategy in strategies:
+                name = column if strategy in COLUMN else None
+                arguments = f"'{strategy}', '{table}'" + (f", '{name}'" if name else "")
+                for sql in (
+                    capture_call(strategy, table, name),
+                    f"SELECT zanith.plan_capture({arguments})",
+                ):
+                    try:
+                        run(sql)
+                    except asyncpg.PostgresError as error:
+                        said = (error.sqlstate, message in str(error), hint in (error.hint or ""))
+                        if said != (sqlstate, True, True):
+                            wrong.append(f"{sql}: {error.sqlstate} {error} {error.hint}")
+                    else:
+                        wrong.append(f"{sql}: not refused")
+    assert not wrong, "\n".join(wrong)
+    assert state(world) == before
+
+
+def test_wrong_arguments_are_refused(world: Database) -> None:
+    """A slip in the call is an error of its own, never half a capture."""
+    before = state(world)
+    with open_session(world) as run:
+        for sql, sqlstate in [
+            ("SELECT zanith.archive_table('nowhere')", "42P01"),
+            ("SELECT zanith.archive_table(NULL)", "22004"),
+            ("SELECT zanith.archive_table(4294967295::oid)", "42P01"),
+            ("SELECT zanith.archive_column('t', NULL)", "42703"),
+            ("SELECT zanith.archive_column('t', 'c', on_dependents => 'maybe')", "22023"),
+            ("SELECT zanith.archive_column('t', 'c', on_dependents => NULL)", "22004"),
+            ("SELECT zanith.archive_column('t', 'c', published_ok => NULL)", "22004"),
+            ("SELECT zanith.archive_column('t', 'c', notify => NULL)", "22004"),
+            ("SELECT zanith.archive_column('t', 'c', expires_in => '-1 day')", "22023"),
+            ("SELECT zanith.rebuild_table('t', keep_rows => NULL)", "22004"),
+            ("SELECT zanith.plan_capture('drop', 't')", "22023"),
+            ("SELECT zanith.plan_restore('000000000000')", "P0002"),
+        ]:
+            assert refused(run, sql).sqlstate == sqlstate, sql
+    assert state(world) == before
+
+
+def test_what_is_parked_is_not_captured_again(world: Database) -> None:
+    """Neither the parked object itself, nor the table that it lies in under its name."""
+    with open_session(world) as run:
+        for call in (
+            "archive_column('t', 'c')",
+            "soft_drop_table('keyless')",
+            "archive_table('its_own_key')",
+        ):
+            run(f"SELECT zanith.{call}")
+        run("SELECT zanith.soft_drop_column('looked', 'c', on_dependents => 'cascade')")
+        parked = (
+            "SELECT format('%I.%I', physical_schema, "
+            "physical_table) FROM zanith._zanith_migration_artifacts WHERE source_table = "
+        )
+        for table in ("t", "keyless", "its_own_key"):
+            for strategy in TABLE:
+                error = refused(run, capture_call(strategy, run(f"{parked}'{table}'")))
+                assert (error.sqlstate, "belongs to Zanith" in str(error)) == ("0A000", True)
+        name = run(
+            "SELECT physical_column FROM zanith._zanith_migration_artifacts WHERE source_table = "
+            "'looked'"
+        )
+        for strategy in COLUMN:
+            assert refused(run, capture_call(strategy, "looked", name)).sqlstate == "0A000"
+
+
+@pytest.mark.parametrize("strategy", EVERY)
+def test_only_the_owner_captures(world: Database, roles: dict[str, str], strategy: str) -> None:
+    """Whoever may merely use a table is refused; nobody at all gets at the functions ungranted."""
+    before = state(world)
+    column = "c" if strategy in COLUMN else None
+    with open_session(world, roles["other"]) as run:
+        assert refused(run, capture_call(strategy, "pg_class", column)).sqlstate == "42501"
+    grant_capture(world, roles["reader"])
+    with open_session(world, roles["reader"]) as run:
+        error = refused(run, capture_call(strategy, "t", column))
+        assert (error.sqlstate, error.message) == ("42501", "must be owner of table public.t")
+        assert "postgres" in (error.hint or "")
+    assert state(world)[1] == before[1]
+
+
+def test_nobody_writes_rows_without_a_capture(world: Database, roles: dict[str, str]) -> None:
+    """The functions that record are no way round the capture, for one who may capture."""
+    grant_capture(world, roles["owner"])
+    world.psql(
+        f"CREATE TABLE mine (id int PRIMARY KEY, c text); "
+        f"ALTER TABLE mine OWNER TO {roles['owner']};"
+        f"GRANT CREATE ON SCHEMA public TO {roles['owner']}"
+    )
+    with open_session(world, roles["owner"]) as run:
+        for sql in (
+            "INSERT INTO zanith._zanith_migration_artifacts (id) VALUES ('000000000000')",
+            "UPDATE zanith._zanith_migration_artifacts SET recovery_sql = 'x'",
+            "DELETE FROM zanith._zanith_migration_artifacts",
+            "DELETE FROM zanith._zanith_audit_log",
+            "SELECT zanith._finish_capture('000000000000', 0, true)",
+        ):
+            assert refused(run, sql).sqlstate in {"42501", "55000", "P0002"}, sql
+        artifact = run("SELECT zanith.archive_table('mine')")
+        error = refused(run, f"SELECT zanith._finish_capture('{artifact}', 0, true)")
+        assert error.sqlstate in {"42501", "55000"}
+
+
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_copies_want_read_committed(world: Database, level: str) -> None:
+    """A row that is committed while the lock is awaited would be missing from the copy."""
+    before = state(world)
+    with open_session(world) as run:
+        for call in ("archive_column('t', 'c')", "rebuild_table('t', keep_rows => true)"):
+            run(f"BEGIN ISOLATION LEVEL {level}")
+            error = refused(run, f"SELECT zanith.{call}")
+            assert (error.sqlstate, "read committed" in f"{error} {error.hint}".lower()) == (
+                "55000",
+                True,
+            )
+            run("ROLLBACK")
+    assert state(world) == before
+
+
+@pytest.mark.parametrize("strategy", EVERY)
+async def test_a_lock_not_had_in_time_ends_the_capture(world: Database, strategy: str) -> None:
+    """It waits no longer than twice zanith.lock_timeout, and says which error it is."""
+    call = capture_call(strategy, "t", "c" if strategy in COLUMN else None)
+    async with world.connect() as reader, world.connect() as other:
+        await other.execute("SET zanith.lock_timeout = '500ms'")
+        async with reader.transaction():
+            await reader.fetch("SELECT * FROM t")
+            started = time.monotonic()
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await other.execute(call)
+            assert 0.5 <= time.monotonic() - started < 1.0
+        assert await other.fetchval("SHOW lock_timeout") == "0"
+        assert await other.fetchval("SELECT count(*) FROM zanith._zanith_migration_artifacts") == 0
+        await asyncio.wait_for(other.execute(call), 5)
+
+
+# --------------------------------------------------------------- dependents, as DROP names them
+
+HANGING = {**VALUES, **CONSTRAINTS, **INDEXES, **VIEWS, **BESIDE}
+STANDING = {
+    **TABLES,
+    **PARTITIONS,
+    **{k: v for k, v in {**VIEWS, **BESIDE, **CONSTRAINTS}.items() if k not in TABLES},
+}
+
+
+def dependents_of(error: asyncpg.PostgresError) -> set[str]:
+    """Return who depends, out of a DETAIL that says `… depends on …` line by line."""
+    return {line.partition(" depends on ")[0] for line in (error.detail or "").splitlines()}
+
+
+def list_differences(
+    database: Database, twin: Database, strategy: str, shapes: dict, roles: dict[str, str]
+) -> list[str]:
+    """Return where a capture that refuses dependents does otherwise than a plain DROP."""
+    chosen = {
+        name: replace(shape, options="published_ok => true")
+        for name, shape in shapes.items()
+        if shape.takes(strategy, database.server.version)
+    }
+    Trial.build(database, chosen, roles)
+    Trial.build(twin, chosen, roles)
+    wrong = []
+    with open_session(database) as here, open_session(twin) as there:
+        there("SET search_path = pg_catalog")
+        for name, shape in chosen.items():
+            relation = f"{quote(name)}.{quote(shape.table)}"
+            drop = (
+                f"ALTER TABLE {relation} DROP COLUMN {quote(shape.column or '')}"
+                if strategy in COLUMN
+                else f"DROP TABLE {relation}"
+            )
+            column = shape.column if strategy in COLUMN else None
+            outcomes = []
+            for run, sql in (
+                (there, drop),
+                (here, capture_call(strategy, relation, column, shape.options)),
+            ):
+                try:
+                    run(sql)
+                    outcomes.append("done")
+                except asyncpg.PostgresError as error:
+                    outcomes.append(f"{error.sqlstate} {sorted(dependents_of(error))}")
+            if outcomes[0] != outcomes[1]:
+                wrong.append(f"{name}: DROP {outcomes[0]}; capture {outcomes[1]}")
+    return wrong
+
+
+def test_what_is_archived_has_the_dependents_that_drop_names(
+    database: Database, twin_database: Database, roles: dict[str, str]
+) -> None:
+    """Refused where DROP refuses, naming the same; done where DROP does it."""
+    wrong = list_differences(database, twin_database, "archive_column", HANGING, roles)
+    assert not wrong, "\n".join(wrong)
+    only_standing = {f"table {name}": shape for name, shape in STANDING.items()}
+    wrong = list_differences(database, twin_database, "archive_table", only_standing, roles)
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.newest
+@pytest.mark.parametrize("strategy", ["soft_drop_column", "soft_drop_table"])
+def test_what_is_renamed_has_the_dependents_that_drop_names(
+    strategy: str, database: Database, twin_database: Database, roles: dict[str, str]
+) -> None:
+    """A rename could do without asking; it asks where DROP would."""
+    shapes = HANGING if strategy in COLUMN else STANDING
+    wrong = list_differences(database, twin_database, strategy, shapes, roles)
+    assert not wrong, "\n".join(wrong)

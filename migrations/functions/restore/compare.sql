@@ -24,6 +24,15 @@ LANGUAGE sql IMMUTABLE ROWS 20 AS $$
               AND x.item -> 'table' IS NOT DISTINCT FROM r.item -> 'table' AND x.item -> 'via' IS NOT DISTINCT FROM r.item -> 'via') n ON true
 $$;
 
+-- Of an object, the keys that another has otherwise; of anything else, all.
+CREATE OR REPLACE FUNCTION zanith._differing(one jsonb, other jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN jsonb_typeof(one) = 'object' AND jsonb_typeof(other) = 'object'
+        THEN (SELECT COALESCE(jsonb_object_agg(k.key, k.value), '{}') FROM jsonb_each(one) k
+              WHERE other -> k.key IS DISTINCT FROM k.value)
+        ELSE one END
+$$;
+
 -- The definition as it would be recorded now, in the same shape.
 CREATE OR REPLACE FUNCTION zanith.describe_now(artifact_id text) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -45,7 +54,8 @@ DECLARE
 BEGIN
     SELECT jsonb_build_object(
         'exact', COALESCE(jsonb_agg(c.part ORDER BY c.ord, c.part) FILTER (WHERE c.verdict = 'exact'), '[]'),
-        'different', COALESCE(jsonb_agg(jsonb_build_object('what', c.part, 'recorded', c.was, 'now', c.is_now) ORDER BY c.ord, c.part)
+        'different', COALESCE(jsonb_agg(jsonb_build_object('what', c.part,
+                                  'recorded', zanith._differing(c.was, c.is_now), 'now', zanith._differing(c.is_now, c.was)) ORDER BY c.ord, c.part)
                               FILTER (WHERE c.verdict = 'different'), '[]'),
         'missing', COALESCE(jsonb_agg(jsonb_build_object('what', c.part, 'recorded', c.was) ORDER BY c.ord, c.part)
                             FILTER (WHERE c.verdict = 'missing'), '[]'))

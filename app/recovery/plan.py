@@ -10,13 +10,20 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import asyncpg
+
 from app.recovery.database import Connection, Database
-from app.recovery.errors import WrongUsage
+from app.recovery.errors import WrongUsage, translate
 from app.recovery.names import quote
 from app.recovery.sql import load
 
 SQL = load("plan")
 EXAMPLES = 3
+# What a query about rows meets where the schema changed since: names, types, functions.
+UNANSWERABLE = (
+    asyncpg.SyntaxOrAccessError,
+    asyncpg.DataError,
+)
 
 
 @dataclass(frozen=True)
@@ -258,6 +265,21 @@ def found(check: Check, count: int, examples: tuple[str, ...]) -> Drift:
     )
 
 
+def unanswered(check: Check, exc: asyncpg.PostgresError) -> Drift:
+    """Return what is said of a check that the schema of today gives no answer to: it blocks."""
+    error = translate(exc)
+    return Drift(
+        kind=check.kind,
+        object=check.object,
+        message=f"{check.object or check.kind} cannot be checked: {error.message}",
+        count=1,
+        examples=(),
+        blocks=check.blocks,
+        choices=check.choices,
+        hint=error.hint or check.hint,
+    )
+
+
 async def read_plan(connection: Connection, artifact_id: str, choices: Choices) -> Plan:
     """Plan and run the checks on this connection, in its transaction where it is in one."""
     text = await connection.fetchval(
@@ -271,11 +293,14 @@ async def read_plan(connection: Connection, artifact_id: str, choices: Choices) 
 
 async def _run_check(connection: Connection, check: Check) -> Drift:
     examples: tuple[str, ...] = ()
-    async with acting_as(connection, check.role):
-        count = await connection.fetchval(check.count_sql) or 0
-        if count and check.examples_sql:
-            rows = await connection.fetch(check.examples_sql)
-            examples = tuple(str(row[0]) for row in rows[:EXAMPLES])
+    try:
+        async with connection.transaction(), acting_as(connection, check.role):
+            count = await connection.fetchval(check.count_sql) or 0
+            if count and check.examples_sql:
+                rows = await connection.fetch(check.examples_sql)
+                examples = tuple(str(row[0]) for row in rows[:EXAMPLES])
+    except UNANSWERABLE as exc:
+        return unanswered(check, exc)
     return found(check, count, examples)
 
 

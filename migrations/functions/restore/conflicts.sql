@@ -82,12 +82,92 @@ LANGUAGE sql STABLE AS $$
         FROM zanith._each(d -> 'references') k
         WHERE zanith._relation_oid(k.item ->> 'schema', k.item ->> 'table') IS NULL
         UNION ALL
+        SELECT 8, zanith._conflict('column_gone', format('%s has no column %I, which %s needs', n.table_name, n.column_name, n.needed_by),
+            'Bring it back first (zanith recover list shows whether it is parked), or undo its renaming.')
+        FROM zanith._needed_columns(d, live) n
+        WHERE zanith._attribute_number(n.relation, n.column_name) IS NULL
+        UNION ALL
+        SELECT 9, zanith._conflict('publication_gone', format('the publication %I does not exist any more', p.item ->> 'name'),
+            format('Create it again: CREATE PUBLICATION %I.', p.item ->> 'name'))
+        FROM zanith._each(d -> 'publications') p
+        WHERE d ? 'members' AND p.item ->> 'via' = 'table'
+          AND NOT EXISTS (SELECT FROM pg_publication x WHERE x.pubname = p.item ->> 'name')
+        UNION ALL
+        SELECT 10, zanith._conflict('key_gone', format('%s has no unique key on (%s) any more, which the foreign key %I needs',
+                zanith._relation_name(k.parent), zanith._name_list(k.item #> '{foreign_key,references}'), k.item ->> 'name'),
+            'Make the key again, or restore what it was lost with first.')
+        FROM (SELECT x.item, zanith._relation_oid(x.item #>> '{foreign_key,schema}', x.item #>> '{foreign_key,table}') AS parent
+              FROM zanith._all_foreign_keys(d) x(item)
+              WHERE NOT (x.item #>> '{foreign_key,self}')::boolean AND NOT (x.item #>> '{foreign_key,period}')::boolean) k
+        WHERE k.parent IS NOT NULL AND NOT zanith._is_unique(k.parent, k.item #> '{foreign_key,references}')
+        UNION ALL
+        SELECT 11, zanith._conflict('key_gone', format('%s has no unique key on (%s) any more, under which the values are filed',
+                zanith._relation_name(live), zanith._key_list(d -> 'key')), 'Make the key again, then restore.')
+        WHERE d ->> 'strategy' = 'archive_column' AND live IS NOT NULL
+          AND NOT EXISTS (SELECT FROM zanith._each(d -> 'key') k WHERE zanith._attribute_number(live, k.item ->> 'name') IS NULL)
+          AND NOT zanith._is_unique(live, (SELECT jsonb_agg(k.item -> 'name') FROM zanith._each(d -> 'key') k))
+        UNION ALL
+        SELECT 12, zanith._conflict('key_gone', format('the key column %I of %s is %s by now; it was %s', k.item ->> 'name',
+                zanith._relation_name(live), format_type(a.atttypid, a.atttypmod), k.item ->> 'type'),
+            'The values are filed under the old type: change it back for the length of the restore.')
+        FROM zanith._each(d -> 'key') k
+        JOIN pg_attribute a ON a.attrelid = live AND a.attname = k.item ->> 'name' AND NOT a.attisdropped
+        WHERE d ->> 'strategy' = 'archive_column' AND format_type(a.atttypid, a.atttypmod) <> k.item ->> 'type'
+        UNION ALL
+        SELECT 13, zanith._conflict('name_taken', format('%s already has a %s %I', t.item ->> 'table', t.kind, t.item ->> 'name'),
+            'Rename or drop it, then restore.')
+        FROM (SELECT 'trigger' AS kind, x.item FROM zanith._each(d #> '{cascade,triggers}') x
+              UNION ALL SELECT 'policy', x.item FROM zanith._each(d #> '{cascade,policies}') x
+              UNION ALL SELECT 'rule', x.item FROM zanith._each(d #> '{cascade,rules}') x) t
+        WHERE CASE t.kind
+            WHEN 'trigger' THEN EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = to_regclass(t.item ->> 'table') AND g.tgname = t.item ->> 'name')
+            WHEN 'policy' THEN EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = to_regclass(t.item ->> 'table') AND p.polname = t.item ->> 'name')
+            ELSE EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = to_regclass(t.item ->> 'table') AND r.rulename = t.item ->> 'name') END
+        UNION ALL
         SELECT 7, zanith._conflict('name_taken', format('%s already has a constraint %I',
                 zanith._qualify(k.item ->> 'schema', k.item ->> 'table'), k.item ->> 'name'),
             'Rename or drop it, then restore.')
         FROM zanith._each(d -> 'references') k
         JOIN pg_constraint c ON c.conrelid = zanith._relation_oid(k.item ->> 'schema', k.item ->> 'table') AND c.conname = k.item ->> 'name'
     ) c
+$$;
+
+-- Columns, other than the one that comes back, that its constraints, indexes, statistics and foreign keys name.
+CREATE OR REPLACE FUNCTION zanith._needed_columns(d jsonb, live oid)
+RETURNS TABLE (relation oid, table_name text, column_name text, needed_by text)
+LANGUAGE sql STABLE ROWS 10 AS $$
+    SELECT DISTINCT n.relation, zanith._relation_name(n.relation), c.name, n.needed_by
+    FROM (
+        SELECT live AS relation, x.item -> 'columns' AS columns, format('%s %I', x.what, x.item ->> 'name') AS needed_by
+        FROM (SELECT 'the constraint' AS what, k.item FROM zanith._each(d -> 'constraints') k
+              UNION ALL SELECT 'the constraint', jsonb_build_object('name', k.item ->> 'name', 'columns', k.item #> '{index,columns}')
+                        FROM zanith._each(d -> 'constraints') k
+              UNION ALL SELECT 'the index', i.item FROM zanith._each(d -> 'indexes') i
+              UNION ALL SELECT 'the statistics object', s.item FROM zanith._each(d -> 'statistics') s) x
+        WHERE d ? 'column'
+        UNION ALL
+        SELECT live, k.item #> '{foreign_key,references}', format('the foreign key %I', k.item ->> 'name')
+        FROM zanith._each(d -> 'references') k WHERE d ? 'column'
+        UNION ALL
+        SELECT zanith._relation_oid(k.item ->> 'schema', k.item ->> 'table'), k.item -> 'columns', format('the foreign key %I', k.item ->> 'name')
+        FROM zanith._each(d -> 'references') k WHERE NOT (k.item #>> '{foreign_key,self}')::boolean
+        UNION ALL
+        SELECT zanith._relation_oid(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}'), k.item #> '{foreign_key,references}',
+               format('the foreign key %I', k.item ->> 'name')
+        FROM zanith._all_foreign_keys(d) k(item) WHERE NOT (k.item #>> '{foreign_key,self}')::boolean
+    ) n, LATERAL jsonb_array_elements_text(CASE WHEN jsonb_typeof(n.columns) = 'array' THEN n.columns ELSE '[]' END) c(name)
+    WHERE n.relation IS NOT NULL AND NOT (n.relation = live AND d ? 'column' AND c.name = d #>> '{column,name}')
+$$;
+
+-- Whether a valid, immediate unique index over just these columns, in any order, is there.
+CREATE OR REPLACE FUNCTION zanith._is_unique(relation oid, columns jsonb) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (
+        SELECT FROM pg_index i
+        WHERE i.indrelid = relation AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
+          AND (SELECT jsonb_agg(n.v ORDER BY n.v) FROM jsonb_array_elements(
+                 zanith._attribute_names(relation, (i.indkey::smallint[])[0:i.indnkeyatts - 1])) n(v))
+            = (SELECT jsonb_agg(n.v ORDER BY n.v) FROM jsonb_array_elements(columns) n(v)))
 $$;
 
 CREATE OR REPLACE FUNCTION zanith._all_grants(d jsonb) RETURNS SETOF jsonb
@@ -211,6 +291,13 @@ BEGIN
     IF gained IS NOT NULL THEN
         RETURN zanith._conflict('parent_gained_column', format('its parent gained: %s', gained),
             'Add the column to the parked table by hand (ALTER TABLE … ADD COLUMN), then restore.');
+    END IF;
+    SELECT string_agg(quote_ident(c.item ->> 'name'), ', ' ORDER BY c.ord) INTO gained
+    FROM zanith._each(d #> '{members,0,definition,columns}') c
+    WHERE zanith._attribute_number(parent, c.item ->> 'name') IS NULL;
+    IF gained IS NOT NULL THEN
+        RETURN zanith._conflict('parent_lost_column', format('its parent lost: %s', gained),
+            'Bring the column of the parent back first, or restore this one''s rows from an export.');
     END IF;
     SELECT string_agg(zanith._relation_name(i.inhrelid), ', ') INTO gained
     FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid

@@ -66,7 +66,7 @@ BEGIN
     END IF;
     conflicts := zanith._find_conflicts(a, place, live, choices);
     fatal := EXISTS (SELECT FROM zanith._each(conflicts) c
-                     WHERE c.item ->> 'code' IN ('forensic', 'restored', 'archive_missing', 'archive_moved', 'table_gone', 'key_gone', 'type_missing'));
+                     WHERE c.item ->> 'code' IN ('forensic', 'restored', 'archive_missing', 'archive_moved', 'table_gone', 'key_gone', 'type_missing', 'column_gone'));
     RETURN jsonb_build_object(
         'artifact_id', a.id, 'object', zanith._object_name(a),
         'target', jsonb_build_object('schema', a.source_schema,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,6 +18,7 @@ from app.recovery.names import quote
 from app.recovery.sql import load
 
 SQL = load("plan")
+Query = Callable[[str], Awaitable[list[Any]]]
 EXAMPLES = 3
 # What a query about rows meets where the schema changed since: names, types, functions.
 UNANSWERABLE = (
@@ -287,45 +288,78 @@ async def read_plan(connection: Connection, artifact_id: str, choices: Choices) 
     )
     data = json.loads(text)
     plan = parse_plan(data)
-    drift = tuple([await _run_check(connection, check) for check in plan.checks])
+    # A check of the owner's expressions needs a sandbox, and a sandbox cannot be made read-only.
+    writable = not await connection.fetchval(SQL["read_only"])
+    drift = tuple(
+        [
+            await _run_check(connection, check)
+            for check in plan.checks
+            if check.role is None or writable
+        ]
+    )
     return parse_plan(data, drift)
 
 
 async def _run_check(connection: Connection, check: Check) -> Drift:
     examples: tuple[str, ...] = ()
     try:
-        async with connection.transaction(), acting_as(connection, check.role):
-            count = await connection.fetchval(check.count_sql) or 0
+        async with connection.transaction(), sandbox(connection, check.role) as run:
+            count = (await run(check.count_sql))[0]
             if count and check.examples_sql:
-                rows = await connection.fetch(check.examples_sql)
-                examples = tuple(str(row[0]) for row in rows[:EXAMPLES])
+                examples = tuple(map(str, (await run(check.examples_sql))[:EXAMPLES]))
     except UNANSWERABLE as exc:
         return unanswered(check, exc)
     return found(check, count, examples)
 
 
 @asynccontextmanager
-async def acting_as(connection: Connection, role: str | None) -> AsyncIterator[None]:
-    """Be that role within the transaction; a failure leaves the rest to the rollback."""
-    if role is not None:
-        await connection.execute(f"SET LOCAL ROLE {quote(role)}")
-    yield
-    if role is not None:
-        await connection.execute("RESET ROLE")
+async def sandbox(connection: Connection, role: str | None) -> AsyncIterator[Query]:
+    """Lend a way to query as that role, within the transaction; None is the operator.
+
+    SET ROLE alone would not hold: what runs under it can reset it. A failure leaves the rest to the
+    rollback.
+    """
+    if role is None:
+        yield lambda sql: _fetch_column(connection, sql)
+        return
+    await _open_sandbox(connection, role)
+    yield lambda sql: _fetch_sandboxed(connection, sql)
+    await connection.execute(SQL["close_sandbox"])
+
+
+async def _open_sandbox(connection: Connection, role: str) -> None:
+    definition = await connection.fetchval(SQL["sandbox"])
+    await connection.execute(f"SET LOCAL ROLE {quote(role)}; {definition}; RESET ROLE")
+
+
+async def _fetch_column(connection: Connection, sql: str) -> list[Any]:
+    return [row[0] for row in await connection.fetch(sql)]
+
+
+async def _fetch_sandboxed(connection: Connection, sql: str) -> list[Any]:
+    found: list[Any] = json.loads(await connection.fetchval(SQL["query_in_sandbox"], sql))
+    return found
 
 
 async def run_step(connection: Connection, step: Step) -> float:
     """Execute one step as whom it says, in the caller's transaction; return its seconds."""
     started = time.monotonic()
-    async with acting_as(connection, step.role):
+    if step.role is None:
         await connection.execute(step.sql)
+    else:
+        await _open_sandbox(connection, step.role)
+        await connection.execute(SQL["run_in_sandbox"], step.sql)
+        await connection.execute(SQL["close_sandbox"])
     return round(time.monotonic() - started, 4)
 
 
 async def plan_restore(db: Database, artifact_id: str, choices: Choices | None = None) -> Plan:
     """Return the plan against the catalog as it is now; it reads, and changes nothing."""
-    async with (
-        db.acquire() as connection,
-        connection.transaction(isolation="repeatable_read", readonly=True),
-    ):
-        return await read_plan(connection, artifact_id, choices or Choices())
+    async with db.acquire() as connection:
+        transaction = connection.transaction(isolation="repeatable_read")
+        await transaction.start()
+        try:
+            await connection.execute(SQL["settings"])
+            return await read_plan(connection, artifact_id, choices or Choices())
+        finally:
+            await transaction.rollback()

@@ -171,11 +171,22 @@ async def install(connection: Connection) -> list[str]:
             # Functions call one another across files, in both directions.
             await connection.execute("SET LOCAL check_function_bodies = off")
             await connection.execute(SQL["lock"])
+            await _refuse_strangers(connection)
             if not await connection.fetchval(SQL["exists"]):
                 await connection.execute(SQL["create_table"])
             return await _apply(connection, await _applied(connection))
     except (asyncpg.PostgresError, OSError) as exc:
         raise translate(exc) from exc
+
+
+async def _refuse_strangers(connection: Connection) -> None:
+    """Refuse to install where another could change what is installed."""
+    if strangers := [row[0] for row in await connection.fetch(SQL["strangers"])]:
+        raise Refused(
+            f"the schema zanith belongs to {strangers[0]}",
+            detail="whoever owns it could change what runs as you",
+            hint="drop it, or install as that role",
+        )
 
 
 async def _apply(connection: Connection, rows: list[Installed]) -> list[str]:

@@ -17,7 +17,7 @@ from typing import Any
 import asyncpg
 
 from app.recovery.database import Connection, Database, transaction
-from app.recovery.errors import Failed, ZanithError
+from app.recovery.errors import Failed, Refused, ZanithError
 from app.recovery.sql import load
 
 SQL = load("stream")
@@ -133,6 +133,11 @@ async def copy_out(
 async def _statement(connection: Connection, query: str, form: str) -> tuple[str, dict[str, Any]]:
     if form == "csv":
         return query, _CSV
+    if casts := [row[0] for row in await connection.fetch(SQL["foreign_casts"])]:
+        raise Refused(
+            f"an export as {form} would run a cast to json as you: of {', '.join(casts)}",
+            hint="export as csv, or drop the cast",
+        )
     statement = await connection.prepare(query)
     plain = all(_is_plain(attribute.type) for attribute in statement.get_attributes())
     return SQL["jsonl" if plain else "jsonl_of_raw"].replace("{query}", query), _LINES

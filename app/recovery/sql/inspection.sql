@@ -6,4 +6,4 @@ SELECT set_config('row_security', 'off', true), set_config('lock_timeout', '2s',
 SELECT ARRAY[{values}] AS values FROM (SELECT * FROM ({query}) AS q LIMIT $1) AS r ({names});
 
 -- value: one column as text, cut where it is very long
-left(r.c{number}::text, $2)
+CASE WHEN num_nulls(r.c{number}) = 0 THEN left(format('%s', r.c{number}), $2) END

@@ -3,3 +3,21 @@ SELECT zanith.plan_restore($1, $2::jsonb)::text;
 
 -- plan_capture: what a capture would do
 SELECT zanith.plan_capture($1, $2::text::regclass, $3, $4, $5, $6)::text;
+
+-- settings: nothing is found by a path of the caller's, and no row is hidden
+SELECT set_config('search_path', 'pg_catalog, pg_temp', true), set_config('row_security', 'off', true);
+
+-- read_only: a standby, or a viewer's connection
+SELECT current_setting('transaction_read_only')::boolean;
+
+-- sandbox: the definition of a function that runs a statement as the role that made it
+SELECT zanith.sandbox();
+
+-- run_in_sandbox: a step as its role
+SELECT pg_temp._zanith_run($1);
+
+-- query_in_sandbox: the first column of a query, as its role
+SELECT pg_temp._zanith_run($1, true)::text;
+
+-- close_sandbox: as if it had never been
+DROP FUNCTION pg_temp._zanith_run(text, boolean);

@@ -13,6 +13,10 @@ CREATE TABLE IF NOT EXISTS zanith._zanith_schema (
 COMMENT ON TABLE zanith._zanith_schema IS
     'What zanith init installed: each file with its sha256, the functions that it makes, and the engine it came with.';
 
+-- strangers: who owns a schema of ours and is neither the installer nor a superuser
+SELECT r.rolname::text FROM pg_namespace AS n JOIN pg_roles AS r ON r.oid = n.nspowner
+WHERE n.nspname IN ('zanith', '_zanith_shadow') AND NOT r.rolsuper AND r.rolname <> current_user;
+
 -- exists: whether anything was ever installed here
 SELECT to_regclass('zanith._zanith_schema') IS NOT NULL;
 

@@ -8,6 +8,12 @@ SELECT zanith.canonical_settings()::text;
 -- canonical_query: what is sealed, or NULL
 SELECT zanith.canonical_query($1);
 
+-- foreign_casts: casts to json that somebody made, who may not be trusted to run as the operator
+SELECT c.castsource::regtype::text FROM pg_cast AS c
+JOIN pg_proc AS p ON p.oid = c.castfunc JOIN pg_roles AS r ON r.oid = p.proowner
+WHERE c.casttarget IN ('json'::regtype, 'jsonb'::regtype) AND c.oid >= 16384 AND NOT r.rolsuper
+ORDER BY 1;
+
 -- pid: the server process of this connection, also behind a pooler
 SELECT pg_backend_pid();
 

@@ -58,12 +58,13 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- The columns that tell rows apart: the primary key, else the best valid, immediate, non-partial, plain unique index
--- over NOT NULL columns; NULL where there is none. [{name, type, native}], in key order.
+-- over NOT NULL columns; NULL where there is none. [{name, type, native, builtin}], in key order.
 CREATE OR REPLACE FUNCTION zanith._find_key(relation oid, besides smallint DEFAULT NULL) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
     SELECT (SELECT jsonb_agg(jsonb_build_object(
                 'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
-                'native', zanith._sorts_alike(a.atttypid)) ORDER BY k.ord)
+                'native', zanith._sorts_alike(a.atttypid),
+                'builtin', (SELECT t.typnamespace = 'pg_catalog'::regnamespace FROM pg_type t WHERE t.oid = a.atttypid)) ORDER BY k.ord)
             FROM unnest((i.indkey::smallint[])[0:i.indnkeyatts - 1]) WITH ORDINALITY k(num, ord)
             JOIN pg_attribute a ON a.attrelid = relation AND a.attnum = k.num)
     FROM pg_index i

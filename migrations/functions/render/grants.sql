@@ -45,8 +45,13 @@ RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
     ) e
 $$;
 
--- Expressions that the owner wrote run as the owner, not as the operator: these steps say so.
+-- Expressions that the owner wrote run as the owner, not as the operator: these steps say so. (A superuser's own need not.)
 CREATE OR REPLACE FUNCTION zanith._as_owner(owner text, steps jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT COALESCE(jsonb_agg(s.item || jsonb_build_object('role', owner) ORDER BY s.ord), '[]') FROM zanith._each(steps) s
+LANGUAGE sql STABLE AS $$
+    SELECT COALESCE(jsonb_agg(s.item || jsonb_build_object('role', zanith._runner(owner)) ORDER BY s.ord), '[]') FROM zanith._each(steps) s
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._runner(owner text) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = owner AND rolsuper) THEN NULL ELSE owner END
 $$;

@@ -10,9 +10,9 @@ LANGUAGE sql IMMUTABLE AS $$
                 CASE WHEN q.mat AND view ->> 'tablespace' IS NOT NULL
                      THEN format(' TABLESPACE %I', view ->> 'tablespace') ELSE '' END,
                 view ->> 'definition',
-                CASE WHEN q.mat THEN CASE WHEN (view ->> 'populated')::boolean THEN ' WITH DATA' ELSE ' WITH NO DATA' END
-                     ELSE '' END),
-            format('the %s %s', q.kind, q.name), 'ACCESS SHARE', ARRAY[q.name], q.mat)
+                CASE WHEN q.mat THEN ' WITH NO DATA' ELSE '' END),
+            format('the %s %s', q.kind, q.name), 'ACCESS SHARE', ARRAY[q.name])
+        || zanith._step(format('ALTER %s %s OWNER TO %I', upper(q.kind), q.name, view ->> 'owner'), 'its owner')
         || COALESCE((SELECT jsonb_agg(s.step ORDER BY c.ord, s.ord)
             FROM zanith._each(view -> 'columns') c,
                  LATERAL zanith._each(
@@ -33,12 +33,15 @@ LANGUAGE sql IMMUTABLE AS $$
             FROM zanith._each(view -> 'rules') t,
                  LATERAL zanith._each(zanith._render_rule(t.item, q.name)) s(step, ord)), '[]')
         || zanith._render_comment(view ->> 'comment', upper(q.kind) || ' ' || q.name)
-        || zanith._step(format('ALTER %s %s OWNER TO %I', upper(q.kind), q.name, view ->> 'owner'), 'its owner')
         || zanith._render_grants(view -> 'grants', 'TABLE ' || q.name, view ->> 'owner', NULL, true)
         || COALESCE((SELECT jsonb_agg(s.step ORDER BY c.ord, s.ord)
             FROM zanith._each(view -> 'columns') c,
                  LATERAL zanith._each(zanith._render_grants(c.item -> 'grants', 'TABLE ' || q.name, view ->> 'owner',
                                                             c.item ->> 'name', true)) s(step, ord)), '[]')
+        -- the query runs as the owner then, not as the operator
+        || CASE WHEN q.mat AND (view ->> 'populated')::boolean
+                THEN zanith._step(format('REFRESH MATERIALIZED VIEW %s', q.name), 'its rows', 'ACCESS EXCLUSIVE', ARRAY[q.name], true)
+                ELSE '[]' END
     FROM (SELECT zanith._qualify(view ->> 'schema', view ->> 'name'),
                  (view ->> 'materialized')::boolean,
                  CASE WHEN (view ->> 'materialized')::boolean THEN 'materialized view' ELSE 'view' END,

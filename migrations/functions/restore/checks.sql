@@ -2,13 +2,13 @@
 
 CREATE OR REPLACE FUNCTION zanith._check(
     kind text, object text, message text, source text, condition text, example text, blocks boolean,
-    choices text[] DEFAULT '{}', hint text DEFAULT NULL, role text DEFAULT NULL)
+    choices text[] DEFAULT '{}', hint text DEFAULT NULL)
 RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
     SELECT jsonb_build_array(jsonb_build_object(
         'kind', kind, 'object', object, 'message', message,
         'count_sql', format('SELECT count(*) FROM %s WHERE %s', source, condition),
-        'examples_sql', format('SELECT (%s)::text FROM %s WHERE %s LIMIT 3', example, source, condition),
-        'blocks', blocks, 'choices', to_jsonb(choices), 'hint', hint, 'role', role))
+        'examples_sql', format('SELECT format(''%%s'', %s) FROM %s WHERE %s LIMIT 3', example, source, condition),
+        'blocks', blocks, 'choices', to_jsonb(choices), 'hint', hint))
 $$;
 
 -- The rows as they would be after the restore, under the alias r: the live columns, and the value by its own name.
@@ -38,7 +38,7 @@ DECLARE
     rows_after text := zanith._rows_after(d, live, choices);
     must boolean := COALESCE(d #> '{column,not_null}', 'null') <> 'null';
     lenient boolean := COALESCE((choices ->> 'not_valid')::boolean, false);
-    example text := COALESCE('concat_ws('', '', ' || zanith._key_list(d -> 'key', 'r.') || ')', 'r::text');
+    example text := COALESCE('concat_ws('', '', ' || zanith._key_list(d -> 'key', 'r.') || ')', 'format(''%s'', r)');
     checks jsonb := '[]';
     k jsonb;
     i jsonb;
@@ -66,7 +66,7 @@ BEGIN
             checks := checks || zanith._check('check_violations', k ->> 'name', format('{count} rows break the check %I', k ->> 'name'),
                 replace(rows_after, ') r', ') ' || quote_ident(d #>> '{table,name}')), format('NOT (%s)', k ->> 'expression'),
                 replace(example, 'r.', quote_ident(d #>> '{table,name}') || '.'), NOT lenient, ARRAY['--not-valid'],
-                'Mend the rows, or let the check come back NOT VALID.', d #>> '{table,owner}');
+                'Mend the rows, or let the check come back NOT VALID.');
         ELSIF k ->> 'kind' = 'unique' THEN
             checks := checks || zanith._duplicate_check(k ->> 'name', k #> '{index,keys}', k #>> '{index,predicate}',
                 k #>> '{index,using}' LIKE '%NULLS NOT DISTINCT%', rows_after);
@@ -86,7 +86,7 @@ BEGIN
                AND NOT (x.item #>> '{foreign_key,period}')::boolean
                AND zanith._relation_oid(x.item ->> 'schema', x.item ->> 'table') IS NOT NULL LOOP
         checks := checks || zanith._orphan_check(k, zanith._qualify(k ->> 'schema', k ->> 'table') || ' r', rows_after,
-                                                 'r::text', NOT lenient);
+                                                 'format(''%s'', r)', NOT lenient);
     END LOOP;
     RETURN checks;
 END $$;
@@ -98,7 +98,7 @@ RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
         'kind', 'duplicates', 'object', name, 'message', format('{count} values occur more than once and break the unique key %I', name),
         'count_sql', format('SELECT count(*) FROM (SELECT 1 FROM %s%s GROUP BY %s HAVING count(*) > 1) g', source, q.where, q.keys),
         'examples_sql', format('SELECT concat_ws('', '', %s) FROM %s%s GROUP BY %1$s HAVING count(*) > 1 LIMIT 3', q.keys, source, q.where),
-        'blocks', true, 'choices', '[]'::jsonb, 'hint', 'Mend the rows first: a unique key cannot come back unproved.', 'role', NULL))
+        'blocks', true, 'choices', '[]'::jsonb, 'hint', 'Mend the rows first: a unique key cannot come back unproved.'))
     FROM (SELECT string_agg(x.key, ', ' ORDER BY x.ord),
                  COALESCE(' WHERE ' || NULLIF(concat_ws(' AND ', '(' || predicate || ')', CASE WHEN nulls_equal THEN NULL
                      ELSE string_agg(format('(%s) IS NOT NULL', x.key), ' AND ' ORDER BY x.ord) END), ''), '')
@@ -135,7 +135,7 @@ BEGIN
                    AND NOT (x.item #>> '{foreign_key,self}')::boolean
                    AND zanith._relation_oid(x.item #>> '{foreign_key,schema}', x.item #>> '{foreign_key,table}') IS NOT NULL LOOP
             checks := checks || zanith._orphan_check(k, zanith._qualify(m.item ->> 'parked_schema', m.item ->> 'parked') || ' r',
-                zanith._qualify(k #>> '{foreign_key,schema}', k #>> '{foreign_key,table}'), 'r::text', NOT lenient);
+                zanith._qualify(k #>> '{foreign_key,schema}', k #>> '{foreign_key,table}'), 'format(''%s'', r)', NOT lenient);
         END LOOP;
     END LOOP;
     FOR k IN SELECT x.item FROM zanith._each(d -> 'references') x
@@ -143,7 +143,7 @@ BEGIN
                AND NOT (x.item #>> '{foreign_key,period}')::boolean
                AND x.item #>> '{foreign_key,schema}' = d #>> '{table,schema}' AND x.item #>> '{foreign_key,table}' = d #>> '{table,name}'
                AND zanith._relation_oid(x.item ->> 'schema', x.item ->> 'table') IS NOT NULL LOOP
-        checks := checks || zanith._orphan_check(k, zanith._qualify(k ->> 'schema', k ->> 'table') || ' r', parked, 'r::text', NOT lenient);
+        checks := checks || zanith._orphan_check(k, zanith._qualify(k ->> 'schema', k ->> 'table') || ' r', parked, 'format(''%s'', r)', NOT lenient);
     END LOOP;
     -- rows that the default partition took meanwhile would stand in the way of the bound
     SELECT p.partdefid INTO fallback FROM pg_partitioned_table p

@@ -73,8 +73,9 @@ BEGIN
             'table', CASE WHEN a.source_column IS NULL THEN COALESCE(choices ->> 'as', a.source_table) ELSE a.source_table END,
             'column', CASE WHEN a.source_column IS NOT NULL THEN COALESCE(choices ->> 'as', a.source_column) END),
         'steps', CASE WHEN a.artifact_type = 'rebuild_table' OR a.status = 'restored' THEN '[]' ELSE zanith._render_restore(a, choices) END,
-        'checks', CASE WHEN fatal THEN '[]' WHEN a.source_column IS NOT NULL THEN zanith._column_checks(d, live, choices)
-                       ELSE zanith._table_checks(d, choices) END,
+        -- each can call what the owner wrote: an expression of an index, a default, an operator
+        'checks', zanith._as_owner(d #>> '{table,owner}', CASE WHEN fatal THEN '[]'
+            WHEN a.source_column IS NOT NULL THEN zanith._column_checks(d, live, choices) ELSE zanith._table_checks(d, choices) END),
         'conflicts', conflicts,
         'losses', CASE WHEN a.artifact_type = 'rebuild_table' THEN '[]' ELSE zanith._find_losses(a, choices) END,
         'choices', zanith._list_choices(a),

@@ -13,12 +13,14 @@ BEGIN
 END $$;
 
 -- ORDER BY for a key: a collation-free scalar in its own order, every other as text in C, so that the order is the
--- same on every server; a table without a key by the whole row's text.
+-- same on every server; a table without a key by the whole row's text. The text of a type that is not built in comes from
+-- its output function, through format(): a cast to text could be anybody's function.
 CREATE OR REPLACE FUNCTION zanith._canonical_order(key jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
     SELECT COALESCE(string_agg(CASE WHEN (k.item ->> 'native')::boolean THEN format('r.%I', k.item ->> 'name')
-                                    ELSE format('r.%I::text COLLATE "C"', k.item ->> 'name') END, ', ' ORDER BY k.ord),
-                    'r::text COLLATE "C"')
+                                    WHEN (k.item ->> 'builtin')::boolean THEN format('r.%I::text COLLATE "C"', k.item ->> 'name')
+                                    ELSE format('format(''%%s'', r.%I) COLLATE "C"', k.item ->> 'name') END, ', ' ORDER BY k.ord),
+                    'format(''%s'', r) COLLATE "C"')
     FROM zanith._each(key) k
 $$;
 

@@ -30,6 +30,10 @@ BEGIN
                      'SET LOCAL search_path = pg_catalog, pg_temp;\n'
                      'SET LOCAL row_security = off;\n'
                      'SET LOCAL lock_timeout = ''2s'';\n', name, a.id);
+    IF EXISTS (SELECT FROM zanith._each(steps) s WHERE s.item ->> 'role' IS NOT NULL) THEN
+        script := script || format(E'-- What the owner wrote runs as the owner.\nSET LOCAL ROLE %I;\n%s;\nRESET ROLE;\n',
+                                   d #>> '{table,owner}', zanith.sandbox());
+    END IF;
     IF a.artifact_type <> 'soft_drop_column' AND a.row_count IS NOT NULL THEN
         script := script || format(E'-- Nothing is restored from an archive that lost or gained rows.\n%s;\n', zanith._do(format(
             E'BEGIN IF (SELECT count(*) FROM %s%s) <> %s THEN\n'
@@ -60,12 +64,22 @@ BEGIN
     RETURN script;
 END $$;
 
--- One step in a script: what for, as whom, the statement.
+-- One step in a script: what for, the statement, run as whom it says.
 CREATE OR REPLACE FUNCTION zanith._script_step(step jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT format(E'\n-- %s\n%s%s;\n%s', regexp_replace(step ->> 'purpose', '\s+', ' ', 'g'),
-        COALESCE('SET LOCAL ROLE ' || quote_ident(step ->> 'role') || E';\n', ''), step ->> 'sql',
-        CASE WHEN step ->> 'role' IS NOT NULL THEN E'RESET ROLE;\n' ELSE '' END)
+    SELECT format(E'\n-- %s\n%s;\n', regexp_replace(step ->> 'purpose', '\s+', ' ', 'g'),
+        CASE WHEN step ->> 'role' IS NULL THEN step ->> 'sql'
+             ELSE format('SELECT pg_temp._zanith_run(%L)', step ->> 'sql') END)
+$$;
+
+-- Runs a statement as the owner. SET ROLE alone would not hold: what runs under it can RESET it; within a security
+-- definer function it cannot. (PostgreSQL manual, "CREATE FUNCTION".)
+CREATE OR REPLACE FUNCTION zanith.sandbox() RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT 'CREATE FUNCTION pg_temp._zanith_run(statement text, wanted boolean DEFAULT false) RETURNS jsonb LANGUAGE plpgsql '
+        'SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $run$ DECLARE found jsonb; BEGIN '
+        'IF wanted THEN EXECUTE format(''SELECT COALESCE(jsonb_agg(q.v), ''''[]'''') FROM (%s) q(v)'', statement) INTO found; '
+        'ELSE EXECUTE statement; END IF; RETURN found; END $run$'
 $$;
 
 -- Steps of the restore with these choices, against the catalog as it is now, in the order in which they run;

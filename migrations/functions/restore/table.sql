@@ -93,10 +93,11 @@ $$;
 
 -- A partition back on its parent; triggers that the parent clones, all the way down, come back in the state they had.
 CREATE OR REPLACE FUNCTION zanith._render_attach(d jsonb, target text) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN COALESCE(q.at, 'null') = 'null' THEN '[]' ELSE
-        zanith._step(format('ALTER TABLE %s ATTACH PARTITION %s %s', q.parent, target, q.at ->> 'bound'),
-            'back on its parent, with its bound', 'ACCESS EXCLUSIVE', ARRAY[q.parent, target], true)
+        zanith._as_owner(d #>> '{table,owner}', zanith._step(
+            format('ALTER TABLE %s ATTACH PARTITION %s %s', q.parent, target, q.at ->> 'bound'),
+            'back on its parent, with its bound', 'ACCESS EXCLUSIVE', ARRAY[q.parent, target], true))
         || COALESCE((SELECT jsonb_agg(zanith._step(
                 format('ALTER TABLE ONLY %s %s TRIGGER %I', w.name, t.item ->> 'enabled', t.item ->> 'name'),
                 'the state of a trigger that the parent gives it', 'SHARE ROW EXCLUSIVE', ARRAY[w.name]) -> 0 ORDER BY m.ord, t.ord)

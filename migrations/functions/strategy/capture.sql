@@ -171,6 +171,9 @@ BEGIN
     IF id !~ '^[0-9a-f]{12}$' THEN
         PERFORM zanith._refuse('an artifact id is 12 hex digits', 'Call the capture functions, not this one.', '22023');
     END IF;
+    IF expires_in < interval '0' OR expires_in > interval '1000 years' THEN
+        PERFORM zanith._refuse(format('expires_in is out of bounds: %s', expires_in), 'Use up to 1000 years, or NULL for never.', '22023');
+    END IF;
     d := zanith._define(strategy, relation, column_name, id, on_dependents, keep_rows);
     SELECT COALESCE(jsonb_set(d, '{column,sequences}', (
         SELECT jsonb_agg(s.item || jsonb_build_object('last_value', (p.item ->> 0)::bigint, 'is_called', (p.item ->> 1)::boolean) ORDER BY s.ord)

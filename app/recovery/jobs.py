@@ -178,8 +178,8 @@ async def list_jobs(
 async def cancel(db: Database, job_id: str, actor: Actor) -> Job:
     """Ask a job to stop and return it; an ended one is returned as it is."""
     job = await get(db, job_id)
-    if job.kind not in READING:
-        require_change(actor, f"cancel a {job.kind}")
+    if job.kind not in READING or job.actor != actor.name:
+        require_change(actor, f"cancel a {job.kind} of {job.actor}")
     if job.id in db.local_jobs:
         if not job.ended:
             _keep_local(db, replace(job, cancel_requested_by=actor.name))

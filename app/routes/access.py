@@ -97,7 +97,8 @@ class Access:
         found = None
         for credential in self.credentials:
             same = (credential.name, credential.role) == (name, role)
-            if hmac.compare_digest(signature, credential.sign(packed)) and same and fresh:
+            wanted = credential.sign(packed).encode()
+            if hmac.compare_digest(signature.encode(), wanted) and same and fresh:
                 found = credential
         return found
 

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 
 from app.recovery import artifacts, export, jobs
 from app.recovery.database import Actor
-from app.recovery.errors import Locked, NotFound, Refused
+from app.recovery.errors import Locked, NotFound, NotPermitted, Refused
 from app.recovery.export import ExportRequest
 from app.recovery.jobs import Job
 from app.routes.api.models import RESPONSES, ExportIn, JobOut
@@ -49,6 +49,10 @@ async def get_export(studio: TheStudio, who: Who, export_id: str) -> dict[str, A
 async def content(studio: TheStudio, who: Who, export_id: str) -> Response:
     """Stream an announced export, once."""
     job = await _get(studio, who, export_id)
+    if job.actor != who.name or job.params.get("role") != who.role:
+        raise NotPermitted(
+            f"this export was announced by {job.actor}", hint="announce one of your own"
+        )
     if job.ended:
         raise Refused(
             f"this export is {job.state} already", hint="announce another one to download it again"

@@ -36,6 +36,7 @@ CREATE OR REPLACE FUNCTION zanith._describe_attachment(relation oid) RETURNS jso
 LANGUAGE sql STABLE AS $$
     SELECT jsonb_build_object(
         'schema', n.nspname, 'name', p.relname, 'bound', pg_get_expr(c.relpartbound, c.oid),
+        'accepts', pg_get_partition_constraintdef(c.oid),
         'columns', (SELECT count(*) FROM pg_attribute WHERE attrelid = p.oid AND attnum > 0 AND NOT attisdropped))
     FROM pg_class c
     JOIN pg_inherits i ON i.inhrelid = c.oid

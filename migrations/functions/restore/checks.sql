@@ -25,7 +25,8 @@ LANGUAGE sql STABLE AS $$
     FROM (SELECT zanith._relation_name(live), (SELECT COALESCE(string_agg('t.' || quote_ident(attname), ', ' ORDER BY attnum), '0')
             FROM pg_attribute WHERE attrelid = live AND attnum > 0 AND NOT attisdropped
              AND attname <> d #>> '{column,name}')) l(name, columns),
-         (SELECT zanith._fill_value(d -> 'column', choices)) f(value),
+         -- a default is not evaluated for a look: it may write, as nextval does
+         (SELECT zanith._fill_value(d -> 'column', choices - 'fill_default')) f(value),
          (SELECT format('t.%I', d #>> '{parked,column}')) p(col)
 $$;
 
@@ -56,7 +57,8 @@ BEGIN
                 format('ONLY %s a', archive), format('NOT EXISTS (SELECT FROM ONLY %s t WHERE %s)', live_name, zanith._key_match(d -> 'key')),
                 'concat_ws('', '', ' || zanith._key_list(d -> 'key', 'a.') || ')', false);
     END IF;
-    IF must AND NOT COALESCE((choices ->> 'allow_null')::boolean, false) THEN
+    IF must AND NOT COALESCE((choices ->> 'allow_null')::boolean, false)
+       AND NOT (COALESCE((choices ->> 'fill_default')::boolean, false) AND d #>> '{column,default}' IS NOT NULL) THEN
         checks := checks || zanith._check('null_gaps', format('%s.%I', live_name, col),
             format('{count} rows would hold NULL in %I, which is NOT NULL', col), rows_after, format('r.%I IS NULL', col), example,
             true, ARRAY['--fill VALUE', '--fill default', '--allow-null'], 'Choose a value for them, or let the column come back without NOT NULL.');

@@ -4,7 +4,7 @@
 -- A plan names each as the table has it now (`live`); a script, which runs who knows when, looks for itself (`live` NULL).
 CREATE OR REPLACE FUNCTION zanith._render_quiet(target text, live oid, steps jsonb) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
-    SELECT CASE WHEN live IS NOT NULL THEN COALESCE(jsonb_agg(zanith._step(q.off, 'off, so that it does not act on the fill',
+    SELECT CASE WHEN live IS NOT NULL THEN COALESCE(jsonb_agg(zanith._step(q.off, q.what || ' off, so that it does not act on the fill',
                 'ACCESS EXCLUSIVE', ARRAY[target]) -> 0 ORDER BY q.ord), '[]')
             ELSE zanith._step(zanith._do(format($body$DECLARE s record; back text := '';
 BEGIN
@@ -16,7 +16,7 @@ BEGIN
 END$body$, zanith._disturbances(target))),
             'user triggers and rules off, so that none fires for the fill', 'ACCESS EXCLUSIVE', ARRAY[target]) END
         || steps
-        || CASE WHEN live IS NOT NULL THEN COALESCE(jsonb_agg(zanith._step(q.back, 'back in its exact state',
+        || CASE WHEN live IS NOT NULL THEN COALESCE(jsonb_agg(zanith._step(q.back, q.what || ' back in its exact state',
                 'ACCESS EXCLUSIVE', ARRAY[target]) -> 0 ORDER BY q.ord), '[]')
             ELSE zanith._step(zanith._do('BEGIN IF pg_catalog.current_setting(''zanith.quiet'') <> '''' THEN '
                 'EXECUTE pg_catalog.current_setting(''zanith.quiet''); END IF; END'),
@@ -25,11 +25,11 @@ END$body$, zanith._disturbances(target))),
 $$;
 
 -- What would act on an UPDATE of the table: one row each, how to turn it off and how to put it back.
-CREATE OR REPLACE FUNCTION zanith._find_disturbances(live oid, target text) RETURNS TABLE (ord bigint, off text, back text)
+CREATE OR REPLACE FUNCTION zanith._find_disturbances(live oid, target text) RETURNS TABLE (ord bigint, what text, off text, back text)
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
     IF live IS NOT NULL THEN
-        RETURN QUERY EXECUTE format('SELECT row_number() OVER (), d.off, d.back FROM (%s) d', zanith._disturbances(target));
+        RETURN QUERY EXECUTE format('SELECT row_number() OVER (), d.what, d.off, d.back FROM (%s) d', zanith._disturbances(target));
     END IF;
 END $$;
 
@@ -37,19 +37,19 @@ END $$;
 CREATE OR REPLACE FUNCTION zanith._disturbances(target text) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
     SELECT format($body$
-        SELECT format('%%s DISABLE TRIGGER %%I', %1$L, g.tgname) AS off, format('%%s %%s TRIGGER %%I', %1$L,
+        SELECT format('trigger %%I', g.tgname) AS what, format('%%s DISABLE TRIGGER %%I', %1$L, g.tgname) AS off, format('%%s %%s TRIGGER %%I', %1$L,
                CASE g.tgenabled WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS' ELSE 'ENABLE' END, g.tgname) AS back
         FROM pg_catalog.pg_trigger g
         WHERE g.tgrelid = %2$L::pg_catalog.regclass AND NOT g.tgisinternal AND g.tgenabled <> 'D'
         UNION ALL
-        SELECT format('%%s DISABLE RULE %%I', %1$L, r.rulename), format('%%s %%s RULE %%I', %1$L,
+        SELECT format('rule %%I', r.rulename), format('%%s DISABLE RULE %%I', %1$L, r.rulename), format('%%s %%s RULE %%I', %1$L,
                CASE r.ev_enabled WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS' ELSE 'ENABLE' END, r.rulename)
         FROM pg_catalog.pg_rewrite r
         WHERE r.ev_class = %2$L::pg_catalog.regclass AND r.ev_enabled <> 'D'
         UNION ALL
-        SELECT %1$L || ' NO FORCE ROW LEVEL SECURITY', %1$L || ' FORCE ROW LEVEL SECURITY'
+        SELECT 'row security for the owner', %1$L || ' NO FORCE ROW LEVEL SECURITY', %1$L || ' FORCE ROW LEVEL SECURITY'
         FROM pg_catalog.pg_class c WHERE c.oid = %2$L::pg_catalog.regclass AND c.relforcerowsecurity
-        ORDER BY 1$body$, 'ALTER TABLE ' || target, target)
+        ORDER BY 2$body$, 'ALTER TABLE ' || target, target)
 $$;
 
 -- What a row without a value gets, as SQL: the chosen value, the default, or NULL.

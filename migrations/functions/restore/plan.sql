@@ -64,6 +64,9 @@ BEGIN
     IF a.artifact_type = 'soft_drop_column' AND place ->> 'state' = 'moved' THEN
         place := place || '{"state": "ok"}'; -- the column travels with its table
     END IF;
+    IF live IS NOT NULL THEN
+        d := jsonb_set(d, '{table,owner}', (SELECT to_jsonb(pg_get_userbyid(c.relowner)) FROM pg_class c WHERE c.oid = live));
+    END IF;
     conflicts := zanith._find_conflicts(a, place, live, choices);
     fatal := EXISTS (SELECT FROM zanith._each(conflicts) c
                      WHERE c.item ->> 'code' IN ('forensic', 'restored', 'archive_missing', 'archive_moved', 'table_gone', 'key_gone', 'type_missing', 'column_gone'));

@@ -18,14 +18,23 @@ DECLARE
     dependents jsonb := zanith.dependents(artifact_id);
     conflicts jsonb := '[]';
     steps jsonb := '[]';
+    strangers text;
 BEGIN
     IF a.held_by IS NOT NULL THEN
         conflicts := conflicts || zanith._conflict('held', format('%s is held by %s', zanith._object_name(a), a.held_by),
             format('Release it first: zanith recover release %s', a.id), '{}', a.held_reason);
     END IF;
-    IF place ->> 'state' = 'moved' THEN
+    IF place ->> 'state' = 'moved' AND a.artifact_type <> 'soft_drop_column' THEN
         conflicts := conflicts || zanith._conflict('archive_moved', 'what was parked was renamed, moved or given to another',
             'Put it back where it was recorded, then purge.', '{}', place ->> 'detail');
+    END IF;
+    SELECT string_agg(zanith._relation_name(t.member), ', ') INTO strangers
+    FROM zanith._tree((place ->> 'oid')::oid) t
+    WHERE a.artifact_type <> 'soft_drop_column' AND place ? 'oid'
+      AND obj_description(t.member, 'pg_class') IS DISTINCT FROM zanith._parked_comment(a.id);
+    IF strangers IS NOT NULL THEN
+        conflicts := conflicts || zanith._conflict('strangers', format('tables were attached to what is parked of %s since', zanith._object_name(a)),
+            'Detach them first: they would go with it.', '{}', strangers);
     END IF;
     IF jsonb_array_length(dependents) > 0 THEN
         conflicts := conflicts || zanith._conflict('dependents', format('other objects depend on what is parked of %s', zanith._object_name(a)),

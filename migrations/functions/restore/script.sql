@@ -34,6 +34,9 @@ BEGIN
         script := script || format(E'-- What the owner wrote runs as the owner.\nSET LOCAL ROLE %I;\n%s;\nRESET ROLE;\n',
                                    d #>> '{table,owner}', zanith.sandbox());
     END IF;
+    IF a.artifact_type <> 'soft_drop_column' THEN
+        script := script || format(E'-- Nobody writes to what is parked from here on.\nLOCK TABLE %s IN SHARE MODE;\n', rows_of);
+    END IF;
     IF a.artifact_type <> 'soft_drop_column' AND a.row_count IS NOT NULL THEN
         script := script || format(E'-- Nothing is restored from an archive that lost or gained rows.\n%s;\n', zanith._do(format(
             E'BEGIN IF (SELECT count(*) FROM %s%s) <> %s THEN\n'
@@ -42,6 +45,7 @@ BEGIN
     END IF;
     IF a.checksum IS NOT NULL THEN
         script := script || E'-- Nor from one whose bytes changed: the SHA-256 of the canonical CSV must be the sealed one.\n'
+               '\\echo comparing what is parked with its seal: the next command fails where they differ\n'
             || (SELECT string_agg(format(E'SET LOCAL %s = %L;\n', s.key, s.value), '' ORDER BY s.key)
                 FROM jsonb_each_text(a.checksum_settings) s WHERE s.key NOT IN ('search_path', 'row_security'))
             || format(E'CREATE TEMPORARY VIEW _zanith_gate AS %s;\n'
@@ -105,6 +109,11 @@ BEGIN
         live_schema := COALESCE(place ->> 'schema', live_schema);
         live_table := COALESCE(place ->> 'table', live_table);
     END IF;
+    IF NOT in_script THEN
+        -- whose table it is by now
+        d := jsonb_set(d, '{table,owner}', COALESCE((SELECT to_jsonb(pg_get_userbyid(c.relowner)) FROM pg_class c
+            WHERE c.oid = zanith._relation_oid(live_schema, live_table)), d #> '{table,owner}'));
+    END IF;
     RETURN zanith._in_run_order(zanith._render_restore_column(d, live_schema, live_table,
         CASE WHEN NOT in_script THEN zanith._relation_oid(live_schema, live_table) END,
         EXISTS (SELECT FROM pg_attribute t WHERE t.attrelid = zanith._relation_oid(live_schema, live_table)
@@ -131,10 +140,17 @@ BEGIN
     IF query IS DISTINCT FROM zanith.canonical_query(artifact_id) OR settings IS DISTINCT FROM zanith.canonical_settings() THEN
         PERFORM zanith._refuse('the seal was made with another query or other settings', 'Use zanith.canonical_query and zanith.canonical_settings.', '22023');
     END IF;
+    IF record_seal.row_count IS NULL OR record_seal.checksum IS NULL OR a.row_count IS NOT NULL AND a.row_count <> record_seal.row_count THEN
+        PERFORM zanith._refuse(format('%s was recorded with %s rows, not %s', zanith._object_name(a), a.row_count, record_seal.row_count),
+            'What is parked gained or lost rows since the capture; look who wrote to it.', '55000');
+    END IF;
     IF a.checksum IS NOT NULL AND a.checksum <> record_seal.checksum THEN
         PERFORM zanith._refuse(format('artifact %s is sealed with another checksum', artifact_id),
             'Verify it: what is parked has changed since.', '55000',
             format('sealed %s, now %s', a.checksum, record_seal.checksum));
+    END IF;
+    IF a.checksum IS NOT NULL THEN
+        RETURN;
     END IF;
     UPDATE zanith._zanith_migration_artifacts r
     SET row_count = record_seal.row_count, checksum = record_seal.checksum, checksum_query = query,

@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit, urlunsplit
 
 from app.recovery.errors import Failed, WrongUsage
 
@@ -48,7 +49,7 @@ class EmbeddedServer:
                 detail=str(exc) or type(exc).__name__,
                 hint=f"look at {self.directory / 'log'}",
             ) from exc
-        return str(self._server.get_uri())
+        return _with_port(str(self._server.get_uri()), self._server.get_postmaster_info().port)
 
     def stop(self) -> None:
         """Stop the server; more than once is fine."""
@@ -70,3 +71,11 @@ class EmbeddedServer:
     ) -> None:
         """Stop it."""
         self.stop()
+
+
+def _with_port(url: str, port: int | None) -> str:
+    """Return the URL of a socket with its port, so that PGPORT does not choose another."""
+    parts = urlsplit(url)
+    if port is None or parts.port is not None:
+        return url
+    return urlunsplit(parts._replace(query=f"{parts.query}&port={port}".lstrip("&")))

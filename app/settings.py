@@ -14,6 +14,11 @@ from app.recovery.durations import parse_duration
 from app.recovery.errors import WrongUsage, ZanithError
 
 _PREFIX = "ZANITH_"
+_PLAIN = {
+    "int_parsing": "it must be a whole number",
+    "bool_parsing": "it must be on or off",
+}
+"""What is said of a value in place of the library's words."""
 
 
 class Token:
@@ -130,6 +135,20 @@ def load_settings(**given: Any) -> Settings:
         ) from None
 
 
+def require_audit_log(settings: Settings) -> None:
+    """WrongUsage where the audit file cannot be appended to; it is made where there is none."""
+    if settings.audit_log is None:
+        return
+    try:
+        with settings.audit_log.open("a", encoding="utf-8"):
+            pass
+    except OSError as exc:
+        raise WrongUsage(
+            f"{_PREFIX}AUDIT_LOG is wrong: {settings.audit_log} cannot be written: {exc.strerror}",
+            hint="name a file in a folder that is there and that this user may write to",
+        ) from None
+
+
 def parse_tokens(text: str) -> tuple[Token, ...]:
     """Return the tokens of ``name:token, name:token``; one without a name is called by its place.
 
@@ -166,7 +185,7 @@ def _duration(text: str) -> timedelta | None:
 
 
 def _explain(error: Any) -> str:
-    message = str(error["msg"]).removeprefix("Value error, ")
+    message = _PLAIN.get(error["type"]) or str(error["msg"]).removeprefix("Value error, ")
     if not error["loc"]:
         return message
     name = _PREFIX + str(error["loc"][0]).upper()

@@ -67,7 +67,8 @@ def _usage(exc: typer.TyperException) -> ZanithError:
     """What the parser did not understand, with the help to look at."""
     context = getattr(exc, "ctx", None)
     path = context.command_path if context is not None else "zanith"
-    return WrongUsage(exc.format_message(), hint=f"{path} --help")
+    message = exc.format_message().replace("Value error, ", "")
+    return WrongUsage(message, hint=f"{path} --help")
 
 
 def _terminal(arguments: list[str]) -> Terminal:

@@ -10,12 +10,13 @@ from app.recovery.errors import Refused, WrongUsage
 from app.recovery.names import parse_name, quote
 
 
-def require_person(terminal: Terminal, *, yes: bool) -> None:
+def require_person(terminal: Terminal, *, yes: bool, dry_run: bool = True) -> None:
     """Refused where something must be confirmed and there is nobody to ask."""
     if not yes and not terminal.interactive:
         raise Refused(
             "not confirmed: there is no terminal to ask on",
-            hint="pass --yes to confirm, or --dry-run to see what would happen",
+            hint="pass --yes to confirm"
+            + (", or --dry-run to see what would happen" if dry_run else ""),
         )
 
 

@@ -17,11 +17,12 @@ from app.cli.console import Terminal
 from app.cli.logs import speak_in_lines
 from app.cli.session import Session, run
 from app.recovery.errors import Failed, NotPermitted, WrongUsage
-from app.settings import Settings
+from app.settings import Settings, require_audit_log
 
 
 def serve_studio(settings: Settings, terminal: Terminal) -> None:
     """Serve the studio until it is told to stop."""
+    require_audit_log(settings)
     with listen(settings.host, settings.port) as listener:
         run(_look, settings=settings)
         _serve(settings, listener, terminal, "the studio")
@@ -36,6 +37,8 @@ def serve_demo(
 ) -> None:
     """Start the embedded server with its sample data, and serve the studio on it."""
     from app.demo import running
+
+    require_audit_log(settings)
 
     def tell(words: str) -> None:
         terminal.say(Text(words, style="quiet"))

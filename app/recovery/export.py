@@ -9,7 +9,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -234,7 +234,10 @@ async def export_to_file(
 
             job = await push_export(db, job.id, write, on_progress)
             await asyncio.to_thread(_settle, file)
-        text = json.dumps({**(job.result or {})["manifest"], "file": path.name}, indent=2)
+        result = job.result or {}
+        result = {**result, "manifest": {**result["manifest"], "file": path.name}}
+        job = replace(job, result=result)
+        text = json.dumps(result["manifest"], indent=2)
         aside = unfinished.with_suffix(".manifest")
         try:
             aside.write_text(text + "\n", encoding="utf-8")
@@ -253,6 +256,8 @@ async def export_to_file(
 def _require_file(path: Path) -> None:
     if path.exists() and not path.is_file():
         raise WrongUsage(f"{path} is not a file", hint="name a file, or write to standard output")
+    if not path.parent.exists():
+        raise Failed(f"the folder {path.parent} does not exist", hint="make it, or name another")
 
 
 def _unwritable(path: Path, exc: OSError) -> Failed:
@@ -260,7 +265,7 @@ def _unwritable(path: Path, exc: OSError) -> Failed:
     return Failed(
         f"{path} cannot be written: {error.message}",
         detail="nothing half-written is left",
-        hint=error.hint,
+        hint=None if error.hint and ".part" in error.hint else error.hint,
     )
 
 

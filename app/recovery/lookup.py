@@ -10,12 +10,15 @@ from app.recovery.errors import NotFound, WrongUsage
 from app.recovery.names import parse_name, quote
 
 _ID = re.compile(r"[0-9a-z]{1,24}")
+_SHORTEST = 4
+"""Characters that the beginning of an id needs, so that a mistyped name does not mean one."""
 
 
 async def get_artifact(db: Database, reference: str) -> Artifact:
     """Return the artifact that an id, a unique prefix of one, or schema.table[.column] names.
 
-    A name means its latest recoverable artifact, else its latest. NotFound where nothing matches,
+    A name goes before a prefix, which needs four characters; it means its latest recoverable
+    artifact, else its latest. NotFound where nothing matches,
     WrongUsage where several do, with the candidates.
     """
     async with db.acquire() as connection:
@@ -27,25 +30,28 @@ async def get_artifact(db: Database, reference: str) -> Artifact:
 
 
 async def _resolve(connection: Connection, reference: str) -> str:
-    ids: list[str] = []
-    if _ID.fullmatch(reference):
-        if await connection.fetchval(BLOCKS["by_id"], reference):
-            return reference
-        ids = [row["id"] for row in await connection.fetch(BLOCKS["by_prefix"], reference)]
+    like_id = _ID.fullmatch(reference) is not None
+    if like_id and await connection.fetchval(BLOCKS["by_id"], reference):
+        return reference
     named = None if reference[:1].isdigit() else await _find_by_name(connection, reference)
-    candidates = [*ids, *([named] if named is not None and named not in ids else [])]
-    if len(candidates) > 1:
+    if named is not None:
+        return named
+    ids: list[str] = []
+    if like_id and len(reference) >= _SHORTEST:
+        ids = [row["id"] for row in await connection.fetch(BLOCKS["by_prefix"], reference)]
+    if len(ids) > 1:
         raise WrongUsage(
             f"several artifacts are meant by {reference}",
-            detail=", ".join(candidates),
+            detail=", ".join(ids),
             hint="write more of the id",
         )
-    if not candidates:
+    if not ids:
         raise NotFound(
             f"there is no artifact {reference}",
-            hint="zanith recover list shows all; write an id or schema.table[.column]",
+            hint="zanith recover list shows all; write schema.table[.column], an id,"
+            f" or at least {_SHORTEST} characters of one",
         )
-    return candidates[0]
+    return ids[0]
 
 
 async def _find_by_name(connection: Connection, reference: str) -> str | None:

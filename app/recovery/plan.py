@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,7 +16,6 @@ from app.recovery.names import quote
 from app.recovery.sql import load
 
 SQL = load("plan")
-Query = Callable[[str], Awaitable[list[Any]]]
 EXAMPLES = 3
 # What a query about rows meets where the schema changed since: names, types, functions.
 UNANSWERABLE = (
@@ -64,7 +61,7 @@ class Step:
 
     ``grows`` says that its time grows with the rows; steps of transaction 2 run afterwards, each in
     a transaction of its own. ``role`` is who runs it: the owner, where it evaluates what the owner
-    wrote; None for the operator.
+    wrote; None for the operator. ``proves`` is the constraint that it is a part of proving.
     """
 
     sql: str
@@ -74,6 +71,7 @@ class Step:
     grows: bool = False
     transaction: int = 1
     role: str | None = None
+    proves: str | None = None
 
 
 @dataclass(frozen=True)
@@ -203,6 +201,7 @@ def parse_steps(data: list[dict[str, Any]]) -> tuple[Step, ...]:
             grows=bool(item.get("grows")),
             transaction=int(item.get("transaction") or 1),
             role=item.get("role"),
+            proves=item.get("proves"),
         )
         for item in data
     )
@@ -303,41 +302,21 @@ async def read_plan(connection: Connection, artifact_id: str, choices: Choices) 
 async def _run_check(connection: Connection, check: Check) -> Drift:
     examples: tuple[str, ...] = ()
     try:
-        async with connection.transaction(), sandbox(connection, check.role) as run:
-            count = (await run(check.count_sql))[0]
+        async with connection.transaction():
+            count = (await query_as(connection, check.role, check.count_sql))[0]
             if count and check.examples_sql:
-                examples = tuple(map(str, (await run(check.examples_sql))[:EXAMPLES]))
+                shown = await query_as(connection, check.role, check.examples_sql)
+                examples = tuple(map(str, shown[:EXAMPLES]))
     except UNANSWERABLE as exc:
         return unanswered(check, exc)
     return found(check, count, examples)
 
 
-@asynccontextmanager
-async def sandbox(connection: Connection, role: str | None) -> AsyncIterator[Query]:
-    """Lend a way to query as that role, within the transaction; None is the operator.
-
-    SET ROLE alone would not hold: what runs under it can reset it. A failure leaves the rest to the
-    rollback.
-    """
+async def query_as(connection: Connection, role: str | None, sql: str) -> list[Any]:
+    """Return the first column of a query that runs as that role; None is the operator."""
     if role is None:
-        yield lambda sql: _fetch_column(connection, sql)
-        return
-    await _open_sandbox(connection, role)
-    yield lambda sql: _fetch_sandboxed(connection, sql)
-    await connection.execute(SQL["close_sandbox"])
-
-
-async def _open_sandbox(connection: Connection, role: str) -> None:
-    definition = await connection.fetchval(SQL["sandbox"])
-    await connection.execute(f"SET LOCAL ROLE {quote(role)}; {definition}; RESET ROLE")
-
-
-async def _fetch_column(connection: Connection, sql: str) -> list[Any]:
-    return [row[0] for row in await connection.fetch(sql)]
-
-
-async def _fetch_sandboxed(connection: Connection, sql: str) -> list[Any]:
-    found: list[Any] = json.loads(await connection.fetchval(SQL["query_in_sandbox"], sql))
+        return [row[0] for row in await connection.fetch(sql)]
+    found: list[Any] = json.loads(await _sandboxed(connection, role, sql, SQL["query_in_sandbox"]))
     return found
 
 
@@ -347,10 +326,20 @@ async def run_step(connection: Connection, step: Step) -> float:
     if step.role is None:
         await connection.execute(step.sql)
     else:
-        await _open_sandbox(connection, step.role)
-        await connection.execute(SQL["run_in_sandbox"], step.sql)
-        await connection.execute(SQL["close_sandbox"])
+        await _sandboxed(connection, step.role, step.sql, SQL["run_in_sandbox"])
     return round(time.monotonic() - started, 4)
+
+
+async def _sandboxed(connection: Connection, role: str, sql: str, call: str) -> Any:
+    """Run one statement as that role in a function that it cannot get out of (zanith.sandbox).
+
+    A function serves one call, and nothing that the call left in the session outlives it.
+    """
+    definition = await connection.fetchval(SQL["sandbox"])
+    await connection.execute(f"SET LOCAL ROLE {quote(role)}; {definition}; RESET ROLE")
+    found = await connection.fetchval(call, sql)
+    await connection.execute(SQL["clear_sandbox"])
+    return found
 
 
 async def plan_restore(db: Database, artifact_id: str, choices: Choices | None = None) -> Plan:

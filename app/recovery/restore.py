@@ -17,7 +17,16 @@ from app.recovery.gate import SQL, ChangedArchive, check_parked, note_changed
 from app.recovery.locks import begin, run_locked, run_savepoint
 from app.recovery.lookup import find_latest, find_migration, get_artifact
 from app.recovery.names import parse_name
-from app.recovery.plan import Choices, Loss, Plan, Step, plan_restore, read_plan, run_step
+from app.recovery.plan import (
+    Choices,
+    Loss,
+    Plan,
+    Step,
+    parse_steps,
+    plan_restore,
+    read_plan,
+    run_step,
+)
 from app.recovery.progress import OnProgress, tell
 
 COLUMN_TYPES = ("soft_drop_column", "archive_column")
@@ -96,7 +105,12 @@ async def restore(
     choices = choices or Choices()
     artifact = await get_artifact(db, artifact_id)
     if artifact.status == "restored" and job is None:
-        return _nothing_to_do(artifact)
+        left = await find_follow_up(db, artifact.id)
+        return (
+            await _go_on(db, artifact, left, actor, on_progress)
+            if left
+            else _nothing_to_do(artifact)
+        )
     async with audit.recording_failure(db, actor, "restore", artifact.id, artifact.object_name):
         params = {"choices": choices.to_json(), "digest": expected_digest}
         job = job or await jobs.start(
@@ -109,6 +123,35 @@ async def restore(
                 return _nothing_to_do(artifact)
             work = _Restore(db, artifact, choices, actor, expected_digest, run, on_progress)
             return await work.run_all()
+
+
+async def find_follow_up(db: Database, artifact_id: str) -> tuple[Step, ...]:
+    """Return the steps that were to follow a restore and did not, as after a crash; none mostly."""
+    async with db.acquire() as connection:
+        return parse_steps(json.loads(await connection.fetchval(SQL["follow_up"], artifact_id)))
+
+
+async def _go_on(
+    db: Database,
+    artifact: Artifact,
+    steps: tuple[Step, ...],
+    actor: Actor,
+    on_progress: OnProgress | None,
+) -> RestoreReport:
+    """Prove what a restore left unproved, and return the report of that."""
+    async with audit.recording_failure(db, actor, "restore", artifact.id, artifact.object_name):
+        job = await jobs.start(
+            db, "restore", artifact.id, {"follow_up": True}, actor, object=artifact.object_name
+        )
+        async with jobs.running(db, job) as run:
+            work = _Restore(db, artifact, Choices(), actor, None, run, on_progress)
+            report = await work.run_follow_up(steps)
+            async with db.acquire() as connection:
+                detail = {"follow_up": True, "losses": [asdict(loss) for loss in report.losses]}
+                await audit.record(
+                    connection, actor, "restore", "done", artifact.id, artifact.object_name, detail
+                )
+            return report
 
 
 def _nothing_to_do(artifact: Artifact) -> RestoreReport:
@@ -156,7 +199,13 @@ class _Restore:
         if not later:
             self._run.finished = True
             return self._report(await get_artifact(self._db, self._artifact.id), plan.losses)
-        losses = plan.losses + await self._follow_up(plan, later)
+        return await self.run_follow_up(tuple(later), plan.losses, len(plan.steps))
+
+    async def run_follow_up(
+        self, steps: tuple[Step, ...], losses: tuple[Loss, ...] = (), total: int | None = None
+    ) -> RestoreReport:
+        """Run what follows the commit, and return the report of all."""
+        losses += await self._follow_up(steps, total or len(steps))
         async with self._db.acquire() as connection:
             self._fidelity = await self._compare(connection)
         report = self._report(await get_artifact(self._db, self._artifact.id), losses)
@@ -258,11 +307,20 @@ class _Restore:
         else:
             await self._run.finish(connection, self._report(self._artifact, plan.losses).to_json())
 
-    async def _follow_up(self, plan: Plan, steps: list[Step]) -> tuple[Loss, ...]:
-        """Run what follows the commit, each step for itself; what fails is a loss, said as one."""
+    async def _follow_up(self, steps: tuple[Step, ...], total: int) -> tuple[Loss, ...]:
+        """Run what follows the commit, each step for itself; what fails is a loss, said as one.
+
+        Steps that prove one constraint are a chain: after a failure the rest of it is left alone.
+        """
         losses: list[Loss] = []
+        broken: set[str | None] = set()
         for number, step in enumerate(steps):
-            await self._announce(step, len(plan.steps) - len(steps) + number, len(plan.steps))
+            if step.proves in broken:
+                losses.append(
+                    Loss("not_validated", f"{step.purpose}: it stays to be done: {step.sql}")
+                )
+                continue
+            await self._announce(step, total - len(steps) + number, total)
 
             async def work(connection: Connection, step: Step = step) -> None:
                 await self._execute(connection, step)
@@ -272,6 +330,7 @@ class _Restore:
             except ZanithError as exc:
                 why = f"{exc.message}; it stays to be done: {step.sql}"
                 losses.append(Loss("not_validated", f"{step.purpose}: {why}"))
+                broken.add(step.proves)
         return tuple(losses)
 
     def _report(self, artifact: Artifact, losses: tuple[Loss, ...]) -> RestoreReport:

@@ -74,7 +74,7 @@ CREATE OR REPLACE FUNCTION zanith._step(
 RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
     SELECT jsonb_build_array(jsonb_build_object(
         'sql', sql, 'purpose', purpose, 'lock', lock, 'tables', to_jsonb(tables),
-        'grows', grows, 'transaction', transaction, 'role', NULL))
+        'grows', grows, 'transaction', transaction, 'role', NULL, 'proves', NULL))
 $$;
 
 -- The elements of a jsonb array that may be missing or null.
@@ -92,4 +92,11 @@ LANGUAGE sql IMMUTABLE AS $$
     FROM (SELECT format('$%s$', t.tag) AS tag
           FROM (SELECT 'do' || repeat('_', n) AS tag, n FROM generate_series(0, 64) n) t
           WHERE position(format('$%s$', t.tag) IN body) = 0 ORDER BY t.n LIMIT 1) q
+$$;
+
+-- Steps of the second transaction that prove one constraint: they follow one another, and are needed only while it is
+-- there unproved.
+CREATE OR REPLACE FUNCTION zanith._proving(con text, steps jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE(jsonb_agg(s.item || jsonb_build_object('proves', con) ORDER BY s.ord), '[]') FROM zanith._each(steps) s
 $$;

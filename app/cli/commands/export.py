@@ -6,14 +6,19 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import typer
+from rich.text import Text
 
+from app.cli.exits import Exit, stop
+from app.cli.humanize import printable
 from app.cli.options import DatabaseUrl, Json, Reference
 from app.cli.progress import Follow, watching
+from app.cli.render.layout import marked
 from app.cli.render.outcome import exported
 from app.cli.session import Session, run
+from app.recovery import jobs
 from app.recovery.artifacts import get_artifact
 from app.recovery.errors import WrongUsage
 from app.recovery.export import ExportRequest, announce, export_to_file, filename, stream_export
@@ -62,7 +67,8 @@ def export_command(
 
     A file gets its name only when it is whole. CSV is the canonical form that
     was sealed, so sha256sum of an uncompressed CSV prints the recorded
-    checksum.
+    checksum; where the rows changed since, the file stays and the exit code
+    is 4.
 
     Example:
 
@@ -81,7 +87,8 @@ def export_command(
         )
         with watching(session.terminal, f"Exporting {artifact.object_name}") as follow:
             if output == "-":
-                await _to_stdout(session, request, follow)
+                result = await _to_stdout(session, request, follow)
+                _stop_if_different(session, artifact.object_name, result)
                 return
             path = _place(output, session, filename(artifact, request.format, request.compress))
             job = await export_to_file(session.db, request, path, session.actor, on_progress=follow)
@@ -89,6 +96,7 @@ def export_command(
         session.terminal.show(exported(path, result))
         if as_json:
             session.terminal.emit({"file": str(path), **result})
+        _stop_if_different(session, artifact.object_name, result)
 
     run(body, url=database_url, json=as_json)
 
@@ -102,7 +110,7 @@ def _place(output: str | None, session: Session, name: str) -> Path:
     return path
 
 
-async def _to_stdout(session: Session, request: ExportRequest, follow: Follow) -> None:
+async def _to_stdout(session: Session, request: ExportRequest, follow: Follow) -> dict[str, Any]:
     job = await announce(session.db, request, session.actor)
     # Written beside the event loop: a slow reader must not stop the job's heartbeat.
     stream = cast("AsyncGenerator[bytes]", stream_export(session.db, job.id, on_progress=follow))
@@ -110,3 +118,12 @@ async def _to_stdout(session: Session, request: ExportRequest, follow: Follow) -
         async for chunk in chunks:
             await asyncio.to_thread(sys.stdout.buffer.write, chunk)
     await asyncio.to_thread(sys.stdout.buffer.flush)
+    return (await jobs.get(session.db, job.id)).result or {}
+
+
+def _stop_if_different(session: Session, name: str, result: dict[str, Any]) -> None:
+    """Exit 4 where what was exported is not what was sealed, so that a script learns of it."""
+    if result.get("equals_seal") is False:
+        words = f"{printable(name)} has CHANGED since it was sealed: the export is of what is there"
+        session.terminal.say(marked(Text("✗", style="bad"), words))
+        stop(Exit.REFUSED)

@@ -6,7 +6,7 @@ import typer
 from rich.text import Text
 
 from app.cli.exits import Exit, stop
-from app.cli.humanize import plural, printable
+from app.cli.humanize import instant, plural, printable
 from app.cli.options import DatabaseUrl, Json, Reason, Reference
 from app.cli.progress import watching
 from app.cli.render.layout import aside, facts, marked
@@ -33,9 +33,13 @@ def seal(reference: Reference, as_json: Json = False, database_url: DatabaseUrl 
         found = await get_artifact(session.db, reference)
         with watching(session.terminal, f"Sealing {found.object_name}") as follow:
             sealed = await seals.seal(session.db, found.id, session.actor, on_progress=follow)
+        name = printable(sealed.object_name)
+        words = done(f"sealed {name}, {plural(sealed.row_count or 0, 'row')}")
+        if found.sealed_at is not None:
+            since = f"{name} is sealed already since {instant(found.sealed_at)}; verify checks it"
+            words = marked(Text("·", style="quiet"), since)
         session.terminal.show(
-            done(f"sealed {printable(sealed.object_name)}, {plural(sealed.row_count or 0, 'row')}"),
-            aside(Text.assemble(("sha256  ", "quiet"), sealed.checksum or "–")),
+            words, aside(Text.assemble(("sha256  ", "quiet"), sealed.checksum or "–"))
         )
         if as_json:
             session.terminal.emit(sealed.to_json())

@@ -77,7 +77,8 @@ def list_command(
             more = await list_artifacts(session.db, replace(wanted, after=page.next))
             page = replace(more, items=[*page.items, *more.items])
         terminal = session.terminal
-        terminal.show(artifact_list(page, terminal.out.width))
+        filtered = any((artifact_type, status, table, older_than))
+        terminal.show(artifact_list(page, terminal.out.width, filtered=filtered))
         if as_json:
             terminal.emit([artifact.to_json() for artifact in page.items])
 

@@ -39,7 +39,7 @@ def purge_command(
         terminal = session.terminal
         found = await get_artifact(session.db, reference)
         looked = await review_purge(session.db, found.id)
-        require_person(terminal, yes=yes)
+        require_person(terminal, yes=yes, dry_run=False)
         if not yes:
             terminal.say(review(looked))
         confirm_name(terminal, found.object_name, verb="delete it for good", yes=yes)

@@ -16,10 +16,13 @@ ROOMY = 110
 """Columns from which every figure gets a column of its own."""
 
 
-def artifact_list(page: Page, width: int, now: datetime | None = None) -> RenderableType:
+def artifact_list(
+    page: Page, width: int, now: datetime | None = None, *, filtered: bool = True
+) -> RenderableType:
     """A table of the page, and how many there are in all where that is more."""
     if not page.items:
-        return Text("No artifacts match.", style="quiet")
+        words = "No artifacts match." if filtered else "Nothing has been dropped yet."
+        return Text(words, style="quiet")
     table = _roomy(page, width, now) if width >= ROOMY else _narrow(page, width, now)
     if page.total <= len(page.items):
         return table

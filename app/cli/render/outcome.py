@@ -1,5 +1,6 @@
 """What came of it: a capture, a restore with its fidelity, an export, a purge, a cleanup."""
 
+import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -44,13 +45,16 @@ def exported(path: Path, result: dict[str, Any]) -> RenderableType:
     """How much went where, and whether it is what was sealed."""
     words = f"{path}: {plural(result['rows'], 'row')}, {size(result['bytes'])}"
     equals = result.get("equals_seal")
-    seal = Text("not a sealed form", style="quiet")
+    seal = Text(_why_no_seal(result.get("manifest") or {}), style="quiet")
     if equals is not None:
         seal = Text("equal", style="good") if equals else Text("DIFFERENT", style="bad")
     of_file = result.get("file_checksum")
     compressed = of_file if of_file != result["checksum"] else None
+    finished = done(printable(words))
+    if equals is False:
+        finished = marked(Text("·", style="quiet"), printable(words))
     return Group(
-        done(printable(words)),
+        finished,
         aside(
             facts(
                 [
@@ -63,6 +67,14 @@ def exported(path: Path, result: dict[str, Any]) -> RenderableType:
     )
 
 
+def _why_no_seal(manifest: dict[str, Any]) -> str:
+    if manifest.get("format") != "csv":
+        return "not a sealed form"
+    if manifest.get("artifact_type") == "soft_drop_column":
+        return "none: a soft-dropped column has no seal"
+    return f"not sealed yet: zanith recover seal {manifest.get('artifact', '')}"
+
+
 def restored(report: RestoreReport) -> RenderableType:
     """What is back, what is not exactly as it was, and how long each step took."""
     name = (printable(report.artifact.object_name), "name")
@@ -70,7 +82,9 @@ def restored(report: RestoreReport) -> RenderableType:
         return done(Text.assemble(name, " is restored already; nothing was done"))
     words = Text.assemble("restored ", name)
     if report.rows is not None:
-        words.append(f", {plural(report.rows, 'row')}")
+        # Of a column's archive: rows may have gone or come since, so it is not what was filled.
+        archive = report.artifact.artifact_type == "archive_column"
+        words.append(f", {'from an archive of ' * archive}{plural(report.rows, 'row')}")
     parts: list[RenderableType] = [done(words)]
     parts += fidelity(report.fidelity)
     parts += listing("Did not come back exactly", "~", "warn", [x.message for x in report.losses])
@@ -84,13 +98,13 @@ def fidelity(found: dict[str, Any] | None) -> list[RenderableType]:
     exact = found.get("exact") or []
     parts: list[RenderableType] = []
     if exact:
-        parts.append(aside(f"back exactly: {', '.join(map(str, exact))}"))
+        parts.append(aside(f"back exactly: {', '.join(printable(str(x)) for x in exact)}"))
     parts += listing(
         "Different from the record",
         "~",
         "warn",
         [
-            f"{x['what']}: was {_brief(x['recorded'])}, is {_brief(x['now'])}"
+            f"{printable(x['what'])}: {difference(x['recorded'], x['now'])}"
             for x in found.get("different") or []
         ],
     )
@@ -98,10 +112,24 @@ def fidelity(found: dict[str, Any] | None) -> list[RenderableType]:
         "Could not return",
         "✗",
         "bad",
-        [f"{x['what']}: {_brief(x['recorded'])}" for x in found.get("missing") or []],
+        [f"{printable(x['what'])}: {_brief(x['recorded'])}" for x in found.get("missing") or []],
     )
     return parts
 
 
+def difference(recorded: object, now: object) -> str:
+    """What differs of two values, as `validated: true → false`; a key that is equal is left out."""
+    if isinstance(recorded, dict) and isinstance(now, dict):
+        keys = [key for key in {**recorded, **now} if recorded.get(key) != now.get(key)]
+        changes = [f"{key}: {_brief(recorded.get(key))} → {_brief(now.get(key))}" for key in keys]
+        return printable(", ".join(changes))
+    return f"{_brief(recorded)} → {_brief(now)}"
+
+
 def _brief(value: object) -> str:
-    return shorten(str(value), 120)
+    if value is None:
+        return "not set"
+    if value == {}:
+        return "set"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return shorten(text, 120)

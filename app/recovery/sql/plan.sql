@@ -14,10 +14,10 @@ SELECT current_setting('transaction_read_only')::boolean;
 SELECT zanith.sandbox();
 
 -- run_in_sandbox: a step as its role
-SELECT pg_temp._zanith_run($1);
+SELECT pg_temp._zanith_run($1::text, false);
 
 -- query_in_sandbox: the first column of a query, as its role
-SELECT pg_temp._zanith_run($1, true)::text;
+SELECT pg_temp._zanith_run($1::text, true)::text;
 
--- close_sandbox: as if it had never been
-DROP FUNCTION pg_temp._zanith_run(text, boolean);
+-- clear_sandbox: cursors and temporary objects that would run or be found later
+CLOSE ALL; DISCARD TEMP;

@@ -11,3 +11,9 @@ SELECT zanith.compare($1)::text;
 
 -- locate: where the parked object is
 SELECT zanith.locate($1)::text;
+
+-- follow_up: what was to follow the restore of an artifact, with the choices that it was made with
+SELECT zanith.plan_follow_up($1, COALESCE((
+    SELECT l.detail -> 'choices' FROM zanith._zanith_audit_log AS l
+    WHERE l.artifact_id = $1 AND l.action = 'restore' AND l.outcome = 'done' AND l.detail ? 'choices'
+    ORDER BY l.id DESC LIMIT 1), '{}'))::text;

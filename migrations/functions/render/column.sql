@@ -51,8 +51,9 @@ RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
             || zanith._render_comment(col #>> '{not_null,comment}',
                     format('CONSTRAINT %I ON %s', col #>> '{not_null,name}', target))
             || CASE WHEN now OR NOT (col #>> '{not_null,validated}')::boolean THEN '[]' ELSE
-                zanith._step(format('ALTER TABLE %s VALIDATE CONSTRAINT %I', target, col #>> '{not_null,name}'),
-                    'NOT NULL proved for all rows', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], true, 2) END
+                zanith._proving(col #>> '{not_null,name}',
+                    zanith._step(format('ALTER TABLE %s VALIDATE CONSTRAINT %I', target, col #>> '{not_null,name}'),
+                    'NOT NULL proved for all rows', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], true, 2)) END
         WHEN now THEN
             zanith._step(format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', target, column_name),
                 'NOT NULL', 'ACCESS EXCLUSIVE', ARRAY[target], true)
@@ -60,11 +61,12 @@ RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
             zanith._step(format('ALTER TABLE %s ADD CONSTRAINT %I CHECK (%I IS NOT NULL) NOT VALID',
                     target, '_zanith_not_null_' || id, column_name),
                 'no NULL in new rows', 'ACCESS EXCLUSIVE', ARRAY[target])
-            || zanith._step(format('ALTER TABLE %s VALIDATE CONSTRAINT %I', target, '_zanith_not_null_' || id),
+            || zanith._proving('_zanith_not_null_' || id,
+               zanith._step(format('ALTER TABLE %s VALIDATE CONSTRAINT %I', target, '_zanith_not_null_' || id),
                 'no NULL in any row', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], true, 2)
             || zanith._step(format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', target, final_name),
                 'NOT NULL, proved by the check: no scan', 'ACCESS EXCLUSIVE', ARRAY[target], false, 2)
             || zanith._step(format('ALTER TABLE %s DROP CONSTRAINT %I', target, '_zanith_not_null_' || id),
-                'the check has served', 'ACCESS EXCLUSIVE', ARRAY[target], false, 2)
+                'the check has served', 'ACCESS EXCLUSIVE', ARRAY[target], false, 2))
     END
 $$;

@@ -39,10 +39,10 @@ RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
                 ELSE zanith._render_constraint_index(con -> 'index', schema_name, target) END
         || zanith._render_comment(con ->> 'comment', format('CONSTRAINT %I ON %s', con ->> 'name', target))
         || CASE WHEN p.scans AND NOT at_once AND NOT not_valid AND (con ->> 'validated')::boolean
-                THEN zanith._step(format('ALTER TABLE %s VALIDATE CONSTRAINT %I', target, con ->> 'name'),
+                THEN zanith._proving(con ->> 'name', zanith._step(format('ALTER TABLE %s VALIDATE CONSTRAINT %I', target, con ->> 'name'),
                     format('%I proved for all rows', con ->> 'name'), 'SHARE UPDATE EXCLUSIVE',
                     CASE WHEN referenced IS NULL OR referenced = target THEN ARRAY[target]
-                         ELSE ARRAY[target, referenced] END, true, 2)
+                         ELSE ARRAY[target, referenced] END, true, 2))
                 ELSE '[]' END
     FROM (
         SELECT CASE WHEN con ->> 'kind' = 'foreign key'

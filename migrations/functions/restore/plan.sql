@@ -84,3 +84,13 @@ BEGIN
         'choices', zanith._list_choices(a),
         'archive', jsonb_build_object('rows', a.row_count, 'size_bytes', zanith.locate(a.id) -> 'size_bytes', 'sealed', a.sealed_at IS NOT NULL));
 END $$;
+
+-- What is still to be proved of a restored artifact: steps of the second transaction that never ran, or failed.
+CREATE OR REPLACE FUNCTION zanith.plan_follow_up(artifact_id text, choices jsonb DEFAULT '{}') RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT COALESCE(jsonb_agg(s.item ORDER BY s.ord), '[]')
+    FROM zanith._artifact(artifact_id) a, LATERAL zanith._each(CASE WHEN a.status = 'restored' AND a.artifact_type <> 'rebuild_table'
+                                                                    THEN zanith._render_restore(a, choices) END) s
+    JOIN pg_constraint c ON c.conname = s.item ->> 'proves' AND c.conrelid = to_regclass(s.item -> 'tables' ->> 0)
+    WHERE NOT c.convalidated OR s.item ->> 'proves' = '_zanith_not_null_' || a.id
+$$;

@@ -30,10 +30,6 @@ BEGIN
                      'SET LOCAL search_path = pg_catalog, pg_temp;\n'
                      'SET LOCAL row_security = off;\n'
                      'SET LOCAL lock_timeout = ''2s'';\n', name, a.id);
-    IF EXISTS (SELECT FROM zanith._each(steps) s WHERE s.item ->> 'role' IS NOT NULL) THEN
-        script := script || format(E'-- What the owner wrote runs as the owner.\nSET LOCAL ROLE %I;\n%s;\nRESET ROLE;\n',
-                                   d #>> '{table,owner}', zanith.sandbox());
-    END IF;
     IF a.artifact_type <> 'soft_drop_column' THEN
         script := script || format(E'-- Nobody writes to what is parked from here on.\nLOCK TABLE %s IN SHARE MODE;\n', rows_of);
     END IF;
@@ -73,17 +69,20 @@ CREATE OR REPLACE FUNCTION zanith._script_step(step jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
     SELECT format(E'\n-- %s\n%s;\n', regexp_replace(step ->> 'purpose', '\s+', ' ', 'g'),
         CASE WHEN step ->> 'role' IS NULL THEN step ->> 'sql'
-             ELSE format('SELECT pg_temp._zanith_run(%L)', step ->> 'sql') END)
+             ELSE format(E'SET LOCAL ROLE %I;\n%s;\nRESET ROLE;\nSELECT pg_temp._zanith_run(%L::text, false);\nCLOSE ALL;\nDISCARD TEMP',
+                         step ->> 'role', zanith.sandbox(), step ->> 'sql') END)
 $$;
 
--- Runs a statement as the owner. SET ROLE alone would not hold: what runs under it can RESET it; within a security
--- definer function it cannot. (PostgreSQL manual, "CREATE FUNCTION".)
+-- The function in which a statement runs as the owner. SET ROLE alone would not hold: what runs under it can RESET it;
+-- within a security definer function it cannot. (PostgreSQL manual, "CREATE FUNCTION".) It serves one call: CREATE, not
+-- OR REPLACE, fails where something of that name was left in wait; a call with exact types finds no other; and CLOSE ALL and
+-- DISCARD TEMP take away what the call left behind. Deferred triggers fire inside.
 CREATE OR REPLACE FUNCTION zanith.sandbox() RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT 'CREATE FUNCTION pg_temp._zanith_run(statement text, wanted boolean DEFAULT false) RETURNS jsonb LANGUAGE plpgsql '
+    SELECT 'CREATE FUNCTION pg_temp._zanith_run(statement text, wanted boolean) RETURNS jsonb LANGUAGE plpgsql '
         'SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $run$ DECLARE found jsonb; BEGIN '
         'IF wanted THEN EXECUTE format(''SELECT COALESCE(jsonb_agg(q.v), ''''[]'''') FROM (%s) q(v)'', statement) INTO found; '
-        'ELSE EXECUTE statement; END IF; RETURN found; END $run$'
+        'ELSE EXECUTE statement; END IF; SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL IMMEDIATE; RETURN found; END $run$'
 $$;
 
 -- Steps of the restore with these choices, against the catalog as it is now, in the order in which they run;

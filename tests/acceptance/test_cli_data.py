@@ -17,6 +17,15 @@ from tests.acceptance.shop import ORDERS
 
 ROWS = 50
 
+TWO_ALIKE = """
+INSERT INTO zanith._zanith_migration_artifacts
+    (id, artifact_type, source_schema, source_table, physical_schema, physical_table, definition,
+     created_by, captured_with)
+SELECT 'gone000' || n, 'archive_table', 'public', 'x' || n, '_zanith_shadow', 'x' || n,
+       '{"table": {"owner": "postgres"}}', 'me', 'test'
+FROM generate_series(1, 2) AS n;
+"""
+
 
 @pytest.fixture
 def url(database):
@@ -277,9 +286,21 @@ class TestList:
         assert found["id"] == artifact["id"]
 
     def test_an_ambiguous_prefix_names_the_candidates(self, database, url):
-        database.psql("".join(f"CREATE TABLE t{n} (id int PRIMARY KEY);" for n in range(17)))
-        ids = [dropped_table(url, f"t{n}")["id"] for n in range(17)]  # two begin alike
-        first = next(i[0] for i in ids if sum(other[0] == i[0] for other in ids) > 1)
-        result = zanith("recover", "inspect", first, "--json", url=url)
+        database.psql(TWO_ALIKE)
+        result = zanith("recover", "inspect", "gone0", "--json", url=url)
         assert result.code == 2
-        assert any(i in result.error["detail"] for i in ids)
+        assert result.error["detail"] == "gone0001, gone0002"
+
+    def test_a_name_goes_before_the_beginning_of_an_id(self, database, url):
+        database.psql(TWO_ALIKE + "CREATE TABLE gone (id int PRIMARY KEY);")
+        dropped = dropped_table(url, "gone")["id"]
+        assert done("recover", "inspect", "gone", "--json", url=url).json["id"] == dropped
+
+    def test_three_characters_are_no_prefix(self, url, artifact):
+        result = zanith("recover", "inspect", artifact["id"][:3], "--json", url=url)
+        assert result.code == 3
+        assert "at least 4 characters" in result.error["hint"]
+
+    def test_an_empty_list_says_why(self, url):
+        assert "Nothing has been dropped yet." in done("recover", "list", url=url).out
+        assert "No artifacts match." in done("recover", "list", "--table", "x", url=url).out

@@ -64,7 +64,7 @@ def test_4_refused_while_held_and_free_once_released(database, url):
     done("recover", "purge", artifact, "--yes", url=url)
 
 
-def test_4_a_changed_archive_is_not_restored_unless_said_so(database, url):
+def test_4_a_changed_archive_is_not_restored_unless_said_so(database, url, tmp_path):
     artifact = done(*DROP, "--json", url=url).json
     place = f'{artifact["physical_schema"]}."{artifact["physical_name"]}"'
     database.psql(
@@ -75,6 +75,14 @@ def test_4_a_changed_archive_is_not_restored_unless_said_so(database, url):
     assert verified.code == 4
     assert verified.json["matches"] is False
     assert verified.json["expected"] == artifact["checksum"]
+    again = done("recover", "seal", artifact["id"], url=url).out
+    assert "sealed already since" in again
+    export = ("recover", "export", artifact["id"], "--output")
+    for place in ("-", str(tmp_path / "codes.csv")):
+        exported = zanith(*export, place, url=url)
+        assert exported.code == 4
+        assert "✗" in exported.err
+    assert (tmp_path / "codes.csv").exists()
     restore = ("recover", "restore-column", "orders.legacy_code", "--yes")
     fails(4, "refused", *restore, url=url)
     done(*restore, "--unverified", url=url)

@@ -28,3 +28,14 @@ async def test_data_stays_where_a_directory_is_given(tmp_path):
                 assert await connection.fetchval("SELECT to_regclass('t')::text") == expected
                 await connection.execute("CREATE TABLE IF NOT EXISTS t ()")
             await db.close()
+
+
+async def test_the_url_names_the_port_so_that_pgport_does_not_choose(monkeypatch):
+    monkeypatch.setenv("PGPORT", "5777")
+    with EmbeddedServer() as server:
+        url = server.start()
+        assert "&port=" in url
+        db = await Database.open(url)
+        async with db.acquire() as connection:
+            assert await connection.fetchval("SELECT 1") == 1
+        await db.close()

@@ -12,6 +12,7 @@ from rich.cells import cell_len
 from app.cli import humanize
 from app.cli.confirm import names_match
 from app.cli.exits import Exit, exit_for
+from app.cli.render.outcome import difference
 from app.recovery import errors
 from app.recovery.names import quote
 
@@ -109,3 +110,20 @@ def test_a_name_confirms_itself_however_it_is_written(parts):
 )
 def test_every_error_has_its_exit_code(error, code):
     assert exit_for(error()) is code
+
+
+@pytest.mark.parametrize(
+    ("recorded", "now", "words"),
+    [
+        (
+            {"validated": True, "definition": "x"},
+            {"validated": False, "definition": "x"},
+            "validated: true → false",
+        ),
+        ({}, None, "set → not set"),
+        ("integer", "bigint", "integer → bigint"),
+        (["a"], ["b"], '["a"] → ["b"]'),
+    ],
+)
+def test_a_difference_says_only_what_differs(recorded, now, words):
+    assert difference(recorded, now) == words

@@ -7,7 +7,13 @@ import pytest
 
 from app.recovery.errors import WrongUsage
 from app.routes.guard import host_is_ours
-from app.settings import Settings, is_loopback, load_settings, parse_tokens
+from app.settings import (
+    Settings,
+    is_loopback,
+    load_settings,
+    parse_tokens,
+    require_audit_log,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -116,3 +122,16 @@ def test_hosts_that_a_proxy_passes_on(monkeypatch):
     assert settings.allowed_hosts == {"zanith.example.com", "db-studio"}
     assert host_is_ours("zanith.example.com:443", settings.host, settings.allowed_hosts)
     assert not host_is_ours("evil.example", settings.host, settings.allowed_hosts)
+
+
+def test_an_audit_file_that_cannot_be_written_is_refused(tmp_path):
+    require_audit_log(load_settings())
+    require_audit_log(load_settings(audit_log=tmp_path / "audit.ndjson"))
+    with pytest.raises(WrongUsage, match=r"ZANITH_AUDIT_LOG is wrong: .*nowhere"):
+        require_audit_log(load_settings(audit_log=tmp_path / "nowhere" / "audit.ndjson"))
+
+
+def test_a_number_that_is_none_is_said_in_our_words(monkeypatch):
+    monkeypatch.setenv("ZANITH_PORT", "x")
+    with pytest.raises(WrongUsage, match="ZANITH_PORT is wrong: it must be a whole number"):
+        load_settings()

@@ -206,6 +206,7 @@ class _Restore:
     ) -> RestoreReport:
         """Run what follows the commit, and return the report of all."""
         losses += await self._follow_up(steps, total or len(steps))
+        await self._tell({"done": total or len(steps), "total": total or len(steps)})
         async with self._db.acquire() as connection:
             self._fidelity = await self._compare(connection)
         report = self._report(await get_artifact(self._db, self._artifact.id), losses)
@@ -237,6 +238,9 @@ class _Restore:
         for number, step in enumerate(steps):
             await self._announce(step, number, len(plan.steps))
             await self._execute(connection, step)
+        await self._tell(
+            {"step": "keeping the books", "done": len(steps), "total": len(plan.steps)}
+        )
         self._fidelity = await self._compare(connection)
         await self._keep_books(connection, plan)
         return plan

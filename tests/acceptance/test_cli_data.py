@@ -15,6 +15,8 @@ import zstandard
 from tests.acceptance.command import PROGRAM, done, environment, typed, zanith
 from tests.acceptance.shop import ORDERS
 
+pytestmark = pytest.mark.newest
+
 ROWS = 50
 
 TWO_ALIKE = """

@@ -14,6 +14,8 @@ import pytest
 from tests.acceptance.command import PROGRAM, done, environment, zanith
 from tests.acceptance.shop import ORDERS
 
+pytestmark = pytest.mark.newest
+
 DROP = ("drop", "column", "orders.legacy_code", "--strategy", "archive", "--yes")
 
 

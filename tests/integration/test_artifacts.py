@@ -17,6 +17,8 @@ from app.recovery.artifacts import (
 from app.recovery.database import Database
 from app.recovery.errors import NotFound, WrongUsage
 
+pytestmark = pytest.mark.newest  # lists of rows: the versions do not differ
+
 INSERT = """
 INSERT INTO zanith._zanith_migration_artifacts
     (id, artifact_type, source_schema, source_table, source_column, physical_schema, physical_table,

@@ -10,6 +10,7 @@ from app.cli.render.outcome import done
 from app.cli.render.purge import review
 from app.cli.session import Session, run
 from app.recovery.artifacts import get_artifact
+from app.recovery.errors import Refused
 from app.recovery.purge import purge, review_purge
 
 app = typer.Typer()
@@ -38,6 +39,11 @@ def purge_command(
     async def body(session: Session) -> None:
         terminal = session.terminal
         found = await get_artifact(session.db, reference)
+        if found.status == "restored" and not found.id.startswith(reference):
+            raise Refused(
+                f"{found.object_name} was restored, and nothing else of that name is recoverable",
+                hint=f"to purge the archive that it left, name it: {found.id}",
+            )
         looked = await review_purge(session.db, found.id)
         require_person(terminal, yes=yes, dry_run=False)
         if not yes:

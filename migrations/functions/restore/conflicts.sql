@@ -232,6 +232,10 @@ BEGIN
                 CASE WHEN other IS NULL THEN 'If it was renamed, give it its old name for the length of the restore.'
                      ELSE format('It is parked itself: restore %s first.', other) END);
         END IF;
+        IF obj_description(live, 'pg_class') LIKE 'zanith artifact %' THEN
+            RETURN found || zanith._conflict('table_gone', format('the table of %s is parked itself', object),
+                format('Restore it first: %s.', replace(obj_description(live, 'pg_class'), 'zanith artifact ', '')));
+        END IF;
         IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = live AND pg_has_role(c.relowner, 'USAGE')) THEN
             found := found || zanith._conflict('not_permitted', format('must be owner of table %s', zanith._relation_name(live)),
                 'Restore as its owner, as a member of that role, or as a superuser.');

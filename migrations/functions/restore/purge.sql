@@ -28,6 +28,10 @@ BEGIN
         conflicts := conflicts || zanith._conflict('archive_moved', 'what was parked was renamed, moved or given to another',
             'Put it back where it was recorded, then purge.', '{}', place ->> 'detail');
     END IF;
+    IF a.artifact_type = 'soft_drop_column' AND obj_description((place ->> 'oid')::oid, 'pg_class') LIKE 'zanith artifact %' THEN
+        conflicts := conflicts || zanith._conflict('table_parked', format('the table of %s is parked itself, and sealed with this column in it', zanith._object_name(a)),
+            'Restore or purge the table first.');
+    END IF;
     SELECT string_agg(zanith._relation_name(t.member), ', ') INTO strangers
     FROM zanith._tree((place ->> 'oid')::oid) t
     WHERE a.artifact_type <> 'soft_drop_column' AND place ? 'oid'

@@ -91,11 +91,20 @@ LANGUAGE sql STABLE AS $$
                  m #>> '{definition,owner}') q(target, parked, owner)
 $$;
 
+-- Whether a partition key on the way up calls an expression that an owner wrote; plain columns call nothing.
+CREATE OR REPLACE FUNCTION zanith._key_has_expression(parent oid) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM pg_partitioned_table p
+                   WHERE p.partexprs IS NOT NULL
+                     AND p.partrelid IN (SELECT parent UNION ALL SELECT a.relid FROM pg_partition_ancestors(parent) a(relid)))
+$$;
+
 -- A partition back on its parent; triggers that the parent clones, all the way down, come back in the state they had.
 CREATE OR REPLACE FUNCTION zanith._render_attach(d jsonb, target text) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN COALESCE(q.at, 'null') = 'null' THEN '[]' ELSE
-        zanith._as_owner(d #>> '{table,owner}', zanith._step(
+        zanith._as_owner(CASE WHEN zanith._key_has_expression(zanith._relation_oid(q.at ->> 'schema', q.at ->> 'name'))
+                              THEN d #>> '{table,owner}' END, zanith._step(
             format('ALTER TABLE %s ATTACH PARTITION %s %s', q.parent, target, q.at ->> 'bound'),
             'back on its parent, with its bound', 'ACCESS EXCLUSIVE', ARRAY[q.parent, target], true))
         || COALESCE((SELECT jsonb_agg(zanith._step(

@@ -1,4 +1,4 @@
-"""What an owner wrote never runs as the operator, and a restore that was cut short is gone on from."""
+"""An owner's code never runs as the operator, and a restore that was cut short is gone on from."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.recovery.seal import verify
 
 DBA = Actor("dba", None, "staff")
 
-# Functions of an owner who means harm: each notes as whom it ran, and tries to leave the role it runs under.
+# An owner who means harm: f notes as whom it ran, and tries to leave the role it runs under.
 GROUND = """
 GRANT USAGE, CREATE ON SCHEMA _zanith_shadow TO {owner};
 CREATE SCHEMA harm AUTHORIZATION {owner};

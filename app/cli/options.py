@@ -44,8 +44,8 @@ Reference = Annotated[
     str,
     typer.Argument(
         metavar="ARTIFACT",
-        help="An id, a unique prefix of one (4 characters or more), or the name of what was dropped: "
-        "its latest artifact.",
+        help="An id, a unique prefix of one (4 characters or more), or the name of what "
+        "was dropped: its latest artifact.",
         autocompletion=complete_artifact,
     ),
 ]

@@ -1,11 +1,9 @@
 -- Extended statistics.
 
-CREATE OR REPLACE FUNCTION zanith._render_statistics(statistics jsonb, owner text) RETURNS jsonb
+CREATE OR REPLACE FUNCTION zanith._render_statistics(statistics jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._step(statistics ->> 'definition', 'its extended statistics', 'SHARE UPDATE EXCLUSIVE')
-        || CASE WHEN statistics ->> 'owner' <> owner OR statistics ->> 'owner' IS NOT NULL
-                THEN zanith._step(format('ALTER STATISTICS %s OWNER TO %I', q.name, statistics ->> 'owner'), 'its owner')
-                ELSE '[]' END
+        || zanith._step(format('ALTER STATISTICS %s OWNER TO %I', q.name, statistics ->> 'owner'), 'its owner')
         || CASE WHEN statistics ->> 'target' IS NULL THEN '[]'
                 ELSE zanith._step(format('ALTER STATISTICS %s SET STATISTICS %s', q.name, statistics ->> 'target'),
                                   'its statistics target') END

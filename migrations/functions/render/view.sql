@@ -25,7 +25,7 @@ LANGUAGE sql IMMUTABLE AS $$
                  LATERAL zanith._each(zanith._render_index(i.item, view ->> 'schema', q.name)) s(step, ord)), '[]')
         || COALESCE((SELECT jsonb_agg(s.step ORDER BY t.ord, s.ord)
             FROM zanith._each(view -> 'statistics') t,
-                 LATERAL zanith._each(zanith._render_statistics(t.item, view ->> 'owner')) s(step, ord)), '[]')
+                 LATERAL zanith._each(zanith._render_statistics(t.item)) s(step, ord)), '[]')
         || COALESCE((SELECT jsonb_agg(s.step ORDER BY t.ord, s.ord)
             FROM zanith._each(view -> 'triggers') t,
                  LATERAL zanith._each(zanith._render_trigger(t.item, q.name)) s(step, ord)), '[]')

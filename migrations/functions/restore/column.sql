@@ -140,7 +140,7 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
         || CASE WHEN q.soft THEN '[]'
             ELSE COALESCE((SELECT jsonb_agg(s.item ORDER BY x.ord, s.ord)
                 FROM zanith._each(d -> 'statistics') x, LATERAL zanith._each(
-                    zanith._render_statistics(x.item, NULL)) s), '[]') END
+                    zanith._render_statistics(x.item)) s), '[]') END
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY k.ord, s.ord)
             FROM zanith._each(d -> 'constraints') k, LATERAL zanith._each(
                 zanith._render_constraint(k.item, target_schema, q.target,

@@ -46,6 +46,8 @@ class Artifact:
     held_reason: str | None
     restored_at: datetime | None
     restored_by: str | None
+    seal_broken: bool = False
+    """Whether the last verification found another checksum; in JSON, health says it."""
 
     @property
     def object_name(self) -> str:
@@ -55,7 +57,8 @@ class Artifact:
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys that the CLI and the API promise; times in ISO 8601."""
-        data = {field.name: getattr(self, field.name) for field in fields(self)}
+        names = [field.name for field in fields(self) if field.name != "seal_broken"]
+        data = {name: getattr(self, name) for name in names}
         for key in _TIMES:
             data[key] = data[key].isoformat() if data[key] else None
         return data
@@ -82,4 +85,5 @@ def from_row(row: Any) -> Artifact:
         physical_name=name,
         checksum_algorithm="sha256" if row["checksum"] else None,
         held=row["held_by"] is not None,
+        seal_broken=row["verified_ok"] is False,
     )

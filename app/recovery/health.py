@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from app.recovery.artifact import fill
 from app.recovery.database import Connection, Database
 from app.recovery.names import quote
+from app.recovery.remedies import REMEDIES
+from app.recovery.schema import files
 from app.recovery.sql import load
 
 SQL = load("health")
 
-Kind = Literal["missing", "moved", "changed", "unsealed", "expired", "orphan", "ceiling"]
-ORDER = ("missing", "moved", "changed", "orphan", "unsealed", "expired", "ceiling")
+Kind = Literal[
+    "missing", "moved", "changed", "orphan", "engine", "blocked", "unsealed", "expired", "ceiling"
+]
+ORDER: tuple[Kind, ...] = (
+    *("missing", "moved", "changed", "orphan", "engine"),
+    *("blocked", "unsealed", "expired", "ceiling"),
+)
+DAMAGE = frozenset({"missing", "moved", "changed", "orphan", "engine", "ceiling"})
+"""The kinds for which the command ends with another code than 0."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it should be, and what mends it."""
+    """One thing that is not as it should be, and what mends it; `code` tells the cases apart."""
 
     kind: Kind
+    code: str
     artifact_id: str | None
     object: str | None
     message: str
@@ -32,93 +43,147 @@ class Finding:
         return asdict(self)
 
 
-async def doctor(db: Database, *, ceiling_bytes: int | None = None) -> list[Finding]:
-    """Return what is wrong, the worst first; an empty list where all is well.
+@dataclass(frozen=True)
+class Diagnosis:
+    """What the doctor found, the worst first, and what it looked at; sizes in bytes.
 
-    ``ceiling_bytes`` is how much may be parked before it is said.
+    ``unverified`` are the ids of sealed artifacts that were never verified; ``schemas`` is what a
+    backup by schema has to name, lest archives are missing from it.
+    """
+
+    findings: tuple[Finding, ...]
+    artifacts: int
+    sealed: int
+    verified: int
+    oldest_verification: datetime | None
+    unverified: tuple[str, ...]
+    parked_bytes: int | None
+    schemas: tuple[str, ...]
+
+    @property
+    def damaged(self) -> bool:
+        """Whether somebody has to do something before all is as it was recorded."""
+        return any(finding.kind in DAMAGE for finding in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the diagnosis as JSON shows it; times in ISO 8601."""
+        oldest = self.oldest_verification
+        return {**asdict(self), "oldest_verification": oldest.isoformat() if oldest else None}
+
+
+async def doctor(db: Database, *, ceiling_bytes: int | None = None) -> Diagnosis:
+    """Return what is wrong, and how much was looked at. It only reads, so a standby will do.
+
+    ``ceiling_bytes`` is how much may be parked before it is said. Where functions of the engine
+    are gone, nothing else is looked at: they do the looking.
     """
     async with db.acquire() as connection, connection.transaction(readonly=True):
-        findings = [
-            *await _look_at_places(connection),
-            *await _look_at_rows(connection),
-            *await _look_for_orphans(connection),
-        ]
-        if ceiling_bytes is not None:
-            findings += await _weigh(connection, ceiling_bytes)
-    return sorted(findings, key=lambda finding: ORDER.index(finding.kind))
+        findings = list(_look_at_engine(await connection.fetch(SQL["functions"])))
+        blind = any(finding.code == "function_missing" for finding in findings)
+        parked = None
+        if not blind:
+            findings += await _look(connection)
+            summary: Any = await connection.fetchrow(fill("summary"))
+            parked = int(summary["parked_bytes"])
+            findings += _weigh(parked, ceiling_bytes)
+        seals: Any = await connection.fetchrow(SQL["seals"])
+        schemas = await connection.fetch(SQL["schemas"])
+    return Diagnosis(
+        findings=tuple(sorted(findings, key=lambda finding: ORDER.index(finding.kind))),
+        artifacts=seals["artifacts"],
+        sealed=seals["sealed"],
+        verified=seals["verified"],
+        oldest_verification=seals["oldest_verification"],
+        unverified=tuple(seals["unverified"]),
+        parked_bytes=parked,
+        schemas=tuple(row["name"] for row in schemas),
+    )
 
 
-async def _look_at_places(connection: Connection) -> list[Finding]:
+def _look_at_engine(rows: list[Any]) -> Iterator[Finding]:
+    """Yield what is not as migrations/ has it: a function gone, edited, or another's."""
+    homes = {name: file for file in files() for name in file.functions}
+    there = {row["name"] for row in rows}
+    for name in sorted(homes.keys() - there):
+        message = f"the function zanith.{name} is gone"
+        yield _finding("engine", "function_missing", message, file=homes[name].path)
+    for row in rows:
+        home = homes.get(row["name"])
+        if home is None:
+            message = f"the function {row['signature']} is not of this engine"
+            yield _finding("engine", "function_unknown", message, object=row["signature"])
+        elif f"$${row['source']}$$" not in home.text:
+            message = f"the function {row['signature']} was edited"
+            yield _finding("engine", "function_altered", message, file=home.path)
+        elif row["owner"] != row["installer"]:
+            message = f"the function {row['signature']} belongs to {quote(row['owner'])}"
+            yield _finding("engine", "function_owner_changed", message, owner=row["installer"])
+
+
+async def _look(connection: Connection) -> list[Finding]:
     found: list[Finding] = []
-    for row in await connection.fetch(SQL["missing_or_moved"]):
-        place = json.loads(row["place"])
-        if place["state"] == "missing":
-            found.append(
-                Finding(
-                    "missing",
-                    row["id"],
-                    row["object"],
-                    f"what was parked of {row['object']} is gone: {place.get('detail')}",
-                    f"restore it from a backup, or zanith recover purge {row['id']}",
-                )
+    for row in await connection.fetch(SQL["damage"]):
+        message = f"{row['object']}: {row['detail']}"
+        if row["code"] == "seal_broken":
+            message += f" ({row['verified_at']:%Y-%m-%d %H:%M} UTC)"
+        owner = quote(row["owner"]) if row["owner"] else ""
+        found.append(
+            _finding(
+                row["kind"], row["code"], message, **_named(row), place=row["place"], owner=owner
             )
-        elif place["state"] == "moved":
-            found.append(
-                Finding(
-                    "moved",
-                    row["id"],
-                    row["object"],
-                    f"what was parked of {row['object']} was moved: {place.get('detail')}",
-                    "put it back under its recorded name, schema and owner",
-                )
-            )
-    return found
-
-
-async def _look_at_rows(connection: Connection) -> list[Finding]:
-    found: list[Finding] = []
-    for row in await connection.fetch(SQL["told_by_rows"]):
-        name, artifact_id = row["object"], row["id"]
-        if row["changed"]:
-            when = f"{row['verified_at']:%Y-%m-%d %H:%M} UTC"
-            message = f"{name} did not match its seal when it was verified at {when}"
-            hint = "find out who changed it; verify again after it is mended"
-            found.append(Finding("changed", artifact_id, name, message, hint))
-        if row["unsealed"]:
-            message = f"{name} is not sealed yet: nothing could prove it untouched"
-            hint = f"zanith recover seal {artifact_id}"
-            found.append(Finding("unsealed", artifact_id, name, message, hint))
-        if row["expired"]:
-            message = f"{name} expired on {row['expires_at']:%Y-%m-%d}"
-            hint = "zanith recover cleanup --expired --dry-run"
-            found.append(Finding("expired", artifact_id, name, message, hint))
-    return found
-
-
-async def _look_for_orphans(connection: Connection) -> list[Finding]:
-    found = [
-        Finding(
-            "orphan",
-            row["artifact_id"],
-            quote((row["schema"], row["name"])),
-            f"{quote((row['schema'], row['name']))} is parked, and no artifact knows it",
-            "look into it: drop it by hand, or bring its row back from a backup",
         )
-        for row in await connection.fetch(SQL["orphan_tables"])
-    ]
-    for row in await connection.fetch(SQL["orphan_columns"]):
-        name = quote((row["schema"], row["name"], row["column"]))
-        message = f"{name} is a parked column, and no artifact knows it"
-        hint = "look into it: drop it by hand, or bring its row back from a backup"
-        found.append(Finding("orphan", None, name, message, hint))
+    for row in await connection.fetch(SQL["recipes"]):
+        message = f"the recipe of {row['object']} is not the one that its definition gives"
+        found.append(_finding("changed", "recipe_differs", message, **_named(row)))
+    for row in await connection.fetch(SQL["blocked"]):
+        message = f"{row['object']} cannot come back now: {row['gone']} is gone"
+        code = "live_table_gone" if row["is_table"] else "schema_gone"
+        if row["is_table"] and row["now"]:
+            code, message = "live_table_elsewhere", f"{message}; it may be {row['now']} by now"
+        found.append(_finding("blocked", code, message, **_named(row), gone=row["gone"]))
+    found += _look_at_dates(await connection.fetch(SQL["told_by_rows"]))
+    for row in await connection.fetch(SQL["orphans"]):
+        found.append(_orphan(row))
     return found
 
 
-async def _weigh(connection: Connection, ceiling_bytes: int) -> list[Finding]:
-    row: Any = await connection.fetchrow(fill("summary"))
-    parked = int(row["parked_bytes"])
-    if parked <= ceiling_bytes:
-        return []
-    message = f"{parked:,} bytes are parked, more than the {ceiling_bytes:,} allowed"
-    hint = "zanith recover cleanup --older-than 30d --dry-run"
-    return [Finding("ceiling", None, None, message, hint)]
+def _look_at_dates(rows: list[Any]) -> Iterator[Finding]:
+    for row in rows:
+        if row["unsealed"]:
+            message = f"{row['object']} is not sealed yet: nothing could prove it untouched"
+            yield _finding("unsealed", "unsealed", message, **_named(row))
+        if row["expired"]:
+            message = f"{row['object']} expired on {row['expires_at']:%Y-%m-%d}"
+            yield _finding("expired", "expired", message, **_named(row))
+
+
+def _orphan(row: Any) -> Finding:
+    parts = [part for part in (row["schema"], row["name"], row["column"]) if part is not None]
+    name = quote(parts)
+    message = f"{name} is parked, and no artifact knows it"
+    if row["code"] == "claimed_twice":
+        message = f"{name} bears the id of an artifact whose object is elsewhere: a copy of it"
+    return _finding("orphan", row["code"], message, id=row["artifact_id"], object=name)
+
+
+def _weigh(parked: int, ceiling_bytes: int | None) -> Iterator[Finding]:
+    if ceiling_bytes is not None and parked > ceiling_bytes:
+        message = f"{parked:,} bytes are parked, more than the {ceiling_bytes:,} allowed"
+        yield _finding("ceiling", "ceiling", message)
+
+
+def _named(row: Any) -> dict[str, str]:
+    return {"id": row["id"], "object": row["object"]}
+
+
+def _finding(
+    kind: Kind,
+    code: str,
+    message: str,
+    *,
+    id: str | None = None,  # noqa: A002 - the name that the remedies have for it
+    object: str | None = None,  # noqa: A002
+    **more: str,
+) -> Finding:
+    hint = REMEDIES[code].format(id=id, object=object, **more)
+    return Finding(kind, code, id, object, message, hint)

@@ -1,4 +1,4 @@
-"""`zanith recover list` and `inspect`: see what was dropped and how it would come back."""
+"""`zanith recover list`, `inspect` and `doctor`: what was dropped, and whether all is well."""
 
 from dataclasses import replace
 from enum import StrEnum
@@ -6,12 +6,15 @@ from typing import Annotated
 
 import typer
 
+from app.cli.exits import Exit, stop
 from app.cli.options import DatabaseUrl, Json, Reference
 from app.cli.render.artifacts import artifact_list
+from app.cli.render.health import diagnosis
 from app.cli.render.inspection import inspection
 from app.cli.session import Session, run
 from app.recovery.artifacts import ArtifactFilter, inspect, list_artifacts
 from app.recovery.durations import parse_duration
+from app.recovery.health import doctor
 
 app = typer.Typer()
 
@@ -104,5 +107,38 @@ def inspect_command(
         session.terminal.show(inspection(found))
         if as_json:
             session.terminal.emit(found.to_json())
+
+    run(body, url=database_url, json=as_json, read_only=True)
+
+
+@app.command("doctor")
+def doctor_command(
+    ceiling: Annotated[
+        int | None,
+        typer.Option("--ceiling", metavar="BYTES", min=0, help="Say so if more is parked."),
+    ] = None,
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """
+    Compare every artifact with what is really there, and say what mends it.
+
+    It changes nothing, and works on a standby. Exit 4 where something is
+    damaged; what is unsealed, expired or blocked alone is no damage. Edited
+    rows show in verify, which reads them; doctor says what was verified when.
+
+    Example:
+
+    $ zanith recover doctor
+    $ zanith recover doctor --json | jq -r '.findings[] | .code'
+    """
+
+    async def body(session: Session) -> None:
+        found = await doctor(session.db, ceiling_bytes=ceiling)
+        session.terminal.show(diagnosis(found))
+        if as_json:
+            session.terminal.emit(found.to_json())
+        if found.damaged:
+            stop(Exit.REFUSED)
 
     run(body, url=database_url, json=as_json, read_only=True)

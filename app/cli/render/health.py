@@ -1,6 +1,13 @@
 """Health as symbol, word and colour: any one of the three is enough to read it."""
 
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
 from rich.text import Text
+
+from app.cli.humanize import instant, plural, printable, size
+from app.cli.render.layout import aside, marked
+from app.recovery.health import Diagnosis
 
 _LOOKS = {
     "ok": ("✓", "good"),
@@ -11,6 +18,9 @@ _LOOKS = {
     "changed": ("✗", "bad"),
     "restored": ("↩", "quiet"),
     "orphan": ("?", "warn"),
+    "engine": ("✗", "bad"),
+    "blocked": ("⚠", "warn"),
+    "ceiling": ("⚠", "warn"),
 }
 
 MEANING = {
@@ -18,8 +28,8 @@ MEANING = {
     "unsealed": "no checksum yet: zanith recover seal",
     "expired": "past its date: cleanup --expired takes it",
     "moved": "name, schema or owner of the parked object differ from the record",
-    "missing": "the parked object is gone",
-    "changed": "the archive no longer matches its seal",
+    "missing": "the parked object, or a part of it, is gone",
+    "changed": "what is parked is not as it was recorded: zanith recover doctor",
 }
 
 
@@ -27,3 +37,28 @@ def badge(health: str) -> Text:
     """`✓ ok` in green, `✗ changed` in bold red."""
     symbol, style = _LOOKS.get(health, ("?", "warn"))
     return Text(f"{symbol} {health}", style=style, no_wrap=True)
+
+
+def diagnosis(found: Diagnosis) -> RenderableType:
+    """Each finding with what mends it; then what was looked at, verified, and to be backed up."""
+    parts: list[RenderableType] = []
+    for finding in found.findings:
+        words = Text.assemble(printable(finding.message), (f"  {finding.code}", "quiet"))
+        parts += [marked(badge(finding.kind), words), aside(f"→ {printable(finding.hint)}")]
+    if not found.findings:
+        parts.append(marked(badge("ok"), f"{plural(found.artifacts, 'artifact')}, nothing wrong"))
+    return Group(*parts, *(aside(line) for line in _looked_at(found)))
+
+
+def _looked_at(found: Diagnosis) -> Iterator[str]:
+    if found.parked_bytes is not None:
+        yield f"{plural(found.artifacts, 'artifact')}, {size(found.parked_bytes)} parked"
+    if found.sealed:
+        oldest = found.oldest_verification
+        since = f", the longest ago on {instant(oldest)}" if oldest else ""
+        yield f"{plural(found.sealed, 'seal')}, verified: {found.verified}{since}"
+    if found.unverified:
+        first = " ".join(found.unverified[:5]) + " …" * (len(found.unverified) > 5)
+        yield f"never verified: {first}: zanith recover verify"
+    if found.schemas:
+        yield "a backup by schema has to name: " + ", ".join(map(printable, found.schemas))

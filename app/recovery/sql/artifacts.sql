@@ -2,21 +2,21 @@
 a.id, a.capture_order, a.migration_id, a.artifact_type, a.status, a.source_schema, a.source_table,
 a.source_column, a.physical_schema, a.physical_table, a.physical_column, a.row_count, a.checksum,
 a.sealed_at, a.verified_at, a.reason, a.created_at, a.created_by, a.expires_at, a.held_by,
-a.held_reason, a.restored_at, a.restored_by
+a.held_reason, a.restored_at, a.restored_by, a.verified_ok
 
 -- place: joins the parked object by its recorded name
 LEFT JOIN pg_namespace AS n ON n.nspname = a.physical_schema
 LEFT JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = a.physical_table
-LEFT JOIN pg_attribute AS t
-       ON a.artifact_type IN ('soft_drop_column', 'archive_column')
-      AND t.attrelid = c.oid AND t.attname = a.physical_column AND NOT t.attisdropped
 
--- health: the worst that is known; where nothing bears the recorded name, identity decides
+-- health: the worst that is known, as the doctor tells it
 CASE
-    WHEN a.physical_table IS NOT NULL AND a.status = 'recoverable'
-         AND (c.oid IS NULL OR a.physical_column IS NOT NULL AND t.attnum IS NULL)
-        THEN CASE zanith.locate(a.id) ->> 'state' WHEN 'moved' THEN 'moved' ELSE 'missing' END
-    WHEN a.verified_ok IS FALSE THEN 'changed'
+    WHEN a.physical_table IS NOT NULL OR a.verified_ok IS FALSE
+        THEN COALESCE(zanith.worst_damage(a.id), {calm})
+    ELSE {calm}
+END
+
+-- calm: what a row says where nothing is damaged
+CASE
     WHEN a.sealed_at IS NULL AND a.physical_table IS NOT NULL AND a.status = 'recoverable'
          AND a.artifact_type <> 'soft_drop_column' THEN 'unsealed'
     WHEN a.expires_at < now() THEN 'expired'

@@ -1,20 +1,76 @@
--- missing_or_moved: what the exact look at each artifact says
-SELECT a.id, zanith._object_name(a) AS object, a.status, zanith.locate(a.id)::text AS place
-FROM zanith._zanith_migration_artifacts AS a
-WHERE a.physical_table IS NOT NULL AND a.status = 'recoverable';
+-- damage: what happened to what is parked
+SELECT a.id, zanith._object_name(a) AS object, a.verified_at, d.kind, d.code, d.detail,
+       zanith._qualify(a.physical_schema, a.physical_table) AS place, a.definition #>> '{table,owner}' AS owner
+FROM zanith._zanith_migration_artifacts AS a, LATERAL zanith._damage(a) AS d
+ORDER BY a.capture_order, d.code, d.detail;
 
 -- told_by_rows: what the rows themselves say
 SELECT a.id, zanith._object_name(a) AS object,
-       a.verified_ok IS FALSE AS changed, a.verified_at,
        a.sealed_at IS NULL AND a.physical_table IS NOT NULL AND a.status = 'recoverable'
            AND a.artifact_type <> 'soft_drop_column' AS unsealed,
        a.expires_at < now() AS expired, a.expires_at
 FROM zanith._zanith_migration_artifacts AS a
-WHERE a.verified_ok IS FALSE OR a.sealed_at IS NULL OR a.expires_at < now()
+WHERE a.sealed_at IS NULL OR a.expires_at < now()
 ORDER BY a.capture_order;
 
--- orphan_tables: parked tables, by their comment or their place, that no artifact knows
-SELECT n.nspname::text AS schema, c.relname::text AS name,
+-- recipes: rows whose script is not what this very engine renders from their definition
+SELECT a.id, zanith._object_name(a) AS object
+FROM zanith._zanith_migration_artifacts AS a
+WHERE a.status = 'recoverable' AND a.recovery_sql IS NOT NULL
+  AND starts_with(a.captured_with, 'zanith ' || zanith.version() || ',')
+  AND zanith._place(a) ->> 'state' = 'ok'
+  AND (a.source_column IS NULL OR zanith._attribute_number(
+           zanith._relation_oid(a.source_schema, a.source_table), a.source_column) IS NULL)
+  AND a.recovery_sql <> zanith._render_script(a.id)
+ORDER BY a.capture_order;
+
+-- blocked: archived columns whose table is gone, tables whose schema is; parked tables do not count
+SELECT a.id, zanith._object_name(a) AS object,
+       CASE WHEN a.source_column IS NULL THEN quote_ident(a.source_schema)
+            ELSE zanith._qualify(a.source_schema, a.source_table) END AS gone,
+       a.source_column IS NOT NULL AS is_table,
+       zanith._relation_name(c.oid) AS now
+FROM zanith._zanith_migration_artifacts AS a
+LEFT JOIN pg_class AS c
+       ON c.oid = (a.definition #>> '{table,oid}')::oid AND c.relkind IN ('r', 'p')
+      AND NOT EXISTS (SELECT FROM zanith._each(a.definition -> 'key') AS k
+                      WHERE zanith._attribute_number(c.oid, k.item ->> 'name') IS NULL)
+WHERE a.status = 'recoverable'
+  AND CASE a.artifact_type
+      WHEN 'archive_column' THEN
+          zanith._relation_oid(a.source_schema, a.source_table) IS NULL
+          AND NOT EXISTS (SELECT FROM zanith._zanith_migration_artifacts AS o
+                          WHERE o.source_schema = a.source_schema AND o.source_table = a.source_table
+                            AND o.source_column IS NULL AND o.status = 'recoverable'
+                            AND o.artifact_type <> 'rebuild_table')
+      WHEN 'archive_table' THEN to_regnamespace(quote_ident(a.source_schema)) IS NULL
+      ELSE false END
+ORDER BY a.capture_order;
+
+-- functions: what is installed of the engine, and by whom
+SELECT p.proname::text AS name, p.prosrc AS source, p.oid::regprocedure::text AS signature,
+       pg_get_userbyid(p.proowner)::text AS owner, pg_get_userbyid(n.nspowner)::text AS installer
+FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+WHERE n.nspname = 'zanith'
+ORDER BY signature;
+
+-- seals: how many are sealed, and which were not verified since
+SELECT count(*) AS artifacts, count(a.sealed_at) AS sealed,
+       count(a.verified_at) FILTER (WHERE a.sealed_at IS NOT NULL) AS verified, min(a.verified_at) AS oldest_verification,
+       COALESCE(array_agg(a.id ORDER BY a.capture_order)
+                FILTER (WHERE a.sealed_at IS NOT NULL AND a.verified_at IS NULL AND a.status = 'recoverable'),
+                '{}') AS unverified
+FROM zanith._zanith_migration_artifacts AS a;
+
+-- schemas: what a backup by schema has to name
+SELECT DISTINCT s.name
+FROM zanith._zanith_migration_artifacts AS a,
+     LATERAL (VALUES ('zanith'), ('_zanith_shadow'), (a.source_schema), (a.physical_schema)) AS s(name)
+WHERE a.status = 'recoverable' AND s.name IS NOT NULL
+ORDER BY 1;
+
+-- orphans: parked tables, columns and sequences that no artifact knows, and what claims to be another's
+SELECT 'orphan_table' AS code, n.nspname::text AS schema, c.relname::text AS name, NULL::text AS column,
        substring(d.description FROM '^zanith artifact ([0-9a-f]{12})$') AS artifact_id
 FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -26,15 +82,34 @@ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
                   WHERE a.id = substring(d.description FROM '^zanith artifact ([0-9a-f]{12})$'))
   AND NOT EXISTS (SELECT FROM zanith._zanith_migration_artifacts AS a
                   WHERE a.physical_schema = n.nspname AND a.physical_table = c.relname)
-ORDER BY 1, 2;
-
--- orphan_columns: parked columns that no artifact knows
-SELECT n.nspname::text AS schema, c.relname::text AS name, t.attname::text AS column
+UNION ALL
+SELECT 'claimed_twice', n.nspname, c.relname, NULL, a.id
+FROM zanith._zanith_migration_artifacts AS a
+JOIN pg_description AS d
+       ON d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND d.description = 'zanith artifact ' || a.id
+JOIN pg_class AS c ON c.oid = d.objoid AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.oid IS DISTINCT FROM (zanith._place(a) ->> 'oid')::oid
+  AND (n.nspname, c.relname) IS DISTINCT FROM (a.physical_schema, a.physical_table)
+  AND NOT EXISTS (SELECT FROM zanith._each(a.definition -> 'members') AS m
+                  WHERE m.item ->> 'parked' = c.relname AND m.item ->> 'parked_schema' = n.nspname)
+UNION ALL
+SELECT CASE WHEN a.id IS NULL THEN 'orphan_column' ELSE 'claimed_twice' END, n.nspname, c.relname, t.attname, a.id
 FROM pg_attribute AS t
 JOIN pg_class AS c ON c.oid = t.attrelid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
+LEFT JOIN zanith._zanith_migration_artifacts AS a ON a.physical_column = t.attname
 WHERE t.attname ~ '^_zanith_dropped_.*_[0-9a-f]{12}$' AND NOT t.attisdropped AND t.attnum > 0
-  AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+  AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND t.attinhcount = 0
+  AND (a.id IS NULL OR c.oid IS DISTINCT FROM (zanith._place(a) ->> 'oid')::oid)
+UNION ALL
+SELECT CASE c.relkind WHEN 'S' THEN 'orphan_sequence' ELSE 'orphan_object' END, n.nspname, c.relname, NULL, NULL
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = '_zanith_shadow' AND c.relkind NOT IN ('r', 'p', 'i', 'I', 't', 'c')
+  -- one that a column owns goes with it
+  AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                  AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i'))
   AND NOT EXISTS (SELECT FROM zanith._zanith_migration_artifacts AS a
-                  WHERE a.physical_column = t.attname)
-ORDER BY 1, 2, 3;
+                  WHERE a.id = substring(c.relname FROM '_([0-9a-f]{12})_[0-9]+$') AND c.relkind = 'S')
+ORDER BY 1, 2, 3, 4;

@@ -45,10 +45,10 @@ def life_line(artifact: Artifact) -> tuple[Station, ...]:
     if artifact.artifact_type != "soft_drop_column" and artifact.physical_name is not None:
         sealed = artifact.sealed_at is not None
         what = "Sealed" if sealed else "Not sealed yet"
-        if artifact.health == "changed":
+        if artifact.seal_broken:
             what = "Seal broken"
         stations.append(
-            Station(what, artifact.sealed_at, None, past=sealed, bad=artifact.health == "changed")
+            Station(what, artifact.sealed_at, None, past=sealed, bad=artifact.seal_broken)
         )
     restored = artifact.status == "restored"
     end = "Restored" if restored else "Purge" if rebuilt else "Restore, or purge"

@@ -217,6 +217,12 @@ BEGIN
     ELSIF place ->> 'state' = 'moved' THEN
         found := found || zanith._conflict('archive_moved', format('what was parked of %s was renamed, moved or given to another', object),
             'Put it back where it was recorded.', '{}', place ->> 'detail');
+    ELSE
+        SELECT string_agg(x.detail, '; ') INTO other FROM zanith._damage(a) x WHERE x.stops;
+        IF other IS NOT NULL THEN
+            found := found || zanith._conflict('archive_damaged', format('what is parked of %s is not as it was recorded', object),
+                'See zanith recover doctor for what mends it.', '{}', other);
+        END IF;
     END IF;
     IF as_name IS NOT NULL AND (octet_length(as_name) NOT BETWEEN 1 AND 63) THEN
         found := found || zanith._conflict('bad_name', format('%L is no name: it takes 1 to 63 bytes', as_name), 'Choose another name.', ARRAY['--as NAME']);

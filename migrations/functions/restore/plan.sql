@@ -61,7 +61,7 @@ BEGIN
     END IF;
     live := CASE WHEN a.artifact_type = 'soft_drop_column' THEN (place ->> 'oid')::oid
                  WHEN a.artifact_type = 'archive_column' THEN zanith._relation_oid(a.source_schema, a.source_table) END;
-    IF a.artifact_type = 'soft_drop_column' AND place ->> 'state' = 'moved' THEN
+    IF a.artifact_type = 'soft_drop_column' AND place ->> 'state' = 'moved' AND place ->> 'code' <> 'claimed_twice' THEN
         place := place || '{"state": "ok"}'; -- the column travels with its table
     END IF;
     IF live IS NOT NULL THEN

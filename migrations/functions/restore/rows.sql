@@ -47,7 +47,7 @@ LANGUAGE sql IMMUTABLE AS $$
     SELECT format('SELECT %s FROM %s%s r ORDER BY %s',
         COALESCE((SELECT string_agg('r.' || quote_ident(c.name), ', ' ORDER BY c.ord)
                   FROM jsonb_array_elements_text(zanith._row_columns(d)) WITH ORDINALITY c(name, ord)), ''),
-        CASE WHEN (d #>> '{members,0,definition,partitioned}')::boolean THEN '' ELSE 'ONLY ' END,
+        CASE WHEN d ? 'members' THEN zanith._only(d) ELSE 'ONLY ' END,
         zanith._qualify(schema_name, table_name),
         zanith._canonical_order(d -> 'key'))
 $$;
@@ -63,12 +63,16 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 -- Where the parked object is, found by its identity: the artifact id in the parked name of a column, or in the
--- comment of a table. {state, schema, table, column, oid}; state: ok, moved, missing, none (nothing was parked).
+-- comment of a table; a table that lost its comment and still bears its parked name, with the id in it, is it too.
+-- {state, code, schema, table, column, owner, oid}; state: ok, moved, missing, none (nothing was parked); code: how.
 CREATE OR REPLACE FUNCTION zanith._place(a zanith._zanith_migration_artifacts) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     found record;
+    claims oid[];
     here oid := zanith._relation_oid(a.physical_schema, a.physical_table);
+    by_column boolean := a.artifact_type = 'soft_drop_column';
+    codes text[];
 BEGIN
     IF a.physical_table IS NULL THEN
         RETURN jsonb_build_object('state', 'none', 'detail', 'the definition alone was recorded');
@@ -76,44 +80,89 @@ BEGIN
         RETURN jsonb_build_object('state', 'none', 'detail', 'it is live again');
     END IF;
     -- Where it was recorded, by index; all over the catalog only when it is not there.
-    IF a.artifact_type = 'soft_drop_column' THEN
-        IF zanith._attribute_number(here, a.physical_column) IS NULL THEN
-            here := (SELECT t.attrelid FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid
-                     WHERE t.attname = a.physical_column AND NOT t.attisdropped AND c.relkind IN ('r', 'p')
-                     ORDER BY c.relispartition, c.oid LIMIT 1);
+    IF by_column AND zanith._attribute_number(here, a.physical_column) IS NULL
+       OR NOT by_column AND obj_description(here, 'pg_class') IS DISTINCT FROM zanith._parked_comment(a.id) THEN
+        claims := zanith._claims(a);
+        IF cardinality(claims) > 0 OR by_column OR obj_description(here, 'pg_class') LIKE 'zanith artifact %' THEN
+            here := claims[1];
         END IF;
-    ELSIF obj_description(here, 'pg_class') IS DISTINCT FROM zanith._parked_comment(a.id) THEN
-        here := (SELECT c.oid FROM pg_description d JOIN pg_class c ON c.oid = d.objoid
-                 WHERE d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND d.description = zanith._parked_comment(a.id)
-                   AND c.relkind IN ('r', 'p')
-                 ORDER BY c.relispartition, c.oid LIMIT 1);
     END IF;
-    SELECT n.nspname, c.relname, c.oid, c.relowner INTO found
+    SELECT n.nspname, c.relname, c.oid, pg_get_userbyid(c.relowner) AS owner INTO found
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = here;
     IF found.oid IS NULL THEN
-        RETURN jsonb_build_object('state', 'missing', 'detail', 'no object bears the artifact''s id any more');
+        RETURN zanith._missing_place(a);
     END IF;
     IF a.artifact_type = 'archive_column'
        AND zanith._attribute_number(found.oid, a.physical_column) IS NULL THEN
-        RETURN jsonb_build_object('state', 'missing', 'detail', format('the archive has no column %I any more', a.physical_column));
+        RETURN jsonb_build_object('state', 'missing',
+            'code', CASE WHEN zanith._type_exists(a.definition #>> '{column,type}') THEN 'column_dropped' ELSE 'type_dropped' END,
+            'detail', format('the archive has no column %I any more', a.physical_column)
+                || CASE WHEN zanith._type_exists(a.definition #>> '{column,type}') THEN ''
+                        ELSE format(': its type %s was dropped', a.definition #>> '{column,type}') END);
     END IF;
+    codes := ARRAY(SELECT c.code FROM (VALUES
+        (1, 'claimed_twice', cardinality(claims) > 1),
+        (2, 'renamed', found.relname <> a.physical_table),
+        (3, 'schema_changed', found.nspname <> a.physical_schema),
+        (4, 'owner_gone', found.owner <> a.definition #>> '{table,owner}' AND to_regrole(quote_ident(a.definition #>> '{table,owner}')) IS NULL),
+        (5, 'owner_changed', found.owner <> a.definition #>> '{table,owner}')) c(rank, code, so) WHERE c.so ORDER BY c.rank);
     RETURN jsonb_build_object(
-        'state', CASE WHEN found.nspname = a.physical_schema AND found.relname = a.physical_table
-                       AND pg_get_userbyid(found.relowner) = a.definition #>> '{table,owner}' THEN 'ok' ELSE 'moved' END,
+        'state', CASE WHEN codes = '{}' THEN 'ok' ELSE 'moved' END,
+        -- a column travels with its table, and what happens to that is no damage
+        'code', CASE WHEN by_column AND codes[1] <> 'claimed_twice' THEN 'live_table_' ELSE '' END || codes[1],
         'schema', found.nspname, 'table', found.relname, 'column', a.physical_column,
-        'owner', pg_get_userbyid(found.relowner), 'oid', found.oid,
+        'owner', found.owner, 'oid', found.oid,
         'detail', NULLIF(concat_ws('; ',
+            CASE WHEN cardinality(claims) > 1
+                 THEN 'several bear its id: ' || (SELECT string_agg(zanith._relation_name(c), ', ' ORDER BY c) FROM unnest(claims) c) END,
             CASE WHEN found.nspname <> a.physical_schema OR found.relname <> a.physical_table
                  THEN format('recorded as %s, found as %s', zanith._qualify(a.physical_schema, a.physical_table), zanith._qualify(found.nspname, found.relname)) END,
-            CASE WHEN pg_get_userbyid(found.relowner) <> a.definition #>> '{table,owner}'
-                 THEN format('recorded owner %I, now %I', a.definition #>> '{table,owner}', pg_get_userbyid(found.relowner)) END), ''));
+            CASE WHEN found.owner <> a.definition #>> '{table,owner}'
+                 THEN format('recorded owner %I, now %I', a.definition #>> '{table,owner}', found.owner) END), ''));
 END $$;
+
+-- All tables that bear the artifact's id: in the name of a column of their own, or in their comment; a partition that
+-- went along bears it too, and does not count.
+CREATE OR REPLACE FUNCTION zanith._claims(a zanith._zanith_migration_artifacts) RETURNS oid[]
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN a.artifact_type = 'soft_drop_column' THEN ARRAY(
+            SELECT t.attrelid FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid
+            WHERE t.attname = a.physical_column AND NOT t.attisdropped AND c.relkind IN ('r', 'p') AND t.attinhcount = 0
+            ORDER BY c.relispartition, c.oid)
+        ELSE ARRAY(
+            SELECT c.oid FROM pg_description d JOIN pg_class c ON c.oid = d.objoid
+            WHERE d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND d.description = zanith._parked_comment(a.id)
+              AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+              AND NOT EXISTS (SELECT FROM zanith._each(a.definition -> 'placeholders') h WHERE h.item ->> 'parked' = c.relname)
+              AND NOT EXISTS (SELECT FROM zanith._each(a.definition -> 'members') m
+                              WHERE m.ord > 1 AND m.item ->> 'parked' = c.relname AND m.item ->> 'parked_schema' = (SELECT n.nspname FROM pg_namespace n WHERE n.oid = c.relnamespace))
+            ORDER BY c.oid) END
+$$;
+
+-- Why it is nowhere: its schema is gone, its table, or its column alone.
+CREATE OR REPLACE FUNCTION zanith._missing_place(a zanith._zanith_migration_artifacts) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_object('state', 'missing', 'code', q.code, 'detail', CASE q.code
+        WHEN 'shadow_dropped' THEN 'there is no schema _zanith_shadow: it was dropped, or a backup by schema left it out'
+        WHEN 'schema_dropped' THEN format('there is no schema %I any more', a.physical_schema)
+        WHEN 'live_table_dropped' THEN format('its table %s is gone', zanith._qualify(a.physical_schema, a.physical_table))
+        WHEN 'type_dropped' THEN format('its column is gone, and so is the type %s', a.definition #>> '{column,type}')
+        WHEN 'column_dropped' THEN format('%s has no column %I any more', zanith._qualify(a.physical_schema, a.physical_table), a.physical_column)
+        ELSE 'no object bears the artifact''s id any more' END)
+    FROM (SELECT CASE
+        WHEN to_regnamespace(quote_ident(a.physical_schema)) IS NULL AND a.physical_schema = '_zanith_shadow' THEN 'shadow_dropped'
+        WHEN to_regnamespace(quote_ident(a.physical_schema)) IS NULL THEN 'schema_dropped'
+        WHEN a.artifact_type <> 'soft_drop_column' THEN 'table_dropped'
+        WHEN zanith._relation_oid(a.physical_schema, a.physical_table) IS NULL THEN 'live_table_dropped'
+        WHEN NOT zanith._type_exists(COALESCE(a.definition #>> '{column,base_type}', a.definition #>> '{column,type}')) THEN 'type_dropped'
+        ELSE 'column_dropped' END) q(code)
+$$;
 
 -- The same for callers, with its size in bytes (all members of a partitioned one, indexes and TOAST included).
 CREATE OR REPLACE FUNCTION zanith.locate(artifact_id text) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT (p.place - 'oid') || jsonb_build_object('size_bytes', CASE WHEN p.place ? 'oid' THEN
         CASE WHEN a.artifact_type = 'soft_drop_column' THEN 0
-             ELSE (SELECT COALESCE(sum(pg_total_relation_size(t.member)), 0) FROM zanith._tree((p.place ->> 'oid')::oid) t) END END)
+             ELSE (SELECT COALESCE(sum(pg_total_relation_size(t.member)), 0) FROM zanith._parked_members(a.id, (p.place ->> 'oid')::oid) t) END END)
     FROM zanith._artifact(artifact_id) a, LATERAL (SELECT zanith._place(a)) p(place)
 $$;

@@ -1,0 +1,61 @@
+"""What mends each finding of the doctor, by its code; braces name what the finding is of."""
+
+_BACKUP = "bring it back from a backup, or zanith recover purge {id}"
+_LOOK = "zanith recover verify {id} tells whether the rows are untouched; "
+
+REMEDIES = {
+    # missing
+    "table_dropped": _BACKUP,
+    "column_dropped": _BACKUP,
+    "live_table_dropped": _BACKUP,
+    "schema_dropped": _BACKUP,
+    "shadow_dropped": "load _zanith_shadow from a backup that has it, or zanith recover purge {id}",
+    "type_dropped": "PostgreSQL dropped the values with the type: " + _BACKUP,
+    "partition_dropped": _BACKUP,
+    "sequence_dropped": "create the sequence again under its parked name, then restore",
+    # moved
+    "renamed": "rename it back to {place}",
+    "schema_changed": "move it back to {place}: ALTER TABLE … SET SCHEMA",
+    "owner_changed": "hand it back: ALTER TABLE … OWNER TO {owner}",
+    "owner_gone": "CREATE ROLE {owner}, then ALTER TABLE … OWNER TO {owner}",
+    "claimed_twice": "find out which is the copy, and drop it or take its comment off",
+    "live_table_renamed": "nothing to mend: a restore puts the column back where it is",
+    "live_table_schema_changed": "nothing to mend: a restore puts the column back where it is",
+    "live_table_owner_changed": "nothing to mend: the column belongs to whose its table is",
+    "live_table_owner_gone": "nothing to mend: the column belongs to whose its table is",
+    # changed
+    "seal_broken": "find out who changed it; verify again after it is mended",
+    "column_renamed": "rename the column back",
+    "column_added": _LOOK + "drop the column that was added",
+    "column_retyped": "change the type back, then " + _LOOK.removesuffix("; "),
+    "column_altered": "drop the default and the NOT NULL of the parked column",
+    "comment_changed": "COMMENT ON TABLE {place} IS 'zanith artifact {id}'",
+    "trigger_dropped": _LOOK + "seal it off again with the trigger that its neighbours have",
+    "trigger_disabled": _LOOK + "ALTER TABLE {place} ENABLE ALWAYS TRIGGER …",
+    "readable_by_others": "REVOKE ALL ON {place} FROM whom it names",
+    "row_security_changed": _LOOK + "put row level security back as it was",
+    "index_dropped": "create the index again under its parked name, from the definition",
+    "statistics_dropped": "create the statistics object again under its parked name",
+    "constraint_dropped": "add the constraint again, from the definition",
+    "partition_detached": "attach the partition again, with the bound in the definition",
+    "partition_attached": "detach what was attached: it is not of the artifact",
+    "row_edited": "compare the row with the audit log and a backup of the schema zanith",
+    "recipe_differs": "do not run it; restore with zanith, which renders the steps anew",
+    # orphan
+    "orphan_table": "look into it: drop it by hand, or bring its row back from a backup",
+    "orphan_column": "look into it: drop it by hand, or bring its row back from a backup",
+    "orphan_sequence": "look into it: drop it by hand, or bring its row back from a backup",
+    "orphan_object": "somebody made it in the schema of the archives: move it elsewhere",
+    # engine
+    "function_missing": "DELETE FROM zanith._zanith_schema WHERE file = '{file}', then zanith init",
+    "function_altered": "DELETE FROM zanith._zanith_schema WHERE file = '{file}', then zanith init",
+    "function_unknown": "drop it: DROP FUNCTION {object}",
+    "function_owner_changed": "ALTER FUNCTION … OWNER TO {owner}",
+    # blocked, unsealed, expired, ceiling
+    "live_table_gone": "bring {gone} back, then restore; the values can be exported as they are",
+    "live_table_elsewhere": "give the table its old name for the length of the restore: {gone}",
+    "schema_gone": "CREATE SCHEMA {gone}, then restore",
+    "unsealed": "zanith recover seal {id}",
+    "expired": "zanith recover cleanup --expired --dry-run",
+    "ceiling": "zanith recover cleanup --older-than 30d --dry-run",
+}

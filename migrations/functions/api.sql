@@ -82,8 +82,8 @@ BEGIN
         'warnings', zanith._warn(strategy, d, on_dependents, keep_rows),
         'dependents', d -> 'dependents',
         'publications', publications,
-        'size_bytes', (SELECT sum(pg_total_relation_size(t.member)) FROM zanith._tree(relation) t),
-        'row_estimate', (SELECT sum(GREATEST(c.reltuples, 0))::bigint FROM zanith._tree(relation) t JOIN pg_class c ON c.oid = t.member));
+        'size_bytes', (SELECT sum(pg_total_relation_size(t.member)) FROM zanith._captured(relation, d) t),
+        'row_estimate', (SELECT sum(GREATEST(c.reltuples, 0))::bigint FROM zanith._captured(relation, d) t JOIN pg_class c ON c.oid = t.member));
 END $$;
 
 -- What is said before it happens.

@@ -100,3 +100,15 @@ CREATE OR REPLACE FUNCTION zanith._proving(con text, steps jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT COALESCE(jsonb_agg(s.item || jsonb_build_object('proves', con) ORDER BY s.ord), '[]') FROM zanith._each(steps) s
 $$;
+
+-- What a parked name stood for, as its artifact has it; NULL where no artifact knows it. The id in the name finds the row.
+CREATE OR REPLACE FUNCTION zanith._original_name(parked text) RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN a.physical_column = parked THEN a.source_column ELSE (
+        SELECT r.item ->> 'name'
+        FROM (SELECT a.definition -> 'renames' UNION ALL SELECT t.item -> 'renames' FROM zanith._each(a.definition -> 'tree') t) l(renames),
+             LATERAL zanith._each(l.renames) r
+        WHERE r.item ->> 'parked' = parked LIMIT 1) END
+    FROM zanith._zanith_migration_artifacts a
+    WHERE a.id = substring(parked FROM '^_zanith_dropped_.*_([0-9a-f]{12})(?:_[0-9]+)?$') AND a.source_column IS NOT NULL
+$$;

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.acceptance.oracle import ROLES
+from tests.oracle.judges import ROLES
 
 
 @pytest.fixture

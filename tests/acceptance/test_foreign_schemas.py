@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.oracle import literal, open_session, restore_by_psql, see, show_difference
+from tests.oracle.judges import literal, open_session, restore_by_psql, see, show_difference
 from tests.conftest import Database
 
 APPS = ("admin", "auth", "contenttypes", "flatpages", "redirects", "sessions", "sites")

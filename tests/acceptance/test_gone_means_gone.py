@@ -12,7 +12,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from tests.acceptance.oracle import capture
+from tests.oracle.judges import capture
 from tests.conftest import Database
 
 ROLE = "@"  # "@reader SELECT …" runs as that role

@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tests.acceptance.oracle import (
+from tests.oracle.judges import (
     capture,
     dump_entries,
     grant_capture,

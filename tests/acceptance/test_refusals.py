@@ -10,7 +10,7 @@ from dataclasses import replace
 import asyncpg
 import pytest
 
-from tests.acceptance.oracle import (
+from tests.oracle.judges import (
     Trial,
     capture_call,
     dump_entries,
@@ -44,6 +44,8 @@ CREATE TABLE its_own_key (a text NOT NULL UNIQUE, c int NOT NULL UNIQUE);
 CREATE TABLE parted (a int, b int, c text) PARTITION BY RANGE (a, (b + 1));
 CREATE TABLE part PARTITION OF parted DEFAULT;
 CREATE TABLE parent (a int, c text); CREATE TABLE child () INHERITS (parent);
+CREATE TABLE merged (a int, c text); CREATE TABLE merging (c text) INHERITS (merged);
+CREATE TYPE form AS (id int, c text); CREATE TABLE typed OF form (PRIMARY KEY (id));
 CREATE TABLE "Far" (x int, "Has Space" int PRIMARY KEY, c text);
 CREATE VIEW v AS SELECT 1 AS c; CREATE MATERIALIZED VIEW m AS SELECT 1 AS c; CREATE SEQUENCE s;
 CREATE TYPE ty AS (c int);
@@ -78,9 +80,10 @@ CASES = [
     (COLUMN, "parted", "b", "42P16", "part of the partition key", "whole table"),
     (COLUMN, "child", "c", "42P16", "inherited from public.parent", "public.parent.c"),
     (COLUMN, "part", "c", "42P16", "inherited from public.parted", "public.parted.c"),
-    (("archive_column",), "parent", "c", "0A000", "inheritance children", "NO INHERIT"),
-    (TABLE, "parent", None, "0A000", "inheritance children (public.child)", "NO INHERIT"),
-    (TABLE, "child", None, "0A000", "inherits from public.parent", "NO INHERIT"),
+    (("archive_column",), "parent", "c", "0A000", "inheritance children", "soft_drop_column"),
+    (TABLE, "parent", None, "2BP01", "because other objects depend on it", "'cascade'"),
+    (("soft_drop_column",), "merged", "c", "0A000", "merging has a column", "NO INHERIT"),
+    (COLUMN, "typed", "c", "42809", "typed table", "whole table"),
     (("soft_drop_column",), "t", "g", "0A000", "generated column", "archive_column"),
     (("soft_drop_column",), "t", "i", "0A000", "identity column", "archive_column"),
     (COLUMN, "t", "nope", "42703", "column public.t.nope does not exist", "id, c, g, i, r"),

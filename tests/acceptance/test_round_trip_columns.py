@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.oracle import Shape, run_round_trips
+from tests.oracle.judges import Shape, run_round_trips
 from tests.acceptance.shapes.columns import TYPES, VALUES
 from tests.acceptance.shapes.constraints import CONSTRAINTS, INDEXES
 from tests.acceptance.shapes.dependents import BESIDE, VIEWS

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.oracle import Shape, run_round_trips
+from tests.oracle.judges import Shape, run_round_trips
 from tests.acceptance.shapes import CASCADE
 from tests.conftest import Database, versions_to_test
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.oracle import capture, open_session, read_rows, restore_by_psql
+from tests.oracle.judges import capture, open_session, read_rows, restore_by_psql
 from tests.clusters import CommandFailed
 from tests.conftest import Database
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.oracle import Shape, run_round_trips
+from tests.oracle.judges import Shape, run_round_trips
 from tests.acceptance.shapes import CASCADE
 from tests.acceptance.shapes.columns import VALUES
 from tests.acceptance.shapes.constraints import CONSTRAINTS, INDEXES

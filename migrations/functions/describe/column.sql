@@ -12,11 +12,12 @@ LANGUAGE sql STABLE AS $$
                                 FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace
                                 WHERE l.oid = a.attcollation) END,
         'not_null', CASE WHEN a.attnotnull THEN COALESCE((
-            SELECT jsonb_build_object('name', c.conname, 'validated', c.convalidated,
+            SELECT jsonb_build_object('name', c.conname, 'validated', c.convalidated, 'local', c.conislocal,
                                       'no_inherit', c.connoinherit,
                                       'comment', obj_description(c.oid, 'pg_constraint'))
             FROM pg_constraint c
             WHERE c.conrelid = a.attrelid AND c.contype = 'n' AND c.conkey = ARRAY[a.attnum]), '{}') END,
+        'inherited', a.attinhcount > 0 AND NOT a.attislocal,
         'default', CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END,
         'generated', CASE WHEN a.attgenerated <> '' THEN jsonb_build_object(
             'kind', CASE a.attgenerated WHEN 's' THEN 'STORED' ELSE 'VIRTUAL' END,

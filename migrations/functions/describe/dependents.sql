@@ -2,19 +2,26 @@
 -- (PostgreSQL manual, "pg_depend"): automatic and internal dependents go with the object, normal ones stand in its way.
 
 -- One row a dependent, in the order of its distance. `kind` is what the cascade can do with it.
--- attribute 0 means the whole relation.
-CREATE OR REPLACE FUNCTION zanith._find_dependents(relation oid, attribute smallint DEFAULT 0)
+-- attribute 0 means the whole relation; `besides` are tables beneath it that go along.
+CREATE OR REPLACE FUNCTION zanith._find_dependents(relation oid, attribute smallint DEFAULT 0, besides oid[] DEFAULT '{}')
 RETURNS TABLE (class oid, object oid, subobject integer, kind text, name text, "on" text, distance integer)
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     round integer := 0;
-    frontier jsonb := jsonb_build_array(jsonb_build_object(
-        'c', 'pg_class'::regclass::oid, 'o', relation, 's', attribute, 'd', false,
-        'n', pg_describe_object('pg_class'::regclass, relation, attribute)));
-    seen jsonb := frontier;
+    frontier jsonb;
+    seen jsonb;
     found jsonb := '[]';
     next jsonb;
 BEGIN
+    -- A column goes with those that tables beneath have of it; a table's partitions hang on it by themselves.
+    SELECT jsonb_agg(jsonb_build_object('c', 'pg_class'::regclass::oid, 'o', f.member, 's', COALESCE(a.attnum, 0), 'd', false,
+                     'n', pg_describe_object('pg_class'::regclass, f.member, COALESCE(a.attnum, 0))))
+    INTO frontier
+    FROM zanith._family(relation) f
+    LEFT JOIN pg_attribute a ON attribute <> 0 AND a.attrelid = f.member AND NOT a.attisdropped
+         AND a.attname = (SELECT r.attname FROM pg_attribute r WHERE r.attrelid = relation AND r.attnum = attribute)
+    WHERE f.member = relation OR a.attnum IS NOT NULL OR f.member = ANY (besides);
+    seen := frontier;
     WHILE jsonb_array_length(frontier) > 0 AND round < 100 LOOP
         round := round + 1;
         -- Every object that hangs on the frontier. A rule stands for its view, unless it is the table's own;
@@ -25,16 +32,19 @@ BEGIN
                        'c', h.c, 'o', h.o, 's', h.s, 'd', h.d,
                        'n', pg_describe_object(h.c, h.o, h.s), 'on', h.n) AS entry
             FROM (
-                SELECT CASE WHEN v.oid IS NOT NULL THEN 'pg_class'::regclass::oid
+                SELECT CASE WHEN v.oid IS NOT NULL OR g.attnum IS NOT NULL THEN 'pg_class'::regclass::oid
                             WHEN k.oid IS NOT NULL THEN 'pg_constraint'::regclass::oid ELSE dep.classid END AS c,
-                       COALESCE(v.oid, k.oid, zanith._topmost_constraint(dep.classid, dep.objid), dep.objid) AS o,
-                       CASE WHEN v.oid IS NOT NULL OR k.oid IS NOT NULL THEN 0 ELSE dep.objsubid END AS s,
+                       COALESCE(v.oid, g.attrelid, k.oid, zanith._topmost_constraint(dep.classid, dep.objid), dep.objid) AS o,
+                       CASE WHEN v.oid IS NOT NULL OR k.oid IS NOT NULL THEN 0 ELSE COALESCE(g.attnum, dep.objsubid) END AS s,
                        (f.d OR dep.deptype = 'n' OR k.oid IS NOT NULL) AS d, f.n
                 FROM jsonb_to_recordset(frontier) AS f(c oid, o oid, s integer, d boolean, n text)
                 JOIN pg_depend dep ON dep.refclassid = f.c AND dep.refobjid = f.o
                      AND (f.s = 0 OR dep.refobjsubid = f.s)
                 LEFT JOIN pg_rewrite r ON dep.classid = 'pg_rewrite'::regclass AND r.oid = dep.objid
                 LEFT JOIN pg_class v ON v.oid = r.ev_class AND v.relkind IN ('v', 'm')
+                -- the expression of a generated column stands for the column
+                LEFT JOIN pg_attrdef x ON dep.classid = 'pg_attrdef'::regclass AND x.oid = dep.objid
+                LEFT JOIN pg_attribute g ON g.attrelid = x.adrelid AND g.attnum = x.adnum AND g.attgenerated <> ''
                 -- an index that goes takes its constraint along, and DROP minds that where only an expression named the column
                 LEFT JOIN pg_constraint k ON dep.classid = 'pg_class'::regclass AND dep.deptype = 'a' AND f.c <> 'pg_constraint'::regclass
                      AND k.conindid = dep.objid AND k.contype IN ('p', 'u', 'x')
@@ -107,24 +117,57 @@ LANGUAGE sql STABLE AS $$
         ELSE 'object' END
 $$;
 
--- The same as a jsonb list for a definition, nearest first: [{kind, name, on}].
-CREATE OR REPLACE FUNCTION zanith._list_dependents(relation oid, attribute smallint DEFAULT 0) RETURNS jsonb
+-- The same as a jsonb list for a definition, nearest first: [{kind, name, on}]; `able`: a cascade can
+-- take it along, though not all of its kind.
+CREATE OR REPLACE FUNCTION zanith._list_dependents(relation oid, attribute smallint DEFAULT 0, besides oid[] DEFAULT '{}') RETURNS jsonb
 LANGUAGE sql STABLE AS $$
     SELECT COALESCE(jsonb_agg(jsonb_build_object('kind', kind, 'name', name, 'on', "on")
+                              || CASE WHEN kind = 'table' AND object IN (SELECT f.member FROM zanith._family(relation) f)
+                                        OR kind = 'column' AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = object AND a.attnum = subobject AND a.attgenerated <> '')
+                                        OR kind = 'function' AND zanith._describe_routine(object) IS NOT NULL
+                                      THEN jsonb_build_object('able', true) ELSE jsonb_build_object() END
                               ORDER BY distance, name COLLATE "C"), '[]')
-    FROM zanith._find_dependents(relation, attribute)
+    FROM zanith._find_dependents(relation, attribute, besides)
 $$;
 
--- What the cascade will drop and the restore will make again, in the order in which it can be made.
--- {views, policies, triggers, rules}: of other tables (policies, triggers and rules of this one when a column goes).
-CREATE OR REPLACE FUNCTION zanith._describe_cascade(relation oid, attribute smallint DEFAULT 0) RETURNS jsonb
+-- What the cascade will drop and the restore will make again: {views, functions, order, policies, triggers, rules, defaults,
+-- publications, columns}. Policies, triggers and rules are those of other tables (of this one when a column goes).
+
+-- How many dependents deep each of these objects lies: what it needs among them comes first.
+CREATE OR REPLACE FUNCTION zanith._making_ranks(objects oid[]) RETURNS TABLE (object oid, rank integer)
 LANGUAGE sql STABLE AS $$
-    WITH dependents AS (SELECT * FROM zanith._find_dependents(relation, attribute))
+    WITH RECURSIVE edges(object, needs) AS (
+        SELECT DISTINCT COALESCE(r.ev_class, d.objid), COALESCE(t.typrelid, d.refobjid)
+        FROM pg_depend d
+        LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+        LEFT JOIN pg_type e ON d.refclassid = 'pg_type'::regclass AND e.oid = d.refobjid
+        LEFT JOIN pg_type t ON t.oid = COALESCE(NULLIF(e.typelem, 0), e.oid) AND t.typrelid <> 0
+        WHERE d.classid IN ('pg_rewrite'::regclass, 'pg_proc'::regclass)
+          AND d.refclassid IN ('pg_class'::regclass, 'pg_proc'::regclass, 'pg_type'::regclass)
+          AND COALESCE(r.ev_class, d.objid) = ANY (objects) AND COALESCE(t.typrelid, d.refobjid) = ANY (objects)
+          AND COALESCE(r.ev_class, d.objid) <> COALESCE(t.typrelid, d.refobjid)
+    ), ranks(object, rank) AS (
+        SELECT o, 0 FROM unnest(objects) o
+        UNION
+        SELECT e.object, r.rank + 1 FROM ranks r JOIN edges e ON e.needs = r.object WHERE r.rank < cardinality(objects)
+    )
+    SELECT object, max(rank) FROM ranks GROUP BY object
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._describe_cascade(relation oid, attribute smallint DEFAULT 0, id text DEFAULT NULL) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    WITH dependents AS (SELECT * FROM zanith._find_dependents(relation, attribute)),
+    made AS (
+        SELECT m.object, m.list, m.rank, row_number() OVER (PARTITION BY m.list ORDER BY m.rank, m.object) - 1 AS place
+        FROM (SELECT DISTINCT d.object, CASE d.kind WHEN 'function' THEN 'functions' ELSE 'views' END AS list, r.rank
+              FROM dependents d
+              JOIN zanith._making_ranks(ARRAY(SELECT object FROM dependents WHERE kind IN ('view', 'materialized view', 'function'))) r USING (object)
+              WHERE d.kind IN ('view', 'materialized view', 'function')) m
+    )
     SELECT jsonb_build_object(
-        'views', COALESCE((
-            SELECT jsonb_agg(zanith._describe_view(object) ORDER BY deepest, object)
-            FROM (SELECT object, max(distance) AS deepest FROM dependents
-                  WHERE kind IN ('view', 'materialized view') GROUP BY object) v), '[]'),
+        'views', COALESCE((SELECT jsonb_agg(zanith._describe_view(object) ORDER BY place) FROM made WHERE list = 'views'), '[]'),
+        'functions', COALESCE((SELECT jsonb_agg(zanith._describe_routine(object) ORDER BY place) FROM made WHERE list = 'functions'), '[]'),
+        'order', COALESCE((SELECT jsonb_agg(jsonb_build_array(list, place) ORDER BY rank, object) FROM made), '[]'),
         'policies', COALESCE((
             SELECT jsonb_agg(x.item || jsonb_build_object('table', zanith._relation_name(p.polrelid)) ORDER BY x.ord)
             FROM dependents d JOIN pg_policy p ON p.oid = d.object AND d.kind = 'policy',
@@ -139,5 +182,20 @@ LANGUAGE sql STABLE AS $$
             SELECT jsonb_agg(x.item || jsonb_build_object('table', zanith._relation_name(r.ev_class)) ORDER BY x.ord)
             FROM dependents d JOIN pg_rewrite r ON r.oid = d.object AND d.kind = 'rule'
             JOIN pg_class c ON c.oid = r.ev_class AND c.relkind NOT IN ('v', 'm'),
-                 zanith._each(zanith._describe_rules(r.ev_class)) x WHERE x.item ->> 'name' = r.rulename), '[]'))
+                 zanith._each(zanith._describe_rules(r.ev_class)) x WHERE x.item ->> 'name' = r.rulename), '[]'),
+        'defaults', COALESCE((
+            SELECT jsonb_agg(jsonb_build_object('name', format('%s.%I', zanith._relation_name(a.attrelid), a.attname),
+                                                'table', zanith._relation_name(a.attrelid), 'column', a.attname,
+                                                'default', pg_get_expr(x.adbin, x.adrelid)) ORDER BY a.attrelid, a.attnum)
+            FROM dependents d JOIN pg_attrdef x ON x.oid = d.object AND d.kind = 'default'
+            JOIN pg_attribute a ON a.attrelid = x.adrelid AND a.attnum = x.adnum AND a.attgenerated = ''), '[]'),
+        'publications', COALESCE((
+            SELECT jsonb_agg(x.item || jsonb_build_object('table', zanith._relation_name(r.prrelid)) ORDER BY r.prrelid, x.ord)
+            FROM dependents d JOIN pg_publication_rel r ON r.oid = d.object AND d.kind = 'publication'
+            JOIN pg_publication p ON p.oid = r.prpubid,
+                 zanith._each(zanith._describe_publications(r.prrelid)) x WHERE x.item ->> 'name' = p.pubname AND x.item ->> 'via' = 'table'), '[]'),
+        'columns', COALESCE((
+            SELECT jsonb_agg(zanith._define_generated(a.attrelid, a.attname, relation, attribute, id) ORDER BY a.attrelid, a.attnum)
+            FROM (SELECT DISTINCT d.object, d.subobject FROM dependents d WHERE d.kind = 'column') d
+            JOIN pg_attribute a ON a.attrelid = d.object AND a.attnum = d.subobject AND a.attgenerated <> '' AND a.attinhcount = 0), '[]'))
 $$;

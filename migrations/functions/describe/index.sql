@@ -23,6 +23,8 @@ LANGUAGE sql STABLE AS $$
                        FROM pg_attribute a
                        WHERE a.attrelid = i.indexrelid AND NULLIF(a.attstattarget, -1) IS NOT NULL),
         'partition', c.relispartition,
+        'partitioned', c.relkind = 'I',
+        'parent', (SELECT zanith._relation_name(h.inhparent) FROM pg_inherits h WHERE h.inhrelid = c.oid),
         'comment', obj_description(c.oid, 'pg_class'))
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
     WHERE i.indexrelid = index

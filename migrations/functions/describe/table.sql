@@ -9,6 +9,7 @@ LANGUAGE sql STABLE AS $$
         'partitioned', c.relkind = 'p',
         'partition_key', pg_get_partkeydef(c.oid),
         'partition_of', zanith._describe_attachment(c.oid),
+        'inherits', zanith._describe_parents(c.oid),
         'owner', pg_get_userbyid(c.relowner),
         'persistence', c.relpersistence,
         'access_method', (SELECT amname FROM pg_am WHERE oid = c.relam),
@@ -45,6 +46,15 @@ LANGUAGE sql STABLE AS $$
     WHERE c.oid = relation AND c.relispartition
 $$;
 
+-- The parents of a table that inherits, in their order; NULL for any other.
+CREATE OR REPLACE FUNCTION zanith._describe_parents(relation oid) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT jsonb_agg(jsonb_build_object('schema', n.nspname, 'name', p.relname) ORDER BY i.inhseqno)
+    FROM pg_class c JOIN pg_inherits i ON i.inhrelid = c.oid
+    JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace n ON n.oid = p.relnamespace
+    WHERE c.oid = relation AND NOT c.relispartition
+$$;
+
 -- The table and all partitions beneath it, parents first.
 CREATE OR REPLACE FUNCTION zanith._tree(relation oid) RETURNS TABLE (member oid, depth integer)
 LANGUAGE sql STABLE AS $$
@@ -56,6 +66,24 @@ LANGUAGE sql STABLE AS $$
         JOIN pg_class c ON c.oid = i.inhrelid AND c.relispartition
     )
     SELECT member, depth FROM tree ORDER BY depth, member
+$$;
+
+-- The table and all beneath it, partitions and inheritance children alike, parents first, each once.
+CREATE OR REPLACE FUNCTION zanith._family(relation oid) RETURNS TABLE (member oid, depth integer)
+LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE family(member, depth) AS (
+        SELECT relation, 0
+        UNION
+        SELECT i.inhrelid, f.depth + 1 FROM family f JOIN pg_inherits i ON i.inhparent = f.member
+    )
+    SELECT member, max(depth) FROM family GROUP BY member ORDER BY 2, 1
+$$;
+
+-- 'ONLY ' for a table that stands alone; nothing where its rows, or its columns, are also those of tables beneath it.
+CREATE OR REPLACE FUNCTION zanith._only(d jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN COALESCE((d #>> '{table,whole}')::boolean, (d #>> '{members,0,definition,partitioned}')::boolean,
+                              (d #>> '{table,partitioned}')::boolean, false) THEN '' ELSE 'ONLY ' END
 $$;
 
 -- The columns that tell rows apart: the primary key, else the best valid, immediate, non-partial, plain unique index

@@ -48,8 +48,13 @@ RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
         SELECT CASE WHEN con ->> 'kind' = 'foreign key'
                     THEN zanith._foreign_key_clause(con -> 'foreign_key', referenced)
                          || CASE WHEN (con ->> 'enforced')::boolean THEN '' ELSE ' NOT ENFORCED' END
+                    -- an index of a partitioned table takes its options only when it is made
+                    WHEN o.options IS NOT NULL AND (con #>> '{index,partitioned}')::boolean
+                    THEN regexp_replace(con ->> 'definition', '((?: DEFERRABLE)?(?: INITIALLY DEFERRED)?)$', format(' WITH (%s)\1', o.options))
                     ELSE regexp_replace(con ->> 'definition', ' NOT VALID$', '') END,
                con ->> 'kind' IN ('check', 'foreign key') AND (con ->> 'enforced')::boolean
+        FROM (SELECT string_agg(x.option, ', ' ORDER BY x.ord)
+              FROM jsonb_array_elements_text(NULLIF(con #> '{index,options}', 'null')) WITH ORDINALITY x(option, ord)) o(options)
     ) p(clause, scans)
 $$;
 
@@ -60,7 +65,7 @@ LANGUAGE sql IMMUTABLE AS $$
                    string_agg(o.option, ', ' ORDER BY o.ord)),
             'options of its index', 'SHARE UPDATE EXCLUSIVE', ARRAY[target])
         FROM jsonb_array_elements_text(NULLIF(index -> 'options', 'null')) WITH ORDINALITY o(option, ord)
-        HAVING count(*) > 0), '[]')
+        HAVING count(*) > 0 AND NOT COALESCE((index ->> 'partitioned')::boolean, false)), '[]')
     || zanith._render_index_settings(index, schema_name, target)
 $$;
 

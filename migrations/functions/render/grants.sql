@@ -46,9 +46,11 @@ RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 -- Expressions that the owner wrote run as the owner, not as the operator: these steps say so. (A superuser's own need not.)
-CREATE OR REPLACE FUNCTION zanith._as_owner(owner text, steps jsonb) RETURNS jsonb
+-- `rows_only`: those alone that go through rows.
+CREATE OR REPLACE FUNCTION zanith._as_owner(owner text, steps jsonb, rows_only boolean DEFAULT false) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
-    SELECT COALESCE(jsonb_agg(s.item || jsonb_build_object('role', zanith._runner(owner)) ORDER BY s.ord), '[]') FROM zanith._each(steps) s
+    SELECT COALESCE(jsonb_agg(s.item || CASE WHEN rows_only AND NOT (s.item ->> 'grows')::boolean THEN '{}'
+                                             ELSE jsonb_build_object('role', zanith._runner(owner)) END ORDER BY s.ord), '[]') FROM zanith._each(steps) s
 $$;
 
 CREATE OR REPLACE FUNCTION zanith._runner(owner text) RETURNS text

@@ -49,38 +49,3 @@ LANGUAGE sql IMMUTABLE AS $$
                   FROM jsonb_array_elements_text(NULLIF(view -> 'options', 'null')) WITH ORDINALITY o(option, ord))
     ) q(name, mat, kind, options)
 $$;
-
--- The order matters: views upon views are dropped last made first, and made again first made first.
-CREATE OR REPLACE FUNCTION zanith._render_cascade_drop(cascade jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT COALESCE((SELECT jsonb_agg(zanith._step(format('DROP POLICY %I ON %s', d.item ->> 'name', d.item ->> 'table'),
-                'drop a dependent policy; it is recorded', 'ACCESS EXCLUSIVE', ARRAY[d.item ->> 'table']) -> 0 ORDER BY d.ord)
-            FROM zanith._each(cascade -> 'policies') d), '[]')
-        || COALESCE((SELECT jsonb_agg(zanith._step(format('DROP TRIGGER %I ON %s', d.item ->> 'name', d.item ->> 'table'),
-                'drop a dependent trigger; it is recorded', 'ACCESS EXCLUSIVE', ARRAY[d.item ->> 'table']) -> 0 ORDER BY d.ord)
-            FROM zanith._each(cascade -> 'triggers') d), '[]')
-        || COALESCE((SELECT jsonb_agg(zanith._step(format('DROP RULE %I ON %s', d.item ->> 'name', d.item ->> 'table'),
-                'drop a dependent rule; it is recorded', 'ACCESS EXCLUSIVE', ARRAY[d.item ->> 'table']) -> 0 ORDER BY d.ord)
-            FROM zanith._each(cascade -> 'rules') d), '[]')
-        || COALESCE((SELECT jsonb_agg(zanith._step(
-                format('DROP %sVIEW %s', CASE WHEN (d.item ->> 'materialized')::boolean THEN 'MATERIALIZED ' ELSE '' END,
-                       zanith._qualify(d.item ->> 'schema', d.item ->> 'name')),
-                'drop a dependent view; it is recorded', 'ACCESS EXCLUSIVE',
-                ARRAY[zanith._qualify(d.item ->> 'schema', d.item ->> 'name')]) -> 0 ORDER BY d.ord DESC)
-            FROM zanith._each(cascade -> 'views') d), '[]')
-$$;
-
-CREATE OR REPLACE FUNCTION zanith._render_cascade_restore(cascade jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT COALESCE((SELECT jsonb_agg(s.item ORDER BY d.ord, s.ord)
-            FROM zanith._each(cascade -> 'views') d, LATERAL zanith._each(zanith._render_view(d.item)) s), '[]')
-        || COALESCE((SELECT jsonb_agg(s.item ORDER BY d.ord, s.ord)
-            FROM zanith._each(cascade -> 'rules') d,
-                 LATERAL zanith._each(zanith._render_rule(d.item, d.item ->> 'table')) s), '[]')
-        || COALESCE((SELECT jsonb_agg(s.item ORDER BY d.ord, s.ord)
-            FROM zanith._each(cascade -> 'triggers') d,
-                 LATERAL zanith._each(zanith._render_trigger(d.item, d.item ->> 'table')) s), '[]')
-        || COALESCE((SELECT jsonb_agg(s.item ORDER BY d.ord, s.ord)
-            FROM zanith._each(cascade -> 'policies') d,
-                 LATERAL zanith._each(zanith._render_policy(d.item, d.item ->> 'table')) s), '[]')
-$$;

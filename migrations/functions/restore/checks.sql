@@ -11,18 +11,28 @@ RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
         'blocks', blocks, 'choices', to_jsonb(choices), 'hint', hint))
 $$;
 
--- The rows as they would be after the restore, under the alias r: the live columns, and the value by its own name.
+-- The rows as they would be after the restore, under the alias r: the live columns, the value by its own name, and what is
+-- generated from it.
 CREATE OR REPLACE FUNCTION zanith._rows_after(d jsonb, live oid, choices jsonb) RETURNS text
 LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN q.columns IS NULL THEN zanith._rows_filled(d, live, choices)
+                ELSE format('(SELECT z.*, %s FROM %s) r', q.columns, regexp_replace(zanith._rows_filled(d, live, choices), ' r$', ' z')) END
+    FROM (SELECT string_agg(format('(%s) AS %I', g.item #>> '{column,generated,expression}', g.item ->> 'name'), ', ' ORDER BY g.ord)
+          FROM zanith._each(d #> '{cascade,columns}') g WHERE g.item #> '{table,name}' = d #> '{table,name}' AND g.item #> '{table,schema}' = d #> '{table,schema}') q(columns)
+$$;
+
+-- The same but for columns that are generated from it.
+CREATE OR REPLACE FUNCTION zanith._rows_filled(d jsonb, live oid, choices jsonb) RETURNS text
+LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN d ->> 'strategy' = 'soft_drop_column' THEN
-            format('(SELECT %s, %s AS %I FROM ONLY %s t) r', l.columns,
+            format('(SELECT %s, %s AS %I FROM %s t) r', l.columns,
                 CASE WHEN f.value IS NULL THEN p.col ELSE format('COALESCE(%s, %s)', p.col, f.value) END, d #>> '{column,name}', l.name)
-        ELSE format('(SELECT %s, %s AS %I FROM ONLY %s t LEFT JOIN ONLY %s a ON %s) r', l.columns,
+        ELSE format('(SELECT %s, %s AS %I FROM %s t LEFT JOIN ONLY %s a ON %s) r', l.columns,
                 CASE WHEN f.value IS NULL THEN format('a.%I', d #>> '{column,name}')
                      ELSE format('CASE WHEN a.%I IS NULL THEN %s ELSE a.%I END', d #>> '{key,0,name}', f.value, d #>> '{column,name}') END,
                 d #>> '{column,name}', l.name, zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'),
                 zanith._key_match(d -> 'key')) END
-    FROM (SELECT zanith._relation_name(live), (SELECT COALESCE(string_agg('t.' || quote_ident(attname), ', ' ORDER BY attnum), '0')
+    FROM (SELECT zanith._only(d) || zanith._relation_name(live), (SELECT COALESCE(string_agg('t.' || quote_ident(attname), ', ' ORDER BY attnum), '0')
             FROM pg_attribute WHERE attrelid = live AND attnum > 0 AND NOT attisdropped
              AND attname <> d #>> '{column,name}')) l(name, columns),
          -- a default is not evaluated for a look: it may write, as nextval does
@@ -50,11 +60,11 @@ BEGIN
     IF d ->> 'strategy' = 'archive_column' THEN
         checks := checks
             || zanith._check('rows_added', live_name, format('{count} rows of %s came since and have no archived value', live_name),
-                format('ONLY %s t', live_name), format('NOT EXISTS (SELECT FROM ONLY %s a WHERE %s)', archive, zanith._key_match(d -> 'key')),
+                zanith._only(d) || live_name || ' t', format('NOT EXISTS (SELECT FROM ONLY %s a WHERE %s)', archive, zanith._key_match(d -> 'key')),
                 'concat_ws('', '', ' || zanith._key_list(d -> 'key', 't.') || ')', false, ARRAY['--fill VALUE', '--fill default'],
                 'They will hold NULL, or what --fill says.')
             || zanith._check('rows_gone', archive, '{count} archived values have no row any more; they stay in the archive',
-                format('ONLY %s a', archive), format('NOT EXISTS (SELECT FROM ONLY %s t WHERE %s)', live_name, zanith._key_match(d -> 'key')),
+                format('ONLY %s a', archive), format('NOT EXISTS (SELECT FROM %s%s t WHERE %s)', zanith._only(d), live_name, zanith._key_match(d -> 'key')),
                 'concat_ws('', '', ' || zanith._key_list(d -> 'key', 'a.') || ')', false);
     END IF;
     IF must AND NOT COALESCE((choices ->> 'allow_null')::boolean, false)

@@ -1,10 +1,50 @@
 -- The fidelity report: the recorded definition beside the catalog.
 
+-- Whether now is as recorded. A key that the record does not have says nothing: another version may tell more (18 names
+-- NOT NULL). `lax`, between major versions: their words for one expression differ in spaces, parentheses and qualifiers.
+CREATE OR REPLACE FUNCTION zanith._same(recorded jsonb, now jsonb, lax boolean) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF recorded = now THEN
+        RETURN true;
+    ELSIF jsonb_typeof(recorded) = 'object' AND jsonb_typeof(now) = 'object' THEN
+        RETURN NOT EXISTS (SELECT FROM jsonb_each(recorded) r WHERE NOT zanith._same(r.value, COALESCE(now -> r.key, 'null'), lax));
+    ELSIF jsonb_typeof(recorded) = 'array' AND jsonb_typeof(now) = 'array' THEN
+        RETURN jsonb_array_length(recorded) = jsonb_array_length(now) AND NOT EXISTS (
+            SELECT FROM zanith._each(recorded) r JOIN zanith._each(now) n USING (ord) WHERE NOT zanith._same(r.item, n.item, lax));
+    ELSIF lax AND jsonb_typeof(recorded) = 'string' AND jsonb_typeof(now) = 'string' THEN
+        RETURN regexp_replace(recorded #>> '{}', '[\s()]|(\w+|"[^"]*")\.(?=[\w"])', '', 'g') = regexp_replace(now #>> '{}', '[\s()]|(\w+|"[^"]*")\.(?=[\w"])', '', 'g');
+    END IF;
+    RETURN false;
+END $$;
+
+-- A description with other names, given as {from: to}: where a text is the name, and where an expression holds it.
+CREATE OR REPLACE FUNCTION zanith._with_names(value jsonb, names jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    n record;
+    words text := value #>> '{}';
+BEGIN
+    IF jsonb_typeof(value) = 'object' THEN
+        RETURN (SELECT COALESCE(jsonb_object_agg(v.key, zanith._with_names(v.value, names)), '{}') FROM jsonb_each(value) v);
+    ELSIF jsonb_typeof(value) = 'array' THEN
+        RETURN (SELECT COALESCE(jsonb_agg(zanith._with_names(v.item, names) ORDER BY v.ord), '[]') FROM zanith._each(value) v);
+    ELSIF jsonb_typeof(value) <> 'string' THEN
+        RETURN value;
+    END IF;
+    FOR n IN SELECT x.key AS was, x.value AS becomes FROM jsonb_each_text(names) x LOOP
+        words := CASE WHEN words = n.was THEN n.becomes ELSE regexp_replace(words,
+            '(?<![\w"])' || regexp_replace(quote_ident(n.was), '([^\w\s])', '\\\1', 'g') || '(?![\w"])',
+            replace(quote_ident(n.becomes), '\', '\\'), 'g') END;
+    END LOOP;
+    RETURN to_jsonb(words);
+END $$;
+
 -- Two descriptions, part by part. Parts with names are compared by name, all others whole.
-CREATE OR REPLACE FUNCTION zanith._compare(what text, recorded jsonb, now jsonb)
+CREATE OR REPLACE FUNCTION zanith._compare(what text, recorded jsonb, now jsonb, lax boolean)
 RETURNS TABLE (part text, verdict text, was jsonb, is_now jsonb)
 LANGUAGE sql IMMUTABLE ROWS 20 AS $$
-    SELECT what || ' ' || k.key, CASE WHEN recorded -> k.key = now -> k.key THEN 'exact' WHEN now IS NULL THEN 'missing' ELSE 'different' END,
+    SELECT what || ' ' || k.key, CASE WHEN zanith._same(recorded -> k.key, now -> k.key, lax) THEN 'exact' WHEN now IS NULL THEN 'missing' ELSE 'different' END,
            recorded -> k.key, now -> k.key
     FROM jsonb_object_keys(recorded) k(key)
     WHERE NOT (jsonb_typeof(recorded -> k.key) = 'array' AND (recorded -> k.key -> 0) ? 'name')
@@ -13,7 +53,7 @@ LANGUAGE sql IMMUTABLE ROWS 20 AS $$
       AND NOT (recorded -> k.key = '[]' AND now -> k.key = '[]')
     UNION ALL
     SELECT regexp_replace(regexp_replace(l.key, 'ies$', 'y'), '(?<=index)es$|(?<!statistic)s$', '') || ' ' || COALESCE(r.item ->> 'name', n.item ->> 'name'),
-           CASE WHEN n.item IS NULL THEN 'missing' WHEN r.item = n.item THEN 'exact' ELSE 'different' END,
+           CASE WHEN n.item IS NULL THEN 'missing' WHEN r.item - 'parked' - 'plain' = n.item - 'parked' - 'plain' THEN 'exact' ELSE 'different' END,
            r.item, n.item
     FROM (SELECT k.key FROM jsonb_object_keys(recorded) k(key)
           WHERE jsonb_typeof(recorded -> k.key) = 'array' AND (recorded -> k.key -> 0) ? 'name') l,
@@ -36,20 +76,55 @@ $$;
 -- The definition as it would be recorded now, in the same shape.
 CREATE OR REPLACE FUNCTION zanith.describe_now(artifact_id text) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT zanith._describe_as(a, NULL) FROM zanith._artifact(artifact_id) a
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._describe_as(a zanith._zanith_migration_artifacts, as_name text) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN t.live IS NULL THEN NULL
         WHEN a.artifact_type = 'rebuild_table' THEN zanith._describe_table(t.live)
         WHEN a.source_column IS NULL THEN zanith._define_table(a.artifact_type, t.live, a.id, 'cascade')
-        WHEN zanith._attribute_number(t.live, a.source_column) IS NULL THEN NULL
-        ELSE zanith._define_column(a.artifact_type, t.live, a.source_column, a.id, 'cascade') END
-    FROM zanith._artifact(artifact_id) a, LATERAL (SELECT zanith._relation_oid(a.source_schema, a.source_table)) t(live)
+        WHEN zanith._attribute_number(t.live, t.col) IS NULL THEN NULL
+        ELSE zanith._define_column(a.artifact_type, t.live, t.col, a.id, 'cascade') END
+    FROM (SELECT zanith._relation_oid(a.source_schema, CASE WHEN a.source_column IS NULL THEN COALESCE(as_name, a.source_table) ELSE a.source_table END),
+                 COALESCE(as_name, a.source_column)) t(live, col)
 $$;
 
+-- The names that a restore under another name gives: {now: recorded}.
+CREATE OR REPLACE FUNCTION zanith._names_as(a zanith._zanith_migration_artifacts, as_name text) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN as_name IS NULL THEN '{}' ELSE jsonb_build_object(as_name, COALESCE(a.source_column, a.source_table))
+        || COALESCE((SELECT jsonb_object_agg(q.back, r.item ->> 'name')
+            FROM zanith._each(a.definition -> 'members') m, LATERAL zanith._each(m.item -> 'renames') r,
+                 LATERAL (SELECT zanith._name_back(r.item ->> 'kind', r.item ->> 'schema', r.item ->> 'name', as_name)) q(back)
+            WHERE q.back <> r.item ->> 'name' AND zanith._relation_oid(r.item ->> 'schema', q.back) IS NOT NULL), '{}') END
+$$;
+
+-- Columns that a cascade took along, without what names the artifact.
+CREATE OR REPLACE FUNCTION zanith._generated_columns(d jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE(jsonb_agg(jsonb_build_object('name', g.item -> 'name', 'column', g.item -> 'column', 'constraints', g.item -> 'constraints',
+        'indexes', g.item -> 'indexes', 'statistics', g.item -> 'statistics', 'references', g.item -> 'references') ORDER BY g.ord), '[]')
+    FROM zanith._each(d #> '{cascade,columns}') g
+$$;
+
+-- What was restored under another name is compared under that; the name is then what differs.
 CREATE OR REPLACE FUNCTION zanith.compare(artifact_id text) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT zanith.compare_as(artifact_id, (
+        SELECT l.detail #>> '{choices,as}' FROM zanith._zanith_audit_log l
+        WHERE l.artifact_id = compare.artifact_id AND l.action = 'restore' AND l.outcome = 'done' AND l.detail ? 'choices'
+        ORDER BY l.id DESC LIMIT 1))
+$$;
+
+CREATE OR REPLACE FUNCTION zanith.compare_as(artifact_id text, as_name text) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
-    d jsonb := a.definition;
-    n jsonb := zanith.describe_now(artifact_id);
+    names jsonb := zanith._names_as(a, as_name);
+    d jsonb := zanith._with_names(a.definition, names);
+    n jsonb := zanith._with_names(zanith._describe_as(a, as_name), names);
+    lax boolean := (d ->> 'server_version')::integer / 10000 <> current_setting('server_version_num')::integer / 10000;
     report jsonb;
 BEGIN
     SELECT jsonb_build_object(
@@ -61,22 +136,38 @@ BEGIN
                             FILTER (WHERE c.verdict = 'missing'), '[]'))
     INTO report
     FROM (
-        SELECT 1 AS ord, x.* FROM zanith._compare('table', d -> 'definition', n) x WHERE a.artifact_type = 'rebuild_table'
+        SELECT 1 AS ord, x.* FROM zanith._compare('table', d -> 'definition', n, lax) x WHERE a.artifact_type = 'rebuild_table'
         UNION ALL
         SELECT m.ord, x.* FROM zanith._each(d -> 'members') m,
             LATERAL zanith._compare('table ' || (m.item ->> 'name'), m.item -> 'definition',
                 (SELECT y.item -> 'definition' FROM zanith._each(n -> 'members') y
-                 WHERE y.item ->> 'name' = m.item ->> 'name' AND y.item ->> 'schema' = m.item ->> 'schema')) x
+                 WHERE y.item ->> 'name' = m.item ->> 'name' AND y.item ->> 'schema' = m.item ->> 'schema'), lax) x
         UNION ALL
-        SELECT 1, x.* FROM zanith._compare('column', d -> 'column', n -> 'column') x WHERE d ? 'column'
+        SELECT 1, x.* FROM zanith._compare('column', d -> 'column', n -> 'column', lax) x WHERE d ? 'column'
         UNION ALL
         SELECT 2, x.* FROM zanith._compare('', jsonb_build_object('constraints', d -> 'constraints', 'indexes', d -> 'indexes',
                 'statistics', d -> 'statistics', 'foreign keys to it', d -> 'references', 'views', d #> '{cascade,views}',
-                'policies', d #> '{cascade,policies}', 'triggers', d #> '{cascade,triggers}', 'rules', d #> '{cascade,rules}'),
+                'policies', d #> '{cascade,policies}', 'triggers', d #> '{cascade,triggers}', 'rules', d #> '{cascade,rules}',
+                'functions', d #> '{cascade,functions}', 'defaults', d #> '{cascade,defaults}', 'memberships', d #> '{cascade,publications}',
+                'generated columns', zanith._generated_columns(d)),
             jsonb_build_object('constraints', n -> 'constraints', 'indexes', n -> 'indexes', 'statistics', n -> 'statistics',
                 'foreign keys to it', n -> 'references', 'views', n #> '{cascade,views}', 'policies', n #> '{cascade,policies}',
-                'triggers', n #> '{cascade,triggers}', 'rules', n #> '{cascade,rules}')) x
+                'triggers', n #> '{cascade,triggers}', 'rules', n #> '{cascade,rules}', 'functions', n #> '{cascade,functions}',
+                'defaults', n #> '{cascade,defaults}', 'memberships', n #> '{cascade,publications}',
+                'generated columns', zanith._generated_columns(n))) x
         WHERE a.artifact_type <> 'rebuild_table' AND jsonb_typeof(x.was) <> 'null' AND x.was <> '[]'
+        UNION ALL
+        SELECT 0, CASE WHEN a.source_column IS NULL THEN 'table name' ELSE 'column name' END, 'different',
+               to_jsonb(COALESCE(a.source_column, a.source_table)), to_jsonb(as_name)
+        WHERE as_name <> COALESCE(a.source_column, a.source_table)
+        UNION ALL
+        -- the same column of the tables beneath
+        SELECT 2 + t.ord, x.* FROM zanith._each(d -> 'tree') t,
+            LATERAL (SELECT (SELECT y.item FROM zanith._each(n -> 'tree') y
+                             WHERE y.item ->> 'name' = t.item ->> 'name' AND y.item ->> 'schema' = t.item ->> 'schema')) y(item),
+            LATERAL zanith._compare(format('column of %s', t.item ->> 'name'), (t.item - 'owner' - 'renames') || COALESCE(t.item -> 'column', '{}'),
+                                    (y.item - 'owner' - 'renames') || COALESCE(y.item -> 'column', '{}')) x
+        WHERE x.part NOT LIKE '% column'
     ) c;
     RETURN report || CASE WHEN a.artifact_type = 'rebuild_table'
         THEN jsonb_build_object('then', d -> 'definition', 'now', n) ELSE '{}' END;

@@ -29,6 +29,14 @@ LANGUAGE sql STABLE AS $$
         SELECT 'sequence', s.item ->> 'schema', s.item ->> 'name', '{}' FROM zanith._each(d #> '{column,sequences}') s
         WHERE (s.item ->> 'identity')::boolean
         UNION ALL
+        SELECT 'index', t.item ->> 'schema', i.item ->> 'name', '{}' FROM zanith._each(d -> 'tree') t, LATERAL zanith._each(t.item -> 'indexes') i
+        WHERE d ->> 'strategy' = 'archive_column' OR NOT (i.item ->> 'plain')::boolean
+        UNION ALL
+        SELECT 'index', t.item ->> 'schema', k.item ->> 'name', '{}' FROM zanith._each(d -> 'tree') t, LATERAL zanith._each(t.item -> 'constraints') k
+        WHERE COALESCE(k.item -> 'index', 'null') <> 'null'
+        UNION ALL
+        SELECT r.item ->> 'kind', r.item ->> 'schema', r.item ->> 'name', '{}' FROM zanith._each(d -> 'tree') t, LATERAL zanith._each(t.item -> 'renames') r
+        UNION ALL
         SELECT 'view', v.item ->> 'schema', v.item ->> 'name', '{}' FROM zanith._each(d #> '{cascade,views}') v
         WHERE as_name IS NULL OR d -> 'column' IS NOT NULL
     )
@@ -138,7 +146,9 @@ RETURNS TABLE (relation oid, table_name text, column_name text, needed_by text)
 LANGUAGE sql STABLE ROWS 10 AS $$
     SELECT DISTINCT n.relation, zanith._relation_name(n.relation), c.name, n.needed_by
     FROM (
-        SELECT live AS relation, x.item -> 'columns' AS columns, format('%s %I', x.what, x.item ->> 'name') AS needed_by
+        -- columns that are parked by another artifact are no need: it is made with them as they are (see shared.sql)
+        SELECT live AS relation, (SELECT jsonb_agg(y.name) FROM jsonb_array_elements_text(NULLIF(x.item -> 'columns', 'null')) y(name)
+                                  WHERE NOT EXISTS (SELECT FROM jsonb_each_text(x.item #> '{parked,columns}') z WHERE z.value = y.name)) AS columns, format('%s %I', x.what, x.item ->> 'name') AS needed_by
         FROM (SELECT 'the constraint' AS what, k.item FROM zanith._each(d -> 'constraints') k
               UNION ALL SELECT 'the constraint', jsonb_build_object('name', k.item ->> 'name', 'columns', k.item #> '{index,columns}')
                         FROM zanith._each(d -> 'constraints') k
@@ -157,6 +167,8 @@ LANGUAGE sql STABLE ROWS 10 AS $$
         FROM zanith._all_foreign_keys(d) k(item) WHERE NOT (k.item #>> '{foreign_key,self}')::boolean
     ) n, LATERAL jsonb_array_elements_text(CASE WHEN jsonb_typeof(n.columns) = 'array' THEN n.columns ELSE '[]' END) c(name)
     WHERE n.relation IS NOT NULL AND NOT (n.relation = live AND d ? 'column' AND c.name = d #>> '{column,name}')
+      -- columns that are generated from it come back with it
+      AND NOT EXISTS (SELECT FROM zanith._each(d #> '{cascade,columns}') g WHERE n.relation = live AND g.item ->> 'name' = c.name)
 $$;
 
 -- Whether a valid, immediate unique index over just these columns, in any order, is there.

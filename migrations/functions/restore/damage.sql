@@ -13,7 +13,10 @@ BEGIN
     IF a.verified_ok IS FALSE THEN
         RETURN QUERY SELECT 'changed', 'seal_broken', 'it did not match its seal when it was last verified', false;
     END IF;
-    IF place ->> 'state' = 'moved' OR place ->> 'state' = 'missing' AND a.status = 'recoverable' THEN
+    -- a column whose table was parked later went with it
+    IF place ->> 'state' = 'moved' AND NOT (starts_with(place ->> 'code', 'live_table_')
+                                            AND COALESCE(obj_description(root, 'pg_class') LIKE 'zanith artifact %', false))
+       OR place ->> 'state' = 'missing' AND a.status = 'recoverable' THEN
         RETURN QUERY SELECT place ->> 'state', place ->> 'code', place ->> 'detail',
                             place ->> 'state' = 'missing' OR NOT starts_with(place ->> 'code', 'live_table_');
     END IF;
@@ -88,7 +91,7 @@ RETURNS TABLE (code text, detail text, stops boolean) LANGUAGE plpgsql STABLE RO
 DECLARE
     m record;
     here oid;
-    tree oid[] := ARRAY(SELECT t.member FROM zanith._tree(root) t);
+    tree oid[] := ARRAY(SELECT t.member FROM zanith._captured(root, a.definition) t);
     known oid[] := ARRAY[root];
     strangers text;
 BEGIN

@@ -12,6 +12,15 @@ LANGUAGE sql STABLE AS $$
         || CASE WHEN (choices ->> 'allow_null')::boolean AND COALESCE(d #> '{column,not_null}', 'null') <> 'null'
                 THEN zanith._loss('not_null', 'the column comes back without NOT NULL') ELSE '[]' END
         || CASE WHEN (choices ->> 'not_valid')::boolean THEN zanith._loss('not_valid', 'checks and foreign keys come back NOT VALID') ELSE '[]' END
+        || CASE WHEN a.artifact_type = 'archive_column' AND COALESCE(d #> '{column,generated}', 'null') = 'null'
+                THEN zanith._loss('planner_statistics', format('what the planner knew of its values is gone until ANALYZE %s ran', zanith._qualify(a.source_schema, a.source_table)))
+                ELSE '[]' END
+        || CASE WHEN a.artifact_type = 'archive_column' AND EXISTS (
+                    SELECT FROM pg_index i WHERE i.indrelid = zanith._relation_oid(a.source_schema, a.source_table) AND i.indisclustered)
+                THEN zanith._loss('cluster_order', 'filling it writes every row anew: the order that CLUSTER gave them is gone until CLUSTER ran again') ELSE '[]' END
+        || COALESCE((SELECT zanith._loss('subscribers', format('subscribers of %s get its rows only after ALTER SUBSCRIPTION … REFRESH PUBLICATION there',
+                        string_agg(DISTINCT quote_ident(p.item ->> 'name'), ', ')))
+            FROM zanith._each(d -> 'publications') p WHERE d ? 'members' HAVING count(*) > 0), '[]')
         || CASE WHEN choices ? 'as' AND d ? 'members' AND jsonb_array_length(COALESCE(d #> '{cascade,views}', '[]')) > 0
                 THEN zanith._loss('views', 'views that were dropped with it name the old table and stay away') ELSE '[]' END
         || COALESCE((SELECT jsonb_agg(zanith._loss('grantor', format('a grant to %s was given by %I; it comes back as given by the owner',
@@ -43,6 +52,23 @@ LANGUAGE sql IMMUTABLE AS $$
     WHERE c.applies AND a.artifact_type <> 'rebuild_table'
 $$;
 
+-- How large the tables are that steps work on, as the statistics have it: {name: {rows, bytes}}. A table that is still
+-- parked is looked up there.
+CREATE OR REPLACE FUNCTION zanith._measure_tables(d jsonb, steps jsonb, as_name text) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT COALESCE(jsonb_object_agg(n.name, jsonb_build_object('rows', m.rows, 'bytes', m.bytes)), '{}')
+    FROM (SELECT DISTINCT t.name FROM zanith._each(steps) s, LATERAL jsonb_array_elements_text(s.item -> 'tables') t(name)
+          WHERE (s.item ->> 'grows')::boolean) n,
+         LATERAL (SELECT COALESCE(to_regclass(n.name)::oid, (
+            SELECT zanith._relation_oid(x.item ->> 'parked_schema', x.item ->> 'parked') FROM zanith._each(d -> 'members') x
+            WHERE zanith._qualify(x.item ->> 'schema', CASE WHEN x.ord = 1 THEN COALESCE(as_name, x.item ->> 'name') ELSE x.item ->> 'name' END) = n.name))) o(oid),
+         LATERAL (SELECT sum(pg_table_size(c.oid))::bigint AS bytes,
+                         -- never vacuumed or analyzed: a hundred bytes a row
+                         sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples ELSE pg_table_size(c.oid) / 100 END)::bigint AS rows
+                  FROM zanith._tree(o.oid) t JOIN pg_class c ON c.oid = t.member AND c.relkind <> 'p') m
+    WHERE o.oid IS NOT NULL AND m.bytes IS NOT NULL
+$$;
+
 CREATE OR REPLACE FUNCTION zanith.plan_restore(artifact_id text, choices jsonb DEFAULT '{}') RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -52,6 +78,7 @@ DECLARE
     live oid;
     conflicts jsonb;
     fatal boolean;
+    steps jsonb := '[]';
 BEGIN
     choices := COALESCE(choices, '{}');
     IF (choices ? 'fill' OR COALESCE((choices ->> 'fill_default')::boolean, false)) AND a.artifact_type = 'soft_drop_column'
@@ -68,17 +95,24 @@ BEGIN
         d := jsonb_set(d, '{table,owner}', (SELECT to_jsonb(pg_get_userbyid(c.relowner)) FROM pg_class c WHERE c.oid = live));
     END IF;
     conflicts := zanith._find_conflicts(a, place, live, choices);
+    IF NOT EXISTS (SELECT FROM zanith._each(conflicts) c WHERE c.item ->> 'code' IN ('forensic', 'restored')) THEN
+        conflicts := conflicts || zanith._find_obstacles(a, live);
+    END IF;
     fatal := EXISTS (SELECT FROM zanith._each(conflicts) c
                      WHERE c.item ->> 'code' IN ('forensic', 'restored', 'archive_missing', 'archive_moved', 'table_gone', 'key_gone', 'type_missing', 'column_gone'));
+    IF a.artifact_type <> 'rebuild_table' AND a.status <> 'restored' THEN
+        steps := zanith._render_restore(a, choices);
+    END IF;
     RETURN jsonb_build_object(
         'artifact_id', a.id, 'object', zanith._object_name(a),
         'target', jsonb_build_object('schema', a.source_schema,
             'table', CASE WHEN a.source_column IS NULL THEN COALESCE(choices ->> 'as', a.source_table) ELSE a.source_table END,
             'column', CASE WHEN a.source_column IS NOT NULL THEN COALESCE(choices ->> 'as', a.source_column) END),
-        'steps', CASE WHEN a.artifact_type = 'rebuild_table' OR a.status = 'restored' THEN '[]' ELSE zanith._render_restore(a, choices) END,
+        'steps', steps, 'sizes', zanith._measure_tables(d, steps, choices ->> 'as'),
         -- each can call what the owner wrote: an expression of an index, a default, an operator
         'checks', zanith._as_owner(d #>> '{table,owner}', CASE WHEN fatal THEN '[]'
-            WHEN a.source_column IS NOT NULL THEN zanith._column_checks(d, live, choices) ELSE zanith._table_checks(d, choices) END),
+            WHEN a.source_column IS NOT NULL THEN zanith._column_checks(d, live, choices) || zanith._value_checks(d, live, choices)
+            ELSE zanith._table_checks(d, choices) || zanith._parent_checks(d) END),
         'conflicts', conflicts,
         'losses', CASE WHEN a.artifact_type = 'rebuild_table' THEN '[]' ELSE zanith._find_losses(a, choices) END,
         'choices', zanith._list_choices(a),

@@ -1,9 +1,17 @@
 -- The plan of a purge: what would be dropped, and what stands in its way.
 
+-- The parked table and the tables beneath it that were parked with it.
+CREATE OR REPLACE FUNCTION zanith._parked_members(artifact_id text, root oid) RETURNS TABLE (member oid)
+LANGUAGE sql STABLE AS $$
+    SELECT f.member FROM zanith._family(root) f
+    WHERE f.member = root OR obj_description(f.member, 'pg_class') = zanith._parked_comment(artifact_id)
+$$;
+
 CREATE OR REPLACE FUNCTION zanith.dependents(artifact_id text) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE WHEN p.place ? 'oid' THEN zanith._list_dependents((p.place ->> 'oid')::oid,
-        CASE WHEN a.artifact_type = 'soft_drop_column' THEN zanith._attribute_number((p.place ->> 'oid')::oid, p.place ->> 'column') ELSE 0::smallint END)
+        CASE WHEN a.artifact_type = 'soft_drop_column' THEN zanith._attribute_number((p.place ->> 'oid')::oid, p.place ->> 'column') ELSE 0::smallint END,
+        CASE WHEN a.definition ? 'members' THEN ARRAY(SELECT m.member FROM zanith._parked_members(a.id, (p.place ->> 'oid')::oid) m) ELSE '{}' END)
         ELSE '[]' END
     FROM zanith._artifact(artifact_id) a, LATERAL (SELECT zanith._place(a)) p(place)
 $$;
@@ -52,7 +60,15 @@ BEGIN
         steps := CASE WHEN a.artifact_type = 'soft_drop_column'
             THEN zanith._step(format('ALTER TABLE %s DROP COLUMN %I', target, place ->> 'column'),
                 'drop the parked column for good', 'ACCESS EXCLUSIVE', ARRAY[target])
-            ELSE zanith._step(format('DROP TABLE %s', target), 'drop what is parked for good', 'ACCESS EXCLUSIVE', ARRAY[target]) END;
+            ELSE (SELECT zanith._step('DROP TABLE ' || string_agg(m.name, ', ' ORDER BY m.name <> target, m.name),
+                         'drop what is parked for good', 'ACCESS EXCLUSIVE', array_agg(m.name ORDER BY m.name <> target, m.name))
+                  FROM (SELECT zanith._qualify(d #>> '{parked,schema}', h.item ->> 'parked') AS name FROM zanith._each(d -> 'placeholders') h
+                        WHERE a.status = 'recoverable' AND zanith._relation_oid(d #>> '{parked,schema}', h.item ->> 'parked') IS NOT NULL
+                        UNION ALL
+                        SELECT zanith._relation_name(x.member)
+                        FROM zanith._parked_members(a.id, (place ->> 'oid')::oid) x JOIN pg_class c ON c.oid = x.member
+                        -- a partition goes with its parent
+                        WHERE x.member = (place ->> 'oid')::oid OR NOT c.relispartition) m) END;
         IF a.artifact_type = 'archive_column' AND a.status = 'recoverable' THEN
             steps := steps || COALESCE((SELECT jsonb_agg(zanith._step(format('DROP SEQUENCE _zanith_shadow.%I', r.item ->> 'parked'),
                 'and its sequence', 'ACCESS EXCLUSIVE') -> 0 ORDER BY r.ord)

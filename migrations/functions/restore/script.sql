@@ -37,7 +37,7 @@ BEGIN
         script := script || format(E'-- Nothing is restored from an archive that lost or gained rows.\n%s;\n', zanith._do(format(
             E'BEGIN IF (SELECT count(*) FROM %s%s) <> %s THEN\n'
             '    RAISE EXCEPTION ''the archive does not hold the %s rows that were recorded''; END IF; END',
-            CASE WHEN (d #>> '{members,0,definition,partitioned}')::boolean THEN '' ELSE 'ONLY ' END, rows_of, a.row_count, a.row_count)));
+            CASE WHEN d ? 'members' THEN zanith._only(d) ELSE 'ONLY ' END, rows_of, a.row_count, a.row_count)));
     END IF;
     IF a.checksum IS NOT NULL THEN
         script := script || E'-- Nor from one whose bytes changed: the SHA-256 of the canonical CSV must be the sealed one.\n'

@@ -23,6 +23,7 @@ LANGUAGE sql STABLE AS $$
             FROM zanith._each(d -> 'members') m, LATERAL zanith._each(
                 zanith._render_member_back(m.item, CASE WHEN m.ord = 1 THEN q.final ELSE m.item ->> 'name' END, q.as_name)) s), '[]')
         || zanith._render_attach(d, q.target)
+        || zanith._render_inherit(d, q.target)
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY m.ord, s.ord)
             FROM zanith._each(d -> 'members') m, LATERAL zanith._each(
                 zanith._render_publish(m.item #> '{definition,publications}', zanith._member_name(d, m.ord, q.final))) s), '[]')
@@ -116,4 +117,21 @@ LANGUAGE sql STABLE AS $$
     FROM (SELECT d #> '{members,0,definition,partition_of}',
                  zanith._qualify(d #>> '{members,0,definition,partition_of,schema}',
                                  d #>> '{members,0,definition,partition_of,name}')) q(at, parent)
+$$;
+
+-- The parents of a table that inherits, instead of the placeholders.
+CREATE OR REPLACE FUNCTION zanith._render_inherit(d jsonb, target text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE(jsonb_agg(s.item ORDER BY s.part, p.ord, s.ord), '[]')
+    FROM zanith._each(d -> 'placeholders') p,
+         LATERAL (SELECT zanith._qualify(p.item ->> 'schema', p.item ->> 'name'),
+                         zanith._qualify(d #>> '{parked,schema}', p.item ->> 'parked')) q(parent, placeholder),
+         LATERAL (
+            SELECT 1 AS part, e.item, e.ord FROM zanith._each(
+                zanith._step(format('ALTER TABLE %s INHERIT %s', target, q.parent),
+                    'its rows are its parent''s again', 'ACCESS EXCLUSIVE', ARRAY[q.parent, target])) e
+            UNION ALL
+            SELECT 2, e.item, e.ord FROM zanith._each(
+                zanith._step(format('ALTER TABLE %s NO INHERIT %s', target, q.placeholder), 'the stand-in has served', 'ACCESS EXCLUSIVE', ARRAY[target])
+                || zanith._step(format('DROP TABLE %s', q.placeholder), 'the stand-in goes', 'ACCESS EXCLUSIVE')) e) s
 $$;

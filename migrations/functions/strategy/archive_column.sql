@@ -3,19 +3,19 @@
 CREATE OR REPLACE FUNCTION zanith._render_archive_column(d jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._render_cascade_drop(d -> 'cascade')
-        || zanith._render_constraints_off(d -> 'references')
         -- the others go with the column; one that names it in an expression only would stand in the way
-        || zanith._render_constraints_off((SELECT jsonb_agg(k.item) FROM zanith._each(d -> 'constraints') k
-                                           WHERE k.item ->> 'kind' = 'exclude'))
+        || zanith._render_parts_off(d, (SELECT jsonb_agg(k.item) FROM zanith._each(d -> 'constraints') k
+                                        WHERE k.item ->> 'kind' = 'exclude'))
+        || zanith._render_generated_drop(d -> 'cascade')
         || zanith._render_force(d, false)
-        || zanith._step(format('CREATE TABLE %s AS SELECT %s, %I FROM ONLY %s', q.archive, q.keys, q.col, q.target),
+        || zanith._step(format('CREATE TABLE %s AS SELECT %s, %I FROM %s', q.archive, q.keys, q.col, q.source),
             'copy key and value of every row', 'ACCESS SHARE', ARRAY[q.target], true)
-        || zanith._render_copy_gate(q.archive, 'ONLY ' || q.target)
+        || zanith._render_copy_gate(q.archive, q.source)
         || zanith._step(format('ALTER TABLE %s ADD PRIMARY KEY (%s)', q.archive, q.keys),
             'the key of the archive', 'ACCESS EXCLUSIVE', ARRAY[q.archive], true)
         || zanith._render_archive_care(q.archive, d #>> '{table,owner}', d ->> 'id')
-        || COALESCE((SELECT jsonb_agg(s.item ORDER BY r.ord, s.ord)
-            FROM zanith._each(d -> 'renames') r, LATERAL zanith._each(
+        || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, r.ord, s.ord)
+            FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'renames') r, LATERAL zanith._each(
                 zanith._step(format('ALTER SEQUENCE %s OWNED BY NONE', zanith._qualify(r.item ->> 'schema', r.item ->> 'name')),
                     'its sequence outlives the column', 'SHARE ROW EXCLUSIVE')
                 || zanith._step(format('ALTER SEQUENCE %s RENAME TO %I', zanith._qualify(r.item ->> 'schema', r.item ->> 'name'),
@@ -27,7 +27,8 @@ LANGUAGE sql IMMUTABLE AS $$
         || zanith._render_force(d, true)
     FROM (SELECT zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}'), d #>> '{column,name}',
                  zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'),
-                 zanith._key_list(d -> 'key')) q(target, col, archive, keys)
+                 zanith._key_list(d -> 'key'),
+                 zanith._only(d) || zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}')) q(target, col, archive, keys, source)
 $$;
 
 CREATE OR REPLACE FUNCTION zanith._key_list(key jsonb, prefix text DEFAULT '') RETURNS text

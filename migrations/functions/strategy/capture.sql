@@ -12,20 +12,28 @@ LANGUAGE sql STABLE AS $$
     (
         SELECT c.oid, zanith._relation_name(c.oid) AS name
         FROM pg_class c
-        WHERE c.oid IN (SELECT t.member FROM zanith._tree(relation) t)
+        WHERE c.oid IN (SELECT f.member FROM zanith._captured(relation, d) f)
            OR has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE') AND (
-              c.oid IN (SELECT k.conrelid FROM pg_constraint k, zanith._each(d -> 'references') r
+              c.oid IN (SELECT k.conrelid FROM pg_constraint k, zanith._all_references(d) r(item)
                         WHERE k.contype = 'f' AND k.conname = r.item ->> 'name'
                           AND k.conrelid = zanith._relation_oid(r.item ->> 'schema', r.item ->> 'table'))
-           OR c.oid IN (SELECT k.confrelid FROM pg_constraint k, zanith._tree(relation) t
+           OR c.oid IN (SELECT k.confrelid FROM pg_constraint k, zanith._captured(relation, d) t
                         WHERE k.contype = 'f' AND k.conrelid = t.member
-                          AND (d ->> 'strategy' IN ('soft_drop_table', 'archive_table')
-                               OR EXISTS (SELECT FROM zanith._each(d -> 'constraints') x
-                                          WHERE x.item ->> 'name' = k.conname)))
-           OR (d ->> 'strategy' IN ('soft_drop_table', 'archive_table')
+                          AND (d ? 'members' OR EXISTS (SELECT FROM zanith._parts(d) p, zanith._each(p.part -> 'constraints') x
+                                                        WHERE x.item ->> 'name' = k.conname)))
+           OR (d ? 'members'
                AND c.oid IN (SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = relation)))
     ) l
     GROUP BY m.mode
+$$;
+
+-- The tables that a capture takes with it: all that have the column; or the partitions, and with a cascade the inheritance
+-- children, of the table.
+CREATE OR REPLACE FUNCTION zanith._captured(relation oid, d jsonb) RETURNS TABLE (member oid, depth integer)
+LANGUAGE sql STABLE AS $$
+    SELECT f.member, f.depth FROM zanith._family(relation) f WHERE d ? 'column' OR d ? 'members' AND d ->> 'on_dependents' = 'cascade'
+    UNION
+    SELECT t.member, t.depth FROM zanith._tree(relation) t
 $$;
 
 CREATE OR REPLACE FUNCTION zanith._define(
@@ -61,6 +69,9 @@ BEGIN
     IF strategy <> 'rebuild_table' THEN
         PERFORM zanith._check_dependents(strategy, object, d -> 'dependents', on_dependents);
         PERFORM zanith._check_published(object, d -> 'publications', published_ok);
+        IF d ? 'members' AND on_dependents = 'cascade' THEN
+            PERFORM zanith._check_children(relation);
+        END IF;
     END IF;
     IF strategy = 'soft_drop_column' AND on_dependents = 'keep' AND d #>> '{column,base_type}' IS NOT NULL
        AND EXISTS (SELECT FROM zanith._each(d -> 'dependents') x WHERE x.item ->> 'kind' <> 'foreign key') THEN
@@ -70,7 +81,7 @@ BEGIN
     -- A rename asks for CREATE where DROP would not.
     SELECT n.schema_name INTO lacking
     FROM (SELECT x.item ->> 'schema' AS schema_name FROM zanith._each(d -> 'members') x
-          UNION ALL SELECT x.item ->> 'schema' FROM zanith._each(d -> 'renames') x) n
+          UNION ALL SELECT x.item ->> 'schema' FROM zanith._parts(d) p, zanith._each(p.part -> 'renames') x) n
     WHERE NOT has_schema_privilege(n.schema_name, 'CREATE') LIMIT 1;
     IF lacking IS NOT NULL THEN
         PERFORM zanith._refuse(format('permission denied for schema %I', lacking),

@@ -1,12 +1,16 @@
 -- Definitions: everything the restore will need, read from the catalog before anything changes.
 
--- Names that must be free afterwards: [{kind, schema, name, parked}], ordinals in one sequence from `first`.
+-- Names that must be free afterwards: [{kind, schema, name, parked}], ordinals in one sequence from `first`. What is
+-- parked already keeps that name.
 CREATE OR REPLACE FUNCTION zanith._park_names(names jsonb, id text, first integer DEFAULT 1) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT COALESCE(jsonb_agg(n.item || jsonb_build_object(
-        'parked', zanith._parked_name(n.item ->> 'name', id, first - 1 + n.ord::integer)) ORDER BY n.ord), '[]')
+    SELECT COALESCE(jsonb_agg(jsonb_build_object(
+        'parked', zanith._parked_name(n.item ->> 'name', id, first - 1 + n.ord::integer)) || n.item ORDER BY n.ord), '[]')
     FROM zanith._each(names) n
 $$;
+
+CREATE OR REPLACE FUNCTION zanith._names_of(names jsonb, relation oid) RETURNS text[]
+LANGUAGE sql IMMUTABLE AS $$ SELECT ARRAY(SELECT n.item #>> '{}' FROM zanith._each(names -> relation::text) n) $$;
 
 -- soft_drop_column and archive_column.
 CREATE OR REPLACE FUNCTION zanith._define_column(strategy text, relation oid, column_name text, id text, on_dependents text)
@@ -15,24 +19,31 @@ DECLARE
     soft boolean := strategy = 'soft_drop_column';
     num smallint := zanith._attribute_number(relation, column_name);
     t jsonb;
-    col jsonb := zanith._describe_column(relation, num);
-    named jsonb := jsonb_build_array(column_name);
     schema_name text;
-    indexes jsonb;
-    stats jsonb;
+    -- names of columns generated from it that a cascade drops, by table
+    going jsonb := CASE WHEN on_dependents = 'cascade' THEN (
+        SELECT jsonb_object_agg(g.object, g.names)
+        FROM (SELECT d.object, array_agg(a.attname) AS names
+              FROM zanith._find_dependents(relation, num) d JOIN pg_attribute a ON a.attrelid = d.object AND a.attnum = d.subobject
+              WHERE d.kind = 'column' GROUP BY d.object) g) END;
+    part jsonb := zanith._describe_part(relation, column_name, id, soft, 1, zanith._names_of(going, relation));
+    tree jsonb := '[]';
+    ordinal integer := 1 + jsonb_array_length(part -> 'renames');
+    m oid;
 BEGIN
     SELECT n.nspname, jsonb_build_object(
                'schema', n.nspname, 'name', c.relname, 'owner', pg_get_userbyid(c.relowner),
-               'force_row_security', c.relforcerowsecurity, 'oid', c.oid)
+               'force_row_security', c.relforcerowsecurity, 'oid', c.oid,
+               'whole', c.relkind = 'p' OR EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid))
     INTO schema_name, t
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation;
-    SELECT COALESCE(jsonb_agg(x.item ORDER BY x.ord), '[]') INTO indexes
-    FROM zanith._each(zanith._describe_indexes(relation)) x WHERE x.item -> 'columns' @> named;
-    SELECT COALESCE(jsonb_agg(x.item ORDER BY x.ord), '[]') INTO stats
-    FROM zanith._each(zanith._describe_statistics(relation)) x WHERE x.item -> 'columns' @> named;
+    FOR m IN SELECT f.member FROM zanith._family(relation) f WHERE f.member <> relation LOOP
+        tree := tree || zanith._describe_part(m, column_name, id, soft, ordinal, zanith._names_of(going, m));
+        ordinal := ordinal + jsonb_array_length(tree -> -1 -> 'renames');
+    END LOOP;
     RETURN jsonb_build_object(
         'format', 1, 'strategy', strategy, 'id', id, 'server_version', current_setting('server_version_num')::integer,
-        'table', t, 'column', col,
+        'table', t, 'column', part -> 'column',
         'parked', CASE WHEN soft
             THEN jsonb_build_object('schema', schema_name, 'table', t ->> 'name',
                                     'column', zanith._parked_name(column_name, id))
@@ -40,24 +51,105 @@ BEGIN
                                     'table', zanith._parked_name((t ->> 'name') || '_' || column_name, id, 0, '_zanith_archive_'),
                                     'column', column_name) END,
         'key', zanith._find_key(relation, num),
+        'constraints', part -> 'constraints', 'references', part -> 'references',
+        'indexes', part -> 'indexes', 'statistics', part -> 'statistics', 'renames', part -> 'renames',
+        'tree', tree,
+        'cascade', CASE WHEN on_dependents = 'cascade' THEN zanith._describe_cascade(relation, num, id) ELSE '{}' END,
+        'publications', zanith._describe_publications(relation),
+        'dependents', zanith._list_dependents(relation, num),
+        'on_dependents', on_dependents,
+        'needs', zanith._describe_needs(relation, num), 'database', zanith._database_identity(),
+        'partners', zanith._describe_partners(ARRAY(SELECT f.member FROM zanith._family(relation) f)));
+END $$;
+
+-- A column that is generated from the one that goes: a definition of its own, but for what names both, which is recorded there.
+CREATE OR REPLACE FUNCTION zanith._define_generated(relation oid, column_name text, origin oid, attribute smallint, id text) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT zanith._without_shared(q.d, relation, o.attname)
+           || jsonb_build_object('name', column_name, 'tree', COALESCE((
+                SELECT jsonb_agg(zanith._without_shared(t.item, zanith._relation_oid(t.item ->> 'schema', t.item ->> 'name'), o.attname) ORDER BY t.ord)
+                FROM zanith._each(q.d -> 'tree') t), '[]'))
+    FROM (SELECT zanith._define_column('archive_column', relation, column_name, id, 'refuse') - 'dependents' - 'publications' - 'key') q(d),
+         pg_attribute o
+    WHERE o.attrelid = origin AND o.attnum = attribute
+$$;
+
+-- A part without the constraints, indexes and statistics that name another column too.
+CREATE OR REPLACE FUNCTION zanith._without_shared(part jsonb, relation oid, other text) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT part || (SELECT jsonb_object_agg(k.key, COALESCE((
+               SELECT jsonb_agg(x.item ORDER BY x.ord) FROM zanith._each(part -> k.key) x
+               WHERE NOT EXISTS (SELECT FROM zanith._each(o.of_other -> k.key) y WHERE y.item ->> 'name' = x.item ->> 'name')), '[]'))
+           FROM (VALUES ('constraints'), ('indexes'), ('statistics')) k(key))
+    FROM (SELECT CASE WHEN zanith._attribute_number(relation, other) IS NOT NULL THEN zanith._describe_part(relation, other, '', false) ELSE '{}' END) o(of_other)
+$$;
+
+-- What one table of a family has of a column: the column, all that names it, and the names to park, from ordinal `first` on.
+-- What also names a column in `going`, generated from it, goes with that and is made again: it is not plain.
+CREATE OR REPLACE FUNCTION zanith._describe_part(relation oid, column_name text, id text, soft boolean, first integer DEFAULT 1, going text[] DEFAULT '{}')
+RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    num smallint := zanith._attribute_number(relation, column_name);
+    named jsonb := jsonb_build_array(column_name);
+    col jsonb := zanith._describe_column(relation, num);
+    indexes jsonb;
+    stats jsonb;
+    part jsonb;
+BEGIN
+    SELECT COALESCE(jsonb_agg(zanith._with_original_names(x.item || CASE WHEN x.item -> 'columns' ?| going THEN '{"plain": false}'::jsonb ELSE '{}' END)
+                              ORDER BY x.ord), '[]') INTO indexes
+    FROM zanith._each(zanith._describe_indexes(relation)) x WHERE x.item -> 'columns' @> named;
+    SELECT COALESCE(jsonb_agg(zanith._with_original_names(x.item || CASE WHEN x.item -> 'columns' ?| going THEN '{"plain": false}'::jsonb ELSE '{}' END)
+                              ORDER BY x.ord), '[]') INTO stats
+    FROM zanith._each(zanith._describe_statistics(relation)) x WHERE x.item -> 'columns' @> named;
+    SELECT jsonb_build_object(
+        'schema', n.nspname, 'name', c.relname, 'owner', pg_get_userbyid(c.relowner),
+        'column', col,
         'constraints', zanith._describe_constraints(relation, num),
         'references', zanith._describe_references(relation, num),
         'indexes', indexes, 'statistics', stats,
-        'cascade', CASE WHEN on_dependents = 'cascade' THEN zanith._describe_cascade(relation, num) ELSE '{}' END,
         'renames', zanith._park_names(
             CASE WHEN soft THEN COALESCE((
-                SELECT jsonb_agg(jsonb_build_object('kind', 'index', 'schema', schema_name, 'name', x.item ->> 'name') ORDER BY x.ord)
+                SELECT jsonb_agg(zanith._rename_entry('index', n.nspname, x.item) ORDER BY x.ord)
                 FROM zanith._each(indexes) x WHERE (x.item ->> 'plain')::boolean), '[]')
               || COALESCE((
-                SELECT jsonb_agg(jsonb_build_object('kind', 'statistics', 'schema', x.item ->> 'schema', 'name', x.item ->> 'name') ORDER BY x.ord)
-                FROM zanith._each(stats) x), '[]') ELSE '[]' END
+                SELECT jsonb_agg(zanith._rename_entry('statistics', x.item ->> 'schema', x.item) ORDER BY x.ord)
+                FROM zanith._each(stats) x WHERE COALESCE((x.item ->> 'plain')::boolean, true)), '[]') ELSE '[]' END
             || COALESCE((
                 SELECT jsonb_agg(jsonb_build_object('kind', 'sequence', 'schema', x.item ->> 'schema', 'name', x.item ->> 'name') ORDER BY x.ord)
-                FROM zanith._each(col -> 'sequences') x WHERE NOT (x.item ->> 'identity')::boolean), '[]'), id),
-        'publications', zanith._describe_publications(relation),
-        'dependents', zanith._list_dependents(relation, num),
-        'on_dependents', on_dependents);
+                FROM zanith._each(col -> 'sequences') x WHERE NOT (x.item ->> 'identity')::boolean), '[]'), id, first))
+    INTO part
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation;
+    RETURN part;
 END $$;
+
+-- The parts of a column's definition: the table's own first, under the name that it goes by (recorded, or `now`), then
+-- those of the tables beneath it.
+CREATE OR REPLACE FUNCTION zanith._parts(d jsonb, now_schema text DEFAULT NULL, now_table text DEFAULT NULL)
+RETURNS TABLE (ord bigint, part jsonb, target text) LANGUAGE sql IMMUTABLE ROWS 3 AS $$
+    SELECT 0::bigint, jsonb_build_object('schema', q.schema_name, 'name', q.table_name, 'owner', d #> '{table,owner}',
+               'column', d -> 'column', 'constraints', d -> 'constraints', 'references', d -> 'references',
+               'indexes', d -> 'indexes', 'statistics', d -> 'statistics', 'renames', d -> 'renames'),
+           zanith._qualify(q.schema_name, q.table_name)
+    FROM (SELECT COALESCE(now_schema, d #>> '{table,schema}'), COALESCE(now_table, d #>> '{table,name}')) q(schema_name, table_name)
+    UNION ALL
+    SELECT t.ord, t.item, zanith._qualify(t.item ->> 'schema', t.item ->> 'name') FROM zanith._each(d -> 'tree') t
+$$;
+
+-- Foreign keys of other tables that point at the table or at what goes with it.
+CREATE OR REPLACE FUNCTION zanith._all_references(d jsonb) RETURNS SETOF jsonb
+LANGUAGE sql IMMUTABLE ROWS 3 AS $$
+    SELECT r.item FROM zanith._each(d -> 'references') r
+    UNION ALL
+    SELECT r.item FROM zanith._each(d -> 'tree') t, LATERAL zanith._each(t.item -> 'references') r
+$$;
+
+-- Whether a part of a column is NOT NULL by itself, not only because its parent's is.
+CREATE OR REPLACE FUNCTION zanith._has_own_not_null(d jsonb, ord bigint, part jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE(part #> '{column,not_null}', 'null') <> 'null'
+       AND (ord = 0 OR COALESCE((part #>> '{column,not_null,local}')::boolean, COALESCE(d #> '{column,not_null}', 'null') = 'null'))
+$$;
 
 -- soft_drop_table and archive_table: the table with its tree of partitions, each with its own names to park.
 CREATE OR REPLACE FUNCTION zanith._define_table(strategy text, relation oid, id text, on_dependents text)
@@ -69,8 +161,11 @@ DECLARE
     m record;
     t jsonb;
     shadow boolean := strategy = 'archive_table';
+    -- a cascade takes inheritance children along, as DROP does
+    family boolean := on_dependents = 'cascade' AND EXISTS (SELECT FROM zanith._family(relation) x WHERE x.member NOT IN (SELECT y.member FROM zanith._tree(relation) y));
 BEGIN
-    FOR m IN SELECT x.member, x.depth FROM zanith._tree(relation) x LOOP
+    FOR m IN SELECT x.member, x.depth FROM zanith._tree(relation) x WHERE NOT family
+             UNION ALL SELECT x.member, x.depth FROM zanith._family(relation) x WHERE family LOOP
         t := zanith._describe_table(m.member);
         SELECT COALESCE(jsonb_agg(jsonb_build_object('kind', n.kind, 'schema', n.schema_name, 'name', n.name)
                                   ORDER BY n.kind, n.name COLLATE "C"), '[]')
@@ -96,22 +191,27 @@ BEGIN
     RETURN jsonb_build_object(
         'format', 1, 'strategy', strategy, 'id', id, 'server_version', current_setting('server_version_num')::integer,
         'table', jsonb_build_object('schema', members #>> '{0,schema}', 'name', members #>> '{0,name}',
-                                    'owner', members #>> '{0,definition,owner}', 'oid', relation),
+                                    'owner', members #>> '{0,definition,owner}', 'oid', relation,
+                                    'whole', family OR (members #>> '{0,definition,partitioned}')::boolean),
         'parked', jsonb_build_object('schema', members #>> '{0,parked_schema}', 'table', members #>> '{0,parked}'),
         'members', members,
-        'key', zanith._find_key(relation),
-        'references', zanith._describe_tree_references(relation),
+        'placeholders', zanith._park_names(members #> '{0,definition,inherits}', id, ordinal),
+        -- a key tells apart the rows of one table, not those of its children
+        'key', CASE WHEN NOT family THEN zanith._find_key(relation) END,
+        'references', zanith._describe_tree_references(relation, family),
         'cascade', CASE WHEN on_dependents = 'cascade' THEN zanith._describe_cascade(relation) ELSE '{}' END,
         'publications', (SELECT COALESCE(jsonb_agg(DISTINCT p.item), '[]') FROM zanith._each(members) x,
                          LATERAL zanith._each(x.item #> '{definition,publications}') p),
         'dependents', zanith._list_dependents(relation),
-        'on_dependents', on_dependents);
+        'on_dependents', on_dependents,
+        'needs', CASE WHEN on_dependents = 'cascade' THEN zanith._describe_needs(relation) ELSE '[]' END, 'database', zanith._database_identity(),
+        'partners', zanith._describe_partners(ARRAY(SELECT x.member FROM zanith._tree(relation) x)));
 END $$;
 
 -- Foreign keys from outside the tree that point into it, or at a parent of it: those point at its rows too.
-CREATE OR REPLACE FUNCTION zanith._describe_tree_references(relation oid) RETURNS jsonb
+CREATE OR REPLACE FUNCTION zanith._describe_tree_references(relation oid, family boolean) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
-    WITH tree AS (SELECT member FROM zanith._tree(relation)),
+    WITH tree AS (SELECT member FROM zanith._tree(relation) UNION SELECT f.member FROM zanith._family(relation) f WHERE family),
          above AS (SELECT a.relid::oid AS member FROM pg_partition_ancestors(relation) a(relid) WHERE a.relid <> relation)
     SELECT COALESCE(jsonb_agg(zanith._describe_constraint(c.oid)
                               ORDER BY zanith._relation_name(c.conrelid) COLLATE "C", c.conname COLLATE "C"), '[]')

@@ -11,6 +11,7 @@ LANGUAGE sql IMMUTABLE AS $$
         || CASE WHEN COALESCE(root #> '{definition,partition_of}', 'null') = 'null' THEN '[]' ELSE zanith._step(
             format('ALTER TABLE %s DETACH PARTITION %s', q.parent, q.target),
             'detach it; bound and parent are recorded', 'ACCESS EXCLUSIVE', ARRAY[q.parent, q.target]) END
+        || zanith._render_disinherit(d, q.target)
         || zanith._render_constraints_off((
             SELECT jsonb_agg(k.item ORDER BY m.ord, k.ord)
             FROM zanith._each(d -> 'members') m, LATERAL zanith._each(m.item #> '{definition,constraints}') k
@@ -48,4 +49,25 @@ LANGUAGE sql IMMUTABLE AS $$
             format('ALTER TABLE %s SET SCHEMA %I', zanith._qualify(m ->> 'schema', m ->> 'parked'), m ->> 'parked_schema'),
             'move it to the shadow; no rows move', 'ACCESS EXCLUSIVE', ARRAY[q.target]) END
     FROM (SELECT zanith._qualify(m ->> 'schema', m ->> 'name'), m #>> '{definition,owner}') q(target, owner)
+$$;
+
+-- NO INHERIT would make the columns the table's own for good. They stay inherited where another parent has them: an empty
+-- placeholder stands in for each, until the restore.
+CREATE OR REPLACE FUNCTION zanith._render_disinherit(d jsonb, target text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE(jsonb_agg(s.item ORDER BY s.part, p.ord, s.ord), '[]')
+    FROM zanith._each(d -> 'placeholders') p,
+         LATERAL (SELECT zanith._qualify(p.item ->> 'schema', p.item ->> 'name'),
+                         zanith._qualify(d #>> '{parked,schema}', p.item ->> 'parked')) q(parent, placeholder),
+         LATERAL (
+            SELECT 1 AS part, e.item, e.ord FROM zanith._each(
+                zanith._step(format('CREATE TABLE %s (LIKE %s INCLUDING CONSTRAINTS INCLUDING GENERATED)', q.placeholder, q.parent),
+                    'an empty stand-in for its parent', 'ACCESS SHARE', ARRAY[q.parent])
+                || zanith._render_archive_care(q.placeholder, d #>> '{table,owner}', d ->> 'id')
+                || zanith._step(format('ALTER TABLE %s INHERIT %s', target, q.placeholder),
+                    'what it inherits stays inherited', 'ACCESS EXCLUSIVE', ARRAY[target])) e
+            UNION ALL
+            SELECT 2, e.item, e.ord FROM zanith._each(
+                zanith._step(format('ALTER TABLE %s NO INHERIT %s', target, q.parent),
+                    'its rows are its parent''s no more; the parent is recorded', 'ACCESS EXCLUSIVE', ARRAY[q.parent, target])) e) s
 $$;

@@ -62,20 +62,7 @@ BEGIN
         PERFORM zanith._refuse(format('%s has constraint triggers that were disabled (DISABLE TRIGGER ALL), which is not supported yet', other),
             format('Enable them first: ALTER TABLE %s ENABLE TRIGGER ALL.', other));
     END IF;
-    SELECT zanith._relation_name(i.inhrelid) INTO other
-    FROM pg_inherits i JOIN pg_class k ON k.oid = i.inhrelid
-    WHERE i.inhparent = relation AND NOT k.relispartition LIMIT 1;
-    IF FOUND AND strategy <> 'soft_drop_column' THEN
-        PERFORM zanith._refuse(format('%s has inheritance children (%s), which is not supported yet', name, other),
-            format('End the inheritance first: ALTER TABLE %s NO INHERIT %s.', other, name));
-    END IF;
     IF strategy IN ('soft_drop_table', 'archive_table') THEN
-        SELECT zanith._relation_name(i.inhparent) INTO other FROM pg_inherits i
-        WHERE i.inhrelid = relation AND NOT c.relispartition LIMIT 1;
-        IF FOUND THEN
-            PERFORM zanith._refuse(format('%s inherits from %s, which is not supported yet', name, other),
-                format('End the inheritance first: ALTER TABLE %s NO INHERIT %s.', name, other));
-        END IF;
         SELECT zanith._relation_name(t.member) INTO other FROM zanith._tree(relation) t
         JOIN pg_class k ON k.oid = t.member WHERE k.relkind = 'f' LIMIT 1;
         IF FOUND THEN
@@ -121,14 +108,7 @@ BEGIN
         PERFORM zanith._refuse(format('%s is part of the partition key', name),
             'Capture the whole table instead, or move its rows to a table that is partitioned otherwise.', '42P16');
     END IF;
-    IF k.relkind = 'p' THEN
-        PERFORM zanith._refuse(format('%s is a column of a partitioned table, which is not supported yet', name),
-            'Capture the whole table, or drop the column with ALTER TABLE after an export.');
-    END IF;
-    IF EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = relation) THEN
-        PERFORM zanith._refuse(format('the table of %s has inheritance children, which is not supported yet', name),
-            'End the inheritance first: ALTER TABLE … NO INHERIT.');
-    END IF;
+    PERFORM zanith._check_family(strategy, relation, a, name);
     IF EXISTS (SELECT FROM pg_index i WHERE i.indrelid = relation AND i.indisprimary
                AND a.attnum = ANY (i.indkey::smallint[])) THEN
         PERFORM zanith._refuse(format('%s is part of the primary key', name),
@@ -162,6 +142,75 @@ BEGIN
     END IF;
 END $$;
 
+-- Refusals that hold for a column that tables beneath have too: PostgreSQL drops it there as well, but for those that
+-- declare it themselves or have it from another parent.
+CREATE OR REPLACE FUNCTION zanith._check_family(strategy text, relation oid, a pg_attribute, name text) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    f record;
+    other text;
+BEGIN
+    FOR f IN SELECT x.member, c.relkind, c.relispartition, c.relowner, b.* FROM zanith._family(relation) x
+             JOIN pg_class c ON c.oid = x.member JOIN pg_attribute b ON b.attrelid = x.member AND b.attname = a.attname AND NOT b.attisdropped
+             WHERE x.member <> relation LOOP
+        other := zanith._relation_name(f.member);
+        IF strategy = 'archive_column' AND NOT f.relispartition THEN
+            PERFORM zanith._refuse(format('%s has inheritance children (%s), which archive_column does not support', name, other),
+                'Use soft_drop_column, which parks it in all of them.');
+        ELSIF f.relkind = 'f' THEN
+            PERFORM zanith._refuse(format('%s is a foreign table and has the column too', other),
+                format('Detach it first: ALTER TABLE %s DETACH PARTITION %s.', zanith._relation_name(relation), other));
+        ELSIF NOT f.relispartition AND (f.attislocal OR f.attinhcount > 1) THEN
+            PERFORM zanith._refuse(format('%s has a column %I of its own, or from another parent, which a DROP would leave there', other, a.attname),
+                'End the inheritance first: ALTER TABLE … NO INHERIT, and capture the column in each table.');
+        ELSIF NOT pg_has_role(f.relowner, 'USAGE') THEN
+            PERFORM zanith._refuse(format('must be owner of table %s', other), 'It has the column too; run the capture as the owner of both.', '42501');
+        ELSIF strategy = 'archive_column' AND a.attgenerated <> '' AND
+              (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d WHERE d.adrelid = f.member AND d.adnum = f.attnum)
+              IS DISTINCT FROM (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d WHERE d.adrelid = relation AND d.adnum = a.attnum) THEN
+            PERFORM zanith._refuse(format('%s is generated otherwise in %s, which is not supported yet', name, other), 'Detach the partition first.');
+        ELSIF f.relowner <> (SELECT c.relowner FROM pg_class c WHERE c.oid = relation)
+              AND (a.attgenerated <> '' OR (SELECT t.typtype = 'd' FROM pg_type t WHERE t.oid = a.atttypid)
+                   OR jsonb_path_exists(zanith._describe_constraints(relation, a.attnum) || zanith._describe_constraints(f.member, f.attnum), '$[*] ? (@.kind == "check")')) THEN
+            PERFORM zanith._refuse(format('%s belongs to another than %s, and an expression is evaluated when %I comes back', other, zanith._relation_name(relation), a.attname),
+                format('Give both one owner first: ALTER TABLE %s OWNER TO ….', other));
+        ELSIF EXISTS (SELECT FROM pg_index i WHERE i.indrelid = f.member AND (i.indisprimary OR i.indisreplident) AND f.attnum = ANY (i.indkey::smallint[])) THEN
+            PERFORM zanith._refuse(format('%s.%I is part of the primary key or of the replica identity', other, a.attname),
+                'Choose others there first, or capture the whole table.');
+        END IF;
+    END LOOP;
+    IF (SELECT c.reloftype <> 0 FROM pg_class c WHERE c.oid = relation) THEN
+        PERFORM zanith._refuse(format('%s is a column of a typed table', name), 'Capture the whole table: PostgreSQL does not change the columns of a typed one.', '42809');
+    END IF;
+END $$;
+
+-- Refusals that hold for inheritance children which a cascade takes along.
+CREATE OR REPLACE FUNCTION zanith._check_children(relation oid) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    f record;
+    other text;
+BEGIN
+    FOR f IN SELECT x.member, c.relkind, c.relowner, zanith._relation_name(x.member) AS name FROM zanith._family(relation) x
+             JOIN pg_class c ON c.oid = x.member WHERE x.member <> relation AND NOT c.relispartition LOOP
+        SELECT zanith._relation_name(i.inhparent) INTO other FROM pg_inherits i
+        WHERE i.inhrelid = f.member AND i.inhparent NOT IN (SELECT x.member FROM zanith._family(relation) x) LIMIT 1;
+        IF FOUND THEN
+            PERFORM zanith._refuse(format('%s inherits from %s too', f.name, other), format('Capture %s first, by itself.', f.name));
+        END IF;
+        SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) INTO other FROM pg_attribute a
+        WHERE a.attrelid = f.member AND a.attnum > 0 AND NOT a.attisdropped AND zanith._attribute_number(relation, a.attname) IS NULL;
+        IF other IS NOT NULL THEN
+            PERFORM zanith._refuse(format('%s has columns of its own (%s), which a seal of %s would not cover', f.name, other, zanith._relation_name(relation)),
+                format('Capture %s first, by itself.', f.name));
+        ELSIF f.relkind = 'f' THEN
+            PERFORM zanith._refuse(format('the child %s is a foreign table', f.name), format('End the inheritance first: ALTER FOREIGN TABLE %s NO INHERIT ….', f.name));
+        ELSIF NOT pg_has_role(f.relowner, 'USAGE') THEN
+            PERFORM zanith._refuse(format('must be owner of table %s', f.name), 'It goes along; run the capture as the owner of both.', '42501');
+        END IF;
+    END LOOP;
+END $$;
+
 -- Dependents: refuse as DROP does, or say which of them the choice cannot handle.
 CREATE OR REPLACE FUNCTION zanith._check_dependents(strategy text, object text, dependents jsonb, on_dependents text)
 RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
@@ -169,14 +218,15 @@ DECLARE
     listed text;
     unable text;
     relocates boolean := strategy = 'archive_column';
-    can_cascade text[] := ARRAY['view', 'materialized view', 'foreign key', 'exclusion constraint', 'policy', 'trigger', 'rule'];
+    can_cascade text[] := ARRAY['view', 'materialized view', 'foreign key', 'exclusion constraint', 'policy', 'trigger', 'rule',
+                                'default', 'publication'];
 BEGIN
     IF on_dependents NOT IN ('refuse', 'keep', 'cascade') THEN
         PERFORM zanith._refuse(format('on_dependents does not take %L', on_dependents), 'Use refuse, keep or cascade.', '22023');
     END IF;
     SELECT string_agg(format('%s depends on %s', d.item ->> 'name', d.item ->> 'on'), E'\n' ORDER BY d.ord),
            string_agg(format('%s depends on %s', d.item ->> 'name', d.item ->> 'on'), E'\n' ORDER BY d.ord)
-               FILTER (WHERE NOT d.item ->> 'kind' = ANY (can_cascade))
+               FILTER (WHERE NOT d.item ->> 'kind' = ANY (can_cascade) AND NOT COALESCE((d.item ->> 'able')::boolean, false))
     INTO listed, unable FROM zanith._each(dependents) d;
     IF listed IS NULL THEN
         RETURN;

@@ -3,28 +3,48 @@
 CREATE OR REPLACE FUNCTION zanith._render_soft_drop_column(d jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._render_cascade_drop(d -> 'cascade')
-        || zanith._render_constraints_off(d -> 'references')
-        || zanith._render_constraints_off(d -> 'constraints')
+        || zanith._render_parts_off(d, d -> 'constraints')
         || COALESCE((SELECT jsonb_agg(zanith._step(
-                format('DROP INDEX %s', zanith._qualify(d #>> '{table,schema}', i.item ->> 'name')),
+                format('DROP INDEX %s', zanith._qualify(p.part ->> 'schema', i.item ->> 'name')),
                 'a unique, partial or expression index would still bite; it is recorded',
-                'ACCESS EXCLUSIVE', ARRAY[q.target]) -> 0 ORDER BY i.ord)
-            FROM zanith._each(d -> 'indexes') i WHERE NOT (i.item ->> 'plain')::boolean), '[]')
-        || CASE WHEN d #>> '{column,default}' IS NULL THEN '[]' ELSE zanith._step(
-                format('ALTER TABLE %s ALTER COLUMN %I DROP DEFAULT', q.target, q.col),
-                'new rows leave it NULL', 'ACCESS EXCLUSIVE', ARRAY[q.target]) END
-        || CASE WHEN COALESCE(d #> '{column,not_null}', 'null') = 'null' THEN '[]' ELSE zanith._step(
-                format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL', q.target, q.col),
-                'new rows may leave it NULL', 'ACCESS EXCLUSIVE', ARRAY[q.target]) END
+                'ACCESS EXCLUSIVE', ARRAY[p.target]) -> 0 ORDER BY p.ord, i.ord)
+            FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'indexes') i
+            -- one attached to an index of the parent goes with that
+            WHERE NOT (i.item ->> 'plain')::boolean AND NOT (p.ord > 0 AND (i.item ->> 'partition')::boolean)), '[]')
+        || zanith._render_generated_drop(d -> 'cascade')
+        || COALESCE((SELECT jsonb_agg(zanith._step(
+                format('ALTER TABLE %s%s ALTER COLUMN %I DROP DEFAULT', q.alone, p.target, q.col),
+                'new rows leave it NULL', 'ACCESS EXCLUSIVE', ARRAY[p.target]) -> 0 ORDER BY p.ord)
+            FROM zanith._parts(d) p WHERE p.part #>> '{column,default}' IS NOT NULL), '[]')
+        || COALESCE((SELECT jsonb_agg(zanith._step(
+                format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL', p.target, q.col),
+                'new rows may leave it NULL', 'ACCESS EXCLUSIVE', ARRAY[p.target]) -> 0 ORDER BY p.ord)
+            FROM zanith._parts(d) p WHERE zanith._has_own_not_null(d, p.ord, p.part)), '[]')
         || CASE WHEN d #>> '{column,base_type}' IS NULL THEN '[]' ELSE zanith._step(
                 format('ALTER TABLE %s ALTER COLUMN %I TYPE %s%s', q.target, q.col, d #>> '{column,base_type}',
                        COALESCE(' COLLATE ' || (d #>> '{column,collation}'), '')),
                 'no domain check bites', 'ACCESS EXCLUSIVE', ARRAY[q.target]) END
-        || zanith._render_revokes(d #> '{column,grants}', 'TABLE ' || q.target, d #>> '{table,owner}', q.col)
-        || zanith._render_renames(d -> 'renames', NULL)
+        || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, s.ord)
+            FROM zanith._parts(d) p, LATERAL zanith._each(
+                zanith._render_revokes(p.part #> '{column,grants}', 'TABLE ' || p.target, p.part ->> 'owner', q.col)
+                || zanith._render_renames(p.part -> 'renames', NULL)) s), '[]')
         || zanith._step(format('ALTER TABLE %s RENAME COLUMN %I TO %I', q.target, q.col, d #>> '{parked,column}'),
             'park the column under a name that nobody wants', 'ACCESS EXCLUSIVE', ARRAY[q.target])
-    FROM (SELECT zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}'), d #>> '{column,name}') q(target, col)
+    FROM (SELECT zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}'), d #>> '{column,name}',
+                 CASE WHEN zanith._only(d) = '' THEN 'ONLY ' ELSE '' END) q(target, col, alone)
+$$;
+
+-- Foreign keys that point here, and the constraints that are named, off the table and off those beneath it. What a table
+-- has from its parent goes with the parent's.
+CREATE OR REPLACE FUNCTION zanith._render_parts_off(d jsonb, constraints jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT zanith._render_constraints_off((SELECT jsonb_agg(k.item ORDER BY p.ord, k.ord)
+            FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'references') k))
+        || zanith._render_constraints_off(constraints)
+        || zanith._render_constraints_off((SELECT jsonb_agg(k.item ORDER BY t.ord, k.ord)
+            FROM zanith._each(d -> 'tree') t, LATERAL zanith._each(t.item -> 'constraints') k
+            WHERE NOT (k.item ->> 'inherited')::boolean
+              AND (d ->> 'strategy' = 'soft_drop_column' OR k.item ->> 'kind' = 'exclude')))
 $$;
 
 -- Drop constraints that are recorded. Foreign keys first: they hang on the unique ones.
@@ -54,5 +74,5 @@ LANGUAGE sql IMMUTABLE AS $$
              ELSE format('free the name of its %s', r.item ->> 'kind') END,
         CASE r.item ->> 'kind' WHEN 'index' THEN 'SHARE UPDATE EXCLUSIVE' WHEN 'statistics' THEN NULL
              ELSE 'ACCESS EXCLUSIVE' END) -> 0 ORDER BY r.ord), '[]')
-    FROM zanith._each(renames) r
+    FROM zanith._each(renames) r WHERE back OR NOT COALESCE((r.item ->> 'shared')::boolean, false)
 $$;

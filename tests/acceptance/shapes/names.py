@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.acceptance.oracle import Shape
+from tests.oracle.judges import Shape
 from tests.acceptance.shapes import CASCADE, SOFT
 
 LONG = "x" * 34

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.acceptance.oracle import Shape
+from tests.oracle.judges import Shape
 from tests.acceptance.shapes import CASCADE, PUBLISHED
 from tests.acceptance.shapes.dependents import NOTE, STATES, T
 

@@ -1,4 +1,4 @@
-"""The judges of the SQL engine: what pg_dump prints, which rows are there, what psql alone can do.
+"""The judges of the engine: what pg_dump prints, which rows are there, what psql alone can do.
 
 A `Shape` is a table (or a column of one) as somebody's schema might hold it. Many shapes live side
 by side in one database, a schema each, so that all are captured before any comes back. What breaks
@@ -32,6 +32,10 @@ HEADER = re.compile(
 )
 
 
+# pg_dump says such a setting where it changes: it belongs to whatever table is dumped next
+SETTING = re.compile(r"(?m)^SET default_(tablespace = ''|table_access_method = heap);\n+")
+
+
 @dataclass(frozen=True)
 class Shape:
     """One thing to capture: made by `sql` in a schema of its own, roles by name as in `:reader`."""
@@ -63,6 +67,7 @@ def literal(text: str) -> str:
 def dump_entries(database: Database) -> dict[str, list[str]]:
     """Return the entries of `pg_dump --schema-only` by schema ("-": of none), ours left out."""
     text = database.pg_dump("--schema-only", *(f"--exclude-schema={name}" for name in OURS))
+    text = SETTING.sub("", text)
     heads = list(HEADER.finditer(text))
     found: dict[str, list[str]] = {}
     ends = [head.start() for head in heads[1:]] + [

@@ -1,0 +1,87 @@
+-- Needs: what the recorded parts refer to outside of themselves, by identity, so that a plan can tell what is gone.
+
+-- What would have to be made again with a column, or (attribute 0) by a cascade of a table: {class, object, subobject, name}.
+CREATE OR REPLACE FUNCTION zanith._find_needy(relation oid, attribute smallint)
+RETURNS TABLE (class oid, object oid, subobject integer, name text) LANGUAGE sql STABLE ROWS 20 AS $$
+    WITH own AS (
+        SELECT a.attrelid, a.attnum, a.attname, a.attgenerated FROM zanith._family(relation) f
+        JOIN pg_attribute a ON a.attrelid = f.member AND NOT a.attisdropped
+         AND a.attname = (SELECT r.attname FROM pg_attribute r WHERE r.attrelid = relation AND r.attnum = attribute)
+        WHERE attribute > 0
+    ), dependents AS (
+        SELECT d.* FROM zanith._find_dependents(relation, attribute) d WHERE d.kind IN ('view', 'materialized view', 'policy', 'trigger', 'rule')
+    )
+    SELECT 'pg_class'::regclass::oid, attrelid, attnum::integer, format('the column %I', attname) FROM own
+    UNION ALL
+    SELECT 'pg_attrdef'::regclass, d.oid, 0, format(CASE o.attgenerated WHEN '' THEN 'the default of %I' ELSE 'the expression of %I' END, o.attname)
+    FROM own o JOIN pg_attrdef d ON d.adrelid = o.attrelid AND d.adnum = o.attnum
+    UNION ALL
+    SELECT 'pg_constraint'::regclass, c.oid, 0, format('the constraint %I', c.conname)
+    FROM own o JOIN pg_constraint c ON c.conrelid = o.attrelid AND c.contype IN ('c', 'x') AND EXISTS (
+        SELECT FROM pg_depend d WHERE d.classid = 'pg_constraint'::regclass AND d.objid = c.oid
+           AND d.refclassid = 'pg_class'::regclass AND d.refobjid = o.attrelid AND d.refobjsubid = o.attnum)
+    UNION ALL
+    SELECT 'pg_class'::regclass, i.indexrelid, 0, format('the index %I', c.relname)
+    FROM own o JOIN pg_index i ON i.indrelid = o.attrelid JOIN pg_class c ON c.oid = i.indexrelid
+    WHERE zanith._index_columns(i.indexrelid) ? o.attname
+    UNION ALL
+    SELECT 'pg_statistic_ext'::regclass, s.oid, 0, format('the statistics object %I', s.stxname)
+    FROM own o JOIN pg_statistic_ext s ON s.stxrelid = o.attrelid AND EXISTS (
+        SELECT FROM pg_depend d WHERE d.classid = 'pg_statistic_ext'::regclass AND d.objid = s.oid AND d.refobjsubid = o.attnum)
+    UNION ALL
+    SELECT d.class, d.object, 0, 'the ' || d.name FROM dependents d WHERE d.kind IN ('policy', 'trigger', 'rule')
+    UNION ALL
+    SELECT p.class, p.object, 0, format('the view %s', zanith._relation_name(d.object))
+    FROM dependents d, LATERAL (
+        SELECT 'pg_class'::regclass::oid, d.object
+        UNION ALL SELECT 'pg_rewrite'::regclass, r.oid FROM pg_rewrite r WHERE r.ev_class = d.object
+        UNION ALL SELECT 'pg_trigger'::regclass, t.oid FROM pg_trigger t WHERE t.tgrelid = d.object AND NOT t.tgisinternal
+        UNION ALL SELECT 'pg_class'::regclass, i.indexrelid FROM pg_index i WHERE i.indrelid = d.object) p(class, object)
+    WHERE d.kind IN ('view', 'materialized view')
+$$;
+
+-- [{type, names, args, what, by}]: the address that pg_get_object_address takes, in words, and which part needs it. What
+-- comes back by itself is left out: the column, tables of the tree, views of the cascade, sequences that the column owns.
+CREATE OR REPLACE FUNCTION zanith._describe_needs(relation oid, attribute smallint DEFAULT 0) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    WITH needy AS (SELECT * FROM zanith._find_needy(relation, attribute)),
+         tables AS (SELECT f.member FROM zanith._family(relation) f),
+         dependents AS (SELECT x.class, x.object, x.subobject FROM zanith._find_dependents(relation, attribute) x),
+         back AS (SELECT n.object FROM needy n WHERE n.class = 'pg_class'::regclass AND n.subobject = 0),
+         column_name AS (SELECT attname FROM pg_attribute WHERE attrelid = relation AND attnum = attribute AND attribute > 0)
+    SELECT COALESCE(jsonb_agg(DISTINCT jsonb_build_object('type', i.type, 'names', i.object_names, 'args', i.object_args,
+        'what', pg_describe_object(d.refclassid, d.refobjid, d.refobjsubid), 'by', n.name)), '[]')
+    FROM needy n
+    JOIN pg_depend d ON d.classid = n.class AND d.objid = n.object AND d.deptype IN ('n', 'a') AND (n.subobject = 0 OR d.objsubid = n.subobject),
+         LATERAL pg_identify_object_as_address(d.refclassid, d.refobjid, d.refobjsubid) i
+    WHERE d.refclassid <> 'pg_rewrite'::regclass
+      AND NOT EXISTS (SELECT FROM dependents x WHERE x.class = d.refclassid AND x.object = d.refobjid AND x.subobject IN (0, d.refobjsubid))
+      AND NOT (d.refclassid = 'pg_class'::regclass AND d.refobjid IN (SELECT object FROM back))
+      AND NOT (d.refclassid = 'pg_type'::regclass AND (n.subobject > 0 OR EXISTS (
+            SELECT FROM pg_type t WHERE t.oid = d.refobjid AND (t.typrelid IN (SELECT object FROM back) OR t.typrelid IN (SELECT member FROM tables)))))
+      AND NOT (d.refclassid = 'pg_class'::regclass AND d.refobjid IN (SELECT member FROM tables)
+           -- of the table itself only what views and the like name; constraints and indexes say their columns themselves
+           AND (attribute = 0 OR d.refobjsubid = 0 OR n.class IN ('pg_constraint'::regclass, 'pg_class'::regclass, 'pg_statistic_ext'::regclass)
+                OR EXISTS (SELECT FROM pg_attribute a, column_name c WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid AND a.attname = c.attname)))
+      AND NOT (d.refclassid = 'pg_constraint'::regclass AND EXISTS (
+            SELECT FROM pg_constraint c WHERE c.oid = d.refobjid AND c.conrelid IN (SELECT member FROM tables)))
+      AND NOT (d.refclassid = 'pg_class'::regclass AND EXISTS (
+            SELECT FROM pg_depend s JOIN pg_class q ON q.oid = s.objid AND q.relkind = 'S'
+            WHERE s.classid = 'pg_class'::regclass AND s.objid = d.refobjid AND s.deptype IN ('a', 'i') AND s.refobjid IN (SELECT member FROM tables)))
+$$;
+
+-- Where an oid in a definition means something: this database of this cluster. After dump and reload it is another.
+CREATE OR REPLACE FUNCTION zanith._database_identity() RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT format('%s/%s', (SELECT system_identifier FROM pg_control_system()), (SELECT oid FROM pg_database WHERE datname = current_database()))
+$$;
+
+-- The tables that foreign keys from here and to here name, as they are at the capture: [{schema, name, oid}].
+CREATE OR REPLACE FUNCTION zanith._describe_partners(tables oid[]) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT COALESCE(jsonb_agg(DISTINCT jsonb_build_object('schema', n.nspname, 'name', c.relname, 'oid', c.oid)), '[]')
+    FROM pg_constraint k
+    JOIN pg_class c ON c.oid IN (k.conrelid, k.confrelid) AND NOT c.oid = ANY (tables)
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE k.contype = 'f' AND (k.conrelid = ANY (tables) OR k.confrelid = ANY (tables))
+$$;

@@ -1,0 +1,59 @@
+-- What a cascade drops and a restore makes again: views, functions, policies, triggers, rules, defaults of other tables,
+-- membership in publications, and columns that are generated from the one that goes.
+
+-- Views and functions in the order in which they can be made: {kind, item}. Records of earlier versions have views alone.
+CREATE OR REPLACE FUNCTION zanith._cascade_objects(cascade jsonb) RETURNS TABLE (ord bigint, kind text, item jsonb)
+LANGUAGE sql IMMUTABLE ROWS 3 AS $$
+    SELECT o.ord, o.item ->> 0, cascade -> (o.item ->> 0) -> (o.item ->> 1)::integer
+    FROM zanith._each(COALESCE(cascade -> 'order', (SELECT jsonb_agg(jsonb_build_array('views', v.ord - 1) ORDER BY v.ord)
+                                                    FROM zanith._each(cascade -> 'views') v))) o
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._render_cascade_drop(cascade jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE((SELECT jsonb_agg(zanith._step(format('DROP %s %I ON %s', upper(k.kind), d.item ->> 'name', d.item ->> 'table'),
+                format('drop a dependent %s; it is recorded', k.kind), 'ACCESS EXCLUSIVE', ARRAY[d.item ->> 'table']) -> 0 ORDER BY k.ord, d.ord)
+            FROM (VALUES (1, 'policy', 'policies'), (2, 'trigger', 'triggers'), (3, 'rule', 'rules')) k(ord, kind, list),
+                 LATERAL zanith._each(cascade -> k.list) d), '[]')
+        || zanith._render_unpublish(cascade -> 'publications')
+        || COALESCE((SELECT jsonb_agg(zanith._step(format('ALTER TABLE ONLY %s ALTER COLUMN %I DROP DEFAULT', d.item ->> 'table', d.item ->> 'column'),
+                'drop a dependent default; it is recorded', 'ACCESS EXCLUSIVE', ARRAY[d.item ->> 'table']) -> 0 ORDER BY d.ord)
+            FROM zanith._each(cascade -> 'defaults') d), '[]')
+        || COALESCE((SELECT jsonb_agg(CASE o.kind WHEN 'functions'
+                THEN zanith._step(format('DROP ROUTINE %s', o.item ->> 'name'), 'drop a dependent function; it is recorded')
+                ELSE zanith._step(format('DROP %sVIEW %s', CASE WHEN (o.item ->> 'materialized')::boolean THEN 'MATERIALIZED ' ELSE '' END, q.name),
+                    'drop a dependent view; it is recorded', 'ACCESS EXCLUSIVE', ARRAY[q.name]) END -> 0 ORDER BY o.ord DESC)
+            FROM zanith._cascade_objects(cascade) o,
+                 LATERAL (SELECT zanith._qualify(o.item ->> 'schema', o.item ->> 'name')) q(name)), '[]')
+$$;
+
+-- Columns that are generated from the one that goes: after all that names both was lifted.
+CREATE OR REPLACE FUNCTION zanith._render_generated_drop(cascade jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE(jsonb_agg(s.item ORDER BY c.ord DESC, s.ord), '[]')
+    FROM zanith._each(cascade -> 'columns') c,
+         LATERAL (SELECT zanith._qualify(c.item #>> '{table,schema}', c.item #>> '{table,name}')) q(target),
+         LATERAL zanith._each(zanith._render_parts_off(c.item, '[]')
+            || zanith._step(format('ALTER TABLE %s DROP COLUMN %I', q.target, c.item #>> '{column,name}'),
+                'drop a column that is generated from it; it is recorded', 'ACCESS EXCLUSIVE', ARRAY[q.target])) s
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._render_cascade_restore(cascade jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE((SELECT jsonb_agg(s.item ORDER BY o.ord, s.ord)
+            FROM zanith._cascade_objects(cascade) o,
+                 LATERAL zanith._each(CASE o.kind WHEN 'functions' THEN zanith._render_routine(o.item) ELSE zanith._render_view(o.item) END) s), '[]')
+        || COALESCE((SELECT jsonb_agg(zanith._step(format('ALTER TABLE ONLY %s ALTER COLUMN %I SET DEFAULT %s', d.item ->> 'table', d.item ->> 'column', d.item ->> 'default'),
+                'a default that was dropped with it', 'ACCESS EXCLUSIVE', ARRAY[d.item ->> 'table']) -> 0 ORDER BY d.ord)
+            FROM zanith._each(cascade -> 'defaults') d), '[]')
+        || COALESCE((SELECT jsonb_agg(s.item ORDER BY d.ord, s.ord)
+            FROM zanith._each(cascade -> 'rules') d,
+                 LATERAL zanith._each(zanith._render_rule(d.item, d.item ->> 'table')) s), '[]')
+        || COALESCE((SELECT jsonb_agg(s.item ORDER BY d.ord, s.ord)
+            FROM zanith._each(cascade -> 'triggers') d,
+                 LATERAL zanith._each(zanith._render_trigger(d.item, d.item ->> 'table')) s), '[]')
+        || COALESCE((SELECT jsonb_agg(s.item ORDER BY d.ord, s.ord)
+            FROM zanith._each(cascade -> 'policies') d,
+                 LATERAL zanith._each(zanith._render_policy(d.item, d.item ->> 'table')) s), '[]')
+        || zanith._render_publish(cascade -> 'publications')
+$$;

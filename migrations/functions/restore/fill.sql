@@ -1,0 +1,114 @@
+-- Filling a column that comes back: archived values into their rows, quietly.
+
+-- Quiet: user triggers and rules off, FORCE ROW LEVEL SECURITY lifted; all put back in their exact states afterwards.
+-- A plan names each as the table has it now (`live`); a script, which runs who knows when, looks for itself (`live` NULL).
+CREATE OR REPLACE FUNCTION zanith._render_quiet(target text, live oid, steps jsonb) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN live IS NOT NULL THEN COALESCE(jsonb_agg(zanith._step(q.off, q.what || ' off, so that it does not act on the fill',
+                'ACCESS EXCLUSIVE', ARRAY[q.on_table]) -> 0 ORDER BY q.ord), '[]')
+            ELSE zanith._step(zanith._do(format($body$DECLARE s record; back text := '';
+BEGIN
+    FOR s IN %s LOOP
+        EXECUTE s.off;
+        back := back || s.back || ';';
+    END LOOP;
+    PERFORM pg_catalog.set_config('zanith.quiet', back, true);
+END$body$, zanith._disturbances(target))),
+            'user triggers and rules off, so that none fires for the fill', 'ACCESS EXCLUSIVE', ARRAY[target]) END
+        || steps
+        || CASE WHEN live IS NOT NULL THEN COALESCE(jsonb_agg(zanith._step(q.back, q.what || ' back in its exact state',
+                'ACCESS EXCLUSIVE', ARRAY[q.on_table]) -> 0 ORDER BY q.ord), '[]')
+            ELSE zanith._step(zanith._do('BEGIN IF pg_catalog.current_setting(''zanith.quiet'') <> '''' THEN '
+                'EXECUTE pg_catalog.current_setting(''zanith.quiet''); END IF; END'),
+            'triggers and rules back in their exact states', 'ACCESS EXCLUSIVE', ARRAY[target]) END
+    FROM zanith._find_disturbances(live, target) q
+$$;
+
+-- What would act on an UPDATE of the table: one row each, how to turn it off and how to put it back.
+CREATE OR REPLACE FUNCTION zanith._find_disturbances(live oid, target text)
+RETURNS TABLE (ord bigint, what text, on_table text, off text, back text)
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF live IS NOT NULL THEN
+        RETURN QUERY EXECUTE format('SELECT row_number() OVER (), d.what, d.on_table, d.off, d.back FROM (%s) d', zanith._disturbances(target));
+    END IF;
+END $$;
+
+-- The query behind both: triggers of the table and of those beneath it, rules and row security of the table alone.
+CREATE OR REPLACE FUNCTION zanith._disturbances(target text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT format($body$
+        SELECT format('trigger %%I', g.tgname) AS what, f.name AS on_table, format('ALTER TABLE ONLY %%s DISABLE TRIGGER %%I', f.name, g.tgname) AS off,
+               format('ALTER TABLE ONLY %%s %%s TRIGGER %%I', f.name,
+               CASE g.tgenabled WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS' ELSE 'ENABLE' END, g.tgname) AS back
+        FROM (%3$s) f
+        JOIN pg_catalog.pg_trigger g ON g.tgrelid = f.o
+        WHERE NOT g.tgisinternal AND g.tgenabled <> 'D'
+        UNION ALL
+        SELECT format('rule %%I', r.rulename), %2$L, format('%%s DISABLE RULE %%I', %1$L, r.rulename), format('%%s %%s RULE %%I', %1$L,
+               CASE r.ev_enabled WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS' ELSE 'ENABLE' END, r.rulename)
+        FROM pg_catalog.pg_rewrite r
+        WHERE r.ev_class = %2$L::pg_catalog.regclass AND r.ev_enabled <> 'D'
+        UNION ALL
+        -- a published table takes no UPDATE without a replica identity
+        SELECT 'the missing replica identity', f.name, format('ALTER TABLE ONLY %%s REPLICA IDENTITY FULL', f.name),
+               format('ALTER TABLE ONLY %%s REPLICA IDENTITY %%s', f.name, CASE f.relreplident WHEN 'n' THEN 'NOTHING' ELSE 'DEFAULT' END)
+        FROM (%3$s) f
+        WHERE f.relkind = 'r' AND (f.relreplident = 'n' OR f.relreplident = 'd'
+              AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = f.o AND i.indisprimary))
+          AND EXISTS (SELECT FROM pg_catalog.pg_publication p WHERE p.pubupdate AND (p.puballtables
+              OR EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid
+                         AND r.prrelid IN (SELECT f.o UNION SELECT a.relid FROM pg_catalog.pg_partition_ancestors(f.o) a(relid)))
+              OR EXISTS (SELECT FROM pg_catalog.pg_publication_namespace ns JOIN pg_catalog.pg_class c ON c.relnamespace = ns.pnnspid
+                         WHERE ns.pnpubid = p.oid AND c.oid IN (SELECT f.o UNION SELECT a.relid FROM pg_catalog.pg_partition_ancestors(f.o) a(relid)))))
+        UNION ALL
+        SELECT 'row security for the owner', %2$L, %1$L || ' NO FORCE ROW LEVEL SECURITY', %1$L || ' FORCE ROW LEVEL SECURITY'
+        FROM pg_catalog.pg_class c WHERE c.oid = %2$L::pg_catalog.regclass AND c.relforcerowsecurity
+        ORDER BY 3$body$, 'ALTER TABLE ' || target, target, format($body$
+            WITH RECURSIVE family(o) AS (
+                SELECT %L::pg_catalog.regclass::oid UNION SELECT i.inhrelid FROM family JOIN pg_catalog.pg_inherits i ON i.inhparent = o)
+            SELECT o, c.relkind, c.relreplident, format('%%I.%%I', n.nspname, c.relname) AS name
+            FROM family JOIN pg_catalog.pg_class c ON c.oid = o JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace$body$, target))
+$$;
+
+-- What a row without a value gets, as SQL: the chosen value, the default, or NULL.
+CREATE OR REPLACE FUNCTION zanith._fill_value(col jsonb, choices jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN choices ? 'fill' THEN format('%L::%s', choices ->> 'fill', col ->> 'type')
+                WHEN (choices ->> 'fill_default')::boolean THEN COALESCE(col ->> 'default', 'NULL') END
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._key_match(key jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT string_agg(format('a.%I = t.%1$I', k.item ->> 'name'), ' AND ' ORDER BY k.ord) FROM zanith._each(key) k
+$$;
+
+-- Archived values into their rows, rows filled compared with rows expected; then the rows that came since.
+CREATE OR REPLACE FUNCTION zanith._render_fill(d jsonb, target text, live oid, choices jsonb) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT zanith._render_quiet(target, live,
+        CASE WHEN d ->> 'strategy' = 'archive_column' THEN zanith._step(zanith._do(format($body$DECLARE filled bigint; expected bigint;
+BEGIN
+    UPDATE %1$s AS t SET %2$I = a.%2$I FROM ONLY %3$s AS a WHERE %4$s;
+    GET DIAGNOSTICS filled = ROW_COUNT;
+    SELECT count(*) INTO expected FROM ONLY %3$s AS a WHERE EXISTS (SELECT FROM %1$s AS t WHERE %4$s);
+    IF filled <> expected THEN
+        RAISE EXCEPTION '%% rows were filled, %% were expected', filled, expected USING ERRCODE = 'data_exception';
+    END IF;
+END$body$, q.rows, q.col, q.archive, zanith._key_match(d -> 'key'))),
+            'fill every row from the archive by its key, and compare the count', 'ACCESS EXCLUSIVE', ARRAY[target], true)
+        ELSE '[]' END
+        || CASE WHEN q.value IS NULL THEN '[]'
+            WHEN d ->> 'strategy' = 'archive_column' THEN zanith._step(
+                format('UPDATE %s AS t SET %I = %s WHERE NOT EXISTS (SELECT FROM ONLY %s AS a WHERE %s)',
+                       q.rows, q.col, q.value, q.archive, zanith._key_match(d -> 'key')),
+                'fill the rows that came since', 'ACCESS EXCLUSIVE', ARRAY[target], true)
+            ELSE zanith._step(
+                format('UPDATE %s SET %I = %s WHERE %2$I IS NULL', q.rows, q.col, q.value),
+                'fill the rows that came since', 'ACCESS EXCLUSIVE', ARRAY[target], true) END
+        || zanith._step('SET CONSTRAINTS ALL IMMEDIATE', 'nothing is left pending before the next change'))
+    FROM (SELECT d #>> '{column,name}', zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'),
+                 zanith._fill_value(d -> 'column', choices), zanith._only(d) || target) q(col, archive, value, rows)
+    WHERE d ->> 'strategy' = 'archive_column' AND COALESCE(d #> '{column,generated}', 'null') = 'null'
+       OR d ->> 'strategy' = 'soft_drop_column' AND q.value IS NOT NULL
+$$;

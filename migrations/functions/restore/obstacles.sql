@@ -1,0 +1,151 @@
+-- Obstacles: what else than names and columns stops a restore: things that its parts need, tables that are others by now,
+-- privileges, and what a parent demands of its partition. Read-only.
+
+-- Whether an address, as pg_identify_object_as_address gave it, still names an object.
+CREATE OR REPLACE FUNCTION zanith._is_there(type text, names text[], args text[]) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT objid FROM pg_get_object_address(type, names, args)) IS NOT NULL;
+EXCEPTION WHEN undefined_object OR undefined_function OR undefined_table OR undefined_column OR invalid_schema_name OR wrong_object_type
+            OR undefined_parameter OR syntax_error THEN
+    RETURN false;
+END $$;
+
+CREATE OR REPLACE FUNCTION zanith._find_obstacles(a zanith._zanith_migration_artifacts, live oid) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT COALESCE(jsonb_agg(c.conflict -> 0 ORDER BY c.place), '[]')
+    FROM (
+        SELECT 1 AS place, zanith._conflict(CASE WHEN n.item ->> 'type' LIKE '% column' THEN 'column_gone' ELSE 'dependency_gone' END,
+            format('%s needs the %s, which does not exist any more', n.item ->> 'by', n.item ->> 'what'),
+            'Make it again, undo its renaming, or bring it back first (zanith recover list shows whether it is parked).') AS conflict
+        FROM zanith._each(a.definition -> 'needs') n
+        WHERE NOT zanith._is_there(n.item ->> 'type', ARRAY(SELECT jsonb_array_elements_text(n.item -> 'names')),
+                                   ARRAY(SELECT jsonb_array_elements_text(n.item -> 'args')))
+        UNION ALL
+        SELECT 2, zanith._conflict('role_missing', format('the role %I, which %s names, does not exist any more', r.name, r.by),
+            format('Create the role: CREATE ROLE %I.', r.name))
+        FROM zanith._named_roles(a.definition) r WHERE to_regrole(quote_ident(r.name)) IS NULL
+        UNION ALL
+        SELECT 3, zanith._conflict('tablespace_gone', format('the tablespace %I, in which %s was, does not exist any more', s.name, s.by),
+            format('Create it: CREATE TABLESPACE %I LOCATION ….', s.name))
+        FROM zanith._named_tablespaces(a.definition) s WHERE NOT EXISTS (SELECT FROM pg_tablespace t WHERE t.spcname = s.name)
+        UNION ALL
+        SELECT 4, zanith._conflict('table_replaced', format('%s was renamed to %s since, and another table bears its name now',
+                zanith._qualify(p.item ->> 'schema', p.item ->> 'name'), zanith._relation_name((p.item ->> 'oid')::oid)),
+            'Give the two their old names for the length of the restore: by name alone it would come back to the wrong one.')
+        FROM zanith._known_tables(a) p
+        WHERE zanith._relation_oid(p.item ->> 'schema', p.item ->> 'name') <> (p.item ->> 'oid')::oid
+          AND EXISTS (SELECT FROM pg_class c WHERE c.oid = (p.item ->> 'oid')::oid AND c.relkind IN ('r', 'p'))
+        UNION ALL
+        SELECT 5, zanith._conflict('not_permitted', format('permission denied for schema %I', s.name),
+            format('What comes back gets its name there: GRANT CREATE ON SCHEMA %I TO %I.', s.name, current_user))
+        FROM (SELECT DISTINCT x.item ->> 'schema' AS name FROM zanith._each(a.definition -> 'members') x
+              UNION SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                    WHERE c.oid = live AND jsonb_array_length((a.definition -> 'indexes') || (a.definition -> 'renames')
+                        || COALESCE(jsonb_path_query_array(a.definition, '$.constraints[*] ? (@.index != null)'), '[]')) > 0) s
+        WHERE to_regnamespace(quote_ident(s.name)) IS NOT NULL AND NOT has_schema_privilege(s.name, 'CREATE')
+        UNION ALL
+        SELECT 6, zanith._conflict('not_permitted', format('must be owner of %s, whose foreign key %I comes back', zanith._relation_name(c.oid), k.item ->> 'name'),
+            'Restore as its owner, as a member of that role, or as a superuser.')
+        FROM zanith._all_references(a.definition) k(item)
+        JOIN pg_class c ON c.oid = zanith._relation_oid(k.item ->> 'schema', k.item ->> 'table')
+        WHERE NOT pg_has_role(c.relowner, 'USAGE')
+        UNION ALL
+        SELECT 7, zanith._conflict('not_permitted', format('no privilege to refer to %s, which the foreign key %I does', zanith._relation_name(c.oid), k.item ->> 'name'),
+            format('GRANT REFERENCES ON %s TO %I.', zanith._relation_name(c.oid), current_user))
+        FROM zanith._all_foreign_keys(a.definition) k(item)
+        JOIN pg_class c ON c.oid = zanith._relation_oid(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}')
+        WHERE NOT (k.item #>> '{foreign_key,self}')::boolean
+          AND EXISTS (SELECT FROM jsonb_array_elements_text(k.item #> '{foreign_key,references}') x(name)
+                      JOIN pg_attribute t ON t.attrelid = c.oid AND t.attname = x.name AND NOT t.attisdropped
+                      WHERE NOT has_column_privilege(c.oid, t.attnum, 'REFERENCES'))
+        UNION ALL
+        SELECT 8, zanith._conflict('not_permitted', format('must be owner of the publication %I, in which it comes back', p.pubname),
+            format('Restore as %I, as a member of that role, or as a superuser.', pg_get_userbyid(p.pubowner)))
+        FROM zanith._each(a.definition -> 'publications') x JOIN pg_publication p ON p.pubname = x.item ->> 'name'
+        WHERE a.definition ? 'members' AND x.item ->> 'via' = 'table' AND NOT pg_has_role(p.pubowner, 'USAGE')
+        UNION ALL
+        SELECT 9, zanith._conflict('publication_changed', format('the publication %I is for all tables by now', p.pubname),
+            'Drop it, or make it one of named tables again, as it was; then restore.')
+        FROM zanith._each(a.definition -> 'publications') x JOIN pg_publication p ON p.pubname = x.item ->> 'name'
+        WHERE a.definition ? 'members' AND x.item ->> 'via' = 'table' AND p.puballtables
+        UNION ALL
+        SELECT 10, x.conflict FROM zanith._find_parent_demands(a.definition) x(conflict)
+    ) c
+$$;
+
+-- Roles that would be named again besides the owner and grantees of the object itself.
+CREATE OR REPLACE FUNCTION zanith._named_roles(d jsonb) RETURNS TABLE (name text, by text)
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT DISTINCT r.name, r.by FROM (
+        SELECT v.item ->> 'owner', format('the view %I', v.item ->> 'name') FROM zanith._each(d #> '{cascade,views}') v
+        UNION ALL
+        SELECT g.item ->> 'grantee', format('a grant of the view %I', v.item ->> 'name')
+        FROM zanith._each(d #> '{cascade,views}') v, LATERAL zanith._each(v.item -> 'grants') g
+        UNION ALL
+        SELECT x.name, format('the policy %I', p.item ->> 'name')
+        FROM zanith._each(d #> '{cascade,policies}') p, LATERAL jsonb_array_elements_text(p.item -> 'roles') x(name)
+        UNION ALL
+        SELECT g.item ->> 'grantee', format('a grant of the sequence %I', s.item ->> 'name')
+        FROM zanith._each(d #> '{column,sequences}') s, LATERAL zanith._each(s.item -> 'grants') g WHERE (s.item ->> 'identity')::boolean
+    ) r(name, by)
+    WHERE r.name IS NOT NULL
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._named_tablespaces(d jsonb) RETURNS TABLE (name text, by text)
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT DISTINCT o.item ->> 'tablespace', format('%s %I', o.what, o.item ->> 'name')
+    FROM (SELECT 'the index' AS what, i.item FROM zanith._each(d -> 'indexes') i WHERE d ? 'column'
+          UNION ALL SELECT 'the index', k.item -> 'index' FROM zanith._each(d -> 'constraints') k
+          UNION ALL SELECT 'the view', v.item FROM zanith._each(d #> '{cascade,views}') v
+          UNION ALL SELECT 'the index', i.item FROM zanith._each(d #> '{cascade,views}') v, LATERAL zanith._each(v.item -> 'indexes') i) o
+    WHERE o.item ->> 'tablespace' IS NOT NULL
+$$;
+
+-- Tables that the restore finds by name, with their oids as of the capture; none where oids are of another database.
+CREATE OR REPLACE FUNCTION zanith._known_tables(a zanith._zanith_migration_artifacts) RETURNS TABLE (item jsonb)
+LANGUAGE sql STABLE AS $$
+    SELECT t.item FROM (
+        SELECT p.item FROM zanith._each(a.definition -> 'partners') p
+        UNION ALL
+        SELECT a.definition -> 'table' WHERE a.artifact_type = 'archive_column') t
+    WHERE a.definition ->> 'database' = zanith._database_identity()
+$$;
+
+-- What the parent of a partition demands by now that the parked table does not have: ATTACH PARTITION would refuse it.
+CREATE OR REPLACE FUNCTION zanith._find_parent_demands(d jsonb) RETURNS SETOF jsonb
+LANGUAGE sql STABLE ROWS 3 AS $$
+    WITH q AS (
+        SELECT zanith._relation_oid(d #>> '{members,0,definition,partition_of,schema}', d #>> '{members,0,definition,partition_of,name}') AS parent,
+               zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}') AS child,
+               zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}') AS parked
+    ), pairs AS (
+        SELECT q.parked, p.attname, p.attnotnull AND NOT c.attnotnull AS needs_not_null,
+               format_type(p.atttypid, p.atttypmod) AS wanted, format_type(c.atttypid, c.atttypmod) AS has,
+               p.attcollation <> c.attcollation AS other_collation, p.attgenerated <> c.attgenerated AS other_generation
+        FROM q JOIN pg_attribute p ON p.attrelid = q.parent AND p.attnum > 0 AND NOT p.attisdropped
+        JOIN pg_attribute c ON c.attrelid = q.child AND c.attname = p.attname AND NOT c.attisdropped
+    )
+    SELECT zanith._conflict('parent_changed', format('its parent''s column %I is %s by now; here it is %s', attname, wanted, has),
+        format('Change it in the parked table too: ALTER TABLE %s ALTER COLUMN %I TYPE %s.', parked, attname, wanted))
+    FROM pairs WHERE wanted <> has
+    UNION ALL
+    SELECT zanith._conflict('parent_changed', format('its parent''s column %I has another collation by now', attname),
+        'Give the column of the parked table the same one with ALTER TABLE … ALTER COLUMN … TYPE … COLLATE, then restore.')
+    FROM pairs WHERE wanted = has AND other_collation
+    UNION ALL
+    SELECT zanith._conflict('parent_changed', format('its parent''s column %I is generated otherwise by now', attname),
+        'Undo that change of the parent for the length of the restore, or insert the rows from an export.')
+    FROM pairs WHERE other_generation
+    UNION ALL
+    SELECT zanith._conflict('parent_changed', format('its parent''s column %I is NOT NULL by now; here it is not', attname),
+        format('Make it so in the parked table too: ALTER TABLE %s ALTER COLUMN %I SET NOT NULL.', parked, attname))
+    FROM pairs WHERE needs_not_null
+    UNION ALL
+    SELECT zanith._conflict('parent_changed', format('its parent has the check %I by now, which is not here', k.conname),
+        format('Add it to the parked table too: ALTER TABLE %s ADD CONSTRAINT %I %s.', q.parked, k.conname,
+               regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', '')))
+    FROM q JOIN pg_constraint k ON k.conrelid = q.parent AND k.contype = 'c' AND NOT k.connoinherit
+    WHERE q.child IS NOT NULL AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conrelid = q.child AND c.conname = k.conname
+        AND c.contype = 'c' AND pg_get_constraintdef(c.oid) = pg_get_constraintdef(k.oid))
+$$;

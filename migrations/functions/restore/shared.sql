@@ -1,0 +1,112 @@
+-- What several parked columns share: an index or a statistics object over two columns is parked with the first that goes
+-- and comes back with the last that returns, whatever the order.
+
+-- An index or statistics object as it was before columns and names of it were parked, with what it is like now under
+-- `parked`: {columns: {parked: original}, name, using, definition}. Unchanged where nothing of it is parked.
+CREATE OR REPLACE FUNCTION zanith._with_original_names(object jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    columns jsonb;
+    own text := CASE WHEN object ->> 'name' LIKE '\_zanith\_dropped\_%' THEN zanith._original_name(object ->> 'name') END;
+BEGIN
+    SELECT COALESCE(jsonb_object_agg(c.name, o.name), '{}') INTO columns
+    FROM jsonb_array_elements_text(object -> 'columns') c(name), LATERAL zanith._original_name(c.name) o(name)
+    WHERE c.name LIKE '\_zanith\_dropped\_%' AND o.name IS NOT NULL;
+    IF columns = '{}' AND own IS NULL THEN
+        RETURN object;
+    END IF;
+    RETURN zanith._rename_in(object, columns, own) || jsonb_build_object('parked', jsonb_strip_nulls(jsonb_build_object(
+        'columns', columns, 'name', object -> 'name', 'using', object -> 'using', 'definition', object -> 'definition')));
+END $$;
+
+-- The object with other names for columns, and for itself. A parked name is like no other text.
+CREATE OR REPLACE FUNCTION zanith._rename_in(object jsonb, columns jsonb, own text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    c record;
+BEGIN
+    FOR c IN SELECT p.key AS parked, p.value AS original FROM jsonb_each_text(columns) p LOOP
+        object := object || jsonb_strip_nulls(jsonb_build_object(
+            'using', replace(object ->> 'using', quote_ident(c.parked), quote_ident(c.original)),
+            'definition', replace(object ->> 'definition', quote_ident(c.parked), quote_ident(c.original)),
+            'keys', (SELECT jsonb_agg(replace(x.key, quote_ident(c.parked), quote_ident(c.original)) ORDER BY x.ord)
+                     FROM jsonb_array_elements_text(object -> 'keys') WITH ORDINALITY x(key, ord)),
+            'columns', (SELECT jsonb_agg(CASE WHEN x.name = c.parked THEN c.original ELSE x.name END
+                                         ORDER BY CASE WHEN x.name = c.parked THEN c.original ELSE x.name END COLLATE "C")
+                        FROM jsonb_array_elements_text(object -> 'columns') x(name))));
+    END LOOP;
+    IF own IS NOT NULL THEN
+        object := object || jsonb_strip_nulls(jsonb_build_object('name', own,
+            'definition', replace(object ->> 'definition', quote_ident(object ->> 'name'), quote_ident(own))));
+    END IF;
+    RETURN object;
+END $$;
+
+-- The name to park of an index or statistics object; one that is parked already keeps its name.
+CREATE OR REPLACE FUNCTION zanith._rename_entry(kind text, schema_name text, object jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT jsonb_build_object('kind', kind, 'schema', schema_name, 'name', object -> 'name')
+        || CASE WHEN object #>> '{parked,name}' LIKE '\_zanith\_dropped\_%' THEN jsonb_build_object('parked', object #> '{parked,name}', 'shared', true) ELSE '{}' END
+$$;
+
+-- An index or statistics object as it can be made now: columns that are still parked by their parked names, and it too
+-- then; NULL where one of them is gone for good, and it with that.
+CREATE OR REPLACE FUNCTION zanith._with_parked_columns(object jsonb, relation oid) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN NOT object ? 'parked' THEN object
+        WHEN s.gone THEN NULL
+        WHEN s.waits THEN zanith._rename_in(object || ((object -> 'parked') - 'columns'), s.back, NULL)
+        ELSE object END
+    FROM (SELECT COALESCE(bool_or(p.parked IS NOT NULL), false),
+                 COALESCE(bool_or(p.parked IS NULL AND p.original IS NULL), false),
+                 COALESCE(jsonb_object_agg(p.key, p.value) FILTER (WHERE p.parked IS NULL), '{}')
+          FROM (SELECT x.key, x.value, zanith._attribute_number(relation, x.key) AS parked,
+                       zanith._attribute_number(relation, x.value) AS original
+                FROM jsonb_each_text(COALESCE(object #> '{parked,columns}', '{}')) x) p) s(waits, gone, back)
+$$;
+
+-- Back to their own names: at once, or, where another column of the same index or statistics object is still parked, when
+-- that returns. A script finds out when it runs.
+CREATE OR REPLACE FUNCTION zanith._render_renames_back(d jsonb, target_schema text, live oid) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT COALESCE(jsonb_agg(s.item ORDER BY p.ord, r.ord, s.ord), '[]')
+    FROM zanith._parts(d, target_schema, d #>> '{table,name}') p, LATERAL zanith._each(p.part -> 'renames') r,
+         LATERAL (SELECT CASE WHEN r.item ->> 'kind' = 'index' THEN p.part ->> 'schema' ELSE r.item ->> 'schema' END) q(schema_name),
+         LATERAL zanith._render_renames(jsonb_build_array(r.item || jsonb_build_object('schema', q.schema_name)), NULL, true) n(steps),
+         LATERAL zanith._each(CASE
+            WHEN r.item ->> 'kind' = 'sequence' OR live IS NULL AND p.ord = 0 AND NOT zanith._may_be_shared(p.part, r.item) THEN n.steps
+            WHEN live IS NULL THEN (SELECT jsonb_agg(y.item || jsonb_build_object('sql', zanith._do(format(
+                'BEGIN IF %s THEN EXECUTE %L; END IF; END', zanith._returns_query(r.item ->> 'kind', q.schema_name, r.item ->> 'parked', d #>> '{parked,column}'),
+                y.item ->> 'sql')))) FROM zanith._each(n.steps) y)
+            WHEN zanith._returns(r.item ->> 'kind', q.schema_name, r.item ->> 'parked', d #>> '{parked,column}') THEN n.steps
+            ELSE '[]' END) s
+$$;
+
+-- Whether the object that is parked under a name is over more than one column.
+CREATE OR REPLACE FUNCTION zanith._may_be_shared(part jsonb, rename jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT EXISTS (SELECT FROM zanith._each((part -> 'indexes') || (part -> 'statistics')) o
+                   WHERE o.item ->> 'name' = rename ->> 'name' AND jsonb_array_length(o.item -> 'columns') > 1)
+$$;
+
+-- The condition, for now and for a script: it is there, and no column of it but this one is parked.
+CREATE OR REPLACE FUNCTION zanith._returns_query(kind text, schema_name text, parked text, parked_column text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE kind WHEN 'index' THEN format(
+        'EXISTS (SELECT FROM pg_catalog.pg_class x JOIN pg_catalog.pg_namespace n ON n.oid = x.relnamespace JOIN pg_catalog.pg_index i ON i.indexrelid = x.oid '
+        'WHERE n.nspname = %L AND x.relname = %L AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = i.indrelid '
+        'AND a.attnum = ANY (i.indkey::smallint[]) AND a.attname LIKE ''\_zanith\_dropped\_%%'' AND a.attname <> %L))', schema_name, parked, parked_column)
+    ELSE format(
+        'EXISTS (SELECT FROM pg_catalog.pg_statistic_ext x JOIN pg_catalog.pg_namespace n ON n.oid = x.stxnamespace '
+        'WHERE n.nspname = %L AND x.stxname = %L AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = x.stxrelid '
+        'AND a.attnum = ANY (x.stxkeys::smallint[]) AND a.attname LIKE ''\_zanith\_dropped\_%%'' AND a.attname <> %L))', schema_name, parked, parked_column) END
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._returns(kind text, schema_name text, parked text, parked_column text) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    yes boolean;
+BEGIN
+    EXECUTE 'SELECT ' || zanith._returns_query(kind, schema_name, parked, parked_column) INTO yes;
+    RETURN yes;
+END $$;

@@ -1,0 +1,85 @@
+-- More checks: values that no longer fit, a fill that is none of the type, keys used again, and expressions that mean nothing now.
+
+-- A check that counts nothing: it asks whether an expression can be evaluated at all over the rows as they would be.
+CREATE OR REPLACE FUNCTION zanith._can_evaluate(object text, expression text, rows_after text, hint text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT jsonb_build_array(jsonb_build_object('kind', 'expression', 'object', object, 'message', format('%s cannot be evaluated', object),
+        'count_sql', format('SELECT count(*) FROM (SELECT %s FROM %s LIMIT 0) q', expression, rows_after), 'examples_sql', NULL,
+        'blocks', true, 'choices', '[]'::jsonb, 'hint', hint))
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._value_checks(d jsonb, live oid, choices jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    col jsonb := d -> 'column';
+    named text := quote_ident(d #>> '{table,name}');
+    after text := replace(zanith._rows_after(d, live, choices - 'fill'), ') r', ') ' || named);
+    rows_now text := zanith._only(d -> 'table') || zanith._relation_name(live) || ' t';
+    example text := COALESCE('concat_ws('', '', ' || zanith._key_list(d -> 'key', 't.') || ')', 'format(''%s'', t)');
+    checks jsonb := '[]';
+    x record;
+BEGIN
+    IF choices ? 'fill' THEN
+        checks := checks || jsonb_build_array(jsonb_build_object('kind', 'fill_value', 'object', format('%L', choices ->> 'fill'),
+            'message', format('%L is no value of the type %s', choices ->> 'fill', col ->> 'type'),
+            'count_sql', format('SELECT count(*) FROM (SELECT %L::%s) f(v) WHERE false', choices ->> 'fill', col ->> 'type'), 'examples_sql', NULL,
+            'blocks', true, 'choices', '["--fill VALUE"]'::jsonb, 'hint', format('Give a value that is one of %s.', col ->> 'type')));
+    END IF;
+    IF d ->> 'strategy' = 'archive_column' AND COALESCE(col -> 'generated', 'null') = 'null' THEN
+        -- versions of rows that are younger than the archive: changed since, or gone and made anew under the same key
+        checks := checks || zanith._check('rows_rewritten', zanith._relation_name(live),
+            '{count} rows were written again since; one that was deleted and made anew under its key gets the value of the old one',
+            rows_now, format('EXISTS (SELECT FROM ONLY %s a WHERE %s AND age(t.xmin) < age(a.xmin))',
+                zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'), zanith._key_match(d -> 'key')), example, false, '{}',
+            'PostgreSQL does not tell a row that was changed from one that was made anew: look at these before the restore.');
+    END IF;
+    IF d ->> 'strategy' = 'soft_drop_column' AND col ->> 'base_type' IS NOT NULL AND zanith._type_exists(col ->> 'type') THEN
+        FOR x IN SELECT * FROM zanith._domain_conditions(to_regtype(col ->> 'type')) LOOP
+            checks := checks || zanith._check('unfit_values', col ->> 'type', format('{count} values no longer fit the domain %s: %s', col ->> 'type', x.name),
+                format('(SELECT t.*, t.%I AS value FROM %s) t', d #>> '{parked,column}', rows_now), x.broken, example, true, '{}',
+                'Mend the values, or let the domain be as it was.');
+        END LOOP;
+    END IF;
+    IF COALESCE(col -> 'generated', 'null') <> 'null' THEN
+        RETURN checks || zanith._can_evaluate(format('the expression of %I', col ->> 'name'), col #>> '{generated,expression}', rows_now,
+            'Its columns or functions are others by now: change them back for the length of the restore.');
+    END IF;
+    FOR x IN SELECT i.item FROM zanith._each(d -> 'indexes') i WHERE NOT (i.item ->> 'plain')::boolean AND NOT i.item ? 'parked' LOOP
+        checks := checks || zanith._can_evaluate(format('the index %I', x.item ->> 'name'), concat_ws(', ',
+                (SELECT string_agg(k.key, ', ' ORDER BY k.ord) FROM jsonb_array_elements_text(x.item -> 'keys') WITH ORDINALITY k(key, ord)),
+                x.item ->> 'predicate'), after, 'Its columns or functions are others by now: change them back for the length of the restore.');
+    END LOOP;
+    RETURN checks;
+END $$;
+
+-- What a domain demands, and those beneath it, each as the condition that breaks it; the value is called value.
+CREATE OR REPLACE FUNCTION zanith._domain_conditions(type oid) RETURNS TABLE (name text, broken text)
+LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE beneath(oid, base, strict) AS (
+        SELECT t.oid, t.typbasetype, t.typnotnull FROM pg_type t WHERE t.oid = type AND t.typtype = 'd'
+        UNION ALL
+        SELECT t.oid, t.typbasetype, t.typnotnull FROM beneath b JOIN pg_type t ON t.oid = b.base AND t.typtype = 'd'
+    )
+    SELECT c.conname::text, format('NOT (%s)', pg_get_expr(c.conbin, 0)) FROM beneath b JOIN pg_constraint c ON c.contypid = b.oid AND c.contype = 'c'
+    UNION ALL
+    SELECT 'NOT NULL', 'value IS NULL' FROM beneath WHERE strict
+$$;
+
+-- Rows of a parked partition that its parent's keys of today refuse. ATTACH PARTITION has no NOT VALID.
+CREATE OR REPLACE FUNCTION zanith._parent_checks(d jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    parent oid := zanith._relation_oid(d #>> '{members,0,definition,partition_of,schema}', d #>> '{members,0,definition,partition_of,name}');
+    parked text := zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}');
+    checks jsonb := '[]';
+    k jsonb;
+BEGIN
+    FOR k IN SELECT zanith._describe_constraint(c.oid) FROM pg_constraint c WHERE c.conrelid = parent AND c.contype = 'f' AND c.conparentid = 0 LOOP
+        checks := checks || jsonb_build_array((zanith._orphan_check(k, parked || ' r', zanith._qualify(k #>> '{foreign_key,schema}', k #>> '{foreign_key,table}'),
+            'format(''%s'', r)', true) -> 0) || '{"choices": [], "hint": "Mend the rows, or drop the parent''s foreign key for the length of the restore."}');
+    END LOOP;
+    FOR k IN SELECT zanith._describe_index(i.indexrelid) FROM pg_index i WHERE i.indrelid = parent AND i.indisunique LOOP
+        checks := checks || zanith._duplicate_check(k ->> 'name', k -> 'keys', k ->> 'predicate', k ->> 'using' LIKE '%NULLS NOT DISTINCT%', parked || ' r');
+    END LOOP;
+    RETURN checks;
+END $$;

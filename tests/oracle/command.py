@@ -1,0 +1,199 @@
+"""The command behind `make oracle`: draw cases, judge them, tell what was covered and what differs."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import multiprocessing
+import os
+import random
+import secrets
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from tests import clusters
+from tests.clusters import Server
+from tests.conftest import install_zanith
+from tests.oracle.generate import Case, cases, coverable
+from tests.oracle.normalise import REASONS
+from tests.oracle.run import ROLES, Verdict, describe, reduce, run_batch, tally
+
+LEAST = 20  # cases of each feature with each strategy
+BATCH = 40
+
+
+def draw(version: int, number: int, chosen_seed: int, least: int = LEAST) -> list[Case]:
+    """Return so many cases, the same for the same seed, and more until each feature has enough."""
+    wanted = coverable(version)
+    found: list[Case] = []
+    have: Counter[tuple[str, str]] = Counter()
+    order = random.Random(chosen_seed)
+    while len(found) < number or any(have[pair] < least for pair in wanted):
+        rarest = min(have[pair] for pair in wanted)
+        name, strategy = order.choice([pair for pair in wanted if have[pair] == rarest])
+        for case in _draw_some(cases(version, strategy, name), order.randrange(2**32)):
+            found.append(case)
+            have.update((word, strategy) for word in case.words)
+    return found
+
+
+def _draw_some(strategy: st.SearchStrategy[Case], chosen_seed: int, number: int = 4) -> list[Case]:
+    drawn: list[Case] = []
+
+    @seed(chosen_seed)
+    @settings(
+        max_examples=number,
+        phases=[Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(strategy)
+    def collect(case: Case) -> None:
+        drawn.append(case)
+
+    collect()
+    return drawn
+
+
+@dataclass
+class Run:
+    """All that one version's cases came to."""
+
+    version: int
+    counted: Counter[tuple[str, str]] = field(default_factory=Counter)
+    judged: int = 0
+    drawn: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    invalid: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+
+    def add(self, verdict: Verdict) -> None:
+        self.counted.update(tally(verdict))
+        self.judged += len(verdict.judged())
+        self.drawn += len(verdict.cases) + len(verdict.invalid)
+        self.refused.update(text.partition("\n")[0][:90] for text in verdict.refused.values())
+        self.invalid.update(text[:90] for text in verdict.invalid.values())
+
+
+def work(
+    version: int, port: int, directory: str, roles: dict[str, str], batch: list[Case], explain: bool
+) -> tuple[Verdict, list[str]]:
+    """Judge one batch in a process of its own; return the verdict, and the faults made small."""
+    server = Server(version, clusters.find_versions()[version], Path(directory), port)
+    own = Path(directory) / f"w{os.getpid()}"
+    own.mkdir(exist_ok=True)
+    verdict = run_batch(server, "zanith_template", roles, own, batch)
+    told = []
+    for number, (schema, fault) in enumerate(verdict.faults.items()):
+        case = verdict.cases[schema]
+        if explain and number < 3:
+            case, fault = asyncio.run(reduce(server, "zanith_template", roles, own, case, fault))
+        told.append(describe(case, fault, roles))
+    return verdict, told
+
+
+def run_version(
+    version: int, options: argparse.Namespace, chosen_seed: int, pool: ProcessPoolExecutor
+) -> Run:
+    """Start a server, judge all cases on it, and stop it."""
+    run = Run(version)
+    directory = clusters.create_run_directory()
+    reaper = clusters.start_reaper(directory)
+    try:
+        server = clusters.obtain_server(directory, version)
+        clusters.obtain_template(directory, server, install_zanith)
+        roles = {name: f"oracle_{name}" for name in ROLES}
+        for role in roles.values():
+            server.psql("postgres", f"CREATE ROLE {role} LOGIN")
+        drawn = draw(version, options.cases, chosen_seed, options.least)
+        random.Random(chosen_seed).shuffle(drawn)
+        tasks = [
+            pool.submit(
+                work,
+                version,
+                server.port,
+                str(server.directory),
+                roles,
+                drawn[n : n + options.batch],
+                options.explain,
+            )
+            for n in range(0, len(drawn), options.batch)
+        ]
+        for number, task in enumerate(tasks, 1):
+            verdict, told = task.result()
+            run.add(verdict)
+            run.faults += told
+            print(
+                f"PostgreSQL {version}: {number}/{len(tasks)} batches, {run.judged} judged, "
+                f"{len(run.faults)} faults",
+                file=sys.stderr,
+                flush=True,
+            )
+            for text in told:
+                print(text, "\n", flush=True)
+    finally:
+        reaper.communicate(timeout=60)
+    return run
+
+
+def report(run: Run, least: int) -> bool:
+    """Print what a version's run came to; return whether it is as it must be."""
+    wanted = coverable(run.version)
+    print(f"\nPostgreSQL {run.version}: cases by feature and strategy")
+    strategies = list(dict.fromkeys(strategy for _, strategy in wanted))
+    words = list(dict.fromkeys([*(name for name, _ in wanted), *(w for w, _ in run.counted)]))
+    print(f"{'':42}" + "".join(f"{name:>18}" for name in strategies))
+    for word in words:
+        row = [run.counted.get((word, strategy), 0) for strategy in strategies]
+        print(f"{word:42}" + "".join(f"{n or '-':>18}" for n in row))
+    short = [pair for pair in wanted if run.counted[pair] < least]
+    print(f"drawn {run.drawn}, judged {run.judged}, differences {len(run.faults)}")
+    for title, counted in (("refused", run.refused), ("not taken by PostgreSQL", run.invalid)):
+        print(f"{title}: {sum(counted.values())}")
+        for text, n in counted.most_common(12):
+            print(f"  {n:5} {text}")
+    if short:
+        print(f"fewer than {least} cases of: {', '.join(' with '.join(p) for p in short)}")
+    return not run.faults and not short
+
+
+def main() -> int:
+    """Run the oracles; the exit status is 1 where anything differs or too little was covered."""
+    parser = argparse.ArgumentParser(prog="python -m tests.oracle", description=__doc__)
+    parser.add_argument("--cases", type=int, default=2000, help="at least so many on each version")
+    parser.add_argument("--least", type=int, default=LEAST, help="of each feature and strategy")
+    parser.add_argument("--seed", type=int, default=None, help="the same seed, the same cases")
+    parser.add_argument("--versions", default="15,18", help="major versions, such as 15,18")
+    parser.add_argument("--batch", type=int, default=BATCH, help="cases in one database")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--no-explain",
+        dest="explain",
+        action="store_false",
+        help="do not make the cases that fail smaller",
+    )
+    options = parser.parse_args()
+    chosen_seed = options.seed if options.seed is not None else secrets.randbelow(2**32)
+    print(f"seed {chosen_seed}")
+    print("left out of account:")
+    for what, why in REASONS.items():
+        print(f"  {what}: {why}")
+    started = time.monotonic()
+    good = True
+    versions = clusters.choose_versions(options.versions, clusters.find_versions())
+    context = multiprocessing.get_context("spawn")  # a fork would keep the reaper's pipe open
+    with ProcessPoolExecutor(options.workers, mp_context=context) as pool:
+        for run in [run_version(v, options, chosen_seed, pool) for v in versions]:
+            good &= report(run, options.least)
+    print(
+        f"{time.monotonic() - started:.0f} s, seed {chosen_seed}: {'0 differences' if good else 'FAILED'}"
+    )
+    return 0 if good else 1

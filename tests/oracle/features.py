@@ -1,0 +1,453 @@
+"""What a table may have: each feature is a piece of SQL that works with any other on one table.
+
+A name in brackets is one of the case's own: [t] and [c] are what is captured, [k#] is a name that
+only this feature has. Roles are psql variables, as in :reader.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+PLAIN, PARTS, CHILDREN = "plain", "partitioned", "inherited"
+COLUMN = ("soft_drop_column", "archive_column")
+TABLE = ("soft_drop_table", "archive_table")
+STRATEGIES = (*COLUMN, *TABLE, "rebuild_table")
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A piece of a schema, and where it can stand."""
+
+    name: str
+    sql: str
+    since: int = 15
+    kinds: tuple[str, ...] = (PLAIN, PARTS, CHILDREN)
+    strategies: tuple[str, ...] = STRATEGIES
+    published: bool = False
+    number: bool = False  # it wants a column c that holds whole numbers
+    alone: str = ""  # two of the same word cannot meet
+    still: bool = False  # rows must not go meanwhile: something points at them
+
+
+def _features(**options) -> list[Feature]:
+    shared = {key: options.pop(key) for key in list(options) if key.startswith("_")}
+    shared = {key[1:]: value for key, value in shared.items()}
+    return [Feature(name.replace("_", " "), sql, **shared) for name, sql in options.items()]
+
+
+CONSTRAINTS = [
+    *_features(
+        check="ALTER TABLE [t] ADD CONSTRAINT [k#] CHECK ([c] < 1000000)",
+        check_over_two="ALTER TABLE [t] ADD CHECK ([c] <> [a] * 77 OR [b] IS NULL)",
+        check_not_valid="ALTER TABLE [t] ADD CONSTRAINT [k#] CHECK ([c] <> -5) NOT VALID;"
+        "COMMENT ON CONSTRAINT [k#] ON [t] IS 'why ''not'''",
+        unique="ALTER TABLE [t] ADD CONSTRAINT [k#] UNIQUE ([c], [id]) WITH (fillfactor = 71)",
+        unique_deferred="ALTER TABLE [t] ADD UNIQUE ([id], [c]) DEFERRABLE INITIALLY DEFERRED",
+        unique_nulls="ALTER TABLE [t] ADD CONSTRAINT [k#] UNIQUE NULLS NOT DISTINCT ([id], [c])",
+        unique_include="ALTER TABLE [t] ADD CONSTRAINT [k#] UNIQUE ([id], [c]) INCLUDE ([b])",
+        foreign_key="CREATE TABLE [ref#] (x int PRIMARY KEY);"
+        "INSERT INTO [ref#] SELECT DISTINCT [c] FROM [t] WHERE [c] IS NOT NULL;"
+        "ALTER TABLE [t] ADD CONSTRAINT [k#] FOREIGN KEY ([c]) REFERENCES [ref#]"
+        " ON DELETE CASCADE ON UPDATE SET DEFAULT",
+        foreign_key_deferred="CREATE TABLE [ref#] (x int UNIQUE); INSERT INTO [ref#] SELECT DISTINCT [c]"
+        " FROM [t]; ALTER TABLE [t] ADD FOREIGN KEY ([c]) REFERENCES [ref#] (x) MATCH FULL"
+        " ON DELETE RESTRICT DEFERRABLE INITIALLY DEFERRED",
+        foreign_key_of_two="CREATE TABLE [ref#] (x int, y int, PRIMARY KEY (x, y)); INSERT INTO [ref#]"
+        " SELECT [id], [c] FROM [t] WHERE [c] IS NOT NULL; ALTER TABLE [t] ADD CONSTRAINT [k#]"
+        " FOREIGN KEY ([id], [c]) REFERENCES [ref#] ON DELETE SET NULL ([c])",
+        _number=True,
+    ),
+    *_features(
+        foreign_key_beside="CREATE TABLE [ref#] (x int PRIMARY KEY); INSERT INTO [ref#] VALUES (1), (2), "
+        "(3); ALTER TABLE [t] ADD CONSTRAINT [k#] FOREIGN KEY ([a]) REFERENCES [ref#] ON UPDATE CASCADE",
+    ),
+    *_features(
+        exclude="ALTER TABLE [t] ADD CONSTRAINT [k#] EXCLUDE USING btree ([id] WITH =, [c] WITH =)"
+        " WHERE ([a] > 0)",
+        foreign_key_not_valid="CREATE TABLE [ref#] (x int PRIMARY KEY); ALTER TABLE [t] ADD CONSTRAINT "
+        "[k#] FOREIGN KEY ([c]) REFERENCES [ref#] NOT VALID",
+        self_reference="ALTER TABLE [t] ADD CONSTRAINT [k#] UNIQUE ([c]); ALTER TABLE [t] ADD "
+        "CONSTRAINT [f#] FOREIGN KEY ([up]) REFERENCES [t] ([c]) ON DELETE SET NULL",
+        _number=True,
+        _kinds=(PLAIN,),
+    ),
+    *_features(
+        self_reference_by_key="ALTER TABLE [t] ADD CONSTRAINT [k#] FOREIGN KEY ([up]) REFERENCES [t]"
+        " ([id]) DEFERRABLE",
+        _kinds=(PLAIN,),
+    ),
+    *_features(
+        referenced="ALTER TABLE [t] ADD CONSTRAINT [u#] UNIQUE ([id], [c]); CREATE TABLE [q#] (x int, "
+        "y int, CONSTRAINT [k#] FOREIGN KEY (x, y) REFERENCES [t] ([id], [c]) ON UPDATE CASCADE);"
+        "INSERT INTO [q#] SELECT [id], [c] FROM ONLY [t] WHERE [c] IS NOT NULL LIMIT 2",
+        _number=True,
+        _kinds=(PLAIN, PARTS),
+        _still=True,
+    ),
+    *_features(
+        referenced_by_key="CREATE TABLE [q#] (x int REFERENCES [t] ([id]) ON DELETE CASCADE);"
+        "INSERT INTO [q#] SELECT [id] FROM ONLY [t] LIMIT 2",
+        _kinds=(PLAIN, PARTS),
+        _still=True,
+    ),
+    *_features(
+        check_not_enforced="ALTER TABLE [t] ADD CONSTRAINT [k#] CHECK ([c] < 0) NOT ENFORCED",
+        _number=True,
+        _since=18,
+    ),
+    *_features(
+        temporal_key="ALTER TABLE [t] ADD [d#] daterange; UPDATE [t] SET [d#] = '[2020-01-01,)';"
+        "ALTER TABLE [t] ADD CONSTRAINT [k#] UNIQUE ([id], [c], [d#] WITHOUT OVERLAPS)",
+        _number=True,
+        _since=18,
+        _kinds=(PLAIN,),
+        _alone="gist",
+    ),
+]
+CONSTRAINTS = [f for f in CONSTRAINTS if f.name != "temporal key"]  # it wants btree_gist
+
+INDEXES = _features(
+    index="CREATE INDEX [i#] ON [t] ([c])",
+    index_of_two='CREATE INDEX [i#] ON [t] ([c] DESC NULLS LAST, [b] COLLATE "C") WITH '
+    "(fillfactor = 55); COMMENT ON INDEX [i#] IS 'two'",
+    index_include="CREATE INDEX [i#] ON [t] ([b]) INCLUDE ([c])",
+    index_hash="CREATE INDEX [i#] ON [t] USING hash ([b])",
+    index_brin="CREATE INDEX [i#] ON [t] USING brin ([id]) WITH (pages_per_range = 8)",
+    unique_index="CREATE UNIQUE INDEX [i#] ON [t] ([id], [c])",
+) + [
+    *_features(
+        partial_index="CREATE INDEX [i#] ON [t] ([b]) WHERE [c] > 0",
+        expression_index="CREATE INDEX [i#] ON [t] (([c] + 1), [b])",
+        unique_expression="CREATE UNIQUE INDEX [i#] ON [t] ([id], ([c] % 7)) WHERE [a] > 0",
+        _number=True,
+        _kinds=(PLAIN, CHILDREN),
+    ),
+    *_features(
+        clustered="CREATE INDEX [i#] ON [t] ([a], [c]); ALTER TABLE [t] CLUSTER ON [i#]",
+        replica_identity="CREATE UNIQUE INDEX [i#] ON [t] ([id], [a]); "
+        "ALTER TABLE [t] REPLICA IDENTITY USING INDEX [i#]",
+        index_statistics="CREATE INDEX [i#] ON [t] (([b] || 'x')); "
+        "ALTER INDEX [i#] ALTER COLUMN 1 SET STATISTICS 77",
+        _kinds=(PLAIN,),
+    ),
+]
+
+ACTORS = [
+    *_features(
+        trigger_of_column="CREATE TRIGGER [g#] AFTER UPDATE OF [c] ON [t] FOR EACH ROW EXECUTE "
+        "FUNCTION note()",
+        trigger_when="CREATE TRIGGER [g#] BEFORE INSERT ON [t] FOR EACH ROW WHEN (NEW.[c] IS NULL)"
+        " EXECUTE FUNCTION note(); COMMENT ON TRIGGER [g#] ON [t] IS 'when'",
+        trigger_disabled="CREATE TRIGGER [g#] AFTER UPDATE ON [t] FOR EACH STATEMENT EXECUTE FUNCTION "
+        "note(); ALTER TABLE [t] DISABLE TRIGGER [g#]",
+        trigger_always="CREATE TRIGGER [g#] AFTER DELETE ON [t] FOR EACH ROW EXECUTE FUNCTION note();"
+        "ALTER TABLE [t] ENABLE ALWAYS TRIGGER [g#]",
+        constraint_trigger="CREATE CONSTRAINT TRIGGER [g#] AFTER UPDATE ON [t] DEFERRABLE INITIALLY "
+        "DEFERRED FOR EACH ROW EXECUTE FUNCTION note()",
+    ),
+    *_features(
+        transition_tables="CREATE TRIGGER [g#] AFTER UPDATE ON [t] REFERENCING OLD TABLE AS was "
+        "NEW TABLE AS now FOR EACH STATEMENT EXECUTE FUNCTION note()",
+        rule="CREATE RULE [r#] AS ON DELETE TO [t] WHERE OLD.[a] = 99 DO INSTEAD NOTHING",
+        rule_of_column="CREATE RULE [r#] AS ON UPDATE TO [t] WHERE NEW.[c] IS NULL AND OLD.[a] = 98 DO "
+        "ALSO DELETE FROM log",
+    ),
+    *_features(
+        policy="CREATE POLICY [y#] ON [t] FOR SELECT TO :reader USING ([a] > 1);"
+        "ALTER TABLE [t] ENABLE ROW LEVEL SECURITY",
+        policy_of_column="CREATE POLICY [y#] ON [t] AS RESTRICTIVE FOR UPDATE USING ([c] IS NOT NULL)"
+        " WITH CHECK ([b] <> ''); COMMENT ON POLICY [y#] ON [t] IS 'p'",
+        force_row_security="ALTER TABLE [t] FORCE ROW LEVEL SECURITY, ENABLE ROW LEVEL SECURITY",
+    ),
+]
+
+RIGHTS = _features(
+    column_grants="GRANT SELECT ([c], [b]), UPDATE ([c]) ON [t] TO :writer",
+    grants="GRANT SELECT, INSERT ON [t] TO :reader WITH GRANT OPTION; GRANT UPDATE ([b]) ON [t] TO "
+    "PUBLIC",
+    comments="COMMENT ON COLUMN [t].[c] IS 'it''s \\ ✓'; COMMENT ON TABLE [t] IS 'a table'",
+    other_owner="ALTER TABLE [t] OWNER TO :owner",
+)
+
+SETTINGS = [
+    *_features(
+        statistics="ALTER TABLE [t] ALTER [c] SET STATISTICS 42, ALTER [c] SET (n_distinct = -0.5)",
+        column_statistics_object="CREATE STATISTICS [s#] ON [a], [c] FROM [t]; "
+        "COMMENT ON STATISTICS [s#] IS 'st'; ALTER STATISTICS [s#] SET STATISTICS 9",
+        statistics_object="CREATE STATISTICS [s#] (ndistinct) ON [a], [b] FROM [t]",
+        replica_identity_full="ALTER TABLE [t] REPLICA IDENTITY FULL",
+        dropped_column="ALTER TABLE [t] ADD [j#] int DEFAULT 1; ALTER TABLE [t] DROP [j#]",
+        added_column="ALTER TABLE [t] ADD [x#] int DEFAULT 7",
+        default_dropped="ALTER TABLE [t] ALTER [b] SET DEFAULT 'bee'",
+    ),
+    *_features(
+        options="ALTER TABLE [t] SET (fillfactor = 51, autovacuum_enabled = false)",
+        unlogged="ALTER TABLE [t] SET UNLOGGED",
+        _kinds=(PLAIN,),
+    ),
+]
+
+DEPENDENTS = [
+    *_features(
+        view="CREATE VIEW [v#] AS SELECT [id], [c] FROM [t]; GRANT SELECT ON [v#] TO :reader;"
+        "COMMENT ON VIEW [v#] IS 'looks'",
+        view_beside="CREATE VIEW [v#] WITH (security_barrier) AS SELECT [a], count(*) AS n FROM [t] "
+        "GROUP BY [a]",
+        views_upon_views="CREATE VIEW [v#] AS SELECT [c] AS one FROM [t]; CREATE VIEW [w#] AS SELECT "
+        "one, 2 AS two FROM [v#]; CREATE VIEW [u#] AS SELECT v.one FROM [v#] v JOIN [w#] w USING (one);"
+        "CREATE OR REPLACE VIEW [v#] AS SELECT [c] AS one, [id] AS three FROM [t]",
+        view_trigger="CREATE VIEW [v#] AS SELECT [id], [c] FROM [t]; CREATE TRIGGER [g#] INSTEAD OF "
+        "INSERT ON [v#] FOR EACH ROW EXECUTE FUNCTION note(); ALTER VIEW [v#] ALTER [id] SET DEFAULT 5",
+        materialized_view="CREATE MATERIALIZED VIEW [m#] AS SELECT [id], [c] AS cc FROM [t];"
+        "CREATE UNIQUE INDEX [i#] ON [m#] ([id]); CREATE VIEW [v#] AS SELECT cc FROM [m#]",
+        materialized_view_empty="CREATE MATERIALIZED VIEW [m#] AS SELECT [c] FROM [t] WITH NO DATA",
+        function_body="CREATE FUNCTION [fn#]() RETURNS bigint BEGIN ATOMIC SELECT count([c]) FROM [t]; "
+        "END; COMMENT ON FUNCTION [fn#]() IS 'counts'; REVOKE ALL ON FUNCTION [fn#]() FROM PUBLIC",
+        function_body_and_view="CREATE FUNCTION [fn#]() RETURNS bigint BEGIN ATOMIC SELECT max([id]) "
+        "FROM [t] WHERE [c] IS NOT NULL; END; CREATE VIEW [v#] AS SELECT [fn#]() AS x",
+        function_of_row="CREATE FUNCTION [fn#]([t]) RETURNS text LANGUAGE sql AS 'SELECT ''x''';"
+        "GRANT EXECUTE ON FUNCTION [fn#]([t]) TO :reader",
+        policy_elsewhere="CREATE TABLE [q#] (x int); CREATE POLICY [y#] ON [q#] USING (EXISTS (SELECT "
+        "FROM [t] WHERE [c] IS NULL))",
+        rule_elsewhere="CREATE TABLE [q#] (x int); CREATE RULE [r#] AS ON INSERT TO [q#] DO ALSO "
+        "UPDATE [t] SET [c] = [c] WHERE false",
+    ),
+    *_features(
+        generated="ALTER TABLE [t] ADD [e#] int GENERATED ALWAYS AS ([c] * 2) STORED; "
+        "CREATE INDEX [i#] ON [t] ([e#], [c]); COMMENT ON COLUMN [t].[e#] IS 'twice'",
+        generated_and_view="ALTER TABLE [t] ADD [e#] int GENERATED ALWAYS AS ([a] + [c]) STORED; "
+        "CREATE VIEW [v#] AS SELECT [e#] FROM [t]; ALTER TABLE [t] ADD CHECK ([e#] > [c] - 10000000)",
+        _number=True,
+    ),
+    *_features(
+        generated_beside="ALTER TABLE [t] ADD [e#] int GENERATED ALWAYS AS ([a] * 2) STORED",
+    ),
+    *_features(
+        generated_virtual="ALTER TABLE [t] ADD [e#] int GENERATED ALWAYS AS ([c] * 2) VIRTUAL",
+        _number=True,
+        _since=18,
+    ),
+]
+
+PUBLISHED = [
+    *_features(publication="CREATE PUBLICATION [pub#] FOR TABLE [t]", _published=True),
+    *_features(
+        publication_columns="CREATE PUBLICATION [pub#] FOR TABLE ONLY [t] ([id], [c])",
+        publication_filter="CREATE PUBLICATION [pub#] FOR TABLE ONLY [t] WHERE ([id] > 3) "
+        "WITH (publish = 'insert')",
+        _published=True,
+        _kinds=(PLAIN,),
+    ),
+]
+
+PARTITIONS = [
+    *_features(
+        local_index="CREATE INDEX [i#] ON [p2] ([c], [a]); COMMENT ON INDEX [i#] IS 'local'",
+        local_unique="CREATE UNIQUE INDEX [i#] ON [p1] ([id], [c]) WHERE [a] > 0",
+        local_check="ALTER TABLE [p2] ADD CONSTRAINT [k#] CHECK ([c] IS NULL OR [a] < 1000) NOT VALID",
+        local_default="ALTER TABLE [p2] ALTER [c] DROP DEFAULT; ALTER TABLE [p1] ALTER [b] SET DEFAULT "
+        "'local'",
+        local_grants="GRANT SELECT ([c]) ON [p1] TO :reader; GRANT SELECT ON [p2] TO :writer;"
+        "COMMENT ON COLUMN [p2].[c] IS 'local'",
+        local_trigger="CREATE TRIGGER [g#] BEFORE UPDATE ON [p1] FOR EACH ROW EXECUTE FUNCTION note()",
+        local_statistics="ALTER TABLE [p1] ALTER [c] SET STATISTICS 13; CREATE STATISTICS [s#] ON "
+        "[a], [c] FROM [p2]",
+        local_view="CREATE VIEW [v#] AS SELECT [c] FROM [p1]",
+        _kinds=(PARTS,),
+    ),
+    *_features(
+        child_index="CREATE INDEX [i#] ON [p1] ([c]); CREATE UNIQUE INDEX [u#] ON [p2] ([id], [c])",
+        child_check="ALTER TABLE [p1] ADD CONSTRAINT [k#] CHECK ([a] < 1000 OR [c] IS NULL)",
+        child_default="ALTER TABLE [p2] ALTER [c] SET STATISTICS 14; GRANT SELECT ([c]) ON [p1] TO "
+        ":reader; COMMENT ON TABLE [p1] IS 'child'",
+        _kinds=(CHILDREN,),
+    ),
+]
+
+FEATURES = [
+    *CONSTRAINTS,
+    *INDEXES,
+    *ACTORS,
+    *RIGHTS,
+    *SETTINGS,
+    *DEPENDENTS,
+    *PUBLISHED,
+    *PARTITIONS,
+]
+
+
+@dataclass(frozen=True)
+class ColumnForm:
+    """What the column c is: its definition, values for nine rows, and where that can be captured."""
+
+    name: str
+    sql: str
+    values: tuple[str, ...]  # SQL, one a row, from the first row on
+    number: bool = False
+    before: str = ""
+    since: int = 15
+    strategies: tuple[str, ...] = STRATEGIES
+    kinds: tuple[str, ...] = (PLAIN, PARTS, CHILDREN)
+    group: str = ""  # what coverage counts it as, where not by its name
+
+
+NUMBERS = tuple(str(n * 2) for n in range(1, 10))
+BUILT_IN = {
+    "bigint": ("9223372036854775807", "-1", "NULL"),
+    "boolean": ("true", "false", "NULL"),
+    "bytea": (r"'\x00ff0a'", "''", "NULL"),
+    '"char"': ("'x'", "''", "NULL"),
+    "name": ("'pg'", "'a b'", "NULL"),
+    "text": ("'it''s'", "''", "E'tab\\t\\nline'"),
+    "varchar(9)": ("'abc'", "' '", "NULL"),
+    "char(5)": ("'ab'", "''", "NULL"),
+    'text COLLATE "C"': ("'B'", "'a'", "NULL"),
+    "numeric(12, 4)": ("1.5", "'NaN'", "NULL"),
+    "numeric": ("'Infinity'", "1e-30", "123456789012345678901234567890"),
+    "real": ("0.1", "'-Infinity'", "NULL"),
+    "double precision": ("1e-300", "'NaN'", "0.1"),
+    "money": ("12.5", "-1", "NULL"),
+    "date": ("'2020-02-29'", "'infinity'", "'0044-03-15 BC'"),
+    "time(3)": ("'24:00'", "'01:02:03.456'", "NULL"),
+    "time with time zone": ("'01:02:03+05:30'", "NULL", "NULL"),
+    "timestamp": ("'2020-01-01 00:00:00.000001'", "'-infinity'", "NULL"),
+    "timestamp(2) with time zone": ("'2020-01-01 12:00+05'", "NULL", "NULL"),
+    "interval": ("'1 mon -2 days 03:04:05.678'", "'0'", "NULL"),
+    "interval day to second(3)": ("'3 days 04:05:06.789'", "NULL", "NULL"),
+    "bit(4)": ("B'1010'", "NULL", "NULL"),
+    "bit varying": ("B'1'", "B''", "NULL"),
+    "uuid": ("'00000000-0000-0000-0000-000000000001'", "NULL", "NULL"),
+    "inet": ("'10.0.0.1/24'", "'::1'", "NULL"),
+    "cidr": ("'10.0.0.0/8'", "NULL", "NULL"),
+    "macaddr": ("'08:00:2b:01:02:03'", "NULL", "NULL"),
+    "macaddr8": ("'08:00:2b:01:02:03:04:05'", "NULL", "NULL"),
+    "json": ("""'{"b": 1,\n "b": 2}'""", "'[1,  2]'", "NULL"),
+    "jsonb": ("""'{"a": [null, 1.50]}'""", "'null'", "NULL"),
+    "jsonpath": ("'$.a[*]'", "NULL", "NULL"),
+    "xid8": ("'77'", "NULL", "NULL"),
+    "pg_lsn": ("'16/B374D848'", "NULL", "NULL"),
+    "oid": ("4294967295", "0", "NULL"),
+    "regclass": ("'pg_class'", "NULL", "NULL"),
+    "regtype": ("'int4'", "NULL", "NULL"),
+    "tid": ("'(1,2)'", "NULL", "NULL"),
+    "tsvector": ("'a:1 b:2'", "''", "NULL"),
+    "tsquery": ("'a & !b'", "NULL", "NULL"),
+    "point": ("'(1.5,2)'", "NULL", "NULL"),
+    "line": ("'{1,2,3}'", "NULL", "NULL"),
+    "lseg": ("'[(0,0),(1,1)]'", "NULL", "NULL"),
+    "box": ("'(2,2),(0,0)'", "NULL", "NULL"),
+    "path": ("'[(0,0),(1,1)]'", "NULL", "NULL"),
+    "polygon": ("'((0,0),(1,1),(1,0))'", "NULL", "NULL"),
+    "circle": ("'<(0,0),1>'", "NULL", "NULL"),
+    "int4range": ("'[1,5)'", "'empty'", "NULL"),
+    "numrange": ("'(1.5,]'", "NULL", "NULL"),
+    "tstzrange": ("'[2020-01-01Z,)'", "NULL", "NULL"),
+    "daterange": ("'[2020-01-01,2020-02-01)'", "NULL", "NULL"),
+    "int8multirange": ("'{[1,5),[7,9)}'", "'{}'", "NULL"),
+    "int[]": ("'{1,NULL,3}'", "'[0:1][1:2]={{1,2},{3,4}}'", "'{}'"),
+    "text[]": ("""'{"a,b","",NULL}'""", "NULL", "'{}'"),
+    "jsonb[]": ("""ARRAY['{"a": 1}'::jsonb]""", "NULL", "NULL"),
+}
+MADE = "CREATE TYPE mood AS ENUM ('sad', 'o k'); CREATE TYPE pair AS (x int, \"Y y\" text);\
+CREATE DOMAIN pos AS bigint CHECK (VALUE > 0); CREATE DOMAIN big AS pos DEFAULT 12 CHECK (VALUE < 1000000000);\
+CREATE DOMAIN tags AS text[] CHECK (array_length(VALUE, 1) < 4) NOT NULL DEFAULT '{z}';\
+CREATE DOMAIN good AS pair CHECK ((VALUE).x > 0); CREATE TYPE frange AS RANGE (subtype = float8)"
+OWN = {
+    "mood": ("'sad'", "'o k'", "NULL"),
+    "mood[]": ("'{sad,NULL}'", "NULL", "NULL"),
+    "pair": ("'(1,\"a,b\")'", "'(,)'", "NULL"),
+    "pair[]": ("ARRAY['(1,x)'::pair]", "NULL", "NULL"),
+    "tags": ("'{a,b}'", "'{}'", "'{c}'"),
+    "good": ("'(1,a)'", "NULL", "NULL"),
+    "pos[]": ("'{1,2}'", "NULL", "NULL"),
+    "frange": ("'[1.5,2.5]'", "'empty'", "NULL"),
+    "framed": ("NULL", "NULL", "NULL"),
+}
+del OWN["framed"]
+
+GROUPS = {
+    "array": r"\[\]$|tags",
+    "range": "range",
+    "made here": "mood|pair|good",
+    "json": "json",
+    "time": "date|time|interval",
+    "number": "int|numeric|real|double|money",
+    "text": "text|char|name",
+    "bits": "bit|bytea|bool|uuid",
+    "network": "inet|cidr|macaddr",
+    "geometric": "point|line|lseg|box|path|polygon|circle",
+    "system": "",
+}
+
+
+def _group(name: str) -> str:
+    return next(group for group, pattern in GROUPS.items() if re.search(pattern, name))
+
+
+FORMS = [
+    ColumnForm("int", "int", NUMBERS, number=True),
+    ColumnForm("not null", "int NOT NULL", NUMBERS, number=True),
+    ColumnForm("default", "int DEFAULT 3", NUMBERS, number=True),
+    ColumnForm("not null default", "bigint NOT NULL DEFAULT 1 + 2", NUMBERS, number=True),
+    ColumnForm("default call", "int DEFAULT give(3) NOT NULL", NUMBERS, number=True),
+    ColumnForm("domain", "pos", NUMBERS, number=True),
+    ColumnForm("domain of domain", "big NOT NULL", NUMBERS, number=True),
+    ColumnForm("serial", "serial", NUMBERS, number=True),
+    ColumnForm(
+        "shared sequence",
+        "int DEFAULT nextval('[sq]')",
+        NUMBERS,
+        number=True,
+        before="CREATE SEQUENCE [sq] INCREMENT 5; CREATE TABLE sharer (n int DEFAULT nextval('[sq]'))",
+    ),
+    ColumnForm(
+        "identity",
+        "int GENERATED BY DEFAULT AS IDENTITY (START 50 INCREMENT 5 CACHE 3)",
+        NUMBERS,
+        number=True,
+        strategies=("archive_column", *TABLE, "rebuild_table"),
+    ),
+    ColumnForm(
+        "identity always",
+        "bigint GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME [sq] MINVALUE -9 START 60 CYCLE)",
+        (),
+        number=True,
+        strategies=("archive_column", *TABLE, "rebuild_table"),
+    ),
+    ColumnForm(
+        "generated",
+        "int GENERATED ALWAYS AS ([a] * 100 + [id]) STORED",
+        (),
+        strategies=("archive_column", *TABLE, "rebuild_table"),
+    ),
+    ColumnForm(
+        "generated virtual",
+        "int GENERATED ALWAYS AS ([a] + [id]) VIRTUAL",
+        (),
+        since=18,
+        strategies=("archive_column", *TABLE, "rebuild_table"),
+    ),
+    ColumnForm(
+        "named not null",
+        "int CONSTRAINT [nn] NOT NULL",
+        NUMBERS,
+        number=True,
+        since=18,
+    ),
+    ColumnForm(
+        "not null no inherit",
+        "int CONSTRAINT [nn] NOT NULL NO INHERIT",
+        NUMBERS,
+        number=True,
+        since=18,
+        kinds=(PLAIN,),
+    ),
+    ColumnForm(
+        "storage", "text STORAGE EXTERNAL COMPRESSION pglz", ("repeat('x', 4000)",), since=16
+    ),
+    *(
+        ColumnForm(f"type {name}", name, values, group=f"type: {_group(name)}")
+        for name, values in {**BUILT_IN, **OWN}.items()
+    ),
+]

@@ -1,0 +1,29 @@
+"""What the comparisons leave out of account: all of it, each with its reason.
+
+Nothing else is normalised away. A run prints this list.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+REASONS = {
+    "schemas zanith and _zanith_shadow": "the bookkeeping and the archives are ours, and not there "
+    "where nothing was captured",
+    "the order of lines within one entry of pg_dump": "only for archive_column: a re-added column "
+    "stands last in CREATE TABLE, and its grants and comments with it",
+    "the order of columns in CREATE STATISTICS": "PostgreSQL lists them by their place in the table",
+    "catalog rows that bear a parked name": "a rename keeps the object; product.md, promise 2, says "
+    "so beforehand",
+    "what a soft-dropped column shows in SELECT *": "it keeps its slot in the row: the probes name "
+    "their columns",
+    "SET default_tablespace = '' and default_table_access_method = heap": "pg_dump says them where "
+    "they change, before whatever table comes next; others are compared",
+    "the random token of pg_dump's \\restrict": "--restrict-key fixes it where the program has it",
+}
+PARKED = "_zanith_dropped_"
+
+
+def without_parked(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return the rows of a catalog read that name nothing that is parked."""
+    return [row for row in rows if not any(PARKED in str(value) for value in row)]

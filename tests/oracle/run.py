@@ -1,0 +1,373 @@
+"""Batches: many cases side by side in one database, each in a schema of its own, judged together."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+
+import asyncpg
+
+from app.recovery.database import Actor
+from app.recovery.database import Database as Engine
+from app.recovery.errors import ZanithError
+from app.recovery.restore import restore
+from app.recovery.seal import seal
+from tests.clusters import CommandFailed, Server
+from tests.conftest import Database
+from tests.oracle.generate import Case
+from tests.oracle.judges import (
+    ROLES,
+    capture_call,
+    grant_capture,
+    quote,
+    recovery_sql,
+    see,
+    show_difference,
+    unfaithful,
+)
+from tests.oracle.probe import make_statements, play
+
+serial = count(1)
+DBA = Actor("oracle", None, "staff")
+ROLE = re.compile(r"(?<!:):(owner|reader|writer|other)\b")
+TRAFFIC = "DELETE FROM {t} WHERE {id} % 4 = 0; UPDATE {t} SET {b} = {b} || '!' WHERE {id} % 4 = 1"
+
+
+@dataclass
+class Verdict:
+    """What came of the cases of a batch, by schema."""
+
+    cases: dict[str, Case] = field(default_factory=dict)
+    invalid: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    faults: dict[str, str] = field(default_factory=dict)
+
+    def judged(self) -> list[str]:
+        """Return the schemas that went through to the end, rightly refused ones included."""
+        return [name for name in self.cases if name not in self.faults | self.refused]
+
+
+@dataclass
+class Batch:
+    """Cases in one database, its copies, and what went wrong with each case."""
+
+    server: Server
+    template: str
+    roles: dict[str, str]
+    directory: Path
+    verdict: Verdict = field(default_factory=Verdict)
+    artifacts: dict[str, str] = field(default_factory=dict)
+    dropped: dict[str, str] = field(default_factory=dict)  # how PostgreSQL's own DROP ended
+    names: list[str] = field(default_factory=list)
+
+    # ------------------------------------------------------------------------------- databases
+
+    @contextmanager
+    def databases(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            for name in self.names:
+                self.server.psql("postgres", f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def clone(self, of: str) -> Database:
+        name = f"o_{Path(self.directory).name.replace('-', '_').lower()}_{next(serial)}"
+        self.server.psql("postgres", f"CREATE DATABASE {name} TEMPLATE {of}")
+        self.names.append(name)
+        return Database(self.server, name)
+
+    def fault(self, schema: str, does: str, text: str) -> None:
+        self.verdict.faults.setdefault(schema, f"{does}: {text}")
+
+    def going(self) -> list[tuple[str, Case]]:
+        gone = self.verdict.faults | self.verdict.refused
+        return [(schema, case) for schema, case in self.verdict.cases.items() if schema not in gone]
+
+    # ----------------------------------------------------------------------------------- build
+
+    async def build(self, database: Database, cases: list[Case]) -> None:
+        """Make each case in a schema of its own; what PostgreSQL does not take is no case."""
+        grant_capture(database, self.roles["owner"])
+        async with database.connect() as connection:
+            for number, case in enumerate(cases):
+                schema = f"case{number}"
+                sql = ROLE.sub(lambda m: quote(self.roles[m[1]]), case.sql(schema))
+                try:
+                    async with connection.transaction():
+                        await connection.execute(
+                            f"CREATE SCHEMA {schema}; GRANT USAGE, CREATE ON SCHEMA {schema} TO "
+                            f"{', '.join(self.roles.values())}; SET LOCAL search_path = {schema};"
+                            f"SET LOCAL client_min_messages = error;{sql};"
+                            "SET CONSTRAINTS ALL IMMEDIATE"
+                        )
+                except asyncpg.PostgresError as error:
+                    self.verdict.invalid[schema] = f"{error.sqlstate} {error}".partition("\n")[0]
+                else:
+                    self.verdict.cases[schema] = case
+
+    # ------------------------------------------------------------------------------ gone, back
+
+    async def drop(self, twin: Database) -> None:
+        async with twin.connect() as connection:
+            for schema, case in self.going():
+                if case.strategy == "rebuild_table":
+                    continue
+                cascade = " CASCADE" if case.on_dependents == "cascade" else ""
+                sql = (
+                    f"ALTER TABLE {_target(schema, case)} DROP COLUMN {case.column}{cascade}"
+                    if case.column
+                    else f"DROP TABLE {_target(schema, case)}{cascade}"
+                )
+                self.dropped[schema] = await _outcome(connection, sql)
+
+    async def capture(self, database: Database) -> None:
+        """Capture each case, and hold a refusal against that of DROP."""
+        async with database.connect() as connection:
+            for schema, case in self.going():
+                options = [
+                    *(
+                        ["keep_rows => true"]
+                        if case.strategy == "rebuild_table"
+                        else [f"on_dependents => '{case.on_dependents}'"]
+                    ),
+                    *(
+                        ["published_ok => true"]
+                        if case.published and case.strategy != "rebuild_table"
+                        else []
+                    ),
+                ]
+                call = capture_call(
+                    case.strategy,
+                    _target(schema, case),
+                    case.raw("c") if case.column else None,
+                    ", ".join(options),
+                )
+                ended = await _outcome(connection, call)
+                if len(ended) == 12:
+                    self.artifacts[schema] = ended
+                    if self.dropped.get(schema, "").startswith("2BP01"):
+                        self.fault(schema, "captured, though DROP refuses", self.dropped[schema])
+                elif ended.startswith("2BP01") and self.dropped.get(schema, "").startswith("2BP01"):
+                    if ended != self.dropped[schema]:
+                        self.fault(
+                            schema,
+                            "other dependents than DROP's",
+                            f"capture {ended}\nDROP {self.dropped[schema]}",
+                        )
+                    else:
+                        self.verdict.refused[schema] = "2BP01 as DROP does"
+                elif ended.startswith("0A000"):
+                    self.verdict.refused[schema] = ended
+                else:
+                    self.fault(schema, "capture", f"{ended}; DROP: {self.dropped.get(schema)}")
+
+    async def probe(self, captured: Database, twin: Database, before: Database) -> None:
+        """Run the same statements where it was captured and where it was dropped."""
+        roles = [self.roles[name] for name in ("reader", "writer", "owner", "other")]
+        async with before.connect() as plan, captured.connect() as one, twin.connect() as other:
+            for schema, case in self.going():
+                if case.strategy == "rebuild_table":
+                    continue
+                column = case.raw("c") if case.column else None
+                statements = await make_statements(
+                    plan, schema, case.raw(case.target), column, roles
+                )
+                ours, theirs = await play(one, statements), await play(other, statements)
+                for statement, mine, wanted in zip(statements, ours, theirs, strict=True):
+                    if mine != wanted:
+                        self.fault(
+                            schema,
+                            "not as after DROP",
+                            f"{statement}\n  captured: {mine[:400]}\n  dropped:  {wanted[:400]}",
+                        )
+                        break
+
+    async def engine(self, url: str, does: str) -> None:
+        """Seal, or restore, with the engine."""
+        db = await Engine.open(url, lock_timeout=timedelta(seconds=5), max_size=3)
+        try:
+            for schema, case in self.going():
+                if case.strategy == "rebuild_table" and does == "restore":
+                    continue
+                try:
+                    if does == "restore":
+                        report = await restore(db, self.artifacts[schema], None, DBA)
+                        self._check_report(schema, report.to_json())
+                    elif case.sealed and case.strategy != "soft_drop_column":
+                        await seal(db, self.artifacts[schema], DBA)
+                except ZanithError as error:
+                    self.fault(schema, does, f"{error.message}; {error.detail}; {error.hint}")
+        finally:
+            await db.close()
+
+    def _check_report(self, schema: str, report: dict) -> None:
+        fidelity = report["fidelity"]
+        if faults := unfaithful(fidelity):
+            self.fault(schema, "fidelity report", "; ".join(faults))
+        late = [x["message"] for x in report["losses"] if x["code"] == "not_validated"]
+        if late:
+            self.fault(schema, "second transaction", "; ".join(late))
+
+    def restore_by_psql(self, database: Database) -> None:
+        for schema, case in self.going():
+            if case.strategy == "rebuild_table":
+                continue
+            file = self.directory / f"{self.artifacts[schema]}.sql"
+            file.write_text(recovery_sql(database, self.artifacts[schema]), "utf-8")
+            try:
+                database.psql(file=file)
+            except CommandFailed as error:
+                self.fault(schema, "recovery_sql", str(error).partition("\n")[2])
+
+    # --------------------------------------------------------------------------------- compare
+
+    def compare(self, does: str, before: dict, after: dict) -> None:
+        for schema, case in self.going():
+            one, two = before.get(schema, []), after.get(schema, [])
+            if case.traffic:
+                one, two = (_only_table(part, case) for part in (one, two))
+            if difference := show_difference(one, two):
+                self.fault(schema, does, "\n" + difference)
+
+    async def traffic(self, database: Database) -> None:
+        async with database.connect() as connection:
+            for schema, case in self.going():
+                if case.traffic:
+                    names = {stem: case.quoted(stem) for stem in ("id", "b")}
+                    sql = TRAFFIC.format(t=_target(schema, case), **names)
+                    await connection.execute(sql)
+
+
+def _only_table(lines: list[str], case: Case) -> list[str]:
+    """Return definitions, and the rows of the table alone: what cascades do elsewhere may differ."""
+    mine = {f"/{case.raw(stem)}|" for stem in ("t", "p1", "p2", "p3", "p4", "p5")}
+    return [
+        line
+        for line in lines
+        if line.startswith("--") or not line.startswith("case") or any(x in line for x in mine)
+    ]
+
+
+def _target(schema: str, case: Case) -> str:
+    return f"{schema}.{case.quoted(case.target)}"
+
+
+DEPENDENT = re.compile(r"(?m)^(.*) depends on .*$")
+
+
+async def _outcome(connection: asyncpg.Connection, sql: str) -> str:
+    """Return the first value, or SQLSTATE with the dependents named, or with the message."""
+    try:
+        async with connection.transaction():
+            return str(await connection.fetchval(sql))
+    except asyncpg.PostgresError as error:
+        named = sorted(DEPENDENT.findall(error.detail or "")) if error.sqlstate == "2BP01" else []
+        said = ", ".join(name.replace("public.", "") for name in named)
+        return f"{error.sqlstate} {said or error}"
+
+
+async def judge(
+    server: Server, template: str, roles: dict[str, str], directory: Path, cases: list[Case]
+) -> Verdict:
+    """Build, drop, capture, probe, restore twice, and compare; return what came of each case."""
+    batch = Batch(server, template, roles, directory)
+    with batch.databases():
+        original = batch.clone(template)
+        await batch.build(original, cases)
+        captured, twin = batch.clone(original.name), batch.clone(original.name)
+        reference = batch.clone(original.name)
+        await batch.drop(twin)
+        await batch.capture(captured)
+        rebuilt = see(captured, moved=False)
+        same = see(original, moved=False)
+        for schema, case in batch.going():
+            if case.strategy == "rebuild_table" and (
+                difference := show_difference(same.get(schema, []), rebuilt.get(schema, []))
+            ):
+                batch.fault(schema, "a rebuild's record changed something", difference)
+        await batch.engine(captured.url, "seal")
+        await batch.probe(batch.clone(captured.name), twin, original)
+        await batch.traffic(captured)
+        await batch.traffic(reference)
+        by_engine = batch.clone(captured.name)
+        await batch.engine(by_engine.url, "restore")
+        batch.restore_by_psql(captured)
+        before = _seen(batch, reference)
+        batch.compare("not as it was, by psql", before, _seen(batch, captured))
+        batch.compare("not as it was, by the engine", before, _seen(batch, by_engine))
+    return batch.verdict
+
+
+def _seen(batch: Batch, database: Database) -> dict[str, list[str]]:
+    """Return what stands in each schema; columns may stand elsewhere only where one was re-added."""
+    exact, moved = see(database, moved=False), see(database, moved=True)
+    return {
+        schema: (moved if case.strategy == "archive_column" else exact).get(schema, [])
+        for schema, case in batch.verdict.cases.items()
+    }
+
+
+def tally(verdict: Verdict) -> Counter[tuple[str, str]]:
+    """Return how many judged cases had each feature, with each strategy."""
+    counted: Counter[tuple[str, str]] = Counter()
+    for schema in verdict.judged():
+        case = verdict.cases[schema]
+        counted.update((word, case.strategy) for word in case.words)
+    return counted
+
+
+def describe(case: Case, fault: str, roles: dict[str, str]) -> str:
+    """Return a case as SQL that a person can paste, and what went wrong with it."""
+    call = capture_call(
+        case.strategy,
+        f"s.{case.quoted(case.target)}",
+        case.raw("c") if case.column else None,
+        f"on_dependents => '{case.on_dependents}'",
+    )
+    features = json.dumps([feature.name for feature in case.features], ensure_ascii=False)
+    return (
+        f"-- {case.strategy} {case.kind} {case.form.name} {features}\n"
+        f"CREATE SCHEMA s; SET search_path = s;\n{case.sql('s')};\n{call};\n-- {fault}"
+    )
+
+
+async def reduce(
+    server: Server,
+    template: str,
+    roles: dict[str, str],
+    directory: Path,
+    case: Case,
+    fault: str,
+    tries: int = 40,
+) -> tuple[Case, str]:
+    """Return the smallest case found that still goes wrong in the same step, and how."""
+    step = fault.partition(":")[0]
+    found = True
+    while found and tries > 0:
+        found = False
+        smaller = case.smaller()
+        tries -= 1
+        verdict = await judge(server, template, roles, directory, smaller) if smaller else Verdict()
+        for schema, text in verdict.faults.items():
+            if text.partition(":")[0] == step:
+                case, fault, found = verdict.cases[schema], text, True
+                break
+    return case, fault
+
+
+def run_batch(
+    server: Server, template: str, roles: dict[str, str], directory: Path, cases: list[Case]
+) -> Verdict:
+    """Judge in an event loop of its own."""
+    return asyncio.run(judge(server, template, roles, directory, cases))
+
+
+__all__ = ["ROLES", "Verdict", "describe", "judge", "reduce", "run_batch", "tally"]

@@ -15,6 +15,17 @@ CASE
     ELSE {calm}
 END
 
+-- quick: the same as far as it costs no look at each parked object, for totals over all
+CASE
+    WHEN a.physical_table IS NOT NULL AND a.status = 'recoverable'
+         AND (c.oid IS NULL OR a.physical_column IS NOT NULL AND NOT EXISTS (
+                  SELECT FROM pg_attribute AS t
+                  WHERE t.attrelid = c.oid AND t.attname = a.physical_column AND NOT t.attisdropped))
+        THEN COALESCE(zanith.worst_damage(a.id), {calm})
+    WHEN a.verified_ok IS FALSE THEN 'changed'
+    ELSE {calm}
+END
+
 -- calm: what a row says where nothing is damaged
 CASE
     WHEN a.sealed_at IS NULL AND a.physical_table IS NOT NULL AND a.status = 'recoverable'
@@ -111,9 +122,9 @@ SELECT current_schemas(false)::text[];
 -- texts: what inspect shows of the row
 SELECT recovery_sql, definition::text FROM zanith._zanith_migration_artifacts WHERE id = $1;
 
--- summary: totals over all artifacts; sizes from the planner's page counts where there are any
+-- summary: totals over all artifacts, damage as far as it is quickly told; sizes from the planner's page counts where there are any
 WITH seen AS MATERIALIZED (
-    SELECT a.status, a.held_by, a.expires_at, a.source_schema, a.source_table, {health} AS health,
+    SELECT a.status, a.held_by, a.expires_at, a.source_schema, a.source_table, {quick} AS health,
            CASE WHEN c.oid IS NULL OR a.artifact_type = 'soft_drop_column'
                      OR (a.status = 'restored' AND a.artifact_type <> 'archive_column') THEN 0
                 WHEN c.relkind = 'r' AND c.relpages > 0 AND c.reltoastrelid = 0 AND NOT c.relhasindex

@@ -1,4 +1,4 @@
-"""The command behind `make oracle`: draw cases, judge them, tell what was covered and what differs."""
+"""The command behind `make oracle`: draw cases, judge them, tell what was covered."""
 
 from __future__ import annotations
 
@@ -92,11 +92,11 @@ def work(
     own.mkdir(exist_ok=True)
     verdict = run_batch(server, "zanith_template", roles, own, batch)
     told = []
-    for number, (schema, fault) in enumerate(verdict.faults.items()):
-        case = verdict.cases[schema]
+    for number, (schema, text) in enumerate(verdict.faults.items()):
+        case, fault = verdict.cases[schema], text
         if explain and number < 3:
             case, fault = asyncio.run(reduce(server, "zanith_template", roles, own, case, fault))
-        told.append(describe(case, fault, roles))
+        told.append(describe(case, fault))
     return verdict, told
 
 
@@ -193,7 +193,6 @@ def main() -> int:
     with ProcessPoolExecutor(options.workers, mp_context=context) as pool:
         for run in [run_version(v, options, chosen_seed, pool) for v in versions]:
             good &= report(run, options.least)
-    print(
-        f"{time.monotonic() - started:.0f} s, seed {chosen_seed}: {'0 differences' if good else 'FAILED'}"
-    )
+    outcome = "0 differences" if good else "FAILED"
+    print(f"{time.monotonic() - started:.0f} s, seed {chosen_seed}: {outcome}")
     return 0 if good else 1

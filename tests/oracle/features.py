@@ -26,7 +26,6 @@ class Feature:
     strategies: tuple[str, ...] = STRATEGIES
     published: bool = False
     number: bool = False  # it wants a column c that holds whole numbers
-    alone: str = ""  # two of the same word cannot meet
     still: bool = False  # rows must not go meanwhile: something points at them
 
 
@@ -96,26 +95,18 @@ CONSTRAINTS = [
         _number=True,
         _since=18,
     ),
-    *_features(
-        temporal_key="ALTER TABLE [t] ADD [d#] daterange; UPDATE [t] SET [d#] = '[2020-01-01,)';"
-        "ALTER TABLE [t] ADD CONSTRAINT [k#] UNIQUE ([id], [c], [d#] WITHOUT OVERLAPS)",
-        _number=True,
-        _since=18,
-        _kinds=(PLAIN,),
-        _alone="gist",
-    ),
 ]
-CONSTRAINTS = [f for f in CONSTRAINTS if f.name != "temporal key"]  # it wants btree_gist
 
-INDEXES = _features(
-    index="CREATE INDEX [i#] ON [t] ([c])",
-    index_of_two='CREATE INDEX [i#] ON [t] ([c] DESC NULLS LAST, [b] COLLATE "C") WITH '
-    "(fillfactor = 55); COMMENT ON INDEX [i#] IS 'two'",
-    index_include="CREATE INDEX [i#] ON [t] ([b]) INCLUDE ([c])",
-    index_hash="CREATE INDEX [i#] ON [t] USING hash ([b])",
-    index_brin="CREATE INDEX [i#] ON [t] USING brin ([id]) WITH (pages_per_range = 8)",
-    unique_index="CREATE UNIQUE INDEX [i#] ON [t] ([id], [c])",
-) + [
+INDEXES = [
+    *_features(
+        index="CREATE INDEX [i#] ON [t] ([c])",
+        index_of_two='CREATE INDEX [i#] ON [t] ([c] DESC NULLS LAST, [b] COLLATE "C") WITH '
+        "(fillfactor = 55); COMMENT ON INDEX [i#] IS 'two'",
+        index_include="CREATE INDEX [i#] ON [t] ([b]) INCLUDE ([c])",
+        index_hash="CREATE INDEX [i#] ON [t] USING hash ([b])",
+        index_brin="CREATE INDEX [i#] ON [t] USING brin ([id]) WITH (pages_per_range = 8)",
+        unique_index="CREATE UNIQUE INDEX [i#] ON [t] ([id], [c])",
+    ),
     *_features(
         partial_index="CREATE INDEX [i#] ON [t] ([b]) WHERE [c] > 0",
         expression_index="CREATE INDEX [i#] ON [t] (([c] + 1), [b])",
@@ -362,9 +353,7 @@ OWN = {
     "good": ("'(1,a)'", "NULL", "NULL"),
     "pos[]": ("'{1,2}'", "NULL", "NULL"),
     "frange": ("'[1.5,2.5]'", "'empty'", "NULL"),
-    "framed": ("NULL", "NULL", "NULL"),
 }
-del OWN["framed"]
 
 GROUPS = {
     "array": r"\[\]$|tags",

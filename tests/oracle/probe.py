@@ -7,6 +7,8 @@ and privileges, as the owner and as others.
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager, nullcontext
+
 import asyncpg
 
 from tests.oracle.judges import literal, quote
@@ -17,7 +19,8 @@ SELECT c.relname::text AS name, c.relkind::text AS kind,
        COALESCE(array_agg(a.attname::text ORDER BY a.attname) FILTER (
            WHERE a.attgenerated = '' AND a.attidentity <> 'a'), '{}') AS columns
 FROM pg_class c LEFT JOIN pg_attribute a
-     ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm')
+     ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    AND c.relkind IN ('r', 'p', 'v', 'm')
 WHERE c.relnamespace = $1::text::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'i', 'I')
 GROUP BY c.oid ORDER BY c.relname COLLATE "C"
 """
@@ -49,11 +52,20 @@ SELECT statistics_schemaname, statistics_name FROM pg_stats_ext_exprs WHERE fals
 
 
 async def make_statements(
-    connection: asyncpg.Connection, schema: str, table: str, column: str | None, roles: list[str]
+    connection: asyncpg.Connection,
+    schema: str,
+    table: str,
+    column: str | None,
+    roles: list[str],
+    near: set[str] | None = None,
 ) -> list[str]:
-    """Return the statements for a table (or a column of it) that is still there; "@role …" as it."""
+    """Return the statements for a table, or a column of it, while it is there; "@role …" as it.
+
+    `near` names the relations to try beside it; all of its schema where nobody says.
+    """
     target = f"{quote(schema)}.{quote(table)}"
-    relations = await connection.fetch(RELATIONS, quote(schema))
+    found = await connection.fetch(RELATIONS, quote(schema))
+    relations = [row for row in found if near is None or row["name"] in near]
     names = await connection.fetch(NAMES, target, quote(schema))
     made = [statement.strip().format(schema=literal(schema)) for statement in CATALOG.split(";")]
     made += _on_target(target, relations, table, column, roles)
@@ -95,7 +107,7 @@ def _create(kind: str, name: str, target: str, schema: str) -> str:
 def _on_target(
     target: str, relations: list[asyncpg.Record], table: str, column: str | None, roles: list[str]
 ) -> list[str]:
-    columns = next((r["columns"] for r in relations if r["name"] == table), [])
+    columns: list[str] = next((r["columns"] for r in relations if r["name"] == table), [])
     others = [quote(name) for name in columns if name != column]
     listed = ", ".join(others)
     made = []
@@ -132,6 +144,11 @@ def _on_target(
     return made
 
 
+def savepoint(connection: asyncpg.Connection) -> AbstractAsyncContextManager[object]:
+    """Return what keeps a failing statement from ending the transaction, where there is one."""
+    return connection.transaction() if connection.is_in_transaction() else nullcontext()
+
+
 async def play(connection: asyncpg.Connection, statements: list[str]) -> list[str]:
     """Run statements one after another, and return how each ended: rows, a count or a SQLSTATE."""
     ended = []
@@ -143,12 +160,13 @@ async def play(connection: asyncpg.Connection, statements: list[str]) -> list[st
         if role:
             await connection.execute(f"SET ROLE {quote(role)}")
         try:
-            if sql.startswith("SELECT"):
-                # as text: not every value of PostgreSQL's has one in Python
-                rows = await connection.fetch(f"SELECT q::text FROM ({sql}) q")
-                ended.append(str(without_parked([tuple(row) for row in rows])))
-            else:
-                ended.append(await connection.execute(sql))
+            async with savepoint(connection):
+                if sql.startswith("SELECT"):
+                    # as text: not every value of PostgreSQL's has one in Python
+                    rows = await connection.fetch(f"SELECT q::text FROM ({sql}) q")
+                    ended.append(str(without_parked([tuple(row) for row in rows])))
+                else:
+                    ended.append(await connection.execute(sql))
         except asyncpg.PostgresError as error:
             ended.append(error.sqlstate or "")
         if role:

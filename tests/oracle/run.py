@@ -1,4 +1,4 @@
-"""Batches: many cases side by side in one database, each in a schema of its own, judged together."""
+"""Batches: many cases side by side in one database, each in a schema of its own."""
 
 from __future__ import annotations
 
@@ -247,7 +247,7 @@ class Batch:
 
 
 def _only_table(lines: list[str], case: Case) -> list[str]:
-    """Return definitions, and the rows of the table alone: what cascades do elsewhere may differ."""
+    """Return definitions, and the rows of the table alone: cascades elsewhere may differ."""
     mine = {f"/{case.raw(stem)}|" for stem in ("t", "p1", "p2", "p3", "p4", "p5")}
     return [
         line
@@ -307,7 +307,7 @@ async def judge(
 
 
 def _seen(batch: Batch, database: Database) -> dict[str, list[str]]:
-    """Return what stands in each schema; columns may stand elsewhere only where one was re-added."""
+    """Return what stands in each schema; a column may stand elsewhere where it was re-added."""
     exact, moved = see(database, moved=False), see(database, moved=True)
     return {
         schema: (moved if case.strategy == "archive_column" else exact).get(schema, [])
@@ -324,7 +324,7 @@ def tally(verdict: Verdict) -> Counter[tuple[str, str]]:
     return counted
 
 
-def describe(case: Case, fault: str, roles: dict[str, str]) -> str:
+def describe(case: Case, fault: str) -> str:
     """Return a case as SQL that a person can paste, and what went wrong with it."""
     call = capture_call(
         case.strategy,

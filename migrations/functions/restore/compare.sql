@@ -53,7 +53,7 @@ LANGUAGE sql IMMUTABLE ROWS 20 AS $$
       AND NOT (recorded -> k.key = '[]' AND now -> k.key = '[]')
     UNION ALL
     SELECT regexp_replace(regexp_replace(l.key, 'ies$', 'y'), '(?<=index)es$|(?<!statistic)s$', '') || ' ' || COALESCE(r.item ->> 'name', n.item ->> 'name'),
-           CASE WHEN n.item IS NULL THEN 'missing' WHEN r.item - 'parked' - 'plain' = n.item - 'parked' - 'plain' THEN 'exact' ELSE 'different' END,
+           CASE WHEN n.item IS NULL THEN 'missing' WHEN zanith._same(r.item - 'parked' - 'plain', n.item, lax) THEN 'exact' ELSE 'different' END,
            r.item, n.item
     FROM (SELECT k.key FROM jsonb_object_keys(recorded) k(key)
           WHERE jsonb_typeof(recorded -> k.key) = 'array' AND (recorded -> k.key -> 0) ? 'name') l,
@@ -166,7 +166,7 @@ BEGIN
             LATERAL (SELECT (SELECT y.item FROM zanith._each(n -> 'tree') y
                              WHERE y.item ->> 'name' = t.item ->> 'name' AND y.item ->> 'schema' = t.item ->> 'schema')) y(item),
             LATERAL zanith._compare(format('column of %s', t.item ->> 'name'), (t.item - 'owner' - 'renames') || COALESCE(t.item -> 'column', '{}'),
-                                    (y.item - 'owner' - 'renames') || COALESCE(y.item -> 'column', '{}')) x
+                                    (y.item - 'owner' - 'renames') || COALESCE(y.item -> 'column', '{}'), lax) x
         WHERE x.part NOT LIKE '% column'
     ) c;
     RETURN report || CASE WHEN a.artifact_type = 'rebuild_table'

@@ -5,14 +5,22 @@ from rich.text import Text
 
 from app.cli.console import Terminal
 from app.cli.humanize import printable_block
+from app.cli.render.plan import restore_plan
 from app.recovery.errors import ZanithError
+from app.recovery.plan import Plan
 
 
 def report(error: ZanithError, terminal: Terminal) -> None:
-    """Print the error: on stderr, or with --json as the one document on stdout."""
+    """Print the error: on stderr, or with --json as the one document on stdout.
+
+    A plan that is another than the confirmed one is shown as it is now.
+    """
+    plan: Plan | None = getattr(error, "plan", None)
     if terminal.json:
-        terminal.emit({"error": error.as_dict()})
+        terminal.emit({"error": error.as_dict()} | ({"plan": plan.to_json()} if plan else {}))
         return
+    if plan is not None and not plan.blocked:  # it can run, but is another than was confirmed
+        terminal.say(restore_plan(plan))
     terminal.err.print(Text.assemble(("error: ", "bad"), _sentence(error.message)), soft_wrap=True)
     if error.detail:
         terminal.err.print(Padding(Text(printable_block(error.detail)), (0, 0, 0, 2), expand=False))

@@ -142,6 +142,15 @@ Unverified = Annotated[
         help="Restore without checking the archive against its seal; asked for again, and audited.",
     ),
 ]
+Rehearse = Annotated[
+    bool,
+    typer.Option(
+        "--rehearse",
+        metavar="",
+        help="Run it, roll it back, and tell each step's time and what would be back exactly; "
+        "takes the same locks.",
+    ),
+]
 FromArtifact = Annotated[
     str | None,
     typer.Option(

@@ -1,23 +1,47 @@
 """What the three restore commands share: plan, show, ask, restore, report."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from rich.text import Text
 
 from app.cli.confirm import confirm_name, confirm_word
-from app.cli.exits import Exit, stop
+from app.cli.exits import Exit, exit_for, stop
 from app.cli.humanize import printable
 from app.cli.progress import watching
 from app.cli.render.layout import heading
-from app.cli.render.outcome import done, restored
+from app.cli.render.outcome import done, rehearsed, restored
 from app.cli.render.plan import restore_plan
 from app.cli.session import Session
 from app.recovery import restore as engine
 from app.recovery.artifacts import Artifact, get_artifact
-from app.recovery.errors import WrongUsage
+from app.recovery.errors import WrongUsage, ZanithError
+from app.recovery.migration import plan_migration
+from app.recovery.migration import restore_migration as run_migration
 from app.recovery.names import parse_name
 from app.recovery.plan import Choices, Plan, plan_restore
+from app.recovery.rehearsal import rehearse, rehearse_migration
+from app.recovery.report import RestoreReport
 from app.recovery.restore import find_for_restore
+
+
+@dataclass(frozen=True)
+class How:
+    """Whether to show the plan only, to rehearse it, or to run it; and whether it is confirmed."""
+
+    dry_run: bool
+    rehearse: bool
+    yes: bool
+
+
+def how(dry_run: bool, rehearse: bool, yes: bool) -> How:
+    """Return what to do; WrongUsage for two things at once."""
+    if dry_run and rehearse:
+        raise WrongUsage(
+            "--dry-run and --rehearse are two things",
+            hint="a rehearsal runs the steps and rolls them back; a dry run reads only",
+        )
+    return How(dry_run, rehearse, yes)
 
 
 def choices(
@@ -40,27 +64,30 @@ async def restore_object(
     kind: str,
     chosen: str | None,
     wanted: Choices,
-    *,
-    dry_run: bool,
-    yes: bool,
+    way: How,
 ) -> None:
     """Restore the latest recoverable artifact of a column or table, or the one that was chosen."""
     found = await _find(session, name, kind, chosen)
     digest = None
-    if dry_run:
+    if way.rehearse:
+        with watching(session.terminal, f"Rehearsing {found.object_name}") as follow:
+            report = await rehearse(session.db, found.id, wanted, session.actor, on_progress=follow)
+        _tell(session, [report], many=False)
+        return
+    if way.dry_run:
         plan = await plan_restore(session.db, found.id, wanted)
         _show(session, [(found, plan)])
         if session.terminal.json:
             session.terminal.emit(_document(found, plan))
         _stop_if_blocked([plan])
         return
-    if found.status == "recoverable" and not yes:
+    if found.status == "recoverable" and not way.yes:
         plan = await plan_restore(session.db, found.id, wanted)
         digest = plan.digest
         if session.terminal.interactive:
             session.terminal.say(restore_plan(plan))
         engine.check_plan(plan, None)
-        confirm_name(session.terminal, found.object_name, verb="restore it", yes=yes)
+        confirm_name(session.terminal, found.object_name, verb="restore it", yes=way.yes)
         _ask_unverified(session, wanted)
     with watching(session.terminal, f"Restoring {found.object_name}") as follow:
         report = await engine.restore(
@@ -71,37 +98,70 @@ async def restore_object(
             expected_digest=digest,
             on_progress=follow,
         )
-    session.terminal.show(restored(report))
-    if session.terminal.json:
-        session.terminal.emit(report.to_json())
+    _tell(session, [report], many=False)
 
 
-async def restore_migration(
-    session: Session, migration_id: str, wanted: Choices, *, dry_run: bool, yes: bool
-) -> None:
+async def restore_migration(session: Session, migration_id: str, wanted: Choices, way: How) -> None:
     """Restore all that one migration dropped, newest first."""
-    plans = await engine.plan_migration(session.db, migration_id, wanted)
-    if dry_run:
+    if way.rehearse:
+        with watching(session.terminal, f"Rehearsing {migration_id}") as follow:
+            rehearsals = await rehearse_migration(
+                session.db, migration_id, wanted, session.actor, on_progress=follow
+            )
+        _tell(session, rehearsals, many=True)
+        return
+    plans = await plan_migration(session.db, migration_id, wanted)
+    if way.dry_run:
         _show(session, plans)
         if session.terminal.json:
             session.terminal.emit([_document(found, plan) for found, plan in plans])
         _stop_if_blocked([plan for _, plan in plans])
         return
-    if plans and not yes:
+    if plans and not way.yes:
         if session.terminal.interactive:
             _show(session, plans, aside=True)
-        confirm_word(session.terminal, migration_id, why="to restore all of it", yes=yes)
+        confirm_word(session.terminal, migration_id, why="to restore all of it", yes=way.yes)
         _ask_unverified(session, wanted)
-    with watching(session.terminal, f"Restoring {migration_id}") as follow:
-        reports = await engine.restore_migration(
-            session.db, migration_id, wanted, session.actor, on_progress=follow
-        )
-    for report in reports:
-        session.terminal.show(restored(report))
+    reports: list[RestoreReport] = []
+    try:
+        with watching(session.terminal, f"Restoring {migration_id}") as follow:
+            await run_migration(
+                session.db,
+                migration_id,
+                wanted,
+                session.actor,
+                reports=reports,
+                on_progress=follow,
+            )
+    except ZanithError as error:
+        _stopped(session, reports, error)
+        raise
     if not reports:
         session.terminal.show(done(f"nothing of {printable(migration_id)} is left to restore"))
+    _tell(session, reports, many=True)
+
+
+def _tell(session: Session, reports: list[RestoreReport], *, many: bool) -> None:
+    """Say what came of it, or would have; as JSON one report, or a list of them."""
+    for report in reports:
+        session.terminal.show(rehearsed(report) if report.rehearsed else restored(report))
     if session.terminal.json:
-        session.terminal.emit([report.to_json() for report in reports])
+        documents = [report.to_json() for report in reports]
+        session.terminal.emit(documents if many else documents[0])
+
+
+def _stopped(session: Session, reports: list[RestoreReport], error: ZanithError) -> None:
+    """Say what a migration that stopped half-way has restored, and what stopped it."""
+    if session.terminal.json:
+        session.terminal.emit(
+            {
+                "error": error.as_dict(),
+                "stopped_at": error.stopped_at,
+                "restored": [report.to_json() for report in reports],
+            }
+        )
+        stop(exit_for(error))
+    _tell(session, reports, many=True)
 
 
 async def _find(session: Session, name: str, kind: str, chosen: str | None) -> Artifact:

@@ -19,6 +19,8 @@ class ZanithError(Exception):
 
     code: ClassVar[str] = "failed"
 
+    stopped_at: str | None = None  # of several artifacts, the one that it is about
+
     def __init__(
         self,
         message: str | None = None,

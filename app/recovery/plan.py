@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import asyncpg
 
 from app.recovery.database import Connection, Database
 from app.recovery.errors import WrongUsage, translate
+from app.recovery.estimate import Estimate, estimate_step, estimate_verification, total
 from app.recovery.names import quote
 from app.recovery.sql import load
 
@@ -21,6 +22,8 @@ EXAMPLES = 3
 UNANSWERABLE = (
     asyncpg.SyntaxOrAccessError,
     asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.FeatureNotSupportedError,
 )
 
 
@@ -145,6 +148,28 @@ class Plan:
     losses: tuple[Loss, ...]
     choices: tuple[Choice, ...]
     archive: dict[str, Any]
+    sizes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def estimates(self) -> tuple[Estimate | None, ...]:
+        """What each step costs; None for one that does not grow with the rows."""
+        return tuple(estimate_step(step, self.sizes) for step in self.steps)
+
+    @property
+    def costs(self) -> dict[Step, Estimate | None]:
+        """The estimates by step."""
+        return dict(zip(self.steps, self.estimates, strict=True))
+
+    @property
+    def verification(self) -> float | None:
+        """Seconds that comparing the archive with its seal takes; None where that is not done."""
+        skipped = any(loss.code == "unverified" for loss in self.losses)
+        return None if skipped or not self.steps else estimate_verification(self.archive)
+
+    @property
+    def estimate(self) -> Estimate:
+        """What all of it costs, verification included."""
+        return total(self.estimates, self.verification)
 
     @property
     def digest(self) -> str:
@@ -170,8 +195,15 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON shows it."""
         data = asdict(self)
-        del data["checks"]
-        return {**data, "digest": self.digest, "blocked": self.blocked}
+        del data["checks"], data["sizes"]
+        for step, estimate in zip(data["steps"], self.estimates, strict=True):
+            step["estimate"] = asdict(estimate) if estimate else None
+        return {
+            **data,
+            "estimate": {**asdict(self.estimate), "verify_seconds": self.verification},
+            "digest": self.digest,
+            "blocked": self.blocked,
+        }
 
 
 LOCKS = (
@@ -234,6 +266,7 @@ def parse_plan(data: dict[str, Any], drift: tuple[Drift, ...] = ()) -> Plan:
         losses=tuple(Loss(item["code"], item["message"]) for item in data["losses"]),
         choices=tuple(Choice(item["name"], item["flag"], item["help"]) for item in data["choices"]),
         archive=data["archive"],
+        sizes=data.get("sizes") or {},
     )
 
 
@@ -271,15 +304,19 @@ def unanswered(check: Check, exc: asyncpg.PostgresError) -> Drift:
     Not where the owner may not look into another's table: the second transaction proves that.
     """
     error = translate(exc)
+    if check.kind in {"fill_value", "expression"}:  # asked only whether it can be evaluated
+        message = f"{check.message}: {error.message}"
+    else:
+        message = f"{check.object or check.kind} cannot be checked: {error.message}"
     return Drift(
         kind=check.kind,
         object=check.object,
-        message=f"{check.object or check.kind} cannot be checked: {error.message}",
+        message=message,
         count=1,
         examples=(),
         blocks=check.blocks and not isinstance(exc, asyncpg.InsufficientPrivilegeError),
         choices=check.choices,
-        hint=error.hint or check.hint,
+        hint=check.hint or error.hint,
     )
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import asyncpg
@@ -15,7 +14,7 @@ from app.recovery.database import Actor, Connection, Database, notify, require_c
 from app.recovery.errors import Locked, NotFound, Refused, WrongUsage, ZanithError, translate
 from app.recovery.gate import SQL, ChangedArchive, check_parked, note_changed
 from app.recovery.locks import begin, run_locked, run_savepoint
-from app.recovery.lookup import find_latest, find_migration, get_artifact
+from app.recovery.lookup import find_latest, get_artifact
 from app.recovery.names import parse_name
 from app.recovery.plan import (
     Choices,
@@ -28,41 +27,10 @@ from app.recovery.plan import (
     run_step,
 )
 from app.recovery.progress import OnProgress, tell
+from app.recovery.report import RestoreReport, StepDone
 
 COLUMN_TYPES = ("soft_drop_column", "archive_column")
 TABLE_TYPES = ("soft_drop_table", "archive_table")
-
-
-@dataclass(frozen=True)
-class StepDone:
-    """A step that ran, and its seconds."""
-
-    purpose: str
-    sql: str
-    elapsed: float
-
-
-@dataclass(frozen=True)
-class RestoreReport:
-    """What came of a restore; ``fidelity`` is the recorded definition beside the catalog."""
-
-    artifact: Artifact
-    fidelity: dict[str, Any] | None
-    steps: tuple[StepDone, ...]
-    rows: int | None
-    losses: tuple[Loss, ...]
-    already_restored: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as JSON shows it."""
-        return {
-            "artifact": self.artifact.to_json(),
-            "fidelity": self.fidelity,
-            "steps": [asdict(step) for step in self.steps],
-            "rows": self.rows,
-            "losses": [asdict(loss) for loss in self.losses],
-            "already_restored": self.already_restored,
-        }
 
 
 async def find_for_restore(db: Database, name: str, kind: str) -> Artifact:
@@ -131,6 +99,12 @@ async def find_follow_up(db: Database, artifact_id: str) -> tuple[Step, ...]:
         return parse_steps(json.loads(await connection.fetchval(SQL["follow_up"], artifact_id)))
 
 
+async def find_choices(db: Database, artifact_id: str) -> Choices:
+    """Return the choices that an artifact was restored with."""
+    async with db.acquire() as connection:
+        return Choices.from_json(json.loads(await connection.fetchval(SQL["choices"], artifact_id)))
+
+
 async def _go_on(
     db: Database,
     artifact: Artifact,
@@ -144,7 +118,8 @@ async def _go_on(
             db, "restore", artifact.id, {"follow_up": True}, actor, object=artifact.object_name
         )
         async with jobs.running(db, job) as run:
-            work = _Restore(db, artifact, Choices(), actor, None, run, on_progress)
+            chosen = await find_choices(db, artifact.id)
+            work = _Restore(db, artifact, chosen, actor, None, run, on_progress)
             report = await work.run_follow_up(steps)
             async with db.acquire() as connection:
                 detail = {"follow_up": True, "losses": [asdict(loss) for loss in report.losses]}
@@ -256,28 +231,10 @@ class _Restore:
         )
 
     async def _execute(self, connection: Connection, step: Step) -> None:
-        try:
-            elapsed = await run_step(connection, step)
-        except asyncpg.PostgresError as exc:
-            error = translate(exc)
-            if isinstance(error, Locked):
-                raise
-            raise type(error)(
-                error.message,
-                detail=f"while it was to {step.purpose}"
-                + (f"\n{error.detail}" if error.detail else ""),
-                hint=error.hint or "everything was rolled back",
-                sqlstate=error.sqlstate,
-            ) from exc
-        self._done.append(StepDone(step.purpose, step.sql, elapsed))
+        self._done.append(await execute(connection, step))
 
-    async def _compare(self, connection: Connection) -> dict[str, Any] | None:
-        if self._choices.as_name is not None:
-            return None  # the record is of another name
-        found: dict[str, Any] = json.loads(
-            await connection.fetchval(SQL["compare"], self._artifact.id)
-        )
-        return found
+    async def _compare(self, connection: Connection) -> dict[str, Any]:
+        return await compare(connection, self._artifact.id, self._choices)
 
     async def _keep_books(self, connection: Connection, plan: Plan) -> None:
         """Mark the row, write the log, end or fence the job: all commits with the change."""
@@ -342,6 +299,29 @@ class _Restore:
         return RestoreReport(restored, self._fidelity, tuple(self._done), self._rows, losses)
 
 
+async def execute(connection: Connection, step: Step) -> StepDone:
+    """Run one step and return it with its seconds; an error says in the course of what."""
+    try:
+        return StepDone(step.purpose, step.sql, await run_step(connection, step))
+    except asyncpg.PostgresError as exc:
+        error = translate(exc)
+        if isinstance(error, Locked):
+            raise
+        raise type(error)(
+            error.message,
+            detail=f"in the step: {step.purpose}" + (f"\n{error.detail}" if error.detail else ""),
+            hint=error.hint or "everything was rolled back",
+            sqlstate=error.sqlstate,
+        ) from exc
+
+
+async def compare(connection: Connection, artifact_id: str, choices: Choices) -> dict[str, Any]:
+    """Return the fidelity report: the record beside the catalog, under the name that was chosen."""
+    text = await connection.fetchval(SQL["compare"], artifact_id, choices.as_name)
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
 def check_plan(plan: Plan, expected_digest: str | None) -> None:
     """Raise Refused, carrying the plan, where it cannot run or is not the one confirmed."""
     if plan.blocked:
@@ -374,78 +354,3 @@ def _detail(plan: Plan) -> str | None:
         if drift.blocks and drift.examples
     ]
     return "\n".join([*details, *examples]) or None
-
-
-class _RolledBackError(Exception):
-    """Ends a rehearsal."""
-
-
-async def rehearse(
-    db: Database, artifact_id: str, choices: Choices | None, actor: Actor
-) -> RestoreReport:
-    """Run the first transaction's steps and roll them back; return each step's time.
-
-    It takes the locks of the real restore for as long as that takes.
-    """
-    require_change(actor, "rehearse a restore")
-    choices = choices or Choices()
-    artifact = await get_artifact(db, artifact_id)
-    done: list[StepDone] = []
-    outcome: list[tuple[Plan, dict[str, Any] | None]] = []
-
-    async def work(connection: Connection) -> None:
-        done.clear()
-        plan = await read_plan(connection, artifact.id, choices)
-        check_plan(plan, None)
-        done.extend(
-            [
-                StepDone(step.purpose, step.sql, await run_step(connection, step))
-                for step in plan.steps
-                if step.transaction == 1
-            ]
-        )
-        fidelity = json.loads(await connection.fetchval(SQL["compare"], artifact.id))
-        outcome.append((plan, fidelity if choices.as_name is None else None))
-        raise _RolledBackError
-
-    with suppress(_RolledBackError):
-        await run_locked(db, f"the rehearsal of {artifact.object_name}", work)
-    plan, fidelity = outcome[-1]
-    return RestoreReport(artifact, fidelity, tuple(done), artifact.row_count, plan.losses)
-
-
-async def plan_migration(
-    db: Database, migration_id: str, choices: Choices | None = None
-) -> list[tuple[Artifact, Plan]]:
-    """Return what restoring a migration would do, newest first; each plan is of today's catalog.
-
-    What is already restored, and what a rebuild only recorded, is left out.
-    """
-    artifacts = [
-        artifact for artifact in await find_migration(db, migration_id) if _counts(artifact)
-    ]
-    return [(artifact, await plan_restore(db, artifact.id, choices)) for artifact in artifacts]
-
-
-async def restore_migration(
-    db: Database,
-    migration_id: str,
-    choices: Choices | None,
-    actor: Actor,
-    *,
-    on_progress: OnProgress | None = None,
-) -> list[RestoreReport]:
-    """Restore everything that a migration dropped, newest first, one transaction each.
-
-    Stops at the first that cannot be restored; what came before it stays restored, and running it
-    again goes on from there.
-    """
-    return [
-        await restore(db, artifact.id, choices, actor, on_progress=on_progress)
-        for artifact in await find_migration(db, migration_id)
-        if _counts(artifact)
-    ]
-
-
-def _counts(artifact: Artifact) -> bool:
-    return artifact.status == "recoverable" and artifact.artifact_type != "rebuild_table"

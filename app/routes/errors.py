@@ -26,6 +26,7 @@ from app.recovery.errors import (
     ZanithError,
     translate,
 )
+from app.routes.words import error_body
 
 
 class TooManyAttempts(NotAuthenticated):
@@ -76,7 +77,7 @@ def status_of(error: ZanithError) -> int:
 
 def body_of(error: ZanithError) -> dict[str, Any]:
     """Return the one JSON shape that every error of the API has."""
-    return {"error": error.as_dict()}
+    return error_body(error)
 
 
 def wants_page(request: Request) -> bool:

@@ -25,6 +25,7 @@ from app.recovery.version import VERSION
 from app.routes import human
 from app.routes.access import FORM, FORM_FIELD, Access, set_cookie
 from app.routes.sql_text import highlighted
+from app.routes.words import on_page
 
 THEMES = ("auto", "light", "dark")
 THEME_COOKIE = "zanith_theme"
@@ -138,6 +139,7 @@ def environment() -> Environment:
         seg=lambda text: quote(str(text), safe=""),
         quote_name=quote_name,
         facts=as_facts,
+        on_page=on_page,
     )
     env.globals.update(
         static=static,

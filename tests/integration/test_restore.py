@@ -8,19 +8,15 @@ from datetime import timedelta
 import pytest
 
 from app.recovery import jobs
-from app.recovery.artifacts import get_artifact
+from app.recovery.artifacts import get_artifact, inspect
 from app.recovery.audit import ActivityFilter, list_activity
 from app.recovery.capture import CaptureRequest, capture, plan_capture
 from app.recovery.database import Actor, Database
 from app.recovery.errors import Locked, NotFound, NotPermitted, Refused, WrongUsage
+from app.recovery.migration import plan_migration, restore_migration
 from app.recovery.plan import Choices, plan_restore
-from app.recovery.restore import (
-    find_for_restore,
-    plan_migration,
-    rehearse,
-    restore,
-    restore_migration,
-)
+from app.recovery.rehearsal import rehearse, rehearse_migration
+from app.recovery.restore import find_for_restore, restore
 from app.recovery.seal import verify
 
 DBA = Actor("dba", "10.0.0.9", "staff")
@@ -219,6 +215,61 @@ async def test_rehearsal_changes_nothing(database, db):
     assert all(step.elapsed >= 0 for step in report.steps)
     assert database.schema() == before
     assert (await get_artifact(db, artifact.id)).status == "recoverable"
+
+
+@pytest.mark.parametrize("strategy", ["archive_column", "soft_drop_column"])
+async def test_under_another_name_the_name_is_what_differs(db, strategy):
+    artifact = await capture(db, column(strategy), DBA)
+    async with db.acquire() as connection:
+        await connection.execute("ALTER TABLE orders ADD code int")
+    rehearsed = await rehearse(db, artifact.id, Choices(as_name="code_2"), DBA)
+    report = await restore(db, artifact.id, Choices(as_name="code_2"), DBA)
+    assert report.fidelity == rehearsed.fidelity
+    assert report.fidelity["different"] == [
+        {"what": "column name", "recorded": "code", "now": "code_2"}
+    ]
+    assert report.fidelity["missing"] == []
+    assert "index orders_code" in report.fidelity["exact"]
+    assert (await inspect(db, artifact.id)).fidelity == report.fidelity
+
+
+async def test_a_table_under_another_name_is_compared_too(db):
+    artifact = await capture(db, CaptureRequest("archive_table", "orders"), DBA)
+    async with db.acquire() as connection:
+        await connection.execute("CREATE TABLE orders (id int PRIMARY KEY)")
+    report = await restore(db, artifact.id, Choices(as_name="orders_2"), DBA)
+    assert [x["what"] for x in report.fidelity["different"]] == ["table name"]
+    assert report.fidelity["missing"] == []
+    assert (await inspect(db, artifact.id)).fidelity == report.fidelity
+
+
+async def test_a_migration_is_rehearsed_whole(database, db):
+    await capture(db, column("soft_drop_column", "note", migration_id="m9"), DBA)
+    await capture(db, CaptureRequest("archive_table", "orders", migration_id="m9"), DBA)
+    parked = database.schema()
+    reports = await rehearse_migration(db, "m9", None, DBA)
+    assert [r.artifact.artifact_type for r in reports] == ["archive_table", "soft_drop_column"]
+    assert all(r.rehearsed and r.steps and not r.fidelity["missing"] for r in reports)
+    assert database.schema() == parked
+
+
+async def test_what_a_migration_restored_before_it_stopped_is_known(db):
+    stuck = await capture(db, column("soft_drop_column", "code", migration_id="m10"), DBA)
+    await capture(db, column("soft_drop_column", "note", migration_id="m10"), DBA)
+    async with db.acquire() as connection:
+        await connection.execute("ALTER TABLE orders ADD code int")
+    reports = []
+    with pytest.raises(Refused) as error:
+        await restore_migration(db, "m10", None, DBA, reports=reports)
+    assert error.value.stopped_at == stuck.id
+    assert [r.artifact.source_column for r in reports] == ["note"]
+
+
+async def test_a_seal_that_waits_gives_way(db):
+    artifact = await capture(db, column(), DBA)
+    waiting = await jobs.start(db, "seal", artifact.id, {}, DBA)
+    assert (await restore(db, artifact.id, None, DBA)).artifact.status == "restored"
+    assert (await jobs.get(db, waiting.id)).state == "cancelled"
 
 
 async def test_a_whole_migration_comes_back(database, db):

@@ -7,9 +7,11 @@ import pytest
 
 from app.recovery.database import Blocker
 from app.recovery.errors import Locked, Refused, WrongUsage
+from app.recovery.estimate import FILL_ROWS, SCAN_BYTES, VERIFY_BYTES
 from app.recovery.locks import explain, pause
 from app.recovery.plan import Check, Choices, found, parse_plan
 from app.recovery.restore import check_plan
+from app.routes.words import in_api, on_page
 
 STEP = {
     "sql": "ALTER TABLE t ADD c int",
@@ -114,3 +116,43 @@ def test_the_blocker_is_named():
     )
     assert "pg_terminate_backend(42)" in error.hint
     assert "another" not in explain("x", Locked("said"), [], db).detail
+
+
+FILL = {
+    **STEP,
+    "sql": "DO $do$ DECLARE n bigint; BEGIN UPDATE t SET c = 1; END $do$",
+    "grows": True,
+}
+PROOF = {**STEP, "sql": "ALTER TABLE t VALIDATE CONSTRAINT k", "grows": True, "transaction": 2}
+SIZES = {"public.t": {"rows": 400_000, "bytes": 50_000_000}}
+
+
+def test_what_grows_is_estimated_and_the_sum_said():
+    plan = parse_plan({**DATA, "steps": [STEP, FILL, PROOF], "sizes": SIZES})
+    plain, fill, proof = plan.estimates
+    assert plain is None
+    assert fill.seconds == 400_000 / FILL_ROWS
+    assert fill.disk_bytes == 50_000_000  # a fill can double the table
+    assert (proof.seconds, proof.disk_bytes) == (50_000_000 / SCAN_BYTES, 0)
+    verified = round(DATA["archive"]["size_bytes"] / VERIFY_BYTES, 2)
+    data = plan.to_json()
+    assert data["estimate"] == {
+        "seconds": round(fill.seconds + proof.seconds + verified, 2),
+        "disk_bytes": 50_000_000,
+        "verify_seconds": verified,
+    }
+    assert [step["estimate"] is None for step in data["steps"]] == [True, False, False]
+
+
+def test_an_estimate_is_no_part_of_what_is_confirmed():
+    steps = {**DATA, "steps": [STEP, FILL]}
+    assert parse_plan(steps).digest == parse_plan({**steps, "sizes": SIZES}).digest
+
+
+def test_each_surface_says_a_choice_in_its_own_words():
+    hint = "resolve with --as NAME or --fill default, or what --fill says"
+    assert on_page(hint) == (
+        "resolve with “Restore as” or “get the column's default”,"
+        " or what “Rows that came since” says"
+    )
+    assert in_api(hint) == "resolve with `as` or `fill_default`, or what `fill` says"

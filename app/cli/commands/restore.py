@@ -13,10 +13,11 @@ from app.cli.options import (
     FromArtifact,
     Json,
     NotValid,
+    Rehearse,
     Unverified,
     Yes,
 )
-from app.cli.restoring import choices, restore_migration, restore_object
+from app.cli.restoring import choices, how, restore_migration, restore_object
 from app.cli.session import run
 
 app = typer.Typer()
@@ -33,6 +34,7 @@ def restore_column(
     allow_null: AllowNull = False,
     not_valid: NotValid = False,
     unverified: Unverified = False,
+    rehearse: Rehearse = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: Json = False,
@@ -49,12 +51,13 @@ def restore_column(
     Example:
 
     $ zanith recover restore-column orders.legacy_code --dry-run
+    $ zanith recover restore-column orders.legacy_code --rehearse
     $ zanith recover restore-column orders.legacy_code --fill 'n/a' --yes
     """
     wanted = choices(as_name, fill, allow_null, not_valid, unverified)
     run(
         lambda session: restore_object(
-            session, name, "column", artifact, wanted, dry_run=dry_run, yes=yes
+            session, name, "column", artifact, wanted, how(dry_run, rehearse, yes)
         ),
         url=database_url,
         json=as_json,
@@ -70,6 +73,7 @@ def restore_table(
     allow_null: AllowNull = False,
     not_valid: NotValid = False,
     unverified: Unverified = False,
+    rehearse: Rehearse = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: Json = False,
@@ -90,7 +94,7 @@ def restore_table(
     wanted = choices(as_name, fill, allow_null, not_valid, unverified)
     run(
         lambda session: restore_object(
-            session, name, "table", artifact, wanted, dry_run=dry_run, yes=yes
+            session, name, "table", artifact, wanted, how(dry_run, rehearse, yes)
         ),
         url=database_url,
         json=as_json,
@@ -106,6 +110,7 @@ def restore_migration_command(
     allow_null: AllowNull = False,
     not_valid: NotValid = False,
     unverified: Unverified = False,
+    rehearse: Rehearse = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: Json = False,
@@ -121,7 +126,9 @@ def restore_migration_command(
     """
     wanted = choices(None, fill, allow_null, not_valid, unverified)
     run(
-        lambda session: restore_migration(session, migration_id, wanted, dry_run=dry_run, yes=yes),
+        lambda session: restore_migration(
+            session, migration_id, wanted, how(dry_run, rehearse, yes)
+        ),
         url=database_url,
         json=as_json,
     )

@@ -8,10 +8,10 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from app.cli.humanize import count, left, plural, printable, shorten, size
+from app.cli.humanize import count, left, plural, printable, shorten, size, span
 from app.cli.render.layout import aside, facts, listing, marked
 from app.recovery.artifacts import Artifact
-from app.recovery.restore import RestoreReport
+from app.recovery.report import RestoreReport
 
 
 def done(words: Text | str) -> RenderableType:
@@ -88,6 +88,20 @@ def restored(report: RestoreReport) -> RenderableType:
     parts: list[RenderableType] = [done(words)]
     parts += fidelity(report.fidelity)
     parts += listing("Did not come back exactly", "~", "warn", [x.message for x in report.losses])
+    return Group(*parts)
+
+
+def rehearsed(report: RestoreReport) -> RenderableType:
+    """How long each step took before all was rolled back, and what would be back exactly."""
+    seconds = sum(step.elapsed for step in report.steps)
+    name = (printable(report.artifact.object_name), "name")
+    took = [(span(step.elapsed), printable(step.purpose)) for step in report.steps]
+    parts: list[RenderableType] = [
+        done(Text.assemble("rehearsed ", name, f" in {span(seconds)}, and rolled back")),
+        aside(facts(took)),
+    ]
+    parts += fidelity(report.fidelity)
+    parts += listing("Will not come back exactly", "~", "warn", [x.message for x in report.losses])
     return Group(*parts)
 
 

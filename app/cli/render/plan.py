@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from app.cli.humanize import count, printable, printable_block, size
+from app.cli.humanize import count, printable, printable_block, size, span
 from app.cli.render.layout import aside, facts, heading, listing, marked, safe
 from app.cli.render.steps import steps
 from app.recovery.capture import CapturePlan
@@ -14,7 +14,9 @@ from app.recovery.plan import Conflict, Drift, Plan
 
 def restore_plan(plan: Plan) -> RenderableType:
     """The plan of a restore, as `inspect`, --dry-run and the question before it show it."""
-    parts: list[RenderableType] = [steps(plan.steps)]
+    parts: list[RenderableType] = [steps(plan.steps, plan.estimates)]
+    if plan.steps:
+        parts.append(aside(Text(_cost(plan), style="quiet")))
     parts += _conflicts(plan.conflicts)
     parts += _drift(plan.drift)
     parts += listing("Will not come back exactly", "~", "warn", [x.message for x in plan.losses])
@@ -22,6 +24,14 @@ def restore_plan(plan: Plan) -> RenderableType:
         flags = [(Text(choice.flag, style="flag"), choice.help) for choice in plan.choices]
         parts += [heading("Your choices"), aside(facts(flags))]
     return Group(*parts)
+
+
+def _cost(plan: Plan) -> str:
+    """What all of it takes: an estimate, and said as one."""
+    words = f"Estimated: {span(plan.estimate.seconds)}"
+    if plan.verification is not None:
+        words += f", {span(plan.verification)} of it to check the archive"
+    return f"{words}; {size(plan.estimate.disk_bytes)} of disk while it runs"
 
 
 def capture_plan(plan: CapturePlan) -> RenderableType:

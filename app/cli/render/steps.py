@@ -7,13 +7,15 @@ from rich.padding import Padding
 from rich.syntax import Syntax
 from rich.text import Text
 
-from app.cli.humanize import plural, printable, printable_block
+from app.cli.humanize import plural, printable, printable_block, size, span
 from app.cli.render.layout import aside, marked, safe
+from app.recovery.estimate import Estimate
 from app.recovery.plan import Step
 
 
-def steps(items: Sequence[Step]) -> RenderableType:
+def steps(items: Sequence[Step], estimates: Sequence[Estimate | None] = ()) -> RenderableType:
     """Every step in the order in which it runs, with words between two transactions."""
+    costs = dict(zip(items, estimates, strict=False))
     items = sorted(items, key=lambda step: step.transaction)
     if not items:
         return Text("No steps: there is nothing to run.", style="quiet")
@@ -27,12 +29,14 @@ def steps(items: Sequence[Step]) -> RenderableType:
         if step.transaction != current:
             current = step.transaction
             parts.append(aside("then, in a second transaction:", 4))
-        parts.append(marked(Text(f"{number:>2}", style="head"), _purpose(step), width=2))
+        parts.append(
+            marked(Text(f"{number:>2}", style="head"), _purpose(step, costs.get(step)), width=2)
+        )
         parts.append(sql_block(step.sql))
     return Group(*parts)
 
 
-def _purpose(step: Step) -> Text:
+def _purpose(step: Step, cost: Estimate | None) -> Text:
     line = safe(step.purpose)
     if step.lock:
         line.append(f"  {step.lock}", style="warn")
@@ -43,8 +47,15 @@ def _purpose(step: Step) -> Text:
     if step.role:
         line.append(f"  as {printable(step.role)}", style="quiet")
     if step.grows:
-        line.append("  (grows with the rows)", style="quiet")
+        line.append(f"  (grows with the rows{_cost(cost)})", style="quiet")
     return line
+
+
+def _cost(cost: Estimate | None) -> str:
+    if cost is None:
+        return ""
+    disk = f" and {size(cost.disk_bytes)} of disk" if cost.disk_bytes else ""
+    return f"; about {span(cost.seconds)}{disk}"
 
 
 def sql_block(sql: str, indent: int = 3) -> Padding:

@@ -6,8 +6,8 @@ SET status = 'restored', restored_at = clock_timestamp(), restored_by = $2,
 WHERE id = $1 AND status = 'recoverable'
 RETURNING id;
 
--- compare: the recorded definition beside the catalog
-SELECT zanith.compare($1)::text;
+-- compare: the recorded definition beside the catalog, under the name that it came back by
+SELECT zanith.compare_as($1, $2)::text;
 
 -- locate: where the parked object is
 SELECT zanith.locate($1)::text;
@@ -17,3 +17,9 @@ SELECT zanith.plan_follow_up($1, COALESCE((
     SELECT l.detail -> 'choices' FROM zanith._zanith_audit_log AS l
     WHERE l.artifact_id = $1 AND l.action = 'restore' AND l.outcome = 'done' AND l.detail ? 'choices'
     ORDER BY l.id DESC LIMIT 1), '{}'))::text;
+
+-- choices: those that an artifact was last restored with
+SELECT COALESCE((
+    SELECT l.detail -> 'choices' FROM zanith._zanith_audit_log AS l
+    WHERE l.artifact_id = $1 AND l.action = 'restore' AND l.outcome = 'done' AND l.detail ? 'choices'
+    ORDER BY l.id DESC LIMIT 1), '{}')::text;

@@ -10,6 +10,8 @@ from fastapi.responses import JSONResponse
 from app.recovery import artifacts, hold, purge
 from app.recovery.durations import parse_duration
 from app.recovery.errors import NotFound, Refused, WrongUsage
+from app.recovery.plan import plan_restore
+from app.recovery.rehearsal import rehearse
 from app.routes import work
 from app.routes.api.models import (
     RESPONSES,
@@ -19,6 +21,7 @@ from app.routes.api.models import (
     CleanupOut,
     InspectionOut,
     JobOut,
+    PlannedOut,
     PurgeIn,
     ReasonIn,
     RestoreIn,
@@ -48,11 +51,27 @@ async def inspect(studio: TheStudio, who: Who, artifact_id: str) -> dict[str, An
     return found.to_json()
 
 
-@router.post("/artifacts/{artifact_id}/restore", status_code=202, response_model=JobOut)
+@router.post(
+    "/artifacts/{artifact_id}/restore",
+    status_code=202,
+    response_model=JobOut,
+    responses={200: {"model": PlannedOut, "description": "dry_run, rehearse: nothing changed"}},
+)
 async def restore(
     studio: TheStudio, who: Who, artifact_id: str, wanted: Annotated[RestoreIn, Body()]
-) -> dict[str, Any]:
-    """Start to restore it; `confirm` is the object's name. The job says how it goes."""
+) -> Any:
+    """Start to restore it; `confirm` is the object's name. The job says how it goes.
+
+    With `dry_run` the plan of these choices comes back, with `rehearse` the report of a run that
+    was rolled back. Where the plan stops it, or is not the one of `digest`, 409 holds the new plan.
+    """
+    if wanted.dry_run:
+        found = await artifacts.get_artifact(studio.reading(who), artifact_id)
+        plan = await plan_restore(studio.reading(who), found.id, wanted.to_choices())
+        return JSONResponse({"plan": plan.to_json()})
+    if wanted.rehearse:
+        report = await rehearse(studio.db, artifact_id, wanted.to_choices(), who)
+        return JSONResponse({"report": report.to_json()})
     job = await work.start_restore(
         studio,
         artifact_id,

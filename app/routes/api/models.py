@@ -26,6 +26,9 @@ class ErrorAnswer(BaseModel):
     """The one shape of every error."""
 
     error: ErrorBody
+    plan: dict[str, Any] | None = Field(
+        None, description="of a restore that was refused: its plan as it is now"
+    )
 
 
 class ArtifactOut(BaseModel):
@@ -123,6 +126,12 @@ class RestoreIn(_Strict):
     allow_null: bool = Field(False, description="leave NOT NULL off where values are missing")
     not_valid: bool = Field(False, description="leave constraints that rows break NOT VALID")
     unverified: bool = Field(False, description="do not verify the seal first; audited")
+    dry_run: bool = Field(False, description="200 with the plan of these choices; nothing runs")
+    rehearse: bool = Field(
+        False,
+        description="run it, roll it back, and answer 200 with each step's time and the fidelity "
+        "report that would come; takes the locks of the restore, needs no `confirm`",
+    )
     digest: Text | None = Field(
         None, description="the digest of the plan that was looked at; another plan is refused"
     )
@@ -137,6 +146,13 @@ class RestoreIn(_Strict):
             not_valid=self.not_valid,
             unverified=self.unverified,
         )
+
+
+class PlannedOut(BaseModel):
+    """What a restore would do: `plan` of a dry run, or `report` of a rehearsal."""
+
+    plan: dict[str, Any] | None = None
+    report: dict[str, Any] | None = None
 
 
 class ReasonIn(_Strict):

@@ -95,7 +95,13 @@ def _show(
 ) -> HTMLResponse:
     template = "cleanup/results.html" if is_partial(request) else "cleanup/page.html"
     return studio.pages.render(
-        request, template, view, title="Cleanup", section="cleanup", status=status
+        request,
+        template,
+        view,
+        title="Cleanup",
+        section="cleanup",
+        status=status,
+        headers={"HX-Retarget": "#candidates"} if is_partial(request) and status >= 400 else None,
     )
 
 

@@ -9,16 +9,17 @@ from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from app.recovery import artifacts
-from app.recovery import restore as restoring
 from app.recovery.artifacts import Artifact
 from app.recovery.database import Database
 from app.recovery.errors import Locked, Refused, ZanithError
 from app.recovery.plan import Choices, Plan, plan_restore
-from app.recovery.restore import RestoreReport
+from app.recovery.rehearsal import rehearse as rehearse_restore
+from app.recovery.report import RestoreReport
 from app.routes import work
 from app.routes.errors import status_of
 from app.routes.rendering import is_partial, link
 from app.routes.studio import TheStudio, Who, checked_form
+from app.routes.words import plan_on_page
 
 router = APIRouter(prefix="/studio/artifacts/{artifact_id}/restore")
 
@@ -114,7 +115,7 @@ async def build(
         plan = await plan_restore(db, artifact.id, chosen.to_choices())
     except ZanithError as exc:
         return RestoreView(artifact, chosen, None, error or exc)
-    return RestoreView(artifact, chosen, plan, error)
+    return RestoreView(artifact, chosen, plan_on_page(plan), error)
 
 
 def _show(
@@ -155,7 +156,7 @@ async def rehearse(
 ) -> Response:
     """Run the restore, roll it back, and show the plan with each step's time."""
     try:
-        report = await restoring.rehearse(studio.db, artifact_id, chosen.to_choices(), who)
+        report = await rehearse_restore(studio.db, artifact_id, chosen.to_choices(), who)
     except (Refused, Locked) as exc:
         view = await build(studio.reading(who), artifact_id, chosen, exc)
         return _show(request, studio, view, status_of(exc))

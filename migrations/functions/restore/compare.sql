@@ -127,6 +127,9 @@ DECLARE
     lax boolean := (d ->> 'server_version')::integer / 10000 <> current_setting('server_version_num')::integer / 10000;
     report jsonb;
 BEGIN
+    IF (d ->> 'server_version')::integer < 170000 THEN
+        n := replace(n::text, '"MAINTAIN", ', '')::jsonb; -- a privilege that 17 added; an owner has all
+    END IF;
     SELECT jsonb_build_object(
         'exact', COALESCE(jsonb_agg(c.part ORDER BY c.ord, c.part) FILTER (WHERE c.verdict = 'exact'), '[]'),
         'different', COALESCE(jsonb_agg(jsonb_build_object('what', c.part,
@@ -154,7 +157,7 @@ BEGIN
                 'foreign keys to it', n -> 'references', 'views', n #> '{cascade,views}', 'policies', n #> '{cascade,policies}',
                 'triggers', n #> '{cascade,triggers}', 'rules', n #> '{cascade,rules}', 'functions', n #> '{cascade,functions}',
                 'defaults', n #> '{cascade,defaults}', 'memberships', n #> '{cascade,publications}',
-                'generated columns', zanith._generated_columns(n))) x
+                'generated columns', zanith._generated_columns(n)), lax) x
         WHERE a.artifact_type <> 'rebuild_table' AND jsonb_typeof(x.was) <> 'null' AND x.was <> '[]'
         UNION ALL
         SELECT 0, CASE WHEN a.source_column IS NULL THEN 'table name' ELSE 'column name' END, 'different',

@@ -23,6 +23,7 @@ LANGUAGE sql STABLE AS $$
             FROM zanith._each(d -> 'publications') p WHERE d ? 'members' HAVING count(*) > 0), '[]')
         || CASE WHEN choices ? 'as' AND d ? 'members' AND jsonb_array_length(COALESCE(d #> '{cascade,views}', '[]')) > 0
                 THEN zanith._loss('views', 'views that were dropped with it name the old table and stay away') ELSE '[]' END
+        || CASE WHEN (choices ->> 'unverified')::boolean THEN zanith._loss('unverified', 'what is parked is not compared with its seal') ELSE '[]' END
         || COALESCE((SELECT jsonb_agg(zanith._loss('grantor', format('a grant to %s was given by %I; it comes back as given by the owner',
                         COALESCE(quote_ident(g.item ->> 'grantee'), 'PUBLIC'), g.item ->> 'grantor')) -> 0)
             FROM zanith._all_grants(d) g(item)

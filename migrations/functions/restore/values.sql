@@ -22,7 +22,7 @@ BEGIN
     IF choices ? 'fill' THEN
         checks := checks || jsonb_build_array(jsonb_build_object('kind', 'fill_value', 'object', format('%L', choices ->> 'fill'),
             'message', format('%L is no value of the type %s', choices ->> 'fill', col ->> 'type'),
-            'count_sql', format('SELECT count(*) FROM (SELECT %L::%s) f(v) WHERE false', choices ->> 'fill', col ->> 'type'), 'examples_sql', NULL,
+            'count_sql', format('SELECT count(*) FROM (SELECT %L::%s OFFSET 0) f(v) WHERE (v IS NULL) IS NULL', choices ->> 'fill', col ->> 'type'), 'examples_sql', NULL,
             'blocks', true, 'choices', '["--fill VALUE"]'::jsonb, 'hint', format('Give a value that is one of %s.', col ->> 'type')));
     END IF;
     IF d ->> 'strategy' = 'archive_column' AND COALESCE(col -> 'generated', 'null') = 'null' THEN

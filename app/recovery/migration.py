@@ -1,0 +1,56 @@
+"""A whole migration: everything that it dropped, newest first, one transaction each."""
+
+from __future__ import annotations
+
+from app.recovery.artifact import Artifact
+from app.recovery.database import Actor, Database
+from app.recovery.errors import ZanithError
+from app.recovery.lookup import find_migration
+from app.recovery.plan import Choices, Plan, plan_restore
+from app.recovery.progress import OnProgress
+from app.recovery.report import RestoreReport
+from app.recovery.restore import restore
+
+
+async def find_recoverable(db: Database, migration_id: str) -> list[Artifact]:
+    """Return what of a migration is left to restore, newest first.
+
+    What is already restored, and what a rebuild only recorded, is left out.
+    """
+    return [
+        artifact
+        for artifact in await find_migration(db, migration_id)
+        if artifact.status == "recoverable" and artifact.artifact_type != "rebuild_table"
+    ]
+
+
+async def plan_migration(
+    db: Database, migration_id: str, choices: Choices | None = None
+) -> list[tuple[Artifact, Plan]]:
+    """Return what restoring a migration would do; each plan is of today's catalog."""
+    found = await find_recoverable(db, migration_id)
+    return [(artifact, await plan_restore(db, artifact.id, choices)) for artifact in found]
+
+
+async def restore_migration(
+    db: Database,
+    migration_id: str,
+    choices: Choices | None,
+    actor: Actor,
+    *,
+    reports: list[RestoreReport] | None = None,
+    on_progress: OnProgress | None = None,
+) -> list[RestoreReport]:
+    """Restore everything that a migration dropped, and return the reports.
+
+    Stops at the first that cannot be restored, whose error names it; what came before it stays
+    restored, `reports` holds what came of it, and running it again goes on from there.
+    """
+    done = reports if reports is not None else []
+    for artifact in await find_recoverable(db, migration_id):
+        try:
+            done.append(await restore(db, artifact.id, choices, actor, on_progress=on_progress))
+        except ZanithError as error:
+            error.stopped_at = artifact.id
+            raise
+    return done

@@ -32,6 +32,10 @@ test: dev ## Run all tests, on real PostgreSQL servers that they start (PYTEST_A
 	@chromium=$$($(BIN)/python scripts/find_chromium.py) && \
 	ZANITH_CHROMIUM="$$chromium" $(BIN)/python -m pytest $(PYTEST_ARGS)
 
+.PHONY: oracle
+oracle: dev ## Judge captures and restores by DROP and pg_dump, on thousands of schemas, or on copies of DB=postgresql://…
+	@$(BIN)/python -m tests.oracle $(if $(DB),--database '$(DB)') $(ORACLE_ARGS)
+
 .PHONY: lint
 lint: dev ## Check style, types, and which part may import which
 	@$(BIN)/ruff check .
@@ -54,11 +58,12 @@ lock: dev ## Refresh the lock files to the newest releases that pyproject.toml a
 	@$(UV_LOCK) -o requirements.lock
 	@$(UV_LOCK) --extra demo --group build -c requirements.lock -o requirements-install.lock
 	@$(UV_LOCK) --extra demo --group dev -c requirements-install.lock -o requirements-dev.lock
+	@$(subst pyproject.toml,,$(UV_LOCK)) --group oracle -o requirements-oracle.lock
 	@$(BIN)/python scripts/build_assets.py --lock
 
 .PHONY: clean
 clean: ## Remove what these commands made, .venv too
-	rm -rf $(VENV) node_modules app/static/vendor build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-oracle node_modules app/static/vendor build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # ---------------------------------------------------------------------------------------------------
 
@@ -75,6 +80,12 @@ $(VENV)/.installed: requirements-install.lock pyproject.toml | $(BIN)/python
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.installed
 	@$(PIP) install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)-oracle/.installed: requirements-oracle.lock | $(BIN)/python
+	@$(BIN)/python -m venv $(VENV)-oracle
+	@$(VENV)-oracle/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes \
+	    -r requirements-oracle.lock
 	@touch $@
 
 $(ASSETS): package-lock.json scripts/build_assets.py | $(VENV)/.installed

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from tests import clusters
 from tests.clusters import Server
 from tests.conftest import install_zanith
+from tests.oracle.any_database import Findings, judge_url
 from tests.oracle.generate import Case, cases, coverable
 from tests.oracle.normalise import REASONS
 from tests.oracle.run import ROLES, Verdict, describe, reduce, run_batch, tally
@@ -165,6 +166,18 @@ def report(run: Run, least: int) -> bool:
     return not run.faults and not short
 
 
+def report_database(found: Findings) -> bool:
+    """Print what came of a database; return whether nothing differs."""
+    for strategy, number in found.judged.items():
+        print(f"{strategy}: {number} captured and restored")
+    for text, number in found.refused.most_common():
+        print(f"  refused {number:5} {text}")
+    for text in found.faults:
+        print(text, "\n")
+    print(f"{len(found.faults)} differences")
+    return not found.faults
+
+
 def main() -> int:
     """Run the oracles; the exit status is 1 where anything differs or too little was covered."""
     parser = argparse.ArgumentParser(prog="python -m tests.oracle", description=__doc__)
@@ -180,7 +193,10 @@ def main() -> int:
         action="store_false",
         help="do not make the cases that fail smaller",
     )
+    parser.add_argument("--database", metavar="URL", help="judge this database instead, on copies")
     options = parser.parse_args()
+    if options.database:
+        return 0 if judge_url(options.database, report_database) else 1
     chosen_seed = options.seed if options.seed is not None else secrets.randbelow(2**32)
     print(f"seed {chosen_seed}")
     print("left out of account:")

@@ -126,7 +126,7 @@ class Batch:
                     if case.column
                     else f"DROP TABLE {_target(schema, case)}{cascade}"
                 )
-                self.dropped[schema] = await _outcome(connection, sql)
+                self.dropped[schema] = await outcome_of(connection, sql)
 
     async def capture(self, database: Database) -> None:
         """Capture each case, and hold a refusal against that of DROP."""
@@ -150,7 +150,7 @@ class Batch:
                     case.raw("c") if case.column else None,
                     ", ".join(options),
                 )
-                ended = await _outcome(connection, call)
+                ended = await outcome_of(connection, call)
                 if len(ended) == 12:
                     self.artifacts[schema] = ended
                     if self.dropped.get(schema, "").startswith("2BP01"):
@@ -263,15 +263,22 @@ def _target(schema: str, case: Case) -> str:
 DEPENDENT = re.compile(r"(?m)^(.*) depends on .*$")
 
 
-async def _outcome(connection: asyncpg.Connection, sql: str) -> str:
-    """Return the first value, or SQLSTATE with the dependents named, or with the message."""
+async def outcome_of(connection: asyncpg.Connection, sql: str, *, undo: bool = False) -> str:
+    """Return the first value, or SQLSTATE with the dependents named, or with the message.
+
+    `undo`: nothing of it stays.
+    """
+    transaction = connection.transaction()
+    await transaction.start()
     try:
-        async with connection.transaction():
-            return str(await connection.fetchval(sql))
+        value = str(await connection.fetchval(sql))
     except asyncpg.PostgresError as error:
+        await transaction.rollback()
         named = sorted(DEPENDENT.findall(error.detail or "")) if error.sqlstate == "2BP01" else []
         said = ", ".join(name.replace("public.", "") for name in named)
         return f"{error.sqlstate} {said or error}"
+    await (transaction.rollback() if undo else transaction.commit())
+    return value
 
 
 async def judge(

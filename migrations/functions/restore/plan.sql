@@ -23,6 +23,8 @@ LANGUAGE sql STABLE AS $$
             FROM zanith._each(d -> 'publications') p WHERE d ? 'members' HAVING count(*) > 0), '[]')
         || CASE WHEN choices ? 'as' AND d ? 'members' AND jsonb_array_length(COALESCE(d #> '{cascade,views}', '[]')) > 0
                 THEN zanith._loss('views', 'views that were dropped with it name the old table and stay away') ELSE '[]' END
+        || COALESCE((SELECT jsonb_agg(zanith._loss('went_with_another', format('the %s %I stays away: it went with the column %I, which is gone for good',
+                        l.item ->> 'kind', l.item ->> 'name', l.item ->> 'column')) -> 0) FROM zanith._each(d -> 'lost') l), '[]')
         || CASE WHEN (choices ->> 'unverified')::boolean THEN zanith._loss('unverified', 'what is parked is not compared with its seal') ELSE '[]' END
         || COALESCE((SELECT jsonb_agg(zanith._loss('grantor', format('a grant to %s was given by %I; it comes back as given by the owner',
                         COALESCE(quote_ident(g.item ->> 'grantee'), 'PUBLIC'), g.item ->> 'grantor')) -> 0)
@@ -92,6 +94,8 @@ BEGIN
     IF a.artifact_type = 'soft_drop_column' AND place ->> 'state' = 'moved' AND place ->> 'code' <> 'claimed_twice' THEN
         place := place || '{"state": "ok"}'; -- the column travels with its table
     END IF;
+    a.definition := zanith._without_lost(a.definition, live);
+    d := a.definition;
     IF live IS NOT NULL THEN
         d := jsonb_set(d, '{table,owner}', (SELECT to_jsonb(pg_get_userbyid(c.relowner)) FROM pg_class c WHERE c.oid = live));
     END IF;

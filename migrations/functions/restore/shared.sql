@@ -110,3 +110,41 @@ BEGIN
     EXECUTE 'SELECT ' || zanith._returns_query(kind, schema_name, parked, parked_column) INTO yes;
     RETURN yes;
 END $$;
+
+-- Constraints, indexes and statistics that also name a column which is gone for good: neither there nor parked nor
+-- archived. They went with it, as after DROP, and stay away: {list, kind, name, column}.
+CREATE OR REPLACE FUNCTION zanith._find_lost(d jsonb, live oid) RETURNS TABLE (list text, kind text, name text, "column" text)
+LANGUAGE sql STABLE AS $$
+    SELECT DISTINCT ON (k.list, x.item ->> 'name') k.list, COALESCE(x.item ->> 'kind' || ' constraint', k.kind), x.item ->> 'name', c.name
+    FROM (VALUES ('constraints', 'constraint'), ('indexes', 'index'), ('statistics', 'statistics object')) k(list, kind),
+         LATERAL zanith._each(d -> k.list) x,
+         LATERAL (SELECT y.name FROM jsonb_array_elements_text(COALESCE(NULLIF(x.item #> '{index,columns}', 'null'), NULLIF(x.item -> 'columns', 'null'), '[]')) y(name)
+                  UNION SELECT y.name FROM jsonb_array_elements_text(COALESCE(NULLIF(x.item -> 'columns', 'null'), '[]')) y(name)) c(name)
+    WHERE live IS NOT NULL AND c.name <> d #>> '{column,name}' AND zanith._attribute_number(live, c.name) IS NULL
+      AND NOT COALESCE(x.item #> '{parked,columns}', '{}') @? format('$.* ? (@ == %s)', to_jsonb(c.name))::jsonpath
+      AND NOT EXISTS (SELECT FROM zanith._each(d #> '{cascade,columns}') g WHERE g.item ->> 'name' = c.name)
+      AND NOT EXISTS (SELECT FROM zanith._zanith_migration_artifacts o
+                      WHERE o.source_schema = d #>> '{table,schema}' AND o.source_table = d #>> '{table,name}' AND o.source_column = c.name
+                        AND o.status = 'recoverable' AND o.id <> d ->> 'id')
+    ORDER BY k.list, x.item ->> 'name', c.name
+$$;
+
+-- The definition without what is lost, which it names under `lost`.
+CREATE OR REPLACE FUNCTION zanith._without_lost(d jsonb, live oid) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    lost record;
+BEGIN
+    IF NOT d ? 'column' THEN
+        RETURN d;
+    END IF;
+    FOR lost IN SELECT l.* FROM zanith._find_lost(d, live) l LOOP
+        d := d || jsonb_build_object(
+            lost.list, (SELECT COALESCE(jsonb_agg(x.item ORDER BY x.ord), '[]') FROM zanith._each(d -> lost.list) x WHERE x.item ->> 'name' <> lost.name),
+            'tree', (SELECT COALESCE(jsonb_agg(t.item || jsonb_build_object(lost.list, (
+                         SELECT COALESCE(jsonb_agg(x.item ORDER BY x.ord), '[]') FROM zanith._each(t.item -> lost.list) x
+                         WHERE NOT x.item -> 'columns' ? lost."column")) ORDER BY t.ord), '[]') FROM zanith._each(d -> 'tree') t),
+            'lost', COALESCE(d -> 'lost', '[]') || jsonb_build_object('kind', lost.kind, 'name', lost.name, 'column', lost."column"));
+    END LOOP;
+    RETURN d;
+END $$;

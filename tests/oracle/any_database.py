@@ -1,0 +1,273 @@
+"""Both oracles on every table and column of a database that is there, on copies of it.
+
+Each object is captured on one copy and dropped on another, in transactions that are rolled back, with
+the same statements between. Then each is captured and restored for good, by psql and by the engine in
+turn, and the copy must be what it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+from app.recovery.database import Actor
+from app.recovery.database import Database as Engine
+from app.recovery.errors import ZanithError
+from app.recovery.restore import restore
+from tests import clusters
+from tests.clusters import CommandFailed, Server
+from tests.conftest import Database, install_zanith
+from tests.oracle.judges import (
+    capture_call,
+    quote,
+    recovery_sql,
+    see,
+    show_difference,
+    unfaithful,
+)
+from tests.oracle.probe import make_statements, play
+from tests.oracle.run import outcome_of
+
+DBA = Actor("oracle", None, "staff")
+USERS = ("oracle_reader", "oracle_writer", "oracle_owner", "oracle_other")
+OPTIONS = "on_dependents => 'cascade', published_ok => true"
+OBJECTS = """
+SELECT n.nspname::text AS schema, c.relname::text AS name, a.attname::text AS column
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND $1
+WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_'
+  AND n.nspname NOT IN ('information_schema', 'zanith', '_zanith_shadow')
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+  AND (a.attnum IS NOT NULL OR NOT $1)
+ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C", a.attnum
+"""
+NEAR = """
+SELECT DISTINCT c.relname::text FROM pg_class c
+WHERE c.oid = $1::text::regclass
+   OR c.oid IN (SELECT conrelid FROM pg_constraint WHERE confrelid = $1::text::regclass)
+   OR c.oid IN (SELECT confrelid FROM pg_constraint WHERE conrelid = $1::text::regclass)
+   OR c.oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = $1::text::regclass)
+   OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = $1::text::regclass)
+   OR c.oid IN (SELECT r.ev_class FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
+                WHERE d.classid = 'pg_rewrite'::regclass AND d.refobjid = $1::text::regclass)
+"""
+
+
+@dataclass
+class Findings:
+    """What came of a database, by strategy."""
+
+    judged: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A table, or a column of one."""
+
+    schema: str
+    name: str
+    column: str | None
+
+    @property
+    def relation(self) -> str:
+        return f"{quote(self.schema)}.{quote(self.name)}"
+
+    def drop(self, cascade: str) -> str:
+        if self.column is None:
+            return f"DROP TABLE {self.relation}{cascade}"
+        return f"ALTER TABLE {self.relation} DROP COLUMN {quote(self.column)}{cascade}"
+
+    def __str__(self) -> str:
+        return self.relation + (f".{quote(self.column)}" if self.column else "")
+
+
+def judge_database(server: Server, source: str, directory: Path, name: str) -> Findings:
+    """Judge every object of a database of this server; `source` is only copied."""
+    for role in USERS:
+        server.psql(
+            "postgres",
+            f"DO $$BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object THEN NULL; END$$",
+        )
+    original = _copy(server, source, f"{name}_original")
+    try:
+        install_zanith(original.url)
+        findings = Findings()
+        for strategy in ("soft_drop_table", "archive_table", "soft_drop_column", "archive_column"):
+            asyncio.run(_judge_strategy(server, original, strategy, directory, name, findings))
+        return findings
+    finally:
+        server.psql("postgres", f"DROP DATABASE {original.name} WITH (FORCE)")
+
+
+def _copy(server: Server, source: str, name: str) -> Database:
+    server.psql("postgres", f"CREATE DATABASE {name} TEMPLATE {source}")
+    return Database(server, name)
+
+
+async def _judge_strategy(
+    server: Server, original: Database, strategy: str, directory: Path, name: str, found: Findings
+) -> None:
+    async with original.connect() as connection:
+        rows = await connection.fetch(OBJECTS, strategy.endswith("column"))
+    targets = [Target(row["schema"], row["name"], row["column"]) for row in rows]
+    # sequences that the statements moved stay moved: what comes back is judged on a copy of its own
+    made = [_copy(server, original.name, f"{name}_{which}") for which in ("one", "other", "back")]
+    one, other, back = made
+    try:
+        for target in targets:
+            if fault := await _gone(one, other, strategy, target):
+                found.faults.append(f"{strategy} {target}: {fault}")
+        await _back(back, original, strategy, targets, directory, found)
+    finally:
+        for copy in made:
+            server.psql("postgres", f"DROP DATABASE {copy.name} WITH (FORCE)")
+
+
+async def _gone(one: Database, other: Database, strategy: str, target: Target) -> str | None:
+    """Return how a capture differs from DROP, in what it refuses and in what comes after."""
+    options = OPTIONS.replace("cascade", "refuse")
+    async with one.connect() as ours, other.connect() as theirs:
+        plain = await outcome_of(theirs, target.drop(""), undo=True)
+        mine = await outcome_of(ours, _call(strategy, target, options), undo=True)
+        if plain.startswith("2BP01") and not mine.startswith("0A000") and mine != plain:
+            return f"refuses otherwise\n  capture: {mine}\n  DROP: {plain}"
+        near = {row[0] for row in await theirs.fetch(NEAR, target.relation)}
+        statements = await make_statements(
+            theirs, target.schema, target.name, target.column, list(USERS), near
+        )
+        dropped, captured = theirs.transaction(), ours.transaction()
+        await dropped.start()
+        await captured.start()
+        try:
+            if len(await outcome_of(ours, _call(strategy, target, OPTIONS))) != 12:
+                return None  # refused: told by the round trip
+            await theirs.execute(target.drop(" CASCADE"))
+            first = await play(ours, statements)
+            second = await play(theirs, statements)
+        finally:
+            await dropped.rollback()
+            await captured.rollback()
+    for statement, was, wanted in zip(statements, first, second, strict=True):
+        if was != wanted:
+            return f"{statement}\n  captured: {was[:300]}\n  dropped: {wanted[:300]}"
+    return None
+
+
+def _call(strategy: str, target: Target, options: str) -> str:
+    return capture_call(strategy, target.relation, target.column, options)
+
+
+async def _back(
+    copy: Database,
+    original: Database,
+    strategy: str,
+    targets: list[Target],
+    directory: Path,
+    found: Findings,
+) -> None:
+    """Capture and restore each in turn; where the whole differs then, look at each by itself."""
+    moved = strategy == "archive_column"
+    before = see(original, moved=moved)
+    engine = await Engine.open(copy.url, lock_timeout=timedelta(seconds=5), max_size=3)
+    try:
+        for number, target in enumerate(targets):
+            async with copy.connect() as connection:
+                ended = await outcome_of(connection, _call(strategy, target, OPTIONS))
+            if len(ended) != 12:
+                found.refused[f"{strategy}: {ended[:100]}"] += 1
+                continue
+            try:
+                if number % 2:
+                    file = directory / f"{ended}.sql"
+                    file.write_text(recovery_sql(copy, ended), "utf-8")
+                    copy.psql(file=file)
+                else:
+                    report = await restore(engine, ended, None, DBA)
+                    if faults := unfaithful(report.to_json()["fidelity"]):
+                        found.faults.append(f"{strategy} {target}: fidelity {'; '.join(faults)}")
+                found.judged[strategy] += 1
+            except (CommandFailed, ZanithError) as error:
+                detail = (
+                    f"{error.message}; {error.detail}" if isinstance(error, ZanithError) else error
+                )
+                found.faults.append(f"{strategy} {target}: restore: {detail}")
+    finally:
+        await engine.close()
+    after = see(copy, moved=moved)
+    for schema in before.keys() | after.keys():
+        if difference := show_difference(before.get(schema, []), after.get(schema, [])):
+            found.faults.append(f"{strategy}: schema {schema} is not as it was\n{difference}")
+
+
+# ------------------------------------------------------------------------------ somebody's database
+
+
+def judge_url(url: str, report: Callable[[Findings], bool]) -> bool:
+    """Copy a database from anywhere to a server of one's own, and judge it there."""
+    version = asyncio.run(_version_of(url))
+    able = sorted(v for v in clusters.find_versions() if v >= version)
+    if not able:
+        raise SystemExit(f"the database is of PostgreSQL {version}: no server that new is here")
+    directory = clusters.create_run_directory()
+    reaper = clusters.start_reaper(directory)
+    try:
+        server = clusters.obtain_server(directory, able[0])
+        _load(server, url, directory)
+        return report(judge_database(server, "source", directory, "any"))
+    finally:
+        reaper.communicate(timeout=60)
+
+
+async def _version_of(url: str) -> int:
+    connection = await asyncpg.connect(url)
+    try:
+        return int(connection.get_server_version().major)
+    finally:
+        await connection.close()
+
+
+def _load(server: Server, url: str, directory: Path) -> None:
+    """Dump, with the roles by name, and load; the password goes by the environment."""
+    parts = urlsplit(url)
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", "@")))
+    environment = {**os.environ, **({"PGPASSWORD": parts.password} if parts.password else {})}
+    for role in asyncio.run(_roles_of(url)):
+        server.psql("postgres", f"CREATE ROLE {quote(role)}")
+    server.psql("postgres", "CREATE DATABASE source TEMPLATE template0")
+    file = directory / "source.sql"
+    subprocess.run(
+        [
+            server.bin_dir / "pg_dump",
+            "--dbname",
+            bare,
+            "--file",
+            file,
+            "--exclude-schema=zanith",
+            "--exclude-schema=_zanith_shadow",
+        ],
+        check=True,
+        env=environment,
+    )
+    server.psql("source", file=file)
+
+
+async def _roles_of(url: str) -> list[str]:
+    connection = await asyncpg.connect(url)
+    try:
+        rows = await connection.fetch(
+            "SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_' AND rolname <> 'postgres'"
+        )
+        return [row[0] for row in rows]
+    finally:
+        await connection.close()

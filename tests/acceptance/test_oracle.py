@@ -17,7 +17,7 @@ from tests.oracle.mutants import MUTANTS, Mutant, mutated
 from tests.oracle.run import describe, run_batch
 
 SEED = int(os.environ.get("ZANITH_ORACLE_SEED") or secrets.randbelow(2**32))
-SAMPLE = 36
+SAMPLE = 20
 
 
 @pytest.fixture

@@ -172,3 +172,38 @@ async def play(connection: asyncpg.Connection, statements: list[str]) -> list[st
         if role:
             await connection.execute("RESET ROLE")
     return ended
+
+
+PARKED_COLUMN = """
+SELECT a.attname::text AS name, a.attnum AS number FROM pg_attribute a
+WHERE a.attrelid = $1::text::regclass AND a.attname LIKE '\\_zanith\\_dropped\\_%' AND NOT a.attisdropped
+"""
+
+
+async def look_at_parked(
+    connection: asyncpg.Connection, target: str, key: str, roles: list[str]
+) -> str | None:
+    """Return how a parked column still shows: a value in a new row, or somebody who may read it.
+
+    Whoever may read the whole table sees it: that is in the nature of a rename. Nothing stays.
+    """
+    parked = (await connection.fetchrow(PARKED_COLUMN, target))["name"]
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        new = f"INSERT INTO {target} ({key}) VALUES (7000)"
+        if await play(connection, [new]) == ["INSERT 0 1"]:
+            value = await connection.fetchval(
+                f"SELECT {quote(parked)}::text FROM {target} WHERE {key} = 7000"
+            )
+            if value is not None:
+                return f"{new} gave the parked column {value!r}"
+        for role in roles:
+            whole = "SELECT has_table_privilege($1, $2::text::regclass, 'SELECT')"
+            if not await connection.fetchval(whole, role, target):
+                ended = await play(connection, [f"@{role} SELECT {quote(parked)} FROM {target}"])
+                if ended != ["42501"]:
+                    return f"{role} reads the parked column: {ended}"
+    finally:
+        await transaction.rollback()
+    return None

@@ -23,6 +23,10 @@ LANGUAGE sql STABLE AS $$
             FROM zanith._each(d -> 'publications') p WHERE d ? 'members' HAVING count(*) > 0), '[]')
         || CASE WHEN choices ? 'as' AND d ? 'members' AND jsonb_array_length(COALESCE(d #> '{cascade,views}', '[]')) > 0
                 THEN zanith._loss('views', 'views that were dropped with it name the old table and stay away') ELSE '[]' END
+        || COALESCE((SELECT jsonb_agg(zanith._loss('inheritance', format('NOT NULL of %s.%I comes back as its own, beside its parent''s',
+                        zanith._qualify(t.item ->> 'schema', t.item ->> 'name'), d #>> '{column,name}')) -> 0)
+            FROM zanith._each(d -> 'tree') t
+            WHERE NOT (t.item #>> '{column,not_null,local}')::boolean AND t.item #>> '{column,not_null,name}' <> d #>> '{column,not_null,name}'), '[]')
         || COALESCE((SELECT jsonb_agg(zanith._loss('went_with_another', format('the %s %I stays away: it went with the column %I, which is gone for good',
                         l.item ->> 'kind', l.item ->> 'name', l.item ->> 'column')) -> 0) FROM zanith._each(d -> 'lost') l), '[]')
         || CASE WHEN (choices ->> 'unverified')::boolean THEN zanith._loss('unverified', 'what is parked is not compared with its seal') ELSE '[]' END

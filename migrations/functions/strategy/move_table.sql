@@ -63,6 +63,14 @@ LANGUAGE sql IMMUTABLE AS $$
             SELECT 1 AS part, e.item, e.ord FROM zanith._each(
                 zanith._step(format('CREATE TABLE %s (LIKE %s INCLUDING CONSTRAINTS INCLUDING GENERATED)', q.placeholder, q.parent),
                     'an empty stand-in for its parent', 'ACCESS SHARE', ARRAY[q.parent])
+                -- LIKE makes a constraint valid; it has to be as the table has it
+                || COALESCE((SELECT jsonb_agg(c.item ORDER BY k.ord, c.ord)
+                    FROM zanith._each(d #> '{members,0,definition,constraints}') k, LATERAL zanith._each(
+                        zanith._step(format('ALTER TABLE %s DROP CONSTRAINT IF EXISTS %I', q.placeholder, k.item ->> 'name'), 'the stand-in has it', 'ACCESS EXCLUSIVE')
+                        || zanith._step(format('ALTER TABLE %s ADD CONSTRAINT %I %s', q.placeholder, k.item ->> 'name', k.item ->> 'definition'),
+                            'as the table has it', 'ACCESS EXCLUSIVE')) c
+                    WHERE k.item ->> 'kind' = 'check' AND (k.item ->> 'inherited')::boolean
+                      AND NOT ((k.item ->> 'validated')::boolean AND (k.item ->> 'enforced')::boolean)), '[]')
                 || zanith._render_archive_care(q.placeholder, d #>> '{table,owner}', d ->> 'id')
                 || zanith._step(format('ALTER TABLE %s INHERIT %s', target, q.placeholder),
                     'what it inherits stays inherited', 'ACCESS EXCLUSIVE', ARRAY[target])) e

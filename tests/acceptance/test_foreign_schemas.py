@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.oracle.judges import literal, open_session, restore_by_psql, see, show_difference
 from tests.conftest import Database
+from tests.oracle.judges import literal, open_session, restore_by_psql, see, show_difference
 
 APPS = ("admin", "auth", "contenttypes", "flatpages", "redirects", "sessions", "sites")
 MIGRATE = """

@@ -12,8 +12,8 @@ import asyncio
 import asyncpg
 import pytest
 
-from tests.oracle.judges import capture
 from tests.conftest import Database
+from tests.oracle.judges import capture
 
 ROLE = "@"  # "@reader SELECT …" runs as that role
 

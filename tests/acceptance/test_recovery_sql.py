@@ -11,6 +11,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from tests.clusters import SUPERUSER, CommandFailed
+from tests.conftest import Database
 from tests.oracle.judges import (
     capture,
     dump_entries,
@@ -24,8 +26,6 @@ from tests.oracle.judges import (
     show_difference,
     unfaithful,
 )
-from tests.clusters import SUPERUSER, CommandFailed
-from tests.conftest import Database
 
 WORLD = """
 CREATE TABLE p (a int PRIMARY KEY); INSERT INTO p VALUES (1), (2), (3);

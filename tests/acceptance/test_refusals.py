@@ -10,6 +10,12 @@ from dataclasses import replace
 import asyncpg
 import pytest
 
+from tests.acceptance.shapes.columns import VALUES
+from tests.acceptance.shapes.constraints import CONSTRAINTS, INDEXES
+from tests.acceptance.shapes.dependents import BESIDE, VIEWS
+from tests.acceptance.shapes.partitions import PARTITIONS
+from tests.acceptance.shapes.tables import TABLES
+from tests.conftest import Database
 from tests.oracle.judges import (
     Trial,
     capture_call,
@@ -18,12 +24,6 @@ from tests.oracle.judges import (
     open_session,
     quote,
 )
-from tests.acceptance.shapes.columns import VALUES
-from tests.acceptance.shapes.constraints import CONSTRAINTS, INDEXES
-from tests.acceptance.shapes.dependents import BESIDE, VIEWS
-from tests.acceptance.shapes.partitions import PARTITIONS
-from tests.acceptance.shapes.tables import TABLES
-from tests.conftest import Database
 
 COLUMN, TABLE = ("soft_drop_column", "archive_column"), ("soft_drop_table", "archive_table")
 EVERY = (*COLUMN, *TABLE)

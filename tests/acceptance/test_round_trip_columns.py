@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.oracle.judges import Shape, run_round_trips
 from tests.acceptance.shapes.columns import TYPES, VALUES
 from tests.acceptance.shapes.constraints import CONSTRAINTS, INDEXES
 from tests.acceptance.shapes.dependents import BESIDE, VIEWS
 from tests.acceptance.shapes.names import NAMES, WIDE
 from tests.conftest import Database
+from tests.oracle.judges import Shape, run_round_trips
 
 STRATEGIES = ["soft_drop_column", "archive_column"]
 FAMILIES = {

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.oracle.judges import capture, open_session, read_rows, restore_by_psql
 from tests.clusters import CommandFailed
 from tests.conftest import Database
+from tests.oracle.judges import capture, open_session, read_rows, restore_by_psql
 
 T = (
     "CREATE TABLE t (id int PRIMARY KEY, a int, b int, c text); "

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.oracle.judges import Shape, run_round_trips
 from tests.acceptance.shapes import CASCADE
 from tests.acceptance.shapes.columns import VALUES
 from tests.acceptance.shapes.constraints import CONSTRAINTS, INDEXES
@@ -17,6 +16,7 @@ from tests.acceptance.shapes.names import NAMES
 from tests.acceptance.shapes.partitions import PARTITIONS
 from tests.acceptance.shapes.tables import TABLES
 from tests.conftest import Database
+from tests.oracle.judges import Shape, run_round_trips
 
 
 def whole(shapes: Mapping[str, Shape]) -> dict[str, Shape]:

@@ -175,7 +175,7 @@ async def play(connection: asyncpg.Connection, statements: list[str]) -> list[st
 
 
 PARKED_COLUMN = """
-SELECT a.attname::text AS name, a.attnum AS number FROM pg_attribute a
+SELECT a.attname::text FROM pg_attribute a
 WHERE a.attrelid = $1::text::regclass AND a.attname LIKE '\\_zanith\\_dropped\\_%' AND NOT a.attisdropped
 """
 
@@ -187,7 +187,7 @@ async def look_at_parked(
 
     Whoever may read the whole table sees it: that is in the nature of a rename. Nothing stays.
     """
-    parked = (await connection.fetchrow(PARKED_COLUMN, target))["name"]
+    parked = await connection.fetchval(PARKED_COLUMN, target)
     transaction = connection.transaction()
     await transaction.start()
     try:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.oracle.judges import Shape
 from tests.acceptance.shapes import ARCHIVE, SOFT
+from tests.oracle.judges import Shape
 
 T = "CREATE TABLE t (id bigint PRIMARY KEY, {}, z text)"
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.oracle.judges import Shape
 from tests.acceptance.shapes import CASCADE
 from tests.acceptance.shapes.columns import table
+from tests.oracle.judges import Shape
 
 EXCLUDE = "EXCLUDE USING gist (c WITH &&)"
 CONSTRAINTS = {

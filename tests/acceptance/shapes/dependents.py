@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.oracle.judges import Shape
 from tests.acceptance.shapes import CASCADE, KEEP, SOFT
+from tests.oracle.judges import Shape
 
 T = (
     "CREATE TABLE t (id int PRIMARY KEY, a int, c text, z text); "

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.oracle.judges import Shape
 from tests.acceptance.shapes import CASCADE, SOFT
+from tests.oracle.judges import Shape
 
 LONG = "x" * 34
 HOSTILE = [

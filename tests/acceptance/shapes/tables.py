@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.oracle.judges import Shape
 from tests.acceptance.shapes import CASCADE, PUBLISHED
 from tests.acceptance.shapes.dependents import NOTE, STATES, T
+from tests.oracle.judges import Shape
 
 
 def of_table(sql: str, options: str = "", **more) -> Shape:

@@ -33,8 +33,8 @@ test: dev ## Run all tests, on real PostgreSQL servers that they start (PYTEST_A
 	ZANITH_CHROMIUM="$$chromium" $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: oracle
-oracle: dev ## Judge captures and restores by DROP and pg_dump, on thousands of schemas, or on copies of DB=postgresql://…
-	@$(BIN)/python -m tests.oracle $(if $(DB),--database '$(DB)') $(ORACLE_ARGS)
+oracle: dev $(VENV)-oracle/.installed ## Judge captures and restores by DROP and pg_dump, on thousands of schemas, or on copies of DB=postgresql://…
+	@$(BIN)/python -m tests.oracle $(if $(DB),--database '$(DB)',--projects all) $(ORACLE_ARGS)
 
 .PHONY: lint
 lint: dev ## Check style, types, and which part may import which

@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 from tests import clusters
 from tests.clusters import Server
 from tests.conftest import install_zanith
-from tests.oracle.any_database import Findings, judge_url
+from tests.oracle.any_database import Findings, judge_database, judge_url
 from tests.oracle.generate import Case, cases, coverable
 from tests.oracle.normalise import REASONS
+from tests.oracle.projects import PROJECTS, build
 from tests.oracle.run import ROLES, Verdict, describe, reduce, run_batch, tally
 
 LEAST = 20  # cases of each feature with each strategy
@@ -178,6 +179,23 @@ def report_database(found: Findings) -> bool:
     return not found.faults
 
 
+def run_projects(version: int, names: list[str]) -> bool:
+    """Judge what others' migrations build; return whether nothing differs."""
+    good = True
+    directory = clusters.create_run_directory()
+    reaper = clusters.start_reaper(directory)
+    try:
+        server = clusters.obtain_server(directory, version)
+        for name in names:
+            print(f"\nPostgreSQL {version}: {name}", flush=True)
+            own = directory / name
+            own.mkdir()
+            good &= report_database(judge_database(server, build(server, name), own, name))
+    finally:
+        reaper.communicate(timeout=60)
+    return good
+
+
 def main() -> int:
     """Run the oracles; the exit status is 1 where anything differs or too little was covered."""
     parser = argparse.ArgumentParser(prog="python -m tests.oracle", description=__doc__)
@@ -194,6 +212,7 @@ def main() -> int:
         help="do not make the cases that fail smaller",
     )
     parser.add_argument("--database", metavar="URL", help="judge this database instead, on copies")
+    parser.add_argument("--projects", default="none", help="also judge these: wagtail,airflow; all")
     options = parser.parse_args()
     if options.database:
         return 0 if judge_url(options.database, report_database) else 1
@@ -209,6 +228,9 @@ def main() -> int:
     with ProcessPoolExecutor(options.workers, mp_context=context) as pool:
         for run in [run_version(v, options, chosen_seed, pool) for v in versions]:
             good &= report(run, options.least)
+    names = {"none": [], "all": list(PROJECTS)}.get(options.projects, options.projects.split(","))
+    for version in versions if names else []:
+        good &= run_projects(version, names)
     outcome = "0 differences" if good else "FAILED"
     print(f"{time.monotonic() - started:.0f} s, seed {chosen_seed}: {outcome}")
     return 0 if good else 1

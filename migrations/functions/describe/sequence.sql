@@ -1,6 +1,6 @@
 -- Sequences that a column owns: serial (deptype a) and identity (deptype i).
 
--- {last_value, is_called}; needs SELECT on the sequence.
+-- {last_value, is_called}; nulls for who may not read it: the owner, who captures, may.
 CREATE OR REPLACE FUNCTION zanith._sequence_position(sequence oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -9,6 +9,8 @@ BEGIN
     EXECUTE format('SELECT jsonb_build_object(''last_value'', last_value, ''is_called'', is_called) FROM %s',
                    zanith._relation_name(sequence)) INTO position;
     RETURN position;
+EXCEPTION WHEN insufficient_privilege THEN
+    RETURN '{"last_value": null, "is_called": null}';
 END $$;
 
 -- What is owned by a column, oldest first; [] where nothing is. A column can own several.

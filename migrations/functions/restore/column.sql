@@ -77,6 +77,11 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
                 || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, s.ord)
                     FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(
                         zanith._where_beneath(p.ord, live, p.target, zanith._render_column_settings(p.part -> 'column', q.alone || p.target, q.col))) s), '[]') END)
+        -- before the fill, which may ask the default, and that its sequence
+        || CASE WHEN q.soft THEN zanith._render_renames_back(d, target_schema, live)
+            ELSE COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, s.ord)
+                FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(zanith._where_beneath(p.ord, live, p.target,
+                    zanith._render_serials_back(p.part, p.target, q.col))) s), '[]') END
         || zanith._as_owner(d #>> '{table,owner}',
             COALESCE(zanith._render_fill(d, q.target, live, choices), '[]'), zanith._is_mixed(d))
         || zanith._as_owner(d #>> '{table,owner}',
@@ -91,10 +96,15 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
         || zanith._as_owner(q.owner,
             CASE WHEN q.nullable THEN '[]' ELSE zanith._render_not_nulls(d, target_schema, target_table, live, q.col, q.final) END
             || zanith._render_constraints_back(d, target_schema, target_table, live, ARRAY['check'], q.not_valid))
-        || CASE WHEN q.soft THEN zanith._render_renames_back(d, target_schema, live) ELSE '[]' END
+        -- a change of type makes statistics objects anew, without their targets
+        || CASE WHEN q.soft AND d #>> '{column,base_type}' IS NOT NULL THEN COALESCE((
+            SELECT jsonb_agg(zanith._step(format('ALTER STATISTICS %s SET STATISTICS %s', zanith._qualify(x.item ->> 'schema', x.item ->> 'name'), x.item ->> 'target'),
+                'its statistics target') -> 0 ORDER BY p.ord, x.ord)
+            FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(p.part -> 'statistics') x
+            WHERE x.item ->> 'target' IS NOT NULL AND NOT x.item ? 'parked' AND COALESCE((x.item ->> 'plain')::boolean, true)), '[]') ELSE '[]' END
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, s.ord)
             FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(zanith._where_beneath(p.ord, live, p.target,
-                CASE WHEN q.soft THEN '[]' ELSE zanith._render_sequences_back(p.part, p.target, q.col) END
+                CASE WHEN q.soft THEN '[]' ELSE zanith._render_identity_back(p.part, p.target, q.col) END
                 || zanith._render_default(p.part -> 'column', q.alone || p.target, q.col))) s), '[]')
         || zanith._render_constraints_back(d, target_schema, target_table, live, ARRAY['unique', 'exclude'], q.not_valid)
         || zanith._render_indexes_back(d, target_schema, target_table, live, q.soft)
@@ -155,8 +165,8 @@ LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN ord > 0 AND live IS NULL THEN zanith._where_there(target, steps) ELSE steps END
 $$;
 
--- An archived column's sequence: the parked serial moves back, an identity is made anew where it stood.
-CREATE OR REPLACE FUNCTION zanith._render_sequences_back(part jsonb, target text, column_name text) RETURNS jsonb
+-- An archived column's sequence: a parked serial's moves back.
+CREATE OR REPLACE FUNCTION zanith._render_serials_back(part jsonb, target text, column_name text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT COALESCE((SELECT jsonb_agg(s.item ORDER BY r.ord, s.ord)
             FROM zanith._each(part -> 'renames') r, LATERAL zanith._each(
@@ -166,7 +176,12 @@ LANGUAGE sql IMMUTABLE AS $$
                     r.item ->> 'name'), 'its sequence, by its own name', 'ACCESS EXCLUSIVE')
                 || zanith._step(format('ALTER SEQUENCE %s OWNED BY %s.%I', zanith._qualify(r.item ->> 'schema', r.item ->> 'name'),
                     target, column_name), 'owned by the column again', 'SHARE ROW EXCLUSIVE')) s), '[]')
-        || COALESCE((SELECT jsonb_agg(s.item ORDER BY x.ord, s.ord)
+$$;
+
+-- An identity's is made anew where it stood.
+CREATE OR REPLACE FUNCTION zanith._render_identity_back(part jsonb, target text, column_name text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE((SELECT jsonb_agg(s.item ORDER BY x.ord, s.ord)
             FROM zanith._each(part #> '{column,sequences}') x, LATERAL zanith._each(
                 zanith._step(format('ALTER TABLE %s ALTER COLUMN %I ADD GENERATED %s AS IDENTITY (SEQUENCE NAME %s %s)',
                         target, column_name, part #>> '{column,identity}',

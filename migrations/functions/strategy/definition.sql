@@ -105,7 +105,9 @@ BEGIN
     SELECT jsonb_build_object(
         'schema', n.nspname, 'name', c.relname, 'owner', pg_get_userbyid(c.relowner),
         'column', col,
-        'constraints', zanith._describe_constraints(relation, num),
+        -- a foreign key that the parent gives comes with the parent's
+        'constraints', (SELECT COALESCE(jsonb_agg(k.item ORDER BY k.ord), '[]') FROM zanith._each(zanith._describe_constraints(relation, num)) k
+                        WHERE NOT (k.item ->> 'kind' = 'foreign key' AND (k.item ->> 'inherited')::boolean AND first > 0)),
         'references', zanith._describe_references(relation, num),
         'indexes', indexes, 'statistics', stats,
         'renames', zanith._park_names(

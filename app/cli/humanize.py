@@ -46,6 +46,18 @@ def span(seconds: float) -> str:
     return f"{int(seconds)}s"
 
 
+def took(seconds: float) -> str:
+    """A length of time that was measured: `0.4 ms`, `120 ms`, `4.2 s`, then as `span` has it."""
+    if seconds < 1:
+        return f"{1000 * seconds:.{1 if seconds < 0.01 else 0}f} ms"
+    return f"{seconds:.1f} s" if seconds < 60 else span(seconds)
+
+
+def about(seconds: float) -> str:
+    """A length of time that was estimated: `under a second`, `about 4s`."""
+    return "under a second" if seconds < 1 else f"about {span(seconds)}"
+
+
 def ago(moment: datetime | None, now: datetime | None = None) -> str:
     """How long ago: `3d ago`, `just now`; `–` for none."""
     if moment is None:

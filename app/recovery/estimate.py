@@ -40,14 +40,23 @@ class Estimate:
     disk_bytes: int
 
 
-def estimate_step(step: Growing, sizes: Mapping[str, Mapping[str, Any]]) -> Estimate | None:
-    """Return what one step costs; None where it does not grow, or nothing is known of its table."""
+def estimate_step(
+    step: Growing, sizes: Mapping[str, Mapping[str, Any]], since: int | None = None
+) -> Estimate | None:
+    """Return what one step costs; None where it does not grow, or nothing is known of its table.
+
+    ``since`` is how many rows came since the capture: a fill of those alone writes no others.
+    """
     known = [sizes[table] for table in step.tables if table in sizes]
     if not step.grows or not known:
         return None
     rows = max(int(size["rows"]) for size in known)
     size = max(int(size["bytes"]) for size in known)
     if _FILL.search(step.sql):  # every row is written a second time beside the old one
+        if since is not None and step.sql.startswith("UPDATE") and rows:
+            part = min(1.0, since / rows)
+            seconds = size / SCAN_BYTES + rows * part / FILL_ROWS
+            return Estimate(round(seconds, 2), round(size * part))
         return Estimate(round(rows / FILL_ROWS, 2), size)
     if _REWRITE.search(step.sql):
         return Estimate(round(rows / FILL_ROWS, 2), size)

@@ -153,7 +153,8 @@ class Plan:
     @property
     def estimates(self) -> tuple[Estimate | None, ...]:
         """What each step costs; None for one that does not grow with the rows."""
-        return tuple(estimate_step(step, self.sizes) for step in self.steps)
+        since = next((drift.count for drift in self.drift if drift.kind == "rows_added"), None)
+        return tuple(estimate_step(step, self.sizes, since) for step in self.steps)
 
     @property
     def costs(self) -> dict[Step, Estimate | None]:

@@ -60,6 +60,11 @@ def span(seconds: float | None) -> str:
     return _long_span(round(seconds))
 
 
+def about(seconds: float) -> str:
+    """A duration that was estimated: under a second, about 4.2 s."""
+    return "under a second" if seconds < 1 else f"about {span(seconds)}"
+
+
 def _long_span(seconds: int) -> str:
     if seconds < 3600:
         minutes, rest = divmod(seconds, 60)

@@ -133,6 +133,7 @@ def environment() -> Environment:
         number=human.number,
         short=human.short_number,
         span=human.span,
+        about=human.about,
         relative=human.relative,
         utc=human.utc,
         sql=highlighted,

@@ -28,24 +28,6 @@ CHILD += T + "ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES p;"
 
 # what there was; the table and column captured; what happened since
 OBSTACLES = {
-    "index names a column that went": (
-        T + "CREATE INDEX i ON t (a, b)",
-        "t",
-        "a",
-        "ALTER TABLE t DROP b",
-    ),
-    "check names a column that went": (
-        T + "ALTER TABLE t ADD CHECK (a <= b)",
-        "t",
-        "a",
-        "ALTER TABLE t DROP b",
-    ),
-    "index names a column renamed": (
-        T + "CREATE INDEX i ON t (a, b)",
-        "t",
-        "a",
-        "ALTER TABLE t RENAME b TO bb",
-    ),
     "trigger's name is taken": (
         T + TRIGGER,
         "t",

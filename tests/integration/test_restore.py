@@ -265,6 +265,16 @@ async def test_what_a_migration_restored_before_it_stopped_is_known(db):
     assert [r.artifact.source_column for r in reports] == ["note"]
 
 
+async def test_a_serial_fills_what_came_since_from_its_own_sequence(db):
+    async with db.acquire() as connection:
+        await connection.execute("ALTER TABLE orders ADD number serial")
+    artifact = await capture(db, column(name="number"), DBA)
+    async with db.acquire() as connection:
+        await connection.execute("INSERT INTO orders VALUES (1001, 1)")
+    await restore(db, artifact.id, Choices(fill_default=True), DBA)
+    assert dict((await rows(db))[-1])["number"] == 501
+
+
 async def test_a_seal_that_waits_gives_way(db):
     artifact = await capture(db, column(), DBA)
     waiting = await jobs.start(db, "seal", artifact.id, {}, DBA)

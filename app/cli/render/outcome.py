@@ -8,7 +8,8 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from app.cli.humanize import count, left, plural, printable, shorten, size, span
+from app.cli.humanize import count, left, plural, printable, shorten, size
+from app.cli.humanize import took as timed
 from app.cli.render.layout import aside, facts, listing, marked
 from app.recovery.artifacts import Artifact
 from app.recovery.report import RestoreReport
@@ -95,9 +96,9 @@ def rehearsed(report: RestoreReport) -> RenderableType:
     """How long each step took before all was rolled back, and what would be back exactly."""
     seconds = sum(step.elapsed for step in report.steps)
     name = (printable(report.artifact.object_name), "name")
-    took = [(span(step.elapsed), printable(step.purpose)) for step in report.steps]
+    took = [(timed(step.elapsed), printable(step.purpose)) for step in report.steps]
     parts: list[RenderableType] = [
-        done(Text.assemble("rehearsed ", name, f" in {span(seconds)}, and rolled back")),
+        done(Text.assemble("rehearsed ", name, f" in {timed(seconds)}, and rolled back")),
         aside(facts(took)),
     ]
     parts += fidelity(report.fidelity)

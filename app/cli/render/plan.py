@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from app.cli.humanize import count, printable, printable_block, size, span
+from app.cli.humanize import about, count, printable, printable_block, size
 from app.cli.render.layout import aside, facts, heading, listing, marked, safe
 from app.cli.render.steps import steps
 from app.recovery.capture import CapturePlan
@@ -28,9 +28,9 @@ def restore_plan(plan: Plan) -> RenderableType:
 
 def _cost(plan: Plan) -> str:
     """What all of it takes: an estimate, and said as one."""
-    words = f"Estimated: {span(plan.estimate.seconds)}"
+    words = f"Estimated: {about(plan.estimate.seconds)}"
     if plan.verification is not None:
-        words += f", {span(plan.verification)} of it to check the archive"
+        words += f", {about(plan.verification)} of it to check the archive"
     return f"{words}; {size(plan.estimate.disk_bytes)} of disk while it runs"
 
 

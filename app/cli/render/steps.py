@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.syntax import Syntax
 from rich.text import Text
 
-from app.cli.humanize import plural, printable, printable_block, size, span
+from app.cli.humanize import about, plural, printable, printable_block, size
 from app.cli.render.layout import aside, marked, safe
 from app.recovery.estimate import Estimate
 from app.recovery.plan import Step
@@ -55,7 +55,7 @@ def _cost(cost: Estimate | None) -> str:
     if cost is None:
         return ""
     disk = f" and {size(cost.disk_bytes)} of disk" if cost.disk_bytes else ""
-    return f"; about {span(cost.seconds)}{disk}"
+    return f"; {about(cost.seconds)}{disk}"
 
 
 def sql_block(sql: str, indent: int = 3) -> Padding:

@@ -9,6 +9,7 @@ import pytest
 from tests.acceptance.shapes.columns import TYPES, VALUES
 from tests.acceptance.shapes.constraints import CONSTRAINTS, INDEXES
 from tests.acceptance.shapes.dependents import BESIDE, VIEWS
+from tests.acceptance.shapes.families import CASCADES, PARTITIONED_COLUMNS
 from tests.acceptance.shapes.names import NAMES, WIDE
 from tests.conftest import Database
 from tests.oracle.judges import Shape, run_round_trips
@@ -20,6 +21,8 @@ FAMILIES = {
     "indexes": INDEXES,
     "views": VIEWS,
     "beside": BESIDE,
+    "families": PARTITIONED_COLUMNS,
+    "cascades": CASCADES,
 }
 SAME_EVERYWHERE: dict[str, dict[str, Shape]] = {"types": TYPES, "names": NAMES, "wide": WIDE}
 

@@ -12,6 +12,7 @@ from tests.acceptance.shapes import CASCADE
 from tests.acceptance.shapes.columns import VALUES
 from tests.acceptance.shapes.constraints import CONSTRAINTS, INDEXES
 from tests.acceptance.shapes.dependents import VIEWS
+from tests.acceptance.shapes.families import INHERITED_TABLES
 from tests.acceptance.shapes.names import NAMES
 from tests.acceptance.shapes.partitions import PARTITIONS
 from tests.acceptance.shapes.tables import TABLES
@@ -29,7 +30,7 @@ def whole(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
 
 
 STRATEGIES = ["soft_drop_table", "archive_table"]
-FAMILIES = {"tables": TABLES, "partitions": PARTITIONS}
+FAMILIES = {"tables": TABLES, "partitions": PARTITIONS, "inherited": INHERITED_TABLES}
 AS_COLUMNS = {
     "values": whole(VALUES),
     "constraints": whole(CONSTRAINTS),

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from tests.oracle.features import (
     CHILDREN,
     COLUMN,
-    FEATURES,
     FORMS,
     MADE,
     PARTS,
@@ -20,6 +19,7 @@ from tests.oracle.features import (
     ColumnForm,
     Feature,
 )
+from tests.oracle.rare import ALL
 
 STYLES = ("plain", "upper", "punctuated", "quoted", "emoji", "long", "escaped", "keyword")
 KEYWORDS = {"t": "table", "c": "select", "a": "order", "b": "user", "id": "primary", "up": "from"}
@@ -106,7 +106,7 @@ class Case:
             stem = found[1].rstrip("#")
             own = number if found[1].endswith("#") else ""
             # publications belong to the database
-            return self.quoted(stem, own + (f" of {schema}" if stem == "pub" else ""))
+            return self.quoted(stem, own + (f" of {schema}" if stem.startswith("pub") else ""))
 
         # within a literal, as for nextval('…'), quotes are doubled
         sql = re.sub(
@@ -190,7 +190,7 @@ def fits(feature: Feature, strategy: str, kind: str, form: ColumnForm, version: 
 @st.composite
 def cases(draw: st.DrawFn, version: int, strategy: str, wanted: str | None = None) -> Case:
     """Draw a case of a strategy; with `wanted`, one that has this feature or form of the column."""
-    must = next((f for f in FEATURES if f.name == wanted), None)
+    must = next((f for f in ALL if f.name == wanted), None)
     kinds = [k for k in (PLAIN, PARTS, CHILDREN) if must is None or k in must.kinds]
     if strategy == "archive_column":
         kinds = [k for k in kinds if k != CHILDREN]
@@ -201,7 +201,7 @@ def cases(draw: st.DrawFn, version: int, strategy: str, wanted: str | None = Non
         forms = [f for f in forms if f.number]
     form = draw(st.sampled_from(forms))
     kind = draw(st.sampled_from([k for k in kinds if k in form.kinds] or kinds[:1]))
-    able = [f for f in FEATURES if fits(f, strategy, kind, form, version)]
+    able = [f for f in ALL if fits(f, strategy, kind, form, version)]
     chosen = draw(st.lists(st.sampled_from(able), max_size=6, unique=True)) if able else []
     if must is not None and must not in chosen:
         chosen.insert(draw(st.integers(0, len(chosen))), must)
@@ -237,7 +237,7 @@ def coverable(version: int) -> list[tuple[str, str]]:
     """Return each feature or form of a column with each strategy that can meet it."""
     found = []
     for strategy in STRATEGIES:
-        for feature in FEATURES:
+        for feature in ALL:
             kinds = set(feature.kinds) - ({CHILDREN} if strategy == "archive_column" else set())
             if version >= feature.since and strategy in feature.strategies and kinds:
                 found.append((feature.name, strategy))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import secrets
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,8 @@ from tests.oracle.command import draw
 from tests.oracle.mutants import MUTANTS, Mutant, mutated
 from tests.oracle.run import describe, run_batch
 
-SEED = int(os.environ.get("ZANITH_ORACLE_SEED") or secrets.randbelow(2**32))
+# the same sample each time: `make oracle` is what explores
+SEED = int(os.environ.get("ZANITH_ORACLE_SEED") or 7)
 SAMPLE = 20
 
 

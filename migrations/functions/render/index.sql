@@ -3,8 +3,9 @@
 CREATE OR REPLACE FUNCTION zanith._render_index(index jsonb, schema_name text, target text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._step(
-            format('CREATE %sINDEX %I ON %s %s', CASE WHEN (index ->> 'unique')::boolean THEN 'UNIQUE ' ELSE '' END,
-                   index ->> 'name', target, index ->> 'using'),
+            -- one that lacks its counterpart in a partition was invalid, and comes back so
+            format('CREATE %sINDEX %I ON %s%s %s', CASE WHEN (index ->> 'unique')::boolean THEN 'UNIQUE ' ELSE '' END, index ->> 'name',
+                   CASE WHEN (index ->> 'partitioned')::boolean AND NOT (index ->> 'valid')::boolean THEN 'ONLY ' ELSE '' END, target, index ->> 'using'),
             'its index', 'SHARE', ARRAY[target], true)
         || zanith._render_index_settings(index, schema_name, target)
 $$;

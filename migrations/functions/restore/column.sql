@@ -54,9 +54,14 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT COALESCE(jsonb_agg(s.item ORDER BY -p.ord, NOT (i.item ->> 'partition')::boolean, i.ord, s.ord), '[]')
     FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(p.part -> 'indexes') i,
          LATERAL zanith._with_parked_columns(i.item, zanith._relation_oid(p.part ->> 'schema', p.part ->> 'name')) x(item),
-         LATERAL zanith._render_index(x.item, p.part ->> 'schema', p.target) r(steps),
+         LATERAL (SELECT zanith._render_index(x.item, p.part ->> 'schema', p.target) || CASE WHEN (i.item ->> 'valid')::boolean THEN '[]' ELSE COALESCE((
+                      SELECT jsonb_agg(zanith._step(format('ALTER INDEX %s ATTACH PARTITION %s', y.item ->> 'parent', zanith._qualify(c.part ->> 'schema', y.item ->> 'name')),
+                          'the index of a partition, as part of it', 'SHARE UPDATE EXCLUSIVE', ARRAY[c.target]) -> 0 ORDER BY c.ord, y.ord)
+                      FROM zanith._live_parts(d, target_schema, target_table, live) c, LATERAL zanith._each(c.part -> 'indexes') y
+                      WHERE y.item ->> 'parent' = zanith._qualify(p.part ->> 'schema', i.item ->> 'name')), '[]') END) r(steps),
          LATERAL zanith._each(zanith._where_beneath(p.ord, live, p.target, r.steps)) s
-    WHERE (NOT soft OR NOT (i.item ->> 'plain')::boolean) AND (i.item ->> 'valid')::boolean AND x.item IS NOT NULL
+    WHERE (NOT soft OR NOT (i.item ->> 'plain')::boolean)
+      AND ((i.item ->> 'valid')::boolean OR COALESCE((i.item ->> 'partitioned')::boolean, false)) AND x.item IS NOT NULL
 $$;
 
 -- All steps. `target_schema`, `target_table`: where the table is now; `live`: its oid, NULL in a script.

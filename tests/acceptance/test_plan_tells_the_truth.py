@@ -140,15 +140,6 @@ OBSTACLES = {
         "CREATE SCHEMA s",
         **TABLE,
     ),
-    "the collation went": Obstacle(
-        T + "CREATE COLLATION k (provider = libc, locale = 'C');"
-        "ALTER TABLE t DROP a; ALTER TABLE t ADD a text COLLATE k; CREATE INDEX i ON t (a COLLATE k)",
-        "DROP COLLATION k",
-        "dependency_gone",
-        "collation k",
-        "CREATE COLLATION k (provider = libc, locale = 'C')",
-        strategies=(),
-    ),
     "the operator class went": Obstacle(
         T + "CREATE OPERATOR CLASS o FOR TYPE int USING btree AS OPERATOR 1 <, OPERATOR 2 <=,"
         " OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 btint4cmp(int, int);"

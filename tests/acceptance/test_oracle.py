@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def test_what_chance_makes_goes_as_by_drop_and_comes_back(
 ) -> None:
     """Captured, it is gone as after DROP; restored by psql and by the engine, it is as before."""
     print(f"ZANITH_ORACLE_SEED={SEED}")
-    cases = draw(server.version, SAMPLE, SEED, least=0)
+    cases = draw(server.version, SAMPLE, SEED, 0, Counter())
     random.Random(SEED).shuffle(cases)
     verdict = run_batch(server, template, roles, tmp_path, cases[:SAMPLE])
     told = [describe(verdict.cases[name], text) for name, text in verdict.faults.items()]

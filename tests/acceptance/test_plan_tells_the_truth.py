@@ -104,6 +104,13 @@ OBSTACLES = {
         "zanith_gone",
         "CREATE ROLE zanith_gone",
     ),
+    "a column that it shares an index with was renamed": Obstacle(
+        T + "CREATE INDEX shared ON t (a, b)",
+        "ALTER TABLE t RENAME b TO called",
+        "column_renamed",
+        "called",
+        "ALTER TABLE t RENAME called TO b",
+    ),
     "the view names a column that went": Obstacle(
         T + "CREATE VIEW v AS SELECT a, b FROM t",
         "ALTER TABLE t DROP b",
@@ -350,5 +357,23 @@ async def test_what_went_with_another_column_is_a_loss_before_and_after(
     told = [loss.message for loss in plan.losses if loss.code == "went_with_another"]
     assert len(told) == 1
     assert "shared" in told[0]
+    report = await restore(engine, artifact, None, DBA)
+    assert set(plan.losses) <= set(report.losses)
+
+
+@pytest.mark.newest
+async def test_a_part_of_a_half_made_index_is_a_loss_before_and_after(
+    database: Database, engine: Engine
+) -> None:
+    """ATTACH PARTITION makes a part of every index of the parent, and nobody can take it away."""
+    database.psql(
+        "CREATE TABLE parent (id int, a int) PARTITION BY LIST (id);"
+        "CREATE TABLE t PARTITION OF parent FOR VALUES IN (1); CREATE INDEX half ON ONLY parent (a)"
+    )
+    artifact = capture(database, "soft_drop_table", "t", None, "")
+    plan = await plan_restore(engine, artifact)
+    assert [loss.message for loss in plan.losses if loss.code == "index_part"] == [
+        "it gets an index of its own for public.half, which had none in it"
+    ]
     report = await restore(engine, artifact, None, DBA)
     assert set(plan.losses) <= set(report.losses)

@@ -29,13 +29,20 @@ from tests.oracle.run import ROLES, Verdict, describe, reduce, run_batch, tally
 
 LEAST = 20  # cases of each feature with each strategy
 BATCH = 40
+ROUNDS = 6  # of drawing more where too few were judged
 
 
-def draw(version: int, number: int, chosen_seed: int, least: int = LEAST) -> list[Case]:
-    """Return so many cases, the same for the same seed, and more until each feature has enough."""
+def draw(
+    version: int, number: int, chosen_seed: int, least: int, judged: Counter[tuple[str, str]]
+) -> list[Case]:
+    """Return so many cases, the same for the same seed, and more until each feature has enough.
+
+    `judged` counts what was judged before: some of what is drawn PostgreSQL does not take, and some
+    is refused, as DROP refuses it.
+    """
     wanted = coverable(version)
     found: list[Case] = []
-    have: Counter[tuple[str, str]] = Counter()
+    have = judged.copy()
     order = random.Random(chosen_seed)
     while len(found) < number or any(have[pair] < least for pair in wanted):
         rarest = min(have[pair] for pair in wanted)
@@ -43,6 +50,7 @@ def draw(version: int, number: int, chosen_seed: int, least: int = LEAST) -> lis
         for case in _draw_some(cases(version, strategy, name), order.randrange(2**32)):
             found.append(case)
             have.update((word, strategy) for word in case.words)
+    order.shuffle(found)
     return found
 
 
@@ -115,32 +123,38 @@ def run_version(
         roles = {name: f"oracle_{name}" for name in ROLES}
         for role in roles.values():
             server.psql("postgres", f"CREATE ROLE {role} LOGIN")
-        drawn = draw(version, options.cases, chosen_seed, options.least)
-        random.Random(chosen_seed).shuffle(drawn)
-        tasks = [
-            pool.submit(
-                work,
+        for turn in range(ROUNDS):
+            drawn = draw(
                 version,
-                server.port,
-                str(server.directory),
-                roles,
-                drawn[n : n + options.batch],
-                options.explain,
+                options.cases - run.judged,
+                chosen_seed + turn,
+                options.least,
+                run.counted,
             )
-            for n in range(0, len(drawn), options.batch)
-        ]
-        for number, task in enumerate(tasks, 1):
-            verdict, told = task.result()
-            run.add(verdict)
-            run.faults += told
-            print(
-                f"PostgreSQL {version}: {number}/{len(tasks)} batches, {run.judged} judged, "
-                f"{len(run.faults)} faults",
-                file=sys.stderr,
-                flush=True,
-            )
-            for text in told:
-                print(text, "\n", flush=True)
+            tasks = [
+                pool.submit(
+                    work,
+                    version,
+                    server.port,
+                    str(server.directory),
+                    roles,
+                    drawn[n : n + options.batch],
+                    options.explain,
+                )
+                for n in range(0, len(drawn), options.batch)
+            ]
+            for number, task in enumerate(tasks, 1):
+                verdict, told = task.result()
+                run.add(verdict)
+                run.faults += told
+                print(
+                    f"PostgreSQL {version}: round {turn + 1}, {number}/{len(tasks)} batches, "
+                    f"{run.judged} judged, {len(run.faults)} faults",
+                    file=sys.stderr,
+                    flush=True,
+                )
+                for text in told:
+                    print(text, "\n", flush=True)
     finally:
         reaper.communicate(timeout=60)
     return run
@@ -179,7 +193,7 @@ def report_database(found: Findings) -> bool:
     return not found.faults
 
 
-def run_projects(version: int, names: list[str]) -> bool:
+def run_projects(version: int, names: list[str], pool: ProcessPoolExecutor) -> bool:
     """Judge what others' migrations build; return whether nothing differs."""
     good = True
     directory = clusters.create_run_directory()
@@ -190,7 +204,9 @@ def run_projects(version: int, names: list[str]) -> bool:
             print(f"\nPostgreSQL {version}: {name}", flush=True)
             own = directory / name
             own.mkdir()
-            good &= report_database(judge_database(server, build(server, name), own, name))
+            started = time.monotonic()
+            good &= report_database(judge_database(server, build(server, name), own, name, pool))
+            print(f"{time.monotonic() - started:.0f} s", flush=True)
     finally:
         reaper.communicate(timeout=60)
     return good
@@ -199,7 +215,9 @@ def run_projects(version: int, names: list[str]) -> bool:
 def main() -> int:
     """Run the oracles; the exit status is 1 where anything differs or too little was covered."""
     parser = argparse.ArgumentParser(prog="python -m tests.oracle", description=__doc__)
-    parser.add_argument("--cases", type=int, default=2000, help="at least so many on each version")
+    parser.add_argument(
+        "--cases", type=int, default=2000, help="at least so many on each version, or 0"
+    )
     parser.add_argument("--least", type=int, default=LEAST, help="of each feature and strategy")
     parser.add_argument("--seed", type=int, default=None, help="the same seed, the same cases")
     parser.add_argument("--versions", default="15,18", help="major versions, such as 15,18")
@@ -214,8 +232,15 @@ def main() -> int:
     parser.add_argument("--database", metavar="URL", help="judge this database instead, on copies")
     parser.add_argument("--projects", default="none", help="also judge these: wagtail,airflow; all")
     options = parser.parse_args()
-    if options.database:
-        return 0 if judge_url(options.database, report_database) else 1
+    context = multiprocessing.get_context("spawn")  # a fork would keep the reaper's pipe open
+    with ProcessPoolExecutor(options.workers, mp_context=context) as pool:
+        if options.database:
+            return 0 if judge_url(options.database, report_database, pool) else 1
+        return judge_all(options, pool)
+
+
+def judge_all(options: argparse.Namespace, pool: ProcessPoolExecutor) -> int:
+    """Judge generated cases, then projects, on each version; return the exit status."""
     chosen_seed = options.seed if options.seed is not None else secrets.randbelow(2**32)
     print(f"seed {chosen_seed}")
     print("left out of account:")
@@ -224,13 +249,11 @@ def main() -> int:
     started = time.monotonic()
     good = True
     versions = clusters.choose_versions(options.versions, clusters.find_versions())
-    context = multiprocessing.get_context("spawn")  # a fork would keep the reaper's pipe open
-    with ProcessPoolExecutor(options.workers, mp_context=context) as pool:
-        for run in [run_version(v, options, chosen_seed, pool) for v in versions]:
-            good &= report(run, options.least)
+    for run in [run_version(v, options, chosen_seed, pool) for v in versions if options.cases]:
+        good &= report(run, options.least)
     names = {"none": [], "all": list(PROJECTS)}.get(options.projects, options.projects.split(","))
     for version in versions if names else []:
-        good &= run_projects(version, names)
+        good &= run_projects(version, names, pool)
     outcome = "0 differences" if good else "FAILED"
     print(f"{time.monotonic() - started:.0f} s, seed {chosen_seed}: {outcome}")
     return 0 if good else 1

@@ -27,6 +27,7 @@ class Feature:
     published: bool = False
     number: bool = False  # it wants a column c that holds whole numbers
     still: bool = False  # rows must not go meanwhile: something points at them
+    whole: bool = False  # a partition of it cannot come back exactly by itself
 
 
 def _features(**options) -> list[Feature]:

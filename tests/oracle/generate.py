@@ -68,6 +68,14 @@ class Case:
         return self.quoted("c") if self.strategy in COLUMN else None
 
     @property
+    def re_adds(self) -> bool:
+        """Whether a column is added anew at the restore, and stands last then."""
+        generated = any("GENERATED ALWAYS AS (" in feature.sql for feature in self.features)
+        return self.strategy == "archive_column" or (
+            self.strategy == "soft_drop_column" and generated
+        )
+
+    @property
     def published(self) -> bool:
         return any(feature.published for feature in self.features)
 
@@ -225,7 +233,7 @@ def cases(draw: st.DrawFn, version: int, strategy: str, wanted: str | None = Non
         key="primary" if needs_key else draw(st.sampled_from(keys)),
         layout=draw(st.sampled_from(sorted(PARTITIONS))),
         target=draw(st.sampled_from(["t", "t", "p1", "p2"]))
-        if strategy in TABLE and kind != PLAIN
+        if strategy in TABLE and kind != PLAIN and not any(f.whole for f in chosen)
         else "t",
         on_dependents=draw(st.sampled_from(["cascade", "cascade", "cascade", "refuse"])),
         sealed=draw(st.booleans()),

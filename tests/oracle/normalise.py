@@ -10,9 +10,11 @@ from typing import Any
 REASONS = {
     "schemas zanith and _zanith_shadow": "the bookkeeping and the archives are ours, and not there "
     "where nothing was captured",
-    "the order of lines within one entry of pg_dump": "only for archive_column: a re-added column "
-    "stands last in CREATE TABLE, and its grants and comments with it",
+    "the order of lines within one entry of pg_dump": "only for archive_column, and where a cascade "
+    "took generated columns along: a re-added column stands last in CREATE TABLE, and its grants and "
+    "comments with it",
     "the order of columns in CREATE STATISTICS": "PostgreSQL lists them by their place in the table",
+    "the order of rows": "PostgreSQL promises none, and dropped values make rows shorter",
     "catalog rows that bear a parked name": "a rename keeps the object; product.md, promise 2, says "
     "so beforehand",
     "what a soft-dropped column shows in SELECT *": "it keeps its slot in the row: the probes name "

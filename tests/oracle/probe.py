@@ -164,7 +164,7 @@ async def play(connection: asyncpg.Connection, statements: list[str]) -> list[st
                 if sql.startswith("SELECT"):
                     # as text: not every value of PostgreSQL's has one in Python
                     rows = await connection.fetch(f"SELECT q::text FROM ({sql}) q")
-                    ended.append(str(without_parked([tuple(row) for row in rows])))
+                    ended.append(str(sorted(without_parked([tuple(row) for row in rows]))))
                 else:
                     ended.append(await connection.execute(sql))
         except asyncpg.PostgresError as error:

@@ -215,6 +215,7 @@ PARTITIONS += [
         local_invalid_index="CREATE INDEX [i#] ON ONLY [t] ([c]); CREATE INDEX [j#] ON [p2] ([c]); ALTER INDEX [i#] ATTACH PARTITION"
         " [j#]; COMMENT ON INDEX [i#] IS 'half'",
         _kinds=(PARTS,),
+        _whole=True,
         _strategies=("soft_drop_column", *TABLE, "rebuild_table"),
     ),
 ]

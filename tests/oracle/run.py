@@ -334,7 +334,7 @@ def _seen(batch: Batch, database: Database) -> dict[str, list[str]]:
     for schema, case in batch.verdict.cases.items():
         mine = entries.get(schema, [])
         found[schema] = [
-            *(any_order(mine) if case.strategy == "archive_column" else mine),
+            *(any_order(mine) if case.re_adds else mine),
             *rows.get(schema, []),
         ]
     return found

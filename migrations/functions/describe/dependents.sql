@@ -8,6 +8,7 @@ RETURNS TABLE (class oid, object oid, subobject integer, kind text, name text, "
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     round integer := 0;
+    family oid[] := ARRAY(SELECT f.member FROM zanith._family(relation) f);
     frontier jsonb;
     seen jsonb;
     found jsonb := '[]';
@@ -34,7 +35,7 @@ BEGIN
             FROM (
                 SELECT CASE WHEN v.oid IS NOT NULL OR g.attnum IS NOT NULL THEN 'pg_class'::regclass::oid
                             WHEN k.oid IS NOT NULL THEN 'pg_constraint'::regclass::oid ELSE dep.classid END AS c,
-                       COALESCE(v.oid, g.attrelid, k.oid, zanith._topmost_constraint(dep.classid, dep.objid), dep.objid) AS o,
+                       COALESCE(v.oid, g.attrelid, k.oid, zanith._topmost_constraint(dep.classid, dep.objid, family), dep.objid) AS o,
                        CASE WHEN v.oid IS NOT NULL OR k.oid IS NOT NULL THEN 0 ELSE COALESCE(g.attnum, dep.objsubid) END AS s,
                        (f.d OR dep.deptype = 'n' OR k.oid IS NOT NULL) AS d, f.n
                 FROM jsonb_to_recordset(frontier) AS f(c oid, o oid, s integer, d boolean, n text)
@@ -85,12 +86,14 @@ BEGIN
         ORDER BY d.c, d.o, d.s, d.r;
 END $$;
 
--- The foreign key that a twin made for a partition belongs to; NULL for anything else.
-CREATE OR REPLACE FUNCTION zanith._topmost_constraint(class oid, object oid) RETURNS oid
+-- The foreign key that a twin made for a partition belongs to; NULL for anything else. What a table of the family has from
+-- above goes with the table, not what is above.
+CREATE OR REPLACE FUNCTION zanith._topmost_constraint(class oid, object oid, family oid[]) RETURNS oid
 LANGUAGE sql STABLE AS $$
     WITH RECURSIVE up(oid, parent) AS (
         SELECT c.oid, c.conparentid FROM pg_constraint c
         WHERE class = 'pg_constraint'::regclass AND c.oid = object AND c.contype = 'f'
+          AND NOT (c.conrelid = ANY (family) AND EXISTS (SELECT FROM pg_constraint p WHERE p.oid = c.conparentid AND p.conrelid <> c.conrelid))
         UNION ALL
         SELECT c.oid, c.conparentid FROM up JOIN pg_constraint c ON c.oid = up.parent
     )

@@ -34,9 +34,10 @@ $$;
 CREATE OR REPLACE FUNCTION zanith._render_constraints_back(
     d jsonb, target_schema text, target_table text, live oid, kinds text[], not_valid boolean)
 RETURNS jsonb LANGUAGE sql STABLE AS $$
-    SELECT COALESCE(jsonb_agg(s.item ORDER BY CASE WHEN q.unique_ones THEN -p.ord ELSE p.ord END, NOT (k.item ->> 'inherited')::boolean, k.ord, s.ord), '[]')
+    SELECT COALESCE(jsonb_agg(s.item ORDER BY CASE WHEN q.unique_ones THEN -p.ord ELSE p.ord END, NOT (k.item ->> 'inherited')::boolean, t.top, k.ord, s.ord), '[]')
     FROM (SELECT kinds && ARRAY['unique', 'exclude']) q(unique_ones),
-         zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(p.part -> 'constraints') k,
+         zanith._live_parts(d, target_schema, target_table, live) p CROSS JOIN LATERAL zanith._each(p.part -> 'constraints') k
+         LEFT JOIN zanith._topmost_indexes(d) t ON jsonb_typeof(k.item -> 'index') = 'object' AND t.name = zanith._qualify(p.part ->> 'schema', k.item ->> 'name'),
          LATERAL zanith._render_constraint(k.item, p.part ->> 'schema', p.target,
             CASE WHEN k.item ->> 'kind' <> 'foreign key' THEN NULL
                  WHEN (k.item #>> '{foreign_key,self}')::boolean THEN p.target
@@ -51,8 +52,9 @@ $$;
 -- Indexes that went: those of tables beneath first, so that the parent's takes them up instead of making its own.
 CREATE OR REPLACE FUNCTION zanith._render_indexes_back(d jsonb, target_schema text, target_table text, live oid, soft boolean)
 RETURNS jsonb LANGUAGE sql STABLE AS $$
-    SELECT COALESCE(jsonb_agg(s.item ORDER BY -p.ord, NOT (i.item ->> 'partition')::boolean, i.ord, s.ord), '[]')
-    FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(p.part -> 'indexes') i,
+    SELECT COALESCE(jsonb_agg(s.item ORDER BY -p.ord, NOT (i.item ->> 'partition')::boolean, t.top, i.ord, s.ord), '[]')
+    FROM zanith._live_parts(d, target_schema, target_table, live) p CROSS JOIN LATERAL zanith._each(p.part -> 'indexes') i
+         LEFT JOIN zanith._topmost_indexes(d) t ON t.name = zanith._qualify(p.part ->> 'schema', i.item ->> 'name'),
          LATERAL zanith._with_parked_columns(i.item, zanith._relation_oid(p.part ->> 'schema', p.part ->> 'name')) x(item),
          LATERAL (SELECT zanith._render_index(x.item, p.part ->> 'schema', p.target) || CASE WHEN (i.item ->> 'valid')::boolean THEN '[]' ELSE COALESCE((
                       SELECT jsonb_agg(zanith._step(format('ALTER INDEX %s ATTACH PARTITION %s', y.item ->> 'parent', zanith._qualify(c.part ->> 'schema', y.item ->> 'name')),
@@ -62,6 +64,24 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
          LATERAL zanith._each(zanith._where_beneath(p.ord, live, p.target, r.steps)) s
     WHERE (NOT soft OR NOT (i.item ->> 'plain')::boolean)
       AND ((i.item ->> 'valid')::boolean OR COALESCE((i.item ->> 'partitioned')::boolean, false)) AND x.item IS NOT NULL
+$$;
+
+-- Every index and where the one at the top of its tree stands: of two alike, the parent's first takes up the partition's first.
+CREATE OR REPLACE FUNCTION zanith._topmost_indexes(d jsonb) RETURNS TABLE (name text, top bigint)
+LANGUAGE sql IMMUTABLE ROWS 10 AS $$
+    WITH RECURSIVE every AS MATERIALIZED (
+        SELECT zanith._qualify(p.part ->> 'schema', x.item ->> 'name') AS name, x.item ->> 'parent' AS parent, i.ord
+        FROM zanith._parts(d) p,
+             LATERAL (SELECT i.item, i.ord FROM zanith._each(p.part -> 'indexes') i
+                      UNION ALL SELECT k.item -> 'index', k.ord FROM zanith._each(p.part -> 'constraints') k) i,
+             LATERAL (SELECT NULLIF(i.item, 'null')) x(item)
+        WHERE x.item IS NOT NULL
+    ), down AS (
+        SELECT e.name, e.ord AS top FROM every e WHERE e.parent IS NULL
+        UNION ALL
+        SELECT e.name, o.top FROM down o JOIN every e ON e.parent = o.name
+    )
+    SELECT o.name, o.top FROM down o
 $$;
 
 -- All steps. `target_schema`, `target_table`: where the table is now; `live`: its oid, NULL in a script.
@@ -101,12 +121,12 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
         || zanith._as_owner(q.owner,
             CASE WHEN q.nullable THEN '[]' ELSE zanith._render_not_nulls(d, target_schema, target_table, live, q.col, q.final) END
             || zanith._render_constraints_back(d, target_schema, target_table, live, ARRAY['check'], q.not_valid))
-        -- a change of type makes statistics objects anew, without their targets
+        -- a change of type makes statistics objects anew, as the operator's and without their targets
         || CASE WHEN q.soft AND d #>> '{column,base_type}' IS NOT NULL THEN COALESCE((
-            SELECT jsonb_agg(zanith._step(format('ALTER STATISTICS %s SET STATISTICS %s', zanith._qualify(x.item ->> 'schema', x.item ->> 'name'), x.item ->> 'target'),
-                'its statistics target') -> 0 ORDER BY p.ord, x.ord)
-            FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(p.part -> 'statistics') x
-            WHERE x.item ->> 'target' IS NOT NULL AND NOT x.item ? 'parked' AND COALESCE((x.item ->> 'plain')::boolean, true)), '[]') ELSE '[]' END
+            SELECT jsonb_agg(s.item ORDER BY p.ord, x.ord, s.ord)
+            FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(p.part -> 'statistics') x,
+                 LATERAL zanith._each(zanith._render_statistics_settings(x.item)) s
+            WHERE NOT x.item ? 'parked' AND COALESCE((x.item ->> 'plain')::boolean, true)), '[]') ELSE '[]' END
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, s.ord)
             FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(zanith._where_beneath(p.ord, live, p.target,
                 CASE WHEN q.soft THEN '[]' ELSE zanith._render_identity_back(p.part, p.target, q.col) END

@@ -90,9 +90,13 @@ LANGUAGE sql STABLE AS $$
         FROM zanith._each(d -> 'references') k
         WHERE zanith._relation_oid(k.item ->> 'schema', k.item ->> 'table') IS NULL
         UNION ALL
-        SELECT 8, zanith._conflict('column_gone', format('%s has no column %I, which %s needs', n.table_name, n.column_name, n.needed_by),
-            'Bring it back first (zanith recover list shows whether it is parked), or undo its renaming.')
-        FROM zanith._needed_columns(d, live) n
+        SELECT 8, CASE WHEN r.now_named IS NULL
+            THEN zanith._conflict('column_gone', format('%s has no column %I, which %s needs', n.table_name, n.column_name, n.needed_by),
+                'Bring it back first (zanith recover list shows whether it is parked), or undo its renaming.')
+            ELSE zanith._conflict('column_renamed', format('%s.%I, which %s needs, is called %I by now', n.table_name, n.column_name, n.needed_by, r.now_named),
+                format('Give it its old name for the length of the restore: ALTER TABLE %s RENAME COLUMN %I TO %I.', n.table_name, r.now_named, n.column_name)) END
+        FROM zanith._needed_columns(d, live) n,
+             LATERAL (SELECT CASE WHEN n.relation = live THEN zanith._name_now(d, live, n.column_name) END) r(now_named)
         WHERE zanith._attribute_number(n.relation, n.column_name) IS NULL
         UNION ALL
         SELECT 9, zanith._conflict('publication_gone', format('the publication %I does not exist any more', p.item ->> 'name'),

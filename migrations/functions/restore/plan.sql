@@ -39,6 +39,12 @@ LANGUAGE sql STABLE AS $$
             FROM zanith._each(d -> 'members') m, LATERAL zanith._each(m.item -> 'renames') r,
                  LATERAL (SELECT zanith._name_back(r.item ->> 'kind', r.item ->> 'schema', r.item ->> 'name', choices ->> 'as')) q(back)
             WHERE q.back <> r.item ->> 'name'), '[]')
+        -- ATTACH PARTITION gives it a part of every index of its parent, of half-made ones too
+        || COALESCE((SELECT jsonb_agg(zanith._loss('index_part', format('it gets an index of its own for %s, which had none in it',
+                        zanith._relation_name(i.indexrelid))) -> 0 ORDER BY i.indexrelid)
+            FROM pg_index i WHERE i.indrelid = zanith._relation_oid(d #>> '{members,0,definition,partition_of,schema}', d #>> '{members,0,definition,partition_of,name}')
+              AND NOT i.indisvalid AND NOT EXISTS (
+                SELECT FROM zanith._each(d #> '{members,0,definition,indexes}') o WHERE o.item ->> 'parent' = zanith._relation_name(i.indexrelid))), '[]')
     FROM (SELECT a.definition) x(d)
 $$;
 

@@ -111,7 +111,15 @@ BEGIN
     RETURN yes;
 END $$;
 
--- Constraints, indexes and statistics that also name a column which is gone for good: neither there nor parked nor
+-- What a column is called by now that was renamed since: a number stays a column's for as long as the table does.
+CREATE OR REPLACE FUNCTION zanith._name_now(d jsonb, live oid, name text) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT a.attname FROM pg_attribute a
+    WHERE live = (d #>> '{table,oid}')::oid AND a.attrelid = live AND a.attnum = (d -> 'numbers' ->> name)::smallint
+      AND NOT a.attisdropped AND a.attname NOT LIKE '\_zanith\_dropped\_%' AND a.attname <> name
+$$;
+
+-- Constraints, indexes and statistics that also name a column which is gone for good: neither there nor renamed nor parked nor
 -- archived. They went with it, as after DROP, and stay away: {list, kind, name, column}.
 CREATE OR REPLACE FUNCTION zanith._find_lost(d jsonb, live oid) RETURNS TABLE (list text, kind text, name text, "column" text)
 LANGUAGE sql STABLE AS $$
@@ -121,6 +129,7 @@ LANGUAGE sql STABLE AS $$
          LATERAL (SELECT y.name FROM jsonb_array_elements_text(COALESCE(NULLIF(x.item #> '{index,columns}', 'null'), NULLIF(x.item -> 'columns', 'null'), '[]')) y(name)
                   UNION SELECT y.name FROM jsonb_array_elements_text(COALESCE(NULLIF(x.item -> 'columns', 'null'), '[]')) y(name)) c(name)
     WHERE live IS NOT NULL AND c.name <> d #>> '{column,name}' AND zanith._attribute_number(live, c.name) IS NULL
+      AND zanith._name_now(d, live, c.name) IS NULL
       AND NOT COALESCE(x.item #> '{parked,columns}', '{}') @? format('$.* ? (@ == %s)', to_jsonb(c.name))::jsonpath
       AND NOT EXISTS (SELECT FROM zanith._each(d #> '{cascade,columns}') g WHERE g.item ->> 'name' = c.name)
       AND NOT EXISTS (SELECT FROM zanith._zanith_migration_artifacts o

@@ -53,6 +53,7 @@ BEGIN
         'key', zanith._find_key(relation, num),
         'constraints', part -> 'constraints', 'references', part -> 'references',
         'indexes', part -> 'indexes', 'statistics', part -> 'statistics', 'renames', part -> 'renames',
+        'numbers', zanith._number_neighbours(relation, part),
         'tree', tree,
         'cascade', CASE WHEN on_dependents = 'cascade' THEN zanith._describe_cascade(relation, num, id) ELSE '{}' END,
         'publications', zanith._describe_publications(relation),
@@ -61,6 +62,14 @@ BEGIN
         'needs', zanith._describe_needs(relation, num), 'database', zanith._database_identity(),
         'partners', zanith._describe_partners(ARRAY(SELECT f.member FROM zanith._family(relation) f)));
 END $$;
+
+-- {name: number} of the columns that constraints, indexes and statistics of a part name: a column that is renamed keeps it.
+CREATE OR REPLACE FUNCTION zanith._number_neighbours(relation oid, part jsonb) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT COALESCE(jsonb_object_agg(a.attname, a.attnum), '{}') FROM pg_attribute a
+    WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
+      AND jsonb_path_query_array(part, '$.**.columns[*]') ? a.attname
+$$;
 
 -- A column that is generated from the one that goes: a definition of its own, but for what names both, which is recorded there.
 CREATE OR REPLACE FUNCTION zanith._define_generated(relation oid, column_name text, origin oid, attribute smallint, id text) RETURNS jsonb

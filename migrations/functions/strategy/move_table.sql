@@ -16,7 +16,11 @@ LANGUAGE sql IMMUTABLE AS $$
             SELECT jsonb_agg(k.item ORDER BY m.ord, k.ord)
             FROM zanith._each(d -> 'members') m, LATERAL zanith._each(m.item #> '{definition,constraints}') k
             WHERE k.item ->> 'kind' = 'foreign key'
-              AND (NOT (k.item ->> 'inherited')::boolean OR m.ord = 1)))
+              AND (NOT (k.item ->> 'inherited')::boolean OR m.ord = 1)
+              -- what its parent has refers to the parent, and went with that
+              AND NOT ((k.item ->> 'inherited')::boolean AND EXISTS (
+                    SELECT FROM zanith._each(d -> 'references') r
+                    WHERE (r.item #>> '{foreign_key,self}')::boolean AND r.item -> 'definition' = k.item -> 'definition'))))
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY m.ord, s.ord)
             FROM zanith._each(d -> 'members') m, LATERAL zanith._each(
                 zanith._render_park_member(m.item, m.ord = 1, d ->> 'id')) s), '[]')

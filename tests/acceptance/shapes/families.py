@@ -50,6 +50,11 @@ PARTITIONED_COLUMNS = {
         "CREATE TABLE kid (c int, id int, FOREIGN KEY (c, id) REFERENCES t (c, id)); INSERT INTO kid VALUES (2, 1)",
         losses=("column of t2",),
     ),
+    "parted_twins": parted(
+        "CREATE UNIQUE INDEX za ON t (id, c); CREATE UNIQUE INDEX ib ON t (id, c);"
+        "ALTER TABLE t ADD CONSTRAINT zu UNIQUE (c, id), ADD CONSTRAINT iu UNIQUE (c, id)",
+        losses=("column of t2",),
+    ),
     "parted_settings": parted(
         "ALTER TABLE t3d ALTER c SET DEFAULT 9, ALTER c SET STATISTICS 77; ALTER TABLE t ALTER c SET STATISTICS 5;"
         "GRANT SELECT (c) ON t31 TO :reader; COMMENT ON COLUMN t2.c IS 'two'; COMMENT ON COLUMN t.c IS 'root';"
@@ -115,7 +120,7 @@ CASCADES = {
     ),
     "domain_statistics": Shape(
         "CREATE DOMAIN pos AS int CHECK (VALUE > 0); CREATE TABLE t (id int PRIMARY KEY, a int, c pos);"
-        "CREATE STATISTICS st ON a, c FROM t; ALTER STATISTICS st SET STATISTICS 9",
+        "CREATE STATISTICS st ON a, c FROM t; ALTER STATISTICS st SET STATISTICS 9; ALTER STATISTICS st OWNER TO :owner",
     ),
 }
 INHERITED_TABLES = {

@@ -109,6 +109,12 @@ PARTITIONS = {
     "leaf_inner": of_table(TREE + TREE_TRIGGERS, table="t1"),
     "leaf_deep": of_table(TREE + TREE_TRIGGERS, table="t1a"),
     "leaf_fks": of_table(TREE + FKS, CASCADE, table="t3"),
+    "leaf_self": of_table(
+        TREE
+        + "ALTER TABLE t ADD CONSTRAINT self_fk FOREIGN KEY (b) REFERENCES t ON DELETE CASCADE",
+        CASCADE,
+        table="t3",
+    ),
     "leaf_own_fk": of_table(
         TREE + "CREATE TABLE p (x int PRIMARY KEY); INSERT INTO p VALUES (11); "
         "ALTER TABLE t3 ADD CONSTRAINT f3 FOREIGN KEY (b) REFERENCES p; "

@@ -53,8 +53,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    """Name the versions that the tests run on."""
-    return "PostgreSQL " + ", ".join(str(version) for version in versions_to_test())
+    """Name the versions that the tests run on, and what chance starts from."""
+    versions = ", ".join(str(version) for version in versions_to_test())
+    return f"PostgreSQL {versions}; ZANITH_ORACLE_SEED={oracle_seed()}"
+
+
+def oracle_seed() -> int:
+    """Return the seed of the oracle's sample: one and the same unless somebody chooses."""
+    return int(os.environ.get("ZANITH_ORACLE_SEED") or 7)
 
 
 def versions_to_test() -> list[int]:

@@ -8,7 +8,7 @@ CREATE OR REPLACE FUNCTION zanith.soft_drop_column(
     relation regclass, column_name text, migration_id text DEFAULT NULL,
     expires_in interval DEFAULT zanith.default_retention(), reason text DEFAULT NULL,
     on_dependents text DEFAULT 'refuse', published_ok boolean DEFAULT false, notify boolean DEFAULT true)
-RETURNS text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+RETURNS text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     SELECT zanith._capture('soft_drop_column', relation, column_name, migration_id, expires_in, reason,
                            on_dependents, published_ok, false, notify)
 $$;
@@ -18,7 +18,7 @@ CREATE OR REPLACE FUNCTION zanith.archive_column(
     relation regclass, column_name text, migration_id text DEFAULT NULL,
     expires_in interval DEFAULT zanith.default_retention(), reason text DEFAULT NULL,
     on_dependents text DEFAULT 'refuse', published_ok boolean DEFAULT false, notify boolean DEFAULT true)
-RETURNS text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+RETURNS text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     SELECT zanith._capture('archive_column', relation, column_name, migration_id, expires_in, reason,
                            on_dependents, published_ok, false, notify)
 $$;
@@ -28,7 +28,7 @@ CREATE OR REPLACE FUNCTION zanith.soft_drop_table(
     relation regclass, migration_id text DEFAULT NULL,
     expires_in interval DEFAULT zanith.default_retention(), reason text DEFAULT NULL,
     on_dependents text DEFAULT 'refuse', published_ok boolean DEFAULT false, notify boolean DEFAULT true)
-RETURNS text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+RETURNS text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     SELECT zanith._capture('soft_drop_table', relation, NULL, migration_id, expires_in, reason,
                            on_dependents, published_ok, false, notify)
 $$;
@@ -38,7 +38,7 @@ CREATE OR REPLACE FUNCTION zanith.archive_table(
     relation regclass, migration_id text DEFAULT NULL,
     expires_in interval DEFAULT zanith.default_retention(), reason text DEFAULT NULL,
     on_dependents text DEFAULT 'refuse', published_ok boolean DEFAULT false, notify boolean DEFAULT true)
-RETURNS text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+RETURNS text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     SELECT zanith._capture('archive_table', relation, NULL, migration_id, expires_in, reason,
                            on_dependents, published_ok, false, notify)
 $$;
@@ -48,7 +48,7 @@ CREATE OR REPLACE FUNCTION zanith.rebuild_table(
     relation regclass, migration_id text DEFAULT NULL,
     expires_in interval DEFAULT zanith.default_retention(), reason text DEFAULT NULL,
     keep_rows boolean DEFAULT false, notify boolean DEFAULT true)
-RETURNS text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+RETURNS text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     SELECT zanith._capture('rebuild_table', relation, NULL, migration_id, expires_in, reason,
                            'keep', true, keep_rows, notify)
 $$;
@@ -59,7 +59,7 @@ COMMENT ON FUNCTION zanith.rebuild_table IS 'Records a table''s definition, and 
 CREATE OR REPLACE FUNCTION zanith.plan_capture(
     strategy text, relation regclass, column_name text DEFAULT NULL, on_dependents text DEFAULT 'refuse',
     published_ok boolean DEFAULT false, keep_rows boolean DEFAULT false)
-RETURNS jsonb LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+RETURNS jsonb LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     d jsonb;
     publications jsonb;

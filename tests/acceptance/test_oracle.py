@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-import random
 from collections import Counter
 from pathlib import Path
 
@@ -11,14 +11,17 @@ import pytest
 
 from tests import clusters
 from tests.clusters import Server
-from tests.conftest import install_zanith, versions_to_test
-from tests.oracle.command import draw
-from tests.oracle.mutants import MUTANTS, Mutant, mutated
-from tests.oracle.run import describe, run_batch
+from tests.conftest import install_zanith, oracle_seed, versions_to_test
+from tests.oracle.command import draw, draw_journeys
+from tests.oracle.generate import Case
+from tests.oracle.journeys import Journey, describe_journey, judge_journeys
+from tests.oracle.mutants import MUTANTS, MUTANTS_ON_THE_WAY, Mutant, mutated
+from tests.oracle.run import Verdict, describe, run_batch
 
 # the same sample each time: `make oracle` is what explores
-SEED = int(os.environ.get("ZANITH_ORACLE_SEED") or 7)
+SEED = oracle_seed()
 SAMPLE = 20
+JOURNEYS = 8
 
 
 @pytest.fixture
@@ -32,11 +35,25 @@ def test_what_chance_makes_goes_as_by_drop_and_comes_back(
     """Captured, it is gone as after DROP; restored by psql and by the engine, it is as before."""
     print(f"ZANITH_ORACLE_SEED={SEED}")
     cases = draw(server.version, SAMPLE, SEED, 0, Counter())
-    random.Random(SEED).shuffle(cases)
     verdict = run_batch(server, template, roles, tmp_path, cases[:SAMPLE])
     told = [describe(verdict.cases[name], text) for name, text in verdict.faults.items()]
     assert not told, f"ZANITH_ORACLE_SEED={SEED}\n" + "\n\n".join(told)
     assert len(verdict.judged()) > SAMPLE / 2, (verdict.refused, verdict.invalid)
+
+
+async def test_journeys_of_captures_restores_and_purges_arrive(
+    server: Server, template: str, roles: dict[str, str], tmp_path: Path
+) -> None:
+    """Whatever was parked, restored, renamed and purged, in any order: it ends as on the plain way."""
+    drawn = draw_journeys(server.version, JOURNEYS, SEED)
+    verdict, taken = await judge_journeys(server, template, roles, tmp_path, drawn)
+    told = [
+        describe_journey(drawn[int(name.removeprefix("case"))], text)
+        for name, text in verdict.faults.items()
+    ]
+    assert not told, f"ZANITH_ORACLE_SEED={SEED}\n" + "\n\n".join(told)
+    assert len(verdict.judged()) > JOURNEYS / 2
+    assert taken["capture"] >= JOURNEYS / 2
 
 
 @pytest.mark.newest
@@ -47,9 +64,11 @@ def test_every_fault_put_in_on_purpose_is_caught(
     assert versions_to_test()[0] == server.version
     sound = run_batch(server, template, roles, tmp_path, [m.case for m in MUTANTS.values()])
     assert (len(sound.judged()), sound.faults) == (len(MUTANTS), {})
+    way = [m.case for m in MUTANTS_ON_THE_WAY.values()]
+    assert not _travel(server, template, roles, tmp_path, way).faults
     missed = [
         name
-        for number, (name, mutant) in enumerate(MUTANTS.items())
+        for number, (name, mutant) in enumerate({**MUTANTS, **MUTANTS_ON_THE_WAY}.items())
         if not _catches(server, template, f"mutant_{os.getpid()}_{number}", mutant, roles, tmp_path)
     ]
     assert not missed, missed
@@ -59,4 +78,11 @@ def _catches(
     server: Server, template: str, name: str, mutant: Mutant, roles: dict[str, str], directory: Path
 ) -> bool:
     with mutated(server, template, name, mutant) as broken:
-        return bool(run_batch(server, broken, roles, directory, [mutant.case]).faults)
+        judge = run_batch if isinstance(mutant.case, Case) else _travel
+        return bool(judge(server, broken, roles, directory, [mutant.case]).faults)
+
+
+def _travel(
+    server: Server, template: str, roles: dict[str, str], directory: Path, drawn: list[Journey]
+) -> Verdict:
+    return asyncio.run(judge_journeys(server, template, roles, directory, drawn))[0]

@@ -193,3 +193,15 @@ async def test_uninstall_refuses_while_artifacts_exist(database):
         )
         with pytest.raises(Refused, match="artifacts: 1"):
             await schema.uninstall(connection)
+
+
+def test_nothing_of_ours_is_compiled_before_it_runs(database: Database) -> None:
+    """JIT is on in many a package: compiling what makes a plan takes seconds, running it none."""
+    compiled = database.psql(
+        "SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'zanith'::regnamespace "
+        "AND (p.proname ~ '^(plan|compare|recovery|canonical|row)_' OR p.proname IN "
+        "('compare', '_capture', 'soft_drop_column', 'archive_column', 'archive_table', "
+        "'record_seal')) "
+        "AND NOT COALESCE(p.proconfig, '{}') @> '{jit=off}' AND p.proname <> 'canonical_settings'"
+    )
+    assert compiled == ""

@@ -11,9 +11,12 @@ import secrets
 import sys
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -23,10 +26,13 @@ from tests.clusters import Server
 from tests.conftest import install_zanith
 from tests.oracle.any_database import Findings, judge_database, judge_url
 from tests.oracle.generate import Case, cases, coverable
+from tests.oracle.journeys import Journey, describe_journey, journeys, judge_journeys
 from tests.oracle.normalise import REASONS
 from tests.oracle.projects import PROJECTS, build
-from tests.oracle.run import ROLES, Verdict, describe, reduce, run_batch, tally
+from tests.oracle.run import ROLES, Verdict, describe, judge, reduce, tally
 
+T = TypeVar("T")
+TEMPLATE = "zanith_template"
 LEAST = 20  # cases of each feature with each strategy
 BATCH = 40
 ROUNDS = 6  # of drawing more where too few were judged
@@ -54,8 +60,17 @@ def draw(
     return found
 
 
-def _draw_some(strategy: st.SearchStrategy[Case], chosen_seed: int, number: int = 4) -> list[Case]:
-    drawn: list[Case] = []
+def draw_journeys(version: int, number: int, chosen_seed: int) -> list[Journey]:
+    """Return so many journeys, the same for the same seed."""
+    order = random.Random(chosen_seed)
+    found: list[Journey] = []
+    while len(found) < number:
+        found += _draw_some(journeys(version), order.randrange(2**32))
+    return found[:number]
+
+
+def _draw_some(strategy: st.SearchStrategy[T], chosen_seed: int, number: int = 4) -> list[T]:
+    drawn: list[T] = []
 
     @seed(chosen_seed)
     @settings(
@@ -66,8 +81,8 @@ def _draw_some(strategy: st.SearchStrategy[Case], chosen_seed: int, number: int 
         suppress_health_check=list(HealthCheck),
     )
     @given(strategy)
-    def collect(case: Case) -> None:
-        drawn.append(case)
+    def collect(item: T) -> None:
+        drawn.append(item)
 
     collect()
     return drawn
@@ -84,6 +99,8 @@ class Run:
     refused: Counter[str] = field(default_factory=Counter)
     invalid: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
+    travelled: int = 0
+    taken: Counter[str] = field(default_factory=Counter)  # steps of journeys
 
     def add(self, verdict: Verdict) -> None:
         self.counted.update(tally(verdict))
@@ -93,28 +110,70 @@ class Run:
         self.invalid.update(text[:90] for text in verdict.invalid.values())
 
 
-def work(
-    version: int, port: int, directory: str, roles: dict[str, str], batch: list[Case], explain: bool
-) -> tuple[Verdict, list[str]]:
-    """Judge one batch in a process of its own; return the verdict, and the faults made small."""
-    server = Server(version, clusters.find_versions()[version], Path(directory), port)
-    own = Path(directory) / f"w{os.getpid()}"
-    own.mkdir(exist_ok=True)
-    verdict = run_batch(server, "zanith_template", roles, own, batch)
-    told = []
-    for number, (schema, text) in enumerate(verdict.faults.items()):
-        case, fault = verdict.cases[schema], text
-        if explain and number < 3:
-            case, fault = asyncio.run(reduce(server, "zanith_template", roles, own, case, fault))
-        told.append(describe(case, fault))
-    return verdict, told
+@dataclass(frozen=True)
+class Bench:
+    """A server that processes share, and the roles on it."""
+
+    version: int
+    port: int
+    cluster: str
+    roles: dict[str, str]
+
+    def judge(self, cases: list[Case], explain: bool) -> tuple[Verdict, list[str]]:
+        """Judge one batch in a process of its own; return the verdict, and the faults made small."""
+
+        async def one(some: list[Case]) -> Verdict:
+            return await judge(self._server(), TEMPLATE, self.roles, self._directory(), some)
+
+        async def all_of() -> tuple[Verdict, list[str]]:
+            verdict = await one(cases)
+            told = []
+            for number, (schema, text) in enumerate(verdict.faults.items()):
+                case, fault = verdict.cases[schema], text
+                if explain and number < 3:
+                    case, fault = await reduce(case, fault, one)
+                told.append(describe(case, fault))
+            return verdict, told
+
+        return asyncio.run(all_of())
+
+    def travel(
+        self, drawn: list[Journey], explain: bool
+    ) -> tuple[Verdict, Counter[str], list[str]]:
+        """Take some journeys likewise."""
+
+        async def one(some: list[Journey]) -> tuple[Verdict, Counter[str]]:
+            where = (self._server(), TEMPLATE, self.roles, self._directory())
+            return await judge_journeys(*where, some)
+
+        async def verdict_of(some: list[Journey]) -> Verdict:
+            return (await one(some))[0]
+
+        async def all_of() -> tuple[Verdict, Counter[str], list[str]]:
+            verdict, taken = await one(drawn)
+            told = []
+            for number, (schema, text) in enumerate(verdict.faults.items()):
+                journey, fault = drawn[int(schema.removeprefix("case"))], text
+                if explain and number < 3:
+                    journey, fault = await reduce(journey, fault, verdict_of)
+                told.append(describe_journey(journey, fault))
+            return verdict, taken, told
+
+        return asyncio.run(all_of())
+
+    def _server(self) -> Server:
+        found = clusters.find_versions()[self.version]
+        return Server(self.version, found, Path(self.cluster), self.port)
+
+    def _directory(self) -> Path:
+        own = Path(self.cluster) / f"w{os.getpid()}"
+        own.mkdir(exist_ok=True)
+        return own
 
 
-def run_version(
-    version: int, options: argparse.Namespace, chosen_seed: int, pool: ProcessPoolExecutor
-) -> Run:
-    """Start a server, judge all cases on it, and stop it."""
-    run = Run(version)
+@contextmanager
+def serving(version: int) -> Iterator[Bench]:
+    """Start a server with the engine in a template, and stop it."""
     directory = clusters.create_run_directory()
     reaper = clusters.start_reaper(directory)
     try:
@@ -123,41 +182,52 @@ def run_version(
         roles = {name: f"oracle_{name}" for name in ROLES}
         for role in roles.values():
             server.psql("postgres", f"CREATE ROLE {role} LOGIN")
-        for turn in range(ROUNDS):
-            drawn = draw(
-                version,
-                options.cases - run.judged,
-                chosen_seed + turn,
-                options.least,
-                run.counted,
-            )
-            tasks = [
-                pool.submit(
-                    work,
-                    version,
-                    server.port,
-                    str(server.directory),
-                    roles,
-                    drawn[n : n + options.batch],
-                    options.explain,
-                )
-                for n in range(0, len(drawn), options.batch)
-            ]
-            for number, task in enumerate(tasks, 1):
-                verdict, told = task.result()
-                run.add(verdict)
-                run.faults += told
-                print(
-                    f"PostgreSQL {version}: round {turn + 1}, {number}/{len(tasks)} batches, "
-                    f"{run.judged} judged, {len(run.faults)} faults",
-                    file=sys.stderr,
-                    flush=True,
-                )
-                for text in told:
-                    print(text, "\n", flush=True)
+        yield Bench(version, server.port, str(server.directory), roles)
     finally:
         reaper.communicate(timeout=60)
+
+
+def run_version(
+    version: int, options: argparse.Namespace, chosen_seed: int, pool: ProcessPoolExecutor
+) -> Run:
+    """Judge all cases, then all journeys, on a server of a version."""
+    run = Run(version)
+    with serving(version) as bench:
+        for turn in range(ROUNDS if options.cases else 0):
+            wanted = options.cases - run.judged
+            drawn = draw(version, wanted, chosen_seed + turn, options.least, run.counted)
+            for verdict, told in _share_out(pool, bench.judge, drawn, options):
+                run.add(verdict)
+                _tell(run, told)
+        drawn_journeys = draw_journeys(version, options.journeys, chosen_seed)
+        for verdict, taken, told in _share_out(pool, bench.travel, drawn_journeys, options):
+            run.travelled += len(verdict.judged())
+            run.taken.update(taken)
+            _tell(run, told)
     return run
+
+
+def _share_out(
+    pool: Executor, work: Callable, drawn: list, options: argparse.Namespace
+) -> Iterator:
+    size = options.batch
+    tasks = [
+        pool.submit(work, drawn[n : n + size], options.explain) for n in range(0, len(drawn), size)
+    ]
+    for task in tasks:
+        yield task.result()
+
+
+def _tell(run: Run, told: list[str]) -> None:
+    run.faults += told
+    print(
+        f"PostgreSQL {run.version}: {run.judged} cases and {run.travelled} journeys judged, "
+        f"{len(run.faults)} differences",
+        file=sys.stderr,
+        flush=True,
+    )
+    for text in told:
+        print(text, "\n", flush=True)
 
 
 def report(run: Run, least: int) -> bool:
@@ -172,6 +242,8 @@ def report(run: Run, least: int) -> bool:
         print(f"{word:42}" + "".join(f"{n or '-':>18}" for n in row))
     short = [pair for pair in wanted if run.counted[pair] < least]
     print(f"drawn {run.drawn}, judged {run.judged}, differences {len(run.faults)}")
+    steps = ", ".join(f"{n} × {name}" for name, n in run.taken.most_common())
+    print(f"journeys {run.travelled}: {steps or '-'}")
     for title, counted in (("refused", run.refused), ("not taken by PostgreSQL", run.invalid)):
         print(f"{title}: {sum(counted.values())}")
         for text, n in counted.most_common(12):
@@ -218,6 +290,7 @@ def main() -> int:
     parser.add_argument(
         "--cases", type=int, default=2000, help="at least so many on each version, or 0"
     )
+    parser.add_argument("--journeys", type=int, default=400, help="so many on each version")
     parser.add_argument("--least", type=int, default=LEAST, help="of each feature and strategy")
     parser.add_argument("--seed", type=int, default=None, help="the same seed, the same cases")
     parser.add_argument("--versions", default="15,18", help="major versions, such as 15,18")
@@ -249,8 +322,8 @@ def judge_all(options: argparse.Namespace, pool: ProcessPoolExecutor) -> int:
     started = time.monotonic()
     good = True
     versions = clusters.choose_versions(options.versions, clusters.find_versions())
-    for run in [run_version(v, options, chosen_seed, pool) for v in versions if options.cases]:
-        good &= report(run, options.least)
+    for run in [run_version(v, options, chosen_seed, pool) for v in versions]:
+        good &= report(run, options.least if options.cases else 0)
     names = {"none": [], "all": list(PROJECTS)}.get(options.projects, options.projects.split(","))
     for version in versions if names else []:
         good &= run_projects(version, names, pool)

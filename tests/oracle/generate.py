@@ -21,6 +21,7 @@ from tests.oracle.features import (
 )
 from tests.oracle.rare import ALL
 
+KEEPING = ("soft_drop_column", "soft_drop_table", "archive_table")  # what depends may stay on it
 STYLES = ("plain", "upper", "punctuated", "quoted", "emoji", "long", "escaped", "keyword")
 KEYWORDS = {"t": "table", "c": "select", "a": "order", "b": "user", "id": "primary", "up": "from"}
 WORLD = f"""
@@ -66,6 +67,11 @@ class Case:
     @property
     def column(self) -> str | None:
         return self.quoted("c") if self.strategy in COLUMN else None
+
+    @property
+    def is_dropped(self) -> bool:
+        """Whether DROP is what it is compared with: nothing is dropped where all that depends stays."""
+        return self.strategy != "rebuild_table" and self.on_dependents != "keep"
 
     @property
     def re_adds(self) -> bool:
@@ -235,7 +241,11 @@ def cases(draw: st.DrawFn, version: int, strategy: str, wanted: str | None = Non
         target=draw(st.sampled_from(["t", "t", "p1", "p2"]))
         if strategy in TABLE and kind != PLAIN and not any(f.whole for f in chosen)
         else "t",
-        on_dependents=draw(st.sampled_from(["cascade", "cascade", "cascade", "refuse"])),
+        on_dependents=draw(
+            st.sampled_from(
+                ["cascade"] * 6 + ["refuse", "keep" if strategy in KEEPING else "refuse"]
+            )
+        ),
         sealed=draw(st.booleans()),
         traffic=traffic,
     )

@@ -7,7 +7,6 @@ order it can, and the two copies must be equal.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -312,33 +311,3 @@ def describe_journey(journey: Journey, fault: str) -> str:
     """Return a journey as SQL that a person can paste, its steps in words, and what went wrong."""
     steps = "\n".join(f"-- {step}" for step in journey.steps)
     return f"CREATE SCHEMA s; SET search_path = s;\n{journey.case.sql('s')};\n{steps}\n-- {fault}"
-
-
-def run_journeys(
-    server: Server, template: str, roles: dict[str, str], directory: Path, drawn: list[Journey]
-) -> tuple[Verdict, Counter[str]]:
-    """Judge in an event loop of its own."""
-    return asyncio.run(judge_journeys(server, template, roles, directory, drawn))
-
-
-def reduce_journey(
-    server: Server,
-    template: str,
-    roles: dict[str, str],
-    directory: Path,
-    journey: Journey,
-    fault: str,
-    tries: int = 30,
-) -> tuple[Journey, str]:
-    """Return the smallest journey found that still goes wrong in the same way, and how."""
-    way = fault.partition(":")[0]
-    found = True
-    while found and tries > 0:
-        found, tries = False, tries - 1
-        smaller = journey.smaller()
-        verdict, _ = run_journeys(server, template, roles, directory, smaller)
-        for schema, text in verdict.faults.items():
-            if text.partition(":")[0] == way:
-                journey, fault, found = smaller[int(schema.removeprefix("case"))], text, True
-                break
-    return journey, fault

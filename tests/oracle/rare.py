@@ -220,7 +220,19 @@ PARTITIONS += [
     ),
 ]
 
+TEMPORAL = _features(
+    temporal_key="ALTER TABLE [t] ADD [r#] int4range, ADD [v#] daterange; CREATE TABLE [q#] (r int4range, v daterange,"
+    " CONSTRAINT [k#] PRIMARY KEY (r, v WITHOUT OVERLAPS)); ALTER TABLE [t] ADD CONSTRAINT [f#] FOREIGN KEY ([r#], PERIOD"
+    " [v#]) REFERENCES [q#] (r, PERIOD v)",
+    temporal_unique="ALTER TABLE [t] ADD [r#] int4range, ADD [v#] tstzrange; ALTER TABLE [t] ADD CONSTRAINT [k#] UNIQUE"
+    " ([r#], [v#] WITHOUT OVERLAPS); CREATE TABLE [q#] (r int4range, v tstzrange, CONSTRAINT [f#] FOREIGN KEY (r, PERIOD v)"
+    " REFERENCES [t] ([r#], PERIOD [v#]))",
+    _kinds=(PLAIN,),
+    _since=18,
+)
+
 RARE: list[Feature] = [
+    *TEMPORAL,
     *CONSTRAINTS,
     *INDEXES,
     *ACTORS,

@@ -6,12 +6,13 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
+from typing import Protocol, Self, TypeVar
 
 import asyncpg
 
@@ -122,7 +123,7 @@ class Batch:
     async def drop(self, twin: Database) -> None:
         async with twin.connect() as connection:
             for schema, case in self.going():
-                if case.strategy == "rebuild_table":
+                if not case.is_dropped:
                     continue
                 cascade = " CASCADE" if case.on_dependents == "cascade" else ""
                 sql = (
@@ -178,7 +179,7 @@ class Batch:
         roles = [self.roles[name] for name in ("reader", "writer", "owner", "other")]
         async with before.connect() as plan, captured.connect() as one, twin.connect() as other:
             for schema, case in self.going():
-                if case.strategy == "rebuild_table":
+                if not case.is_dropped:
                     continue
                 column = case.raw("c") if case.column else None
                 statements = await make_statements(
@@ -364,28 +365,31 @@ def describe(case: Case, fault: str) -> str:
     )
 
 
+class Shrinkable(Protocol):
+    """What can be made smaller: a case, a journey."""
+
+    def smaller(self) -> list[Self]: ...
+
+
+T = TypeVar("T", bound=Shrinkable)
+
+
 async def reduce(
-    server: Server,
-    template: str,
-    roles: dict[str, str],
-    directory: Path,
-    case: Case,
-    fault: str,
-    tries: int = 40,
-) -> tuple[Case, str]:
-    """Return the smallest case found that still goes wrong in the same step, and how."""
+    item: T, fault: str, judge: Callable[[list[T]], Awaitable[Verdict]], tries: int = 40
+) -> tuple[T, str]:
+    """Return the smallest found that still goes wrong in the same step, and how."""
     step = fault.partition(":")[0]
     found = True
     while found and tries > 0:
-        found = False
-        smaller = case.smaller()
-        tries -= 1
-        verdict = await judge(server, template, roles, directory, smaller) if smaller else Verdict()
+        found, tries = False, tries - 1
+        smaller = item.smaller()
+        verdict = await judge(smaller) if smaller else Verdict()
         for schema, text in verdict.faults.items():
             if text.partition(":")[0] == step:
-                case, fault, found = verdict.cases[schema], text, True
+                item, fault = smaller[int(schema.removeprefix("case"))], text
+                found = True
                 break
-    return case, fault
+    return item, fault
 
 
 def run_batch(

@@ -46,10 +46,11 @@ LANGUAGE sql IMMUTABLE AS $$
                        WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT' END
 $$;
 
--- All of a table's own, by name; with a column, those that name it.
+-- All of a table's own, by name; with a column, those that name it. Foreign keys in the order in which they were made: one
+-- that points at a partitioned table takes names for its twins that the next may have had.
 CREATE OR REPLACE FUNCTION zanith._describe_constraints(relation oid, attribute smallint DEFAULT NULL) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
-    SELECT COALESCE(jsonb_agg(zanith._describe_constraint(c.oid) ORDER BY c.contype, c.conname COLLATE "C"), '[]')
+    SELECT COALESCE(jsonb_agg(zanith._describe_constraint(c.oid) ORDER BY c.contype, CASE c.contype WHEN 'f' THEN c.oid END, c.conname COLLATE "C"), '[]')
     FROM pg_constraint c
     WHERE c.conrelid = relation AND c.contype IN ('c', 'p', 'u', 'x', 'f')
       -- a key that points at a partitioned table has a twin for each partition; they come with it
@@ -66,8 +67,7 @@ $$;
 -- Foreign keys of other tables that point here; with a column, those that point at it.
 CREATE OR REPLACE FUNCTION zanith._describe_references(relation oid, attribute smallint DEFAULT NULL) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
-    SELECT COALESCE(jsonb_agg(zanith._describe_constraint(c.oid)
-                              ORDER BY c.conrelid::regclass::text COLLATE "C", c.conname COLLATE "C"), '[]')
+    SELECT COALESCE(jsonb_agg(zanith._describe_constraint(c.oid) ORDER BY c.oid), '[]')
     FROM pg_constraint c
     WHERE c.confrelid = relation AND c.contype = 'f' AND c.conparentid = 0
       AND (c.conrelid <> relation OR attribute IS NOT NULL AND NOT attribute = ANY (c.conkey))

@@ -4,7 +4,7 @@
 -- back less.
 CREATE OR REPLACE FUNCTION zanith._damage(a zanith._zanith_migration_artifacts)
 RETURNS TABLE (kind text, code text, detail text, stops boolean) LANGUAGE plpgsql STABLE ROWS 1
-SET search_path = pg_catalog, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     place jsonb := zanith._place(a);
     root oid := (place ->> 'oid')::oid;
@@ -33,7 +33,7 @@ END $$;
 
 -- What the badge shows of it: the worst kind, NULL where all is as it was recorded.
 CREATE OR REPLACE FUNCTION zanith.worst_damage(artifact_id text) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     SELECT d.kind FROM zanith._artifact(artifact_id) a, LATERAL zanith._damage(a) d
     ORDER BY array_position(ARRAY['missing', 'moved', 'changed'], d.kind) LIMIT 1
 $$;

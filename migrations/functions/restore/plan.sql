@@ -83,7 +83,7 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION zanith.plan_restore(artifact_id text, choices jsonb DEFAULT '{}') RETURNS jsonb
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     d jsonb := a.definition;
@@ -136,7 +136,7 @@ END $$;
 
 -- What is still to be proved of a restored artifact: steps of the second transaction that never ran, or failed.
 CREATE OR REPLACE FUNCTION zanith.plan_follow_up(artifact_id text, choices jsonb DEFAULT '{}') RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     SELECT COALESCE(jsonb_agg(s.item ORDER BY s.ord), '[]')
     FROM zanith._artifact(artifact_id) a, LATERAL zanith._each(CASE WHEN a.status = 'restored' AND a.artifact_type <> 'rebuild_table'
                                                                     THEN zanith._render_restore(a, choices) END) s

@@ -8,7 +8,7 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION zanith.dependents(artifact_id text) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     SELECT CASE WHEN p.place ? 'oid' THEN zanith._list_dependents((p.place ->> 'oid')::oid,
         CASE WHEN a.artifact_type = 'soft_drop_column' THEN zanith._attribute_number((p.place ->> 'oid')::oid, p.place ->> 'column') ELSE 0::smallint END,
         CASE WHEN a.definition ? 'members' THEN ARRAY(SELECT m.member FROM zanith._parked_members(a.id, (p.place ->> 'oid')::oid) m) ELSE '{}' END)
@@ -17,7 +17,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION zanith.plan_purge(artifact_id text) RETURNS jsonb
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     d jsonb := a.definition;

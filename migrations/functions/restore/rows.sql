@@ -36,7 +36,7 @@ $$;
 
 -- The SELECT whose CSV the seal is the SHA-256 of; NULL where there is nothing to seal.
 CREATE OR REPLACE FUNCTION zanith.canonical_query(artifact_id text) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     SELECT CASE WHEN a.artifact_type <> 'soft_drop_column' AND p.place ? 'table' THEN
         zanith._canonical_query(a.definition, p.place ->> 'schema', p.place ->> 'table') END
     FROM zanith._artifact(artifact_id) a, LATERAL (SELECT zanith._place(a)) p(place)
@@ -54,7 +54,7 @@ $$;
 
 -- The rows to look at or export: the canonical query, or key and value of a soft-dropped column in the live table.
 CREATE OR REPLACE FUNCTION zanith.row_query(artifact_id text) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     SELECT CASE WHEN a.artifact_type <> 'soft_drop_column' THEN zanith.canonical_query(artifact_id)
         WHEN p.place ? 'table' THEN format('SELECT %sr.%I AS %I FROM %s r ORDER BY %s', COALESCE(zanith._key_list(a.definition -> 'key', 'r.') || ', ', ''),
                     p.place ->> 'column', a.source_column, zanith._qualify(p.place ->> 'schema', p.place ->> 'table'),
@@ -160,7 +160,7 @@ $$;
 
 -- The same for callers, with its size in bytes (all members of a partitioned one, indexes and TOAST included).
 CREATE OR REPLACE FUNCTION zanith.locate(artifact_id text) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     SELECT (p.place - 'oid') || jsonb_build_object('size_bytes', CASE WHEN p.place ? 'oid' THEN
         CASE WHEN a.artifact_type = 'soft_drop_column' THEN 0
              ELSE (SELECT COALESCE(sum(pg_total_relation_size(t.member)), 0) FROM zanith._parked_members(a.id, (p.place ->> 'oid')::oid) t) END END)

@@ -127,7 +127,7 @@ $$;
 -- Keeps what the seal found and renders the script anew, now with its gate. The first seal stands: a second one is
 -- accepted only when it says the same.
 CREATE OR REPLACE FUNCTION zanith.record_seal(artifact_id text, row_count bigint, checksum text, query text, settings jsonb)
-RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     caller text := COALESCE(NULLIF(current_setting('role', true), 'none'), session_user);

@@ -68,7 +68,7 @@ DECLARE
 BEGIN
     IF strategy <> 'rebuild_table' THEN
         PERFORM zanith._check_dependents(strategy, object, d -> 'dependents', on_dependents);
-        PERFORM zanith._check_published(object, d -> 'publications', published_ok);
+        PERFORM zanith._check_published(strategy, object, d -> 'publications', published_ok);
         IF d ? 'members' AND on_dependents = 'cascade' THEN
             PERFORM zanith._check_children(relation);
         END IF;
@@ -102,7 +102,7 @@ CREATE OR REPLACE FUNCTION zanith._capture(
     strategy text, relation regclass, column_name text, migration_id text, expires_in interval, reason text,
     on_dependents text, published_ok boolean, keep_rows boolean, notify boolean)
 RETURNS text LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     id text := zanith._new_id();
     d jsonb;
@@ -170,7 +170,7 @@ CREATE OR REPLACE FUNCTION zanith._record_capture(
     strategy text, relation oid, column_name text, id text, on_dependents text, keep_rows boolean,
     migration_id text, expires_in interval, reason text, positions jsonb)
 RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     caller text := COALESCE(NULLIF(current_setting('role', true), 'none'), session_user);
     d jsonb;
@@ -204,7 +204,7 @@ END $$;
 -- transaction runs: the row must be new and its object parked.
 CREATE OR REPLACE FUNCTION zanith._finish_capture(artifact_id text, rows_copied bigint, notify boolean) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     a zanith._zanith_migration_artifacts;
 BEGIN

@@ -224,8 +224,7 @@ CREATE OR REPLACE FUNCTION zanith._describe_tree_references(relation oid, family
 LANGUAGE sql STABLE AS $$
     WITH tree AS (SELECT member FROM zanith._tree(relation) UNION SELECT f.member FROM zanith._family(relation) f WHERE family),
          above AS (SELECT a.relid::oid AS member FROM pg_partition_ancestors(relation) a(relid) WHERE a.relid <> relation)
-    SELECT COALESCE(jsonb_agg(zanith._describe_constraint(c.oid)
-                              ORDER BY zanith._relation_name(c.conrelid) COLLATE "C", c.conname COLLATE "C"), '[]')
+    SELECT COALESCE(jsonb_agg(zanith._describe_constraint(c.oid) ORDER BY c.oid), '[]')
     FROM pg_constraint c
     WHERE c.confrelid IN (SELECT member FROM tree UNION ALL SELECT member FROM above) AND c.conrelid NOT IN (SELECT member FROM tree)
       AND c.contype = 'f' AND c.conparentid = 0

@@ -244,7 +244,9 @@ BEGIN
     END IF;
 END $$;
 
-CREATE OR REPLACE FUNCTION zanith._check_published(object text, publications jsonb, published_ok boolean) RETURNS void
+-- What subscribers notice: a table that is no longer sent; nothing of a column that is gone, but a parked one is sent by its
+-- parked name, which they do not have ("missing replicated column").
+CREATE OR REPLACE FUNCTION zanith._check_published(strategy text, object text, publications jsonb, published_ok boolean) RETURNS void
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     names text;
@@ -258,7 +260,12 @@ BEGIN
     SELECT string_agg(format('slot %I (%s)', slot_name, CASE WHEN active THEN 'active' ELSE 'inactive' END), ', ' ORDER BY slot_name)
     INTO slots FROM pg_replication_slots WHERE slot_type = 'logical' AND database = current_database();
     PERFORM zanith._refuse(format('%s is published', object),
-        'A subscriber may stop when the object is parked; say published_ok => true (--published-ok) once you have looked.',
+        CASE strategy
+            WHEN 'soft_drop_column' THEN 'Subscribers stop at the next change of the table, until they are given a column of the parked name; '
+                                         'archive_column does not disturb them.'
+            WHEN 'archive_column' THEN 'Subscribers keep the column and the values that they have.'
+            ELSE 'Subscribers keep the rows that they have and get no more.' END
+            || ' Say published_ok => true (--published-ok) once you have looked.',
         '2BP01', names || COALESCE('; subscribers: ' || slots, ''));
 END $$;
 

@@ -8,6 +8,13 @@ from tests.oracle.judges import Shape
 
 EXCLUDE = "EXCLUDE USING gist (c WITH &&)"
 CONSTRAINTS = {
+    "foreign_key_and_twin": table(
+        "c int",
+        "(1, 5)",
+        "CREATE TABLE p (x int PRIMARY KEY); CREATE TABLE q (x int PRIMARY KEY) PARTITION BY LIST (x);"
+        "CREATE TABLE qd PARTITION OF q DEFAULT; INSERT INTO p VALUES (5); INSERT INTO q VALUES (5);"
+        "ALTER TABLE t ADD FOREIGN KEY (c) REFERENCES p; ALTER TABLE t ADD CONSTRAINT k FOREIGN KEY (c) REFERENCES q",
+    ),
     "check": table("c int CHECK (c > 0)", "(1, 5)"),
     "check_many": table(
         "c int, d int DEFAULT 9, CONSTRAINT ordered CHECK (c < d AND z IS DISTINCT FROM 'no')",

@@ -252,13 +252,17 @@ class Batch:
             if difference := show_difference(one, two):
                 self.fault(schema, does, "\n" + difference)
 
-    async def traffic(self, database: Database) -> None:
-        async with database.connect() as connection:
+    async def traffic(self, reference: Database, captured: Database) -> None:
+        """Change rows on both alike, where the reference lets them be changed."""
+        async with reference.connect() as there, captured.connect() as here:
             for schema, case in self.going():
-                if case.traffic:
-                    names = {stem: case.quoted(stem) for stem in ("id", "b")}
-                    sql = TRAFFIC.format(t=_target(schema, case), **names)
-                    await connection.execute(sql)
+                if not case.traffic:
+                    continue
+                names = {stem: case.quoted(stem) for stem in ("id", "b")}
+                sql = f"DO $traffic$BEGIN {TRAFFIC.format(t=_target(schema, case), **names)}; END$traffic$"
+                wanted = await outcome_of(there, sql)
+                if wanted == "None" and (ended := await outcome_of(here, sql)) != wanted:
+                    self.fault(schema, "live traffic", ended)
 
 
 def _only_table(lines: list[str], case: Case) -> list[str]:
@@ -317,8 +321,7 @@ async def judge(
             )
         await batch.engine(captured.url, "seal")
         await batch.probe(batch.clone(captured.name), twin, original)
-        await batch.traffic(captured)
-        await batch.traffic(reference)
+        await batch.traffic(reference, captured)
         by_engine = batch.clone(captured.name)
         await batch.engine(by_engine.url, "restore")
         batch.restore_by_psql(captured)

@@ -51,6 +51,7 @@ LANGUAGE sql IMMUTABLE AS $$
         WHERE r.ev_class = %2$L::pg_catalog.regclass AND r.ev_enabled <> 'D'
         UNION ALL
         -- a published table takes no UPDATE without a replica identity, nor with all columns for one where some are generated
+        -- or only some are published
         SELECT 'the replica identity', f.name, format('ALTER TABLE ONLY %%s REPLICA IDENTITY %%s', f.name, COALESCE('USING INDEX ' || quote_ident(f.key), 'FULL')),
                format('ALTER TABLE ONLY %%s REPLICA IDENTITY %%s', f.name, CASE f.relreplident WHEN 'n' THEN 'NOTHING' WHEN 'f' THEN 'FULL' ELSE 'DEFAULT' END)
         FROM (SELECT x.*, (SELECT k.relname FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class k ON k.oid = i.indexrelid
@@ -60,7 +61,8 @@ LANGUAGE sql IMMUTABLE AS $$
                            ORDER BY i.indnkeyatts, k.oid LIMIT 1) AS key FROM (%3$s) x) f
         WHERE f.relkind = 'r' AND (f.relreplident = 'n'
               OR f.relreplident = 'd' AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = f.o AND i.indisprimary)
-              OR f.relreplident = 'f' AND EXISTS (SELECT FROM pg_catalog.pg_attribute t WHERE t.attrelid = f.o AND t.attgenerated <> ''))
+              OR f.relreplident = 'f' AND (EXISTS (SELECT FROM pg_catalog.pg_attribute t WHERE t.attrelid = f.o AND t.attgenerated <> '')
+                                           OR EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prrelid = f.o AND r.prattrs IS NOT NULL)))
           AND EXISTS (SELECT FROM pg_catalog.pg_publication p WHERE p.pubupdate AND (p.puballtables
               OR EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid
                          AND r.prrelid IN (SELECT f.o UNION SELECT a.relid FROM pg_catalog.pg_partition_ancestors(f.o) a(relid)))

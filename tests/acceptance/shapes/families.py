@@ -118,6 +118,12 @@ CASCADES = {
         "CREATE PUBLICATION family_rows FOR TABLE t WHERE (c > 1)",
         options=f"{CASCADE}, {PUBLISHED}",
     ),
+    "published_in_part": Shape(
+        "CREATE TABLE t (id int PRIMARY KEY, b int, c int); INSERT INTO t VALUES (1, 2, 3);"
+        "CREATE PUBLICATION family_part FOR TABLE t (id, b); ALTER TABLE t REPLICA IDENTITY FULL",
+        options=f"{CASCADE}, {PUBLISHED}",
+        only=ARCHIVE,
+    ),
     "domain_statistics": Shape(
         "CREATE DOMAIN pos AS int CHECK (VALUE > 0); CREATE TABLE t (id int PRIMARY KEY, a int, c pos);"
         "CREATE STATISTICS st ON a, c FROM t; ALTER STATISTICS st SET STATISTICS 9; ALTER STATISTICS st OWNER TO :owner",

@@ -120,9 +120,9 @@ def server_identity() -> dict:
     return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 
 
-def run_as_server(command: list[str | Path]) -> str:
+def run_as_server(command: list[str | Path], cwd: str | Path = "/") -> str:
     """Run a program as the account that owns the clusters."""
-    return run(command, cwd="/", **server_identity())
+    return run(command, cwd=cwd, **server_identity())
 
 
 def reachable_programs(bin_dir: Path, directory: Path) -> Path:
@@ -162,6 +162,7 @@ class Server:
     bin_dir: Path
     directory: Path
     port: int = 0
+    initdb: tuple[str, ...] = ()  # more words for it
     _server_bin: Path = field(default=Path(), repr=False)
 
     host = "127.0.0.1"
@@ -193,7 +194,7 @@ class Server:
     def _initdb(self) -> None:
         command: list[str | Path] = [
             *(self._server_bin / "initdb", "--pgdata", self.data, "--username", SUPERUSER),
-            *("--auth", "trust", "--encoding", "UTF8", "--no-sync", "--no-locale"),
+            *("--auth", "trust", "--encoding", "UTF8", "--no-sync", *self.initdb, "--no-locale"),
         ]
         try:
             run_as_server([*command[:-1], "--locale", "C.UTF-8"])
@@ -213,6 +214,21 @@ class Server:
     def stop(self, mode: str = "fast") -> None:
         """Stop the server: `smart`, `fast`, or `immediate`, which is a crash."""
         self._pg_ctl("stop", "--mode", mode)
+
+    def upgrade(self, old: Server) -> None:
+        """Take over another cluster with pg_upgrade; both are stopped, and this one is started."""
+        for server in (old, self):
+            server.stop()
+        run_as_server(
+            [
+                *(self._server_bin / "pg_upgrade", "--username", SUPERUSER, "--no-sync"),
+                *("--old-bindir", old._server_bin, "--new-bindir", self._server_bin),
+                *("--old-datadir", old.data, "--new-datadir", self.data),
+                *("--socketdir", self.directory),
+            ],
+            cwd=self.directory,
+        )
+        self.start()
 
     def remove(self) -> None:
         """Stop the server however it is, and delete the cluster."""

@@ -20,20 +20,18 @@ Json = Annotated[
     bool,
     typer.Option(
         "--json",
-        metavar="",
         help="Print one JSON document on stdout and nothing else there; errors as well.",
         rich_help_panel="Everywhere",
     ),
 ]
 Yes = Annotated[
     bool,
-    typer.Option("--yes", "-y", metavar="", help="Confirm in advance; needed without a terminal."),
+    typer.Option("--yes", "-y", help="Confirm in advance; needed without a terminal."),
 ]
 DryRun = Annotated[
     bool,
     typer.Option(
         "--dry-run",
-        metavar="",
         help="Show the very plan that would run, change nothing; exit 4 if it is stopped.",
     ),
 ]
@@ -85,9 +83,7 @@ OnDependentsOption = Annotated[
 ]
 PublishedOk = Annotated[
     bool,
-    typer.Option(
-        "--published-ok", metavar="", help="Go on although a publication includes the table."
-    ),
+    typer.Option("--published-ok", help="Go on although a publication includes the table."),
 ]
 
 
@@ -122,15 +118,12 @@ Fill = Annotated[
 ]
 AllowNull = Annotated[
     bool,
-    typer.Option(
-        "--allow-null", metavar="", help="Leave NOT NULL off where rows added since have no value."
-    ),
+    typer.Option("--allow-null", help="Leave NOT NULL off where rows added since have no value."),
 ]
 NotValid = Annotated[
     bool,
     typer.Option(
         "--not-valid",
-        metavar="",
         help="Put constraints back NOT VALID where today's rows break them.",
     ),
 ]
@@ -138,7 +131,6 @@ Unverified = Annotated[
     bool,
     typer.Option(
         "--unverified",
-        metavar="",
         help="Restore without checking the archive against its seal; asked for again, and audited.",
     ),
 ]
@@ -146,7 +138,6 @@ Rehearse = Annotated[
     bool,
     typer.Option(
         "--rehearse",
-        metavar="",
         help="Run it, roll it back, and tell each step's time and what would be back exactly; "
         "takes the same locks.",
     ),

@@ -41,6 +41,7 @@ def test_every_help_has_an_example_and_fits_80_columns(command):
     assert "Example:" in shown
     assert f"$ {' '.join(('zanith', *command))}" in shown or not command or "ZANITH_" in shown
     assert max(len(line) for line in shown.splitlines()) <= 80
+    assert "<bool>" not in shown
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

@@ -9,38 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Database
+from tests.conftest import ROOT, Database
 from tests.oracle.judges import literal, open_session, restore_by_psql, see, show_difference
-
-APPS = ("admin", "auth", "contenttypes", "flatpages", "redirects", "sessions", "sites")
-MIGRATE = """
-import sys
-import django
-from django.conf import settings
-from django.core.management import call_command
-
-_, name, host, port, *apps = sys.argv
-settings.configure(
-    INSTALLED_APPS=[f"django.contrib.{app}" for app in apps],
-    SITE_ID=1, USE_TZ=True, SECRET_KEY="for a test",
-    DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
-    DATABASES={"default": {"ENGINE": "django.db.backends.postgresql", "NAME": name,
-                           "USER": "postgres", "HOST": host, "PORT": port}},
-)
-django.setup()
-call_command("migrate", verbosity=0)
-from django.contrib.auth.models import Group, Permission, User
-from django.contrib.admin.models import LogEntry
-from django.contrib.sessions.backends.db import SessionStore
-group = Group.objects.create(name="staff")
-group.permissions.set(Permission.objects.all()[:5])
-for n in range(5):
-    user = User.objects.create_user(f"user{n}", f"u{n}@example.org", first_name="Ünï" * n)
-    user.groups.add(group)
-    user.user_permissions.set(Permission.objects.all()[n : n + 2])
-    LogEntry.objects.create(user=user, object_repr=f"thing {n}", action_flag=1, content_type_id=1)
-    SessionStore().save()
-"""
 
 TABLES = """
 SELECT c.relname FROM pg_class c
@@ -57,24 +27,22 @@ ORDER BY 1
 """
 
 
-@pytest.fixture
-def site(database: Database) -> Database:
-    """A database that Django has just migrated and put a few rows into."""
-    server = database.server
-    words = [
-        sys.executable,
-        "-c",
-        MIGRATE,
-        database.name,
-        str(server.directory),
-        str(server.port),
-        *APPS,
-    ]
+def migrate(database: Database) -> None:
+    """Have Django build its tables, and put a few rows into them."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("PG", "DJANGO"))
     }
-    ended = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
+    words = [sys.executable, "-m", "tests.oracle.foreign.contrib", database.url]
+    ended = subprocess.run(
+        words, capture_output=True, text=True, check=False, env=environment, cwd=ROOT
+    )
     assert ended.returncode == 0, ended.stderr
+
+
+@pytest.fixture
+def site(database: Database) -> Database:
+    """A database that Django has just migrated."""
+    migrate(database)
     return database
 
 
@@ -123,15 +91,5 @@ def test_django_goes_on_without_them(site: Database) -> None:
     with open_session(site) as run:
         for name in site.psql(TABLES).splitlines():
             run(f"SELECT zanith.soft_drop_table('public.{name}', on_dependents => 'cascade')")
-    words = [
-        sys.executable,
-        "-c",
-        MIGRATE,
-        site.name,
-        str(site.server.directory),
-        str(site.server.port),
-        *APPS,
-    ]
-    ended = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
+    migrate(site)
     assert site.psql("SELECT count(*) FROM auth_user") == "5"

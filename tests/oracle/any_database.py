@@ -30,7 +30,7 @@ from tests.conftest import Database, install_zanith
 from tests.oracle.judges import (
     capture_call,
     quote,
-    recovery_sql,
+    restore_by_psql,
     see,
     show_difference,
     unfaithful,
@@ -222,38 +222,59 @@ async def _back(
     directory: Path,
     found: Findings,
 ) -> None:
-    """Capture and restore each in turn; where the whole differs then, look at each by itself."""
+    """Capture and restore each in turn; then capture all before any comes back, newest first."""
     moved = strategy == "archive_column"
     before = see(copy, moved=moved)
     engine = await Engine.open(copy.url, lock_timeout=timedelta(seconds=5), max_size=3)
     try:
         for number, target in enumerate(targets):
-            async with copy.connect() as connection:
-                ended = await outcome_of(connection, _call(strategy, target, OPTIONS))
-            if len(ended) != 12:
-                found.refused[f"{strategy}: {ended[:100]}"] += 1
-                continue
-            try:
-                if number % 2:
-                    file = directory / f"{ended}.sql"
-                    file.write_text(recovery_sql(copy, ended), "utf-8")
-                    copy.psql(file=file)
-                else:
-                    report = await restore(engine, ended, None, DBA)
-                    if faults := unfaithful(report.to_json()["fidelity"]):
-                        found.faults.append(f"{strategy} {target}: fidelity {'; '.join(faults)}")
+            if artifact := await _capture(copy, strategy, target, found):
+                ended = await _restore(copy, engine, artifact, number, directory)
+                found.faults += [f"{strategy} {target}: {text}" for text in ended]
                 found.judged[strategy] += 1
-            except (CommandFailed, ZanithError) as error:
-                detail = (
-                    f"{error.message}; {error.detail}" if isinstance(error, ZanithError) else error
-                )
-                found.faults.append(f"{strategy} {target}: restore: {detail}")
+        _compare(found, f"{strategy}, one after another", before, see(copy, moved=moved))
+        parked = [
+            (target, artifact)
+            for target in targets
+            if (artifact := await _capture(copy, strategy, target, Findings()))
+        ]
+        for number, (target, artifact) in enumerate(reversed(parked)):
+            ended = await _restore(copy, engine, artifact, number, directory)
+            found.faults += [f"{strategy} {target}, of all at once: {text}" for text in ended]
+        _compare(found, f"{strategy}, all at once", before, see(copy, moved=moved))
     finally:
         await engine.close()
-    after = see(copy, moved=moved)
+
+
+async def _capture(copy: Database, strategy: str, target: Target, found: Findings) -> str | None:
+    async with copy.connect() as connection:
+        ended = await outcome_of(connection, _call(strategy, target, OPTIONS))
+    if len(ended) == 12:
+        return ended
+    found.refused[f"{strategy}: {ended[:100]}"] += 1
+    return None
+
+
+async def _restore(
+    copy: Database, engine: Engine, artifact: str, number: int, directory: Path
+) -> list[str]:
+    """Restore by psql and by the engine in turn; return what went wrong."""
+    try:
+        if number % 2:
+            restore_by_psql(copy, artifact, directory)
+            return []
+        report = await restore(engine, artifact, None, DBA)
+    except (CommandFailed, ZanithError) as error:
+        detail = f"; {error.detail}" if isinstance(error, ZanithError) else ""
+        return [f"restore: {error}{detail}"]
+    faults = unfaithful(report.to_json()["fidelity"])
+    return [f"fidelity {'; '.join(faults)}"] if faults else []
+
+
+def _compare(found: Findings, what: str, before: dict, after: dict) -> None:
     for schema in before.keys() | after.keys():
         if difference := show_difference(before.get(schema, []), after.get(schema, [])):
-            found.faults.append(f"{strategy}: schema {schema} is not as it was\n{difference}")
+            found.faults.append(f"{what}: schema {schema} is not as it was\n{difference}")
 
 
 # ------------------------------------------------------------------------------ somebody's database

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 from pathlib import Path
 
 from tests.clusters import Server
+from tests.oracle.rows import add_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv-oracle" / "bin" / "python"
@@ -48,4 +50,8 @@ def build(server: Server, project: str) -> str:
     made = int(server.psql(name, TABLES))
     if made < PROJECTS[project]:
         raise NotBuilt(f"{project} made {made} tables, not {PROJECTS[project]}")
+    filled, tables = asyncio.run(add_rows(server.url(name)))
+    print(f"{made} tables; {filled} of {tables} have rows", flush=True)
+    if filled < tables / 2:
+        raise NotBuilt(f"{project}: only {filled} of {tables} tables could be given rows")
     return name

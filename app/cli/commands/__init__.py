@@ -37,7 +37,6 @@ def _root(
         bool,
         typer.Option(
             "--version",
-            metavar="",
             help="Print the version and exit.",
             is_eager=True,
             callback=lambda wanted: _print_version() if wanted else None,
@@ -76,4 +75,16 @@ root.add_typer(recover, name="recover")
 
 def command() -> Any:
     """The whole tree, ready to be run."""
-    return typer.main.get_command(root)
+    tree = typer.main.get_command(root)
+    _hide_types_of_flags(tree, None)
+    return tree
+
+
+def _hide_types_of_flags(tree: Any, parent: Any) -> None:
+    """Say nothing of a flag's type in help: Typer would print <bool>."""
+    context = typer.Context(tree, parent=parent, **tree.context_settings)
+    for option in (*tree.params, tree.get_help_option(context)):
+        if getattr(option, "is_flag", False):
+            option.metavar = ""
+    for child in getattr(tree, "commands", {}).values():
+        _hide_types_of_flags(child, context)

@@ -24,7 +24,7 @@ def cleanup_command(
         typer.Option("--older-than", metavar="30d", help="Captured longer ago; 30 means days."),
     ] = None,
     expired: Annotated[
-        bool, typer.Option("--expired", metavar="", help="Past their expiry; held ones stay.")
+        bool, typer.Option("--expired", help="Past their expiry; held ones stay.")
     ] = False,
     dry_run: DryRun = False,
     yes: Yes = False,

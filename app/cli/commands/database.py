@@ -23,7 +23,7 @@ def init(
     ] = None,
     print_only: Annotated[
         bool,
-        typer.Option("--print", metavar="", help="Print the SQL for psql instead of running it."),
+        typer.Option("--print", help="Print the SQL for psql instead of running it."),
     ] = False,
     as_json: Json = False,
     database_url: DatabaseUrl = None,

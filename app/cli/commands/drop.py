@@ -143,9 +143,7 @@ def drop_rebuild(
     name: _TABLE,
     keep_rows: Annotated[
         bool,
-        typer.Option(
-            "--keep-rows", metavar="", help="Copy the rows too, so that they can be exported."
-        ),
+        typer.Option("--keep-rows", help="Copy the rows too, so that they can be exported."),
     ] = False,
     migration_id: MigrationId = None,
     expires_in: ExpiresIn = None,

@@ -79,7 +79,7 @@ def demo(
     ] = None,
     fresh: Annotated[
         bool,
-        typer.Option("--fresh", metavar="", help="Throw the last demo away and start anew."),
+        typer.Option("--fresh", help="Throw the last demo away and start anew."),
     ] = False,
 ) -> None:
     """

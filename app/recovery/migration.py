@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from app.recovery.artifact import Artifact
 from app.recovery.database import Actor, Database
 from app.recovery.errors import ZanithError
@@ -27,9 +29,19 @@ async def find_recoverable(db: Database, migration_id: str) -> list[Artifact]:
 async def plan_migration(
     db: Database, migration_id: str, choices: Choices | None = None
 ) -> list[tuple[Artifact, Plan]]:
-    """Return what restoring a migration would do; each plan is of today's catalog."""
-    found = await find_recoverable(db, migration_id)
-    return [(artifact, await plan_restore(db, artifact.id, choices)) for artifact in found]
+    """Return what restoring a migration would do, newest first.
+
+    Each plan is of today's catalog; one that only waits for another says so, and is
+    stopped by nothing: the other comes back before it.
+    """
+    planned: list[tuple[Artifact, Plan]] = []
+    for artifact in await find_recoverable(db, migration_id):
+        plan = await plan_restore(db, artifact.id, choices)
+        before = {earlier.id for earlier, _ in planned}
+        waits = {one for conflict in plan.conflicts for one in conflict.waits_for} & before
+        stops = tuple(c for c in plan.conflicts if not waits.intersection(c.waits_for))
+        planned.append((artifact, replace(plan, conflicts=stops, waits_for=tuple(sorted(waits)))))
+    return planned
 
 
 async def restore_migration(

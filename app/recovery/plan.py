@@ -79,13 +79,17 @@ class Step:
 
 @dataclass(frozen=True)
 class Conflict:
-    """What stops the plan, whatever the data; ``choices`` are the flags that resolve it."""
+    """What stops the plan, whatever the data; ``choices`` are the flags that resolve it.
+
+    ``waits_for`` are the ids of artifacts whose restore resolves it.
+    """
 
     code: str
     message: str
     detail: str | None
     hint: str | None
     choices: tuple[str, ...]
+    waits_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps, and all that is to be said before they run."""
+    """Steps, and all that is to be said before they run.
+
+    ``waits_for`` are the ids of artifacts that come back first; what follows then is planned then.
+    """
 
     artifact_id: str
     object: str
@@ -149,6 +156,7 @@ class Plan:
     choices: tuple[Choice, ...]
     archive: dict[str, Any]
     sizes: dict[str, Any] = field(default_factory=dict)
+    waits_for: tuple[str, ...] = ()
 
     @property
     def estimates(self) -> tuple[Estimate | None, ...]:
@@ -249,6 +257,7 @@ def parse_conflicts(data: list[dict[str, Any]]) -> tuple[Conflict, ...]:
             item.get("detail"),
             item.get("hint"),
             tuple(item.get("choices") or ()),
+            tuple(item.get("waits_for") or ()),
         )
         for item in data
     )

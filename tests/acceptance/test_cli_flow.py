@@ -84,9 +84,35 @@ def test_a_whole_migration_comes_back_newest_first(database, url):
     done("drop", "table", "carts", "--strategy", "archive", *given, url=url)
     planned = done("recover", "restore-migration", "0042", "--dry-run", "--json", url=url).json
     assert [plan["artifact"]["source_table"] for plan in planned] == ["carts", "orders"]
+    assert planned[1]["plan"]["waits_for"] == []
     done("recover", "restore-migration", "0042", "--yes", url=url)
     assert database.schema() == before
     assert zanith("recover", "restore-migration", "0043", "--yes", url=url).code == 3
+
+
+def test_a_column_whose_table_went_in_the_same_migration_waits_for_it(database, url):
+    before = database.schema()
+    given = ("--migration-id", "0044", "--yes")
+    done("drop", "column", "orders.note", "--strategy", "soft", *given, url=url)
+    done(
+        "drop",
+        "table",
+        "orders",
+        "--strategy",
+        "archive",
+        "--on-dependents",
+        "cascade",
+        *given,
+        url=url,
+    )
+    planned = done("recover", "restore-migration", "0044", "--dry-run", "--json", url=url).json
+    table, column = (entry["artifact"]["id"] for entry in planned)
+    assert [entry["plan"]["waits_for"] for entry in planned] == [[], [table]]
+    shown = done("recover", "restore-migration", "0044", "--dry-run", url=url).out
+    assert f"planned in full once {table} is back" in shown
+    done("recover", "restore-migration", "0044", "--yes", url=url)
+    assert database.schema() == before
+    assert column != table
 
 
 def test_restoring_what_is_back_already_is_a_no_op_that_says_so(url, drop):

@@ -110,6 +110,14 @@ OBSTACLES = {
         "column_renamed",
         "called",
         "ALTER TABLE t RENAME called TO b",
+        strategies=("archive",),
+    ),
+    "a column that it shares a check with was renamed": Obstacle(
+        T + "ALTER TABLE t ADD CHECK (a <= b)",
+        "ALTER TABLE t RENAME b TO called",
+        "column_renamed",
+        "called",
+        "ALTER TABLE t RENAME called TO b",
     ),
     "the view names a column that went": Obstacle(
         T + "CREATE VIEW v AS SELECT a, b FROM t",
@@ -377,3 +385,16 @@ async def test_a_part_of_a_half_made_index_is_a_loss_before_and_after(
     ]
     report = await restore(engine, artifact, None, DBA)
     assert set(plan.losses) <= set(report.losses)
+
+
+@pytest.mark.newest
+async def test_a_parked_index_follows_a_renamed_neighbour(
+    database: Database, engine: Engine
+) -> None:
+    """An index that is parked with its column is there all the while: nothing stops it."""
+    database.psql(T + "CREATE INDEX shared ON t (a, b)")
+    artifact = capture(database, "soft_drop_column", "t", "a", "")
+    database.psql("ALTER TABLE t RENAME b TO called")
+    assert (await plan_restore(engine, artifact)).blocked == []
+    await restore(engine, artifact, None, DBA)
+    assert "shared ON public.t USING btree (a, called)" in database.schema()

@@ -17,6 +17,9 @@ def restore_plan(plan: Plan) -> RenderableType:
     parts: list[RenderableType] = [steps(plan.steps, plan.estimates)]
     if plan.steps:
         parts.append(aside(Text(_cost(plan), style="quiet")))
+    if plan.waits_for:
+        first = ", ".join(plan.waits_for)
+        parts.append(marked(Text("•", style="warn"), f"planned in full once {first} is back"))
     parts += _conflicts(plan.conflicts)
     parts += _drift(plan.drift)
     parts += listing("Will not come back exactly", "~", "warn", [x.message for x in plan.losses])

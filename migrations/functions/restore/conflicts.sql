@@ -1,8 +1,11 @@
 -- Conflicts: what in the catalog, as it is now, stops a restore. Read-only.
 
-CREATE OR REPLACE FUNCTION zanith._conflict(code text, message text, hint text, choices text[] DEFAULT '{}', detail text DEFAULT NULL)
+-- `waits_for`: the artifacts whose restore resolves it.
+CREATE OR REPLACE FUNCTION zanith._conflict(
+    code text, message text, hint text, choices text[] DEFAULT '{}', detail text DEFAULT NULL, waits_for jsonb DEFAULT '[]')
 RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
-    SELECT jsonb_build_array(jsonb_build_object('code', code, 'message', message, 'detail', detail, 'hint', hint, 'choices', to_jsonb(choices)))
+    SELECT jsonb_build_array(jsonb_build_object('code', code, 'message', message, 'detail', detail, 'hint', hint, 'choices', to_jsonb(choices),
+                                                'waits_for', waits_for))
 $$;
 
 -- Names of objects the restore would create, that somebody else bears by now.
@@ -158,7 +161,8 @@ LANGUAGE sql STABLE ROWS 10 AS $$
                         FROM zanith._each(d -> 'constraints') k
               UNION ALL SELECT 'the index', i.item FROM zanith._each(d -> 'indexes') i
               UNION ALL SELECT 'the statistics object', s.item FROM zanith._each(d -> 'statistics') s) x
-        WHERE d ? 'column'
+        -- what was parked with the column is not made anew
+        WHERE d ? 'column' AND (x.what = 'the constraint' OR d ->> 'strategy' = 'archive_column' OR NOT COALESCE((x.item ->> 'plain')::boolean, true))
         UNION ALL
         SELECT live, k.item #> '{foreign_key,references}', format('the foreign key %I', k.item ->> 'name')
         FROM zanith._each(d -> 'references') k WHERE d ? 'column'
@@ -221,6 +225,7 @@ DECLARE
     as_name text := choices ->> 'as';
     object text := zanith._object_name(a);
     other text;
+    waits_for jsonb;
 BEGIN
     IF a.artifact_type = 'rebuild_table' THEN
         RETURN zanith._conflict('forensic', format('%s was rebuilt, not dropped: there is nothing to put back', object),
@@ -246,17 +251,18 @@ BEGIN
 
     IF a.artifact_type IN ('soft_drop_column', 'archive_column') THEN
         IF live IS NULL THEN
-            SELECT string_agg(zanith._object_name(o) || ' (' || o.id || ')', ', ') INTO other
+            SELECT string_agg(zanith._object_name(o) || ' (' || o.id || ')', ', '), COALESCE(jsonb_agg(o.id), '[]') INTO other, waits_for
             FROM zanith._zanith_migration_artifacts o
             WHERE o.source_schema = a.source_schema AND o.source_table = a.source_table
               AND o.source_column IS NULL AND o.status = 'recoverable' AND o.artifact_type <> 'rebuild_table';
             RETURN found || zanith._conflict('table_gone', format('the table %s does not exist', zanith._qualify(a.source_schema, a.source_table)),
                 CASE WHEN other IS NULL THEN 'If it was renamed, give it its old name for the length of the restore.'
-                     ELSE format('It is parked itself: restore %s first.', other) END);
+                     ELSE format('It is parked itself: restore %s first.', other) END, '{}', NULL, waits_for);
         END IF;
         IF obj_description(live, 'pg_class') LIKE 'zanith artifact %' THEN
+            other := replace(obj_description(live, 'pg_class'), 'zanith artifact ', '');
             RETURN found || zanith._conflict('table_gone', format('the table of %s is parked itself', object),
-                format('Restore it first: %s.', replace(obj_description(live, 'pg_class'), 'zanith artifact ', '')));
+                format('Restore it first: %s.', other), '{}', NULL, jsonb_build_array(other));
         END IF;
         IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = live AND pg_has_role(c.relowner, 'USAGE')) THEN
             found := found || zanith._conflict('not_permitted', format('must be owner of table %s', zanith._relation_name(live)),

@@ -7,18 +7,8 @@ from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 
-from tests.oracle.features import (
-    CHILDREN,
-    COLUMN,
-    FORMS,
-    MADE,
-    PARTS,
-    PLAIN,
-    STRATEGIES,
-    TABLE,
-    ColumnForm,
-    Feature,
-)
+from tests.oracle.features import CHILDREN, COLUMN, PARTS, PLAIN, STRATEGIES, TABLE, Feature
+from tests.oracle.forms import FORMS, MADE, ColumnForm
 from tests.oracle.rare import ALL
 
 KEEPING = ("soft_drop_column", "soft_drop_table", "archive_table")  # what depends may stay on it

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tests.clusters import Server
-from tests.oracle.features import FEATURES, FORMS, PLAIN
+from tests.oracle.features import FEATURES, PLAIN
+from tests.oracle.forms import FORMS
 from tests.oracle.generate import Case
 from tests.oracle.journeys import Journey, Step
 from tests.oracle.judges import literal

@@ -1,0 +1,182 @@
+"""Forms of the column c: every built-in type, and what a column may be besides a type."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tests.oracle.features import CHILDREN, PARTS, PLAIN, STRATEGIES, TABLE
+
+
+@dataclass(frozen=True)
+class ColumnForm:
+    """What the column c is: its definition, values for nine rows, and where that can be captured."""
+
+    name: str
+    sql: str
+    values: tuple[str, ...]  # SQL, one a row, from the first row on
+    number: bool = False
+    before: str = ""
+    since: int = 15
+    strategies: tuple[str, ...] = STRATEGIES
+    kinds: tuple[str, ...] = (PLAIN, PARTS, CHILDREN)
+    group: str = ""  # what coverage counts it as, where not by its name
+
+
+NUMBERS = tuple(str(n * 2) for n in range(1, 10))
+BUILT_IN = {
+    "bigint": ("9223372036854775807", "-1", "NULL"),
+    "boolean": ("true", "false", "NULL"),
+    "bytea": (r"'\x00ff0a'", "''", "NULL"),
+    '"char"': ("'x'", "''", "NULL"),
+    "name": ("'pg'", "'a b'", "NULL"),
+    "text": ("'it''s'", "''", "E'tab\\t\\nline'"),
+    "varchar(9)": ("'abc'", "' '", "NULL"),
+    "char(5)": ("'ab'", "''", "NULL"),
+    'text COLLATE "C"': ("'B'", "'a'", "NULL"),
+    "numeric(12, 4)": ("1.5", "'NaN'", "NULL"),
+    "numeric": ("'Infinity'", "1e-30", "123456789012345678901234567890"),
+    "real": ("0.1", "'-Infinity'", "NULL"),
+    "double precision": ("1e-300", "'NaN'", "0.1"),
+    "money": ("12.5", "-1", "NULL"),
+    "date": ("'2020-02-29'", "'infinity'", "'0044-03-15 BC'"),
+    "time(3)": ("'24:00'", "'01:02:03.456'", "NULL"),
+    "time with time zone": ("'01:02:03+05:30'", "NULL", "NULL"),
+    "timestamp": ("'2020-01-01 00:00:00.000001'", "'-infinity'", "NULL"),
+    "timestamp(2) with time zone": ("'2020-01-01 12:00+05'", "NULL", "NULL"),
+    "interval": ("'1 mon -2 days 03:04:05.678'", "'0'", "NULL"),
+    "interval day to second(3)": ("'3 days 04:05:06.789'", "NULL", "NULL"),
+    "bit(4)": ("B'1010'", "NULL", "NULL"),
+    "bit varying": ("B'1'", "B''", "NULL"),
+    "uuid": ("'00000000-0000-0000-0000-000000000001'", "NULL", "NULL"),
+    "inet": ("'10.0.0.1/24'", "'::1'", "NULL"),
+    "cidr": ("'10.0.0.0/8'", "NULL", "NULL"),
+    "macaddr": ("'08:00:2b:01:02:03'", "NULL", "NULL"),
+    "macaddr8": ("'08:00:2b:01:02:03:04:05'", "NULL", "NULL"),
+    "json": ("""'{"b": 1,\n "b": 2}'""", "'[1,  2]'", "NULL"),
+    "jsonb": ("""'{"a": [null, 1.50]}'""", "'null'", "NULL"),
+    "jsonpath": ("'$.a[*]'", "NULL", "NULL"),
+    "xid8": ("'77'", "NULL", "NULL"),
+    "pg_lsn": ("'16/B374D848'", "NULL", "NULL"),
+    "oid": ("4294967295", "0", "NULL"),
+    "regclass": ("'pg_class'", "NULL", "NULL"),
+    "regtype": ("'int4'", "NULL", "NULL"),
+    "tid": ("'(1,2)'", "NULL", "NULL"),
+    "tsvector": ("'a:1 b:2'", "''", "NULL"),
+    "tsquery": ("'a & !b'", "NULL", "NULL"),
+    "point": ("'(1.5,2)'", "NULL", "NULL"),
+    "line": ("'{1,2,3}'", "NULL", "NULL"),
+    "lseg": ("'[(0,0),(1,1)]'", "NULL", "NULL"),
+    "box": ("'(2,2),(0,0)'", "NULL", "NULL"),
+    "path": ("'[(0,0),(1,1)]'", "NULL", "NULL"),
+    "polygon": ("'((0,0),(1,1),(1,0))'", "NULL", "NULL"),
+    "circle": ("'<(0,0),1>'", "NULL", "NULL"),
+    "int4range": ("'[1,5)'", "'empty'", "NULL"),
+    "numrange": ("'(1.5,]'", "NULL", "NULL"),
+    "tstzrange": ("'[2020-01-01Z,)'", "NULL", "NULL"),
+    "daterange": ("'[2020-01-01,2020-02-01)'", "NULL", "NULL"),
+    "int8multirange": ("'{[1,5),[7,9)}'", "'{}'", "NULL"),
+    "int[]": ("'{1,NULL,3}'", "'[0:1][1:2]={{1,2},{3,4}}'", "'{}'"),
+    "text[]": ("""'{"a,b","",NULL}'""", "NULL", "'{}'"),
+    "jsonb[]": ("""ARRAY['{"a": 1}'::jsonb]""", "NULL", "NULL"),
+}
+MADE = "CREATE TYPE mood AS ENUM ('sad', 'o k'); CREATE TYPE pair AS (x int, \"Y y\" text);\
+CREATE DOMAIN pos AS bigint CHECK (VALUE > 0); CREATE DOMAIN big AS pos DEFAULT 12 CHECK (VALUE < 1000000000);\
+CREATE DOMAIN tags AS text[] CHECK (array_length(VALUE, 1) < 4) NOT NULL DEFAULT '{z}';\
+CREATE DOMAIN good AS pair CHECK ((VALUE).x > 0); CREATE TYPE frange AS RANGE (subtype = float8)"
+OWN = {
+    "mood": ("'sad'", "'o k'", "NULL"),
+    "mood[]": ("'{sad,NULL}'", "NULL", "NULL"),
+    "pair": ("'(1,\"a,b\")'", "'(,)'", "NULL"),
+    "pair[]": ("ARRAY['(1,x)'::pair]", "NULL", "NULL"),
+    "tags": ("'{a,b}'", "'{}'", "'{c}'"),
+    "good": ("'(1,a)'", "NULL", "NULL"),
+    "pos[]": ("'{1,2}'", "NULL", "NULL"),
+    "frange": ("'[1.5,2.5]'", "'empty'", "NULL"),
+}
+
+GROUPS = {
+    "array": r"\[\]$|tags",
+    "range": "range",
+    "made here": "mood|pair|good",
+    "json": "json",
+    "time": "date|time|interval",
+    "number": "int|numeric|real|double|money",
+    "text": "text|char|name",
+    "bits": "bit|bytea|bool|uuid",
+    "network": "inet|cidr|macaddr",
+    "geometric": "point|line|lseg|box|path|polygon|circle",
+    "system": "",
+}
+
+
+def _group(name: str) -> str:
+    return next(group for group, pattern in GROUPS.items() if re.search(pattern, name))
+
+
+FORMS = [
+    ColumnForm("int", "int", NUMBERS, number=True),
+    ColumnForm("not null", "int NOT NULL", NUMBERS, number=True),
+    ColumnForm("default", "int DEFAULT 3", NUMBERS, number=True),
+    ColumnForm("not null default", "bigint NOT NULL DEFAULT 1 + 2", NUMBERS, number=True),
+    ColumnForm("default call", "int DEFAULT give(3) NOT NULL", NUMBERS, number=True),
+    ColumnForm("domain", "pos", NUMBERS, number=True),
+    ColumnForm("domain of domain", "big NOT NULL", NUMBERS, number=True),
+    ColumnForm("serial", "serial", NUMBERS, number=True),
+    ColumnForm(
+        "shared sequence",
+        "int DEFAULT nextval('[sq]')",
+        NUMBERS,
+        number=True,
+        before="CREATE SEQUENCE [sq] INCREMENT 5; CREATE TABLE sharer (n int DEFAULT nextval('[sq]'))",
+    ),
+    ColumnForm(
+        "identity",
+        "int GENERATED BY DEFAULT AS IDENTITY (START 50 INCREMENT 5 CACHE 3)",
+        NUMBERS,
+        number=True,
+        strategies=("archive_column", *TABLE, "rebuild_table"),
+    ),
+    ColumnForm(
+        "identity always",
+        "bigint GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME [sq] MINVALUE -9 START 60 CYCLE)",
+        (),
+        number=True,
+        strategies=("archive_column", *TABLE, "rebuild_table"),
+    ),
+    ColumnForm(
+        "generated",
+        "int GENERATED ALWAYS AS ([a] * 100 + [id]) STORED",
+        (),
+        strategies=("archive_column", *TABLE, "rebuild_table"),
+    ),
+    ColumnForm(
+        "generated virtual",
+        "int GENERATED ALWAYS AS ([a] + [id]) VIRTUAL",
+        (),
+        since=18,
+        strategies=("archive_column", *TABLE, "rebuild_table"),
+    ),
+    ColumnForm(
+        "named not null",
+        "int CONSTRAINT [nn] NOT NULL",
+        NUMBERS,
+        number=True,
+        since=18,
+    ),
+    ColumnForm(
+        "not null no inherit",
+        "int CONSTRAINT [nn] NOT NULL NO INHERIT",
+        NUMBERS,
+        number=True,
+        since=18,
+        kinds=(PLAIN,),
+    ),
+    ColumnForm(
+        "storage", "text STORAGE EXTERNAL COMPRESSION pglz", ("repeat('x', 4000)",), since=16
+    ),
+    *(
+        ColumnForm(f"type {name}", name, values, group=f"type: {_group(name)}")
+        for name, values in {**BUILT_IN, **OWN}.items()
+    ),
+]

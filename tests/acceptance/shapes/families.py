@@ -55,6 +55,14 @@ PARTITIONED_COLUMNS = {
         "ALTER TABLE t ADD CONSTRAINT zu UNIQUE (c, id), ADD CONSTRAINT iu UNIQUE (c, id)",
         losses=("column of t2",),
     ),
+    "parted_domain": Shape(
+        "CREATE DOMAIN pos AS int CHECK (VALUE > 0); CREATE TABLE t (id int PRIMARY KEY, c pos, d int) PARTITION BY LIST (id);"
+        "CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1); CREATE TABLE t2 PARTITION OF t DEFAULT;"
+        "INSERT INTO t VALUES (1, 2, 3), (4, 5, 6); CREATE INDEX two ON t (c, d); COMMENT ON INDEX two IS 'two';"
+        "CREATE INDEX half ON ONLY t (c); CREATE INDEX part ON t2 (c); ALTER INDEX half ATTACH PARTITION part",
+        options=CASCADE,
+        only=SOFT,
+    ),
     "parted_settings": parted(
         "ALTER TABLE t3d ALTER c SET DEFAULT 9, ALTER c SET STATISTICS 77; ALTER TABLE t ALTER c SET STATISTICS 5;"
         "GRANT SELECT (c) ON t31 TO :reader; COMMENT ON COLUMN t2.c IS 'two'; COMMENT ON COLUMN t.c IS 'root';"

@@ -96,6 +96,11 @@ class Target:
             return f"DROP TABLE {self.relation}{cascade}"
         return f"ALTER TABLE {self.relation} DROP COLUMN {quote(self.column)}{cascade}"
 
+    @property
+    def bare(self) -> str:
+        """The name as PostgreSQL writes it where nothing in it asks for quotes."""
+        return ".".join(filter(None, (self.schema, self.name, self.column)))
+
     def __str__(self) -> str:
         return self.relation + (f".{quote(self.column)}" if self.column else "")
 
@@ -251,7 +256,8 @@ async def _capture(copy: Database, strategy: str, target: Target, found: Finding
         ended = await outcome_of(connection, _call(strategy, target, OPTIONS))
     if len(ended) == 12:
         return ended
-    found.refused[f"{strategy}: {ended[:100]}"] += 1
+    said = ended.partition("\n")[0].replace(str(target), "…").replace(target.bare, "…")
+    found.refused[f"{strategy}: {said}"] += 1
     return None
 
 

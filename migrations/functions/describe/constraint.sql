@@ -64,12 +64,13 @@ LANGUAGE sql STABLE AS $$
                ? (SELECT attname FROM pg_attribute WHERE attrelid = relation AND attnum = attribute)))
 $$;
 
--- Foreign keys of other tables that point here; with a column, those that point at it.
+-- Foreign keys of other tables that point here; with a column, those that point at it, or rest on an index that names it.
 CREATE OR REPLACE FUNCTION zanith._describe_references(relation oid, attribute smallint DEFAULT NULL) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
     SELECT COALESCE(jsonb_agg(zanith._describe_constraint(c.oid) ORDER BY c.oid), '[]')
     FROM pg_constraint c
     WHERE c.confrelid = relation AND c.contype = 'f' AND c.conparentid = 0
       AND (c.conrelid <> relation OR attribute IS NOT NULL AND NOT attribute = ANY (c.conkey))
-      AND (attribute IS NULL OR attribute = ANY (c.confkey))
+      AND (attribute IS NULL OR attribute = ANY (c.confkey)
+           OR EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = c.conindid AND attribute = ANY (i.indkey::smallint[])))
 $$;

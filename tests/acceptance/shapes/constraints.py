@@ -8,6 +8,12 @@ from tests.oracle.judges import Shape
 
 EXCLUDE = "EXCLUDE USING gist (c WITH &&)"
 CONSTRAINTS = {
+    "referenced_index_includes_it": table(
+        "c int, d int, CONSTRAINT u UNIQUE (id, d) INCLUDE (c)",
+        "(1, 5)",
+        "CREATE TABLE k (x int, y int, FOREIGN KEY (x, y) REFERENCES t (id, d))",
+        options=CASCADE,
+    ),
     "foreign_key_and_twin": table(
         "c int",
         "(1, 5)",

@@ -112,3 +112,13 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     FROM zanith._zanith_migration_artifacts a
     WHERE a.id = substring(parked FROM '^_zanith_dropped_.*_([0-9a-f]{12})(?:_[0-9]+)?$') AND a.source_column IS NOT NULL
 $$;
+
+-- An expression in the words in which it is read back as it was. What PostgreSQL prints of `varchar_column IN ('a', 'b')`,
+-- (ARRAY['a'::character varying, …])::text[], it would read as an array of texts: a cast reaches into ARRAY[…]. One to its own
+-- type first keeps it. Of some hundred and fifty kinds of expression it is the only one that is not printed as it was read.
+CREATE OR REPLACE FUNCTION zanith._steady(expression text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT regexp_replace(regexp_replace(expression,
+            '(::character varying(?:\(\d+\))?\])\)::text\[\]', '\1::character varying[])::text[]', 'g'), -- the last one of the list is a varchar
+            '(\(ARRAY\[[^][]*::character varying[^][]*\])\)::text\[\]', '\1::character varying[])::text[]', 'g') -- or another one
+$$;

@@ -201,7 +201,7 @@ def test_nothing_of_ours_is_compiled_before_it_runs(database: Database) -> None:
         "SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'zanith'::regnamespace "
         "AND (p.proname ~ '^(plan|compare|recovery|canonical|row)_' OR p.proname IN "
         "('compare', '_capture', 'soft_drop_column', 'archive_column', 'archive_table', "
-        "'record_seal')) "
+        "'record_seal', '_damage', '_render_script')) "
         "AND NOT COALESCE(p.proconfig, '{}') @> '{jit=off}' AND p.proname <> 'canonical_settings'"
     )
     assert compiled == ""

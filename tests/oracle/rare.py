@@ -220,6 +220,25 @@ PARTITIONS += [
     ),
 ]
 
+LISTS = _features(  # a list of varchar: what PostgreSQL prints of it reads otherwise
+    list_in_check="ALTER TABLE [t] ADD CONSTRAINT [k#] CHECK ([b]::varchar IN ('x', 'y') OR [c] IS NULL OR [id] > 0)",
+    list_in_index="CREATE INDEX [i#] ON [t] ([c]) WHERE [b]::varchar(9) NOT IN ('x', 'it''s', E'\\\\')",
+    list_in_view="CREATE VIEW [v#] AS SELECT [c], [id] FROM [t] WHERE [b]::varchar IN ('b1', 'b2') AND [c] IS NOT NULL",
+    list_in_trigger="CREATE TRIGGER [g#] AFTER UPDATE ON [t] FOR EACH ROW WHEN (NEW.[b]::varchar IN ('x', 'y') AND NEW.[c] IS"
+    " NULL) EXECUTE FUNCTION note()",
+    list_in_policy="CREATE POLICY [y#] ON [t] USING ([b]::varchar IN ('x', 'y') OR [c] IS NULL) WITH CHECK ([b]::varchar <>"
+    " ALL (ARRAY['x', 'y']::varchar[])); ALTER TABLE [t] ENABLE ROW LEVEL SECURITY",
+    list_in_generated="ALTER TABLE [t] ADD [e#] boolean GENERATED ALWAYS AS ([c] IS NULL OR [b]::varchar IN ('x', 'y')) STORED",
+    list_in_statistics="CREATE STATISTICS [s#] ON ([b]::varchar IN ('x', 'y')), [c] FROM [t]",
+    list_in_function="CREATE FUNCTION [fn#]() RETURNS bigint RETURN (SELECT count([c]) FROM [t] WHERE [b]::varchar IN ('x', 'y'))",
+)
+LISTS += _features(
+    list_in_rule="CREATE RULE [r#] AS ON UPDATE TO [t] WHERE OLD.[b]::varchar IN ('x', 'y') AND OLD.[c] IS NULL DO ALSO NOTHING",
+    list_in_filter="ALTER TABLE [t] REPLICA IDENTITY FULL; CREATE PUBLICATION [pub#] FOR TABLE ONLY [t] WHERE ([b]::varchar IN"
+    " ('x', 'y') AND [id] > 0)",
+    _kinds=(PLAIN,),
+    _published=True,
+)
 TEMPORAL = _features(
     temporal_key="ALTER TABLE [t] ADD [r#] int4range, ADD [v#] daterange; CREATE TABLE [q#] (r int4range, v daterange,"
     " CONSTRAINT [k#] PRIMARY KEY (r, v WITHOUT OVERLAPS)); ALTER TABLE [t] ADD CONSTRAINT [f#] FOREIGN KEY ([r#], PERIOD"
@@ -232,6 +251,7 @@ TEMPORAL = _features(
 )
 
 RARE: list[Feature] = [
+    *LISTS,
     *TEMPORAL,
     *CONSTRAINTS,
     *INDEXES,

@@ -5,6 +5,7 @@ LANGUAGE sql STABLE AS $$
     SELECT jsonb_build_object(
         'name', format('%s(%s)', zanith._qualify(n.nspname, p.proname), pg_get_function_identity_arguments(p.oid)),
         'definition', pg_get_functiondef(p.oid),
+        'standard', p.prosqlbody IS NOT NULL,
         'owner', pg_get_userbyid(p.proowner),
         'grants', zanith._describe_grants(p.proacl),
         'comment', obj_description(p.oid, 'pg_proc'))

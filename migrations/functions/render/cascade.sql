@@ -43,7 +43,7 @@ LANGUAGE sql IMMUTABLE AS $$
     SELECT COALESCE((SELECT jsonb_agg(s.item ORDER BY o.ord, s.ord)
             FROM zanith._cascade_objects(cascade) o,
                  LATERAL zanith._each(CASE o.kind WHEN 'functions' THEN zanith._render_routine(o.item) ELSE zanith._render_view(o.item) END) s), '[]')
-        || COALESCE((SELECT jsonb_agg(zanith._step(format('ALTER TABLE ONLY %s ALTER COLUMN %I SET DEFAULT %s', d.item ->> 'table', d.item ->> 'column', d.item ->> 'default'),
+        || COALESCE((SELECT jsonb_agg(zanith._step(format('ALTER TABLE ONLY %s ALTER COLUMN %I SET DEFAULT %s', d.item ->> 'table', d.item ->> 'column', zanith._steady(d.item ->> 'default')),
                 'a default that was dropped with it', 'ACCESS EXCLUSIVE', ARRAY[d.item ->> 'table']) -> 0 ORDER BY d.ord)
             FROM zanith._each(cascade -> 'defaults') d), '[]')
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY d.ord, s.ord)

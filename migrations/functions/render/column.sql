@@ -5,7 +5,7 @@ LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._step(
         format('ALTER TABLE %s ADD COLUMN %I %s%s%s', target, column_name, col ->> 'type',
             COALESCE(' COLLATE ' || (col ->> 'collation'), ''),
-            COALESCE(' GENERATED ALWAYS AS (' || (col #>> '{generated,expression}') || ') '
+            COALESCE(' GENERATED ALWAYS AS (' || zanith._steady(col #>> '{generated,expression}') || ') '
                      || (col #>> '{generated,kind}'), '')),
         'add the column; it stands last, PostgreSQL allows no other place',
         'ACCESS EXCLUSIVE', ARRAY[target], COALESCE(col #>> '{generated,kind}' = 'STORED', false))
@@ -31,7 +31,7 @@ $$;
 CREATE OR REPLACE FUNCTION zanith._render_default(col jsonb, target text, column_name text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN col ->> 'default' IS NULL THEN '[]' ELSE zanith._step(
-        format('ALTER TABLE %s ALTER COLUMN %I SET DEFAULT %s', target, column_name, col ->> 'default'),
+        format('ALTER TABLE %s ALTER COLUMN %I SET DEFAULT %s', target, column_name, zanith._steady(col ->> 'default')),
         'its default', 'ACCESS EXCLUSIVE', ARRAY[target]) END
 $$;
 

@@ -50,8 +50,8 @@ RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
                          || CASE WHEN (con ->> 'enforced')::boolean THEN '' ELSE ' NOT ENFORCED' END
                     -- an index of a partitioned table takes its options only when it is made
                     WHEN o.options IS NOT NULL AND (con #>> '{index,partitioned}')::boolean
-                    THEN regexp_replace(con ->> 'definition', '((?: DEFERRABLE)?(?: INITIALLY DEFERRED)?)$', format(' WITH (%s)\1', o.options))
-                    ELSE regexp_replace(con ->> 'definition', ' NOT VALID$', '') END,
+                    THEN regexp_replace(zanith._steady(con ->> 'definition'), '((?: DEFERRABLE)?(?: INITIALLY DEFERRED)?)$', format(' WITH (%s)\1', o.options))
+                    ELSE regexp_replace(zanith._steady(con ->> 'definition'), ' NOT VALID$', '') END,
                con ->> 'kind' IN ('check', 'foreign key') AND (con ->> 'enforced')::boolean
         FROM (SELECT string_agg(x.option, ', ' ORDER BY x.ord)
               FROM jsonb_array_elements_text(NULLIF(con #> '{index,options}', 'null')) WITH ORDINALITY x(option, ord)) o(options)

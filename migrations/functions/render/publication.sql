@@ -15,7 +15,7 @@ LANGUAGE sql IMMUTABLE AS $$
     SELECT COALESCE(jsonb_agg(zanith._step(
         format('ALTER PUBLICATION %I ADD TABLE ONLY %s%s%s', p.item ->> 'name', q.target,
             COALESCE(' (' || zanith._name_list(NULLIF(p.item -> 'columns', 'null')) || ')', ''),
-            COALESCE(' WHERE (' || (p.item ->> 'where') || ')', '')),
+            COALESCE(' WHERE (' || zanith._steady(p.item ->> 'where') || ')', '')),
         'back in the publication', 'SHARE UPDATE EXCLUSIVE', ARRAY[q.target]) -> 0 ORDER BY p.ord), '[]')
     FROM zanith._each(publications) p, LATERAL (SELECT COALESCE(_render_publish.target, p.item ->> 'table')) q(target)
     WHERE p.item ->> 'via' = 'table'

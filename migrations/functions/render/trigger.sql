@@ -2,7 +2,7 @@
 
 CREATE OR REPLACE FUNCTION zanith._render_trigger(trigger jsonb, target text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT zanith._step(trigger ->> 'definition', format('the trigger %I', trigger ->> 'name'),
+    SELECT zanith._step(zanith._steady(trigger ->> 'definition'), format('the trigger %I', trigger ->> 'name'),
                         'SHARE ROW EXCLUSIVE', ARRAY[target])
         || CASE WHEN trigger ->> 'enabled' = 'ENABLE' THEN '[]'
                 ELSE zanith._step(format('ALTER TABLE %s %s TRIGGER %I', target, trigger ->> 'enabled',
@@ -19,15 +19,15 @@ LANGUAGE sql IMMUTABLE AS $$
                 policy ->> 'command',
                 (SELECT string_agg(COALESCE(quote_ident(r.name), 'PUBLIC'), ', ' ORDER BY r.ord)
                  FROM jsonb_array_elements_text(policy -> 'roles') WITH ORDINALITY r(name, ord)),
-                COALESCE(' USING (' || (policy ->> 'using') || ')', ''),
-                COALESCE(' WITH CHECK (' || (policy ->> 'check') || ')', '')),
+                COALESCE(' USING (' || zanith._steady(policy ->> 'using') || ')', ''),
+                COALESCE(' WITH CHECK (' || zanith._steady(policy ->> 'check') || ')', '')),
             format('the policy %I', policy ->> 'name'), 'ACCESS EXCLUSIVE', ARRAY[target])
         || zanith._render_comment(policy ->> 'comment', format('POLICY %I ON %s', policy ->> 'name', target))
 $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_rule(rule jsonb, target text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT zanith._step(rtrim(rule ->> 'definition', ';'), format('the rule %I', rule ->> 'name'),
+    SELECT zanith._step(rtrim(zanith._steady(rule ->> 'definition'), ';'), format('the rule %I', rule ->> 'name'),
                         'ACCESS EXCLUSIVE', ARRAY[target])
         || CASE WHEN rule ->> 'enabled' = 'ENABLE' THEN '[]'
                 ELSE zanith._step(format('ALTER TABLE %s %s RULE %I', target, rule ->> 'enabled', rule ->> 'name'),

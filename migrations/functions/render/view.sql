@@ -9,7 +9,7 @@ LANGUAGE sql IMMUTABLE AS $$
                 COALESCE(' WITH (' || q.options || ')', ''),
                 CASE WHEN q.mat AND view ->> 'tablespace' IS NOT NULL
                      THEN format(' TABLESPACE %I', view ->> 'tablespace') ELSE '' END,
-                view ->> 'definition',
+                zanith._steady(view ->> 'definition'),
                 CASE WHEN q.mat THEN ' WITH NO DATA' ELSE '' END),
             format('the %s %s', q.kind, q.name), 'ACCESS SHARE', ARRAY[q.name])
         || zanith._step(format('ALTER %s %s OWNER TO %I', upper(q.kind), q.name, view ->> 'owner'), 'its owner')

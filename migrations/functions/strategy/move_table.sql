@@ -71,7 +71,7 @@ LANGUAGE sql IMMUTABLE AS $$
                 || COALESCE((SELECT jsonb_agg(c.item ORDER BY k.ord, c.ord)
                     FROM zanith._each(d #> '{members,0,definition,constraints}') k, LATERAL zanith._each(
                         zanith._step(format('ALTER TABLE %s DROP CONSTRAINT IF EXISTS %I', q.placeholder, k.item ->> 'name'), 'the stand-in has it', 'ACCESS EXCLUSIVE')
-                        || zanith._step(format('ALTER TABLE %s ADD CONSTRAINT %I %s', q.placeholder, k.item ->> 'name', k.item ->> 'definition'),
+                        || zanith._step(format('ALTER TABLE %s ADD CONSTRAINT %I %s', q.placeholder, k.item ->> 'name', zanith._steady(k.item ->> 'definition')),
                             'as the table has it', 'ACCESS EXCLUSIVE')) c
                     WHERE k.item ->> 'kind' = 'check' AND (k.item ->> 'inherited')::boolean
                       AND NOT ((k.item ->> 'validated')::boolean AND (k.item ->> 'enforced')::boolean)), '[]')

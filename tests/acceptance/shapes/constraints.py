@@ -8,6 +8,12 @@ from tests.oracle.judges import Shape
 
 EXCLUDE = "EXCLUDE USING gist (c WITH &&)"
 CONSTRAINTS = {
+    "list_of_varchar": table(
+        "c varchar(10) DEFAULT 'a' CHECK (c IN ('a', 'b''s', E'\\\\x') OR c IS NULL), d varchar, CHECK (c <> ALL (ARRAY['x', d]))",
+        "(1, 'a')",
+        "CREATE UNIQUE INDEX i ON t (id) WHERE c NOT IN ('a', 'b'); CREATE VIEW v AS SELECT c FROM t WHERE c IN ('a', 'b')",
+        options=CASCADE,
+    ),
     "referenced_index_includes_it": table(
         "c int, d int, CONSTRAINT u UNIQUE (id, d) INCLUDE (c)",
         "(1, 5)",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,9 @@ serial = itertools.count(1)
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the run's directory, in the process that all workers share."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        # so it is for what runs in the background; the programs under test would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(config, "workerinput"):
         config.stash[RUN_DIRECTORY] = Path(config.workerinput["clusters"])
     else:

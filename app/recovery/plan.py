@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from app.recovery.sql import load
 SQL = load("plan")
 EXAMPLES = 3
 # What a query about rows meets where the schema changed since: names, types, functions.
+COLUMNS_LACK = {"column_gone", "column_renamed"}
 UNANSWERABLE = (
     asyncpg.SyntaxOrAccessError,
     asyncpg.DataError,
@@ -299,13 +301,19 @@ def found(check: Check, count: int, examples: tuple[str, ...]) -> Drift:
     return Drift(
         kind=check.kind,
         object=check.object,
-        message=check.message.replace("{count}", f"{count:,}"),
+        message=_count_in(check.message, count),
         count=count,
         examples=examples,
         blocks=check.blocks and count > 0,
         choices=check.choices,
         hint=check.hint,
     )
+
+
+def _count_in(message: str, count: int) -> str:
+    """Return a message with its count in place of {count}, and of {one|many} what goes with it."""
+    chosen = r"\1" if count == 1 else r"\2"
+    return re.sub(r"\{([^{}|]*)\|([^{}|]*)\}", chosen, message).replace("{count}", f"{count:,}")
 
 
 def unanswered(check: Check, exc: asyncpg.PostgresError) -> Drift:
@@ -339,17 +347,19 @@ async def read_plan(connection: Connection, artifact_id: str, choices: Choices) 
     plan = parse_plan(data)
     # A check of the owner's expressions needs a sandbox, and a sandbox cannot be made read-only.
     writable = not await connection.fetchval(SQL["read_only"])
-    drift = tuple(
-        [
-            await _run_check(connection, check)
-            for check in plan.checks
-            if check.role is None or writable
-        ]
-    )
-    return parse_plan(data, drift)
+    columns_lack = any(conflict.code in COLUMNS_LACK for conflict in plan.conflicts)
+    drift = [
+        await _run_check(connection, check, columns_lack=columns_lack)
+        for check in plan.checks
+        if check.role is None or writable
+    ]
+    return parse_plan(data, tuple(filter(None, drift)))
 
 
-async def _run_check(connection: Connection, check: Check) -> Drift:
+async def _run_check(
+    connection: Connection, check: Check, *, columns_lack: bool = False
+) -> Drift | None:
+    """Ask; None where no answer can be had because of a column whose lack is told already."""
     examples: tuple[str, ...] = ()
     try:
         async with connection.transaction():
@@ -358,6 +368,8 @@ async def _run_check(connection: Connection, check: Check) -> Drift:
                 shown = await query_as(connection, check.role, check.examples_sql)
                 examples = tuple(map(str, shown[:EXAMPLES]))
     except UNANSWERABLE as exc:
+        if columns_lack and isinstance(exc, asyncpg.UndefinedColumnError):
+            return None
         return unanswered(check, exc)
     return found(check, count, examples)
 

@@ -388,6 +388,17 @@ async def test_a_part_of_a_half_made_index_is_a_loss_before_and_after(
 
 
 @pytest.mark.newest
+async def test_a_renamed_column_is_told_once(database: Database, engine: Engine) -> None:
+    """Not again as a check that cannot be asked, with a hint that would not help."""
+    database.psql(T + "ALTER TABLE t ADD CHECK (a <= b)")
+    artifact = capture(database, "archive_column", "t", "a", "")
+    database.psql("ALTER TABLE t RENAME b TO called")
+    plan = await plan_restore(engine, artifact)
+    assert [conflict.code for conflict in plan.conflicts] == ["column_renamed"]
+    assert len(plan.blocked) == 1
+
+
+@pytest.mark.newest
 async def test_a_parked_index_follows_a_renamed_neighbour(
     database: Database, engine: Engine
 ) -> None:

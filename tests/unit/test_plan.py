@@ -42,7 +42,7 @@ CONFLICT = {
 CHECK = Check(
     kind="null_gap",
     object="t",
-    message="{count} rows have none",
+    message="{count} {row has|rows have} none",
     count_sql="",
     examples_sql=None,
     blocks=True,
@@ -81,6 +81,7 @@ def test_drift_blocks_only_where_there_is_some():
     drift = found(CHECK, 1234, ("1", "2"))
     assert drift.blocks
     assert drift.message == "1,234 rows have none"
+    assert found(CHECK, 1, ()).message == "1 row has none"
 
 
 def test_a_blocked_plan_is_refused_with_its_way_out():

@@ -59,23 +59,23 @@ BEGIN
     END IF;
     IF d ->> 'strategy' = 'archive_column' THEN
         checks := checks
-            || zanith._check('rows_added', live_name, format('{count} rows of %s came since and have no archived value', live_name),
+            || zanith._check('rows_added', live_name, format('{count} {row|rows} of %s came since and {has|have} no archived value', live_name),
                 zanith._only(d) || live_name || ' t', format('NOT EXISTS (SELECT FROM ONLY %s a WHERE %s)', archive, zanith._key_match(d -> 'key')),
                 'concat_ws('', '', ' || zanith._key_list(d -> 'key', 't.') || ')', false, ARRAY['--fill VALUE', '--fill default'],
                 'They will hold NULL, or what --fill says.')
-            || zanith._check('rows_gone', archive, '{count} archived values have no row any more; they stay in the archive',
+            || zanith._check('rows_gone', archive, '{count} archived {value has|values have} no row any more; {it stays|they stay} in the archive',
                 format('ONLY %s a', archive), format('NOT EXISTS (SELECT FROM %s%s t WHERE %s)', zanith._only(d), live_name, zanith._key_match(d -> 'key')),
                 'concat_ws('', '', ' || zanith._key_list(d -> 'key', 'a.') || ')', false);
     END IF;
     IF must AND NOT COALESCE((choices ->> 'allow_null')::boolean, false)
        AND NOT (COALESCE((choices ->> 'fill_default')::boolean, false) AND d #>> '{column,default}' IS NOT NULL) THEN
         checks := checks || zanith._check('null_gaps', format('%s.%I', live_name, col),
-            format('{count} rows would hold NULL in %I, which is NOT NULL', col), rows_after, format('r.%I IS NULL', col), example,
+            format('{count} {row|rows} would hold NULL in %I, which is NOT NULL', col), rows_after, format('r.%I IS NULL', col), example,
             true, ARRAY['--fill VALUE', '--fill default', '--allow-null'], 'Choose a value for them, or let the column come back without NOT NULL.');
     END IF;
     FOR k IN SELECT x.item FROM zanith._each(d -> 'constraints') x LOOP
         IF k ->> 'kind' = 'check' AND (k ->> 'enforced')::boolean AND (k ->> 'validated')::boolean THEN
-            checks := checks || zanith._check('check_violations', k ->> 'name', format('{count} rows break the check %I', k ->> 'name'),
+            checks := checks || zanith._check('check_violations', k ->> 'name', format('{count} {row breaks|rows break} the check %I', k ->> 'name'),
                 replace(rows_after, ') r', ') ' || quote_ident(d #>> '{table,name}')), format('NOT (%s)', k ->> 'expression'),
                 replace(example, 'r.', quote_ident(d #>> '{table,name}') || '.'), NOT lenient, ARRAY['--not-valid'],
                 'Mend the rows, or let the check come back NOT VALID.');
@@ -107,7 +107,7 @@ END $$;
 CREATE OR REPLACE FUNCTION zanith._duplicate_check(name text, keys jsonb, predicate text, nulls_equal boolean, source text)
 RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
     SELECT jsonb_build_array(jsonb_build_object(
-        'kind', 'duplicates', 'object', name, 'message', format('{count} values occur more than once and break the unique key %I', name),
+        'kind', 'duplicates', 'object', name, 'message', format('{count} {value occurs|values occur} more than once and {breaks|break} the unique key %I', name),
         'count_sql', format('SELECT count(*) FROM (SELECT 1 FROM %s%s GROUP BY %s HAVING count(*) > 1) g', source, q.where, q.keys),
         'examples_sql', format('SELECT concat_ws('', '', %s) FROM %s%s GROUP BY %1$s HAVING count(*) > 1 LIMIT 3', q.keys, source, q.where),
         'blocks', true, 'choices', '[]'::jsonb, 'hint', 'Mend the rows first: a unique key cannot come back unproved.'))
@@ -119,7 +119,7 @@ $$;
 
 CREATE OR REPLACE FUNCTION zanith._orphan_check(con jsonb, child text, parent text, example text, blocks boolean) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT zanith._check('foreign_key_orphans', con ->> 'name', format('{count} rows have no partner for the foreign key %I', con ->> 'name'),
+    SELECT zanith._check('foreign_key_orphans', con ->> 'name', format('{count} {row has|rows have} no partner for the foreign key %I', con ->> 'name'),
         child, format('%s AND NOT EXISTS (SELECT FROM %s WHERE %s)', q.present,
                       CASE WHEN parent LIKE '(%' THEN regexp_replace(parent, '\) r$', ') p') ELSE parent || ' p' END, q.matches),
         example, blocks, ARRAY['--not-valid'], 'Mend the rows, or let the foreign key come back NOT VALID.')
@@ -162,7 +162,7 @@ BEGIN
     WHERE p.partrelid = zanith._relation_oid(d #>> '{members,0,definition,partition_of,schema}', d #>> '{members,0,definition,partition_of,name}');
     IF COALESCE(fallback, 0) <> 0 AND d #>> '{members,0,definition,partition_of,accepts}' IS NOT NULL THEN
         checks := checks || zanith._check('default_partition', zanith._relation_name(fallback),
-            format('{count} rows in the default partition %s belong to this one', zanith._relation_name(fallback)),
+            format('{count} {row|rows} in the default partition %s {belongs|belong} to this one', zanith._relation_name(fallback)),
             zanith._relation_name(fallback), d #>> '{members,0,definition,partition_of,accepts}', 'tableoid::regclass', true, '{}',
             'Move them away first, then attach and insert them again.');
     END IF;

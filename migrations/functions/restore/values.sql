@@ -28,14 +28,14 @@ BEGIN
     IF d ->> 'strategy' = 'archive_column' AND COALESCE(col -> 'generated', 'null') = 'null' THEN
         -- versions of rows that are younger than the archive: changed since, or gone and made anew under the same key
         checks := checks || zanith._check('rows_rewritten', zanith._relation_name(live),
-            '{count} rows were written again since; one that was deleted and made anew under its key gets the value of the old one',
+            '{count} {row was|rows were} written again since; one that was deleted and made anew under its key gets the value of the old one',
             rows_now, format('EXISTS (SELECT FROM ONLY %s a WHERE %s AND age(t.xmin) < age(a.xmin))',
                 zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'), zanith._key_match(d -> 'key')), example, false, '{}',
             'PostgreSQL does not tell a row that was changed from one that was made anew: look at these before the restore.');
     END IF;
     IF d ->> 'strategy' = 'soft_drop_column' AND col ->> 'base_type' IS NOT NULL AND zanith._type_exists(col ->> 'type') THEN
         FOR x IN SELECT * FROM zanith._domain_conditions(to_regtype(col ->> 'type')) LOOP
-            checks := checks || zanith._check('unfit_values', col ->> 'type', format('{count} values no longer fit the domain %s: %s', col ->> 'type', x.name),
+            checks := checks || zanith._check('unfit_values', col ->> 'type', format('{count} {value|values} no longer {fits|fit} the domain %s: %s', col ->> 'type', x.name),
                 format('(SELECT t.*, t.%I AS value FROM %s) t', d #>> '{parked,column}', rows_now), x.broken, example, true, '{}',
                 'Mend the values, or let the domain be as it was.');
         END LOOP;

@@ -3,10 +3,16 @@
 CREATE OR REPLACE FUNCTION zanith._render_statistics(statistics jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._step(zanith._steady(statistics ->> 'definition'), 'its extended statistics', 'SHARE UPDATE EXCLUSIVE')
-        || zanith._step(format('ALTER STATISTICS %s OWNER TO %I', q.name, statistics ->> 'owner'), 'its owner')
+        || zanith._render_statistics_settings(statistics)
+        || zanith._render_comment(statistics ->> 'comment', 'STATISTICS ' || zanith._qualify(statistics ->> 'schema', statistics ->> 'name'))
+$$;
+
+-- What CREATE STATISTICS leaves out.
+CREATE OR REPLACE FUNCTION zanith._render_statistics_settings(statistics jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT zanith._step(format('ALTER STATISTICS %s OWNER TO %I', q.name, statistics ->> 'owner'), 'its owner')
         || CASE WHEN statistics ->> 'target' IS NULL THEN '[]'
                 ELSE zanith._step(format('ALTER STATISTICS %s SET STATISTICS %s', q.name, statistics ->> 'target'),
                                   'its statistics target') END
-        || zanith._render_comment(statistics ->> 'comment', 'STATISTICS ' || q.name)
     FROM (SELECT zanith._qualify(statistics ->> 'schema', statistics ->> 'name')) q(name)
 $$;

@@ -121,6 +121,12 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
         || zanith._as_owner(q.owner,
             CASE WHEN q.nullable THEN '[]' ELSE zanith._render_not_nulls(d, target_schema, target_table, live, q.col, q.final) END
             || zanith._render_constraints_back(d, target_schema, target_table, live, ARRAY['check'], q.not_valid))
+        -- a change of type makes statistics objects anew, as the operator's and without their targets
+        || CASE WHEN q.soft AND d #>> '{column,base_type}' IS NOT NULL THEN COALESCE((
+            SELECT jsonb_agg(s.item ORDER BY p.ord, x.ord, s.ord)
+            FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(p.part -> 'statistics') x,
+                 LATERAL zanith._each(zanith._render_statistics_settings(x.item)) s
+            WHERE NOT x.item ? 'parked' AND COALESCE((x.item ->> 'plain')::boolean, true)), '[]') ELSE '[]' END
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, s.ord)
             FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(zanith._where_beneath(p.ord, live, p.target,
                 CASE WHEN q.soft THEN '[]' ELSE zanith._render_identity_back(p.part, p.target, q.col) END

@@ -27,7 +27,7 @@ LANGUAGE sql STABLE AS $$
         WHERE d -> 'column' IS NOT NULL AND COALESCE(k.item -> 'index', 'null') <> 'null'
         UNION ALL
         SELECT 'statistics', s.item ->> 'schema', s.item ->> 'name', '{}' FROM zanith._each(d -> 'statistics') s
-        WHERE d ->> 'strategy' = 'archive_column' OR NOT COALESCE((s.item ->> 'plain')::boolean, true)
+        WHERE d ->> 'strategy' = 'archive_column'
         UNION ALL
         SELECT 'sequence', s.item ->> 'schema', s.item ->> 'name', '{}' FROM zanith._each(d #> '{column,sequences}') s
         WHERE (s.item ->> 'identity')::boolean

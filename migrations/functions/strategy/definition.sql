@@ -101,18 +101,17 @@ DECLARE
     num smallint := zanith._attribute_number(relation, column_name);
     named jsonb := jsonb_build_array(column_name);
     col jsonb := zanith._describe_column(relation, num);
-    -- the change to the base type would make statistics objects anew, as the operator's and in other words, and the indexes
-    -- of a partitioned table under other names
-    retyped boolean := soft AND col ->> 'base_type' IS NOT NULL;
-    parted boolean := EXISTS (SELECT FROM pg_class c WHERE c.oid = relation AND (c.relkind = 'p' OR c.relispartition));
+    -- the change to the base type would make the indexes of a partitioned table anew, under other names
+    retyped boolean := soft AND col ->> 'base_type' IS NOT NULL
+        AND EXISTS (SELECT FROM pg_class c WHERE c.oid = relation AND (c.relkind = 'p' OR c.relispartition));
     indexes jsonb;
     stats jsonb;
     part jsonb;
 BEGIN
-    SELECT COALESCE(jsonb_agg(zanith._with_original_names(x.item || CASE WHEN retyped AND parted OR x.item -> 'columns' ?| going THEN '{"plain": false}'::jsonb ELSE '{}' END)
+    SELECT COALESCE(jsonb_agg(zanith._with_original_names(x.item || CASE WHEN retyped OR x.item -> 'columns' ?| going THEN '{"plain": false}'::jsonb ELSE '{}' END)
                               ORDER BY x.ord), '[]') INTO indexes
     FROM zanith._each(zanith._describe_indexes(relation)) x WHERE x.item -> 'columns' @> named;
-    SELECT COALESCE(jsonb_agg(zanith._with_original_names(x.item || CASE WHEN retyped OR x.item -> 'columns' ?| going THEN '{"plain": false}'::jsonb ELSE '{}' END)
+    SELECT COALESCE(jsonb_agg(zanith._with_original_names(x.item || CASE WHEN x.item -> 'columns' ?| going THEN '{"plain": false}'::jsonb ELSE '{}' END)
                               ORDER BY x.ord), '[]') INTO stats
     FROM zanith._each(zanith._describe_statistics(relation)) x WHERE x.item -> 'columns' @> named;
     SELECT jsonb_build_object(

@@ -5,17 +5,12 @@ LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._render_cascade_drop(d -> 'cascade')
         || zanith._render_parts_off(d, d -> 'constraints')
         || COALESCE((SELECT jsonb_agg(zanith._step(
-                format('DROP INDEX %s', zanith._qualify(p.part ->> 'schema', COALESCE(i.item #>> '{parked,name}', i.item ->> 'name'))),
+                format('DROP INDEX %s', zanith._qualify(p.part ->> 'schema', i.item ->> 'name')),
                 'a unique, partial or expression index would still bite; it is recorded',
                 'ACCESS EXCLUSIVE', ARRAY[p.target]) -> 0 ORDER BY p.ord, i.ord)
             FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'indexes') i
             -- one attached to an index of the parent goes with that
             WHERE NOT (i.item ->> 'plain')::boolean AND NOT (p.ord > 0 AND (i.item ->> 'partition')::boolean)), '[]')
-        || COALESCE((SELECT jsonb_agg(zanith._step(
-                format('DROP STATISTICS %s', zanith._qualify(x.item ->> 'schema', COALESCE(x.item #>> '{parked,name}', x.item ->> 'name'))),
-                'a statistics object that could not stay as it is; it is recorded') -> 0 ORDER BY p.ord, x.ord)
-            FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'statistics') x
-            WHERE NOT COALESCE((x.item ->> 'plain')::boolean, true)), '[]')
         || zanith._render_generated_drop(d -> 'cascade')
         || COALESCE((SELECT jsonb_agg(zanith._step(
                 format('ALTER TABLE %s%s ALTER COLUMN %I DROP DEFAULT', q.alone, p.target, q.col),

@@ -119,6 +119,6 @@ $$;
 CREATE OR REPLACE FUNCTION zanith._steady(expression text) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
     SELECT regexp_replace(regexp_replace(expression,
-            '(::character varying(?:\(\d+\))?\])\)::text\[\]', '\1::character varying[])::text[]', 'g'), -- the last one of the list is a varchar
+            '(::character varying(?:\(\d+\))?\])(\)?)::text\[\]', '\1::character varying[]\2::text[]', 'g'), -- the last one of the list is a varchar
             '(\(ARRAY\[[^][]*::character varying[^][]*\])\)::text\[\]', '\1::character varying[])::text[]', 'g') -- or another one
 $$;

@@ -229,8 +229,11 @@ LISTS = _features(  # a list of varchar: what PostgreSQL prints of it reads othe
     list_in_policy="CREATE POLICY [y#] ON [t] USING ([b]::varchar IN ('x', 'y') OR [c] IS NULL) WITH CHECK ([b]::varchar <>"
     " ALL (ARRAY['x', 'y']::varchar[])); ALTER TABLE [t] ENABLE ROW LEVEL SECURITY",
     list_in_generated="ALTER TABLE [t] ADD [e#] boolean GENERATED ALWAYS AS ([c] IS NULL OR [b]::varchar IN ('x', 'y')) STORED",
-    list_in_statistics="CREATE STATISTICS [s#] ON ([b]::varchar IN ('x', 'y')), [c] FROM [t]",
     list_in_function="CREATE FUNCTION [fn#]() RETURNS bigint RETURN (SELECT count([c]) FROM [t] WHERE [b]::varchar IN ('x', 'y'))",
+)
+LISTS += _features(  # a domain that is lifted makes statistics objects anew, in PostgreSQL's words
+    list_in_statistics="CREATE STATISTICS [s#] ON ([b]::varchar IN ('x', 'y')), [c] FROM [t]",
+    _strategies=tuple(name for name in STRATEGIES if name != "soft_drop_column"),
 )
 LISTS += _features(
     list_in_rule="CREATE RULE [r#] AS ON UPDATE TO [t] WHERE OLD.[b]::varchar IN ('x', 'y') AND OLD.[c] IS NULL DO ALSO NOTHING",

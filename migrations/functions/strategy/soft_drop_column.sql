@@ -5,7 +5,7 @@ LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._render_cascade_drop(d -> 'cascade')
         || zanith._render_parts_off(d, d -> 'constraints')
         || COALESCE((SELECT jsonb_agg(zanith._step(
-                format('DROP INDEX %s', zanith._qualify(p.part ->> 'schema', i.item ->> 'name')),
+                format('DROP INDEX %s', zanith._qualify(p.part ->> 'schema', COALESCE(i.item #>> '{parked,name}', i.item ->> 'name'))),
                 'a unique, partial or expression index would still bite; it is recorded',
                 'ACCESS EXCLUSIVE', ARRAY[p.target]) -> 0 ORDER BY p.ord, i.ord)
             FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'indexes') i

@@ -70,6 +70,8 @@ def dump_entries(database: Database) -> dict[str, list[str]]:
     text = SETTING.sub("", text)
     heads = list(HEADER.finditer(text))
     found: dict[str, list[str]] = {}
+    if not heads:
+        return found
     ends = [head.start() for head in heads[1:]] + [
         text.find("-- PostgreSQL database dump complete")
     ]

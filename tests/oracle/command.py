@@ -39,20 +39,25 @@ ROUNDS = 6  # of drawing more where too few were judged
 
 
 def draw(
-    version: int, number: int, chosen_seed: int, least: int, judged: Counter[tuple[str, str]]
+    version: int,
+    number: int,
+    chosen_seed: int,
+    least: int,
+    judged: Counter[tuple[str, str]],
+    spare: int = 0,
 ) -> list[Case]:
     """Return so many cases, the same for the same seed, and more until each feature has enough.
 
     `judged` counts what was judged before: some of what is drawn PostgreSQL does not take, and some
-    is refused, as DROP refuses it.
+    is refused, as DROP refuses it; `spare` more are drawn of what had too few for that.
     """
-    wanted = coverable(version)
+    goal = {pair: least + (spare if judged[pair] < least else 0) for pair in coverable(version)}
     found: list[Case] = []
     have = judged.copy()
     order = random.Random(chosen_seed)
-    while len(found) < number or any(have[pair] < least for pair in wanted):
-        rarest = min(have[pair] for pair in wanted)
-        name, strategy = order.choice([pair for pair in wanted if have[pair] == rarest])
+    while len(found) < number or any(have[pair] < goal[pair] for pair in goal):
+        most = max(goal[pair] - have[pair] for pair in goal)
+        name, strategy = order.choice([pair for pair in goal if goal[pair] - have[pair] == most])
         for case in _draw_some(cases(version, strategy, name), order.randrange(2**32)):
             found.append(case)
             have.update((word, strategy) for word in case.words)
@@ -195,7 +200,11 @@ def run_version(
     with serving(version) as bench:
         for turn in range(ROUNDS if options.cases else 0):
             wanted = options.cases - run.judged
-            drawn = draw(version, wanted, chosen_seed + turn, options.least, run.counted)
+            drawn = draw(
+                version, wanted, chosen_seed + turn, options.least, run.counted, spare=8 * turn
+            )
+            if not drawn:
+                break
             for verdict, told in _share_out(pool, bench.judge, drawn, options):
                 run.add(verdict)
                 _tell(run, told)

@@ -237,10 +237,7 @@ LISTS += _features(  # a domain that is lifted makes statistics objects anew, in
 )
 LISTS += _features(
     list_in_rule="CREATE RULE [r#] AS ON UPDATE TO [t] WHERE OLD.[b]::varchar IN ('x', 'y') AND OLD.[c] IS NULL DO ALSO NOTHING",
-    list_in_filter="ALTER TABLE [t] REPLICA IDENTITY FULL; CREATE PUBLICATION [pub#] FOR TABLE ONLY [t] WHERE ([b]::varchar IN"
-    " ('x', 'y') AND [id] > 0)",
     _kinds=(PLAIN,),
-    _published=True,
 )
 TEMPORAL = _features(
     temporal_key="ALTER TABLE [t] ADD [r#] int4range, ADD [v#] daterange; CREATE TABLE [q#] (r int4range, v daterange,"

@@ -301,7 +301,7 @@ def found(check: Check, count: int, examples: tuple[str, ...]) -> Drift:
     return Drift(
         kind=check.kind,
         object=check.object,
-        message=_count_in(check.message, count),
+        message=count_in(check.message, count),
         count=count,
         examples=examples,
         blocks=check.blocks and count > 0,
@@ -310,7 +310,7 @@ def found(check: Check, count: int, examples: tuple[str, ...]) -> Drift:
     )
 
 
-def _count_in(message: str, count: int) -> str:
+def count_in(message: str, count: int) -> str:
     """Return a message with its count in place of {count}, and of {one|many} what goes with it."""
     chosen = r"\1" if count == 1 else r"\2"
     return re.sub(r"\{([^{}|]*)\|([^{}|]*)\}", chosen, message).replace("{count}", f"{count:,}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from app.recovery.plan import count_in
 from tests.clusters import CommandFailed
 from tests.conftest import Database
 from tests.oracle.judges import capture, open_session, read_rows, restore_by_psql
@@ -100,7 +101,7 @@ def test_the_plan_sees_what_stands_in_the_way(
             count = run(check["count_sql"])
             run(check["examples_sql"])
             if count and check["blocks"]:
-                blocking.append(check["message"].format(count=count))
+                blocking.append(count_in(check["message"], int(count)))
     found = (database.schema(), read_rows(database))
     with pytest.raises(CommandFailed):
         restore_by_psql(database, artifact, tmp_path)

@@ -56,7 +56,7 @@ def test_every_template_renders(studio: Running, artifacts, database):
                 visit(staff, here + path)
             staff.get(f"{here}/seal").raise_for_status()
         database.psql("INSERT INTO public.orders VALUES (501, 0)")
-        assert "1 rows" in visit(staff, f"/studio/artifacts/{column}/restore?not_valid=yes")
+        assert "1 row of" in visit(staff, f"/studio/artifacts/{column}/restore?not_valid=yes")
         visit(staff, "/studio/cleanup")
         visit(staff, "/studio/cleanup?older_than=0s&expired=yes")
         visit(staff, "/studio/cleanup?older_than=soon", 400)

@@ -50,19 +50,31 @@ LANGUAGE sql IMMUTABLE AS $$
         FROM pg_catalog.pg_rewrite r
         WHERE r.ev_class = %2$L::pg_catalog.regclass AND r.ev_enabled <> 'D'
         UNION ALL
-        -- a published table takes no UPDATE without a replica identity, nor with all columns for one where some are generated
-        -- or only some are published
-        SELECT 'the replica identity', f.name, format('ALTER TABLE ONLY %%s REPLICA IDENTITY %%s', f.name, COALESCE('USING INDEX ' || quote_ident(f.key), 'FULL')),
-               format('ALTER TABLE ONLY %%s REPLICA IDENTITY %%s', f.name, CASE f.relreplident WHEN 'n' THEN 'NOTHING' WHEN 'f' THEN 'FULL' ELSE 'DEFAULT' END)
-        FROM (SELECT x.*, (SELECT k.relname FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class k ON k.oid = i.indexrelid
+        -- a published table takes no UPDATE without a replica identity, nor with one that lacks a column of a row filter or has one
+        -- beyond a column list, nor with all columns for one where some are generated or only some are published
+        SELECT 'the replica identity', f.name, format('ALTER TABLE ONLY %%s REPLICA IDENTITY %%s', f.name,
+                   CASE WHEN f.filtered AND NOT f.partly OR f.key IS NULL THEN 'FULL' ELSE 'USING INDEX ' || quote_ident(f.key) END),
+               format('ALTER TABLE ONLY %%s REPLICA IDENTITY %%s', f.name, CASE f.relreplident WHEN 'n' THEN 'NOTHING' WHEN 'f' THEN 'FULL'
+                   WHEN 'i' THEN 'USING INDEX ' || quote_ident(f.identity) ELSE 'DEFAULT' END)
+        FROM (SELECT x.*, EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prrelid = x.o AND r.prqual IS NOT NULL) AS filtered,
+                     EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prrelid = x.o AND r.prattrs IS NOT NULL)
+                       OR EXISTS (SELECT FROM pg_catalog.pg_attribute t WHERE t.attrelid = x.o AND t.attgenerated <> '') AS partly,
+                     (SELECT k.relname FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class k ON k.oid = i.indexrelid
+                      WHERE i.indrelid = x.o AND i.indisreplident) AS identity,
+                     EXISTS (SELECT FROM pg_catalog.pg_index i, pg_catalog.pg_publication_rel r
+                             WHERE i.indrelid = x.o AND r.prrelid = x.o AND r.prattrs IS NOT NULL
+                               AND CASE x.relreplident WHEN 'i' THEN i.indisreplident WHEN 'd' THEN i.indisprimary END
+                               AND NOT (i.indkey::smallint[])[0:i.indnkeyatts - 1] <@ (r.prattrs::smallint[])) AS beyond,
+                          (SELECT k.relname FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class k ON k.oid = i.indexrelid
                            WHERE i.indrelid = x.o AND i.indisunique AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
                              AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute t WHERE t.attrelid = x.o AND NOT t.attnotnull
                                              AND t.attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1]))
+                             AND NOT EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prrelid = x.o AND r.prattrs IS NOT NULL
+                                             AND NOT (i.indkey::smallint[])[0:i.indnkeyatts - 1] <@ (r.prattrs::smallint[]))
                            ORDER BY i.indnkeyatts, k.oid LIMIT 1) AS key FROM (%3$s) x) f
         WHERE f.relkind = 'r' AND (f.relreplident = 'n'
               OR f.relreplident = 'd' AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = f.o AND i.indisprimary)
-              OR f.relreplident = 'f' AND (EXISTS (SELECT FROM pg_catalog.pg_attribute t WHERE t.attrelid = f.o AND t.attgenerated <> '')
-                                           OR EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prrelid = f.o AND r.prattrs IS NOT NULL)))
+              OR f.relreplident = 'f' AND f.partly OR f.relreplident <> 'f' AND f.filtered AND NOT f.partly OR f.beyond)
           AND EXISTS (SELECT FROM pg_catalog.pg_publication p WHERE p.pubupdate AND (p.puballtables
               OR EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid
                          AND r.prrelid IN (SELECT f.o UNION SELECT a.relid FROM pg_catalog.pg_partition_ancestors(f.o) a(relid)))

@@ -132,6 +132,19 @@ CASCADES = {
         options=f"{CASCADE}, {PUBLISHED}",
         only=ARCHIVE,
     ),
+    "filtered_without_identity": Shape(
+        "CREATE TABLE t (id int PRIMARY KEY, b int, c int); INSERT INTO t VALUES (1, 2, 3);"
+        "CREATE PUBLICATION family_filter FOR TABLE t WHERE (b IS NOT NULL); ALTER TABLE t REPLICA IDENTITY NOTHING",
+        options=f"{CASCADE}, {PUBLISHED}",
+        only=ARCHIVE,
+    ),
+    "identity_wider_than_the_list": Shape(
+        "CREATE TABLE t (id int PRIMARY KEY, a int NOT NULL, b int, c int); INSERT INTO t VALUES (1, 2, 3, 4);"
+        "CREATE PUBLICATION family_wide FOR TABLE t (id, b); CREATE UNIQUE INDEX wide ON t (id, a);"
+        "ALTER TABLE t REPLICA IDENTITY USING INDEX wide",
+        options=f"{CASCADE}, {PUBLISHED}",
+        only=ARCHIVE,
+    ),
     "domain_statistics": Shape(
         "CREATE DOMAIN pos AS int CHECK (VALUE > 0); CREATE TABLE t (id int PRIMARY KEY, a int, c pos);"
         "CREATE STATISTICS st ON a, c FROM t; ALTER STATISTICS st SET STATISTICS 9; ALTER STATISTICS st OWNER TO :owner",

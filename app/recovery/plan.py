@@ -20,7 +20,6 @@ from app.recovery.sql import load
 SQL = load("plan")
 EXAMPLES = 3
 # What a query about rows meets where the schema changed since: names, types, functions.
-COLUMNS_LACK = {"column_gone", "column_renamed"}
 UNANSWERABLE = (
     asyncpg.SyntaxOrAccessError,
     asyncpg.DataError,
@@ -347,19 +346,17 @@ async def read_plan(connection: Connection, artifact_id: str, choices: Choices) 
     plan = parse_plan(data)
     # A check of the owner's expressions needs a sandbox, and a sandbox cannot be made read-only.
     writable = not await connection.fetchval(SQL["read_only"])
-    columns_lack = any(conflict.code in COLUMNS_LACK for conflict in plan.conflicts)
-    drift = [
-        await _run_check(connection, check, columns_lack=columns_lack)
-        for check in plan.checks
-        if check.role is None or writable
-    ]
-    return parse_plan(data, tuple(filter(None, drift)))
+    drift = tuple(
+        [
+            await _run_check(connection, check)
+            for check in plan.checks
+            if check.role is None or writable
+        ]
+    )
+    return parse_plan(data, drift)
 
 
-async def _run_check(
-    connection: Connection, check: Check, *, columns_lack: bool = False
-) -> Drift | None:
-    """Ask; None where no answer can be had because of a column whose lack is told already."""
+async def _run_check(connection: Connection, check: Check) -> Drift:
     examples: tuple[str, ...] = ()
     try:
         async with connection.transaction():
@@ -368,8 +365,6 @@ async def _run_check(
                 shown = await query_as(connection, check.role, check.examples_sql)
                 examples = tuple(map(str, shown[:EXAMPLES]))
     except UNANSWERABLE as exc:
-        if columns_lack and isinstance(exc, asyncpg.UndefinedColumnError):
-            return None
         return unanswered(check, exc)
     return found(check, count, examples)
 

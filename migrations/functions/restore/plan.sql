@@ -114,7 +114,7 @@ BEGIN
         conflicts := conflicts || zanith._find_obstacles(a, live);
     END IF;
     fatal := EXISTS (SELECT FROM zanith._each(conflicts) c
-                     WHERE c.item ->> 'code' IN ('forensic', 'restored', 'archive_missing', 'archive_moved', 'table_gone', 'key_gone', 'type_missing', 'column_gone'));
+                     WHERE c.item ->> 'code' IN ('forensic', 'restored', 'archive_missing', 'archive_moved', 'table_gone', 'key_gone', 'type_missing', 'column_gone', 'column_renamed'));
     IF a.artifact_type <> 'rebuild_table' AND a.status <> 'restored' THEN
         steps := zanith._render_restore(a, choices);
     END IF;

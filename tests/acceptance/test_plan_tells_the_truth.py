@@ -344,31 +344,6 @@ async def test_the_plan_names_it_and_its_way_out_is_one(
         database.psql("DROP OWNED BY zanith_gone; DROP ROLE zanith_gone")
 
 
-SHARED = {
-    "an index": "CREATE INDEX shared ON t (a, b)",
-    "a check": "ALTER TABLE t ADD CONSTRAINT shared CHECK (a <= b)",
-}
-
-
-@pytest.mark.newest
-@pytest.mark.parametrize("way", ["archive", "soft_drop"])
-@pytest.mark.parametrize("what", SHARED)
-async def test_what_went_with_another_column_is_a_loss_before_and_after(
-    what: str, way: str, database: Database, engine: Engine
-) -> None:
-    """As after DROP: an index or check over a column that is gone for good went with that."""
-    database.psql(T + SHARED[what])
-    artifact = capture(database, f"{way}_column", "t", "a", "")
-    database.psql("ALTER TABLE t DROP b")
-    plan = await plan_restore(engine, artifact)
-    assert plan.blocked == []
-    told = [loss.message for loss in plan.losses if loss.code == "went_with_another"]
-    assert len(told) == 1
-    assert "shared" in told[0]
-    report = await restore(engine, artifact, None, DBA)
-    assert set(plan.losses) <= set(report.losses)
-
-
 @pytest.mark.newest
 async def test_a_part_of_a_half_made_index_is_a_loss_before_and_after(
     database: Database, engine: Engine

@@ -10,6 +10,7 @@ import random
 import secrets
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -205,11 +206,11 @@ def run_version(
             )
             if not drawn:
                 break
-            for verdict, told in _share_out(pool, bench.judge, drawn, options):
+            for verdict, told in _share_out(pool, bench.judge, drawn, options, run):
                 run.add(verdict)
                 _tell(run, told)
         drawn_journeys = draw_journeys(version, options.journeys, chosen_seed)
-        for verdict, taken, told in _share_out(pool, bench.travel, drawn_journeys, options):
+        for verdict, taken, told in _share_out(pool, bench.travel, drawn_journeys, options, run):
             run.travelled += len(verdict.judged())
             run.taken.update(taken)
             _tell(run, told)
@@ -217,14 +218,19 @@ def run_version(
 
 
 def _share_out(
-    pool: Executor, work: Callable, drawn: list, options: argparse.Namespace
+    pool: Executor, work: Callable, drawn: list, options: argparse.Namespace, run: Run
 ) -> Iterator:
+    """Yield what came of each batch; one that could not be judged counts as a difference."""
     size = options.batch
     tasks = [
         pool.submit(work, drawn[n : n + size], options.explain) for n in range(0, len(drawn), size)
     ]
     for task in tasks:
-        yield task.result()
+        if error := task.exception():
+            told = "".join(traceback.format_exception(error))
+            _tell(run, [f"a batch could not be judged:\n{told}"])
+        else:
+            yield task.result()
 
 
 def _tell(run: Run, told: list[str]) -> None:

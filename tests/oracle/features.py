@@ -209,6 +209,8 @@ DEPENDENTS = [
         "CREATE INDEX [i#] ON [t] ([e#], [c]); COMMENT ON COLUMN [t].[e#] IS 'twice'",
         generated_and_view="ALTER TABLE [t] ADD [e#] int GENERATED ALWAYS AS ([a] + [c]) STORED; "
         "CREATE VIEW [v#] AS SELECT [e#] FROM [t]; ALTER TABLE [t] ADD CHECK ([e#] > [c] - 10000000)",
+        generated_together="ALTER TABLE [t] ADD [e#] int GENERATED ALWAYS AS ([a] + [c]) STORED, ADD [f#] int GENERATED "
+        "ALWAYS AS ([c] + 1) STORED; CREATE INDEX [i#] ON [t] ([e#], [f#]); ALTER TABLE [t] ADD CHECK ([f#] <> [e#] + 1)",
         _number=True,
     ),
     *_features(

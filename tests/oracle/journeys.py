@@ -52,6 +52,8 @@ MEETING = (
     "function of row",
     "generated",
     "generated and view",
+    "generated together",
+    "view options",
     "publication columns",
     "other owner",
 )

@@ -157,48 +157,91 @@ LANGUAGE sql STABLE AS $$
     SELECT object, max(rank) FROM ranks GROUP BY object
 $$;
 
+-- What the dependents of a column are called in a plan, and what each is made of besides it: columns of the same table, and
+-- other dependents, by what they are called.
+CREATE OR REPLACE FUNCTION zanith._describe_uses(relation oid, attribute smallint)
+RETURNS TABLE (class oid, object oid, subobject integer, uses jsonb) LANGUAGE sql STABLE ROWS 10 AS $$
+    WITH dependents AS MATERIALIZED (
+        SELECT d.class, d.object, d.subobject,
+               CASE WHEN d.kind IN ('view', 'materialized view') THEN format('the view %s', zanith._relation_name(d.object)) ELSE 'the ' || d.name END AS called
+        FROM zanith._find_dependents(relation, attribute) d
+    ), columns AS (
+        SELECT a.attrelid, a.attnum, a.attname
+        FROM zanith._family(relation) f JOIN pg_attribute a ON a.attrelid = f.member AND a.attnum > 0 AND NOT a.attisdropped
+        JOIN pg_attribute r ON r.attrelid = relation AND r.attname = a.attname AND r.attnum <> attribute
+    ), made_of AS (
+        SELECT d.called, e.refclassid, e.refobjid, e.refobjsubid
+        FROM dependents d, LATERAL (
+            SELECT d.class AS class, d.object AS part WHERE d.subobject = 0
+            UNION ALL SELECT 'pg_rewrite'::regclass, r.oid FROM pg_rewrite r WHERE d.class = 'pg_class'::regclass AND d.subobject = 0 AND r.ev_class = d.object
+            UNION ALL SELECT 'pg_trigger'::regclass, t.oid FROM pg_trigger t WHERE d.class = 'pg_class'::regclass AND d.subobject = 0 AND t.tgrelid = d.object AND NOT t.tgisinternal
+            UNION ALL SELECT 'pg_class'::regclass, i.indexrelid FROM pg_index i WHERE d.class = 'pg_class'::regclass AND d.subobject = 0 AND i.indrelid = d.object
+            UNION ALL SELECT 'pg_attrdef'::regclass, x.oid FROM pg_attrdef x WHERE d.class = 'pg_class'::regclass AND x.adrelid = d.object AND x.adnum = d.subobject) p
+        JOIN pg_depend e ON e.classid = p.class AND e.objid = p.part
+    )
+    SELECT d.class, d.object, d.subobject, jsonb_build_object('called', d.called,
+        'columns', COALESCE((SELECT jsonb_agg(DISTINCT c.attname) FROM made_of m
+                             JOIN columns c ON m.refclassid = 'pg_class'::regclass AND m.refobjid = c.attrelid AND m.refobjsubid = c.attnum
+                             WHERE m.called = d.called), '[]'),
+        'upon', COALESCE((SELECT jsonb_agg(DISTINCT o.called) FROM made_of m
+                          LEFT JOIN pg_type e ON m.refclassid = 'pg_type'::regclass AND e.oid = m.refobjid
+                          LEFT JOIN pg_type t ON t.oid = COALESCE(NULLIF(e.typelem, 0), e.oid) AND t.typrelid <> 0
+                          JOIN dependents o ON o.called <> d.called AND (
+                               o.class = m.refclassid AND o.object = m.refobjid AND o.subobject IN (0, m.refobjsubid)
+                            OR o.class = 'pg_class'::regclass AND o.object = t.typrelid AND o.subobject = 0)
+                          WHERE m.called = d.called), '[]'))
+    FROM dependents d
+    WHERE attribute > 0
+$$;
+
 CREATE OR REPLACE FUNCTION zanith._describe_cascade(relation oid, attribute smallint DEFAULT 0, id text DEFAULT NULL) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
-    WITH dependents AS (SELECT * FROM zanith._find_dependents(relation, attribute)),
+    WITH dependents AS MATERIALIZED (
+        SELECT d.*, CASE WHEN u.uses IS NULL THEN '{}' ELSE jsonb_build_object('uses', u.uses) END AS uses
+        FROM zanith._find_dependents(relation, attribute) d
+        LEFT JOIN zanith._describe_uses(relation, attribute) u USING (class, object, subobject)
+    ),
     made AS (
-        SELECT m.object, m.list, m.rank, row_number() OVER (PARTITION BY m.list ORDER BY m.rank, m.object) - 1 AS place
-        FROM (SELECT DISTINCT d.object, CASE d.kind WHEN 'function' THEN 'functions' ELSE 'views' END AS list, r.rank
+        SELECT m.object, m.list, m.rank, m.uses, row_number() OVER (PARTITION BY m.list ORDER BY m.rank, m.object) - 1 AS place
+        FROM (SELECT DISTINCT d.object, CASE d.kind WHEN 'function' THEN 'functions' ELSE 'views' END AS list, r.rank, d.uses
               FROM dependents d
               JOIN zanith._making_ranks(ARRAY(SELECT object FROM dependents WHERE kind IN ('view', 'materialized view', 'function'))) r USING (object)
               WHERE d.kind IN ('view', 'materialized view', 'function')) m
     )
     SELECT jsonb_build_object(
-        'views', COALESCE((SELECT jsonb_agg(zanith._describe_view(object) ORDER BY place) FROM made WHERE list = 'views'), '[]'),
-        'functions', COALESCE((SELECT jsonb_agg(zanith._describe_routine(object) ORDER BY place) FROM made WHERE list = 'functions'), '[]'),
+        'views', COALESCE((SELECT jsonb_agg(zanith._describe_view(object) || uses ORDER BY place) FROM made WHERE list = 'views'), '[]'),
+        'functions', COALESCE((SELECT jsonb_agg(zanith._describe_routine(object) || uses ORDER BY place) FROM made WHERE list = 'functions'), '[]'),
         'order', COALESCE((SELECT jsonb_agg(jsonb_build_array(list, place) ORDER BY rank, object) FROM made), '[]'),
         'policies', COALESCE((
-            SELECT jsonb_agg(x.item || jsonb_build_object('table', zanith._relation_name(p.polrelid)) ORDER BY x.ord)
+            SELECT jsonb_agg(x.item || jsonb_build_object('table', zanith._relation_name(p.polrelid)) || d.uses ORDER BY x.ord)
             FROM dependents d JOIN pg_policy p ON p.oid = d.object AND d.kind = 'policy',
                  zanith._each(zanith._describe_policies(p.polrelid)) x WHERE x.item ->> 'name' = p.polname), '[]'),
         'triggers', COALESCE((
-            SELECT jsonb_agg(x.item || jsonb_build_object('table', zanith._relation_name(t.tgrelid)) ORDER BY x.ord)
+            SELECT jsonb_agg(x.item || jsonb_build_object('table', zanith._relation_name(t.tgrelid)) || d.uses ORDER BY x.ord)
             FROM dependents d JOIN pg_trigger t ON t.oid = d.object AND d.kind = 'trigger',
                  zanith._each(zanith._describe_triggers(t.tgrelid)) x
             WHERE x.item ->> 'name' = t.tgname
               AND NOT EXISTS (SELECT FROM pg_class v WHERE v.oid = t.tgrelid AND v.relkind = 'v')), '[]'),
         'rules', COALESCE((
-            SELECT jsonb_agg(x.item || jsonb_build_object('table', zanith._relation_name(r.ev_class)) ORDER BY x.ord)
+            SELECT jsonb_agg(x.item || jsonb_build_object('table', zanith._relation_name(r.ev_class)) || d.uses ORDER BY x.ord)
             FROM dependents d JOIN pg_rewrite r ON r.oid = d.object AND d.kind = 'rule'
             JOIN pg_class c ON c.oid = r.ev_class AND c.relkind NOT IN ('v', 'm'),
                  zanith._each(zanith._describe_rules(r.ev_class)) x WHERE x.item ->> 'name' = r.rulename), '[]'),
         'defaults', COALESCE((
             SELECT jsonb_agg(jsonb_build_object('name', format('%s.%I', zanith._relation_name(a.attrelid), a.attname),
                                                 'table', zanith._relation_name(a.attrelid), 'column', a.attname,
-                                                'default', pg_get_expr(x.adbin, x.adrelid)) ORDER BY a.attrelid, a.attnum)
+                                                'default', pg_get_expr(x.adbin, x.adrelid)) || d.uses ORDER BY a.attrelid, a.attnum)
             FROM dependents d JOIN pg_attrdef x ON x.oid = d.object AND d.kind = 'default'
             JOIN pg_attribute a ON a.attrelid = x.adrelid AND a.attnum = x.adnum AND a.attgenerated = ''), '[]'),
         'publications', COALESCE((
-            SELECT jsonb_agg(x.item || jsonb_build_object('table', zanith._relation_name(r.prrelid)) ORDER BY r.prrelid, x.ord)
+            SELECT jsonb_agg(x.item || jsonb_build_object('table', zanith._relation_name(r.prrelid)) || d.uses ORDER BY r.prrelid, x.ord)
             FROM dependents d JOIN pg_publication_rel r ON r.oid = d.object AND d.kind = 'publication'
             JOIN pg_publication p ON p.oid = r.prpubid,
                  zanith._each(zanith._describe_publications(r.prrelid)) x WHERE x.item ->> 'name' = p.pubname AND x.item ->> 'via' = 'table'), '[]'),
         'columns', COALESCE((
-            SELECT jsonb_agg(zanith._define_generated(a.attrelid, a.attname, relation, attribute, id) ORDER BY a.attrelid, a.attnum)
-            FROM (SELECT DISTINCT d.object, d.subobject FROM dependents d WHERE d.kind = 'column') d
-            JOIN pg_attribute a ON a.attrelid = d.object AND a.attnum = d.subobject AND a.attgenerated <> '' AND a.attinhcount = 0), '[]'))
+            SELECT jsonb_agg(zanith._define_generated(g.attrelid, g.attname, g.later, relation, attribute, id) || g.uses ORDER BY g.attrelid, g.attnum)
+            FROM (SELECT a.attrelid, a.attnum, a.attname, d.uses, array_remove(array_agg(a.attname::text) OVER (
+                             PARTITION BY a.attrelid ORDER BY a.attnum ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING), NULL) AS later
+                  FROM dependents d
+                  JOIN pg_attribute a ON d.kind = 'column' AND a.attrelid = d.object AND a.attnum = d.subobject AND a.attgenerated <> '' AND a.attinhcount = 0) g), '[]'))
 $$;

@@ -53,7 +53,7 @@ LANGUAGE sql IMMUTABLE ROWS 20 AS $$
       AND NOT (recorded -> k.key = '[]' AND now -> k.key = '[]')
     UNION ALL
     SELECT regexp_replace(regexp_replace(l.key, 'ies$', 'y'), '(?<=index)es$|(?<!statistic)s$', '') || ' ' || COALESCE(r.item ->> 'name', n.item ->> 'name'),
-           CASE WHEN n.item IS NULL THEN 'missing' WHEN zanith._same(r.item - 'parked' - 'plain', n.item, lax) THEN 'exact' ELSE 'different' END,
+           CASE WHEN n.item IS NULL THEN 'missing' WHEN zanith._same(r.item - 'parked' - 'plain' - 'uses', n.item, lax) THEN 'exact' ELSE 'different' END,
            r.item, n.item
     FROM (SELECT k.key FROM jsonb_object_keys(recorded) k(key)
           WHERE jsonb_typeof(recorded -> k.key) = 'array' AND (recorded -> k.key -> 0) ? 'name') l,

@@ -164,6 +164,9 @@ LANGUAGE sql STABLE ROWS 10 AS $$
         -- what was parked with the column is not made anew
         WHERE d ? 'column' AND (x.what = 'the constraint' OR d ->> 'strategy' = 'archive_column' OR NOT COALESCE((x.item ->> 'plain')::boolean, true))
         UNION ALL
+        -- views and the like are asked about as needs
+        SELECT live, g.item #> '{uses,columns}', g.item #>> '{uses,called}' FROM zanith._each(d #> '{cascade,columns}') g
+        UNION ALL
         SELECT live, k.item #> '{foreign_key,references}', format('the foreign key %I', k.item ->> 'name')
         FROM zanith._each(d -> 'references') k WHERE d ? 'column'
         UNION ALL

@@ -27,8 +27,8 @@ LANGUAGE sql STABLE AS $$
                         zanith._qualify(t.item ->> 'schema', t.item ->> 'name'), d #>> '{column,name}')) -> 0)
             FROM zanith._each(d -> 'tree') t
             WHERE NOT (t.item #>> '{column,not_null,local}')::boolean AND t.item #>> '{column,not_null,name}' <> d #>> '{column,not_null,name}'), '[]')
-        || COALESCE((SELECT jsonb_agg(zanith._loss('went_with_another', format('the %s %I stays away: it went with the column %I, which is gone for good',
-                        l.item ->> 'kind', l.item ->> 'name', l.item ->> 'column')) -> 0) FROM zanith._each(d -> 'lost') l), '[]')
+        || COALESCE((SELECT jsonb_agg(zanith._loss('went_with_another', format('%s stays away: it went with the column %I, which is gone for good',
+                        l.item ->> 'called', l.item ->> 'column')) -> 0) FROM zanith._each(d -> 'lost') l), '[]')
         || CASE WHEN (choices ->> 'unverified')::boolean THEN zanith._loss('unverified', 'what is parked is not compared with its seal') ELSE '[]' END
         || COALESCE((SELECT jsonb_agg(zanith._loss('grantor', format('a grant to %s was given by %I; it comes back as given by the owner',
                         COALESCE(quote_ident(g.item ->> 'grantee'), 'PUBLIC'), g.item ->> 'grantor')) -> 0)

@@ -119,22 +119,50 @@ LANGUAGE sql STABLE AS $$
       AND NOT a.attisdropped AND a.attname NOT LIKE '\_zanith\_dropped\_%' AND a.attname <> name
 $$;
 
--- Constraints, indexes and statistics that also name a column which is gone for good: neither there nor renamed nor parked nor
--- archived. They went with it, as after DROP, and stay away: {list, kind, name, column}.
-CREATE OR REPLACE FUNCTION zanith._find_lost(d jsonb, live oid) RETURNS TABLE (list text, kind text, name text, "column" text)
+-- Whether a column is gone for good: neither there nor renamed nor archived, nor generated from the one that comes back.
+CREATE OR REPLACE FUNCTION zanith._is_gone(d jsonb, live oid, name text) RETURNS boolean
 LANGUAGE sql STABLE AS $$
-    SELECT DISTINCT ON (k.list, x.item ->> 'name') k.list, COALESCE(x.item ->> 'kind' || ' constraint', k.kind), x.item ->> 'name', c.name
-    FROM (VALUES ('constraints', 'constraint'), ('indexes', 'index'), ('statistics', 'statistics object')) k(list, kind),
-         LATERAL zanith._each(d -> k.list) x,
-         LATERAL (SELECT y.name FROM jsonb_array_elements_text(COALESCE(NULLIF(x.item #> '{index,columns}', 'null'), NULLIF(x.item -> 'columns', 'null'), '[]')) y(name)
-                  UNION SELECT y.name FROM jsonb_array_elements_text(COALESCE(NULLIF(x.item -> 'columns', 'null'), '[]')) y(name)) c(name)
-    WHERE live IS NOT NULL AND c.name <> d #>> '{column,name}' AND zanith._attribute_number(live, c.name) IS NULL
-      AND zanith._name_now(d, live, c.name) IS NULL
+    SELECT live IS NOT NULL AND name <> d #>> '{column,name}' AND zanith._attribute_number(live, name) IS NULL AND zanith._name_now(d, live, name) IS NULL
+       AND NOT EXISTS (SELECT FROM zanith._each(d #> '{cascade,columns}') g WHERE g.item ->> 'name' = name)
+       AND NOT COALESCE(d -> 'beside', '[]') ? name
+       AND NOT EXISTS (SELECT FROM zanith._zanith_migration_artifacts o
+                       WHERE o.source_column = name AND o.status = 'recoverable' AND o.id <> d ->> 'id'
+                         AND (o.source_schema = d #>> '{table,schema}' AND o.source_table = d #>> '{table,name}'
+                              OR o.definition #> '{table,oid}' = d #> '{table,oid}' AND o.definition -> 'database' = d -> 'database'))
+$$;
+
+-- What also names a column which is gone for good went with it, as after DROP, and stays away: what it is called, and that column.
+
+-- Dependents, and what hangs on them.
+CREATE OR REPLACE FUNCTION zanith._find_lost_dependents(d jsonb, live oid) RETURNS TABLE (called text, "column" text)
+LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE dependents AS (
+        SELECT x.item -> 'uses' AS uses FROM jsonb_each(d -> 'cascade') k, LATERAL zanith._each(k.value) x WHERE k.key <> 'order' AND x.item ? 'uses'
+    ), lost(called, "column") AS (
+        SELECT x.uses ->> 'called', c.name
+        FROM dependents x, LATERAL jsonb_array_elements_text(x.uses -> 'columns') c(name) WHERE zanith._is_gone(d, live, c.name)
+        UNION
+        SELECT x.uses ->> 'called', l."column" FROM lost l JOIN dependents x ON x.uses -> 'upon' ? l.called
+    )
+    SELECT DISTINCT ON (l.called) l.called, l."column" FROM lost l ORDER BY l.called, l."column"
+$$;
+
+-- Columns of the table that one of its constraints, indexes, statistics or foreign keys to it names.
+CREATE OR REPLACE FUNCTION zanith._columns_of(list text, item jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE list WHEN 'references' THEN item #> '{foreign_key,references}'
+        ELSE COALESCE(NULLIF(item -> 'columns', 'null'), '[]') || COALESCE(NULLIF(item #> '{index,columns}', 'null'), '[]') END
+$$;
+
+-- Constraints, indexes, statistics and foreign keys to it, by the list that has them.
+CREATE OR REPLACE FUNCTION zanith._find_lost(d jsonb, live oid) RETURNS TABLE (list text, called text, name text, "column" text)
+LANGUAGE sql STABLE AS $$
+    SELECT DISTINCT ON (k.list, x.item ->> 'name') k.list, format('the %s %I', COALESCE(x.item ->> 'kind' || ' constraint', k.kind), x.item ->> 'name'),
+           x.item ->> 'name', c.name
+    FROM (VALUES ('constraints', 'constraint'), ('indexes', 'index'), ('statistics', 'statistics object'), ('references', 'foreign key')) k(list, kind),
+         LATERAL zanith._each(d -> k.list) x, LATERAL jsonb_array_elements_text(zanith._columns_of(k.list, x.item)) c(name)
+    WHERE zanith._is_gone(d, live, c.name)
       AND NOT COALESCE(x.item #> '{parked,columns}', '{}') @? format('$.* ? (@ == %s)', to_jsonb(c.name))::jsonpath
-      AND NOT EXISTS (SELECT FROM zanith._each(d #> '{cascade,columns}') g WHERE g.item ->> 'name' = c.name)
-      AND NOT EXISTS (SELECT FROM zanith._zanith_migration_artifacts o
-                      WHERE o.source_schema = d #>> '{table,schema}' AND o.source_table = d #>> '{table,name}' AND o.source_column = c.name
-                        AND o.status = 'recoverable' AND o.id <> d ->> 'id')
     ORDER BY k.list, x.item ->> 'name', c.name
 $$;
 
@@ -143,17 +171,48 @@ CREATE OR REPLACE FUNCTION zanith._without_lost(d jsonb, live oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     lost record;
+    dependents jsonb;
+    g jsonb;
+    generated jsonb := '[]';
 BEGIN
-    IF NOT d ? 'column' THEN
+    IF NOT d ? 'column' OR live IS NULL THEN
         RETURN d;
+    END IF;
+    SELECT jsonb_agg(l.called), jsonb_agg(to_jsonb(l)) INTO dependents, g FROM zanith._find_lost_dependents(d, live) l;
+    IF dependents IS NOT NULL THEN
+        d := d || jsonb_build_object('lost', g, 'cascade', zanith._without_dependents(d -> 'cascade', dependents),
+            'needs', (SELECT COALESCE(jsonb_agg(n.item ORDER BY n.ord), '[]') FROM zanith._each(d -> 'needs') n WHERE NOT dependents ? (n.item ->> 'by')));
     END IF;
     FOR lost IN SELECT l.* FROM zanith._find_lost(d, live) l LOOP
         d := d || jsonb_build_object(
-            lost.list, (SELECT COALESCE(jsonb_agg(x.item ORDER BY x.ord), '[]') FROM zanith._each(d -> lost.list) x WHERE x.item ->> 'name' <> lost.name),
+            lost.list, (SELECT COALESCE(jsonb_agg(x.item ORDER BY x.ord), '[]') FROM zanith._each(d -> lost.list) x
+                        WHERE NOT (x.item ->> 'name' = lost.name AND zanith._columns_of(lost.list, x.item) ? lost."column")),
             'tree', (SELECT COALESCE(jsonb_agg(t.item || jsonb_build_object(lost.list, (
                          SELECT COALESCE(jsonb_agg(x.item ORDER BY x.ord), '[]') FROM zanith._each(t.item -> lost.list) x
-                         WHERE NOT x.item -> 'columns' ? lost."column")) ORDER BY t.ord), '[]') FROM zanith._each(d -> 'tree') t),
-            'lost', COALESCE(d -> 'lost', '[]') || jsonb_build_object('kind', lost.kind, 'name', lost.name, 'column', lost."column"));
+                         WHERE NOT zanith._columns_of(lost.list, x.item) ? lost."column")) ORDER BY t.ord), '[]') FROM zanith._each(d -> 'tree') t),
+            'lost', COALESCE(d -> 'lost', '[]') || jsonb_build_object('called', lost.called, 'column', lost."column"));
     END LOOP;
-    RETURN d;
+    -- what columns that are generated from it have with others: each comes back beside the rest of them
+    FOR g IN SELECT x.item FROM zanith._each(d #> '{cascade,columns}') x ORDER BY x.ord LOOP
+        g := zanith._without_lost(g || jsonb_build_object('beside', jsonb_path_query_array(d, '$.cascade.columns[*].name')),
+            CASE WHEN g #> '{table,oid}' = d #> '{table,oid}' THEN live ELSE zanith._relation_oid(g #>> '{table,schema}', g #>> '{table,name}') END);
+        d := d || jsonb_strip_nulls(jsonb_build_object('lost', COALESCE(d -> 'lost' || (g -> 'lost'), d -> 'lost', g -> 'lost')));
+        generated := generated || (g - 'beside' - 'lost');
+    END LOOP;
+    RETURN CASE WHEN generated = '[]' THEN d ELSE jsonb_set(d, '{cascade,columns}', generated) END;
 END $$;
+
+-- A cascade without some of what it dropped; `order` counts the others anew.
+CREATE OR REPLACE FUNCTION zanith._without_dependents(cascade jsonb, called jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    WITH kept AS (
+        SELECT k.key AS list, x.ord, x.item, row_number() OVER (PARTITION BY k.key ORDER BY x.ord) - 1 AS place
+        FROM jsonb_each(cascade - 'order') k, LATERAL zanith._each(k.value) x
+        WHERE NOT called ? COALESCE(x.item #>> '{uses,called}', '')
+    )
+    SELECT (SELECT jsonb_object_agg(k.key, COALESCE((SELECT jsonb_agg(x.item ORDER BY x.ord) FROM kept x WHERE x.list = k.key), '[]'))
+            FROM jsonb_object_keys(cascade - 'order') k(key))
+        || jsonb_build_object('order', COALESCE((
+            SELECT jsonb_agg(jsonb_build_array(x.list, x.place) ORDER BY o.ord)
+            FROM zanith._each(cascade -> 'order') o JOIN kept x ON x.list = o.item ->> 0 AND x.ord - 1 = (o.item ->> 1)::bigint), '[]'))
+$$;

@@ -28,6 +28,7 @@ DECLARE
               WHERE d.kind = 'column' GROUP BY d.object) g) END;
     part jsonb := zanith._describe_part(relation, column_name, id, soft, 1, zanith._names_of(going, relation));
     tree jsonb := '[]';
+    cascade jsonb := CASE WHEN on_dependents = 'cascade' THEN zanith._describe_cascade(relation, num, id) ELSE '{}' END;
     ordinal integer := 1 + jsonb_array_length(part -> 'renames');
     m oid;
 BEGIN
@@ -53,9 +54,8 @@ BEGIN
         'key', zanith._find_key(relation, num),
         'constraints', part -> 'constraints', 'references', part -> 'references',
         'indexes', part -> 'indexes', 'statistics', part -> 'statistics', 'renames', part -> 'renames',
-        'numbers', zanith._number_neighbours(relation, part),
-        'tree', tree,
-        'cascade', CASE WHEN on_dependents = 'cascade' THEN zanith._describe_cascade(relation, num, id) ELSE '{}' END,
+        'numbers', zanith._number_neighbours(relation, part || jsonb_build_object('cascade', cascade)),
+        'tree', tree, 'cascade', cascade,
         'publications', zanith._describe_publications(relation),
         'dependents', zanith._list_dependents(relation, num),
         'on_dependents', on_dependents,
@@ -63,7 +63,7 @@ BEGIN
         'partners', zanith._describe_partners(ARRAY(SELECT f.member FROM zanith._family(relation) f)));
 END $$;
 
--- {name: number} of the columns that constraints, indexes and statistics of a part name: a column that is renamed keeps it.
+-- {name: number} of the columns that constraints, indexes, statistics and dependents of a part name: a renamed one keeps it.
 CREATE OR REPLACE FUNCTION zanith._number_neighbours(relation oid, part jsonb) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
     SELECT COALESCE(jsonb_object_agg(a.attname, a.attnum), '{}') FROM pg_attribute a
@@ -72,25 +72,31 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- A column that is generated from the one that goes: a definition of its own, but for what names both, which is recorded there.
-CREATE OR REPLACE FUNCTION zanith._define_generated(relation oid, column_name text, origin oid, attribute smallint, id text) RETURNS jsonb
+-- `later`: other such columns of the table, which come back after it; what names one of them too is recorded there.
+CREATE OR REPLACE FUNCTION zanith._define_generated(relation oid, column_name text, later text[], origin oid, attribute smallint, id text) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
-    SELECT zanith._without_shared(q.d, relation, o.attname)
+    SELECT zanith._without_shared(q.d, relation, o.attname || later)
            || jsonb_build_object('name', column_name, 'tree', COALESCE((
-                SELECT jsonb_agg(zanith._without_shared(t.item, zanith._relation_oid(t.item ->> 'schema', t.item ->> 'name'), o.attname) ORDER BY t.ord)
+                SELECT jsonb_agg(zanith._without_shared(t.item, zanith._relation_oid(t.item ->> 'schema', t.item ->> 'name'), o.attname || later) ORDER BY t.ord)
                 FROM zanith._each(q.d -> 'tree') t), '[]'))
     FROM (SELECT zanith._define_column('archive_column', relation, column_name, id, 'refuse') - 'dependents' - 'publications' - 'key') q(d),
          pg_attribute o
     WHERE o.attrelid = origin AND o.attnum = attribute
 $$;
 
--- A part without the constraints, indexes and statistics that name another column too.
-CREATE OR REPLACE FUNCTION zanith._without_shared(part jsonb, relation oid, other text) RETURNS jsonb
+-- A part without the constraints, indexes, statistics and foreign keys to it that name one of other columns too.
+CREATE OR REPLACE FUNCTION zanith._without_shared(part jsonb, relation oid, others text[]) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
+    WITH of_others AS MATERIALIZED (
+        SELECT zanith._describe_part(relation, o.name, '', false) AS other
+        FROM unnest(others) o(name) WHERE zanith._attribute_number(relation, o.name) IS NOT NULL
+    )
     SELECT part || (SELECT jsonb_object_agg(k.key, COALESCE((
                SELECT jsonb_agg(x.item ORDER BY x.ord) FROM zanith._each(part -> k.key) x
-               WHERE NOT EXISTS (SELECT FROM zanith._each(o.of_other -> k.key) y WHERE y.item ->> 'name' = x.item ->> 'name')), '[]'))
-           FROM (VALUES ('constraints'), ('indexes'), ('statistics')) k(key))
-    FROM (SELECT CASE WHEN zanith._attribute_number(relation, other) IS NOT NULL THEN zanith._describe_part(relation, other, '', false) ELSE '{}' END) o(of_other)
+               WHERE NOT EXISTS (SELECT FROM of_others o, LATERAL zanith._each(o.other -> k.key) y
+                                 WHERE y.item -> 'name' = x.item -> 'name' AND y.item -> 'table' IS NOT DISTINCT FROM x.item -> 'table'
+                                   AND y.item -> 'schema' IS NOT DISTINCT FROM x.item -> 'schema')), '[]'))
+           FROM (VALUES ('constraints'), ('indexes'), ('statistics'), ('references')) k(key))
 $$;
 
 -- What one table of a family has of a column: the column, all that names it, and the names to park, from ordinal `first` on.

@@ -33,6 +33,14 @@ NOTE = (
 )
 
 VIEWS = {
+    "generated_together": Shape(
+        "CREATE TABLE t (id int PRIMARY KEY, c int, a int, e int GENERATED ALWAYS AS (a + c) STORED,"
+        "f int GENERATED ALWAYS AS (c * 2) STORED, CONSTRAINT ck CHECK (e <> f OR c > f), CONSTRAINT u UNIQUE (f, e));"
+        "INSERT INTO t VALUES (1, 2, 3); CREATE INDEX ef ON t (e, f); CREATE INDEX efc ON t (f, c, e);"
+        "CREATE STATISTICS st ON e, f FROM t; CREATE VIEW v AS SELECT e, f FROM t;"
+        "CREATE TABLE o (x int, y int, FOREIGN KEY (x, y) REFERENCES t (f, e))",
+        options=CASCADE,
+    ),
     "chain": Shape(CHAIN, options=CASCADE),
     "chain_kept": Shape(CHAIN, options=KEEP, only=SOFT),
     "care": Shape(VIEW_CARE, options=CASCADE),

@@ -18,11 +18,22 @@ from app.recovery.version import VERSION
 from app.routes import errors
 from app.routes.access import Access, Credential
 from app.routes.api import artifacts as api_artifacts
+from app.routes.api import captures as api_captures
 from app.routes.api import exports as api_exports
 from app.routes.api import jobs as api_jobs
 from app.routes.api import machine
 from app.routes.guard import Guard
-from app.routes.pages import activity, artifact, artifacts, cleanup, exporting, job, login, purge
+from app.routes.pages import (
+    activity,
+    artifact,
+    artifacts,
+    capture,
+    cleanup,
+    exporting,
+    job,
+    login,
+    purge,
+)
 from app.routes.pages import restore as restore_page
 from app.routes.rendering import KeptFiles, Pages
 from app.routes.studio import Studio
@@ -33,6 +44,7 @@ ROUTERS = (
     login.router,
     artifacts.router,
     job.router,
+    capture.router,
     cleanup.router,
     activity.router,
     restore_page.router,
@@ -40,6 +52,7 @@ ROUTERS = (
     purge.router,
     artifact.router,
     api_artifacts.router,
+    api_captures.router,
     api_exports.router,
     api_jobs.router,
     machine.router,

@@ -7,15 +7,15 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-from app.recovery import audit
+from app.recovery import audit, jobs
 from app.recovery.artifact import TYPES, Artifact
 from app.recovery.database import Actor, Connection, Database, require_change
-from app.recovery.errors import WrongUsage, ZanithError
+from app.recovery.errors import Refused, WrongUsage, ZanithError
 from app.recovery.locks import run_locked
 from app.recovery.lookup import get_artifact
 from app.recovery.names import quote
 from app.recovery.plan import SQL as PLAN
-from app.recovery.plan import Step, parse_steps
+from app.recovery.plan import Step, digest_of, parse_steps
 from app.recovery.progress import OnProgress, tell
 from app.recovery.seal import seal
 from app.recovery.sql import load
@@ -62,9 +62,19 @@ class CapturePlan:
     size_bytes: int | None
     row_estimate: int | None
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the steps: what a person confirmed is what runs, or nothing does."""
+        return digest_of(self.steps)
+
+    @property
+    def copies_rows(self) -> bool:
+        """Whether reads and writes wait for as long as rows are copied."""
+        return any(step.grows for step in self.steps)
+
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON shows it."""
-        return asdict(self)
+        return {**asdict(self), "digest": self.digest}
 
 
 def check_request(request: CaptureRequest) -> None:
@@ -87,15 +97,19 @@ async def plan_capture(db: Database, request: CaptureRequest) -> CapturePlan:
     """Return what the capture would do; raises what it would raise, and changes nothing."""
     check_request(request)
     async with db.acquire() as connection, connection.transaction(readonly=True):
-        text = await connection.fetchval(
-            PLAN["plan_capture"],
-            request.strategy,
-            request.table,
-            request.column,
-            request.on_dependents,
-            request.published_ok,
-            request.keep_rows,
-        )
+        return await _plan(connection, request)
+
+
+async def _plan(connection: Connection, request: CaptureRequest) -> CapturePlan:
+    text = await connection.fetchval(
+        PLAN["plan_capture"],
+        request.strategy,
+        request.table,
+        request.column,
+        request.on_dependents,
+        request.published_ok,
+        request.keep_rows,
+    )
     data = json.loads(text)
     return CapturePlan(
         strategy=data["strategy"],
@@ -114,25 +128,25 @@ async def capture(
     request: CaptureRequest,
     actor: Actor,
     on_progress: OnProgress | None = None,
+    *,
+    job: jobs.Job | None = None,
+    expected_digest: str | None = None,
 ) -> Artifact:
     """Capture in one transaction, seal what has rows, and return the artifact.
 
-    Locked, naming who blocks, where the lock is not had in the tries that the settings allow. A
-    seal that fails leaves the capture unsealed: the log says why, and a sweep tries again.
+    Under a job, that ends in the same transaction. Locked, naming who blocks, where the lock is not
+    had in the tries that the settings allow; Refused where the plan is another than the digest
+    says. A seal that fails leaves the capture unsealed: the log says why, and a sweep tries again.
     """
     require_change(actor, "drop")
     check_request(request)
     async with audit.recording_failure(db, actor, "capture", None, request.object_name):
-        await tell(on_progress, {"step": "capture"})
-
-        async def work(connection: Connection) -> str:
-            await connection.execute(SQL["settings"], actor.name)
-            found: str = await connection.fetchval(
-                SQL[request.strategy], *_arguments(request, db.retention)
-            )
-            return found
-
-        artifact_id = await run_locked(db, f"the drop of {request.object_name}", work, on_progress)
+        if job is None:
+            artifact_id = await _capture(db, request, actor, expected_digest, on_progress, None)
+        else:
+            async with jobs.running(db, job) as run:
+                artifact_id = await _capture(db, request, actor, expected_digest, on_progress, run)
+                run.finished = True
     artifact = await get_artifact(db, artifact_id)
     if artifact.physical_name is None or artifact.artifact_type == "soft_drop_column":
         return artifact
@@ -141,6 +155,43 @@ async def capture(
     except ZanithError as exc:
         await tell(on_progress, {"step": f"not sealed: {exc.message}"})
         return await get_artifact(db, artifact_id)
+
+
+async def _capture(
+    db: Database,
+    request: CaptureRequest,
+    actor: Actor,
+    expected_digest: str | None,
+    on_progress: OnProgress | None,
+    run: jobs.Run | None,
+) -> str:
+    async def report(values: dict[str, Any]) -> None:
+        await tell(on_progress, values)
+        if run is not None:
+            await run.progress(**values)
+
+    async def work(connection: Connection) -> str:
+        await connection.execute(SQL["settings"], actor.name)
+        if expected_digest is not None:
+            check_digest(await _plan(connection, request), expected_digest)
+        found: str = await connection.fetchval(
+            SQL[request.strategy], *_arguments(request, db.retention)
+        )
+        if run is not None:
+            await run.finish(connection, {"artifact_id": found})
+        return found
+
+    await report({"step": "capture"})
+    return await run_locked(db, f"the drop of {request.object_name}", work, report)
+
+
+def check_digest(plan: CapturePlan, expected: str | None) -> None:
+    """Raise Refused where the plan is another than the one that was looked at."""
+    if expected is not None and plan.digest != expected:
+        raise Refused(
+            f"{plan.object} is not as it was when the plan was made: nothing was changed",
+            hint="look at the plan as it is now",
+        )
 
 
 def _arguments(request: CaptureRequest, retention: timedelta | str | None) -> tuple[Any, ...]:

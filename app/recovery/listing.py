@@ -13,6 +13,7 @@ from app.recovery.artifact import DAMAGED, HEALTHS, TYPES, Artifact, fill, from_
 from app.recovery.database import Database
 from app.recovery.errors import WrongUsage
 from app.recovery.names import parse_name
+from app.recovery.sql import containing
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def _filter_values(wanted: ArtifactFilter) -> tuple[Any, ...]:
         schema,
         table,
         column,
-        _like(wanted.search) if wanted.search else None,
+        containing(wanted.search),
         wanted.older_than,
         healths,
     )
@@ -145,11 +146,6 @@ def _filter_values(wanted: ArtifactFilter) -> tuple[Any, ...]:
 def _one_of(what: str, value: str | None, allowed: tuple[str, ...]) -> None:
     if value is not None and value not in allowed:
         raise WrongUsage(f"there is no {what} {value!r}", hint=f"one of {', '.join(allowed)}")
-
-
-def _like(text: str) -> str:
-    escaped = text.strip().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{escaped}%"
 
 
 async def list_artifacts(db: Database, wanted: ArtifactFilter | None = None) -> Page:

@@ -184,8 +184,7 @@ class Plan:
     @property
     def digest(self) -> str:
         """SHA-256 of the steps: what a person confirmed is what runs, or nothing does."""
-        text = json.dumps([asdict(step) for step in self.steps], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return digest_of(self.steps)
 
     @property
     def blocked(self) -> list[str]:
@@ -214,6 +213,12 @@ class Plan:
             "digest": self.digest,
             "blocked": self.blocked,
         }
+
+
+def digest_of(steps: tuple[Step, ...]) -> str:
+    """Return the SHA-256 of steps, in hex."""
+    text = json.dumps([asdict(step) for step in steps], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 LOCKS = (

@@ -1,4 +1,4 @@
-"""Choices in the words of each surface: the engine says them as the command's flags."""
+"""Choices in the words of each surface: the engine says them as flags, or as arguments in SQL."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from app.recovery.errors import ZanithError
 
-# What the command calls --flag: its field on the page, and its key in the API.
+# What the command and SQL call it: its field on the page, and its key in the API.
 _WORDS = {
     "--as NAME": ("“Restore as”", "as"),
     "--fill VALUE": ("“get this value”", "fill"),
@@ -17,6 +17,13 @@ _WORDS = {
     "--not-valid": ("“Not valid”", "not_valid"),
     "--unverified": ("“Skip the seal”", "unverified"),
     "--fill": ("“Rows that came since”", "fill"),
+    "on_dependents => 'keep'": ("“keep it on what is parked”", "on_dependents: keep"),
+    "on_dependents => 'cascade'": ("“drop it too”", "on_dependents: cascade"),
+    "published_ok => true (--published-ok)": ("“Published is fine”", "published_ok: true"),
+    "'keep'": ("“keep it on what is parked”", "keep"),
+    "'cascade'": ("“drop it too”", "cascade"),
+    "soft_drop_column": ("“Soft-drop”", "soft_drop_column"),
+    "archive_column": ("“Archive”", "archive_column"),
 }
 _FLAG = re.compile("|".join(re.escape(flag) for flag in _WORDS))
 

@@ -5,27 +5,34 @@ Pages and the API start the same work here, so that neither can do what the othe
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
 from app.recovery import artifacts, audit, jobs, purge, seal
 from app.recovery import restore as restoring
 from app.recovery.artifacts import Artifact
+from app.recovery.capture import CaptureRequest, capture, check_digest, plan_capture
 from app.recovery.database import Actor, require_change
 from app.recovery.errors import Refused, WrongUsage
 from app.recovery.jobs import Job
+from app.recovery.names import parse_name, quote
 from app.recovery.plan import Choices, plan_restore
 from app.routes.studio import Studio
 
 
 def check_name(artifact: Artifact, typed: str | None) -> None:
     """Raise Refused unless `typed` names the object: whole, or its last part."""
+    _check_typed(typed, artifact.object_name, purge.accepted_names(artifact))
+
+
+def _check_typed(typed: str | None, name: str, accepted: Collection[str]) -> None:
     words = (typed or "").strip()
-    if words not in purge.accepted_names(artifact):
+    if words not in accepted:
         raise Refused(
             "not confirmed: nothing was changed",
             detail=f"typed: {words}" if words else "no name was typed",
-            hint=f"type the name of the object: {artifact.object_name}",
+            hint=f"type the name of the object: {name}",
         )
 
 
@@ -60,6 +67,38 @@ async def start_restore(
     studio.runner.start(
         restoring.restore(studio.db, artifact.id, choices, actor, expected_digest=digest, job=job),
         f"restore of {artifact.id}",
+    )
+    return job
+
+
+async def start_capture(
+    studio: Studio,
+    request: CaptureRequest,
+    actor: Actor,
+    *,
+    confirm: str | None,
+    digest: str | None = None,
+) -> Job:
+    """Start a capture and return its job.
+
+    Refused without the typed name, and at once where it cannot be done or its plan is another by
+    now.
+    """
+    require_change(actor, "drop")
+    async with audit.recording_failure(studio.db, actor, "capture", None, request.object_name):
+        plan = await plan_capture(studio.db, request)
+        last = request.column or parse_name(request.table)[-1]
+        _check_typed(confirm, plan.object, {plan.object, last, quote(last)})
+        check_digest(plan, digest)
+    params = {
+        "strategy": request.strategy,
+        "on_dependents": request.on_dependents,
+        "steps": [step.purpose for step in plan.steps],
+    }
+    job = await jobs.start(studio.db, "capture", None, params, actor, object=plan.object)
+    studio.runner.start(
+        capture(studio.db, request, actor, job=job, expected_digest=digest),
+        f"capture of {plan.object}",
     )
     return job
 

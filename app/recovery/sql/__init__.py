@@ -26,3 +26,11 @@ def load(topic: str) -> dict[str, str]:
         end = following.start() if following else len(text)
         blocks[name] = text[header.end() : end].strip().removesuffix(";")
     return blocks
+
+
+def containing(text: str | None) -> str | None:
+    """Return the LIKE pattern of whatever contains the text; None where there is none."""
+    if not text or not text.strip():
+        return None
+    escaped = text.strip().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"

@@ -6,6 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.recovery.capture import CaptureRequest
+from app.recovery.durations import parse_duration
+from app.recovery.names import parse_name, quote
 from app.recovery.plan import Choices
 
 # PostgreSQL's text takes every character but NUL, and UTF-8 has no lone surrogates.
@@ -146,6 +149,60 @@ class RestoreIn(_Strict):
             not_valid=self.not_valid,
             unverified=self.unverified,
         )
+
+
+class CaptureIn(_Strict):
+    """What to drop, how, and its name as confirmation."""
+
+    strategy: Literal[
+        "soft_drop_column", "archive_column", "soft_drop_table", "archive_table", "rebuild_table"
+    ]
+    table: Text = Field(description='schema.table, quoted as in SQL: `"Weird.Name".t`')
+    column: Text | None = Field(None, description="the column's exact name, unquoted")
+    migration_id: Text | None = None
+    reason: Text | None = None
+    expires_in: Text | None = Field(
+        None, description="30d, 12h, never; without it what the database's zanith.retention says"
+    )
+    on_dependents: Literal["refuse", "keep", "cascade"] = "refuse"
+    published_ok: bool = Field(False, description="go on although subscribers get the table")
+    keep_rows: bool = Field(False, description="of rebuild_table: copy the rows too")
+    dry_run: bool = Field(False, description="200 with the plan; nothing runs")
+    digest: Text | None = Field(
+        None, description="the digest of the plan that was looked at; another plan is refused"
+    )
+    confirm: Text | None = Field(
+        None, description="the object's name, schema.table[.column] or its last part; else 409"
+    )
+
+    def to_request(self) -> CaptureRequest:
+        """Return it as the engine takes it; WrongUsage for a name or duration that is none."""
+        expires = self.expires_in
+        return CaptureRequest(
+            strategy=self.strategy,
+            table=quote(parse_name(self.table)),
+            column=self.column,
+            migration_id=self.migration_id,
+            expires_in="default" if expires is None else parse_duration(expires),
+            reason=self.reason,
+            on_dependents=self.on_dependents,
+            published_ok=self.published_ok,
+            keep_rows=self.keep_rows,
+        )
+
+
+class CapturePlanOut(BaseModel):
+    """What a capture would do; sizes in bytes."""
+
+    strategy: str
+    object: str
+    steps: list[dict[str, Any]]
+    warnings: list[str]
+    dependents: list[dict[str, Any]]
+    publications: list[str]
+    size_bytes: int | None
+    row_estimate: int | None
+    digest: str
 
 
 class PlannedOut(BaseModel):

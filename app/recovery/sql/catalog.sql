@@ -1,0 +1,40 @@
+-- relations: tables of users by name, those that are parked and partitions apart, with what they take (PostgreSQL manual, "Database Object Size Functions")
+WITH shown AS MATERIALIZED (
+    SELECT c.oid, n.nspname, c.relname, c.relkind, c.relowner
+    FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+      AND n.nspname NOT LIKE 'pg\_%' AND n.nspname NOT IN ('information_schema', 'zanith', '_zanith_shadow')
+      AND c.relname NOT LIKE '\_zanith\_dropped\_%'
+      AND ($1::text IS NULL OR concat_ws('.', n.nspname, c.relname) ILIKE $1)
+      AND ($2::text IS NULL OR (n.nspname COLLATE "C", c.relname COLLATE "C") > ($2, $3))
+      AND ($5::text IS NULL OR (n.nspname, c.relname) = ($5, $6))
+    ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"
+    LIMIT $4
+)
+SELECT s.nspname AS schema, s.relname AS name,
+       CASE WHEN s.relkind = 'p' THEN 'partitioned table' WHEN EXISTS (
+            SELECT FROM pg_class AS c WHERE c.oid = s.oid AND c.relispartition) THEN 'partition' ELSE 'table' END AS kind,
+       pg_get_userbyid(s.relowner) AS owner, obj_description(s.oid, 'pg_class') AS comment,
+       t.size_bytes, t.row_estimate,
+       (SELECT count(*) FROM zanith._zanith_migration_artifacts AS a
+        WHERE a.source_schema = s.nspname AND a.source_table = s.relname AND a.status = 'recoverable') AS parked
+FROM shown AS s, LATERAL (
+    SELECT sum(pg_total_relation_size(c.oid))::bigint AS size_bytes,
+           CASE WHEN bool_and(c.reltuples >= 0) THEN sum(c.reltuples)::bigint END AS row_estimate
+    FROM pg_class AS c
+    WHERE c.oid = s.oid AND s.relkind = 'r'
+       OR s.relkind = 'p' AND c.relkind = 'r' AND c.oid IN (SELECT p.relid FROM pg_partition_tree(s.oid) AS p)
+) AS t
+ORDER BY s.nspname COLLATE "C", s.relname COLLATE "C";
+
+-- attributes: a table's columns in their order, those that are parked apart
+SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS not_null,
+       CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END AS "default",
+       a.attgenerated <> '' AS generated, a.attidentity <> '' AS identity,
+       EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = a.attrelid AND i.indisprimary AND a.attnum = ANY (i.indkey)) AS in_key,
+       col_description(a.attrelid, a.attnum) AS comment
+FROM pg_attribute AS a
+JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
+LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped AND a.attname NOT LIKE '\_zanith\_dropped\_%'
+ORDER BY a.attnum;

@@ -1,0 +1,275 @@
+"""Capture: pick a table or a column, see what each way of dropping it would do, confirm one."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Form, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from app.recovery.capture import CapturePlan, CaptureRequest, plan_capture
+from app.recovery.catalog import (
+    Attribute,
+    Relation,
+    RelationPage,
+    describe_relation,
+    list_relations,
+)
+from app.recovery.database import Database
+from app.recovery.durations import parse_duration
+from app.recovery.errors import Locked, Refused, WrongUsage, ZanithError
+from app.recovery.names import quote
+from app.routes import work
+from app.routes.errors import status_of
+from app.routes.rendering import is_partial, link
+from app.routes.studio import TheStudio, Who, checked_form
+
+router = APIRouter(prefix="/studio/capture")
+
+PATH = "/studio/capture"
+Strategy = Literal[
+    "", "soft_drop_column", "archive_column", "soft_drop_table", "archive_table", "rebuild_table"
+]
+Dependents = Literal["refuse", "keep", "cascade"]
+OF_COLUMN = ("soft_drop_column", "archive_column")
+OF_TABLE = ("soft_drop_table", "archive_table", "rebuild_table")
+_NAME = 300  # 63 bytes are at most so many characters of an address
+
+
+@dataclass(frozen=True)
+class Picked:
+    """What the address says: the object, the way, and its options."""
+
+    schema: str = ""
+    table: str = ""
+    column: str = ""
+    strategy: Strategy = ""
+    dependents: Dependents = "refuse"
+    published_ok: bool = False
+    keep_rows: bool = False
+    expires: str = ""
+    reason: str = ""
+    migration: str = ""
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """The strategies that apply to what is picked."""
+        return OF_COLUMN if self.column else OF_TABLE
+
+    def link(self) -> str:
+        """Return the address of this very page."""
+        defaults = Picked()
+        said = {k: v for k, v in asdict(self).items() if v != getattr(defaults, k)}
+        if self.strategy and not self.column:
+            said.pop("column", None)
+        return link(PATH, {k: "yes" if v is True else v for k, v in said.items()})
+
+    def to_request(self, strategy: str) -> CaptureRequest:
+        """Return what the engine takes; WrongUsage for a duration that is none."""
+        expires = self.expires.strip()
+        return CaptureRequest(
+            strategy=strategy,
+            table=quote([self.schema, self.table]),
+            column=self.column or None,
+            migration_id=self.migration.strip() or None,
+            expires_in=parse_duration(expires) if expires else "default",
+            reason=self.reason.strip() or None,
+            on_dependents="refuse" if strategy == "rebuild_table" else self.dependents,
+            published_ok=self.published_ok,
+            keep_rows=self.keep_rows and strategy == "rebuild_table",
+        )
+
+
+def picked_in_query(
+    schema: Annotated[str, Query(max_length=_NAME)] = "",
+    table: Annotated[str, Query(max_length=_NAME)] = "",
+    column: Annotated[str, Query(max_length=_NAME)] = "",
+    strategy: Strategy = "",
+    dependents: Dependents = "refuse",
+    published_ok: bool = False,
+    keep_rows: bool = False,
+    expires: Annotated[str, Query(max_length=40)] = "",
+    reason: Annotated[str, Query(max_length=500)] = "",
+    migration: Annotated[str, Query(max_length=200)] = "",
+) -> Picked:
+    """Read what is picked from the address."""
+    return Picked(
+        *(schema, table, column, strategy, dependents, published_ok, keep_rows),
+        *(expires, reason, migration),
+    )
+
+
+def picked_in_form(
+    schema_name: Annotated[str, Form(alias="schema", max_length=_NAME)],
+    table: Annotated[str, Form(max_length=_NAME)],
+    column: Annotated[str, Form(max_length=_NAME)] = "",
+    strategy: Annotated[Strategy, Form()] = "",
+    dependents: Annotated[Dependents, Form()] = "refuse",
+    published_ok: Annotated[bool, Form()] = False,
+    keep_rows: Annotated[bool, Form()] = False,
+    expires: Annotated[str, Form(max_length=40)] = "",
+    reason: Annotated[str, Form(max_length=500)] = "",
+    migration: Annotated[str, Form(max_length=200)] = "",
+) -> Picked:
+    """Read what is picked from the form that starts the capture."""
+    return Picked(
+        *(schema_name, table, column, strategy, dependents, published_ok, keep_rows),
+        *(expires, reason, migration),
+    )
+
+
+@dataclass(frozen=True)
+class Way:
+    """One strategy for what is picked: its plan, or why it cannot be done."""
+
+    strategy: str
+    plan: CapturePlan | None
+    error: ZanithError | None
+    link: str
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class TablesView:
+    """The tables to pick from."""
+
+    search: str
+    page: RelationPage
+
+    @property
+    def next_link(self) -> str | None:
+        """The following tables, or None at the end."""
+        last = self.page.next
+        if last is None:
+            return None
+        said = {"search": self.search, "after_schema": last.schema, "after": last.name}
+        return link(PATH, said)
+
+    def pick(self, relation: Relation) -> str:
+        """The address of one table."""
+        return Picked(schema=relation.schema, table=relation.name).link()
+
+
+@dataclass(frozen=True)
+class CaptureView:
+    """One table, what is picked of it, and the ways to park that."""
+
+    picked: Picked
+    relation: Relation
+    attributes: tuple[Attribute, ...]
+    ways: tuple[Way, ...]
+    whole: bool
+    error: ZanithError | None = None
+
+    @property
+    def chosen(self) -> Way | None:
+        """The way that is chosen."""
+        return next((way for way in self.ways if way.chosen), None)
+
+    @property
+    def object_name(self) -> str:
+        """What would be captured, as SQL writes it."""
+        parts = [self.picked.schema, self.picked.table]
+        return quote([*parts, self.picked.column] if self.picked.column else parts)
+
+    def pick(self, column: str) -> str:
+        """The address of one column."""
+        return Picked(schema=self.picked.schema, table=self.picked.table, column=column).link()
+
+    @property
+    def table_link(self) -> str:
+        """The address of the table and its columns."""
+        return Picked(schema=self.picked.schema, table=self.picked.table).link()
+
+    @property
+    def whole_link(self) -> str:
+        """The address of the ways to park the whole table."""
+        return Picked(
+            schema=self.picked.schema, table=self.picked.table, strategy="soft_drop_table"
+        ).link()
+
+
+async def build(db: Database, picked: Picked, error: ZanithError | None = None) -> CaptureView:
+    """Read the table, and plan each way for what is picked."""
+    relation, attributes = await describe_relation(db, picked.schema, picked.table)
+    whole = not picked.column and bool(picked.strategy)
+    ways: list[Way] = []
+    if whole or picked.column:
+        chosen = picked.strategy if picked.strategy in picked.ways else ""
+        for strategy in picked.ways:
+            this = replace(picked, strategy=strategy)  # type: ignore[arg-type]
+            plan, why = await _plan(db, this, strategy)
+            ways.append(Way(strategy, plan, why, this.link(), strategy == chosen))
+    return CaptureView(picked, relation, attributes, tuple(ways), whole, error)
+
+
+async def _plan(
+    db: Database, picked: Picked, strategy: str
+) -> tuple[CapturePlan | None, ZanithError | None]:
+    try:
+        return await plan_capture(db, picked.to_request(strategy)), None
+    except ZanithError as exc:
+        return None, exc
+
+
+def _show(
+    request: Request, studio: TheStudio, view: CaptureView, status: int = 200
+) -> HTMLResponse:
+    partial = is_partial(request)
+    return studio.pages.render(
+        request,
+        "capture/ways.html" if partial else "capture/page.html",
+        view,
+        title=f"Drop {view.object_name}, recoverably",
+        section="capture",
+        status=status,
+        headers={"HX-Retarget": "#ways"} if partial and status >= 400 else None,
+    )
+
+
+@router.get("", response_class=HTMLResponse)
+async def show(
+    request: Request,
+    studio: TheStudio,
+    who: Who,
+    picked: Annotated[Picked, Depends(picked_in_query)],
+    search: Annotated[str, Query(max_length=200)] = "",
+    after_schema: Annotated[str, Query(max_length=_NAME)] = "",
+    after: Annotated[str, Query(max_length=_NAME)] = "",
+) -> Response:
+    """Show the tables; of one its columns; of what is picked the ways and their plans."""
+    db = studio.reading(who)
+    if picked.table:
+        return _show(request, studio, await build(db, picked))
+    place = (after_schema, after) if after else None
+    view = TablesView(search, await list_relations(db, search, place))
+    template = "capture/tables.html" if is_partial(request) else "capture/pick.html"
+    return studio.pages.render(request, template, view, title="Drop recoverably", section="capture")
+
+
+@router.post("", dependencies=[checked_form])
+async def start(
+    request: Request,
+    studio: TheStudio,
+    who: Who,
+    picked: Annotated[Picked, Depends(picked_in_form)],
+    confirm: Annotated[str, Form(max_length=400)] = "",
+    digest: Annotated[str, Form(max_length=64)] = "",
+) -> Response:
+    """Start the capture, or show its plan again with what stands in the way."""
+    try:
+        job = await work.start_capture(
+            studio,
+            picked.to_request(picked.strategy),
+            who,
+            confirm=confirm,
+            digest=digest or None,
+        )
+    except (Refused, Locked, WrongUsage) as exc:
+        view = await build(studio.reading(who), picked, exc)
+        return _show(request, studio, view, status_of(exc))
+    target = f"/studio/jobs/{job.id}"
+    if is_partial(request):
+        return Response(status_code=204, headers={"HX-Redirect": target})
+    return RedirectResponse(target, 303)

@@ -19,6 +19,7 @@ from app.routes import errors
 from app.routes.access import Access, Credential
 from app.routes.api import artifacts as api_artifacts
 from app.routes.api import captures as api_captures
+from app.routes.api import events as api_events
 from app.routes.api import exports as api_exports
 from app.routes.api import jobs as api_jobs
 from app.routes.api import machine
@@ -27,6 +28,7 @@ from app.routes.pages import (
     activity,
     artifact,
     artifacts,
+    bulk,
     capture,
     cleanup,
     exporting,
@@ -44,6 +46,7 @@ ROUTERS = (
     login.router,
     artifacts.router,
     job.router,
+    bulk.router,
     capture.router,
     cleanup.router,
     activity.router,
@@ -53,6 +56,7 @@ ROUTERS = (
     artifact.router,
     api_artifacts.router,
     api_captures.router,
+    api_events.router,
     api_exports.router,
     api_jobs.router,
     machine.router,

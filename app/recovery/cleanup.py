@@ -39,10 +39,10 @@ async def plan_cleanup(
 ) -> list[tuple[Artifact, str | None]]:
     """Return what is older than the duration, or past its expiry, oldest first.
 
-    With each stands why it would be left: a hold, no expiry, a job under way; None where it goes.
-    WrongUsage where neither is asked.
+    ``only`` narrows that to some ids; alone it means just these. With each stands why it would be
+    left: a hold, no expiry, a job under way; None where it goes. WrongUsage where nothing is asked.
     """
-    if older_than is None and not expired:
+    if older_than is None and not expired and only is None:
         raise WrongUsage(
             "say what is old enough", hint="--older-than 30d, or --expired for what is past its day"
         )
@@ -62,7 +62,7 @@ async def cleanup(
     only: list[str] | None = None,
     on_progress: OnProgress | None = None,
 ) -> list[CleanupResult]:
-    """Purge what the plan says, or of that only the ids given, and return what became of each.
+    """Purge what `plan_cleanup` says of the same, and return what became of each.
 
     It goes on past what is held, locked, depended on or failing; only a lost server ends it.
     """

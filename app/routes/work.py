@@ -6,6 +6,7 @@ Pages and the API start the same work here, so that neither can do what the othe
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from app.recovery import restore as restoring
 from app.recovery.artifacts import Artifact
 from app.recovery.capture import CaptureRequest, capture, check_digest, plan_capture
 from app.recovery.database import Actor, require_change
-from app.recovery.errors import Refused, WrongUsage
+from app.recovery.errors import Refused, WrongUsage, ZanithError
 from app.recovery.jobs import Job
 from app.recovery.names import parse_name, quote
 from app.recovery.plan import Choices, plan_restore
@@ -111,6 +112,24 @@ async def start_verify(studio: Studio, artifact_id: str, actor: Actor) -> Job:
         seal.verify(studio.db, artifact.id, actor, job=job), f"verify of {artifact.id}"
     )
     return job
+
+
+def check_verifiable(artifact: Artifact) -> None:
+    """Raise Refused where there is no seal to compare with."""
+    if artifact.checksum is None:
+        raise Refused("it is not sealed: there is no checksum to compare with")
+
+
+def start_verifications(studio: Studio, found: list[Artifact], actor: Actor) -> None:
+    """Verify one after another, each under a job of its own that begins when its turn comes."""
+
+    async def each() -> None:
+        for artifact in found:
+            with suppress(ZanithError):  # it is in its job and in the log; the others go on
+                await seal.verify(studio.db, artifact.id, actor)
+
+    if found:
+        studio.runner.start(each(), f"verification of {len(found)}")
 
 
 async def start_seal(studio: Studio, artifact_id: str, actor: Actor) -> Job:

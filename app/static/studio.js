@@ -117,6 +117,89 @@
     poll(live);
   });
 
+  // ---- what others change: a list asks again, a page that is being read says that it is old --------
+
+  const everything = { kinds: ["artifact", "job", "audit"], ids: [] };
+
+  // Replacing a part would take the focus or the ticks away from whoever works in it.
+  const inUse = (part) => part.contains(document.activeElement) || part.querySelector("input[name=id]:checked");
+
+  const outdated = () => {
+    const place = document.getElementById("changed");
+    if (!place || place.childElementCount) return;
+    const note = document.createElement("p");
+    note.className = "note warn";
+    const link = document.createElement("a");
+    link.href = location.href;
+    link.textContent = "Show it as it is now";
+    link.addEventListener("click", (event) => { event.preventDefault(); location.reload(); });
+    note.append("What you look at has changed since. ", link);
+    place.replaceChildren(note);
+  };
+
+  const arrived = ({ kinds, ids }) => {
+    for (const part of document.querySelectorAll("[data-live]")) {
+      if (!kinds.some((kind) => part.dataset.live.split(" ").includes(kind))) continue;
+      if (part.dataset.id) {
+        if (ids.length && !ids.includes(part.dataset.id)) continue;
+        // Unsure after a gap, and what this page did itself, is no reason to alarm anybody.
+        if (ids.length && !document.getElementById("seal-live")?.childElementCount) outdated();
+      } else if (inUse(part)) {
+        outdated();
+      } else {
+        htmx.trigger(part, "refresh");
+      }
+    }
+  };
+
+  const feed = document.querySelector("[data-feed]");
+  let source = null;
+  let fallback = 0;
+
+  const heard = (text) => {
+    if (feed.textContent !== text) feed.textContent = text;
+    feed.classList.toggle("lost", text !== "Live");
+  };
+
+  const listen = () => {
+    if (source || document.hidden) return;
+    source = new EventSource(feed.dataset.feed);
+    source.addEventListener("open", () => {
+      heard("Live");
+      if (fallback) arrived(everything);
+      clearInterval(fallback);
+      fallback = 0;
+    });
+    source.addEventListener("changed", (event) => arrived(JSON.parse(event.data)));
+    source.addEventListener("error", () => {
+      heard("Connection lost, retrying");
+      fallback = fallback || setInterval(() => arrived(everything), 10000);
+      if (source && source.readyState === EventSource.CLOSED) {
+        source = null;
+        setTimeout(listen, 3000);
+      }
+    });
+  };
+
+  const stop = () => {
+    if (source) source.close();
+    source = null;
+  };
+
+  if (feed) {
+    // A browser gives one site six connections: a tab that nobody sees holds none.
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) return stop();
+      listen();
+      arrived(everything);
+    });
+    window.addEventListener("pagehide", stop);
+    window.addEventListener("pageshow", (event) => {
+      listen();
+      if (event.persisted) arrived(everything);
+    });
+  }
+
   // An elapsed time that runs on between two events.
   setInterval(() => {
     for (const clock of document.querySelectorAll("[data-since]")) {
@@ -163,7 +246,11 @@
 
   document.addEventListener("change", (event) => {
     const form = event.target.closest("form[data-sums]");
-    if (form) sum(form);
+    if (!form) return;
+    if (event.target.matches("[data-tick-all]")) {
+      for (const box of form.querySelectorAll("input[name=id]")) box.checked = event.target.checked;
+    }
+    sum(form);
   });
 
   const ready = (root) => {

@@ -32,7 +32,8 @@ FROM zanith._zanith_migration_artifacts AS a {place}
 LEFT JOIN zanith._zanith_jobs AS j
        ON j.artifact_id = a.id AND j.state IN ('queued', 'running')
       AND j.kind IN ('restore', 'seal', 'purge') AND j.lease_expires_at > clock_timestamp()
-WHERE (a.created_at < now() - $1::interval OR $2::boolean AND a.expires_at < now())
+WHERE (a.created_at < now() - $1::interval OR $2::boolean AND a.expires_at < now()
+       OR $1::interval IS NULL AND NOT $2::boolean AND $3::text[] IS NOT NULL)
   AND ($3::text[] IS NULL OR a.id = ANY ($3))
 ORDER BY a.capture_order;
 

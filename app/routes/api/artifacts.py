@@ -139,9 +139,9 @@ async def purge_artifact(
 async def cleanup(studio: TheStudio, who: Who, wanted: CleanupIn) -> Any:
     """Purge by age or expiry: first with `dry_run`, then with the count as `confirm`."""
     older = parse_duration(wanted.older_than) if wanted.older_than else None
-    if older is None and not wanted.expired:
-        raise WrongUsage("say what to clean up", hint="give older_than, expired, or both")
-    planned = await purge.plan_cleanup(studio.reading(who), older, wanted.expired)
+    if older is None and not wanted.expired and not wanted.only:
+        raise WrongUsage("say what to clean up", hint="give older_than, expired, or only")
+    planned = await purge.plan_cleanup(studio.reading(who), older, wanted.expired, only=wanted.only)
     if wanted.only is not None:
         chosen = frozenset(wanted.only)
         unknown = chosen - {artifact.id for artifact, _ in planned}

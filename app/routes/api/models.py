@@ -231,7 +231,7 @@ class CleanupIn(_Strict):
 
     older_than: Text | None = Field(None, description="30d, 12h; captured longer ago than that")
     expired: bool = Field(False, description="past expires_at")
-    only: list[Text] | None = Field(None, description="of those, only these ids")
+    only: list[Text] | None = Field(None, description="of those, only these ids; alone, just these")
     dry_run: bool = Field(True, description="say what would go; nothing is deleted")
     confirm: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = Field(
         None, description="how many artifacts go, as a dry run with the same values says; else 409"

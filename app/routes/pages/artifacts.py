@@ -89,20 +89,32 @@ Asked = Annotated[ArtifactQuery, Depends(artifact_query)]
 
 
 @dataclass(frozen=True)
+class SummaryView:
+    """The figures above the list, and their charts."""
+
+    totals: Summary
+    by_table: charts.BarChart
+    by_expiry: charts.BarChart
+
+
+@dataclass(frozen=True)
 class ArtifactsView:
     """The list and the figures above it; the page and its partial share this."""
 
     query: ArtifactQuery
     page: Page
-    summary: Summary | None
-    by_table: charts.BarChart | None = None
-    by_expiry: charts.BarChart | None = None
+    summary: SummaryView | None
     healths: tuple[str, ...] = HEALTHS
 
     @property
     def filtered(self) -> bool:
         """Whether the list shows less than everything."""
         return self.query.filtered
+
+    @property
+    def here(self) -> str:
+        """The address of this very list."""
+        return self.query.link()
 
     @property
     def next_link(self) -> str | None:
@@ -127,16 +139,14 @@ class ArtifactsView:
 async def build(db: Database, query: ArtifactQuery, *, partial: bool) -> ArtifactsView:
     """Read the list, and for the whole page the figures above it."""
     page = await artifacts.list_artifacts(db, query.to_filter())
-    if partial:
-        return ArtifactsView(query, page, None)
+    return ArtifactsView(query, page, None if partial else await build_summary(db))
+
+
+async def build_summary(db: Database) -> SummaryView:
+    """Read the figures above the list."""
     summary = await artifacts.summarize(db)
-    return ArtifactsView(
-        query,
-        page,
-        summary,
-        charts.by_table(summary.by_table),
-        charts.by_expiry(summary.by_expiry),
-    )
+    by_table, by_expiry = charts.by_table(summary.by_table), charts.by_expiry(summary.by_expiry)
+    return SummaryView(summary, by_table, by_expiry)
 
 
 @router.get(PATH, response_class=HTMLResponse)
@@ -146,3 +156,10 @@ async def show(request: Request, studio: TheStudio, who: Who, query: Asked) -> H
     view = await build(studio.reading(who), query, partial=partial)
     template = "artifacts/results.html" if partial else "artifacts/page.html"
     return studio.pages.render(request, template, view, title="Artifacts", section="artifacts")
+
+
+@router.get(f"{PATH}/summary", response_class=HTMLResponse)
+async def show_summary(request: Request, studio: TheStudio, who: Who) -> HTMLResponse:
+    """Show the figures above the list again, after something changed."""
+    view = await build_summary(studio.reading(who))
+    return studio.pages.render(request, "artifacts/figures.html", view, title="Artifacts")

@@ -16,7 +16,7 @@ from app.recovery.durations import parse_duration
 from app.recovery.errors import Refused, WrongUsage, ZanithError
 from app.routes import work
 from app.routes.errors import status_of
-from app.routes.rendering import is_partial
+from app.routes.rendering import is_partial, link
 from app.routes.studio import TheStudio, Who, checked_form
 
 router = APIRouter(prefix="/studio/cleanup")
@@ -39,6 +39,7 @@ class CleanupView:
     expired: bool
     candidates: tuple[Candidate, ...]
     asked: bool
+    chosen: tuple[str, ...] = ()  # on the list, whatever their age
     error: ZanithError | None = None
 
     @property
@@ -72,22 +73,30 @@ async def build(
     older_than: str,
     *,
     expired: bool,
+    chosen: tuple[str, ...] = (),
     only: frozenset[str] | None = None,
     error: ZanithError | None = None,
 ) -> CleanupView:
     """Ask the engine what would go; `only` says what is ticked, all of it by default."""
-    asked = expired or bool(older_than.strip())
+    asked = expired or bool(older_than.strip()) or bool(chosen)
     if not asked:
         return CleanupView(older_than, expired, (), asked=False, error=error)
     try:
-        planned = await purge.plan_cleanup(db, parse_age(older_than), expired)
+        planned = await purge.plan_cleanup(
+            db, parse_age(older_than), expired, only=list(chosen) or None
+        )
     except WrongUsage as exc:
         return CleanupView(older_than, expired, (), asked=False, error=exc)
     found = tuple(
         Candidate(artifact, skip, skip is None and (only is None or artifact.id in only))
         for artifact, skip in planned
     )
-    return CleanupView(older_than, expired, found, asked=True, error=error)
+    return CleanupView(older_than, expired, found, asked=True, chosen=chosen, error=error)
+
+
+def link_to_chosen(ids: list[str]) -> str:
+    """Return the address of the review of just these."""
+    return link("/studio/cleanup", {"chosen": ids})
 
 
 def _show(
@@ -112,9 +121,10 @@ async def show(
     who: Who,
     older_than: Annotated[str, Query(max_length=40)] = "",
     expired: bool = False,
+    chosen: Annotated[list[str] | None, Query(max_length=200)] = None,
 ) -> Response:
     """Show what would go."""
-    view = await build(studio.reading(who), older_than, expired=expired)
+    view = await build(studio.reading(who), older_than, expired=expired, chosen=tuple(chosen or ()))
     return _show(request, studio, view, 400 if view.error else 200)
 
 
@@ -126,6 +136,7 @@ async def start(
     older_than: Annotated[str, Form(max_length=40)] = "",
     expired: Annotated[bool, Form()] = False,
     id: Annotated[list[str] | None, Form()] = None,  # noqa: A002 - the documented name
+    chosen: Annotated[list[str] | None, Form()] = None,
     confirm: Annotated[str, Form(max_length=12)] = "",
 ) -> Response:
     """Start the cleanup of what is ticked, or show it again with why not."""
@@ -137,7 +148,12 @@ async def start(
         )
     except (Refused, WrongUsage) as exc:
         view = await build(
-            studio.reading(who), older_than, expired=expired, only=frozenset(only), error=exc
+            studio.reading(who),
+            older_than,
+            expired=expired,
+            chosen=tuple(chosen or ()),
+            only=frozenset(only),
+            error=exc,
         )
         return _show(request, studio, view, status_of(exc))
     return RedirectResponse(f"/studio/jobs/{job.id}", 303)

@@ -83,6 +83,7 @@ class JobsView:
     state: str
     artifact: str
     more: str | None
+    first: bool  # the newest are among them
     kinds: tuple[str, ...] = KINDS
 
     @property
@@ -93,7 +94,8 @@ class JobsView:
     @property
     def here(self) -> str:
         """The address of this list."""
-        return link(PATH, {"kind": self.kind, "state": self.state, "artifact": self.artifact})
+        said = {"kind": self.kind, "state": self.state, "artifact": self.artifact}
+        return link(PATH, said)
 
 
 @router.get("", response_class=HTMLResponse)
@@ -123,7 +125,7 @@ async def show_all(
         more = link(
             PATH, {"kind": kind, "state": state, "artifact": artifact, "after": found[-1].id}
         )
-    view = JobsView(tuple(found), kind, state, artifact, more)
+    view = JobsView(tuple(found), kind, state, artifact, more, first=last is None)
     template = "jobs/results.html" if is_partial(request) else "jobs/page.html"
     return studio.pages.render(request, template, view, title="Jobs", section="jobs")
 

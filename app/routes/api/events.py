@@ -1,0 +1,55 @@
+"""What changes in the database, as it changes: only that, so that a page asks again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from fastapi import APIRouter
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from app.recovery.database import Database
+from app.recovery.events import Event
+from app.routes.api.jobs import PING_SECONDS
+from app.routes.api.models import RESPONSES
+from app.routes.studio import TheStudio, Who
+
+router = APIRouter(prefix="/api", responses=RESPONSES, tags=["events"])
+
+GATHER_SECONDS = 0.25
+STANDBY_SECONDS = 15.0
+ALL = frozenset({"artifact", "job", "audit"})
+
+
+@router.get("/events", response_class=EventSourceResponse)
+async def follow_all(studio: TheStudio, who: Who) -> EventSourceResponse:
+    """Follow everything: `changed` with the kinds (artifact, job, audit) and ids that changed.
+
+    What comes within a quarter of a second is one event. After a gap, and on a standby every
+    15 seconds, it names all kinds and no id: anything may have changed.
+    """
+    db = studio.reading(who)
+    return EventSourceResponse(
+        changes(db), ping=PING_SECONDS, headers={"Cache-Control": "no-store"}
+    )
+
+
+async def changes(db: Database) -> AsyncIterator[ServerSentEvent]:
+    """Yield what changed, gathered."""
+    async with db.events.subscribe() as queue:
+        while True:
+            heard: list[Event] = []
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STANDBY_SECONDS if db.server.standby else None):
+                    heard.append(await queue.get())
+            if heard:
+                await asyncio.sleep(GATHER_SECONDS)
+            while not queue.empty():
+                heard.append(queue.get_nowait())
+            unsure = not heard or any(event.kind not in ALL for event in heard)
+            kinds = ALL if unsure else {event.kind for event in heard}
+            ids = set() if unsure else {event.id for event in heard}
+            data = {"kinds": sorted(kinds), "ids": sorted(ids)}
+            yield ServerSentEvent(json.dumps(data), event="changed")

@@ -1,0 +1,86 @@
+"""Bulk: one action for several artifacts that were ticked on the list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from app.recovery import artifacts, hold
+from app.recovery.artifacts import Artifact
+from app.recovery.database import Actor
+from app.recovery.errors import WrongUsage, ZanithError
+from app.routes import work
+from app.routes.pages.cleanup import link_to_chosen
+from app.routes.studio import Studio, TheStudio, Who, checked_form
+
+router = APIRouter(prefix="/studio/bulk")
+
+Action = Literal["hold", "release", "verify", "purge"]
+MOST = 200
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one artifact: the error where it was refused."""
+
+    artifact_id: str
+    artifact: Artifact | None
+    error: ZanithError | None
+
+
+@dataclass(frozen=True)
+class BulkView:
+    """What became of each."""
+
+    action: str
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def done(self) -> int:
+        """How many went through."""
+        return sum(outcome.error is None for outcome in self.outcomes)
+
+
+@router.post("", response_class=HTMLResponse, dependencies=[checked_form])
+async def act(
+    request: Request,
+    studio: TheStudio,
+    who: Who,
+    action: Annotated[Action, Form()],
+    id: Annotated[list[str] | None, Form()] = None,  # noqa: A002 - the documented name
+    reason: Annotated[str, Form(max_length=500)] = "",
+) -> Response:
+    """Do it for each of them; what is refused for one does not stop the others."""
+    ids = list(dict.fromkeys(id or []))
+    if not ids:
+        raise WrongUsage("nothing is selected", hint="tick at least one artifact")
+    if len(ids) > MOST:
+        raise WrongUsage(f"at most {MOST} at once", hint="take one page after the other")
+    if action == "purge":
+        return RedirectResponse(link_to_chosen(ids), 303)
+    outcomes = [await _one(studio, action, item, who, reason.strip() or None) for item in ids]
+    if action == "verify":
+        found = [outcome.artifact for outcome in outcomes if outcome.artifact is not None]
+        work.start_verifications(studio, found, who)
+    view = BulkView(action, tuple(outcomes))
+    title = f"{action.capitalize()} {len(ids)} artifacts"
+    return studio.pages.render(request, "bulk/page.html", view, title=title, section="artifacts")
+
+
+async def _one(
+    studio: Studio, action: Action, artifact_id: str, who: Actor, reason: str | None
+) -> Outcome:
+    try:
+        if action == "hold":
+            artifact = await hold.hold(studio.db, artifact_id, who, reason)
+        elif action == "release":
+            artifact = await hold.release(studio.db, artifact_id, who)
+        else:
+            artifact = await artifacts.get_artifact(studio.reading(who), artifact_id)
+            work.check_verifiable(artifact)
+    except ZanithError as exc:
+        return Outcome(artifact_id, None, exc)
+    return Outcome(artifact_id, artifact, None)

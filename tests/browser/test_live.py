@@ -1,0 +1,90 @@
+"""What others do arrives in an open page, and takes nothing away from whoever works in it."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.studios import Running
+
+pytestmark = pytest.mark.newest
+
+DROP = "SELECT zanith.soft_drop_column('public.orders', 'total')"
+
+
+async def test_a_new_artifact_arrives_in_the_list(page: Page, database, artifacts):
+    await page.goto("/studio")
+    await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    await expect(page.locator(".tile").first).to_contain_text("3 artifacts")
+    database.psql(DROP)
+    await expect(page.get_by_role("link", name="public.orders.total")).to_be_visible()
+    await expect(page.locator(".tile").first).to_contain_text("4 artifacts")
+
+
+async def test_ticks_are_not_taken_away(page: Page, database, artifacts):
+    await page.goto("/studio")
+    await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    await page.get_by_label("Tick public.orders.code").check()
+    database.psql(DROP)
+    await expect(page.get_by_text("What you look at has changed since.")).to_be_visible()
+    await expect(page.get_by_label("Tick public.orders.code")).to_be_checked()
+    await expect(page.get_by_role("link", name="public.orders.total")).to_have_count(0)
+    await page.get_by_role("link", name="Show it as it is now").click()
+    await expect(page.get_by_role("link", name="public.orders.total")).to_be_visible()
+
+
+async def test_a_page_that_is_read_says_that_it_is_old(
+    page: Page, studio: Running, database, artifacts
+):
+    """The artifact was restored by somebody else while its restore was being looked at."""
+    await page.goto(f"/studio/artifacts/{artifacts['column']}/restore")
+    await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    await page.get_by_label("to restore it").fill("public.orders.code")
+    with studio.client() as other:
+        other.post(
+            f"/api/artifacts/{artifacts['column']}/restore", json={"confirm": "code"}
+        ).raise_for_status()
+        await expect(page.get_by_text("What you look at has changed since.")).to_be_visible()
+    await page.get_by_role("button", name="Restore").click()
+    await expect(page.get_by_text("It was restored already")).to_be_visible()
+
+
+async def test_jobs_and_activity_follow(page: Page, database, artifacts, studio: Running):
+    await page.goto("/studio/activity")
+    await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    await expect(page.locator("#results").get_by_text("Verify", exact=True)).to_have_count(0)
+    with studio.client() as other:
+        other.post(f"/api/artifacts/{artifacts['column']}/verify").raise_for_status()
+    await expect(page.locator("#results").get_by_text("Verify", exact=True)).to_be_visible()
+    await page.goto("/studio/jobs?kind=verify")
+    await expect(page.locator("#results tbody tr")).to_have_count(1)
+    with studio.client() as other:
+        other.post(f"/api/artifacts/{artifacts['table']}/verify").raise_for_status()
+    await expect(page.locator("#results tbody tr")).to_have_count(2)
+
+
+async def test_several_at_once(page: Page, database, artifacts):
+    await page.goto("/studio")
+    await page.get_by_label("Tick public.orders.code").check()
+    await page.get_by_label("Tick public.carts").check()
+    await expect(page.get_by_text("With 2 ticked")).to_be_visible()
+    await page.get_by_label("Why hold them").fill("audit <2026>")
+    await page.get_by_role("button", name="Hold", exact=True).click()
+    await expect(page.get_by_text("2 of 2 held")).to_be_visible()
+    held = (
+        "SELECT count(*) FROM zanith._zanith_migration_artifacts WHERE held_reason = 'audit <2026>'"
+    )
+    assert database.psql(held) == "2"
+    await page.get_by_role("link", name="Back to the artifacts").click()
+    await page.get_by_label("Tick all on this page").check()
+    await expect(page.get_by_text("With 3 ticked")).to_be_visible()
+    await page.get_by_role("button", name="Verify").click()
+    await expect(page.get_by_text("3 of 3 being verified")).to_be_visible()
+    await page.goto("/studio")
+    await page.get_by_label("Tick all on this page").check()
+    await page.get_by_role("button", name="Review a purge").click()
+    await expect(page.get_by_text("2 artifacts stay")).to_be_visible()
+    await page.get_by_label("Type how many").fill("1")
+    await page.get_by_role("button", name="Clean up").click()
+    await expect(page.get_by_text("Purged 1 of 1")).to_be_visible()
+    assert database.psql("SELECT count(*) FROM zanith._zanith_migration_artifacts") == "2"

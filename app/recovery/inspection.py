@@ -11,7 +11,7 @@ import asyncpg
 from app.recovery.artifact import BLOCKS, Artifact
 from app.recovery.audit import Activity, ActivityFilter, list_activity
 from app.recovery.database import Database
-from app.recovery.errors import Refused, ZanithError
+from app.recovery.errors import Refused, WrongUsage, ZanithError
 from app.recovery.jobs import Job, list_jobs
 from app.recovery.lookup import get_artifact
 from app.recovery.plan import Choices, Plan, plan_restore
@@ -19,6 +19,7 @@ from app.recovery.sql import load
 
 SQL = load("inspection")
 _WIDEST = 2_000
+_DEEPEST = 100_000
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,34 @@ class Inspection:
 
 
 @dataclass(frozen=True)
-class Preview:
-    """The first rows, every value as PostgreSQL prints it, NULL as None; None without rows."""
+class Value:
+    """One value as PostgreSQL prints it, cut where it is long; ``length`` is all its characters."""
 
-    columns: list[str]
-    rows: list[list[str | None]]
+    text: str
+    length: int
+
+    @property
+    def cut(self) -> bool:
+        """Whether there is more of it."""
+        return self.length > len(self.text)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the rows, and its type's name."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Some rows in their canonical order, from `offset` on; NULL is None."""
+
+    columns: list[Column]
+    rows: list[list[Value | None]]
+    offset: int
+    more: bool
 
 
 async def inspect(db: Database, reference: str, choices: Choices | None = None) -> Inspection:
@@ -103,8 +127,17 @@ async def _plan(
         return None, exc
 
 
-async def preview_rows(db: Database, artifact_id: str, limit: int = 20) -> Preview | None:
-    """Return the first rows; None where the artifact holds none. Long values are cut."""
+async def preview_rows(
+    db: Database, artifact_id: str, limit: int = 20, offset: int = 0
+) -> Preview | None:
+    """Return some of the rows; None where the artifact holds none.
+
+    Refused where what was parked is gone, WrongUsage beyond row 100,000: an export has them all.
+    """
+    if not 0 <= offset <= _DEEPEST:
+        raise WrongUsage(
+            f"rows can be looked at up to number {_DEEPEST:,}", hint="export them to see all"
+        )
     async with db.acquire() as connection, connection.transaction(readonly=True):
         query = await connection.fetchval(BLOCKS["row_query"], artifact_id)
         if query is None:
@@ -114,15 +147,22 @@ async def preview_rows(db: Database, artifact_id: str, limit: int = 20) -> Previ
             statement = await connection.prepare(query)
         except asyncpg.UndefinedTableError as exc:
             raise Refused("what was parked is gone", sqlstate=exc.sqlstate) from exc
-        columns = [attribute.name for attribute in statement.get_attributes()]
-        texts = [SQL["value"].replace("{number}", str(n + 1)) for n in range(len(columns))]
-        names = ", ".join(f"c{n + 1}" for n in range(len(columns)))
-        rows = await connection.fetch(
-            SQL["preview"]
-            .replace("{values}", ", ".join(texts))
-            .replace("{query}", query)
-            .replace("{names}", names),
-            limit,
-            _WIDEST,
-        )
-    return Preview(columns, [list(row["values"]) for row in rows])
+        columns = [Column(a.name, a.type.name) for a in statement.get_attributes()]
+        numbers = range(1, len(columns) + 1)
+        parts = {
+            "values": ", ".join(SQL["value"].replace("{number}", str(n)) for n in numbers),
+            "lengths": ", ".join(SQL["length"].replace("{number}", str(n)) for n in numbers),
+            "names": ", ".join(f"c{n}" for n in numbers),
+            "query": query,
+        }
+        text = SQL["preview"]
+        for name, part in parts.items():
+            text = text.replace("{" + name + "}", part)
+        rows = await connection.fetch(text, limit + 1, _WIDEST, offset)
+    found = [_values(row["values"], row["lengths"]) for row in rows[:limit]]
+    return Preview(columns, found, offset, len(rows) > limit)
+
+
+def _values(texts: list[str | None], lengths: list[int | None]) -> list[Value | None]:
+    pairs = zip(texts, lengths, strict=True)
+    return [None if text is None else Value(text, length or 0) for text, length in pairs]

@@ -5,6 +5,7 @@ Each function returns plain text; templates put the exact value into the `title`
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import UTC, datetime, timedelta
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
@@ -101,6 +102,22 @@ def days_left(expires_at: datetime | None, now: datetime | None = None) -> int |
     if expires_at is None:
         return None
     return (expires_at - (now or datetime.now(UTC))) // timedelta(days=1)
+
+
+def visible(text: str) -> str:
+    """The text with what cannot be seen, or turns what follows round, as a symbol or ‹U+202E›."""
+    return "".join(_picture(character) for character in text)
+
+
+def _picture(character: str) -> str:
+    code = ord(character)
+    if code < 32:
+        return chr(0x2400 + code) + ("\n" if character == "\n" else "")
+    if code == 127:
+        return "\u2421"
+    if unicodedata.category(character) in {"Cc", "Cf", "Co", "Cn", "Zl", "Zp"}:
+        return f"‹U+{code:04X}›"
+    return character
 
 
 def plural(count: int, singular: str, several: str | None = None) -> str:

@@ -136,6 +136,7 @@ def environment() -> Environment:
         about=human.about,
         relative=human.relative,
         utc=human.utc,
+        visible=human.visible,
         sql=highlighted,
         seg=lambda text: quote(str(text), safe=""),
         quote_name=quote_name,

@@ -194,8 +194,24 @@ async def test_inspect_and_preview(db):
     for key in ("steps", "conflicts", "drift", "choices", "losses"):
         assert key in data["plan"]
     preview = await preview_rows(db, found.artifact.id, limit=3)
-    assert preview.columns == ["id", "note"]
-    assert preview.rows == [["1", "x1"], ["2", "x2"], ["3", None]]
+    assert [(c.name, c.type) for c in preview.columns] == [("id", "int8"), ("note", "text")]
+    assert shown(preview) == [["1", "x1"], ["2", "x2"], ["3", None]]
+    assert preview.more
+    assert shown(await preview_rows(db, found.artifact.id, limit=1, offset=1)) == [["2", "x2"]]
+    with pytest.raises(WrongUsage):
+        await preview_rows(db, found.artifact.id, offset=100_001)
+
+
+def shown(preview) -> list[list[str | None]]:
+    return [[value and value.text for value in row] for row in preview.rows]
+
+
+async def test_a_long_value_is_cut_and_measured(db):
+    async with db.acquire() as connection:
+        await connection.execute("UPDATE orders SET note = repeat('ü', 3000) WHERE id = 1")
+    preview = await preview_rows(db, await capture(db, "archive_column('orders', 'note')"), limit=1)
+    value = preview.rows[0][1]
+    assert (len(value.text), value.length, value.cut) == (2000, 3000, True)
 
 
 async def test_rebuild_shows_then_and_now(db):

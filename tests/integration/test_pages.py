@@ -57,6 +57,11 @@ def test_every_template_renders(studio: Running, artifacts, database):
             staff.get(f"{here}/seal").raise_for_status()
         database.psql("INSERT INTO public.orders VALUES (501, 0)")
         assert "1 row of" in visit(staff, f"/studio/artifacts/{column}/restore?not_valid=yes")
+        for path in ("", "?schema=public&table=orders", "?schema=public&table=orders&column=total"):
+            visit(staff, f"/studio/capture{path}")
+        staff.get("/studio/summary").raise_for_status()
+        visit(staff, f"/studio/artifacts/{table}/rows?offset=20")
+        visit(staff, f"/studio/artifacts/{table}/rows?offset=200000", 400)
         visit(staff, "/studio/cleanup")
         visit(staff, "/studio/cleanup?older_than=0s&expired=yes")
         visit(staff, "/studio/cleanup?older_than=soon", 400)
@@ -64,6 +69,8 @@ def test_every_template_renders(studio: Running, artifacts, database):
 
         token = form_token(staff.get("/studio").text)
         form = {"form_token": token}
+        held = {"action": "hold", "id": [column, "nothing"], **form}
+        assert "1 of 2 held" in staff.post("/studio/bulk", data=held).text
         rehearsed = staff.post(f"/studio/artifacts/{column}/restore/rehearse", data=form)
         assert "Rehearsed, and rolled back" in rehearsed.text
 

@@ -2,8 +2,12 @@
 SELECT set_config('row_security', 'off', true), set_config('lock_timeout', '2s', true),
        set_config('statement_timeout', '20s', true), set_config('search_path', 'pg_catalog', true);
 
--- preview: the first rows as text
-SELECT ARRAY[{values}] AS values FROM (SELECT * FROM ({query}) AS q LIMIT $1) AS r ({names});
+-- preview: some rows as text, and how long each value is in all
+SELECT ARRAY[{values}] AS values, ARRAY[{lengths}] AS lengths
+FROM (SELECT * FROM ({query}) AS q LIMIT $1 OFFSET $3) AS r ({names});
 
 -- value: one column as text, cut where it is very long
 CASE WHEN num_nulls(r.c{number}) = 0 THEN left(format('%s', r.c{number}), $2) END
+
+-- length: of the same, in characters
+CASE WHEN num_nulls(r.c{number}) = 0 THEN length(format('%s', r.c{number})) END

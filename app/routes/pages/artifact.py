@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from app.recovery import artifacts, audit, hold
@@ -18,10 +18,12 @@ from app.recovery.errors import NotFound
 from app.recovery.jobs import Job
 from app.routes import work
 from app.routes.pages.job import JobView
-from app.routes.rendering import is_partial
+from app.routes.rendering import is_partial, link
 from app.routes.studio import TheStudio, Who, checked_form
 
 router = APIRouter(prefix="/studio/artifacts/{artifact_id}")
+
+ROWS = 20
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,24 @@ class RowsView:
 
     artifact: Artifact
     preview: Preview | None
+    paged: bool
+
+    def at(self, offset: int) -> str:
+        """The address of the rows from that number on."""
+        path = f"/studio/artifacts/{self.artifact.id}/rows"
+        return link(path, {"offset": max(offset, 0)} if offset > 0 else {})
+
+    @property
+    def next_link(self) -> str | None:
+        """The rows after these, or None at the end."""
+        here = self.preview
+        return self.at(here.offset + ROWS) if here is not None and here.more else None
+
+    @property
+    def previous_link(self) -> str | None:
+        """The rows before these, or None at the start."""
+        here = self.preview
+        return self.at(here.offset - ROWS) if here is not None and here.offset > 0 else None
 
 
 @dataclass(frozen=True)
@@ -190,13 +210,21 @@ async def show_seal(request: Request, studio: TheStudio, who: Who, artifact_id: 
 
 
 @router.get("/rows", response_class=HTMLResponse)
-async def show_rows(request: Request, studio: TheStudio, who: Who, artifact_id: str) -> Response:
-    """Show the first rows of what is parked."""
+async def show_rows(
+    request: Request,
+    studio: TheStudio,
+    who: Who,
+    artifact_id: str,
+    offset: Annotated[int, Query(ge=0, lt=2**31)] = 0,
+) -> Response:
+    """Show rows of what is parked, in their canonical order."""
     db = studio.reading(who)
     artifact = await artifacts.get_artifact(db, artifact_id)
-    view = RowsView(artifact, await artifacts.preview_rows(db, artifact.id, limit=20))
-    template = "artifact/rows.html" if is_partial(request) else "artifact/rows_page.html"
-    title = f"First rows of {artifact.object_name}"
+    preview = await artifacts.preview_rows(db, artifact.id, limit=ROWS, offset=offset)
+    partial = is_partial(request)
+    view = RowsView(artifact, preview, paged=not partial or offset > 0)
+    template = "artifact/rows.html" if partial else "artifact/rows_page.html"
+    title = f"Rows of {artifact.object_name}"
     return studio.pages.render(request, template, view, title=title, section="artifacts")
 
 

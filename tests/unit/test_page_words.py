@@ -1,0 +1,29 @@
+"""What pages make of text from the database."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.routes import human, words
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain ünï 👩 中", "plain ünï 👩 中"),
+        ("a\tb\x00", "a␉b␀"),
+        ("a\nb", "a␊\nb"),
+        ("\x7f", "␡"),
+        ("abc\u202edef", "abc‹U+202E›def"),
+        ("z\u200bw", "z‹U+200B›w"),
+        ("<script>", "<script>"),
+    ],
+)
+def test_what_cannot_be_seen_is_shown(text: str, shown: str):
+    assert human.visible(text) == shown
+
+
+def test_a_hint_names_the_fields_of_the_page_and_the_keys_of_the_api():
+    hint = "Say published_ok => true (--published-ok), or use on_dependents => 'cascade'."
+    assert words.on_page(hint) == "Say “Published is fine”, or use “drop it too”."
+    assert words.in_api(hint) == "Say `published_ok: true`, or use `on_dependents: cascade`."

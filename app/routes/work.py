@@ -5,7 +5,7 @@ Pages and the API start the same work here, so that neither can do what the othe
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from app.recovery import restore as restoring
 from app.recovery.artifacts import Artifact
 from app.recovery.capture import CaptureRequest, capture, check_digest, plan_capture
 from app.recovery.database import Actor, require_change
+from app.recovery.erase import erase, plan_erasure
 from app.recovery.errors import Refused, WrongUsage, ZanithError
 from app.recovery.jobs import Job
 from app.recovery.names import parse_name, quote
@@ -110,6 +111,52 @@ async def start_verify(studio: Studio, artifact_id: str, actor: Actor) -> Job:
     job = await jobs.start(studio.db, "verify", artifact.id, {}, actor, object=artifact.object_name)
     studio.runner.start(
         seal.verify(studio.db, artifact.id, actor, job=job), f"verify of {artifact.id}"
+    )
+    return job
+
+
+async def start_erasure(
+    studio: Studio,
+    artifact_id: str,
+    match: Mapping[str, str],
+    actor: Actor,
+    *,
+    rows: int,
+    confirm: str | None,
+    reason: str | None,
+) -> Job:
+    """Start an erasure and return its job, which knows the columns and no value.
+
+    Refused without the typed name, and at once where something stands in the way or other rows
+    match.
+    """
+    require_change(actor, "erase")
+    artifact = await artifacts.get_artifact(studio.db, artifact_id)
+    async with audit.recording_failure(
+        studio.db, actor, "erase", artifact.id, artifact.object_name
+    ):
+        check_name(artifact, confirm)
+        plan = await plan_erasure(studio.db, artifact.id, match)
+        for conflict in plan.conflicts:
+            raise Refused(conflict.message, detail=conflict.detail, hint=conflict.hint)
+        if plan.rows != rows or not rows:
+            raise Refused(
+                f"{plan.rows:,} rows match, not {rows:,}: nothing was changed",
+                hint="look at them again",
+            )
+    params = {"columns": list(match), "steps": []}
+    job = await jobs.start(
+        studio.db, "erase", artifact.id, params, actor, object=artifact.object_name
+    )
+    studio.runner.start(
+        erase(
+            *(studio.db, artifact.id, match, actor),
+            rows=rows,
+            confirm=confirm,
+            reason=reason,
+            job=job,
+        ),
+        f"erasure in {artifact.id}",
     )
     return job
 

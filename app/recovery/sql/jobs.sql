@@ -58,7 +58,7 @@ FROM zanith._zanith_jobs WHERE id = $1;
 SELECT id, kind, artifact_id, object, state, params::text, progress::text, result::text, error::text,
        actor, worker, cancel_requested_by, created_at, started_at, ended_at
 FROM zanith._zanith_jobs
-WHERE artifact_id = $1 AND state IN ('queued', 'running') AND kind IN ('restore', 'seal', 'purge');
+WHERE artifact_id = $1 AND state IN ('queued', 'running') AND kind IN ('restore', 'seal', 'purge', 'erase');
 
 -- list: newest first; every filter may be NULL
 SELECT id, kind, artifact_id, object, state, params::text, progress::text, result::text, error::text,

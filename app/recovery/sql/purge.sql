@@ -8,7 +8,7 @@ FROM zanith._zanith_migration_artifacts AS a WHERE a.id = $1 FOR UPDATE;
 -- live_job: the job, other than our own, that works on it
 SELECT kind || ' by ' || actor FROM zanith._zanith_jobs
 WHERE artifact_id = $1 AND id IS DISTINCT FROM $2 AND state IN ('queued', 'running')
-  AND lease_expires_at > clock_timestamp() AND kind IN ('restore', 'seal', 'purge')
+  AND lease_expires_at > clock_timestamp() AND kind IN ('restore', 'seal', 'purge', 'erase')
 LIMIT 1;
 
 -- last_export: the last one that went through
@@ -31,7 +31,7 @@ SELECT {columns}, {health} AS health, {size} AS size_bytes, NULL AS key,
 FROM zanith._zanith_migration_artifacts AS a {place}
 LEFT JOIN zanith._zanith_jobs AS j
        ON j.artifact_id = a.id AND j.state IN ('queued', 'running')
-      AND j.kind IN ('restore', 'seal', 'purge') AND j.lease_expires_at > clock_timestamp()
+      AND j.kind IN ('restore', 'seal', 'purge', 'erase') AND j.lease_expires_at > clock_timestamp()
 WHERE (a.created_at < now() - $1::interval OR $2::boolean AND a.expires_at < now()
        OR $1::interval IS NULL AND NOT $2::boolean AND $3::text[] IS NOT NULL)
   AND ($3::text[] IS NULL OR a.id = ANY ($3))

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 
 from app.recovery import artifacts, hold, purge
 from app.recovery.durations import parse_duration
+from app.recovery.erase import plan_erasure
 from app.recovery.errors import NotFound, Refused, WrongUsage
 from app.recovery.plan import plan_restore
 from app.recovery.rehearsal import rehearse
@@ -19,6 +20,8 @@ from app.routes.api.models import (
     ArtifactsOut,
     CleanupIn,
     CleanupOut,
+    EraseIn,
+    ErasurePlanOut,
     InspectionOut,
     JobOut,
     PlannedOut,
@@ -111,6 +114,31 @@ async def release(studio: TheStudio, who: Who, artifact_id: str) -> dict[str, An
     found = await artifacts.get_artifact(studio.db, artifact_id)
     await hold.release(studio.db, found.id, who)
     return (await artifacts.get_artifact(studio.db, found.id)).to_json()
+
+
+@router.post(
+    "/artifacts/{artifact_id}/erase",
+    status_code=202,
+    response_model=JobOut,
+    responses={200: {"model": ErasurePlanOut, "description": "dry_run: nothing changed"}},
+)
+async def erase_rows(
+    studio: TheStudio, who: Who, artifact_id: str, wanted: Annotated[EraseIn, Body()]
+) -> Any:
+    """Take one person's rows out of the parked copy, for good; what is left gets a new seal."""
+    if wanted.dry_run:
+        plan = await plan_erasure(studio.reading(who), artifact_id, wanted.match)
+        return JSONResponse(plan.to_json())
+    job = await work.start_erasure(
+        studio,
+        artifact_id,
+        wanted.match,
+        who,
+        rows=wanted.rows,
+        confirm=wanted.confirm,
+        reason=wanted.reason,
+    )
+    return job.to_json()
 
 
 @router.delete("/artifacts/{artifact_id}")

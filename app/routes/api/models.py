@@ -226,6 +226,31 @@ class PurgeIn(ReasonIn):
     )
 
 
+class EraseIn(PurgeIn):
+    """Which rows, how many they are, and the object's name as confirmation."""
+
+    match: dict[Text, Text] = Field(
+        description="column and value, as PostgreSQL prints it, of each that identifies the rows; "
+        "kept nowhere"
+    )
+    rows: Annotated[int, Field(ge=0, lt=2**63)] = Field(
+        0, description="how many match, as a dry run says; else 409"
+    )
+    dry_run: bool = Field(False, description="200 with the plan and the count; nothing runs")
+
+
+class ErasurePlanOut(BaseModel):
+    """What an erasure would do; `$1`, `$2` in the steps stand for the values."""
+
+    artifact_id: str
+    object: str
+    target: str
+    columns: list[str]
+    steps: list[dict[str, Any]]
+    conflicts: list[dict[str, Any]]
+    rows: int
+
+
 class CleanupIn(_Strict):
     """What to clean up. Without `dry_run` the count is the confirmation."""
 

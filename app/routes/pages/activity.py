@@ -32,6 +32,7 @@ ACTIONS = (
     "release",
     "purge",
     "cleanup",
+    "erase",
     "login",
 )
 OUTCOMES = ("done", "refused", "failed")

@@ -16,7 +16,7 @@ from app.routes.studio import TheStudio, Who, checked_form
 router = APIRouter(prefix="/studio/jobs")
 
 PATH = "/studio/jobs"
-KINDS = ("restore", "export", "verify", "seal", "purge", "cleanup", "capture")
+KINDS = ("restore", "export", "verify", "seal", "purge", "cleanup", "capture", "erase")
 PAGE = 50
 
 

@@ -53,7 +53,7 @@ LANGUAGE sql STABLE ROWS 1 AS $$
         ('checksum', a.status = 'recoverable' AND a.checksum IS NOT NULL AND (
             a.artifact_type <> 'rebuild_table' AND position(a.checksum IN a.recovery_sql) = 0
             OR a.checksum <> (SELECT l.detail ->> 'checksum' FROM zanith._zanith_audit_log l
-                              WHERE l.artifact_id = a.id AND l.action = 'seal' AND l.outcome = 'done' ORDER BY l.id DESC LIMIT 1)))
+                              WHERE l.artifact_id = a.id AND l.action IN ('seal', 'erase') AND l.outcome = 'done' ORDER BY l.id DESC LIMIT 1)))
     ) f(part, so)
     WHERE f.so HAVING count(*) > 0
 $$;

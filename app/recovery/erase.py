@@ -1,0 +1,213 @@
+"""Erasure: one person's rows out of a parked copy, with a new seal over what is left.
+
+What identifies the rows is nowhere kept: not in the job, the audit log, a plan or an error. The old
+seal is checked first, so that the new one hides no other change.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from app.recovery import audit, jobs
+from app.recovery.artifact import Artifact
+from app.recovery.burial import accepted_names
+from app.recovery.database import (
+    SERVER_ERRORS,
+    Actor,
+    Connection,
+    Database,
+    notify,
+    require_change,
+)
+from app.recovery.errors import Failed, NotFound, Refused, WrongUsage
+from app.recovery.locks import run_locked
+from app.recovery.lookup import get_artifact
+from app.recovery.plan import Conflict, Step, parse_conflicts, parse_steps
+from app.recovery.progress import OnProgress, tell
+from app.recovery.sql import load
+from app.recovery.stream import SQL as STREAM
+from app.recovery.stream import Measured, Meter, copy_out, discard
+
+SQL = load("erase")
+MOST_COLUMNS = 8
+
+
+@dataclass(frozen=True)
+class ErasurePlan:
+    """What an erasure would do; ``rows`` match now, where nothing stands in the way."""
+
+    artifact_id: str
+    object: str
+    target: str
+    columns: tuple[str, ...]
+    steps: tuple[Step, ...]
+    conflicts: tuple[Conflict, ...]
+    rows: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as JSON shows it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What was taken out, and what is left; the checksum is of what is left."""
+
+    artifact: Artifact
+    rows: int
+    rows_left: int
+
+
+async def plan_erasure(db: Database, artifact_id: str, match: Mapping[str, str]) -> ErasurePlan:
+    """Return what would go where each column's text is the given one; it changes nothing.
+
+    Refused for a soft-dropped column, whose values live in its table, and for what is gone;
+    WrongUsage for no or too many columns.
+    """
+    artifact = await get_artifact(db, artifact_id)
+    async with db.acquire() as connection, connection.transaction(readonly=True):
+        await connection.execute(STREAM["settings"], None)
+        plan, count = await _plan(connection, artifact.id, match)
+        rows = await connection.fetchval(count, *match.values()) if not plan.conflicts else 0
+    return ErasurePlan(**{**vars(plan), "rows": rows})
+
+
+async def _plan(
+    connection: Connection, artifact_id: str, match: Mapping[str, str]
+) -> tuple[ErasurePlan, str]:
+    if not 0 < len(match) <= MOST_COLUMNS:
+        raise WrongUsage(
+            "say which rows", hint=f"name 1 to {MOST_COLUMNS} columns and the value of each"
+        )
+    data = json.loads(await connection.fetchval(SQL["plan"], artifact_id, list(match)))
+    plan = ErasurePlan(
+        artifact_id=data["artifact_id"],
+        object=data["object"],
+        target=data["target"],
+        columns=tuple(data["columns"]),
+        steps=parse_steps(data["steps"]),
+        conflicts=parse_conflicts(data["conflicts"]),
+        rows=0,
+    )
+    return plan, data["count_sql"]
+
+
+async def erase(
+    db: Database,
+    artifact_id: str,
+    match: Mapping[str, str],
+    actor: Actor,
+    *,
+    rows: int,
+    confirm: str | None,
+    reason: str | None = None,
+    job: jobs.Job | None = None,
+    on_progress: OnProgress | None = None,
+) -> Erased:
+    """Take the rows out, seal what is left and write the audit entry: one transaction.
+
+    Refused unless the object's name was typed and just ``rows`` match, on a hold, and where what is
+    parked does not match its seal.
+    """
+    artifact = await get_artifact(db, artifact_id)
+    async with audit.recording_failure(db, actor, "erase", artifact.id, artifact.object_name):
+        require_change(actor, "erase")
+        if (confirm or "").strip() not in accepted_names(artifact):
+            raise Refused(
+                "not confirmed: nothing was changed",
+                hint=f"type the name of the object: {artifact.object_name}",
+            )
+        job = job or await jobs.start(
+            db, "erase", artifact.id, {"columns": list(match)}, actor, object=artifact.object_name
+        )
+        async with jobs.running(db, job) as run:
+
+            async def report(values: dict[str, Any]) -> None:
+                await tell(on_progress, values)
+                await run.progress(**values)
+
+            async def work(connection: Connection) -> tuple[dict[str, Any], str | None]:
+                found, after = await _erase(db, connection, artifact, match, rows, report)
+                found = {**found, "reason": reason}
+                await audit.record(
+                    connection, actor, "erase", "done", artifact.id, artifact.object_name, found
+                )
+                await notify(connection, "artifact", artifact.id)
+                await run.finish(connection, found)
+                return found, after
+
+            what = f"the erasure in {artifact.object_name}"
+            found, after = await run_locked(db, what, work, report)
+            run.finished = True
+    if after is not None:
+        await _vacuum(db, after)
+    return Erased(await get_artifact(db, artifact.id), found["rows"], found["rows_left"])
+
+
+async def _erase(
+    db: Database,
+    connection: Connection,
+    artifact: Artifact,
+    match: Mapping[str, str],
+    rows: int,
+    report: OnProgress,
+) -> tuple[dict[str, Any], str | None]:
+    row: Any = await connection.fetchrow(SQL["lock_row"], artifact.id)
+    if row is None:
+        raise NotFound(f"{artifact.object_name} was purged meanwhile")
+    plan, count = await _plan(connection, artifact.id, match)
+    for conflict in plan.conflicts:
+        raise Refused(conflict.message, detail=conflict.detail, hint=conflict.hint)
+    lock, *rest = [step for step in plan.steps if step.transaction == 1]
+    await connection.execute(lock.sql)
+    await connection.execute(STREAM["settings"], row["settings"])
+    if row["checksum"] is not None:
+        await tell(report, {"step": "comparing it with its seal"})
+        before = await _measure(db, connection, row["checksum_query"])
+        if before.checksum != row["checksum"]:
+            raise Refused(
+                "what is parked does not match its seal: a new one would hide that",
+                hint="verify it, and look who wrote to it",
+            )
+    await connection.execute(STREAM["settings"], None)
+    found = await connection.fetchval(count, *match.values())
+    if found != rows:
+        raise Refused(
+            f"{found:,} rows match, not {rows:,}: nothing was changed", hint="look at them again"
+        )
+    await tell(report, {"step": "taking the rows out"})
+    for step in rest:
+        values = match.values() if step.grows else ()
+        await connection.execute(step.sql, *values)
+    if await connection.fetchval(count, *match.values()):
+        raise Failed("a rule of the table kept rows from being deleted: nothing was changed")
+    await tell(report, {"step": "sealing what is left"})
+    settings = await connection.fetchval(STREAM["canonical_settings"])
+    query = await connection.fetchval(STREAM["canonical_query"], artifact.id)
+    left = await _measure(db, connection, query)
+    await connection.execute(SQL["record"], artifact.id, left.rows, left.checksum, query, settings)
+    await connection.execute(SQL["render"], artifact.id)
+    vacuum = next((step.sql for step in plan.steps if step.transaction == 2), None)
+    return {
+        "columns": list(match),
+        "rows": found,
+        "rows_left": left.rows,
+        "checksum": left.checksum,
+        "checksum_before": row["checksum"],
+    }, vacuum
+
+
+async def _measure(db: Database, connection: Connection, query: str) -> Measured:
+    return await copy_out(db, connection, query, discard, Meter())
+
+
+async def _vacuum(db: Database, statement: str) -> None:
+    """Reclaim the space now; where that does not work, autovacuum does it."""
+    try:
+        async with db.acquire() as connection:
+            await connection.execute(statement)
+    except (Failed, Refused, *SERVER_ERRORS):
+        return

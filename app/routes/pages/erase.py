@@ -1,0 +1,135 @@
+"""Erase: one person's rows out of a parked copy, for those who must."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from app.recovery import artifacts
+from app.recovery.artifacts import Artifact, Preview
+from app.recovery.database import Database
+from app.recovery.erase import ErasurePlan, plan_erasure
+from app.recovery.errors import Locked, Refused, WrongUsage, ZanithError
+from app.routes import work
+from app.routes.errors import status_of
+from app.routes.studio import TheStudio, Who, checked_form
+
+router = APIRouter(prefix="/studio/artifacts/{artifact_id}/erase")
+
+PAIRS = 3
+
+
+@dataclass(frozen=True)
+class EraseView:
+    """Which rows, and what taking them out would do. Values are in the form and in no address."""
+
+    artifact: Artifact
+    columns: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
+    plan: ErasurePlan | None
+    refusal: ZanithError | None = None
+    error: ZanithError | None = None
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Columns and their values, as the form's rows give them."""
+
+    pairs: tuple[tuple[str, str], ...]
+
+    @property
+    def match(self) -> dict[str, str]:
+        """The same for the engine; rows without a column are left out."""
+        named = [(column, value) for column, value in self.pairs if column]
+        if len(dict(named)) < len(named):
+            raise WrongUsage("a column stands twice", hint="name each column once")
+        return dict(named)
+
+
+def pairs_in_form(
+    column: Annotated[list[str] | None, Form(max_length=PAIRS)] = None,
+    value: Annotated[list[str] | None, Form(max_length=PAIRS)] = None,
+) -> Pairs:
+    """Read which rows are meant."""
+    return Pairs(tuple(zip(column or [], value or [], strict=False)))
+
+
+async def build(
+    db: Database, artifact_id: str, pairs: Pairs | None = None, error: ZanithError | None = None
+) -> EraseView:
+    """Read what columns there are, and plan where rows are named."""
+    artifact = await artifacts.get_artifact(db, artifact_id)
+    try:
+        preview: Preview | None = await artifacts.preview_rows(db, artifact.id, limit=1)
+    except ZanithError as exc:
+        return EraseView(artifact, (), (), None, refusal=exc)
+    columns = tuple(column.name for column in preview.columns) if preview else ()
+    plan, refusal = None, None
+    if pairs is not None:
+        try:
+            plan = await plan_erasure(db, artifact.id, pairs.match)
+        except ZanithError as exc:
+            refusal = exc
+    shown = pairs.pairs if pairs else ()
+    return EraseView(artifact, columns, shown, plan, refusal, error)
+
+
+def _show(request: Request, studio: TheStudio, view: EraseView, status: int = 200) -> HTMLResponse:
+    return studio.pages.render(
+        request,
+        "erase/page.html",
+        view,
+        title=f"Erase rows of {view.artifact.object_name}",
+        section="artifacts",
+        status=status,
+    )
+
+
+@router.get("", response_class=HTMLResponse)
+async def show(request: Request, studio: TheStudio, who: Who, artifact_id: str) -> Response:
+    """Ask which rows."""
+    return _show(request, studio, await build(studio.reading(who), artifact_id))
+
+
+@router.post("/look", response_class=HTMLResponse, dependencies=[checked_form])
+async def look(
+    request: Request,
+    studio: TheStudio,
+    who: Who,
+    artifact_id: str,
+    pairs: Annotated[Pairs, Depends(pairs_in_form)],
+) -> Response:
+    """Show how many rows match, and what would run; nothing changes."""
+    view = await build(studio.reading(who), artifact_id, pairs)
+    return _show(request, studio, view, status_of(view.refusal) if view.refusal else 200)
+
+
+@router.post("", dependencies=[checked_form])
+async def start(
+    request: Request,
+    studio: TheStudio,
+    who: Who,
+    artifact_id: str,
+    pairs: Annotated[Pairs, Depends(pairs_in_form)],
+    rows: Annotated[int, Form(ge=0, lt=2**63)] = 0,
+    confirm: Annotated[str, Form(max_length=400)] = "",
+    reason: Annotated[str, Form(max_length=500)] = "",
+) -> Response:
+    """Start the erasure, or show it again with what stands in the way."""
+    try:
+        job = await work.start_erasure(
+            studio,
+            artifact_id,
+            pairs.match,
+            who,
+            rows=rows,
+            confirm=confirm,
+            reason=reason.strip() or None,
+        )
+    except (Refused, Locked, WrongUsage) as exc:
+        view = await build(studio.reading(who), artifact_id, pairs, exc)
+        return _show(request, studio, view, status_of(exc))
+    return RedirectResponse(f"/studio/jobs/{job.id}", 303)

@@ -1,0 +1,72 @@
+-- The plan of an erasure: rows that some columns identify are taken out of what is parked, by whom the law obliges to.
+
+-- {object, target, columns, steps, count_sql, conflicts}; `$1`, `$2`, … stand for the values of the columns, as text in the order
+-- given: no value is in a plan, a log or the audit log. Values are compared as PostgreSQL prints them, through output
+-- functions: an operator of the owner's is not called.
+CREATE OR REPLACE FUNCTION zanith.plan_erasure(artifact_id text, columns text[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    place jsonb := zanith._place(a);
+    root oid := (place ->> 'oid')::oid;
+    target text := CASE WHEN place ? 'oid' THEN zanith._qualify(place ->> 'schema', place ->> 'table') END;
+    has jsonb;
+    matches text;
+    source text;
+    conflicts jsonb := '[]';
+    other text;
+BEGIN
+    IF a.artifact_type = 'soft_drop_column' THEN
+        PERFORM zanith._refuse(format('the values of %s are still in their table', zanith._object_name(a)),
+            format('Erase them there: UPDATE %s SET %I = NULL WHERE …', target, place ->> 'column'), '0A000');
+    ELSIF target IS NULL THEN
+        PERFORM zanith._refuse(format('nothing is parked of %s', zanith._object_name(a)), 'There are no rows to erase.', '55000');
+    END IF;
+    has := zanith._row_columns(a.definition);
+    SELECT string_agg(quote_ident(c.name), ', ') INTO other FROM unnest(columns) c(name) WHERE NOT has ? c.name;
+    IF other IS NOT NULL OR COALESCE(cardinality(columns), 0) = 0 THEN
+        PERFORM zanith._refuse(COALESCE(format('the parked copy has no column %s', other), 'no column was named'),
+            format('It has: %s.', (SELECT string_agg(quote_ident(c.name), ', ') FROM jsonb_array_elements_text(has) c(name))), '42703');
+    END IF;
+    IF a.held_by IS NOT NULL THEN
+        conflicts := conflicts || zanith._conflict('held', format('%s is held by %s', zanith._object_name(a), a.held_by),
+            format('Release it first: zanith recover release %s', a.id), '{}', a.held_reason);
+    END IF;
+    IF place ->> 'state' <> 'ok' THEN
+        conflicts := conflicts || zanith._conflict('archive_moved', 'what was parked was renamed, moved or given to another',
+            'Put it back where it was recorded, then erase.', '{}', place ->> 'detail');
+    END IF;
+    SELECT string_agg(DISTINCT format('%I of %s', k.conname, zanith._relation_name(k.conrelid)), ', ') INTO other
+    FROM pg_constraint k JOIN zanith._family(root) f ON f.member = k.confrelid
+    WHERE k.contype = 'f' AND k.conrelid NOT IN (SELECT g.member FROM zanith._family(root) g);
+    IF other IS NOT NULL THEN
+        conflicts := conflicts || zanith._conflict('dependents', 'foreign keys point at what is parked, and deleting could change the tables that they are of',
+            'Drop them first.', '{}', other);
+    END IF;
+    IF NOT pg_has_role((SELECT c.relowner FROM pg_class c WHERE c.oid = root), 'USAGE') THEN
+        conflicts := conflicts || zanith._conflict('not_permitted', format('must be owner of %s', target),
+            'Erase as its owner, as a member of that role, or as a superuser.');
+    END IF;
+    SELECT string_agg(format('format(''%%s'', r.%I) = $%s', c.name, c.ord), ' AND ' ORDER BY c.ord) INTO matches
+    FROM unnest(columns) WITH ORDINALITY c(name, ord);
+    source := CASE WHEN a.definition ? 'members' THEN zanith._only(a.definition) ELSE 'ONLY ' END || target;
+    RETURN jsonb_build_object(
+        'artifact_id', a.id, 'object', zanith._object_name(a), 'target', target, 'columns', to_jsonb(columns), 'conflicts', conflicts,
+        'count_sql', format('SELECT count(*) FROM %s r WHERE %s', source, matches),
+        'steps', zanith._step(format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', source), 'hold what is parked for the change', 'ACCESS EXCLUSIVE', ARRAY[target])
+            || zanith._render_triggers_still(root, true)
+            || zanith._step(format('DELETE FROM %s r WHERE %s', source, matches), 'the rows; what they hold is not written down anywhere', 'ROW EXCLUSIVE', ARRAY[target], true)
+            || zanith._render_triggers_still(root, false)
+            || zanith._step(format('VACUUM %s', target), 'nothing of them is left in the table''s file', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], true, 2));
+END $$;
+
+-- Triggers of what is parked, those that refuse writes and the table's own: kept still, or again as they were. Read while they
+-- are as they were, both times.
+CREATE OR REPLACE FUNCTION zanith._render_triggers_still(root oid, off boolean) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT COALESCE(jsonb_agg(zanith._step(
+        format('ALTER TABLE ONLY %s %s TRIGGER %I', f.name, CASE WHEN off THEN 'DISABLE' ELSE CASE t.tgenabled WHEN 'A' THEN 'ENABLE ALWAYS' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE' END END, t.tgname),
+        CASE WHEN off THEN 'no trigger acts on the erased rows' ELSE 'the trigger, as it was' END, 'SHARE ROW EXCLUSIVE', ARRAY[f.name]) -> 0 ORDER BY m.member, t.tgname), '[]')
+    FROM zanith._family(root) m JOIN pg_trigger t ON t.tgrelid = m.member AND NOT t.tgisinternal AND t.tgenabled <> 'D',
+         LATERAL zanith._relation_name(m.member) f(name)
+$$;

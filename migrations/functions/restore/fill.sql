@@ -81,6 +81,16 @@ LANGUAGE sql IMMUTABLE AS $$
               OR EXISTS (SELECT FROM pg_catalog.pg_publication_namespace ns JOIN pg_catalog.pg_class c ON c.relnamespace = ns.pnnspid
                          WHERE ns.pnpubid = p.oid AND c.oid IN (SELECT f.o UNION SELECT a.relid FROM pg_catalog.pg_partition_ancestors(f.o) a(relid)))))
         UNION ALL
+        -- with a row filter, and columns that are not published or generated, it may take no UPDATE under any replica identity (18)
+        SELECT format('the publication %%I', p.pubname), f.name, format('ALTER PUBLICATION %%I DROP TABLE ONLY %%s', p.pubname, f.name),
+               format('ALTER PUBLICATION %%I ADD TABLE ONLY %%s%%s WHERE (%%s)', p.pubname, f.name,
+                   (SELECT ' (' || string_agg(quote_ident(t.attname), ', ' ORDER BY t.attnum) || ')' FROM pg_catalog.pg_attribute t
+                    WHERE t.attrelid = f.o AND t.attnum = ANY (r.prattrs::smallint[])), pg_catalog.pg_get_expr(r.prqual, r.prrelid))
+        FROM (%3$s) f JOIN pg_catalog.pg_publication_rel r ON r.prrelid = f.o AND r.prqual IS NOT NULL
+        JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid AND p.pubupdate
+        WHERE f.relkind = 'r' AND (r.prattrs IS NOT NULL OR EXISTS (
+            SELECT FROM pg_catalog.pg_attribute t WHERE t.attrelid = f.o AND t.attgenerated <> ''))
+        UNION ALL
         SELECT 'row security for the owner', %2$L, %1$L || ' NO FORCE ROW LEVEL SECURITY', %1$L || ' FORCE ROW LEVEL SECURITY'
         FROM pg_catalog.pg_class c WHERE c.oid = %2$L::pg_catalog.regclass AND c.relforcerowsecurity
         ORDER BY 3$body$, 'ALTER TABLE ' || target, target, format($body$

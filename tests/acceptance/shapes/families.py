@@ -138,6 +138,20 @@ CASCADES = {
         options=f"{CASCADE}, {PUBLISHED}",
         only=ARCHIVE,
     ),
+    "filtered_beside_generated": Shape(
+        "CREATE TABLE t (id int PRIMARY KEY, b int, c int, e int GENERATED ALWAYS AS (b * 2) STORED);"
+        "INSERT INTO t VALUES (1, 2, 3); ALTER TABLE t REPLICA IDENTITY FULL;"
+        "CREATE PUBLICATION family_beside FOR TABLE t WHERE (b IS NOT NULL)",
+        options=f"{CASCADE}, {PUBLISHED}",
+        only=ARCHIVE,
+    ),
+    "filtered_in_part": Shape(
+        "CREATE TABLE t (id int PRIMARY KEY, b int, c int, e int); INSERT INTO t VALUES (1, 2, 3, 4);"
+        "ALTER TABLE t REPLICA IDENTITY FULL;"
+        'CREATE PUBLICATION "family part" FOR TABLE t (id, b) WHERE (b IS NOT NULL)',
+        options=f"{CASCADE}, {PUBLISHED}",
+        only=ARCHIVE,
+    ),
     "identity_wider_than_the_list": Shape(
         "CREATE TABLE t (id int PRIMARY KEY, a int NOT NULL, b int, c int); INSERT INTO t VALUES (1, 2, 3, 4);"
         "CREATE PUBLICATION family_wide FOR TABLE t (id, b); CREATE UNIQUE INDEX wide ON t (id, a);"

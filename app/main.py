@@ -16,7 +16,7 @@ from app.recovery.database import Database
 from app.recovery.schema import require_installed
 from app.recovery.version import VERSION
 from app.routes import errors
-from app.routes.access import Access, Credential
+from app.routes.access import Access
 from app.routes.api import artifacts as api_artifacts
 from app.routes.api import exports as api_exports
 from app.routes.api import jobs as api_jobs
@@ -25,9 +25,10 @@ from app.routes.guard import Guard
 from app.routes.pages import activity, artifact, artifacts, cleanup, exporting, job, login, purge
 from app.routes.pages import restore as restore_page
 from app.routes.rendering import KeptFiles, Pages
+from app.routes.rotation import TokenSource
 from app.routes.studio import Studio
 from app.routes.upkeep import keep_up
-from app.settings import Settings, Token
+from app.settings import Settings
 
 ROUTERS = (
     login.router,
@@ -57,9 +58,11 @@ Send `Authorization: Bearer TOKEN` where the studio was started with tokens.
 def create_app(settings: Settings) -> FastAPI:
     """Return the studio as an ASGI application; it connects when it starts.
 
-    Starting raises what `Database.open` and `require_installed` raise.
+    WrongUsage for a token file that is missing, empty or broken; starting raises what
+    `Database.open` and `require_installed` raise.
     """
-    access = Access(credentials(settings))
+    tokens = TokenSource(settings)
+    access = Access(tokens.read(), tokens)
     studio = Studio(settings, access, Pages(access))
 
     @asynccontextmanager
@@ -88,15 +91,6 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def credentials(settings: Settings) -> tuple[Credential, ...]:
-    """Return every token with whose it is and what it lets them be."""
-
-    def each(tokens: tuple[Token, ...], role: str) -> list[Credential]:
-        return [Credential(t.name, role, t.secret.get_secret_value()) for t in tokens]
-
-    return tuple(each(settings.auth_token, "staff") + each(settings.read_only_auth_token, "viewer"))
-
-
 @asynccontextmanager
 async def running(studio: Studio) -> AsyncIterator[None]:
     """Connect, keep up what must be kept up, and leave nothing behind."""
@@ -104,7 +98,7 @@ async def running(studio: Studio) -> AsyncIterator[None]:
     helpers: list[asyncio.Task[None]] = []
     try:
         await require_installed(studio.database)
-        if studio.settings.read_only_auth_token:
+        if studio.settings.viewers:
             studio.readers = await connect(studio.settings, read_only=True)
         helpers.append(asyncio.create_task(keep_up(studio), name="upkeep"))
         if studio.settings.audit_log:

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.recovery.durations import parse_duration
 from app.recovery.errors import WrongUsage, ZanithError
+from app.tokens import Token, parse_tokens
 
 _PREFIX = "ZANITH_"
 _PLAIN = {
@@ -19,18 +20,6 @@ _PLAIN = {
     "bool_parsing": "it must be on or off",
 }
 """What is said of a value in place of the library's words."""
-
-
-class Token:
-    """A secret and the name that the audit log knows its holder by."""
-
-    def __init__(self, name: str, secret: SecretStr) -> None:
-        self.name = name
-        self.secret = secret
-
-    def __repr__(self) -> str:
-        """Show the name only."""
-        return f"<Token of {self.name}>"
 
 
 class Settings(BaseSettings):
@@ -57,6 +46,12 @@ class Settings(BaseSettings):
     read_only_auth_token: Annotated[tuple[Token, ...], NoDecode] = Field(
         (), description="viewers: the same form"
     )
+    auth_token_file: Path | None = Field(
+        None, description="a file of staff tokens: name:token, one a line or by comma"
+    )
+    read_only_auth_token_file: Path | None = Field(
+        None, description="a file of viewers' tokens, the same form"
+    )
     audit_log: Path | None = Field(None, description="a file for NDJSON beside the table")
     retention: Annotated[timedelta | None, NoDecode] = Field(
         timedelta(days=30), description="when captures expire: 30d, 12h, never"
@@ -68,7 +63,15 @@ class Settings(BaseSettings):
     lock_retries: int = Field(5, ge=0, le=1000, description="how often a lock is tried again")
     export_dir: Path | None = Field(None, description="where exports to files go by default")
 
-    @field_validator("database_url", "listen_url", "audit_log", "export_dir", mode="before")
+    @field_validator(
+        "database_url",
+        "listen_url",
+        "audit_log",
+        "export_dir",
+        "auth_token_file",
+        "read_only_auth_token_file",
+        mode="before",
+    )
     @classmethod
     def _empty_is_unset(cls, value: Any) -> Any:
         return None if value == "" else value
@@ -102,7 +105,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_open_bind(self) -> Self:
-        if not self.tokens_needed or self.auth_token or self.read_only_auth_token:
+        if not self.tokens_needed or self.guarded:
             return self
         raise ValueError(
             f"{_PREFIX}HOST {self.host} can be reached by others: set {_PREFIX}AUTH_TOKEN too"
@@ -112,6 +115,16 @@ class Settings(BaseSettings):
     def retention_given(self) -> bool:
         """Whether somebody set it here; otherwise the database's zanith.retention decides."""
         return "retention" in self.model_fields_set
+
+    @property
+    def guarded(self) -> bool:
+        """Whether whoever comes needs a token."""
+        return bool(self.auth_token or self.auth_token_file) or self.viewers
+
+    @property
+    def viewers(self) -> bool:
+        """Whether there are tokens that only let one look, or a file that may come to hold some."""
+        return bool(self.read_only_auth_token or self.read_only_auth_token_file)
 
     @property
     def tokens_needed(self) -> bool:
@@ -147,24 +160,6 @@ def require_audit_log(settings: Settings) -> None:
             f"{_PREFIX}AUDIT_LOG is wrong: {settings.audit_log} cannot be written: {exc.strerror}",
             hint="name a file in a folder that is there and that this user may write to",
         ) from None
-
-
-def parse_tokens(text: str) -> tuple[Token, ...]:
-    """Return the tokens of ``name:token, name:token``; one without a name is called by its place.
-
-    ValueError where one is empty or a name stands twice.
-    """
-    tokens: list[Token] = []
-    for number, item in enumerate(part.strip() for part in text.split(",") if part.strip()):
-        name, colon, secret = item.partition(":")
-        if not colon:
-            name, secret = f"token {number + 1}", item
-        if not name.strip() or not secret.strip():
-            raise ValueError("write token or name:token, several by comma")
-        if name.strip() in {token.name for token in tokens}:
-            raise ValueError(f"the name {name.strip()} stands twice")
-        tokens.append(Token(name.strip(), SecretStr(secret.strip())))
-    return tuple(tokens)
 
 
 def is_loopback(host: str) -> bool:

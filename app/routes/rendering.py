@@ -182,7 +182,7 @@ class Pages:
             actor=actor or getattr(request.state, "actor", None),
             open=self.access.open,
             theme=theme if theme in THEMES else "auto",
-            form_token=self.access.form_token(cookie),
+            form_token=self.access.form_token(request, cookie),
             path=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
             now=datetime.now(UTC),
         )

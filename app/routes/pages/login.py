@@ -14,7 +14,7 @@ from app.recovery.errors import NotAuthenticated, ZanithError
 from app.routes.access import SESSION, SESSION_SECONDS, address_of, set_cookie
 from app.routes.errors import TooManyAttempts, status_of
 from app.routes.rendering import THEME_COOKIE
-from app.routes.studio import Studio, TheStudio, checked_form
+from app.routes.studio import Studio, TheStudio, open_form
 
 router = APIRouter()
 
@@ -60,7 +60,7 @@ async def ask(request: Request, studio: TheStudio, next: str = "/studio") -> Res
     return studio.pages.render(request, "login/page.html", view, title="Sign in")
 
 
-@router.post("/studio/login", dependencies=[checked_form])
+@router.post("/studio/login", dependencies=[open_form])
 async def sign_in(
     request: Request,
     studio: TheStudio,
@@ -93,7 +93,7 @@ async def _log(studio: Studio, actor: Actor, outcome: str) -> None:
         await audit.record(connection, actor, "login", outcome, detail={"role": actor.role})
 
 
-@router.post("/studio/logout", dependencies=[checked_form])
+@router.post("/studio/logout", dependencies=[open_form])
 async def sign_out() -> Response:
     """End the session of this browser."""
     response = RedirectResponse("/studio/login", 303)
@@ -101,7 +101,7 @@ async def sign_out() -> Response:
     return response
 
 
-@router.post("/studio/theme", dependencies=[checked_form])
+@router.post("/studio/theme", dependencies=[open_form])
 async def choose_theme(
     request: Request,
     theme: Annotated[Literal["auto", "light", "dark"], Form()],

@@ -24,6 +24,8 @@ from app.routes.api import machine
 from app.routes.guard import Guard
 from app.routes.pages import activity, artifact, artifacts, cleanup, exporting, job, login, purge
 from app.routes.pages import restore as restore_page
+from app.routes.prefix import Prefix
+from app.routes.proxies import Proxies
 from app.routes.rendering import KeptFiles, Pages
 from app.routes.rotation import TokenSource
 from app.routes.studio import Studio
@@ -63,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
     """
     tokens = TokenSource(settings)
     access = Access(tokens.read(), tokens)
-    studio = Studio(settings, access, Pages(access))
+    studio = Studio(settings, access, Pages(access, settings.root_path))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -75,6 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
         version=VERSION,
         description=DESCRIPTION,
         openapi_url="/api/openapi.json",
+        servers=[{"url": settings.root_path}] if settings.root_path else None,
         docs_url=None,  # FastAPI's own pages load scripts from elsewhere
         redoc_url=None,
         lifespan=lifespan,
@@ -87,7 +90,10 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router, include_in_schema=in_schema)
     app.mount("/static", KeptFiles(directory=Path(str(resources.files("app") / "static"))))
     names = settings.allowed_hosts | {socket.gethostname().lower(), socket.getfqdn().lower()}
+    # The last one added is the first to see a request.
     app.add_middleware(Guard, bound_to=settings.host.strip("[]"), names=names)
+    app.add_middleware(Prefix, prefix=settings.root_path)
+    app.add_middleware(Proxies, trusted=settings.trusted_proxies, user_header=settings.user_header)
     return app
 
 

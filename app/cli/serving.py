@@ -55,6 +55,9 @@ def serve_demo(
         "read_only_auth_token": (),
         "auth_token_file": None,
         "read_only_auth_token_file": None,
+        "trusted_proxies": (),
+        "user_header": None,
+        "root_path": "",
     }
     with (
         listen("127.0.0.1", settings.port) as listener,

@@ -23,6 +23,8 @@ from fastapi import Request, Response
 from app.recovery.database import Actor
 from app.recovery.errors import NotAuthenticated, NotPermitted
 from app.routes.errors import TooManyAttempts
+from app.routes.proxies import person
+from app.settings import LOCAL
 
 log = logging.getLogger("zanith.studio")
 
@@ -160,7 +162,8 @@ class Access:
                 raise NotAuthenticated("sign in with a token first")
             credential = session
         return Actor(
-            name=credential.name,
+            # What it may do hangs on the token; who it is may be known to the proxy alone.
+            name=person(request.scope) or credential.name,
             address=address,
             role="viewer" if credential.role == "viewer" else "staff",
         )
@@ -234,8 +237,8 @@ class Limiter:
 
 
 def address_of(request: Request) -> str:
-    """Return where a request comes from: the peer's address, or "local" for a socket."""
-    return request.client.host if request.client else "local"
+    """Return where a request comes from: the client's address, or "local" for a socket."""
+    return (request.client.host if request.client else "") or LOCAL
 
 
 def set_cookie(

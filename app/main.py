@@ -21,6 +21,7 @@ from app.routes.api import artifacts as api_artifacts
 from app.routes.api import exports as api_exports
 from app.routes.api import jobs as api_jobs
 from app.routes.api import machine
+from app.routes.bounds import Bounds
 from app.routes.guard import Guard
 from app.routes.pages import activity, artifact, artifacts, cleanup, exporting, job, login, purge
 from app.routes.pages import restore as restore_page
@@ -91,6 +92,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.mount("/static", KeptFiles(directory=Path(str(resources.files("app") / "static"))))
     names = settings.allowed_hosts | {socket.gethostname().lower(), socket.getfqdn().lower()}
     # The last one added is the first to see a request.
+    app.add_middleware(Bounds)
     app.add_middleware(Guard, bound_to=settings.host.strip("[]"), names=names)
     app.add_middleware(Prefix, prefix=settings.root_path)
     app.add_middleware(Proxies, trusted=settings.trusted_proxies, user_header=settings.user_header)

@@ -22,6 +22,8 @@ from app.settings import Settings, require_audit_log
 
 HEAD_BYTES = 32 * 1024
 """The longest request line with its headers."""
+CONNECTIONS = 500
+"""So many at once; more are answered 503. Event streams take 200 of them at most."""
 
 
 def serve_studio(settings: Settings, terminal: Terminal) -> None:
@@ -114,6 +116,7 @@ def configure(application: Any) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         h11_max_incomplete_event_size=HEAD_BYTES,
+        limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=3,
     )
 

@@ -16,13 +16,14 @@ from app.recovery.database import Database
 from app.recovery.schema import require_installed
 from app.recovery.version import VERSION
 from app.routes import errors
-from app.routes.access import Access, Credential
+from app.routes.access import Access
 from app.routes.api import artifacts as api_artifacts
 from app.routes.api import captures as api_captures
 from app.routes.api import events as api_events
 from app.routes.api import exports as api_exports
 from app.routes.api import jobs as api_jobs
 from app.routes.api import machine
+from app.routes.bounds import Bounds
 from app.routes.guard import Guard
 from app.routes.pages import (
     activity,
@@ -38,10 +39,13 @@ from app.routes.pages import (
     purge,
 )
 from app.routes.pages import restore as restore_page
+from app.routes.prefix import Prefix
+from app.routes.proxies import Proxies
 from app.routes.rendering import KeptFiles, Pages
+from app.routes.rotation import TokenSource
 from app.routes.studio import Studio
 from app.routes.upkeep import keep_up
-from app.settings import Settings, Token
+from app.settings import Settings
 
 ROUTERS = (
     login.router,
@@ -76,10 +80,12 @@ Send `Authorization: Bearer TOKEN` where the studio was started with tokens.
 def create_app(settings: Settings) -> FastAPI:
     """Return the studio as an ASGI application; it connects when it starts.
 
-    Starting raises what `Database.open` and `require_installed` raise.
+    WrongUsage for a token file that is missing, empty or broken; starting raises what
+    `Database.open` and `require_installed` raise.
     """
-    access = Access(credentials(settings))
-    studio = Studio(settings, access, Pages(access))
+    tokens = TokenSource(settings)
+    access = Access(tokens.read(), tokens)
+    studio = Studio(settings, access, Pages(access, settings.root_path))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -91,6 +97,7 @@ def create_app(settings: Settings) -> FastAPI:
         version=VERSION,
         description=DESCRIPTION,
         openapi_url="/api/openapi.json",
+        servers=[{"url": settings.root_path}] if settings.root_path else None,
         docs_url=None,  # FastAPI's own pages load scripts from elsewhere
         redoc_url=None,
         lifespan=lifespan,
@@ -103,17 +110,12 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router, include_in_schema=in_schema)
     app.mount("/static", KeptFiles(directory=Path(str(resources.files("app") / "static"))))
     names = settings.allowed_hosts | {socket.gethostname().lower(), socket.getfqdn().lower()}
+    # The last one added is the first to see a request.
+    app.add_middleware(Bounds)
     app.add_middleware(Guard, bound_to=settings.host.strip("[]"), names=names)
+    app.add_middleware(Prefix, prefix=settings.root_path)
+    app.add_middleware(Proxies, trusted=settings.trusted_proxies, user_header=settings.user_header)
     return app
-
-
-def credentials(settings: Settings) -> tuple[Credential, ...]:
-    """Return every token with whose it is and what it lets them be."""
-
-    def each(tokens: tuple[Token, ...], role: str) -> list[Credential]:
-        return [Credential(t.name, role, t.secret.get_secret_value()) for t in tokens]
-
-    return tuple(each(settings.auth_token, "staff") + each(settings.read_only_auth_token, "viewer"))
 
 
 @asynccontextmanager
@@ -123,7 +125,7 @@ async def running(studio: Studio) -> AsyncIterator[None]:
     helpers: list[asyncio.Task[None]] = []
     try:
         await require_installed(studio.database)
-        if studio.settings.read_only_auth_token:
+        if studio.settings.viewers:
             studio.readers = await connect(studio.settings, read_only=True)
         helpers.append(asyncio.create_task(keep_up(studio), name="upkeep"))
         if studio.settings.audit_log:

@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.recovery.durations import parse_duration
 from app.recovery.errors import WrongUsage, ZanithError
+from app.tokens import Token, parse_tokens
+
+LOCAL: Literal["local"] = "local"
+"""How a peer on a unix socket is called."""
+Proxy: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network | Literal["local"]
 
 _PREFIX = "ZANITH_"
+_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
+_OWN_PATHS = frozenset({"studio", "api", "static", "healthz", "readyz", "metrics"})
+_HEADER = re.compile(r"[A-Za-z0-9-]+")
+_OTHER_HEADERS = frozenset({"authorization", "cookie", "host", "origin", "x-forwarded-for"})
 _PLAIN = {
     "int_parsing": "it must be a whole number",
     "bool_parsing": "it must be on or off",
 }
 """What is said of a value in place of the library's words."""
-
-
-class Token:
-    """A secret and the name that the audit log knows its holder by."""
-
-    def __init__(self, name: str, secret: SecretStr) -> None:
-        self.name = name
-        self.secret = secret
-
-    def __repr__(self) -> str:
-        """Show the name only."""
-        return f"<Token of {self.name}>"
 
 
 class Settings(BaseSettings):
@@ -51,11 +49,24 @@ class Settings(BaseSettings):
         frozenset(), description="names that it is reached by beside its own, several by comma"
     )
     port: int = Field(4321, ge=0, le=65535, description="its port; 0 takes a free one")
+    root_path: str = Field("", description="the path that a proxy serves it below, as /zanith")
+    trusted_proxies: Annotated[tuple[Proxy, ...], NoDecode] = Field(
+        (), description="addresses or networks whose X-Forwarded-… is believed, several by comma"
+    )
+    user_header: str | None = Field(
+        None, description="the header in which a trusted proxy names the person"
+    )
     auth_token: Annotated[tuple[Token, ...], NoDecode] = Field(
         (), description="staff: token or name:token, several by comma"
     )
     read_only_auth_token: Annotated[tuple[Token, ...], NoDecode] = Field(
         (), description="viewers: the same form"
+    )
+    auth_token_file: Path | None = Field(
+        None, description="a file of staff tokens: name:token, one a line or by comma"
+    )
+    read_only_auth_token_file: Path | None = Field(
+        None, description="a file of viewers' tokens, the same form"
     )
     audit_log: Path | None = Field(None, description="a file for NDJSON beside the table")
     retention: Annotated[timedelta | None, NoDecode] = Field(
@@ -68,7 +79,15 @@ class Settings(BaseSettings):
     lock_retries: int = Field(5, ge=0, le=1000, description="how often a lock is tried again")
     export_dir: Path | None = Field(None, description="where exports to files go by default")
 
-    @field_validator("database_url", "listen_url", "audit_log", "export_dir", mode="before")
+    @field_validator(
+        "database_url",
+        "listen_url",
+        "audit_log",
+        "export_dir",
+        "auth_token_file",
+        "read_only_auth_token_file",
+        mode="before",
+    )
     @classmethod
     def _empty_is_unset(cls, value: Any) -> Any:
         return None if value == "" else value
@@ -87,6 +106,32 @@ class Settings(BaseSettings):
             value = value.get_secret_value()
         return parse_tokens(value) if isinstance(value, str) else value or ()
 
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _parse_proxies(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(_proxy(part.strip()) for part in value.split(",") if part.strip())
+
+    @field_validator("root_path")
+    @classmethod
+    def _check_root_path(cls, value: str) -> str:
+        path = value.rstrip("/")
+        if path and not _PATH.fullmatch(path):
+            raise ValueError("write it as /zanith: letters, digits and ._~- between slashes")
+        if path.split("/")[1:2] and path.split("/")[1] in _OWN_PATHS:
+            raise ValueError(f"it must not begin as the studio's own paths do: {path}")
+        return path
+
+    @field_validator("user_header")
+    @classmethod
+    def _check_user_header(cls, value: str | None) -> str | None:
+        if value and not _HEADER.fullmatch(value):
+            raise ValueError("it must be the name of a header, such as X-Remote-User")
+        if value and value.lower() in _OTHER_HEADERS:
+            raise ValueError(f"{value} says something else already")
+        return value or None
+
     @field_validator("retention", mode="before")
     @classmethod
     def _parse_retention(cls, value: Any) -> Any:
@@ -102,16 +147,36 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_open_bind(self) -> Self:
-        if not self.tokens_needed or self.auth_token or self.read_only_auth_token:
+        if not self.tokens_needed or self.guarded:
             return self
         raise ValueError(
             f"{_PREFIX}HOST {self.host} can be reached by others: set {_PREFIX}AUTH_TOKEN too"
         )
 
+    @model_validator(mode="after")
+    def _refuse_half_a_proxy(self) -> Self:
+        if self.trusted_proxies and not self.guarded:
+            raise ValueError(
+                f"{_PREFIX}TRUSTED_PROXIES lets others in: set {_PREFIX}AUTH_TOKEN too"
+            )
+        if self.user_header and not self.trusted_proxies:
+            raise ValueError(f"{_PREFIX}USER_HEADER needs {_PREFIX}TRUSTED_PROXIES")
+        return self
+
     @property
     def retention_given(self) -> bool:
         """Whether somebody set it here; otherwise the database's zanith.retention decides."""
         return "retention" in self.model_fields_set
+
+    @property
+    def guarded(self) -> bool:
+        """Whether whoever comes needs a token."""
+        return bool(self.auth_token or self.auth_token_file) or self.viewers
+
+    @property
+    def viewers(self) -> bool:
+        """Whether there are tokens that only let one look, or a file that may come to hold some."""
+        return bool(self.read_only_auth_token or self.read_only_auth_token_file)
 
     @property
     def tokens_needed(self) -> bool:
@@ -149,24 +214,6 @@ def require_audit_log(settings: Settings) -> None:
         ) from None
 
 
-def parse_tokens(text: str) -> tuple[Token, ...]:
-    """Return the tokens of ``name:token, name:token``; one without a name is called by its place.
-
-    ValueError where one is empty or a name stands twice.
-    """
-    tokens: list[Token] = []
-    for number, item in enumerate(part.strip() for part in text.split(",") if part.strip()):
-        name, colon, secret = item.partition(":")
-        if not colon:
-            name, secret = f"token {number + 1}", item
-        if not name.strip() or not secret.strip():
-            raise ValueError("write token or name:token, several by comma")
-        if name.strip() in {token.name for token in tokens}:
-            raise ValueError(f"the name {name.strip()} stands twice")
-        tokens.append(Token(name.strip(), SecretStr(secret.strip())))
-    return tuple(tokens)
-
-
 def is_loopback(host: str) -> bool:
     """Return whether only this machine reaches the address; an unknown name counts as open."""
     if host == "localhost":
@@ -175,6 +222,16 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def _proxy(text: str) -> Proxy:
+    """Return a network, of one address where it is one, or LOCAL for peers on a unix socket."""
+    if text == "local":
+        return "local"
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as exc:
+        raise ValueError(f"{text} is no address or network: {exc}") from None
 
 
 def _duration(text: str) -> timedelta | None:

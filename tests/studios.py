@@ -15,6 +15,7 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
+from app.cli.serving import configure
 from app.main import create_app
 from app.settings import load_settings
 
@@ -41,9 +42,7 @@ def run_studio(database_url: str, **settings: object) -> Iterator[Running]:
     listener.bind(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     app = create_app(load_settings(database_url=database_url, port=port, **settings))
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=2)
-    )
+    server = uvicorn.Server(configure(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
@@ -54,6 +53,23 @@ def run_studio(database_url: str, **settings: object) -> Iterator[Running]:
         server.should_exit = True
         thread.join(PATIENCE)
         listener.close()
+
+
+@contextmanager
+def sign_in(studio: Running, token: str, prefix: str = "") -> Iterator[httpx.Client]:
+    """Lend a browser that signed in with a token; it follows no redirect by itself."""
+    with httpx.Client(
+        base_url=studio.url, headers={"Origin": studio.url}, timeout=PATIENCE
+    ) as browser:
+        given = form_token(browser.get(f"{prefix}/studio/login").text)
+        answer = browser.post(f"{prefix}/studio/login", data={"token": token, "form_token": given})
+        assert answer.status_code == 303, answer.text
+        yield browser
+
+
+def form_token(html: str) -> str:
+    """Return the token of the forms on a page."""
+    return html.split('name="form_token" value="', 1)[1].split('"', 1)[0]
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -19,13 +20,19 @@ from app.cli.session import Session, run
 from app.recovery.errors import Failed, NotPermitted, WrongUsage
 from app.settings import Settings, require_audit_log
 
+HEAD_BYTES = 32 * 1024
+"""The longest request line with its headers."""
+CONNECTIONS = 500
+"""So many at once; more are answered 503. Event streams take 200 of them at most."""
+
 
 def serve_studio(settings: Settings, terminal: Terminal) -> None:
     """Serve the studio until it is told to stop."""
     require_audit_log(settings)
+    application = _application(settings)  # it reads the token files
     with listen(settings.host, settings.port) as listener:
         run(_look, settings=settings)
-        _serve(settings, listener, terminal, "the studio")
+        _serve(application, listener, terminal, "the studio")
 
 
 async def _look(session: Session) -> None:
@@ -44,14 +51,23 @@ def serve_demo(
         terminal.say(Text(words, style="quiet"))
 
     # Always on this machine alone and without a token, whatever the environment says.
-    open_here = {"host": "127.0.0.1", "auth_token": (), "read_only_auth_token": ()}
+    open_here = {
+        "host": "127.0.0.1",
+        "auth_token": (),
+        "read_only_auth_token": (),
+        "auth_token_file": None,
+        "read_only_auth_token_file": None,
+        "trusted_proxies": (),
+        "user_header": None,
+        "root_path": "",
+    }
     with (
         listen("127.0.0.1", settings.port) as listener,
         running(data_dir, fresh=fresh, tell=tell) as url,
     ):
         mine = settings.model_copy(update={**open_here, "database_url": SecretStr(url)})
         terminal.say(Text.assemble("  psql ", (f"'{url}'", "quiet")))
-        _serve(mine, listener, terminal, "the demo")
+        _serve(_application(mine), listener, terminal, "the demo")
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -84,16 +100,32 @@ def _cannot_bind(host: str, port: int, exc: OSError) -> Exception:
     return Failed(f"{host}:{port} cannot be bound: {exc.strerror}", hint="choose another --host")
 
 
-def _serve(settings: Settings, listener: socket.socket, terminal: Terminal, what: str) -> None:
+def _application(settings: Settings) -> Any:
     # By name: the composition root is above us, and nothing else here needs to know it.
-    create_app: Any = importlib.import_module("app.main").create_app
+    return importlib.import_module("app.main").create_app(settings)
+
+
+def configure(application: Any) -> uvicorn.Config:
+    """Return how uvicorn serves the studio: what a proxy says is heeded in one place, not here."""
+    return uvicorn.Config(
+        application,
+        http="h11",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        h11_max_incomplete_event_size=HEAD_BYTES,
+        limit_concurrency=CONNECTIONS,
+        timeout_graceful_shutdown=3,
+    )
+
+
+def _serve(application: Any, listener: socket.socket, terminal: Terminal, what: str) -> None:
     host, port = listener.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/studio"
-    config = uvicorn.Config(
-        create_app(settings), log_config=None, access_log=False, timeout_graceful_shutdown=3
-    )
     speak_in_lines()
-    server = _Server(config, lambda: terminal.say(_address(what, address)))
+    server = Server(configure(application), lambda: terminal.say(_address(what, address)))
     server.run(sockets=[listener])
     if not server.started:
         raise Failed("the studio did not start", hint="what it said is above")
@@ -106,7 +138,7 @@ def _address(what: str, address: str) -> Text:
     )
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """A server that says when it is ready, and lets its caller clean up after Ctrl-C or SIGTERM."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
@@ -125,8 +157,13 @@ class _Server(uvicorn.Server):
             number: signal.signal(number, self.handle_exit)
             for number in (signal.SIGINT, signal.SIGTERM)
         }
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._reread)
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def _reread(self, _number: int, _frame: FrameType | None) -> None:
+        application: Any = self.config.app
+        application.state.studio.access.reread()

@@ -16,12 +16,15 @@ import secrets
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from fastapi import Request, Response
 
 from app.recovery.database import Actor
 from app.recovery.errors import NotAuthenticated, NotPermitted
 from app.routes.errors import TooManyAttempts
+from app.routes.proxies import person
+from app.settings import LOCAL
 
 log = logging.getLogger("zanith.studio")
 
@@ -30,6 +33,8 @@ FORM = "zanith_form"
 SESSION_SECONDS = 12 * 3600
 FORM_FIELD = "form_token"
 FORM_HEADER = "X-Form-Token"
+_FORMS = "forms"
+_RETIRED = 100
 
 
 def _digest(text: str) -> bytes:
@@ -48,21 +53,62 @@ class Credential:
         """Return what only the holder of this token's secret can have written, in hex."""
         return hmac.new(_digest(self.token), what.encode(), hashlib.sha256).hexdigest()
 
+    def form_key(self) -> bytes:
+        """Return the key that signs the forms of this credential's pages."""
+        return self.sign(_FORMS).encode()
+
+
+class Source(Protocol):
+    """Where credentials come from that may change while the studio runs."""
+
+    def changed(self) -> tuple[Credential, ...] | None:
+        """Return all of them where they changed since the last look, else None."""
+        ...
+
+    def again(self) -> None:
+        """Let the next look find them changed."""
+        ...
+
 
 class Access:
-    """Knows every credential, recognizes sessions, and remembers wrong attempts for a minute."""
+    """Knows every credential, recognizes sessions, and remembers wrong attempts for a minute.
 
-    def __init__(self, credentials: tuple[Credential, ...], *, attempts: int = 5) -> None:
-        self.credentials = credentials
+    A form's token is signed with the credential of whoever was given the page: it holds on every
+    studio that knows the credential, over restarts, and while others come and go. A page that
+    nobody is signed in to carries a signature of any credential, also of one that is gone by now.
+    """
+
+    def __init__(
+        self,
+        credentials: tuple[Credential, ...],
+        source: Source | None = None,
+        *,
+        attempts: int = 5,
+    ) -> None:
+        # Decided once: a studio whose tokens are all taken out lets nobody in, not everybody.
+        self.open = not credentials
         self.limiter = Limiter(attempts)
-        seed = "\0".join(credential.token for credential in credentials)
-        # With tokens the forms of a page outlive a restart; without, each start has its own secret.
-        self._secret = _digest(f"forms\0{seed}") if seed else secrets.token_bytes(32)
+        self._credentials = credentials
+        self._source = source
+        own = Credential("", "", secrets.token_hex(32)).sign(_FORMS).encode()
+        self._own_key = own
+        self._retired: deque[bytes] = deque(maxlen=_RETIRED)
 
     @property
-    def open(self) -> bool:
-        """Whether nobody needs a token: the studio of one developer on their own machine."""
-        return not self.credentials
+    def credentials(self) -> tuple[Credential, ...]:
+        """Every credential as it is now: their files are looked at each time."""
+        found = self._source.changed() if self._source and not self.open else None
+        if found is not None:
+            kept = {credential.form_key() for credential in found}
+            gone = [c.form_key() for c in self._credentials]
+            self._retired.extend(key for key in gone if key not in kept)
+            self._credentials = found
+        return self._credentials
+
+    def reread(self) -> None:
+        """Read the token files again when the next request comes."""
+        if self._source:
+            self._source.again()
 
     def by_token(self, token: str, address: str) -> Credential:
         """Return whose token it is, in a time that does not depend on which; else raise.
@@ -116,26 +162,46 @@ class Access:
                 raise NotAuthenticated("sign in with a token first")
             credential = session
         return Actor(
-            name=credential.name,
+            # What it may do hangs on the token; who it is may be known to the proxy alone.
+            name=person(request.scope) or credential.name,
             address=address,
             role="viewer" if credential.role == "viewer" else "staff",
         )
 
-    def form_token(self, cookie: str) -> str:
-        """Return the token that every form of this browser carries."""
-        return hmac.new(self._secret, cookie.encode(), hashlib.sha256).hexdigest()
+    def form_token(self, request: Request, cookie: str) -> str:
+        """Return the token that every form of a page carries that this browser is given now."""
+        return _sign(self._form_keys(request)[0], cookie)
 
-    def check_form(self, request: Request, given: str | None) -> None:
-        """Raise NotPermitted unless the form is on a page that this browser was given."""
+    def check_form(self, request: Request, given: str | None, *, anybody: bool = False) -> None:
+        """Raise NotPermitted unless the form is on a page that this browser was given.
+
+        With ``anybody`` the page may be one that nobody was signed in to.
+        """
         cookie = request.cookies.get(FORM, "")
-        wanted = self.form_token(cookie)
         given = given or request.headers.get(FORM_HEADER) or ""
-        if not cookie or not hmac.compare_digest(given.encode(), wanted.encode()):
+        keys = self._form_keys(request, anybody=anybody)
+        fits = [hmac.compare_digest(given.encode(), _sign(key, cookie).encode()) for key in keys]
+        if not cookie or not any(fits):
             raise NotPermitted(
                 "this form is out of date",
                 detail="it was opened before the studio restarted, or in another session",
                 hint="load the page again, then repeat what you did; nothing was changed",
             )
+
+    def _form_keys(self, request: Request, *, anybody: bool = False) -> list[bytes]:
+        """Return the keys that a form of this request may be signed with, the best first."""
+        if self.open:
+            return [self._own_key]
+        session = self.by_session(request.cookies.get(SESSION, ""))
+        keys = [session.form_key()] if session else []
+        if anybody or not session:
+            keys += [credential.form_key() for credential in self.credentials]
+            keys += [*self._retired, self._own_key]
+        return keys
+
+
+def _sign(key: bytes, cookie: str) -> str:
+    return hmac.new(key, cookie.encode(), hashlib.sha256).hexdigest()
 
 
 class Limiter:
@@ -171,8 +237,8 @@ class Limiter:
 
 
 def address_of(request: Request) -> str:
-    """Return where a request comes from: the peer's address, or "local" for a socket."""
-    return request.client.host if request.client else "local"
+    """Return where a request comes from: the client's address, or "local" for a socket."""
+    return (request.client.host if request.client else "") or LOCAL
 
 
 def set_cookie(

@@ -41,6 +41,42 @@ class Invalid(WrongUsage):
     code = "invalid"
 
 
+class Malformed(WrongUsage):
+    """The request cannot be read as it stands."""
+
+    code = "malformed"
+
+
+class TooLarge(WrongUsage):
+    """The request is too large."""
+
+    code = "too_large"
+
+
+class TooLong(WrongUsage):
+    """The address is too long."""
+
+    code = "too_long"
+
+
+class TooSlow(WrongUsage):
+    """The request took too long to arrive."""
+
+    code = "too_slow"
+
+
+class WrongKind(WrongUsage):
+    """The body is of a kind that is not taken here."""
+
+    code = "wrong_kind"
+
+
+class TooManyStreams(Refused):
+    """Too many event streams are open."""
+
+    code = "too_many_streams"
+
+
 class WrongMethod(WrongUsage):
     """The address exists, but not for this method."""
 
@@ -50,6 +86,11 @@ class WrongMethod(WrongUsage):
 # First match wins, so a subclass stands before its parent.
 _STATUS: tuple[tuple[type[ZanithError], int], ...] = (
     (TooManyAttempts, 429),
+    (TooManyStreams, 429),
+    (TooLarge, 413),
+    (TooLong, 414),
+    (TooSlow, 408),
+    (WrongKind, 415),
     (NotAuthenticated, 401),
     (NotPermitted, 403),
     (NotFound, 404),
@@ -115,6 +156,10 @@ def _title(status: int) -> str:
         409: "Refused: nothing was changed",
         422: "Something is missing",
         423: "Busy: try again in a moment",
+        408: "Too slow",
+        413: "Too large",
+        414: "Too long an address",
+        415: "Not in this form",
         429: "Too many attempts",
         503: "The database does not answer",
     }.get(status, HTTPStatus(status).phrase)

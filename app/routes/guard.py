@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.recovery.errors import NotPermitted
+from app.routes.proxies import FIRST_HOST
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -88,7 +89,8 @@ def origin_is_ours(headers: Headers) -> bool:
 def refusal(scope: Scope, bound_to: str, names: frozenset[str]) -> str | None:
     """Return why a request is turned away at the door, or None."""
     headers = Headers(scope=scope)
-    if not host_is_ours(headers.get("host", ""), bound_to, names):
+    hosts = [headers.get("host", ""), *([scope[FIRST_HOST]] if FIRST_HOST in scope else [])]
+    if not all(host_is_ours(host, bound_to, names) for host in hosts):
         return "the Host header does not name this studio"
     foreign = headers.get("sec-fetch-site") in {"cross-site", "same-site"}
     # A GET of the API may start an export, so no foreign page may make the browser send one.

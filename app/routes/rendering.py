@@ -24,6 +24,7 @@ from app.recovery.names import quote as quote_name
 from app.recovery.version import VERSION
 from app.routes import human
 from app.routes.access import FORM, FORM_FIELD, Access, set_cookie
+from app.routes.prefix import outside
 from app.routes.sql_text import highlighted
 from app.routes.words import on_page
 
@@ -156,8 +157,9 @@ def environment() -> Environment:
 class Pages:
     """Renders views inside the frame that belongs to the request."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, prefix: str = "") -> None:
         self.access = access
+        self.prefix = prefix
         self.env = environment()
 
     def render(
@@ -183,13 +185,15 @@ class Pages:
             actor=actor or getattr(request.state, "actor", None),
             open=self.access.open,
             theme=theme if theme in THEMES else "auto",
-            form_token=self.access.form_token(cookie),
+            form_token=self.access.form_token(request, cookie),
             path=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
             now=datetime.now(UTC),
         )
         html = self.env.get_template(template).render(view=view, frame=frame)
         response = HTMLResponse(
-            html, status, {"Cache-Control": "no-store", "Vary": "HX-Request", **(headers or {})}
+            outside(html, self.prefix),
+            status,
+            {"Cache-Control": "no-store", "Vary": "HX-Request", **(headers or {})},
         )
         if FORM not in request.cookies:
             set_cookie(request, response, FORM, cookie)

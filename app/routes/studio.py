@@ -59,12 +59,25 @@ def _actor(request: Request) -> Actor:
     return actor
 
 
-async def _form(request: Request) -> None:
-    given = (await request.form()).get(FORM_FIELD)
-    _studio(request).access.check_form(request, given if isinstance(given, str) else None)
-
-
 TheStudio = Annotated[Studio, Depends(_studio)]
 Who = Annotated[Actor, Depends(_actor)]
+
+
+async def _given(request: Request) -> str | None:
+    given = (await request.form()).get(FORM_FIELD)
+    return given if isinstance(given, str) else None
+
+
+async def _form(request: Request, _who: Who) -> None:
+    # Who asks comes first: a sign-in that ended is told from a form that is out of date.
+    _studio(request).access.check_form(request, await _given(request))
+
+
+async def _open_form(request: Request) -> None:
+    _studio(request).access.check_form(request, await _given(request), anybody=True)
+
+
 # A page's form: it must carry the token that the page was given.
 checked_form = Depends(_form)
+# The same for what somebody may send who is not signed in.
+open_form = Depends(_open_form)

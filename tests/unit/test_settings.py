@@ -92,6 +92,7 @@ def test_an_open_bind_needs_a_token():
     with pytest.raises(WrongUsage, match="ZANITH_AUTH_TOKEN"):
         load_settings(host="0.0.0.0")
     assert load_settings(host="0.0.0.0", auth_token="x").tokens_needed
+    assert load_settings(host="0.0.0.0", auth_token_file="/run/staff").guarded
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,18 @@ def studio(
             help="Viewers, the same form. Else ZANITH_READ_ONLY_AUTH_TOKEN.",
         ),
     ] = None,
+    auth_token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--auth-token-file",
+            metavar="FILE",
+            help="Staff: name:token, one a line; read again when it changes.",
+        ),
+    ] = None,
+    read_only_auth_token_file: Annotated[
+        Path | None,
+        typer.Option("--read-only-auth-token-file", metavar="FILE", help="Viewers, the same form."),
+    ] = None,
     audit_log: Annotated[
         Path | None,
         typer.Option("--audit-log", metavar="FILE", help="Append the audit log to it as NDJSON."),
@@ -64,6 +76,8 @@ def studio(
         port=port,
         auth_token=auth_token,
         read_only_auth_token=read_only_auth_token,
+        auth_token_file=auth_token_file,
+        read_only_auth_token_file=read_only_auth_token_file,
         audit_log=audit_log,
         database_url=database_url,
     )

@@ -13,8 +13,10 @@ from app.recovery.database import Actor
 from app.recovery.errors import NotAuthenticated, ZanithError
 from app.routes.access import SESSION, SESSION_SECONDS, address_of, set_cookie
 from app.routes.errors import TooManyAttempts, status_of
+from app.routes.prefix import inside
+from app.routes.proxies import person
 from app.routes.rendering import THEME_COOKIE
-from app.routes.studio import Studio, TheStudio, checked_form
+from app.routes.studio import Studio, TheStudio, open_form
 
 router = APIRouter()
 
@@ -34,10 +36,11 @@ class ArrivalView:
     next: str
 
 
-def _local(path: str) -> str:
+def _local(studio: Studio, path: str) -> str:
     """Return a path of this studio; anything else becomes the first page."""
-    inside = path == "/studio" or path.startswith(("/studio/", "/studio?"))
-    return path if inside and "\\" not in path else "/studio"
+    path = inside(path, studio.settings.root_path)
+    ours = path == "/studio" or path.startswith(("/studio/", "/studio?"))
+    return path if ours and "\\" not in path else "/studio"
 
 
 @router.get("/")
@@ -50,17 +53,17 @@ async def root() -> Response:
 async def ask(request: Request, studio: TheStudio, next: str = "/studio") -> Response:  # noqa: A002
     """Ask for the token; where none is needed, go on."""
     if studio.access.open:
-        return RedirectResponse(_local(next), 303)
+        return RedirectResponse(_local(studio, next), 303)
     # A link in a chat or a ticket brings no SameSite=Strict cookie. One step within this site does.
     if request.headers.get("sec-fetch-site") in {"cross-site", "same-site"}:
         return studio.pages.render(
-            request, "login/arrival.html", ArrivalView(_local(next)), title="One moment"
+            request, "login/arrival.html", ArrivalView(_local(studio, next)), title="One moment"
         )
-    view = LoginView(_local(next))
+    view = LoginView(_local(studio, next))
     return studio.pages.render(request, "login/page.html", view, title="Sign in")
 
 
-@router.post("/studio/login", dependencies=[checked_form])
+@router.post("/studio/login", dependencies=[open_form])
 async def sign_in(
     request: Request,
     studio: TheStudio,
@@ -73,27 +76,29 @@ async def sign_in(
         credential = studio.access.by_token(token.strip(), address)
     except NotAuthenticated as exc:
         if not isinstance(exc, TooManyAttempts):
-            await _log(studio, Actor("unknown", address, "viewer"), "refused")
-        view = LoginView(_local(next), exc)
+            await _log(studio, Actor("unknown", address, "viewer"), "refused", None)
+        view = LoginView(_local(studio, next), exc)
         return studio.pages.render(
             request, "login/page.html", view, title="Sign in", status=status_of(exc)
         )
     role: Literal["viewer", "staff"] = "viewer" if credential.role == "viewer" else "staff"
-    await _log(studio, Actor(credential.name, address, role), "done")
-    response = RedirectResponse(_local(next), 303)
+    name = person(request.scope) or credential.name
+    await _log(studio, Actor(name, address, role), "done", credential.name)
+    response = RedirectResponse(_local(studio, next), 303)
     set_cookie(request, response, SESSION, studio.access.session_for(credential), SESSION_SECONDS)
     return response
 
 
-async def _log(studio: Studio, actor: Actor, outcome: str) -> None:
-    """Write the attempt to the audit log, where the server takes writes."""
+async def _log(studio: Studio, actor: Actor, outcome: str, token: str | None) -> None:
+    """Write the attempt to the audit log with whose token it was; a standby takes no writes."""
     if studio.server and studio.server.standby:
         return
     async with studio.db.side() as connection:
-        await audit.record(connection, actor, "login", outcome, detail={"role": actor.role})
+        detail = {"role": actor.role} | ({"token": token} if token else {})
+        await audit.record(connection, actor, "login", outcome, detail=detail)
 
 
-@router.post("/studio/logout", dependencies=[checked_form])
+@router.post("/studio/logout", dependencies=[open_form])
 async def sign_out() -> Response:
     """End the session of this browser."""
     response = RedirectResponse("/studio/login", 303)
@@ -101,13 +106,14 @@ async def sign_out() -> Response:
     return response
 
 
-@router.post("/studio/theme", dependencies=[checked_form])
+@router.post("/studio/theme", dependencies=[open_form])
 async def choose_theme(
     request: Request,
+    studio: TheStudio,
     theme: Annotated[Literal["auto", "light", "dark"], Form()],
     back: Annotated[str, Form()] = "/studio",
 ) -> Response:
     """Keep the colours that this browser prefers for a year."""
-    response = RedirectResponse(_local(back), 303)
+    response = RedirectResponse(_local(studio, back), 303)
     set_cookie(request, response, THEME_COOKIE, theme, 365 * 86400)
     return response

@@ -1,0 +1,69 @@
+"""A studio below a path of a proxy: inside every path begins at /studio, outside at the prefix.
+
+Nothing inside knows of it. The prefix is taken off what comes in, unless the proxy did, and put on
+what goes out: the headers that lead somewhere, the paths of cookies, the addresses in HTML.
+"""
+
+from __future__ import annotations
+
+import re
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LEADING = ("location", "hx-redirect", "hx-location", "hx-push-url", "hx-replace-url")
+_COOKIE_PATH = re.compile(r"(;\s*path=)/(?=;|$)", re.IGNORECASE)
+# Autoescape turns each quote in data into &#34;, and JSON escapes it: only markup looks like this.
+_ADDRESS = re.compile(
+    r'(\s(?:href|src|action|formaction|hx-(?:get|post|put|patch|delete|push-url)|sse-connect)="'
+    r'|\scontent="0;url=)(?=/(?:studio|api|static)[/?"#])'
+)
+
+
+class Prefix:
+    """Serves the application below a path, whether a proxy takes the path off or not."""
+
+    def __init__(self, app: ASGIApp, *, prefix: str) -> None:
+        self.app = app
+        self.prefix = prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take the prefix off the path, and put it on the answer's headers."""
+        if scope["type"] != "http" or not self.prefix:
+            await self.app(scope, receive, send)
+            return
+
+        async def send_outside(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._lead(MutableHeaders(scope=message))
+            await send(message)
+
+        path = inside(scope["path"], self.prefix)
+        inner = {**scope, "path": path}
+        if path != scope["path"]:
+            inner["raw_path"] = scope.get("raw_path", b"")[len(self.prefix) :] or b"/"
+        await self.app(inner, receive, send_outside)
+
+    def _lead(self, headers: MutableHeaders) -> None:
+        for name in LEADING:
+            value = headers.get(name, "")
+            if value.startswith("/") and not value.startswith("//"):
+                headers[name] = self.prefix + value
+        cookies = headers.getlist("set-cookie")
+        if cookies:
+            del headers["set-cookie"]
+        for cookie in cookies:
+            headers.append("set-cookie", _COOKIE_PATH.sub(rf"\g<1>{self.prefix}", cookie))
+
+
+def inside(path: str, prefix: str) -> str:
+    """Return a path without the prefix, where it has it: the one form that is used inside."""
+    if not prefix or not (path == prefix or path.startswith((f"{prefix}/", f"{prefix}?"))):
+        return path
+    rest = path[len(prefix) :]
+    return rest if rest.startswith("/") else f"/{rest}"
+
+
+def outside(html: str, prefix: str) -> str:
+    """Return HTML whose addresses of this studio begin with the prefix."""
+    return _ADDRESS.sub(rf"\g<1>{prefix}", html) if prefix else html

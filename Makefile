@@ -36,6 +36,11 @@ test: dev ## Run all tests, on real PostgreSQL servers that they start (PYTEST_A
 oracle: dev $(VENV)-oracle/.installed ## Judge captures and restores by DROP and pg_dump, on thousands of schemas, or on copies of DB=postgresql://…
 	@$(BIN)/python -m tests.oracle $(if $(DB),--database '$(DB)',--projects all) $(ORACLE_ARGS)
 
+.PHONY: screenshots
+screenshots: dev ## Draw every page, wide and narrow, light and dark, into build/screenshots; README=1 draws docs/images
+	@chromium=$$($(BIN)/python scripts/find_chromium.py) && \
+	ZANITH_CHROMIUM="$$chromium" $(BIN)/python -m scripts.screenshots $(if $(README),--readme) $(SCREENSHOTS_ARGS)
+
 .PHONY: lint
 lint: dev ## Check style, types, and which part may import which
 	@$(BIN)/ruff check .

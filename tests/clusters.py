@@ -230,6 +230,27 @@ class Server:
         )
         self.start()
 
+    def standby(self, directory: Path) -> Server:
+        """Return a new server that follows this one; whoever asked removes it."""
+        replica = Server(self.version, self.bin_dir, directory)
+        directory.mkdir(parents=True)
+        replica._server_bin = reachable_programs(self.bin_dir, directory)
+        if account := server_identity():
+            os.chown(directory, account["user"], account["group"])
+        run_as_server(
+            [
+                *(replica._server_bin / "pg_basebackup", "--dbname", self.tcp_url()),
+                *("--pgdata", replica.data, "--checkpoint", "fast", "--no-sync"),
+                *("--write-recovery-conf", "--wal-method", "stream"),
+            ],
+        )
+        replica.port = free_port()
+        settings = f"port = {replica.port}\nunix_socket_directories = '{directory}'\n"
+        with (replica.data / "postgresql.auto.conf").open("a", encoding="utf-8") as file:
+            file.write(settings)
+        replica.start()
+        return replica
+
     def remove(self) -> None:
         """Stop the server however it is, and delete the cluster."""
         kill_server(self.data)

@@ -20,8 +20,9 @@ import asyncpg
 import pytest
 
 from scripts.find_chromium import find_installed
-from tests import clusters
+from tests import clusters, hard_cases
 from tests.clusters import Server
+from tests.hard_cases import HardCases
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN_DIRECTORY = pytest.StashKey[Path]()
@@ -190,6 +191,26 @@ def database(server: Server, run_directory: Path) -> Iterator[Database]:
     """A fresh database in which `zanith init` ran."""
     template = clusters.obtain_template(run_directory, server, install_zanith)
     yield from create_database(server, template)
+
+
+@pytest.fixture(scope="session")
+def hard_template(server: Server, run_directory: Path) -> Iterator[tuple[str, HardCases]]:
+    """The name of a database with the hard cases, made once by each worker, and what is in it."""
+    template = clusters.obtain_template(run_directory, server, install_zanith)
+    for made in create_database(server, template):
+        yield made.name, hard_cases.build(made.url)
+
+
+@pytest.fixture
+def hard_database(server: Server, hard_template: tuple[str, HardCases]) -> Iterator[Database]:
+    """A database of one's own with the hard cases in it."""
+    yield from create_database(server, hard_template[0])
+
+
+@pytest.fixture
+def cases(hard_template: tuple[str, HardCases]) -> HardCases:
+    """The ids of what is in `hard_database`."""
+    return hard_template[1]
 
 
 @pytest.fixture

@@ -1,0 +1,227 @@
+"""Every page of the studio, in every state worth seeing: one list for the pictures and the tests.
+
+A new page gets one line here, and is then drawn, judged for accessibility, measured, and searched
+for anything that data made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from playwright.async_api import Page
+
+from tests.hard_cases import HardCases
+
+Path = Callable[[HardCases], str]
+Act = Callable[[Page], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One page in one state: where it is, who looks, what is done there, what must be seen."""
+
+    name: str
+    path: Path
+    sees: str
+    where: str = "hard"  # "hard", "bare" (nothing parked) or "standby"
+    who: str = "staff"  # "staff", "viewer" or "nobody"
+    act: Act | None = None
+
+    @property
+    def key(self) -> str:
+        """The name under which it is drawn."""
+        return self.name.replace(" ", "-")
+
+
+def at(path: str) -> Path:
+    """Return the builder of an address that is the same in every database."""
+    return lambda _: path
+
+
+def of(name: str, rest: str = "") -> Path:
+    """Return the builder of an artifact's page."""
+    return lambda cases: f"/studio/artifacts/{cases.artifacts[name]}{rest}"
+
+
+def job(name: str) -> Path:
+    """Return the builder of a job's page."""
+    return lambda cases: f"/studio/jobs/{cases.jobs[name]}"
+
+
+def export(name: str) -> Path:
+    """Return the builder of an export's page."""
+    return lambda cases: f"/studio/exports/{cases.exports[name]}"
+
+
+def typing(label: str, text: str, button: str) -> Act:
+    """Return what fills one field and presses one button."""
+
+    async def act(page: Page) -> None:
+        await page.get_by_label(label).fill(text)
+        await page.get_by_role("button", name=button, exact=True).click()
+        await page.wait_for_load_state("networkidle")
+
+    return act
+
+
+async def rehearse(page: Page) -> None:
+    """Run the restore and roll it back."""
+    await page.get_by_role("button", name="Rehearse").click()
+    await page.get_by_role("heading", name="Rehearsed, and rolled back").wait_for()
+
+
+_LISTS = (
+    Shown("artifacts", at("/studio"), "What was dropped here"),
+    Shown("artifacts by size", at("/studio?sort=size&limit=5"), "Next page"),
+    Shown("artifacts filtered", at("/studio?type=archive_table&search=0"), "match. Show all"),
+    Shown("artifacts without a match", at("/studio?search=nothing+like+it"), "No artifact matches"),
+    Shown("artifacts damaged", at("/studio?health=damaged"), "legacy_code"),
+    Shown("cleanup", at("/studio/cleanup"), "Choose what to look at"),
+    Shown("cleanup of everything", at("/studio/cleanup?older_than=0s"), "for good, freeing"),
+    Shown("cleanup of expired", at("/studio/cleanup?expired=yes"), "public.expired"),
+    Shown("cleanup of nothing", at("/studio/cleanup?older_than=999d"), "Nothing to clean up"),
+    Shown("cleanup misread", at("/studio/cleanup?older_than=soon"), "soon"),
+    Shown("jobs", at("/studio/jobs"), "What runs and ran"),
+    Shown("jobs live", at("/studio/jobs?state=live"), "running"),
+    Shown("jobs without a match", at("/studio/jobs?kind=capture"), "No jobs here"),
+    Shown("activity", at("/studio/activity"), "Audit log"),
+    Shown("activity refused", at("/studio/activity?outcome=refused"), "refused"),
+    Shown("activity without a match", at("/studio/activity?actor=nobody"), "No entry matches"),
+)
+
+_ARTIFACTS = (
+    Shown("restored column", of("restored"), "Fidelity"),
+    Shown("damaged column", of("damaged"), "no longer matches its seal"),
+    Shown("missing table", of("missing"), "missing"),
+    Shown("moved table", of("moved"), "moved"),
+    Shown("held column", of("held"), "Release the hold"),
+    Shown("expired table", of("expired"), "expired"),
+    Shown("unsealed table", of("unsealed"), "Not sealed yet"),
+    Shown("taken name", of("taken"), "exists by now"),
+    Shown("lacking function", of("lacking"), "middling"),
+    Shown("column with drift", of("drift"), "came since"),
+    Shown("column with twice a key", of("twice"), "no unique key"),
+    Shown("column under a lock", of("locked"), "public.carts.note"),
+    Shown("cascade", of("cascade"), "base_2"),
+    Shown("published table", of("published"), "public.published"),
+    Shown("rebuilt table", of("rebuilt"), "Definition then, and now"),
+    Shown("definition only", of("definition"), "only the definition was kept"),
+    Shown("partitioned table", of("partitions"), "public.parts"),
+    Shown("purged table", of("purged"), "Tombstone"),
+    Shown("long id and reason", of("values"), "and_then_some_more"),
+    Shown("name with HTML", of("image"), "<img src=x onerror=alert(1)>"),
+    Shown("name with a script", of("script"), "<script>alert(1)</script>"),
+    Shown("longest name", of("longest"), "customer_lifetime_value"),
+    Shown("name with a newline", of("newline"), "second line"),
+    Shown("name from right to left", of("rtl"), "\u05e9"),
+    Shown("name with quotes", of("quotes"), "quoted"),
+)
+
+_BELOW = (
+    Shown("rows of hard values", of("values", "/rows"), "First rows"),
+    Shown("rows of an empty table", of("empty", "/rows"), "It was empty"),
+    Shown("rows of a definition", of("definition", "/rows"), "only the definition was kept"),
+    Shown("rows of what is live", of("restored", "/rows"), "First rows"),
+    Shown("restore", of("cascade", "/restore"), "Nothing stands in the way"),
+    Shown("restore rehearsed", of("published", "/restore"), "Rehearsed", act=rehearse),
+    Shown("restore with drift", of("drift", "/restore"), "cannot run yet"),
+    Shown("restore with choices", of("drift", "/restore?fill_with=value&fill=x&as=b"), "Plan"),
+    Shown("restore of a taken name", of("taken", "/restore"), "exists by now"),
+    Shown("restore as another", of("taken", "/restore?as=taken_before"), "taken_before"),
+    Shown("restore as no name", of("taken", "/restore?as=" + "x" * 99), "x" * 63),
+    Shown("restore of the damaged", of("damaged", "/restore"), "seal"),
+    Shown("restore of the lacking", of("lacking", "/restore"), "middling"),
+    Shown("restore of the restored", of("restored", "/restore"), "It was restored"),
+    Shown("restore of HTML", of("image", "/restore"), "<img src=x onerror=alert(1)>"),
+    Shown(
+        "restore not confirmed", of("empty", "/restore"), "not confirmed: nothing was changed",
+        act=typing("to restore it", "another", "Restore"),
+    ),
+    Shown("export form", of("values", "/export"), "Earlier exports"),
+    Shown("export form of HTML", of("image", "/export"), "<img src=x onerror=alert(1)>"),
+    Shown("purge", of("cascade", "/purge"), "Delete it for good"),
+    Shown("purge of the held", of("held", "/purge"), "held"),
+    Shown("purge of the restored", of("restored", "/purge"), "only its archive goes"),
+    Shown("purge of HTML", of("script", "/purge"), "<script>alert(1)</script>"),
+    Shown(
+        "purge not confirmed", of("empty", "/purge"), "not confirmed: nothing was changed",
+        act=typing("to delete it for good", "another", "Purge"),
+    ),
+    Shown("job waiting for a lock", job("running"), "Waiting for a lock"),
+    Shown("job sealing", job("sealing"), "Bytes"),
+    Shown("job failed", job("failed"), "failed"),
+    Shown("job cancelled", job("cancelled"), "cancelled"),
+    Shown("job interrupted", job("interrupted"), "interrupted"),
+    Shown("job restored", job("restored"), "Fidelity"),
+    Shown("job cleanup", job("cleaned"), "Purged 1 of 3"),
+    Shown("job purge", job("purged"), "Done."),
+    Shown("job seal", job("sealed"), "Sealed."),
+    Shown("job verified", job("verified"), "Untouched."),
+    Shown("job not verified", job("unverified"), "does not match its seal"),
+    Shown("export equal", export("equal"), "It equals the seal."),
+    Shown("export unequal", export("unequal"), "It does not equal the seal."),
+    Shown("export packed", export("packed"), "zstd -dc"),
+    Shown("export waiting", export("waiting"), "waiting for the download to begin"),
+)  # fmt: skip
+
+_ERRORS = (
+    Shown("login", at("/studio/login"), "Sign in", who="nobody"),
+    Shown(
+        "login refused", at("/studio/login"), "that token is not known", who="nobody",
+        act=typing("Token", "a guess", "Sign in"),
+    ),
+    Shown("nothing here", at("/studio/nowhere/" + quote("<b>x</b>")), "Nothing here"),
+    Shown("no such artifact", at("/studio/artifacts/" + "z" * 80), "Nothing here"),
+    Shown("no such job", at("/studio/jobs/none"), "Nothing here"),
+    Shown("wrong method", at("/studio/logout"), "Not in this way"),
+    Shown("wrong filter", at("/studio?type=" + quote("<b>none</b>")), "cannot be asked for"),
+    Shown("wrong number", at("/studio?limit=0"), "Something is missing"),
+)  # fmt: skip
+
+
+def _viewed() -> tuple[Shown, ...]:
+    """What a viewer meets on the pages where staff could change something."""
+    said = "signed in as a viewer"
+    pages: tuple[tuple[str, Path], ...] = (
+        ("artifacts", at("/studio")),
+        ("artifact", of("cascade")),
+        ("held column", of("held")),
+        ("unsealed table", of("unsealed")),
+        ("purged table", of("purged")),
+        ("rows", of("values", "/rows")),
+        ("restore", of("cascade", "/restore")),
+        ("export form", of("values", "/export")),
+        ("purge", of("cascade", "/purge")),
+        ("cleanup", at("/studio/cleanup?older_than=0s")),
+        ("jobs", at("/studio/jobs")),
+        ("job", job("running")),
+        ("export", export("equal")),
+        ("activity", at("/studio/activity")),
+        ("nothing here", at("/studio/nowhere")),
+    )
+    return tuple(Shown(f"viewer {name}", path, said, who="viewer") for name, path in pages)
+
+
+_BARE = (
+    Shown("bare artifacts", at("/studio"), "Nothing has been parked here yet", where="bare"),
+    Shown("bare cleanup", at("/studio/cleanup?older_than=0s"), "Nothing to clean", where="bare"),
+    Shown("bare jobs", at("/studio/jobs"), "No jobs here", where="bare"),
+    Shown("bare activity", at("/studio/activity?action=purge"), "No entry matches", where="bare"),
+)
+
+_STANDBY = tuple(
+    Shown(f"standby {name}", path, "This server is a standby", where="standby")
+    for name, path in (
+        ("artifacts", at("/studio")),
+        ("artifact", of("cascade")),
+        ("restore", of("cascade", "/restore")),
+        ("purge", of("cascade", "/purge")),
+        ("cleanup", at("/studio/cleanup?older_than=0s")),
+        ("jobs", at("/studio/jobs")),
+    )
+)
+
+CATALOGUE = (*_LISTS, *_ARTIFACTS, *_BELOW, *_ERRORS, *_viewed(), *_BARE, *_STANDBY)
+assert len({shown.key for shown in CATALOGUE}) == len(CATALOGUE)

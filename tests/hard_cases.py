@@ -1,0 +1,295 @@
+"""A database that is hard to show: every strategy and state, hostile names, hostile values.
+
+Built by the engine on a real server, for the pictures and for the tests of every page. Where a
+state needs somebody else's doing (an edited archive, a worker that is gone), it is done by SQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+
+from app.recovery import export, hold, jobs, purge, seal
+from app.recovery.database import Actor, Database
+from app.recovery.errors import ZanithError
+from app.recovery.export import ExportRequest
+from app.recovery.names import quote
+from app.recovery.plan import Choices
+from app.recovery.restore import restore
+from tests.hard_names import LONG_ID, LONG_REASON, NAMES, OBJECTS, SINCE, VALUES
+
+ANA = Actor("ana <b>of</b> operations", "203.0.113.7", "staff")
+ROWS = "zanith._zanith_migration_artifacts"
+
+
+@dataclass
+class HardCases:
+    """What is in the database: artifacts, jobs and exports by what is hard about them."""
+
+    artifacts: dict[str, str] = field(default_factory=dict)
+    jobs: dict[str, str] = field(default_factory=dict)
+    exports: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)  # id: the hostile name that is in it
+
+    @property
+    def hostile(self) -> tuple[str, ...]:
+        """The ids of the artifacts with a hostile name."""
+        return tuple(self.names)
+
+
+def build(url: str) -> HardCases:
+    """Fill a database in which `zanith init` ran; for callers with or without an event loop."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, _build(url)).result()
+
+
+async def _build(url: str) -> HardCases:
+    cases = HardCases()
+    connection = await asyncpg.connect(url)
+    try:
+        await _capture(connection, cases)
+        db = await Database.open(
+            url, max_size=4, lock_timeout=timedelta(seconds=1), application_name="hard cases"
+        )
+        try:
+            await _work_on(db, connection, cases)
+        finally:
+            await db.close()
+        await _date(connection)
+    finally:
+        await connection.close()
+    return cases
+
+
+# ---------------------------------------------------------------------------------- captures
+
+
+async def _capture(connection: asyncpg.Connection, cases: HardCases) -> None:
+    await connection.execute(OBJECTS)
+    for name, call in CAPTURES.items():
+        cases.artifacts[name] = await connection.fetchval(f"SELECT zanith.{call}")
+    schema = quote(NAMES["image"])
+    await connection.execute(f"CREATE SCHEMA {schema}")
+    for index, (key, name) in enumerate(NAMES.items()):
+        inside = schema if index % 2 else "public"
+        table, column = f"{inside}.{quote(name)}", quote(name)
+        await connection.execute(
+            f"CREATE TABLE {table} (id int PRIMARY KEY, {column} text);"
+            f"COMMENT ON TABLE {table} IS {_literal(name)};"
+            f"CREATE VIEW {inside}.{quote('v' + name[:20])} AS SELECT id FROM {table}"
+        )
+        await connection.execute(f"INSERT INTO {table} VALUES (1, $1), (2, NULL)", VALUES[0])
+        strategy = ("archive_column", "soft_drop_column", "archive_table", "soft_drop_table")[
+            index % 4
+        ]
+        words = [table, name] if strategy.endswith("column") else [table]
+        spots = ", ".join(f"${n}" for n in range(1, len(words) + 1))
+        dependents = "" if len(words) == 2 else ", on_dependents => 'cascade'"
+        cases.artifacts[key] = made = await connection.fetchval(
+            f"SELECT zanith.{strategy}({spots.replace('$1', '$1::text::regclass')}{dependents},"
+            f" migration_id => ${len(words) + 1}, reason => ${len(words) + 2})",
+            *words,
+            f"00{index}_{name}"[:200],
+            f"{name}: {VALUES[0]}",
+        )
+        cases.names[made] = name
+    await connection.execute(
+        "CREATE TABLE public.assorted (id int PRIMARY KEY, text text, bytes bytea, doc jsonb,"
+        " list text[], moment timestamptz, nothing text)"
+    )
+    await connection.executemany(
+        "INSERT INTO public.assorted VALUES ($1, $2, $3, $4, $5, '2024-02-29 12:00Z', NULL)",
+        [
+            (n, value, value.encode()[:40], json.dumps({value[:30]: [value[:60], None, n]}),
+             [value[:30], None, ""])
+            for n, value in enumerate(VALUES)
+        ],
+    )  # fmt: skip
+    cases.artifacts["values"] = await connection.fetchval(
+        "SELECT zanith.archive_table('public.assorted', migration_id => $1, reason => $2)",
+        LONG_ID,
+        LONG_REASON,
+    )
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+CAPTURES = {
+    "restored": "archive_column('public.orders', 'fax', migration_id => '0001_fax')",
+    "purged": "archive_table('public.purged', reason => 'nobody asks for it')",
+    "damaged": "archive_column('public.orders', 'legacy_code', reason => 'replaced by sku')",
+    "missing": "archive_table('public.missing')",
+    "moved": "archive_table('public.moved')",
+    "held": "soft_drop_column('public.orders', 'phone', reason => 'not asked for any more')",
+    "expired": "soft_drop_table('public.expired', migration_id => '0002_sessions')",
+    "unsealed": "archive_table('public.unsealed')",
+    "taken": "archive_table('public.taken', expires_in => NULL)",
+    "lacking": "archive_column('public.orders', 'rating', reason => 'asked for elsewhere')",
+    "drift": "archive_column('public.visits', 'code', on_dependents => 'cascade')",
+    "twice": "archive_column('public.twice', 'code')",
+    "locked": "archive_column('public.carts', 'note', reason => 'never read')",
+    "cascade": "archive_table('public.base', on_dependents => 'cascade')",
+    "published": "soft_drop_table('public.published', published_ok => true)",
+    "rebuilt": "rebuild_table('public.prices', keep_rows => true, reason => 'rounding')",
+    "definition": "rebuild_table('public.prices', reason => 'again')",
+    "empty": "archive_table('public.empty')",
+    "partitions": "soft_drop_table('public.parts')",
+}
+
+DONE_TO_THE_PARKED = {
+    "damaged": "ALTER TABLE {0} DISABLE TRIGGER ALL;"
+    "UPDATE {0} SET legacy_code = 'forged' WHERE id = 3; ALTER TABLE {0} ENABLE TRIGGER ALL",
+    "missing": "DROP TABLE {0}",
+    "moved": "ALTER TABLE {0} RENAME TO adrift",
+}
+
+
+# ------------------------------------------------------------------------------- what people did
+
+
+async def _work_on(db: Database, connection: asyncpg.Connection, cases: HardCases) -> None:
+    ids = cases.artifacts
+    for artifact in await seal.find_unsealed(db):
+        if artifact != ids["unsealed"]:
+            await seal.seal(db, artifact, ANA)
+    cases.exports["equal"] = await _export(db, ids["damaged"])
+    cases.exports["packed"] = await _export(db, ids["values"], "jsonl", "zstd")
+    await restore(db, ids["restored"], Choices(), ANA)
+    await _export(db, ids["purged"])
+    await purge.purge(db, ids["purged"], ANA, confirm="purged", reason=LONG_REASON)
+    await hold.hold(db, ids["held"], ANA, LONG_REASON)
+    await connection.execute(SINCE)
+    for name, change in DONE_TO_THE_PARKED.items():
+        place = await connection.fetchval(
+            f"SELECT format('%I.%I', physical_schema, physical_table) FROM {ROWS} WHERE id = $1",
+            ids[name],
+        )
+        await connection.execute(change.format(place))
+    cases.exports["unequal"] = await _export(db, ids["damaged"])
+    await seal.verify(db, ids["values"], ANA)
+    with suppress(ZanithError):
+        await seal.verify(db, ids["damaged"], ANA)
+    for name in ("damaged", "taken"):
+        with suppress(ZanithError):
+            await restore(db, ids[name], Choices(), ANA)
+    await _wait_and_cancel(db, connection, ids["locked"])
+    cases.exports["waiting"] = await _announce(db, ids["values"])
+    await _leave_jobs(connection, cases)
+    for job, query in JOBS.items():
+        cases.jobs[job] = await connection.fetchval(query)
+
+
+async def _announce(db: Database, artifact: str, form: str = "csv", pack: str | None = None) -> str:
+    wanted = ExportRequest(artifact, form, pack)
+    return (await export.announce(db, wanted, ANA, viewers_may=True)).id
+
+
+async def _export(db: Database, artifact: str, form: str = "csv", pack: str | None = None) -> str:
+    async def away(chunk: bytes) -> None:
+        del chunk
+
+    job = await _announce(db, artifact, form, pack)
+    await export.push_export(db, job, away)
+    return job
+
+
+async def _wait_and_cancel(db: Database, connection: asyncpg.Connection, artifact: str) -> None:
+    """Cancel a restore that waits for a lock, and keep how it looked while it waited."""
+    waiting: dict[str, Any] = {}
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE public.carts IN ACCESS SHARE MODE")
+        task = asyncio.create_task(restore(db, artifact, Choices(), ANA))
+        found: list[jobs.Job] = []
+        while not waiting.get("waiting_for"):
+            await asyncio.sleep(0.05)
+            found = await jobs.list_jobs(db, artifact_id=artifact, kinds=["restore"], limit=1)
+            waiting = found[0].progress if found else {}
+        await jobs.cancel(db, found[0].id, ANA)
+        with suppress(ZanithError):
+            await task
+    await connection.execute(
+        """INSERT INTO zanith._zanith_jobs
+               (id, kind, artifact_id, object, state, params, progress, actor, started_at,
+                lease, lease_expires_at)
+           SELECT 'feedface00000001', kind, artifact_id, object, 'running', params, $2::jsonb,
+                  actor, now(), 'x', now() + interval '1 day'
+           FROM zanith._zanith_jobs WHERE id = $1""",
+        found[0].id,
+        json.dumps(waiting),
+    )
+
+
+async def _leave_jobs(connection: asyncpg.Connection, cases: HardCases) -> None:
+    """Jobs of workers that are elsewhere, or gone."""
+    ids = cases.artifacts
+    await connection.execute(
+        "UPDATE zanith._zanith_jobs SET lease_expires_at = now() + interval '1 day'"
+        " WHERE state = 'queued'"
+    )
+    await connection.execute(
+        """INSERT INTO zanith._zanith_jobs
+               (id, kind, artifact_id, object, state, progress, actor, started_at, ended_at, lease,
+                lease_expires_at, result, error) VALUES
+           ('feedface00000002', 'seal', $1, 'public.unsealed', 'running',
+            '{"rows": 1200345, "rows_expected": 4000000, "bytes": 73400320, "rate": 8123456,
+              "left": 31.5}',
+            'ana', now(), NULL, 'x', now() + interval '1 day', NULL, NULL),
+           ('feedface00000003', 'restore', $2, 'public.taken', 'interrupted', '{}', 'ana',
+            now(), now(), NULL, NULL, NULL,
+            '{"code": "failed", "message": "interrupted: whoever ran it is gone",
+              "detail": "what was not committed did not happen", "hint": "run it again"}'),
+           ('feedface00000004', 'cleanup', NULL, NULL, 'done', '{"done": 3, "total": 3}', 'ana',
+            now(), now(), NULL, NULL, $3::jsonb, NULL)""",
+        ids["unsealed"],
+        ids["taken"],
+        json.dumps({"results": [
+            {"artifact_id": ids["purged"], "object": "public.purged", "size_bytes": 8192,
+             "outcome": "purged", "why": None},
+            {"artifact_id": ids["held"], "object": "public.orders.phone", "size_bytes": 0,
+             "outcome": "skipped", "why": "it is on hold"},
+            {"artifact_id": ids["image"], "object": NAMES["image"], "size_bytes": 0,
+             "outcome": "failed", "why": VALUES[0]},
+        ]}),
+    )  # fmt: skip
+
+
+def _job(kind: str, state: str, of: str = "") -> str:
+    return (
+        f"SELECT id FROM zanith._zanith_jobs WHERE kind = '{kind}' AND state = '{state}'"
+        f" AND ({of or 'true'}) ORDER BY created_at, id LIMIT 1"
+    )
+
+
+JOBS = {
+    "running": _job("restore", "running"),
+    "sealing": _job("seal", "running"),
+    "failed": _job("restore", "failed"),
+    "cancelled": _job("restore", "cancelled"),
+    "restored": _job("restore", "done"),
+    "interrupted": _job("restore", "interrupted"),
+    "cleaned": _job("cleanup", "done"),
+    "purged": _job("purge", "done"),
+    "sealed": _job("seal", "done"),
+    "verified": _job("verify", "done", "result ->> 'matches' = 'true'"),
+    "unverified": _job("verify", "done", "result ->> 'matches' = 'false'"),
+}
+
+
+async def _date(connection: asyncpg.Connection) -> None:
+    """Spread the captures over the past months."""
+    await connection.execute(
+        f"""UPDATE {ROWS} SET created_at = now() - (60 - capture_order) * interval '31 hours',
+            sealed_at = CASE WHEN sealed_at IS NOT NULL
+                THEN now() - (60 - capture_order) * interval '30.9 hours' END,
+            expires_at = CASE WHEN source_table = 'expired' THEN now() - interval '3 days'
+                WHEN expires_at IS NOT NULL THEN now() + capture_order * interval '26 hours' END"""
+    )

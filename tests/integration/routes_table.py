@@ -1,0 +1,135 @@
+"""For every route of the studio one request that would work, and who may send it.
+
+A route without a line here fails `test_every_route`: say what its request is, and who may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI
+
+from tests.hard_cases import ROWS
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+@dataclass(frozen=True)
+class Valid:
+    """One request: its target by a name of the hard cases, what it carries, what it changes.
+
+    `viewer` and `anyone` say whether they may send it too; `changes` is "artifacts", "jobs", or
+    nothing. A form is sent with the token of its page.
+    """
+
+    of: str = ""
+    json: Any = None
+    form: dict[str, str] | None = None
+    query: dict[str, str] = field(default_factory=dict)
+    viewer: bool = True
+    anyone: bool = False
+    changes: str = ""
+
+
+def change(of: str = "", changes: str = "artifacts", **sent: Any) -> Valid:
+    """Return a request that only staff may send."""
+    return Valid(of, viewer=False, changes=changes, **sent)
+
+
+ALONE = {"older_than": "0s"}
+ARTIFACT = "/api/artifacts/{artifact_id}"
+PAGE = "/studio/artifacts/{artifact_id}"
+
+TABLE: dict[str, Valid] = {
+    # for machines
+    "GET /api/openapi.json": Valid(anyone=True),
+    "HEAD /api/openapi.json": Valid(anyone=True),
+    "GET /healthz": Valid(anyone=True),
+    "GET /readyz": Valid(anyone=True),
+    "GET /metrics": Valid(),
+    "GET /static": Valid(anyone=True),
+    "HEAD /static": Valid(anyone=True),
+    # the API
+    "GET /api/artifacts": Valid(),
+    f"GET {ARTIFACT}": Valid("cascade"),
+    f"POST {ARTIFACT}/restore": change("published", "jobs", json={"confirm": "published"}),
+    f"POST {ARTIFACT}/verify": Valid("values", changes="jobs"),
+    f"POST {ARTIFACT}/seal": change("twice", "jobs"),
+    f"POST {ARTIFACT}/hold": change("empty", json={"reason": "audit"}),
+    f"POST {ARTIFACT}/release": change("held"),
+    f"DELETE {ARTIFACT}": change("expired", json={"confirm": "expired"}),
+    f"POST {ARTIFACT}/exports": Valid("values", json={"format": "json"}, changes="jobs"),
+    f"GET {ARTIFACT}/export": Valid("values", changes="jobs"),
+    "POST /api/cleanup": change(
+        "partitions", "jobs", json={**ALONE, "only": ["{id}"], "dry_run": False, "confirm": 1}
+    ),
+    "GET /api/exports/{export_id}": Valid("equal"),
+    "GET /api/exports/{export_id}/content": Valid("waiting", viewer=False, changes="jobs"),
+    "GET /api/exports/{export_id}/events": Valid("equal"),
+    "GET /api/jobs": Valid(),
+    "GET /api/jobs/{job_id}": Valid("restored"),
+    "GET /api/jobs/{job_id}/events": Valid("restored"),
+    "POST /api/jobs/{job_id}/cancel": change("running", "jobs"),
+    # signing in and out, and colours
+    "GET /": Valid(anyone=True),
+    "GET /studio/login": Valid(anyone=True),
+    "POST /studio/login": Valid(form={"token": "staff-token"}, anyone=True),
+    "POST /studio/logout": Valid(form={}, anyone=True),
+    "POST /studio/theme": Valid(form={"theme": "dark"}, anyone=True),
+    # pages
+    "GET /studio": Valid(),
+    "GET /studio/activity": Valid(),
+    "GET /studio/activity/download": Valid(),
+    "GET /studio/cleanup": Valid(),
+    "POST /studio/cleanup": change("rebuilt", "jobs", form={**ALONE, "id": "{id}", "confirm": "1"}),
+    "GET /studio/jobs": Valid(),
+    "GET /studio/jobs/{job_id}": Valid("restored"),
+    "GET /studio/jobs/{job_id}/progress": Valid("restored"),
+    "POST /studio/jobs/{job_id}/cancel": change("also running", "jobs", form={}),
+    f"GET {PAGE}": Valid("cascade"),
+    f"GET {PAGE}/seal": Valid("cascade"),
+    f"GET {PAGE}/rows": Valid("cascade"),
+    f"POST {PAGE}/verify": Valid("damaged", form={}, changes="jobs"),
+    f"POST {PAGE}/seal": change("unsealed", "jobs", form={}),
+    f"POST {PAGE}/hold": change("quotes", form={"reason": "audit"}),
+    f"POST {PAGE}/release": change("emoji", form={}),
+    f"GET {PAGE}/restore": Valid("cascade"),
+    f"POST {PAGE}/restore": change("cascade", "jobs", form={"confirm": "public.base"}),
+    f"POST {PAGE}/restore/rehearse": change("longest", "", form={}),
+    f"GET {PAGE}/export": Valid("values"),
+    f"POST {PAGE}/export": Valid("values", form={"format": "jsonl"}, changes="jobs"),
+    "GET /studio/exports/{export_id}": Valid("equal"),
+    "GET /studio/exports/{export_id}/progress": Valid("equal"),
+    f"GET {PAGE}/purge": Valid("cascade"),
+    f"POST {PAGE}/purge": change("taken", form={"confirm": "taken", "reason": "tidy"}),
+}
+
+# What the requests above need beside the hard cases: two without a seal, one more hold and job.
+BESIDES = f"""
+DELETE FROM zanith._zanith_jobs WHERE kind = 'seal' AND state = 'running';
+UPDATE {ROWS} SET sealed_at = NULL, checksum = NULL, checksum_query = NULL, checksum_settings = NULL
+WHERE source_table = 'twice';
+UPDATE {ROWS} SET held_by = 'ana' WHERE migration_id LIKE '002%';
+INSERT INTO zanith._zanith_jobs (id, kind, artifact_id, object, state, actor, started_at, lease,
+    lease_expires_at)
+SELECT 'feedface0000000a', 'restore', id, 'public.orders.rating', 'running', 'ana', now(), 'x',
+       now() + interval '1 day' FROM {ROWS} WHERE source_column = 'rating';
+"""
+
+
+def every_route(app: FastAPI) -> Iterator[tuple[str, frozenset[str]]]:
+    """Yield the path of every route with its methods; a mount answers GET and HEAD."""
+
+    def walk(routes: Any) -> Iterator[tuple[str, frozenset[str]]]:
+        for route in routes:
+            if hasattr(route, "original_router"):
+                yield from walk(route.original_router.routes)
+            else:
+                yield route.path, frozenset(getattr(route, "methods", None) or {"GET", "HEAD"})
+
+    found: dict[str, frozenset[str]] = {}
+    for path, methods in walk(app.routes):
+        found[path] = found.get(path, frozenset()) | methods
+    yield from found.items()

@@ -1,0 +1,267 @@
+"""Every route and every method, sent as everybody: who may not changes nothing, who may does."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import difflib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import httpx
+import pytest
+
+import app.main
+from app.routes import access
+from tests.hard_cases import ANA, ROWS, HardCases
+from tests.integration.routes_table import BESIDES, METHODS, TABLE, Valid, every_route
+from tests.studios import Running, run_studio, wait_until
+
+pytestmark = pytest.mark.newest
+
+STAFF = f"{ANA.name}:staff-token"  # the announced export of the hard cases is theirs
+UNDECLARED = Valid(json={}, viewer=False)
+FAR = "https://evil.example"
+
+
+@pytest.fixture
+def studio(hard_database, monkeypatch) -> Iterator[Running]:
+    """A studio with tokens that does nothing by itself."""
+
+    async def idle(_) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(app.main, "keep_up", idle)
+    hard_database.psql(BESIDES)
+    tokens = {"auth_token": STAFF, "read_only_auth_token": "vic:viewer-token"}
+    with run_studio(hard_database.tcp_url, **tokens) as running:
+        running.app.state.studio.access.limiter.attempts = 10_000
+        yield running
+
+
+# ----------------------------------------------------------------------------------------- requests
+
+
+def target(path: str, valid: Valid, cases: HardCases) -> tuple[str, str]:
+    """Return the address of a request and the id in it."""
+    jobs = {**cases.jobs, "also running": "feedface0000000a"}
+    found = ""
+    for spot, ids in (
+        ("{artifact_id}", cases.artifacts),
+        ("{export_id}", cases.exports),
+        ("{job_id}", jobs),
+    ):
+        if spot in path:
+            found = ids[valid.of or next(iter(ids))]
+            path = path.replace(spot, found)
+    if path == "/static":
+        path += "/studio.css"
+    return path, found or cases.artifacts.get(valid.of, "")
+
+
+def send(
+    client: httpx.Client, method: str, path: str, valid: Valid, cases: HardCases, form_token: str
+) -> int:
+    """Send one request and return its status, 401 for the way to the login page."""
+    address, artifact = target(path, valid, cases)
+    said = json.loads(json.dumps([valid.json, valid.form]).replace("{id}", artifact))
+    sent = {"json": said[0]} if said[0] is not None else {}
+    if said[1] is not None:
+        sent = {"data": {**said[1], "form_token": form_token}}
+    if method in {"GET", "HEAD", "OPTIONS"}:
+        sent = {}
+    try:
+        answer = client.request(method, address, params=valid.query, **sent)
+    except httpx.RemoteProtocolError:  # an answer that breaks off
+        return 599
+    asked = answer.headers.get("location", "").startswith("/studio/login?next=")
+    return 401 if asked else answer.status_code
+
+
+def every_request(studio: Running, *, undeclared: bool = True) -> list[tuple[str, str, Valid]]:
+    """Return every method of every path; those that no route declares carry an empty body."""
+    return [
+        (method, path, TABLE[f"{method} {path}"] if method in methods else UNDECLARED)
+        for path, methods in every_route(studio.app)
+        for method in METHODS
+        if undeclared or method in methods
+    ]
+
+
+# ----------------------------------------------------------------------------------------- visitors
+
+
+def session(studio: Running, role: str) -> str:
+    """Return the cookie of a session."""
+    keys = studio.app.state.studio.access
+    return keys.session_for(next(each for each in keys.credentials if each.role == role))
+
+
+def aged(studio: Running, role: str) -> str:
+    """Return the cookie of a session that was signed well, too long ago."""
+    keys = studio.app.state.studio.access
+    credential = next(each for each in keys.credentials if each.role == role)
+    name, whose, issued = json.loads(
+        base64.urlsafe_b64decode(keys.session_for(credential).split(".")[0])
+    )
+    body = json.dumps([name, whose, issued - access.SESSION_SECONDS - 1])
+    packed = base64.urlsafe_b64encode(body.encode()).decode()
+    return f"{packed}.{credential.sign(packed)}"
+
+
+def promoted(studio: Running) -> str:
+    """Return a viewer's cookie that says staff, with the signature of what it said before."""
+    packed, signature = session(studio, "viewer").split(".")
+    name, _, issued = json.loads(base64.urlsafe_b64decode(packed))
+    body = json.dumps([name, "staff", issued])
+    return f"{base64.urlsafe_b64encode(body.encode()).decode()}.{signature}"
+
+
+def resigned(studio: Running) -> str:
+    """Return a cookie that says it is staff, signed with the viewer's own token."""
+    keys = studio.app.state.studio.access
+    viewer = next(each for each in keys.credentials if each.role == "viewer")
+    return keys.session_for(replace(viewer, name=ANA.name, role="staff"))
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+SAME = {"Sec-Fetch-Site": "same-origin"}
+
+# Whose requests must change nothing: headers, the session's cookie, whether the form's token comes.
+Cookie = Callable[[Running], str]
+REFUSED: dict[str, tuple[dict[str, str], Cookie | None, bool]] = {
+    "nobody": (SAME, None, True),
+    "a wrong token": (bearer("guess"), None, True),
+    "an expired session": (SAME, lambda s: aged(s, "staff"), True),
+    "a tampered session": (SAME, lambda s: session(s, "staff")[:-2] + "00", True),
+    "a viewer's session that says staff": (SAME, promoted, True),
+    "a viewer who signs as staff": (SAME, resigned, True),
+    "a viewer": (bearer("viewer-token"), None, True),
+    "a viewer's session": (SAME, lambda s: session(s, "viewer"), True),
+    "staff from another site": (
+        {"Sec-Fetch-Site": "cross-site", "Origin": FAR},
+        lambda s: session(s, "staff"),
+        True,
+    ),
+    "staff from a sister site": (
+        {"Sec-Fetch-Site": "same-site"},
+        lambda s: session(s, "staff"),
+        True,
+    ),
+    "staff with a foreign Origin": ({"Origin": FAR}, lambda s: session(s, "staff"), True),
+    "staff with Origin null": ({"Origin": "null"}, lambda s: session(s, "staff"), True),
+    "staff's cookies without an Origin": ({}, lambda s: session(s, "staff"), True),
+    "a staff token from another site": (
+        {**bearer("staff-token"), "Sec-Fetch-Site": "cross-site"},
+        None,
+        True,
+    ),
+}
+# Nobody has more ways in than these; that no method but the declared ones works is asked once each.
+EVERY_METHOD = ("nobody", "a viewer", "staff from another site")
+STAFF_WITHOUT_FORM = (SAME, lambda s: session(s, "staff"), False)
+
+
+def visitor(
+    studio: Running, headers: dict[str, str], cookie: Cookie | None, *, form: bool
+) -> tuple[httpx.Client, str]:
+    """Return a client, and the form token that its forms carry."""
+    client = httpx.Client(base_url=studio.url, timeout=20, headers=headers)
+    cookies = [f"{access.FORM}=aform"]
+    if cookie is not None:
+        cookies.append(f"{access.SESSION}={cookie(studio)}")
+    client.headers["Cookie"] = "; ".join(cookies)
+    return client, studio.app.state.studio.access.form_token("aform") if form else "wrong"
+
+
+# ---------------------------------------------------------------------------------------- the state
+
+
+def state(database, studio: Running) -> str:
+    """Return a dump of everything but what a viewer may leave: exports, verifications, the log."""
+    wait_until(lambda: studio.app.state.studio.runner.running == 0)
+    apart = ("_zanith_audit_log*", "_zanith_jobs", ROWS.split(".")[1])
+    dump = database.pg_dump(*(f"--exclude-table-data=zanith.{name}" for name in apart))
+    rows = f"SELECT to_jsonb(a) - '{{verified_at,verified_ok}}'::text[] FROM {ROWS} a ORDER BY id"
+    jobs = """SELECT to_jsonb(j) FROM zanith._zanith_jobs j
+        WHERE kind NOT IN ('export', 'verify') ORDER BY id"""
+    return "\n".join((dump, database.psql(rows), database.psql(jobs)))
+
+
+def fingerprint(database, what: str) -> str:
+    """Return what tells whether the artifacts, or the jobs, changed."""
+    table = {"artifacts": ROWS, "jobs": "zanith._zanith_jobs"}[what]
+    return database.psql(f"SELECT md5(string_agg(t::text, '' ORDER BY id)) FROM {table} t")
+
+
+def difference(before: str, after: str) -> list[str]:
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0)
+    return [line[:300] for line in lines]
+
+
+# -------------------------------------------------------------------------------------------- tests
+
+
+def test_every_route_has_a_valid_request(studio: Running):
+    declared = {f"{m} {path}" for path, methods in every_route(studio.app) for m in methods}
+    assert declared ^ set(TABLE) == set()
+
+
+@pytest.mark.parametrize("who", REFUSED)
+def test_nothing_changes_for(who: str, studio: Running, hard_database, cases: HardCases):
+    headers, cookie, form = REFUSED[who]
+    viewer, staff = "viewer" in who and "says" not in who and "signs" not in who, "staff" in who
+    before = state(hard_database, studio)
+    client, token = visitor(studio, headers, cookie, form=form)
+    let_in = []
+    with client:
+        for method, path, valid in every_request(studio, undeclared=who in EVERY_METHOD):
+            status = send(client, method, path, valid, cases, token)
+            reads = method == "GET" and (valid.viewer or staff)
+            allowed = valid.anyone or (viewer and valid.viewer) or (staff and reads)
+            if status < 400 and not allowed:
+                let_in.append(f"{method} {path}: {status}")
+            if status >= 500:
+                let_in.append(f"{method} {path}: {status}")
+            if viewer and valid.viewer and status >= 400:
+                let_in.append(f"{method} {path}: {status} for a viewer, who may")
+    assert not let_in, "\n".join(let_in)
+    assert difference(before, state(hard_database, studio)) == []
+
+
+def test_no_form_goes_without_its_token(studio: Running, hard_database, cases: HardCases):
+    headers, cookie, form = STAFF_WITHOUT_FORM
+    before = state(hard_database, studio)
+    client, token = visitor(studio, headers, cookie, form=form)
+    with client:
+        answers = {
+            f"{method} {path}": send(client, method, path, valid, cases, token)
+            for method, path, valid in every_request(studio)
+            if valid.form is not None
+        }
+    assert {request: status for request, status in answers.items() if status != 403} == {}
+    assert len(answers) > 10
+    assert difference(before, state(hard_database, studio)) == []
+
+
+def test_every_request_works_for_staff(studio: Running, hard_database, cases: HardCases):
+    client, token = visitor(studio, SAME, lambda s: session(s, "staff"), form=True)
+    wrong = []
+    with client:
+        for method, path, valid in every_request(studio):
+            before = {what: fingerprint(hard_database, what) for what in ("artifacts", "jobs")}
+            status = send(client, method, path, valid, cases, token)
+            changed = [w for w, old in before.items() if fingerprint(hard_database, w) != old]
+            wait_until(lambda: studio.app.state.studio.runner.running == 0)
+            expected = {405} if valid is UNDECLARED else set(range(200, 400))
+            if status not in expected or (valid.changes and valid.changes not in changed):
+                wrong.append(f"{method} {path}: {status}, changed {changed}")
+            if not valid.changes and changed:
+                wrong.append(f"{method} {path}: changed {changed} for nothing")
+    assert not wrong, "\n".join(wrong)
+    counts = "SELECT kind, count(*) FROM zanith._zanith_jobs WHERE state = 'failed' GROUP BY 1"
+    assert hard_database.psql(counts) == "restore|2"  # those of the hard cases, and no other

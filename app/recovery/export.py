@@ -26,12 +26,14 @@ from app.recovery.stream import Measured, Meter, Sink, bounded, copy_out, report
 from app.recovery.version import VERSION
 
 SQL = load("export")
-FORMATS = ("csv", "jsonl", "json")
+FORMATS = ("csv", "jsonl", "json", "spreadsheet")
 MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8; header=present",
     "jsonl": "application/x-ndjson",
     "json": "application/json",
+    "spreadsheet": "text/csv; charset=utf-8; header=present",
 }
+_SUFFIX = {"spreadsheet": "spreadsheet.csv"}
 # Chunks between COPY and the reader: enough to keep both busy, few enough to keep memory flat.
 _QUEUE = 4
 
@@ -49,7 +51,7 @@ def filename(artifact: Artifact, format: str, compress: str | None) -> str:  # n
     """Return a file name that is safe everywhere: public.orders.code-1a2b3c.csv.gz."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", artifact.object_name.replace('"', ""))
     stem = plain.strip("._")[:100] or "export"
-    return f"{stem}-{artifact.id}.{format}{EXTENSIONS[compress]}"
+    return f"{stem}-{artifact.id}.{_SUFFIX.get(format, format)}{EXTENSIONS[compress]}"
 
 
 async def announce(

@@ -18,6 +18,7 @@ import asyncpg
 
 from app.recovery.database import Connection, Database, transaction
 from app.recovery.errors import Failed, Refused, ZanithError
+from app.recovery.names import quote
 from app.recovery.sql import load
 
 SQL = load("stream")
@@ -32,6 +33,10 @@ STALL = 60.0
 _CSV = {"format": "csv", "header": True, "encoding": "UTF8"}
 # One column without header or quoting: the two control characters cannot stand in JSON text.
 _LINES = {"format": "csv", "quote": "\x01", "delimiter": "\x02", "encoding": "UTF8"}
+
+# What a spreadsheet takes for the beginning of a formula, and types whose minus sign is none.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_NUMBERS = frozenset({"int2", "int4", "int8", "float4", "float8", "numeric", "oid"})
 
 # Types of pg_catalog whose JSON form can hold no raw line break.
 _PLAIN_KINDS = frozenset({"scalar", "range", "multirange"})
@@ -111,9 +116,9 @@ async def copy_out(
 ) -> Measured:
     """Stream the query's rows into the sink and return what went through.
 
-    ``form`` is csv, jsonl or json. The sink gets at least 64 KiB at a time but for the last; a slow
-    one slows the server down. Whoever cancels, or a sink that fails, ends the COPY at once and
-    costs the connection.
+    ``form`` is csv, jsonl, json or spreadsheet, which is csv that runs nothing. The sink gets at
+    least 64 KiB at a time but for the last; a slow one slows the server down. Whoever cancels, or a
+    sink that fails, ends the COPY at once and costs the connection.
     """
     meter.pid = await connection.fetchval(SQL["pid"])
     shape = _Shape(sink, meter, form)
@@ -133,6 +138,8 @@ async def copy_out(
 async def _statement(connection: Connection, query: str, form: str) -> tuple[str, dict[str, Any]]:
     if form == "csv":
         return query, _CSV
+    if form == "spreadsheet":
+        return await _for_spreadsheets(connection, query), _CSV
     if casts := [row[0] for row in await connection.fetch(SQL["foreign_casts"])]:
         raise Refused(
             f"an export as {form} would run a cast to json as you: of {', '.join(casts)}",
@@ -141,6 +148,21 @@ async def _statement(connection: Connection, query: str, form: str) -> tuple[str
     statement = await connection.prepare(query)
     plain = all(_is_plain(attribute.type) for attribute in statement.get_attributes())
     return SQL["jsonl" if plain else "jsonl_of_raw"].replace("{query}", query), _LINES
+
+
+async def _for_spreadsheets(connection: Connection, query: str) -> str:
+    """Return the query with every text, and every name, that begins like a formula made inert."""
+    attributes = (await connection.prepare(query)).get_attributes()
+    names = [f"c{number}" for number in range(1, len(attributes) + 1)]
+    values = []
+    for name, attribute in zip(names, attributes, strict=True):
+        risky = attribute.name.startswith(_FORMULA)
+        shown = quote("'" + attribute.name if risky else attribute.name)
+        number = attribute.type.schema == "pg_catalog" and attribute.type.name in _NUMBERS
+        inert = SQL["inert"].replace("{value}", f"r.{name}").replace("{name}", shown)
+        values.append(f"r.{name} AS {shown}" if number else inert)
+    text = SQL["spreadsheet"].replace("{names}", ", ".join(names))
+    return text.replace("{query}", query).replace("{values}", ", ".join(values))
 
 
 def _is_plain(kind: Any) -> bool:

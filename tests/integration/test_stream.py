@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import gzip
 import hashlib
+import io
 import json
 import resource
 import signal
@@ -295,3 +297,31 @@ async def test_unsealed_are_found(db, archived):
     assert await seal.find_unsealed(db) == [archived]
     await seal.seal(db, archived, DBA)
     assert await seal.find_unsealed(db) == []
+
+
+async def test_nothing_runs_as_a_formula_in_a_spreadsheet(db):
+    async with db.acquire() as connection:
+        await connection.execute(
+            """CREATE TABLE sums (
+                "=id" int PRIMARY KEY, a text, b numeric, c interval, d text[]);
+            INSERT INTO sums VALUES (-1, '=1+1', -2.5, '-1 day', '{a}'), (0, '@x', 1, NULL, NULL),
+                (1, E'\\tx', 0, '1 day', '{}'), (2, '\uff1dx', 0, NULL, NULL),
+                (3, 'a=1', 0, NULL, NULL),
+                (4, '', 0, NULL, NULL), (5, E'-2"\\n,', 0, NULL, NULL)"""
+        )
+        made = await connection.fetchval("SELECT zanith.archive_table('sums')")
+    job = await announced(db, made, format="spreadsheet")
+    text = (await collect(db, job)).decode()
+    assert list(csv.reader(io.StringIO(text, newline=""))) == [
+        ["'=id", "a", "b", "c", "d"],
+        ["-1", "'=1+1", "-2.5", "'-1 days", "{a}"],
+        ["0", "'@x", "1", "", ""],
+        ["1", "'\tx", "0", "1 day", "{}"],
+        ["2", "'\uff1dx", "0", "", ""],
+        ["3", "a=1", "0", "", ""],
+        ["4", "", "0", "", ""],
+        ["5", "'-2\"\n,", "0", "", ""],
+    ]
+    ended = await jobs.get(db, job.id)
+    assert ended.result["equals_seal"] is None
+    assert ended.params["filename"].endswith(".spreadsheet.csv")

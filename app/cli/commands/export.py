@@ -32,6 +32,7 @@ class Format(StrEnum):
     CSV = "csv"
     JSONL = "jsonl"
     JSON = "json"
+    SPREADSHEET = "spreadsheet"
 
 
 class Compression(StrEnum):
@@ -45,7 +46,12 @@ class Compression(StrEnum):
 def export_command(
     reference: Reference,
     output_format: Annotated[
-        Format, typer.Option("--format", help="csv is canonical: sha256sum prints the checksum.")
+        Format,
+        typer.Option(
+            "--format",
+            help="csv is canonical: sha256sum prints the checksum; spreadsheet is csv in which"
+            " nothing runs as a formula.",
+        ),
     ] = Format.CSV,
     output: Annotated[
         str | None,

@@ -29,5 +29,13 @@ SELECT row_to_json(r) FROM ({query}) AS r
 -- jsonl_of_raw: the same where a value may bring raw line breaks between its tokens, as type json does
 SELECT translate(row_to_json(r)::text, E'\n\r', '  ') FROM ({query}) AS r
 
+-- spreadsheet: the rows for programs that run what begins like a formula (OWASP, "CSV Injection")
+SELECT {values} FROM ({query}) AS r ({names})
+
+-- inert: one value that is no number; behind an apostrophe a spreadsheet takes it as text
+CASE WHEN num_nulls({value}) = 0 THEN
+    CASE WHEN format('%s', {value}) ~ '^[=+@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20-]' THEN '''' ELSE '' END || format('%s', {value})
+END AS {name}
+
 -- lock_parked: nobody writes to what is parked while it is verified and restored
 LOCK TABLE {table} IN SHARE MODE

@@ -67,7 +67,7 @@ async def export_at_once(
     studio: TheStudio,
     who: Who,
     artifact_id: str,
-    format: Literal["csv", "jsonl", "json"] = "csv",  # noqa: A002 - the documented name
+    format: Literal["csv", "jsonl", "json", "spreadsheet"] = "csv",  # noqa: A002 - the documented name
     compress: Annotated[Literal["none", "gzip", "zstd", ""], Query()] = "none",
 ) -> Response:
     """Announce and stream in one request, for curl."""

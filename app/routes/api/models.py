@@ -281,7 +281,10 @@ class CleanupOut(BaseModel):
 class ExportIn(_Strict):
     """How to write the export."""
 
-    format: Literal["csv", "jsonl", "json"] = "csv"
+    format: Annotated[
+        Literal["csv", "jsonl", "json", "spreadsheet"],
+        Field(description="spreadsheet: csv in which nothing runs as a formula, not as sealed"),
+    ] = "csv"
     compress: Literal["none", "gzip", "zstd"] = "none"
 
 

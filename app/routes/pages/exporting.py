@@ -20,7 +20,7 @@ from app.routes.studio import TheStudio, Who, checked_form
 
 router = APIRouter(prefix="/studio")
 
-Format = Literal["csv", "jsonl", "json"]
+Format = Literal["csv", "jsonl", "json", "spreadsheet"]
 Compress = Literal["none", "gzip", "zstd"]
 
 

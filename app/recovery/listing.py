@@ -100,12 +100,18 @@ class _Cursor:
             raise WrongUsage("that page does not exist", hint="begin at the first page") from None
 
 
-def _page_query(wanted: ArtifactFilter, *, backward: bool) -> str:
+# Up to so many are looked at one by one for a filter by health; of more, what their names tell
+# counts, as in the totals.
+_LOOKED_AT = 2_000
+
+
+def _page_query(wanted: ArtifactFilter, *, backward: bool, seen: str) -> str:
     descending = wanted.descending != backward
     key, kind = _KEYS[wanted.sort]
     block = "page_by_health" if wanted.health else "page_of_rows"
     return fill(
         "page_by_size" if wanted.sort == "size" else block,
+        seen=fill(seen),
         key=key,
         type=kind,
         before="<" if descending else ">",
@@ -149,9 +155,10 @@ def _one_of(what: str, value: str | None, allowed: tuple[str, ...]) -> None:
 
 
 async def list_artifacts(db: Database, wanted: ArtifactFilter | None = None) -> Page:
-    """Return a page of artifacts and how many match; two queries, whatever their number.
+    """Return a page of artifacts and how many match; two queries, with a health three.
 
-    Where many match, their number may be some seconds old.
+    Where many match, their number may be some seconds old, and a health is asked of each artifact's
+    name alone: what was altered in place shows on its row and in the doctor.
     """
     wanted = wanted or ArtifactFilter()
     values = _filter_values(wanted)
@@ -159,13 +166,14 @@ async def list_artifacts(db: Database, wanted: ArtifactFilter | None = None) -> 
     cursor = _Cursor.decode(wanted.after) if wanted.after else None
     backward = cursor is not None and cursor.backward
     place = (cursor.key, cursor.order) if cursor else (None, None)
+    seen = await _how_to_see(db, values) if wanted.health else "health"
     async with db.acquire() as connection:
         rows = await connection.fetch(
-            _page_query(wanted, backward=backward), *values, *place, limit + 1
+            _page_query(wanted, backward=backward, seen=seen), *values, *place, limit + 1
         )
         if backward and len(rows) <= limit:  # the start is nearer than a page: show it whole
             return await list_artifacts(db, replace(wanted, after=None))
-    total = await db.memory.recall(("count", str(values)), lambda: _count(db, values))
+    total = await db.memory.recall(("count", str(values)), lambda: _count(db, values, seen))
     more, rows = len(rows) > limit, rows[:limit]
     if backward:
         rows.reverse()
@@ -181,10 +189,17 @@ def _cursor(row: Any, *, backward: bool) -> str:
     return _Cursor(row["key"], row["capture_order"], backward).encode()
 
 
-async def _count(db: Database, values: tuple[Any, ...]) -> int:
+async def _how_to_see(db: Database, values: tuple[Any, ...]) -> str:
+    """Return the block that tells a health: of few the whole truth, of many what shows."""
+    anyhow = (*values[:-1], None)
+    number = await db.memory.recall(("count", str(anyhow)), lambda: _count(db, anyhow, "health"))
+    return "health" if number <= _LOOKED_AT else "quick"
+
+
+async def _count(db: Database, values: tuple[Any, ...], seen: str) -> int:
     block = "count_by_health" if values[-1] else "count"
     async with db.acquire() as connection:
-        number: int = await connection.fetchval(fill(block), *values)
+        number: int = await connection.fetchval(fill(block, seen=fill(seen)), *values)
     return number
 
 

@@ -64,10 +64,10 @@ FROM (SELECT * FROM zanith._zanith_migration_artifacts AS a
 ORDER BY {key} {direction}, a.capture_order {direction};
 
 -- page_by_health: a page of those in a state of health
-SELECT {columns}, a.health, {size} AS size_bytes, a.key::text AS key
-FROM (SELECT a.*, {health} AS health, {key} AS key
+SELECT {columns}, {health} AS health, {size} AS size_bytes, a.key::text AS key
+FROM (SELECT a.*, {key} AS key
       FROM zanith._zanith_migration_artifacts AS a {place}
-      WHERE {filter} AND {health} = ANY ($8::text[])
+      WHERE {filter} AND {seen} = ANY ($8::text[])
         AND ($9::text IS NULL OR ({key}, a.capture_order) {before} ($9::{type}, $10::bigint))
       ORDER BY {key} {direction}, a.capture_order {direction}
       LIMIT $11) AS a
@@ -75,15 +75,16 @@ FROM (SELECT a.*, {health} AS health, {key} AS key
 ORDER BY a.key {direction}, a.capture_order {direction};
 
 -- page_by_size: a page in order of size, in any state of health
-SELECT * FROM (
-    SELECT {columns}, {health} AS health, {size} AS size_bytes,
-           COALESCE({size}, -1)::text AS key, COALESCE({size}, -1) AS ordering
-    FROM zanith._zanith_migration_artifacts AS a {place}
-    WHERE {filter}) AS a
-WHERE ($8::text[] IS NULL OR a.health = ANY ($8))
-  AND ($9::text IS NULL OR (a.ordering, a.capture_order) {before} ($9::bigint, $10::bigint))
-ORDER BY a.ordering {direction}, a.capture_order {direction}
-LIMIT $11;
+SELECT {columns}, {health} AS health, NULLIF(a.ordering, -1) AS size_bytes, a.ordering::text AS key
+FROM (SELECT * FROM (
+          SELECT a.*, COALESCE({size}, -1) AS ordering
+          FROM zanith._zanith_migration_artifacts AS a {place}
+          WHERE {filter} AND ($8::text[] IS NULL OR {seen} = ANY ($8))) AS a
+      WHERE $9::text IS NULL OR (a.ordering, a.capture_order) {before} ($9::bigint, $10::bigint)
+      ORDER BY a.ordering {direction}, a.capture_order {direction}
+      LIMIT $11) AS a
+{place}
+ORDER BY a.ordering {direction}, a.capture_order {direction};
 
 -- count: how many match, where health does not matter
 SELECT count(*) FROM zanith._zanith_migration_artifacts AS a
@@ -91,7 +92,7 @@ WHERE {filter} AND ($8::text[] IS NULL);
 
 -- count_by_health: how many match in a state of health
 SELECT count(*) FROM zanith._zanith_migration_artifacts AS a {place}
-WHERE {filter} AND {health} = ANY ($8::text[]);
+WHERE {filter} AND {seen} = ANY ($8::text[]);
 
 -- one: a single artifact
 SELECT {columns}, {health} AS health, {size} AS size_bytes, NULL AS key

@@ -1,0 +1,1 @@
+"""Benchmarks: each prints ours, the baseline, their ratio, the bar, and whether it is met."""

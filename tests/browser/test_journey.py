@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.browser.conftest import listen
 from tests.studios import Running, wait_until
@@ -91,6 +92,41 @@ async def test_cancels_a_restore(page: Page, database, artifacts):
         await blocker.close()
     status = "SELECT status FROM zanith._zanith_migration_artifacts WHERE source_column = 'code'"
     assert database.psql(status) == "recoverable"
+
+
+@pytest.mark.parametrize("first", ["cancel", "progress"])
+async def test_a_cancel_and_the_last_progress_do_not_race(
+    page: Page, database, artifacts, first: str
+):
+    """Both answers are under way at once, and come in this order."""
+    arrived = {"cancel": asyncio.Event(), "progress": asyncio.Event()}
+    given = {"cancel": asyncio.Event(), "progress": asyncio.Event()}
+
+    async def hold(route: Route, name: str, other: str) -> None:
+        answer = await route.fetch()
+        if name == "progress" and "hx-retarget" not in answer.headers:
+            await route.fulfill(response=answer)
+            return
+        arrived[name].set()
+        await asyncio.wait_for((arrived if name == first else given)[other].wait(), 15)
+        await route.fulfill(response=answer)
+        await page.wait_for_timeout(300)
+        given[name].set()
+
+    await page.route("**/cancel", lambda route: hold(route, "cancel", "progress"))
+    await page.route("**/progress", lambda route: hold(route, "progress", "cancel"))
+    blocker = await database.connect()
+    try:
+        await blocker.execute("BEGIN; SELECT count(*) FROM public.orders")
+        await page.goto(f"/studio/artifacts/{artifacts['column']}/restore")
+        await page.get_by_label("to restore it").fill("code")
+        await page.get_by_role("button", name="Restore").click()
+        await page.get_by_role("button", name="Cancel").click()
+        await asyncio.wait_for(asyncio.gather(*(each.wait() for each in given.values())), 20)
+        await expect(page.locator(".badge", has_text="cancelled")).to_be_visible()
+    finally:
+        await blocker.close()
+    assert await page.locator(".live").count() == 1
 
 
 async def test_verifies_in_place(page: Page, artifacts):

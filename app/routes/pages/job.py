@@ -164,9 +164,9 @@ async def show_progress(request: Request, studio: TheStudio, who: Who, job_id: s
 
 @router.post("/{job_id}/cancel", dependencies=[checked_form])
 async def cancel(request: Request, studio: TheStudio, who: Who, job_id: str) -> Response:
-    """Ask a job to stop."""
+    """Ask a job to stop; what HTMX gets back is the form alone, the progress shows the rest."""
     job = await jobs.cancel(studio.db, job_id, who)
     if is_partial(request):
         view = JobView(job)
-        return studio.pages.render(request, "job/panel.html", view, title=job.kind)
+        return studio.pages.render(request, "job/cancel.html", view, title=job.kind)
     return RedirectResponse(f"/studio/jobs/{job.id}", 303)

@@ -44,6 +44,7 @@ from app.routes.proxies import Proxies
 from app.routes.rendering import KeptFiles, Pages
 from app.routes.rotation import TokenSource
 from app.routes.studio import Studio
+from app.routes.tracing import Faults, Tracing
 from app.routes.upkeep import keep_up
 from app.settings import Settings
 
@@ -112,8 +113,10 @@ def create_app(settings: Settings) -> FastAPI:
     names = settings.allowed_hosts | {socket.gethostname().lower(), socket.getfqdn().lower()}
     # The last one added is the first to see a request.
     app.add_middleware(Bounds)
+    app.add_middleware(Faults)
     app.add_middleware(Guard, bound_to=settings.host.strip("[]"), names=names)
     app.add_middleware(Prefix, prefix=settings.root_path)
+    app.add_middleware(Tracing, counters=studio.counters)
     app.add_middleware(Proxies, trusted=settings.trusted_proxies, user_header=settings.user_header)
     return app
 

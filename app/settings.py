@@ -26,6 +26,7 @@ _HEADER = re.compile(r"[A-Za-z0-9-]+")
 _OTHER_HEADERS = frozenset({"authorization", "cookie", "host", "origin", "x-forwarded-for"})
 _PLAIN = {
     "int_parsing": "it must be a whole number",
+    "literal_error": "it must be text or json",
     "bool_parsing": "it must be on or off",
 }
 """What is said of a value in place of the library's words."""
@@ -69,6 +70,9 @@ class Settings(BaseSettings):
         None, description="a file of viewers' tokens, the same form"
     )
     audit_log: Path | None = Field(None, description="a file for NDJSON beside the table")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="how the studio logs: text for people, json for machines"
+    )
     retention: Annotated[timedelta | None, NoDecode] = Field(
         timedelta(days=30), description="when captures expire: 30d, 12h, never"
     )

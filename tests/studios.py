@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import asyncpg
 import httpx
@@ -55,8 +59,51 @@ def run_studio(database_url: str, **settings: object) -> Iterator[Running]:
         listener.close()
 
 
+@dataclass(frozen=True)
+class Command:
+    """A `zanith studio` of its own process, and the file that it writes to."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    output: Path
+
+    def client(self, token: str | None = None) -> httpx.Client:
+        """Return a client of the API, with a token where one is needed."""
+        return Running(self.url, FastAPI()).client(token)
+
+
 @contextmanager
-def sign_in(studio: Running, token: str, prefix: str = "") -> Iterator[httpx.Client]:
+def run_command(database_url: str, folder: Path, **env: str) -> Iterator[Command]:
+    """Run the real command until the block ends; settings as its environment takes them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    output = folder / f"studio-{port}.log"
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "ZANITH_"))}
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            [Path(sys.executable).parent / "zanith", "studio", "--port", str(port)],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            env=kept | {"ZANITH_DATABASE_URL": database_url} | env,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait(lambda: process.poll() is not None or b"/studio" in output.read_bytes())
+        assert process.poll() is None, output.read_text()
+        yield Command(url, process, output)
+    finally:
+        process.terminate()
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def sign_in(studio: Running | Command, token: str, prefix: str = "") -> Iterator[httpx.Client]:
     """Lend a browser that signed in with a token; it follows no redirect by itself."""
     with httpx.Client(
         base_url=studio.url, headers={"Origin": studio.url}, timeout=PATIENCE

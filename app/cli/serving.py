@@ -32,7 +32,7 @@ def serve_studio(settings: Settings, terminal: Terminal) -> None:
     application = _application(settings)  # it reads the token files
     with listen(settings.host, settings.port) as listener:
         run(_look, settings=settings)
-        _serve(application, listener, terminal, "the studio")
+        _serve(settings, application, listener, terminal, "the studio")
 
 
 async def _look(session: Session) -> None:
@@ -67,7 +67,7 @@ def serve_demo(
     ):
         mine = settings.model_copy(update={**open_here, "database_url": SecretStr(url)})
         terminal.say(Text.assemble("  psql ", (f"'{url}'", "quiet")))
-        _serve(_application(mine), listener, terminal, "the demo")
+        _serve(mine, _application(mine), listener, terminal, "the demo")
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -121,10 +121,16 @@ def configure(application: Any) -> uvicorn.Config:
     )
 
 
-def _serve(application: Any, listener: socket.socket, terminal: Terminal, what: str) -> None:
+def _serve(
+    settings: Settings,
+    application: Any,
+    listener: socket.socket,
+    terminal: Terminal,
+    what: str,
+) -> None:
     host, port = listener.getsockname()[:2]
-    address = f"http://{f'[{host}]' if ':' in host else host}:{port}/studio"
-    speak_in_lines()
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}{settings.root_path}/studio"
+    speak_in_lines(settings.log_format)
     server = Server(configure(application), lambda: terminal.say(_address(what, address)))
     server.run(sockets=[listener])
     if not server.started:

@@ -2,7 +2,15 @@
 
 from app.recovery.artifact import DAMAGED, HEALTHS, TYPES, Artifact, Health
 from app.recovery.inspection import Inspection, Preview, inspect, preview_rows
-from app.recovery.listing import ArtifactFilter, Page, Summary, list_artifacts, summarize
+from app.recovery.listing import (
+    ArtifactFilter,
+    Page,
+    States,
+    Summary,
+    count_states,
+    list_artifacts,
+    summarize,
+)
 from app.recovery.lookup import find_latest, find_migration, get_artifact
 
 __all__ = [
@@ -15,7 +23,9 @@ __all__ = [
     "Inspection",
     "Page",
     "Preview",
+    "States",
     "Summary",
+    "count_states",
     "find_latest",
     "find_migration",
     "get_artifact",

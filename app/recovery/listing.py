@@ -62,9 +62,18 @@ class Summary:
     expiring_soon: int
     damaged: int
     unsealed: int
+    expired: int
     held: int
     by_table: list[tuple[str, int]]
     by_expiry: list[tuple[str, int]]
+
+
+@dataclass(frozen=True)
+class States:
+    """How many artifacts of each type and status; age of the oldest unsealed capture in seconds."""
+
+    counts: list[tuple[str, str, int]]
+    oldest_unsealed: float
 
 
 # Sort key and its type; all text of the queries is in artifacts.sql.
@@ -215,3 +224,15 @@ async def _summarize(db: Database) -> Summary:
     for key in ("by_table", "by_expiry"):
         data[key] = [(name, number) for name, number in json.loads(data[key] or "[]")]
     return Summary(**data)
+
+
+async def count_states(db: Database) -> States:
+    """Return how many there are of each kind, in one pass over the rows; remembered like totals."""
+    return await db.memory.recall("states", lambda: _count_states(db))
+
+
+async def _count_states(db: Database) -> States:
+    async with db.acquire() as connection:
+        rows = await connection.fetch(fill("states"))
+    counts = [(row["artifact_type"], row["status"], row["number"]) for row in rows]
+    return States(counts, max((float(row["oldest"] or 0) for row in rows), default=0.0))

@@ -6,6 +6,7 @@ page puts into its notice.
 
 from __future__ import annotations
 
+import copy
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -24,8 +25,8 @@ from app.recovery.errors import (
     Refused,
     WrongUsage,
     ZanithError,
-    translate,
 )
+from app.routes.current import request_id
 from app.routes.words import error_body
 
 
@@ -129,6 +130,9 @@ def wants_page(request: Request) -> bool:
 async def answer(request: Request, error: ZanithError) -> Response:
     """Return the error as JSON, as a page, as a fragment, or as the way to the login page."""
     status = status_of(error)
+    request.app.state.studio.counters.refused(error.code)
+    if status == 500:
+        error = _numbered(error)
     headers = {"Cache-Control": "no-store"}
     if status == 401 and not wants_page(request):
         headers["WWW-Authenticate"] = 'Bearer realm="zanith"'
@@ -145,6 +149,15 @@ async def answer(request: Request, error: ZanithError) -> Response:
     page: Response = pages.error(request, template, error, title, status)
     page.headers.update(headers)
     return page
+
+
+def _numbered(error: ZanithError) -> ZanithError:
+    """Return the error with the request's id, so that a person can quote it."""
+    numbered = copy.copy(error)
+    numbered.detail = "; ".join(
+        part for part in (error.detail, f"request {request_id.get()}") if part
+    )
+    return numbered
 
 
 def _title(status: int) -> str:
@@ -202,7 +215,7 @@ def from_validation(exc: RequestValidationError) -> ZanithError:
 
 
 def install(app: FastAPI) -> None:
-    """Let every exception of a route end in `answer`."""
+    """Let every exception that a route may raise end in `answer`; faults end in tracing."""
 
     @app.exception_handler(ZanithError)
     async def _known(request: Request, exc: ZanithError) -> Response:
@@ -215,8 +228,3 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def _http(request: Request, exc: HTTPException) -> Response:
         return await answer(request, from_http(exc, request))
-
-    @app.exception_handler(Exception)
-    async def _unknown(request: Request, exc: Exception) -> Response:
-        # No traceback ever reaches a user; the server logs it once this answer is on its way.
-        return await answer(request, translate(exc))

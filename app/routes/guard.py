@@ -126,5 +126,6 @@ class Guard:
             await self.app(scope, receive, send_with_headers)
             return
         error = NotPermitted(why, hint="open the studio under the address that it was started with")
+        scope["app"].state.studio.counters.refused(error.code)
         answer = JSONResponse({"error": error.as_dict()}, 403, {"Cache-Control": "no-store"})
         await answer(scope, receive, send_with_headers)

@@ -18,6 +18,8 @@ from app.settings import LOCAL, Proxy
 
 PERSON = "zanith.person"
 """In the scope: the values of the header that names the person, as they came."""
+TRUSTED = "zanith.trusted"
+"""In the scope: whether a trusted proxy sent the request."""
 FIRST_HOST = "zanith.host"
 """In the scope: the Host header as it came, where X-Forwarded-Host took its place."""
 
@@ -49,6 +51,7 @@ class Proxies:
         return any(found in network for network in self.trusted if network != LOCAL)
 
     def _believe(self, scope: Scope) -> None:
+        scope[TRUSTED] = True
         headers = Headers(scope=scope)
         client = self._client(_listed(headers, "x-forwarded-for"))
         if client is not None:

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from app.recovery.database import Actor, Database, ServerInfo
 from app.recovery.errors import Failed
 from app.routes.access import FORM_FIELD, Access
+from app.routes.metrics import Counters
 from app.routes.rendering import Pages
 from app.routes.runner import Runner
 from app.settings import Settings
@@ -23,6 +24,7 @@ class Studio:
     access: Access
     pages: Pages
     runner: Runner = field(default_factory=Runner)
+    counters: Counters = field(default_factory=Counters)
     database: Database | None = None
     readers: Database | None = None
 

@@ -140,6 +140,7 @@ SELECT count(*) AS total,
        count(*) FILTER (WHERE expires_at BETWEEN now() AND now() + interval '7 days') AS expiring_soon,
        count(*) FILTER (WHERE health IN ('missing', 'moved', 'changed')) AS damaged,
        count(*) FILTER (WHERE health = 'unsealed') AS unsealed,
+       count(*) FILTER (WHERE health = 'expired') AS expired,
        count(*) FILTER (WHERE held_by IS NOT NULL) AS held,
        (SELECT json_agg(json_build_array(x.name, x.bytes) ORDER BY x.bytes DESC, x.name)::text
         FROM (SELECT quote_ident(source_schema) || '.' || quote_ident(source_table) AS name,
@@ -156,6 +157,13 @@ SELECT count(*) AS total,
            json_build_array('later', count(*) FILTER (WHERE expires_at >= now() + interval '90 days')),
            json_build_array('never', count(*) FILTER (WHERE expires_at IS NULL)))::text AS by_expiry
 FROM seen;
+
+-- states: how many of each type and status, and the age of the oldest that waits for its seal
+SELECT a.artifact_type, a.status, count(*) AS number,
+       max(EXTRACT(epoch FROM now() - a.created_at)) FILTER (WHERE {calm} = 'unsealed') AS oldest
+FROM zanith._zanith_migration_artifacts AS a
+GROUP BY a.artifact_type, a.status
+ORDER BY a.artifact_type, a.status;
 
 -- locate: where the parked object really is
 SELECT zanith.locate($1)::text;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -9,7 +10,7 @@ from fastapi.responses import Response
 
 from app.recovery import artifacts, export, jobs
 from app.recovery.database import Actor
-from app.recovery.errors import Locked, NotFound, NotPermitted, Refused
+from app.recovery.errors import Cancelled, Locked, NotFound, NotPermitted, Refused
 from app.recovery.export import ExportRequest
 from app.recovery.jobs import Job
 from app.routes.api.models import RESPONSES, ExportIn, JobOut
@@ -94,8 +95,23 @@ async def _get(studio: Studio, who: Actor, export_id: str) -> Job:
 
 
 def _stream(studio: Studio, job: Job) -> Response:
-    async def push(sink: Sink) -> None:
-        await export.push_export(studio.db, job.id, sink)
+    form, sent = job.params["format"], 0
 
-    media = _PACKED.get(job.params["compress"] or "") or export.MEDIA_TYPES[job.params["format"]]
+    async def push(sink: Sink) -> None:
+        async def count(chunk: bytes) -> None:
+            nonlocal sent
+            await sink(chunk)
+            sent += len(chunk)
+
+        outcome = "failed"
+        try:
+            await export.push_export(studio.db, job.id, count)
+            outcome = "done"
+        except (asyncio.CancelledError, Cancelled):
+            outcome = "cancelled"
+            raise
+        finally:
+            studio.counters.exported(form, outcome, sent)
+
+    media = _PACKED.get(job.params["compress"] or "") or export.MEDIA_TYPES[form]
     return ExportResponse(push, filename=job.params["filename"], media_type=media, export_id=job.id)

@@ -72,6 +72,21 @@ async def rehearse(page: Page) -> None:
     await page.get_by_role("heading", name="Rehearsed, and rolled back").wait_for()
 
 
+async def look(page: Page) -> None:
+    """Ask what an erasure would take."""
+    await page.get_by_label("Column", exact=True).select_option(index=1)
+    await page.get_by_label("is exactly").first.fill("1")
+    await page.get_by_role("button", name="Look what matches").click()
+    await page.get_by_role("heading", name="matches").wait_for()
+
+
+async def hold_one(page: Page) -> None:
+    """Hold the newest."""
+    await page.get_by_label("Tick ", exact=False).nth(1).check()
+    await page.get_by_role("button", name="Hold", exact=True).click()
+    await page.get_by_role("heading", name="Hold 1 artifact").wait_for()
+
+
 _LISTS = (
     Shown("artifacts", at("/studio"), "What was dropped here"),
     Shown("artifacts by size", at("/studio?sort=size&limit=5"), "Next page"),
@@ -83,6 +98,29 @@ _LISTS = (
     Shown("cleanup of expired", at("/studio/cleanup?expired=yes"), "public.expired"),
     Shown("cleanup of nothing", at("/studio/cleanup?older_than=999d"), "Nothing to clean up"),
     Shown("cleanup misread", at("/studio/cleanup?older_than=soon"), "soon"),
+    Shown(
+        "cleanup of chosen", lambda c: "/studio/cleanup?chosen=" + c.artifacts["values"], "for good"
+    ),
+    Shown("tables", at("/studio/capture"), "Pick a table"),
+    Shown(
+        "tables without a match", at("/studio/capture?search=nothing+like+it"), "No table matches"
+    ),
+    Shown("columns", at("/studio/capture?schema=public&table=orders"), "Or one column"),
+    Shown(
+        "ways to drop a table",
+        at("/studio/capture?schema=public&table=orders&strategy=archive_table&dependents=cascade"),
+        "What runs",
+    ),
+    Shown(
+        "ways to drop a column",
+        at("/studio/capture?schema=public&table=orders&column=id&strategy=archive_column"),
+        "How",
+    ),
+    Shown(
+        "no such table",
+        at("/studio/capture?schema=public&table=" + quote("<b>x</b>")),
+        "Nothing here",
+    ),
     Shown("jobs", at("/studio/jobs"), "What runs and ran"),
     Shown("jobs live", at("/studio/jobs?state=live"), "running"),
     Shown("jobs without a match", at("/studio/jobs?kind=capture"), "No jobs here"),
@@ -120,10 +158,10 @@ _ARTIFACTS = (
 )
 
 _BELOW = (
-    Shown("rows of hard values", of("values", "/rows"), "First rows"),
+    Shown("rows of hard values", of("values", "/rows"), "Rows of"),
     Shown("rows of an empty table", of("empty", "/rows"), "It was empty"),
     Shown("rows of a definition", of("definition", "/rows"), "only the definition was kept"),
-    Shown("rows of what is live", of("restored", "/rows"), "First rows"),
+    Shown("rows of what is live", of("restored", "/rows"), "Rows of"),
     Shown("restore", of("cascade", "/restore"), "Nothing stands in the way"),
     Shown("restore rehearsed", of("published", "/restore"), "Rehearsed", act=rehearse),
     Shown("restore with drift", of("drift", "/restore"), "cannot run yet"),
@@ -139,6 +177,10 @@ _BELOW = (
         "restore not confirmed", of("empty", "/restore"), "not confirmed: nothing was changed",
         act=typing("to restore it", "another", "Restore"),
     ),
+    Shown("erase", of("values", "/erase"), "one person's rows"),
+    Shown("erase of a soft-dropped column", of("held", "/erase"), "still in their table"),
+    Shown("erase looked at", of("values", "/erase"), "1 row matches", act=look),
+    Shown("several held", at("/studio"), "1 of 1 held", act=hold_one),
     Shown("export form", of("values", "/export"), "Earlier exports"),
     Shown("export form of HTML", of("image", "/export"), "<img src=x onerror=alert(1)>"),
     Shown("purge", of("cascade", "/purge"), "Delete it for good"),
@@ -195,6 +237,8 @@ def _viewed() -> tuple[Shown, ...]:
         ("export form", of("values", "/export")),
         ("purge", of("cascade", "/purge")),
         ("cleanup", at("/studio/cleanup?older_than=0s")),
+        ("ways to drop", at("/studio/capture?schema=public&table=orders&strategy=archive_table")),
+        ("erase", of("values", "/erase")),
         ("jobs", at("/studio/jobs")),
         ("job", job("running")),
         ("export", export("equal")),
@@ -219,6 +263,7 @@ _STANDBY = tuple(
         ("restore", of("cascade", "/restore")),
         ("purge", of("cascade", "/purge")),
         ("cleanup", at("/studio/cleanup?older_than=0s")),
+        ("ways to drop", at("/studio/capture?schema=public&table=orders&strategy=archive_table")),
         ("jobs", at("/studio/jobs")),
     )
 )

@@ -31,6 +31,7 @@ class Valid:
     viewer: bool = True
     anyone: bool = False
     changes: str = ""
+    endless: bool = False  # its answer has no end: only its head is read
 
 
 def change(of: str = "", changes: str = "artifacts", **sent: Any) -> Valid:
@@ -65,6 +66,13 @@ TABLE: dict[str, Valid] = {
     "POST /api/cleanup": change(
         "partitions", "jobs", json={**ALONE, "only": ["{id}"], "dry_run": False, "confirm": 1}
     ),
+    "POST /api/captures": change(
+        "", "jobs", json={"strategy": "soft_drop_table", "table": "spare", "confirm": "spare"}
+    ),
+    f"POST {ARTIFACT}/erase": change(
+        "values", "jobs", json={"match": {"id": "1"}, "rows": 1, "confirm": "assorted"}
+    ),
+    "GET /api/events": Valid(endless=True),
     "GET /api/exports/{export_id}": Valid("equal"),
     "GET /api/exports/{export_id}/content": Valid("waiting", viewer=False, changes="jobs"),
     "GET /api/exports/{export_id}/events": Valid("equal"),
@@ -80,6 +88,24 @@ TABLE: dict[str, Valid] = {
     "POST /studio/theme": Valid(form={"theme": "dark"}, anyone=True),
     # pages
     "GET /studio": Valid(),
+    "GET /studio/summary": Valid(),
+    "GET /studio/capture": Valid(),
+    "POST /studio/capture": change(
+        "",
+        "jobs",
+        form={
+            "schema": "public",
+            "table": "another",
+            "strategy": "archive_table",
+            "confirm": "another",
+        },
+    ),
+    "POST /studio/bulk": change("image", form={"action": "hold", "id": "{id}"}),
+    f"GET {PAGE}/erase": Valid("values"),
+    f"POST {PAGE}/erase/look": Valid("values", form={"column": "id", "value": "1"}),
+    f"POST {PAGE}/erase": change(
+        "values", "jobs", form={"column": "id", "value": "2", "rows": "1", "confirm": "assorted"}
+    ),
     "GET /studio/activity": Valid(),
     "GET /studio/activity/download": Valid(),
     "GET /studio/cleanup": Valid(),
@@ -108,6 +134,7 @@ TABLE: dict[str, Valid] = {
 
 # What the requests above need beside the hard cases: two without a seal, one more hold and job.
 BESIDES = f"""
+CREATE TABLE public.spare (id int); CREATE TABLE public.another (id int);
 DELETE FROM zanith._zanith_jobs WHERE kind = 'seal' AND state = 'running';
 UPDATE {ROWS} SET sealed_at = NULL, checksum = NULL, checksum_query = NULL, checksum_settings = NULL
 WHERE source_table = 'twice';

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import httpx
 import pytest
+from fastapi import Request
 
 import app.main
 from app.routes import access
@@ -71,6 +72,9 @@ def send(
         sent = {"data": {**said[1], "form_token": form_token}}
     if method in {"GET", "HEAD", "OPTIONS"}:
         sent = {}
+    if valid.endless:
+        with client.stream(method, address) as answer:
+            return answer.status_code
     try:
         answer = client.request(method, address, params=valid.query, **sent)
     except httpx.RemoteProtocolError:  # an answer that breaks off
@@ -175,7 +179,15 @@ def visitor(
     if cookie is not None:
         cookies.append(f"{access.SESSION}={cookie(studio)}")
     client.headers["Cookie"] = "; ".join(cookies)
-    return client, studio.app.state.studio.access.form_token("aform") if form else "wrong"
+    return client, form_token_of(studio, client) if form else "wrong"
+
+
+def form_token_of(studio: Running, client: httpx.Client) -> str:
+    """Return the token of the forms on the pages that this client would be given."""
+    headers = [(name.lower(), value) for name, value in client.headers.raw]
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": headers}
+    token: str = studio.app.state.studio.access.form_token(Request(scope), "aform")
+    return token
 
 
 # ---------------------------------------------------------------------------------------- the state

@@ -13,6 +13,7 @@ from app.recovery.artifacts import Artifact
 from app.recovery.database import Actor
 from app.recovery.errors import WrongUsage, ZanithError
 from app.routes import work
+from app.routes.errors import status_of
 from app.routes.pages.cleanup import link_to_chosen
 from app.routes.studio import Studio, TheStudio, Who, checked_form
 
@@ -67,7 +68,15 @@ async def act(
         work.start_verifications(studio, found, who)
     view = BulkView(action, tuple(outcomes))
     title = f"{action.capitalize()} {len(ids)} artifacts"
-    return studio.pages.render(request, "bulk/page.html", view, title=title, section="artifacts")
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    return studio.pages.render(
+        request,
+        "bulk/page.html",
+        view,
+        title=title,
+        section="artifacts",
+        status=status_of(errors[0]) if not view.done else 200,
+    )
 
 
 async def _one(

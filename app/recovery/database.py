@@ -166,13 +166,7 @@ class Database:
         try:
             pool = await asyncpg.create_pool(min_size=min_size, max_size=max_size, **options)
         except OSError as exc:
-            host, port = _address(url)
-            error = translate(exc)
-            raise Failed(
-                f"cannot connect to PostgreSQL at {host}:{port or 5432}",
-                detail=str(exc),
-                hint=error.hint,
-            ) from None
+            raise _cannot_connect(*_address(url), exc) from None
         except SERVER_ERRORS as exc:
             raise translate(exc) from None
         except ValueError:
@@ -230,18 +224,28 @@ class Database:
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:
         """Lend a connection; what the server raises inside leaves as a ZanithError."""
-        try:
-            async with self._pool.acquire() as connection:
-                yield connection
-        except SERVER_ERRORS as exc:
-            raise translate(exc) from exc
+        async with self._lend(self._pool) as connection:
+            yield connection
 
     @asynccontextmanager
     async def side(self) -> AsyncIterator[Connection]:
         """Lend a connection of the small pool, for one short statement beside work under way."""
+        async with self._lend(self._side_pool) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _lend(self, pool: Pool) -> AsyncIterator[Connection]:
         try:
-            async with self._side_pool.acquire() as connection:
+            connection = await pool.acquire()
+        except OSError as exc:
+            raise _cannot_connect(self.server.host, self.server.port, exc) from exc
+        except SERVER_ERRORS as exc:
+            raise translate(exc) from exc
+        try:
+            try:
                 yield connection
+            finally:
+                await pool.release(connection)
         except SERVER_ERRORS as exc:
             raise translate(exc) from exc
 
@@ -283,6 +287,14 @@ async def notify(connection: Connection, event: str, key: str) -> None:
 
 def _reveal(url: str | Secret | None) -> str | None:
     return url if isinstance(url, str | None) else url.get_secret_value()
+
+
+def _cannot_connect(host: str, port: int | None, exc: OSError) -> Failed:
+    return Failed(
+        f"cannot connect to PostgreSQL at {host}:{port or 5432}",
+        detail=exc.strerror or str(exc),
+        hint=translate(exc).hint,
+    )
 
 
 def _address(url: str | None) -> tuple[str, int | None]:

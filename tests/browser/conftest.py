@@ -69,7 +69,10 @@ def listen(page: Page) -> list[str]:
     def heard(message) -> None:
         # A refusal is an answer with a 4xx status, which the console calls an error.
         expected = "Failed to load resource: the server responded with a status of 4"
-        if message.type in {"error", "warning"} and not message.text.startswith(expected):
+        # So says htmx where a page is left, or a filter changed again, while an answer is awaited.
+        aborted = message.text.startswith(("htmx:afterRequest", "htmx:sendAbort"))
+        fine = aborted or message.text.startswith(expected)
+        if message.type in {"error", "warning"} and not fine:
             complaints.append(message.text)
 
     page.on("console", heard)

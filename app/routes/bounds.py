@@ -33,7 +33,7 @@ BODY_SECONDS = 30.0
 QUERY_BYTES = 8 * 1024
 FIELDS = 64
 STREAMS = 200
-STREAMS_OF_ONE = 20
+STREAMS_OF_ONE = 60
 
 _FORM = "application/x-www-form-urlencoded"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -202,10 +203,17 @@ class Pages:
     def error(
         self, request: Request, template: str, error: ZanithError, title: str, status: int
     ) -> HTMLResponse:
-        """Return an error as a page or as the fragment for the notice."""
-        return self.render(
-            request, template, ErrorView(title, status, error), title=title, status=status
-        )
+        """Return an error as a page or as the fragment for the notice.
+
+        Where no route asked yet who it is, as for an address without one, it is asked here: whoever
+        is signed in sees where they are on this page too.
+        """
+        actor = getattr(request.state, "actor", None)
+        if actor is None:
+            with suppress(ZanithError):
+                actor = self.access.actor(request)
+        view = ErrorView(title, status, error)
+        return self.render(request, template, view, title=title, status=status, actor=actor)
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,12 @@
     }
   });
 
+  // An answer to what was chosen before must not take away what is chosen now: it waits no longer for it.
+  document.addEventListener("change", (event) => {
+    const form = event.target.closest("form[hx-get]");
+    if (form) htmx.trigger(form, "htmx:abort");
+  });
+
   // A notice that an earlier request left behind says nothing about this one.
   document.addEventListener("htmx:beforeRequest", () => {
     const notice = document.getElementById("notice");

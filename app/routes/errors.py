@@ -78,6 +78,12 @@ class TooManyStreams(Refused):
     code = "too_many_streams"
 
 
+class ShuttingDown(ZanithError):
+    """The studio is shutting down."""
+
+    code = "shutting_down"
+
+
 class WrongMethod(WrongUsage):
     """The address exists, but not for this method."""
 
@@ -92,6 +98,7 @@ _STATUS: tuple[tuple[type[ZanithError], int], ...] = (
     (TooLong, 414),
     (TooSlow, 408),
     (WrongKind, 415),
+    (ShuttingDown, 503),
     (NotAuthenticated, 401),
     (NotPermitted, 403),
     (NotFound, 404),
@@ -138,6 +145,8 @@ async def answer(request: Request, error: ZanithError) -> Response:
         headers["WWW-Authenticate"] = 'Bearer realm="zanith"'
     if status == 429:
         headers["Retry-After"] = "60"
+    if isinstance(error, ShuttingDown):
+        headers["Retry-After"] = "1"
     if not wants_page(request):
         return JSONResponse(body_of(error), status, headers)
     if status == 401:
@@ -174,7 +183,7 @@ def _title(status: int) -> str:
         414: "Too long an address",
         415: "Not in this form",
         429: "Too many attempts",
-        503: "The database does not answer",
+        503: "Not just now",
     }.get(status, HTTPStatus(status).phrase)
 
 

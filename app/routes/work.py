@@ -5,6 +5,7 @@ Pages and the API start the same work here, so that neither can do what the othe
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from app.recovery.database import Actor, require_change
 from app.recovery.errors import Refused, WrongUsage
 from app.recovery.jobs import Job
 from app.recovery.plan import Choices, plan_restore
+from app.routes.errors import ShuttingDown
 from app.routes.studio import Studio
 
 
@@ -42,6 +44,7 @@ async def start_restore(
 
     Refused without the typed name, and at once where the plan cannot run or is another by now.
     """
+    studio.runner.check()
     require_change(actor, "restore")
     artifact = await artifacts.get_artifact(studio.db, artifact_id)
     steps: list[str] = []
@@ -57,29 +60,45 @@ async def start_restore(
     job = await jobs.start(
         studio.db, "restore", artifact.id, params, actor, object=artifact.object_name
     )
-    studio.runner.start(
+    return await _run(
+        studio,
+        job,
         restoring.restore(studio.db, artifact.id, choices, actor, expected_digest=digest, job=job),
         f"restore of {artifact.id}",
     )
+
+
+async def _run(studio: Studio, job: Job, work: Coroutine[Any, Any, Any], name: str) -> Job:
+    """Run a job that stands in the table; where the studio ends meanwhile, end the job as well."""
+    try:
+        studio.runner.start(work, name, job.id)
+    except ShuttingDown:
+        await jobs.abandon(studio.db, job.id)
+        raise
     return job
 
 
 async def start_verify(studio: Studio, artifact_id: str, actor: Actor) -> Job:
     """Start a verification and return its job."""
+    studio.runner.check()
     artifact = await artifacts.get_artifact(studio.db, artifact_id)
     job = await jobs.start(studio.db, "verify", artifact.id, {}, actor, object=artifact.object_name)
-    studio.runner.start(
-        seal.verify(studio.db, artifact.id, actor, job=job), f"verify of {artifact.id}"
+    return await _run(
+        studio,
+        job,
+        seal.verify(studio.db, artifact.id, actor, job=job),
+        f"verify of {artifact.id}",
     )
-    return job
 
 
 async def start_seal(studio: Studio, artifact_id: str, actor: Actor) -> Job:
     """Start a seal and return its job."""
+    studio.runner.check()
     artifact = await artifacts.get_artifact(studio.db, artifact_id)
     job = await jobs.start(studio.db, "seal", artifact.id, {}, actor, object=artifact.object_name)
-    studio.runner.start(seal.seal(studio.db, artifact.id, actor, job=job), f"seal of {artifact.id}")
-    return job
+    return await _run(
+        studio, job, seal.seal(studio.db, artifact.id, actor, job=job), f"seal of {artifact.id}"
+    )
 
 
 async def start_cleanup(
@@ -92,6 +111,7 @@ async def start_cleanup(
     confirm: int | None,
 ) -> Job:
     """Start a cleanup of exactly the artifacts in `only`; Refused unless their count was typed."""
+    studio.runner.check()
     require_change(actor, "clean up")
     if not only:
         raise WrongUsage("nothing is selected", hint="tick at least one artifact")
@@ -107,10 +127,12 @@ async def start_cleanup(
         "only": only,
     }
     job = await jobs.start(studio.db, "cleanup", None, params, actor)
-    studio.runner.start(
-        _cleanup(studio, job, older_than, expired, only, actor), f"cleanup of {len(only)}"
+    return await _run(
+        studio,
+        job,
+        _cleanup(studio, job, older_than, expired, only, actor),
+        f"cleanup of {len(only)}",
     )
-    return job
 
 
 async def _cleanup(

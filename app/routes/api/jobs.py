@@ -127,4 +127,4 @@ async def _while_welcome(
     finally:
         for task in (closing, coming):
             task.cancel()
-        await asyncio.wait({closing, coming})
+        await asyncio.gather(closing, coming, return_exceptions=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from app.recovery import audit
+from app.recovery import audit, jobs
 from app.recovery.database import Database
 from app.recovery.schema import require_installed
 from app.recovery.version import VERSION
@@ -137,11 +137,11 @@ async def running(studio: Studio) -> AsyncIterator[None]:
         yield
     finally:
         for helper in helpers:
-            helper.cancel()
+            jobs.interrupt(helper)
         for helper in helpers:
             with suppress(asyncio.CancelledError):
                 await helper
-        await studio.runner.close()
+        await studio.drain()
         for database in (studio.readers, studio.database):
             if database is not None:
                 await database.close()

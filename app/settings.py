@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     lock_timeout: Annotated[timedelta, NoDecode] = Field(
         timedelta(seconds=2), description="how long one try for a lock waits: 2s, 500ms"
     )
+    shutdown_grace: Annotated[timedelta, NoDecode] = Field(
+        timedelta(seconds=10), description="how long running jobs may go on after SIGTERM: 10s, 1m"
+    )
     lock_retries: int = Field(5, ge=0, le=1000, description="how often a lock is tried again")
     export_dir: Path | None = Field(None, description="where exports to files go by default")
 
@@ -147,6 +150,14 @@ class Settings(BaseSettings):
         parsed = _duration(value) if isinstance(value, str) else value
         if parsed is None or not timedelta(milliseconds=1) <= parsed <= timedelta(minutes=10):
             raise ValueError("it must be between 1ms and 10m, such as 2s")
+        return parsed
+
+    @field_validator("shutdown_grace", mode="before")
+    @classmethod
+    def _parse_grace(cls, value: Any) -> Any:
+        parsed = _duration(value) if isinstance(value, str) else value
+        if parsed is None or not timedelta() <= parsed <= timedelta(minutes=10):
+            raise ValueError("it must be at most 10m, such as 10s")
         return parsed
 
     @model_validator(mode="after")

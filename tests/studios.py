@@ -16,10 +16,9 @@ from pathlib import Path
 
 import asyncpg
 import httpx
-import uvicorn
 from fastapi import FastAPI
 
-from app.cli.serving import configure
+from app.cli.serving import Server, configure
 from app.main import create_app
 from app.settings import load_settings
 
@@ -46,7 +45,7 @@ def run_studio(database_url: str, **settings: object) -> Iterator[Running]:
     listener.bind(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     app = create_app(load_settings(database_url=database_url, port=port, **settings))
-    server = uvicorn.Server(configure(app))
+    server = Server(configure(app), lambda: None)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:

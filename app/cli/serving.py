@@ -1,9 +1,11 @@
 """Running the studio: the address checked first, the address said, and a clean end."""
 
+import asyncio
 import errno
 import importlib
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -156,9 +158,25 @@ class Server(uvicorn.Server):
         if self.started:
             self._ready()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let the studio end its work while it still answers, then as uvicorn does it.
+
+        A second Ctrl-C waits for nothing.
+        """
+        application: Any = self.config.app
+        draining = asyncio.ensure_future(application.state.studio.drain())
+        while not draining.done() and not self.force_exit:
+            await asyncio.wait({draining}, timeout=0.1)
+        draining.cancel()
+        await asyncio.wait({draining})
+        await super().shutdown(sockets)
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """As uvicorn does it, without raising the signal again once the server has stopped."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         before = {
             number: signal.signal(number, self.handle_exit)
             for number in (signal.SIGINT, signal.SIGTERM)

@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
+from weakref import WeakSet
 
 import asyncpg
 
@@ -33,6 +34,8 @@ ENDED = frozenset({"done", "failed", "cancelled", "interrupted"})
 LIVE = ("queued", "running")
 READING = frozenset({"export", "verify"})
 _LOCAL_KEPT = 200
+_SHUT_DOWN = "interrupted: the studio was shut down; nothing was changed, start it again"
+_interrupted: WeakSet[asyncio.Task[Any]] = WeakSet()
 
 
 @dataclass(frozen=True)
@@ -271,6 +274,26 @@ class Run:
         await notify(connection, "job", self.job.id)
 
 
+def interrupt(task: asyncio.Task[Any]) -> None:
+    """Cancel a task because its process ends: a job that it runs is interrupted, not cancelled."""
+    _interrupted.add(task)
+    task.cancel()
+
+
+async def abandon(db: Database, job_id: str) -> None:
+    """End a job that was to run in this process, which ends; nothing where it began or ended."""
+    error = Failed(_SHUT_DOWN)
+    if (local := db.local_jobs.get(job_id)) is not None:
+        if local.state == "queued":
+            now = datetime.now(UTC)
+            said = error.as_dict()
+            _keep_local(db, replace(local, state="interrupted", error=said, ended_at=now))
+        return
+    async with db.side() as connection, connection.transaction():
+        if await connection.fetchval(SQL["abandon"], job_id, json.dumps(error.as_dict())):
+            await notify(connection, "job", job_id)
+
+
 @asynccontextmanager
 async def running(db: Database, job: Job) -> AsyncIterator[Run]:
     """Claim a queued job and keep its lease while the body runs.
@@ -288,8 +311,11 @@ async def running(db: Database, job: Job) -> AsyncIterator[Run]:
     try:
         yield run
     except asyncio.CancelledError:
-        error = run.stop_reason or Cancelled("cancelled: whoever asked for it went away")
         await _stop(heart)
+        if run.stop_reason is None and body in _interrupted:
+            await _end(run, "interrupted", await _shut_down(run))
+            raise
+        error = run.stop_reason or Cancelled("cancelled: whoever asked for it went away")
         await _end(run, "cancelled" if isinstance(error, Cancelled) else "failed", error)
         if run.stop_reason is None:
             raise
@@ -342,6 +368,22 @@ async def _end(run: Run, state: str, error: ZanithError | None) -> None:
                 json.dumps(run.result, default=str) if run.result is not None else None,
                 json.dumps(error.as_dict()) if error else None,
             )
+
+
+async def _shut_down(run: Run) -> ZanithError:
+    """Return what an interrupted job says: whether anything came of it."""
+    progress: dict[str, Any] = {}
+    with suppress(ZanithError):
+        progress = (await get(run.db, run.job.id)).progress
+    if progress.get("committed"):
+        detail = "the change itself is committed; what was to follow it is not done"
+    elif run.job.kind == "cleanup":
+        detail = "what it lists as purged is gone, all else stays"
+    else:
+        return Failed(_SHUT_DOWN)
+    return Failed(
+        "interrupted: the studio was shut down", detail=detail, hint="start it again for the rest"
+    )
 
 
 async def _beat(run: Run, body: asyncio.Task[Any]) -> None:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import copy
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from app.recovery.errors import (
@@ -27,6 +26,7 @@ from app.recovery.errors import (
     ZanithError,
 )
 from app.routes.current import request_id
+from app.routes.returning import to_login
 from app.routes.words import error_body
 
 
@@ -78,6 +78,12 @@ class TooManyStreams(Refused):
     code = "too_many_streams"
 
 
+class ShuttingDown(ZanithError):
+    """The studio is shutting down."""
+
+    code = "shutting_down"
+
+
 class WrongMethod(WrongUsage):
     """The address exists, but not for this method."""
 
@@ -92,6 +98,7 @@ _STATUS: tuple[tuple[type[ZanithError], int], ...] = (
     (TooLong, 414),
     (TooSlow, 408),
     (WrongKind, 415),
+    (ShuttingDown, 503),
     (NotAuthenticated, 401),
     (NotPermitted, 403),
     (NotFound, 404),
@@ -138,10 +145,12 @@ async def answer(request: Request, error: ZanithError) -> Response:
         headers["WWW-Authenticate"] = 'Bearer realm="zanith"'
     if status == 429:
         headers["Retry-After"] = "60"
+    if isinstance(error, ShuttingDown):
+        headers["Retry-After"] = "1"
     if not wants_page(request):
         return JSONResponse(body_of(error), status, headers)
     if status == 401:
-        return _to_login(request)
+        return to_login(request)
     pages = request.app.state.studio.pages
     partial = bool(request.headers.get("HX-Request"))
     template = "error/notice.html" if partial else "error/page.html"
@@ -174,16 +183,8 @@ def _title(status: int) -> str:
         414: "Too long an address",
         415: "Not in this form",
         429: "Too many attempts",
-        503: "The database does not answer",
+        503: "Not just now",
     }.get(status, HTTPStatus(status).phrase)
-
-
-def _to_login(request: Request) -> Response:
-    back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    target = "/studio/login?next=" + quote(back, safe="")
-    if request.headers.get("HX-Request"):
-        return Response(status_code=401, headers={"HX-Redirect": target})
-    return RedirectResponse(target, 303, {"Cache-Control": "no-store"})
 
 
 def from_http(exc: HTTPException, request: Request) -> ZanithError:

@@ -7,48 +7,77 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
-from app.recovery.errors import Refused, translate
+from app.recovery import jobs
+from app.recovery.database import Database
+from app.recovery.errors import ZanithError, translate
+from app.routes.errors import ShuttingDown
 
 log = logging.getLogger("zanith.studio")
+
+LAST_SECONDS = 5.0
 
 
 class Runner:
     """Holds the tasks that run jobs, so that none is lost and all are waited for at the end."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._closing = False
+        self._tasks: dict[asyncio.Task[Any], str | None] = {}
+        self.closing = asyncio.Event()
 
     @property
     def running(self) -> int:
         """How many tasks are under way."""
         return len(self._tasks)
 
-    def start(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        """Run `work` beside the requests; its outcome is in its job, its failure in the log too."""
-        if self._closing:
+    def check(self) -> None:
+        """Raise ShuttingDown where nothing may begin any more."""
+        if self.closing.is_set():
+            raise ShuttingDown(hint="try again in a moment, at another studio or when it is back")
+
+    def start(
+        self, work: Coroutine[Any, Any, Any], name: str, job_id: str | None, *, tell: bool = True
+    ) -> asyncio.Task[Any]:
+        """Run a job beside the requests; its outcome is in the table, with `tell` in the log too.
+
+        Without an id it is work that makes its own jobs, one after another.
+        ShuttingDown where nothing may begin any more.
+        """
+        try:
+            self.check()
+        except ShuttingDown:
             work.close()
-            raise Refused("the studio is shutting down", hint="try again when it is back")
+            raise
         task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        self._tasks[task] = job_id
+        task.add_done_callback(lambda task: self._ended(task, tell=tell))
         return task
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
+    def _ended(self, task: asyncio.Task[Any], *, tell: bool) -> None:
+        self._tasks.pop(task, None)
         if task.cancelled():
             log.info("%s was stopped", task.get_name())
-        elif (error := task.exception()) is not None:
+        elif (error := task.exception()) is not None and tell:
             known = translate(error)
             log.warning("%s: %s", task.get_name(), known.message)
 
-    async def close(self, patience: float = 5.0) -> None:
-        """Let what runs finish for `patience` seconds, then cancel it; its job says so."""
-        self._closing = True
+    async def close(self, database: Database | None, patience: float) -> None:
+        """Begin nothing more, let what runs finish for `patience` seconds, then interrupt it.
+
+        Its jobs say so, and what they were at work on is free for another studio.
+        """
+        self.closing.set()
         if not self._tasks:
             return
         _, late = await asyncio.wait(set(self._tasks), timeout=patience)
+        left = [job_id for task in late if (job_id := self._tasks.get(task))]
         for task in late:
-            task.cancel()
+            jobs.interrupt(task)
         if late:
-            await asyncio.wait(late, timeout=patience)
+            await asyncio.wait(late, timeout=LAST_SECONDS)
+        for job_id in left:
+            if database is None:
+                break
+            try:
+                await jobs.abandon(database, job_id)
+            except ZanithError as exc:
+                log.warning("job %s is left to its lease: %s", job_id, exc.message)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 from urllib.parse import quote
 
@@ -29,17 +29,22 @@ def attachment(filename: str) -> str:
 
 
 class ExportResponse(Response):
-    """Gives a sink to `push`, which waits there for the client to take each chunk."""
+    """Gives a sink to `push`, which waits there for the client to take each chunk.
+
+    `start` runs it as a task that the end of the studio waits for.
+    """
 
     def __init__(
         self,
         push: Callable[[Sink], Awaitable[Any]],
+        start: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         *,
         filename: str,
         media_type: str,
         export_id: str,
     ) -> None:
         self.push = push
+        self.start = start
         self.started = False
         self.status_code = 200
         self.media_type = media_type
@@ -58,7 +63,7 @@ class ExportResponse(Response):
         What fails before the first byte is raised and becomes a proper answer; what fails later
         cuts the connection, so that no client takes a part for the whole.
         """
-        work = asyncio.ensure_future(self._stream(send))
+        work = self.start(self._stream(send))
         gone = asyncio.create_task(_disconnected(receive))
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)

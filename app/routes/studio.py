@@ -40,6 +40,10 @@ class Studio:
         """Which server this is, where it is connected."""
         return self.database.server if self.database else None
 
+    async def drain(self) -> None:
+        """Begin to end: take no new jobs, end event streams, wait for what runs, for a while."""
+        await self.runner.close(self.database, self.settings.shutdown_grace.total_seconds())
+
     def reading(self, actor: Actor) -> Database:
         """The database to read from: for a viewer one whose transactions are read-only.
 

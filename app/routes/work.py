@@ -5,7 +5,7 @@ Pages and the API start the same work here, so that neither can do what the othe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -20,6 +20,7 @@ from app.recovery.errors import Refused, WrongUsage, ZanithError
 from app.recovery.jobs import Job
 from app.recovery.names import parse_name, quote
 from app.recovery.plan import Choices, plan_restore
+from app.routes.errors import ShuttingDown
 from app.routes.studio import Studio
 
 
@@ -51,6 +52,7 @@ async def start_restore(
 
     Refused without the typed name, and at once where the plan cannot run or is another by now.
     """
+    studio.runner.check()
     require_change(actor, "restore")
     artifact = await artifacts.get_artifact(studio.db, artifact_id)
     steps: list[str] = []
@@ -66,10 +68,21 @@ async def start_restore(
     job = await jobs.start(
         studio.db, "restore", artifact.id, params, actor, object=artifact.object_name
     )
-    studio.runner.start(
+    return await _run(
+        studio,
+        job,
         restoring.restore(studio.db, artifact.id, choices, actor, expected_digest=digest, job=job),
         f"restore of {artifact.id}",
     )
+
+
+async def _run(studio: Studio, job: Job, work: Coroutine[Any, Any, Any], name: str) -> Job:
+    """Run a job that stands in the table; where the studio ends meanwhile, end the job as well."""
+    try:
+        studio.runner.start(work, name, job.id)
+    except ShuttingDown:
+        await jobs.abandon(studio.db, job.id)
+        raise
     return job
 
 
@@ -87,6 +100,7 @@ async def start_capture(
     now.
     """
     require_change(actor, "drop")
+    studio.runner.check()
     async with audit.recording_failure(studio.db, actor, "capture", None, request.object_name):
         plan = await plan_capture(studio.db, request)
         last = request.column or parse_name(request.table)[-1]
@@ -98,21 +112,25 @@ async def start_capture(
         "steps": [step.purpose for step in plan.steps],
     }
     job = await jobs.start(studio.db, "capture", None, params, actor, object=plan.object)
-    studio.runner.start(
+    return await _run(
+        studio,
+        job,
         capture(studio.db, request, actor, job=job, expected_digest=digest),
         f"capture of {plan.object}",
     )
-    return job
 
 
 async def start_verify(studio: Studio, artifact_id: str, actor: Actor) -> Job:
     """Start a verification and return its job."""
+    studio.runner.check()
     artifact = await artifacts.get_artifact(studio.db, artifact_id)
     job = await jobs.start(studio.db, "verify", artifact.id, {}, actor, object=artifact.object_name)
-    studio.runner.start(
-        seal.verify(studio.db, artifact.id, actor, job=job), f"verify of {artifact.id}"
+    return await _run(
+        studio,
+        job,
+        seal.verify(studio.db, artifact.id, actor, job=job),
+        f"verify of {artifact.id}",
     )
-    return job
 
 
 async def start_erasure(
@@ -131,6 +149,7 @@ async def start_erasure(
     match.
     """
     require_change(actor, "erase")
+    studio.runner.check()
     artifact = await artifacts.get_artifact(studio.db, artifact_id)
     async with audit.recording_failure(
         studio.db, actor, "erase", artifact.id, artifact.object_name
@@ -148,17 +167,10 @@ async def start_erasure(
     job = await jobs.start(
         studio.db, "erase", artifact.id, params, actor, object=artifact.object_name
     )
-    studio.runner.start(
-        erase(
-            *(studio.db, artifact.id, match, actor),
-            rows=rows,
-            confirm=confirm,
-            reason=reason,
-            job=job,
-        ),
-        f"erasure in {artifact.id}",
+    work = erase(
+        *(studio.db, artifact.id, match, actor), rows=rows, confirm=confirm, reason=reason, job=job
     )
-    return job
+    return await _run(studio, job, work, f"erasure in {artifact.id}")
 
 
 def check_verifiable(artifact: Artifact) -> None:
@@ -175,16 +187,19 @@ def start_verifications(studio: Studio, found: list[Artifact], actor: Actor) -> 
             with suppress(ZanithError):  # it is in its job and in the log; the others go on
                 await seal.verify(studio.db, artifact.id, actor)
 
+    studio.runner.check()
     if found:
-        studio.runner.start(each(), f"verification of {len(found)}")
+        studio.runner.start(each(), f"verification of {len(found)}", None)
 
 
 async def start_seal(studio: Studio, artifact_id: str, actor: Actor) -> Job:
     """Start a seal and return its job."""
+    studio.runner.check()
     artifact = await artifacts.get_artifact(studio.db, artifact_id)
     job = await jobs.start(studio.db, "seal", artifact.id, {}, actor, object=artifact.object_name)
-    studio.runner.start(seal.seal(studio.db, artifact.id, actor, job=job), f"seal of {artifact.id}")
-    return job
+    return await _run(
+        studio, job, seal.seal(studio.db, artifact.id, actor, job=job), f"seal of {artifact.id}"
+    )
 
 
 async def start_cleanup(
@@ -197,6 +212,7 @@ async def start_cleanup(
     confirm: int | None,
 ) -> Job:
     """Start a cleanup of exactly the artifacts in `only`; Refused unless their count was typed."""
+    studio.runner.check()
     require_change(actor, "clean up")
     if not only:
         raise WrongUsage("nothing is selected", hint="tick at least one artifact")
@@ -212,10 +228,12 @@ async def start_cleanup(
         "only": only,
     }
     job = await jobs.start(studio.db, "cleanup", None, params, actor)
-    studio.runner.start(
-        _cleanup(studio, job, older_than, expired, only, actor), f"cleanup of {len(only)}"
+    return await _run(
+        studio,
+        job,
+        _cleanup(studio, job, older_than, expired, only, actor),
+        f"cleanup of {len(only)}",
     )
-    return job
 
 
 async def _cleanup(

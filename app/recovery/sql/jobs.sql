@@ -35,6 +35,12 @@ SET cancel_requested_by = COALESCE(cancel_requested_by, $2),
 WHERE id = $1 AND state IN ('queued', 'running')
 RETURNING id;
 
+-- abandon: a job that waits will not be run by whoever took it on
+UPDATE zanith._zanith_jobs
+SET state = 'interrupted', error = $2::jsonb, ended_at = clock_timestamp(), lease_expires_at = NULL
+WHERE id = $1 AND state = 'queued'
+RETURNING id;
+
 -- reap: jobs whose worker is gone
 UPDATE zanith._zanith_jobs
 SET state = 'interrupted', ended_at = clock_timestamp(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -77,6 +78,7 @@ async def export_at_once(
 
 
 async def _announce(studio: Studio, who: Actor, artifact_id: str, wanted: ExportIn) -> Job:
+    studio.runner.check()
     found = await artifacts.get_artifact(studio.db, artifact_id)
     compress = None if wanted.compress == "none" else wanted.compress
     return await export.announce(
@@ -114,4 +116,10 @@ def _stream(studio: Studio, job: Job) -> Response:
             studio.counters.exported(form, outcome, sent)
 
     media = _PACKED.get(job.params["compress"] or "") or export.MEDIA_TYPES[form]
-    return ExportResponse(push, filename=job.params["filename"], media_type=media, export_id=job.id)
+
+    def start(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return studio.runner.start(work, f"export {job.id}", job.id, tell=False)
+
+    return ExportResponse(
+        push, start, filename=job.params["filename"], media_type=media, export_id=job.id
+    )

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette.sse import AppStatus
 
 from app.recovery import jobs
 from app.recovery.database import Database
-from app.recovery.errors import NotFound
+from app.recovery.errors import NotAuthenticated, NotFound
+from app.recovery.jobs import Job
 from app.routes.api.models import RESPONSES, JobOut, JobsOut
-from app.routes.studio import TheStudio, Who
+from app.routes.studio import Studio, TheStudio, Who
 
 router = APIRouter(prefix="/api", responses=RESPONSES, tags=["jobs"])
 
 PING_SECONDS = 15
+RETRY_MILLISECONDS = 1000
+
+# Streams end as the studio begins to: the library would cut them off at some moment after that.
+AppStatus.enable_automatic_graceful_drain = False
 
 
 @router.get("/jobs", response_model=JobsOut)
@@ -53,27 +60,36 @@ async def cancel_job(studio: TheStudio, who: Who, job_id: str) -> dict[str, Any]
 
 
 @router.get("/jobs/{job_id}/events", response_class=EventSourceResponse)
-async def job_events(studio: TheStudio, who: Who, job_id: str) -> EventSourceResponse:
+async def job_events(
+    request: Request, studio: TheStudio, who: Who, job_id: str
+) -> EventSourceResponse:
     """Follow a job: `progress` whenever it changed, then `done` or `failed`, then the end."""
     db = studio.reading(who)
     await jobs.get(db, job_id)
-    return follow(db, job_id)
+    return follow(studio, request, db, job_id)
 
 
 @router.get("/exports/{export_id}/events", response_class=EventSourceResponse, tags=["exports"])
-async def export_events(studio: TheStudio, who: Who, export_id: str) -> EventSourceResponse:
+async def export_events(
+    request: Request, studio: TheStudio, who: Who, export_id: str
+) -> EventSourceResponse:
     """Follow an export: `progress` with rows, bytes and rate, then `done` or `failed`."""
     db = studio.reading(who)
     if (await jobs.get(db, export_id)).kind != "export":
         raise NotFound(f"there is no export {export_id}")
-    return follow(db, export_id)
+    return follow(studio, request, db, export_id)
 
 
-def follow(db: Database, job_id: str) -> EventSourceResponse:
-    """Return the events of a job as a stream that ends with the job."""
+def follow(studio: Studio, request: Request, db: Database, job_id: str) -> EventSourceResponse:
+    """Return the events of a job as a stream that ends with the job.
+
+    It ends early where the studio does, and where whoever follows may not any more: a browser then
+    asks again, and another studio answers.
+    """
 
     async def events() -> AsyncIterator[ServerSentEvent]:
-        async for job in jobs.watch(db, job_id):
+        changes = jobs.watch(db, job_id)
+        async for job in _while_welcome(studio, request, changes):
             name = "progress"
             if job.ended:
                 name = "done" if job.state == "done" else "failed"
@@ -86,6 +102,29 @@ def follow(db: Database, job_id: str) -> EventSourceResponse:
             }
             if job.ended:
                 data |= {"result": job.result, "error": job.error}
-            yield ServerSentEvent(json.dumps(data, default=str), event=name)
+            yield ServerSentEvent(
+                json.dumps(data, default=str), event=name, retry=RETRY_MILLISECONDS
+            )
 
     return EventSourceResponse(events(), ping=PING_SECONDS, headers={"Cache-Control": "no-store"})
+
+
+async def _while_welcome(
+    studio: Studio, request: Request, changes: AsyncIterator[Job]
+) -> AsyncIterator[Job]:
+    """Yield what changes until the studio ends or whoever asked is not known any more."""
+    closing: asyncio.Future[Any] = asyncio.create_task(studio.runner.closing.wait())
+    coming: asyncio.Future[Any] = asyncio.ensure_future(anext(changes))
+    try:
+        while not closing.done():
+            await asyncio.wait({closing, coming}, timeout=1, return_when=asyncio.FIRST_COMPLETED)
+            studio.access.actor(request)
+            if coming.done():
+                yield coming.result()
+                coming = asyncio.ensure_future(anext(changes))
+    except (StopAsyncIteration, NotAuthenticated):
+        return
+    finally:
+        for task in (closing, coming):
+            task.cancel()
+        await asyncio.gather(closing, coming, return_exceptions=True)

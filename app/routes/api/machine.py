@@ -25,7 +25,8 @@ async def alive() -> dict[str, str]:
     "/readyz", response_model=VersionedOut, responses={s: RESPONSES[s] for s in (409, 500, 503)}
 )
 async def ready(studio: TheStudio) -> dict[str, str]:
-    """Say whether the database answers and has what this engine needs."""
+    """Say whether the database answers and has what this engine needs; not while shutting down."""
+    studio.runner.check()
     await require_installed(studio.db)
     return {"status": "ready", "version": VERSION}
 

@@ -27,6 +27,7 @@ class LoginView:
 
     next: str
     error: ZanithError | None = None
+    ended: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,12 @@ async def root() -> Response:
 
 
 @router.get("/studio/login", response_class=HTMLResponse)
-async def ask(request: Request, studio: TheStudio, next: str = "/studio") -> Response:  # noqa: A002
+async def ask(
+    request: Request,
+    studio: TheStudio,
+    next: str = "/studio",  # noqa: A002 - the documented name
+    ended: bool = False,
+) -> Response:
     """Ask for the token; where none is needed, go on."""
     if studio.access.open:
         return RedirectResponse(_local(studio, next), 303)
@@ -59,7 +65,7 @@ async def ask(request: Request, studio: TheStudio, next: str = "/studio") -> Res
         return studio.pages.render(
             request, "login/arrival.html", ArrivalView(_local(studio, next)), title="One moment"
         )
-    view = LoginView(_local(studio, next))
+    view = LoginView(_local(studio, next), ended=ended)
     return studio.pages.render(request, "login/page.html", view, title="Sign in")
 
 

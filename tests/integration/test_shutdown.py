@@ -1,0 +1,199 @@
+"""A studio that is told to stop lets go of everything; another one goes on."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+
+import httpx
+import pytest
+
+from app.recovery import jobs
+from app.recovery.database import Actor, Database
+from tests.studios import (
+    capture_orders,
+    locked,
+    run_command,
+    run_studio,
+    wait_for_job,
+    wait_until,
+)
+
+pytestmark = pytest.mark.newest
+
+UNSEALED = "SELECT count(*) FROM zanith._zanith_migration_artifacts WHERE sealed_at IS NULL"
+PATIENT = {"lock_timeout": "30s"}
+
+
+@pytest.fixture
+def artifacts(database):
+    return capture_orders(database)
+
+
+def start_restore(client: httpx.Client, artifact: str) -> str:
+    """Start a restore that waits for a lock, and return its job once it does."""
+    answer = client.post(f"/api/artifacts/{artifact}/restore", json={"confirm": "code"})
+    assert answer.status_code == 202, answer.text
+    job = answer.json()["id"]
+    wait_until(lambda: client.get(f"/api/jobs/{job}").json()["state"] == "running")
+    return str(job)
+
+
+def test_a_restore_that_waits_is_interrupted_and_free(database, artifacts, tmp_path):
+    with run_studio(database.tcp_url) as other, locked(database), other.client() as there:
+        wait_until(lambda: database.psql(UNSEALED) == "0")
+        with (
+            run_command(
+                database.tcp_url,
+                tmp_path,
+                ZANITH_LOCK_TIMEOUT="30s",
+                ZANITH_SHUTDOWN_GRACE="2s",
+            ) as command,
+            command.client() as client,
+        ):
+            job = start_restore(client, artifacts["column"])
+            events: list[str] = []
+            follower = threading.Thread(target=follow, args=(command.url, job, events))
+            follower.start()
+            wait_until(lambda: "event: progress" in events)
+
+            began = time.monotonic()
+            command.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: client.get("/readyz").status_code == 503)
+            assert time.monotonic() - began < 1.5
+            refused = client.get("/readyz").json()["error"]
+            assert (refused["code"], refused["message"]) == (
+                "shutting_down",
+                "The studio is shutting down.",
+            )
+            late = client.post(f"/api/artifacts/{artifacts['table']}/verify")
+            assert late.status_code == 503
+            assert late.headers["retry-after"]
+            assert client.get("/healthz").status_code == 200
+            follower.join(1.5)
+            assert not follower.is_alive()
+            assert events[-1] == "closed properly"
+            assert there.get(f"/api/jobs/{job}").json()["state"] == "running"
+
+            assert command.process.wait(10) == 0
+            assert time.monotonic() - began < 8
+        ended = there.get(f"/api/jobs/{job}").json()
+        assert ended["state"] == "interrupted"
+        assert ended["error"]["message"] == (
+            "interrupted: the studio was shut down; nothing was changed, start it again"
+        )
+        found = there.get(f"/api/artifacts/{artifacts['column']}").json()
+        assert found["status"] == "recoverable"
+        assert (
+            database.psql("SELECT count(*) FROM zanith._zanith_jobs WHERE ended_at IS NULL") == "0"
+        )
+        again = there.post(
+            f"/api/artifacts/{artifacts['column']}/restore", json={"confirm": "code"}
+        )
+        assert again.status_code == 202
+        assert "stopped" in command.output.read_text()
+    number = again.json()["id"]
+    state = database.psql(f"SELECT state FROM zanith._zanith_jobs WHERE id = '{number}'")
+    assert state == "done"
+    assert database.psql("SELECT code FROM orders WHERE id = 5") == "C-5"
+
+
+def follow(url: str, job: str, events: list[str]) -> None:
+    """Read events until the stream ends, and say how it ended."""
+    try:
+        with httpx.stream("GET", f"{url}/api/jobs/{job}/events", timeout=30) as stream:
+            events.extend(line for line in stream.iter_lines())
+            events.append("closed properly")
+    except httpx.HTTPError as exc:
+        events.append(f"cut off: {exc}")
+
+
+def test_a_job_that_ends_in_time_is_let_finish(database, artifacts, tmp_path):
+    with run_command(
+        database.tcp_url, tmp_path, ZANITH_LOCK_TIMEOUT="30s", ZANITH_SHUTDOWN_GRACE="20s"
+    ) as command:
+        wait_until(lambda: database.psql(UNSEALED) == "0")
+        with command.client() as client, locked(database):
+            job = start_restore(client, artifacts["column"])
+            command.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: client.get("/readyz").status_code == 503)
+        assert command.process.wait(15) == 0
+    state = database.psql(f"SELECT state FROM zanith._zanith_jobs WHERE id = '{job}'")
+    assert state == "done"
+    assert database.psql("SELECT code FROM orders WHERE id = 5") == "C-5"
+
+
+def test_an_idle_studio_ends_at_once(database, artifacts, tmp_path):
+    with run_command(database.tcp_url, tmp_path) as command, command.client() as client:
+        wait_until(lambda: database.psql(UNSEALED) == "0")
+        assert client.get("/readyz").status_code == 200
+        began = time.monotonic()
+        command.process.send_signal(signal.SIGTERM)
+        assert command.process.wait(10) == 0
+        assert time.monotonic() - began < 5
+
+
+async def test_what_had_not_begun_is_ended_likewise(database, artifacts):
+    db = await Database.open(database.url)
+    try:
+        actor = Actor("ana", role="staff")
+        job = await jobs.start(db, "restore", artifacts["column"], {}, actor)
+        await jobs.abandon(db, job.id)
+        ended = await jobs.get(db, job.id)
+        assert ended.state == "interrupted"
+        assert ended.error
+        assert "nothing was changed" in ended.error["message"]
+        done = await jobs.start(db, "restore", artifacts["column"], {}, actor)
+        async with jobs.running(db, done):
+            await jobs.abandon(db, done.id)
+        assert (await jobs.get(db, done.id)).state == "done"
+    finally:
+        await db.close()
+
+
+def test_one_studio_starts_another_follows_and_cancels(database, artifacts):
+    with (
+        run_studio(database.tcp_url, **PATIENT) as a,
+        run_studio(database.tcp_url, **PATIENT) as b,
+        locked(database),
+        a.client() as first,
+        b.client() as second,
+    ):
+        wait_until(lambda: database.psql(UNSEALED) == "0")
+        job = start_restore(first, artifacts["column"])
+        names: list[str] = []
+        last: dict = {}
+        with second.stream("GET", f"/api/jobs/{job}/events") as stream:
+            for line in stream.iter_lines():
+                if line.startswith("event:"):
+                    names.append(line.split(": ")[1])
+                if line.startswith("data:"):
+                    last = json.loads(line[5:])
+                    if len(names) == 1:
+                        asked = second.post(f"/api/jobs/{job}/cancel")
+                        assert asked.status_code == 200
+        assert names[0] == "progress"
+        assert names[-1] == "failed"
+        assert last["state"] == "cancelled"
+        assert first.get(f"/api/jobs/{job}").json()["state"] == "cancelled"
+
+
+def test_events_end_with_the_token(database, artifacts, tmp_path):
+    file = tmp_path / "staff"
+    file.write_text("ana:s3cret-of-ana\nbob:s3cret-of-bob")
+    settings = {"auth_token_file": file, **PATIENT}
+    with run_studio(database.tcp_url, **settings) as studio, locked(database):
+        wait_until(lambda: database.psql(UNSEALED) == "0")
+        with studio.client("s3cret-of-ana") as ana, studio.client("s3cret-of-bob") as bob:
+            job = start_restore(bob, artifacts["column"])
+            with ana.stream("GET", f"/api/jobs/{job}/events") as stream:
+                lines = stream.iter_lines()
+                assert next(lines).startswith(("event:", "retry:", "data:"))
+                file.write_text("bob:s3cret-of-bob")
+                began = time.monotonic()
+                list(lines)
+                assert time.monotonic() - began < 4
+            assert bob.post(f"/api/jobs/{job}/cancel").status_code == 200
+            assert wait_for_job(bob, job)["state"] == "cancelled"

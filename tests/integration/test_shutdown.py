@@ -192,9 +192,9 @@ def test_one_studio_starts_another_follows_and_cancels(database, artifacts):
                     if len(names) == 1:
                         asked = second.post(f"/api/jobs/{job}/cancel")
                         assert asked.status_code == 200
-        assert names[0] == "progress"
+        assert names[0] == "progress", last
         assert names[-1] == "failed"
-        assert last["state"] == "cancelled"
+        assert last["state"] == "cancelled", last
         assert first.get(f"/api/jobs/{job}").json()["state"] == "cancelled"
 
 

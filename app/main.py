@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from importlib import resources
 from pathlib import Path
 
 from fastapi import FastAPI
 
-from app.recovery import audit, jobs
+from app.recovery import audit
 from app.recovery.database import Database
 from app.recovery.schema import require_installed
 from app.recovery.version import VERSION
@@ -43,6 +43,7 @@ from app.routes.prefix import Prefix
 from app.routes.proxies import Proxies
 from app.routes.rendering import KeptFiles, Pages
 from app.routes.rotation import TokenSource
+from app.routes.runner import interrupt_all
 from app.routes.studio import Studio
 from app.routes.tracing import Faults, Tracing
 from app.routes.upkeep import keep_up
@@ -136,11 +137,7 @@ async def running(studio: Studio) -> AsyncIterator[None]:
             helpers.append(asyncio.create_task(following, name="audit file"))
         yield
     finally:
-        for helper in helpers:
-            jobs.interrupt(helper)
-        for helper in helpers:
-            with suppress(asyncio.CancelledError):
-                await helper
+        await interrupt_all(helpers)
         await studio.drain()
         for database in (studio.readers, studio.database):
             if database is not None:

@@ -54,8 +54,9 @@ def run_studio(database_url: str, **settings: object) -> Iterator[Running]:
         yield Running(f"http://127.0.0.1:{port}", app)
     finally:
         server.should_exit = True
-        thread.join(PATIENCE)
+        thread.join(2 * PATIENCE)
         listener.close()
+        assert not thread.is_alive(), "the studio did not stop"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+import time
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from app.recovery import jobs
@@ -14,7 +15,8 @@ from app.routes.errors import ShuttingDown
 
 log = logging.getLogger("zanith.studio")
 
-LAST_SECONDS = 5.0
+LAST_SECONDS = 6.0
+TELL_SECONDS = 2.0
 
 
 class Runner:
@@ -70,10 +72,7 @@ class Runner:
             return
         _, late = await asyncio.wait(set(self._tasks), timeout=patience)
         left = [job_id for task in late if (job_id := self._tasks.get(task))]
-        for task in late:
-            jobs.interrupt(task)
-        if late:
-            await asyncio.wait(late, timeout=LAST_SECONDS)
+        await interrupt_all(late)
         for job_id in left:
             if database is None:
                 break
@@ -81,3 +80,17 @@ class Runner:
                 await jobs.abandon(database, job_id)
             except ZanithError as exc:
                 log.warning("job %s is left to its lease: %s", job_id, exc.message)
+
+
+async def interrupt_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Interrupt tasks and wait for their end, for a few seconds.
+
+    A task that awaits the end of another one just then may take its cancellation for the other's:
+    so it is told again.
+    """
+    left = {task for task in tasks if not task.done()}
+    until = time.monotonic() + LAST_SECONDS
+    while left and time.monotonic() < until:
+        for task in left:
+            jobs.interrupt(task)
+        _, left = await asyncio.wait(left, timeout=TELL_SECONDS)

@@ -25,6 +25,8 @@ def artifacts(database):
 @pytest.fixture
 def studio(database, artifacts):
     with run_studio(database.tcp_url) as running:
+        unsealed = "SELECT count(*) FROM zanith._zanith_migration_artifacts WHERE sealed_at IS NULL"
+        wait_until(lambda: database.psql(unsealed) == "0")
         yield running
 
 

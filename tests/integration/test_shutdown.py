@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import threading
 import time
+from contextlib import suppress
 
 import httpx
 import pytest
 
 from app.recovery import jobs
 from app.recovery.database import Actor, Database
+from app.routes.runner import interrupt_all
 from tests.studios import (
     capture_orders,
     locked,
@@ -153,6 +156,21 @@ async def test_what_had_not_begun_is_ended_likewise(database, artifacts):
         await db.close()
 
 
+async def test_a_task_that_misses_its_end_is_told_again():
+    async def awaits_another() -> None:
+        other = asyncio.create_task(asyncio.sleep(0.3))
+        with suppress(asyncio.CancelledError):
+            await other  # as whoever stops a task of its own does
+        await asyncio.sleep(60)
+
+    task = asyncio.create_task(awaits_another())
+    await asyncio.sleep(0)
+    began = time.monotonic()
+    await interrupt_all([task])
+    assert task.cancelled()
+    assert time.monotonic() - began < 4
+
+
 def test_one_studio_starts_another_follows_and_cancels(database, artifacts):
     with (
         run_studio(database.tcp_url, **PATIENT) as a,
@@ -174,9 +192,9 @@ def test_one_studio_starts_another_follows_and_cancels(database, artifacts):
                     if len(names) == 1:
                         asked = second.post(f"/api/jobs/{job}/cancel")
                         assert asked.status_code == 200
-        assert names[0] == "progress"
+        assert names[0] == "progress", last
         assert names[-1] == "failed"
-        assert last["state"] == "cancelled"
+        assert last["state"] == "cancelled", last
         assert first.get(f"/api/jobs/{job}").json()["state"] == "cancelled"
 
 

@@ -7,16 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
-from tests.studios import Running, capture_orders, run_studio
-
-QUIET = [
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from tests.gallery import QUIET
+from tests.studios import Running, capture_orders, run_studio, wait_until
 
 
 @pytest.fixture
@@ -34,8 +26,6 @@ def studio(database, artifacts) -> Iterator[Running]:
 
 
 def wait_for_seals(database) -> None:
-    from tests.studios import wait_until
-
     unsealed = "SELECT count(*) FROM zanith._zanith_migration_artifacts WHERE sealed_at IS NULL"
     wait_until(lambda: database.psql(unsealed) == "0")
 

@@ -22,11 +22,12 @@ router = APIRouter(prefix="/api", responses=RESPONSES, tags=["exports"])
 
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 _PACKED = {"gzip": "application/gzip", "zstd": "application/zstd"}
+_ROWS = {"schema": {"type": "array", "items": {"type": "object"}}}
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "the bytes, under a file name; the export's id is in Zanith-Export-Id",
         "content": {
-            kind.partition(";")[0]: _BYTES
+            kind.partition(";")[0]: _ROWS if kind.startswith("application/json") else _BYTES
             for kind in (*export.MEDIA_TYPES.values(), *_PACKED.values())
         },
     }

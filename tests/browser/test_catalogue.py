@@ -1,0 +1,117 @@
+"""Every page of the catalogue: accessible, not too wide, says where it is, runs nothing of data.
+
+Two walks, each over every other page, with all faults in one message: setting up costs the most.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from playwright.async_api import Browser, Page
+
+from tests.browser.conftest import listen
+from tests.catalogue import Shown
+from tests.gallery import SETTINGS, Gallery, by_visitor, run_gallery
+from tests.hard_cases import HardCases
+from tests.studios import Running, run_studio
+
+pytestmark = pytest.mark.newest
+
+# Every rule in both colours and at both widths, in two runs instead of four: they take the time.
+LOOKS = ((1280, "light"), (400, "dark"))
+
+# All rules that axe knows, and the one for the size of what a finger must hit.
+AXE = """axe.run({resultTypes: ['violations'], rules: {'target-size': {enabled: true}}}).then(
+    (result) => result.violations.map((v) =>
+        v.id + ': ' + v.nodes.slice(0, 3).map((n) => n.html.slice(0, 160)).join(' | ')))"""
+BEYOND = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+# What only data could have made: no template has a picture, an inline script, or a handler.
+MADE = """() => [...document.querySelectorAll('*')].filter((e) =>
+    ['IMG', 'IFRAME', 'OBJECT', 'EMBED'].includes(e.tagName)
+    || (e.tagName === 'I' || e.tagName === 'B') && !e.closest('.lock')
+    || e.tagName === 'SCRIPT' && !e.src
+    || e.getAttributeNames().some((name) => name.startsWith('on') || name === 'style')
+    || e.protocol === 'javascript:').map((e) => e.outerHTML.slice(0, 160))"""
+
+
+@pytest.fixture
+def gallery(server, hard_database, database, cases, run_directory) -> Iterator[Gallery]:
+    standby = run_directory / f"standby-{hard_database.name}"
+    with run_gallery(server, cases, hard_database.name, database.name, standby) as opened:
+        yield opened
+
+
+async def faults_of(page: Page, shown: Shown, gallery: Gallery, axe_script: str) -> list[str]:
+    """Return what is wrong with a page that was opened, at both widths."""
+    faults = [f"violates {what}" for what in await page.evaluate("window.violations")]
+    text = await page.locator("body").inner_text()
+    if shown.sees not in text:
+        faults.append(f"does not show {shown.sees!r}")
+    if shown.who != "nobody":
+        where = await page.get_by_role("region", name="Server").all_inner_texts()
+        address = gallery.studios[shown.where].app.state.studio.server
+        words = (f"{address.host}:{address.port}", gallery.databases[shown.where], "postgres")
+        faults += [f"does not say {word}" for word in words if word not in " ".join(where)]
+    faults += [f"has {what}" for what in await page.evaluate(MADE)]
+    await page.evaluate(axe_script)
+    for width, colours in LOOKS:
+        await page.set_viewport_size({"width": width, "height": 900})
+        await page.emulate_media(color_scheme=colours)
+        if (beyond := await page.evaluate(BEYOND)) > 0:
+            faults.append(f"is {beyond} too wide at {width}")
+        faults += [f"{found}, {colours}, at {width}" for found in await page.evaluate(AXE)]
+    await page.set_viewport_size({"width": 1280, "height": 900})
+    return faults
+
+
+@pytest.mark.parametrize("half", [0, 1])
+async def test_every_page(browser: Browser, gallery: Gallery, axe_script: str, half: int):
+    faults: dict[str, list[str]] = {}
+    for (where, who), pages in by_visitor().items():
+        # Colours that change slowly would be judged halfway.
+        context = await gallery.context(browser, where, who, reduced_motion="reduce")
+        page = await context.new_page()
+        complaints = listen(page)
+        page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
+        for shown in pages[half::2]:
+            complaints.clear()
+            await gallery.open(page, shown)
+            found = await faults_of(page, shown, gallery, axe_script)
+            if found or complaints:
+                faults[shown.name] = [*found, *complaints]
+        await context.close()
+    assert not faults, json.dumps(faults, indent=1, ensure_ascii=False)
+
+
+@pytest.fixture
+def studio(hard_database) -> Iterator[Running]:
+    with run_studio(hard_database.tcp_url, **SETTINGS) as running:
+        yield running
+
+
+async def test_hostile_names_are_inert(
+    browser: Browser, studio: Running, cases: HardCases, hard_database
+):
+    context = await browser.new_context(
+        base_url=studio.url, extra_http_headers={"Authorization": "Bearer staff-token"}
+    )
+    page = await context.new_page()
+    page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
+    complaints = listen(page)
+    faults = []
+    names = "SELECT zanith._qualify(source_schema, source_table) || COALESCE('.' || quote_ident("
+    names += "source_column), '') FROM zanith._zanith_migration_artifacts WHERE id = "
+    objects = {each: hard_database.psql(f"{names}'{each}'") for each in cases.hostile}
+    assert len(objects) > 10
+    for artifact, name in objects.items():
+        for below in ("", "/rows", "/restore", "/export", "/purge"):
+            await page.goto(f"/studio/artifacts/{artifact}{below}")
+            shown = await page.locator("main").evaluate("(main) => main.textContent")
+            if name not in shown:
+                faults.append(f"{name!r} is not shown as it is at {below}")
+            faults += [f"{name!r} made {what} at {below}" for what in await page.evaluate(MADE)]
+    await context.close()
+    assert not faults, "\n".join(faults)
+    assert complaints == []

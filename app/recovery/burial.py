@@ -113,8 +113,22 @@ async def _plan(connection: Connection, artifact_id: str) -> PurgePlan:
 
 def accepted_names(artifact: Artifact) -> set[str]:
     """Return what may be typed to confirm: the object's name, whole or its last part."""
-    parts = parse_name(artifact.object_name)
-    return {artifact.object_name, quote(parts[-1]), parts[-1]}
+    return spellings(artifact.object_name)
+
+
+def is_named(artifact: Artifact, typed: str | None) -> bool:
+    """Whether what was typed names the artifact's object."""
+    return (typed or "").strip() in accepted_names(artifact)
+
+
+def spellings(name: str) -> set[str]:
+    """Return a dotted name, its last part, that without quotes; and each on one line.
+
+    A field of a page takes no line break.
+    """
+    last = parse_name(name)[-1]
+    found = {name, quote(last), last}
+    return found | {text.replace("\r", "").replace("\n", "").strip() for text in found}
 
 
 async def purge(
@@ -136,7 +150,7 @@ async def purge(
     artifact = await get_artifact(db, artifact_id)
     async with audit.recording_failure(db, actor, "purge", artifact.id, artifact.object_name):
         require_change(actor, "purge")
-        if not confirmed and (confirm or "").strip() not in accepted_names(artifact):
+        if not confirmed and not is_named(artifact, confirm):
             raise Refused(
                 "not confirmed: nothing was changed",
                 detail=f"typed: {confirm}" if confirm else "no name was typed",

@@ -13,7 +13,7 @@ from typing import Any
 
 from app.recovery import audit, jobs
 from app.recovery.artifact import Artifact
-from app.recovery.burial import accepted_names
+from app.recovery.burial import is_named
 from app.recovery.database import (
     SERVER_ERRORS,
     Actor,
@@ -115,7 +115,7 @@ async def erase(
     artifact = await get_artifact(db, artifact_id)
     async with audit.recording_failure(db, actor, "erase", artifact.id, artifact.object_name):
         require_change(actor, "erase")
-        if (confirm or "").strip() not in accepted_names(artifact):
+        if not is_named(artifact, confirm):
             raise Refused(
                 "not confirmed: nothing was changed",
                 hint=f"type the name of the object: {artifact.object_name}",

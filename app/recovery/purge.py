@@ -7,6 +7,7 @@ from app.recovery.burial import (
     accepted_names,
     purge,
     review_purge,
+    spellings,
 )
 from app.recovery.cleanup import CleanupResult, cleanup, plan_cleanup
 
@@ -20,4 +21,5 @@ __all__ = [
     "plan_cleanup",
     "purge",
     "review_purge",
+    "spellings",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
@@ -100,6 +101,13 @@ def as_facts(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
+def as_json(value: Any) -> str:
+    """Return a JSON value indented, for people; text stays as it is."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+
+
 class KeptFiles(StaticFiles):
     """Static files; one asked for with its content's hash never changes, so browsers keep it."""
 
@@ -143,6 +151,7 @@ def environment() -> Environment:
         seg=lambda text: quote(str(text), safe=""),
         quote_name=quote_name,
         facts=as_facts,
+        as_json=as_json,
         on_page=on_page,
     )
     env.globals.update(

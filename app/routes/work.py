@@ -18,7 +18,6 @@ from app.recovery.database import Actor, require_change
 from app.recovery.erase import erase, plan_erasure
 from app.recovery.errors import Refused, WrongUsage, ZanithError
 from app.recovery.jobs import Job
-from app.recovery.names import parse_name, quote
 from app.recovery.plan import Choices, plan_restore
 from app.routes.errors import ShuttingDown
 from app.routes.studio import Studio
@@ -103,8 +102,7 @@ async def start_capture(
     studio.runner.check()
     async with audit.recording_failure(studio.db, actor, "capture", None, request.object_name):
         plan = await plan_capture(studio.db, request)
-        last = request.column or parse_name(request.table)[-1]
-        _check_typed(confirm, plan.object, {plan.object, last, quote(last)})
+        _check_typed(confirm, plan.object, purge.spellings(plan.object))
         check_digest(plan, digest)
     params = {
         "strategy": request.strategy,

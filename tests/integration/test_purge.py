@@ -193,3 +193,26 @@ async def test_cleanup_of_the_expired_and_chosen(db):
     results = await cleanup(db, None, True, DBA, only=[second.id])
     assert [(r.artifact.id, r.outcome) for r in results] == [(second.id, "purged")]
     assert (await get_artifact(db, first.id)).health == "expired"
+
+
+async def test_a_name_with_a_line_break_is_typed_on_one_line(db):
+    async with db.acquire() as connection:
+        await connection.execute('CREATE TABLE "two\nlines" (id int)')
+    artifact = await capture(db, CaptureRequest("archive_table", '"two\nlines"'), DBA)
+    with pytest.raises(Refused):
+        await purge(db, artifact.id, DBA, confirm="two lines")
+    await purge(db, artifact.id, DBA, confirm="twolines")
+    assert await parked(db) == 0
+
+
+async def test_cleanup_of_just_some(db, archived):
+    """Ids alone choose them, whatever their age; what never expires still stays."""
+    other = await capture(db, CaptureRequest("archive_table", "a"), DBA)
+    never = await capture(db, CaptureRequest("archive_table", "b", expires_in=None), DBA)
+    ids = [other.id, never.id]
+    assert [found.id for found, _ in await plan_cleanup(db, only=ids)] == ids
+    results = await cleanup(db, None, False, DBA, only=ids)
+    assert [result.outcome for result in results] == ["purged", "skipped"]
+    assert (await get_artifact(db, archived.id)).id == archived.id
+    with pytest.raises(WrongUsage):
+        await plan_cleanup(db)

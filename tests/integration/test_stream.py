@@ -325,3 +325,11 @@ async def test_nothing_runs_as_a_formula_in_a_spreadsheet(db):
     ended = await jobs.get(db, job.id)
     assert ended.result["equals_seal"] is None
     assert ended.params["filename"].endswith(".spreadsheet.csv")
+
+
+async def test_a_sweep_leaves_alone_what_somebody_seals(db, archived):
+    assert archived in await seal.find_unsealed(db)
+    job = await jobs.start(db, "seal", archived, {}, DBA)
+    async with jobs.running(db, job):
+        assert archived not in await seal.find_unsealed(db)
+    assert archived in await seal.find_unsealed(db)

@@ -9,9 +9,12 @@ SELECT zanith.record_seal($1, $2, $3, $4, $5::jsonb);
 UPDATE zanith._zanith_migration_artifacts SET verified_at = clock_timestamp(), verified_ok = $2
 WHERE id = $1;
 
--- unsealed: what a sweep finds to seal, oldest first
-SELECT id FROM zanith._zanith_migration_artifacts
-WHERE sealed_at IS NULL AND artifact_type <> 'soft_drop_column'
-  AND physical_table IS NOT NULL AND status = 'recoverable'
-ORDER BY capture_order
+-- unsealed: what a sweep finds to seal, oldest first; not what somebody works on
+SELECT a.id FROM zanith._zanith_migration_artifacts AS a
+WHERE a.sealed_at IS NULL AND a.artifact_type <> 'soft_drop_column'
+  AND a.physical_table IS NOT NULL AND a.status = 'recoverable'
+  AND NOT EXISTS (SELECT FROM zanith._zanith_jobs AS j
+                  WHERE j.artifact_id = a.id AND j.state IN ('queued', 'running')
+                    AND j.kind IN ('restore', 'seal', 'purge', 'erase') AND j.lease_expires_at > clock_timestamp())
+ORDER BY a.capture_order
 LIMIT $1;

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -18,7 +17,7 @@ from app.recovery.errors import NotFound
 from app.recovery.jobs import Job
 from app.routes import work
 from app.routes.pages.job import JobView
-from app.routes.rendering import is_partial, link
+from app.routes.rendering import as_json, is_partial, link
 from app.routes.studio import TheStudio, Who, checked_form
 
 router = APIRouter(prefix="/studio/artifacts/{artifact_id}")
@@ -87,20 +86,13 @@ class ArtifactView:
     @property
     def definition_text(self) -> str:
         """The recorded definition as indented JSON."""
-        return as_text(self.inspection.definition)
+        return as_json(self.inspection.definition)
 
     @property
     def definition_now_text(self) -> str | None:
         """The definition as the catalog has it now, where the two are compared."""
         now = self.inspection.definition_now
-        return None if now is None else as_text(now)
-
-
-def as_text(value: Any) -> str:
-    """Return a JSON value indented; text stays as it is."""
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+        return None if now is None else as_json(now)
 
 
 @dataclass(frozen=True)
@@ -153,7 +145,7 @@ class PurgedView:
     @property
     def definition_text(self) -> str:
         """The recorded definition as indented JSON."""
-        return as_text(self.row.get("definition") or {})
+        return as_json(self.row.get("definition") or {})
 
     def moment(self, key: str) -> datetime | None:
         """One of the row's times."""

@@ -9,6 +9,7 @@ import unicodedata
 from datetime import UTC, datetime, timedelta
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+_SPACES = {"\t": "TAB", "\n": "LF", "\r": "CR"}
 _SPANS = (
     (365 * 86400, "year"),
     (30 * 86400, "month"),
@@ -105,16 +106,14 @@ def days_left(expires_at: datetime | None, now: datetime | None = None) -> int |
 
 
 def visible(text: str) -> str:
-    """The text with what cannot be seen, or turns what follows round, as a symbol or ‹U+202E›."""
+    """The text with what cannot be seen, or turns what follows round, as ‹TAB› or ‹U+202E›."""
     return "".join(_picture(character) for character in text)
 
 
 def _picture(character: str) -> str:
     code = ord(character)
-    if code < 32:
-        return chr(0x2400 + code) + ("\n" if character == "\n" else "")
-    if code == 127:
-        return "\u2421"
+    if character in _SPACES:
+        return f"‹{_SPACES[character]}›" + ("\n" if character == "\n" else "")
     if unicodedata.category(character) in {"Cc", "Cf", "Co", "Cn", "Zl", "Zp"}:
         return f"‹U+{code:04X}›"
     return character

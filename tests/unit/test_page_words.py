@@ -11,9 +11,9 @@ from app.routes import human, words
     ("text", "shown"),
     [
         ("plain ünï 👩 中", "plain ünï 👩 中"),
-        ("a\tb\x00", "a␉b␀"),
-        ("a\nb", "a␊\nb"),
-        ("\x7f", "␡"),
+        ("a\tb\x00", "a‹TAB›b‹U+0000›"),
+        ("a\r\nb", "a‹CR›‹LF›\nb"),
+        ("\x7f", "‹U+007F›"),
         ("abc\u202edef", "abc‹U+202E›def"),
         ("z\u200bw", "z‹U+200B›w"),
         ("<script>", "<script>"),

@@ -59,7 +59,7 @@
   document.addEventListener("change", (event) => {
     const form = event.target.closest("form[hx-get]");
     if (form) htmx.trigger(form, "htmx:abort");
-  });
+  }, true); // before htmx asks for what is chosen now
 
   // A notice that an earlier request left behind says nothing about this one.
   document.addEventListener("htmx:beforeRequest", () => {
@@ -129,6 +129,12 @@
 
   // Replacing a part would take the focus or the ticks away from whoever works in it.
   const inUse = (part) => part.contains(document.activeElement) || part.querySelector("input[name=id]:checked");
+
+  // Another list took its place meanwhile: a filter, an order, another page.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const asked = event.detail.requestConfig?.elt;
+    if (asked?.hasAttribute("data-live") && !asked.isConnected) event.detail.shouldSwap = false;
+  });
 
   const outdated = () => {
     const place = document.getElementById("changed");

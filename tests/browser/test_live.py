@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from playwright.async_api import Page, expect
 
@@ -88,3 +90,25 @@ async def test_several_at_once(page: Page, database, artifacts):
     await page.get_by_role("button", name="Clean up").click()
     await expect(page.get_by_text("Purged 1 of 1")).to_be_visible()
     assert database.psql("SELECT count(*) FROM zanith._zanith_migration_artifacts") == "2"
+
+
+async def test_a_late_refresh_does_not_undo_a_filter(page: Page, database, artifacts):
+    """The list that was asked for again is overtaken by one that somebody chose."""
+    await page.goto("/studio")
+    await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    waiting = asyncio.Event()
+
+    async def hold(route) -> None:
+        await waiting.wait()
+        await route.continue_()
+
+    await page.route(lambda url: url.endswith("/studio"), hold)
+    async with page.expect_request(lambda request: request.url.endswith("/studio")):
+        database.psql(DROP)
+    await page.get_by_label("Type").select_option("archive_table")
+    rows = page.locator("#results tbody tr")
+    await expect(rows).to_have_count(1)
+    async with page.expect_response(lambda response: response.url.endswith("/studio")):
+        waiting.set()
+    await page.wait_for_timeout(300)
+    await expect(rows).to_have_count(1)

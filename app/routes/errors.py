@@ -154,7 +154,7 @@ async def answer(request: Request, error: ZanithError) -> Response:
     pages = request.app.state.studio.pages
     partial = bool(request.headers.get("HX-Request"))
     template = "error/notice.html" if partial else "error/page.html"
-    title = _title(status)
+    title = "Not just now" if isinstance(error, ShuttingDown) else _title(status)
     page: Response = pages.error(request, template, error, title, status)
     page.headers.update(headers)
     return page
@@ -183,7 +183,7 @@ def _title(status: int) -> str:
         414: "Too long an address",
         415: "Not in this form",
         429: "Too many attempts",
-        503: "Not just now",
+        503: "The database does not answer",
     }.get(status, HTTPStatus(status).phrase)
 
 

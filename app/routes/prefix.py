@@ -15,7 +15,7 @@ LEADING = ("location", "hx-redirect", "hx-location", "hx-push-url", "hx-replace-
 _COOKIE_PATH = re.compile(r"(;\s*path=)/(?=;|$)", re.IGNORECASE)
 # Autoescape turns each quote in data into &#34;, and JSON escapes it: only markup looks like this.
 _ADDRESS = re.compile(
-    r'(\s(?:href|src|action|formaction|hx-(?:get|post|put|patch|delete|push-url)|sse-connect)="'
+    r'(\s(?:href|src|action|formaction|hx-(?:get|post|put|patch|delete|push-url)|sse-connect|data-feed)="'
     r'|\scontent="0;url=)(?=/(?:studio|api|static)[/?"#])'
 )
 

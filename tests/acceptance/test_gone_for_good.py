@@ -89,6 +89,7 @@ def dumped(database: Database) -> list[str]:
     return any_order(without_place(line) for lines in entries.values() for line in lines)
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("way", ["archive", "soft_drop"])
 @pytest.mark.parametrize("what", SHARED)
 async def test_what_went_with_another_column_stays_away_and_the_plan_says_so(
@@ -132,4 +133,38 @@ async def test_a_column_that_may_come_back_is_waited_for(
     await restore(engine, second, None, DBA)
     database.psql("ALTER TABLE r RENAME TO t")
     await restore(engine, first, None, DBA)
+    assert dumped(database) == before
+
+
+BOTH = {
+    "statistics over an expression": "CREATE STATISTICS s ON (b % 7), a FROM t",
+    "statistics over two expressions": "CREATE STATISTICS s ON (b % 7), (a % 7) FROM t",
+    "an index of both": "CREATE INDEX i ON t (a, b)",
+    "an index that includes": "CREATE INDEX i ON t (a) INCLUDE (b)",
+}
+# These are lifted with the first that goes, and made anew: they wait for the other.
+ANEW = {
+    "an index over an expression": "CREATE INDEX i ON t (a, (b % 7))",
+    "an index with a predicate": "CREATE INDEX i ON t (a) WHERE b > 0",
+    "a unique index": "CREATE UNIQUE INDEX i ON t (a, (b % 7))",
+}
+
+
+@pytest.mark.newest
+@pytest.mark.parametrize("first", ["a", "b"])
+@pytest.mark.parametrize("what", [*BOTH, *ANEW])
+async def test_what_two_parked_columns_share_comes_back_with_the_last(
+    what: str, first: str, database: Database, engine: Engine
+) -> None:
+    database.psql(T + {**BOTH, **ANEW}[what])
+    before = dumped(database)
+    parked = {name: capture(database, "soft_drop_column", "t", name, "") for name in "ab"}
+    order = ["a", "b"] if first == "a" else ["b", "a"]
+    if what in ANEW and first == "a":
+        plan = await plan_restore(engine, parked["a"])
+        assert [conflict.code for conflict in plan.conflicts] == ["column_gone"]
+        order = ["b", "a"]
+    for name in order:
+        assert (await plan_restore(engine, parked[name])).blocked == []
+        await restore(engine, parked[name], None, DBA)
     assert dumped(database) == before

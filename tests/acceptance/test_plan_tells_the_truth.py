@@ -119,13 +119,6 @@ OBSTACLES = {
         "called",
         "ALTER TABLE t RENAME called TO b",
     ),
-    "the view names a column that went": Obstacle(
-        T + "CREATE VIEW v AS SELECT a, b FROM t",
-        "ALTER TABLE t DROP b",
-        "column_gone",
-        "column b",
-        "ALTER TABLE t ADD b int",
-    ),
     "the view names another table that went": Obstacle(
         T + CHILD + "CREATE VIEW v AS SELECT a, x FROM t JOIN p ON x = a",
         "DROP TABLE p",

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from app.routes import bounds
 from app.routes.bounds import Bounds
 from tests.studios import capture_orders, form_token, locked, run_studio, wait_until
 
@@ -163,7 +164,7 @@ def test_event_streams_are_bounded(studio, artifacts, database):
         restore = f"/api/artifacts/{artifacts['column']}/restore"
         job = client.post(restore, json={"confirm": "code"}).json()["id"]
         there = f"/api/jobs/{job}/events"
-        for _ in range(20):
+        for _ in range(bounds.STREAMS_OF_ONE):
             opened = streams.enter_context(client.stream("GET", there))
             assert opened.status_code == 200
         answer = client.get(there)

@@ -94,12 +94,15 @@ CREATE OR REPLACE FUNCTION zanith._returns_query(kind text, schema_name text, pa
 LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE kind WHEN 'index' THEN format(
         'EXISTS (SELECT FROM pg_catalog.pg_class x JOIN pg_catalog.pg_namespace n ON n.oid = x.relnamespace JOIN pg_catalog.pg_index i ON i.indexrelid = x.oid '
-        'WHERE n.nspname = %L AND x.relname = %L AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = i.indrelid '
-        'AND a.attnum = ANY (i.indkey::smallint[]) AND a.attname LIKE ''\_zanith\_dropped\_%%'' AND a.attname <> %L))', schema_name, parked, parked_column)
+        'WHERE n.nspname = %L AND x.relname = %L AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = i.indrelid AND ' || q.names_it ||
+        ' AND a.attname LIKE ''\_zanith\_dropped\_%%'' AND a.attname <> %L))', schema_name, parked, 'pg_catalog.pg_class', parked_column)
     ELSE format(
         'EXISTS (SELECT FROM pg_catalog.pg_statistic_ext x JOIN pg_catalog.pg_namespace n ON n.oid = x.stxnamespace '
-        'WHERE n.nspname = %L AND x.stxname = %L AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = x.stxrelid '
-        'AND a.attnum = ANY (x.stxkeys::smallint[]) AND a.attname LIKE ''\_zanith\_dropped\_%%'' AND a.attname <> %L))', schema_name, parked, parked_column) END
+        'WHERE n.nspname = %L AND x.stxname = %L AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = x.stxrelid AND ' || q.names_it ||
+        ' AND a.attname LIKE ''\_zanith\_dropped\_%%'' AND a.attname <> %L))', schema_name, parked, 'pg_catalog.pg_statistic_ext', parked_column) END
+    -- by dependency: a column may stand in an expression or predicate alone
+    FROM (SELECT 'EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = %L::pg_catalog.regclass AND d.objid = x.oid '
+                 'AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum)') q(names_it)
 $$;
 
 CREATE OR REPLACE FUNCTION zanith._returns(kind text, schema_name text, parked text, parked_column text) RETURNS boolean

@@ -23,6 +23,7 @@ from app.routes.studio import TheStudio, Who, checked_form
 router = APIRouter(prefix="/studio/artifacts/{artifact_id}")
 
 ROWS = 20
+FEW = 8
 
 
 @dataclass(frozen=True)
@@ -117,9 +118,11 @@ class RowsView:
 
     @property
     def next_link(self) -> str | None:
-        """The rows after these, or None at the end."""
+        """The rows after these, or None at the end; below the artifact it leads to all of them."""
         here = self.preview
-        return self.at(here.offset + ROWS) if here is not None and here.more else None
+        if here is None or not here.more:
+            return None
+        return self.at(here.offset + ROWS if self.paged else 0)
 
     @property
     def previous_link(self) -> str | None:
@@ -212,9 +215,10 @@ async def show_rows(
     """Show rows of what is parked, in their canonical order."""
     db = studio.reading(who)
     artifact = await artifacts.get_artifact(db, artifact_id)
-    preview = await artifacts.preview_rows(db, artifact.id, limit=ROWS, offset=offset)
     partial = is_partial(request)
-    view = RowsView(artifact, preview, paged=not partial or offset > 0)
+    limit = FEW if partial else ROWS
+    preview = await artifacts.preview_rows(db, artifact.id, limit=limit, offset=offset)
+    view = RowsView(artifact, preview, paged=not partial)
     template = "artifact/rows.html" if partial else "artifact/rows_page.html"
     title = f"Rows of {artifact.object_name}"
     return studio.pages.render(request, template, view, title=title, section="artifacts")

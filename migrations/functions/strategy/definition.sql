@@ -117,7 +117,10 @@ BEGIN
     SELECT COALESCE(jsonb_agg(zanith._with_original_names(x.item || CASE WHEN retyped OR x.item -> 'columns' ?| going THEN '{"plain": false}'::jsonb ELSE '{}' END)
                               ORDER BY x.ord), '[]') INTO indexes
     FROM zanith._each(zanith._describe_indexes(relation)) x WHERE x.item -> 'columns' @> named;
-    SELECT COALESCE(jsonb_agg(zanith._with_original_names(x.item || CASE WHEN x.item -> 'columns' ?| going THEN '{"plain": false}'::jsonb ELSE '{}' END)
+    -- nor is one that the change to the base type would make anew, in words that PostgreSQL reads otherwise
+    SELECT COALESCE(jsonb_agg(zanith._with_original_names(x.item || CASE WHEN x.item -> 'columns' ?| going
+                                OR soft AND col ->> 'base_type' IS NOT NULL AND zanith._steady(x.item ->> 'definition') <> x.item ->> 'definition'
+                              THEN '{"plain": false}'::jsonb ELSE '{}' END)
                               ORDER BY x.ord), '[]') INTO stats
     FROM zanith._each(zanith._describe_statistics(relation)) x WHERE x.item -> 'columns' @> named;
     SELECT jsonb_build_object(

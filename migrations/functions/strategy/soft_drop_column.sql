@@ -11,6 +11,11 @@ LANGUAGE sql IMMUTABLE AS $$
             FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'indexes') i
             -- one attached to an index of the parent goes with that
             WHERE NOT (i.item ->> 'plain')::boolean AND NOT (p.ord > 0 AND (i.item ->> 'partition')::boolean)), '[]')
+        || COALESCE((SELECT jsonb_agg(zanith._step(
+                format('DROP STATISTICS %s', zanith._qualify(x.item ->> 'schema', COALESCE(x.item #>> '{parked,name}', x.item ->> 'name'))),
+                'it would not come back in its own words from a parked column; it is recorded') -> 0 ORDER BY p.ord, x.ord)
+            FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'statistics') x
+            WHERE NOT COALESCE((x.item ->> 'plain')::boolean, true)), '[]')
         || zanith._render_generated_drop(d -> 'cascade')
         || COALESCE((SELECT jsonb_agg(zanith._step(
                 format('ALTER TABLE %s%s ALTER COLUMN %I DROP DEFAULT', q.alone, p.target, q.col),

@@ -163,6 +163,11 @@ CASCADES = {
         "CREATE DOMAIN pos AS int CHECK (VALUE > 0); CREATE TABLE t (id int PRIMARY KEY, a int, c pos);"
         "CREATE STATISTICS st ON a, c FROM t; ALTER STATISTICS st SET STATISTICS 9; ALTER STATISTICS st OWNER TO :owner",
     ),
+    "domain_statistics_of_a_list": Shape(
+        "CREATE DOMAIN pos AS int CHECK (VALUE > 0); CREATE TABLE t (id int PRIMARY KEY, a text, c pos);"
+        "CREATE STATISTICS st ON (a::varchar IN ('x', 'y')), c FROM t; COMMENT ON STATISTICS st IS 'kept';"
+        "ALTER STATISTICS st SET STATISTICS 9; ALTER STATISTICS st OWNER TO :owner",
+    ),
 }
 INHERITED_TABLES = {
     "parent": heirs(

@@ -111,14 +111,20 @@ async def _plan(connection: Connection, artifact_id: str) -> PurgePlan:
     )
 
 
-def accepted_names(artifact: Artifact) -> set[str]:
-    """Return what may be typed to confirm: the object's name, whole or its last part."""
-    return spellings(artifact.object_name)
+def require_named(typed: str | None, name: str, *, repeat: bool = True) -> None:
+    """Raise Refused unless what was typed names the object: whole, or its last part.
 
-
-def is_named(artifact: Artifact, typed: str | None) -> bool:
-    """Whether what was typed names the artifact's object."""
-    return (typed or "").strip() in accepted_names(artifact)
+    Without ``repeat`` the error, which is written to the log, does not say what was typed.
+    """
+    words = (typed or "").strip()
+    if words in spellings(name):
+        return
+    said = f"typed: {words}" if words else "no name was typed"
+    raise Refused(
+        "not confirmed: nothing was changed",
+        detail=said if repeat or not words else None,
+        hint=f"type the name of the object: {name}",
+    )
 
 
 def spellings(name: str) -> set[str]:
@@ -150,12 +156,8 @@ async def purge(
     artifact = await get_artifact(db, artifact_id)
     async with audit.recording_failure(db, actor, "purge", artifact.id, artifact.object_name):
         require_change(actor, "purge")
-        if not confirmed and not is_named(artifact, confirm):
-            raise Refused(
-                "not confirmed: nothing was changed",
-                detail=f"typed: {confirm}" if confirm else "no name was typed",
-                hint=f"type the name of the object: {artifact.object_name}",
-            )
+        if not confirmed:
+            require_named(confirm, artifact.object_name)
         job = job or await jobs.start(
             db, "purge", artifact.id, {"reason": reason}, actor, object=artifact.object_name
         )

@@ -7,22 +7,16 @@ seal is checked first, so that the new one hides no other change.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from app.recovery import audit, jobs
 from app.recovery.artifact import Artifact
-from app.recovery.burial import is_named
-from app.recovery.database import (
-    SERVER_ERRORS,
-    Actor,
-    Connection,
-    Database,
-    notify,
-    require_change,
-)
-from app.recovery.errors import Failed, NotFound, Refused, WrongUsage
+from app.recovery.burial import require_named
+from app.recovery.database import Actor, Connection, Database, notify, require_change
+from app.recovery.errors import Failed, NotFound, Refused, WrongUsage, ZanithError
 from app.recovery.locks import run_locked
 from app.recovery.lookup import get_artifact
 from app.recovery.plan import Conflict, Step, parse_conflicts, parse_steps
@@ -32,6 +26,7 @@ from app.recovery.stream import SQL as STREAM
 from app.recovery.stream import Measured, Meter, copy_out, discard
 
 SQL = load("erase")
+log = logging.getLogger("zanith")
 MOST_COLUMNS = 8
 
 
@@ -115,11 +110,7 @@ async def erase(
     artifact = await get_artifact(db, artifact_id)
     async with audit.recording_failure(db, actor, "erase", artifact.id, artifact.object_name):
         require_change(actor, "erase")
-        if not is_named(artifact, confirm):
-            raise Refused(
-                "not confirmed: nothing was changed",
-                hint=f"type the name of the object: {artifact.object_name}",
-            )
+        require_named(confirm, artifact.object_name, repeat=False)
         job = job or await jobs.start(
             db, "erase", artifact.id, {"columns": list(match)}, actor, object=artifact.object_name
         )
@@ -205,9 +196,9 @@ async def _measure(db: Database, connection: Connection, query: str) -> Measured
 
 
 async def _vacuum(db: Database, statement: str) -> None:
-    """Reclaim the space now; where that does not work, autovacuum does it."""
+    """Free the space now; where that does not work, autovacuum does it later."""
     try:
         async with db.acquire() as connection:
             await connection.execute(statement)
-    except (Failed, Refused, *SERVER_ERRORS):
-        return
+    except ZanithError as exc:
+        log.warning("%s is left to autovacuum: %s", statement, exc.message)

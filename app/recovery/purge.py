@@ -4,10 +4,9 @@ from app.recovery.burial import (
     PurgePlan,
     PurgeReview,
     Tombstone,
-    accepted_names,
     purge,
+    require_named,
     review_purge,
-    spellings,
 )
 from app.recovery.cleanup import CleanupResult, cleanup, plan_cleanup
 
@@ -16,10 +15,9 @@ __all__ = [
     "PurgePlan",
     "PurgeReview",
     "Tombstone",
-    "accepted_names",
     "cleanup",
     "plan_cleanup",
     "purge",
+    "require_named",
     "review_purge",
-    "spellings",
 ]

@@ -5,7 +5,7 @@ Pages and the API start the same work here, so that neither can do what the othe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -21,21 +21,6 @@ from app.recovery.jobs import Job
 from app.recovery.plan import Choices, plan_restore
 from app.routes.errors import ShuttingDown
 from app.routes.studio import Studio
-
-
-def check_name(artifact: Artifact, typed: str | None) -> None:
-    """Raise Refused unless `typed` names the object: whole, or its last part."""
-    _check_typed(typed, artifact.object_name, purge.accepted_names(artifact))
-
-
-def _check_typed(typed: str | None, name: str, accepted: Collection[str]) -> None:
-    words = (typed or "").strip()
-    if words not in accepted:
-        raise Refused(
-            "not confirmed: nothing was changed",
-            detail=f"typed: {words}" if words else "no name was typed",
-            hint=f"type the name of the object: {name}",
-        )
 
 
 async def start_restore(
@@ -58,7 +43,7 @@ async def start_restore(
     async with audit.recording_failure(
         studio.db, actor, "restore", artifact.id, artifact.object_name
     ):
-        check_name(artifact, confirm)
+        purge.require_named(confirm, artifact.object_name)
         if artifact.status == "recoverable":
             plan = await plan_restore(studio.db, artifact.id, choices)
             restoring.check_plan(plan, digest)
@@ -102,7 +87,7 @@ async def start_capture(
     studio.runner.check()
     async with audit.recording_failure(studio.db, actor, "capture", None, request.object_name):
         plan = await plan_capture(studio.db, request)
-        _check_typed(confirm, plan.object, purge.spellings(plan.object))
+        purge.require_named(confirm, plan.object)
         check_digest(plan, digest)
     params = {
         "strategy": request.strategy,
@@ -152,7 +137,7 @@ async def start_erasure(
     async with audit.recording_failure(
         studio.db, actor, "erase", artifact.id, artifact.object_name
     ):
-        check_name(artifact, confirm)
+        purge.require_named(confirm, artifact.object_name, repeat=False)
         plan = await plan_erasure(studio.db, artifact.id, match)
         for conflict in plan.conflicts:
             raise Refused(conflict.message, detail=conflict.detail, hint=conflict.hint)

@@ -135,6 +135,7 @@ def test_what_stops_it(staff, studio, database):
     right = {"match": {"email": SECRET}, "rows": 10, "confirm": "people"}
     for change, status in (
         ({"confirm": "persons"}, 409),
+        ({"confirm": SECRET}, 409),
         ({"rows": 9}, 409),
         ({"match": {"nothing": "x"}}, 409),
         ({"match": {}}, 400),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Form, Query, Request
@@ -61,8 +61,6 @@ class Picked:
         """Return the address of this very page."""
         defaults = Picked()
         said = {k: v for k, v in asdict(self).items() if v != getattr(defaults, k)}
-        if self.strategy and not self.column:
-            said.pop("column", None)
         return link(PATH, {k: "yes" if v is True else v for k, v in said.items()})
 
     def to_request(self, strategy: str) -> CaptureRequest:
@@ -126,7 +124,6 @@ class Way:
     strategy: str
     plan: CapturePlan | None
     error: ZanithError | None
-    link: str
     chosen: bool
 
 
@@ -198,9 +195,8 @@ async def build(db: Database, picked: Picked, error: ZanithError | None = None) 
     if whole or picked.column:
         chosen = picked.strategy if picked.strategy in picked.ways else ""
         for strategy in picked.ways:
-            this = replace(picked, strategy=strategy)  # type: ignore[arg-type]
-            plan, why = await _plan(db, this, strategy)
-            ways.append(Way(strategy, plan, why, this.link(), strategy == chosen))
+            plan, why = await _plan(db, picked, strategy)
+            ways.append(Way(strategy, plan, why, strategy == chosen))
     return CaptureView(picked, relation, attributes, tuple(ways), whole, error)
 
 

@@ -57,7 +57,7 @@ BEGIN
             || zanith._render_triggers_still(root, true)
             || zanith._step(format('DELETE FROM %s r WHERE %s', source, matches), 'the rows; what they hold is not written down anywhere', 'ROW EXCLUSIVE', ARRAY[target], true)
             || zanith._render_triggers_still(root, false)
-            || zanith._step(format('VACUUM %s', target), 'nothing of them is left in the table''s file', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], true, 2));
+            || zanith._step(format('VACUUM %s', target), 'the space that they took is free to be written over', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], true, 2));
 END $$;
 
 -- Triggers of what is parked, those that refuse writes and the table's own: kept still, or again as they were. Read while they

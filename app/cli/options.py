@@ -6,6 +6,9 @@ from typing import Annotated
 import typer
 
 from app.cli.complete import complete_artifact
+from app.recovery.durations import parse_duration
+from app.recovery.errors import WrongUsage
+from app.recovery.pace import Limits
 
 DatabaseUrl = Annotated[
     str | None,
@@ -102,6 +105,56 @@ Strategy = Annotated[
     ),
 ]
 
+# ---------------------------------------------------------------------------------------- online
+
+Online = Annotated[
+    bool,
+    typer.Option(
+        "--online",
+        help="In batches beside live traffic; only instants are locked. A run that was "
+        "ended is taken up by the same command.",
+        rich_help_panel="Online",
+    ),
+]
+BatchTime = Annotated[
+    str,
+    typer.Option(
+        "--batch-time",
+        metavar="100ms",
+        help="What one batch should take.",
+        rich_help_panel="Online",
+    ),
+]
+MaxRate = Annotated[
+    int | None,
+    typer.Option(
+        "--max-rate",
+        metavar="ROWS",
+        help="At most so many rows a second.",
+        rich_help_panel="Online",
+    ),
+]
+MaxLag = Annotated[
+    str,
+    typer.Option(
+        "--max-lag",
+        metavar="10s|never",
+        help="Rest while a streaming replica is further behind; never: pay no heed to them.",
+        rich_help_panel="Online",
+    ),
+]
+
+
+def limits(batch_time: str, max_rate: int | None, max_lag: str) -> Limits:
+    """Return how hard work in batches may press; WrongUsage for what is no duration or rate."""
+    seconds, lag = parse_duration(batch_time), parse_duration(max_lag)
+    if seconds is None:
+        raise WrongUsage("a batch has to end", hint="--batch-time 100ms")
+    found = Limits(seconds.total_seconds(), max_rate, lag.total_seconds() if lag else None)
+    found.check()
+    return found
+
+
 # --------------------------------------------------------------------------------------- restore
 
 As = Annotated[
@@ -132,6 +185,14 @@ Unverified = Annotated[
     typer.Option(
         "--unverified",
         help="Restore without checking the archive against its seal; asked for again, and audited.",
+    ),
+]
+FireTriggers = Annotated[
+    bool,
+    typer.Option(
+        "--fire-triggers",
+        help="Let triggers act on the rows that are filled.",
+        rich_help_panel="Online",
     ),
 ]
 Rehearse = Annotated[

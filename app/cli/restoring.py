@@ -19,6 +19,7 @@ from app.recovery.errors import WrongUsage, ZanithError
 from app.recovery.migration import plan_migration
 from app.recovery.migration import restore_migration as run_migration
 from app.recovery.names import parse_name
+from app.recovery.pace import Limits
 from app.recovery.plan import Choices, Plan, plan_restore
 from app.recovery.rehearsal import rehearse, rehearse_migration
 from app.recovery.report import RestoreReport
@@ -32,20 +33,28 @@ class How:
     dry_run: bool
     rehearse: bool
     yes: bool
+    limits: Limits | None = None
 
 
-def how(dry_run: bool, rehearse: bool, yes: bool) -> How:
+def how(dry_run: bool, rehearse: bool, yes: bool, limits: Limits | None = None) -> How:
     """Return what to do; WrongUsage for two things at once."""
     if dry_run and rehearse:
         raise WrongUsage(
             "--dry-run and --rehearse are two things",
             hint="a rehearsal runs the steps and rolls them back; a dry run reads only",
         )
-    return How(dry_run, rehearse, yes)
+    return How(dry_run, rehearse, yes, limits)
 
 
 def choices(
-    as_name: str | None, fill: str | None, allow_null: bool, not_valid: bool, unverified: bool
+    as_name: str | None,
+    fill: str | None,
+    allow_null: bool,
+    not_valid: bool,
+    unverified: bool,
+    *,
+    online: bool = False,
+    fire_triggers: bool = False,
 ) -> Choices:
     """The choices that the flags make; `--fill default` is the column's own default."""
     return Choices(
@@ -55,6 +64,8 @@ def choices(
         allow_null=allow_null,
         not_valid=not_valid,
         unverified=unverified,
+        online=online,
+        fire_triggers=fire_triggers,
     )
 
 
@@ -97,6 +108,7 @@ async def restore_object(
             session.actor,
             expected_digest=digest,
             on_progress=follow,
+            limits=way.limits,
         )
     _tell(session, [report], many=False)
 

@@ -8,12 +8,15 @@ from datetime import timedelta
 from typing import Any
 
 from app.recovery import audit, jobs
+from app.recovery.archiving import Archiving
 from app.recovery.artifact import TYPES, Artifact
 from app.recovery.database import Actor, Connection, Database, require_change
 from app.recovery.errors import Refused, WrongUsage, ZanithError
 from app.recovery.locks import run_locked
 from app.recovery.lookup import get_artifact
 from app.recovery.names import quote
+from app.recovery.pace import SQL as ONLINE
+from app.recovery.pace import Limits
 from app.recovery.plan import SQL as PLAN
 from app.recovery.plan import Step, digest_of, parse_steps
 from app.recovery.progress import OnProgress, tell
@@ -22,6 +25,9 @@ from app.recovery.sql import load
 
 SQL = load("capture")
 COLUMN_STRATEGIES = ("soft_drop_column", "archive_column")
+_GO_ON = (
+    "the column is parked as {}: the same command goes on, zanith recover restore-column undoes it"
+)
 DEPENDENTS = ("refuse", "keep", "cascade")
 
 
@@ -42,6 +48,22 @@ class CaptureRequest:
     on_dependents: str = "refuse"
     published_ok: bool = False
     keep_rows: bool = False
+    online: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the request as a job keeps it; its expiry in seconds."""
+        expires_in = self.expires_in
+        if isinstance(expires_in, timedelta):
+            expires_in = str(expires_in.total_seconds())
+        return {**asdict(self), "expires_in": expires_in}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> CaptureRequest:
+        """Return the request that :meth:`to_json` gave."""
+        expires_in = data["expires_in"]
+        if expires_in not in {None, "default"}:
+            expires_in = timedelta(seconds=float(expires_in))
+        return cls(**{**data, "expires_in": expires_in})
 
     @property
     def object_name(self) -> str:
@@ -61,6 +83,7 @@ class CapturePlan:
     publications: tuple[str, ...]
     size_bytes: int | None
     row_estimate: int | None
+    online: bool = False
 
     @property
     def digest(self) -> str:
@@ -70,7 +93,7 @@ class CapturePlan:
     @property
     def copies_rows(self) -> bool:
         """Whether reads and writes wait for as long as rows are copied."""
-        return any(step.grows for step in self.steps)
+        return any(step.grows for step in self.steps) and not self.online
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON shows it."""
@@ -89,6 +112,13 @@ def check_request(request: CaptureRequest) -> None:
         raise WrongUsage(
             f"on_dependents cannot be {request.on_dependents!r}", hint=", ".join(DEPENDENTS)
         )
+    if request.online and request.strategy != "archive_column":
+        raise WrongUsage(
+            f"{request.strategy} has no online form: it takes no time that grows with the rows"
+            if request.strategy != "rebuild_table"
+            else "rebuild_table has no online form",
+            hint="leave --online out",
+        )
     if isinstance(request.expires_in, str) and request.expires_in != "default":
         raise WrongUsage(f"expires_in cannot be {request.expires_in!r}")
 
@@ -101,15 +131,13 @@ async def plan_capture(db: Database, request: CaptureRequest) -> CapturePlan:
 
 
 async def _plan(connection: Connection, request: CaptureRequest) -> CapturePlan:
-    text = await connection.fetchval(
-        PLAN["plan_capture"],
-        request.strategy,
-        request.table,
-        request.column,
-        request.on_dependents,
-        request.published_ok,
-        request.keep_rows,
-    )
+    subject = (request.table, request.column, request.on_dependents, request.published_ok)
+    if request.online:
+        text = await connection.fetchval(PLAN["plan_archive_online"], *subject)
+    else:
+        text = await connection.fetchval(
+            PLAN["plan_capture"], request.strategy, *subject, request.keep_rows
+        )
     data = json.loads(text)
     return CapturePlan(
         strategy=data["strategy"],
@@ -120,6 +148,7 @@ async def _plan(connection: Connection, request: CaptureRequest) -> CapturePlan:
         publications=tuple(data["publications"] or ()),
         size_bytes=data["size_bytes"],
         row_estimate=data["row_estimate"],
+        online=request.online,
     )
 
 
@@ -131,6 +160,7 @@ async def capture(
     *,
     job: jobs.Job | None = None,
     expected_digest: str | None = None,
+    limits: Limits | None = None,
 ) -> Artifact:
     """Capture in one transaction, seal what has rows, and return the artifact.
 
@@ -141,7 +171,11 @@ async def capture(
     require_change(actor, "drop")
     check_request(request)
     async with audit.recording_failure(db, actor, "capture", None, request.object_name):
-        if job is None:
+        if request.online:
+            artifact_id = await _capture_online(
+                db, request, actor, expected_digest, on_progress, job, limits or Limits()
+            )
+        elif job is None:
             artifact_id = await _capture(db, request, actor, expected_digest, on_progress, None)
         else:
             async with jobs.running(db, job) as run:
@@ -174,15 +208,58 @@ async def _capture(
         await connection.execute(SQL["settings"], actor.name)
         if expected_digest is not None:
             check_digest(await _plan(connection, request), expected_digest)
-        found: str = await connection.fetchval(
-            SQL[request.strategy], *_arguments(request, db.retention)
-        )
-        if run is not None:
+        strategy = "soft_drop_column" if request.online else request.strategy
+        found: str = await connection.fetchval(SQL[strategy], *_arguments(request, db.retention))
+        if run is not None and request.online:
+            await run.attach(connection, found)
+        elif run is not None:
             await run.finish(connection, {"artifact_id": found})
         return found
 
     await report({"step": "capture"})
     return await run_locked(db, f"the drop of {request.object_name}", work, report)
+
+
+async def _capture_online(
+    db: Database,
+    request: CaptureRequest,
+    actor: Actor,
+    expected_digest: str | None,
+    on_progress: OnProgress | None,
+    job: jobs.Job | None,
+    limits: Limits,
+) -> str:
+    """Park the column and archive it from there; one that is parked already is gone on with."""
+    async with db.acquire() as connection:
+        parked: str | None = await connection.fetchval(
+            ONLINE["parked"], request.table, request.column
+        )
+        plan = await _plan(connection, request)
+    if parked is not None:
+        check_digest(plan, expected_digest)
+    job = job or await jobs.start(
+        db,
+        "capture",
+        parked,
+        {"online": True, "request": request.to_json(), "limits": limits.to_json()},
+        actor,
+        object=request.object_name,
+    )
+    artifact_id = parked
+    try:
+        async with jobs.running(db, job) as run:
+            artifact_id = parked or await _capture(
+                db, request, actor, expected_digest, on_progress, run
+            )
+            artifact = await get_artifact(db, artifact_id)
+            work = Archiving(db, artifact, actor, run, limits, on_progress)
+            await work.run_all(plan.row_estimate)
+    except ZanithError as exc:
+        if artifact_id is None:
+            raise
+        exc.hint = "\n".join(filter(None, (exc.hint, _GO_ON.format(artifact_id))))
+        raise
+    return artifact_id
 
 
 def check_digest(plan: CapturePlan, expected: str | None) -> None:

@@ -22,7 +22,15 @@ from weakref import WeakSet
 import asyncpg
 
 from app.recovery.database import Actor, Connection, Database, notify, require_change
-from app.recovery.errors import Cancelled, Failed, Locked, NotFound, ZanithError, translate
+from app.recovery.errors import (
+    Cancelled,
+    Failed,
+    Locked,
+    NotFound,
+    Refused,
+    ZanithError,
+    translate,
+)
 from app.recovery.sql import load
 
 SQL = load("jobs")
@@ -54,6 +62,7 @@ class Job:
     actor: str
     worker: str | None
     cancel_requested_by: str | None
+    pause_requested_by: str | None
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -111,6 +120,7 @@ async def start(
                 actor=actor.name,
                 worker=None,
                 cancel_requested_by=None,
+                pause_requested_by=None,
                 created_at=datetime.now(UTC),
                 started_at=None,
                 ended_at=None,
@@ -196,6 +206,24 @@ async def cancel(db: Database, job_id: str, actor: Actor) -> Job:
     return await get(db, job_id)
 
 
+async def pause(db: Database, job_id: str, actor: Actor, *, pause: bool = True) -> Job:
+    """Ask a job that works in batches to rest after the one under way, or to go on; return it.
+
+    Refused where the job ended, or its work has no place to rest at.
+    """
+    job = await get(db, job_id)
+    require_change(actor, f"pause a {job.kind}")
+    if not job.params.get("online"):
+        raise Refused(f"a {job.kind} is one transaction and cannot rest", hint="cancel it instead")
+    async with db.side() as connection, connection.transaction():
+        found = await connection.fetchval(SQL["pause"], job_id, actor.name if pause else None)
+        if found:
+            await notify(connection, "job", job_id)
+    if not found:
+        raise Refused(f"job {job_id} has ended: {job.state}")
+    return await get(db, job_id)
+
+
 async def reap_expired(db: Database) -> list[str]:
     """Mark jobs whose lease ran out as interrupted, and return their ids."""
     async with db.side() as connection, connection.transaction():
@@ -236,6 +264,7 @@ class Run:
         self.finishing = False
         self.finished = False
         self.stop_reason: ZanithError | None = None
+        self.paused_by: str | None = job.pause_requested_by
 
     @property
     def local(self) -> bool:
@@ -250,6 +279,13 @@ class Run:
             return
         async with self.db.side() as connection, connection.transaction():
             await self._write(connection, "progress", json.dumps(values, default=str))
+
+    async def attach(self, connection: Connection, artifact_id: str) -> None:
+        """Say in the data transaction which artifact came of it, so that nobody else works on it.
+
+        Failed where the lease was lost meanwhile.
+        """
+        await self._write(connection, "attach", artifact_id)
 
     async def fence(self, connection: Connection, **values: Any) -> None:
         """Do the same inside the data transaction, as its last statement.
@@ -399,6 +435,7 @@ async def _beat(run: Run, body: asyncio.Task[Any]) -> None:
                 continue  # the data transaction's fence has the last word
             if run.finishing:
                 return
+            run.paused_by = row["pause_requested_by"] if row is not None else None
             if row is None:
                 run.stop_reason = Failed("this job is no longer ours: its lease ran out")
             elif row["cancel_requested_by"]:

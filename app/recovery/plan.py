@@ -28,6 +28,9 @@ UNANSWERABLE = (
 )
 
 
+_FLAGS = ("fill_default", "allow_null", "not_valid", "unverified", "online", "fire_triggers")
+
+
 @dataclass(frozen=True)
 class Choices:
     """What the person restoring decided; empty is to restore exactly as it was."""
@@ -38,6 +41,8 @@ class Choices:
     allow_null: bool = False
     not_valid: bool = False
     unverified: bool = False
+    online: bool = False
+    fire_triggers: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the choices made, in the form that the database takes and the job keeps."""
@@ -46,13 +51,12 @@ class Choices:
             made["as"] = self.as_name
         if self.fill is not None:
             made["fill"] = self.fill
-        flags = ("fill_default", "allow_null", "not_valid", "unverified")
-        return made | {name: True for name in flags if getattr(self, name)}
+        return made | {name: True for name in _FLAGS if getattr(self, name)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Choices:
         """Return the choices that :meth:`to_json` gave; WrongUsage where a key means nothing."""
-        known = {"as", "fill", "fill_default", "allow_null", "not_valid", "unverified"}
+        known = {"as", "fill", *_FLAGS}
         if unknown := sorted(set(data) - known):
             raise WrongUsage(f"there is no choice {unknown[0]!r}", hint=", ".join(sorted(known)))
         data = dict(data)
@@ -63,9 +67,12 @@ class Choices:
 class Step:
     """One statement: its purpose in words, the strongest lock that it takes and on which tables.
 
-    ``grows`` says that its time grows with the rows; steps of transaction 2 run afterwards, each in
-    a transaction of its own. ``role`` is who runs it: the owner, where it evaluates what the owner
-    wrote; None for the operator. ``proves`` is the constraint that it is a part of proving.
+    ``grows`` says that its time grows with the rows. Steps of transaction 1 are the change; those
+    of 0 go before it, in the online form; those of 2 run afterwards, each in a transaction of its
+    own, or ``concurrently`` in none. ``batches`` says that the engine runs it batch by batch after
+    this pattern. ``role`` is who runs it: the owner, where it evaluates what the owner wrote; None
+    for the operator. ``proves`` is the constraint that it is a part of proving, ``makes`` the index
+    that it is a part of making.
     """
 
     sql: str
@@ -76,6 +83,14 @@ class Step:
     transaction: int = 1
     role: str | None = None
     proves: str | None = None
+    concurrently: bool = False
+    batches: bool = False
+    makes: str | None = None
+
+    @property
+    def subject(self) -> str | None:
+        """What a chain of steps is about: after a failure, the rest of the chain is left alone."""
+        return self.proves or self.makes
 
 
 @dataclass(frozen=True)
@@ -246,9 +261,12 @@ def parse_steps(data: list[dict[str, Any]]) -> tuple[Step, ...]:
             lock=item.get("lock"),
             tables=tuple(item.get("tables") or ()),
             grows=bool(item.get("grows")),
-            transaction=int(item.get("transaction") or 1),
+            transaction=int(item.get("transaction", 1)),
             role=item.get("role"),
             proves=item.get("proves"),
+            concurrently=bool(item.get("concurrently")),
+            batches=bool(item.get("batches")),
+            makes=item.get("makes"),
         )
         for item in data
     )
@@ -342,7 +360,9 @@ def unanswered(check: Check, exc: asyncpg.PostgresError) -> Drift:
     )
 
 
-async def read_plan(connection: Connection, artifact_id: str, choices: Choices) -> Plan:
+async def read_plan(
+    connection: Connection, artifact_id: str, choices: Choices, *, checks: bool = True
+) -> Plan:
     """Plan and run the checks on this connection, in its transaction where it is in one."""
     text = await connection.fetchval(
         SQL["plan_restore"], artifact_id, json.dumps(choices.to_json())
@@ -355,7 +375,7 @@ async def read_plan(connection: Connection, artifact_id: str, choices: Choices) 
         [
             await _run_check(connection, check)
             for check in plan.checks
-            if check.role is None or writable
+            if checks and (check.role is None or writable)
         ]
     )
     return parse_plan(data, drift)

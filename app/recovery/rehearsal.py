@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from app.recovery.artifact import Artifact
 from app.recovery.database import Actor, Connection, Database, require_change
+from app.recovery.errors import WrongUsage
 from app.recovery.gate import ChangedArchive, check_parked, note_changed
 from app.recovery.locks import run_locked
 from app.recovery.lookup import get_artifact
@@ -64,6 +65,11 @@ async def _rehearse(
     on_progress: OnProgress | None,
 ) -> list[RestoreReport]:
     require_change(actor, "rehearse a restore")
+    if choices is not None and choices.online:
+        raise WrongUsage(
+            "the online form is many transactions, and cannot be rolled back as one",
+            hint="rehearse without --online: the steps and what comes back are the same",
+        )
     reports: list[RestoreReport] = []
 
     async def work(connection: Connection) -> None:

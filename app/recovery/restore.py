@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -11,11 +13,21 @@ import asyncpg
 from app.recovery import audit, jobs
 from app.recovery.artifact import Artifact
 from app.recovery.database import Actor, Connection, Database, notify, require_change
-from app.recovery.errors import Locked, NotFound, Refused, WrongUsage, ZanithError, translate
+from app.recovery.errors import (
+    Cancelled,
+    Locked,
+    NotFound,
+    Refused,
+    WrongUsage,
+    ZanithError,
+    translate,
+)
+from app.recovery.filling import Filling, find_unfinished, give_up
 from app.recovery.gate import SQL, ChangedArchive, check_parked, note_changed
 from app.recovery.locks import begin, run_locked, run_savepoint
 from app.recovery.lookup import find_latest, get_artifact
 from app.recovery.names import parse_name
+from app.recovery.pace import Limits
 from app.recovery.plan import (
     Choices,
     Loss,
@@ -63,6 +75,7 @@ async def restore(
     expected_digest: str | None = None,
     job: jobs.Job | None = None,
     on_progress: OnProgress | None = None,
+    limits: Limits | None = None,
 ) -> RestoreReport:
     """Restore an artifact and return the report; restoring a restored one is a no-op that says so.
 
@@ -80,17 +93,46 @@ async def restore(
             else _nothing_to_do(artifact)
         )
     async with audit.recording_failure(db, actor, "restore", artifact.id, artifact.object_name):
-        params = {"choices": choices.to_json(), "digest": expected_digest}
+        params = {
+            "choices": choices.to_json(),
+            "digest": expected_digest,
+            "online": choices.online,
+            "limits": (limits or Limits()).to_json() if choices.online else None,
+        }
         job = job or await jobs.start(
             db, "restore", artifact.id, params, actor, object=artifact.object_name
         )
-        async with jobs.running(db, job) as run:
+        async with _given_up_when_cancelled(db, artifact, choices), jobs.running(db, job) as run:
             artifact = await get_artifact(db, artifact.id)
             if artifact.status == "restored":
                 run.result = _nothing_to_do(artifact).to_json()
                 return _nothing_to_do(artifact)
             work = _Restore(db, artifact, choices, actor, expected_digest, run, on_progress)
+            if choices.online:
+                return await work.run_online(limits or Limits())
             return await work.run_all()
+
+
+@asynccontextmanager
+async def _given_up_when_cancelled(
+    db: Database, artifact: Artifact, choices: Choices
+) -> AsyncIterator[None]:
+    """Take away what an online restore had begun, once its job ended because somebody wanted so.
+
+    Whatever else ends it leaves that to be gone on with, and says so.
+    """
+    try:
+        yield
+    except ZanithError as exc:
+        if not choices.online or not await find_unfinished(db, artifact.id):
+            raise
+        if isinstance(exc, Cancelled):
+            await give_up(db, artifact.id)
+            exc.hint = "the column that was being filled is gone again: all is as it was"
+        else:
+            ways = f"the same command goes on, SELECT zanith.give_up('{artifact.id}') undoes it"
+            exc.hint = "\n".join(filter(None, (exc.hint, f"it is half filled: {ways}")))
+        raise
 
 
 async def find_follow_up(db: Database, artifact_id: str) -> tuple[Step, ...]:
@@ -170,6 +212,45 @@ class _Restore:
         except ChangedArchive:
             await note_changed(self._db, self._artifact.id)
             raise
+        return await self._end(plan)
+
+    async def run_online(self, limits: Limits) -> RestoreReport:
+        """Do the same beside live traffic: only instants are locked.
+
+        What ends it before the column is named leaves it half filled: it can be gone on with, or
+        given up. Cancelled by somebody, it is given up at once.
+        """
+        check_plan(await plan_restore(self._db, self._artifact.id, self._choices), None)
+        try:
+            async with self._db.acquire() as connection, begin(self._db, connection):
+                await self._check(connection)
+        except ChangedArchive:
+            await note_changed(self._db, self._artifact.id)
+            raise
+        before = await run_locked(self._db, self._what, self._prepare, self._tell)
+        filling = Filling(
+            self._db, self._artifact, self._choices, self._run, limits, self._on_progress
+        )
+        self._rows = await filling.run_all(needs_all=self._needs_all(before))
+        self._expected_digest = None  # it was that of the plan with what is done by now in it
+        return await self._end(await run_locked(self._db, self._what, self._change, self._tell))
+
+    def _needs_all(self, plan: Plan) -> bool:
+        return not self._choices.allow_null and any(
+            choice.name == "allow_null" for choice in plan.choices
+        )
+
+    async def _prepare(self, connection: Connection) -> Plan:
+        """Make the column under its working name, and let its triggers follow traffic."""
+        plan = await read_plan(connection, self._artifact.id, self._choices)
+        check_plan(plan, self._expected_digest)
+        for step in plan.steps:
+            if step.transaction == 0 and not step.batches:
+                await self._execute(connection, step)
+        await self._run.fence(connection, step="the column is there, and is filled")
+        return plan
+
+    async def _end(self, plan: Plan) -> RestoreReport:
         later = [step for step in plan.steps if step.transaction == 2]
         if not later:
             self._run.finished = True
@@ -207,7 +288,11 @@ class _Restore:
     async def _change(self, connection: Connection) -> Plan:
         """Plan again, run the first transaction's steps, keep the books; in a savepoint."""
         self._done = []
-        plan = await read_plan(connection, self._artifact.id, self._choices)
+        plan = await read_plan(
+            # what was filled online is compared already, value by value
+            *(connection, self._artifact.id, self._choices),
+            checks=not self._choices.online,
+        )
         check_plan(plan, self._expected_digest)
         steps = [step for step in plan.steps if step.transaction == 1]
         for number, step in enumerate(steps):
@@ -232,6 +317,11 @@ class _Restore:
 
     async def _execute(self, connection: Connection, step: Step) -> None:
         self._done.append(await execute(connection, step))
+
+    async def _execute_alone(self, step: Step) -> None:
+        """Run a step that takes no transaction about it: it waits for others, and nobody for it."""
+        async with self._db.acquire() as connection:
+            await self._execute(connection, step)
 
     async def _compare(self, connection: Connection) -> dict[str, Any]:
         return await compare(connection, self._artifact.id, self._choices)
@@ -276,7 +366,7 @@ class _Restore:
         losses: list[Loss] = []
         broken: set[str | None] = set()
         for number, step in enumerate(steps):
-            if step.proves in broken:
+            if step.subject is not None and step.subject in broken:
                 losses.append(
                     Loss("not_validated", f"{step.purpose}: it stays to be done: {step.sql}")
                 )
@@ -287,11 +377,14 @@ class _Restore:
                 await self._execute(connection, step)
 
             try:
-                await run_locked(self._db, step.purpose, work, self._tell)
+                if step.concurrently:
+                    await self._execute_alone(step)
+                else:
+                    await run_locked(self._db, step.purpose, work, self._tell)
             except ZanithError as exc:
                 why = f"{exc.message}; it stays to be done: {step.sql}"
                 losses.append(Loss("not_validated", f"{step.purpose}: {why}"))
-                broken.add(step.proves)
+                broken.add(step.subject)
         return tuple(losses)
 
     def _report(self, artifact: Artifact, losses: tuple[Loss, ...]) -> RestoreReport:

@@ -7,17 +7,22 @@ import typer
 
 from app.cli.confirm import confirm_name, require_person
 from app.cli.options import (
+    BatchTime,
     DatabaseUrl,
     DryRun,
     ExpiresIn,
     Json,
+    MaxLag,
+    MaxRate,
     MigrationId,
     OnDependents,
     OnDependentsOption,
+    Online,
     PublishedOk,
     Reason,
     Strategy,
     Yes,
+    limits,
 )
 from app.cli.progress import watching
 from app.cli.render.outcome import captured
@@ -27,6 +32,7 @@ from app.recovery.capture import CaptureRequest, capture, plan_capture
 from app.recovery.durations import parse_duration
 from app.recovery.errors import WrongUsage
 from app.recovery.names import parse_name, quote
+from app.recovery.pace import Limits
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -59,6 +65,10 @@ def drop_column(
     reason: Reason = None,
     on_dependents: OnDependentsOption = OnDependents.REFUSE,
     published_ok: PublishedOk = False,
+    online: Online = False,
+    batch_time: BatchTime = "100ms",
+    max_rate: MaxRate = None,
+    max_lag: MaxLag = "10s",
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: Json = False,
@@ -68,12 +78,14 @@ def drop_column(
     Drop a column so that it can be brought back.
 
     soft renames it, instant at any size; archive copies its values beside their
-    key to the shadow schema, seals them, and drops it. The plan is shown first,
-    and the column's name is asked for.
+    key to the shadow schema, drops it, and seals them; with --online in batches,
+    while reads and writes go on. The plan is shown first, and the column's name
+    is asked for.
 
     Example:
 
     $ zanith drop column orders.legacy_code --strategy archive --reason "replaced by code_v2"
+    $ zanith drop column orders.legacy_code --strategy archive --online --max-rate 50000
     $ zanith drop column '"Weird.Name"."Col"' --strategy soft --expires-in never --yes
     """
     parts = parse_name(name)
@@ -89,11 +101,13 @@ def drop_column(
             reason=reason,
             on_dependents=on_dependents.value,
             published_ok=published_ok,
+            online=online,
         ),
         dry_run=dry_run,
         yes=yes,
         as_json=as_json,
         url=database_url,
+        pace=limits(batch_time, max_rate, max_lag),
     )
 
 
@@ -180,7 +194,13 @@ def drop_rebuild(
 
 
 def _drop(
-    request: CaptureRequest, *, dry_run: bool, yes: bool, as_json: bool, url: str | None
+    request: CaptureRequest,
+    *,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    url: str | None,
+    pace: Limits | None = None,
 ) -> None:
     async def body(session: Session) -> None:
         terminal = session.terminal
@@ -195,7 +215,9 @@ def _drop(
             terminal.say(capture_plan(plan))
         confirm_name(terminal, plan.object, verb="drop it recoverably", yes=yes)
         with watching(terminal, f"Capturing {plan.object}") as follow:
-            artifact = await capture(session.db, request, session.actor, on_progress=follow)
+            artifact = await capture(
+                session.db, request, session.actor, on_progress=follow, limits=pace
+            )
         terminal.show(captured(artifact))
         if as_json:
             terminal.emit(artifact.to_json())

@@ -7,15 +7,21 @@ import typer
 from app.cli.options import (
     AllowNull,
     As,
+    BatchTime,
     DatabaseUrl,
     DryRun,
     Fill,
+    FireTriggers,
     FromArtifact,
     Json,
+    MaxLag,
+    MaxRate,
     NotValid,
+    Online,
     Rehearse,
     Unverified,
     Yes,
+    limits,
 )
 from app.cli.restoring import choices, how, restore_migration, restore_object
 from app.cli.session import run
@@ -34,6 +40,11 @@ def restore_column(
     allow_null: AllowNull = False,
     not_valid: NotValid = False,
     unverified: Unverified = False,
+    online: Online = False,
+    fire_triggers: FireTriggers = False,
+    batch_time: BatchTime = "50ms",
+    max_rate: MaxRate = None,
+    max_lag: MaxLag = "10s",
     rehearse: Rehearse = False,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -45,7 +56,8 @@ def restore_column(
     or archived.
 
     The plan is shown first, with what live traffic changed since and the
-    options that resolve it. Restoring what is already back is a no-op that says
+    options that resolve it. With --online an archived column is filled in batches,
+    while reads and writes go on. Restoring what is already back is a no-op that says
     so.
 
     Example:
@@ -53,11 +65,17 @@ def restore_column(
     $ zanith recover restore-column orders.legacy_code --dry-run
     $ zanith recover restore-column orders.legacy_code --rehearse
     $ zanith recover restore-column orders.legacy_code --fill 'n/a' --yes
+    $ zanith recover restore-column orders.legacy_code --online --batch-time 20ms
     """
-    wanted = choices(as_name, fill, allow_null, not_valid, unverified)
+    wanted = choices(
+        *(as_name, fill, allow_null, not_valid, unverified),
+        online=online,
+        fire_triggers=fire_triggers,
+    )
+    pace = limits(batch_time, max_rate, max_lag)
     run(
         lambda session: restore_object(
-            session, name, "column", artifact, wanted, how(dry_run, rehearse, yes)
+            session, name, "column", artifact, wanted, how(dry_run, rehearse, yes, pace)
         ),
         url=database_url,
         json=as_json,

@@ -7,14 +7,16 @@ from rich.text import Text
 
 from app.cli.humanize import about, count, printable, printable_block, size
 from app.cli.render.layout import aside, facts, heading, listing, marked, safe
-from app.cli.render.steps import steps
+from app.cli.render.steps import BESIDE_TRAFFIC, steps
 from app.recovery.capture import CapturePlan
 from app.recovery.plan import Conflict, Drift, Plan
 
 
 def restore_plan(plan: Plan) -> RenderableType:
     """The plan of a restore, as `inspect`, --dry-run and the question before it show it."""
-    parts: list[RenderableType] = [steps(plan.steps, plan.estimates)]
+    parts: list[RenderableType] = [
+        steps(plan.steps, plan.estimates, BESIDE_TRAFFIC if _is_online(plan) else None)
+    ]
     if plan.steps:
         parts.append(aside(Text(_cost(plan), style="quiet")))
     if plan.waits_for:
@@ -27,6 +29,10 @@ def restore_plan(plan: Plan) -> RenderableType:
         flags = [(Text(choice.flag, style="flag"), choice.help) for choice in plan.choices]
         parts += [heading("Your choices"), aside(facts(flags))]
     return Group(*parts)
+
+
+def _is_online(plan: Plan) -> bool:
+    return any(step.batches for step in plan.steps)
 
 
 def _cost(plan: Plan) -> str:
@@ -43,7 +49,7 @@ def capture_plan(plan: CapturePlan) -> RenderableType:
     about = f" ({', '.join(extent)})" if extent else ""
     parts: list[RenderableType] = [
         Text.assemble((printable(plan.object), "name"), f"  {plan.strategy}{about}"),
-        steps(plan.steps),
+        steps(plan.steps, between=BESIDE_TRAFFIC if plan.online else None),
     ]
     dependents = [f"{item['kind']} {item['name']}" for item in plan.dependents]
     parts += listing("Depends on it", "•", "warn", dependents)

@@ -1,6 +1,6 @@
 """Numbered steps of a plan: purpose, lock and SQL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -12,23 +12,36 @@ from app.cli.render.layout import aside, marked, safe
 from app.recovery.estimate import Estimate
 from app.recovery.plan import Step
 
+_PARTS = ("in one transaction", "in two transactions", "in three parts")
+_BETWEEN = "then, in a second transaction:"
+BESIDE_TRAFFIC = {
+    1: "then, in a short transaction:",
+    2: "then, beside live traffic:",
+    3: "and at the end, in a short transaction:",
+}
+"""What stands between the parts of an online form, by the number of the one that follows."""
 
-def steps(items: Sequence[Step], estimates: Sequence[Estimate | None] = ()) -> RenderableType:
+
+def steps(
+    items: Sequence[Step],
+    estimates: Sequence[Estimate | None] = (),
+    between: Mapping[int, str] | None = None,
+) -> RenderableType:
     """Every step in the order in which it runs, with words between two transactions."""
+    between = between or {}
     costs = dict(zip(items, estimates, strict=False))
     items = sorted(items, key=lambda step: step.transaction)
     if not items:
         return Text("No steps: there is nothing to run.", style="quiet")
-    several = len({step.transaction for step in items}) > 1
-    transactions = "two transactions" if several else "one transaction"
+    several = len({step.transaction for step in items})
     parts: list[RenderableType] = [
-        Text(f"{plural(len(items), 'step')} in {transactions}", style="head")
+        Text(f"{plural(len(items), 'step')} {_PARTS[several - 1]}", style="head")
     ]
     current = items[0].transaction
     for number, step in enumerate(items, 1):
         if step.transaction != current:
             current = step.transaction
-            parts.append(aside("then, in a second transaction:", 4))
+            parts.append(aside(between.get(current, _BETWEEN), 4))
         parts.append(
             marked(Text(f"{number:>2}", style="head"), _purpose(step, costs.get(step)), width=2)
         )

@@ -13,7 +13,17 @@ RETURNING id;
 -- heartbeat: the lease runs on; says who wants the job cancelled; nothing where the lease is lost
 UPDATE zanith._zanith_jobs SET lease_expires_at = clock_timestamp() + $3
 WHERE id = $1 AND lease = $2 AND state = 'running'
-RETURNING cancel_requested_by;
+RETURNING cancel_requested_by, pause_requested_by;
+
+-- attach: what a running job makes or changes
+UPDATE zanith._zanith_jobs SET artifact_id = $3
+WHERE id = $1 AND lease = $2 AND state = 'running'
+RETURNING id;
+
+-- pause: work in batches rests, or goes on
+UPDATE zanith._zanith_jobs SET pause_requested_by = $2
+WHERE id = $1 AND state IN ('queued', 'running')
+RETURNING id;
 
 -- progress: how far a running job came
 UPDATE zanith._zanith_jobs SET progress = progress || $3::jsonb
@@ -57,18 +67,18 @@ RETURNING id;
 
 -- get: one job
 SELECT id, kind, artifact_id, object, state, params::text, progress::text, result::text, error::text,
-       actor, worker, cancel_requested_by, created_at, started_at, ended_at
+       actor, worker, cancel_requested_by, pause_requested_by, created_at, started_at, ended_at
 FROM zanith._zanith_jobs WHERE id = $1;
 
 -- live: the live change that stands in the way
 SELECT id, kind, artifact_id, object, state, params::text, progress::text, result::text, error::text,
-       actor, worker, cancel_requested_by, created_at, started_at, ended_at
+       actor, worker, cancel_requested_by, pause_requested_by, created_at, started_at, ended_at
 FROM zanith._zanith_jobs
-WHERE artifact_id = $1 AND state IN ('queued', 'running') AND kind IN ('restore', 'seal', 'purge', 'erase');
+WHERE artifact_id = $1 AND state IN ('queued', 'running') AND kind IN ('restore', 'seal', 'purge', 'erase', 'capture');
 
 -- list: newest first; every filter may be NULL
 SELECT id, kind, artifact_id, object, state, params::text, progress::text, result::text, error::text,
-       actor, worker, cancel_requested_by, created_at, started_at, ended_at
+       actor, worker, cancel_requested_by, pause_requested_by, created_at, started_at, ended_at
 FROM zanith._zanith_jobs
 WHERE ($1::text IS NULL OR artifact_id = $1)
   AND ($2::text[] IS NULL OR state = ANY ($2))

@@ -4,6 +4,9 @@ SELECT zanith.plan_restore($1, $2::jsonb)::text;
 -- plan_capture: what a capture would do
 SELECT zanith.plan_capture($1, $2::text::regclass, $3, $4, $5, $6)::text;
 
+-- plan_archive_online: what archiving a column online would do
+SELECT zanith.plan_archive_online($1::text::regclass, $2, $3, $4)::text;
+
 -- settings: nothing is found by a path of the caller's, and no row is hidden
 SELECT set_config('search_path', 'pg_catalog, pg_temp', true), set_config('row_security', 'off', true);
 

@@ -34,14 +34,20 @@ LANGUAGE sql IMMUTABLE AS $$
                 'writes are welcome again', 'ACCESS EXCLUSIVE', ARRAY[target]) END
 $$;
 
--- A new archive in the shadow: owned, closed, named, still.
-CREATE OR REPLACE FUNCTION zanith._render_archive_care(archive text, owner text, id text) RETURNS jsonb
+-- Default privileges may have given a new table away.
+CREATE OR REPLACE FUNCTION zanith._render_privacy(archive text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._step(zanith._do(format('DECLARE r record; BEGIN '
                 'FOR r IN SELECT DISTINCT CASE WHEN x.grantee = 0 THEN ''PUBLIC'' ELSE quote_ident(pg_catalog.pg_get_userbyid(x.grantee)) END AS name '
                 'FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) x WHERE c.oid = %L::pg_catalog.regclass AND x.grantee <> c.relowner '
                 'LOOP EXECUTE ''REVOKE ALL ON TABLE '' || %L || '' FROM '' || r.name; END LOOP; END', archive, archive)),
             'readable by nobody but its owner, default privileges or not')
+$$;
+
+-- A new archive in the shadow: owned, closed, named, still.
+CREATE OR REPLACE FUNCTION zanith._render_archive_care(archive text, owner text, id text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT zanith._render_privacy(archive)
         || zanith._render_refusal(archive, false)
         || zanith._step(format('COMMENT ON TABLE %s IS %L', archive, zanith._parked_comment(id)), 'whose archive this is')
         || zanith._step(format('ALTER TABLE %s OWNER TO %I', archive, owner), 'it belongs to the owner of the table')

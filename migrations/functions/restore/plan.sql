@@ -60,7 +60,9 @@ LANGUAGE sql IMMUTABLE AS $$
         (5, 'not_valid', '--not-valid', 'checks and foreign keys come back NOT VALID',
             a.source_column IS NULL OR jsonb_array_length(COALESCE(a.definition -> 'constraints', '[]')) > 0
             OR jsonb_array_length(COALESCE(a.definition -> 'references', '[]')) > 0),
-        (6, 'unverified', '--unverified', 'skip the checksum of what is parked', a.artifact_type <> 'soft_drop_column')
+        (6, 'unverified', '--unverified', 'skip the checksum of what is parked', a.artifact_type <> 'soft_drop_column'),
+        (7, 'online', '--online', 'in batches beside live traffic; only instants are locked', a.artifact_type = 'archive_column'),
+        (8, 'fire_triggers', '--fire-triggers', 'let triggers act on the rows that the online form fills', a.artifact_type = 'archive_column')
     ) c(ord, name, flag, help, applies)
     WHERE c.applies AND a.artifact_type <> 'rebuild_table'
 $$;
@@ -111,7 +113,7 @@ BEGIN
     END IF;
     conflicts := zanith._find_conflicts(a, place, live, choices);
     IF NOT EXISTS (SELECT FROM zanith._each(conflicts) c WHERE c.item ->> 'code' IN ('forensic', 'restored')) THEN
-        conflicts := conflicts || zanith._find_obstacles(a, live);
+        conflicts := conflicts || zanith._find_obstacles(a, live) || zanith._find_online_conflicts(a, live, choices);
     END IF;
     fatal := EXISTS (SELECT FROM zanith._each(conflicts) c
                      WHERE c.item ->> 'code' IN ('forensic', 'restored', 'archive_missing', 'archive_moved', 'table_gone', 'key_gone', 'type_missing', 'column_gone', 'column_renamed'));
@@ -140,6 +142,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     SELECT COALESCE(jsonb_agg(s.item ORDER BY s.ord), '[]')
     FROM zanith._artifact(artifact_id) a, LATERAL zanith._each(CASE WHEN a.status = 'restored' AND a.artifact_type <> 'rebuild_table'
                                                                     THEN zanith._render_restore(a, choices) END) s
-    JOIN pg_constraint c ON c.conname = s.item ->> 'proves' AND c.conrelid = to_regclass(s.item -> 'tables' ->> 0)
-    WHERE NOT c.convalidated OR s.item ->> 'proves' = '_zanith_not_null_' || a.id
+    WHERE EXISTS (SELECT FROM pg_constraint c WHERE c.conname = s.item ->> 'proves' AND c.conrelid = to_regclass(s.item -> 'tables' ->> 0)
+                    AND (NOT c.convalidated OR s.item ->> 'proves' = '_zanith_not_null_' || a.id))
+       OR CASE WHEN (s.item ->> 'makes_constraint')::boolean THEN NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = to_regclass(s.item ->> 'makes'))
+               WHEN s.item ? 'makes' THEN NOT EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = to_regclass(s.item ->> 'makes') AND i.indisvalid)
+               WHEN s.item ? 'makes_key' THEN NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conname = s.item ->> 'makes_key' AND c.conrelid = to_regclass(s.item -> 'tables' ->> 0)) END
 $$;

@@ -9,11 +9,13 @@ $$;
 
 CREATE OR REPLACE FUNCTION zanith.dependents(artifact_id text) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
-    SELECT CASE WHEN p.place ? 'oid' THEN zanith._list_dependents((p.place ->> 'oid')::oid,
-        CASE WHEN a.artifact_type = 'soft_drop_column' THEN zanith._attribute_number((p.place ->> 'oid')::oid, p.place ->> 'column') ELSE 0::smallint END,
-        CASE WHEN a.definition ? 'members' THEN ARRAY(SELECT m.member FROM zanith._parked_members(a.id, (p.place ->> 'oid')::oid) m) ELSE '{}' END)
-        ELSE '[]' END
-    FROM zanith._artifact(artifact_id) a, LATERAL (SELECT zanith._place(a)) p(place)
+    SELECT COALESCE(jsonb_agg(x.item ORDER BY x.ord), '[]')
+    FROM zanith._artifact(artifact_id) a, LATERAL (SELECT zanith._place(a)) p(place), LATERAL zanith._each(CASE WHEN p.place ? 'oid' THEN
+        zanith._list_dependents((p.place ->> 'oid')::oid,
+            CASE WHEN a.artifact_type = 'soft_drop_column' THEN zanith._attribute_number((p.place ->> 'oid')::oid, p.place ->> 'column') ELSE 0::smallint END,
+            CASE WHEN a.definition ? 'members' THEN ARRAY(SELECT m.member FROM zanith._parked_members(a.id, (p.place ->> 'oid')::oid) m) ELSE '{}' END) END) x
+    -- what follows traffic for unfinished work goes with that
+    WHERE NOT starts_with(x.item ->> 'name', 'trigger ~zanith_follow_' || a.id)
 $$;
 
 CREATE OR REPLACE FUNCTION zanith.plan_purge(artifact_id text) RETURNS jsonb
@@ -57,7 +59,7 @@ BEGIN
             'Purge as its owner, as a member of that role, or as a superuser.');
     END IF;
     IF place ? 'oid' THEN
-        steps := CASE WHEN a.artifact_type = 'soft_drop_column'
+        steps := zanith._render_follow_end(a.id) || zanith._render_unmake(a.id) || CASE WHEN a.artifact_type = 'soft_drop_column'
             THEN zanith._step(format('ALTER TABLE %s DROP COLUMN %I', target, place ->> 'column'),
                 'drop the parked column for good', 'ACCESS EXCLUSIVE', ARRAY[target])
             ELSE (SELECT zanith._step('DROP TABLE ' || string_agg(m.name, ', ' ORDER BY m.name <> target, m.name),

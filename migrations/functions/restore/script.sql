@@ -113,7 +113,11 @@ BEGIN
         d := jsonb_set(d, '{table,owner}', COALESCE((SELECT to_jsonb(pg_get_userbyid(c.relowner)) FROM pg_class c
             WHERE c.oid = zanith._relation_oid(live_schema, live_table)), d #> '{table,owner}'));
     END IF;
-    RETURN zanith._in_run_order(zanith._render_restore_column(d, live_schema, live_table,
+    IF COALESCE((choices ->> 'online')::boolean, false) AND a.artifact_type = 'archive_column' AND NOT in_script THEN
+        a.definition := d;
+        RETURN zanith._in_run_order(zanith._render_restore_online(a, choices));
+    END IF;
+    RETURN zanith._in_run_order(zanith._render_follow_end(a.id) || zanith._render_unmake(a.id) || zanith._render_restore_column(d, live_schema, live_table,
         CASE WHEN NOT in_script THEN zanith._relation_oid(live_schema, live_table) END,
         EXISTS (SELECT FROM pg_attribute t WHERE t.attrelid = zanith._relation_oid(live_schema, live_table)
                 AND t.attname = a.source_column AND NOT t.attisdropped), choices));

@@ -1,0 +1,156 @@
+"""Archiving online: a parked column's values go to the shadow while live traffic goes on.
+
+The column is soft-dropped first, which takes no time and leaves nothing at stake. Its values are
+then copied in batches along the key, followed by triggers, compared byte by byte, and dropped in a
+last short transaction; only there does the artifact become an archive. Whatever ends it before
+leaves a soft-dropped column, which restores, and a copy that can be taken up again.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from app.recovery import jobs
+from app.recovery.artifact import Artifact
+from app.recovery.database import Actor, Connection, Database, transaction
+from app.recovery.errors import Failed, Refused
+from app.recovery.locks import run_locked
+from app.recovery.pace import SQL, Limits, Pace, Position
+from app.recovery.progress import OnProgress
+
+# Notes that may be worked off while the table is locked, and those that one transaction takes
+# before.
+UNDER_THE_LOCK = 200
+AT_A_TIME = 5_000
+# How often a comparison begins anew because traffic noted more than may wait for the lock.
+ROUNDS = 100
+
+
+class Archiving:
+    """One column on its way from its table to the shadow."""
+
+    def __init__(
+        self,
+        db: Database,
+        artifact: Artifact,
+        actor: Actor,
+        run: jobs.Run,
+        limits: Limits,
+        on_progress: OnProgress | None,
+    ) -> None:
+        self._db = db
+        self._artifact = artifact
+        self._actor = actor
+        self._run = run
+        self._pace = Pace(db, run, limits, on_progress)
+        self._on_progress = on_progress
+
+    async def run_all(self, expected: int | None) -> int:
+        """Copy, compare, drop; return how many rows are archived.
+
+        Refused where the artifact cannot be archived or a value differs, Locked, naming who holds
+        it up, where the table's lock is not to be had; both leave the column parked.
+        """
+        await self._begin()
+        await self._copy(expected)
+        await self._pace.tell(step="make the key of the archive")
+        async with self._db.acquire() as connection:
+            await connection.execute(SQL["key_archive"], self._artifact.id)
+        return await self._end()
+
+    async def _begin(self) -> None:
+        step = "make the archive, and follow live traffic"
+
+        async def work(connection: Connection) -> None:
+            await connection.execute(SQL["begin_archive"], self._artifact.id)
+            await self._run.fence(connection, step=step)
+
+        await self._pace.tell(step=step)
+        await run_locked(self._db, step, work, self._on_progress)
+
+    async def _copy(self, expected: int | None) -> None:
+        async with self._db.acquire() as connection:
+            state = json.loads(await connection.fetchval(SQL["copied_to"], self._artifact.id))
+        if state["done"]:
+            return
+
+        async def batch(
+            connection: Connection, position: Position, size: int
+        ) -> tuple[int, Position]:
+            row: Any = await connection.fetchrow(
+                SQL["copy_batch"], self._artifact.id, position, size
+            )
+            return row["copied"], row["last"]
+
+        await self._pace.go_through("copy key and value", batch, expected, state["last"])
+
+    async def _end(self) -> int:
+        """Catch up and compare, until little enough is left to do under the lock."""
+        for _ in range(ROUNDS):
+            await self._catch_up()
+            kept = await self._compare()
+            kept += await self._catch_up()
+            done = await self._finish(kept)
+            if done is not None:
+                return done
+        raise Failed(
+            f"traffic changes {self._artifact.object_name} faster than it can be followed",
+            hint="run it again at a quieter hour: it goes on from here",
+        )
+
+    async def _catch_up(self) -> int:
+        """Work off what was noted until little is left, and return by how much the archive grew."""
+        step = "follow what changed meanwhile"
+        grown = 0
+        while True:
+            await self._pace.await_turn(step)
+
+            async def work(connection: Connection) -> tuple[int, int]:
+                row: Any = await connection.fetchrow(SQL["catch_up"], self._artifact.id, AT_A_TIME)
+                await self._run.fence(connection, step=step)
+                return row["noted"], row["grown"]
+
+            noted, more = await run_locked(self._db, step, work, self._on_progress)
+            grown += more
+            if noted < AT_A_TIME:
+                return grown
+
+    async def _compare(self) -> int:
+        """Compare live with archive in one snapshot; return how many rows the archive holds."""
+        await self._pace.tell(step="compare every value with its copy")
+        async with (
+            self._db.acquire() as connection,
+            transaction(connection, isolation="repeatable_read", readonly=True),
+        ):
+            row: Any = await connection.fetchrow(SQL["compare_copy"], self._artifact.id)
+        wrong = [
+            f"{row[kind]:,} {kind}" for kind in ("missing", "surplus", "differing") if row[kind]
+        ]
+        if wrong:
+            raise Refused(
+                f"the archive of {self._artifact.object_name} is not what is there:"
+                f" {', '.join(wrong)}; nothing was dropped",
+                detail="somebody wrote to the archive, or kept the triggers from acting",
+                hint=f"begin anew after SELECT zanith.give_up('{self._artifact.id}')",
+            )
+        return int(row["rows"])
+
+    async def _finish(self, kept: int) -> int | None:
+        """Run the last transaction; None where too much was noted meanwhile."""
+
+        async def work(connection: Connection) -> int | None:
+            await connection.execute(SQL["actor"], self._actor.name)
+            done: int | None = await connection.fetchval(
+                SQL["finish_archive"], self._artifact.id, kept, UNDER_THE_LOCK
+            )
+            if done is not None:
+                result = {"artifact_id": self._artifact.id, "rows": done}
+                await self._run.finish(connection, result)
+            return done
+
+        await self._pace.tell(step="drop the column")
+        what = f"the drop of {self._artifact.object_name}"
+        done = await run_locked(self._db, what, work, self._on_progress)
+        self._run.finished = done is not None
+        return done

@@ -1,0 +1,133 @@
+"""Filling an archived column online: batch by batch, beside live traffic.
+
+The column stands under a name of its own until every value in it is the archived one. Rows that
+somebody holds are left for later; triggers carry the value of a row whose key moves, and note keys
+that another row bears by now, so that it does not get what was archived of the old one.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from app.recovery import jobs
+from app.recovery.artifact import Artifact
+from app.recovery.database import Connection, Database, transaction
+from app.recovery.errors import Refused
+from app.recovery.locks import run_locked
+from app.recovery.pace import SQL, Limits, Pace, Position
+from app.recovery.plan import Choices, Step, run_step
+from app.recovery.progress import OnProgress
+
+# Rows of one batch at most: each of them is locked until it ends.
+LARGEST_BATCH = 10_000
+# Rows that are waited for, in one transaction.
+AT_A_TIME = 50
+
+
+class Filling:
+    """One column on its way back, up to where it can be named."""
+
+    def __init__(
+        self,
+        db: Database,
+        artifact: Artifact,
+        choices: Choices,
+        run: jobs.Run,
+        limits: Limits,
+        on_progress: OnProgress | None,
+    ) -> None:
+        self._db = db
+        self._artifact = artifact
+        self._choices = choices
+        self._run = run
+        self._on_progress = on_progress
+        self._pace = Pace(db, run, limits, on_progress, largest=LARGEST_BATCH)
+        self._quiet = False
+
+    async def run_all(self, *, needs_all: bool) -> int:
+        """Fill and compare; return how many rows have their archived value.
+
+        Refused where a value differs, or with `needs_all` a row has none; Locked, naming who holds
+        it up, where rows are not to be had. Both can be gone on with.
+        """
+        async with self._db.acquire() as connection:
+            self._quiet = await connection.fetchval(SQL["quiet_session"])
+        await self._pace.go_through("fill the column", self._batch, self._artifact.row_count)
+        if self._choices.fill_default:
+            await self._pace.go_through("fill the rows that came since", self._since, None)
+        await self._pace.go_through("fill the rows that were held", self._pending, None)
+        return await self._compare(needs_all=needs_all)
+
+    async def _batch(
+        self, connection: Connection, position: Position, size: int
+    ) -> tuple[int, Position]:
+        plan = await self._plan(connection, "plan_fill_batch", position, size)
+        return await self._fill(connection, plan), plan["last"]
+
+    async def _since(
+        self, connection: Connection, position: Position, size: int
+    ) -> tuple[int, Position]:
+        plan = await self._plan(connection, "plan_fill_since", position, size)
+        return await self._fill(connection, plan), plan["last"]
+
+    async def _pending(
+        self, connection: Connection, _: Position, size: int
+    ) -> tuple[int, Position]:
+        size = min(size, AT_A_TIME)
+        plan = await self._plan(connection, "plan_fill_pending", size)
+        filled = await self._fill(connection, plan)
+        return filled, [] if filled == size else None
+
+    async def _plan(self, connection: Connection, statement: str, *values: Any) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(
+            await connection.fetchval(SQL[statement], self._artifact.id, *values)
+        )
+        return found
+
+    async def _fill(self, connection: Connection, plan: dict[str, Any]) -> int:
+        if self._quiet:
+            await connection.execute(SQL["quiet"])
+        await run_step(connection, Step(plan["sql"], "fill", None, (), role=plan["role"]))
+        filled: int = await connection.fetchval(SQL["filled"])
+        return filled
+
+    async def _compare(self, *, needs_all: bool) -> int:
+        """Compare every value in one snapshot."""
+        await self._pace.tell(step="compare every value with the archived one")
+        async with (
+            self._db.acquire() as connection,
+            transaction(connection, isolation="repeatable_read", readonly=True),
+        ):
+            row: Any = await connection.fetchrow(SQL["compare_fill"], self._artifact.id)
+        if row["differing"]:
+            raise Refused(
+                f"{row['differing']:,} values are not the archived ones: the column is not named",
+                detail="somebody wrote to the column that was being filled, or a trigger did",
+                hint=f"begin anew after SELECT zanith.give_up('{self._artifact.id}')",
+            )
+        if needs_all and row["empty"]:
+            raise Refused(
+                f"{row['empty']:,} rows have no value, and {self._artifact.object_name}"
+                " is NOT NULL: it is not named",
+                detail="they came since it was archived",
+                hint=f"choose --allow-null; for --fill, begin anew after"
+                f" SELECT zanith.give_up('{self._artifact.id}')",
+            )
+        return int(row["filled"])
+
+
+async def find_unfinished(db: Database, artifact_id: str) -> str | None:
+    """Return what is half done with an artifact: archiving, restoring, or None."""
+    async with db.side() as connection:
+        found: str | None = await connection.fetchval(SQL["unfinished"], artifact_id)
+    return found
+
+
+async def give_up(db: Database, artifact_id: str, on_progress: OnProgress | None = None) -> str:
+    """Take away what unfinished work of an artifact had made; return what it was, "" for none."""
+
+    async def work(connection: Connection) -> str:
+        return await connection.fetchval(SQL["give_up"], artifact_id) or ""
+
+    return await run_locked(db, "giving it up", work, on_progress)

@@ -1,0 +1,145 @@
+"""Batches that mind others: their size follows the clock, and they wait for who lags behind."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from app.recovery import jobs
+from app.recovery.database import Connection, Database
+from app.recovery.errors import WrongUsage
+from app.recovery.locks import run_locked
+from app.recovery.progress import OnProgress, tell
+from app.recovery.sql import load
+
+SQL = load("online")
+
+FIRST_BATCH = 2_000
+SMALLEST_BATCH = 50
+LARGEST_BATCH = 200_000
+WAIT = 1.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How hard work in batches may press.
+
+    ``batch_seconds`` is what one batch should take, ``rows_per_second`` a ceiling over all of them,
+    ``max_lag`` the seconds that a streaming replica may be behind before the next one begins.
+    """
+
+    batch_seconds: float = 0.1
+    rows_per_second: int | None = None
+    max_lag: float | None = 10.0
+
+    def check(self) -> None:
+        """Raise WrongUsage where a limit would let nothing through."""
+        if not 0.001 <= self.batch_seconds <= 60:
+            raise WrongUsage("a batch takes between 1 ms and 1 min", hint="100ms does well")
+        if self.rows_per_second is not None and self.rows_per_second < 1:
+            raise WrongUsage("the rate must be a positive number of rows a second")
+        if self.max_lag is not None and self.max_lag < 0:
+            raise WrongUsage("the lag that is allowed cannot be negative")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the limits as a job keeps them."""
+        return asdict(self)
+
+
+Position = list[str] | None
+# One batch beyond a key, of at most so many rows, in a transaction that is under way: rows done,
+# and the key that it came to, None at the end.
+Batch = Callable[[Connection, Position, int], Awaitable[tuple[int, Position]]]
+
+
+class Pace:
+    """The pace of one piece of work: the size of its batches, learned as it goes."""
+
+    def __init__(
+        self,
+        db: Database,
+        run: jobs.Run,
+        limits: Limits,
+        on_progress: OnProgress | None,
+        *,
+        largest: int = LARGEST_BATCH,
+    ) -> None:
+        limits.check()
+        self._db = db
+        self._run = run
+        self._limits = limits
+        self._on_progress = on_progress
+        self._largest = largest
+        self._size = min(FIRST_BATCH, largest)
+
+    async def tell(self, **values: Any) -> None:
+        """Report how far it is, to the job and to whoever listens."""
+        await tell(self._on_progress, values)
+        await self._run.progress(**values)
+
+    async def go_through(
+        self, step: str, batch: Batch, expected: int | None, position: Position = None
+    ) -> int:
+        """Run batch after batch, each in a transaction of its own, and return the rows of all.
+
+        One that does not get its locks is tried again from where the last one that was committed
+        ended; Locked, naming who holds it up, when that was tried as often as the settings say.
+        """
+        started = time.monotonic()
+        rows = 0
+        while True:
+            await self.await_turn(step)
+            began = time.monotonic()
+
+            async def work(
+                connection: Connection, position: Position = position, rows: int = rows
+            ) -> tuple[int, Position]:
+                done, reached = await batch(connection, position, self._size)
+                await self._run.fence(connection, step=step, rows=rows + done)
+                return done, reached
+
+            done, position = await run_locked(self._db, step, work, self._on_progress)
+            self._learn(time.monotonic() - began)
+            rows += done
+            elapsed = max(time.monotonic() - started, 0.001)
+            left = elapsed * (expected - rows) / rows if expected and rows else None
+            values = {"step": step, "rows": rows, "rows_expected": expected}
+            await tell(self._on_progress, {**values, "left": max(0.0, left) if left else None})
+            if position is None:
+                return rows
+            await self._hold_back(rows, elapsed)
+
+    def _learn(self, seconds: float) -> None:
+        """Let the next batch take what one should: at most twice or half as large as this one."""
+        factor = self._limits.batch_seconds / max(seconds, 0.0001)
+        wanted = round(self._size * min(2.0, max(0.5, factor)))
+        self._size = max(SMALLEST_BATCH, min(self._largest, wanted))
+
+    async def _hold_back(self, rows: int, elapsed: float) -> None:
+        if self._limits.rows_per_second is not None:
+            await asyncio.sleep(max(0.0, rows / self._limits.rows_per_second - elapsed))
+
+    async def await_turn(self, step: str) -> None:
+        """Wait while the job is paused, or a replica is further behind than it may be."""
+        told: str | None = None
+        while (why := await self._in_the_way()) is not None:
+            if why != told:
+                await self.tell(step=f"{step}: {why}", waiting=why)
+                told = why
+            await asyncio.sleep(WAIT)
+        if told is not None:
+            await self.tell(step=step, waiting=None)
+
+    async def _in_the_way(self) -> str | None:
+        if self._run.paused_by is not None:
+            return f"paused by {self._run.paused_by}"
+        if self._limits.max_lag is None:
+            return None
+        async with self._db.side() as connection:
+            lag = await connection.fetchval(SQL["lag"])
+        if lag is not None and lag > self._limits.max_lag:
+            return f"waiting for a replica that is {lag:.0f} s behind"
+        return None

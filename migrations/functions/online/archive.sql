@@ -1,0 +1,416 @@
+-- Archiving online: a parked column's values go to the shadow in batches, followed by triggers; then the column is dropped.
+--
+-- The column is soft-dropped first, so nothing is ever at stake: until the last transaction the artifact is that, and
+-- restores as that.
+
+-- The parked column of a table that is archived online: what the steps are about.
+CREATE OR REPLACE FUNCTION zanith._archiving(a zanith._zanith_migration_artifacts,
+    OUT live text, OUT archive text, OUT log text, OUT col text, OUT name text, OUT keys text, OUT keep text, OUT relation oid, OUT state text)
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN p.place ? 'oid' THEN zanith._qualify(p.place ->> 'schema', p.place ->> 'table') ELSE zanith._qualify(a.source_schema, a.source_table) END,
+           zanith._qualify('_zanith_shadow', zanith._archive_name(a.definition)),
+           zanith._follow_name(a.id), quote_ident(a.physical_column), quote_ident(a.source_column), zanith._key_list(a.definition -> 'key'),
+           -- rows that came since hold no value: where the column was NOT NULL they can be told
+           CASE WHEN COALESCE(a.definition #> '{column,not_null}', 'null') = 'null' THEN 'true' ELSE format('num_nonnulls(t.%I) > 0', a.physical_column) END,
+           (p.place ->> 'oid')::oid, p.place ->> 'state'
+    FROM (SELECT zanith._place(a)) p(place)
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._archive_name(d jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT zanith._parked_name((d #>> '{table,name}') || '_' || (d #>> '{column,name}'), d ->> 'id', 0, '_zanith_archive_')
+$$;
+
+-- What becomes of the definition: that of an archive_column, captured when the column was parked.
+CREATE OR REPLACE FUNCTION zanith._archived_definition(d jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT d || jsonb_build_object(
+        'strategy', 'archive_column',
+        'parked', jsonb_build_object('schema', '_zanith_shadow', 'table', zanith._archive_name(d), 'column', d #> '{column,name}'),
+        -- indexes and statistics went with the column; they are made again from their definitions
+        'renames', (SELECT COALESCE(jsonb_agg(r.item ORDER BY r.ord), '[]') FROM zanith._each(d -> 'renames') r WHERE r.item ->> 'kind' = 'sequence'))
+$$;
+
+-- The place for the values, and what follows traffic: before the first row is copied.
+CREATE OR REPLACE FUNCTION zanith._render_archive_begin(a zanith._zanith_migration_artifacts) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT zanith._step(format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', q.live), 'reads go on; writes wait for this transaction', 'SHARE ROW EXCLUSIVE', ARRAY[q.live])
+        || zanith._step(format('CREATE TABLE %s AS SELECT %s, %s AS %s FROM ONLY %s WITH NO DATA', q.archive, q.keys, q.col, q.name, q.live),
+            'the place for key and value of every row', 'ACCESS SHARE', ARRAY[q.live])
+        || zanith._render_privacy(q.archive)
+        || zanith._step(format('COMMENT ON TABLE %s IS %L', q.archive, zanith._unfinished_comment(a.id, 'archive')), 'whose it is, and that it is not whole')
+        || zanith._step(format('ALTER TABLE %s OWNER TO %I', q.archive, q.owner), 'it belongs to the owner of the table')
+        || zanith._step(format('CREATE TABLE %s (seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, %s)', q.log, zanith._follow_columns(q.d -> 'key', '', true)),
+            'where keys are noted whose rows changed')
+        || zanith._render_privacy(q.log)
+        || zanith._step(format('COMMENT ON TABLE %s IS %L', q.log, zanith._unfinished_comment(a.id, 'archiving')), 'whose it is')
+        || zanith._step(format('ALTER TABLE %s OWNER TO %I', q.log, q.owner), 'it belongs to the owner of the table')
+        || zanith._render_follow_function(a.id, q.owner, format($body$
+BEGIN
+    IF TG_OP = 'TRUNCATE' THEN
+        INSERT INTO %1$s DEFAULT VALUES;
+        RETURN NULL;
+    END IF;
+    IF TG_OP <> 'INSERT' THEN
+        INSERT INTO %1$s (%2$s) VALUES (%3$s);
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        INSERT INTO %1$s (%2$s) VALUES (%4$s);
+    END IF;
+    RETURN NULL;
+END $body$, q.log, zanith._follow_columns(q.d -> 'key'), zanith._key_list(q.d -> 'key', 'OLD.'), zanith._key_list(q.d -> 'key', 'NEW.')))
+        || zanith._render_follow_trigger(a.id, q.live, 'insert', 'AFTER INSERT', format('pg_catalog.num_nonnulls(NEW.%s) > 0', q.col))
+        || zanith._render_follow_trigger(a.id, q.live, 'update', 'AFTER UPDATE', format('ROW(%s, OLD.%s)::record OPERATOR(pg_catalog.*<>) ROW(%s, NEW.%2$s)::record',
+                zanith._key_list(q.d -> 'key', 'OLD.'), q.col, zanith._key_list(q.d -> 'key', 'NEW.')))
+        || zanith._render_follow_trigger(a.id, q.live, 'delete', 'AFTER DELETE', 'true')
+        || zanith._render_follow_trigger(a.id, q.live, 'truncate', 'AFTER TRUNCATE', NULL)
+    FROM zanith._archiving(a) r, LATERAL (SELECT r.*, a.definition AS d, COALESCE((SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = r.relation), a.definition #>> '{table,owner}') AS owner) q
+$$;
+
+-- What stands against archiving a soft-dropped column online: raises it.
+CREATE OR REPLACE FUNCTION zanith._check_archiving(a zanith._zanith_migration_artifacts) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    q record := zanith._archiving(a);
+    object text := zanith._object_name(a);
+    other text;
+BEGIN
+    IF a.artifact_type <> 'soft_drop_column' OR a.status <> 'recoverable' THEN
+        PERFORM zanith._refuse(format('%s is not a parked column', object), 'Only a soft-dropped column can be archived.', '55000');
+    ELSIF q.state IS DISTINCT FROM 'ok' THEN
+        PERFORM zanith._refuse(format('%s is not where it was parked', object), 'Look at it: zanith recover inspect.', '55000', zanith._place(a) ->> 'detail');
+    ELSIF a.held_by IS NOT NULL THEN
+        PERFORM zanith._refuse(format('%s is held by %s', object, a.held_by), format('Release it first: zanith recover release %s', a.id), '55000', a.held_reason);
+    ELSIF NOT pg_has_role((SELECT c.relowner FROM pg_class c WHERE c.oid = q.relation), 'USAGE') THEN
+        PERFORM zanith._refuse(format('must be owner of table %s', q.live), 'Run it as its owner.', '42501');
+    END IF;
+    PERFORM zanith._check_online(q.relation, a.definition);
+    IF NOT zanith._is_unique(q.relation, (SELECT jsonb_agg(k.item -> 'name') FROM zanith._each(a.definition -> 'key') k)) THEN
+        PERFORM zanith._refuse(format('%s has not the key any more that it had when %s was parked', q.live, object), 'Make the key again, or keep the column parked.', '55000');
+    END IF;
+    -- Another artifact of a column that shares an index or constraint with this one expects it parked beside it.
+    SELECT string_agg(zanith._object_name(o), ', ') INTO other FROM zanith._zanith_migration_artifacts o
+    WHERE o.status = 'recoverable' AND o.id <> a.id AND o.capture_order > a.capture_order AND o.definition #> '{table,oid}' = a.definition #> '{table,oid}'
+      AND EXISTS (SELECT FROM jsonb_each(o.definition -> 'numbers') n WHERE n.value = to_jsonb(zanith._attribute_number(q.relation, a.physical_column)));
+    IF other IS NOT NULL THEN
+        PERFORM zanith._refuse(format('%s was dropped after %s and shares an index, a constraint or a view with it', other, object),
+            'Restore or purge that first, or keep this one parked.', '55000');
+    END IF;
+    SELECT string_agg(format('%s %s', x.item ->> 'kind', x.item ->> 'name'), ', ') INTO other FROM zanith._each(zanith.dependents(a.id)) x;
+    IF other IS NOT NULL THEN
+        PERFORM zanith._refuse(format('other objects depend on what is parked of %s', object), 'Drop or change them first.', '2BP01', other);
+    END IF;
+END $$;
+
+-- Begins, or finds begun; returns whether it began just now. In the caller's short transaction.
+CREATE OR REPLACE FUNCTION zanith.begin_archive(artifact_id text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    step jsonb;
+BEGIN
+    PERFORM zanith._check_archiving(a);
+    IF zanith.unfinished(a.id) IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    FOR step IN SELECT s.item FROM zanith._each(zanith._render_archive_begin(a)) s ORDER BY s.ord LOOP
+        EXECUTE step ->> 'sql';
+    END LOOP;
+    PERFORM zanith._render_recipe_anew(a.id);
+    RETURN true;
+END $$;
+
+-- One batch in the order of the key: rows copied, and the last key looked at as text, NULL at the end.
+CREATE OR REPLACE FUNCTION zanith.copy_batch(artifact_id text, after text[], size integer, OUT copied bigint, OUT last text[])
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off
+SET DateStyle = 'ISO, YMD' SET IntervalStyle = 'postgres' SET TimeZone = 'UTC' SET bytea_output = 'hex' SET lc_monetary = 'C' AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    q record := zanith._archiving(a);
+    bounds text := zanith._after(a.definition -> 'key', after, 't');
+BEGIN
+    last := zanith._find_bound(q.live, a.definition -> 'key', bounds, size);
+    EXECUTE format('INSERT INTO %s SELECT %s, t.%s FROM ONLY %s t WHERE %s AND %s AND %s ORDER BY %2$s', q.archive, zanith._key_list(a.definition -> 'key', 't.'),
+        q.col, q.live, bounds, zanith._up_to(a.definition -> 'key', last, 't'), q.keep);
+    GET DIAGNOSTICS copied = ROW_COUNT;
+END $$;
+
+-- t.a > 'x' AND …: rows beyond a key, given as text; all where there is none.
+CREATE OR REPLACE FUNCTION zanith._after(key jsonb, bound text[], alias text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN bound IS NULL THEN 'true' ELSE format('(%s) > (%s)', zanith._key_list(key, alias || '.'), zanith._key_literals(key, bound)) END
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._up_to(key jsonb, bound text[], alias text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN bound IS NULL THEN 'true' ELSE format('(%s) <= (%s)', zanith._key_list(key, alias || '.'), zanith._key_literals(key, bound)) END
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._key_literals(key jsonb, bound text[]) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT string_agg(format('%L::%s', bound[k.ord], k.item ->> 'type'), ', ' ORDER BY k.ord) FROM zanith._each(key) k
+$$;
+
+-- The key of the row that ends a batch, NULL where fewer are left.
+CREATE OR REPLACE FUNCTION zanith._find_bound(source text, key jsonb, bounds text, size integer) RETURNS text[]
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    found text[];
+BEGIN
+    EXECUTE format('SELECT ARRAY[%s] FROM ONLY %s t WHERE %s ORDER BY %s OFFSET %s LIMIT 1',
+        (SELECT string_agg(format('t.%I::text', k.item ->> 'name'), ', ' ORDER BY k.ord) FROM zanith._each(key) k),
+        source, bounds, zanith._key_list(key, 't.'), size - 1) INTO found;
+    RETURN found;
+END $$;
+
+-- The key of the archive, once all is copied; nothing where it has one.
+CREATE OR REPLACE FUNCTION zanith.key_archive(artifact_id text) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    q record := zanith._archiving(a);
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = to_regclass(q.archive) AND i.indisprimary) THEN
+        EXECUTE format('ALTER TABLE %s ADD PRIMARY KEY (%s)', q.archive, q.keys);
+    END IF;
+    EXECUTE format('ANALYZE %s', q.archive);
+END $$;
+
+-- Brings up to date what was noted, at most so many notes; how many there were, and by how many rows the archive grew. Few
+-- keys are looked up by index, whatever the statistics of a young table say.
+CREATE OR REPLACE FUNCTION zanith.catch_up(artifact_id text, size integer, OUT noted bigint, OUT grown bigint)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off
+SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    q record := zanith._archiving(a);
+    seqs bigint[];
+    wiped boolean;
+BEGIN
+    EXECUTE format('SELECT array_agg(l.seq), bool_or(l.k1 IS NULL) FROM (SELECT seq, k1 FROM %s ORDER BY seq LIMIT %s) l', q.log, size) INTO seqs, wiped;
+    noted := COALESCE(cardinality(seqs), 0);
+    grown := zanith._catch_up(a, seqs, COALESCE(wiped, false));
+    EXECUTE format('DELETE FROM %s WHERE seq = ANY ($1)', q.log) USING seqs;
+END $$;
+
+-- Notes stay: the caller takes them away.
+CREATE OR REPLACE FUNCTION zanith._catch_up(a zanith._zanith_migration_artifacts, seqs bigint[], wiped boolean) RETURNS bigint
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    q record := zanith._archiving(a);
+    due text := format('(SELECT DISTINCT %s FROM %s WHERE seq = ANY ($1) AND k1 IS NOT NULL) l', zanith._follow_columns(a.definition -> 'key'), q.log);
+    gone bigint;
+    come bigint;
+    grown bigint := 0;
+BEGIN
+    IF seqs IS NULL THEN
+        RETURN 0;
+    END IF;
+    IF wiped THEN -- a TRUNCATE: whatever is no longer there
+        EXECUTE format('DELETE FROM ONLY %s a WHERE NOT EXISTS (SELECT FROM ONLY %s t WHERE %s)', q.archive, q.live, zanith._key_match(a.definition -> 'key'));
+        GET DIAGNOSTICS gone = ROW_COUNT;
+        grown := -gone;
+    END IF;
+    EXECUTE format('DELETE FROM ONLY %s a USING %s WHERE %s', q.archive, due, zanith._follow_match(a.definition -> 'key', 'a')) USING seqs;
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    EXECUTE format('INSERT INTO %s SELECT %s, t.%s FROM ONLY %s t JOIN %s ON %s WHERE %s', q.archive, zanith._key_list(a.definition -> 'key', 't.'),
+        q.col, q.live, due, zanith._follow_match(a.definition -> 'key', 't'), q.keep) USING seqs;
+    GET DIAGNOSTICS come = ROW_COUNT;
+    RETURN grown - gone + come;
+END $$;
+
+-- Live against archive, in one snapshot: what neither agrees nor is noted. {rows, missing, surplus, differing}
+CREATE OR REPLACE FUNCTION zanith.compare_copy(artifact_id text, OUT rows bigint, OUT missing bigint, OUT surplus bigint, OUT differing bigint)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    q record := zanith._archiving(a);
+BEGIN
+    EXECUTE format('SELECT %s FROM (SELECT %s, t.%s FROM ONLY %s t WHERE %s) t FULL JOIN ONLY %s a ON %s',
+        zanith._count_differences(a, format('NOT EXISTS (SELECT FROM %1$s l WHERE l.k1 IS NULL) AND NOT EXISTS (SELECT FROM %1$s l WHERE %2$s) AND NOT EXISTS (SELECT FROM %1$s l WHERE %3$s)',
+            q.log, zanith._follow_match(a.definition -> 'key', 't'), zanith._follow_match(a.definition -> 'key', 'a'))),
+        zanith._key_list(a.definition -> 'key', 't.'), q.col, q.live, q.keep, q.archive, zanith._key_match(a.definition -> 'key'))
+    INTO rows, missing, surplus, differing;
+END $$;
+
+-- Rows archived, and those that are not as they should be and count. A row without value need not be there. Values are
+-- compared byte by byte: = calls things alike that are not, and not every type has it.
+CREATE OR REPLACE FUNCTION zanith._count_differences(a zanith._zanith_migration_artifacts, counts text) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT format('count(a.%1$s), count(*) FILTER (WHERE a.%1$s IS NULL AND num_nonnulls(t.%2$s) > 0 AND %3$s), '
+        'count(*) FILTER (WHERE t.%1$s IS NULL AND a.%1$s IS NOT NULL AND %3$s), '
+        'count(*) FILTER (WHERE t.%1$s IS NOT NULL AND a.%1$s IS NOT NULL AND ROW(t.%2$s)::record OPERATOR(pg_catalog.*<>) ROW(a.%4$s)::record AND %3$s)',
+        quote_ident(a.definition #>> '{key,0,name}'), q.col, counts, q.name)
+    FROM zanith._archiving(a) q
+$$;
+
+-- The end: locked, caught up, compared where anything was noted since the comparison, dropped; the artifact is an archive.
+-- `kept`: rows that the archive held by the comparison and what was caught up since. NULL, and nothing done, where more was
+-- noted than may be caught up under the lock.
+CREATE OR REPLACE FUNCTION zanith.finish_archive(artifact_id text, kept bigint, at_most integer) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off
+SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    d jsonb := zanith._archived_definition(a.definition);
+    q record := zanith._archiving(a);
+    step jsonb;
+    seqs bigint[];
+    wiped boolean;
+    bad text;
+    found record;
+BEGIN
+    EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', q.live);
+    a := zanith._artifact(artifact_id);
+    q := zanith._archiving(a);
+    PERFORM zanith._check_archiving(a);
+    SELECT string_agg(e.event, ', ') INTO bad FROM unnest(ARRAY['insert', 'update', 'delete', 'truncate']) e(event)
+    WHERE NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = q.relation AND quote_ident(g.tgname) = zanith._follow_trigger(a.id, e.event) AND g.tgenabled = 'A');
+    IF bad IS NOT NULL THEN
+        PERFORM zanith._refuse(format('what follows live traffic on %s is gone or off: %s', q.live, bad),
+            format('Give it up and begin again: SELECT zanith.give_up(%L)', a.id), '55000');
+    END IF;
+    IF (SELECT format_type(t.atttypid, t.atttypmod) FROM pg_attribute t WHERE t.attrelid = q.relation AND t.attname = a.physical_column)
+       <> (SELECT format_type(t.atttypid, t.atttypmod) FROM pg_attribute t WHERE t.attrelid = to_regclass(q.archive) AND t.attname = a.source_column) THEN
+        PERFORM zanith._refuse(format('the type of %s was changed while it was copied', q.col), format('Give it up and begin again: SELECT zanith.give_up(%L)', a.id), '55000');
+    END IF;
+    EXECUTE format('SELECT array_agg(l.seq), bool_or(l.k1 IS NULL) FROM (SELECT seq, k1 FROM %s LIMIT %s) l', q.log, at_most + 1) INTO seqs, wiped;
+    IF cardinality(seqs) > at_most OR wiped THEN
+        RETURN NULL;
+    END IF;
+    kept := kept + zanith._catch_up(a, seqs, false);
+    IF seqs IS NOT NULL THEN
+        EXECUTE format('SELECT * FROM (SELECT %s FROM (SELECT DISTINCT %s FROM %s) l LEFT JOIN ONLY %s t ON %s LEFT JOIN ONLY %s a ON %s) q(rows, missing, surplus, differing)', zanith._count_differences(a, 'true'),
+            zanith._follow_columns(a.definition -> 'key'), q.log, q.live, zanith._follow_match(a.definition -> 'key', 't'),
+            q.archive, zanith._follow_match(a.definition -> 'key', 'a')) INTO found;
+        IF found.missing + found.surplus + found.differing > 0 THEN
+            PERFORM zanith._refuse(format('the archive of %s is not what is there: %s rows missing, %s too many, %s differ; nothing was dropped',
+                zanith._object_name(a), found.missing, found.surplus, found.differing), 'The column is still parked, and restores.', '22000');
+        END IF;
+    END IF;
+    FOR step IN SELECT s.item FROM zanith._each(zanith._render_archive_end(a, d)) s ORDER BY s.ord LOOP
+        EXECUTE step ->> 'sql';
+    END LOOP;
+    PERFORM zanith._convert_to_archive(a.id, kept);
+    RETURN kept;
+END $$;
+
+CREATE OR REPLACE FUNCTION zanith._render_archive_end(a zanith._zanith_migration_artifacts, d jsonb) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT zanith._render_follow_end(a.id)
+        || zanith._render_refusal(q.archive, false)
+        || zanith._step(format('COMMENT ON TABLE %s IS %L', q.archive, zanith._parked_comment(a.id)), 'whose archive this is')
+        || COALESCE((SELECT jsonb_agg(s.item ORDER BY r.ord, s.ord)
+            FROM zanith._each(d -> 'renames') r, LATERAL zanith._each(
+                zanith._step(format('ALTER SEQUENCE %s OWNED BY NONE', zanith._qualify(r.item ->> 'schema', r.item ->> 'parked')),
+                    'its sequence outlives the column', 'SHARE ROW EXCLUSIVE')
+                || zanith._step(format('ALTER SEQUENCE %s SET SCHEMA _zanith_shadow', zanith._qualify(r.item ->> 'schema', r.item ->> 'parked')),
+                    'park its sequence', 'ACCESS EXCLUSIVE')) s), '[]')
+        || zanith._step(format('ALTER TABLE %s DROP COLUMN %s', q.live, q.col), 'drop the parked column', 'ACCESS EXCLUSIVE', ARRAY[q.live])
+    FROM zanith._archiving(a) q
+$$;
+
+-- The artifact becomes an archive, by what the catalog says: the column gone, the archive there and closed.
+CREATE OR REPLACE FUNCTION zanith._convert_to_archive(artifact_id text, kept bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    d jsonb := zanith._archived_definition(a.definition);
+    caller text := COALESCE(NULLIF(current_setting('zanith.actor', true), ''), NULLIF(current_setting('role', true), 'none'), session_user);
+BEGIN
+    PERFORM zanith._check_own(a);
+    IF a.artifact_type <> 'soft_drop_column' OR zanith._place(a) ->> 'state' <> 'missing'
+       OR obj_description(zanith._relation_oid('_zanith_shadow', d #>> '{parked,table}'), 'pg_class') IS DISTINCT FROM zanith._parked_comment(a.id) THEN
+        PERFORM zanith._refuse(format('artifact %s is not in the course of being archived', a.id), 'Use zanith drop column --strategy archive --online.', '55000');
+    END IF;
+    UPDATE zanith._zanith_migration_artifacts r
+    SET artifact_type = 'archive_column', physical_schema = '_zanith_shadow', physical_table = d #>> '{parked,table}', physical_column = a.source_column,
+        definition = d, row_count = kept
+    WHERE r.id = a.id AND r.status = 'recoverable';
+    UPDATE zanith._zanith_migration_artifacts r SET recovery_sql = zanith._render_script(a.id) WHERE r.id = a.id;
+    INSERT INTO zanith._zanith_audit_log (actor, address, action, outcome, artifact_id, object, detail)
+    VALUES (caller, host(inet_client_addr()), 'capture', 'done', a.id, zanith._object_name(a),
+            jsonb_build_object('strategy', 'archive_column', 'online', true, 'rows', kept, 'migration_id', a.migration_id, 'reason', a.reason));
+    PERFORM pg_notify('zanith', jsonb_build_object('event', 'artifact', 'id', a.id)::text);
+END $$;
+
+-- How far the copy came: {done, last}. The archive itself says it, so nothing else can be out of step with it.
+CREATE OR REPLACE FUNCTION zanith.copied_to(artifact_id text) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+SET DateStyle = 'ISO, YMD' SET IntervalStyle = 'postgres' SET TimeZone = 'UTC' SET bytea_output = 'hex' SET lc_monetary = 'C' AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    q record := zanith._archiving(a);
+    last text[];
+BEGIN
+    EXECUTE format('SELECT ARRAY[%s] FROM ONLY %s t ORDER BY %s LIMIT 1',
+        (SELECT string_agg(format('t.%I::text', k.item ->> 'name'), ', ' ORDER BY k.ord) FROM zanith._each(a.definition -> 'key') k), q.archive,
+        (SELECT string_agg(format('t.%I DESC', k.item ->> 'name'), ', ' ORDER BY k.ord) FROM zanith._each(a.definition -> 'key') k)) INTO last;
+    RETURN jsonb_build_object('last', last, 'done', EXISTS (SELECT FROM pg_index i WHERE i.indrelid = to_regclass(q.archive) AND i.indisprimary));
+END $$;
+
+-- What `zanith drop column --strategy archive --online` would do, with what else to know; changes nothing.
+CREATE OR REPLACE FUNCTION zanith.plan_archive_online(
+    relation regclass, column_name text, on_dependents text DEFAULT 'refuse', published_ok boolean DEFAULT false)
+RETURNS jsonb LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts;
+    p jsonb;
+    id text := '000000000000';
+BEGIN
+    SELECT x.* INTO a FROM zanith._zanith_migration_artifacts x
+    WHERE x.artifact_type = 'soft_drop_column' AND x.status = 'recoverable' AND x.source_column = column_name
+      AND zanith._relation_oid(x.source_schema, x.source_table) = relation AND zanith._attribute_number(relation, column_name) IS NULL
+      AND zanith._place(x) ->> 'state' = 'ok'
+    ORDER BY x.capture_order DESC LIMIT 1;
+    IF a.id IS NOT NULL THEN
+        PERFORM zanith._check_archiving(a);
+        p := jsonb_build_object('object', zanith._object_name(a), 'steps', '[]'::jsonb, 'dependents', '[]'::jsonb, 'publications', '[]'::jsonb,
+            'warnings', jsonb_build_array(format('it is parked already (artifact %s): what follows takes it from there', a.id)),
+            'size_bytes', pg_total_relation_size(relation), 'row_estimate', (SELECT GREATEST(c.reltuples, 0)::bigint FROM pg_class c WHERE c.oid = relation));
+    ELSE
+        PERFORM zanith._check_table('archive_column', relation);
+        PERFORM zanith._check_column('archive_column', relation, column_name);
+        p := zanith.plan_capture('soft_drop_column', relation, column_name, on_dependents, published_ok);
+        a.definition := zanith._define('soft_drop_column', relation, column_name, id, on_dependents, false);
+        PERFORM zanith._check_capture('archive_column', relation, column_name,
+            a.definition || '{"strategy": "archive_column"}', on_dependents, published_ok, false);
+        PERFORM zanith._check_online(relation, a.definition);
+        a.id := id;
+        a.artifact_type := 'soft_drop_column';
+        a.status := 'recoverable';
+        a.source_schema := a.definition #>> '{table,schema}';
+        a.source_table := a.definition #>> '{table,name}';
+        a.source_column := column_name;
+        a.physical_column := a.definition #>> '{parked,column}';
+    END IF;
+    RETURN p || jsonb_build_object('strategy', 'archive_column', 'warnings', p -> 'warnings' || zanith._warn_online(relation, a.definition),
+        'steps', p -> 'steps' || (
+            SELECT jsonb_agg(s.item || jsonb_build_object('transaction', r.part) ORDER BY r.part, s.ord)
+            FROM zanith._archiving(a) q, LATERAL (VALUES (2,
+                CASE WHEN zanith.unfinished(a.id) IS NULL THEN zanith._render_archive_begin(a) ELSE '[]' END
+                || zanith._step(format('INSERT INTO %s SELECT %s, %s FROM ONLY %s WHERE (%2$s) > … ORDER BY %2$s LIMIT …', q.archive, q.keys, q.col, q.live),
+                    'copy key and value in batches, each a transaction of its own; nobody waits', 'ACCESS SHARE', ARRAY[q.live], true)
+                || zanith._step(format('ALTER TABLE %s ADD PRIMARY KEY (%s)', q.archive, q.keys), 'the key of the archive', 'ACCESS EXCLUSIVE', ARRAY[q.archive], true)
+                || zanith._step(format('SELECT * FROM zanith.catch_up(%L, …)', a.id), 'bring up to date what traffic changed meanwhile', 'ACCESS SHARE', ARRAY[q.live])
+                || zanith._step(format('SELECT * FROM zanith.compare_copy(%L)', a.id), 'compare every value with its copy, byte by byte; nothing goes on where one differs',
+                    'ACCESS SHARE', ARRAY[q.live], true)),
+                (3, zanith._step(format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', q.live), 'the last transaction: short, and what changed since is compared again', 'ACCESS EXCLUSIVE', ARRAY[q.live])
+                || zanith._render_archive_end(a, zanith._archived_definition(a.definition)))) r(part, steps), LATERAL zanith._each(r.steps) s));
+END $$;
+
+CREATE OR REPLACE FUNCTION zanith._warn_online(relation oid, d jsonb) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_array(
+        format('the copy takes about %s of disk, and as much of WAL', pg_size_pretty(GREATEST(c.reltuples, 0)::bigint * (44 + 2 * k.width + v.width))),
+        'until the last transaction the column is parked as by soft_drop_column, and restores as that; a cancelled run can be taken up again',
+        'each change of a key or of the parked value writes one row more, until it is done',
+        'a column that comes back stands last')
+    FROM pg_class c,
+         LATERAL (SELECT COALESCE(sum(s.stawidth), 8)::bigint AS width FROM zanith._each(d -> 'key') x JOIN pg_attribute t ON t.attrelid = relation AND t.attname = x.item ->> 'name'
+                  LEFT JOIN pg_statistic s ON s.starelid = relation AND s.staattnum = t.attnum) k,
+         LATERAL (SELECT COALESCE(max(s.stawidth), 16)::bigint AS width FROM pg_attribute t
+                  LEFT JOIN pg_statistic s ON s.starelid = relation AND s.staattnum = t.attnum
+                  WHERE t.attrelid = relation AND t.attname IN (d #>> '{column,name}', d #>> '{parked,column}')) v
+    WHERE c.oid = relation
+$$;

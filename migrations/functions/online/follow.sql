@@ -1,0 +1,153 @@
+-- Following: what keeps half-done work true while live traffic goes on. A table of keys, a function, and triggers.
+
+-- The table of keys and the function of an artifact's unfinished work bear one name.
+CREATE OR REPLACE FUNCTION zanith._follow_name(id text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$ SELECT zanith._qualify('_zanith_shadow', '_zanith_follow_' || id) $$;
+
+-- Where its work stands: archiving, restoring, or NULL where none is under way. The comment of the table of keys says it.
+CREATE OR REPLACE FUNCTION zanith.unfinished(artifact_id text) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+    SELECT substring(obj_description(zanith._relation_oid('_zanith_shadow', '_zanith_follow_' || artifact_id), 'pg_class') FROM '^zanith unfinished ([a-z]+)')
+$$;
+COMMENT ON FUNCTION zanith.unfinished IS 'What is half done with an artifact: archiving, restoring, or NULL.';
+
+CREATE OR REPLACE FUNCTION zanith._unfinished_comment(id text, what text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$ SELECT format('zanith unfinished %s %s', what, id) $$;
+
+-- Triggers of one time fire in the order of their names: these are the last.
+CREATE OR REPLACE FUNCTION zanith._follow_trigger(id text, event text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$ SELECT quote_ident('~zanith_follow_' || id || '_' || event) $$;
+
+-- (k1 type, k2 type …): columns of the table of keys, whatever the key is called.
+CREATE OR REPLACE FUNCTION zanith._follow_columns(key jsonb, suffix text DEFAULT '', with_type boolean DEFAULT false) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT string_agg(format('k%s%s', k.ord, CASE WHEN with_type THEN ' ' || (k.item ->> 'type') || suffix ELSE '' END), ', ' ORDER BY k.ord)
+    FROM zanith._each(key) k
+$$;
+
+-- l.k1 = t.id AND …
+CREATE OR REPLACE FUNCTION zanith._follow_match(key jsonb, alias text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT string_agg(format('l.k%s = %s.%I', k.ord, alias, k.item ->> 'name'), ' AND ' ORDER BY k.ord) FROM zanith._each(key) k
+$$;
+
+-- One trigger, and always on: replication's apply is traffic too.
+CREATE OR REPLACE FUNCTION zanith._render_follow_trigger(id text, target text, event text, timing text, condition text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT zanith._step(format('CREATE TRIGGER %s %s ON %s FOR EACH %s EXECUTE FUNCTION %s()', q.name, timing, target,
+                CASE WHEN condition IS NULL THEN 'STATEMENT' ELSE 'ROW WHEN (' || condition || ')' END, zanith._follow_name(id)),
+            format('follow what live traffic does: %s', event), 'SHARE ROW EXCLUSIVE', ARRAY[target])
+        || zanith._step(format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER %s', target, q.name),
+            'also what replication applies', 'SHARE ROW EXCLUSIVE', ARRAY[target])
+    FROM (SELECT zanith._follow_trigger(id, event)) q(name)
+$$;
+
+-- The function behind them runs as the owner of the table, whoever writes to it.
+CREATE OR REPLACE FUNCTION zanith._render_follow_function(id text, owner text, body text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT zanith._step(format('CREATE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS %L', q.name, body),
+            'what follows live traffic')
+        || zanith._step(format('REVOKE ALL ON FUNCTION %s() FROM PUBLIC', q.name), 'nobody else calls it')
+        || zanith._step(format('ALTER FUNCTION %s() OWNER TO %I', q.name, owner), 'it acts as the owner of the table')
+    FROM (SELECT zanith._follow_name(id)) q(name)
+$$;
+
+-- The end of it, where anything is there: triggers, function, keys, and what was half made.
+CREATE OR REPLACE FUNCTION zanith._render_follow_end(id text) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT COALESCE((SELECT jsonb_agg(zanith._step(format('DROP TRIGGER %I ON %s', g.tgname, zanith._relation_name(g.tgrelid)),
+               'live traffic is followed no longer', 'ACCESS EXCLUSIVE', ARRAY[zanith._relation_name(g.tgrelid)]) -> 0 ORDER BY g.tgname)
+           FROM pg_trigger g WHERE starts_with(g.tgname, '~zanith_follow_' || id || '_') AND NOT g.tgisinternal AND g.tgparentid = 0), '[]')
+        || CASE WHEN to_regprocedure(q.name || '()') IS NOT NULL THEN zanith._step(format('DROP FUNCTION %s()', q.name), 'what followed it') ELSE '[]' END
+        || CASE WHEN to_regclass(q.name) IS NOT NULL THEN zanith._step(format('DROP TABLE %s', q.name), 'the keys that it noted', 'ACCESS EXCLUSIVE', ARRAY[q.name]) ELSE '[]' END
+    FROM (SELECT zanith._follow_name(id)) q(name)
+$$;
+
+-- What a column is called while it is being filled.
+CREATE OR REPLACE FUNCTION zanith._half_filled(id text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$ SELECT '_zanith_restoring_' || id $$;
+
+-- What was half made: the archive that a copy had begun, or the column that a fill had begun.
+CREATE OR REPLACE FUNCTION zanith._render_unmake(id text) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT COALESCE((SELECT jsonb_agg(zanith._step(format('DROP TABLE %s', zanith._relation_name(d.objoid)), 'the archive that was half made',
+               'ACCESS EXCLUSIVE', ARRAY[zanith._relation_name(d.objoid)]) -> 0)
+           FROM pg_description d WHERE d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND d.description = zanith._unfinished_comment(id, 'archive')), '[]')
+        || COALESCE((SELECT jsonb_agg(zanith._step(format('ALTER TABLE %s DROP COLUMN %I', zanith._relation_name(t.attrelid), t.attname),
+               'the column that was half filled', 'ACCESS EXCLUSIVE', ARRAY[zanith._relation_name(t.attrelid)]) -> 0)
+           FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid
+           WHERE t.attname = zanith._half_filled(id) AND NOT t.attisdropped AND c.relkind IN ('r', 'p') AND t.attinhcount = 0), '[]')
+$$;
+
+-- Gives unfinished work up, and says what that took away: nothing of the artifact itself. In the caller's transaction.
+CREATE OR REPLACE FUNCTION zanith.give_up(artifact_id text) RETURNS text
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    what text := zanith.unfinished(artifact_id);
+    step jsonb;
+BEGIN
+    FOR step IN SELECT s.item FROM zanith._each(zanith._render_follow_end(a.id) || zanith._render_unmake(a.id)) s ORDER BY s.ord LOOP
+        EXECUTE step ->> 'sql';
+    END LOOP;
+    PERFORM zanith._render_recipe_anew(a.id);
+    RETURN what;
+END $$;
+COMMENT ON FUNCTION zanith.give_up IS 'Takes away what an unfinished online archive or restore had made; the artifact stays as it was.';
+
+-- Renders recovery_sql from the definition, as it is now. Takes no text: whoever may act as the owner may ask for it.
+CREATE OR REPLACE FUNCTION zanith._render_recipe_anew(artifact_id text) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+BEGIN
+    PERFORM zanith._check_own(a);
+    UPDATE zanith._zanith_migration_artifacts r SET recovery_sql = zanith._render_script(artifact_id)
+    WHERE r.id = artifact_id AND r.status = 'recoverable';
+END $$;
+
+-- In a security definer function: whether the caller may act as the owner of the artifact's table.
+CREATE OR REPLACE FUNCTION zanith._check_own(a zanith._zanith_migration_artifacts) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF NOT pg_has_role(COALESCE(NULLIF(current_setting('role', true), 'none'), session_user), a.definition #>> '{table,owner}', 'USAGE') THEN
+        PERFORM zanith._refuse(format('must be owner of %s', zanith._object_name(a)), 'Run it as its owner.', '42501');
+    END IF;
+END $$;
+
+-- What keeps an online form from being used at all, whichever it is.
+CREATE OR REPLACE FUNCTION zanith._check_online(relation oid, d jsonb) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    name text := zanith._relation_name(relation);
+    other text;
+BEGIN
+    IF (SELECT c.relkind <> 'r' FROM pg_class c WHERE c.oid = relation) OR EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = relation) THEN
+        PERFORM zanith._refuse(format('%s has tables beneath it, which the online form does not support', name), 'Leave --online out.');
+    END IF;
+    IF jsonb_array_length(COALESCE(NULLIF(d -> 'key', 'null'), '[]')) = 0 THEN
+        PERFORM zanith._refuse(format('table %s has no key to work along', name), 'The online form needs a primary key; leave --online out.', '55000');
+    END IF;
+    SELECT string_agg(format('%I (%s)', k.item ->> 'name', k.item ->> 'type'), ', ' ORDER BY k.ord) INTO other
+    FROM zanith._each(d -> 'key') k WHERE NOT (k.item ->> 'builtin')::boolean;
+    IF other IS NOT NULL THEN
+        PERFORM zanith._refuse(format('the key of %s has columns of types that are not built in: %s', name, other),
+            'The online form goes along the key by its own order; leave --online out.');
+    END IF;
+    -- an index in the key's own order, or every batch would sort the table
+    IF NOT EXISTS (
+        SELECT FROM pg_index i
+        WHERE i.indrelid = relation AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
+          AND zanith._attribute_names(relation, (i.indkey::smallint[])[0:i.indnkeyatts - 1]) = (SELECT jsonb_agg(k.item -> 'name' ORDER BY k.ord) FROM zanith._each(d -> 'key') k)
+          AND NOT EXISTS (SELECT FROM generate_series(0, i.indnkeyatts - 1) n
+                          JOIN pg_attribute t ON t.attrelid = relation AND t.attnum = (i.indkey::smallint[])[n]
+                          JOIN pg_opclass o ON o.oid = (i.indclass::oid[])[n]
+                          WHERE (i.indoption::smallint[])[n] <> 0 OR (i.indcollation::oid[])[n] <> t.attcollation OR NOT o.opcdefault)) THEN
+        PERFORM zanith._refuse(format('no unique index of %s is in the plain order of its key', name),
+            'The online form needs a primary key or an ascending unique index; leave --online out.', '55000');
+    END IF;
+    IF row_security_active(relation) THEN
+        PERFORM zanith._refuse(format('row security hides rows of %s from you', name),
+            'Run it as a role with BYPASSRLS; or leave --online out, which lifts it for the length of the change.', '42501');
+    END IF;
+END $$;

@@ -1,0 +1,296 @@
+-- Restoring an archived column online: filled under another name in batches along the key, while triggers keep rows and
+-- values together; then named in a short transaction, its indexes made and its constraints proved beside live traffic.
+
+-- The column on its way back: what the steps are about.
+CREATE OR REPLACE FUNCTION zanith._filling(a zanith._zanith_migration_artifacts,
+    OUT live text, OUT archive text, OUT log text, OUT half text, OUT name text, OUT type text, OUT relation oid, OUT owner text)
+LANGUAGE sql STABLE AS $$
+    SELECT zanith._qualify(a.source_schema, a.source_table), zanith._qualify(a.physical_schema, a.physical_table), zanith._follow_name(a.id),
+           quote_ident(zanith._half_filled(a.id)), quote_ident(a.source_column), a.definition #>> '{column,type}',
+           q.oid, (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = q.oid)
+    FROM (SELECT zanith._relation_oid(a.source_schema, a.source_table)) q(oid)
+$$;
+
+-- What a fill was begun with; it goes on with the same.
+CREATE OR REPLACE FUNCTION zanith._begun_with(id text) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT substring(obj_description(zanith._relation_oid('_zanith_shadow', '_zanith_follow_' || id), 'pg_class') FROM '^zanith unfinished restoring [0-9a-z]+ (.*)$')::jsonb
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._filling_choices(choices jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE(jsonb_object_agg(c.key, c.value), '{}') FROM jsonb_each(choices) c WHERE c.key IN ('fill', 'fill_default')
+$$;
+
+-- Before the first batch: the column under its working name, and what follows traffic.
+CREATE OR REPLACE FUNCTION zanith._render_fill_begin(a zanith._zanith_migration_artifacts, choices jsonb) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT zanith._step(format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', q.live), 'hold the table for an instant', 'ACCESS EXCLUSIVE', ARRAY[q.live])
+        || zanith._as_owner(q.owner,
+            zanith._step(format('ALTER TABLE %s ADD COLUMN %s %s%s%s', q.live, q.half, q.type, COALESCE(' COLLATE ' || (col ->> 'collation'), ''),
+                    -- every row has it at once, without being written
+                    CASE WHEN choices ? 'fill' THEN ' DEFAULT ' || zanith._fill_value(col, choices) ELSE '' END),
+                'the column, under a name of its own while it is filled; it stands last', 'ACCESS EXCLUSIVE', ARRAY[q.live])
+            || zanith._render_column_settings(col, q.live, zanith._half_filled(a.id))
+            || zanith._render_default(col, q.live, zanith._half_filled(a.id)))
+        || zanith._step(format('CREATE TABLE %s (%s, pending boolean NOT NULL DEFAULT false, PRIMARY KEY (%s))', q.log,
+                zanith._follow_columns(a.definition -> 'key', ' NOT NULL', true), zanith._follow_columns(a.definition -> 'key')),
+            'where keys are noted whose row is not the archived one any more')
+        || zanith._render_privacy(q.log)
+        || zanith._step(format('COMMENT ON TABLE %s IS %L', q.log, zanith._unfinished_comment(a.id, 'restoring') || ' ' || zanith._filling_choices(choices)::text), 'whose it is')
+        || zanith._step(format('ALTER TABLE %s OWNER TO %I', q.log, q.owner), 'it belongs to the owner of the table')
+        || zanith._render_follow_function(a.id, q.owner, format($body$
+DECLARE
+    archived record;
+BEGIN
+    IF TG_WHEN = 'AFTER' THEN
+        INSERT INTO %1$s (%2$s) VALUES (%3$s) ON CONFLICT (%2$s) DO UPDATE SET pending = false;
+        RETURN NULL;
+    END IF;
+    IF NOT EXISTS (SELECT FROM %1$s l WHERE %4$s AND NOT l.pending) THEN
+        SELECT a.%5$s AS value INTO archived FROM ONLY %6$s a WHERE %7$s;
+        IF FOUND THEN
+            NEW.%8$s := archived.value;
+        END IF;
+    END IF;
+    RETURN NEW;
+END $body$, q.log, zanith._follow_columns(a.definition -> 'key'), zanith._key_list(a.definition -> 'key', 'NEW.'),
+                zanith._follow_match(a.definition -> 'key', 'OLD'), q.name, q.archive,
+                (SELECT string_agg(format('a.%I = OLD.%1$I', k.item ->> 'name'), ' AND ' ORDER BY k.ord) FROM zanith._each(a.definition -> 'key') k), q.half))
+        || zanith._render_follow_trigger(a.id, q.live, 'carry', 'BEFORE UPDATE', q.moved)
+        || zanith._render_follow_trigger(a.id, q.live, 'move', 'AFTER UPDATE', q.moved)
+        || zanith._render_follow_trigger(a.id, q.live, 'insert', 'AFTER INSERT', 'true')
+    FROM zanith._filling(a) r, LATERAL (SELECT r.*, a.definition -> 'column' AS col,
+        format('ROW(%s)::record OPERATOR(pg_catalog.*<>) ROW(%s)::record', zanith._key_list(a.definition -> 'key', 'OLD.'), zanith._key_list(a.definition -> 'key', 'NEW.')) AS moved) q
+$$;
+
+-- The whole of it: 0 before (the batches among them, which the engine runs), 1 the change, 2 what follows.
+CREATE OR REPLACE FUNCTION zanith._render_restore_online(a zanith._zanith_migration_artifacts, choices jsonb) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN a.status <> 'recoverable' THEN '[]' ELSE
+            zanith._set_transaction(0,
+                CASE WHEN zanith.unfinished(a.id) IS NULL THEN zanith._render_fill_begin(a, choices) ELSE '[]' END
+                || zanith._in_batches(zanith._as_owner(q.owner, zanith._step(format('UPDATE ONLY %s t SET %s = a.%s FROM ONLY %s a WHERE %s AND (%s) > …', q.live, q.half, q.name, q.archive,
+                        zanith._key_match(d -> 'key'), zanith._key_list(d -> 'key', 'a.')),
+                    'fill it in batches along the key, each a transaction of its own; a row that somebody holds is left for later', 'ROW EXCLUSIVE', ARRAY[q.live], true)))
+                || CASE WHEN COALESCE((choices ->> 'fill_default')::boolean, false) THEN zanith._in_batches(zanith._as_owner(q.owner, zanith._step(
+                        format('UPDATE ONLY %s t SET %s = DEFAULT WHERE NOT EXISTS (SELECT FROM ONLY %s a WHERE %s)', q.live, q.half, q.archive, zanith._key_match(d -> 'key')),
+                    'fill the rows that came since, in batches', 'ROW EXCLUSIVE', ARRAY[q.live], true))) ELSE '[]' END
+                || zanith._in_batches(zanith._step(format('SELECT * FROM zanith.compare_fill(%L)', a.id),
+                    'compare every value with the archived one, byte by byte; it is not named where one differs', 'ACCESS SHARE', ARRAY[q.live], true)))
+            || zanith._step(format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', q.live), 'hold the table for an instant', 'ACCESS EXCLUSIVE', ARRAY[q.live])
+            || zanith._render_follow_end(a.id)
+            || zanith._as_owner(q.owner, zanith._step(format('ALTER TABLE %s RENAME COLUMN %s TO %s', q.live, q.half, q.name), 'the column, by its own name', 'ACCESS EXCLUSIVE', ARRAY[q.live]))
+            || CASE WHEN choices ? 'fill' AND d #>> '{column,default}' IS NULL THEN zanith._step(format('ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT', q.live, q.name),
+                    'what filled it is no default', 'ACCESS EXCLUSIVE', ARRAY[q.live]) ELSE '[]' END END
+        || zanith._as_owner(q.owner,
+            CASE WHEN COALESCE((choices ->> 'allow_null')::boolean, false) THEN '[]'
+                 ELSE zanith._render_not_nulls(d, a.source_schema, a.source_table, q.relation, d #>> '{column,name}', d #>> '{column,name}') END
+            || zanith._render_constraints_back(d, a.source_schema, a.source_table, q.relation, ARRAY['check'], COALESCE((choices ->> 'not_valid')::boolean, false)))
+        || COALESCE((SELECT jsonb_agg(s.item ORDER BY k.ord, s.ord) FROM zanith._each(d -> 'constraints') k, LATERAL zanith._each(
+                zanith._render_index_beside(k.item -> 'index', a.source_schema, q.live)
+                || zanith._making(zanith._qualify(a.source_schema, k.item ->> 'name'), zanith._set_transaction(2,
+                    zanith._step(format('ALTER TABLE %s ADD CONSTRAINT %I UNIQUE USING INDEX %I%s', q.live, k.item ->> 'name', k.item ->> 'name',
+                            substring(k.item ->> 'definition' FROM '((?: DEFERRABLE)?(?: INITIALLY DEFERRED)?)$')),
+                        format('the unique constraint %I', k.item ->> 'name'), 'ACCESS EXCLUSIVE', ARRAY[q.live])
+                    || zanith._render_index_settings(k.item -> 'index', a.source_schema, q.live)
+                    || zanith._render_comment(k.item ->> 'comment', format('CONSTRAINT %I ON %s', k.item ->> 'name', q.live))), true)) s
+            WHERE k.item ->> 'kind' = 'unique'), '[]')
+        || COALESCE((SELECT jsonb_agg(s.item ORDER BY i.ord, s.ord) FROM zanith._each(d -> 'indexes') i,
+                LATERAL zanith._with_parked_columns(i.item, q.relation) x(item), LATERAL zanith._each(
+                zanith._render_index_beside(x.item, a.source_schema, q.live)
+                || zanith._making(zanith._qualify(a.source_schema, i.item ->> 'name'), zanith._set_transaction(2, zanith._render_index_settings(x.item, a.source_schema, q.live)))) s
+            WHERE (i.item ->> 'valid')::boolean AND x.item IS NOT NULL), '[]')
+        || COALESCE((SELECT jsonb_agg(s.item ORDER BY x.ord, s.ord) FROM zanith._each(d -> 'statistics') x,
+                LATERAL zanith._with_parked_columns(x.item, q.relation) y(item), LATERAL zanith._each(zanith._render_statistics(y.item)) s
+            WHERE y.item IS NOT NULL), '[]')
+        || zanith._render_constraints_back(d, a.source_schema, a.source_table, q.relation, ARRAY['foreign key'], COALESCE((choices ->> 'not_valid')::boolean, false))
+        || COALESCE((SELECT jsonb_agg(s.item ORDER BY k.ord, s.ord) FROM zanith._each(d -> 'references') k, LATERAL zanith._each(
+                -- it rests on the unique index, which comes beside live traffic
+                zanith._making_key(k.item, zanith._set_transaction(2, zanith._render_constraint(k.item, k.item ->> 'schema',
+                    CASE WHEN (k.item #>> '{foreign_key,self}')::boolean THEN q.live ELSE zanith._qualify(k.item ->> 'schema', k.item ->> 'table') END, q.live,
+                    COALESCE((choices ->> 'not_valid')::boolean, false), zanith._wants_proof_at_once(k.item ->> 'schema', k.item ->> 'table'))))) s), '[]')
+        || zanith._render_grants(d #> '{column,grants}', 'TABLE ' || q.live, d #>> '{table,owner}', d #>> '{column,name}', true)
+        || zanith._render_comment(d #>> '{column,comment}', format('COLUMN %s.%s', q.live, q.name))
+        || zanith._render_cascade_restore(d -> 'cascade')
+    FROM zanith._filling(a) q, LATERAL (SELECT a.definition) x(d)
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._set_transaction(number integer, steps jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE(jsonb_agg(s.item || jsonb_build_object('transaction', number) ORDER BY s.ord), '[]') FROM zanith._each(steps) s
+$$;
+
+-- The engine runs these batch by batch: what stands in the plan is their pattern.
+CREATE OR REPLACE FUNCTION zanith._in_batches(steps jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE(jsonb_agg(s.item || '{"batches": true}' ORDER BY s.ord), '[]') FROM zanith._each(steps) s
+$$;
+
+-- Steps that are needed only while an index, or with `con` the constraint of it, is not there.
+CREATE OR REPLACE FUNCTION zanith._making(index text, steps jsonb, con boolean DEFAULT false) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE(jsonb_agg(s.item || jsonb_build_object('makes', index, 'makes_constraint', con) ORDER BY s.ord), '[]') FROM zanith._each(steps) s
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._making_key(con jsonb, steps jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE(jsonb_agg(s.item || jsonb_build_object('makes_key', con ->> 'name') ORDER BY s.ord), '[]')
+    FROM zanith._each(steps) s
+$$;
+
+-- An index beside live traffic. One that an earlier try left invalid goes first.
+CREATE OR REPLACE FUNCTION zanith._render_index_beside(index jsonb, schema_name text, target text) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT zanith._making(q.name, COALESCE(jsonb_agg(s.item || '{"concurrently": true}' ORDER BY s.ord), '[]'))
+    FROM (SELECT zanith._qualify(schema_name, index ->> 'name')) q(name),
+    LATERAL zanith._each(
+        CASE WHEN EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = to_regclass(q.name) AND NOT i.indisvalid) THEN zanith._step(
+            format('DROP INDEX CONCURRENTLY %s', q.name), 'what an earlier try left half made', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], false, 2) ELSE '[]' END
+        || zanith._step(format('CREATE %sINDEX CONCURRENTLY %I ON %s %s', CASE WHEN (index ->> 'unique')::boolean THEN 'UNIQUE ' ELSE '' END, index ->> 'name',
+                target, zanith._steady(index ->> 'using')),
+            'its index, while writes go on', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], true, 2)) s
+    GROUP BY q.name
+$$;
+
+-- One batch, as the SQL of a step that the owner runs, and the key that it comes to, NULL at the end. The count of rows
+-- filled is left in zanith.filled. {sql, role, last}
+CREATE OR REPLACE FUNCTION zanith.plan_fill_batch(artifact_id text, after text[], size integer) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off
+SET DateStyle = 'ISO, YMD' SET IntervalStyle = 'postgres' SET TimeZone = 'UTC' SET bytea_output = 'hex' SET lc_monetary = 'C' AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    q record := zanith._filling(a);
+    key jsonb := a.definition -> 'key';
+    last text[] := zanith._find_bound(q.archive, key, zanith._after(key, after, 't'), size);
+    due text := format('%s AND %s AND %s AND %s', zanith._after(key, after, 'a'), zanith._up_to(key, last, 'a'), zanith._after(key, after, 't'), zanith._up_to(key, last, 't'));
+BEGIN
+    RETURN jsonb_build_object('last', last, 'role', zanith._runner(q.owner), 'sql', zanith._do(format($body$DECLARE filled bigint; BEGIN
+    WITH got AS (
+        SELECT t.ctid AS at, a.%1$s AS value FROM ONLY %2$s t JOIN ONLY %3$s a ON %4$s
+        WHERE %5$s AND NOT EXISTS (SELECT FROM %6$s l WHERE %7$s)
+        FOR NO KEY UPDATE OF t SKIP LOCKED
+    )
+    UPDATE ONLY %2$s t SET %8$s = got.value FROM got WHERE t.ctid = got.at;
+    GET DIAGNOSTICS filled = ROW_COUNT;
+    IF filled <> %9$s THEN
+        INSERT INTO %6$s (%10$s, pending)
+        SELECT %11$s, true FROM ONLY %2$s t JOIN ONLY %3$s a ON %4$s
+        WHERE %5$s AND ROW(t.%8$s)::record OPERATOR(pg_catalog.*<>) ROW(a.%1$s::%12$s)::record
+        ON CONFLICT DO NOTHING;
+    END IF;
+    PERFORM pg_catalog.set_config('zanith.filled', filled::text, true);
+END$body$, q.name, q.live, q.archive, zanith._key_match(key), due, q.log, zanith._follow_match(key, 'a'), q.half,
+        CASE WHEN last IS NULL THEN -1 ELSE size END, zanith._follow_columns(key), zanith._key_list(key, 'a.'), q.type)));
+END $$;
+
+-- Rows that somebody held when their batch came by, so many at a time; these are waited for.
+CREATE OR REPLACE FUNCTION zanith.plan_fill_pending(artifact_id text, size integer) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    q record := zanith._filling(a);
+    key jsonb := a.definition -> 'key';
+BEGIN
+    RETURN jsonb_build_object('role', zanith._runner(q.owner), 'sql', zanith._do(format($body$DECLARE r record; filled bigint := 0; BEGIN
+    FOR r IN SELECT * FROM %1$s WHERE pending ORDER BY %2$s LIMIT %3$s LOOP
+        UPDATE ONLY %4$s t SET %5$s = a.%6$s FROM ONLY %7$s a WHERE %8$s AND %9$s
+            AND EXISTS (SELECT FROM %1$s l WHERE %10$s AND l.pending);
+        DELETE FROM %1$s l WHERE %11$s AND l.pending;
+        filled := filled + 1;
+    END LOOP;
+    PERFORM pg_catalog.set_config('zanith.filled', filled::text, true);
+END$body$, q.log, zanith._follow_columns(key), size, q.live, q.half, q.name, q.archive, zanith._key_match(key),
+        (SELECT string_agg(format('a.%I = r.k%s', k.item ->> 'name', k.ord), ' AND ' ORDER BY k.ord) FROM zanith._each(key) k),
+        zanith._follow_match(key, 'a'),
+        (SELECT string_agg(format('l.k%s = r.k%1$s', k.ord), ' AND ' ORDER BY k.ord) FROM zanith._each(key) k))));
+END $$;
+
+-- The rows that came since, in batches along the live key: the column's own default.
+CREATE OR REPLACE FUNCTION zanith.plan_fill_since(artifact_id text, after text[], size integer) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off
+SET DateStyle = 'ISO, YMD' SET IntervalStyle = 'postgres' SET TimeZone = 'UTC' SET bytea_output = 'hex' SET lc_monetary = 'C' AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    q record := zanith._filling(a);
+    key jsonb := a.definition -> 'key';
+    last text[] := zanith._find_bound(q.live, key, zanith._after(key, after, 't'), size);
+BEGIN
+    RETURN jsonb_build_object('last', last, 'role', zanith._runner(q.owner), 'sql', zanith._do(format($body$DECLARE filled bigint; BEGIN
+    UPDATE ONLY %1$s t SET %2$s = DEFAULT WHERE %3$s AND %4$s AND num_nulls(t.%2$s) > 0
+        AND NOT EXISTS (SELECT FROM ONLY %5$s a WHERE %6$s) AND NOT EXISTS (SELECT FROM %7$s l WHERE %8$s AND NOT l.pending);
+    GET DIAGNOSTICS filled = ROW_COUNT;
+    PERFORM pg_catalog.set_config('zanith.filled', filled::text, true);
+END$body$, q.live, q.half, zanith._after(key, after, 't'), zanith._up_to(key, last, 't'), q.archive, zanith._key_match(key), q.log, zanith._follow_match(key, 't'))));
+END $$;
+
+-- Filled against archived, in one snapshot: rows that have the archived value or moved on, those that should have it and
+-- have not, and those without any.
+CREATE OR REPLACE FUNCTION zanith.compare_fill(artifact_id text, OUT filled bigint, OUT differing bigint, OUT empty bigint)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    q record := zanith._filling(a);
+    key jsonb := a.definition -> 'key';
+BEGIN
+    EXECUTE format('SELECT count(a.%1$s), count(*) FILTER (WHERE a.%1$s IS NOT NULL AND ROW(t.%2$s)::record OPERATOR(pg_catalog.*<>) ROW(a.%3$s::%4$s)::record '
+                   'AND NOT EXISTS (SELECT FROM %5$s l WHERE %6$s AND NOT l.pending)), count(*) FILTER (WHERE num_nulls(t.%2$s) > 0) '
+                   'FROM ONLY %7$s t LEFT JOIN ONLY %8$s a ON %9$s',
+        quote_ident(key #>> '{0,name}'), q.half, q.name, q.type, q.log, zanith._follow_match(key, 'a'), q.live, q.archive, zanith._key_match(key))
+    INTO filled, differing, empty;
+END $$;
+
+-- What keeps the online form from being used, or has to be asked about.
+CREATE OR REPLACE FUNCTION zanith._find_online_conflicts(a zanith._zanith_migration_artifacts, live oid, choices jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    d jsonb := a.definition;
+    found jsonb := '[]';
+    begun jsonb := zanith._begun_with(a.id);
+    said text;
+    what text;
+BEGIN
+    IF NOT COALESCE((choices ->> 'online')::boolean, false) OR live IS NULL THEN
+        RETURN found;
+    ELSIF a.artifact_type <> 'archive_column' THEN
+        RETURN zanith._conflict('not_online', 'only an archived column has an online form: this takes no time that grows with the rows', 'Leave --online out.');
+    END IF;
+    BEGIN
+        PERFORM zanith._check_online(live, d);
+    EXCEPTION WHEN feature_not_supported OR object_not_in_prerequisite_state OR insufficient_privilege THEN
+        GET STACKED DIAGNOSTICS said = MESSAGE_TEXT, what = PG_EXCEPTION_HINT;
+        found := found || zanith._conflict('not_online', said, what);
+    END;
+    SELECT string_agg(c.what, '; ') INTO said FROM (VALUES
+        ('it is a generated column, and is computed anew at once', COALESCE(d #> '{column,generated}', 'null') <> 'null'),
+        ('it is an identity column', d #>> '{column,identity}' IS NOT NULL),
+        ('it owns a sequence', jsonb_array_length(COALESCE(d -> 'renames', '[]')) > 0),
+        ('columns generated from it come back with it', jsonb_array_length(COALESCE(d #> '{cascade,columns}', '[]')) > 0),
+        ('an exclusion constraint comes back with it', EXISTS (SELECT FROM zanith._each(d -> 'constraints') k WHERE k.item ->> 'kind' = 'exclude')),
+        ('it is to come back under another name', choices ? 'as')) c(what, so) WHERE c.so;
+    IF said IS NOT NULL THEN
+        found := found || zanith._conflict('not_online', format('the online form does not do this: %s', said), 'Leave --online out.');
+    END IF;
+    SELECT string_agg(x.what, ', ') INTO said FROM zanith._find_disturbances(live, zanith._relation_name(live)) x WHERE NOT starts_with(x.what, 'trigger ') AND x.what <> 'row security for the owner';
+    IF said IS NOT NULL THEN
+        found := found || zanith._conflict('not_online', format('an UPDATE meets %s, which only the form in one transaction can turn off', said), 'Leave --online out.');
+    END IF;
+    SELECT string_agg(quote_ident(g.tgname), ', ' ORDER BY g.tgname) INTO said FROM pg_trigger g
+    WHERE g.tgrelid = live AND NOT g.tgisinternal AND g.tgenabled <> 'D' AND g.tgtype & 16 <> 0 AND g.tgattr = ''::int2vector
+      AND NOT starts_with(g.tgname, '~zanith_follow_')
+      AND CASE WHEN zanith.quiet_session() THEN g.tgenabled IN ('A', 'R') ELSE g.tgenabled IN ('A', 'O') END;
+    IF said IS NOT NULL AND NOT COALESCE((choices ->> 'fire_triggers')::boolean, false) THEN
+        found := found || zanith._conflict('triggers_fire', format('the fill fires triggers of %s for every row: %s', zanith._relation_name(live), said),
+            CASE WHEN zanith.quiet_session() THEN 'They are set to fire always, or for replication.' ELSE 'A role that may SET session_replication_role keeps them still.' END
+            || ' Leave --online out, or let them fire.', ARRAY['--fire-triggers']);
+    END IF;
+    IF begun IS NOT NULL AND begun <> zanith._filling_choices(choices) THEN
+        found := found || zanith._conflict('begun_otherwise', 'it was begun with other choices',
+            format('Go on with the same, or give it up: SELECT zanith.give_up(%L)', a.id), '{}', begun::text);
+    END IF;
+    RETURN found;
+END $$;
+
+-- Whether this role may keep triggers still in its own session.
+CREATE OR REPLACE FUNCTION zanith.quiet_session() RETURNS boolean
+LANGUAGE sql STABLE AS $$ SELECT has_parameter_privilege(current_user, 'session_replication_role', 'SET') $$;

@@ -170,6 +170,7 @@ async def capture(
     """
     require_change(actor, "drop")
     check_request(request)
+    (limits or Limits()).check()
     async with audit.recording_failure(db, actor, "capture", None, request.object_name):
         if request.online:
             artifact_id = await _capture_online(

@@ -17,12 +17,22 @@ from app.recovery.sql import load
 SQL = load("health")
 
 Kind = Literal[
-    "missing", "moved", "changed", "orphan", "engine", "blocked", "unsealed", "expired", "ceiling"
+    "missing",
+    "moved",
+    "changed",
+    "orphan",
+    "engine",
+    "blocked",
+    "unfinished",
+    "unsealed",
+    "expired",
+    "ceiling",
 ]
 ORDER: tuple[Kind, ...] = (
     *("missing", "moved", "changed", "orphan", "engine"),
-    *("blocked", "unsealed", "expired", "ceiling"),
+    *("blocked", "unfinished", "unsealed", "expired", "ceiling"),
 )
+_UNFINISHED = {"archiving": "online archiving", "restoring": "online restore"}
 DAMAGE = frozenset({"missing", "moved", "changed", "orphan", "engine", "ceiling"})
 """The kinds for which the command ends with another code than 0."""
 
@@ -141,6 +151,11 @@ async def _look(connection: Connection) -> list[Finding]:
         if row["is_table"] and row["now"]:
             code, message = "live_table_elsewhere", f"{message}; it may be {row['now']} by now"
         found.append(_finding("blocked", code, message, **_named(row), gone=row["gone"]))
+    for row in await connection.fetch(SQL["unfinished"]):
+        message = (
+            f"the {_UNFINISHED[row['what']]} of {row['object']} is half done, and nobody is at it"
+        )
+        found.append(_finding("unfinished", f"unfinished_{row['what']}", message, **_named(row)))
     found += _look_at_dates(await connection.fetch(SQL["told_by_rows"]))
     for row in await connection.fetch(SQL["orphans"]):
         found.append(_orphan(row))

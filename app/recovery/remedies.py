@@ -55,6 +55,10 @@ REMEDIES = {
     "live_table_gone": "bring {gone} back, then restore; the values can be exported as they are",
     "live_table_elsewhere": "give the table its old name for the length of the restore: {gone}",
     "schema_gone": "CREATE SCHEMA {gone}, then restore",
+    "unfinished_archiving": "zanith drop column {object} --strategy archive --online goes on; "
+    "zanith recover restore-column {object} takes the column back",
+    "unfinished_restoring": "zanith recover restore-column {object} --online goes on; "
+    "SELECT zanith.give_up('{id}') undoes it",
     "unsealed": "zanith recover seal {id}",
     "expired": "zanith recover cleanup --expired --dry-run",
     "ceiling": "zanith recover cleanup --older-than 30d --dry-run",

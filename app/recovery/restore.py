@@ -84,6 +84,7 @@ async def restore(
     """
     require_change(actor, "restore")
     choices = choices or Choices()
+    (limits or Limits()).check()
     artifact = await get_artifact(db, artifact_id)
     if artifact.status == "restored" and job is None:
         left = await find_follow_up(db, artifact.id)

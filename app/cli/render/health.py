@@ -20,6 +20,7 @@ _LOOKS = {
     "orphan": ("?", "warn"),
     "engine": ("✗", "bad"),
     "blocked": ("⚠", "warn"),
+    "unfinished": ("◐", "warn"),
     "ceiling": ("⚠", "warn"),
 }
 

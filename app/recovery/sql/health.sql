@@ -47,6 +47,15 @@ WHERE a.status = 'recoverable'
       ELSE false END
 ORDER BY a.capture_order;
 
+-- unfinished: online work that nobody is at
+SELECT a.id, zanith._object_name(a) AS object, zanith.unfinished(a.id) AS what
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname = '_zanith_shadow'
+JOIN zanith._zanith_migration_artifacts AS a ON c.relname = '_zanith_follow_' || a.id
+WHERE NOT EXISTS (SELECT FROM zanith._zanith_jobs AS j
+                  WHERE j.artifact_id = a.id AND j.kind IN ('capture', 'restore') AND j.state IN ('queued', 'running'))
+ORDER BY a.capture_order;
+
 -- functions: what is installed of the engine, and by whom
 SELECT p.proname::text AS name, p.prosrc AS source, p.oid::regprocedure::text AS signature,
        pg_get_userbyid(p.proowner)::text AS owner, pg_get_userbyid(n.nspowner)::text AS installer
@@ -78,6 +87,8 @@ LEFT JOIN pg_description AS d
        ON d.classoid = 'pg_class'::regclass AND d.objoid = c.oid AND d.objsubid = 0
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
   AND (n.nspname = '_zanith_shadow' OR d.description ~ '^zanith artifact [0-9a-f]{12}$')
+  AND NOT EXISTS (SELECT FROM zanith._zanith_migration_artifacts AS a  -- see unfinished
+                  WHERE a.id = substring(d.description FROM '^zanith unfinished [a-z]+ ([0-9a-f]{12})'))
   AND NOT EXISTS (SELECT FROM zanith._zanith_migration_artifacts AS a
                   WHERE a.id = substring(d.description FROM '^zanith artifact ([0-9a-f]{12})$'))
   AND NOT EXISTS (SELECT FROM zanith._zanith_migration_artifacts AS a

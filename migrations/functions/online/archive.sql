@@ -5,14 +5,16 @@
 
 -- The parked column of a table that is archived online: what the steps are about.
 CREATE OR REPLACE FUNCTION zanith._archiving(a zanith._zanith_migration_artifacts,
-    OUT live text, OUT archive text, OUT log text, OUT col text, OUT name text, OUT keys text, OUT keep text, OUT relation oid, OUT state text)
+    OUT live text, OUT archive text, OUT log text, OUT col text, OUT name text, OUT keys text, OUT keep text, OUT relation oid, OUT state text,
+    OUT type text, OUT live_type text)
 LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN p.place ? 'oid' THEN zanith._qualify(p.place ->> 'schema', p.place ->> 'table') ELSE zanith._qualify(a.source_schema, a.source_table) END,
            zanith._qualify('_zanith_shadow', zanith._archive_name(a.definition)),
            zanith._follow_name(a.id), quote_ident(a.physical_column), quote_ident(a.source_column), zanith._key_list(a.definition -> 'key'),
            -- rows that came since hold no value: where the column was NOT NULL they can be told
            CASE WHEN COALESCE(a.definition #> '{column,not_null}', 'null') = 'null' THEN 'true' ELSE format('num_nonnulls(t.%I) > 0', a.physical_column) END,
-           (p.place ->> 'oid')::oid, p.place ->> 'state'
+           (p.place ->> 'oid')::oid, p.place ->> 'state',
+           a.definition #>> '{column,type}', COALESCE(a.definition #>> '{column,base_type}', a.definition #>> '{column,type}')
     FROM (SELECT zanith._place(a)) p(place)
 $$;
 
@@ -35,7 +37,8 @@ $$;
 CREATE OR REPLACE FUNCTION zanith._render_archive_begin(a zanith._zanith_migration_artifacts) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
     SELECT zanith._step(format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', q.live), 'reads go on; writes wait for this transaction', 'SHARE ROW EXCLUSIVE', ARRAY[q.live])
-        || zanith._step(format('CREATE TABLE %s AS SELECT %s, %s AS %s FROM ONLY %s WITH NO DATA', q.archive, q.keys, q.col, q.name, q.live),
+        || zanith._step(format('CREATE TABLE %s AS SELECT %s, %s%s AS %s FROM ONLY %s WITH NO DATA', q.archive, q.keys, q.col,
+                CASE WHEN q.type <> q.live_type THEN '::' || q.type ELSE '' END, q.name, q.live),
             'the place for key and value of every row', 'ACCESS SHARE', ARRAY[q.live])
         || zanith._render_privacy(q.archive)
         || zanith._step(format('COMMENT ON TABLE %s IS %L', q.archive, zanith._unfinished_comment(a.id, 'archive')), 'whose it is, and that it is not whole')
@@ -239,8 +242,8 @@ CREATE OR REPLACE FUNCTION zanith._count_differences(a zanith._zanith_migration_
 LANGUAGE sql STABLE AS $$
     SELECT format('count(a.%1$s), count(*) FILTER (WHERE a.%1$s IS NULL AND num_nonnulls(t.%2$s) > 0 AND %3$s), '
         'count(*) FILTER (WHERE t.%1$s IS NULL AND a.%1$s IS NOT NULL AND %3$s), '
-        'count(*) FILTER (WHERE t.%1$s IS NOT NULL AND a.%1$s IS NOT NULL AND ROW(t.%2$s)::record OPERATOR(pg_catalog.*<>) ROW(a.%4$s)::record AND %3$s)',
-        quote_ident(a.definition #>> '{key,0,name}'), q.col, counts, q.name)
+        'count(*) FILTER (WHERE t.%1$s IS NOT NULL AND a.%1$s IS NOT NULL AND ROW(t.%2$s)::record OPERATOR(pg_catalog.*<>) ROW(a.%4$s::%5$s)::record AND %3$s)',
+        quote_ident(a.definition #>> '{key,0,name}'), q.col, counts, q.name, q.live_type)
     FROM zanith._archiving(a) q
 $$;
 
@@ -270,8 +273,7 @@ BEGIN
         PERFORM zanith._refuse(format('what follows live traffic on %s is gone or off: %s', q.live, bad),
             format('Give it up and begin again: SELECT zanith.give_up(%L)', a.id), '55000');
     END IF;
-    IF (SELECT format_type(t.atttypid, t.atttypmod) FROM pg_attribute t WHERE t.attrelid = q.relation AND t.attname = a.physical_column)
-       <> (SELECT format_type(t.atttypid, t.atttypmod) FROM pg_attribute t WHERE t.attrelid = to_regclass(q.archive) AND t.attname = a.source_column) THEN
+    IF (SELECT format_type(t.atttypid, t.atttypmod) FROM pg_attribute t WHERE t.attrelid = q.relation AND t.attname = a.physical_column) <> q.live_type THEN
         PERFORM zanith._refuse(format('the type of %s was changed while it was copied', q.col), format('Give it up and begin again: SELECT zanith.give_up(%L)', a.id), '55000');
     END IF;
     EXECUTE format('SELECT array_agg(l.seq), bool_or(l.k1 IS NULL) FROM (SELECT seq, k1 FROM %s LIMIT %s) l', q.log, at_most + 1) INTO seqs, wiped;

@@ -43,7 +43,7 @@ LANGUAGE sql IMMUTABLE AS $$
                CASE g.tgenabled WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS' ELSE 'ENABLE' END, g.tgname) AS back
         FROM (%3$s) f
         JOIN pg_catalog.pg_trigger g ON g.tgrelid = f.o
-        WHERE NOT g.tgisinternal AND g.tgenabled <> 'D'
+        WHERE NOT g.tgisinternal AND g.tgenabled <> 'D' AND NOT starts_with(g.tgname, '~zanith_follow_')
         UNION ALL
         SELECT format('rule %%I', r.rulename), %2$L, format('%%s DISABLE RULE %%I', %1$L, r.rulename), format('%%s %%s RULE %%I', %1$L,
                CASE r.ev_enabled WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS' ELSE 'ENABLE' END, r.rulename)

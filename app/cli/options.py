@@ -187,6 +187,15 @@ Unverified = Annotated[
         help="Restore without checking the archive against its seal; asked for again, and audited.",
     ),
 ]
+Detach = Annotated[
+    bool,
+    typer.Option(
+        "--detach",
+        help="Hand it over to a worker (zanith worker, or the studio) and return; "
+        "zanith jobs follows it.",
+        rich_help_panel="Online",
+    ),
+]
 FireTriggers = Annotated[
     bool,
     typer.Option(

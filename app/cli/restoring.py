@@ -9,6 +9,7 @@ from app.cli.confirm import confirm_name, confirm_word
 from app.cli.exits import Exit, exit_for, stop
 from app.cli.humanize import printable
 from app.cli.progress import watching
+from app.cli.render.jobs import handed_over
 from app.cli.render.layout import heading
 from app.cli.render.outcome import done, rehearsed, restored
 from app.cli.render.plan import restore_plan
@@ -24,6 +25,7 @@ from app.recovery.plan import Choices, Plan, plan_restore
 from app.recovery.rehearsal import rehearse, rehearse_migration
 from app.recovery.report import RestoreReport
 from app.recovery.restore import find_for_restore
+from app.recovery.worker import hand_over
 
 
 @dataclass(frozen=True)
@@ -34,16 +36,24 @@ class How:
     rehearse: bool
     yes: bool
     limits: Limits | None = None
+    detach: bool = False
 
 
-def how(dry_run: bool, rehearse: bool, yes: bool, limits: Limits | None = None) -> How:
+def how(
+    dry_run: bool,
+    rehearse: bool,
+    yes: bool,
+    limits: Limits | None = None,
+    *,
+    detach: bool = False,
+) -> How:
     """Return what to do; WrongUsage for two things at once."""
     if dry_run and rehearse:
         raise WrongUsage(
             "--dry-run and --rehearse are two things",
             hint="a rehearsal runs the steps and rolls them back; a dry run reads only",
         )
-    return How(dry_run, rehearse, yes, limits)
+    return How(dry_run, rehearse, yes, limits, detach)
 
 
 def choices(
@@ -100,6 +110,13 @@ async def restore_object(
         engine.check_plan(plan, None)
         confirm_name(session.terminal, found.object_name, verb="restore it", yes=way.yes)
         _ask_unverified(session, wanted)
+    if way.detach and found.status == "recoverable":
+        params = engine.job_params(wanted, digest, way.limits)
+        job = await hand_over(
+            session.db, "restore", found.id, params, session.actor, object=found.object_name
+        )
+        handed_over(session.terminal, job)
+        return
     with watching(session.terminal, f"Restoring {found.object_name}") as follow:
         report = await engine.restore(
             session.db,

@@ -236,16 +236,13 @@ async def _capture_online(
             ONLINE["parked"], request.table, request.column
         )
         plan = await _plan(connection, request)
-    if parked is not None:
+    if parked is not None and expected_digest is not None:
         check_digest(plan, expected_digest)
-    job = job or await jobs.start(
-        db,
-        "capture",
-        parked,
-        {"online": True, "request": request.to_json(), "limits": limits.to_json()},
-        actor,
-        object=request.object_name,
-    )
+    if job is None:
+        params = job_params(request, limits)
+        job = await jobs.start(db, "capture", parked, params, actor, object=plan.object)
+    elif job.artifact_id not in {None, parked}:
+        raise Refused(f"{plan.object} is not parked any more: there is nothing to go on with")
     artifact_id = parked
     try:
         async with jobs.running(db, job) as run:
@@ -261,6 +258,15 @@ async def _capture_online(
         exc.hint = "\n".join(filter(None, (exc.hint, _GO_ON.format(artifact_id))))
         raise
     return artifact_id
+
+
+def job_params(request: CaptureRequest, limits: Limits | None = None) -> dict[str, Any]:
+    """Return what a job has to know so that any worker can run it, or go on with it."""
+    return {
+        "online": request.online,
+        "request": request.to_json(),
+        "limits": limits.to_json() if limits and request.online else None,
+    }
 
 
 def check_digest(plan: CapturePlan, expected: str | None) -> None:

@@ -96,8 +96,9 @@ async def start(
     actor: Actor,
     *,
     object: str | None = None,  # noqa: A002 - the column's name
+    wait: timedelta | None = WAIT_TO_START,
 ) -> Job:
-    """Put a job into the table and return it, queued.
+    """Put a job into the table and return it, queued; it waits so long to be run, None for ever.
 
     Locked, naming who runs what, where a live change of the artifact exists.
     """
@@ -130,7 +131,7 @@ async def start(
     for last_try in (False, True):
         try:
             async with db.side() as connection, connection.transaction():
-                await connection.fetchval(SQL["start"], *values, WAIT_TO_START)
+                await connection.fetchval(SQL["start"], *values, wait)
                 await notify(connection, "job", job_id)
             return await get(db, job_id)
         except ZanithError as exc:

@@ -94,12 +94,7 @@ async def restore(
             else _nothing_to_do(artifact)
         )
     async with audit.recording_failure(db, actor, "restore", artifact.id, artifact.object_name):
-        params = {
-            "choices": choices.to_json(),
-            "digest": expected_digest,
-            "online": choices.online,
-            "limits": (limits or Limits()).to_json() if choices.online else None,
-        }
+        params = job_params(choices, expected_digest, limits)
         job = job or await jobs.start(
             db, "restore", artifact.id, params, actor, object=artifact.object_name
         )
@@ -112,6 +107,18 @@ async def restore(
             if choices.online:
                 return await work.run_online(limits or Limits())
             return await work.run_all()
+
+
+def job_params(
+    choices: Choices, digest: str | None, limits: Limits | None = None
+) -> dict[str, Any]:
+    """Return what a job has to know so that any worker can run it, or go on with it."""
+    return {
+        "choices": choices.to_json(),
+        "digest": digest,
+        "online": choices.online,
+        "limits": (limits or Limits()).to_json() if choices.online else None,
+    }
 
 
 @asynccontextmanager

@@ -5,7 +5,18 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.commands import cleanup, database, drop, export, keep, look, purge, restore, serve
+from app.cli.commands import (
+    cleanup,
+    database,
+    drop,
+    export,
+    keep,
+    look,
+    purge,
+    restore,
+    serve,
+    work,
+)
 
 root = typer.Typer(
     name="zanith",
@@ -67,10 +78,11 @@ def _print_version() -> None:
 
 for family in (look, restore, export, keep, purge, cleanup):
     recover.add_typer(family.app)
-for family in (database, serve):
+for family in (database, serve, work):
     root.add_typer(family.app)
 root.add_typer(drop.app, name="drop")
 root.add_typer(recover, name="recover")
+root.add_typer(work.group, name="jobs")
 
 
 def command() -> Any:

@@ -1,5 +1,6 @@
 """`zanith drop …`: park a column or a table, or record a table before it is rebuilt."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from app.cli.confirm import confirm_name, require_person
 from app.cli.options import (
     BatchTime,
     DatabaseUrl,
+    Detach,
     DryRun,
     ExpiresIn,
     Json,
@@ -25,14 +27,16 @@ from app.cli.options import (
     limits,
 )
 from app.cli.progress import watching
+from app.cli.render.jobs import handed_over
 from app.cli.render.outcome import captured
 from app.cli.render.plan import capture_plan
 from app.cli.session import Session, run
-from app.recovery.capture import CaptureRequest, capture, plan_capture
+from app.recovery.capture import CaptureRequest, capture, job_params, plan_capture
 from app.recovery.durations import parse_duration
 from app.recovery.errors import WrongUsage
 from app.recovery.names import parse_name, quote
 from app.recovery.pace import Limits
+from app.recovery.worker import hand_over
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -69,6 +73,7 @@ def drop_column(
     batch_time: BatchTime = "100ms",
     max_rate: MaxRate = None,
     max_lag: MaxLag = "10s",
+    detach: Detach = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: Json = False,
@@ -108,6 +113,7 @@ def drop_column(
         as_json=as_json,
         url=database_url,
         pace=limits(batch_time, max_rate, max_lag),
+        detach=detach,
     )
 
 
@@ -201,6 +207,7 @@ def _drop(
     as_json: bool,
     url: str | None,
     pace: Limits | None = None,
+    detach: bool = False,
 ) -> None:
     async def body(session: Session) -> None:
         terminal = session.terminal
@@ -214,6 +221,14 @@ def _drop(
         if not yes:
             terminal.say(capture_plan(plan))
         confirm_name(terminal, plan.object, verb="drop it recoverably", yes=yes)
+        if detach:
+            by_name = replace(request, table=quote(parse_name(plan.object)[:-1]))
+            params = {**job_params(by_name, pace), "digest": plan.digest}
+            job = await hand_over(
+                session.db, "capture", None, params, session.actor, object=plan.object
+            )
+            handed_over(terminal, job)
+            return
         with watching(terminal, f"Capturing {plan.object}") as follow:
             artifact = await capture(
                 session.db, request, session.actor, on_progress=follow, limits=pace

@@ -9,6 +9,7 @@ from app.cli.options import (
     As,
     BatchTime,
     DatabaseUrl,
+    Detach,
     DryRun,
     Fill,
     FireTriggers,
@@ -45,6 +46,7 @@ def restore_column(
     batch_time: BatchTime = "50ms",
     max_rate: MaxRate = None,
     max_lag: MaxLag = "10s",
+    detach: Detach = False,
     rehearse: Rehearse = False,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -75,7 +77,12 @@ def restore_column(
     pace = limits(batch_time, max_rate, max_lag)
     run(
         lambda session: restore_object(
-            session, name, "column", artifact, wanted, how(dry_run, rehearse, yes, pace)
+            session,
+            name,
+            "column",
+            artifact,
+            wanted,
+            how(dry_run, rehearse, yes, pace, detach=detach),
         ),
         url=database_url,
         json=as_json,

@@ -3,6 +3,25 @@ INSERT INTO zanith._zanith_jobs (id, kind, artifact_id, object, params, actor, l
 VALUES ($1, $2, $3, $4, $5::jsonb, $6, clock_timestamp() + $7)
 RETURNING id;
 
+-- handed_over: what waits for any worker
+SELECT id FROM zanith._zanith_jobs
+WHERE state = 'queued' AND params ->> 'handed_over' = 'true'
+ORDER BY created_at LIMIT 20;
+
+-- resumable: what lost its worker half way, or before it began, and nobody went on with
+SELECT j.id FROM zanith._zanith_jobs AS j
+WHERE j.state = 'interrupted' AND j.params ->> 'online' = 'true'
+  AND COALESCE((j.params ->> 'attempt')::integer, 1) < $1
+  AND NOT EXISTS (SELECT FROM zanith._zanith_jobs AS o
+                  WHERE o.created_at > j.created_at AND o.kind IN ('capture', 'restore', 'purge')
+                    AND (o.params ->> 'resumes' = j.id OR o.artifact_id = j.artifact_id))
+  AND (j.params ->> 'handed_over' = 'true' OR zanith.unfinished(j.artifact_id) IS NOT NULL)
+ORDER BY j.created_at LIMIT 20;
+
+-- left_half_done: whether there is anything to go on with: the work itself, or a column that was to be archived
+SELECT zanith.unfinished($1) IS NOT NULL
+    OR EXISTS (SELECT FROM zanith._zanith_migration_artifacts WHERE id = $1 AND status = 'recoverable' AND artifact_type = 'soft_drop_column');
+
 -- claim: one worker takes a job that waits
 UPDATE zanith._zanith_jobs
 SET state = 'running', worker = $2, lease = $3, started_at = clock_timestamp(),
@@ -59,6 +78,8 @@ SET state = 'interrupted', ended_at = clock_timestamp(),
         'message', 'interrupted: whoever ran it is gone',
         'detail', CASE WHEN progress ->> 'committed' = 'true'
                        THEN 'the change itself is committed; what was to follow it is not done'
+                       WHEN params ->> 'online' = 'true'
+                       THEN 'batches that were committed stay; another worker goes on from there'
                        ELSE 'what was not committed did not happen' END,
         'hint', 'look at the artifact, then run it again',
         'sqlstate', NULL)

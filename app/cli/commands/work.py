@@ -1,0 +1,177 @@
+"""`zanith worker` and `zanith jobs …`: what runs in the database's job table, and who runs it."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from app.cli.humanize import printable
+from app.cli.options import DatabaseUrl, Json
+from app.cli.render.jobs import job_facts, job_list
+from app.cli.render.outcome import done
+from app.cli.session import Session, run
+from app.recovery import jobs as engine
+from app.recovery import worker as workers
+from app.recovery.jobs import Job
+
+app = typer.Typer()
+group = typer.Typer(no_args_is_help=True)
+
+_Id = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
+
+
+@app.command("worker")
+def worker(
+    at_once: Annotated[
+        int, typer.Option("--at-once", metavar="N", min=1, max=50, help="So many jobs together.")
+    ] = 2,
+    once: Annotated[
+        bool, typer.Option("--once", help="End when nothing is left to do, as for cron.")
+    ] = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """
+    Run what was handed over with --detach, and go on with online work whose
+    worker was lost, until Ctrl-C.
+
+    Any number may run, on one machine or many; the studio does the same beside
+    its pages.
+
+    Example:
+
+    $ zanith worker
+    $ zanith worker --once --at-once 1
+    """
+
+    async def body(session: Session) -> None:
+        terminal = session.terminal
+
+        def tell(job: Job, word: str) -> None:
+            terminal.say(
+                Text(f"{job.id}  {job.kind} of {printable(job.object or '')}: {printable(word)}")
+            )
+
+        if not once:
+            terminal.say(Text("waiting for work; Ctrl-C ends it, and others go on", style="quiet"))
+        try:
+            await workers.serve(session.db, at_once, tell, once=once)
+        except asyncio.CancelledError:
+            terminal.say(Text("ended; another worker goes on with what was under way"))
+
+    run(body, url=database_url)
+
+
+@group.callback()
+def _jobs() -> None:
+    """
+    Look at what runs and ran, and stop it, let it rest or go on with it.
+
+    Example:
+
+    $ zanith jobs list --live
+    $ zanith jobs cancel 5f0c2a9e81d34b76
+    """
+
+
+@group.command("list")
+def list_jobs(
+    live: Annotated[bool, typer.Option("--live", help="Only what waits or runs.")] = False,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000)] = 20,
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """
+    List jobs, newest first.
+
+    Example:
+
+    $ zanith jobs list --live --json | jq '.[].progress'
+    """
+
+    async def body(session: Session) -> None:
+        states = list(engine.LIVE) if live else None
+        found = await engine.list_jobs(session.db, states=states, limit=limit)
+        session.terminal.show(job_list(found))
+        if as_json:
+            session.terminal.emit([job.to_json() for job in found])
+
+    run(body, url=database_url, json=as_json)
+
+
+@group.command("show")
+def show(job: _Id, as_json: Json = False, database_url: DatabaseUrl = None) -> None:
+    """
+    Show one job: how far it is, or how it ended.
+
+    Example:
+
+    $ zanith jobs show 5f0c2a9e81d34b76
+    """
+
+    async def body(session: Session) -> None:
+        _tell(session, await engine.get(session.db, job))
+
+    run(body, url=database_url, json=as_json)
+
+
+@group.command("cancel")
+def cancel(job: _Id, as_json: Json = False, database_url: DatabaseUrl = None) -> None:
+    """
+    Stop a job; one that ended stays as it is.
+
+    Example:
+
+    $ zanith jobs cancel 5f0c2a9e81d34b76
+    """
+
+    async def body(session: Session) -> None:
+        _tell(session, await engine.cancel(session.db, job, session.actor), "asked to stop")
+
+    run(body, url=database_url, json=as_json)
+
+
+@group.command("pause")
+def pause(job: _Id, as_json: Json = False, database_url: DatabaseUrl = None) -> None:
+    """
+    Let online work rest after the batch under way, until it is resumed.
+
+    Example:
+
+    $ zanith jobs pause 5f0c2a9e81d34b76
+    """
+
+    async def body(session: Session) -> None:
+        _tell(session, await engine.pause(session.db, job, session.actor), "rests after this batch")
+
+    run(body, url=database_url, json=as_json)
+
+
+@group.command("resume")
+def resume(job: _Id, as_json: Json = False, database_url: DatabaseUrl = None) -> None:
+    """
+    Go on: with one that rests, or with online work that was cancelled, failed
+    or lost its worker, which then waits for a worker.
+
+    Example:
+
+    $ zanith jobs resume 5f0c2a9e81d34b76
+    """
+
+    async def body(session: Session) -> None:
+        found = await engine.get(session.db, job)
+        if not found.ended:
+            found = await engine.pause(session.db, job, session.actor, pause=False)
+            return _tell(session, found, "goes on")
+        found = await workers.resume(session.db, job, session.actor)
+        return _tell(session, found, "waits for a worker: zanith worker, or the studio")
+
+    run(body, url=database_url, json=as_json)
+
+
+def _tell(session: Session, job: Job, word: str = "") -> None:
+    if word:
+        session.terminal.show(done(f"{job.kind} of {printable(job.object or '')} {word}"))
+    session.terminal.show(job_facts(job))
+    if session.terminal.json:
+        session.terminal.emit(job.to_json())

@@ -1,0 +1,72 @@
+"""Jobs: one line each, and one in full."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from app.cli.console import Terminal
+from app.cli.humanize import elapsed, instant, printable
+from app.cli.progress import figures
+from app.cli.render.layout import aside, facts
+from app.cli.render.outcome import done
+from app.recovery.jobs import Job
+
+_STYLES = {"done": "good", "failed": "bad", "interrupted": "warn", "cancelled": "quiet"}
+
+
+def job_list(jobs: Sequence[Job]) -> RenderableType:
+    """A table of jobs, or that there are none."""
+    if not jobs:
+        return Text("No jobs.", style="quiet")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("ID", no_wrap=True, style="name")
+    table.add_column("What", overflow="fold")
+    for name in ("State", "By"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("Took", justify="right", no_wrap=True)
+    for job in jobs:
+        table.add_row(job.id, _what(job), _state(job), printable(job.actor), elapsed(job.elapsed))
+    return table
+
+
+def job_facts(job: Job) -> RenderableType:
+    """Everything of one job that a person asks for."""
+    error = job.error or {}
+    return facts(
+        [
+            ("job", job.id),
+            ("what", _what(job)),
+            ("state", _state(job)),
+            ("step", str(job.progress["step"]) if job.progress.get("step") else None),
+            ("so far", figures(job.progress) or None),
+            ("asked by", f"{job.actor}, {instant(job.created_at)}"),
+            ("run by", job.worker),
+            ("took", elapsed(job.elapsed) if job.started_at else None),
+            ("paused by", job.pause_requested_by if not job.ended else None),
+            ("because", error.get("message")),
+            ("hint", error.get("hint")),
+        ]
+    )
+
+
+def handed_over(terminal: Terminal, job: Job) -> None:
+    """Say that a job waits for a worker, and how to follow it."""
+    terminal.show(done(f"{_what(job)} waits for a worker: zanith worker, or the studio"))
+    terminal.show(aside(facts([("job", job.id), ("follow it", f"zanith jobs show {job.id}")])))
+    if terminal.json:
+        terminal.emit(job.to_json())
+
+
+def _what(job: Job) -> str:
+    online = "online " if job.params.get("online") else ""
+    return printable(f"{online}{job.kind}" + (f" of {job.object}" if job.object else ""))
+
+
+def _state(job: Job) -> Text:
+    words = job.state
+    if not job.ended and job.pause_requested_by:
+        words = "paused"
+    return Text(words, style=_STYLES.get(job.state, ""))

@@ -1,0 +1,174 @@
+"""Workers: whoever has a connection can run what waits, and go on with what was left half done.
+
+Several may work at once, on one machine or many: a job is claimed once, and an artifact has one
+live change. A job that was handed over waits for any of them; one whose worker was lost is taken up
+again where its work can be gone on with, a few times at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from app.recovery import jobs
+from app.recovery.capture import CaptureRequest, capture
+from app.recovery.database import Actor, Database, require_change
+from app.recovery.errors import Locked, Refused, ZanithError
+from app.recovery.jobs import SQL, Job
+from app.recovery.pace import Limits
+from app.recovery.plan import Choices
+from app.recovery.restore import restore
+from app.recovery.seal import seal, verify
+
+ATTEMPTS = 5
+# Seconds after which to look again where nobody told of work, and those that running work has to
+# end in.
+LOOK_AGAIN = 2.0
+LAST_SECONDS = 6.0
+HANDED_OVER = frozenset({"capture", "restore", "seal", "verify"})
+
+
+async def hand_over(
+    db: Database,
+    kind: str,
+    artifact_id: str | None,
+    params: dict[str, Any],
+    actor: Actor,
+    *,
+    object: str | None,  # noqa: A002 - the column's name
+) -> Job:
+    """Put a job into the table for any worker to run, and return it.
+
+    Locked, naming who runs what, where a live change of the artifact exists; Refused for a kind
+    that wants somebody to confirm it.
+    """
+    if kind not in HANDED_OVER:
+        raise Refused(f"a {kind} cannot be handed over: somebody has to confirm it")
+    said = {**params, "handed_over": True, "address": actor.address}
+    return await jobs.start(db, kind, artifact_id, said, actor, object=object, wait=None)
+
+
+async def find_work(db: Database) -> list[Job]:
+    """Return what waits for a worker, oldest first; what was left half done has a new job by then.
+
+    Of several who look at once, one gets a job: the others' are Locked when they begin.
+    """
+    await jobs.reap_expired(db)
+    async with db.side() as connection:
+        left = [row["id"] for row in await connection.fetch(SQL["resumable"], ATTEMPTS)]
+    for job_id in left:
+        with suppress(Locked, Refused):  # somebody else was first, or undid it
+            await resume(db, job_id, None)
+    async with db.side() as connection:
+        waiting = [row["id"] for row in await connection.fetch(SQL["handed_over"])]
+    return [await jobs.get(db, job_id) for job_id in waiting]
+
+
+async def serve(
+    db: Database, at_once: int, tell: Callable[[Job, str], None], *, once: bool = False
+) -> None:
+    """Run what waits, so many at once, until cancelled; with `once` until nothing is left.
+
+    What is under way then is interrupted, and another worker goes on with it. ``tell`` hears of
+    each job when it begins and when it ends, with a word of what came of it.
+    """
+    running: dict[str, asyncio.Task[None]] = {}
+    async with db.events.subscribe() as queue:
+        try:
+            while True:
+                running = {key: task for key, task in running.items() if not task.done()}
+                for job in await find_work(db):
+                    if job.id not in running and len(running) < at_once:
+                        running[job.id] = asyncio.create_task(_run(db, job, tell))
+                if once and not running:
+                    return
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_AGAIN):
+                        await queue.get()
+        finally:
+            await _interrupt(list(running.values()))
+
+
+async def _run(db: Database, job: Job, tell: Callable[[Job, str], None]) -> None:
+    tell(job, "begun")
+    try:
+        await perform(db, job)
+    except ZanithError as exc:
+        tell(job, exc.message)
+    else:
+        tell(job, "done")
+
+
+async def _interrupt(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        jobs.interrupt(task)
+    if tasks:
+        await asyncio.wait(tasks, timeout=LAST_SECONDS)
+
+
+async def resume(db: Database, job_id: str, actor: Actor | None) -> Job:
+    """Return a new job that goes on with one that ended half done; without an actor as its own.
+
+    Refused where there is nothing to go on with.
+    """
+    job = await jobs.get(db, job_id)
+    if actor is not None:
+        require_change(actor, f"go on with a {job.kind}")
+    if not job.ended or job.state == "done" or not job.params.get("online"):
+        raise Refused(
+            f"there is nothing to go on with in job {job.id}",
+            detail=f"it is a {job.kind}, {job.state}",
+            hint="work in batches can be gone on with, once it was cancelled or interrupted",
+        )
+    async with db.side() as connection:
+        begun: bool = await connection.fetchval(SQL["left_half_done"], job.artifact_id)
+    if not begun and not job.params.get("handed_over"):
+        raise Refused(f"nothing is half done of {job.object}", hint="look at it, and start it anew")
+    params = {
+        **job.params,
+        "resumes": job.id,
+        "attempt": int(job.params.get("attempt", 1)) + (actor is None),
+        "digest": None if begun else job.params.get("digest"),
+    }
+    who = actor or acting_for(job)
+    return await hand_over(db, job.kind, job.artifact_id, params, who, object=job.object)
+
+
+def acting_for(job: Job) -> Actor:
+    """Return who asked for the job: it was seen to then that they may."""
+    return Actor(job.actor, job.params.get("address"), "staff")
+
+
+async def perform(db: Database, job: Job) -> None:
+    """Run a job as its row says it, and raise what that raises; Locked where another has it."""
+    try:
+        await _perform(db, job)
+    except ZanithError:
+        with suppress(ZanithError):  # where it did not even begin, its row says why
+            async with jobs.running(db, job):
+                raise
+        raise
+
+
+async def _perform(db: Database, job: Job) -> None:
+    actor, params = acting_for(job), job.params
+    limits = Limits(**params["limits"]) if params.get("limits") else None
+    if job.kind == "capture":
+        await capture(
+            *(db, CaptureRequest.from_json(params["request"]), actor),
+            job=job,
+            expected_digest=params.get("digest"),
+            limits=limits,
+        )
+    elif job.kind == "restore":
+        await restore(
+            *(db, job.artifact_id or "", Choices.from_json(params["choices"]), actor),
+            job=job,
+            expected_digest=params.get("digest"),
+            limits=limits,
+        )
+    else:
+        does: dict[str, Callable[..., Awaitable[Any]]] = {"seal": seal, "verify": verify}
+        await does[job.kind](db, job.artifact_id or "", actor, job=job)

@@ -155,7 +155,8 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- One batch, as the SQL of a step that the owner runs, and the key that it comes to, NULL at the end. The count of rows
--- filled is left in zanith.filled. {sql, role, last}
+-- filled is left in zanith.filled. {sql, role, last}. It waits for a row for less than anybody notices, and never long enough
+-- for a deadlock to be looked for; a batch with a row that is held longer takes the others, at twice the price.
 CREATE OR REPLACE FUNCTION zanith.plan_fill_batch(artifact_id text, after text[], size integer) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off
 SET DateStyle = 'ISO, YMD' SET IntervalStyle = 'postgres' SET TimeZone = 'UTC' SET bytea_output = 'hex' SET lc_monetary = 'C' AS $$
@@ -166,14 +167,21 @@ DECLARE
     last text[] := zanith._find_bound(q.archive, key, zanith._after(key, after, 't'), size);
     due text := format('%s AND %s AND %s AND %s', zanith._after(key, after, 'a'), zanith._up_to(key, last, 'a'), zanith._after(key, after, 't'), zanith._up_to(key, last, 't'));
 BEGIN
-    RETURN jsonb_build_object('last', last, 'role', zanith._runner(q.owner), 'sql', zanith._do(format($body$DECLARE filled bigint; BEGIN
-    WITH got AS (
-        SELECT t.ctid AS at, a.%1$s AS value FROM ONLY %2$s t JOIN ONLY %3$s a ON %4$s
-        WHERE %5$s AND NOT EXISTS (SELECT FROM %6$s l WHERE %7$s)
-        FOR NO KEY UPDATE OF t SKIP LOCKED
-    )
-    UPDATE ONLY %2$s t SET %8$s = got.value FROM got WHERE t.ctid = got.at;
-    GET DIAGNOSTICS filled = ROW_COUNT;
+    RETURN jsonb_build_object('last', last, 'role', zanith._runner(q.owner), 'sql', zanith._do(format($body$DECLARE filled bigint; patience text := pg_catalog.current_setting('lock_timeout'); BEGIN
+    BEGIN
+        PERFORM pg_catalog.set_config('lock_timeout', '20ms', true);
+        UPDATE ONLY %2$s t SET %8$s = a.%1$s FROM ONLY %3$s a WHERE %4$s AND %5$s AND NOT EXISTS (SELECT FROM %6$s l WHERE %7$s);
+        GET DIAGNOSTICS filled = ROW_COUNT;
+    EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+        WITH got AS (
+            SELECT t.ctid AS at, a.%1$s AS value FROM ONLY %2$s t JOIN ONLY %3$s a ON %4$s
+            WHERE %5$s AND NOT EXISTS (SELECT FROM %6$s l WHERE %7$s)
+            FOR NO KEY UPDATE OF t SKIP LOCKED
+        )
+        UPDATE ONLY %2$s t SET %8$s = got.value FROM got WHERE t.ctid = got.at;
+        GET DIAGNOSTICS filled = ROW_COUNT;
+    END;
+    PERFORM pg_catalog.set_config('lock_timeout', patience, true);
     IF filled <> %9$s THEN
         INSERT INTO %6$s (%10$s, pending)
         SELECT %11$s, true FROM ONLY %2$s t JOIN ONLY %3$s a ON %4$s

@@ -15,7 +15,7 @@ from app.recovery import restore as restoring
 from app.recovery.artifacts import Artifact
 from app.recovery.capture import CaptureRequest, capture, check_digest, plan_capture
 from app.recovery.database import Actor, require_change
-from app.recovery.erase import erase, plan_erasure
+from app.recovery.erase import check_erasure, erase, plan_erasure
 from app.recovery.errors import Refused, WrongUsage, ZanithError
 from app.recovery.jobs import Job
 from app.recovery.plan import Choices, plan_restore
@@ -139,13 +139,7 @@ async def start_erasure(
     ):
         purge.require_named(confirm, artifact.object_name, repeat=False)
         plan = await plan_erasure(studio.db, artifact.id, match)
-        for conflict in plan.conflicts:
-            raise Refused(conflict.message, detail=conflict.detail, hint=conflict.hint)
-        if plan.rows != rows or not rows:
-            raise Refused(
-                f"{plan.rows:,} rows match, not {rows:,}: nothing was changed",
-                hint="look at them again",
-            )
+        check_erasure(plan, rows)
     params = {"columns": list(match), "steps": []}
     job = await jobs.start(
         studio.db, "erase", artifact.id, params, actor, object=artifact.object_name

@@ -5,7 +5,18 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.commands import cleanup, database, drop, export, keep, look, purge, restore, serve
+from app.cli.commands import (
+    cleanup,
+    database,
+    drop,
+    erase,
+    export,
+    keep,
+    look,
+    purge,
+    restore,
+    serve,
+)
 
 root = typer.Typer(
     name="zanith",
@@ -65,7 +76,7 @@ def _print_version() -> None:
     raise typer.Exit
 
 
-for family in (look, restore, export, keep, purge, cleanup):
+for family in (look, restore, export, keep, erase, purge, cleanup):
     recover.add_typer(family.app)
 for family in (database, serve):
     root.add_typer(family.app)

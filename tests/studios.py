@@ -120,13 +120,13 @@ def form_token(html: str) -> str:
 
 
 @contextmanager
-def locked(database) -> Iterator[None]:
-    """Hold a lock on public.orders that a restore must wait for."""
+def locked(database, table: str = "public.orders") -> Iterator[None]:
+    """Hold a lock on a table that a restore or a purge must wait for."""
     loop = asyncio.new_event_loop()
 
     async def lock() -> asyncpg.Connection:
         connection: asyncpg.Connection = await database.connect()
-        await connection.execute("BEGIN; SELECT count(*) FROM public.orders")
+        await connection.execute(f"BEGIN; SELECT count(*) FROM {table}")
         return connection
 
     connection = loop.run_until_complete(lock())

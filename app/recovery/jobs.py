@@ -21,8 +21,17 @@ from weakref import WeakSet
 
 import asyncpg
 
+from app.recovery import audit
 from app.recovery.database import Actor, Connection, Database, notify, require_change
-from app.recovery.errors import Cancelled, Failed, Locked, NotFound, ZanithError, translate
+from app.recovery.errors import (
+    Cancelled,
+    Failed,
+    LeaseLost,
+    Locked,
+    NotFound,
+    ZanithError,
+    translate,
+)
 from app.recovery.sql import load
 
 SQL = load("jobs")
@@ -34,7 +43,7 @@ ENDED = frozenset({"done", "failed", "cancelled", "interrupted"})
 LIVE = ("queued", "running")
 READING = frozenset({"export", "verify"})
 _LOCAL_KEPT = 200
-_SHUT_DOWN = "interrupted: the studio was shut down; nothing was changed, start it again"
+SHUT_DOWN = "interrupted: the studio was shut down; nothing was changed, start it again"
 _interrupted: WeakSet[asyncio.Task[Any]] = WeakSet()
 
 
@@ -201,6 +210,7 @@ async def reap_expired(db: Database) -> list[str]:
     async with db.side() as connection, connection.transaction():
         ids = [row["id"] for row in await connection.fetch(SQL["reap"])]
         for job_id in ids:
+            await audit.record_interrupted(connection, job_id)
             await notify(connection, "job", job_id)
     return ids
 
@@ -267,9 +277,8 @@ class Run:
     async def _write(self, connection: Connection, statement: str, *values: Any) -> None:
         found = await connection.fetchval(SQL[statement], self.job.id, self.lease, *values)
         if found is None:
-            raise Failed(
-                "this job is no longer ours: its lease ran out",
-                hint="look at the jobs page; nothing that was not committed has changed",
+            raise LeaseLost(
+                hint="look at the jobs page; nothing that was not committed has changed"
             )
         await notify(connection, "job", self.job.id)
 
@@ -282,7 +291,7 @@ def interrupt(task: asyncio.Task[Any]) -> None:
 
 async def abandon(db: Database, job_id: str) -> None:
     """End a job that was to run in this process, which ends; nothing where it began or ended."""
-    error = Failed(_SHUT_DOWN)
+    error = Failed(SHUT_DOWN)
     if (local := db.local_jobs.get(job_id)) is not None:
         if local.state == "queued":
             now = datetime.now(UTC)
@@ -291,6 +300,7 @@ async def abandon(db: Database, job_id: str) -> None:
         return
     async with db.side() as connection, connection.transaction():
         if await connection.fetchval(SQL["abandon"], job_id, json.dumps(error.as_dict())):
+            await audit.record_interrupted(connection, job_id)
             await notify(connection, "job", job_id)
 
 
@@ -368,6 +378,8 @@ async def _end(run: Run, state: str, error: ZanithError | None) -> None:
                 json.dumps(run.result, default=str) if run.result is not None else None,
                 json.dumps(error.as_dict()) if error else None,
             )
+            if state == "interrupted":
+                await audit.record_interrupted(connection, run.job.id)
 
 
 async def _shut_down(run: Run) -> ZanithError:
@@ -380,7 +392,7 @@ async def _shut_down(run: Run) -> ZanithError:
     elif run.job.kind == "cleanup":
         detail = "what it lists as purged is gone, all else stays"
     else:
-        return Failed(_SHUT_DOWN)
+        return Failed(SHUT_DOWN)
     return Failed(
         "interrupted: the studio was shut down", detail=detail, hint="start it again for the rest"
     )
@@ -400,7 +412,7 @@ async def _beat(run: Run, body: asyncio.Task[Any]) -> None:
             if run.finishing:
                 return
             if row is None:
-                run.stop_reason = Failed("this job is no longer ours: its lease ran out")
+                run.stop_reason = LeaseLost()
             elif row["cancel_requested_by"]:
                 run.stop_reason = Cancelled(f"cancelled by {row['cancel_requested_by']}")
             if run.stop_reason:

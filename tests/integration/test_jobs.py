@@ -70,7 +70,8 @@ async def test_lost_lease_stops_the_commit(db):
     job = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
 
     async def body() -> None:
-        async with jobs.running(db, job) as run:
+        recording = audit.recording_failure(db, ACTOR, "restore", "abcdefgh")
+        async with recording, jobs.running(db, job) as run:
             async with db.acquire() as connection:
                 await connection.execute(
                     "UPDATE zanith._zanith_jobs SET lease_expires_at = now() - interval '1 s'"
@@ -84,6 +85,10 @@ async def test_lost_lease_stops_the_commit(db):
         await body()
     ended = await jobs.get(db, job.id)
     assert ended.state == "interrupted"
+    [entry] = await audit.list_activity(db)
+    assert (entry.actor, entry.action, entry.outcome) == (ACTOR.name, "restore", "failed")
+    assert entry.detail["message"] == "interrupted: whoever ran it is gone"
+    assert entry.detail["job"] == job.id
     async with db.acquire() as connection:
         assert await connection.fetchval("SELECT to_regclass('t')") is None
 

@@ -246,6 +246,7 @@ class Run:
         self.finishing = False
         self.finished = False
         self.stop_reason: ZanithError | None = None
+        self.told = 0
 
     @property
     def local(self) -> bool:
@@ -329,7 +330,8 @@ async def running(db: Database, job: Job) -> AsyncIterator[Run]:
         await _end(run, "cancelled" if isinstance(error, Cancelled) else "failed", error)
         if run.stop_reason is None:
             raise
-        body.uncancel()
+        for _ in range(run.told):
+            body.uncancel()
         raise error from None
     except Exception as exc:
         await _stop(heart)
@@ -370,7 +372,7 @@ async def _end(run: Run, state: str, error: ZanithError | None) -> None:
         )
         return
     with suppress(ZanithError):
-        async with run.db.side() as connection, connection.transaction():
+        async with run.db.leasing() as connection, connection.transaction():
             await run._write(  # noqa: SLF001 - same module
                 connection,
                 "finish",
@@ -416,15 +418,29 @@ async def _beat(run: Run, body: asyncio.Task[Any]) -> None:
             elif row["cancel_requested_by"]:
                 run.stop_reason = Cancelled(f"cancelled by {row['cancel_requested_by']}")
             if run.stop_reason:
-                body.cancel()
+                await _insist(run, body)
                 return
+
+
+async def _insist(run: Run, body: asyncio.Task[Any]) -> None:
+    """Tell the body to stop until it does, and keep the lease while it cleans up.
+
+    Once is not enough: a task that awaits the end of another one just then may take its
+    cancellation for the other's.
+    """
+    while not run.finishing:
+        body.cancel()
+        run.told += 1
+        await asyncio.sleep(HEARTBEAT.total_seconds())
+        with suppress(ZanithError):
+            await _renew(run)
 
 
 async def _renew(run: Run) -> Any:
     """Renew the lease and return who wants the job cancelled; None where the lease is lost."""
     if run.local:
         return asdict(await get(run.db, run.job.id))
-    async with run.db.side() as connection:
+    async with run.db.leasing() as connection:
         return await connection.fetchrow(SQL["heartbeat"], run.job.id, run.lease, LEASE)
 
 

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.newest
 
 UNSEALED = "SELECT count(*) FROM zanith._zanith_migration_artifacts WHERE sealed_at IS NULL"
 PATIENT = {"lock_timeout": "30s"}
-WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{}'::regclass"
 INTERRUPTED = "interrupted: the studio was shut down; nothing was changed, start it again"
 
 
@@ -129,6 +129,7 @@ ASKED = {
 def test_what_is_waited_for_is_interrupted_and_says_so(database, artifacts, tmp_path, what):
     verb, key, path, body = ASKED[what]
     parked = database.psql(PARKED.format(artifacts[key]))
+    table = parked if what == "purge" else "public.orders"
     grace = {"ZANITH_LOCK_TIMEOUT": "30s", "ZANITH_SHUTDOWN_GRACE": "1s"}
     answers: list[httpx.Response] = []
     with run_command(database.tcp_url, tmp_path, **grace) as command, command.client() as client:
@@ -138,10 +139,10 @@ def test_what_is_waited_for_is_interrupted_and_says_so(database, artifacts, tmp_
             there = f"/api/artifacts/{artifacts[key]}{path}"
             answers.append(client.request(verb, there, json=body))
 
-        with locked(database, parked if what == "purge" else "public.orders"):
+        with locked(database, table):
             asking = threading.Thread(target=ask)
             asking.start()
-            wait_until(lambda: database.psql(WAITING) != "0")
+            wait_until(lambda: database.psql(WAITING.format(table)) != "0")
             command.process.send_signal(signal.SIGTERM)
             assert command.process.wait(12) == 0
             asking.join(5)
@@ -197,6 +198,28 @@ def test_a_job_that_ends_in_time_is_let_finish(database, artifacts, tmp_path):
     state = database.psql(f"SELECT state FROM zanith._zanith_jobs WHERE id = '{job}'")
     assert state == "done"
     assert database.psql("SELECT code FROM orders WHERE id = 5") == "C-5"
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_the_second_signal_ends_it_at_once(database, artifacts, tmp_path, second):
+    grace = {"ZANITH_LOCK_TIMEOUT": "30s", "ZANITH_SHUTDOWN_GRACE": "5m"}
+    with run_command(database.tcp_url, tmp_path, **grace) as command, command.client() as client:
+        wait_until(lambda: database.psql(UNSEALED) == "0")
+        with locked(database):
+            job = start_restore(client, artifacts["column"])
+            command.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: client.get("/readyz").status_code == 503)
+            began = time.monotonic()
+            command.process.send_signal(second)
+            assert command.process.wait(10) == 0
+            assert time.monotonic() - began < 5
+    said = command.output.read_text()
+    assert "Traceback" not in said
+    assert "error" not in said.lower(), said
+    assert "stopped" in said
+    state = database.psql(f"SELECT state FROM zanith._zanith_jobs WHERE id = '{job}'")
+    assert state == "interrupted"
+    interrupted_once(database, "restore")
 
 
 def test_an_idle_studio_ends_at_once(database, artifacts, tmp_path):

@@ -39,11 +39,16 @@ class Running:
 
 
 @contextmanager
-def run_studio(database_url: str, **settings: object) -> Iterator[Running]:
-    """Serve the studio for a database until the block ends; settings as Settings takes them."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
+def run_studio(
+    database_url: str, unix_socket: Path | None = None, /, **settings: object
+) -> Iterator[Running]:
+    """Serve the studio for a database until the block ends; settings as Settings takes them.
+
+    On a unix socket where one is given, as behind a proxy of the same machine.
+    """
+    listener = socket.socket(socket.AF_UNIX if unix_socket else socket.AF_INET)
+    listener.bind(str(unix_socket) if unix_socket else ("127.0.0.1", 0))
+    port = 4321 if unix_socket else listener.getsockname()[1]
     app = create_app(load_settings(database_url=database_url, port=port, **settings))
     server = Server(configure(app), lambda: None)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

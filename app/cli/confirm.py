@@ -1,6 +1,12 @@
 """Asking before something that cannot be taken for granted: the object's name, typed."""
 
+import asyncio
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
 
 from rich.text import Text
 
@@ -68,10 +74,26 @@ def ask(terminal: Terminal, question: str) -> str | None:
     None where the input ended instead, or was no text.
     """
     require_person(terminal, yes=False)
-    # On stderr, so that stdout stays the result alone.
-    terminal.err.print(Text(question, style="head"), end="", soft_wrap=True)
     try:
-        line = sys.stdin.readline()
+        with _ended_by_signals():
+            # On stderr, so that stdout stays the result alone.
+            terminal.err.print(Text(question, style="head"), end="", soft_wrap=True)
+            line = sys.stdin.readline()
     except UnicodeDecodeError:
         return None
     return line.removesuffix("\n") if line else None
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the wait for a line: asyncio's own handlers wait for the loop."""
+
+    def end(number: int, _frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt if number == signal.SIGINT else asyncio.CancelledError
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

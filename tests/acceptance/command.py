@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from signal import Signals
 from typing import Any
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -77,11 +78,11 @@ def done(*args: str, url: str | None = None, **env: str) -> Result:
 
 
 def typed(
-    *args: str, url: str, answer: str | Sequence[str], columns: int = 100, **env: str
+    *args: str, url: str, answer: str | Sequence[str | Signals], columns: int = 100, **env: str
 ) -> Result:
     """Run the command in a terminal where somebody answers; what the terminal shows is `err`.
 
-    Several answers are to as many questions.
+    Several answers are to as many questions; a signal is one too.
     """
     answers = [answer] if isinstance(answer, str) else list(answer)
     ours, theirs = pty.openpty()
@@ -104,8 +105,12 @@ def typed(
         elif process.poll() is not None:
             break
         if asked < min(len(QUESTION.findall(ESCAPES_IN.sub(b"", shown))), len(answers)):
-            os.write(ours, answers[asked].encode() + b"\n")
+            said = answers[asked]
             asked += 1
+            if isinstance(said, Signals):
+                process.send_signal(said)
+            else:
+                os.write(ours, said.encode() + b"\n")
     out, _ = process.communicate(timeout=10)
     screen = ESCAPES.sub("", shown.decode())
     result = Result(process.returncode, out.decode(), screen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from signal import Signals
 
 import pytest
 
@@ -143,6 +144,15 @@ def test_a_wrong_name_at_a_terminal_is_not_repeated(url, rows_left):
     result = typed(*ERASE, url=url, answer=["x7", "not the name"])
     assert result.code == 4, result
     assert "typed:" not in result.err
+    assert rows_left() == 102
+
+
+@pytest.mark.parametrize("number", [Signals.SIGINT, Signals.SIGTERM])
+@pytest.mark.parametrize("before", [[], [SECRET]], ids=["value", "name"])
+def test_a_signal_ends_a_question(url, rows_left, number, before):
+    result = typed(*ERASE, url=url, answer=[*before, number])
+    assert result.code == 128 + number, result
+    assert "interrupted" in result.err
     assert rows_left() == 102
 
 

@@ -198,7 +198,7 @@ _BELOW = (
     Shown("job interrupted", job("interrupted"), "interrupted"),
     Shown("job restored", job("restored"), "Fidelity"),
     Shown("job cleanup", job("cleaned"), "Purged 1 of 3"),
-    Shown("job purge", job("purged"), "Done."),
+    Shown("job purge", job("purged"), "Purged."),
     Shown("job seal", job("sealed"), "Sealed."),
     Shown("job verified", job("verified"), "Untouched."),
     Shown("job not verified", job("unverified"), "does not match its seal"),

@@ -39,11 +39,16 @@ class Running:
 
 
 @contextmanager
-def run_studio(database_url: str, **settings: object) -> Iterator[Running]:
-    """Serve the studio for a database until the block ends; settings as Settings takes them."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
+def run_studio(
+    database_url: str, unix_socket: Path | None = None, /, **settings: object
+) -> Iterator[Running]:
+    """Serve the studio for a database until the block ends; settings as Settings takes them.
+
+    On a unix socket where one is given, as behind a proxy of the same machine.
+    """
+    listener = socket.socket(socket.AF_UNIX if unix_socket else socket.AF_INET)
+    listener.bind(str(unix_socket) if unix_socket else ("127.0.0.1", 0))
+    port = 4321 if unix_socket else listener.getsockname()[1]
     app = create_app(load_settings(database_url=database_url, port=port, **settings))
     server = Server(configure(app), lambda: None)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
@@ -120,13 +125,13 @@ def form_token(html: str) -> str:
 
 
 @contextmanager
-def locked(database) -> Iterator[None]:
-    """Hold a lock on public.orders that a restore must wait for."""
+def locked(database, table: str = "public.orders") -> Iterator[None]:
+    """Hold a lock on a table that a restore or a purge must wait for."""
     loop = asyncio.new_event_loop()
 
     async def lock() -> asyncpg.Connection:
         connection: asyncpg.Connection = await database.connect()
-        await connection.execute("BEGIN; SELECT count(*) FROM public.orders")
+        await connection.execute(f"BEGIN; SELECT count(*) FROM {table}")
         return connection
 
     connection = loop.run_until_complete(lock())

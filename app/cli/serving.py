@@ -6,7 +6,7 @@ import importlib
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -24,8 +24,9 @@ from app.settings import Settings, require_audit_log
 
 HEAD_BYTES = 32 * 1024
 """The longest request line with its headers."""
-CONNECTIONS = 500
-"""So many at once; more are answered 503. Event streams take 200 of them at most."""
+CONNECTIONS = 600
+"""Beyond so many a request is answered 503 without a look; the studio says why a little earlier."""
+AT_ONCE_SECONDS = 2.0
 
 
 def serve_studio(settings: Settings, terminal: Terminal) -> None:
@@ -146,12 +147,19 @@ def _address(what: str, address: str) -> Text:
     )
 
 
+async def _briefly(work: Coroutine[Any, Any, None]) -> None:
+    await asyncio.wait({asyncio.ensure_future(work)}, timeout=AT_ONCE_SECONDS)
+
+
 class Server(uvicorn.Server):
     """A server that says when it is ready, and lets its caller clean up after Ctrl-C or SIGTERM."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
+        application: Any = config.app
+        self._studio = application.state.studio
+        self._studio.connections = lambda: len(self.server_state.connections)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -161,15 +169,24 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let the studio end its work while it still answers, then as uvicorn does it.
 
-        A second Ctrl-C waits for nothing.
+        A second Ctrl-C or SIGTERM waits for nothing: what runs is told, and has two seconds.
         """
-        application: Any = self.config.app
-        draining = asyncio.ensure_future(application.state.studio.drain())
+        studio = self._studio
+        draining = asyncio.ensure_future(studio.drain())
         while not draining.done() and not self.force_exit:
             await asyncio.wait({draining}, timeout=0.1)
         draining.cancel()
         await asyncio.wait({draining})
+        if self.force_exit:
+            await _briefly(studio.drain(0))
         await super().shutdown(sockets)
+        if self.force_exit:  # uvicorn leaves that out then
+            await _briefly(self.lifespan.shutdown())
+
+    def handle_exit(self, _sig: int, _frame: FrameType | None) -> None:
+        """Begin to end; the second time, end at once."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -189,5 +206,4 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def _reread(self, _number: int, _frame: FrameType | None) -> None:
-        application: Any = self.config.app
-        application.state.studio.access.reread()
+        self._studio.access.reread()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from app.recovery.database import Actor, Connection, Database, notify
-from app.recovery.errors import Cancelled, Failed, Locked, ZanithError, translate
+from app.recovery.errors import Cancelled, Failed, LeaseLost, Locked, ZanithError, translate
 from app.recovery.sql import load
 
 SQL = load("audit")
@@ -85,6 +85,12 @@ async def record(
     return number
 
 
+async def record_interrupted(connection: Connection, job_id: str) -> None:
+    """Write that a job was interrupted, in the transaction that calls it so: hence once."""
+    number: int = await connection.fetchval(SQL["record_interrupted"], job_id)
+    await notify(connection, "audit", str(number))
+
+
 @asynccontextmanager
 async def recording_failure(
     db: Database,
@@ -95,7 +101,8 @@ async def recording_failure(
 ) -> AsyncIterator[None]:
     """Translate what goes wrong inside, write it to the log, and raise it on.
 
-    What goes right is recorded by the work itself, in its own transaction.
+    What goes right is recorded by the work itself, in its own transaction; a lost lease by whoever
+    found it so.
     """
     try:
         yield
@@ -106,6 +113,8 @@ async def recording_failure(
         if error.code == "failed" and not isinstance(exc, ZanithError):
             log.exception("%s of %s failed", action, artifact_id)
         outcome = "failed" if isinstance(error, Failed | Locked | Cancelled) else "refused"
+        if isinstance(error, LeaseLost):
+            raise error from exc
         with suppress(ZanithError):
             async with db.side() as connection:
                 await record(

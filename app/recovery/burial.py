@@ -15,7 +15,7 @@ from app.recovery.locks import run_locked
 from app.recovery.lookup import get_artifact
 from app.recovery.names import parse_name, quote
 from app.recovery.plan import Conflict, Step, parse_conflicts, parse_steps
-from app.recovery.progress import OnProgress
+from app.recovery.progress import OnProgress, tell
 from app.recovery.sql import load
 
 SQL = load("purge")
@@ -168,8 +168,12 @@ async def purge(
                 await run.finish(connection, stone.to_json())
                 return stone
 
+            async def report(values: dict[str, Any]) -> None:
+                await tell(on_progress, values)
+                await run.progress(**values)
+
             what = f"the purge of {artifact.object_name}"
-            stone = await run_locked(db, what, work, on_progress)
+            stone = await run_locked(db, what, work, report)
             run.finished = True
     return stone
 

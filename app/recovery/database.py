@@ -1,7 +1,8 @@
-"""The connection to one database: settings that do not change, and two pools.
+"""The connection to one database: settings that do not change, and three pools.
 
-Work runs on the main pool. Progress, heartbeats and a look at who blocks whom run on a small second
-one, so that work which holds a connection never waits for another of its own kind.
+Work runs on the main pool. Progress and a look at who blocks whom run on a small second one, so
+that work which holds a connection never waits for another of its own kind; leases of jobs on a
+third, so that a live job never loses its lease because others wait for a statement.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ class Secret(Protocol):
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 SQL = load("database")
+
+LEASE_SECONDS = 5
+"""The longest that one statement about a lease, or connecting for it, may take."""
 
 # What a lost, refusing or unreachable server raises.
 SERVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
@@ -102,6 +106,7 @@ class Database:
         self,
         pool: Pool,
         side_pool: Pool,
+        lease_pool: Pool,
         hub: Hub,
         server: ServerInfo,
         *,
@@ -112,6 +117,7 @@ class Database:
     ) -> None:
         self._pool = pool
         self._side_pool = side_pool
+        self._lease_pool = lease_pool
         self.events = hub
         self.server = server
         self.lock_timeout = lock_timeout
@@ -176,12 +182,17 @@ class Database:
             ) from None
         side_pool = asyncpg.create_pool(min_size=0, max_size=3, command_timeout=30, **options)
         await side_pool
+        # A try that hangs ends while the lease still has time for another.
+        brief = {**options, "timeout": LEASE_SECONDS, "command_timeout": LEASE_SECONDS}
+        lease_pool = asyncpg.create_pool(min_size=0, max_size=2, **brief)
+        await lease_pool
         hub = Hub(listen_url or url, application_name)
         where = _address(url)
         placeholder = ServerInfo(where[0], where[1] or 0, "", "", 0, "", standby=False)
         db = cls(
             pool,
             side_pool,
+            lease_pool,
             hub,
             placeholder,
             lock_timeout=lock_timeout,
@@ -214,7 +225,7 @@ class Database:
     async def close(self) -> None:
         """Close every connection; what still runs is cut off after ten seconds."""
         await self.events.close()
-        for pool in (self._pool, self._side_pool):
+        for pool in (self._pool, self._side_pool, self._lease_pool):
             try:
                 async with asyncio.timeout(10):
                     await pool.close()
@@ -231,6 +242,12 @@ class Database:
     async def side(self) -> AsyncIterator[Connection]:
         """Lend a connection of the small pool, for one short statement beside work under way."""
         async with self._lend(self._side_pool) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def leasing(self) -> AsyncIterator[Connection]:
+        """Lend a connection that only leases use: to renew one, and to end a job that has one."""
+        async with self._lend(self._lease_pool) as connection:
             yield connection
 
     @asynccontextmanager

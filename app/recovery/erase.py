@@ -55,6 +55,11 @@ class Erased:
     rows: int
     rows_left: int
 
+    def to_json(self) -> dict[str, Any]:
+        """Return what came of it as JSON shows it."""
+        counts = {"rows": self.rows, "rows_left": self.rows_left}
+        return {"artifact": self.artifact.to_json(), **counts}
+
 
 async def plan_erasure(db: Database, artifact_id: str, match: Mapping[str, str]) -> ErasurePlan:
     """Return what would go where each column's text is the given one; it changes nothing.
@@ -88,6 +93,29 @@ async def _plan(
         rows=0,
     )
     return plan, data["count_sql"]
+
+
+def check_erasure(plan: ErasurePlan, rows: int) -> None:
+    """Raise Refused where something stands in the way, or not just ``rows`` match, or none."""
+    _refuse_conflicts(plan)
+    _require_count(plan.rows, rows)
+
+
+def _refuse_conflicts(plan: ErasurePlan) -> None:
+    for conflict in plan.conflicts:
+        raise Refused(conflict.message, detail=conflict.detail, hint=conflict.hint)
+
+
+def _require_count(found: int, rows: int) -> None:
+    if not found:
+        raise Refused(
+            "no row matches: nothing was changed",
+            hint="a value is compared as PostgreSQL prints it: look at the rows",
+        )
+    if found != rows:
+        raise Refused(
+            f"{found:,} rows match, not {rows:,}: nothing was changed", hint="look at them again"
+        )
 
 
 async def erase(
@@ -150,8 +178,7 @@ async def _erase(
     if row is None:
         raise NotFound(f"{artifact.object_name} was purged meanwhile")
     plan, count = await _plan(connection, artifact.id, match)
-    for conflict in plan.conflicts:
-        raise Refused(conflict.message, detail=conflict.detail, hint=conflict.hint)
+    _refuse_conflicts(plan)
     lock, *rest = [step for step in plan.steps if step.transaction == 1]
     await connection.execute(lock.sql)
     await connection.execute(STREAM["settings"], row["settings"])
@@ -165,10 +192,7 @@ async def _erase(
             )
     await connection.execute(STREAM["settings"], None)
     found = await connection.fetchval(count, *match.values())
-    if found != rows:
-        raise Refused(
-            f"{found:,} rows match, not {rows:,}: nothing was changed", hint="look at them again"
-        )
+    _require_count(found, rows)
     await tell(report, {"step": "taking the rows out"})
     for step in rest:
         values = match.values() if step.grows else ()

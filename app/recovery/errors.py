@@ -52,6 +52,10 @@ class Failed(ZanithError):
     code = "failed"
 
 
+class LeaseLost(Failed):
+    """This job is no longer ours: its lease ran out."""
+
+
 class WrongUsage(ZanithError):
     """That cannot be asked for in this way."""
 

@@ -21,10 +21,12 @@ from weakref import WeakSet
 
 import asyncpg
 
+from app.recovery import audit
 from app.recovery.database import Actor, Connection, Database, notify, require_change
 from app.recovery.errors import (
     Cancelled,
     Failed,
+    LeaseLost,
     Locked,
     NotFound,
     Refused,
@@ -42,7 +44,7 @@ ENDED = frozenset({"done", "failed", "cancelled", "interrupted"})
 LIVE = ("queued", "running")
 READING = frozenset({"export", "verify"})
 _LOCAL_KEPT = 200
-_SHUT_DOWN = "interrupted: the studio was shut down; nothing was changed, start it again"
+SHUT_DOWN = "interrupted: the studio was shut down; nothing was changed, start it again"
 _interrupted: WeakSet[asyncio.Task[Any]] = WeakSet()
 
 
@@ -230,6 +232,7 @@ async def reap_expired(db: Database) -> list[str]:
     async with db.side() as connection, connection.transaction():
         ids = [row["id"] for row in await connection.fetch(SQL["reap"])]
         for job_id in ids:
+            await audit.record_interrupted(connection, job_id)
             await notify(connection, "job", job_id)
     return ids
 
@@ -266,6 +269,7 @@ class Run:
         self.finished = False
         self.stop_reason: ZanithError | None = None
         self.paused_by: str | None = job.pause_requested_by
+        self.told = 0
 
     @property
     def local(self) -> bool:
@@ -304,9 +308,8 @@ class Run:
     async def _write(self, connection: Connection, statement: str, *values: Any) -> None:
         found = await connection.fetchval(SQL[statement], self.job.id, self.lease, *values)
         if found is None:
-            raise Failed(
-                "this job is no longer ours: its lease ran out",
-                hint="look at the jobs page; nothing that was not committed has changed",
+            raise LeaseLost(
+                hint="look at the jobs page; nothing that was not committed has changed"
             )
         await notify(connection, "job", self.job.id)
 
@@ -319,7 +322,7 @@ def interrupt(task: asyncio.Task[Any]) -> None:
 
 async def abandon(db: Database, job_id: str) -> None:
     """End a job that was to run in this process, which ends; nothing where it began or ended."""
-    error = Failed(_SHUT_DOWN)
+    error = Failed(SHUT_DOWN)
     if (local := db.local_jobs.get(job_id)) is not None:
         if local.state == "queued":
             now = datetime.now(UTC)
@@ -328,6 +331,7 @@ async def abandon(db: Database, job_id: str) -> None:
         return
     async with db.side() as connection, connection.transaction():
         if await connection.fetchval(SQL["abandon"], job_id, json.dumps(error.as_dict())):
+            await audit.record_interrupted(connection, job_id)
             await notify(connection, "job", job_id)
 
 
@@ -356,7 +360,8 @@ async def running(db: Database, job: Job) -> AsyncIterator[Run]:
         await _end(run, "cancelled" if isinstance(error, Cancelled) else "failed", error)
         if run.stop_reason is None:
             raise
-        body.uncancel()
+        for _ in range(run.told):
+            body.uncancel()
         raise error from None
     except Exception as exc:
         await _stop(heart)
@@ -397,7 +402,7 @@ async def _end(run: Run, state: str, error: ZanithError | None) -> None:
         )
         return
     with suppress(ZanithError):
-        async with run.db.side() as connection, connection.transaction():
+        async with run.db.leasing() as connection, connection.transaction():
             await run._write(  # noqa: SLF001 - same module
                 connection,
                 "finish",
@@ -405,6 +410,8 @@ async def _end(run: Run, state: str, error: ZanithError | None) -> None:
                 json.dumps(run.result, default=str) if run.result is not None else None,
                 json.dumps(error.as_dict()) if error else None,
             )
+            if state == "interrupted":
+                await audit.record_interrupted(connection, run.job.id)
 
 
 async def _shut_down(run: Run) -> ZanithError:
@@ -417,7 +424,7 @@ async def _shut_down(run: Run) -> ZanithError:
     elif run.job.kind == "cleanup":
         detail = "what it lists as purged is gone, all else stays"
     else:
-        return Failed(_SHUT_DOWN)
+        return Failed(SHUT_DOWN)
     return Failed(
         "interrupted: the studio was shut down", detail=detail, hint="start it again for the rest"
     )
@@ -438,19 +445,33 @@ async def _beat(run: Run, body: asyncio.Task[Any]) -> None:
                 return
             run.paused_by = row["pause_requested_by"] if row is not None else None
             if row is None:
-                run.stop_reason = Failed("this job is no longer ours: its lease ran out")
+                run.stop_reason = LeaseLost()
             elif row["cancel_requested_by"]:
                 run.stop_reason = Cancelled(f"cancelled by {row['cancel_requested_by']}")
             if run.stop_reason:
-                body.cancel()
+                await _insist(run, body)
                 return
+
+
+async def _insist(run: Run, body: asyncio.Task[Any]) -> None:
+    """Tell the body to stop until it does, and keep the lease while it cleans up.
+
+    Once is not enough: a task that awaits the end of another one just then may take its
+    cancellation for the other's.
+    """
+    while not run.finishing:
+        body.cancel()
+        run.told += 1
+        await asyncio.sleep(HEARTBEAT.total_seconds())
+        with suppress(ZanithError):
+            await _renew(run)
 
 
 async def _renew(run: Run) -> Any:
     """Renew the lease and return who wants the job cancelled; None where the lease is lost."""
     if run.local:
         return asdict(await get(run.db, run.job.id))
-    async with run.db.side() as connection:
+    async with run.db.leasing() as connection:
         return await connection.fetchrow(SQL["heartbeat"], run.job.id, run.lease, LEASE)
 
 

@@ -110,8 +110,7 @@ async def _watched(
         return await work(connection)
     finally:
         watcher.cancel()
-        with suppress(asyncio.CancelledError):
-            await watcher
+        await asyncio.wait({watcher})  # whose cancellation is not ours
 
 
 async def _watch(db: Database, pid: int, seen: list[Blocker]) -> None:

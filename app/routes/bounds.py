@@ -1,4 +1,4 @@
-"""What one request may cost: its size, its time, and how many event streams are open at once.
+"""What one request may cost: its size, its time, and how many are open at once.
 
 A body is read whole before any route sees the request, so that what is too large or too slow ends
 here. The head of a request is bounded by the server itself, in app.cli.serving.
@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.recovery.errors import ZanithError
 from app.routes.access import address_of
 from app.routes.errors import (
+    Crowded,
     Malformed,
     TooLarge,
     TooLong,
@@ -32,6 +33,7 @@ BODY_BYTES = 1024 * 1024
 BODY_SECONDS = 30.0
 QUERY_BYTES = 8 * 1024
 FIELDS = 64
+CONNECTIONS = 500
 STREAMS = 200
 STREAMS_OF_ONE = 60
 
@@ -64,6 +66,7 @@ class Bounds:
             return
         request = Request(scope)
         try:
+            check_crowd(request)
             check_address(scope)
             body = await self._body(request.headers, receive)
             if body is None:  # the client went
@@ -136,6 +139,19 @@ class _Bound(Exception):
     def __init__(self, error: ZanithError) -> None:
         super().__init__(error.message)
         self.error = error
+
+
+def check_crowd(request: Request) -> None:
+    """Refuse what comes over too many connections; whether the studio lives is always answered."""
+    if request.url.path == "/healthz":
+        return
+    if request.app.state.studio.connections() > CONNECTIONS:
+        raise _Bound(
+            Crowded(
+                detail=f"there may be {CONNECTIONS} at once",
+                hint="close some, or look again in a moment: what runs goes on by itself",
+            )
+        )
 
 
 def check_address(scope: Scope) -> None:

@@ -84,6 +84,12 @@ class ShuttingDown(ZanithError):
     code = "shutting_down"
 
 
+class Crowded(ZanithError):
+    """Too many connections to the studio are open."""
+
+    code = "crowded"
+
+
 class WrongMethod(WrongUsage):
     """The address exists, but not for this method."""
 
@@ -99,6 +105,7 @@ _STATUS: tuple[tuple[type[ZanithError], int], ...] = (
     (TooSlow, 408),
     (WrongKind, 415),
     (ShuttingDown, 503),
+    (Crowded, 503),
     (NotAuthenticated, 401),
     (NotPermitted, 403),
     (NotFound, 404),
@@ -145,7 +152,8 @@ async def answer(request: Request, error: ZanithError) -> Response:
         headers["WWW-Authenticate"] = 'Bearer realm="zanith"'
     if status == 429:
         headers["Retry-After"] = "60"
-    if isinstance(error, ShuttingDown):
+    soon = isinstance(error, ShuttingDown | Crowded)
+    if soon:
         headers["Retry-After"] = "1"
     if not wants_page(request):
         return JSONResponse(body_of(error), status, headers)
@@ -154,7 +162,7 @@ async def answer(request: Request, error: ZanithError) -> Response:
     pages = request.app.state.studio.pages
     partial = bool(request.headers.get("HX-Request"))
     template = "error/notice.html" if partial else "error/page.html"
-    title = "Not just now" if isinstance(error, ShuttingDown) else _title(status)
+    title = "Not just now" if soon else _title(status)
     page: Response = pages.error(request, template, error, title, status)
     page.headers.update(headers)
     return page

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from app.recovery import jobs
 from app.recovery.database import Database
@@ -17,6 +17,7 @@ log = logging.getLogger("zanith.studio")
 
 LAST_SECONDS = 6.0
 TELL_SECONDS = 2.0
+T = TypeVar("T")
 
 
 class Runner:
@@ -37,8 +38,8 @@ class Runner:
             raise ShuttingDown(hint="try again in a moment, at another studio or when it is back")
 
     def start(
-        self, work: Coroutine[Any, Any, Any], name: str, job_id: str | None, *, tell: bool = True
-    ) -> asyncio.Task[Any]:
+        self, work: Coroutine[Any, Any, T], name: str, job_id: str | None, *, tell: bool = True
+    ) -> asyncio.Task[T]:
         """Run a job beside the requests; its outcome is in the table, with `tell` in the log too.
 
         Without an id it is work that makes its own jobs, one after another.
@@ -80,6 +81,17 @@ class Runner:
                 await jobs.abandon(database, job_id)
             except ZanithError as exc:
                 log.warning("job %s is left to its lease: %s", job_id, exc.message)
+
+
+async def outcome(task: asyncio.Task[T]) -> T:
+    """Return what work that was started comes to; it goes on where whoever waits here goes away.
+
+    ShuttingDown where it was interrupted, as its job says.
+    """
+    await asyncio.wait({task})
+    if task.cancelled():
+        raise ShuttingDown(jobs.SHUT_DOWN, hint="another studio can do it, or this one when back")
+    return task.result()
 
 
 async def interrupt_all(tasks: Iterable[asyncio.Task[Any]]) -> None:

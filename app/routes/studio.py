@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -25,6 +26,8 @@ class Studio:
     pages: Pages
     runner: Runner = field(default_factory=Runner)
     counters: Counters = field(default_factory=Counters)
+    connections: Callable[[], int] = lambda: 0
+    """How many the server that serves it has open."""
     database: Database | None = None
     readers: Database | None = None
 
@@ -40,9 +43,13 @@ class Studio:
         """Which server this is, where it is connected."""
         return self.database.server if self.database else None
 
-    async def drain(self) -> None:
-        """Begin to end: take no new jobs, end event streams, wait for what runs, for a while."""
-        await self.runner.close(self.database, self.settings.shutdown_grace.total_seconds())
+    async def drain(self, patience: float | None = None) -> None:
+        """Begin to end: take no new jobs, end event streams, wait for what runs, for a while.
+
+        The while is in seconds; without one it is what the settings say.
+        """
+        grace = self.settings.shutdown_grace.total_seconds()
+        await self.runner.close(self.database, grace if patience is None else patience)
 
     def reading(self, actor: Actor) -> Database:
         """The database to read from: for a viewer one whose transactions are read-only.

@@ -5,22 +5,27 @@ Pages and the API start the same work here, so that neither can do what the othe
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-from app.recovery import artifacts, audit, jobs, purge, seal
+from app.recovery import artifacts, audit, jobs, purge, rehearsal, seal
 from app.recovery import restore as restoring
 from app.recovery.artifacts import Artifact
 from app.recovery.capture import CaptureRequest, capture, check_digest, plan_capture
 from app.recovery.database import Actor, require_change
-from app.recovery.erase import erase, plan_erasure
+from app.recovery.erase import check_erasure, erase, plan_erasure
 from app.recovery.errors import Refused, WrongUsage, ZanithError
 from app.recovery.jobs import Job
 from app.recovery.plan import Choices, plan_restore
+from app.recovery.report import RestoreReport
 from app.routes.errors import ShuttingDown
+from app.routes.runner import outcome
 from app.routes.studio import Studio
+
+T = TypeVar("T")
 
 
 async def start_restore(
@@ -61,13 +66,48 @@ async def start_restore(
 
 
 async def _run(studio: Studio, job: Job, work: Coroutine[Any, Any, Any], name: str) -> Job:
-    """Run a job that stands in the table; where the studio ends meanwhile, end the job as well."""
+    """Run a job that stands in the table, and return it."""
+    await _task(studio, job, work, name)
+    return job
+
+
+async def _task(
+    studio: Studio, job: Job, work: Coroutine[Any, Any, T], name: str, *, tell: bool = True
+) -> asyncio.Task[T]:
+    """Run a job and return its task; where the studio ends meanwhile, end the job as well."""
     try:
-        studio.runner.start(work, name, job.id)
+        return studio.runner.start(work, name, job.id, tell=tell)
     except ShuttingDown:
         await jobs.abandon(studio.db, job.id)
         raise
-    return job
+
+
+async def rehearse(
+    studio: Studio, artifact_id: str, choices: Choices, actor: Actor
+) -> RestoreReport:
+    """Rehearse a restore and return its report; ShuttingDown where the studio ends meanwhile."""
+    work = rehearsal.rehearse(studio.db, artifact_id, choices, actor)
+    return await outcome(studio.runner.start(work, f"rehearsal of {artifact_id}", None, tell=False))
+
+
+async def start_purge(
+    studio: Studio, artifact_id: str, actor: Actor, *, confirm: str | None, reason: str | None
+) -> tuple[Job, asyncio.Task[purge.Tombstone]]:
+    """Start a purge; return its job, and the task whose outcome is the tombstone.
+
+    Refused without the typed name.
+    """
+    studio.runner.check()
+    artifact = await artifacts.get_artifact(studio.db, artifact_id)
+    name = artifact.object_name
+    async with audit.recording_failure(studio.db, actor, "purge", artifact.id, name):
+        require_change(actor, "purge")
+        purge.require_named(confirm, name)
+        job = await jobs.start(
+            studio.db, "purge", artifact.id, {"reason": reason}, actor, object=name
+        )
+    work = purge.purge(studio.db, artifact.id, actor, confirm=confirm, reason=reason, job=job)
+    return job, await _task(studio, job, work, f"purge of {artifact.id}", tell=False)
 
 
 async def start_capture(
@@ -139,13 +179,7 @@ async def start_erasure(
     ):
         purge.require_named(confirm, artifact.object_name, repeat=False)
         plan = await plan_erasure(studio.db, artifact.id, match)
-        for conflict in plan.conflicts:
-            raise Refused(conflict.message, detail=conflict.detail, hint=conflict.hint)
-        if plan.rows != rows or not rows:
-            raise Refused(
-                f"{plan.rows:,} rows match, not {rows:,}: nothing was changed",
-                hint="look at them again",
-            )
+        check_erasure(plan, rows)
     params = {"columns": list(match), "steps": []}
     job = await jobs.start(
         studio.db, "erase", artifact.id, params, actor, object=artifact.object_name

@@ -11,12 +11,15 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from signal import Signals
 from typing import Any
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 ESCAPES_IN = re.compile(ESCAPES.pattern.encode())
+QUESTION = re.compile(rb"(?:Type .*|is exactly): ")
 PROGRAM = Path(sys.executable).parent / "zanith"
 
 
@@ -74,8 +77,14 @@ def done(*args: str, url: str | None = None, **env: str) -> Result:
     return result
 
 
-def typed(*args: str, url: str, answer: str, columns: int = 100, **env: str) -> Result:
-    """Run the command in a terminal where somebody answers; what the terminal shows is `err`."""
+def typed(
+    *args: str, url: str, answer: str | Sequence[str | Signals], columns: int = 100, **env: str
+) -> Result:
+    """Run the command in a terminal where somebody answers; what the terminal shows is `err`.
+
+    Several answers are to as many questions; a signal is one too.
+    """
+    answers = [answer] if isinstance(answer, str) else list(answer)
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (40, columns))
     process = subprocess.Popen(
@@ -86,7 +95,7 @@ def typed(*args: str, url: str, answer: str, columns: int = 100, **env: str) -> 
         env=environment(url, TERM="xterm-256color", **env),
     )
     os.close(theirs)
-    shown, answered, deadline = b"", False, time.monotonic() + 60
+    shown, asked, deadline = b"", 0, time.monotonic() + 60
     while time.monotonic() < deadline:
         if select.select([ours], [], [], 0.1)[0]:
             try:
@@ -95,9 +104,13 @@ def typed(*args: str, url: str, answer: str, columns: int = 100, **env: str) -> 
                 break
         elif process.poll() is not None:
             break
-        if not answered and re.search(rb"Type .*: ", ESCAPES_IN.sub(b"", shown)):
-            os.write(ours, answer.encode() + b"\n")
-            answered = True
+        if asked < min(len(QUESTION.findall(ESCAPES_IN.sub(b"", shown))), len(answers)):
+            said = answers[asked]
+            asked += 1
+            if isinstance(said, Signals):
+                process.send_signal(said)
+            else:
+                os.write(ours, said.encode() + b"\n")
     out, _ = process.communicate(timeout=10)
     screen = ESCAPES.sub("", shown.decode())
     result = Result(process.returncode, out.decode(), screen)

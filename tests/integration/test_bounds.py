@@ -11,9 +11,18 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from app.cli.serving import CONNECTIONS
 from app.routes import bounds
 from app.routes.bounds import Bounds
-from tests.studios import capture_orders, form_token, locked, run_studio, wait_until
+from tests.studios import (
+    capture_orders,
+    form_token,
+    locked,
+    run_command,
+    run_studio,
+    wait_for_job,
+    wait_until,
+)
 
 pytestmark = pytest.mark.newest
 
@@ -157,6 +166,56 @@ def test_json_that_is_too_deep_is_no_fault(studio):
         f"{studio.url}/api/cleanup", content=deep, headers={"Content-Type": "application/json"}
     )
     assert answer.status_code in {400, 422}
+
+
+def test_connections_are_bounded(database, artifacts, tmp_path):
+    with run_command(database.tcp_url, tmp_path) as studio, ExitStack() as opened:
+        place = urlsplit(studio.url)
+        for _ in range(bounds.CONNECTIONS):
+            opened.enter_context(socket.create_connection((place.hostname, place.port)))
+        refused(httpx.get(f"{studio.url}/api/artifacts"), 503, "crowded")
+        page = httpx.get(f"{studio.url}/studio")
+        assert page.status_code == 503
+        assert page.headers["retry-after"]
+        assert "Too many connections to the studio are open." in page.text
+        assert httpx.get(f"{studio.url}/healthz").status_code == 200
+        for _ in range(CONNECTIONS - bounds.CONNECTIONS):
+            opened.enter_context(socket.create_connection((place.hostname, place.port)))
+        assert httpx.get(f"{studio.url}/healthz").status_code == 503
+        opened.close()
+        wait_until(lambda: httpx.get(f"{studio.url}/api/artifacts").status_code == 200)
+        assert "Traceback" not in studio.output.read_text()
+
+
+def test_all_event_streams_are_bounded(database, artifacts, tmp_path):
+    env = {"ZANITH_AUTH_TOKEN": "ana:s3cret", "ZANITH_TRUSTED_PROXIES": "127.0.0.1"}
+    each = 50
+    with (
+        run_command(database.tcp_url, tmp_path, **env) as studio,
+        locked(database),
+        studio.client("s3cret") as client,
+        httpx.Client(limits=httpx.Limits(max_connections=None), timeout=60) as many,
+        ExitStack() as streams,
+    ):
+        restore = f"/api/artifacts/{artifacts['column']}/restore"
+        job = client.post(restore, json={"confirm": "code"}).json()["id"]
+        there = f"{studio.url}/api/jobs/{job}/events"
+
+        def opens(address: str) -> httpx.Response:
+            said = {"Authorization": "Bearer s3cret", "X-Forwarded-For": address}
+            return streams.enter_context(many.stream("GET", there, headers=said))
+
+        for number in range(bounds.STREAMS):
+            assert opens(f"203.0.113.{number // each}").status_code == 200
+        late = opens("203.0.113.99")  # who has none open yet
+        late.read()
+        refused(late, 429, "too_many_streams")
+        assert late.headers["retry-after"]
+        assert client.get(f"/api/jobs/{job}").status_code == 200
+        streams.close()
+        wait_until(lambda: opens("203.0.113.99").status_code == 200)
+        client.post(f"/api/jobs/{job}/cancel").raise_for_status()
+        assert wait_for_job(client, job)["state"] == "cancelled"
 
 
 def test_event_streams_are_bounded(studio, artifacts, database):

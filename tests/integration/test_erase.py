@@ -81,6 +81,28 @@ def test_of_whatever_was_parked(staff, database, case):
     erase_and_look(staff, database, *case)
 
 
+ALIKE = """
+CREATE TYPE pair AS (a int, b int);
+CREATE TABLE marks (id int PRIMARY KEY, who text COLLATE {collation}, twin pair);
+INSERT INTO marks
+VALUES (1, 'ann', (1, NULL)), (2, 'ANN', (1, 2)), (3, '', NULL), (4, NULL, NULL);
+"""
+
+
+def test_a_value_is_compared_byte_by_byte_and_null_is_no_value(staff, database):
+    collation = '"C"'
+    if database.psql("SELECT count(*) FROM pg_collation WHERE collname = 'en-x-icu'") != "0":
+        made = "(provider = icu, locale = 'und-u-ks-level2', deterministic = false)"
+        database.psql(f"CREATE COLLATION alike {made}")
+        collation = "alike"
+    database.psql(ALIKE.format(collation=collation))
+    artifact = park(database, "archive_table('marks')")
+    for match, rows in (({"who": "ann"}, 1), ({"who": ""}, 1), ({"twin": "(1,)"}, 1)):
+        asked = {"match": match, "dry_run": True}
+        answer = staff.post(f"/api/artifacts/{artifact}/erase", json=asked)
+        assert (answer.status_code, answer.json()["rows"]) == (200, rows), answer.text
+
+
 def erase_and_look(
     staff, database, call: str, name: str, match: dict[str, str], rows: int, left: int
 ):

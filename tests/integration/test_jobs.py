@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
 
 import pytest
 
@@ -70,7 +72,8 @@ async def test_lost_lease_stops_the_commit(db):
     job = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
 
     async def body() -> None:
-        async with jobs.running(db, job) as run:
+        recording = audit.recording_failure(db, ACTOR, "restore", "abcdefgh")
+        async with recording, jobs.running(db, job) as run:
             async with db.acquire() as connection:
                 await connection.execute(
                     "UPDATE zanith._zanith_jobs SET lease_expires_at = now() - interval '1 s'"
@@ -84,6 +87,10 @@ async def test_lost_lease_stops_the_commit(db):
         await body()
     ended = await jobs.get(db, job.id)
     assert ended.state == "interrupted"
+    [entry] = await audit.list_activity(db)
+    assert (entry.actor, entry.action, entry.outcome) == (ACTOR.name, "restore", "failed")
+    assert entry.detail["message"] == "interrupted: whoever ran it is gone"
+    assert entry.detail["job"] == job.id
     async with db.acquire() as connection:
         assert await connection.fetchval("SELECT to_regclass('t')") is None
 
@@ -114,6 +121,69 @@ async def test_cancel_wakes_a_running_job(db):
         with pytest.raises(Cancelled, match="boss"):
             await task
     assert (await jobs.get(db, job.id)).state == "cancelled"
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Leases that run out within the test."""
+    monkeypatch.setattr(jobs, "LEASE", timedelta(seconds=1.5))
+    monkeypatch.setattr(jobs, "HEARTBEAT", timedelta(seconds=0.2))
+
+
+async def test_a_body_that_misses_its_cancellation_is_told_again(db, quick):
+    job = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+
+    async def body() -> None:
+        async with jobs.running(db, job):
+            other = asyncio.create_task(asyncio.sleep(60))
+            with suppress(asyncio.CancelledError):
+                await other  # as whoever stops a task of its own does
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(body())
+    await asyncio.sleep(0.3)
+    await jobs.cancel(db, job.id, ACTOR)
+    async with asyncio.timeout(5):
+        with pytest.raises(Cancelled):
+            await task
+    assert task.cancelling() == 0
+    assert (await jobs.get(db, job.id)).state == "cancelled"
+
+
+async def test_a_lease_is_kept_while_a_cancelled_body_cleans_up(db, quick):
+    job = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+
+    async def body() -> None:
+        async with jobs.running(db, job):
+            until = asyncio.get_running_loop().time() + 2.5
+            while (left := until - asyncio.get_running_loop().time()) > 0:
+                with suppress(asyncio.CancelledError):
+                    await asyncio.sleep(left)
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(body())
+    await asyncio.sleep(0.3)
+    await jobs.cancel(db, job.id, ACTOR)
+    while not task.done():
+        assert await jobs.reap_expired(db) == []
+        await asyncio.sleep(0.1)
+    assert isinstance(task.exception(), Cancelled)
+    assert (await jobs.get(db, job.id)).state == "cancelled"
+
+
+async def test_a_lease_waits_for_no_other_statement(db, quick):
+    job = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+    async with jobs.running(db, job) as run, AsyncExitStack() as taken:
+        for _ in range(3):
+            await taken.enter_async_context(db.side())
+        await asyncio.sleep(2.5)
+        async with db.acquire() as connection:
+            left = await connection.fetchval(
+                "SELECT lease_expires_at > clock_timestamp() FROM zanith._zanith_jobs"
+            )
+        assert left
+        assert run.stop_reason is None
+    assert (await jobs.get(db, job.id)).state == "done"
 
 
 async def test_a_waiting_job_is_cancelled_at_once(db):

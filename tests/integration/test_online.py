@@ -578,18 +578,22 @@ async def test_two_cannot_archive_the_same_column(db):
     assert won[0].row_count == ROWS
 
 
-async def test_the_killed_backend_loses_nothing(database, db):
-    running = asyncio.create_task(capture(db, column(), DBA, limits=Limits(rows_per_second=4_000)))
+async def test_a_killed_backend_loses_nothing(database, db):
+    running = asyncio.create_task(capture(db, column(), DBA, limits=Limits(rows_per_second=2_000)))
     await until(lambda: followed(db))
-    killed = 0
-    async with database.connect() as other:
-        while not running.done() and killed < 3:
-            killed += await other.fetchval(
+    archive = await fetchval(
+        db, "SELECT relname FROM pg_class WHERE relname ~ '^_zanith_archive' AND relkind = 'r'"
+    )
+    async with database.connect() as other, other.transaction():
+        await other.execute(f"LOCK TABLE _zanith_shadow.{archive} IN SHARE MODE")  # it waits here
+
+        async def killed():
+            return await other.fetchval(
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-                " WHERE query LIKE '%copy_batch%' AND pid <> pg_backend_pid()"
+                " WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
             )
-            await asyncio.sleep(0.05)
-    assert killed
+
+        await until(killed)
     with pytest.raises(Failed):
         await running
     artifact = await capture(db, column(), DBA)

@@ -49,6 +49,21 @@ def hold(studio: Running, here: str, **headers: object) -> httpx.Response:
     return answer
 
 
+@pytest.mark.parametrize(
+    ("trusted", "address"), [("local", "203.0.113.9"), ("10.0.0.0/8", "local")]
+)
+def test_a_proxy_on_a_unix_socket_is_local(database, tmp_path, trusted, address):
+    found = capture_orders(database)
+    here = tmp_path / "studio.sock"
+    with run_studio(database.tcp_url, here, trusted_proxies=trusted, **TOKENS):
+        transport = httpx.HTTPTransport(uds=str(here))
+        said = {"Authorization": "Bearer s3cret", "X-Forwarded-For": "6.6.6.6, 203.0.113.9"}
+        with httpx.Client(transport=transport, base_url="http://localhost") as client:
+            answer = client.post(f"/api/artifacts/{found['table']}/hold", headers=said)
+    assert answer.status_code == 200, answer.text
+    assert database.psql(LAST) == f"ana|{address}"
+
+
 def test_a_trusted_proxy_is_believed(database):
     with behind_a_proxy(database, **TRUSTING) as (studio, here):
         for forwarded, address in (

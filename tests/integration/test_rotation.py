@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import time
 from pathlib import Path
 
 import httpx
@@ -12,7 +14,7 @@ import pytest
 from app.main import create_app
 from app.recovery.errors import WrongUsage
 from app.settings import load_settings
-from tests.studios import capture_orders, form_token, run_studio, sign_in
+from tests.studios import capture_orders, form_token, run_command, run_studio, sign_in, wait_until
 
 pytestmark = pytest.mark.newest
 
@@ -55,6 +57,42 @@ def test_a_file_put_in_the_place_of_another_is_noticed(studio, file, tmp_path):
     fresh.replace(file)
     assert status(studio, "secret-of-eva") == 200
     assert status(studio, "secret-of-ana") == 401
+
+
+def unseen(file: Path, words: str) -> None:
+    """Write as many other words into a file in a way that its facts do not tell."""
+    before = file.stat()
+    file.write_text(words)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert file.stat().st_size == before.st_size
+
+
+def test_a_signal_rereads_the_files(database, file, tmp_path):
+    with run_command(database.tcp_url, tmp_path, ZANITH_AUTH_TOKEN_FILE=str(file)) as studio:
+        assert status(studio, "secret-of-ana") == 200
+        unseen(file, file.read_text().replace("of-ana", "of-eva"))
+        assert status(studio, "secret-of-ana") == 200
+        studio.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: status(studio, "secret-of-ana") == 401)
+        assert status(studio, "secret-of-eva") == 200
+
+        unseen(file, file.read_text().replace("bob:", "eve,"))
+        studio.process.send_signal(signal.SIGHUP)
+
+        def told() -> bool:
+            assert status(studio, "secret-of-eva") == 200  # whoever asks next has them read
+            return "the tokens stay as they were" in studio.output.read_text()
+
+        wait_until(told)
+        assert "secret" not in studio.output.read_text()
+
+
+def test_a_signal_without_files_changes_nothing(database, tmp_path):
+    with run_command(database.tcp_url, tmp_path, ZANITH_AUTH_TOKEN="ana:secret") as studio:
+        studio.process.send_signal(signal.SIGHUP)
+        time.sleep(0.3)
+        assert status(studio, "secret") == 200
+        assert studio.process.poll() is None
 
 
 def test_forms_of_those_who_stay_go_on(studio, file):

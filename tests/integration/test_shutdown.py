@@ -14,9 +14,11 @@ import pytest
 
 from app.recovery import jobs
 from app.recovery.database import Actor, Database
+from app.routes.pages import purge
 from app.routes.runner import interrupt_all
 from tests.studios import (
     capture_orders,
+    form_token,
     locked,
     run_command,
     run_studio,
@@ -28,6 +30,8 @@ pytestmark = pytest.mark.newest
 
 UNSEALED = "SELECT count(*) FROM zanith._zanith_migration_artifacts WHERE sealed_at IS NULL"
 PATIENT = {"lock_timeout": "30s"}
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{}'::regclass"
+INTERRUPTED = "interrupted: the studio was shut down; nothing was changed, start it again"
 
 
 @pytest.fixture
@@ -84,9 +88,8 @@ def test_a_restore_that_waits_is_interrupted_and_free(database, artifacts, tmp_p
             assert time.monotonic() - began < 8
         ended = there.get(f"/api/jobs/{job}").json()
         assert ended["state"] == "interrupted"
-        assert ended["error"]["message"] == (
-            "interrupted: the studio was shut down; nothing was changed, start it again"
-        )
+        assert ended["error"]["message"] == INTERRUPTED
+        interrupted_once(database, "restore")
         found = there.get(f"/api/artifacts/{artifacts['column']}").json()
         assert found["status"] == "recoverable"
         assert (
@@ -101,6 +104,75 @@ def test_a_restore_that_waits_is_interrupted_and_free(database, artifacts, tmp_p
     state = database.psql(f"SELECT state FROM zanith._zanith_jobs WHERE id = '{number}'")
     assert state == "done"
     assert database.psql("SELECT code FROM orders WHERE id = 5") == "C-5"
+
+
+def interrupted_once(database, action: str) -> None:
+    """See that the audit log says it, in one entry."""
+    said = database.psql(
+        "SELECT outcome, detail ->> 'message' FROM zanith._zanith_audit_log"
+        f" WHERE action = '{action}'"
+    )
+    assert said == f"failed|{INTERRUPTED}"
+
+
+PARKED = """
+SELECT format('%I.%I', physical_schema, physical_table)
+FROM zanith._zanith_migration_artifacts WHERE id = '{}'
+"""
+ASKED = {
+    "purge": ("DELETE", "table", "", {"confirm": "carts"}),
+    "rehearsal": ("POST", "column", "/restore", {"rehearse": True}),
+}
+
+
+@pytest.mark.parametrize("what", ASKED)
+def test_what_is_waited_for_is_interrupted_and_says_so(database, artifacts, tmp_path, what):
+    verb, key, path, body = ASKED[what]
+    parked = database.psql(PARKED.format(artifacts[key]))
+    table = parked if what == "purge" else "public.orders"
+    grace = {"ZANITH_LOCK_TIMEOUT": "30s", "ZANITH_SHUTDOWN_GRACE": "1s"}
+    answers: list[httpx.Response] = []
+    with run_command(database.tcp_url, tmp_path, **grace) as command, command.client() as client:
+        wait_until(lambda: database.psql(UNSEALED) == "0")
+
+        def ask() -> None:
+            there = f"/api/artifacts/{artifacts[key]}{path}"
+            answers.append(client.request(verb, there, json=body))
+
+        with locked(database, table):
+            asking = threading.Thread(target=ask)
+            asking.start()
+            wait_until(lambda: database.psql(WAITING.format(table)) != "0")
+            command.process.send_signal(signal.SIGTERM)
+            assert command.process.wait(12) == 0
+            asking.join(5)
+    [answer] = answers
+    assert answer.status_code == 503, answer.text
+    assert answer.headers["retry-after"]
+    assert answer.json()["error"]["message"] == INTERRUPTED
+    if what == "purge":
+        interrupted_once(database, "purge")
+    status = "SELECT string_agg(DISTINCT status, ',') FROM zanith._zanith_migration_artifacts"
+    assert database.psql(status) == "recoverable"
+    live = "SELECT count(*) FROM zanith._zanith_jobs WHERE ended_at IS NULL"
+    assert database.psql(live) == "0"
+
+
+def test_a_purge_that_waits_is_followed_on_its_page(database, artifacts, monkeypatch):
+    monkeypatch.setattr(purge, "QUICK_SECONDS", 0.3)
+    parked = database.psql(PARKED.format(artifacts["table"]))
+    with run_studio(database.tcp_url, **PATIENT) as studio:
+        wait_until(lambda: database.psql(UNSEALED) == "0")
+        with httpx.Client(base_url=studio.url, headers={"Origin": studio.url}) as browser:
+            there = f"/studio/artifacts/{artifacts['table']}/purge"
+            with locked(database, parked):
+                form = {"form_token": form_token(browser.get(there).text), "confirm": "carts"}
+                sent = browser.post(there, data=form)
+                assert sent.headers["location"].startswith("/studio/jobs/"), sent.text
+            with studio.client() as client:
+                job = sent.headers["location"].rsplit("/", 1)[1]
+                assert wait_for_job(client, job)["state"] == "done"
+            assert "Purged." in browser.get(sent.headers["location"]).text
 
 
 def follow(url: str, job: str, events: list[str]) -> None:
@@ -128,6 +200,28 @@ def test_a_job_that_ends_in_time_is_let_finish(database, artifacts, tmp_path):
     assert database.psql("SELECT code FROM orders WHERE id = 5") == "C-5"
 
 
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_the_second_signal_ends_it_at_once(database, artifacts, tmp_path, second):
+    grace = {"ZANITH_LOCK_TIMEOUT": "30s", "ZANITH_SHUTDOWN_GRACE": "5m"}
+    with run_command(database.tcp_url, tmp_path, **grace) as command, command.client() as client:
+        wait_until(lambda: database.psql(UNSEALED) == "0")
+        with locked(database):
+            job = start_restore(client, artifacts["column"])
+            command.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: client.get("/readyz").status_code == 503)
+            began = time.monotonic()
+            command.process.send_signal(second)
+            assert command.process.wait(10) == 0
+            assert time.monotonic() - began < 5
+    said = command.output.read_text()
+    assert "Traceback" not in said
+    assert "error" not in said.lower(), said
+    assert "stopped" in said
+    state = database.psql(f"SELECT state FROM zanith._zanith_jobs WHERE id = '{job}'")
+    assert state == "interrupted"
+    interrupted_once(database, "restore")
+
+
 def test_an_idle_studio_ends_at_once(database, artifacts, tmp_path):
     with run_command(database.tcp_url, tmp_path) as command, command.client() as client:
         wait_until(lambda: database.psql(UNSEALED) == "0")
@@ -148,6 +242,7 @@ async def test_what_had_not_begun_is_ended_likewise(database, artifacts):
         assert ended.state == "interrupted"
         assert ended.error
         assert "nothing was changed" in ended.error["message"]
+        interrupted_once(database, "restore")
         done = await jobs.start(db, "restore", artifacts["column"], {}, actor)
         async with jobs.running(db, done):
             await jobs.abandon(db, done.id)

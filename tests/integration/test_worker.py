@@ -135,7 +135,9 @@ async def test_what_was_cancelled_goes_on_when_somebody_wants(db):
         capture(db, request(1), DBA, limits=Limits(rows_per_second=1_000))
     )
     async with asyncio.timeout(20):
-        while not (found := await jobs.list_jobs(db, states=["running"], kinds=["capture"])):
+        while not (  # noqa: ASYNC110 - the job has no name yet by which it could be watched
+            found := await jobs.list_jobs(db, states=["running"], kinds=["capture"])
+        ):
             await asyncio.sleep(0.02)
     await until_rows(db, found[0].id)
     await jobs.cancel(db, found[0].id, DBA)

@@ -9,6 +9,7 @@ from app.cli.commands import (
     cleanup,
     database,
     drop,
+    erase,
     export,
     keep,
     look,
@@ -76,7 +77,7 @@ def _print_version() -> None:
     raise typer.Exit
 
 
-for family in (look, restore, export, keep, purge, cleanup):
+for family in (look, restore, export, keep, erase, purge, cleanup):
     recover.add_typer(family.app)
 for family in (database, serve, work):
     root.add_typer(family.app)

@@ -22,7 +22,7 @@ def restore_plan(plan: Plan) -> RenderableType:
     if plan.waits_for:
         first = ", ".join(plan.waits_for)
         parts.append(marked(Text("•", style="warn"), f"planned in full once {first} is back"))
-    parts += _conflicts(plan.conflicts)
+    parts += conflicts(plan.conflicts)
     parts += _drift(plan.drift)
     parts += listing("Will not come back exactly", "~", "warn", [x.message for x in plan.losses])
     if plan.choices:
@@ -58,7 +58,7 @@ def capture_plan(plan: CapturePlan) -> RenderableType:
     return Group(*parts)
 
 
-def _conflicts(items: Iterable[Conflict]) -> Iterator[RenderableType]:
+def conflicts(items: Iterable[Conflict]) -> Iterator[RenderableType]:
     """What stops the plan, each with what resolves it."""
     for index, item in enumerate(items):
         if index == 0:

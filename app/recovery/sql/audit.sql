@@ -3,6 +3,12 @@ INSERT INTO zanith._zanith_audit_log (actor, address, action, outcome, artifact_
 VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb)
 RETURNING id;
 
+-- record_interrupted: a job that was interrupted, as its row says it
+INSERT INTO zanith._zanith_audit_log (actor, action, outcome, artifact_id, object, detail)
+SELECT actor, kind, 'failed', artifact_id, object, error || jsonb_build_object('job', id)
+FROM zanith._zanith_jobs WHERE id = $1
+RETURNING id;
+
 -- list: newest first, by key; every filter may be NULL
 SELECT id, at, actor, db_role, address, action, outcome, artifact_id, object, detail::text AS detail
 FROM zanith._zanith_audit_log

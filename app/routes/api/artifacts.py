@@ -12,7 +12,6 @@ from app.recovery.durations import parse_duration
 from app.recovery.erase import plan_erasure
 from app.recovery.errors import NotFound, Refused, WrongUsage
 from app.recovery.plan import plan_restore
-from app.recovery.rehearsal import rehearse
 from app.routes import work
 from app.routes.api.models import (
     RESPONSES,
@@ -30,6 +29,7 @@ from app.routes.api.models import (
     RestoreIn,
 )
 from app.routes.pages.artifacts import Asked
+from app.routes.runner import outcome
 from app.routes.studio import TheStudio, Who
 
 router = APIRouter(prefix="/api", responses=RESPONSES, tags=["artifacts"])
@@ -73,7 +73,7 @@ async def restore(
         plan = await plan_restore(studio.reading(who), found.id, wanted.to_choices())
         return JSONResponse({"plan": plan.to_json()})
     if wanted.rehearse:
-        report = await rehearse(studio.db, artifact_id, wanted.to_choices(), who)
+        report = await work.rehearse(studio, artifact_id, wanted.to_choices(), who)
         return JSONResponse({"report": report.to_json()})
     job = await work.start_restore(
         studio,
@@ -153,10 +153,9 @@ async def purge_artifact(
 ) -> dict[str, Any]:
     """Delete it for good; `confirm` is the object's name. What comes back is the tombstone."""
     wanted = wanted or PurgeIn.model_validate({})
-    found = await artifacts.get_artifact(studio.db, artifact_id)
     typed = wanted.confirm or confirm
-    tombstone = await purge.purge(studio.db, found.id, who, confirm=typed, reason=wanted.reason)
-    return tombstone.to_json()
+    _, task = await work.start_purge(studio, artifact_id, who, confirm=typed, reason=wanted.reason)
+    return (await outcome(task)).to_json()
 
 
 @router.post(

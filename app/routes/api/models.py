@@ -310,7 +310,7 @@ _ERRORS = {
     423: "no lock in time, or a job is under way",
     429: "too many wrong tokens, or too many event streams",
     500: "a fault",
-    503: "the database does not answer",
+    503: "the database does not answer, the studio shuts down, or too many ask at once",
 }
 
 RESPONSES: dict[int | str, dict[str, Any]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -14,10 +15,15 @@ from app.recovery.artifacts import Artifact
 from app.recovery.database import Database
 from app.recovery.errors import Locked, Refused, ZanithError
 from app.recovery.purge import PurgeReview
+from app.routes import work
 from app.routes.errors import status_of
+from app.routes.runner import outcome
 from app.routes.studio import TheStudio, Who, checked_form
 
 router = APIRouter(prefix="/studio/artifacts/{artifact_id}/purge")
+
+QUICK_SECONDS = 5.0
+"""What takes longer, mostly for a lock, is followed on its job's page."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +76,15 @@ async def confirm_purge(
     confirm: Annotated[str, Form(max_length=400)] = "",
     reason: Annotated[str, Form(max_length=500)] = "",
 ) -> Response:
-    """Purge it, or show the review again with why not."""
+    """Purge it, or show the review again with why not; what takes its time is followed."""
     try:
-        tombstone = await purge.purge(
-            studio.db, artifact_id, who, confirm=confirm, reason=reason.strip() or None
+        job, task = await work.start_purge(
+            studio, artifact_id, who, confirm=confirm, reason=reason.strip() or None
         )
+        await asyncio.wait({task}, timeout=QUICK_SECONDS)
+        if not task.done():
+            return RedirectResponse(f"/studio/jobs/{job.id}", 303)
+        tombstone = await outcome(task)
     except (Refused, Locked) as exc:
         view = await build(studio.reading(who), artifact_id, exc)
         return _show(request, studio, view, status_of(exc))

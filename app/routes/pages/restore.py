@@ -13,7 +13,6 @@ from app.recovery.artifacts import Artifact
 from app.recovery.database import Database
 from app.recovery.errors import Locked, Refused, ZanithError
 from app.recovery.plan import Choices, Plan, plan_restore
-from app.recovery.rehearsal import rehearse as rehearse_restore
 from app.recovery.report import RestoreReport
 from app.routes import work
 from app.routes.errors import status_of
@@ -156,7 +155,7 @@ async def rehearse(
 ) -> Response:
     """Run the restore, roll it back, and show the plan with each step's time."""
     try:
-        report = await rehearse_restore(studio.db, artifact_id, chosen.to_choices(), who)
+        report = await work.rehearse(studio, artifact_id, chosen.to_choices(), who)
     except (Refused, Locked) as exc:
         view = await build(studio.reading(who), artifact_id, chosen, exc)
         return _show(request, studio, view, status_of(exc))

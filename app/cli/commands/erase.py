@@ -1,0 +1,115 @@
+"""`zanith recover erase`: one person's rows out of a parked copy, for those who must."""
+
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from app.cli.confirm import confirm_name, require_person
+from app.cli.exits import Exit, stop
+from app.cli.humanize import count, plural, printable
+from app.cli.options import DatabaseUrl, DryRun, Json, Reference
+from app.cli.progress import watching
+from app.cli.render.erase import erasure_plan
+from app.cli.render.outcome import done
+from app.cli.session import Session, run
+from app.cli.values import key_columns, key_values
+from app.recovery.artifacts import get_artifact
+from app.recovery.erase import check_erasure, erase, plan_erasure
+from app.recovery.errors import WrongUsage
+
+app = typer.Typer()
+
+
+@app.command("erase")
+def erase_command(
+    reference: Reference,
+    column: Annotated[
+        list[str],
+        typer.Option(
+            "--column", metavar="NAME", help="A column that says which rows; several are ANDed."
+        ),
+    ],
+    values_from: Annotated[
+        str | None,
+        typer.Option(
+            "--values-from",
+            metavar="FILE|-",
+            help="One value a line, in the order of --column; else a terminal asks for them.",
+        ),
+    ] = None,
+    rows: Annotated[
+        int | None,
+        typer.Option("--rows", metavar="N", min=1, help="Refuse unless just so many rows match."),
+    ] = None,
+    confirm: Annotated[
+        str | None,
+        typer.Option(
+            "--confirm", metavar="NAME", help="The object's name, typed in advance; with --rows."
+        ),
+    ] = None,
+    reason: Annotated[
+        str | None,
+        typer.Option(
+            "--reason", metavar="TEXT", help="Why, for the audit log; no name of a person."
+        ),
+    ] = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """
+    Take one person's rows out of a parked copy, for good; what is left gets a
+    new seal.
+
+    The values that say which rows are never on the command line, and are
+    written down nowhere: not in the job, a log or the audit log. A value is
+    compared as PostgreSQL prints it.
+
+    Example:
+
+    $ zanith recover erase people --column email --dry-run
+    $ zanith recover erase people --column email --values-from ticket.txt \\
+          --rows 10 --confirm people --reason "request 4711"
+    """
+    columns = key_columns(column)
+    if confirm is not None and rows is None and not dry_run:
+        raise WrongUsage(
+            "--confirm needs --rows", hint="look with --dry-run how many rows match, then say so"
+        )
+
+    async def body(session: Session) -> None:
+        terminal, db = session.terminal, session.db
+        found = await get_artifact(db, reference)
+        match = key_values(terminal, columns, values_from)
+        expected = rows
+        if dry_run or confirm is None:
+            plan = await plan_erasure(db, found.id, match)
+            if dry_run:
+                terminal.show(erasure_plan(found, plan))
+                if as_json:
+                    terminal.emit(plan.to_json())
+                if plan.conflicts:
+                    stop(Exit.REFUSED)
+                return
+            require_person(terminal, yes=False, how="--confirm NAME and --rows N")
+            terminal.say(erasure_plan(found, plan))
+            expected = plan.rows if rows is None else rows
+            check_erasure(plan, expected)
+            verb = f"erase {plural(plan.rows, 'row')} for good"
+            confirm_name(terminal, found.object_name, verb=verb, yes=False, repeat=False)
+        with watching(terminal, f"Erasing in {found.object_name}") as follow:
+            erased = await erase(
+                *(db, found.id, match, session.actor),
+                rows=expected or 0,
+                confirm=found.object_name if confirm is None else confirm,
+                reason=reason,
+                on_progress=follow,
+            )
+        words = Text(f"erased {plural(erased.rows, 'row')} of ")
+        words.append(printable(found.object_name), style="name")
+        terminal.show(done(words.append(f"; {count(erased.rows_left)} left, sealed anew")))
+        if as_json:
+            terminal.emit(erased.to_json())
+
+    run(body, url=database_url, json=as_json)

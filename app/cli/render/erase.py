@@ -1,0 +1,33 @@
+"""An erasure: how many rows match, what would run, and what it does not reach."""
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from app.cli.humanize import count, plural, printable
+from app.cli.render.layout import aside, marked
+from app.cli.render.plan import conflicts
+from app.cli.render.steps import steps
+from app.recovery.artifacts import Artifact
+from app.recovery.erase import ErasurePlan
+
+
+def erasure_plan(artifact: Artifact, plan: ErasurePlan) -> RenderableType:
+    """What would be erased; the values are not in it, `$1` and `$2` stand for them."""
+    head = Text.assemble(("Erase rows of ", "bad"), (printable(artifact.object_name), "name"))
+    head.append(" for good", style="bad")
+    of = "" if artifact.row_count is None else f" of {count(artifact.row_count)}"
+    verb = "matches" if plan.rows == 1 else "match"
+    keys = ", ".join(printable(column) for column in plan.columns)
+    parts: list[RenderableType] = [head]
+    if not plan.conflicts:
+        parts.append(Text(f"{plural(plan.rows, 'row')}{of} {verb} by {keys}", style="head"))
+    parts += [
+        aside("First it is compared with its seal; $1, $2 stand for the values."),
+        steps(plan.steps),
+        *conflicts(plan.conflicts),
+        marked(
+            Text("!", style="warn"),
+            "It reaches the parked copy alone: not exports, backups or the write-ahead log.",
+        ),
+    ]
+    return Group(*parts)

@@ -1,0 +1,93 @@
+"""A sign-in that ends while somebody fills in a form: the browser comes back to that form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.browser.conftest import listen, wait_for_seals
+from tests.studios import Running, run_studio
+
+pytestmark = pytest.mark.newest
+
+WORDS = "Your sign-in ended before this was sent; nothing was changed."
+BOTH = "ana:s3cret-of-ana\nbob:s3cret-of-bob"
+LATER = "bob:s3cret-of-bob"
+
+
+@pytest.fixture
+def tokens(tmp_path) -> Path:
+    file = tmp_path / "staff"
+    file.write_text(BOTH)
+    return file
+
+
+@pytest.fixture(params=["", "/zanith"], ids=["at the root", "below a path"])
+def prefix(request) -> str:
+    path: str = request.param
+    return path
+
+
+@pytest.fixture
+def studio(database, artifacts, tokens, prefix) -> Iterator[Running]:
+    with run_studio(database.tcp_url, auth_token_file=tokens, root_path=prefix) as running:
+        wait_for_seals(database)
+        yield running
+
+
+async def sign_in(page: Page, name: str) -> None:
+    await page.get_by_label("Token").fill(f"s3cret-of-{name}")
+    await page.get_by_role("button", name="Sign in").click()
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+async def test_comes_back_to_the_form(
+    browser: Browser, studio: Running, database, artifacts, tokens, prefix, scripts
+):
+    context = await browser.new_context(base_url=studio.url, java_script_enabled=scripts)
+    page = await context.new_page()
+    complaints = listen(page)
+    here = f"{prefix}/studio/artifacts/{artifacts['column']}/restore?as=code_2"
+    await page.goto(here)
+    await sign_in(page, "ana")
+    await expect(page).to_have_url(f"{studio.url}{here}")
+
+    await page.get_by_label("to restore it").fill("code")
+    tokens.write_text(LATER)
+    await page.get_by_role("button", name="Restore").click()
+    await expect(page.get_by_text(WORDS)).to_be_visible()
+    await sign_in(page, "bob")
+    await expect(page).to_have_url(f"{studio.url}{here}")
+    restored = "SELECT count(*) FROM zanith._zanith_audit_log WHERE action = 'restore'"
+    assert database.psql(restored) == "0"
+
+    await page.get_by_label("to restore it").fill("code")
+    await page.get_by_role("button", name="Restore").click()
+    await expect(page.get_by_text("Restored.", exact=True)).to_be_visible(timeout=15_000)
+    assert database.psql("SELECT code_2 FROM public.orders WHERE id = 7") == "C-7"
+    who = "SELECT actor FROM zanith._zanith_audit_log WHERE action = 'restore'"
+    assert database.psql(who) == "bob"
+    await context.close()
+    assert complaints == []
+
+
+async def test_what_a_page_asks_for_by_itself_leads_there_too(
+    browser: Browser, studio: Running, artifacts, tokens, prefix
+):
+    context = await browser.new_context(base_url=studio.url)
+    page = await context.new_page()
+    here = f"{prefix}/studio/artifacts/{artifacts['table']}"
+    await page.goto(here)
+    await sign_in(page, "ana")
+    await page.get_by_label("Why hold it").fill("audit")
+    tokens.write_text(LATER)
+    await page.get_by_role("button", name="Verify now").click()
+    await expect(page.get_by_text(WORDS)).to_be_visible()
+    await sign_in(page, "bob")
+    await expect(page).to_have_url(f"{studio.url}{here}")
+    await page.get_by_role("button", name="Verify now").click()
+    await expect(page.get_by_text("40 rows match the seal")).to_be_visible()
+    await context.close()

@@ -342,8 +342,14 @@ def unanswered(check: Check, exc: asyncpg.PostgresError) -> Drift:
     )
 
 
-async def read_plan(connection: Connection, artifact_id: str, choices: Choices) -> Plan:
-    """Plan and run the checks on this connection, in its transaction where it is in one."""
+async def read_plan(
+    connection: Connection, artifact_id: str, choices: Choices, *, decisive: bool = False
+) -> Plan:
+    """Plan and run the checks on this connection, in its transaction where it is in one.
+
+    ``decisive`` leaves out checks that only inform: each reads all rows, and whoever restores has
+    read what they say, or does not want to.
+    """
     text = await connection.fetchval(
         SQL["plan_restore"], artifact_id, json.dumps(choices.to_json())
     )
@@ -355,7 +361,7 @@ async def read_plan(connection: Connection, artifact_id: str, choices: Choices) 
         [
             await _run_check(connection, check)
             for check in plan.checks
-            if check.role is None or writable
+            if (check.role is None or writable) and (check.blocks or not decisive)
         ]
     )
     return parse_plan(data, drift)
@@ -404,13 +410,22 @@ async def _sandboxed(connection: Connection, role: str, sql: str, call: str) -> 
     return found
 
 
-async def plan_restore(db: Database, artifact_id: str, choices: Choices | None = None) -> Plan:
-    """Return the plan against the catalog as it is now; it reads, and changes nothing."""
+async def plan_restore(
+    db: Database, artifact_id: str, choices: Choices | None = None, *, decisive: bool = False
+) -> Plan:
+    """Return the plan against the catalog as it is now; it reads, and changes nothing.
+
+    ``decisive`` as for `read_plan`; a plan that is blocked is returned whole.
+    """
     async with db.acquire() as connection:
         transaction = connection.transaction(isolation="repeatable_read")
         await transaction.start()
         try:
             await connection.execute(SQL["settings"])
-            return await read_plan(connection, artifact_id, choices or Choices())
+            choices = choices or Choices()
+            plan = await read_plan(connection, artifact_id, choices, decisive=decisive)
+            if decisive and plan.blocked:
+                plan = await read_plan(connection, artifact_id, choices)
+            return plan
         finally:
             await transaction.rollback()

@@ -45,7 +45,7 @@ def _compare(place: Place, few: str, many: str) -> Iterator[Row]:
         _drop_and_restore(place, dbname)  # and all is warm
     drops: dict[str, list[tuple[float, float]]] = {few: [], many: []}
     backs: dict[str, list[tuple[float, float]]] = {few: [], many: []}
-    for number in range(max(5, place.rounds)):
+    for number in range(place.often):
         for dbname in (few, many) if number % 2 else (many, few):
             drop, back = _drop_and_restore(place, dbname)
             drops[dbname].append(drop)

@@ -16,7 +16,6 @@ from tests.studios import run_studio
 
 TOPIC = "listing"
 FEW = 1_000
-ROUNDS = 11
 ADDRESSES = {
     "list page": "/studio",
     "list page, second": "/studio?after={next}",
@@ -46,7 +45,7 @@ def measure(place: Place) -> Iterator[Row]:
         made = max(made, size)
         with run_studio(place.url(name)) as studio, studio.client() as client:
             client.timeout = httpx.Timeout(300)
-            taken[size] = _time_requests(client)
+            taken[size] = _time_requests(client, place.often)
         asked[size] = _count_queries(place, name)
     for what in ADDRESSES:
         yield times(
@@ -75,10 +74,10 @@ def _addresses(client: httpx.Client) -> dict[str, str]:
     return {name: address.replace("{next}", after) for name, address in ADDRESSES.items()}
 
 
-def _time_requests(client: httpx.Client) -> dict[str, list[float]]:
+def _time_requests(client: httpx.Client, rounds: int) -> dict[str, list[float]]:
     """Return seconds a request by what it asks for."""
     taken: dict[str, list[float]] = {name: [] for name in ADDRESSES}
-    for number in range(ROUNDS + 1):
+    for number in range(rounds + 1):
         for name, address in _addresses(client).items():
             started = time.perf_counter()
             client.get(address).raise_for_status()
@@ -102,7 +101,7 @@ def _count_queries(place: Place, dbname: str) -> dict[str, int]:
                 if name not in BARRED:
                     continue
                 counts = []
-                for _ in range(5):
+                for _ in range(3):
                     _wait_for_silence(log)
                     before = log.stat().st_size
                     client.get(address).raise_for_status()
@@ -117,8 +116,8 @@ def _count_queries(place: Place, dbname: str) -> dict[str, int]:
 
 def _wait_for_silence(log: Path) -> None:
     """Wait until nobody asked anything for a moment, or a while has passed."""
-    for _ in range(40):
+    for _ in range(10):
         before = log.stat().st_size
-        time.sleep(0.25)
+        time.sleep(0.1)
         if log.stat().st_size == before:
             return

@@ -25,10 +25,10 @@ def measure(place: Place) -> Iterator[Row]:
     dbname = place.archived()
     artifact = place.artifact(dbname)
     addresses = ("/studio", f"/studio/artifacts/{artifact}", "/api/artifacts", "/healthz")
-    requests = max(40, min(REQUESTS, place.rows // 50))
+    requests = max(20, min(REQUESTS, place.rows // 100))
     found: dict[str, list[list[float]]] = {"idle": [], "busy": []}
     with studio_on(place, dbname) as studio, studio.client() as client:
-        _time(client, addresses, 20)
+        _time(client, addresses, 8)
         for _ in range(place.rounds):
             found["idle"].append(_time(client, addresses, requests))
             with _downloading(studio.url, f"/api/artifacts/{artifact}/export"):

@@ -55,6 +55,7 @@ class Place:
         self.options = options
         self.rows: int = options.rows
         self.rounds: int = options.rounds
+        self.often: int = 3 * options.rounds  # for what takes next to no time
         self._serial = itertools.count(1)
         self._made: set[str] = set()
 

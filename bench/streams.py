@@ -100,7 +100,7 @@ def _gone(place: Place) -> Row:
         place.server.psql(dbname, LONG)
     path = f"/api/artifacts/{place.artifact(dbname)}/export"
     with studio_on(place, dbname) as studio:
-        taken = asyncio.run(_leave(place.url(dbname), studio.url, path, max(5, place.rounds)))
+        taken = asyncio.run(_leave(place.url(dbname), studio.url, path, place.often))
     return levels(TOPIC, "client gone until COPY ended", "ms", taken, Bar(100, of="ours"))
 
 

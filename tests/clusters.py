@@ -163,6 +163,7 @@ class Server:
     directory: Path
     port: int = 0
     initdb: tuple[str, ...] = ()  # more words for it
+    settings: str = ""  # more lines of configuration; the last one of a name holds
     _server_bin: Path = field(default=Path(), repr=False)
 
     host = "127.0.0.1"
@@ -182,6 +183,7 @@ class Server:
         for attempt in range(3):
             self.port = free_port()
             settings = CONFIGURATION.format(port=self.port, directory=self.directory)
+            settings += self.settings
             (self.data / "postgresql.auto.conf").write_text(settings, "utf-8")
             try:
                 self.start()

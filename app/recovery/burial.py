@@ -79,7 +79,7 @@ class Tombstone:
 
     def to_json(self) -> dict[str, Any]:
         """Return the tombstone as JSON shows it, and as the log keeps it."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 async def review_purge(db: Database, artifact_id: str) -> PurgeReview:
@@ -87,17 +87,21 @@ async def review_purge(db: Database, artifact_id: str) -> PurgeReview:
     artifact = await get_artifact(db, artifact_id)
     async with db.acquire() as connection:
         plan = await _plan(connection, artifact.id)
-        last = await connection.fetchval(SQL["last_export"], artifact.id)
+        beside: Any = await connection.fetchrow(SQL["jobs"], artifact.id, None)
     return PurgeReview(
         artifact=artifact,
         checksum_recorded=artifact.checksum,
         verified_at=artifact.verified_at,
-        last_export=json.loads(last) if last else None,
+        last_export=_parse(beside["last_export"]),
         dependents=plan.dependents,
         held=artifact.held,
         size_bytes=plan.size_bytes,
         plan=plan,
     )
+
+
+def _parse(last_export: str | None) -> dict[str, Any] | None:
+    return json.loads(last_export) if last_export else None
 
 
 async def _plan(connection: Connection, artifact_id: str) -> PurgePlan:
@@ -190,9 +194,9 @@ async def bury(
     row = await connection.fetchval(SQL["take"], artifact.id)
     if row is None:
         raise NotFound(f"{artifact.object_name} was purged meanwhile")
-    busy = await connection.fetchval(SQL["live_job"], artifact.id, job_id)
-    if busy:
-        raise Locked(f"a {busy} is under way")
+    beside: Any = await connection.fetchrow(SQL["jobs"], artifact.id, job_id)
+    if beside["busy"]:
+        raise Locked(f"a {beside['busy']} is under way")
     plan = await _plan(connection, artifact.id)
     for conflict in plan.conflicts:
         raise Refused(conflict.message, detail=conflict.detail, hint=conflict.hint)
@@ -200,7 +204,6 @@ async def bury(
         await connection.execute(step.sql)
     if await connection.fetchval(SQL["delete"], artifact.id) is None:
         raise Refused(f"{artifact.object_name} is on hold")
-    last = await connection.fetchval(SQL["last_export"], artifact.id)
     stone = Tombstone(
         artifact_id=artifact.id,
         object=artifact.object_name,
@@ -208,7 +211,7 @@ async def bury(
         reason=reason,
         size_bytes=plan.size_bytes,
         already_gone=plan.already_gone,
-        last_export=json.loads(last) if last else None,
+        last_export=_parse(beside["last_export"]),
         row=json.loads(row),
     )
     await audit.record(

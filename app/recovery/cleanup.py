@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,6 +15,10 @@ from app.recovery.database import Actor, Database, require_change
 from app.recovery.errors import Locked, NotFound, Refused, WrongUsage, ZanithError
 from app.recovery.locks import begin
 from app.recovery.progress import OnProgress, tell
+
+# At once: most of a purge is a commit that waits for the disk, and several wait for it together.
+WORKERS = 4
+DEADLOCK = "40P01"
 
 
 @dataclass(frozen=True)
@@ -68,17 +74,51 @@ async def cleanup(
     """
     require_change(actor, "clean up")
     planned = await plan_cleanup(db, older_than, expired, only=only)
-    results: list[CleanupResult] = []
-    for number, (artifact, skip) in enumerate(planned, 1):
-        outcome, why = ("skipped", skip) if skip else await _purge_one(db, artifact, actor)
-        result = CleanupResult(artifact, outcome, why, number, len(planned))
-        results.append(result)
+    results: dict[int, CleanupResult] = {}
+    again: list[int] = []
+
+    async def settle(number: int, outcome: str, why: str | None) -> None:
+        result = CleanupResult(planned[number][0], outcome, why, len(results) + 1, len(planned))
+        results[number] = result
         await tell(on_progress, result)
-    return results
+
+    numbers = iter(range(len(planned)))
+
+    async def work() -> None:
+        for number in numbers:
+            artifact, skip = planned[number]
+            if skip:
+                await settle(number, "skipped", skip)
+            elif found := await _purge_one(db, artifact, actor, alone=False):
+                await settle(number, *found)
+            else:
+                again.append(number)
+
+    await _together([work() for _ in range(min(WORKERS, len(planned)))])
+    for number in sorted(again):
+        if found := await _purge_one(db, planned[number][0], actor, alone=True):
+            await settle(number, *found)
+    return [results[number] for number in sorted(results)]
 
 
-async def _purge_one(db: Database, artifact: Artifact, actor: Actor) -> tuple[str, str | None]:
-    """Purge one artifact and return the outcome with its reason; no lock is waited for twice."""
+async def _together(works: list[Coroutine[Any, Any, None]]) -> None:
+    """Run all and raise the first error, once none runs any more."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _purge_one(
+    db: Database, artifact: Artifact, actor: Actor, *, alone: bool
+) -> tuple[str, str | None] | None:
+    """Purge one artifact and return the outcome with its reason; no lock is waited for twice.
+
+    None where it got into a deadlock with another one: then it has to be done alone.
+    """
     try:
         async with (
             audit.recording_failure(db, actor, "cleanup", artifact.id, artifact.object_name),
@@ -87,6 +127,8 @@ async def _purge_one(db: Database, artifact: Artifact, actor: Actor) -> tuple[st
         ):
             await bury(connection, artifact, actor, "cleanup", None, None)
     except (Locked, Refused, NotFound) as exc:
+        if exc.sqlstate == DEADLOCK and not alone:
+            return None
         return "skipped", exc.message
     except ZanithError as exc:
         return "failed", exc.message

@@ -361,9 +361,18 @@ def unanswered(check: Check, exc: asyncpg.PostgresError) -> Drift:
 
 
 async def read_plan(
-    connection: Connection, artifact_id: str, choices: Choices, *, checks: bool = True
+    connection: Connection,
+    artifact_id: str,
+    choices: Choices,
+    *,
+    decisive: bool = False,
+    checks: bool = True,
 ) -> Plan:
-    """Plan and run the checks on this connection, in its transaction where it is in one."""
+    """Plan and run the checks on this connection, in its transaction where it is in one.
+
+    ``decisive`` leaves out checks that only inform: each reads all rows, and whoever restores has
+    read what they say, or does not want to. Without ``checks`` none is run.
+    """
     text = await connection.fetchval(
         SQL["plan_restore"], artifact_id, json.dumps(choices.to_json())
     )
@@ -375,7 +384,7 @@ async def read_plan(
         [
             await _run_check(connection, check)
             for check in plan.checks
-            if checks and (check.role is None or writable)
+            if checks and (check.role is None or writable) and (check.blocks or not decisive)
         ]
     )
     return parse_plan(data, drift)
@@ -424,13 +433,22 @@ async def _sandboxed(connection: Connection, role: str, sql: str, call: str) -> 
     return found
 
 
-async def plan_restore(db: Database, artifact_id: str, choices: Choices | None = None) -> Plan:
-    """Return the plan against the catalog as it is now; it reads, and changes nothing."""
+async def plan_restore(
+    db: Database, artifact_id: str, choices: Choices | None = None, *, decisive: bool = False
+) -> Plan:
+    """Return the plan against the catalog as it is now; it reads, and changes nothing.
+
+    ``decisive`` as for `read_plan`; a plan that is blocked is returned whole.
+    """
     async with db.acquire() as connection:
         transaction = connection.transaction(isolation="repeatable_read")
         await transaction.start()
         try:
             await connection.execute(SQL["settings"])
-            return await read_plan(connection, artifact_id, choices or Choices())
+            choices = choices or Choices()
+            plan = await read_plan(connection, artifact_id, choices, decisive=decisive)
+            if decisive and plan.blocked:
+                plan = await read_plan(connection, artifact_id, choices)
+            return plan
         finally:
             await transaction.rollback()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -12,7 +12,14 @@ import asyncpg
 
 from app.recovery import audit, jobs
 from app.recovery.artifact import Artifact
-from app.recovery.database import Actor, Connection, Database, notify, require_change
+from app.recovery.database import (
+    Actor,
+    Connection,
+    Database,
+    notify,
+    require_change,
+    transaction,
+)
 from app.recovery.errors import (
     Cancelled,
     Locked,
@@ -210,7 +217,8 @@ class _Restore:
 
     async def run_all(self) -> RestoreReport:
         """Do everything, in order, and return the report."""
-        check_plan(await plan_restore(self._db, self._artifact.id, self._choices), None)
+        plan = await plan_restore(self._db, self._artifact.id, self._choices, decisive=True)
+        check_plan(plan, None)
         try:
             async with self._db.acquire() as connection, begin(self._db, connection):
                 await self._check(connection)
@@ -228,7 +236,8 @@ class _Restore:
         What ends it before the column is named leaves it half filled: it can be gone on with, or
         given up. Cancelled by somebody, it is given up at once.
         """
-        check_plan(await plan_restore(self._db, self._artifact.id, self._choices), None)
+        plan = await plan_restore(self._db, self._artifact.id, self._choices, decisive=True)
+        check_plan(plan, None)
         try:
             async with self._db.acquire() as connection, begin(self._db, connection):
                 await self._check(connection)
@@ -294,35 +303,63 @@ class _Restore:
             self._rows = measured.rows
             self._verified = self._artifact.sealed_at is not None
 
+    async def _plan_again(self, connection: Connection) -> Plan:
+        """Plan against the catalog as it is now, with no more checks than decide something.
+
+        What was filled online was compared row by row a moment ago.
+        """
+        asked = (connection, self._artifact.id, self._choices)
+        if self._choices.online:
+            return await read_plan(*asked, checks=False)
+        plan = await read_plan(*asked, decisive=True)
+        if plan.blocked or self._expected_digest not in {None, plan.digest}:
+            return await read_plan(*asked)
+        return plan
+
     async def _change(self, connection: Connection) -> Plan:
         """Plan again, run the first transaction's steps, keep the books; in a savepoint."""
         self._done = []
-        plan = await read_plan(
-            # what was filled online is compared already, value by value
-            *(connection, self._artifact.id, self._choices),
-            checks=not self._choices.online,
-        )
+        plan = await self._plan_again(connection)
         check_plan(plan, self._expected_digest)
         steps = [step for step in plan.steps if step.transaction == 1]
+        if not any(step.grows for step in steps):
+            await self._warm(connection)
         for number, step in enumerate(steps):
             await self._announce(step, number, len(plan.steps))
             await self._execute(connection, step)
-        await self._tell(
-            {"step": "keeping the books", "done": len(steps), "total": len(plan.steps)}
+        await tell(
+            self._on_progress,
+            {"step": "keeping the books", "done": len(steps), "total": len(plan.steps)},
         )
         self._fidelity = await self._compare(connection)
         await self._keep_books(connection, plan)
         return plan
 
+    async def _warm(self, connection: Connection) -> None:
+        """Compare once before the lock is taken, under the parked name; the answer is not used.
+
+        The first time in a session plans what is asked, and that takes longer than all steps of a
+        restore that moves no rows.
+        """
+        parked = parse_name(self._artifact.physical_name or "")[-1:]
+        with suppress(asyncpg.PostgresError):
+            async with transaction(connection):
+                await connection.execute(SQL["compare"], self._artifact.id, *parked)
+
     async def _announce(self, step: Step, number: int, total: int) -> None:
-        await self._tell(
-            {
-                "step": step.purpose,
-                "done": number,
-                "total": total,
-                "steps": [asdict(done) for done in self._done],
-            }
-        )
+        """Say which step begins; into the job's row where there is time to read it.
+
+        Between two short steps that write would be most of the time for which the lock is held.
+        """
+        values = {
+            "step": step.purpose,
+            "done": number,
+            "total": total,
+            "steps": [asdict(done) for done in self._done],
+        }
+        await tell(self._on_progress, values)
+        if step.grows or step.transaction == 2 or number == 0:
+            await self._run.progress(**values)
 
     async def _execute(self, connection: Connection, step: Step) -> None:
         self._done.append(await execute(connection, step))

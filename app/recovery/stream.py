@@ -26,6 +26,10 @@ SQL = load("stream")
 Sink = Callable[[bytes], Awaitable[None]]
 
 SMALLEST_CHUNK = 64 * 1024
+# The server sends 8 KiB at a time, and waking for each costs more than its bytes. After a short one
+# we let it fill the socket for a moment: a third of the work for the same throughput.
+SHORT = 16 * 1024
+BREATH = 0.001
 TICK = 0.25
 # A reader that takes no byte for so long is cut off: it holds a snapshot, and VACUUM waits for it.
 STALL = 60.0
@@ -196,6 +200,8 @@ class _Shape:
         self._size += len(data)
         if self._size >= SMALLEST_CHUNK:
             await self._flush()
+        if len(data) < SHORT:
+            await asyncio.sleep(BREATH)
 
     def _join(self, data: bytes) -> bytes:
         """Put commas between the rows; the last newline waits until another row follows."""

@@ -59,7 +59,7 @@ COMMENT ON FUNCTION zanith.rebuild_table IS 'Records a table''s definition, and 
 CREATE OR REPLACE FUNCTION zanith.plan_capture(
     strategy text, relation regclass, column_name text DEFAULT NULL, on_dependents text DEFAULT 'refuse',
     published_ok boolean DEFAULT false, keep_rows boolean DEFAULT false)
-RETURNS jsonb LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+RETURNS jsonb LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     d jsonb;
     publications jsonb;

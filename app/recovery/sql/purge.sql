@@ -5,19 +5,17 @@ SELECT zanith.plan_purge($1)::text;
 SELECT (to_jsonb(a) - 'recovery_sql' - 'capture_order')::text
 FROM zanith._zanith_migration_artifacts AS a WHERE a.id = $1 FOR UPDATE;
 
--- live_job: the job, other than our own, that works on it
-SELECT kind || ' by ' || actor FROM zanith._zanith_jobs
-WHERE artifact_id = $1 AND id IS DISTINCT FROM $2 AND state IN ('queued', 'running')
-  AND lease_expires_at > clock_timestamp() AND kind IN ('restore', 'seal', 'purge', 'erase')
-LIMIT 1;
-
--- last_export: the last one that went through
-SELECT jsonb_build_object('at', ended_at, 'by', actor, 'format', params ->> 'format',
-                          'rows', result -> 'rows', 'bytes', result -> 'bytes',
-                          'checksum', result ->> 'checksum', 'equals_seal', result -> 'equals_seal')::text
-FROM zanith._zanith_jobs
-WHERE artifact_id = $1 AND kind = 'export' AND state = 'done'
-ORDER BY created_at DESC LIMIT 1;
+-- jobs: the one, other than our own, that works on it; and the last export that went through
+SELECT (SELECT kind || ' by ' || actor FROM zanith._zanith_jobs
+        WHERE artifact_id = $1 AND id IS DISTINCT FROM $2 AND state IN ('queued', 'running')
+          AND lease_expires_at > clock_timestamp() AND kind IN ('restore', 'seal', 'purge', 'erase')
+        LIMIT 1) AS busy,
+       (SELECT jsonb_build_object('at', ended_at, 'by', actor, 'format', params ->> 'format',
+                                  'rows', result -> 'rows', 'bytes', result -> 'bytes',
+                                  'checksum', result ->> 'checksum', 'equals_seal', result -> 'equals_seal')::text
+        FROM zanith._zanith_jobs
+        WHERE artifact_id = $1 AND kind = 'export' AND state = 'done'
+        ORDER BY created_at DESC LIMIT 1) AS last_export;
 
 -- delete: the row itself, unless somebody put a hold on it meanwhile
 DELETE FROM zanith._zanith_migration_artifacts WHERE id = $1 AND held_by IS NULL RETURNING id;

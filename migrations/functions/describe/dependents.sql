@@ -35,7 +35,8 @@ BEGIN
             FROM (
                 SELECT CASE WHEN v.oid IS NOT NULL OR g.attnum IS NOT NULL THEN 'pg_class'::regclass::oid
                             WHEN k.oid IS NOT NULL THEN 'pg_constraint'::regclass::oid ELSE dep.classid END AS c,
-                       COALESCE(v.oid, g.attrelid, k.oid, zanith._topmost_constraint(dep.classid, dep.objid, family), dep.objid) AS o,
+                       COALESCE(v.oid, g.attrelid, k.oid, CASE WHEN dep.classid = 'pg_constraint'::regclass
+                                THEN zanith._topmost_constraint(dep.classid, dep.objid, family) END, dep.objid) AS o,
                        CASE WHEN v.oid IS NOT NULL OR k.oid IS NOT NULL THEN 0 ELSE COALESCE(g.attnum, dep.objsubid) END AS s,
                        (f.d OR dep.deptype = 'n' OR k.oid IS NOT NULL) AS d, f.n
                 FROM jsonb_to_recordset(frontier) AS f(c oid, o oid, s integer, d boolean, n text)
@@ -46,9 +47,11 @@ BEGIN
                 -- the expression of a generated column stands for the column
                 LEFT JOIN pg_attrdef x ON dep.classid = 'pg_attrdef'::regclass AND x.oid = dep.objid
                 LEFT JOIN pg_attribute g ON g.attrelid = x.adrelid AND g.attnum = x.adnum AND g.attgenerated <> ''
-                -- an index that goes takes its constraint along, and DROP minds that where only an expression named the column
-                LEFT JOIN pg_constraint k ON dep.classid = 'pg_class'::regclass AND dep.deptype = 'a' AND f.c <> 'pg_constraint'::regclass
-                     AND k.conindid = dep.objid AND k.contype IN ('p', 'u', 'x')
+                -- an index that goes takes its constraint along, and DROP minds that where only an expression named the column;
+                -- found by its table: pg_constraint has no index on conindid
+                LEFT JOIN pg_index i ON dep.classid = 'pg_class'::regclass AND dep.deptype = 'a' AND f.c <> 'pg_constraint'::regclass
+                     AND i.indexrelid = dep.objid
+                LEFT JOIN pg_constraint k ON k.conrelid = i.indrelid AND k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')
                 WHERE dep.deptype IN ('n', 'a', 'i', 'P', 'S')
                   -- sub-objects of a whole relation that is going anyway
                   AND NOT (f.s = 0 AND dep.classid = f.c AND dep.objid = f.o)

@@ -170,7 +170,8 @@ BEGIN
     RETURN jsonb_build_object('last', last, 'role', zanith._runner(q.owner), 'sql', zanith._do(format($body$DECLARE filled bigint; patience text := pg_catalog.current_setting('lock_timeout'); BEGIN
     BEGIN
         PERFORM pg_catalog.set_config('lock_timeout', '20ms', true);
-        UPDATE ONLY %2$s t SET %8$s = a.%1$s FROM ONLY %3$s a WHERE %4$s AND %5$s AND NOT EXISTS (SELECT FROM %6$s l WHERE %7$s);
+        UPDATE ONLY %2$s t SET %8$s = a.%1$s FROM ONLY %3$s a
+        WHERE %4$s AND %5$s AND (NOT EXISTS (SELECT FROM %6$s) OR NOT EXISTS (SELECT FROM %6$s l WHERE %7$s));
         GET DIAGNOSTICS filled = ROW_COUNT;
     EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
         WITH got AS (

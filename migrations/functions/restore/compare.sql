@@ -75,7 +75,7 @@ $$;
 
 -- The definition as it would be recorded now, in the same shape.
 CREATE OR REPLACE FUNCTION zanith.describe_now(artifact_id text) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan AS $$
     SELECT zanith._describe_as(a, NULL) FROM zanith._artifact(artifact_id) a
 $$;
 
@@ -110,7 +110,7 @@ $$;
 
 -- What was restored under another name is compared under that; the name is then what differs.
 CREATE OR REPLACE FUNCTION zanith.compare(artifact_id text) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan AS $$
     SELECT zanith.compare_as(artifact_id, (
         SELECT l.detail #>> '{choices,as}' FROM zanith._zanith_audit_log l
         WHERE l.artifact_id = compare.artifact_id AND l.action = 'restore' AND l.outcome = 'done' AND l.detail ? 'choices'
@@ -118,7 +118,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION zanith.compare_as(artifact_id text, as_name text) RETURNS jsonb
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     names jsonb := zanith._names_as(a, as_name);

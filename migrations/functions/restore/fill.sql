@@ -112,15 +112,19 @@ LANGUAGE sql IMMUTABLE AS $$
     SELECT string_agg(format('a.%I = t.%1$I', k.item ->> 'name'), ' AND ' ORDER BY k.ord) FROM zanith._each(key) k
 $$;
 
--- Archived values into their rows, rows filled compared with rows expected; then the rows that came since.
+-- Archived values into their rows, rows filled compared with rows expected; then the rows that came since. Joined by merging
+-- two keys in order: of a hash join that does not fit work_mem the rows come batch by batch, and the UPDATE then goes through
+-- the table and its indexes once for each.
 CREATE OR REPLACE FUNCTION zanith._render_fill(d jsonb, target text, live oid, choices jsonb) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
     SELECT zanith._render_quiet(target, live,
-        CASE WHEN d ->> 'strategy' = 'archive_column' THEN zanith._step(zanith._do(format($body$DECLARE filled bigint; expected bigint;
+        CASE WHEN d ->> 'strategy' = 'archive_column' THEN zanith._step(zanith._do(format($body$DECLARE filled bigint; expected bigint; hashing text := pg_catalog.current_setting('enable_hashjoin');
 BEGIN
+    PERFORM pg_catalog.set_config('enable_hashjoin', 'off', true);
     UPDATE %1$s AS t SET %2$I = a.%2$I FROM ONLY %3$s AS a WHERE %4$s;
     GET DIAGNOSTICS filled = ROW_COUNT;
-    SELECT count(*) INTO expected FROM ONLY %3$s AS a WHERE EXISTS (SELECT FROM %1$s AS t WHERE %4$s);
+    PERFORM pg_catalog.set_config('enable_hashjoin', hashing, true);
+    expected := (SELECT count(*) FROM ONLY %3$s AS a WHERE EXISTS (SELECT FROM %1$s AS t WHERE %4$s));
     IF filled <> expected THEN
         RAISE EXCEPTION '%% rows were filled, %% were expected', filled, expected USING ERRCODE = 'data_exception';
     END IF;

@@ -36,12 +36,14 @@ LANGUAGE sql IMMUTABLE AS $$
     SELECT string_agg(prefix || quote_ident(k.item ->> 'name'), ', ' ORDER BY k.ord) FROM zanith._each(key) k
 $$;
 
--- Rows copied against rows there, before anything is dropped.
+-- Rows copied against rows there, before anything is dropped. What CREATE TABLE AS said that it copied the capture keeps in
+-- zanith.copied; whoever runs the steps by hand counts.
 CREATE OR REPLACE FUNCTION zanith._render_copy_gate(archive text, source text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._step(zanith._do(format(
         'DECLARE there bigint; copied bigint; BEGIN '
-        'SELECT count(*) INTO there FROM %s; SELECT count(*) INTO copied FROM %s; '
+        'there := (SELECT count(*) FROM %s); '
+        'copied := COALESCE(NULLIF(pg_catalog.current_setting(''zanith.copied'', true), '''')::bigint, (SELECT count(*) FROM %s)); '
         'IF there <> copied THEN RAISE EXCEPTION ''the copy has %% rows, the table %%'', copied, there '
         'USING ERRCODE = ''data_exception''; END IF; END', source, archive)),
         'compare rows copied with rows there', 'ACCESS SHARE', ARRAY[archive], true)

@@ -1,0 +1,88 @@
+"""`python -m bench` measures every row that it promises, and says nothing of what it did not."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from bench.__main__ import TOPICS, cells, line
+from bench.rows import Bar, Row, alternate, levels, times
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.newest
+
+# Each of the figures that docs/performance.md promises, by the beginning of its row.
+PROMISED = {
+    "streams": [
+        "CSV over HTTP",
+        "JSONL over HTTP",
+        "zstd 1 over HTTP",
+        "gzip over HTTP",
+        "client gone until COPY ended",
+        "memory grown by an export of 200 rows",
+        "memory grown by an export of 2,000 rows",
+        "seal",
+        "verify",
+    ],
+    "captures": [
+        "soft-drop of a column, 2,000 rows",
+        "soft-drop of a column, a writer's longest wait",
+        "its restore, 2,000 rows",
+        "its restore, a writer's longest wait",
+        "archive a column, one transaction",
+    ],
+    "restores": [
+        "restore an archived column, one transaction",
+        "restore an archived column, one transaction, unverified",
+    ],
+    "readers": ["a writer's longest wait, capture under lock_timeout 50 ms", "the reader is named"],
+    "listing": ["list page, 60 artifacts", "API list, 60 artifacts", "API list, queries"],
+    "cleanup": ["cleanup of 5 artifacts"],
+    "pages": ["small pages during 3 downloads, p50", "small pages during 3 downloads, p99"],
+    "demo": ["zanith demo to its first page"],
+}
+
+
+def test_every_row_is_measured(tmp_path):
+    assert {topic.TOPIC for topic in TOPICS} >= PROMISED.keys()
+    file = tmp_path / "rows.json"
+    sizes = ["--rows", "2000", "--rounds", "1", "--artifacts", "60", "--purges", "5"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "bench", *sizes, "--json", str(file)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode in {0, 1}, ended.stderr
+    found = json.loads(file.read_text())
+    for topic, names in PROMISED.items():
+        rows = {row["what"]: row for row in found["rows"] if row["topic"] == topic}
+        assert not set(names) - rows.keys()
+        for row in rows.values():
+            assert row["ours"] > 0 or row["unit"] == "MiB", row
+            assert f"| {row['what']} |" in ended.stdout
+
+
+def test_rounds_alternate_and_their_medians_are_compared():
+    asked = []
+    found = alternate(3, a=lambda: asked.append("a") or 2.0, b=lambda: asked.append("b") or 1.0)
+    assert "".join(asked) == "abbaab"
+    row = times("t", "what", "by hand", found["a"], found["b"], Bar(1.5))
+    assert (row.ours, row.baseline, row.ratio, row.met) == (2.0, 1.0, 2.0, False)
+
+
+def test_a_bar_is_on_the_ratio_or_on_ours():
+    assert levels("t", "wait", "ms", [1, 2, 90], Bar(20, of="ours")).met
+    assert not levels("t", "wait", "ms", [1, 80, 90], Bar(20, of="ours")).met
+    assert Row("t", "w", "s", 1.0, "–").met is None
+
+
+def test_a_line_is_markdown_whatever_stands_in_it():
+    row = times("t", "seal", "psql COPY | sha256sum", [1.0], [1.0], None)
+    assert line(cells(row)).count(" | ") == 6

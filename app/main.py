@@ -46,7 +46,7 @@ from app.routes.rotation import TokenSource
 from app.routes.runner import interrupt_all
 from app.routes.studio import Studio
 from app.routes.tracing import Faults, Tracing
-from app.routes.upkeep import keep_up
+from app.routes.upkeep import keep_up, take_up
 from app.settings import Settings
 
 ROUTERS = (
@@ -132,6 +132,7 @@ async def running(studio: Studio) -> AsyncIterator[None]:
         if studio.settings.viewers:
             studio.readers = await connect(studio.settings, read_only=True)
         helpers.append(asyncio.create_task(keep_up(studio), name="upkeep"))
+        helpers.append(asyncio.create_task(take_up(studio), name="worker"))
         if studio.settings.audit_log:
             following = audit.follow(studio.database, studio.settings.audit_log)
             helpers.append(asyncio.create_task(following, name="audit file"))

@@ -260,6 +260,23 @@ async def _leave_jobs(connection: asyncpg.Connection, cases: HardCases) -> None:
              "outcome": "failed", "why": VALUES[0]},
         ]}),
     )  # fmt: skip
+    await connection.execute(
+        """INSERT INTO zanith._zanith_jobs
+               (id, kind, object, state, params, progress, actor, started_at, ended_at, lease,
+                lease_expires_at, pause_requested_by, error) VALUES
+           ('feedface00000005', 'capture', 'public.orders.note', 'running', '{"online": true}',
+            '{"step": "copy key and value", "rows": 1200345, "rows_expected": 4000000}',
+            'ana', now(), NULL, 'x', now() + interval '1 day', NULL, NULL),
+           ('feedface00000006', 'restore', 'public.orders.note', 'running', '{"online": true}',
+            '{"step": "fill the column: paused by vic", "rows": 1200345, "rows_expected": 4000000}',
+            'ana', now(), NULL, 'x', now() + interval '1 day', 'vic', NULL),
+           ('feedface00000007', 'capture', 'public.orders.note', 'interrupted', '{"online": true}',
+            '{"step": "copy key and value", "rows": 1200345}',
+            'ana', now(), now(), NULL, NULL, NULL,
+            '{"code": "failed", "message": "interrupted: whoever ran it is gone",
+              "detail": "batches that were committed stay; another worker goes on from there",
+              "hint": "look at the artifact, then run it again"}')""",
+    )
 
 
 def _job(kind: str, state: str, of: str = "") -> str:
@@ -270,12 +287,15 @@ def _job(kind: str, state: str, of: str = "") -> str:
 
 
 JOBS = {
-    "running": _job("restore", "running"),
+    "running": _job("restore", "running", "params ->> 'online' IS DISTINCT FROM 'true'"),
     "sealing": _job("seal", "running"),
     "failed": _job("restore", "failed"),
     "cancelled": _job("restore", "cancelled"),
     "restored": _job("restore", "done"),
     "interrupted": _job("restore", "interrupted"),
+    "online": "SELECT 'feedface00000005'",
+    "resting": "SELECT 'feedface00000006'",
+    "half done": "SELECT 'feedface00000007'",
     "cleaned": _job("cleanup", "done"),
     "purged": _job("purge", "done"),
     "sealed": _job("seal", "done"),

@@ -32,6 +32,10 @@ class Runner:
         """How many tasks are under way."""
         return len(self._tasks)
 
+    def runs(self, job_id: str) -> bool:
+        """Whether the job is under way here."""
+        return job_id in self._tasks.values()
+
     def check(self) -> None:
         """Raise ShuttingDown where nothing may begin any more."""
         if self.closing.is_set():

@@ -6,14 +6,16 @@ import asyncio
 import logging
 from contextlib import suppress
 
-from app.recovery import jobs, seal
+from app.recovery import jobs, seal, worker
 from app.recovery.database import Actor
 from app.recovery.errors import ZanithError
+from app.routes.errors import ShuttingDown
 from app.routes.studio import Studio
 
 log = logging.getLogger("zanith.studio")
 
 EVERY_SECONDS = 60.0
+LOOK_SECONDS = 3.0
 SETTLE_SECONDS = 1.5
 ACTOR = Actor(name="zanith studio", address=None, role="staff")
 
@@ -34,6 +36,18 @@ async def keep_up(studio: Studio) -> None:
                     await asyncio.sleep(SETTLE_SECONDS)
             while not queue.empty():
                 queue.get_nowait()
+
+
+async def take_up(studio: Studio) -> None:
+    """Be a worker: run what was handed over, and go on with what lost its own."""
+    while True:
+        if not studio.db.server.standby:
+            with suppress(ZanithError, ShuttingDown):
+                for job in await worker.find_work(studio.db):
+                    if not studio.runner.runs(job.id):
+                        work = worker.perform(studio.db, job)
+                        studio.runner.start(work, f"{job.kind} of {job.object}", job.id)
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def sweep(studio: Studio, given_up: dict[str, str]) -> None:

@@ -11,14 +11,21 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from app.recovery import artifacts, audit, jobs, purge, rehearsal, seal
+from app.recovery import artifacts, audit, jobs, purge, rehearsal, seal, worker
 from app.recovery import restore as restoring
 from app.recovery.artifacts import Artifact
-from app.recovery.capture import CaptureRequest, capture, check_digest, plan_capture
+from app.recovery.capture import (
+    CaptureRequest,
+    capture,
+    check_digest,
+    job_params,
+    plan_capture,
+)
 from app.recovery.database import Actor, require_change
 from app.recovery.erase import check_erasure, erase, plan_erasure
 from app.recovery.errors import Refused, WrongUsage, ZanithError
 from app.recovery.jobs import Job
+from app.recovery.pace import Limits
 from app.recovery.plan import Choices, plan_restore
 from app.recovery.report import RestoreReport
 from app.routes.errors import ShuttingDown
@@ -53,7 +60,11 @@ async def start_restore(
             plan = await plan_restore(studio.db, artifact.id, choices)
             restoring.check_plan(plan, digest)
             steps = [step.purpose for step in sorted(plan.steps, key=lambda step: step.transaction)]
-    params = {"choices": choices.to_json(), "digest": digest, "steps": steps}
+    params = {
+        **restoring.job_params(choices, digest),
+        "address": actor.address,
+        "steps": steps,
+    }
     job = await jobs.start(
         studio.db, "restore", artifact.id, params, actor, object=artifact.object_name
     )
@@ -130,6 +141,9 @@ async def start_capture(
         purge.require_named(confirm, plan.object)
         check_digest(plan, digest)
     params = {
+        **job_params(request, Limits()),
+        "digest": digest,
+        "address": actor.address,
         "strategy": request.strategy,
         "on_dependents": request.on_dependents,
         "steps": [step.purpose for step in plan.steps],
@@ -141,6 +155,16 @@ async def start_capture(
         capture(studio.db, request, actor, job=job, expected_digest=digest),
         f"capture of {plan.object}",
     )
+
+
+async def resume(studio: Studio, job_id: str, actor: Actor) -> Job:
+    """Go on with a job that rests, or begin another for one that ended half done; return it."""
+    studio.runner.check()
+    job = await jobs.get(studio.db, job_id)
+    if not job.ended:
+        return await jobs.pause(studio.db, job_id, actor, pause=False)
+    job = await worker.resume(studio.db, job_id, actor)
+    return await _run(studio, job, worker.perform(studio.db, job), f"{job.kind} of {job.object}")
 
 
 async def start_verify(studio: Studio, artifact_id: str, actor: Actor) -> Job:

@@ -113,6 +113,10 @@ TABLE: dict[str, Valid] = {
     "GET /studio/jobs": Valid(),
     "GET /studio/jobs/{job_id}": Valid("restored"),
     "GET /studio/jobs/{job_id}/progress": Valid("restored"),
+    "POST /studio/jobs/{job_id}/pause": change("online", "jobs", form={}),
+    "POST /studio/jobs/{job_id}/resume": change("resting", "jobs", form={}),
+    "POST /api/jobs/{job_id}/pause": change("also online", "jobs"),
+    "POST /api/jobs/{job_id}/resume": change("also resting", "jobs"),
     "POST /studio/jobs/{job_id}/cancel": change("also running", "jobs", form={}),
     f"GET {PAGE}": Valid("cascade"),
     f"GET {PAGE}/seal": Valid("cascade"),
@@ -143,6 +147,11 @@ INSERT INTO zanith._zanith_jobs (id, kind, artifact_id, object, state, actor, st
     lease_expires_at)
 SELECT 'feedface0000000a', 'restore', id, 'public.orders.rating', 'running', 'ana', now(), 'x',
        now() + interval '1 day' FROM {ROWS} WHERE source_column = 'rating';
+INSERT INTO zanith._zanith_jobs (id, kind, object, state, params, actor, started_at, lease,
+    lease_expires_at, pause_requested_by)
+SELECT 'feedface0000000' || n, 'capture', 'public.spare.id', 'running', '{{"online": true}}', 'ana',
+       now(), 'x', now() + interval '1 day', CASE WHEN n = 'c' THEN 'ana' END
+FROM unnest(ARRAY['b', 'c']) n;
 """
 
 

@@ -46,7 +46,8 @@ def studio(hard_database, monkeypatch) -> Iterator[Running]:
 
 def target(path: str, valid: Valid, cases: HardCases) -> tuple[str, str]:
     """Return the address of a request and the id in it."""
-    jobs = {**cases.jobs, "also running": "feedface0000000a"}
+    beside = {"also running": "a", "also online": "b", "also resting": "c"}
+    jobs = {**cases.jobs, **{name: f"feedface0000000{n}" for name, n in beside.items()}}
     found = ""
     for spot, ids in (
         ("{artifact_id}", cases.artifacts),

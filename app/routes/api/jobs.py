@@ -15,6 +15,7 @@ from app.recovery import jobs
 from app.recovery.database import Database
 from app.recovery.errors import NotAuthenticated, NotFound
 from app.recovery.jobs import Job
+from app.routes import work
 from app.routes.api.models import RESPONSES, JobOut, JobsOut
 from app.routes.studio import Studio, TheStudio, Who
 
@@ -57,6 +58,18 @@ async def get_job(studio: TheStudio, who: Who, job_id: str) -> dict[str, Any]:
 async def cancel_job(studio: TheStudio, who: Who, job_id: str) -> dict[str, Any]:
     """Ask a job to stop; one that ended stays as it is."""
     return (await jobs.cancel(studio.db, job_id, who)).to_json()
+
+
+@router.post("/jobs/{job_id}/pause", response_model=JobOut)
+async def pause_job(studio: TheStudio, who: Who, job_id: str) -> dict[str, Any]:
+    """Let online work rest after the batch under way."""
+    return (await jobs.pause(studio.db, job_id, who)).to_json()
+
+
+@router.post("/jobs/{job_id}/resume", response_model=JobOut)
+async def resume_job(studio: TheStudio, who: Who, job_id: str) -> dict[str, Any]:
+    """Go on: with one that rests; or with online work that ended half done, under a new job."""
+    return (await work.resume(studio, job_id, who)).to_json()
 
 
 @router.get("/jobs/{job_id}/events", response_class=EventSourceResponse)

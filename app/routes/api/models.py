@@ -100,6 +100,7 @@ class JobOut(BaseModel):
     result: dict[str, Any] | None
     error: dict[str, Any] | None
     actor: str
+    pause_requested_by: str | None
     created_at: str
     started_at: str | None
     ended_at: str | None
@@ -129,6 +130,10 @@ class RestoreIn(_Strict):
     allow_null: bool = Field(False, description="leave NOT NULL off where values are missing")
     not_valid: bool = Field(False, description="leave constraints that rows break NOT VALID")
     unverified: bool = Field(False, description="do not verify the seal first; audited")
+    online: bool = Field(
+        False, description="fill an archived column in batches beside live traffic"
+    )
+    fire_triggers: bool = Field(False, description="of online: let triggers act on what is filled")
     dry_run: bool = Field(False, description="200 with the plan of these choices; nothing runs")
     rehearse: bool = Field(
         False,
@@ -148,6 +153,8 @@ class RestoreIn(_Strict):
             allow_null=self.allow_null,
             not_valid=self.not_valid,
             unverified=self.unverified,
+            online=self.online,
+            fire_triggers=self.fire_triggers,
         )
 
 
@@ -167,6 +174,9 @@ class CaptureIn(_Strict):
     on_dependents: Literal["refuse", "keep", "cascade"] = "refuse"
     published_ok: bool = Field(False, description="go on although subscribers get the table")
     keep_rows: bool = Field(False, description="of rebuild_table: copy the rows too")
+    online: bool = Field(
+        False, description="of archive_column: copy in batches beside live traffic"
+    )
     dry_run: bool = Field(False, description="200 with the plan; nothing runs")
     digest: Text | None = Field(
         None, description="the digest of the plan that was looked at; another plan is refused"
@@ -188,6 +198,7 @@ class CaptureIn(_Strict):
             on_dependents=self.on_dependents,
             published_ok=self.published_ok,
             keep_rows=self.keep_rows,
+            online=self.online,
         )
 
 

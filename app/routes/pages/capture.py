@@ -48,6 +48,7 @@ class Picked:
     dependents: Dependents = "refuse"
     published_ok: bool = False
     keep_rows: bool = False
+    online: bool = False
     expires: str = ""
     reason: str = ""
     migration: str = ""
@@ -76,6 +77,7 @@ class Picked:
             on_dependents="refuse" if strategy == "rebuild_table" else self.dependents,
             published_ok=self.published_ok,
             keep_rows=self.keep_rows and strategy == "rebuild_table",
+            online=self.online and strategy == "archive_column",
         )
 
 
@@ -87,13 +89,14 @@ def picked_in_query(
     dependents: Dependents = "refuse",
     published_ok: bool = False,
     keep_rows: bool = False,
+    online: bool = False,
     expires: Annotated[str, Query(max_length=40)] = "",
     reason: Annotated[str, Query(max_length=500)] = "",
     migration: Annotated[str, Query(max_length=200)] = "",
 ) -> Picked:
     """Read what is picked from the address."""
     return Picked(
-        *(schema, table, column, strategy, dependents, published_ok, keep_rows),
+        *(schema, table, column, strategy, dependents, published_ok, keep_rows, online),
         *(expires, reason, migration),
     )
 
@@ -106,13 +109,14 @@ def picked_in_form(
     dependents: Annotated[Dependents, Form()] = "refuse",
     published_ok: Annotated[bool, Form()] = False,
     keep_rows: Annotated[bool, Form()] = False,
+    online: Annotated[bool, Form()] = False,
     expires: Annotated[str, Form(max_length=40)] = "",
     reason: Annotated[str, Form(max_length=500)] = "",
     migration: Annotated[str, Form(max_length=200)] = "",
 ) -> Picked:
     """Read what is picked from the form that starts the capture."""
     return Picked(
-        *(schema_name, table, column, strategy, dependents, published_ok, keep_rows),
+        *(schema_name, table, column, strategy, dependents, published_ok, keep_rows, online),
         *(expires, reason, migration),
     )
 

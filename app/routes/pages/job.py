@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from app.recovery import jobs
 from app.recovery.jobs import Job
+from app.routes import work
 from app.routes.rendering import is_partial, link
 from app.routes.studio import TheStudio, Who, checked_form
 
@@ -45,6 +46,20 @@ class JobView:
             if progress.get(done) is not None and progress.get(total):
                 return min(100.0, round(100 * float(progress[done]) / float(progress[total]), 1))
         return None
+
+    @property
+    def can_rest(self) -> bool:
+        """Whether it works in batches, and can be paused between two."""
+        return bool(self.job.params.get("online")) and not self.job.ended
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether it ended, and may be half done."""
+        return bool(self.job.params.get("online")) and self.job.state in {
+            "cancelled",
+            "failed",
+            "interrupted",
+        }
 
     @property
     def waiting_for(self) -> list[str]:
@@ -162,11 +177,28 @@ async def show_progress(request: Request, studio: TheStudio, who: Who, job_id: s
     return studio.pages.render(request, "job/panel.html", view, title=job.kind, headers=headers)
 
 
+@router.post("/{job_id}/pause", dependencies=[checked_form])
+async def pause(request: Request, studio: TheStudio, who: Who, job_id: str) -> Response:
+    """Let online work rest; what HTMX gets back is the forms alone."""
+    return _forms(request, studio, await jobs.pause(studio.db, job_id, who))
+
+
+@router.post("/{job_id}/resume", dependencies=[checked_form])
+async def resume(request: Request, studio: TheStudio, who: Who, job_id: str) -> Response:
+    """Go on with what rests, or ended half done: that has another job from here on."""
+    job = await work.resume(studio, job_id, who)
+    if job.id != job_id and is_partial(request):
+        return Response(status_code=204, headers={"HX-Redirect": f"{PATH}/{job.id}"})
+    return _forms(request, studio, job)
+
+
+def _forms(request: Request, studio: TheStudio, job: Job) -> Response:
+    if is_partial(request):
+        return studio.pages.render(request, "job/cancel.html", JobView(job), title=job.kind)
+    return RedirectResponse(f"{PATH}/{job.id}", 303)
+
+
 @router.post("/{job_id}/cancel", dependencies=[checked_form])
 async def cancel(request: Request, studio: TheStudio, who: Who, job_id: str) -> Response:
     """Ask a job to stop; what HTMX gets back is the form alone, the progress shows the rest."""
-    job = await jobs.cancel(studio.db, job_id, who)
-    if is_partial(request):
-        view = JobView(job)
-        return studio.pages.render(request, "job/cancel.html", view, title=job.kind)
-    return RedirectResponse(f"/studio/jobs/{job.id}", 303)
+    return _forms(request, studio, await jobs.cancel(studio.db, job_id, who))

@@ -35,6 +35,8 @@ class Chosen:
     allow_null: bool = False
     not_valid: bool = False
     unverified: bool = False
+    online: bool = False
+    fire_triggers: bool = False
 
     def to_choices(self) -> Choices:
         """Return the choices as the engine takes them."""
@@ -45,6 +47,8 @@ class Chosen:
             allow_null=self.allow_null,
             not_valid=self.not_valid,
             unverified=self.unverified,
+            online=self.online,
+            fire_triggers=self.fire_triggers,
         )
 
     def link(self, artifact_id: str) -> str:
@@ -56,6 +60,8 @@ class Chosen:
             "allow_null": "yes" if self.allow_null else "",
             "not_valid": "yes" if self.not_valid else "",
             "unverified": "yes" if self.unverified else "",
+            "online": "yes" if self.online else "",
+            "fire_triggers": "yes" if self.fire_triggers else "",
         }
         return link(f"/studio/artifacts/{artifact_id}/restore", said)
 
@@ -67,9 +73,12 @@ def chosen_in_query(
     allow_null: bool = False,
     not_valid: bool = False,
     unverified: bool = False,
+    online: bool = False,
+    fire_triggers: bool = False,
 ) -> Chosen:
     """Read the choices from the address."""
-    return Chosen(as_name, fill_with, fill, allow_null, not_valid, unverified)
+    flags = (allow_null, not_valid, unverified, online, fire_triggers)
+    return Chosen(as_name, fill_with, fill, *flags)
 
 
 def chosen_in_form(
@@ -79,9 +88,12 @@ def chosen_in_form(
     allow_null: Annotated[bool, Form()] = False,
     not_valid: Annotated[bool, Form()] = False,
     unverified: Annotated[bool, Form()] = False,
+    online: Annotated[bool, Form()] = False,
+    fire_triggers: Annotated[bool, Form()] = False,
 ) -> Chosen:
     """Read the choices from the form that starts the restore."""
-    return Chosen(as_name, fill_with, fill, allow_null, not_valid, unverified)
+    flags = (allow_null, not_valid, unverified, online, fire_triggers)
+    return Chosen(as_name, fill_with, fill, *flags)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import asyncpg
 import httpx
 from fastapi import FastAPI
 
-from app.cli.serving import Server, configure
+from app.cli.serving import Server, configure, listen
 from app.main import create_app
 from app.settings import load_settings
 
@@ -41,8 +41,7 @@ class Running:
 @contextmanager
 def run_studio(database_url: str, **settings: object) -> Iterator[Running]:
     """Serve the studio for a database until the block ends; settings as Settings takes them."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
+    listener = listen("127.0.0.1", 0)
     port = listener.getsockname()[1]
     app = create_app(load_settings(database_url=database_url, port=port, **settings))
     server = Server(configure(app), lambda: None)

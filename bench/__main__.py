@@ -16,13 +16,24 @@ from pathlib import Path
 
 import psutil
 
-from bench import captures, cleanup, demo, listing, pages, readers, restores, streams
+from bench import (
+    captures,
+    cleanup,
+    demo,
+    layers,
+    listing,
+    online,
+    pages,
+    readers,
+    restores,
+    streams,
+)
 from bench.place import open_place
 from bench.rows import Row
 from tests import clusters
 
 # A new topic is a module with TOPIC and measure(place), and its name here.
-TOPICS = (streams, captures, restores, readers, listing, cleanup, pages, demo)
+TOPICS = (streams, layers, captures, restores, online, readers, listing, cleanup, pages, demo)
 
 HEADER = ("what", "ours", "baseline", "ratio", "spread", "bar", "")
 

@@ -24,7 +24,7 @@ def measure(place: Place) -> Iterator[Row]:
     """Yield the rows of this topic."""
     dbname = place.archived()
     artifact = place.artifact(dbname)
-    addresses = ("/studio", f"/studio/artifacts/{artifact}", "/api/artifacts", "/healthz")
+    addresses = ("/studio", "/studio/jobs", "/studio/activity", "/api/artifacts", "/healthz")
     requests = max(20, min(REQUESTS, place.rows // 100))
     found: dict[str, list[list[float]]] = {"idle": [], "busy": []}
     with studio_on(place, dbname) as studio, studio.client() as client:

@@ -60,11 +60,11 @@ def _exports(
     found = alternate(
         place.rounds,
         psql=lambda: place.copy(dbname, query),
-        csv=lambda: _time_download(studio, f"{address}csv"),
-        zstd=lambda: _time_download(studio, f"{address}csv&compress=zstd"),
-        gzip=lambda: _time_download(studio, f"{address}csv&compress=gzip"),
+        csv=lambda: time_download(studio, f"{address}csv"),
+        zstd=lambda: time_download(studio, f"{address}csv&compress=zstd"),
+        gzip=lambda: time_download(studio, f"{address}csv&compress=gzip"),
         psql_json=lambda: place.copy(dbname, f"SELECT row_to_json(r) FROM ({query}) AS r"),
-        jsonl=lambda: _time_download(studio, f"{address}jsonl"),
+        jsonl=lambda: time_download(studio, f"{address}jsonl"),
     )
     fast, packed = Bar(0.95, least=True), Bar(0.80, least=True)
     nowhere = "psql COPY to nowhere"
@@ -84,7 +84,8 @@ def _exports(
     yield rates(TOPIC, "gzip over HTTP", "CSV over HTTP", found["gzip"], found["csv"], size, packed)
 
 
-def _time_download(studio: Command, path: str) -> float:
+def time_download(studio: Command, path: str) -> float:
+    """Return the seconds of one download."""
     started = time.perf_counter()
     download(studio.url, path)
     return time.perf_counter() - started

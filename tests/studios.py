@@ -18,7 +18,7 @@ import asyncpg
 import httpx
 from fastapi import FastAPI
 
-from app.cli.serving import Server, configure
+from app.cli.serving import Server, configure, listen
 from app.main import create_app
 from app.settings import load_settings
 
@@ -46,9 +46,12 @@ def run_studio(
 
     On a unix socket where one is given, as behind a proxy of the same machine.
     """
-    listener = socket.socket(socket.AF_UNIX if unix_socket else socket.AF_INET)
-    listener.bind(str(unix_socket) if unix_socket else ("127.0.0.1", 0))
-    port = 4321 if unix_socket else listener.getsockname()[1]
+    if unix_socket:
+        listener, port = socket.socket(socket.AF_UNIX), 4321
+        listener.bind(str(unix_socket))
+    else:
+        listener = listen("127.0.0.1", 0)
+        port = listener.getsockname()[1]
     app = create_app(load_settings(database_url=database_url, port=port, **settings))
     server = Server(configure(app), lambda: None)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

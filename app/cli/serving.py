@@ -76,12 +76,14 @@ def serve_demo(
 def listen(host: str, port: int) -> socket.socket:
     """Bind the address before anything else is started; Failed where it is taken."""
     try:
-        family, kind, _, _, address = socket.getaddrinfo(
+        family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except socket.gaierror as exc:
         raise WrongUsage(f"{host!r} is not an address of this machine") from exc
-    listener = socket.socket(family, kind)
+    # With its protocol said: asyncio turns Nagle's algorithm off only where it sees TCP, and with it
+    # every answer whose head and body are two packets waits 40 ms for an acknowledgement.
+    listener = socket.socket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)

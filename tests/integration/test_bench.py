@@ -39,6 +39,12 @@ PROMISED = {
         "restore an archived column, one transaction",
         "restore an archived column, one transaction, unverified",
     ],
+    "online": [
+        "archive a column, online",
+        "archive online, a writer's longest wait",
+        "restore an archived column, online",
+        "restore online, a writer's longest wait",
+    ],
     "readers": ["a writer's longest wait, capture under lock_timeout 50 ms", "the reader is named"],
     "listing": ["list page, 60 artifacts", "API list, 60 artifacts", "API list, queries"],
     "cleanup": ["cleanup of 5 artifacts"],

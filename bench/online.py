@@ -1,0 +1,106 @@
+"""The online forms: how long they take, and how long a writer of one row ever waits meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from app.recovery.capture import CaptureRequest, capture
+from app.recovery.database import Database
+from app.recovery.pace import Limits
+from app.recovery.plan import Choices
+from app.recovery.restore import restore
+from bench.captures import ARCHIVE
+from bench.place import ACTOR, Place
+from bench.restores import BY_HAND, PLACE, archived_column
+from bench.rows import Bar, Row, alternate, levels, times
+from bench.writer import writing
+
+TOPIC = "online"
+STALL = Bar(100, of="ours")
+# What the command line asks for.
+LIMITS = Limits(batch_seconds=0.05)
+Timed = tuple[float, float]
+
+
+def measure(place: Place) -> Iterator[Row]:
+    """Yield the rows of this topic."""
+    yield from _archive(place)
+    yield from _restore(place)
+
+
+def _archive(place: Place) -> Iterator[Row]:
+    template = place.table()
+    waits: list[float] = []
+
+    def by_hand() -> float:
+        with place.clone(template) as dbname:
+            started = time.perf_counter()
+            place.server.psql(dbname, ARCHIVE)
+            return time.perf_counter() - started
+
+    async def work(db: Database) -> float:
+        started = time.perf_counter()
+        request = CaptureRequest("archive_column", "public.orders", "code", online=True)
+        artifact = await capture(db, request, ACTOR, limits=LIMITS)
+        # the seal comes after the drop in both forms, and is measured with the streams
+        sealing = (artifact.sealed_at or artifact.created_at) - artifact.created_at
+        return min(time.perf_counter() - started, sealing.total_seconds())
+
+    def ours() -> float:
+        with place.clone(template) as dbname, writing(place.url(dbname)) as writer:
+            taken = place.engine(dbname, work)
+            waits.append(writer.longest)
+            return taken
+
+    found = alternate(place.rounds, ours=ours, by_hand=by_hand)
+    yield times(
+        *(TOPIC, "archive a column, online", "the same in one transaction"),
+        *(found["ours"], found["by_hand"], Bar(2.0)),
+        note="until the seal is written",
+    )
+    yield levels(TOPIC, "archive online, a writer's longest wait", "ms", waits, STALL)
+
+
+def _restore(place: Place) -> Iterator[Row]:
+    template = archived_column(place)
+    artifact = place.artifact(template)
+    by_hand = BY_HAND.format(archive=place.server.psql(template, PLACE))
+    waits: list[float] = []
+    fills: list[float] = []
+
+    def take_by_hand() -> float:
+        with place.clone(template) as dbname:
+            started = time.perf_counter()
+            place.server.psql(dbname, by_hand)
+            return time.perf_counter() - started
+
+    async def work(db: Database) -> float:
+        steps: list[tuple[float, str]] = []
+
+        def note(values: object) -> None:
+            if isinstance(values, dict) and values.get("step"):
+                steps.append((time.perf_counter(), str(values["step"])))
+
+        started = time.perf_counter()
+        await restore(db, artifact, Choices(online=True), ACTOR, on_progress=note, limits=LIMITS)
+        filling = [at for at, step in steps if step.startswith("fill the column")]
+        fills.append(filling[-1] - filling[0] if filling else 0.0)
+        return time.perf_counter() - started
+
+    def ours() -> float:
+        with place.clone(template) as dbname, writing(place.url(dbname)) as writer:
+            taken = place.engine(dbname, work)
+            waits.append(writer.longest)
+            return taken
+
+    found = alternate(place.rounds, ours=ours, by_hand=take_by_hand)
+    what, update = "restore an archived column, online", "one UPDATE … FROM"
+    yield times(
+        *(TOPIC, what, update, found["ours"], found["by_hand"], Bar(0.6)),
+        note="with the seal checked, the data asked, and every value compared",
+    )
+    yield times(
+        *(TOPIC, f"{what}: its batches", update, fills, found["by_hand"], None),
+    )
+    yield levels(TOPIC, "restore online, a writer's longest wait", "ms", waits, STALL)

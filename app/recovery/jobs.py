@@ -40,6 +40,8 @@ LEASE = timedelta(seconds=20)
 HEARTBEAT = timedelta(seconds=3)
 # An announced export waits this long for somebody to fetch it.
 WAIT_TO_START = timedelta(minutes=10)
+# So long is a job that gives way waited for.
+GIVE_WAY = timedelta(seconds=10)
 ENDED = frozenset({"done", "failed", "cancelled", "interrupted"})
 LIVE = ("queued", "running")
 READING = frozenset({"export", "verify"})
@@ -143,6 +145,7 @@ async def start(
             live = await _live(db, artifact_id)
             if live is not None and not last_try and _gives_way(live, kind):
                 await cancel(db, live.id, actor)
+                await _await_end(db, live.id)
                 continue
             if live is not None or last_try:
                 raise _occupied(live) from None
@@ -482,8 +485,18 @@ async def _stop(task: asyncio.Task[Any]) -> None:
 
 
 def _gives_way(live: Job, kind: str) -> bool:
-    """Whether a job that waits is not worth waiting for: a seal of what is about to come back."""
-    return live.kind == "seal" and live.state == "queued" and kind == "restore"
+    """Whether a job is not worth waiting for: a seal of what is about to come back, or to go.
+
+    It only reads; where an archive stays after the restore, a sweep seals it then.
+    """
+    return live.kind == "seal" and kind in {"restore", "purge"}
+
+
+async def _await_end(db: Database, job_id: str) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(GIVE_WAY.total_seconds()):
+            async for _ in watch(db, job_id):
+                pass
 
 
 async def _live(db: Database, artifact_id: str | None) -> Job | None:

@@ -341,10 +341,10 @@ class _Restore:
         The first time in a session plans what is asked, and that takes longer than all steps of a
         restore that moves no rows.
         """
-        parked = parse_name(self._artifact.physical_name or "")[-1:]
+        parked = (self._artifact.id, self._artifact.physical_name)
         with suppress(asyncpg.PostgresError):
             async with transaction(connection):
-                await connection.execute(SQL["compare"], self._artifact.id, *parked)
+                await connection.execute(SQL["compare"], *parked)
 
     async def _announce(self, step: Step, number: int, total: int) -> None:
         """Say which step begins; into the job's row where there is time to read it.

@@ -259,3 +259,22 @@ async def test_audit_log(db, tmp_path):
     async with db.acquire() as connection:
         with pytest.raises(Exception, match="append-only"):
             await connection.execute("DELETE FROM zanith._zanith_audit_log")
+
+
+async def test_a_seal_gives_way_to_a_restore(db):
+    sealing = await jobs.start(db, "seal", "abcdefgh", {}, ACTOR)
+
+    async def seal():
+        async with jobs.running(db, sealing):
+            await asyncio.sleep(60)
+
+    running = asyncio.create_task(seal())
+    while (await jobs.get(db, sealing.id)).state != "running":  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+    restoring = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+    assert restoring.state == "queued"
+    with pytest.raises(Cancelled):
+        await running
+    assert (await jobs.get(db, sealing.id)).state == "cancelled"
+    with pytest.raises(Locked):  # nothing else does
+        await jobs.start(db, "seal", "abcdefgh", {}, ACTOR)

@@ -156,7 +156,8 @@ $$;
 
 -- One batch, as the SQL of a step that the owner runs, and the key that it comes to, NULL at the end. The count of rows
 -- filled is left in zanith.filled. {sql, role, last}. It waits for a row for less than anybody notices, and never long enough
--- for a deadlock to be looked for; a batch with a row that is held longer takes the others, at twice the price.
+-- for a deadlock to be looked for; a batch with a row that is held longer takes the others, at twice the price. What has its
+-- value already, NULL or from a run before, is not written.
 CREATE OR REPLACE FUNCTION zanith.plan_fill_batch(artifact_id text, after text[], size integer) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off
 SET DateStyle = 'ISO, YMD' SET IntervalStyle = 'postgres' SET TimeZone = 'UTC' SET bytea_output = 'hex' SET lc_monetary = 'C' AS $$
@@ -171,12 +172,14 @@ BEGIN
     BEGIN
         PERFORM pg_catalog.set_config('lock_timeout', '20ms', true);
         UPDATE ONLY %2$s t SET %8$s = a.%1$s FROM ONLY %3$s a
-        WHERE %4$s AND %5$s AND (NOT EXISTS (SELECT FROM %6$s) OR NOT EXISTS (SELECT FROM %6$s l WHERE %7$s));
+        WHERE %4$s AND %5$s AND ROW(t.%8$s)::record OPERATOR(pg_catalog.*<>) ROW(a.%1$s::%12$s)::record
+            AND (NOT EXISTS (SELECT FROM %6$s) OR NOT EXISTS (SELECT FROM %6$s l WHERE %7$s));
         GET DIAGNOSTICS filled = ROW_COUNT;
     EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
         WITH got AS (
             SELECT t.ctid AS at, a.%1$s AS value FROM ONLY %2$s t JOIN ONLY %3$s a ON %4$s
-            WHERE %5$s AND NOT EXISTS (SELECT FROM %6$s l WHERE %7$s)
+            WHERE %5$s AND ROW(t.%8$s)::record OPERATOR(pg_catalog.*<>) ROW(a.%1$s::%12$s)::record
+                AND NOT EXISTS (SELECT FROM %6$s l WHERE %7$s)
             FOR NO KEY UPDATE OF t SKIP LOCKED
         )
         UPDATE ONLY %2$s t SET %8$s = got.value FROM got WHERE t.ctid = got.at;

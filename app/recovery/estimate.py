@@ -17,6 +17,7 @@ VERIFY_BYTES = 100_000_000  # a second: the canonical CSV and its checksum
 INDEX_ENTRY = 40  # bytes of a row in an index
 
 _FILL = re.compile(r"^(UPDATE|DO\b.*?\bUPDATE) ", re.DOTALL)
+_SINCE = re.compile(r"^UPDATE .* WHERE (NOT EXISTS|\S+ IS NULL)", re.DOTALL)
 _INDEX = re.compile(r"^CREATE (UNIQUE )?INDEX |ADD CONSTRAINT .* (UNIQUE|EXCLUDE|PRIMARY KEY)\b")
 _REWRITE = re.compile(r"GENERATED ALWAYS AS .* STORED$")
 
@@ -53,7 +54,7 @@ def estimate_step(
     rows = max(int(size["rows"]) for size in known)
     size = max(int(size["bytes"]) for size in known)
     if _FILL.search(step.sql):  # every row is written a second time beside the old one
-        if since is not None and step.sql.startswith("UPDATE") and rows:
+        if since is not None and _SINCE.search(step.sql) and rows:
             part = min(1.0, since / rows)
             seconds = size / SCAN_BYTES + rows * part / FILL_ROWS
             return Estimate(round(seconds, 2), round(size * part))

@@ -7,9 +7,9 @@ import pytest
 
 from app.recovery.database import Blocker
 from app.recovery.errors import Locked, Refused, WrongUsage
-from app.recovery.estimate import FILL_ROWS, SCAN_BYTES, VERIFY_BYTES
+from app.recovery.estimate import FILL_ROWS, SCAN_BYTES, VERIFY_BYTES, estimate_step
 from app.recovery.locks import explain, pause
-from app.recovery.plan import Check, Choices, found, parse_plan
+from app.recovery.plan import Check, Choices, Step, found, parse_plan
 from app.recovery.restore import check_plan
 from app.routes.words import in_api, on_page
 
@@ -157,3 +157,14 @@ def test_each_surface_says_a_choice_in_its_own_words():
         " or what “Rows that came since” says"
     )
     assert in_api(hint) == "resolve with `as` or `fill_default`, or what `fill` says"
+
+
+def test_a_fill_in_batches_writes_every_row_and_a_fill_of_what_came_since_those():
+    sizes = {"public.t": {"rows": 1_000_000, "bytes": 100_000_000}}
+    whole = Step("UPDATE ONLY public.t t SET c = a.c FROM ONLY z.a a WHERE a.id = t.id", "", None,
+                 ("public.t",), grows=True)  # fmt: skip
+    since = Step("UPDATE ONLY public.t t SET c = DEFAULT WHERE NOT EXISTS (SELECT FROM z.a)", "",
+                 None, ("public.t",), grows=True)  # fmt: skip
+    every, few = (estimate_step(step, sizes, 1_000) for step in (whole, since))
+    assert every.disk_bytes == 100_000_000
+    assert few.disk_bytes == 100_000

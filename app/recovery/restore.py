@@ -111,7 +111,7 @@ async def restore(
                 run.result = _nothing_to_do(artifact).to_json()
                 return _nothing_to_do(artifact)
             work = _Restore(db, artifact, choices, actor, expected_digest, run, on_progress)
-            if choices.online:
+            if choices.online and artifact.artifact_type == "archive_column":
                 return await work.run_online(limits or Limits())
             return await work.run_all()
 
@@ -309,7 +309,7 @@ class _Restore:
         What was filled online was compared row by row a moment ago.
         """
         asked = (connection, self._artifact.id, self._choices)
-        if self._choices.online:
+        if self._choices.online and self._artifact.artifact_type == "archive_column":
             return await read_plan(*asked, checks=False)
         plan = await read_plan(*asked, decisive=True)
         if plan.blocked or self._expected_digest not in {None, plan.digest}:

@@ -438,6 +438,17 @@ async def test_all_that_hangs_on_the_column_comes_back(db):
     )
 
 
+async def test_lifted_indexes_of_a_soft_dropped_column_are_made_beside_traffic(database, db):
+    await execute(db, FULL.replace(" DEFERRABLE", ""))
+    before = database.schema()
+    wanted = CaptureRequest("soft_drop_column", "full_t", "code", on_dependents="cascade")
+    artifact = await capture(db, wanted, DBA)
+    report = await restore(db, artifact.id, Choices(online=True), DBA)
+    assert report.fidelity["different"] == report.fidelity["missing"] == []
+    assert sum("INDEX CONCURRENTLY" in step.sql for step in report.steps) == 3
+    assert database.schema() == before
+
+
 async def test_a_deferrable_unique_constraint_comes_back_so(db):
     await execute(db, FULL.split("CREATE TABLE points", maxsplit=1)[0])
     artifact = await archived(db, "full_t")
@@ -530,6 +541,7 @@ async def test_what_cannot_come_back_online_is_said(db):
     soft = await capture(db, CaptureRequest("soft_drop_column", "t", "code"), DBA)
     plan = await plan_restore(db, soft.id, Choices(online=True))
     assert [conflict.code for conflict in plan.conflicts] == ["not_online"]
+    assert "exclusion" in plan.conflicts[0].message
     with pytest.raises(WrongUsage, match="cannot be rolled back"):
         await rehearse(db, soft.id, Choices(online=True), DBA)
 

@@ -88,70 +88,17 @@ LANGUAGE sql STABLE AS $$
             CASE WHEN COALESCE((choices ->> 'allow_null')::boolean, false) THEN '[]'
                  ELSE zanith._render_not_nulls(d, a.source_schema, a.source_table, q.relation, d #>> '{column,name}', d #>> '{column,name}') END
             || zanith._render_constraints_back(d, a.source_schema, a.source_table, q.relation, ARRAY['check'], COALESCE((choices ->> 'not_valid')::boolean, false)))
-        || COALESCE((SELECT jsonb_agg(s.item ORDER BY k.ord, s.ord) FROM zanith._each(d -> 'constraints') k, LATERAL zanith._each(
-                zanith._render_index_beside(k.item -> 'index', a.source_schema, q.live)
-                || zanith._making(zanith._qualify(a.source_schema, k.item ->> 'name'), zanith._set_transaction(2,
-                    zanith._step(format('ALTER TABLE %s ADD CONSTRAINT %I UNIQUE USING INDEX %I%s', q.live, k.item ->> 'name', k.item ->> 'name',
-                            substring(k.item ->> 'definition' FROM '((?: DEFERRABLE)?(?: INITIALLY DEFERRED)?)$')),
-                        format('the unique constraint %I', k.item ->> 'name'), 'ACCESS EXCLUSIVE', ARRAY[q.live])
-                    || zanith._render_index_settings(k.item -> 'index', a.source_schema, q.live)
-                    || zanith._render_comment(k.item ->> 'comment', format('CONSTRAINT %I ON %s', k.item ->> 'name', q.live))), true)) s
-            WHERE k.item ->> 'kind' = 'unique'), '[]')
-        || COALESCE((SELECT jsonb_agg(s.item ORDER BY i.ord, s.ord) FROM zanith._each(d -> 'indexes') i,
-                LATERAL zanith._with_parked_columns(i.item, q.relation) x(item), LATERAL zanith._each(
-                zanith._render_index_beside(x.item, a.source_schema, q.live)
-                || zanith._making(zanith._qualify(a.source_schema, i.item ->> 'name'), zanith._set_transaction(2, zanith._render_index_settings(x.item, a.source_schema, q.live)))) s
-            WHERE (i.item ->> 'valid')::boolean AND x.item IS NOT NULL), '[]')
+        || zanith._render_uniques_beside(d, a.source_schema, q.live)
+        || zanith._render_indexes_beside(d, a.source_schema, q.live, q.relation, false)
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY x.ord, s.ord) FROM zanith._each(d -> 'statistics') x,
                 LATERAL zanith._with_parked_columns(x.item, q.relation) y(item), LATERAL zanith._each(zanith._render_statistics(y.item)) s
             WHERE y.item IS NOT NULL), '[]')
         || zanith._render_constraints_back(d, a.source_schema, a.source_table, q.relation, ARRAY['foreign key'], COALESCE((choices ->> 'not_valid')::boolean, false))
-        || COALESCE((SELECT jsonb_agg(s.item ORDER BY k.ord, s.ord) FROM zanith._each(d -> 'references') k, LATERAL zanith._each(
-                -- it rests on the unique index, which comes beside live traffic
-                zanith._making_key(k.item, zanith._set_transaction(2, zanith._render_constraint(k.item, k.item ->> 'schema',
-                    CASE WHEN (k.item #>> '{foreign_key,self}')::boolean THEN q.live ELSE zanith._qualify(k.item ->> 'schema', k.item ->> 'table') END, q.live,
-                    COALESCE((choices ->> 'not_valid')::boolean, false), zanith._wants_proof_at_once(k.item ->> 'schema', k.item ->> 'table'))))) s), '[]')
+        || zanith._render_references_beside(d, q.live, COALESCE((choices ->> 'not_valid')::boolean, false))
         || zanith._render_grants(d #> '{column,grants}', 'TABLE ' || q.live, d #>> '{table,owner}', d #>> '{column,name}', true)
         || zanith._render_comment(d #>> '{column,comment}', format('COLUMN %s.%s', q.live, q.name))
         || zanith._render_cascade_restore(d -> 'cascade')
     FROM zanith._filling(a) q, LATERAL (SELECT a.definition) x(d)
-$$;
-
-CREATE OR REPLACE FUNCTION zanith._set_transaction(number integer, steps jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT COALESCE(jsonb_agg(s.item || jsonb_build_object('transaction', number) ORDER BY s.ord), '[]') FROM zanith._each(steps) s
-$$;
-
--- The engine runs these batch by batch: what stands in the plan is their pattern.
-CREATE OR REPLACE FUNCTION zanith._in_batches(steps jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT COALESCE(jsonb_agg(s.item || '{"batches": true}' ORDER BY s.ord), '[]') FROM zanith._each(steps) s
-$$;
-
--- Steps that are needed only while an index, or with `con` the constraint of it, is not there.
-CREATE OR REPLACE FUNCTION zanith._making(index text, steps jsonb, con boolean DEFAULT false) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT COALESCE(jsonb_agg(s.item || jsonb_build_object('makes', index, 'makes_constraint', con) ORDER BY s.ord), '[]') FROM zanith._each(steps) s
-$$;
-
-CREATE OR REPLACE FUNCTION zanith._making_key(con jsonb, steps jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT COALESCE(jsonb_agg(s.item || jsonb_build_object('makes_key', con ->> 'name') ORDER BY s.ord), '[]')
-    FROM zanith._each(steps) s
-$$;
-
--- An index beside live traffic. One that an earlier try left invalid goes first.
-CREATE OR REPLACE FUNCTION zanith._render_index_beside(index jsonb, schema_name text, target text) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
-    SELECT zanith._making(q.name, COALESCE(jsonb_agg(s.item || '{"concurrently": true}' ORDER BY s.ord), '[]'))
-    FROM (SELECT zanith._qualify(schema_name, index ->> 'name')) q(name),
-    LATERAL zanith._each(
-        CASE WHEN EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = to_regclass(q.name) AND NOT i.indisvalid) THEN zanith._step(
-            format('DROP INDEX CONCURRENTLY %s', q.name), 'what an earlier try left half made', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], false, 2) ELSE '[]' END
-        || zanith._step(format('CREATE %sINDEX CONCURRENTLY %I ON %s %s', CASE WHEN (index ->> 'unique')::boolean THEN 'UNIQUE ' ELSE '' END, index ->> 'name',
-                target, zanith._steady(index ->> 'using')),
-            'its index, while writes go on', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], true, 2)) s
-    GROUP BY q.name
 $$;
 
 -- One batch, as the SQL of a step that the owner runs, and the key that it comes to, NULL at the end. The count of rows
@@ -265,8 +212,10 @@ DECLARE
 BEGIN
     IF NOT COALESCE((choices ->> 'online')::boolean, false) OR live IS NULL THEN
         RETURN found;
+    ELSIF a.artifact_type = 'soft_drop_column' THEN
+        RETURN zanith._find_soft_online_conflicts(a, live, choices);
     ELSIF a.artifact_type <> 'archive_column' THEN
-        RETURN zanith._conflict('not_online', 'only an archived column has an online form: this takes no time that grows with the rows', 'Leave --online out.');
+        RETURN zanith._conflict('not_online', 'a table has no online form: no rows move', 'Leave --online out.');
     END IF;
     BEGIN
         PERFORM zanith._check_online(live, d);
@@ -303,6 +252,21 @@ BEGIN
     END IF;
     RETURN found;
 END $$;
+
+-- Of a soft-dropped column nothing is filled: what grows with the rows are the indexes that were lifted, and those are made
+-- beside live traffic where the table stands alone.
+CREATE OR REPLACE FUNCTION zanith._find_soft_online_conflicts(a zanith._zanith_migration_artifacts, live oid, choices jsonb) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT COALESCE(jsonb_agg(zanith._conflict('not_online', format('the online form does not do this: %s', c.what), 'Leave --online out.') -> 0 ORDER BY c.ord), '[]')
+    FROM (VALUES
+        (1, 'it has tables beneath it', (SELECT k.relkind <> 'r' FROM pg_class k WHERE k.oid = live) OR EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = live)),
+        (2, 'every value is checked against its domain', a.definition #>> '{column,base_type}' IS NOT NULL),
+        (3, 'columns generated from it come back with it', jsonb_array_length(COALESCE(a.definition #> '{cascade,columns}', '[]')) > 0),
+        (4, 'an exclusion constraint comes back with it', EXISTS (SELECT FROM zanith._each(a.definition -> 'constraints') k WHERE k.item ->> 'kind' = 'exclude')),
+        (5, 'rows that came since are filled', choices ? 'fill' OR COALESCE((choices ->> 'fill_default')::boolean, false)),
+        (6, 'it is to come back under another name', choices ? 'as')) c(ord, what, so)
+    WHERE c.so
+$$;
 
 -- Whether this role may keep triggers still in its own session.
 CREATE OR REPLACE FUNCTION zanith.quiet_session() RETURNS boolean

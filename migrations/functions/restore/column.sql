@@ -131,20 +131,21 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
             FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(zanith._where_beneath(p.ord, live, p.target,
                 CASE WHEN q.soft THEN '[]' ELSE zanith._render_identity_back(p.part, p.target, q.col) END
                 || zanith._render_default(p.part -> 'column', q.alone || p.target, q.col))) s), '[]')
-        || zanith._render_constraints_back(d, target_schema, target_table, live, ARRAY['unique', 'exclude'], q.not_valid)
-        || zanith._render_indexes_back(d, target_schema, target_table, live, q.soft)
+        || CASE WHEN q.online THEN zanith._render_uniques_beside(d, target_schema, q.target) || zanith._render_indexes_beside(d, target_schema, q.target, live, q.soft)
+           ELSE zanith._render_constraints_back(d, target_schema, target_table, live, ARRAY['unique', 'exclude'], q.not_valid)
+                || zanith._render_indexes_back(d, target_schema, target_table, live, q.soft) END
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, x.ord, s.ord)
                 FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(p.part -> 'statistics') x,
                      LATERAL zanith._with_parked_columns(x.item, zanith._relation_oid(p.part ->> 'schema', p.part ->> 'name')) y(item),
                      LATERAL zanith._each(zanith._where_beneath(p.ord, live, p.target, zanith._render_statistics(y.item))) s
                 WHERE y.item IS NOT NULL AND (NOT q.soft OR NOT COALESCE((x.item ->> 'plain')::boolean, true))), '[]')
         || zanith._render_constraints_back(d, target_schema, target_table, live, ARRAY['foreign key'], q.not_valid)
-        || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, k.ord, s.ord)
+        || CASE WHEN q.online THEN zanith._render_references_beside(d, q.target, q.not_valid) ELSE COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, k.ord, s.ord)
             FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(p.part -> 'references') k,
                  LATERAL zanith._each(zanith._where_beneath(p.ord, live, p.target, zanith._render_constraint(k.item, k.item ->> 'schema',
                     CASE WHEN (k.item #>> '{foreign_key,self}')::boolean THEN p.target
                          ELSE zanith._qualify(k.item ->> 'schema', k.item ->> 'table') END, p.target, q.not_valid,
-                    zanith._wants_proof_at_once(k.item ->> 'schema', k.item ->> 'table')))) s), '[]')
+                    zanith._wants_proof_at_once(k.item ->> 'schema', k.item ->> 'table')))) s), '[]') END
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, s.ord)
             FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(zanith._where_beneath(p.ord, live, p.target,
                 zanith._render_grants(p.part #> '{column,grants}', 'TABLE ' || p.target, p.part ->> 'owner', q.col, NOT q.soft)
@@ -165,7 +166,8 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
                  zanith._only(d) || zanith._qualify(target_schema, target_table),
                  CASE WHEN zanith._only(d) = '' THEN 'ONLY ' ELSE '' END,
                  -- tables beneath of other owners: then the operator, and nothing that the owner wrote is evaluated (see _check_family)
-                 CASE WHEN NOT zanith._is_mixed(d) THEN d #>> '{table,owner}' END) q(target, col, final, swap, soft, not_valid, nullable, rows, alone, owner)
+                 CASE WHEN NOT zanith._is_mixed(d) THEN d #>> '{table,owner}' END,
+                 live IS NOT NULL AND COALESCE((choices ->> 'online')::boolean, false)) q(target, col, final, swap, soft, not_valid, nullable, rows, alone, owner, online)
 $$;
 
 -- A column that was generated from this one, with all that it had; it is computed anew.

@@ -61,7 +61,7 @@ LANGUAGE sql IMMUTABLE AS $$
             a.source_column IS NULL OR jsonb_array_length(COALESCE(a.definition -> 'constraints', '[]')) > 0
             OR jsonb_array_length(COALESCE(a.definition -> 'references', '[]')) > 0),
         (6, 'unverified', '--unverified', 'skip the checksum of what is parked', a.artifact_type <> 'soft_drop_column'),
-        (7, 'online', '--online', 'in batches beside live traffic; only instants are locked', a.artifact_type = 'archive_column'),
+        (7, 'online', '--online', 'beside live traffic; only instants are locked', a.source_column IS NOT NULL),
         (8, 'fire_triggers', '--fire-triggers', 'let triggers act on the rows that the online form fills', a.artifact_type = 'archive_column')
     ) c(ord, name, flag, help, applies)
     WHERE c.applies AND a.artifact_type <> 'rebuild_table'

@@ -199,13 +199,12 @@ def cleanups(person: Person, dbname: str, place: Place) -> None:
         " expires_in => interval '0'); END LOOP; END $$",
     )
     started = time.monotonic()
-    for _ in range(5):
+    answer = None
+    while answer is None or answer.status_code == 409:  # one was sealed meanwhile: look again
         found = person.post("/api/cleanup", {"expired": True, "dry_run": True}).json()
         only = [item["artifact"]["id"] for item in found["candidates"] if item["skip"] is None]
         said = {"expired": True, "dry_run": False, "only": only, "confirm": len(only)}
         answer = person.post("/api/cleanup", said)
-        if answer.status_code != 409:  # one was sealed at that very moment: look again
-            break
     job = person.wait("cleanup of 100", answer)
     person.tally.note("cleanup, as people see it", time.monotonic() - started)
     left = [item for item in (job or {"result": {"results": []}})["result"]["results"]

@@ -150,8 +150,10 @@ def pause(job: _Id, as_json: Json = False, database_url: DatabaseUrl = None) -> 
 @group.command("resume")
 def resume(job: _Id, as_json: Json = False, database_url: DatabaseUrl = None) -> None:
     """
-    Go on: with one that rests, or with online work that was cancelled, failed
-    or lost its worker, which then waits for a worker.
+    Go on with online work: one that rests, or that ended half done.
+
+    What was cancelled, failed or lost its worker gets a new job, which waits for
+    a worker.
 
     Example:
 

@@ -40,8 +40,8 @@ def job_facts(job: Job) -> RenderableType:
             ("job", job.id),
             ("what", _what(job)),
             ("state", _state(job)),
-            ("step", str(job.progress["step"]) if job.progress.get("step") else None),
-            ("so far", figures(job.progress) or None),
+            ("step", _step(job)),
+            ("so far", None if job.ended else figures(job.progress) or None),
             ("asked by", f"{job.actor}, {instant(job.created_at)}"),
             ("run by", job.worker),
             ("took", elapsed(job.elapsed) if job.started_at else None),
@@ -58,6 +58,11 @@ def handed_over(terminal: Terminal, job: Job) -> None:
     terminal.show(aside(facts([("job", job.id), ("follow it", f"zanith jobs show {job.id}")])))
     if terminal.json:
         terminal.emit(job.to_json())
+
+
+def _step(job: Job) -> str | None:
+    step = job.progress.get("step")
+    return str(step) if step and job.state != "done" else None
 
 
 def _what(job: Job) -> str:

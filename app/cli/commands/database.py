@@ -1,4 +1,4 @@
-"""`zanith init`: install or upgrade what lives in the database."""
+"""`zanith init` and `zanith uninstall`: what lives in the database, put there and taken out."""
 
 import sys
 from typing import Annotated
@@ -6,11 +6,13 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from app.cli.humanize import plural
-from app.cli.options import DatabaseUrl, Json
+from app.cli.confirm import confirm_word, require_person
+from app.cli.humanize import plural, printable
+from app.cli.options import DatabaseUrl, Json, Yes
+from app.cli.render.outcome import done
 from app.cli.session import Session, run
 from app.recovery.names import parse_name
-from app.recovery.schema import grant_capture, install, print_sql
+from app.recovery.schema import grant_capture, install, print_sql, uninstall
 
 app = typer.Typer()
 
@@ -65,6 +67,35 @@ def init(
             )
 
     run(body, url=database_url, json=as_json, installed=False)
+
+
+@app.command("uninstall")
+def uninstall_command(
+    yes: Yes = False, as_json: Json = False, database_url: DatabaseUrl = None
+) -> None:
+    """
+    Take everything out of the database again: both schemas, the audit log too.
+
+    Refused while there are artifacts: without Zanith nobody knows what their
+    parked objects are. The database's name is asked for.
+
+    Example:
+
+    $ zanith recover cleanup --older-than 0s --yes && zanith uninstall
+    """
+
+    async def body(session: Session) -> None:
+        terminal, database = session.terminal, session.db.server.database
+        require_person(terminal, yes=yes, dry_run=False)
+        why = "to remove the schemas zanith and _zanith_shadow, with the audit log"
+        confirm_word(terminal, database, why=why, yes=yes)
+        async with session.db.acquire() as connection:
+            removed = await uninstall(connection)
+        terminal.show(done(f"{printable(database)} is as if Zanith had never been there"))
+        if as_json:
+            terminal.emit({"database": database, "removed": removed})
+
+    run(body, url=database_url, json=as_json)
 
 
 def _role(text: str | None) -> str | None:

@@ -20,6 +20,7 @@ from app.recovery.plan import Choices, plan_restore
 from app.recovery.rehearsal import rehearse
 from app.recovery.restore import restore
 from app.recovery.seal import verify
+from tests.conftest import install_zanith
 from tests.traffic import Traffic
 
 DBA = Actor("dba", "10.0.0.9", "staff")
@@ -610,3 +611,27 @@ async def test_a_killed_backend_loses_nothing(database, db):
         await running
     artifact = await capture(db, column(), DBA)
     assert (artifact.artifact_type, artifact.row_count) == ("archive_column", ROWS)
+
+
+async def test_it_rests_while_a_replica_is_behind(disposable_server):
+    server = disposable_server
+    server.psql("postgres", "CREATE DATABASE live")
+    install_zanith(server.url("live"))
+    replica = server.standby(server.directory.with_name(f"{server.directory.name}-replica"))
+    opened = await Database.open(server.url("live"))
+    try:
+        await execute(opened, TABLE)
+        replica.psql("live", "SELECT pg_wal_replay_pause()")
+        limits = Limits(rows_per_second=3_000, max_lag=0.5)
+        running = asyncio.create_task(capture(opened, column(), DBA, limits=limits))
+        job = await running_job(opened, "capture")
+
+        async def rests():
+            return "waiting for a replica" in json.dumps((await jobs.get(opened, job.id)).progress)
+
+        await until(rests)
+        replica.psql("live", "SELECT pg_wal_replay_resume()")
+        assert (await running).row_count == ROWS
+    finally:
+        await opened.close()
+        replica.remove()

@@ -321,6 +321,36 @@ async def test_what_has_no_online_form_is_said(db):
         await plan_capture(db, CaptureRequest("soft_drop_column", "t", "code", online=True))
 
 
+async def test_nothing_of_the_owner_runs_as_who_copies(db, create_role):
+    owner = create_role("owner")
+    await execute(
+        db,
+        f"GRANT CREATE, USAGE ON SCHEMA public, _zanith_shadow TO {owner}; SET ROLE {owner};"
+        "CREATE TABLE seen (who text);"
+        "CREATE FUNCTION fits(text) RETURNS boolean LANGUAGE plpgsql AS"
+        " 'BEGIN INSERT INTO public.seen VALUES (current_user); RETURN true; END';"
+        "CREATE DOMAIN fit AS text CHECK (fits(VALUE));"
+        "CREATE TABLE owned (id int PRIMARY KEY, v fit);"
+        "INSERT INTO owned SELECT g, 'v' || g FROM generate_series(1, 500) g;"
+        "CREATE INDEX ON owned (id) WHERE v <> 'x'; RESET ROLE; TRUNCATE seen;",
+    )
+    wanted = column("owned", "v")
+    running = asyncio.create_task(capture(db, wanted, DBA, limits=Limits(rows_per_second=300)))
+    await until(lambda: followed(db))
+    # what the owner has, the owner can put a trigger on
+    made = "SELECT array_agg(DISTINCT pg_get_userbyid(o)) FROM ({}) m(o)".format(
+        "SELECT relowner FROM pg_class WHERE relnamespace = '_zanith_shadow'::regnamespace"
+        " UNION ALL SELECT proowner FROM pg_proc WHERE proname ~ '^_zanith_follow'"
+    )
+    assert await fetchval(db, made) == ["postgres"]
+    artifact = await running
+    assert await fetchval(db, made) == [owner]
+    await restore(db, artifact.id, Choices(online=True), DBA)
+    assert await fetchval(db, "SELECT count(DISTINCT v) FROM owned") == 500
+    assert set(await fetchval(db, "SELECT array(SELECT DISTINCT who FROM seen)")) <= {owner}
+    assert (await doctor(db)).findings == ()
+
+
 # ------------------------------------------------------------------------------------- restoring
 
 

@@ -6,7 +6,7 @@
 -- The parked column of a table that is archived online: what the steps are about.
 CREATE OR REPLACE FUNCTION zanith._archiving(a zanith._zanith_migration_artifacts,
     OUT live text, OUT archive text, OUT log text, OUT col text, OUT name text, OUT keys text, OUT keep text, OUT relation oid, OUT state text,
-    OUT type text, OUT live_type text)
+    OUT live_type text, OUT owner text)
 LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN p.place ? 'oid' THEN zanith._qualify(p.place ->> 'schema', p.place ->> 'table') ELSE zanith._qualify(a.source_schema, a.source_table) END,
            zanith._qualify('_zanith_shadow', zanith._archive_name(a.definition)),
@@ -14,7 +14,8 @@ LANGUAGE sql STABLE AS $$
            -- rows that came since hold no value: where the column was NOT NULL they can be told
            CASE WHEN COALESCE(a.definition #> '{column,not_null}', 'null') = 'null' THEN 'true' ELSE format('num_nonnulls(t.%I) > 0', a.physical_column) END,
            (p.place ->> 'oid')::oid, p.place ->> 'state',
-           a.definition #>> '{column,type}', COALESCE(a.definition #>> '{column,base_type}', a.definition #>> '{column,type}')
+           COALESCE(a.definition #>> '{column,base_type}', a.definition #>> '{column,type}'),
+           COALESCE((SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = (p.place ->> 'oid')::oid), a.definition #>> '{table,owner}')
     FROM (SELECT zanith._place(a)) p(place)
 $$;
 
@@ -28,27 +29,27 @@ CREATE OR REPLACE FUNCTION zanith._archived_definition(d jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT d || jsonb_build_object(
         'strategy', 'archive_column',
-        'parked', jsonb_build_object('schema', '_zanith_shadow', 'table', zanith._archive_name(d), 'column', d #> '{column,name}'),
+        'parked', jsonb_build_object('schema', '_zanith_shadow', 'table', zanith._archive_name(d), 'column', d #> '{column,name}',
+            -- the values were parked without their domain, whose checks would run as whoever copies them
+            'type', COALESCE(d #> '{column,base_type}', 'null')),
         -- indexes and statistics went with the column; they are made again from their definitions
         'renames', (SELECT COALESCE(jsonb_agg(r.item ORDER BY r.ord), '[]') FROM zanith._each(d -> 'renames') r WHERE r.item ->> 'kind' = 'sequence'))
 $$;
 
--- The place for the values, and what follows traffic: before the first row is copied.
+-- The place for the values, and what follows traffic: before the first row is copied. All of it belongs to who copies until
+-- the end: on what is the owner's, the owner could put a trigger that runs as the operator.
 CREATE OR REPLACE FUNCTION zanith._render_archive_begin(a zanith._zanith_migration_artifacts) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
     SELECT zanith._step(format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', q.live), 'reads go on; writes wait for this transaction', 'SHARE ROW EXCLUSIVE', ARRAY[q.live])
-        || zanith._step(format('CREATE TABLE %s AS SELECT %s, %s%s AS %s FROM ONLY %s WITH NO DATA', q.archive, q.keys, q.col,
-                CASE WHEN q.type <> q.live_type THEN '::' || q.type ELSE '' END, q.name, q.live),
+        || zanith._step(format('CREATE TABLE %s AS SELECT %s, %s AS %s FROM ONLY %s WITH NO DATA', q.archive, q.keys, q.col, q.name, q.live),
             'the place for key and value of every row', 'ACCESS SHARE', ARRAY[q.live])
         || zanith._render_privacy(q.archive)
         || zanith._step(format('COMMENT ON TABLE %s IS %L', q.archive, zanith._unfinished_comment(a.id, 'archive')), 'whose it is, and that it is not whole')
-        || zanith._step(format('ALTER TABLE %s OWNER TO %I', q.archive, q.owner), 'it belongs to the owner of the table')
         || zanith._step(format('CREATE TABLE %s (seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, %s)', q.log, zanith._follow_columns(q.d -> 'key', '', true)),
             'where keys are noted whose rows changed')
         || zanith._render_privacy(q.log)
         || zanith._step(format('COMMENT ON TABLE %s IS %L', q.log, zanith._unfinished_comment(a.id, 'archiving')), 'whose it is')
-        || zanith._step(format('ALTER TABLE %s OWNER TO %I', q.log, q.owner), 'it belongs to the owner of the table')
-        || zanith._render_follow_function(a.id, q.owner, format($body$
+        || zanith._render_follow_function(a.id, NULL, format($body$
 BEGIN
     IF TG_OP = 'TRUNCATE' THEN
         INSERT INTO %1$s DEFAULT VALUES;
@@ -67,7 +68,7 @@ END $body$, q.log, zanith._follow_columns(q.d -> 'key'), zanith._key_list(q.d ->
                 zanith._key_list(q.d -> 'key', 'OLD.'), q.col, zanith._key_list(q.d -> 'key', 'NEW.')))
         || zanith._render_follow_trigger(a.id, q.live, 'delete', 'AFTER DELETE', 'true')
         || zanith._render_follow_trigger(a.id, q.live, 'truncate', 'AFTER TRUNCATE', NULL)
-    FROM zanith._archiving(a) r, LATERAL (SELECT r.*, a.definition AS d, COALESCE((SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = r.relation), a.definition #>> '{table,owner}') AS owner) q
+    FROM zanith._archiving(a) r, LATERAL (SELECT r.*, a.definition AS d) q
 $$;
 
 -- What stands against archiving a soft-dropped column online: raises it.
@@ -242,8 +243,8 @@ CREATE OR REPLACE FUNCTION zanith._count_differences(a zanith._zanith_migration_
 LANGUAGE sql STABLE AS $$
     SELECT format('count(a.%1$s), count(*) FILTER (WHERE a.%1$s IS NULL AND num_nonnulls(t.%2$s) > 0 AND %3$s), '
         'count(*) FILTER (WHERE t.%1$s IS NULL AND a.%1$s IS NOT NULL AND %3$s), '
-        'count(*) FILTER (WHERE t.%1$s IS NOT NULL AND a.%1$s IS NOT NULL AND ROW(t.%2$s)::record OPERATOR(pg_catalog.*<>) ROW(a.%4$s::%5$s)::record AND %3$s)',
-        quote_ident(a.definition #>> '{key,0,name}'), q.col, counts, q.name, q.live_type)
+        'count(*) FILTER (WHERE t.%1$s IS NOT NULL AND a.%1$s IS NOT NULL AND ROW(t.%2$s)::record OPERATOR(pg_catalog.*<>) ROW(a.%4$s)::record AND %3$s)',
+        quote_ident(a.definition #>> '{key,0,name}'), q.col, counts, q.name)
     FROM zanith._archiving(a) q
 $$;
 
@@ -302,6 +303,7 @@ LANGUAGE sql STABLE AS $$
     SELECT zanith._render_follow_end(a.id)
         || zanith._render_refusal(q.archive, false)
         || zanith._step(format('COMMENT ON TABLE %s IS %L', q.archive, zanith._parked_comment(a.id)), 'whose archive this is')
+        || zanith._step(format('ALTER TABLE %s OWNER TO %I', q.archive, q.owner), 'it belongs to the owner of the table')
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY r.ord, s.ord)
             FROM zanith._each(d -> 'renames') r, LATERAL zanith._each(
                 zanith._step(format('ALTER SEQUENCE %s OWNED BY NONE', zanith._qualify(r.item ->> 'schema', r.item ->> 'parked')),

@@ -42,13 +42,13 @@ LANGUAGE sql IMMUTABLE AS $$
     FROM (SELECT zanith._follow_trigger(id, event)) q(name)
 $$;
 
--- The function behind them runs as the owner of the table, whoever writes to it.
+-- The function behind them runs as whoever made it, or as the owner of the table, whoever writes to that.
 CREATE OR REPLACE FUNCTION zanith._render_follow_function(id text, owner text, body text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._step(format('CREATE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS %L', q.name, body),
             'what follows live traffic')
         || zanith._step(format('REVOKE ALL ON FUNCTION %s() FROM PUBLIC', q.name), 'nobody else calls it')
-        || zanith._step(format('ALTER FUNCTION %s() OWNER TO %I', q.name, owner), 'it acts as the owner of the table')
+        || CASE WHEN owner IS NULL THEN '[]' ELSE zanith._step(format('ALTER FUNCTION %s() OWNER TO %I', q.name, owner), 'it acts as the owner of the table') END
     FROM (SELECT zanith._follow_name(id)) q(name)
 $$;
 

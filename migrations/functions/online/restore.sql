@@ -193,10 +193,11 @@ DECLARE
     q record := zanith._filling(a);
     key jsonb := a.definition -> 'key';
 BEGIN
-    EXECUTE format('SELECT count(a.%1$s), count(*) FILTER (WHERE a.%1$s IS NOT NULL AND ROW(t.%2$s)::record OPERATOR(pg_catalog.*<>) ROW(a.%3$s::%4$s)::record '
+    EXECUTE format('SELECT count(a.%1$s), count(*) FILTER (WHERE a.%1$s IS NOT NULL AND ROW(t.%2$s::%4$s)::record OPERATOR(pg_catalog.*<>) ROW(a.%3$s::%4$s)::record '
                    'AND NOT EXISTS (SELECT FROM %5$s l WHERE %6$s AND NOT l.pending)), count(*) FILTER (WHERE num_nulls(t.%2$s) > 0) '
                    'FROM ONLY %7$s t LEFT JOIN ONLY %8$s a ON %9$s',
-        quote_ident(key #>> '{0,name}'), q.half, q.name, q.type, q.log, zanith._follow_match(key, 'a'), q.live, q.archive, zanith._key_match(key))
+        -- not as the domain: its checks would run as the operator
+        quote_ident(key #>> '{0,name}'), q.half, q.name, COALESCE(a.definition #>> '{column,base_type}', q.type), q.log, zanith._follow_match(key, 'a'), q.live, q.archive, zanith._key_match(key))
     INTO filled, differing, empty;
 END $$;
 

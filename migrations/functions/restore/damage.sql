@@ -179,7 +179,8 @@ CREATE OR REPLACE FUNCTION zanith._recorded_columns(a zanith._zanith_migration_a
 LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN jsonb_typeof(m) = 'object' THEN m #> '{definition,columns}'
         WHEN a.artifact_type = 'rebuild_table' THEN a.definition #> '{definition,columns}'
-        ELSE COALESCE(NULLIF(a.definition -> 'key', 'null'), '[]') || jsonb_build_array(a.definition -> 'column') END
+        ELSE COALESCE(NULLIF(a.definition -> 'key', 'null'), '[]')
+             || jsonb_build_array(jsonb_set(a.definition -> 'column', '{type}', COALESCE(NULLIF(a.definition #> '{parked,type}', 'null'), a.definition #> '{column,type}'))) END
 $$;
 
 CREATE OR REPLACE FUNCTION zanith._columns_faults(recorded jsonb, here oid, table_name text)

@@ -80,7 +80,7 @@ def listen(host: str, port: int) -> socket.socket:
         )[0]
     except socket.gaierror as exc:
         raise WrongUsage(f"{host!r} is not an address of this machine") from exc
-    # With its protocol said: asyncio turns Nagle's algorithm off only where it sees TCP, and with it
+    # With its protocol said: asyncio turns Nagle's algorithm off only where it sees TCP; with it
     # every answer whose head and body are two packets waits 40 ms for an acknowledgement.
     listener = socket.socket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -16,6 +16,7 @@ import psutil
 
 from app.recovery import seal
 from app.recovery.database import Database
+from app.recovery.stream import Meter, copy_out, discard, snapshot
 from bench.download import download
 from bench.place import ACTOR, Place
 from bench.rows import Bar, Row, alternate, levels, rates
@@ -160,9 +161,12 @@ def _seals(place: Place, dbname: str, artifact: str, query: str) -> Iterator[Row
         "UPDATE zanith._zanith_migration_artifacts SET sealed_at = NULL, checksum = NULL,"
         f" checksum_query = NULL, checksum_settings = NULL WHERE id = '{artifact}'"
     )
-    size = int(
-        place.server.psql(dbname, f"SELECT sum(octet_length(format('%s', r))) FROM ({query}) r")
-    )
+
+    async def whole(db: Database) -> int:
+        async with snapshot(db) as connection:
+            return (await copy_out(db, connection, query, discard, Meter())).bytes
+
+    size = place.engine(dbname, whole)
 
     async def sealing(db: Database) -> float:
         async with db.acquire() as connection:

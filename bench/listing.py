@@ -101,7 +101,7 @@ def _count_queries(place: Place, dbname: str) -> dict[str, int]:
                 if name not in BARRED:
                     continue
                 counts = []
-                for _ in range(3):
+                for _ in range(6):
                     _wait_for_silence(log)
                     before = log.stat().st_size
                     client.get(address).raise_for_status()

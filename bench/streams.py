@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 import threading
 import time
@@ -15,12 +16,14 @@ import psutil
 
 from app.recovery import seal
 from app.recovery.database import Database
+from app.recovery.stream import Meter, copy_out, discard, snapshot
 from bench.download import download
 from bench.place import ACTOR, Place
 from bench.rows import Bar, Row, alternate, levels, rates
 from tests.studios import Command, run_command
 
 TOPIC = "streams"
+JOBS = os.cpu_count() or 1
 LONG = """
 CREATE TABLE public.long AS SELECT n AS id, repeat('x', 1000) AS words FROM generate_series(1, 100000) AS n;
 ALTER TABLE public.long ADD PRIMARY KEY (id);
@@ -158,9 +161,12 @@ def _seals(place: Place, dbname: str, artifact: str, query: str) -> Iterator[Row
         "UPDATE zanith._zanith_migration_artifacts SET sealed_at = NULL, checksum = NULL,"
         f" checksum_query = NULL, checksum_settings = NULL WHERE id = '{artifact}'"
     )
-    size = int(
-        place.server.psql(dbname, f"SELECT sum(octet_length(format('%s', r))) FROM ({query}) r")
-    )
+
+    async def whole(db: Database) -> int:
+        async with snapshot(db) as connection:
+            return (await copy_out(db, connection, query, discard, Meter())).bytes
+
+    size = place.engine(dbname, whole)
 
     async def sealing(db: Database) -> float:
         async with db.acquire() as connection:
@@ -169,9 +175,9 @@ def _seals(place: Place, dbname: str, artifact: str, query: str) -> Iterator[Row
         await seal.seal(db, artifact, ACTOR)
         return time.perf_counter() - started
 
-    async def verifying(db: Database) -> float:
+    async def verifying(db: Database, jobs: int = 1) -> float:
         started = time.perf_counter()
-        if not (await seal.verify(db, artifact, ACTOR)).matches:
+        if not (await seal.verify(db, artifact, ACTOR, jobs_at_once=jobs)).matches:
             raise RuntimeError("the seal is broken")
         return time.perf_counter() - started
 
@@ -180,6 +186,7 @@ def _seals(place: Place, dbname: str, artifact: str, query: str) -> Iterator[Row
         psql=lambda: place.copy(dbname, query, into="sha256sum"),
         seal=lambda: place.engine(dbname, sealing),
         verify=lambda: place.engine(dbname, verifying),
+        together=lambda: place.engine(dbname, lambda db: verifying(db, JOBS)),
     )
     for name in ("seal", "verify"):
         yield rates(
@@ -191,3 +198,6 @@ def _seals(place: Place, dbname: str, artifact: str, query: str) -> Iterator[Row
             size,
             Bar(0.95, least=True),
         )
+    yield rates(
+        TOPIC, f"verify --jobs {JOBS}", "verify", found["together"], found["verify"], size, None
+    )

@@ -19,6 +19,17 @@ DatabaseUrl = Annotated[
         rich_help_panel="Everywhere",
     ),
 ]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs",
+        "-j",
+        metavar="N",
+        min=1,
+        max=8,
+        help="Read over so many connections at once; the bytes are the same.",
+    ),
+]
 Json = Annotated[
     bool,
     typer.Option(

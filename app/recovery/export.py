@@ -21,8 +21,9 @@ from app.recovery.database import Actor, Database
 from app.recovery.errors import Failed, NotFound, NotPermitted, Refused, WrongUsage, translate
 from app.recovery.lookup import get_artifact
 from app.recovery.progress import OnProgress, tell
+from app.recovery.ranges import check_jobs, copy_rows
 from app.recovery.sql import load
-from app.recovery.stream import Measured, Meter, Sink, bounded, copy_out, reporting, snapshot
+from app.recovery.stream import Measured, Meter, Sink, bounded, reporting, snapshot
 from app.recovery.version import VERSION
 
 SQL = load("export")
@@ -40,11 +41,12 @@ _QUEUE = 4
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """Which artifact, as what, and whether compressed."""
+    """Which artifact, as what, whether compressed, and over how many connections."""
 
     artifact_id: str
     format: str = "csv"
     compress: str | None = None
+    jobs: int = 1
 
 
 def filename(artifact: Artifact, format: str, compress: str | None) -> str:  # noqa: A002
@@ -67,6 +69,7 @@ async def announce(
         )
     if request.compress not in EXTENSIONS:
         raise WrongUsage(f"there is no compression {request.compress!r}", hint="gzip or zstd")
+    check_jobs(request.jobs)
     if actor.role == "viewer" and not viewers_may:
         raise NotPermitted("viewers may not export here", hint="ask for a staff token")
     artifact = await get_artifact(db, request.artifact_id)
@@ -77,6 +80,7 @@ async def announce(
     params = {
         "format": request.format,
         "compress": request.compress,
+        "jobs": request.jobs,
         "filename": filename(artifact, request.format, request.compress),
         "address": actor.address,
         "role": actor.role,
@@ -167,7 +171,16 @@ async def _export(
         if facts is None or facts["query"] is None:
             raise Refused(f"there are no rows of {artifact.object_name} to export")
         async with reporting(db, meter, artifact.row_count, write):
-            measured = await copy_out(db, connection, facts["query"], send, meter, form)
+            measured = await copy_rows(
+                db,
+                connection,
+                artifact.id,
+                facts["query"],
+                send,
+                meter,
+                form=form,
+                jobs=job.params.get("jobs", 1),
+            )
             if rest := pack.end():
                 await bounded(sink, rest)
     run.result = describe(artifact, job, facts, measured, pack)

@@ -11,6 +11,7 @@ from app.recovery.database import Actor, Connection, Database, notify, require_c
 from app.recovery.errors import Refused
 from app.recovery.lookup import get_artifact
 from app.recovery.progress import OnProgress, tell
+from app.recovery.ranges import check_jobs, copy_rows
 from app.recovery.sql import load
 from app.recovery.stream import (
     SQL as STREAM,
@@ -18,7 +19,6 @@ from app.recovery.stream import (
 from app.recovery.stream import (
     Measured,
     Meter,
-    copy_out,
     discard,
     reporting,
     snapshot,
@@ -71,6 +71,8 @@ async def seal(
     actor: Actor,
     job: jobs.Job | None = None,
     on_progress: OnProgress | None = None,
+    *,
+    jobs_at_once: int = 1,
 ) -> Artifact:
     """Record the count and checksum of what is parked, and return the artifact.
 
@@ -78,6 +80,7 @@ async def seal(
     count is not the recorded one; Locked where a change of it is under way.
     """
     require_change(actor, "seal")
+    check_jobs(jobs_at_once)
     artifact = await get_artifact(db, artifact_id)
     async with audit.recording_failure(db, actor, "seal", artifact.id, artifact.object_name):
         job = job or await jobs.start(
@@ -87,17 +90,23 @@ async def seal(
             _require_rows(artifact)
             artifact = await get_artifact(db, artifact.id)
             if artifact.sealed_at is None:
-                await _seal(db, artifact, actor, run, on_progress)
+                await _seal(db, artifact, actor, run, on_progress, jobs_at_once)
     return await get_artifact(db, artifact.id)
 
 
 async def _seal(
-    db: Database, artifact: Artifact, actor: Actor, run: jobs.Run, on_progress: OnProgress | None
+    db: Database,
+    artifact: Artifact,
+    actor: Actor,
+    run: jobs.Run,
+    on_progress: OnProgress | None,
+    jobs_at_once: int,
 ) -> None:
     async with snapshot(db) as connection:
         settings = await connection.fetchval(STREAM["canonical_settings"])
         query = await _query(connection, artifact)
-        measured = await _measure(db, connection, artifact, query, run, on_progress)
+        measure = _Measure(db, artifact, run, on_progress, jobs_at_once, settings)
+        measured = await measure.take(connection, query)
     if artifact.row_count is not None and artifact.row_count != measured.rows:
         raise Refused(
             f"{artifact.object_name} was captured with {artifact.row_count:,} rows,"
@@ -123,12 +132,17 @@ async def verify(
     actor: Actor,
     job: jobs.Job | None = None,
     on_progress: OnProgress | None = None,
+    *,
+    jobs_at_once: int = 1,
 ) -> Verification:
     """Read what is parked again, compare it with its seal, and keep what was found.
+
+    ``jobs_at_once`` connections read it together, for a seal too, and the bytes are the same.
 
     A mismatch is an answer, not an error: ``matches`` is False and the artifact's health "changed".
     Refused where there is no seal.
     """
+    check_jobs(jobs_at_once)
     artifact = await get_artifact(db, artifact_id)
     async with audit.recording_failure(db, actor, "verify", artifact.id, artifact.object_name):
         job = job or await jobs.start(
@@ -136,7 +150,7 @@ async def verify(
         )
         async with jobs.running(db, job) as run:
             _require_rows(artifact)
-            found = await _verify(db, artifact, run, on_progress)
+            found = await _verify(db, artifact, run, on_progress, jobs_at_once)
             run.result = {key: value for key, value in found.to_json().items() if key != "artifact"}
             if run.local:
                 return found
@@ -165,7 +179,11 @@ async def verify(
 
 
 async def _verify(
-    db: Database, artifact: Artifact, run: jobs.Run, on_progress: OnProgress | None
+    db: Database,
+    artifact: Artifact,
+    run: jobs.Run,
+    on_progress: OnProgress | None,
+    jobs_at_once: int,
 ) -> Verification:
     async with db.acquire() as connection:
         sealed = await read_seal(connection, artifact.id)
@@ -176,7 +194,8 @@ async def _verify(
         )
     async with snapshot(db, sealed.settings) as connection:
         query = await _query(connection, artifact)
-        measured = await _measure(db, connection, artifact, query, run, on_progress)
+        measure = _Measure(db, artifact, run, on_progress, jobs_at_once, sealed.settings)
+        measured = await measure.take(connection, query)
     return judge(artifact, sealed, measured)
 
 
@@ -192,22 +211,35 @@ def judge(artifact: Artifact, sealed: Sealed, measured: Measured) -> Verificatio
     )
 
 
-async def _measure(
-    db: Database,
-    connection: Connection,
-    artifact: Artifact,
-    query: str,
-    run: jobs.Run,
-    on_progress: OnProgress | None,
-) -> Measured:
-    meter = Meter()
+@dataclass(frozen=True)
+class _Measure:
+    """How what is parked is read: for whom, and over how many connections."""
 
-    async def write(values: dict[str, Any]) -> None:
-        await tell(on_progress, values)
-        await run.progress(**values)
+    db: Database
+    artifact: Artifact
+    run: jobs.Run
+    on_progress: OnProgress | None
+    jobs_at_once: int
+    settings: str | None
 
-    async with reporting(db, meter, artifact.row_count, write):
-        return await copy_out(db, connection, query, discard, meter)
+    async def take(self, connection: Connection, query: str) -> Measured:
+        """Read it on a connection in its snapshot, and return what went through."""
+        meter = Meter()
+        async with reporting(self.db, meter, self.artifact.row_count, self._write):
+            return await copy_rows(
+                self.db,
+                connection,
+                self.artifact.id,
+                query,
+                discard,
+                meter,
+                jobs=self.jobs_at_once,
+                settings=self.settings,
+            )
+
+    async def _write(self, values: dict[str, Any]) -> None:
+        await tell(self.on_progress, values)
+        await self.run.progress(**values)
 
 
 async def _query(connection: Connection, artifact: Artifact) -> str:

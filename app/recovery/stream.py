@@ -125,21 +125,24 @@ async def copy_out(
     sink that fails, ends the COPY at once and costs the connection.
     """
     meter.pid = await connection.fetchval(SQL["pid"])
-    shape = _Shape(sink, meter, form)
-    text, options = await _statement(connection, query, form)
+    shape = Shape(sink, meter, form)
+    text, options = await statement_for(connection, query, form)
     try:
         tag = await connection.copy_from_query(text, output=shape.take, **options)
         await shape.end()
     except asyncpg.PostgresError:
         raise
     except BaseException:
-        await asyncio.shield(_abandon(db, connection, meter.pid))
+        await asyncio.shield(abandon(db, connection, meter.pid))
         raise
     meter.rows = int(tag.rsplit(" ", 1)[-1])
     return Measured(meter.rows, meter.bytes, meter.checksum)
 
 
-async def _statement(connection: Connection, query: str, form: str) -> tuple[str, dict[str, Any]]:
+async def statement_for(
+    connection: Connection, query: str, form: str
+) -> tuple[str, dict[str, Any]]:
+    """Return the query whose rows are those in a form, and the options of its COPY."""
     if form == "csv":
         return query, _CSV
     if form == "spreadsheet":
@@ -173,7 +176,7 @@ def _is_plain(kind: Any) -> bool:
     return kind.schema == "pg_catalog" and kind.kind in _PLAIN_KINDS and kind.name != "json"
 
 
-async def _abandon(db: Database, connection: Connection, pid: int | None) -> None:
+async def abandon(db: Database, connection: Connection, pid: int | None) -> None:
     """End the COPY in the server now: a backend that sorts does not notice a closed socket."""
     connection.terminate()
     with suppress(ZanithError):
@@ -181,7 +184,7 @@ async def _abandon(db: Database, connection: Connection, pid: int | None) -> Non
             await other.fetchval(SQL["cancel"], pid)
 
 
-class _Shape:
+class Shape:
     """Between COPY and the sink: makes chunks large enough, and one array of JSON lines."""
 
     def __init__(self, sink: Sink, meter: Meter, form: str) -> None:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from app.cli.exits import Exit, stop
 from app.cli.humanize import printable
-from app.cli.options import DatabaseUrl, Json, Reference
+from app.cli.options import DatabaseUrl, Jobs, Json, Reference
 from app.cli.progress import Follow, watching
 from app.cli.render.layout import marked
 from app.cli.render.outcome import exported
@@ -65,6 +65,7 @@ def export_command(
     compress: Annotated[
         Compression | None, typer.Option("--compress", help="Compress while streaming.")
     ] = None,
+    jobs_at_once: Jobs = 1,
     as_json: Json = False,
     database_url: DatabaseUrl = None,
 ) -> None:
@@ -90,6 +91,7 @@ def export_command(
             artifact_id=artifact.id,
             format=output_format.value,
             compress=compress.value if compress else None,
+            jobs=jobs_at_once,
         )
         with watching(session.terminal, f"Exporting {artifact.object_name}") as follow:
             if output == "-":

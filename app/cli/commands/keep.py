@@ -7,7 +7,7 @@ from rich.text import Text
 
 from app.cli.exits import Exit, stop
 from app.cli.humanize import instant, plural, printable
-from app.cli.options import DatabaseUrl, Json, Reason, Reference
+from app.cli.options import DatabaseUrl, Jobs, Json, Reason, Reference
 from app.cli.progress import watching
 from app.cli.render.layout import aside, facts, marked
 from app.cli.render.outcome import done
@@ -20,7 +20,12 @@ app = typer.Typer()
 
 
 @app.command("seal")
-def seal(reference: Reference, as_json: Json = False, database_url: DatabaseUrl = None) -> None:
+def seal(
+    reference: Reference,
+    jobs_at_once: Jobs = 1,
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
     """
     Record the exact row count and checksum of what is parked.
 
@@ -32,7 +37,9 @@ def seal(reference: Reference, as_json: Json = False, database_url: DatabaseUrl 
     async def body(session: Session) -> None:
         found = await get_artifact(session.db, reference)
         with watching(session.terminal, f"Sealing {found.object_name}") as follow:
-            sealed = await seals.seal(session.db, found.id, session.actor, on_progress=follow)
+            sealed = await seals.seal(
+                session.db, found.id, session.actor, on_progress=follow, jobs_at_once=jobs_at_once
+            )
         name = printable(sealed.object_name)
         words = done(f"sealed {name}, {plural(sealed.row_count or 0, 'row')}")
         if found.sealed_at is not None:
@@ -48,7 +55,12 @@ def seal(reference: Reference, as_json: Json = False, database_url: DatabaseUrl 
 
 
 @app.command("verify")
-def verify(reference: Reference, as_json: Json = False, database_url: DatabaseUrl = None) -> None:
+def verify(
+    reference: Reference,
+    jobs_at_once: Jobs = 1,
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
     """
     Compute the checksum again and compare it with the seal; exit 4 where they
     differ.
@@ -62,7 +74,9 @@ def verify(reference: Reference, as_json: Json = False, database_url: DatabaseUr
     async def body(session: Session) -> None:
         found = await get_artifact(session.db, reference)
         with watching(session.terminal, f"Verifying {found.object_name}") as follow:
-            result = await seals.verify(session.db, found.id, session.actor, on_progress=follow)
+            result = await seals.verify(
+                session.db, found.id, session.actor, on_progress=follow, jobs_at_once=jobs_at_once
+            )
         name = Text(printable(found.object_name), style="name")
         if result.matches:
             words = Text.assemble(name, f" matches its seal, {plural(result.rows, 'row')}")

@@ -39,3 +39,12 @@ END AS {name}
 
 -- lock_parked: nobody writes to what is parked while it is verified and restored
 LOCK TABLE {table} IN SHARE MODE
+
+-- split: the rows in pieces, in order
+SELECT zanith.split_rows($1, $2);
+
+-- export_snapshot: for other connections to see what this one sees
+SELECT pg_export_snapshot();
+
+-- import_snapshot: see what another connection sees
+SET TRANSACTION SNAPSHOT '{snapshot}'

@@ -206,7 +206,8 @@ async def _apply(connection: Connection, rows: list[Installed]) -> list[str]:
         if file.numbered:
             await _run(connection, file)
         else:
-            await _replace(connection, file, row)
+            elsewhere = {n for other in files() if other is not file for n in other.functions}
+            await _replace(connection, file, row, elsewhere)
         await connection.execute(SQL["record"], file.path, file.hash, file.functions, VERSION)
         done.append(file.path)
     declared = {name for file in files() for name in file.functions}
@@ -238,10 +239,15 @@ async def _run(connection: Connection, file: SchemaFile) -> None:
         ) from exc
 
 
-async def _replace(connection: Connection, file: SchemaFile, row: Installed | None) -> None:
-    """Run a function file; what it no longer makes goes, and grants move to what took its place."""
+async def _replace(
+    connection: Connection, file: SchemaFile, row: Installed | None, elsewhere: set[str]
+) -> None:
+    """Run a function file; what it no longer makes goes, and grants move to what took its place.
+
+    What moved to another file, whose names are `elsewhere`, is that one's to replace.
+    """
     before = await _functions(connection)
-    recorded = set(row.functions) if row else set()
+    recorded = set(row.functions) - elsewhere if row else set()
     old = [function for function in before if function.name in recorded]
     try:
         async with connection.transaction():

@@ -205,3 +205,23 @@ def test_nothing_of_ours_is_compiled_before_it_runs(database: Database) -> None:
         "AND NOT COALESCE(p.proconfig, '{}') @> '{jit=off}' AND p.proname <> 'canonical_settings'"
     )
     assert compiled == ""
+
+
+async def test_function_that_moves_to_an_earlier_file_stays(database, monkeypatch):
+    real = schema.files()
+    other = FUNCTION.replace("twice", "thrice")
+
+    def have(first: str, second: str) -> None:
+        found = (
+            SchemaFile("functions/first.sql", first),
+            SchemaFile("functions/second.sql", second),
+        )
+        monkeypatch.setattr(schema, "files", lambda: (*real, *found))
+
+    async with database.connect() as connection:
+        have(other, FUNCTION + other.replace("thrice", "stays"))
+        await schema.install(connection)
+        have(other + FUNCTION, other.replace("thrice", "stays"))
+        await schema.install(connection)
+        assert await connection.fetchval("SELECT zanith.twice(1)") == 2
+        assert (await schema.status(connection)).current

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from app.recovery.capture import CaptureRequest, capture
 from app.recovery.database import Database
-from app.recovery.pace import Limits
 from app.recovery.plan import Choices
 from app.recovery.restore import restore
 from bench.captures import ARCHIVE
@@ -18,8 +17,6 @@ from bench.writer import writing
 
 TOPIC = "online"
 STALL = Bar(100, of="ours")
-# What the command line asks for.
-LIMITS = Limits(batch_seconds=0.05)
 Timed = tuple[float, float]
 
 
@@ -42,7 +39,7 @@ def _archive(place: Place) -> Iterator[Row]:
     async def work(db: Database) -> float:
         started = time.perf_counter()
         request = CaptureRequest("archive_column", "public.orders", "code", online=True)
-        artifact = await capture(db, request, ACTOR, limits=LIMITS)
+        artifact = await capture(db, request, ACTOR)
         # the seal comes after the drop in both forms, and is measured with the streams
         sealing = (artifact.sealed_at or artifact.created_at) - artifact.created_at
         return min(time.perf_counter() - started, sealing.total_seconds())
@@ -83,7 +80,7 @@ def _restore(place: Place) -> Iterator[Row]:
                 steps.append((time.perf_counter(), str(values["step"])))
 
         started = time.perf_counter()
-        await restore(db, artifact, Choices(online=True), ACTOR, on_progress=note, limits=LIMITS)
+        await restore(db, artifact, Choices(online=True), ACTOR, on_progress=note)
         filling = [at for at, step in steps if step.startswith("fill the column")]
         fills.append(filling[-1] - filling[0] if filling else 0.0)
         return time.perf_counter() - started

@@ -128,11 +128,12 @@ Online = Annotated[
     ),
 ]
 BatchTime = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--batch-time",
-        metavar="100ms",
-        help="What one batch should take.",
+        metavar="50ms",
+        help="What one batch should take; else 500ms for an archive, which nobody waits for, "
+        "and 50ms for a restore.",
         rich_help_panel="Online",
     ),
 ]
@@ -156,12 +157,14 @@ MaxLag = Annotated[
 ]
 
 
-def limits(batch_time: str, max_rate: int | None, max_lag: str) -> Limits:
+def limits(batch_time: str | None, max_rate: int | None, max_lag: str) -> Limits:
     """Return how hard work in batches may press; WrongUsage for what is no duration or rate."""
-    seconds, lag = parse_duration(batch_time), parse_duration(max_lag)
-    if seconds is None:
+    seconds, lag = parse_duration(batch_time) if batch_time else None, parse_duration(max_lag)
+    if batch_time and seconds is None:
         raise WrongUsage("a batch has to end", hint="--batch-time 100ms")
-    found = Limits(seconds.total_seconds(), max_rate, lag.total_seconds() if lag else None)
+    found = Limits(
+        seconds.total_seconds() if seconds else None, max_rate, lag.total_seconds() if lag else None
+    )
     found.check()
     return found
 

@@ -19,6 +19,8 @@ from app.recovery.locks import run_locked
 from app.recovery.pace import SQL, Limits, Pace, Position
 from app.recovery.progress import OnProgress
 
+# Nobody waits for a batch: long ones cost less.
+BATCH_SECONDS = 0.5
 # Notes that may be worked off while the table is locked, and those that one transaction takes
 # before.
 UNDER_THE_LOCK = 200
@@ -43,7 +45,7 @@ class Archiving:
         self._artifact = artifact
         self._actor = actor
         self._run = run
-        self._pace = Pace(db, run, limits, on_progress)
+        self._pace = Pace(db, run, limits, on_progress, batch_seconds=BATCH_SECONDS)
         self._on_progress = on_progress
 
     async def run_all(self, expected: int | None) -> int:

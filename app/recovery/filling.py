@@ -19,6 +19,8 @@ from app.recovery.pace import SQL, Limits, Pace, Position
 from app.recovery.plan import Choices, Step, run_step
 from app.recovery.progress import OnProgress
 
+# Writers of its rows wait for a batch.
+BATCH_SECONDS = 0.05
 # Rows of one batch at most: each of them is locked until it ends.
 LARGEST_BATCH = 10_000
 # Rows that are waited for, in one transaction.
@@ -42,7 +44,9 @@ class Filling:
         self._choices = choices
         self._run = run
         self._on_progress = on_progress
-        self._pace = Pace(db, run, limits, on_progress, largest=LARGEST_BATCH)
+        self._pace = Pace(
+            *(db, run, limits, on_progress), batch_seconds=BATCH_SECONDS, largest=LARGEST_BATCH
+        )
         self._quiet = False
 
     async def run_all(self, *, needs_all: bool) -> int:

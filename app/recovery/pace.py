@@ -27,17 +27,18 @@ WAIT = 1.0
 class Limits:
     """How hard work in batches may press.
 
-    ``batch_seconds`` is what one batch should take, ``rows_per_second`` a ceiling over all of them,
-    ``max_lag`` the seconds that a streaming replica may be behind before the next one begins.
+    ``batch_seconds`` is what one batch should take, None what suits the work; ``rows_per_second``
+    is a ceiling over all of them, ``max_lag`` the seconds that a streaming replica may be behind
+    before the next one begins.
     """
 
-    batch_seconds: float = 0.1
+    batch_seconds: float | None = None
     rows_per_second: int | None = None
     max_lag: float | None = 10.0
 
     def check(self) -> None:
         """Raise WrongUsage where a limit would let nothing through."""
-        if not 0.001 <= self.batch_seconds <= 60:
+        if self.batch_seconds is not None and not 0.001 <= self.batch_seconds <= 60:
             raise WrongUsage("a batch takes between 1 ms and 1 min", hint="100ms does well")
         if self.rows_per_second is not None and self.rows_per_second < 1:
             raise WrongUsage("the rate must be a positive number of rows a second")
@@ -65,12 +66,14 @@ class Pace:
         limits: Limits,
         on_progress: OnProgress | None,
         *,
+        batch_seconds: float,
         largest: int = LARGEST_BATCH,
     ) -> None:
         limits.check()
         self._db = db
         self._run = run
         self._limits = limits
+        self._batch_seconds = limits.batch_seconds or batch_seconds
         self._on_progress = on_progress
         self._largest = largest
         self._size = min(FIRST_BATCH, largest)
@@ -114,7 +117,7 @@ class Pace:
 
     def _learn(self, seconds: float) -> None:
         """Let the next batch take what one should: at most twice or half as large as this one."""
-        factor = self._limits.batch_seconds / max(seconds, 0.0001)
+        factor = self._batch_seconds / max(seconds, 0.0001)
         wanted = round(self._size * min(2.0, max(0.5, factor)))
         self._size = max(SMALLEST_BATCH, min(self._largest, wanted))
 

@@ -219,9 +219,9 @@ async def test_function_that_moves_to_an_earlier_file_stays(database, monkeypatc
         monkeypatch.setattr(schema, "files", lambda: (*real, *found))
 
     async with database.connect() as connection:
-        have(other, FUNCTION + other.replace("thrice", "stays"))
+        have(other, FUNCTION + "\n" + other.replace("thrice", "stays"))
         await schema.install(connection)
-        have(other + FUNCTION, other.replace("thrice", "stays"))
+        have(other + "\n" + FUNCTION, other.replace("thrice", "stays"))
         await schema.install(connection)
         assert await connection.fetchval("SELECT zanith.twice(1)") == 2
         assert (await schema.status(connection)).current

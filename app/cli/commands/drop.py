@@ -70,7 +70,7 @@ def drop_column(
     on_dependents: OnDependentsOption = OnDependents.REFUSE,
     published_ok: PublishedOk = False,
     online: Online = False,
-    batch_time: BatchTime = "100ms",
+    batch_time: BatchTime = None,
     max_rate: MaxRate = None,
     max_lag: MaxLag = "10s",
     detach: Detach = False,

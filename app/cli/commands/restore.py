@@ -43,7 +43,7 @@ def restore_column(
     unverified: Unverified = False,
     online: Online = False,
     fire_triggers: FireTriggers = False,
-    batch_time: BatchTime = "50ms",
+    batch_time: BatchTime = None,
     max_rate: MaxRate = None,
     max_lag: MaxLag = "10s",
     detach: Detach = False,

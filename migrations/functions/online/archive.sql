@@ -223,9 +223,9 @@ BEGIN
     RETURN grown - gone + come;
 END $$;
 
--- Live against archive, in one snapshot: what neither agrees nor is noted. {rows, missing, surplus, differing}
+-- Live against archive, both in the order of the key, in one snapshot: what neither agrees nor is noted. {rows, missing, surplus, differing}
 CREATE OR REPLACE FUNCTION zanith.compare_copy(artifact_id text, OUT rows bigint, OUT missing bigint, OUT surplus bigint, OUT differing bigint)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off SET enable_hashjoin = off AS $$
 DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     q record := zanith._archiving(a);

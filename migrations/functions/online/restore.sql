@@ -187,7 +187,7 @@ END $$;
 -- Filled against archived, in one snapshot: rows that have the archived value or moved on, those that should have it and
 -- have not, and those without any.
 CREATE OR REPLACE FUNCTION zanith.compare_fill(artifact_id text, OUT filled bigint, OUT differing bigint, OUT empty bigint)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off SET enable_hashjoin = off AS $$
 DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     q record := zanith._filling(a);

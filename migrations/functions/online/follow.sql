@@ -52,15 +52,21 @@ LANGUAGE sql IMMUTABLE AS $$
     FROM (SELECT zanith._follow_name(id)) q(name)
 $$;
 
+-- Whether anything of the kind is there: by index, since whoever plans a restore or a purge asks.
+CREATE OR REPLACE FUNCTION zanith._is_followed(id text) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT to_regclass(zanith._follow_name(id)) IS NOT NULL OR to_regprocedure(zanith._follow_name(id) || '()') IS NOT NULL
+$$;
+
 -- The end of it, where anything is there: triggers, function, keys, and what was half made.
 CREATE OR REPLACE FUNCTION zanith._render_follow_end(id text) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
     SELECT COALESCE((SELECT jsonb_agg(zanith._step(format('DROP TRIGGER %I ON %s', g.tgname, zanith._relation_name(g.tgrelid)),
                'live traffic is followed no longer', 'ACCESS EXCLUSIVE', ARRAY[zanith._relation_name(g.tgrelid)]) -> 0 ORDER BY g.tgname)
-           FROM pg_trigger g WHERE starts_with(g.tgname, '~zanith_follow_' || id || '_') AND NOT g.tgisinternal AND g.tgparentid = 0), '[]')
+           FROM pg_trigger g WHERE q.there AND starts_with(g.tgname, '~zanith_follow_' || id || '_') AND NOT g.tgisinternal AND g.tgparentid = 0), '[]')
         || CASE WHEN to_regprocedure(q.name || '()') IS NOT NULL THEN zanith._step(format('DROP FUNCTION %s()', q.name), 'what followed it') ELSE '[]' END
         || CASE WHEN to_regclass(q.name) IS NOT NULL THEN zanith._step(format('DROP TABLE %s', q.name), 'the keys that it noted', 'ACCESS EXCLUSIVE', ARRAY[q.name]) ELSE '[]' END
-    FROM (SELECT zanith._follow_name(id)) q(name)
+    FROM (SELECT zanith._follow_name(id), zanith._is_followed(id)) q(name, there)
 $$;
 
 -- What a column is called while it is being filled.
@@ -72,11 +78,12 @@ CREATE OR REPLACE FUNCTION zanith._render_unmake(id text) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
     SELECT COALESCE((SELECT jsonb_agg(zanith._step(format('DROP TABLE %s', zanith._relation_name(d.objoid)), 'the archive that was half made',
                'ACCESS EXCLUSIVE', ARRAY[zanith._relation_name(d.objoid)]) -> 0)
-           FROM pg_description d WHERE d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND d.description = zanith._unfinished_comment(id, 'archive')), '[]')
+           FROM pg_description d WHERE q.there AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND d.description = zanith._unfinished_comment(id, 'archive')), '[]')
         || COALESCE((SELECT jsonb_agg(zanith._step(format('ALTER TABLE %s DROP COLUMN %I', zanith._relation_name(t.attrelid), t.attname),
                'the column that was half filled', 'ACCESS EXCLUSIVE', ARRAY[zanith._relation_name(t.attrelid)]) -> 0)
            FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid
-           WHERE t.attname = zanith._half_filled(id) AND NOT t.attisdropped AND c.relkind IN ('r', 'p') AND t.attinhcount = 0), '[]')
+           WHERE q.there AND t.attname = zanith._half_filled(id) AND NOT t.attisdropped AND c.relkind IN ('r', 'p') AND t.attinhcount = 0), '[]')
+    FROM (SELECT zanith._is_followed(id)) q(there)
 $$;
 
 -- Gives unfinished work up, and says what that took away: nothing of the artifact itself. In the caller's transaction.

@@ -43,8 +43,18 @@ SQL = load("database")
 LEASE_SECONDS = 5
 """The longest that one statement about a lease, or connecting for it, may take."""
 
-# What a lost, refusing or unreachable server raises.
-SERVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+# What a lost, refusing or unreachable server raises; asyncpg calls it internal where a connection
+# ended so that it cannot tell where in the protocol it stands.
+SERVER_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+
+RELEASE_SECONDS = 10
+"""The longest that a connection may take to be given back: one that takes longer is given up."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +137,7 @@ class Database:
         # Jobs of a standby, which cannot hold their rows: by id, newest last.
         self.local_jobs: dict[str, Any] = {}
         self.memory = Memory()
+        self._releasing: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
         """Name the place; never the password."""
@@ -170,7 +181,11 @@ class Database:
             "timeout": 10,
         }
         try:
-            pool = await asyncpg.create_pool(min_size=min_size, max_size=max_size, **options)
+            # what is lost later is made again when it is wanted, not by the pool, which would
+            # print a traceback for as long as the server is away
+            pool = await asyncpg.create_pool(
+                min_size=0, init_size=min_size, max_size=max_size, **options
+            )
         except OSError as exc:
             raise _cannot_connect(*_address(url), exc) from None
         except SERVER_ERRORS as exc:
@@ -259,18 +274,27 @@ class Database:
         except SERVER_ERRORS as exc:
             raise translate(exc) from exc
         try:
-            try:
-                yield connection
-            finally:
-                await pool.release(connection)
+            yield connection
         except SERVER_ERRORS as exc:
             raise translate(exc) from exc
+        finally:
+            # shielded: a connection is given back also where whoever had it goes away
+            release = asyncio.create_task(_release(pool, connection))
+            self._releasing.add(release)
+            release.add_done_callback(self._releasing.discard)
+            await asyncio.shield(release)
 
     async def blockers(self, pid: int) -> list[Blocker]:
         """Return who holds up a backend now; an empty list where it does not wait for a lock."""
         async with self.side() as connection:
             rows = await connection.fetch(SQL["blockers"], pid)
         return [Blocker(**dict(row)) for row in rows]
+
+
+async def _release(pool: Pool, connection: PoolConnectionProxy[asyncpg.Record]) -> None:
+    """Give a connection back; what fails then costs the connection, and undoes nothing."""
+    with suppress(*SERVER_ERRORS):
+        await pool.release(connection, timeout=RELEASE_SECONDS)
 
 
 @asynccontextmanager
@@ -281,14 +305,14 @@ async def transaction(connection: Connection, **options: Any) -> AsyncIterator[N
     failure would take the place of the reason.)
     """
     block = connection.transaction(**options)
-    await block.start()
+    await block.__aenter__()  # not start(): cancelled there, it would be complained of
     try:
         yield
-    except BaseException:
+    except BaseException as exc:
         with suppress(*SERVER_ERRORS):
-            await block.rollback()
+            await block.__aexit__(type(exc), exc, None)
         raise
-    await block.commit()
+    await block.__aexit__(None, None, None)
 
 
 async def set_lock_timeout(connection: Connection, limit: timedelta) -> None:

@@ -136,6 +136,8 @@ _HINTS = {
     "28000": "check the role and pg_hba.conf, or set another ZANITH_DATABASE_URL",
     "28P01": "check the user and password of ZANITH_DATABASE_URL, PGPASSWORD or ~/.pgpass",
     "3D000": "check the database's name in ZANITH_DATABASE_URL or PGDATABASE",
+    "25P03": "idle_in_transaction_session_timeout is too short for this role: nothing was changed",
+    "25P04": "transaction_timeout is too short for this role, or take an online form",
     "53100": "free space on the server's disk, then try again",
     "53300": "the server has no connection to spare: raise max_connections, or try again later",
     "57P03": "the server is starting up or shutting down: try again in a moment",
@@ -200,7 +202,7 @@ _BY_KIND: list[tuple[type[BaseException] | tuple[type[BaseException], ...], _Mak
         lambda _: Failed("the server did not answer in time", hint=_SERVER_GONE),
     ),
     (
-        (ConnectionError, asyncpg.InterfaceError),
+        (ConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError),
         lambda _: Failed("the connection to the server was lost", hint=_SERVER_GONE),
     ),
     (OSError, _from_system),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -52,6 +53,15 @@ SERVER_ERRORS = (
     OSError,
     TimeoutError,
 )
+
+# Seconds of silence before the first probe and between probes, how many, and, in ms, how long what
+# was sent may stay unacknowledged.
+_KEEPALIVE = {
+    "TCP_KEEPIDLE": 15,
+    "TCP_KEEPINTVL": 10,
+    "TCP_KEEPCNT": 4,
+    "TCP_USER_TIMEOUT": 55_000,
+}
 
 RELEASE_SECONDS = 10
 """The longest that a connection may take to be given back: one that takes longer is given up."""
@@ -179,6 +189,7 @@ class Database:
             "statement_cache_size": 0,
             "max_inactive_connection_lifetime": 60,
             "timeout": 10,
+            "init": _notice_silence,
         }
         try:
             # what is lost later is made again when it is wanted, not by the pool, which would
@@ -289,6 +300,20 @@ class Database:
         async with self.side() as connection:
             rows = await connection.fetch(SQL["blockers"], pid)
         return [Blocker(**dict(row)) for row in rows]
+
+
+async def _notice_silence(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Let the kernel tell within a minute that nobody is there any more, as libpq can (tcp(7)).
+
+    The default is two hours, for which whoever waits for an answer would wait in vain.
+    """
+    found = connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # noqa: SLF001
+    if found is None or found.family not in {socket.AF_INET, socket.AF_INET6}:
+        return
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        if hasattr(socket, name):  # each system has its own
+            found.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 async def _release(pool: Pool, connection: PoolConnectionProxy[asyncpg.Record]) -> None:

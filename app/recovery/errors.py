@@ -127,6 +127,8 @@ _BY_STATE: dict[str, type[ZanithError]] = {
     "57014": Cancelled,
 }
 
+# PostgreSQL has one code for a cancel that somebody wanted and for a time that ran out.
+_TIMED_OUT = "statement timeout"
 _Maker = Callable[[BaseException], ZanithError]
 
 _BY_CLASS: dict[str, type[ZanithError]] = {"22": Refused, "23": Refused, "42": Refused}
@@ -144,6 +146,7 @@ _HINTS = {
 }
 
 _DISK_FULL = "free space on the disk, or write to another one"
+_STATEMENT_TIMEOUT = "statement_timeout is too short for this role and this much data"
 _SERVER_GONE = "is the server running, and does ZANITH_DATABASE_URL point to it?"
 
 
@@ -170,6 +173,8 @@ def _from_server(exc: asyncpg.PostgresError) -> ZanithError:
     state = exc.sqlstate or ""
     kind = _BY_STATE.get(state) or _BY_CLASS.get(state[:2], Failed)
     hint = getattr(exc, "hint", None) or _HINTS.get(state)
+    if state == "57014" and _TIMED_OUT in str(exc):
+        kind, hint = Failed, hint or _STATEMENT_TIMEOUT
     if not hint and (state.startswith("08") or state in {"57P01", "57P02"}):
         hint = _SERVER_GONE
     return kind(

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
-import multiprocessing
+import json
 import os
 import shutil
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from app.recovery.restore import restore
 from app.recovery.seal import verify
 from tests.clusters import SUPERUSER, Server
 from tests.faults import judge
-from tests.faults.operations import DBA, OPERATIONS, Operation
+from tests.faults.operations import DBA, Operation
 from tests.faults.proxy import Link, Proxy
 from tests.faults.strike import Fault, Scene
 from tests.faults.world import TABLES, Values, read_all
@@ -35,6 +36,7 @@ from tests.faults.world import TABLES, Values, read_all
 # The longest that an operation may take, struck or not: what takes longer hangs.
 PATIENCE = 40.0
 BROKEN = "Zanith has a fault"
+ROOT = Path(__file__).resolve().parent.parent.parent
 serial = itertools.count(1)
 
 
@@ -276,7 +278,7 @@ async def play_here(
     loop.set_exception_handler(lambda _, context: told.append(f"unheard: {_words(context)}"))
     db = await Database.open(scene.proxy.url(scene.dbname, SUPERUSER))
     scene.proxy.counting = True
-    scene.task = asyncio.create_task(_run(operation, db, place))
+    scene.task = asyncio.ensure_future(operation.run(db, place))
     done, _ = await asyncio.wait({scene.task}, timeout=PATIENCE)
     scene.proxy.counting = False
     if not done:
@@ -286,7 +288,7 @@ async def play_here(
         told.append("the operation hangs")
     async with asyncio.timeout(PATIENCE):
         await db.close()
-    raised = _raised(scene.task, told) if scene.task.done() else None
+    raised = raised_by(scene.task, told) if scene.task.done() else None
     scene.task = None
     gc.collect()
     await asyncio.sleep(0)
@@ -294,15 +296,12 @@ async def play_here(
     return raised, told
 
 
-async def _run(operation: Operation, db: Database, place: Path) -> object:
-    return await operation.run(db, place)
-
-
 def _words(context: dict[str, Any]) -> str:
     return f"{context.get('message')}: {context.get('exception')!r}"
 
 
-def _raised(task: asyncio.Task[object], told: list[str]) -> str | None:
+def raised_by(task: asyncio.Future[Any], told: list[str]) -> str | None:
+    """Return what the operation raised, and tell where it should not have been that."""
     if task.cancelled():
         return "cancelled"
     exc = task.exception()
@@ -319,45 +318,30 @@ async def play_apart(
     scene: Scene, operation: Operation, place: Path
 ) -> tuple[str | None, list[str]]:
     """Run it in a process of its own, which can be killed."""
-    context = multiprocessing.get_context("forkserver")
-    here, there = context.Pipe()
     url = scene.proxy.url(scene.dbname, SUPERUSER)
-    process = context.Process(target=perform, args=(there, url, operation.name, str(place)))
-    await asyncio.to_thread(process.start)
-    there.close()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.faults.client", url, operation.name, str(place)),
+        stdin=PIPE,
+        stdout=PIPE,
+        cwd=ROOT,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
     scene.process = process
-    told: list[str] = []
-    answer: tuple[str | None, list[str]] = (None, told)
     try:
         async with asyncio.timeout(PATIENCE):
-            assert await asyncio.to_thread(here.recv) == "ready"
+            assert await process.stdout.readline() == b"ready\n"
             scene.proxy.counting = True
-            here.send("go")
-            with suppress(EOFError, ConnectionError):
-                answer = await asyncio.to_thread(here.recv)
-            await asyncio.to_thread(process.join)
+            process.stdin.write(b"go\n")
+            answer = await process.stdout.readline()
+            await process.wait()
     finally:
         scene.proxy.counting = False
-        process.kill()
-        here.close()
-    return answer
-
-
-def perform(pipe: Pipe, url: str, name: str, place: str) -> None:
-    """Run an operation, once told to; in the process that is to be killed."""
-
-    async def main() -> None:
-        db = await Database.open(url)
-        pipe.send("ready")
-        pipe.recv()
-        task = asyncio.create_task(_run(OPERATIONS[name], db, Path(place)))
-        await asyncio.wait({task})
-        told: list[str] = []
-        pipe.send((_raised(task, told), told))
-        await db.close()
-
-    with impatient():
-        asyncio.run(main())
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    raised, told = json.loads(answer) if answer else (None, [])
+    return raised, told
 
 
 async def strike_each(

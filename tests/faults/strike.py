@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from multiprocessing.process import BaseProcess
 
 import asyncpg
 
@@ -22,8 +22,8 @@ class Scene:
     server: Server
     proxy: Proxy
     dbname: str
-    task: asyncio.Task[object] | None = None
-    process: BaseProcess | None = None
+    task: asyncio.Future[object] | None = None
+    process: Process | None = None
     later: list[asyncio.Task[None]] = field(default_factory=list)
     # what another worker would do while the network is away
     meanwhile: Callable[[], Awaitable[None]] | None = None
@@ -91,7 +91,7 @@ async def kill_client(scene: Scene, link: Link, letter: str) -> None:
     """The process that runs the operation is killed; the message may still arrive."""
     assert scene.process is not None
     scene.process.kill()
-    await asyncio.to_thread(scene.process.join)
+    await scene.process.wait()
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,7 @@ class Database:
         self.lock_timeout = lock_timeout
         self.lock_retries = lock_retries
         self.read_only = read_only
+        self.pooled = False
         self.retention = retention
         # Jobs of a standby, which cannot hold their rows: by id, newest last.
         self.local_jobs: dict[str, Any] = {}
@@ -171,10 +172,10 @@ class Database:
         """Connect and return the database.
 
         Without a url the PG* variables say where, as in libpq. ``listen_url`` is a direct
-        connection for LISTEN where a transaction pooler stands between; ``retention`` is when
-        captures expire by default, "default" what the database's zanith.retention says. Failed,
-        NotPermitted, NotFound or WrongUsage where that does not work; never with the password in
-        it.
+        connection for LISTEN where a pooler stands between, without which events are polled for;
+        ``retention`` is when captures expire by default, "default" what the database's
+        zanith.retention says. Failed, NotPermitted, NotFound or WrongUsage where that does not
+        work; never with the password in it.
         """
         url, listen_url = _reveal(url), _reveal(listen_url)
         settings = {"application_name": application_name}
@@ -192,11 +193,7 @@ class Database:
             "init": _notice_silence,
         }
         try:
-            # what is lost later is made again when it is wanted, not by the pool, which would
-            # print a traceback for as long as the server is away
-            pool = await asyncpg.create_pool(
-                min_size=0, init_size=min_size, max_size=max_size, **options
-            )
+            pool = await _make_pool(max(min_size, 1), max_size, options)
         except OSError as exc:
             raise _cannot_connect(*_address(url), exc) from None
         except SERVER_ERRORS as exc:
@@ -212,7 +209,7 @@ class Database:
         brief = {**options, "timeout": LEASE_SECONDS, "command_timeout": LEASE_SECONDS}
         lease_pool = asyncpg.create_pool(min_size=0, max_size=2, **brief)
         await lease_pool
-        hub = Hub(listen_url or url, application_name)
+        hub = Hub(listen_url or url, application_name, direct=listen_url is not None)
         where = _address(url)
         placeholder = ServerInfo(where[0], where[1] or 0, "", "", 0, "", standby=False)
         db = cls(
@@ -237,6 +234,9 @@ class Database:
         """Read again what the server is (a standby may have been promoted), and return it."""
         async with self.acquire() as connection:
             row: Any = await connection.fetchrow(SQL["server_info"])
+            # a pooler makes up the process that it tells of when one connects
+            self.pooled = connection.get_server_pid() != row["pid"]
+        self.events.pooled = self.pooled
         self.server = replace(
             self.server,
             port=self.server.port or row["port"],
@@ -302,6 +302,21 @@ class Database:
         return [Blocker(**dict(row)) for row in rows]
 
 
+async def _make_pool(first: int, most: int, options: dict[str, Any]) -> Pool:
+    """Connect; a pooler that refuses to pass on that all is read only is asked without.
+
+    What is lost later is made again when it is wanted, not by the pool, which would print a
+    traceback for as long as the server is away.
+    """
+    options = {"init_size": first, "min_size": 0, "max_size": most, **options}
+    try:
+        return await asyncpg.create_pool(**options)
+    except asyncpg.ProtocolViolationError:
+        if options["server_settings"].pop("default_transaction_read_only", None) is None:
+            raise
+    return await asyncpg.create_pool(**options)
+
+
 async def _notice_silence(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     """Let the kernel tell within a minute that nobody is there any more, as libpq can (tcp(7)).
 
@@ -320,6 +335,18 @@ async def _release(pool: Pool, connection: PoolConnectionProxy[asyncpg.Record]) 
     """Give a connection back; what fails then costs the connection, and undoes nothing."""
     with suppress(*SERVER_ERRORS):
         await pool.release(connection, timeout=RELEASE_SECONDS)
+
+
+@asynccontextmanager
+async def rolled_back(connection: Connection, **options: Any) -> AsyncIterator[None]:
+    """Run the body in a transaction that leaves nothing, however it ends."""
+    block = connection.transaction(**options)
+    await block.__aenter__()
+    try:
+        yield
+    finally:
+        with suppress(*SERVER_ERRORS):
+            await block.__aexit__(Exception, None, None)
 
 
 @asynccontextmanager

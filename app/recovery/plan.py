@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncpg
 
-from app.recovery.database import Connection, Database
+from app.recovery.database import Connection, Database, rolled_back
 from app.recovery.errors import WrongUsage, translate
 from app.recovery.estimate import Estimate, estimate_step, estimate_verification, total
 from app.recovery.names import quote
@@ -426,11 +426,6 @@ async def _sandboxed(connection: Connection, role: str, sql: str, call: str) -> 
 
 async def plan_restore(db: Database, artifact_id: str, choices: Choices | None = None) -> Plan:
     """Return the plan against the catalog as it is now; it reads, and changes nothing."""
-    async with db.acquire() as connection:
-        transaction = connection.transaction(isolation="repeatable_read")
-        await transaction.start()
-        try:
-            await connection.execute(SQL["settings"])
-            return await read_plan(connection, artifact_id, choices or Choices())
-        finally:
-            await transaction.rollback()
+    async with db.acquire() as connection, rolled_back(connection, isolation="repeatable_read"):
+        await connection.execute(SQL["settings"])
+        return await read_plan(connection, artifact_id, choices or Choices())

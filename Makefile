@@ -36,6 +36,10 @@ test: dev ## Run all tests, on real PostgreSQL servers that they start (PYTEST_A
 oracle: dev $(VENV)-oracle/.installed ## Judge captures and restores by DROP and pg_dump, on thousands of schemas, or on copies of DB=postgresql://…
 	@$(BIN)/python -m tests.oracle $(if $(DB),--database '$(DB)',--projects all) $(ORACLE_ARGS)
 
+.PHONY: faults
+faults: dev ## Break network, backend, server and client under every operation, about half an hour (FAULTS_ARGS=…)
+	@$(BIN)/python -m tests.faults $(FAULTS_ARGS)
+
 .PHONY: screenshots
 screenshots: dev ## Draw every page, wide and narrow, light and dark, into build/screenshots; README=1 draws docs/images
 	@chromium=$$($(BIN)/python scripts/find_chromium.py) && \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -49,6 +50,7 @@ from app.routes.tracing import Faults, Tracing
 from app.routes.upkeep import keep_up, take_up
 from app.settings import Settings
 
+log = logging.getLogger(__name__)
 ROUTERS = (
     login.router,
     artifacts.router,
@@ -149,7 +151,7 @@ async def running(studio: Studio) -> AsyncIterator[None]:
 async def connect(settings: Settings, *, read_only: bool = False) -> Database:
     """Open the database as the settings say."""
     url, listen = settings.database_url, settings.listen_url
-    return await Database.open(
+    opened = await Database.open(
         url.get_secret_value() if url else None,
         lock_timeout=settings.lock_timeout,
         lock_retries=settings.lock_retries,
@@ -158,3 +160,9 @@ async def connect(settings: Settings, *, read_only: bool = False) -> Database:
         read_only=read_only,
         listen_url=listen.get_secret_value() if listen else None,
     )
+    if opened.pooled and listen is None and not read_only:
+        log.warning(
+            "a pooler stands before PostgreSQL: what others do is seen some seconds later;"
+            " set ZANITH_LISTEN_URL to a direct address to see it at once"
+        )
+    return opened

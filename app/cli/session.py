@@ -68,6 +68,7 @@ async def _run(
         max_size=3,
         application_name="zanith",
         read_only=read_only,
+        listen_url=settings.listen_url,
     )
     try:
         if installed:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -43,8 +44,27 @@ SQL = load("database")
 LEASE_SECONDS = 5
 """The longest that one statement about a lease, or connecting for it, may take."""
 
-# What a lost, refusing or unreachable server raises.
-SERVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+# What a lost, refusing or unreachable server raises; asyncpg calls it internal where a connection
+# ended so that it cannot tell where in the protocol it stands.
+SERVER_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+
+# Seconds of silence before the first probe and between probes, how many, and, in ms, how long what
+# was sent may stay unacknowledged.
+_KEEPALIVE = {
+    "TCP_KEEPIDLE": 15,
+    "TCP_KEEPINTVL": 10,
+    "TCP_KEEPCNT": 4,
+    "TCP_USER_TIMEOUT": 55_000,
+}
+
+RELEASE_SECONDS = 10
+"""The longest that a connection may take to be given back: one that takes longer is given up."""
 
 
 @dataclass(frozen=True)
@@ -123,10 +143,12 @@ class Database:
         self.lock_timeout = lock_timeout
         self.lock_retries = lock_retries
         self.read_only = read_only
+        self.pooled = False
         self.retention = retention
         # Jobs of a standby, which cannot hold their rows: by id, newest last.
         self.local_jobs: dict[str, Any] = {}
         self.memory = Memory()
+        self._releasing: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
         """Name the place; never the password."""
@@ -150,10 +172,10 @@ class Database:
         """Connect and return the database.
 
         Without a url the PG* variables say where, as in libpq. ``listen_url`` is a direct
-        connection for LISTEN where a transaction pooler stands between; ``retention`` is when
-        captures expire by default, "default" what the database's zanith.retention says. Failed,
-        NotPermitted, NotFound or WrongUsage where that does not work; never with the password in
-        it.
+        connection for LISTEN where a pooler stands between, without which events are polled for;
+        ``retention`` is when captures expire by default, "default" what the database's
+        zanith.retention says. Failed, NotPermitted, NotFound or WrongUsage where that does not
+        work; never with the password in it.
         """
         url, listen_url = _reveal(url), _reveal(listen_url)
         settings = {"application_name": application_name}
@@ -168,9 +190,10 @@ class Database:
             "statement_cache_size": 0,
             "max_inactive_connection_lifetime": 60,
             "timeout": 10,
+            "init": _notice_silence,
         }
         try:
-            pool = await asyncpg.create_pool(min_size=min_size, max_size=max_size, **options)
+            pool = await _make_pool(max(min_size, 1), max_size, options)
         except OSError as exc:
             raise _cannot_connect(*_address(url), exc) from None
         except SERVER_ERRORS as exc:
@@ -186,7 +209,7 @@ class Database:
         brief = {**options, "timeout": LEASE_SECONDS, "command_timeout": LEASE_SECONDS}
         lease_pool = asyncpg.create_pool(min_size=0, max_size=2, **brief)
         await lease_pool
-        hub = Hub(listen_url or url, application_name)
+        hub = Hub(listen_url or url, application_name, direct=listen_url is not None)
         where = _address(url)
         placeholder = ServerInfo(where[0], where[1] or 0, "", "", 0, "", standby=False)
         db = cls(
@@ -211,6 +234,9 @@ class Database:
         """Read again what the server is (a standby may have been promoted), and return it."""
         async with self.acquire() as connection:
             row: Any = await connection.fetchrow(SQL["server_info"])
+            # a pooler makes up the process that it tells of when one connects
+            self.pooled = connection.get_server_pid() != row["pid"]
+        self.events.pooled = self.pooled
         self.server = replace(
             self.server,
             port=self.server.port or row["port"],
@@ -259,18 +285,68 @@ class Database:
         except SERVER_ERRORS as exc:
             raise translate(exc) from exc
         try:
-            try:
-                yield connection
-            finally:
-                await pool.release(connection)
+            yield connection
         except SERVER_ERRORS as exc:
             raise translate(exc) from exc
+        finally:
+            # shielded: a connection is given back also where whoever had it goes away
+            release = asyncio.create_task(_release(pool, connection))
+            self._releasing.add(release)
+            release.add_done_callback(self._releasing.discard)
+            await asyncio.shield(release)
 
     async def blockers(self, pid: int) -> list[Blocker]:
         """Return who holds up a backend now; an empty list where it does not wait for a lock."""
         async with self.side() as connection:
             rows = await connection.fetch(SQL["blockers"], pid)
         return [Blocker(**dict(row)) for row in rows]
+
+
+async def _make_pool(first: int, most: int, options: dict[str, Any]) -> Pool:
+    """Connect; a pooler that refuses to pass on that all is read only is asked without.
+
+    What is lost later is made again when it is wanted, not by the pool, which would print a
+    traceback for as long as the server is away.
+    """
+    options = {"init_size": first, "min_size": 0, "max_size": most, **options}
+    try:
+        return await asyncpg.create_pool(**options)
+    except asyncpg.ProtocolViolationError:
+        if options["server_settings"].pop("default_transaction_read_only", None) is None:
+            raise
+    return await asyncpg.create_pool(**options)
+
+
+async def _notice_silence(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Let the kernel tell within a minute that nobody is there any more, as libpq can (tcp(7)).
+
+    The default is two hours, for which whoever waits for an answer would wait in vain.
+    """
+    found = connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # noqa: SLF001
+    if found is None or found.family not in {socket.AF_INET, socket.AF_INET6}:
+        return
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        if hasattr(socket, name):  # each system has its own
+            found.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+async def _release(pool: Pool, connection: PoolConnectionProxy[asyncpg.Record]) -> None:
+    """Give a connection back; what fails then costs the connection, and undoes nothing."""
+    with suppress(*SERVER_ERRORS):
+        await pool.release(connection, timeout=RELEASE_SECONDS)
+
+
+@asynccontextmanager
+async def rolled_back(connection: Connection, **options: Any) -> AsyncIterator[None]:
+    """Run the body in a transaction that leaves nothing, however it ends."""
+    block = connection.transaction(**options)
+    await block.__aenter__()
+    try:
+        yield
+    finally:
+        with suppress(*SERVER_ERRORS):
+            await block.__aexit__(Exception, None, None)
 
 
 @asynccontextmanager
@@ -281,14 +357,14 @@ async def transaction(connection: Connection, **options: Any) -> AsyncIterator[N
     failure would take the place of the reason.)
     """
     block = connection.transaction(**options)
-    await block.start()
+    await block.__aenter__()  # not start(): cancelled there, it would be complained of
     try:
         yield
-    except BaseException:
+    except BaseException as exc:
         with suppress(*SERVER_ERRORS):
-            await block.rollback()
+            await block.__aexit__(type(exc), exc, None)
         raise
-    await block.commit()
+    await block.__aexit__(None, None, None)
 
 
 async def set_lock_timeout(connection: Connection, limit: timedelta) -> None:

@@ -127,6 +127,8 @@ _BY_STATE: dict[str, type[ZanithError]] = {
     "57014": Cancelled,
 }
 
+# PostgreSQL has one code for a cancel that somebody wanted and for a time that ran out.
+_TIMED_OUT = "statement timeout"
 _Maker = Callable[[BaseException], ZanithError]
 
 _BY_CLASS: dict[str, type[ZanithError]] = {"22": Refused, "23": Refused, "42": Refused}
@@ -136,12 +138,15 @@ _HINTS = {
     "28000": "check the role and pg_hba.conf, or set another ZANITH_DATABASE_URL",
     "28P01": "check the user and password of ZANITH_DATABASE_URL, PGPASSWORD or ~/.pgpass",
     "3D000": "check the database's name in ZANITH_DATABASE_URL or PGDATABASE",
+    "25P03": "idle_in_transaction_session_timeout is too short for this role: nothing was changed",
+    "25P04": "transaction_timeout is too short for this role, or take an online form",
     "53100": "free space on the server's disk, then try again",
     "53300": "the server has no connection to spare: raise max_connections, or try again later",
     "57P03": "the server is starting up or shutting down: try again in a moment",
 }
 
 _DISK_FULL = "free space on the disk, or write to another one"
+_STATEMENT_TIMEOUT = "statement_timeout is too short for this role and this much data"
 _SERVER_GONE = "is the server running, and does ZANITH_DATABASE_URL point to it?"
 
 
@@ -168,6 +173,8 @@ def _from_server(exc: asyncpg.PostgresError) -> ZanithError:
     state = exc.sqlstate or ""
     kind = _BY_STATE.get(state) or _BY_CLASS.get(state[:2], Failed)
     hint = getattr(exc, "hint", None) or _HINTS.get(state)
+    if state == "57014" and _TIMED_OUT in str(exc):
+        kind, hint = Failed, hint or _STATEMENT_TIMEOUT
     if not hint and (state.startswith("08") or state in {"57P01", "57P02"}):
         hint = _SERVER_GONE
     return kind(
@@ -200,7 +207,7 @@ _BY_KIND: list[tuple[type[BaseException] | tuple[type[BaseException], ...], _Mak
         lambda _: Failed("the server did not answer in time", hint=_SERVER_GONE),
     ),
     (
-        (ConnectionError, asyncpg.InterfaceError),
+        (ConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError),
         lambda _: Failed("the connection to the server was lost", hint=_SERVER_GONE),
     ),
     (OSError, _from_system),

@@ -28,8 +28,11 @@ class Event:
 class Hub:
     """Holds the connection while there is a subscriber, and mends it when it is lost."""
 
-    def __init__(self, url: str | None, application_name: str) -> None:
+    def __init__(self, url: str | None, application_name: str, *, direct: bool = False) -> None:
         self._url = url
+        self._direct = direct
+        # Behind a pooler LISTEN would stay on whichever connection to the server it met.
+        self.pooled = False
         self._application_name = application_name
         self._queues: set[asyncio.Queue[Event]] = set()
         self._task: asyncio.Task[None] | None = None
@@ -39,7 +42,7 @@ class Hub:
         """Lend a queue of events; a slow reader loses old events, never the newest."""
         queue: asyncio.Queue[Event] = asyncio.Queue(maxsize=256)
         self._queues.add(queue)
-        if self._task is None:
+        if self._task is None and (self._direct or not self.pooled):
             self._task = asyncio.create_task(self._run())
         try:
             yield queue

@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncpg
 
-from app.recovery.database import Connection, Database
+from app.recovery.database import Connection, Database, rolled_back
 from app.recovery.errors import WrongUsage, translate
 from app.recovery.estimate import Estimate, estimate_step, estimate_verification, total
 from app.recovery.names import quote
@@ -440,15 +440,10 @@ async def plan_restore(
 
     ``decisive`` as for `read_plan`; a plan that is blocked is returned whole.
     """
-    async with db.acquire() as connection:
-        transaction = connection.transaction(isolation="repeatable_read")
-        await transaction.start()
-        try:
-            await connection.execute(SQL["settings"])
-            choices = choices or Choices()
-            plan = await read_plan(connection, artifact_id, choices, decisive=decisive)
-            if decisive and plan.blocked:
-                plan = await read_plan(connection, artifact_id, choices)
-            return plan
-        finally:
-            await transaction.rollback()
+    async with db.acquire() as connection, rolled_back(connection, isolation="repeatable_read"):
+        await connection.execute(SQL["settings"])
+        choices = choices or Choices()
+        plan = await read_plan(connection, artifact_id, choices, decisive=decisive)
+        if decisive and plan.blocked:
+            plan = await read_plan(connection, artifact_id, choices)
+        return plan

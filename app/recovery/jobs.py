@@ -320,9 +320,9 @@ def interrupt(task: asyncio.Task[Any]) -> None:
     task.cancel()
 
 
-async def abandon(db: Database, job_id: str) -> None:
+async def abandon(db: Database, job_id: str, error: ZanithError | None = None) -> None:
     """End a job that was to run in this process, which ends; nothing where it began or ended."""
-    error = Failed(SHUT_DOWN)
+    error = error or Failed(SHUT_DOWN)
     if (local := db.local_jobs.get(job_id)) is not None:
         if local.state == "queued":
             now = datetime.now(UTC)
@@ -344,7 +344,13 @@ async def running(db: Database, job: Job) -> AsyncIterator[Run]:
     contained :meth:`Run.finish`. Locked where somebody else claimed it first.
     """
     lease = secrets.token_hex(8)
-    await _claim(db, job, lease)
+    try:
+        await _claim(db, job, lease)
+    except Failed as exc:  # nobody else is to wait for it, where it is nobody else's to run
+        if not job.params.get("handed_over"):
+            with suppress(ZanithError):
+                await abandon(db, job.id, exc)
+        raise
     run = Run(db, job, lease)
     body = asyncio.current_task()
     assert body is not None  # noqa: S101 - a coroutine always runs in a task

@@ -16,20 +16,15 @@ from tests.faults.run import Arena, impatient
 from tests.faults.strike import FAULTS
 
 pytestmark = pytest.mark.newest
-# One for each fault, and each operation that has several transactions: `make faults` does all.
+# Each fault once: `make faults` does all.
 SAMPLE = (
     ("archive online", "cut"),
-    ("restore online", "cut"),
     ("capture archive table", "lost answer"),
-    ("restore archived column", "lost answer"),
     ("purge", "network"),
     ("restore soft table", "backend"),
-    ("archive online", "backend"),
-    ("capture archive column", "crash"),
     ("restore online", "crash"),
-    ("worker", "stall"),
-    ("export", "cancel"),
-    ("seal", "cancel"),
+    ("archive online", "stall"),
+    ("purge", "cancel"),
     ("archive online", "client"),
 )
 
@@ -76,16 +71,15 @@ async def _whatever(db, place: Path) -> bool:
     return True
 
 
-@pytest.mark.parametrize(
-    ("run", "said"),
-    [
-        (_drop, "orders.code is lost: neither live nor parked"),
-        (_change, "orders.code is not what it was"),
-        (_change, "_zanith_dropped_tag_x has 0 artifacts"),
-        (_fail, "a raw exception: RuntimeError"),
-    ],
-)
-async def test_what_would_lose_something_is_told(arena, run, said):
-    with pytest.raises(AssertionError, match=said.partition(":")[0]) as caught:
-        await arena.count(Operation("careless", run, _whatever))
-    assert said in str(caught.value)
+async def test_what_would_lose_something_is_told(arena):
+    for number, (run, said) in enumerate(
+        (
+            (_drop, "orders.code is lost: neither live nor parked"),
+            (_change, "orders.code is not what it was"),
+            (_change, "_zanith_dropped_tag_x has 0 artifacts"),
+            (_fail, "a raw exception: RuntimeError"),
+        )
+    ):
+        with pytest.raises(AssertionError) as caught:
+            await arena.count(Operation(f"careless {number}", run, _whatever))
+        assert said in str(caught.value)

@@ -85,17 +85,18 @@ def run_version(version: int, options: argparse.Namespace) -> tuple[list[Outcome
                 if error := task.exception():
                     told = "".join(traceback.format_exception(error))
                     broken.append(f"{' × '.join(tasks[task])} could not be judged:\n{told}")
-                    _tell(version, tasks[task], broken[-1:])
+                    _tell(version, tasks[task], "broken", broken[-1:])
                 else:
                     found += task.result()
-                    _tell(version, tasks[task], describe(task.result()))
+                    done = _field(task.result(), *tasks[task])
+                    _tell(version, tasks[task], done, describe(task.result()))
     finally:
         reaper.communicate(timeout=60)
     return found, broken
 
 
-def _tell(version: int, field: tuple[str, str], told: Iterable[str]) -> None:
-    print(f"PostgreSQL {version}: {' × '.join(field)}", file=sys.stderr, flush=True)
+def _tell(version: int, field: tuple[str, str], done: str, told: Iterable[str]) -> None:
+    print(f"PostgreSQL {version}: {' × '.join(field)}: {done}", file=sys.stderr, flush=True)
     for text in told:
         print(text, file=sys.stderr, flush=True)
 

@@ -197,10 +197,13 @@ async def _work(db: Database, place: Path) -> None:
 
 
 async def _work_on(db: Database, place: Path) -> None:
-    """Let another worker look; what failed for good somebody has to start again."""
+    """Let another worker look; what failed for good somebody has to start again.
+
+    A capture that was done and whose seal was not is left to the studio's sweep.
+    """
     await _work(db, place)
     for job in await jobs.list_jobs(db, kinds=["capture"]):
-        if not await _archived(db, place):
+        if job.state != "done" and not await _archived(db, place):
             await worker.resume(db, job.id, DBA)
             await _work(db, place)
     for artifact_id in await find_unsealed(db):

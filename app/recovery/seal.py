@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
 from app.recovery import audit, jobs
 from app.recovery.artifact import Artifact
 from app.recovery.database import Actor, Connection, Database, notify, require_change
-from app.recovery.errors import Refused
+from app.recovery.errors import Refused, ZanithError
 from app.recovery.lookup import get_artifact
 from app.recovery.progress import OnProgress, tell
 from app.recovery.ranges import check_jobs, copy_rows
@@ -24,6 +25,7 @@ from app.recovery.stream import (
     snapshot,
 )
 
+log = logging.getLogger("zanith.seal")
 SQL = load("seal")
 
 
@@ -266,3 +268,16 @@ async def find_unsealed(db: Database, limit: int = 100) -> list[str]:
     """Return the ids of what waits for its seal, oldest first; for a sweep."""
     async with db.acquire() as connection:
         return [row["id"] for row in await connection.fetch(SQL["unsealed"], limit)]
+
+
+async def sweep(db: Database, actor: Actor, given_up: set[str]) -> None:
+    """Seal what waits for its seal; what cannot be sealed is said once, and tried no more."""
+    for artifact_id in await find_unsealed(db):
+        if artifact_id in given_up:
+            continue
+        try:
+            await seal(db, artifact_id, actor)
+        except ZanithError as exc:
+            if exc.code != "locked":
+                given_up.add(artifact_id)
+                log.warning("%s is not sealed: %s", artifact_id, exc.message)

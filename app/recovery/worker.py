@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -21,12 +22,14 @@ from app.recovery.jobs import SQL, Job
 from app.recovery.pace import Limits
 from app.recovery.plan import Choices
 from app.recovery.restore import restore
-from app.recovery.seal import seal, verify
+from app.recovery.seal import seal, sweep, verify
 
 log = logging.getLogger(__name__)
+ACTOR = Actor(name="zanith worker", address=None, role="staff")
 ATTEMPTS = 5
 # Seconds after which to look again where nobody told of work, and those that running work has to
 # end in.
+SEAL_AGAIN = 30.0
 LOOK_AGAIN = 2.0
 LAST_SECONDS = 6.0
 HANDED_OVER = frozenset({"capture", "restore", "seal", "verify"})
@@ -73,10 +76,13 @@ async def serve(
 ) -> None:
     """Run what waits, so many at once, until cancelled; with `once` until nothing is left.
 
-    What is under way then is interrupted, and another worker goes on with it. ``tell`` hears of
+    What is under way then is interrupted, and another worker goes on with it. Between jobs it
+    seals what was captured and not sealed, as where a worker was lost just then. ``tell`` hears of
     each job when it begins and when it ends, with a word of what came of it.
     """
     running: dict[str, asyncio.Task[None]] = {}
+    given_up: set[str] = set()
+    seal_at = 0.0
     async with db.events.subscribe() as queue:
         try:
             while True:
@@ -84,6 +90,10 @@ async def serve(
                 for job in await _look(db, patient=not once):
                     if job.id not in running and len(running) < at_once:
                         running[job.id] = asyncio.create_task(_run(db, job, tell))
+                if not running and time.monotonic() >= seal_at:
+                    seal_at = time.monotonic() + SEAL_AGAIN
+                    with suppress(Failed):
+                        await sweep(db, ACTOR, given_up)
                 if once and not running:
                     return
                 with suppress(TimeoutError):

@@ -23,7 +23,7 @@ ACTOR = Actor(name="zanith studio", address=None, role="staff")
 async def keep_up(studio: Studio) -> None:
     """Sweep at the start, on every capture that is heard of, after a gap, and each minute."""
     db = studio.db
-    given_up: dict[str, str] = {}
+    given_up: set[str] = set()
     async with db.events.subscribe() as queue:
         while True:
             if not db.server.standby:
@@ -50,17 +50,9 @@ async def take_up(studio: Studio) -> None:
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def sweep(studio: Studio, given_up: dict[str, str]) -> None:
+async def sweep(studio: Studio, given_up: set[str]) -> None:
     """Reap dead jobs and seal what is not sealed; what cannot be sealed is tried no more."""
     with suppress(ZanithError):
         await studio.db.refresh()
         await jobs.reap_expired(studio.db)
-        for artifact_id in await seal.find_unsealed(studio.db):
-            if artifact_id in given_up:
-                continue
-            try:
-                await seal.seal(studio.db, artifact_id, ACTOR)
-            except ZanithError as exc:
-                if exc.code != "locked":
-                    given_up[artifact_id] = exc.message
-                    log.warning("%s is not sealed: %s", artifact_id, exc.message)
+        await seal.sweep(studio.db, ACTOR, given_up)

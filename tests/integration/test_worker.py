@@ -161,3 +161,11 @@ async def restore_and_resume(db, job_id):
 async def test_what_somebody_has_to_confirm_is_not_handed_over(db):
     with pytest.raises(Refused):
         await worker.hand_over(db, "purge", "abcdefgh", {}, DBA, object="public.t0")
+
+
+async def test_a_worker_seals_what_was_left_without_a_seal(db):
+    async with db.acquire() as connection:
+        left = await connection.fetchval("SELECT zanith.archive_table('public.t2')")
+    assert (await get_artifact(db, left)).sealed_at is None
+    await worker.serve(db, 1, lambda *_: None, once=True)
+    assert (await get_artifact(db, left)).sealed_at is not None

@@ -154,6 +154,7 @@ async def test_a_worker_outlives_its_server(disposable_server):
     connection = await asyncpg.connect(disposable_server.url())
     await install(connection)
     await connection.execute(TABLE)
+    await connection.execute("CHECKPOINT")  # these servers commit without waiting for the disk
     await connection.close()
     db = await Database.open(disposable_server.tcp_url(), lock_timeout=timedelta(seconds=1))
     working = asyncio.create_task(worker.serve(db, 1, lambda *_: None))

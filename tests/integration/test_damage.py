@@ -83,6 +83,7 @@ def names_of(artifact, name, role):
     }
 
 
+@pytest.mark.newest
 async def test_every_damage_is_told_apart_and_stops_what_it_must(db, database, role):
     made = await damage_all(db, database, role, CASES)
     found: dict[str, set] = {}

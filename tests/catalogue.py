@@ -121,7 +121,7 @@ _LISTS = (
         at(
             "/studio/capture?schema=public&table=orders&column=fax&strategy=archive_column&online=yes"
         ),
-        "beside live traffic",
+        "while reads and writes go on",
     ),
     Shown(
         "no such table",

@@ -111,7 +111,7 @@ async def restore_object(
         confirm_name(session.terminal, found.object_name, verb="restore it", yes=way.yes)
         _ask_unverified(session, wanted)
     if way.detach and found.status == "recoverable":
-        params = engine.job_params(wanted, digest, way.limits)
+        params = engine.job_params(found, wanted, digest, way.limits)
         job = await hand_over(
             session.db, "restore", found.id, params, session.actor, object=found.object_name
         )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from app.recovery.database import Actor, Connection, Database, notify
-from app.recovery.errors import Cancelled, Failed, LeaseLost, Locked, ZanithError, translate
+from app.recovery.errors import Cancelled, Failed, LeaseLost, Locked, Taken, ZanithError, translate
 from app.recovery.sql import load
 
 SQL = load("audit")
@@ -113,7 +113,7 @@ async def recording_failure(
         if error.code == "failed" and not isinstance(exc, ZanithError):
             log.exception("%s of %s failed", action, artifact_id)
         outcome = "failed" if isinstance(error, Failed | Locked | Cancelled) else "refused"
-        if isinstance(error, LeaseLost):
+        if isinstance(error, LeaseLost | Taken):  # whoever has the job tells of it
             raise error from exc
         with suppress(ZanithError):
             async with db.side() as connection:

@@ -230,25 +230,27 @@ async def _capture_online(
     job: jobs.Job | None,
     limits: Limits,
 ) -> str:
-    """Park the column and archive it from there; one that is parked already is gone on with."""
-    async with db.acquire() as connection:
-        parked: str | None = await connection.fetchval(
-            ONLINE["parked"], request.table, request.column
-        )
-        plan = await _plan(connection, request)
-    if parked is not None and expected_digest is not None:
-        check_digest(plan, expected_digest)
+    """Park the column and archive it from there; one that is parked already is gone on with.
+
+    A job that is given is claimed before anything is looked at: of several workers one may.
+    """
+    found = None
     if job is None:
+        found = parked, plan = await _look(db, request)
         params = job_params(request, limits)
         job = await jobs.start(db, "capture", parked, params, actor, object=plan.object)
-    elif job.artifact_id not in {None, parked}:
-        raise Refused(f"{plan.object} is not parked any more: there is nothing to go on with")
-    artifact_id = parked
+    artifact_id: str | None = None
     try:
         async with jobs.running(db, job) as run:
-            artifact_id = parked or await _capture(
-                db, request, actor, expected_digest, on_progress, run
-            )
+            artifact_id, plan = found or await _look(db, request)
+            if job.artifact_id not in {None, artifact_id}:
+                raise Refused(
+                    f"{plan.object} is not parked any more: there is nothing to go on with"
+                )
+            if artifact_id is None:
+                artifact_id = await _capture(db, request, actor, expected_digest, on_progress, run)
+            else:
+                check_digest(plan, expected_digest)
             artifact = await get_artifact(db, artifact_id)
             work = Archiving(db, artifact, actor, run, limits, on_progress)
             await work.run_all(plan.row_estimate)
@@ -258,6 +260,15 @@ async def _capture_online(
         exc.hint = "\n".join(filter(None, (exc.hint, _GO_ON.format(artifact_id))))
         raise
     return artifact_id
+
+
+async def _look(db: Database, request: CaptureRequest) -> tuple[str | None, CapturePlan]:
+    """Return the id under which the column is parked already, if it is, and the plan from there."""
+    async with db.acquire() as connection:
+        parked: str | None = await connection.fetchval(
+            ONLINE["parked"], request.table, request.column
+        )
+        return parked, await _plan(connection, request)
 
 
 def job_params(request: CaptureRequest, limits: Limits | None = None) -> dict[str, Any]:

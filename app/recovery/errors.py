@@ -92,6 +92,10 @@ class Locked(ZanithError):
     blockers: tuple[Any, ...] = ()  # who holds it up, where that was seen
 
 
+class Taken(Locked):
+    """Another worker has this job."""
+
+
 class NotPermitted(ZanithError):
     """That is not permitted."""
 

@@ -30,6 +30,7 @@ from app.recovery.errors import (
     Locked,
     NotFound,
     Refused,
+    Taken,
     ZanithError,
     translate,
 )
@@ -385,17 +386,23 @@ async def running(db: Database, job: Job) -> AsyncIterator[Run]:
 
 
 async def _claim(db: Database, job: Job, lease: str) -> None:
-    taken = Locked(f"job {job.id} is not waiting to be run")
     if job.id in db.local_jobs:
         now = await get(db, job.id)
         if now.state != "queued":
-            raise taken
+            raise _not_waiting(now)
         _keep_local(db, replace(now, state="running", started_at=datetime.now(UTC)))
         return
     async with db.side() as connection, connection.transaction():
-        if not await connection.fetchval(SQL["claim"], job.id, _worker(), lease, LEASE):
-            raise taken
-        await notify(connection, "job", job.id)
+        claimed = await connection.fetchval(SQL["claim"], job.id, _worker(), lease, LEASE)
+        if claimed:
+            await notify(connection, "job", job.id)
+    if not claimed:
+        raise _not_waiting(await get(db, job.id))
+
+
+def _not_waiting(now: Job) -> Locked:
+    message = f"job {now.id} is not waiting to be run"
+    return Taken(message) if now.worker is not None else Locked(message)
 
 
 async def _end(run: Run, state: str, error: ZanithError | None) -> None:

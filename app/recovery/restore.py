@@ -101,7 +101,7 @@ async def restore(
             else _nothing_to_do(artifact)
         )
     async with audit.recording_failure(db, actor, "restore", artifact.id, artifact.object_name):
-        params = job_params(choices, expected_digest, limits)
+        params = job_params(artifact, choices, expected_digest, limits)
         job = job or await jobs.start(
             db, "restore", artifact.id, params, actor, object=artifact.object_name
         )
@@ -111,20 +111,26 @@ async def restore(
                 run.result = _nothing_to_do(artifact).to_json()
                 return _nothing_to_do(artifact)
             work = _Restore(db, artifact, choices, actor, expected_digest, run, on_progress)
-            if choices.online and artifact.artifact_type == "archive_column":
+            if works_in_batches(artifact, choices):
                 return await work.run_online(limits or Limits())
             return await work.run_all()
 
 
+def works_in_batches(artifact: Artifact, choices: Choices) -> bool:
+    """Whether it can rest and be gone on with: of what is online, only archived values are."""
+    return choices.online and artifact.artifact_type == "archive_column"
+
+
 def job_params(
-    choices: Choices, digest: str | None, limits: Limits | None = None
+    artifact: Artifact, choices: Choices, digest: str | None, limits: Limits | None = None
 ) -> dict[str, Any]:
     """Return what a job has to know so that any worker can run it, or go on with it."""
+    batches = works_in_batches(artifact, choices)
     return {
         "choices": choices.to_json(),
         "digest": digest,
-        "online": choices.online,
-        "limits": (limits or Limits()).to_json() if choices.online else None,
+        "online": batches,
+        "limits": (limits or Limits()).to_json() if batches else None,
     }
 
 
@@ -310,7 +316,7 @@ class _Restore:
         What was filled online was compared row by row a moment ago.
         """
         asked = (connection, self._artifact.id, self._choices)
-        if self._choices.online and self._artifact.artifact_type == "archive_column":
+        if works_in_batches(self._artifact, self._choices):
             return await read_plan(*asked, checks=False)
         plan = await read_plan(*asked, decisive=True)
         if plan.blocked or self._expected_digest not in {None, plan.digest}:

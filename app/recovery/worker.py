@@ -17,7 +17,7 @@ from typing import Any
 from app.recovery import jobs
 from app.recovery.capture import CaptureRequest, capture
 from app.recovery.database import Actor, Database, require_change
-from app.recovery.errors import Failed, Locked, Refused, ZanithError
+from app.recovery.errors import Failed, Locked, Refused, Taken, ZanithError
 from app.recovery.jobs import SQL, Job
 from app.recovery.pace import Limits
 from app.recovery.plan import Choices
@@ -118,6 +118,8 @@ async def _run(db: Database, job: Job, tell: Callable[[Job, str], None]) -> None
     tell(job, "begun")
     try:
         await perform(db, job)
+    except Taken:
+        tell(job, "another worker has it")
     except ZanithError as exc:
         tell(job, exc.message)
     else:
@@ -168,6 +170,8 @@ async def perform(db: Database, job: Job) -> None:
     """Run a job as its row says it, and raise what that raises; Locked where another has it."""
     try:
         await _perform(db, job)
+    except Taken:
+        raise
     except ZanithError:
         with suppress(ZanithError):  # where it did not even begin, its row says why
             async with jobs.running(db, job):

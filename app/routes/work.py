@@ -61,7 +61,7 @@ async def start_restore(
             restoring.check_plan(plan, digest)
             steps = [step.purpose for step in sorted(plan.steps, key=lambda step: step.transaction)]
     params = {
-        **restoring.job_params(choices, digest),
+        **restoring.job_params(artifact, choices, digest),
         "address": actor.address,
         "steps": steps,
     }

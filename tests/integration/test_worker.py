@@ -11,11 +11,11 @@ from datetime import timedelta
 
 import pytest
 
-from app.recovery import jobs, worker
+from app.recovery import audit, jobs, worker
 from app.recovery.artifacts import get_artifact
 from app.recovery.capture import CaptureRequest, capture, job_params
 from app.recovery.database import Actor, Database
-from app.recovery.errors import Cancelled, Refused
+from app.recovery.errors import Cancelled, Refused, Taken
 from app.recovery.pace import Limits
 from app.recovery.plan import Choices
 from app.recovery.restore import job_params as restore_params
@@ -82,6 +82,17 @@ async def test_several_workers_run_each_job_once(database, db):
         artifact = await get_artifact(db, f"public.t{n}.code")
         assert (artifact.artifact_type, artifact.row_count) == ("archive_column", ROWS)
         assert artifact.created_by == "dba"
+    entries = await audit.list_activity(db, audit.ActivityFilter(limit=200))
+    assert {entry.outcome for entry in entries} == {"done"}  # nobody tells of what another has
+
+
+async def test_what_another_worker_has_is_not_told_as_a_failure(db):
+    job = await hand_over_capture(db, 0)
+    async with jobs.running(db, job):
+        with pytest.raises(Taken):
+            await worker.perform(db, job)
+    entries = await audit.list_activity(db, audit.ActivityFilter(limit=200))
+    assert entries == []
 
 
 async def test_a_killed_worker_is_replaced(database, db):
@@ -108,7 +119,7 @@ async def test_a_killed_worker_is_replaced(database, db):
 
 async def test_it_gives_up_on_what_always_fails(db):
     artifact = await capture(db, CaptureRequest("archive_column", "t0", "code"), DBA)
-    params = restore_params(Choices(online=True), None, Limits())
+    params = restore_params(artifact, Choices(online=True), None, Limits())
     await worker.hand_over(db, "restore", artifact.id, params, DBA, object="public.t0.code")
     for attempt in range(1, worker.ATTEMPTS + 2):
         async with db.acquire() as connection:

@@ -406,7 +406,7 @@ END $$;
 CREATE OR REPLACE FUNCTION zanith._warn_online(relation oid, d jsonb) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
     SELECT jsonb_build_array(
-        format('the copy takes about %s of disk, and as much of WAL', pg_size_pretty(GREATEST(c.reltuples, 0)::bigint * (44 + 2 * k.width + v.width))),
+        format('the copy takes about %s of disk, and as much of WAL', pg_size_pretty((CASE WHEN c.reltuples >= 0 THEN c.reltuples ELSE pg_table_size(c.oid) / 100 END)::bigint * (44 + 2 * k.width + v.width))),
         'until the last transaction the column is parked as by soft_drop_column, and restores as that; a cancelled run can be taken up again',
         'each change of a key or of the parked value writes one row more, until it is done',
         'a column that comes back stands last')

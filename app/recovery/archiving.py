@@ -90,16 +90,34 @@ class Archiving:
     async def _end(self) -> int:
         """Catch up and compare, until little enough is left to do under the lock."""
         for _ in range(ROUNDS):
+            await self._realign()
             await self._catch_up()
-            kept = await self._compare()
+            compared = await self._compare()
+            if compared is None:
+                continue
+            kept, shape = compared
             kept += await self._catch_up()
-            done = await self._finish(kept)
+            done = await self._finish(kept, shape)
             if done is not None:
                 return done
         raise Failed(
             f"traffic changes {self._artifact.object_name} faster than it can be followed",
             hint="run it again at a quieter hour: it goes on from here",
         )
+
+    async def _realign(self) -> None:
+        """Follow partitions that came meanwhile, and copy what came and went with them."""
+        step = "follow partitions that came or went"
+
+        async def work(connection: Connection) -> bool:
+            found: bool = await connection.fetchval(SQL["follow_shape"], self._artifact.id)
+            return found
+
+        if not await run_locked(self._db, step, work, self._on_progress):
+            return
+        await self._pace.tell(step=step)
+        async with self._db.acquire() as connection:
+            await connection.execute(SQL["realign_archive"], self._artifact.id)
 
     async def _catch_up(self) -> int:
         """Work off what was noted until little is left, and return by how much the archive grew."""
@@ -118,17 +136,24 @@ class Archiving:
             if noted < AT_A_TIME:
                 return grown
 
-    async def _compare(self) -> int:
-        """Compare live with archive in one snapshot; return how many rows the archive holds."""
+    async def _compare(self) -> tuple[int, str] | None:
+        """Compare live with archive in one snapshot.
+
+        Return how many rows the archive holds, and which partitions were there; None where these
+        changed while it was at it.
+        """
         await self._pace.tell(step="compare every value with its copy")
         async with (
             self._db.acquire() as connection,
             transaction(connection, isolation="repeatable_read", readonly=True),
         ):
             row: Any = await connection.fetchrow(SQL["compare_copy"], self._artifact.id)
+            shape: str = await connection.fetchval(SQL["shape"], self._artifact.id)
         wrong = [
             f"{row[kind]:,} {kind}" for kind in ("missing", "surplus", "differing") if row[kind]
         ]
+        if wrong and await self._moved_on(shape):
+            return None
         if wrong:
             raise Refused(
                 f"the archive of {self._artifact.object_name} is not what is there:"
@@ -136,15 +161,20 @@ class Archiving:
                 detail="somebody wrote to the archive, or kept the triggers from acting",
                 hint=f"begin anew after SELECT zanith.give_up('{self._artifact.id}')",
             )
-        return int(row["rows"])
+        return int(row["rows"]), shape
 
-    async def _finish(self, kept: int) -> int | None:
-        """Run the last transaction; None where too much was noted meanwhile."""
+    async def _moved_on(self, shape: str) -> bool:
+        async with self._db.acquire() as connection:
+            found: bool = await connection.fetchval(SQL["moved_on"], self._artifact.id, shape)
+        return found
+
+    async def _finish(self, kept: int, shape: str) -> int | None:
+        """Run the last transaction; None where too much changed since the comparison."""
 
         async def work(connection: Connection) -> int | None:
             await connection.execute(SQL["actor"], self._actor.name)
             done: int | None = await connection.fetchval(
-                SQL["finish_archive"], self._artifact.id, kept, UNDER_THE_LOCK
+                SQL["finish_archive"], self._artifact.id, kept, UNDER_THE_LOCK, shape
             )
             if done is not None:
                 result = {"artifact_id": self._artifact.id, "rows": done}

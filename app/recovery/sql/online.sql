@@ -30,8 +30,20 @@ SELECT noted, grown FROM zanith.catch_up($1, $2);
 -- compare_copy: live against archive
 SELECT rows, missing, surplus, differing FROM zanith.compare_copy($1);
 
--- finish_archive: the last transaction; NULL where too much was noted meanwhile
-SELECT zanith.finish_archive($1, $2, $3);
+-- shape: which partitions there are, and what follows them
+SELECT zanith.shape($1);
+
+-- follow_shape: partitions that came meanwhile are followed; whether any came or went
+SELECT zanith.follow_shape($1);
+
+-- realign_archive: the archive in line with them
+SELECT zanith.realign_archive($1);
+
+-- moved_on: whether partitions came or went since a comparison
+SELECT zanith.moved_on($1, $2);
+
+-- finish_archive: the last transaction; NULL where too much changed since the comparison
+SELECT zanith.finish_archive($1, $2, $3, $4);
 
 -- give_up: what was half made goes
 SELECT zanith.give_up($1);

@@ -6,17 +6,19 @@
 -- The parked column of a table that is archived online: what the steps are about.
 CREATE OR REPLACE FUNCTION zanith._archiving(a zanith._zanith_migration_artifacts,
     OUT live text, OUT archive text, OUT log text, OUT col text, OUT name text, OUT keys text, OUT keep text, OUT relation oid, OUT state text,
-    OUT live_type text, OUT owner text)
+    OUT live_type text, OUT owner text, OUT rows text)
 LANGUAGE sql STABLE AS $$
-    SELECT CASE WHEN p.place ? 'oid' THEN zanith._qualify(p.place ->> 'schema', p.place ->> 'table') ELSE zanith._qualify(a.source_schema, a.source_table) END,
+    SELECT n.live,
            zanith._qualify('_zanith_shadow', zanith._archive_name(a.definition)),
            zanith._follow_name(a.id), quote_ident(a.physical_column), quote_ident(a.source_column), zanith._key_list(a.definition -> 'key'),
            -- rows that came since hold no value: where the column was NOT NULL they can be told
            CASE WHEN COALESCE(a.definition #> '{column,not_null}', 'null') = 'null' THEN 'true' ELSE format('num_nonnulls(t.%I) > 0', a.physical_column) END,
            (p.place ->> 'oid')::oid, p.place ->> 'state',
            COALESCE(a.definition #>> '{column,base_type}', a.definition #>> '{column,type}'),
-           COALESCE((SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = (p.place ->> 'oid')::oid), a.definition #>> '{table,owner}')
-    FROM (SELECT zanith._place(a)) p(place)
+           COALESCE((SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = (p.place ->> 'oid')::oid), a.definition #>> '{table,owner}'),
+           zanith._only(a.definition) || n.live
+    FROM (SELECT zanith._place(a)) p(place), LATERAL (SELECT
+           CASE WHEN p.place ? 'oid' THEN zanith._qualify(p.place ->> 'schema', p.place ->> 'table') ELSE zanith._qualify(a.source_schema, a.source_table) END) n(live)
 $$;
 
 CREATE OR REPLACE FUNCTION zanith._archive_name(d jsonb) RETURNS text
@@ -33,15 +35,22 @@ LANGUAGE sql IMMUTABLE AS $$
             -- the values were parked without their domain, whose checks would run as whoever copies them
             'type', COALESCE(d #> '{column,base_type}', 'null')),
         -- indexes and statistics went with the column; they are made again from their definitions
-        'renames', (SELECT COALESCE(jsonb_agg(r.item ORDER BY r.ord), '[]') FROM zanith._each(d -> 'renames') r WHERE r.item ->> 'kind' = 'sequence'))
+        'renames', zanith._sequences_of(d -> 'renames'),
+        'tree', (SELECT COALESCE(jsonb_agg(t.item || jsonb_build_object('renames', zanith._sequences_of(t.item -> 'renames')) ORDER BY t.ord), '[]')
+                 FROM zanith._each(d -> 'tree') t))
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._sequences_of(renames jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE(jsonb_agg(r.item ORDER BY r.ord), '[]') FROM zanith._each(renames) r WHERE r.item ->> 'kind' = 'sequence'
 $$;
 
 -- The place for the values, and what follows traffic: before the first row is copied. All of it belongs to who copies until
 -- the end: on what is the owner's, the owner could put a trigger that runs as the operator.
 CREATE OR REPLACE FUNCTION zanith._render_archive_begin(a zanith._zanith_migration_artifacts) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
-    SELECT zanith._step(format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', q.live), 'reads go on; writes wait for this transaction', 'SHARE ROW EXCLUSIVE', ARRAY[q.live])
-        || zanith._step(format('CREATE TABLE %s AS SELECT %s, %s AS %s FROM ONLY %s WITH NO DATA', q.archive, q.keys, q.col, q.name, q.live),
+    SELECT zanith._step(format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', q.rows), 'reads go on; writes wait for this transaction', 'SHARE ROW EXCLUSIVE', ARRAY[q.live])
+        || zanith._step(format('CREATE TABLE %s AS SELECT %s, %s AS %s FROM %s WITH NO DATA', q.archive, q.keys, q.col, q.name, q.rows),
             'the place for key and value of every row', 'ACCESS SHARE', ARRAY[q.live])
         || zanith._render_privacy(q.archive)
         || zanith._step(format('COMMENT ON TABLE %s IS %L', q.archive, zanith._unfinished_comment(a.id, 'archive')), 'whose it is, and that it is not whole')
@@ -63,11 +72,13 @@ BEGIN
     END IF;
     RETURN NULL;
 END $body$, q.log, zanith._follow_columns(q.d -> 'key'), zanith._key_list(q.d -> 'key', 'OLD.'), zanith._key_list(q.d -> 'key', 'NEW.')))
-        || zanith._render_follow_trigger(a.id, q.live, 'insert', 'AFTER INSERT', format('pg_catalog.num_nonnulls(NEW.%s) > 0', q.col))
+        -- a row that moves to another partition is inserted there: where NULL counts, each insert is noted
+        || zanith._render_follow_trigger(a.id, q.live, 'insert', 'AFTER INSERT',
+                CASE WHEN q.rows = q.live AND q.keep = 'true' THEN 'true' ELSE format('pg_catalog.num_nonnulls(NEW.%s) > 0', q.col) END)
         || zanith._render_follow_trigger(a.id, q.live, 'update', 'AFTER UPDATE', format('ROW(%s, OLD.%s)::record OPERATOR(pg_catalog.*<>) ROW(%s, NEW.%2$s)::record',
                 zanith._key_list(q.d -> 'key', 'OLD.'), q.col, zanith._key_list(q.d -> 'key', 'NEW.')))
         || zanith._render_follow_trigger(a.id, q.live, 'delete', 'AFTER DELETE', 'true')
-        || zanith._render_follow_trigger(a.id, q.live, 'truncate', 'AFTER TRUNCATE', NULL)
+        || zanith._render_follow_truncates(a.id, COALESCE(q.relation, to_regclass(q.live)))
     FROM zanith._archiving(a) r, LATERAL (SELECT r.*, a.definition AS d) q
 $$;
 
@@ -117,9 +128,12 @@ BEGIN
     IF zanith.unfinished(a.id) IS NOT NULL THEN
         RETURN false;
     END IF;
+    -- first the lock: partitions that come after it are not in what is rendered
+    EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', (zanith._archiving(a)).rows);
     FOR step IN SELECT s.item FROM zanith._each(zanith._render_archive_begin(a)) s ORDER BY s.ord LOOP
         EXECUTE step ->> 'sql';
     END LOOP;
+    PERFORM zanith._keep_shape(a.id, zanith._shape(a.id, (zanith._archiving(a)).relation));
     PERFORM zanith._render_recipe_anew(a.id);
     RETURN true;
 END $$;
@@ -133,9 +147,9 @@ DECLARE
     q record := zanith._archiving(a);
     bounds text := zanith._after(a.definition -> 'key', after, 't');
 BEGIN
-    last := zanith._find_bound(q.live, a.definition -> 'key', bounds, size);
-    EXECUTE format('INSERT INTO %s SELECT %s, t.%s FROM ONLY %s t WHERE %s AND %s AND %s ORDER BY %2$s', q.archive, zanith._key_list(a.definition -> 'key', 't.'),
-        q.col, q.live, bounds, zanith._up_to(a.definition -> 'key', last, 't'), q.keep);
+    last := zanith._find_bound(q.rows, a.definition -> 'key', bounds, size);
+    EXECUTE format('INSERT INTO %s SELECT %s, t.%s FROM %s t WHERE %s AND %s AND %s ORDER BY %2$s', q.archive, zanith._key_list(a.definition -> 'key', 't.'),
+        q.col, q.rows, bounds, zanith._up_to(a.definition -> 'key', last, 't'), q.keep);
     GET DIAGNOSTICS copied = ROW_COUNT;
 END $$;
 
@@ -161,7 +175,7 @@ LANGUAGE plpgsql STABLE AS $$
 DECLARE
     found text[];
 BEGIN
-    EXECUTE format('SELECT ARRAY[%s] FROM ONLY %s t WHERE %s ORDER BY %s OFFSET %s LIMIT 1',
+    EXECUTE format('SELECT ARRAY[%s] FROM %s t WHERE %s ORDER BY %s OFFSET %s LIMIT 1',
         (SELECT string_agg(format('t.%I::text', k.item ->> 'name'), ', ' ORDER BY k.ord) FROM zanith._each(key) k),
         source, bounds, zanith._key_list(key, 't.'), size - 1) INTO found;
     RETURN found;
@@ -211,16 +225,76 @@ BEGIN
         RETURN 0;
     END IF;
     IF wiped THEN -- a TRUNCATE: whatever is no longer there
-        EXECUTE format('DELETE FROM ONLY %s a WHERE NOT EXISTS (SELECT FROM ONLY %s t WHERE %s)', q.archive, q.live, zanith._key_match(a.definition -> 'key'));
-        GET DIAGNOSTICS gone = ROW_COUNT;
-        grown := -gone;
+        grown := -zanith._drop_gone(a);
     END IF;
     EXECUTE format('DELETE FROM ONLY %s a USING %s WHERE %s', q.archive, due, zanith._follow_match(a.definition -> 'key', 'a')) USING seqs;
     GET DIAGNOSTICS gone = ROW_COUNT;
-    EXECUTE format('INSERT INTO %s SELECT %s, t.%s FROM ONLY %s t JOIN %s ON %s WHERE %s', q.archive, zanith._key_list(a.definition -> 'key', 't.'),
-        q.col, q.live, due, zanith._follow_match(a.definition -> 'key', 't'), q.keep) USING seqs;
+    EXECUTE format('INSERT INTO %s SELECT %s, t.%s FROM %s t JOIN %s ON %s WHERE %s', q.archive, zanith._key_list(a.definition -> 'key', 't.'),
+        q.col, q.rows, due, zanith._follow_match(a.definition -> 'key', 't'), q.keep) USING seqs;
     GET DIAGNOSTICS come = ROW_COUNT;
     RETURN grown - gone + come;
+END $$;
+
+-- Takes out of the archive what is no longer there, or under that key is of another row, and returns how many that was. By two
+-- keys in order: what goes is often one partition of a large table.
+CREATE OR REPLACE FUNCTION zanith._drop_gone(a zanith._zanith_migration_artifacts) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET enable_mergejoin = on AS $$
+DECLARE
+    q record := zanith._archiving(a);
+    gone bigint;
+BEGIN
+    EXECUTE format('DELETE FROM ONLY %s a WHERE NOT EXISTS (SELECT FROM %s t WHERE %s AND ROW(t.%s)::record OPERATOR(pg_catalog.*=) ROW(a.%s)::record)',
+        q.archive, q.rows, zanith._key_match(a.definition -> 'key'), q.col, q.name);
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    RETURN gone;
+END $$;
+
+-- Where partitions came or went since the archive was in line with them: follows those that came, and says so. In a short
+-- transaction of its own; false where nothing is to be done.
+CREATE OR REPLACE FUNCTION zanith.follow_shape(artifact_id text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    q record := zanith._archiving(a);
+    step jsonb;
+BEGIN
+    IF zanith._shape(a.id, q.relation) = zanith._kept_shape(a.id) THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', q.rows);
+    PERFORM zanith._check_archiving(a);
+    FOR step IN SELECT s.item FROM zanith._each(zanith._render_follow_truncates(a.id, q.relation)) s ORDER BY s.ord LOOP
+        EXECUTE step ->> 'sql';
+    END LOOP;
+    PERFORM zanith._render_recipe_anew(a.id);
+    RETURN true;
+END $$;
+
+-- The archive in line with the partitions that there are now: rows came and went with them that no trigger noted. What is
+-- changed from now on is.
+CREATE OR REPLACE FUNCTION zanith.realign_archive(artifact_id text) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off SET enable_hashjoin = off AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    q record := zanith._archiving(a);
+    shape text := zanith._shape(a.id, q.relation);
+    BEGIN
+    PERFORM zanith._drop_gone(a);
+    EXECUTE format('INSERT INTO %1$s SELECT %2$s, t.%3$s FROM %4$s t WHERE %5$s AND NOT EXISTS (SELECT FROM ONLY %1$s a WHERE %6$s)', q.archive,
+        zanith._key_list(a.definition -> 'key', 't.'), q.col, q.rows, q.keep, zanith._key_match(a.definition -> 'key'));
+    PERFORM zanith._keep_shape(a.id, shape);
+END $$;
+
+-- Whether what differs may come of partitions that came or went, or of a TRUNCATE, since a comparison that saw `shape`.
+CREATE OR REPLACE FUNCTION zanith.moved_on(artifact_id text, shape text) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    q record := zanith._archiving(a);
+    wiped boolean;
+BEGIN
+    EXECUTE format('SELECT EXISTS (SELECT FROM %s l WHERE l.k1 IS NULL)', q.log) INTO wiped;
+    RETURN wiped OR zanith._shape(a.id, q.relation) <> shape;
 END $$;
 
 -- Live against archive, both in the order of the key, in one snapshot: what neither agrees nor is noted. {rows, missing, surplus, differing}
@@ -230,10 +304,10 @@ DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     q record := zanith._archiving(a);
 BEGIN
-    EXECUTE format('SELECT %s FROM (SELECT %s, t.%s FROM ONLY %s t WHERE %s) t FULL JOIN ONLY %s a ON %s',
+    EXECUTE format('SELECT %s FROM (SELECT %s, t.%s FROM %s t WHERE %s) t FULL JOIN ONLY %s a ON %s',
         zanith._count_differences(a, format('NOT EXISTS (SELECT FROM %1$s l WHERE l.k1 IS NULL) AND NOT EXISTS (SELECT FROM %1$s l WHERE %2$s) AND NOT EXISTS (SELECT FROM %1$s l WHERE %3$s)',
             q.log, zanith._follow_match(a.definition -> 'key', 't'), zanith._follow_match(a.definition -> 'key', 'a'))),
-        zanith._key_list(a.definition -> 'key', 't.'), q.col, q.live, q.keep, q.archive, zanith._key_match(a.definition -> 'key'))
+        zanith._key_list(a.definition -> 'key', 't.'), q.col, q.rows, q.keep, q.archive, zanith._key_match(a.definition -> 'key'))
     INTO rows, missing, surplus, differing;
 END $$;
 
@@ -250,8 +324,8 @@ $$;
 
 -- The end: locked, caught up, compared where anything was noted since the comparison, dropped; the artifact is an archive.
 -- `kept`: rows that the archive held by the comparison and what was caught up since. NULL, and nothing done, where more was
--- noted than may be caught up under the lock.
-CREATE OR REPLACE FUNCTION zanith.finish_archive(artifact_id text, kept bigint, at_most integer) RETURNS bigint
+-- noted than may be caught up under the lock, or partitions came or went since the comparison, which saw `shape`.
+CREATE OR REPLACE FUNCTION zanith.finish_archive(artifact_id text, kept bigint, at_most integer, shape text) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off
 SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
@@ -264,12 +338,16 @@ DECLARE
     bad text;
     found record;
 BEGIN
-    EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', q.live);
+    EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', q.rows);
     a := zanith._artifact(artifact_id);
     q := zanith._archiving(a);
     PERFORM zanith._check_archiving(a);
-    SELECT string_agg(e.event, ', ') INTO bad FROM unnest(ARRAY['insert', 'update', 'delete', 'truncate']) e(event)
-    WHERE NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = q.relation AND quote_ident(g.tgname) = zanith._follow_trigger(a.id, e.event) AND g.tgenabled = 'A');
+    IF shape <> zanith._shape(a.id, q.relation) THEN
+        RETURN NULL;
+    END IF;
+    SELECT string_agg(e.event || CASE WHEN m.depth = 0 THEN '' ELSE ' on ' || zanith._relation_name(m.member) END, ', ' ORDER BY m.depth, m.member) INTO bad
+    FROM zanith._tree(q.relation) m, unnest(ARRAY['insert', 'update', 'delete', 'truncate']) e(event)
+    WHERE NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = m.member AND quote_ident(g.tgname) = zanith._follow_trigger(a.id, e.event) AND g.tgenabled = 'A');
     IF bad IS NOT NULL THEN
         PERFORM zanith._refuse(format('what follows live traffic on %s is gone or off: %s', q.live, bad),
             format('Give it up and begin again: SELECT zanith.give_up(%L)', a.id), '55000');
@@ -283,8 +361,8 @@ BEGIN
     END IF;
     kept := kept + zanith._catch_up(a, seqs, false);
     IF seqs IS NOT NULL THEN
-        EXECUTE format('SELECT * FROM (SELECT %s FROM (SELECT DISTINCT %s FROM %s) l LEFT JOIN ONLY %s t ON %s LEFT JOIN ONLY %s a ON %s) q(rows, missing, surplus, differing)', zanith._count_differences(a, 'true'),
-            zanith._follow_columns(a.definition -> 'key'), q.log, q.live, zanith._follow_match(a.definition -> 'key', 't'),
+        EXECUTE format('SELECT * FROM (SELECT %s FROM (SELECT DISTINCT %s FROM %s) l LEFT JOIN %s t ON %s LEFT JOIN ONLY %s a ON %s) q(rows, missing, surplus, differing)', zanith._count_differences(a, 'true'),
+            zanith._follow_columns(a.definition -> 'key'), q.log, q.rows, zanith._follow_match(a.definition -> 'key', 't'),
             q.archive, zanith._follow_match(a.definition -> 'key', 'a')) INTO found;
         IF found.missing + found.surplus + found.differing > 0 THEN
             PERFORM zanith._refuse(format('the archive of %s is not what is there: %s rows missing, %s too many, %s differ; nothing was dropped',
@@ -304,8 +382,8 @@ LANGUAGE sql STABLE AS $$
         || zanith._render_refusal(q.archive, false)
         || zanith._step(format('COMMENT ON TABLE %s IS %L', q.archive, zanith._parked_comment(a.id)), 'whose archive this is')
         || zanith._step(format('ALTER TABLE %s OWNER TO %I', q.archive, q.owner), 'it belongs to the owner of the table')
-        || COALESCE((SELECT jsonb_agg(s.item ORDER BY r.ord, s.ord)
-            FROM zanith._each(d -> 'renames') r, LATERAL zanith._each(
+        || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, r.ord, s.ord)
+            FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'renames') r, LATERAL zanith._each(
                 zanith._step(format('ALTER SEQUENCE %s OWNED BY NONE', zanith._qualify(r.item ->> 'schema', r.item ->> 'parked')),
                     'its sequence outlives the column', 'SHARE ROW EXCLUSIVE')
                 || zanith._step(format('ALTER SEQUENCE %s SET SCHEMA _zanith_shadow', zanith._qualify(r.item ->> 'schema', r.item ->> 'parked')),
@@ -323,7 +401,10 @@ DECLARE
     caller text := COALESCE(NULLIF(current_setting('zanith.actor', true), ''), NULLIF(current_setting('role', true), 'none'), session_user);
 BEGIN
     PERFORM zanith._check_own(a);
-    IF a.artifact_type <> 'soft_drop_column' OR zanith._place(a) ->> 'state' <> 'missing'
+    IF a.artifact_type <> 'soft_drop_column'
+       -- a partition that was detached meanwhile keeps the column that went with it
+       OR (CASE WHEN zanith._only(a.definition) = '' THEN zanith._attribute_number(zanith._relation_oid(a.physical_schema, a.physical_table), a.physical_column) IS NOT NULL
+                ELSE zanith._place(a) ->> 'state' <> 'missing' END)
        OR obj_description(zanith._relation_oid('_zanith_shadow', d #>> '{parked,table}'), 'pg_class') IS DISTINCT FROM zanith._parked_comment(a.id) THEN
         PERFORM zanith._refuse(format('artifact %s is not in the course of being archived', a.id), 'Use zanith drop column --strategy archive --online.', '55000');
     END IF;
@@ -371,7 +452,8 @@ BEGIN
         PERFORM zanith._check_archiving(a);
         p := jsonb_build_object('object', zanith._object_name(a), 'steps', '[]'::jsonb, 'dependents', '[]'::jsonb, 'publications', '[]'::jsonb,
             'warnings', jsonb_build_array(format('it is parked already (artifact %s): what follows takes it from there', a.id)),
-            'size_bytes', pg_total_relation_size(relation), 'row_estimate', (SELECT GREATEST(c.reltuples, 0)::bigint FROM pg_class c WHERE c.oid = relation));
+            'size_bytes', (SELECT sum(pg_total_relation_size(m.member)) FROM zanith._tree(relation) m),
+            'row_estimate', (SELECT sum(GREATEST(c.reltuples, 0))::bigint FROM zanith._tree(relation) m JOIN pg_class c ON c.oid = m.member AND c.relkind <> 'p'));
     ELSE
         PERFORM zanith._check_table('archive_column', relation);
         PERFORM zanith._check_column('archive_column', relation, column_name);
@@ -393,28 +475,28 @@ BEGIN
             SELECT jsonb_agg(s.item || jsonb_build_object('transaction', r.part) ORDER BY r.part, s.ord)
             FROM zanith._archiving(a) q, LATERAL (VALUES (2,
                 CASE WHEN zanith.unfinished(a.id) IS NULL THEN zanith._render_archive_begin(a) ELSE '[]' END
-                || zanith._step(format('INSERT INTO %s SELECT %s, %s FROM ONLY %s WHERE (%2$s) > … ORDER BY %2$s LIMIT …', q.archive, q.keys, q.col, q.live),
+                || zanith._step(format('INSERT INTO %s SELECT %s, %s FROM %s WHERE (%2$s) > … ORDER BY %2$s LIMIT …', q.archive, q.keys, q.col, q.rows),
                     'copy key and value in batches, each a transaction of its own; nobody waits', 'ACCESS SHARE', ARRAY[q.live], true)
                 || zanith._step(format('ALTER TABLE %s ADD PRIMARY KEY (%s)', q.archive, q.keys), 'the key of the archive', 'ACCESS EXCLUSIVE', ARRAY[q.archive], true)
                 || zanith._step(format('SELECT * FROM zanith.catch_up(%L, …)', a.id), 'bring up to date what traffic changed meanwhile', 'ACCESS SHARE', ARRAY[q.live])
                 || zanith._step(format('SELECT * FROM zanith.compare_copy(%L)', a.id), 'compare every value with its copy, byte by byte; nothing goes on where one differs',
                     'ACCESS SHARE', ARRAY[q.live], true)),
-                (3, zanith._step(format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', q.live), 'the last transaction: short, and what changed since is compared again', 'ACCESS EXCLUSIVE', ARRAY[q.live])
+                (3, zanith._step(format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', q.rows), 'the last transaction: short, and what changed since is compared again', 'ACCESS EXCLUSIVE', ARRAY[q.live])
                 || zanith._render_archive_end(a, zanith._archived_definition(a.definition)))) r(part, steps), LATERAL zanith._each(r.steps) s));
 END $$;
 
 CREATE OR REPLACE FUNCTION zanith._warn_online(relation oid, d jsonb) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
     SELECT jsonb_build_array(
-        format('the copy takes about %s of disk, and as much of WAL', pg_size_pretty((CASE WHEN c.reltuples >= 0 THEN c.reltuples ELSE pg_table_size(c.oid) / 100 END)::bigint * (44 + 2 * k.width + v.width))),
+        format('the copy takes about %s of disk, and as much of WAL', pg_size_pretty(c.rows * (44 + 2 * k.width + v.width))),
         'until the last transaction the column is parked as by soft_drop_column, and restores as that; a cancelled run can be taken up again',
         'each change of a key or of the parked value writes one row more, until it is done',
         'a column that comes back stands last')
-    FROM pg_class c,
+    FROM (SELECT sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples ELSE pg_table_size(c.oid) / 100 END)::bigint
+          FROM zanith._tree(relation) m JOIN pg_class c ON c.oid = m.member AND c.relkind <> 'p') c(rows),
          LATERAL (SELECT COALESCE(sum(s.stawidth), 8)::bigint AS width FROM zanith._each(d -> 'key') x JOIN pg_attribute t ON t.attrelid = relation AND t.attname = x.item ->> 'name'
                   LEFT JOIN pg_statistic s ON s.starelid = relation AND s.staattnum = t.attnum) k,
          LATERAL (SELECT COALESCE(max(s.stawidth), 16)::bigint AS width FROM pg_attribute t
                   LEFT JOIN pg_statistic s ON s.starelid = relation AND s.staattnum = t.attnum
                   WHERE t.attrelid = relation AND t.attname IN (d #>> '{column,name}', d #>> '{parked,column}')) v
-    WHERE c.oid = relation
 $$;

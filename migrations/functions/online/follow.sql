@@ -37,9 +37,45 @@ LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._step(format('CREATE TRIGGER %s %s ON %s FOR EACH %s EXECUTE FUNCTION %s()', q.name, timing, target,
                 CASE WHEN condition IS NULL THEN 'STATEMENT' ELSE 'ROW WHEN (' || condition || ')' END, zanith._follow_name(id)),
             format('follow what live traffic does: %s', event), 'SHARE ROW EXCLUSIVE', ARRAY[target])
-        || zanith._step(format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER %s', target, q.name),
+        -- of a row trigger of a partitioned table each partition has its own, and that is set with it
+        || zanith._step(format('ALTER TABLE %s%s ENABLE ALWAYS TRIGGER %s', CASE WHEN condition IS NULL THEN 'ONLY ' ELSE '' END, target, q.name),
             'also what replication applies', 'SHARE ROW EXCLUSIVE', ARRAY[target])
     FROM (SELECT zanith._follow_trigger(id, event)) q(name)
+$$;
+
+-- A TRUNCATE is told by the table itself, and by each table beneath it: those are not copied to partitions. Only what is not there.
+CREATE OR REPLACE FUNCTION zanith._render_follow_truncates(id text, relation oid) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT COALESCE(jsonb_agg(s.item ORDER BY m.depth, m.member, s.ord), '[]')
+    FROM zanith._tree(relation) m, LATERAL zanith._each(zanith._render_follow_trigger(id, zanith._relation_name(m.member), 'truncate', 'AFTER TRUNCATE', NULL)) s
+    WHERE NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = m.member AND quote_ident(g.tgname) = zanith._follow_trigger(id, 'truncate'))
+$$;
+
+-- Which tables there are, and what follows each: another where a partition came, went, or went and came back meanwhile, since
+-- its triggers are made anew.
+CREATE OR REPLACE FUNCTION zanith._shape(id text, relation oid) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT md5(COALESCE(string_agg(concat_ws(':', m.member, i.inhdetachpending, g.made), ',' ORDER BY m.member), ''))
+    FROM zanith._tree(relation) m LEFT JOIN pg_inherits i ON i.inhrelid = m.member,
+         LATERAL (SELECT string_agg(g.oid::text, ' ' ORDER BY g.oid) AS made FROM pg_trigger g
+                  WHERE g.tgrelid = m.member AND starts_with(g.tgname, '~zanith_follow_' || id || '_')) g
+$$;
+
+-- That with which the work is in line; what it follows traffic with keeps it.
+CREATE OR REPLACE FUNCTION zanith._keep_shape(id text, shape text) RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    EXECUTE format('COMMENT ON FUNCTION %s() IS %L', zanith._follow_name(id), shape);
+END $$;
+
+CREATE OR REPLACE FUNCTION zanith._kept_shape(id text) RETURNS text
+LANGUAGE sql STABLE AS $$ SELECT COALESCE(obj_description(to_regprocedure(zanith._follow_name(id) || '()'), 'pg_proc'), '') $$;
+
+-- What is there now.
+CREATE OR REPLACE FUNCTION zanith.shape(artifact_id text) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+    SELECT zanith._shape(a.id, CASE WHEN a.artifact_type = 'soft_drop_column' THEN (zanith._place(a) ->> 'oid')::oid ELSE zanith._relation_oid(a.source_schema, a.source_table) END)
+    FROM zanith._artifact(artifact_id) a
 $$;
 
 -- The function behind them runs as whoever made it, or as the owner of the table, whoever writes to that.
@@ -61,9 +97,11 @@ $$;
 -- The end of it, where anything is there: triggers, function, keys, and what was half made.
 CREATE OR REPLACE FUNCTION zanith._render_follow_end(id text) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
-    SELECT COALESCE((SELECT jsonb_agg(zanith._step(format('DROP TRIGGER %I ON %s', g.tgname, zanith._relation_name(g.tgrelid)),
-               'live traffic is followed no longer', 'ACCESS EXCLUSIVE', ARRAY[zanith._relation_name(g.tgrelid)]) -> 0 ORDER BY g.tgname)
-           FROM pg_trigger g WHERE q.there AND starts_with(g.tgname, '~zanith_follow_' || id || '_') AND NOT g.tgisinternal AND g.tgparentid = 0), '[]')
+    SELECT COALESCE((SELECT jsonb_agg(zanith._step(format('DROP TRIGGER %s%I ON %s',
+               -- a partition may be gone when a script runs
+               CASE WHEN c.relispartition THEN 'IF EXISTS ' ELSE '' END, g.tgname, zanith._relation_name(g.tgrelid)),
+               'live traffic is followed no longer', 'ACCESS EXCLUSIVE', ARRAY[zanith._relation_name(g.tgrelid)]) -> 0 ORDER BY c.relispartition, g.tgname, c.oid)
+           FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid WHERE q.there AND starts_with(g.tgname, '~zanith_follow_' || id || '_') AND NOT g.tgisinternal AND g.tgparentid = 0), '[]')
         || CASE WHEN to_regprocedure(q.name || '()') IS NOT NULL THEN zanith._step(format('DROP FUNCTION %s()', q.name), 'what followed it') ELSE '[]' END
         || CASE WHEN to_regclass(q.name) IS NOT NULL THEN zanith._step(format('DROP TABLE %s', q.name), 'the keys that it noted', 'ACCESS EXCLUSIVE', ARRAY[q.name]) ELSE '[]' END
     FROM (SELECT zanith._follow_name(id), zanith._is_followed(id)) q(name, there)
@@ -129,8 +167,16 @@ DECLARE
     name text := zanith._relation_name(relation);
     other text;
 BEGIN
-    IF (SELECT c.relkind <> 'r' FROM pg_class c WHERE c.oid = relation) OR EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = relation) THEN
-        PERFORM zanith._refuse(format('%s has tables beneath it, which the online form does not support', name), 'Leave --online out.');
+    IF (SELECT c.relkind <> 'p' FROM pg_class c WHERE c.oid = relation) AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = relation) THEN
+        PERFORM zanith._refuse(format('%s has tables beneath it that inherit from it, which the online form does not support', name), 'Leave --online out.');
+    END IF;
+    IF (zanith._only(d) = '') <> (SELECT c.relkind = 'p' FROM pg_class c WHERE c.oid = relation) THEN
+        PERFORM zanith._refuse(format('%s was partitioned, or is so only now', name), 'Leave --online out.', '55000');
+    END IF;
+    SELECT string_agg(zanith._relation_name(m.member), ', ' ORDER BY m.member) INTO other
+    FROM zanith._tree(relation) m JOIN pg_class c ON c.oid = m.member WHERE c.relkind = 'f';
+    IF other IS NOT NULL THEN
+        PERFORM zanith._refuse(format('partitions of %s are foreign tables, which cannot be followed: %s', name, other), 'Detach them first.');
     END IF;
     IF jsonb_array_length(COALESCE(NULLIF(d -> 'key', 'null'), '[]')) = 0 THEN
         PERFORM zanith._refuse(format('table %s has no key to work along', name), 'The online form needs a primary key; leave --online out.', '55000');

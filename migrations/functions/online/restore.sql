@@ -230,7 +230,8 @@ BEGIN
         ('it owns a sequence', jsonb_array_length(COALESCE(d -> 'renames', '[]')) > 0),
         ('columns generated from it come back with it', jsonb_array_length(COALESCE(d #> '{cascade,columns}', '[]')) > 0),
         ('an exclusion constraint comes back with it', EXISTS (SELECT FROM zanith._each(d -> 'constraints') k WHERE k.item ->> 'kind' = 'exclude')),
-        ('it is to come back under another name', choices ? 'as')) c(what, so) WHERE c.so;
+        ('it is to come back under another name', choices ? 'as'),
+        ('its table is partitioned', zanith._only(d) = '')) c(what, so) WHERE c.so;
     IF said IS NOT NULL THEN
         found := found || zanith._conflict('not_online', format('the online form does not do this: %s', said), 'Leave --online out.');
     END IF;

@@ -1,0 +1,422 @@
+"""The online forms on partitioned tables, whose rows and partitions come, go and move meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import asyncpg
+import pytest
+
+from app.recovery import jobs
+from app.recovery.archiving import Archiving
+from app.recovery.artifacts import get_artifact
+from app.recovery.capture import CaptureRequest, capture
+from app.recovery.database import Actor, Database
+from app.recovery.errors import Cancelled, Failed, Refused
+from app.recovery.health import doctor
+from app.recovery.pace import Limits
+from app.recovery.plan import Choices
+from app.recovery.restore import restore
+from app.recovery.seal import verify
+from tests.traffic import Traffic
+
+DBA = Actor("dba", "10.0.0.9", "staff")
+ROWS = 8_000
+COLUMNS = """
+    id bigint NOT NULL, part integer NOT NULL DEFAULT 0, tag text NOT NULL,
+    n integer NOT NULL DEFAULT 0, code text{}, PRIMARY KEY (part, id)"""
+RANGES = """
+CREATE TABLE t_0 PARTITION OF t FOR VALUES FROM (0) TO (10);
+CREATE TABLE t_1 PARTITION OF t FOR VALUES FROM (10) TO (20);
+CREATE TABLE t_rest PARTITION OF t DEFAULT;
+"""
+SHAPES = {
+    "range": "CREATE TABLE t (" + COLUMNS + ") PARTITION BY RANGE (part);" + RANGES,
+    "list": "CREATE TABLE t (" + COLUMNS + ") PARTITION BY LIST (part);"
+    "CREATE TABLE t_0 PARTITION OF t FOR VALUES IN (0, 1, 2, 3, 4, 5, 6, 7, 8, 9);"
+    "CREATE TABLE t_1 PARTITION OF t FOR VALUES IN (10, 11, 12, 13, 14, 15);"
+    "CREATE TABLE t_rest PARTITION OF t DEFAULT;",
+    "hash": "CREATE TABLE t (" + COLUMNS + ") PARTITION BY HASH (part, id);"
+    "CREATE TABLE t_0 PARTITION OF t FOR VALUES WITH (modulus 3, remainder 0);"
+    "CREATE TABLE t_1 PARTITION OF t FOR VALUES WITH (modulus 3, remainder 1);"
+    "CREATE TABLE t_2 PARTITION OF t FOR VALUES WITH (modulus 3, remainder 2);",
+    "levels": "CREATE TABLE t (" + COLUMNS + ") PARTITION BY RANGE (part);"
+    "CREATE TABLE t_0 PARTITION OF t FOR VALUES FROM (0) TO (10);"
+    "CREATE TABLE t_1 PARTITION OF t FOR VALUES FROM (10) TO (20) PARTITION BY HASH (id);"
+    "CREATE TABLE t_1_a PARTITION OF t_1 FOR VALUES WITH (modulus 2, remainder 0);"
+    "CREATE TABLE t_1_b PARTITION OF t_1 FOR VALUES WITH (modulus 2, remainder 1);"
+    "CREATE TABLE t_rest PARTITION OF t DEFAULT;",
+}
+FILL = f"""
+INSERT INTO t (id, part, tag, code)
+SELECT g, g % 25, 'r' || g, 'c' || g FROM generate_series(1, {ROWS}) g;
+"""
+# Rows that were there, told by their tags, whose value is not theirs.
+WRONG = "SELECT count(*) FROM t WHERE tag LIKE 'r%' AND code IS DISTINCT FROM 'c' || substr(tag, 2)"
+FOLLOWED = "SELECT EXISTS (SELECT FROM pg_trigger WHERE starts_with(tgname, '~zanith_follow_'))"
+LEFT_BEHIND = """
+SELECT array(SELECT tgrelid::regclass || ' ' || tgname FROM pg_trigger WHERE tgname ~ '^~zanith'
+ UNION ALL SELECT proname FROM pg_proc WHERE proname ~ '^_zanith_follow'
+ UNION ALL SELECT relname FROM pg_class WHERE relname ~ '^_zanith_follow' AND relkind = 'r'
+ UNION ALL SELECT attname FROM pg_attribute WHERE attname ~ '^_zanith_restoring')"""
+SLOWLY = Limits(rows_per_second=8_000)
+
+
+class Moving(Traffic):
+    """Traffic whose rows also go from one partition to another, and change places across them."""
+
+    def _next(self, chance, who, turn):
+        one, other = chance.randint(1, self.rows), chance.randint(1, self.rows)
+        fresh, part = who * 10_000_000 + turn, chance.randint(0, 24)
+        more = f"UPDATE {self.table} SET n = n + 1 WHERE id = $1"
+        new = f"INSERT INTO {self.table} (id, part, tag) VALUES ($1, $2, 'new')"
+        gone = f"DELETE FROM {self.table} WHERE id = $1 AND part = $2"
+        over = f"UPDATE {self.table} SET part = $2 WHERE id = $1"
+        to_id = f"UPDATE {self.table} SET id = $1 WHERE id = $2"
+        return chance.choice(
+            [
+                [(more, (one,))],
+                [(more, (one,))],
+                [(new, (fresh, part))],
+                [(new, (one, part))],  # another row under an id, in this partition or another
+                [(gone, (one, part))],
+                [(gone, (one, one % 25))],
+                [(gone, (one, one % 25)), (new, (one, one % 25))],  # another row under its key
+                [(over, (one, part))],
+                [(over, (one, part)), (over, (one, one % 25))],  # there and back
+                [(over, (one, part)), (to_id, (-fresh, one))],
+                [(to_id, (-fresh, one)), (to_id, (one, other)), (to_id, (other, -fresh))],
+            ]
+        )
+
+    @property
+    def unforeseen(self):
+        """Errors that an application would not meet without us: that a row moved is not one."""
+        return [error for error in self.errors if "another partition" not in error]
+
+
+@pytest.fixture
+async def db(database):
+    opened = await Database.open(
+        database.url, lock_timeout=timedelta(milliseconds=300), lock_retries=6
+    )
+    yield opened
+    await opened.close()
+
+
+async def fetchval(db, sql, *values):
+    async with db.acquire() as connection:
+        return await connection.fetchval(sql, *values)
+
+
+async def execute(db, sql):
+    async with db.acquire() as connection:
+        await connection.execute(sql)
+
+
+async def make(db, shape, constraint=" NOT NULL DEFAULT 'none'"):
+    await execute(db, SHAPES[shape].format(constraint) + FILL)
+
+
+async def until(condition, seconds=20):
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110 - the database tells nobody
+            await asyncio.sleep(0.01)
+
+
+async def followed(db):
+    return await fetchval(db, FOLLOWED)
+
+
+async def archiving(db, limits=None, **more):
+    wanted = CaptureRequest("archive_column", "t", "code", online=True, **more)
+    return await capture(db, wanted, DBA, limits=limits)
+
+
+@asynccontextmanager
+async def meanwhile(db, rate=4_000):
+    """An archive under way, already copying, for what happens in the middle of it."""
+    running = asyncio.create_task(archiving(db, limits=Limits(rows_per_second=rate)))
+    await until(lambda: followed(db))
+    await until(lambda: fetchval(db, COPIED))
+    try:
+        yield running
+    except BaseException:
+        running.cancel()
+        raise
+
+
+COPIED = """SELECT COALESCE((SELECT pg_relation_size(c.oid) > 0 FROM pg_class c
+ WHERE relname ~ '^_zanith_archive' AND relkind = 'r'), false)"""
+
+
+def place(artifact):
+    return f"_zanith_shadow.{artifact.physical_name}"
+
+
+async def wrongly_archived(db, artifact):
+    """Of each row that was there and still is its own value, of no other row any."""
+    return await fetchval(
+        db,
+        f"SELECT count(*) FROM t FULL JOIN {place(artifact)} a USING (part, id)"
+        " WHERE (tag LIKE 'r%') IS DISTINCT FROM (a.code IS NOT NULL)"
+        " OR a.code <> 'c' || substr(tag, 2)",
+    )
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_a_column_is_archived_beside_traffic_that_moves_rows(database, db, shape):
+    await make(db, shape)
+    traffic = Moving(database.url, "t", ROWS, only_while=FOLLOWED)
+    async with traffic.flowing():
+        artifact = await archiving(db, limits=SLOWLY)
+    assert traffic.unforeseen == []
+    assert traffic.done > 50
+    assert (artifact.artifact_type, artifact.status) == ("archive_column", "recoverable")
+    assert (await verify(db, artifact.id, DBA)).matches
+    assert await wrongly_archived(db, artifact) == 0
+    assert await fetchval(db, LEFT_BEHIND) == []
+    assert (await doctor(db)).findings == ()
+    report = await restore(db, artifact.id, Choices(fill="filled"), DBA)
+    assert await fetchval(db, WRONG) == 0
+    assert report.fidelity["different"] == report.fidelity["missing"] == []
+
+
+FULL = """
+CREATE TABLE kinds (code text PRIMARY KEY);
+INSERT INTO kinds SELECT 'c' || g FROM generate_series(1, 300) g;
+CREATE TABLE t (
+    id integer, part integer, tag text, PRIMARY KEY (part, id),
+    code text NOT NULL CONSTRAINT short CHECK (length(code) < 9),
+    CONSTRAINT once UNIQUE (code, part)) PARTITION BY RANGE (part);
+CREATE TABLE t_0 PARTITION OF t FOR VALUES FROM (0) TO (10);
+CREATE TABLE t_1 PARTITION OF t FOR VALUES FROM (10) TO (20) PARTITION BY LIST (part);
+CREATE TABLE t_1_a PARTITION OF t_1 FOR VALUES IN (10, 11, 12, 13, 14);
+CREATE TABLE t_1_b PARTITION OF t_1 DEFAULT;
+CREATE TABLE t_rest PARTITION OF t DEFAULT;
+INSERT INTO t SELECT g, g % 25, 'r' || g, 'c' || g FROM generate_series(1, 300) g;
+CREATE INDEX t_upper ON t (upper(code)) WHERE id > 5;
+CREATE UNIQUE INDEX t_pair ON t (part, id, code);
+CREATE INDEX t_plain ON t (code) WITH (fillfactor = 70);
+CREATE INDEX t_1_only ON t_1 (code, id);
+CREATE UNIQUE INDEX t_0_only ON t_0 (code);
+ALTER TABLE t_1_a ADD CONSTRAINT longer CHECK (length(code) > 1);
+ALTER TABLE t_1_a ADD CONSTRAINT alone UNIQUE (code);
+ALTER TABLE ONLY t_1_a ALTER code SET STORAGE external, ALTER code SET DEFAULT 'a';
+ALTER TABLE ONLY t_1_a ALTER code SET STATISTICS 7;
+ALTER TABLE t ALTER code SET STATISTICS 5;
+ALTER TABLE ONLY t ALTER code SET DEFAULT 'top';
+CREATE STATISTICS t_both ON code, tag FROM t;
+CREATE STATISTICS t_0_both ON code, id FROM t_0;
+COMMENT ON INDEX t_pair IS 'both';
+COMMENT ON INDEX t_0_code_idx IS 'of a partition';
+COMMENT ON CONSTRAINT once ON t IS 'only once';
+COMMENT ON COLUMN t_0.code IS 'here';
+GRANT SELECT (code) ON t TO PUBLIC;
+GRANT UPDATE (code) ON t_rest TO PUBLIC;
+CREATE VIEW short_codes AS SELECT left(code, 1) AS first FROM t;
+"""
+
+
+async def test_all_that_hangs_on_the_column_comes_back(db):
+    await execute(db, FULL)
+    artifact = await archiving(db, on_dependents="cascade")
+    report = await restore(db, artifact.id, None, DBA)
+    assert report.fidelity["different"] == report.fidelity["missing"] == []
+    assert await fetchval(db, WRONG) == 0
+
+
+async def test_a_row_that_moves_takes_its_null_along(db):
+    await make(db, "range", "")
+    await execute(db, "UPDATE t SET code = NULL WHERE id % 4 = 0")
+    async with meanwhile(db) as running:
+        await execute(db, "UPDATE t SET part = (part + 10) % 25 WHERE id % 8 = 0")
+    artifact = await running
+    assert artifact.row_count == ROWS
+    assert await fetchval(
+        db, f"SELECT count(*) FROM t JOIN {place(artifact)} a USING (part, id) WHERE code IS NULL"
+    ) == await fetchval(db, "SELECT count(*) FROM t WHERE id % 4 = 0")
+
+
+# Rows that come with a partition: into a table, under a part, so many.
+COME = (
+    'INSERT INTO {} (id, part, tag, "{{0}}")'
+    " SELECT g, {}, 'r' || g, 'c' || g FROM generate_series(90001, 90000 + {}) g;"
+)
+CHANGES = {
+    "truncated": "TRUNCATE t_1",
+    "all truncated": "TRUNCATE t; INSERT INTO t (id, part, tag) VALUES (1, 1, 'new')",
+    "dropped": "DROP TABLE t_1",
+    "detached": "ALTER TABLE t DETACH PARTITION t_1",
+    "created": "CREATE TABLE t_2 PARTITION OF t FOR VALUES FROM (100) TO (110);"
+    + COME.format("t", 100, 100)
+    + "TRUNCATE t_2;"
+    + COME.format("t", 100, 50),
+    "attached": "CREATE TABLE t_2 (LIKE t INCLUDING ALL);"
+    + COME.format("t_2", -1, 50)
+    + "ALTER TABLE t ATTACH PARTITION t_2 FOR VALUES FROM (-5) TO (0);",
+    "attached again": "ALTER TABLE t DETACH PARTITION t_1;"
+    "DELETE FROM t_1 WHERE id % 7 = 0; UPDATE t_1 SET id = -id WHERE id % 7 = 1;"
+    "UPDATE t_1 SET \"{0}\" = 'c7', tag = 'r7' WHERE id % 7 = 2;"
+    "ALTER TABLE t ATTACH PARTITION t_1 FOR VALUES FROM (10) TO (20);",
+    "a tree": "ALTER TABLE t DETACH PARTITION t_1;"
+    "CREATE TABLE t_2 (LIKE t INCLUDING ALL) PARTITION BY HASH (id);"
+    "CREATE TABLE t_2_a PARTITION OF t_2 FOR VALUES WITH (modulus 2, remainder 0);"
+    "CREATE TABLE t_2_b PARTITION OF t_2 FOR VALUES WITH (modulus 2, remainder 1);"
+    "INSERT INTO t_2 SELECT * FROM t_1;"
+    "ALTER TABLE t ATTACH PARTITION t_2 FOR VALUES FROM (10) TO (20);",
+}
+PARKED = """SELECT attname FROM pg_attribute
+ WHERE attrelid = 't'::regclass AND attname ~ '^_zanith_dropped'"""
+
+
+@pytest.mark.parametrize("when", ["copying", "compared"])
+@pytest.mark.parametrize("change", CHANGES)
+async def test_partitions_come_and_go_meanwhile(db, monkeypatch, change, when):
+    await make(db, "range")
+    if when == "copying":
+        async with meanwhile(db) as running:
+            await execute(db, CHANGES[change].format(await fetchval(db, PARKED)))
+            artifact = await running
+    else:
+        changed = []
+        real = Archiving._compare
+
+        async def compare(self):
+            found = await real(self)
+            if not changed:
+                changed.append(
+                    await execute(db, CHANGES[change].format(await fetchval(db, PARKED)))
+                )
+            return found
+
+        monkeypatch.setattr(Archiving, "_compare", compare)
+        artifact = await archiving(db)
+    assert artifact.artifact_type == "archive_column"
+    assert await wrongly_archived(db, artifact) == 0
+    assert artifact.row_count == await fetchval(db, "SELECT count(*) FROM t WHERE tag LIKE 'r%'")
+    assert (await verify(db, artifact.id, DBA)).matches
+    assert await fetchval(db, LEFT_BEHIND) == []
+    if change == "detached":  # what went with it is where it went
+        parked = await fetchval(
+            db, "SELECT attname FROM pg_attribute WHERE attname ~ '^_zanith_dropped' AND attnum > 0"
+        )
+        lost = f"SELECT count(*) FROM t_1 WHERE \"{parked}\" IS DISTINCT FROM 'c' || id"
+        assert await fetchval(db, lost) == 0
+    # what was detached keeps what went with it, and that is said
+    found = [(finding.code, finding.object) for finding in (await doctor(db)).findings]
+    kept = change in {"detached", "a tree"}
+    assert [code for code, _ in found] == (["orphan_column"] if kept else [])
+    assert all(name.startswith("public.t_1.") for _, name in found)
+
+
+async def test_partitions_come_and_go_all_the_while_beside_traffic(database, db):
+    await make(db, "range")
+    traffic = Moving(database.url, "t", ROWS, only_while=FOLLOWED)
+    running = asyncio.create_task(archiving(db, limits=Limits(rows_per_second=4_000)))
+    await until(lambda: followed(db))
+
+    async def busy():
+        connection = await asyncpg.connect(database.url)
+        await connection.execute("SET lock_timeout = '1s'")
+        turns = 0
+        for _ in range(6):
+            await asyncio.sleep(0.3)
+            try:
+                async with connection.transaction():
+                    await connection.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+                    if not await connection.fetchval(FOLLOWED):
+                        break
+                    await connection.execute("ALTER TABLE t DETACH PARTITION t_1")
+                    await connection.execute("DELETE FROM t_1 WHERE id % 50 = $1", turns)
+                    await connection.execute(
+                        "ALTER TABLE t ATTACH PARTITION t_1 FOR VALUES FROM (10) TO (20)"
+                    )
+                turns += 1
+            except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+                pass
+        await connection.close()
+        return turns
+
+    async with traffic.flowing(pause=0.005):
+        turns = await busy()
+        artifact = await running
+    assert turns > 0
+    assert [e for e in traffic.unforeseen if "Deadlock" not in e] == []
+    assert await wrongly_archived(db, artifact) == 0
+    assert await fetchval(db, LEFT_BEHIND) == []
+
+
+async def test_a_cancelled_archive_goes_on_with_other_partitions(database, db):
+    await make(db, "levels")
+    before = database.schema()
+    async with meanwhile(db, 1_000) as running:
+        (job,) = await jobs.list_jobs(db, states=["running"], kinds=["capture"])
+        await jobs.cancel(db, job.id, DBA)
+    with pytest.raises(Cancelled):
+        await running
+    artifact = await get_artifact(db, "t.code")
+    assert artifact.artifact_type == "soft_drop_column"
+    # its recipe takes away what follows, though a partition is gone by then
+    await execute(db, "CREATE TABLE kept AS SELECT * FROM t_1_a; DROP TABLE t_1_a;")
+    script = await fetchval(db, "SELECT recovery_sql FROM zanith._zanith_migration_artifacts")
+    database.psql(script)
+    assert await fetchval(db, WRONG) == 0
+    assert await fetchval(db, LEFT_BEHIND) == []
+    await execute(
+        db,
+        "CREATE TABLE t_1_a PARTITION OF t_1 FOR VALUES WITH (modulus 2, remainder 0);"
+        "INSERT INTO t SELECT * FROM kept; DROP TABLE kept",
+    )
+    assert database.schema() == before
+
+    async with meanwhile(db, 1_000) as running:
+        (job,) = await jobs.list_jobs(db, states=["running"], kinds=["capture"])
+        await jobs.cancel(db, job.id, DBA)
+    with pytest.raises(Cancelled):
+        await running
+    await execute(
+        db,
+        "ALTER TABLE t DETACH PARTITION t_0; DELETE FROM t_0 WHERE id < 1000;"
+        "ALTER TABLE t ATTACH PARTITION t_0 FOR VALUES FROM (0) TO (10)",
+    )
+    artifact = await archiving(db)
+    assert artifact.artifact_type == "archive_column"
+    assert await wrongly_archived(db, artifact) == 0
+    assert await fetchval(db, LEFT_BEHIND) == []
+
+
+async def test_a_killed_backend_loses_nothing(database, db):
+    await make(db, "levels")
+    running = asyncio.create_task(archiving(db, limits=Limits(rows_per_second=2_000)))
+    await until(lambda: followed(db))
+    async with database.connect() as other, other.transaction():
+        await other.execute("LOCK TABLE t_1_b IN ACCESS EXCLUSIVE MODE")  # it waits here
+
+        async def killed():
+            return await other.fetchval(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                " WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+            )
+
+        await until(killed)
+    with pytest.raises(Failed):
+        await running
+    artifact = await archiving(db)
+    assert (artifact.artifact_type, artifact.row_count) == ("archive_column", ROWS)
+    assert await wrongly_archived(db, artifact) == 0
+
+
+async def test_nothing_is_dropped_where_a_partition_was_not_followed(db):
+    await make(db, "range")
+    async with meanwhile(db) as running:
+        await execute(db, "ALTER TABLE t_1 DISABLE TRIGGER USER")
+    with pytest.raises(Refused) as caught:
+        await running
+    assert "on public.t_1" in caught.value.message
+    assert (
+        await fetchval(db, f"SELECT count(*) FROM t WHERE \"{await fetchval(db, PARKED)}\" <> ''")
+        == ROWS
+    )

@@ -13,7 +13,7 @@ from typing import Any
 from app.recovery import jobs
 from app.recovery.artifact import Artifact
 from app.recovery.database import Connection, Database, transaction
-from app.recovery.errors import Refused
+from app.recovery.errors import Failed, Refused
 from app.recovery.locks import run_locked
 from app.recovery.pace import SQL, Limits, Pace, Position
 from app.recovery.plan import Choices, Step, run_step
@@ -25,6 +25,8 @@ BATCH_SECONDS = 0.05
 LARGEST_BATCH = 10_000
 # Rows that are waited for, in one transaction.
 AT_A_TIME = 50
+# How often all begins anew because partitions came or went meanwhile.
+ROUNDS = 20
 
 
 class Filling:
@@ -48,6 +50,8 @@ class Filling:
             *(db, run, limits, on_progress), batch_seconds=BATCH_SECONDS, largest=LARGEST_BATCH
         )
         self._quiet = False
+        # which partitions there were when all was compared
+        self.shape = ""
 
     async def run_all(self, *, needs_all: bool) -> int:
         """Fill and compare; return how many rows have their archived value.
@@ -57,11 +61,24 @@ class Filling:
         """
         async with self._db.acquire() as connection:
             self._quiet = await connection.fetchval(SQL["quiet_session"])
-        await self._pace.go_through("fill the column", self._batch, self._artifact.row_count)
-        if self._choices.fill_default:
-            await self._pace.go_through("fill the rows that came since", self._since, None)
-        await self._pace.go_through("fill the rows that were held", self._pending, None)
-        return await self._compare(needs_all=needs_all)
+        for _ in range(ROUNDS):
+            before = await self._find_shape()
+            await self._pace.go_through("fill the column", self._batch, self._artifact.row_count)
+            if self._choices.fill_default:
+                await self._pace.go_through("fill the rows that came since", self._since, None)
+            await self._pace.go_through("fill the rows that were held", self._pending, None)
+            filled = await self._compare(before, needs_all=needs_all)
+            if filled is not None:
+                return filled
+        raise Failed(
+            f"partitions come and go faster than {self._artifact.object_name} can be filled",
+            hint="run it again at a quieter hour: it goes on from here",
+        )
+
+    async def _find_shape(self) -> str:
+        async with self._db.acquire() as connection:
+            found: str = await connection.fetchval(SQL["shape"], self._artifact.id)
+        return found
 
     async def _batch(
         self, connection: Connection, position: Position, size: int
@@ -96,14 +113,17 @@ class Filling:
         filled: int = await connection.fetchval(SQL["filled"])
         return filled
 
-    async def _compare(self, *, needs_all: bool) -> int:
-        """Compare every value in one snapshot."""
+    async def _compare(self, before: str, *, needs_all: bool) -> int | None:
+        """Compare every value in one snapshot; None where rows came with a partition meanwhile."""
         await self._pace.tell(step="compare every value with the archived one")
         async with (
             self._db.acquire() as connection,
             transaction(connection, isolation="repeatable_read", readonly=True),
         ):
             row: Any = await connection.fetchrow(SQL["compare_fill"], self._artifact.id)
+            self.shape = await connection.fetchval(SQL["shape"], self._artifact.id)
+        if (row["differing"] or row["empty"]) and before != await self._find_shape():
+            return None
         if row["differing"]:
             raise Refused(
                 f"{row['differing']:,} values are not the archived ones: the column is not named",

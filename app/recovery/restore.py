@@ -22,6 +22,7 @@ from app.recovery.database import (
 )
 from app.recovery.errors import (
     Cancelled,
+    Failed,
     Locked,
     NotFound,
     Refused,
@@ -29,11 +30,12 @@ from app.recovery.errors import (
     ZanithError,
     translate,
 )
-from app.recovery.filling import Filling, find_unfinished, give_up
+from app.recovery.filling import ROUNDS, Filling, find_unfinished, give_up
 from app.recovery.gate import SQL, ChangedArchive, check_parked, note_changed
 from app.recovery.locks import begin, run_locked, run_savepoint
 from app.recovery.lookup import find_latest, get_artifact
 from app.recovery.names import parse_name
+from app.recovery.pace import SQL as ONLINE
 from app.recovery.pace import Limits
 from app.recovery.plan import (
     Choices,
@@ -50,6 +52,10 @@ from app.recovery.report import RestoreReport, StepDone
 
 COLUMN_TYPES = ("soft_drop_column", "archive_column")
 TABLE_TYPES = ("soft_drop_table", "archive_table")
+
+
+class PartitionsMovedError(Exception):
+    """A partition came or went between the comparison and the lock: all is compared again."""
 
 
 async def find_for_restore(db: Database, name: str, kind: str) -> Artifact:
@@ -221,6 +227,7 @@ class _Restore:
         self._rows: int | None = artifact.row_count
         self._verified = False
         self._fidelity: dict[str, Any] | None = None
+        self._shape: str | None = None
 
     async def run_all(self) -> RestoreReport:
         """Do everything, in order, and return the report."""
@@ -255,9 +262,17 @@ class _Restore:
         filling = Filling(
             self._db, self._artifact, self._choices, self._run, limits, self._on_progress
         )
-        self._rows = await filling.run_all(needs_all=self._needs_all(before))
         self._expected_digest = None  # it was that of the plan with what is done by now in it
-        return await self._end(await run_locked(self._db, self._what, self._change, self._tell))
+        for _ in range(ROUNDS):
+            self._rows = await filling.run_all(needs_all=self._needs_all(before))
+            self._shape = filling.shape
+            with suppress(PartitionsMovedError):
+                plan = await run_locked(self._db, self._what, self._change, self._tell)
+                return await self._end(plan)
+        raise Failed(
+            f"partitions come and go faster than {self._artifact.object_name} can be named",
+            hint="run it again at a quieter hour: it goes on from here",
+        )
 
     def _needs_all(self, plan: Plan) -> bool:
         return not self._choices.allow_null and any(
@@ -287,6 +302,10 @@ class _Restore:
     ) -> RestoreReport:
         """Run what follows the commit, and return the report of all."""
         losses += await self._follow_up(steps, total or len(steps))
+        if self._choices.online and not any(loss.code == "not_validated" for loss in losses):
+            # a partition that came since the plan was made lacks what the others have
+            late = await find_follow_up(self._db, self._artifact.id)
+            losses += await self._follow_up(late, len(late))
         await self._tell({"done": total or len(steps), "total": total or len(steps)})
         async with self._db.acquire() as connection:
             self._fidelity = await self._compare(connection)
@@ -334,6 +353,8 @@ class _Restore:
         for number, step in enumerate(steps):
             await self._announce(step, number, len(plan.steps))
             await self._execute(connection, step)
+            if number == 0 and self._shape is not None:
+                await self._check_shape(connection)
         await tell(
             self._on_progress,
             {"step": "keeping the books", "done": len(steps), "total": len(plan.steps)},
@@ -341,6 +362,11 @@ class _Restore:
         self._fidelity = await self._compare(connection)
         await self._keep_books(connection, plan)
         return plan
+
+    async def _check_shape(self, connection: Connection) -> None:
+        """Raise where a partition came or went since all was compared; the table is locked."""
+        if self._shape != await connection.fetchval(ONLINE["shape"], self._artifact.id):
+            raise PartitionsMovedError
 
     async def _warm(self, connection: Connection) -> None:
         """Compare once before the lock is taken, under the parked name; the answer is not used.

@@ -69,3 +69,65 @@ LANGUAGE sql STABLE AS $$
             CASE WHEN (k.item #>> '{foreign_key,self}')::boolean THEN target ELSE zanith._qualify(k.item ->> 'schema', k.item ->> 'table') END, target,
             not_valid, zanith._wants_proof_at_once(k.item ->> 'schema', k.item ->> 'table'))))) s
 $$;
+
+-- Of a partitioned table, as PostgreSQL's manual does it: the index of the table itself on it alone, those of its partitions
+-- beside live traffic, each attached; it is valid when all are. Partitions that came since get indexes of their own names.
+CREATE OR REPLACE FUNCTION zanith._render_trees_beside(d jsonb, target_schema text, target_table text, live oid, uniques boolean) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE every AS MATERIALIZED (
+        SELECT r.member, r.schema_name, p.target, x.item, i.con, x.item ->> 'parent' AS parent, p.ord AS part, i.ord
+        FROM zanith._live_parts(d, target_schema, target_table, live) p,
+             LATERAL (SELECT zanith._relation_oid(q.schema_name, q.table_name) AS member, q.schema_name
+                      FROM (SELECT CASE WHEN p.ord = 0 THEN target_schema ELSE p.part ->> 'schema' END, CASE WHEN p.ord = 0 THEN target_table ELSE p.part ->> 'name' END) q(schema_name, table_name)) r,
+             LATERAL (SELECT i.item, NULL::jsonb AS con, i.ord FROM zanith._each(p.part -> 'indexes') i WHERE NOT uniques AND (i.item ->> 'valid')::boolean
+                      UNION ALL SELECT k.item -> 'index', k.item, k.ord FROM zanith._each(p.part -> 'constraints') k WHERE uniques AND k.item ->> 'kind' = 'unique') i,
+             LATERAL zanith._with_parked_columns(i.item, r.member) x(item)
+        WHERE x.item IS NOT NULL
+    ), down AS (
+        SELECT e.member, e.schema_name, e.target, e.item, e.con, NULL::text AS above, 0 AS depth, e.part, e.ord
+        FROM every e WHERE e.parent IS NULL
+        UNION ALL
+        SELECT c.oid, n.nspname::text COLLATE "default", zanith._relation_name(c.oid) COLLATE "default", COALESCE(e.item, w.item),
+               CASE WHEN o.con IS NOT NULL THEN COALESCE(e.con, o.con || jsonb_build_object('name', w.item ->> 'name', 'index', w.item, 'comment', NULL)) END,
+               zanith._qualify(o.schema_name, o.item ->> 'name') COLLATE "default", o.depth + 1, o.part, o.ord
+        FROM down o JOIN pg_inherits h ON h.inhparent = o.member JOIN pg_class c ON c.oid = h.inhrelid AND c.relispartition JOIN pg_namespace n ON n.oid = c.relnamespace
+             CROSS JOIN LATERAL (SELECT o.item || jsonb_build_object('name', zanith._name_beneath(c.oid, o.item ->> 'name'), 'partitioned', c.relkind = 'p',
+                 'tablespace', NULL, 'statistics', NULL, 'comment', NULL, 'clustered', false, 'replica_identity', false)) w(item)
+             LEFT JOIN every e ON e.member = c.oid AND e.parent = zanith._qualify(o.schema_name, o.item ->> 'name')
+    )
+    SELECT COALESCE(jsonb_agg(s.item ORDER BY o.part, o.ord, o.depth, o.member, s.ord), '[]')
+    FROM down o, LATERAL (SELECT zanith._qualify(o.schema_name, o.item ->> 'name')) q(name), LATERAL zanith._each(
+        CASE WHEN NOT (o.item ->> 'partitioned')::boolean THEN
+            CASE WHEN uniques THEN zanith._render_uniques_beside(jsonb_build_object('constraints', jsonb_build_array(o.con)), o.schema_name, o.target)
+                 ELSE zanith._render_index_beside(o.item, o.schema_name, o.target)
+                      || zanith._making(q.name, zanith._set_transaction(2, zanith._render_index_settings(o.item, o.schema_name, o.target))) END
+        WHEN to_regclass(q.name) IS NULL THEN zanith._making(q.name, zanith._set_transaction(2,
+            CASE WHEN uniques THEN zanith._render_constraint_alone(o.con, o.schema_name, o.target)
+                 ELSE zanith._step(format('CREATE %sINDEX %I ON ONLY %s %s', CASE WHEN (o.item ->> 'unique')::boolean THEN 'UNIQUE ' ELSE '' END, o.item ->> 'name',
+                            o.target, zanith._steady(o.item ->> 'using')),
+                        'its index, of the partitioned table alone; it is valid when each partition has its own', 'SHARE', ARRAY[o.target])
+                      || zanith._render_index_settings(o.item, o.schema_name, o.target) END))
+        ELSE '[]' END
+        || CASE WHEN o.above IS NULL THEN '[]' ELSE zanith._attaching(q.name, zanith._set_transaction(2,
+            zanith._step(format('ALTER INDEX %s ATTACH PARTITION %s', o.above, q.name), 'the index of a partition, as part of it', 'SHARE UPDATE EXCLUSIVE', ARRAY[o.target]))) END) s
+$$;
+
+-- A unique constraint of a partitioned table alone: those of its partitions are attached to it.
+CREATE OR REPLACE FUNCTION zanith._render_constraint_alone(con jsonb, schema_name text, target text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE(jsonb_agg(CASE WHEN starts_with(s.item ->> 'sql', q.start) THEN s.item || jsonb_build_object('grows', false,
+               'sql', 'ALTER TABLE ONLY ' || substr(s.item ->> 'sql', length('ALTER TABLE ') + 1)) ELSE s.item END ORDER BY s.ord), '[]')
+    FROM zanith._each(zanith._render_constraint(con, schema_name, target)) s, (SELECT format('ALTER TABLE %s ADD CONSTRAINT ', target)) q(start)
+$$;
+
+-- Steps that are needed while an index is no part of another.
+CREATE OR REPLACE FUNCTION zanith._attaching(index text, steps jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT COALESCE(jsonb_agg(s.item || jsonb_build_object('makes', index, 'attaches', true) ORDER BY s.ord), '[]') FROM zanith._each(steps) s
+$$;
+
+-- What the index of a partition is called that had none: always the same.
+CREATE OR REPLACE FUNCTION zanith._name_beneath(relation oid, index text) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT zanith._parked_name(c.relname || '_' || index, substr(md5(c.relname || ' ' || index), 1, 8), 0, '') FROM pg_class c WHERE c.oid = relation
+$$;

@@ -3,11 +3,12 @@
 
 -- The column on its way back: what the steps are about.
 CREATE OR REPLACE FUNCTION zanith._filling(a zanith._zanith_migration_artifacts,
-    OUT live text, OUT archive text, OUT log text, OUT half text, OUT name text, OUT type text, OUT relation oid, OUT owner text)
+    OUT live text, OUT archive text, OUT log text, OUT half text, OUT name text, OUT type text, OUT relation oid, OUT owner text, OUT rows text)
 LANGUAGE sql STABLE AS $$
     SELECT zanith._qualify(a.source_schema, a.source_table), zanith._qualify(a.physical_schema, a.physical_table), zanith._follow_name(a.id),
            quote_ident(zanith._half_filled(a.id)), quote_ident(a.source_column), a.definition #>> '{column,type}',
-           q.oid, (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = q.oid)
+           q.oid, (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = q.oid),
+           zanith._only(a.definition) || zanith._qualify(a.source_schema, a.source_table)
     FROM (SELECT zanith._relation_oid(a.source_schema, a.source_table)) q(oid)
 $$;
 
@@ -25,14 +26,15 @@ $$;
 -- Before the first batch: the column under its working name, and what follows traffic.
 CREATE OR REPLACE FUNCTION zanith._render_fill_begin(a zanith._zanith_migration_artifacts, choices jsonb) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
-    SELECT zanith._step(format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', q.live), 'hold the table for an instant', 'ACCESS EXCLUSIVE', ARRAY[q.live])
+    SELECT zanith._step(format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', q.rows), 'hold the table for an instant', 'ACCESS EXCLUSIVE', ARRAY[q.live])
         || zanith._as_owner(q.owner,
             zanith._step(format('ALTER TABLE %s ADD COLUMN %s %s%s%s', q.live, q.half, q.type, COALESCE(' COLLATE ' || (col ->> 'collation'), ''),
                     -- every row has it at once, without being written
                     CASE WHEN choices ? 'fill' THEN ' DEFAULT ' || zanith._fill_value(col, choices) ELSE '' END),
                 'the column, under a name of its own while it is filled; it stands last', 'ACCESS EXCLUSIVE', ARRAY[q.live])
-            || zanith._render_column_settings(col, q.live, zanith._half_filled(a.id))
-            || zanith._render_default(col, q.live, zanith._half_filled(a.id)))
+            || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, s.ord) FROM zanith._live_parts(a.definition, a.source_schema, a.source_table, q.relation) p, LATERAL zanith._each(
+                    zanith._render_column_settings(p.part -> 'column', q.alone || p.target, zanith._half_filled(a.id))
+                    || zanith._render_default(p.part -> 'column', q.alone || p.target, zanith._half_filled(a.id))) s), '[]'))
         || zanith._step(format('CREATE TABLE %s (%s, pending boolean NOT NULL DEFAULT false, PRIMARY KEY (%s))', q.log,
                 zanith._follow_columns(a.definition -> 'key', ' NOT NULL', true), zanith._follow_columns(a.definition -> 'key')),
             'where keys are noted whose row is not the archived one any more')
@@ -61,8 +63,27 @@ END $body$, q.log, zanith._follow_columns(a.definition -> 'key'), zanith._key_li
         || zanith._render_follow_trigger(a.id, q.live, 'move', 'AFTER UPDATE', q.moved)
         || zanith._render_follow_trigger(a.id, q.live, 'insert', 'AFTER INSERT', 'true')
         || zanith._step(format('SELECT zanith._render_recipe_anew(%L)', a.id), 'its recovery_sql takes this away first')
-    FROM zanith._filling(a) r, LATERAL (SELECT r.*, a.definition -> 'column' AS col,
+    FROM zanith._filling(a) r, LATERAL (SELECT r.*, a.definition -> 'column' AS col, CASE WHEN r.rows = r.live THEN 'ONLY ' ELSE '' END AS alone,
         format('ROW(%s)::record OPERATOR(pg_catalog.*<>) ROW(%s)::record', zanith._key_list(a.definition -> 'key', 'OLD.'), zanith._key_list(a.definition -> 'key', 'NEW.')) AS moved) q
+$$;
+
+-- What filled the rows that came since is no default: off each table that has none of its own. A partition that was made
+-- meanwhile has that of its parent.
+CREATE OR REPLACE FUNCTION zanith._render_fill_value_off(d jsonb, target_schema text, target_table text, live oid) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT COALESCE(jsonb_agg(zanith._step(format('ALTER TABLE %s%s ALTER COLUMN %I DROP DEFAULT', CASE WHEN zanith._only(d) = '' THEN 'ONLY ' ELSE '' END, m.name, d #>> '{column,name}'),
+            'what filled it is no default', 'ACCESS EXCLUSIVE', ARRAY[m.name]) -> 0 ORDER BY m.depth, m.member), '[]')
+    FROM (SELECT t.member, t.depth, zanith._relation_name(t.member) AS name, zanith._default_of(t.member, d ->> 'id') AS now, p.ord, p.part #>> '{column,default}' AS own
+          FROM zanith._tree(live) t LEFT JOIN zanith._live_parts(d, target_schema, target_table, live) p
+            ON zanith._relation_oid(CASE WHEN p.ord = 0 THEN target_schema ELSE p.part ->> 'schema' END, CASE WHEN p.ord = 0 THEN target_table ELSE p.part ->> 'name' END) = t.member) m
+    WHERE m.own IS NULL AND NOT (m.ord IS NULL AND d #>> '{column,default}' IS NOT NULL AND m.now IS NOT DISTINCT FROM zanith._default_of(live, d ->> 'id'))
+$$;
+
+-- The default of the column that is being filled.
+CREATE OR REPLACE FUNCTION zanith._default_of(relation oid, id text) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT pg_get_expr(f.adbin, f.adrelid) FROM pg_attrdef f
+    WHERE f.adrelid = relation AND f.adnum = zanith._attribute_number(relation, zanith._half_filled(id))
 $$;
 
 -- The whole of it: 0 before (the batches among them, which the engine runs), 1 the change, 2 what follows.
@@ -71,32 +92,34 @@ LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN a.status <> 'recoverable' THEN '[]' ELSE
             zanith._set_transaction(0,
                 CASE WHEN zanith.unfinished(a.id) IS NULL THEN zanith._render_fill_begin(a, choices) ELSE '[]' END
-                || zanith._in_batches(zanith._as_owner(q.owner, zanith._step(format('UPDATE ONLY %s t SET %s = a.%s FROM ONLY %s a WHERE %s AND (%s) > …', q.live, q.half, q.name, q.archive,
+                || zanith._in_batches(zanith._as_owner(q.owner, zanith._step(format('UPDATE %s t SET %s = a.%s FROM ONLY %s a WHERE %s AND (%s) > …', q.rows, q.half, q.name, q.archive,
                         zanith._key_match(d -> 'key'), zanith._key_list(d -> 'key', 'a.')),
                     'fill it in batches along the key, each a transaction of its own; a row that somebody holds is left for later', 'ROW EXCLUSIVE', ARRAY[q.live], true)))
                 || CASE WHEN COALESCE((choices ->> 'fill_default')::boolean, false) THEN zanith._in_batches(zanith._as_owner(q.owner, zanith._step(
-                        format('UPDATE ONLY %s t SET %s = DEFAULT WHERE NOT EXISTS (SELECT FROM ONLY %s a WHERE %s)', q.live, q.half, q.archive, zanith._key_match(d -> 'key')),
+                        format('UPDATE %s t SET %s = DEFAULT WHERE NOT EXISTS (SELECT FROM ONLY %s a WHERE %s)', q.rows, q.half, q.archive, zanith._key_match(d -> 'key')),
                     'fill the rows that came since, in batches', 'ROW EXCLUSIVE', ARRAY[q.live], true))) ELSE '[]' END
                 || zanith._in_batches(zanith._step(format('SELECT * FROM zanith.compare_fill(%L)', a.id),
                     'compare every value with the archived one, byte by byte; it is not named where one differs', 'ACCESS SHARE', ARRAY[q.live], true)))
-            || zanith._step(format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', q.live), 'hold the table for an instant', 'ACCESS EXCLUSIVE', ARRAY[q.live])
+            || zanith._step(format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', q.rows), 'hold the table for an instant', 'ACCESS EXCLUSIVE', ARRAY[q.live])
             || zanith._render_follow_end(a.id)
             || zanith._as_owner(q.owner, zanith._step(format('ALTER TABLE %s RENAME COLUMN %s TO %s', q.live, q.half, q.name), 'the column, by its own name', 'ACCESS EXCLUSIVE', ARRAY[q.live]))
-            || CASE WHEN choices ? 'fill' AND d #>> '{column,default}' IS NULL THEN zanith._step(format('ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT', q.live, q.name),
-                    'what filled it is no default', 'ACCESS EXCLUSIVE', ARRAY[q.live]) ELSE '[]' END END
+            || CASE WHEN choices ? 'fill' THEN zanith._render_fill_value_off(d, a.source_schema, a.source_table, q.relation) ELSE '[]' END END
         || zanith._as_owner(q.owner,
             CASE WHEN COALESCE((choices ->> 'allow_null')::boolean, false) THEN '[]'
                  ELSE zanith._render_not_nulls(d, a.source_schema, a.source_table, q.relation, d #>> '{column,name}', d #>> '{column,name}') END
             || zanith._render_constraints_back(d, a.source_schema, a.source_table, q.relation, ARRAY['check'], COALESCE((choices ->> 'not_valid')::boolean, false)))
-        || zanith._render_uniques_beside(d, a.source_schema, q.live)
-        || zanith._render_indexes_beside(d, a.source_schema, q.live, q.relation, false)
-        || COALESCE((SELECT jsonb_agg(s.item ORDER BY x.ord, s.ord) FROM zanith._each(d -> 'statistics') x,
-                LATERAL zanith._with_parked_columns(x.item, q.relation) y(item), LATERAL zanith._each(zanith._render_statistics(y.item)) s
+        || CASE WHEN q.rows = q.live THEN zanith._render_trees_beside(d, a.source_schema, a.source_table, q.relation, true) || zanith._render_trees_beside(d, a.source_schema, a.source_table, q.relation, false)
+                ELSE zanith._render_uniques_beside(d, a.source_schema, q.live) || zanith._render_indexes_beside(d, a.source_schema, q.live, q.relation, false) END
+        || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, x.ord, s.ord)
+            FROM zanith._live_parts(d, a.source_schema, a.source_table, q.relation) p, LATERAL zanith._each(p.part -> 'statistics') x,
+                LATERAL zanith._with_parked_columns(x.item, zanith._relation_oid(p.part ->> 'schema', p.part ->> 'name')) y(item), LATERAL zanith._each(zanith._render_statistics(y.item)) s
             WHERE y.item IS NOT NULL), '[]')
         || zanith._render_constraints_back(d, a.source_schema, a.source_table, q.relation, ARRAY['foreign key'], COALESCE((choices ->> 'not_valid')::boolean, false))
-        || zanith._render_references_beside(d, q.live, COALESCE((choices ->> 'not_valid')::boolean, false))
-        || zanith._render_grants(d #> '{column,grants}', 'TABLE ' || q.live, d #>> '{table,owner}', d #>> '{column,name}', true)
-        || zanith._render_comment(d #>> '{column,comment}', format('COLUMN %s.%s', q.live, q.name))
+        || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, s.ord) FROM zanith._live_parts(d, a.source_schema, a.source_table, q.relation) p,
+                LATERAL zanith._each(zanith._render_references_beside(p.part, p.target, COALESCE((choices ->> 'not_valid')::boolean, false))) s), '[]')
+        || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, s.ord) FROM zanith._live_parts(d, a.source_schema, a.source_table, q.relation) p, LATERAL zanith._each(
+                zanith._render_grants(p.part #> '{column,grants}', 'TABLE ' || p.target, p.part ->> 'owner', d #>> '{column,name}', true)
+                || zanith._render_comment(p.part #>> '{column,comment}', format('COLUMN %s.%s', p.target, q.name))) s), '[]')
         || zanith._render_cascade_restore(d -> 'cascade')
     FROM zanith._filling(a) q, LATERAL (SELECT a.definition) x(d)
 $$;
@@ -112,36 +135,39 @@ DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     q record := zanith._filling(a);
     key jsonb := a.definition -> 'key';
-    last text[] := zanith._find_bound(q.archive, key, zanith._after(key, after, 't'), size);
+    last text[] := zanith._find_bound('ONLY ' || q.archive, key, zanith._after(key, after, 't'), size);
     due text := format('%s AND %s AND %s AND %s', zanith._after(key, after, 'a'), zanith._up_to(key, last, 'a'), zanith._after(key, after, 't'), zanith._up_to(key, last, 't'));
 BEGIN
     RETURN jsonb_build_object('last', last, 'role', zanith._runner(q.owner), 'sql', zanith._do(format($body$DECLARE filled bigint; patience text := pg_catalog.current_setting('lock_timeout'); BEGIN
     BEGIN
         PERFORM pg_catalog.set_config('lock_timeout', '20ms', true);
-        UPDATE ONLY %2$s t SET %8$s = a.%1$s FROM ONLY %3$s a
+        UPDATE %2$s t SET %8$s = a.%1$s FROM ONLY %3$s a
         WHERE %4$s AND %5$s AND ROW(t.%8$s)::record OPERATOR(pg_catalog.*<>) ROW(a.%1$s::%12$s)::record
             AND (NOT EXISTS (SELECT FROM %6$s) OR NOT EXISTS (SELECT FROM %6$s l WHERE %7$s));
         GET DIAGNOSTICS filled = ROW_COUNT;
-    EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+    EXCEPTION WHEN lock_not_available OR deadlock_detected OR serialization_failure THEN -- this where a row went to another partition
         WITH got AS (
-            SELECT t.ctid AS at, a.%1$s AS value FROM ONLY %2$s t JOIN ONLY %3$s a ON %4$s
+            SELECT %13$s, a.%1$s AS value FROM %2$s t JOIN ONLY %3$s a ON %4$s
             WHERE %5$s AND ROW(t.%8$s)::record OPERATOR(pg_catalog.*<>) ROW(a.%1$s::%12$s)::record
                 AND NOT EXISTS (SELECT FROM %6$s l WHERE %7$s)
             FOR NO KEY UPDATE OF t SKIP LOCKED
         )
-        UPDATE ONLY %2$s t SET %8$s = got.value FROM got WHERE t.ctid = got.at;
+        UPDATE %2$s t SET %8$s = got.value FROM got WHERE %14$s;
         GET DIAGNOSTICS filled = ROW_COUNT;
     END;
     PERFORM pg_catalog.set_config('lock_timeout', patience, true);
     IF filled <> %9$s THEN
         INSERT INTO %6$s (%10$s, pending)
-        SELECT %11$s, true FROM ONLY %2$s t JOIN ONLY %3$s a ON %4$s
+        SELECT %11$s, true FROM %2$s t JOIN ONLY %3$s a ON %4$s
         WHERE %5$s AND ROW(t.%8$s)::record OPERATOR(pg_catalog.*<>) ROW(a.%1$s::%12$s)::record
         ON CONFLICT DO NOTHING;
     END IF;
     PERFORM pg_catalog.set_config('zanith.filled', filled::text, true);
-END$body$, q.name, q.live, q.archive, zanith._key_match(key), due, q.log, zanith._follow_match(key, 'a'), q.half,
-        CASE WHEN last IS NULL THEN -1 ELSE size END, zanith._follow_columns(key), zanith._key_list(key, 'a.'), q.type)));
+END$body$, q.name, q.rows, q.archive, zanith._key_match(key), due, q.log, zanith._follow_match(key, 'a'), q.half,
+        CASE WHEN last IS NULL THEN -1 ELSE size END, zanith._follow_columns(key), zanith._key_list(key, 'a.'), q.type,
+        -- a ctid tells rows of one table apart
+        CASE WHEN q.rows = q.live THEN zanith._key_list(key, 't.') ELSE 't.ctid AS at' END,
+        CASE WHEN q.rows = q.live THEN (SELECT string_agg(format('t.%I = got.%1$I', k.item ->> 'name'), ' AND ' ORDER BY k.ord) FROM zanith._each(key) k) ELSE 't.ctid = got.at' END)));
 END $$;
 
 -- Rows that somebody held when their batch came by, so many at a time; these are waited for.
@@ -154,13 +180,13 @@ DECLARE
 BEGIN
     RETURN jsonb_build_object('role', zanith._runner(q.owner), 'sql', zanith._do(format($body$DECLARE r record; filled bigint := 0; BEGIN
     FOR r IN SELECT * FROM %1$s WHERE pending ORDER BY %2$s LIMIT %3$s LOOP
-        UPDATE ONLY %4$s t SET %5$s = a.%6$s FROM ONLY %7$s a WHERE %8$s AND %9$s
+        UPDATE %4$s t SET %5$s = a.%6$s FROM ONLY %7$s a WHERE %8$s AND %9$s
             AND EXISTS (SELECT FROM %1$s l WHERE %10$s AND l.pending);
         DELETE FROM %1$s l WHERE %11$s AND l.pending;
         filled := filled + 1;
     END LOOP;
     PERFORM pg_catalog.set_config('zanith.filled', filled::text, true);
-END$body$, q.log, zanith._follow_columns(key), size, q.live, q.half, q.name, q.archive, zanith._key_match(key),
+END$body$, q.log, zanith._follow_columns(key), size, q.rows, q.half, q.name, q.archive, zanith._key_match(key),
         (SELECT string_agg(format('a.%I = r.k%s', k.item ->> 'name', k.ord), ' AND ' ORDER BY k.ord) FROM zanith._each(key) k),
         zanith._follow_match(key, 'a'),
         (SELECT string_agg(format('l.k%s = r.k%1$s', k.ord), ' AND ' ORDER BY k.ord) FROM zanith._each(key) k))));
@@ -174,14 +200,14 @@ DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     q record := zanith._filling(a);
     key jsonb := a.definition -> 'key';
-    last text[] := zanith._find_bound(q.live, key, zanith._after(key, after, 't'), size);
+    last text[] := zanith._find_bound(q.rows, key, zanith._after(key, after, 't'), size);
 BEGIN
     RETURN jsonb_build_object('last', last, 'role', zanith._runner(q.owner), 'sql', zanith._do(format($body$DECLARE filled bigint; BEGIN
-    UPDATE ONLY %1$s t SET %2$s = DEFAULT WHERE %3$s AND %4$s AND num_nulls(t.%2$s) > 0
+    UPDATE %1$s t SET %2$s = DEFAULT WHERE %3$s AND %4$s AND num_nulls(t.%2$s) > 0
         AND NOT EXISTS (SELECT FROM ONLY %5$s a WHERE %6$s) AND NOT EXISTS (SELECT FROM %7$s l WHERE %8$s AND NOT l.pending);
     GET DIAGNOSTICS filled = ROW_COUNT;
     PERFORM pg_catalog.set_config('zanith.filled', filled::text, true);
-END$body$, q.live, q.half, zanith._after(key, after, 't'), zanith._up_to(key, last, 't'), q.archive, zanith._key_match(key), q.log, zanith._follow_match(key, 't'))));
+END$body$, q.rows, q.half, zanith._after(key, after, 't'), zanith._up_to(key, last, 't'), q.archive, zanith._key_match(key), q.log, zanith._follow_match(key, 't'))));
 END $$;
 
 -- Filled against archived, in one snapshot: rows that have the archived value or moved on, those that should have it and
@@ -195,9 +221,9 @@ DECLARE
 BEGIN
     EXECUTE format('SELECT count(a.%1$s), count(*) FILTER (WHERE a.%1$s IS NOT NULL AND ROW(t.%2$s::%4$s)::record OPERATOR(pg_catalog.*<>) ROW(a.%3$s::%4$s)::record '
                    'AND NOT EXISTS (SELECT FROM %5$s l WHERE %6$s AND NOT l.pending)), count(*) FILTER (WHERE num_nulls(t.%2$s) > 0) '
-                   'FROM ONLY %7$s t LEFT JOIN ONLY %8$s a ON %9$s',
+                   'FROM %7$s t LEFT JOIN ONLY %8$s a ON %9$s',
         -- not as the domain: its checks would run as the operator
-        quote_ident(key #>> '{0,name}'), q.half, q.name, COALESCE(a.definition #>> '{column,base_type}', q.type), q.log, zanith._follow_match(key, 'a'), q.live, q.archive, zanith._key_match(key))
+        quote_ident(key #>> '{0,name}'), q.half, q.name, COALESCE(a.definition #>> '{column,base_type}', q.type), q.log, zanith._follow_match(key, 'a'), q.rows, q.archive, zanith._key_match(key))
     INTO filled, differing, empty;
 END $$;
 
@@ -227,20 +253,34 @@ BEGIN
     SELECT string_agg(c.what, '; ') INTO said FROM (VALUES
         ('it is a generated column, and is computed anew at once', COALESCE(d #> '{column,generated}', 'null') <> 'null'),
         ('it is an identity column', d #>> '{column,identity}' IS NOT NULL),
-        ('it owns a sequence', jsonb_array_length(COALESCE(d -> 'renames', '[]')) > 0),
+        ('it owns a sequence', EXISTS (SELECT FROM zanith._parts(d) p WHERE jsonb_array_length(COALESCE(p.part -> 'renames', '[]')) > 0)),
         ('columns generated from it come back with it', jsonb_array_length(COALESCE(d #> '{cascade,columns}', '[]')) > 0),
-        ('an exclusion constraint comes back with it', EXISTS (SELECT FROM zanith._each(d -> 'constraints') k WHERE k.item ->> 'kind' = 'exclude')),
+        ('an exclusion constraint comes back with it', EXISTS (SELECT FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'constraints') k WHERE k.item ->> 'kind' = 'exclude')),
         ('it is to come back under another name', choices ? 'as'),
-        ('its table is partitioned', zanith._only(d) = '')) c(what, so) WHERE c.so;
+        ('partitions belong to other owners', EXISTS (SELECT FROM zanith._tree(live) m JOIN pg_class c ON c.oid = m.member, pg_class t WHERE t.oid = live AND t.relowner <> c.relowner)),
+        ('an index that was not valid comes back with it', EXISTS (
+            SELECT FROM zanith._parts(d) p, LATERAL (SELECT i.item FROM zanith._each(p.part -> 'indexes') i UNION ALL SELECT k.item -> 'index' FROM zanith._each(p.part -> 'constraints') k) i
+            WHERE COALESCE((i.item ->> 'partitioned')::boolean, false) AND NOT (i.item ->> 'valid')::boolean)),
+        ('a foreign key comes back with it, which PostgreSQL before 18 proves of a partitioned table while writers wait', EXISTS (
+            SELECT FROM zanith._live_parts(d, a.source_schema, a.source_table, live) p, LATERAL zanith._each(p.part -> 'constraints') k
+            WHERE k.item ->> 'kind' = 'foreign key' AND zanith._wants_proof_at_once(p.part ->> 'schema', p.part ->> 'name')))) c(what, so) WHERE c.so;
     IF said IS NOT NULL THEN
         found := found || zanith._conflict('not_online', format('the online form does not do this: %s', said), 'Leave --online out.');
+    END IF;
+    SELECT string_agg(zanith._relation_name(t.attrelid), ', ' ORDER BY t.attrelid) INTO said
+    FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid
+    WHERE begun IS NOT NULL AND t.attname = zanith._half_filled(a.id) AND NOT t.attisdropped AND c.relkind IN ('r', 'p')
+      AND t.attrelid NOT IN (SELECT m.member FROM zanith._tree(live) m);
+    IF said IS NOT NULL THEN
+        found := found || zanith._conflict('not_online', format('what bears the half filled column is no partition of %s any more: %s', zanith._relation_name(live), said),
+            format('Attach it again, or drop %I there; the archive has the values.', zanith._half_filled(a.id)));
     END IF;
     SELECT string_agg(x.what, ', ') INTO said FROM zanith._find_disturbances(live, zanith._relation_name(live)) x WHERE NOT starts_with(x.what, 'trigger ') AND x.what <> 'row security for the owner';
     IF said IS NOT NULL THEN
         found := found || zanith._conflict('not_online', format('an UPDATE meets %s, which only the form in one transaction can turn off', said), 'Leave --online out.');
     END IF;
-    SELECT string_agg(quote_ident(g.tgname), ', ' ORDER BY g.tgname) INTO said FROM pg_trigger g
-    WHERE g.tgrelid = live AND NOT g.tgisinternal AND g.tgenabled <> 'D' AND g.tgtype & 16 <> 0 AND g.tgattr = ''::int2vector
+    SELECT string_agg(DISTINCT quote_ident(g.tgname), ', ' ORDER BY quote_ident(g.tgname)) INTO said FROM pg_trigger g
+    WHERE g.tgrelid IN (SELECT m.member FROM zanith._tree(live) m) AND NOT g.tgisinternal AND g.tgenabled <> 'D' AND g.tgtype & 16 <> 0 AND g.tgattr = ''::int2vector
       AND NOT starts_with(g.tgname, '~zanith_follow_')
       AND CASE WHEN zanith.quiet_session() THEN g.tgenabled IN ('A', 'R') ELSE g.tgenabled IN ('A', 'O') END;
     IF said IS NOT NULL AND NOT COALESCE((choices ->> 'fire_triggers')::boolean, false) THEN

@@ -144,7 +144,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
                                                                     THEN zanith._render_restore(a, choices) END) s
     WHERE EXISTS (SELECT FROM pg_constraint c WHERE c.conname = s.item ->> 'proves' AND c.conrelid = to_regclass(s.item -> 'tables' ->> 0)
                     AND (NOT c.convalidated OR s.item ->> 'proves' = '_zanith_not_null_' || a.id))
-       OR CASE WHEN (s.item ->> 'makes_constraint')::boolean THEN NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = to_regclass(s.item ->> 'makes'))
+       OR CASE WHEN (s.item ->> 'attaches')::boolean THEN NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = to_regclass(s.item ->> 'makes'))
+               WHEN (s.item ->> 'makes_constraint')::boolean THEN NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = to_regclass(s.item ->> 'makes'))
                WHEN s.item ? 'makes' THEN NOT EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = to_regclass(s.item ->> 'makes') AND i.indisvalid)
                WHEN s.item ? 'makes_key' THEN NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conname = s.item ->> 'makes_key' AND c.conrelid = to_regclass(s.item -> 'tables' ->> 0)) END
 $$;

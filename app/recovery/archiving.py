@@ -116,8 +116,12 @@ class Archiving:
         if not await run_locked(self._db, step, work, self._on_progress):
             return
         await self._pace.tell(step=step)
-        async with self._db.acquire() as connection:
+
+        async def align(connection: Connection) -> None:
             await connection.execute(SQL["realign_archive"], self._artifact.id)
+            await self._run.fence(connection, step=step)
+
+        await run_locked(self._db, step, align, self._on_progress)
 
     async def _catch_up(self) -> int:
         """Work off what was noted until little is left, and return by how much the archive grew."""

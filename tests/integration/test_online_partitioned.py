@@ -336,40 +336,55 @@ async def test_partitions_come_and_go_meanwhile(db, monkeypatch, change, when):
     assert all(name.startswith("public.t_1.") for _, name in found)
 
 
+async def churn(database, wanted="t_1"):
+    """Take a partition away, change it and bring it back, again and again, while work is on."""
+    connection = await asyncpg.connect(database.url)
+    await connection.execute("SET lock_timeout = '1s'")
+    turns = 0
+    for _ in range(8):
+        await asyncio.sleep(0.3)
+        try:
+            async with connection.transaction():
+                await connection.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+                if not await connection.fetchval(FOLLOWED):
+                    break
+                await connection.execute(f"ALTER TABLE t DETACH PARTITION {wanted}")
+                await connection.execute(f"DELETE FROM {wanted} WHERE id % 50 = $1", turns)
+                await connection.execute(
+                    f"ALTER TABLE t ATTACH PARTITION {wanted} FOR VALUES FROM (10) TO (20)"
+                )
+            turns += 1
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+            pass
+    await connection.close()
+    return turns
+
+
 async def test_partitions_come_and_go_all_the_while_beside_traffic(database, db):
     await make(db, "range")
     traffic = Moving(database.url, "t", ROWS, only_while=FOLLOWED)
     running = asyncio.create_task(archiving(db, limits=Limits(rows_per_second=4_000)))
     await until(lambda: followed(db))
-
-    async def busy():
-        connection = await asyncpg.connect(database.url)
-        await connection.execute("SET lock_timeout = '1s'")
-        turns = 0
-        for _ in range(6):
-            await asyncio.sleep(0.3)
-            try:
-                async with connection.transaction():
-                    await connection.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
-                    if not await connection.fetchval(FOLLOWED):
-                        break
-                    await connection.execute("ALTER TABLE t DETACH PARTITION t_1")
-                    await connection.execute("DELETE FROM t_1 WHERE id % 50 = $1", turns)
-                    await connection.execute(
-                        "ALTER TABLE t ATTACH PARTITION t_1 FOR VALUES FROM (10) TO (20)"
-                    )
-                turns += 1
-            except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
-                pass
-        await connection.close()
-        return turns
-
     async with traffic.flowing(pause=0.005):
-        turns = await busy()
+        turns = await churn(database)
         artifact = await running
     assert turns > 0
     assert [e for e in traffic.unforeseen if "Deadlock" not in e] == []
     assert await wrongly_archived(db, artifact) == 0
+    assert await fetchval(db, LEFT_BEHIND) == []
+
+    running = asyncio.create_task(
+        restoring(db, artifact, Limits(rows_per_second=4_000), fill="filled")
+    )
+    await until(lambda: followed(db))
+    async with traffic.flowing(pause=0.005):
+        turns = await churn(database)
+        report = await running
+    assert turns > 0
+    assert [e for e in traffic.unforeseen if "Deadlock" not in e] == []
+    assert report.artifact.status == "restored"
+    assert await fetchval(db, WRONG) == 0
+    assert await fetchval(db, "SELECT count(*) FROM t WHERE code IS NULL") == 0
     assert await fetchval(db, LEFT_BEHIND) == []
 
 
@@ -431,6 +446,32 @@ async def test_a_killed_backend_loses_nothing(database, db):
     artifact = await archiving(db)
     assert (artifact.artifact_type, artifact.row_count) == ("archive_column", ROWS)
     assert await wrongly_archived(db, artifact) == 0
+
+
+async def test_who_owns_the_tables_needs_no_more(database, create_role):
+    owner = create_role("owner")
+    async with database.connect() as connection:
+        await connection.execute(
+            f"GRANT CREATE ON SCHEMA public TO {owner};"
+            f"GRANT USAGE ON SCHEMA zanith TO {owner};"
+            f"GRANT ALL ON ALL TABLES IN SCHEMA zanith TO {owner};"
+            f"GRANT ALL ON ALL SEQUENCES IN SCHEMA zanith TO {owner};"
+            f"GRANT ALL ON ALL FUNCTIONS IN SCHEMA zanith TO {owner};"
+            f"GRANT ALL ON SCHEMA _zanith_shadow TO {owner};"
+        )
+    opened = await Database.open(database.url_of(owner))
+    try:
+        await make(opened, "levels")
+        await execute(opened, "CREATE INDEX ON t (code)")
+        artifact = await archiving(opened)
+        assert artifact.row_count == ROWS
+        report = await restore(opened, artifact.id, Choices(online=True), DBA)
+        assert report.fidelity["different"] == report.fidelity["missing"] == []
+        assert [loss for loss in report.losses if loss.code == "not_validated"] == []
+        assert await fetchval(opened, WRONG) == 0
+        assert await fetchval(opened, LEFT_BEHIND) == []
+    finally:
+        await opened.close()
 
 
 async def test_nothing_is_dropped_where_a_partition_was_not_followed(db):

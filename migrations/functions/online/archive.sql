@@ -128,7 +128,9 @@ BEGIN
     IF zanith.unfinished(a.id) IS NOT NULL THEN
         RETURN false;
     END IF;
-    -- first the lock: partitions that come after it are not in what is rendered
+    -- what is asked for the first time in a session takes longest: not under the lock
+    PERFORM zanith._render_archive_begin(a), zanith._render_script(a.id);
+    -- then the lock, before what counts is rendered: partitions may have come
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', (zanith._archiving(a)).rows);
     FOR step IN SELECT s.item FROM zanith._each(zanith._render_archive_begin(a)) s ORDER BY s.ord LOOP
         EXECUTE step ->> 'sql';
@@ -338,6 +340,8 @@ DECLARE
     bad text;
     found record;
 BEGIN
+    -- what is asked for the first time in a session takes longest: not under the lock
+    PERFORM zanith._check_archiving(a), zanith._shape(a.id, q.relation), zanith._render_archive_end(a, d), zanith._render_script(a.id);
     EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', q.rows);
     a := zanith._artifact(artifact_id);
     q := zanith._archiving(a);
@@ -494,9 +498,10 @@ LANGUAGE sql STABLE AS $$
         'a column that comes back stands last')
     FROM (SELECT sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples ELSE pg_table_size(c.oid) / 100 END)::bigint
           FROM zanith._tree(relation) m JOIN pg_class c ON c.oid = m.member AND c.relkind <> 'p') c(rows),
-         LATERAL (SELECT COALESCE(sum(s.stawidth), 8)::bigint AS width FROM zanith._each(d -> 'key') x JOIN pg_attribute t ON t.attrelid = relation AND t.attname = x.item ->> 'name'
-                  LEFT JOIN pg_statistic s ON s.starelid = relation AND s.staattnum = t.attnum) k,
-         LATERAL (SELECT COALESCE(max(s.stawidth), 16)::bigint AS width FROM pg_attribute t
-                  LEFT JOIN pg_statistic s ON s.starelid = relation AND s.staattnum = t.attnum
-                  WHERE t.attrelid = relation AND t.attname IN (d #>> '{column,name}', d #>> '{parked,column}')) v
+         (SELECT n.nspname, r.relname, r.relkind = 'p' AS whole FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace WHERE r.oid = relation) t,
+         -- the view: pg_statistic itself is a superuser's
+         LATERAL (SELECT COALESCE(sum(s.avg_width), 8)::bigint AS width FROM zanith._each(d -> 'key') x
+                  JOIN pg_stats s ON s.schemaname = t.nspname AND s.tablename = t.relname AND s.inherited = t.whole AND s.attname = x.item ->> 'name') k,
+         LATERAL (SELECT COALESCE(max(s.avg_width), 16)::bigint AS width FROM pg_stats s
+                  WHERE s.schemaname = t.nspname AND s.tablename = t.relname AND s.inherited = t.whole AND s.attname IN (d #>> '{column,name}', d #>> '{parked,column}')) v
 $$;

@@ -775,3 +775,41 @@ async def test_triggers_of_partitions_are_asked_about(db):
     await restoring(db, artifact, fire_triggers=True)
     assert await fetchval(db, "SELECT count(*) FROM fired") > 1_000
     assert await fetchval(db, WRONG) == 0
+
+
+async def test_lifted_indexes_of_a_soft_dropped_column_are_made_beside_traffic(database, db):
+    await execute(db, FULL)
+    before = database.schema()
+    wanted = CaptureRequest("soft_drop_column", "t", "code", on_dependents="cascade")
+    artifact = await capture(db, wanted, DBA)
+    report = await restoring(db, artifact)
+    assert [loss.message for loss in report.losses if loss.code == "not_validated"] == []
+    assert report.fidelity["different"] == report.fidelity["missing"] == []
+    assert database.schema() == before
+    made = [step.sql for step in report.steps if "CONCURRENTLY" in step.sql]
+    # of each leaf two unique keys and two indexes that would have bitten, and two that are its own
+    assert len(made) == 4 * 3 + 2
+    assert (await restore(db, artifact.id, None, DBA)).already_restored
+
+    artifact = await capture(db, wanted, DBA)
+    await execute(db, LATE)
+    await restoring(db, artifact, allow_null=True)
+    leaves = "SELECT count(*) FROM pg_partition_tree('t') WHERE isleaf"
+    assert await fetchval(db, WHOLE) == 4 * await fetchval(db, leaves)
+    invalid = "SELECT array_agg(indexrelid::regclass::text) FROM pg_index WHERE NOT indisvalid"
+    assert await fetchval(db, invalid) is None
+
+
+async def test_indexes_keep_their_names_where_the_table_went_elsewhere(db):
+    await execute(db, FULL.split("CREATE VIEW", maxsplit=1)[0])
+    names = (
+        "SELECT array_agg(c.relname::text ORDER BY c.relname) FROM pg_class c"
+        " JOIN pg_index i ON i.indexrelid = c.oid"
+        " WHERE c.relnamespace IN (to_regnamespace('public'), to_regnamespace('other'))"
+    )
+    before = await fetchval(db, names)
+    artifact = await capture(db, CaptureRequest("soft_drop_column", "t", "code"), DBA)
+    await execute(db, "CREATE SCHEMA other; ALTER TABLE t SET SCHEMA other")
+    report = await restoring(db, artifact)
+    assert [loss.message for loss in report.losses if loss.code == "not_validated"] == []
+    assert await fetchval(db, names) == before

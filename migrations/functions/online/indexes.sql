@@ -72,14 +72,14 @@ $$;
 
 -- Of a partitioned table, as PostgreSQL's manual does it: the index of the table itself on it alone, those of its partitions
 -- beside live traffic, each attached; it is valid when all are. Partitions that came since get indexes of their own names.
-CREATE OR REPLACE FUNCTION zanith._render_trees_beside(d jsonb, target_schema text, target_table text, live oid, uniques boolean) RETURNS jsonb
+CREATE OR REPLACE FUNCTION zanith._render_trees_beside(d jsonb, target_schema text, target_table text, live oid, uniques boolean, soft boolean) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
     WITH RECURSIVE every AS MATERIALIZED (
         SELECT r.member, r.schema_name, p.target, x.item, i.con, x.item ->> 'parent' AS parent, p.ord AS part, i.ord
         FROM zanith._live_parts(d, target_schema, target_table, live) p,
              LATERAL (SELECT zanith._relation_oid(q.schema_name, q.table_name) AS member, q.schema_name
                       FROM (SELECT CASE WHEN p.ord = 0 THEN target_schema ELSE p.part ->> 'schema' END, CASE WHEN p.ord = 0 THEN target_table ELSE p.part ->> 'name' END) q(schema_name, table_name)) r,
-             LATERAL (SELECT i.item, NULL::jsonb AS con, i.ord FROM zanith._each(p.part -> 'indexes') i WHERE NOT uniques AND (i.item ->> 'valid')::boolean
+             LATERAL (SELECT i.item, NULL::jsonb AS con, i.ord FROM zanith._each(p.part -> 'indexes') i WHERE NOT uniques AND (i.item ->> 'valid')::boolean AND (NOT soft OR NOT (i.item ->> 'plain')::boolean)
                       UNION ALL SELECT k.item -> 'index', k.item, k.ord FROM zanith._each(p.part -> 'constraints') k WHERE uniques AND k.item ->> 'kind' = 'unique') i,
              LATERAL zanith._with_parked_columns(i.item, r.member) x(item)
         WHERE x.item IS NOT NULL
@@ -93,7 +93,8 @@ LANGUAGE sql STABLE AS $$
         FROM down o JOIN pg_inherits h ON h.inhparent = o.member JOIN pg_class c ON c.oid = h.inhrelid AND c.relispartition JOIN pg_namespace n ON n.oid = c.relnamespace
              CROSS JOIN LATERAL (SELECT o.item || jsonb_build_object('name', zanith._name_beneath(c.oid, o.item ->> 'name'), 'partitioned', c.relkind = 'p',
                  'tablespace', NULL, 'statistics', NULL, 'comment', NULL, 'clustered', false, 'replica_identity', false)) w(item)
-             LEFT JOIN every e ON e.member = c.oid AND e.parent = zanith._qualify(o.schema_name, o.item ->> 'name')
+             -- where the table went to another schema, it was recorded in that of then
+             LEFT JOIN every e ON e.member = c.oid AND e.parent IN (zanith._qualify(o.schema_name, o.item ->> 'name'), zanith._qualify(d #>> '{table,schema}', o.item ->> 'name'))
     )
     SELECT COALESCE(jsonb_agg(s.item ORDER BY o.part, o.ord, o.depth, o.member, s.ord), '[]')
     FROM down o, LATERAL (SELECT zanith._qualify(o.schema_name, o.item ->> 'name')) q(name), LATERAL zanith._each(

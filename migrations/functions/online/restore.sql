@@ -108,7 +108,7 @@ LANGUAGE sql STABLE AS $$
             CASE WHEN COALESCE((choices ->> 'allow_null')::boolean, false) THEN '[]'
                  ELSE zanith._render_not_nulls(d, a.source_schema, a.source_table, q.relation, d #>> '{column,name}', d #>> '{column,name}') END
             || zanith._render_constraints_back(d, a.source_schema, a.source_table, q.relation, ARRAY['check'], COALESCE((choices ->> 'not_valid')::boolean, false)))
-        || CASE WHEN q.rows = q.live THEN zanith._render_trees_beside(d, a.source_schema, a.source_table, q.relation, true) || zanith._render_trees_beside(d, a.source_schema, a.source_table, q.relation, false)
+        || CASE WHEN q.rows = q.live THEN zanith._render_trees_beside(d, a.source_schema, a.source_table, q.relation, true, false) || zanith._render_trees_beside(d, a.source_schema, a.source_table, q.relation, false, false)
                 ELSE zanith._render_uniques_beside(d, a.source_schema, q.live) || zanith._render_indexes_beside(d, a.source_schema, q.live, q.relation, false) END
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, x.ord, s.ord)
             FROM zanith._live_parts(d, a.source_schema, a.source_table, q.relation) p, LATERAL zanith._each(p.part -> 'statistics') x,
@@ -257,14 +257,9 @@ BEGIN
         ('columns generated from it come back with it', jsonb_array_length(COALESCE(d #> '{cascade,columns}', '[]')) > 0),
         ('an exclusion constraint comes back with it', EXISTS (SELECT FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'constraints') k WHERE k.item ->> 'kind' = 'exclude')),
         ('it is to come back under another name', choices ? 'as'),
-        ('partitions belong to other owners', EXISTS (SELECT FROM zanith._tree(live) m JOIN pg_class c ON c.oid = m.member, pg_class t WHERE t.oid = live AND t.relowner <> c.relowner)),
-        ('an index that was not valid comes back with it', EXISTS (
-            SELECT FROM zanith._parts(d) p, LATERAL (SELECT i.item FROM zanith._each(p.part -> 'indexes') i UNION ALL SELECT k.item -> 'index' FROM zanith._each(p.part -> 'constraints') k) i
-            WHERE COALESCE((i.item ->> 'partitioned')::boolean, false) AND NOT (i.item ->> 'valid')::boolean)),
-        ('a foreign key comes back with it, which PostgreSQL before 18 proves of a partitioned table while writers wait', EXISTS (
-            SELECT FROM zanith._live_parts(d, a.source_schema, a.source_table, live) p, LATERAL zanith._each(p.part -> 'constraints') k
-            WHERE k.item ->> 'kind' = 'foreign key' AND zanith._wants_proof_at_once(p.part ->> 'schema', p.part ->> 'name')))) c(what, so) WHERE c.so;
-    IF said IS NOT NULL THEN
+        ('partitions belong to other owners', EXISTS (SELECT FROM zanith._tree(live) m JOIN pg_class c ON c.oid = m.member, pg_class t WHERE t.oid = live AND t.relowner <> c.relowner))) c(what, so) WHERE c.so;
+    said := concat_ws('; ', said, zanith._find_beside_limits(d, a.source_schema, a.source_table, live));
+    IF said <> '' THEN
         found := found || zanith._conflict('not_online', format('the online form does not do this: %s', said), 'Leave --online out.');
     END IF;
     SELECT string_agg(zanith._relation_name(t.attrelid), ', ' ORDER BY t.attrelid) INTO said
@@ -295,18 +290,32 @@ BEGIN
     RETURN found;
 END $$;
 
+-- What cannot be made beside live traffic of a partitioned table.
+CREATE OR REPLACE FUNCTION zanith._find_beside_limits(d jsonb, target_schema text, target_table text, live oid) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT string_agg(c.what, '; ' ORDER BY c.ord) FROM (VALUES
+        (1, 'an index that was not valid comes back with it', EXISTS (
+            SELECT FROM zanith._parts(d) p, LATERAL (SELECT i.item FROM zanith._each(p.part -> 'indexes') i UNION ALL SELECT k.item -> 'index' FROM zanith._each(p.part -> 'constraints') k) i
+            WHERE COALESCE((i.item ->> 'partitioned')::boolean, false) AND NOT (i.item ->> 'valid')::boolean)),
+        (2, 'a foreign key comes back with it, which PostgreSQL before 18 proves of a partitioned table while writers wait', EXISTS (
+            SELECT FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(p.part -> 'constraints') k
+            WHERE k.item ->> 'kind' = 'foreign key' AND zanith._wants_proof_at_once(p.part ->> 'schema', p.part ->> 'name')))) c(ord, what, so)
+    WHERE c.so
+$$;
+
 -- Of a soft-dropped column nothing is filled: what grows with the rows are the indexes that were lifted, and those are made
--- beside live traffic where the table stands alone.
+-- beside live traffic.
 CREATE OR REPLACE FUNCTION zanith._find_soft_online_conflicts(a zanith._zanith_migration_artifacts, live oid, choices jsonb) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
     SELECT COALESCE(jsonb_agg(zanith._conflict('not_online', format('the online form does not do this: %s', c.what), 'Leave --online out.') -> 0 ORDER BY c.ord), '[]')
     FROM (VALUES
-        (1, 'it has tables beneath it', (SELECT k.relkind <> 'r' FROM pg_class k WHERE k.oid = live) OR EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = live)),
+        (1, 'it has tables beneath it that inherit from it', EXISTS (SELECT FROM pg_inherits i JOIN pg_class k ON k.oid = i.inhrelid WHERE i.inhparent = live AND NOT k.relispartition)),
         (2, 'every value is checked against its domain', a.definition #>> '{column,base_type}' IS NOT NULL),
         (3, 'columns generated from it come back with it', jsonb_array_length(COALESCE(a.definition #> '{cascade,columns}', '[]')) > 0),
-        (4, 'an exclusion constraint comes back with it', EXISTS (SELECT FROM zanith._each(a.definition -> 'constraints') k WHERE k.item ->> 'kind' = 'exclude')),
+        (4, 'an exclusion constraint comes back with it', EXISTS (SELECT FROM zanith._parts(a.definition) p, LATERAL zanith._each(p.part -> 'constraints') k WHERE k.item ->> 'kind' = 'exclude')),
         (5, 'rows that came since are filled', choices ? 'fill' OR COALESCE((choices ->> 'fill_default')::boolean, false)),
-        (6, 'it is to come back under another name', choices ? 'as')) c(ord, what, so)
+        (6, 'it is to come back under another name', choices ? 'as'),
+        (7, zanith._find_beside_limits(a.definition, a.source_schema, a.source_table, live), zanith._find_beside_limits(a.definition, a.source_schema, a.source_table, live) IS NOT NULL)) c(ord, what, so)
     WHERE c.so
 $$;
 

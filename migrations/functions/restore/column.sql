@@ -131,7 +131,8 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
             FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(zanith._where_beneath(p.ord, live, p.target,
                 CASE WHEN q.soft THEN '[]' ELSE zanith._render_identity_back(p.part, p.target, q.col) END
                 || zanith._render_default(p.part -> 'column', q.alone || p.target, q.col))) s), '[]')
-        || CASE WHEN q.online THEN zanith._render_uniques_beside(d, target_schema, q.target) || zanith._render_indexes_beside(d, target_schema, q.target, live, q.soft)
+        || CASE WHEN q.online AND zanith._only(d) = '' THEN zanith._render_trees_beside(d, target_schema, target_table, live, true, q.soft) || zanith._render_trees_beside(d, target_schema, target_table, live, false, q.soft)
+           WHEN q.online THEN zanith._render_uniques_beside(d, target_schema, q.target) || zanith._render_indexes_beside(d, target_schema, q.target, live, q.soft)
            ELSE zanith._render_constraints_back(d, target_schema, target_table, live, ARRAY['unique', 'exclude'], q.not_valid)
                 || zanith._render_indexes_back(d, target_schema, target_table, live, q.soft) END
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, x.ord, s.ord)
@@ -140,7 +141,8 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
                      LATERAL zanith._each(zanith._where_beneath(p.ord, live, p.target, zanith._render_statistics(y.item))) s
                 WHERE y.item IS NOT NULL AND (NOT q.soft OR NOT COALESCE((x.item ->> 'plain')::boolean, true))), '[]')
         || zanith._render_constraints_back(d, target_schema, target_table, live, ARRAY['foreign key'], q.not_valid)
-        || CASE WHEN q.online THEN zanith._render_references_beside(d, q.target, q.not_valid) ELSE COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, k.ord, s.ord)
+        || CASE WHEN q.online THEN COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, s.ord) FROM zanith._live_parts(d, target_schema, target_table, live) p,
+                LATERAL zanith._each(zanith._render_references_beside(p.part, p.target, q.not_valid)) s), '[]') ELSE COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, k.ord, s.ord)
             FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(p.part -> 'references') k,
                  LATERAL zanith._each(zanith._where_beneath(p.ord, live, p.target, zanith._render_constraint(k.item, k.item ->> 'schema',
                     CASE WHEN (k.item #>> '{foreign_key,self}')::boolean THEN p.target

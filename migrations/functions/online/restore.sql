@@ -265,6 +265,7 @@ BEGIN
     SELECT string_agg(zanith._relation_name(t.attrelid), ', ' ORDER BY t.attrelid) INTO said
     FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid
     WHERE begun IS NOT NULL AND t.attname = zanith._half_filled(a.id) AND NOT t.attisdropped AND c.relkind IN ('r', 'p')
+      AND c.relowner = (SELECT l.relowner FROM pg_class l WHERE l.oid = live) -- anybody can call a column so
       AND t.attrelid NOT IN (SELECT m.member FROM zanith._tree(live) m);
     IF said IS NOT NULL THEN
         found := found || zanith._conflict('not_online', format('what bears the half filled column is no partition of %s any more: %s', zanith._relation_name(live), said),

@@ -8,7 +8,6 @@ third, so that a live job never loses its lease because others wait for a statem
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -369,13 +368,17 @@ async def transaction(connection: Connection, **options: Any) -> AsyncIterator[N
 
 async def set_lock_timeout(connection: Connection, limit: timedelta) -> None:
     """Bound every wait for a lock in the transaction under way."""
-    milliseconds = max(1, round(limit.total_seconds() * 1000))
-    await connection.execute(SQL["set_lock_timeout"], f"{milliseconds}ms")
+    await connection.execute(SQL["set_lock_timeout"], lock_timeout_text(limit))
 
 
-async def notify(connection: Connection, event: str, key: str) -> None:
-    """Tell listeners, at commit, that an artifact, a job or the audit log changed."""
-    await connection.execute(SQL["notify"], json.dumps({"event": event, "id": key}))
+def lock_timeout_text(limit: timedelta) -> str:
+    """Return the limit as PostgreSQL's setting takes it: none of less than a millisecond."""
+    return f"{max(1, round(limit.total_seconds() * 1000))}ms"
+
+
+async def notify(connection: Connection, event: str, *keys: str) -> None:
+    """Tell listeners, at commit, that artifacts, jobs or the audit log changed."""
+    await connection.execute(SQL["notify"], event, keys)
 
 
 def _reveal(url: str | Secret | None) -> str | None:

@@ -25,4 +25,4 @@ ORDER BY blocker.xact_start;
 SELECT set_config('lock_timeout', $1, true), set_config('zanith.lock_timeout', $1, true);
 
 -- notify: tell listeners that something changed
-SELECT pg_notify('zanith', $1);
+SELECT pg_notify('zanith', json_build_object('event', $1::text, 'id', k.id)::text) FROM unnest($2::text[]) AS k(id);

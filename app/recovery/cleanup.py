@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +20,7 @@ from app.recovery.database import (
 )
 from app.recovery.errors import Locked, NotFound, Refused, WrongUsage, ZanithError
 from app.recovery.progress import OnProgress, tell
+from app.recovery.together import together
 
 # At once: most of a purge is a commit that waits for the disk, and several wait for it together.
 WORKERS = 4
@@ -113,7 +112,7 @@ async def cleanup(
                         again.append(number)
                     number = next(numbers, None)
 
-    await _together([work() for _ in range(min(WORKERS, len(planned)))])
+    await together(*(work() for _ in range(min(WORKERS, len(planned)))))
     for number in sorted(again):
         async with db.acquire() as connection, _News(connection) as news:
             found = await _purge_one(db, news, planned[number][0], actor, alone=True)
@@ -153,17 +152,6 @@ class _News:
             if entries:
                 await notify(self.connection, "artifact", *artifacts)
                 await notify(self.connection, "audit", *entries)
-
-
-async def _together(works: list[Coroutine[Any, Any, None]]) -> None:
-    """Run all and raise the first error, once none runs any more."""
-    tasks = [asyncio.create_task(work) for work in works]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _purge_one(

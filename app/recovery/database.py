@@ -118,6 +118,21 @@ class Blocker:
         return f"pid {self.pid} ({self.role}{name}{where}, {self.state}{age}): {query}"
 
 
+class _Session(asyncpg.Connection):
+    """A connection that knows whether it is lent for statements about Zanith's own tables alone."""
+
+    _own = False
+
+    def lend(self, *, own: bool) -> None:
+        """Note what it is lent for."""
+        self._own = own
+
+    async def clean(self) -> None:
+        """Take away what others' triggers and functions may have left: a round trip."""
+        if not self._own:
+            await self.execute(self.get_reset_query())
+
+
 class Database:
     """Frozen settings and the pools; made by :meth:`open`, ended by :meth:`close`."""
 
@@ -190,6 +205,8 @@ class Database:
             "max_inactive_connection_lifetime": 60,
             "timeout": 10,
             "init": _notice_silence,
+            "connection_class": _Session,
+            "reset": _Session.clean,
         }
         try:
             pool = await _make_pool(max(min_size, 1), max_size, options)
@@ -264,25 +281,35 @@ class Database:
             yield connection
 
     @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Connection]:
+        """Lend a connection to read Zanith's own tables on: nothing of it stays in the session."""
+        async with self._lend(self._pool, own=True) as connection:
+            yield connection
+
+    @asynccontextmanager
     async def side(self) -> AsyncIterator[Connection]:
-        """Lend a connection of the small pool, for one short statement beside work under way."""
-        async with self._lend(self._side_pool) as connection:
+        """Lend a connection of the small pool, for one short statement beside work under way.
+
+        It is one about Zanith's own tables, and nothing of it stays in the session.
+        """
+        async with self._lend(self._side_pool, own=True) as connection:
             yield connection
 
     @asynccontextmanager
     async def leasing(self) -> AsyncIterator[Connection]:
         """Lend a connection that only leases use: to renew one, and to end a job that has one."""
-        async with self._lend(self._lease_pool) as connection:
+        async with self._lend(self._lease_pool, own=True) as connection:
             yield connection
 
     @asynccontextmanager
-    async def _lend(self, pool: Pool) -> AsyncIterator[Connection]:
+    async def _lend(self, pool: Pool, *, own: bool = False) -> AsyncIterator[Connection]:
         try:
             connection = await pool.acquire()
         except OSError as exc:
             raise _cannot_connect(self.server.host, self.server.port, exc) from exc
         except SERVER_ERRORS as exc:
             raise translate(exc) from exc
+        connection.lend(own=own)  # type: ignore[attr-defined] # the proxy passes it on
         try:
             yield connection
         except SERVER_ERRORS as exc:

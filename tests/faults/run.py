@@ -11,7 +11,7 @@ import shutil
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -343,6 +343,9 @@ async def play_apart(
         if process.returncode is None:
             process.kill()
             await process.wait()
+        process.stdin.close()
+        with suppress(BrokenPipeError, ConnectionResetError):  # of one that was killed
+            await process.stdin.wait_closed()
     raised, told = json.loads(answer) if answer else (None, [])
     return raised, told
 

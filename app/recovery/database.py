@@ -393,11 +393,6 @@ async def transaction(connection: Connection, **options: Any) -> AsyncIterator[N
     await block.__aexit__(None, None, None)
 
 
-async def set_lock_timeout(connection: Connection, limit: timedelta) -> None:
-    """Bound every wait for a lock in the transaction under way."""
-    await connection.execute(SQL["set_lock_timeout"], lock_timeout_text(limit))
-
-
 def lock_timeout_text(limit: timedelta) -> str:
     """Return the limit as PostgreSQL's setting takes it: none of less than a millisecond."""
     return f"{max(1, round(limit.total_seconds() * 1000))}ms"

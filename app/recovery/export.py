@@ -24,6 +24,7 @@ from app.recovery.progress import OnProgress, tell
 from app.recovery.ranges import check_jobs, copy_rows
 from app.recovery.sql import load
 from app.recovery.stream import Measured, Meter, Sink, bounded, reporting, snapshot
+from app.recovery.tasks import stop
 from app.recovery.version import VERSION
 
 SQL = load("export")
@@ -116,9 +117,8 @@ async def stream_export(
             yield chunk
         await producer
     finally:
-        producer.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await producer
+        with suppress(Exception):
+            await stop(producer)
 
 
 async def push_export(

@@ -35,6 +35,7 @@ from app.recovery.errors import (
     translate,
 )
 from app.recovery.sql import load
+from app.recovery.tasks import stop
 
 SQL = load("jobs")
 LEASE = timedelta(seconds=20)
@@ -362,27 +363,29 @@ async def running(db: Database, job: Job) -> AsyncIterator[Run]:
     try:
         yield run
     except asyncio.CancelledError:
-        await _stop(heart)
-        if run.stop_reason is None and body in _interrupted:
-            await _end(run, "interrupted", await _shut_down(run))
-            raise
-        error = run.stop_reason or Cancelled("cancelled: whoever asked for it went away")
-        await _end(run, "cancelled" if isinstance(error, Cancelled) else "failed", error)
+        try:
+            await stop(heart)
+        finally:
+            await _end_cancelled(run, body)
         if run.stop_reason is None:
             raise
         for _ in range(run.told):
             body.uncancel()
-        raise error from None
+        raise run.stop_reason from None
     except Exception as exc:
-        await _stop(heart)
         error = translate(exc)
-        await _end(run, "cancelled" if isinstance(error, Cancelled) else "failed", error)
+        try:
+            await stop(heart)
+        finally:
+            await _end_failed(run, error)
         raise error from exc
     else:
-        await _stop(heart)
-        await _end(run, "done", None)
+        try:
+            await stop(heart)
+        finally:
+            await _end(run, "done", None)
     finally:
-        await _stop(heart)
+        await stop(heart)
 
 
 async def _claim(db: Database, job: Job, lease: str) -> None:
@@ -403,6 +406,18 @@ async def _claim(db: Database, job: Job, lease: str) -> None:
 def _not_waiting(now: Job) -> Locked:
     message = f"job {now.id} is not waiting to be run"
     return Taken(message) if now.worker is not None else Locked(message)
+
+
+async def _end_cancelled(run: Run, body: asyncio.Task[Any]) -> None:
+    if run.stop_reason is None and body in _interrupted:
+        await _end(run, "interrupted", await _shut_down(run))
+    else:
+        gone = Cancelled("cancelled: whoever asked for it went away")
+        await _end_failed(run, run.stop_reason or gone)
+
+
+async def _end_failed(run: Run, error: ZanithError) -> None:
+    await _end(run, "cancelled" if isinstance(error, Cancelled) else "failed", error)
 
 
 async def _end(run: Run, state: str, error: ZanithError | None) -> None:
@@ -489,12 +504,6 @@ async def _renew(run: Run) -> Any:
         return asdict(await get(run.db, run.job.id))
     async with run.db.leasing() as connection:
         return await connection.fetchrow(SQL["heartbeat"], run.job.id, run.lease, LEASE)
-
-
-async def _stop(task: asyncio.Task[Any]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
 
 
 def _gives_way(live: Job, kind: str) -> bool:

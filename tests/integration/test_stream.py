@@ -333,3 +333,17 @@ async def test_a_sweep_leaves_alone_what_somebody_seals(db, archived):
     async with jobs.running(db, job):
         assert archived not in await seal.find_unsealed(db)
     assert archived in await seal.find_unsealed(db)
+
+
+async def test_of_two_sweeps_one_seals_and_the_other_tells_of_no_failure(db, archived, monkeypatch):
+    find, both = seal.find_unsealed, asyncio.Barrier(2)
+
+    async def find_together(db):
+        found = await find(db)
+        await both.wait()
+        return found
+
+    monkeypatch.setattr(seal, "find_unsealed", find_together)
+    await asyncio.gather(*(seal.sweep(db, DBA, set()) for _ in range(2)))
+    entries = [(e.action, e.outcome) for e in await list_activity(db) if e.action == "seal"]
+    assert entries == [("seal", "done")]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -25,6 +23,7 @@ from app.recovery.ranges import check_jobs, copy_rows
 from app.recovery.sql import load
 from app.recovery.stream import Measured, Meter, Sink, bounded, reporting, snapshot
 from app.recovery.tasks import stop
+from app.recovery.unfinished import give_name, settle, unfinished
 from app.recovery.version import VERSION
 
 SQL = load("export")
@@ -231,15 +230,14 @@ async def export_to_file(
     """Export into a file, with its manifest beside it, and return the ended job.
 
     The file has its name only when it is whole; until then, and after a failure, there is none.
+    What an export to the same file left that was killed is taken away.
     Failed where the disk is full or the directory cannot be written; WrongUsage for a path that is
     something else than a file: renaming over a device would replace it.
     """
     _require_file(path)
     job = await announce(db, request, actor)
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    manifest = path.with_name(path.name + ".manifest.json")
     try:
-        with unfinished.open("xb") as file:
+        with unfinished(path) as file, unfinished(path) as manifest:
 
             async def write(chunk: bytes) -> None:
                 try:
@@ -248,22 +246,17 @@ async def export_to_file(
                     raise _unwritable(path, exc) from exc
 
             job = await push_export(db, job.id, write, on_progress)
-            await asyncio.to_thread(_settle, file)
-        result = job.result or {}
-        result = {**result, "manifest": {**result["manifest"], "file": path.name}}
-        job = replace(job, result=result)
-        text = json.dumps(result["manifest"], indent=2)
-        aside = unfinished.with_suffix(".manifest")
-        try:
-            aside.write_text(text + "\n", encoding="utf-8")
-            unfinished.replace(path)
-            aside.replace(manifest)
-        finally:
-            aside.unlink(missing_ok=True)
+            result = job.result or {}
+            result = {**result, "manifest": {**result["manifest"], "file": path.name}}
+            job = replace(job, result=result)
+            manifest.write(json.dumps(result["manifest"], indent=2).encode() + b"\n")
+            await asyncio.to_thread(settle, file)
+            settle(manifest)
+            give_name(file, path)
+            give_name(manifest, path.with_name(path.name + ".manifest.json"))
     except OSError as exc:
         raise _unwritable(path, exc) from exc
     finally:
-        unfinished.unlink(missing_ok=True)
         await _withdraw(db, job, actor)
     return job
 
@@ -282,11 +275,6 @@ def _unwritable(path: Path, exc: OSError) -> Failed:
         detail="nothing half-written is left",
         hint=None if error.hint and ".part" in error.hint else error.hint,
     )
-
-
-def _settle(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())
 
 
 async def _withdraw(db: Database, job: jobs.Job, actor: Actor) -> None:

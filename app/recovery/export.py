@@ -85,7 +85,11 @@ async def announce(
         "address": actor.address,
         "role": actor.role,
     }
-    return await jobs.start(db, "export", artifact.id, params, actor, object=artifact.object_name)
+    return await jobs.queue(
+        *(db, "export", artifact.id, params, actor),
+        object=artifact.object_name,
+        wait=jobs.WAIT_TO_START,
+    )
 
 
 async def stream_export(

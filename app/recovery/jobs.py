@@ -40,7 +40,7 @@ from app.recovery.tasks import stop
 SQL = load("jobs")
 LEASE = timedelta(seconds=20)
 HEARTBEAT = timedelta(seconds=3)
-# An announced export waits this long for somebody to fetch it.
+# An announced export waits this long for somebody to fetch it, and a job for its own process.
 WAIT_TO_START = timedelta(minutes=10)
 # So long is a job that gives way waited for.
 GIVE_WAY = timedelta(seconds=10)
@@ -102,9 +102,42 @@ async def start(
     actor: Actor,
     *,
     object: str | None = None,  # noqa: A002 - the column's name
-    wait: timedelta | None = WAIT_TO_START,
 ) -> Job:
-    """Put a job into the table and return it, queued; it waits so long to be run, None for ever.
+    """Put a job into the table that this process is about to run, and return it, queued.
+
+    Its lease is kept from the start: where the process dies first, it is in nobody's way for long.
+    Locked, naming who runs what, where a live change of the artifact exists.
+    """
+    job = await queue(db, kind, artifact_id, params, actor, object=object, wait=LEASE)
+    if job.id not in db.local_jobs:
+        keeping = db.kept_jobs[job.id] = asyncio.create_task(_keep(db, job))
+        keeping.add_done_callback(lambda _: db.kept_jobs.pop(job.id, None))
+    return job
+
+
+async def _keep(db: Database, job: Job) -> None:
+    """Renew the lease of a job that waits for its turn in this process, for ten minutes at most."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(WAIT_TO_START.total_seconds()):
+            waits = True
+            while waits:
+                await asyncio.sleep(HEARTBEAT.total_seconds())
+                with suppress(ZanithError):
+                    async with db.leasing() as connection:
+                        waits = await connection.fetchval(SQL["keep"], job.id, LEASE) is not None
+
+
+async def queue(
+    db: Database,
+    kind: str,
+    artifact_id: str | None,
+    params: dict[str, Any],
+    actor: Actor,
+    *,
+    object: str | None = None,  # noqa: A002 - the column's name
+    wait: timedelta | None,
+) -> Job:
+    """Put a job into the table for whoever comes for it within `wait`, None for ever; return it.
 
     Locked, naming who runs what, where a live change of the artifact exists.
     """
@@ -351,6 +384,8 @@ async def running(db: Database, job: Job) -> AsyncIterator[Run]:
     lease = secrets.token_hex(8)
     try:
         await _claim(db, job, lease)
+        if (keeping := db.kept_jobs.get(job.id)) is not None:
+            keeping.cancel()
     except Failed as exc:  # nobody else is to wait for it, where it is nobody else's to run
         if not job.params.get("handed_over"):
             with suppress(ZanithError):

@@ -52,7 +52,7 @@ async def hand_over(
     if kind not in HANDED_OVER:
         raise Refused(f"a {kind} cannot be handed over: somebody has to confirm it")
     said = {**params, "handed_over": True, "address": actor.address}
-    return await jobs.start(db, kind, artifact_id, said, actor, object=object, wait=None)
+    return await jobs.queue(db, kind, artifact_id, said, actor, object=object, wait=None)
 
 
 async def find_work(db: Database) -> list[Job]:

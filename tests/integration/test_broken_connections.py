@@ -124,7 +124,7 @@ async def test_a_server_that_is_away_prints_no_traceback(disposable_server, capl
 
 async def test_a_job_that_is_not_over_keeps_nobody_waiting(database, db):
     """Its last transaction holds the row, and the network stalls before the COMMIT arrives."""
-    job = await jobs.start(db, "seal", None, {}, DBA, wait=timedelta(seconds=-1))
+    job = await jobs.queue(db, "seal", None, {}, DBA, wait=timedelta(seconds=-1))
     async with database.connect() as other, other.transaction():
         await other.execute("UPDATE zanith._zanith_jobs SET progress = '{}'")
         async with asyncio.timeout(2):

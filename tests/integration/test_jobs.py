@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 
@@ -184,6 +186,60 @@ async def test_a_lease_waits_for_no_other_statement(db, quick):
         assert left
         assert run.stop_reason is None
     assert (await jobs.get(db, job.id)).state == "done"
+
+
+KILLED_BEFORE_IT_BEGAN = """
+import asyncio, os, signal, sys
+from datetime import timedelta
+from app.recovery import jobs
+from app.recovery.database import Actor, Database
+
+async def main():
+    jobs.LEASE = timedelta(seconds=1)
+    db = await Database.open(sys.argv[1])
+    await jobs.start(db, "restore", "abcdefgh", {}, Actor("dba", None, "staff"))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_client_killed_before_its_job_began_is_soon_in_nobodys_way(database, db):
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", KILLED_BEFORE_IT_BEGAN, database.url
+    )
+    assert await process.wait() == -signal.SIGKILL
+    [left] = await jobs.list_jobs(db)
+    assert left.state == "queued"
+    await asyncio.sleep(1.1)
+    await jobs.start(db, "purge", "abcdefgh", {}, ACTOR)
+    assert (await jobs.get(db, left.id)).state == "interrupted"
+
+
+async def test_a_job_that_waits_for_its_turn_keeps_its_lease(db, quick):
+    job = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+    await asyncio.sleep(2)
+    assert await jobs.reap_expired(db) == []
+    async with jobs.running(db, job):
+        await asyncio.sleep(0.1)
+        assert not db.kept_jobs
+    assert (await jobs.get(db, job.id)).state == "done"
+
+
+async def test_a_job_that_is_never_begun_loses_its_lease_in_the_end(db, quick, monkeypatch):
+    monkeypatch.setattr(jobs, "WAIT_TO_START", timedelta(seconds=0.5))
+    job = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+    await asyncio.sleep(2.3)
+    assert await jobs.reap_expired(db) == [job.id]
+    assert not db.kept_jobs
+
+
+async def test_what_is_handed_over_or_to_be_fetched_waits_without_its_process(db, quick):
+    for kind, wait in (("restore", None), ("export", jobs.WAIT_TO_START)):
+        await jobs.queue(db, kind, "abcdefgh", {}, ACTOR, wait=wait)
+    await asyncio.sleep(2)
+    assert not db.kept_jobs
+    assert await jobs.reap_expired(db) == []
 
 
 async def test_a_waiting_job_is_cancelled_at_once(db):

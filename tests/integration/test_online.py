@@ -326,6 +326,22 @@ async def test_what_has_no_online_form_is_said(db):
 
 
 @pytest.mark.newest
+async def test_that_it_keeps_its_place_is_said_for_as_long_as_it_does(db):
+    online, soft, moved = [
+        " ".join((await plan_capture(db, wanted)).warnings)
+        for wanted in (
+            column(),
+            CaptureRequest("soft_drop_column", "public.t", "code"),
+            CaptureRequest("archive_column", "public.t", "code"),
+        )
+    ]
+    for said in (online, soft):
+        assert said.count("its place") == said.count("while it is parked in its table") == 1
+    assert "until the last transaction the column is parked" in online
+    assert "its place" not in moved
+
+
+@pytest.mark.newest
 async def test_nothing_of_the_owner_runs_as_who_copies(db, create_role):
     owner = create_role("owner")
     await execute(

@@ -23,6 +23,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from app.recovery.errors import Failed, NotPermitted, WrongUsage, translate
 from app.recovery.events import Hub
+from app.recovery.local_jobs import LocalJobs
 from app.recovery.memory import Memory
 from app.recovery.sql import load
 from app.recovery.tasks import stop
@@ -146,8 +147,7 @@ class Database:
         self.read_only = read_only
         self.pooled = False
         self.retention = retention
-        # Jobs of a standby, which cannot hold their rows: by id, newest last.
-        self.local_jobs: dict[str, Any] = {}
+        self.local_jobs = LocalJobs()
         # What renews the leases of jobs that this process is about to run, by their ids.
         self.kept_jobs: dict[str, asyncio.Task[None]] = {}
         self.memory = Memory()

@@ -99,3 +99,9 @@ class Hub:
             if queue.full():
                 queue.get_nowait()
             queue.put_nowait(event)
+
+
+async def await_about(queue: asyncio.Queue[Event], key: str) -> None:
+    """Wait for an event about what has the id, or about a gap in which there may have been one."""
+    while (await queue.get()).id not in {key, ""}:
+        pass

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from app.recovery import audit, jobs
+from app.recovery import audit, jobs, leases, oversight
 from app.recovery.artifact import Artifact
 from app.recovery.compress import EXTENSIONS, Compressor, compressor
 from app.recovery.database import Actor, Database
@@ -88,7 +88,7 @@ async def announce(
     return await jobs.queue(
         *(db, "export", artifact.id, params, actor),
         object=artifact.object_name,
-        wait=jobs.WAIT_TO_START,
+        wait=leases.WAIT_TO_START,
     )
 
 
@@ -285,4 +285,4 @@ async def _withdraw(db: Database, job: jobs.Job, actor: Actor) -> None:
     """Cancel a job that never began, so that no announcement is left standing."""
     with suppress(Exception):
         if (await jobs.get(db, job.id)).state == "queued":
-            await jobs.cancel(db, job.id, actor)
+            await oversight.cancel(db, job.id, actor)

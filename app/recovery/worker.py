@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from app.recovery import jobs
+from app.recovery import jobs, leases
 from app.recovery.capture import CaptureRequest, capture
 from app.recovery.database import Actor, Database, require_change
 from app.recovery.errors import Failed, Locked, Refused, Taken, ZanithError
@@ -60,7 +60,7 @@ async def find_work(db: Database) -> list[Job]:
 
     Of several who look at once, one gets a job: the others' are Locked when they begin.
     """
-    await jobs.reap_expired(db)
+    await leases.reap_expired(db)
     async with db.side() as connection:
         left = [row["id"] for row in await connection.fetch(SQL["resumable"], ATTEMPTS)]
     for job_id in left:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from app.recovery import artifacts, audit, gate, jobs, purge, rehearsal, seal, worker
+from app.recovery import artifacts, audit, gate, jobs, oversight, purge, rehearsal, seal, worker
 from app.recovery.artifacts import Artifact
 from app.recovery.capture import (
     CaptureRequest,
@@ -163,7 +163,7 @@ async def resume(studio: Studio, job_id: str, actor: Actor) -> Job:
     studio.runner.check()
     job = await jobs.get(studio.db, job_id)
     if not job.ended:
-        return await jobs.pause(studio.db, job_id, actor, pause=False)
+        return await oversight.pause(studio.db, job_id, actor, pause=False)
     job = await worker.resume(studio.db, job_id, actor)
     return await _run(studio, job, worker.perform(studio.db, job), f"{job.kind} of {job.object}")
 

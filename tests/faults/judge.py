@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg
 
-from app.recovery import jobs
+from app.recovery import leases
 from app.recovery.database import Database
 from app.recovery.health import doctor
 from tests.faults.world import COLUMNS, Values, is_live, read
@@ -58,7 +58,7 @@ async def await_quiet(connection: asyncpg.Connection) -> list[str]:
 
 async def judge_leases(connection: asyncpg.Connection) -> list[str]:
     """Return which jobs live on without a lease that runs out soon; exports wait to be fetched."""
-    found = await connection.fetchval(LEASES, jobs.LEASE, jobs.WAIT_TO_START)
+    found = await connection.fetchval(LEASES, leases.LEASE, leases.WAIT_TO_START)
     return [f"lives on: {one}" for one in found]
 
 

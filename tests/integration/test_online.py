@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.recovery import jobs
+from app.recovery import jobs, oversight
 from app.recovery.artifacts import get_artifact
 from app.recovery.capture import CaptureRequest, capture, plan_capture
 from app.recovery.database import Actor, Database
@@ -90,10 +90,10 @@ async def left_behind(db):
 
 async def running_job(db, kind):
     async def started():
-        return bool(await jobs.list_jobs(db, states=["running"], kinds=[kind]))
+        return bool(await oversight.list_jobs(db, states=["running"], kinds=[kind]))
 
     await until(started)
-    return (await jobs.list_jobs(db, states=["running"], kinds=[kind]))[0]
+    return (await oversight.list_jobs(db, states=["running"], kinds=[kind]))[0]
 
 
 # ------------------------------------------------------------------------------------- archiving
@@ -214,7 +214,7 @@ async def test_a_cancelled_archive_restores_or_goes_on(database, db):
     running = asyncio.create_task(capture(db, column(), DBA, limits=Limits(rows_per_second=1_000)))
     job = await running_job(db, "capture")
     await until(lambda: followed(db))
-    await jobs.cancel(db, job.id, DBA)
+    await oversight.cancel(db, job.id, DBA)
     with pytest.raises(Cancelled) as caught:
         await running
     artifact = await get_artifact(db, "t.code")
@@ -230,7 +230,7 @@ async def test_a_cancelled_archive_restores_or_goes_on(database, db):
     job = await running_job(db, "capture")
     await until(lambda: followed(db))
     await asyncio.sleep(0.3)
-    await jobs.cancel(db, job.id, DBA)
+    await oversight.cancel(db, job.id, DBA)
     with pytest.raises(Cancelled):
         await running
     assert "parked already" in str((await plan_capture(db, column())).warnings)
@@ -243,7 +243,7 @@ async def test_the_recipe_of_a_half_archived_column_restores_it(database, db):
     running = asyncio.create_task(capture(db, column(), DBA, limits=Limits(rows_per_second=1_000)))
     job = await running_job(db, "capture")
     await until(lambda: followed(db))
-    await jobs.cancel(db, job.id, DBA)
+    await oversight.cancel(db, job.id, DBA)
     with pytest.raises(Cancelled):
         await running
     script = await fetchval(db, "SELECT recovery_sql FROM zanith._zanith_migration_artifacts")
@@ -387,7 +387,7 @@ async def test_a_cancelled_restore_leaves_all_as_it_was(database, db):
     )
     job = await running_job(db, "restore")
     await until(lambda: followed(db))
-    await jobs.cancel(db, job.id, DBA)
+    await oversight.cancel(db, job.id, DBA)
     with pytest.raises(Cancelled) as caught:
         await running
     assert "all is as it was" in (caught.value.hint or "")
@@ -610,7 +610,7 @@ async def test_it_rests_when_asked_and_goes_on(db):
     running = asyncio.create_task(capture(db, column(), DBA, limits=Limits(rows_per_second=4_000)))
     job = await running_job(db, "capture")
     await until(lambda: followed(db))
-    await jobs.pause(db, job.id, DBA)
+    await oversight.pause(db, job.id, DBA)
 
     async def rests():
         return "paused by dba" in json.dumps((await jobs.get(db, job.id)).progress)
@@ -622,10 +622,10 @@ async def test_it_rests_when_asked_and_goes_on(db):
     first = await fetchval(db, f"SELECT count(*) FROM _zanith_shadow.{archive}")
     await asyncio.sleep(1.5)
     assert await fetchval(db, f"SELECT count(*) FROM _zanith_shadow.{archive}") == first
-    await jobs.pause(db, job.id, DBA, pause=False)
+    await oversight.pause(db, job.id, DBA, pause=False)
     assert (await running).row_count == ROWS
     with pytest.raises(Refused):
-        await jobs.pause(db, job.id, DBA)
+        await oversight.pause(db, job.id, DBA)
 
 
 @pytest.mark.newest

@@ -17,10 +17,10 @@ from app.recovery.gate import SQL
 from app.recovery.lookup import find_latest, get_artifact
 from app.recovery.names import parse_name
 from app.recovery.pace import Limits
-from app.recovery.plan import Choices, Step, parse_steps
+from app.recovery.plan import Choices, Step
 from app.recovery.progress import OnProgress
 from app.recovery.report import RestoreReport
-from app.recovery.restoring import Restoring
+from app.recovery.restoring import Restoring, find_follow_up
 from app.recovery.restoring_online import RestoringOnline
 
 COLUMN_TYPES = ("soft_drop_column", "archive_column")
@@ -130,12 +130,6 @@ async def _given_up_when_cancelled(
             ways = f"the same command goes on, SELECT zanith.give_up('{artifact.id}') undoes it"
             exc.hint = "\n".join(filter(None, (exc.hint, f"it is half filled: {ways}")))
         raise
-
-
-async def find_follow_up(db: Database, artifact_id: str) -> tuple[Step, ...]:
-    """Return the steps that were to follow a restore and did not, as after a crash; none mostly."""
-    async with db.acquire() as connection:
-        return parse_steps(json.loads(await connection.fetchval(SQL["follow_up"], artifact_id)))
 
 
 async def find_choices(db: Database, artifact_id: str) -> Choices:

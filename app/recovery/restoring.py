@@ -19,7 +19,16 @@ from app.recovery.errors import Locked, Refused, ZanithError, translate
 from app.recovery.gate import SQL, ChangedArchive, check_parked, check_plan, note_changed
 from app.recovery.locks import begin, run_locked, run_savepoint
 from app.recovery.lookup import get_artifact
-from app.recovery.plan import Choices, Loss, Plan, Step, plan_restore, read_plan, run_step
+from app.recovery.plan import (
+    Choices,
+    Loss,
+    Plan,
+    Step,
+    parse_steps,
+    plan_restore,
+    read_plan,
+    run_step,
+)
 from app.recovery.progress import OnProgress, tell
 from app.recovery.report import RestoreReport, StepDone
 
@@ -227,6 +236,12 @@ class Restoring:
     def _report(self, artifact: Artifact, losses: tuple[Loss, ...]) -> RestoreReport:
         restored = replace(artifact, status="restored")
         return RestoreReport(restored, self._fidelity, tuple(self._done), self._rows, losses)
+
+
+async def find_follow_up(db: Database, artifact_id: str) -> tuple[Step, ...]:
+    """Return the steps that were to follow a restore and did not, as after a crash; none mostly."""
+    async with db.acquire() as connection:
+        return parse_steps(json.loads(await connection.fetchval(SQL["follow_up"], artifact_id)))
 
 
 async def execute(connection: Connection, step: Step) -> StepDone:

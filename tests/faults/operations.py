@@ -25,7 +25,8 @@ from app.recovery.hold import hold
 from app.recovery.pace import Limits
 from app.recovery.plan import Choices
 from app.recovery.purge import cleanup, purge
-from app.recovery.restore import find_follow_up, restore
+from app.recovery.restore import restore
+from app.recovery.restoring import find_follow_up
 from app.recovery.seal import find_unsealed, seal, verify
 
 DBA = Actor("dba", "10.0.0.9", "staff")

@@ -22,8 +22,10 @@ from asyncpg.pool import PoolConnectionProxy
 
 from app.recovery.errors import Failed, NotPermitted, WrongUsage, translate
 from app.recovery.events import Hub
+from app.recovery.local_jobs import LocalJobs
 from app.recovery.memory import Memory
 from app.recovery.sql import load
+from app.recovery.tasks import stop
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 
@@ -159,8 +161,9 @@ class Database:
         self.read_only = read_only
         self.pooled = False
         self.retention = retention
-        # Jobs of a standby, which cannot hold their rows: by id, newest last.
-        self.local_jobs: dict[str, Any] = {}
+        self.local_jobs = LocalJobs()
+        # What renews the leases of jobs that this process is about to run, by their ids.
+        self.kept_jobs: dict[str, asyncio.Task[None]] = {}
         self.memory = Memory()
         self._releasing: set[asyncio.Task[None]] = set()
 
@@ -267,6 +270,8 @@ class Database:
     async def close(self) -> None:
         """Close every connection; what still runs is cut off after ten seconds."""
         await self.events.close()
+        for keeping in list(self.kept_jobs.values()):
+            await stop(keeping)
         for pool in (self._pool, self._side_pool, self._lease_pool):
             try:
                 async with asyncio.timeout(10):

@@ -25,6 +25,7 @@ from app.routes.api import exports as api_exports
 from app.routes.api import jobs as api_jobs
 from app.routes.api import machine
 from app.routes.bounds import Bounds
+from app.routes.courtesy import Courteous
 from app.routes.guard import Guard
 from app.routes.pages import (
     activity,
@@ -115,6 +116,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.mount("/static", KeptFiles(directory=Path(str(resources.files("app") / "static"))))
     names = settings.allowed_hosts | {socket.gethostname().lower(), socket.getfqdn().lower()}
     # The last one added is the first to see a request.
+    app.add_middleware(Courteous, courtesy=studio.courtesy)
     app.add_middleware(Bounds)
     app.add_middleware(Faults)
     app.add_middleware(Guard, bound_to=settings.host.strip("[]"), names=names)

@@ -14,9 +14,9 @@ from app.cli.render.layout import heading
 from app.cli.render.outcome import done, rehearsed, restored
 from app.cli.render.plan import restore_plan
 from app.cli.session import Session
-from app.recovery import restore as engine
 from app.recovery.artifacts import Artifact, get_artifact
 from app.recovery.errors import WrongUsage, ZanithError
+from app.recovery.gate import check_plan
 from app.recovery.migration import plan_migration
 from app.recovery.migration import restore_migration as run_migration
 from app.recovery.names import parse_name
@@ -24,7 +24,7 @@ from app.recovery.pace import Limits
 from app.recovery.plan import Choices, Plan, plan_restore
 from app.recovery.rehearsal import rehearse, rehearse_migration
 from app.recovery.report import RestoreReport
-from app.recovery.restore import find_for_restore
+from app.recovery.restore import find_for_restore, job_params, restore
 from app.recovery.worker import hand_over
 
 
@@ -107,18 +107,18 @@ async def restore_object(
         digest = plan.digest
         if session.terminal.interactive:
             session.terminal.say(restore_plan(plan))
-        engine.check_plan(plan, None)
+        check_plan(plan, None)
         confirm_name(session.terminal, found.object_name, verb="restore it", yes=way.yes)
         _ask_unverified(session, wanted)
     if way.detach and found.status == "recoverable":
-        params = engine.job_params(found, wanted, digest, way.limits)
+        params = job_params(found, wanted, digest, way.limits)
         job = await hand_over(
             session.db, "restore", found.id, params, session.actor, object=found.object_name
         )
         handed_over(session.terminal, job)
         return
     with watching(session.terminal, f"Restoring {found.object_name}") as follow:
-        report = await engine.restore(
+        report = await restore(
             session.db,
             found.id,
             wanted,

@@ -65,10 +65,11 @@ class Artifact:
 
 
 def fill(block: str, **more: str) -> str:
-    """Return a block of artifacts.sql with other blocks put where it names them in braces."""
-    text = BLOCKS[block]
+    """Return a block of artifacts.sql, or of ``more``, with those that it names put in."""
+    blocks = {**BLOCKS, **more}
+    text = blocks[block]
     for _ in range(2):
-        for name, value in {**BLOCKS, **more}.items():
+        for name, value in blocks.items():
             text = text.replace("{" + name + "}", value)
     return text
 

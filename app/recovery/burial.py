@@ -9,7 +9,14 @@ from typing import Any
 
 from app.recovery import audit, jobs
 from app.recovery.artifact import Artifact
-from app.recovery.database import Actor, Connection, Database, notify, require_change
+from app.recovery.database import (
+    Actor,
+    Connection,
+    Database,
+    lock_timeout_text,
+    notify,
+    require_change,
+)
 from app.recovery.errors import Locked, NotFound, Refused
 from app.recovery.locks import run_locked
 from app.recovery.lookup import get_artifact
@@ -86,13 +93,13 @@ async def review_purge(db: Database, artifact_id: str) -> PurgeReview:
     """Return what would be deleted, how well it is proved and copied, and what stops it."""
     artifact = await get_artifact(db, artifact_id)
     async with db.acquire() as connection:
-        plan = await _plan(connection, artifact.id)
-        beside: Any = await connection.fetchrow(SQL["jobs"], artifact.id, None)
+        plan = _parse_plan(json.loads(await connection.fetchval(SQL["plan_purge"], artifact.id)))
+        last_export = await connection.fetchval(SQL["last_export"], artifact.id)
     return PurgeReview(
         artifact=artifact,
         checksum_recorded=artifact.checksum,
         verified_at=artifact.verified_at,
-        last_export=_parse(beside["last_export"]),
+        last_export=json.loads(last_export) if last_export else None,
         dependents=plan.dependents,
         held=artifact.held,
         size_bytes=plan.size_bytes,
@@ -100,12 +107,7 @@ async def review_purge(db: Database, artifact_id: str) -> PurgeReview:
     )
 
 
-def _parse(last_export: str | None) -> dict[str, Any] | None:
-    return json.loads(last_export) if last_export else None
-
-
-async def _plan(connection: Connection, artifact_id: str) -> PurgePlan:
-    data = json.loads(await connection.fetchval(SQL["plan_purge"], artifact_id))
+def _parse_plan(data: dict[str, Any]) -> PurgePlan:
     return PurgePlan(
         steps=parse_steps(data["steps"]),
         conflicts=parse_conflicts(data["conflicts"]),
@@ -168,7 +170,9 @@ async def purge(
         async with jobs.running(db, job) as run:
 
             async def work(connection: Connection) -> Tombstone:
-                stone = await bury(connection, artifact, actor, "purge", reason, job.id)
+                stone, entry = await bury(db, connection, artifact, actor, "purge", reason, job.id)
+                await notify(connection, "audit", str(entry))
+                await notify(connection, "artifact", artifact.id)
                 await run.finish(connection, stone.to_json())
                 return stone
 
@@ -183,39 +187,31 @@ async def purge(
 
 
 async def bury(
+    db: Database,
     connection: Connection,
     artifact: Artifact,
     actor: Actor,
     action: str,
-    reason: str | None,
-    job_id: str | None,
-) -> Tombstone:
-    """Do the purge in the caller's transaction and return the tombstone that it wrote."""
-    row = await connection.fetchval(SQL["take"], artifact.id)
-    if row is None:
+    reason: str | None = None,
+    job_id: str | None = None,
+) -> tuple[Tombstone, int]:
+    """Do the purge in one statement; return the tombstone and the log's entry that keeps it.
+
+    Listeners are not told. Alone it is a transaction of its own, which waits for no lock longer
+    than the lock timeout.
+    """
+    found: dict[str, Any] = json.loads(
+        await connection.fetchval(
+            SQL["bury"],
+            *(artifact.id, job_id, action, actor.name, actor.address, reason),
+            lock_timeout_text(db.lock_timeout),
+        )
+    )
+    if "missing" in found:
         raise NotFound(f"{artifact.object_name} was purged meanwhile")
-    beside: Any = await connection.fetchrow(SQL["jobs"], artifact.id, job_id)
-    if beside["busy"]:
-        raise Locked(f"a {beside['busy']} is under way")
-    plan = await _plan(connection, artifact.id)
-    for conflict in plan.conflicts:
+    if "busy" in found:
+        raise Locked(f"a {found['busy']} is under way")
+    if "refused" in found:
+        (conflict,) = parse_conflicts([found["refused"]])
         raise Refused(conflict.message, detail=conflict.detail, hint=conflict.hint)
-    for step in plan.steps:
-        await connection.execute(step.sql)
-    if await connection.fetchval(SQL["delete"], artifact.id) is None:
-        raise Refused(f"{artifact.object_name} is on hold")
-    stone = Tombstone(
-        artifact_id=artifact.id,
-        object=artifact.object_name,
-        purged_by=actor.name,
-        reason=reason,
-        size_bytes=plan.size_bytes,
-        already_gone=plan.already_gone,
-        last_export=_parse(beside["last_export"]),
-        row=json.loads(row),
-    )
-    await audit.record(
-        connection, actor, action, "done", artifact.id, artifact.object_name, stone.to_json()
-    )
-    await notify(connection, "artifact", artifact.id)
-    return stone
+    return Tombstone(**found["stone"]), found["entry"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -11,13 +10,21 @@ from typing import Any
 from app.recovery import audit
 from app.recovery.artifact import Artifact, fill, from_row
 from app.recovery.burial import SQL, bury
-from app.recovery.database import Actor, Database, require_change
+from app.recovery.database import (
+    SERVER_ERRORS,
+    Actor,
+    Connection,
+    Database,
+    notify,
+    require_change,
+)
 from app.recovery.errors import Locked, NotFound, Refused, WrongUsage, ZanithError
-from app.recovery.locks import begin
 from app.recovery.progress import OnProgress, tell
+from app.recovery.together import together
 
 # At once: most of a purge is a commit that waits for the disk, and several wait for it together.
 WORKERS = 4
+TOLD_AT_ONCE = 20
 DEADLOCK = "40P01"
 
 
@@ -48,15 +55,21 @@ async def plan_cleanup(
     ``only`` narrows that to some ids; alone it means just these. With each stands why it would be
     left: a hold, no expiry, a job under way; None where it goes. WrongUsage where nothing is asked.
     """
+    return await _find(db, older_than, expired, only, seen="health")
+
+
+async def _find(
+    db: Database, older_than: timedelta | None, expired: bool, only: list[str] | None, seen: str
+) -> list[tuple[Artifact, str | None]]:
     if older_than is None and not expired and only is None:
         raise WrongUsage(
             "say what is old enough", hint="--older-than 30d, or --expired for what is past its day"
         )
     async with db.acquire() as connection:
-        query = SQL["candidates"]
-        for name in ("columns", "health", "size", "place"):
-            query = query.replace("{" + name + "}", fill(name))
-        rows = await connection.fetch(query, older_than, expired, only)
+        rows = await connection.fetch(
+            fill("candidates", candidates=SQL["candidates"], seen=fill(seen)),
+            *(older_than, expired, only),
+        )
     return [(from_row(row), row["skip"]) for row in rows]
 
 
@@ -73,7 +86,8 @@ async def cleanup(
     It goes on past what is held, locked, depended on or failing; only a lost server ends it.
     """
     require_change(actor, "clean up")
-    planned = await plan_cleanup(db, older_than, expired, only=only)
+    # what is parked is looked at again, closely, by each purge
+    planned = await _find(db, older_than, expired, only, seen="quick")
     results: dict[int, CleanupResult] = {}
     again: list[int] = []
 
@@ -85,47 +99,72 @@ async def cleanup(
     numbers = iter(range(len(planned)))
 
     async def work() -> None:
-        for number in numbers:
-            artifact, skip = planned[number]
-            if skip:
-                await settle(number, "skipped", skip)
-            elif found := await _purge_one(db, artifact, actor, alone=False):
-                await settle(number, *found)
-            else:
-                again.append(number)
+        number = next(numbers, None)
+        while number is not None:
+            async with db.acquire() as connection, _News(connection) as news:
+                while number is not None and not connection.is_closed():
+                    artifact, skip = planned[number]
+                    if skip:
+                        await settle(number, "skipped", skip)
+                    elif found := await _purge_one(db, news, artifact, actor, alone=False):
+                        await settle(number, *found)
+                    else:
+                        again.append(number)
+                    number = next(numbers, None)
 
-    await _together([work() for _ in range(min(WORKERS, len(planned)))])
+    await together(*(work() for _ in range(min(WORKERS, len(planned)))))
     for number in sorted(again):
-        if found := await _purge_one(db, planned[number][0], actor, alone=True):
+        async with db.acquire() as connection, _News(connection) as news:
+            found = await _purge_one(db, news, planned[number][0], actor, alone=True)
+        if found:
             await settle(number, *found)
     return [results[number] for number in sorted(results)]
 
 
-async def _together(works: list[Coroutine[Any, Any, None]]) -> None:
-    """Run all and raise the first error, once none runs any more."""
-    tasks = [asyncio.create_task(work) for work in works]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+class _News:
+    """What listeners are yet to be told of the purges on one connection.
+
+    Some at a time and apart from them: transactions that notify commit one after another.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._artifacts: list[str] = []
+        self._entries: list[str] = []
+
+    async def __aenter__(self) -> _News:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._tell()
+
+    async def add(self, artifact_id: str, entry: int) -> None:
+        """Note a purge that is committed."""
+        self._artifacts.append(artifact_id)
+        self._entries.append(str(entry))
+        if len(self._entries) >= TOLD_AT_ONCE:
+            await self._tell()
+
+    async def _tell(self) -> None:
+        artifacts, entries = self._artifacts, self._entries
+        self._artifacts, self._entries = [], []
+        with suppress(*SERVER_ERRORS):  # the purges stand; who listens looks by itself as well
+            if entries:
+                await notify(self.connection, "artifact", *artifacts)
+                await notify(self.connection, "audit", *entries)
 
 
 async def _purge_one(
-    db: Database, artifact: Artifact, actor: Actor, *, alone: bool
+    db: Database, news: _News, artifact: Artifact, actor: Actor, *, alone: bool
 ) -> tuple[str, str | None] | None:
     """Purge one artifact and return the outcome with its reason; no lock is waited for twice.
 
     None where it got into a deadlock with another one: then it has to be done alone.
     """
     try:
-        async with (
-            audit.recording_failure(db, actor, "cleanup", artifact.id, artifact.object_name),
-            db.acquire() as connection,
-            begin(db, connection),
-        ):
-            await bury(connection, artifact, actor, "cleanup", None, None)
+        async with audit.recording_failure(db, actor, "cleanup", artifact.id, artifact.object_name):
+            _, entry = await bury(db, news.connection, artifact, actor, "cleanup")
+            await news.add(artifact.id, entry)
     except (Locked, Refused, NotFound) as exc:
         if exc.sqlstate == DEADLOCK and not alone:
             return None

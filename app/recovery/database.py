@@ -8,7 +8,6 @@ third, so that a live job never loses its lease because others wait for a statem
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -23,8 +22,10 @@ from asyncpg.pool import PoolConnectionProxy
 
 from app.recovery.errors import Failed, NotPermitted, WrongUsage, translate
 from app.recovery.events import Hub
+from app.recovery.local_jobs import LocalJobs
 from app.recovery.memory import Memory
 from app.recovery.sql import load
+from app.recovery.tasks import stop
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 
@@ -119,6 +120,21 @@ class Blocker:
         return f"pid {self.pid} ({self.role}{name}{where}, {self.state}{age}): {query}"
 
 
+class _Session(asyncpg.Connection):
+    """A connection that knows whether it is lent for statements about Zanith's own tables alone."""
+
+    _own = False
+
+    def lend(self, *, own: bool) -> None:
+        """Note what it is lent for."""
+        self._own = own
+
+    async def clean(self) -> None:
+        """Take away what others' triggers and functions may have left: a round trip."""
+        if not self._own:
+            await self.execute(self.get_reset_query())
+
+
 class Database:
     """Frozen settings and the pools; made by :meth:`open`, ended by :meth:`close`."""
 
@@ -145,8 +161,9 @@ class Database:
         self.read_only = read_only
         self.pooled = False
         self.retention = retention
-        # Jobs of a standby, which cannot hold their rows: by id, newest last.
-        self.local_jobs: dict[str, Any] = {}
+        self.local_jobs = LocalJobs()
+        # What renews the leases of jobs that this process is about to run, by their ids.
+        self.kept_jobs: dict[str, asyncio.Task[None]] = {}
         self.memory = Memory()
         self._releasing: set[asyncio.Task[None]] = set()
 
@@ -191,6 +208,8 @@ class Database:
             "max_inactive_connection_lifetime": 60,
             "timeout": 10,
             "init": _notice_silence,
+            "connection_class": _Session,
+            "reset": _Session.clean,
         }
         try:
             pool = await _make_pool(max(min_size, 1), max_size, options)
@@ -251,6 +270,8 @@ class Database:
     async def close(self) -> None:
         """Close every connection; what still runs is cut off after ten seconds."""
         await self.events.close()
+        for keeping in list(self.kept_jobs.values()):
+            await stop(keeping)
         for pool in (self._pool, self._side_pool, self._lease_pool):
             try:
                 async with asyncio.timeout(10):
@@ -265,25 +286,35 @@ class Database:
             yield connection
 
     @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Connection]:
+        """Lend a connection to read Zanith's own tables on: nothing of it stays in the session."""
+        async with self._lend(self._pool, own=True) as connection:
+            yield connection
+
+    @asynccontextmanager
     async def side(self) -> AsyncIterator[Connection]:
-        """Lend a connection of the small pool, for one short statement beside work under way."""
-        async with self._lend(self._side_pool) as connection:
+        """Lend a connection of the small pool, for one short statement beside work under way.
+
+        It is one about Zanith's own tables, and nothing of it stays in the session.
+        """
+        async with self._lend(self._side_pool, own=True) as connection:
             yield connection
 
     @asynccontextmanager
     async def leasing(self) -> AsyncIterator[Connection]:
         """Lend a connection that only leases use: to renew one, and to end a job that has one."""
-        async with self._lend(self._lease_pool) as connection:
+        async with self._lend(self._lease_pool, own=True) as connection:
             yield connection
 
     @asynccontextmanager
-    async def _lend(self, pool: Pool) -> AsyncIterator[Connection]:
+    async def _lend(self, pool: Pool, *, own: bool = False) -> AsyncIterator[Connection]:
         try:
             connection = await pool.acquire()
         except OSError as exc:
             raise _cannot_connect(self.server.host, self.server.port, exc) from exc
         except SERVER_ERRORS as exc:
             raise translate(exc) from exc
+        connection.lend(own=own)  # type: ignore[attr-defined] # the proxy passes it on
         try:
             yield connection
         except SERVER_ERRORS as exc:
@@ -367,15 +398,14 @@ async def transaction(connection: Connection, **options: Any) -> AsyncIterator[N
     await block.__aexit__(None, None, None)
 
 
-async def set_lock_timeout(connection: Connection, limit: timedelta) -> None:
-    """Bound every wait for a lock in the transaction under way."""
-    milliseconds = max(1, round(limit.total_seconds() * 1000))
-    await connection.execute(SQL["set_lock_timeout"], f"{milliseconds}ms")
+def lock_timeout_text(limit: timedelta) -> str:
+    """Return the limit as PostgreSQL's setting takes it: none of less than a millisecond."""
+    return f"{max(1, round(limit.total_seconds() * 1000))}ms"
 
 
-async def notify(connection: Connection, event: str, key: str) -> None:
-    """Tell listeners, at commit, that an artifact, a job or the audit log changed."""
-    await connection.execute(SQL["notify"], json.dumps({"event": event, "id": key}))
+async def notify(connection: Connection, event: str, *keys: str) -> None:
+    """Tell listeners, at commit, that artifacts, jobs or the audit log changed."""
+    await connection.execute(SQL["notify"], event, keys)
 
 
 def _reveal(url: str | Secret | None) -> str | None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
+
+from app.recovery.tasks import stop
 
 CHANNEL = "zanith"
 
@@ -55,9 +57,7 @@ class Hub:
         """Stop listening."""
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await stop(task)
 
     async def _run(self) -> None:
         pause = 0.5
@@ -99,3 +99,9 @@ class Hub:
             if queue.full():
                 queue.get_nowait()
             queue.put_nowait(event)
+
+
+async def await_about(queue: asyncio.Queue[Event], key: str) -> None:
+    """Wait for an event about what has the id, or about a gap in which there may have been one."""
+    while (await queue.get()).id not in {key, ""}:
+        pass

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from app.recovery import audit, jobs
+from app.recovery import audit, jobs, leases, oversight
 from app.recovery.artifact import Artifact
 from app.recovery.compress import EXTENSIONS, Compressor, compressor
 from app.recovery.database import Actor, Database
@@ -24,6 +22,8 @@ from app.recovery.progress import OnProgress, tell
 from app.recovery.ranges import check_jobs, copy_rows
 from app.recovery.sql import load
 from app.recovery.stream import Measured, Meter, Sink, bounded, reporting, snapshot
+from app.recovery.tasks import stop
+from app.recovery.unfinished import give_name, settle, unfinished
 from app.recovery.version import VERSION
 
 SQL = load("export")
@@ -85,7 +85,11 @@ async def announce(
         "address": actor.address,
         "role": actor.role,
     }
-    return await jobs.start(db, "export", artifact.id, params, actor, object=artifact.object_name)
+    return await jobs.queue(
+        *(db, "export", artifact.id, params, actor),
+        object=artifact.object_name,
+        wait=leases.WAIT_TO_START,
+    )
 
 
 async def stream_export(
@@ -116,9 +120,8 @@ async def stream_export(
             yield chunk
         await producer
     finally:
-        producer.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await producer
+        with suppress(Exception):
+            await stop(producer)
 
 
 async def push_export(
@@ -231,15 +234,14 @@ async def export_to_file(
     """Export into a file, with its manifest beside it, and return the ended job.
 
     The file has its name only when it is whole; until then, and after a failure, there is none.
+    What an export to the same file left that was killed is taken away.
     Failed where the disk is full or the directory cannot be written; WrongUsage for a path that is
     something else than a file: renaming over a device would replace it.
     """
     _require_file(path)
     job = await announce(db, request, actor)
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    manifest = path.with_name(path.name + ".manifest.json")
     try:
-        with unfinished.open("xb") as file:
+        with unfinished(path) as file, unfinished(path) as manifest:
 
             async def write(chunk: bytes) -> None:
                 try:
@@ -248,22 +250,17 @@ async def export_to_file(
                     raise _unwritable(path, exc) from exc
 
             job = await push_export(db, job.id, write, on_progress)
-            await asyncio.to_thread(_settle, file)
-        result = job.result or {}
-        result = {**result, "manifest": {**result["manifest"], "file": path.name}}
-        job = replace(job, result=result)
-        text = json.dumps(result["manifest"], indent=2)
-        aside = unfinished.with_suffix(".manifest")
-        try:
-            aside.write_text(text + "\n", encoding="utf-8")
-            unfinished.replace(path)
-            aside.replace(manifest)
-        finally:
-            aside.unlink(missing_ok=True)
+            result = job.result or {}
+            result = {**result, "manifest": {**result["manifest"], "file": path.name}}
+            job = replace(job, result=result)
+            manifest.write(json.dumps(result["manifest"], indent=2).encode() + b"\n")
+            await asyncio.to_thread(settle, file)
+            settle(manifest)
+            give_name(file, path)
+            give_name(manifest, path.with_name(path.name + ".manifest.json"))
     except OSError as exc:
         raise _unwritable(path, exc) from exc
     finally:
-        unfinished.unlink(missing_ok=True)
         await _withdraw(db, job, actor)
     return job
 
@@ -284,13 +281,8 @@ def _unwritable(path: Path, exc: OSError) -> Failed:
     )
 
 
-def _settle(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
 async def _withdraw(db: Database, job: jobs.Job, actor: Actor) -> None:
     """Cancel a job that never began, so that no announcement is left standing."""
     with suppress(Exception):
         if (await jobs.get(db, job.id)).state == "queued":
-            await jobs.cancel(db, job.id, actor)
+            await oversight.cancel(db, job.id, actor)

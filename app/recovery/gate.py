@@ -1,4 +1,4 @@
-"""The gate before a restore: what is parked is what was sealed, or nothing happens."""
+"""The gate before a restore: the plan is the confirmed one, and what is parked what was sealed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from app.recovery.database import Connection, Database
 from app.recovery.errors import Refused
 from app.recovery.locks import run_savepoint
 from app.recovery.names import quote
+from app.recovery.plan import Plan
 from app.recovery.progress import OnProgress, tell
 from app.recovery.seal import SQL as SEAL
 from app.recovery.seal import Sealed, read_seal
@@ -22,6 +23,40 @@ SQL = load("restore")
 
 class ChangedArchive(Refused):
     """What is parked is not what was sealed."""
+
+
+def check_plan(plan: Plan, expected_digest: str | None) -> None:
+    """Raise Refused, carrying the plan, where it cannot run or is not the one confirmed."""
+    if plan.blocked:
+        flags = [flag for conflict in plan.conflicts for flag in conflict.choices]
+        flags += [flag for drift in plan.drift if drift.blocks for flag in drift.choices]
+        first = next(iter(plan.conflicts), None)
+        hint = first.hint if first else None
+        if flags:
+            hint = f"resolve with {' or '.join(dict.fromkeys(flags))}"
+        error = Refused(
+            plan.blocked[0], detail="\n".join(plan.blocked[1:]) or _detail(plan), hint=hint
+        )
+        error.plan = plan
+        raise error
+    if expected_digest is not None and plan.digest != expected_digest:
+        error = Refused(
+            f"the plan for {plan.object} is not the one that was confirmed: nothing was changed",
+            detail="the catalog changed meanwhile",
+            hint="look at the plan as it is now, and confirm that",
+        )
+        error.plan = plan
+        raise error
+
+
+def _detail(plan: Plan) -> str | None:
+    details = [conflict.detail for conflict in plan.conflicts if conflict.detail]
+    examples = [
+        f"for example {', '.join(drift.examples)}"
+        for drift in plan.drift
+        if drift.blocks and drift.examples
+    ]
+    return "\n".join([*details, *examples]) or None
 
 
 async def check_parked(

@@ -1,8 +1,6 @@
-"""Jobs: work that takes time, with a lease that fences every write.
+"""Jobs: work that takes time, claimed once, with a lease that fences every write.
 
-A unique index lets one change of an artifact live at a time. Whoever runs a job renews its lease
-with each heartbeat and reads there whether somebody wants it cancelled; NOTIFY only wakes. A lease
-that ran out makes the job ``interrupted``. Ended jobs stay as history.
+A unique index lets one change of an artifact live at a time. Ended jobs stay as history.
 """
 
 from __future__ import annotations
@@ -14,14 +12,14 @@ import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 from weakref import WeakSet
 
 import asyncpg
 
-from app.recovery import audit
+from app.recovery import audit, leases
 from app.recovery.database import Actor, Connection, Database, notify, require_change
 from app.recovery.errors import (
     Cancelled,
@@ -29,24 +27,20 @@ from app.recovery.errors import (
     LeaseLost,
     Locked,
     NotFound,
-    Refused,
     Taken,
     ZanithError,
     translate,
 )
 from app.recovery.sql import load
+from app.recovery.tasks import stop
 
 SQL = load("jobs")
-LEASE = timedelta(seconds=20)
-HEARTBEAT = timedelta(seconds=3)
-# An announced export waits this long for somebody to fetch it.
-WAIT_TO_START = timedelta(minutes=10)
 # So long is a job that gives way waited for.
 GIVE_WAY = timedelta(seconds=10)
+LOOK_AGAIN = 0.05
 ENDED = frozenset({"done", "failed", "cancelled", "interrupted"})
 LIVE = ("queued", "running")
 READING = frozenset({"export", "verify"})
-_LOCAL_KEPT = 200
 SHUT_DOWN = "interrupted: the studio was shut down; nothing was changed, start it again"
 _interrupted: WeakSet[asyncio.Task[Any]] = WeakSet()
 
@@ -101,9 +95,30 @@ async def start(
     actor: Actor,
     *,
     object: str | None = None,  # noqa: A002 - the column's name
-    wait: timedelta | None = WAIT_TO_START,
 ) -> Job:
-    """Put a job into the table and return it, queued; it waits so long to be run, None for ever.
+    """Put a job into the table that this process is about to run, and return it, queued.
+
+    Its lease is kept from the start: where the process dies first, it is in nobody's way for long.
+    Locked, naming who runs what, where a live change of the artifact exists.
+    """
+    job = await queue(db, kind, artifact_id, params, actor, object=object, wait=leases.LEASE)
+    if job.id not in db.local_jobs:
+        keeping = db.kept_jobs[job.id] = asyncio.create_task(leases.keep(db, job.id))
+        keeping.add_done_callback(lambda _: db.kept_jobs.pop(job.id, None))
+    return job
+
+
+async def queue(
+    db: Database,
+    kind: str,
+    artifact_id: str | None,
+    params: dict[str, Any],
+    actor: Actor,
+    *,
+    object: str | None = None,  # noqa: A002 - the column's name
+    wait: timedelta | None,
+) -> Job:
+    """Put a job into the table for whoever comes for it within `wait`, None for ever; return it.
 
     Locked, naming who runs what, where a live change of the artifact exists.
     """
@@ -111,8 +126,7 @@ async def start(
         require_change(actor, f"start a {kind}")
     job_id = secrets.token_hex(8)
     if db.server.standby and kind in READING:
-        return _keep_local(
-            db,
+        return db.local_jobs.keep(
             Job(
                 id=job_id,
                 kind=kind,
@@ -142,23 +156,14 @@ async def start(
         except ZanithError as exc:
             if not isinstance(exc.__cause__, asyncpg.UniqueViolationError):
                 raise
-            await reap_expired(db)
+            await leases.reap_expired(db)
             live = await _live(db, artifact_id)
             if live is not None and not last_try and _gives_way(live, kind):
-                await cancel(db, live.id, actor)
-                await _await_end(db, live.id)
+                await _make_way(db, live, actor)
                 continue
             if live is not None or last_try:
                 raise _occupied(live) from None
     raise AssertionError("unreachable")
-
-
-def _keep_local(db: Database, job: Job) -> Job:
-    """Keep a job in this process: a standby, which may be read, cannot hold its row."""
-    db.local_jobs[job.id] = job
-    for old in list(db.local_jobs)[:-_LOCAL_KEPT]:
-        del db.local_jobs[old]
-    return job
 
 
 def _occupied(job: Job | None) -> Locked:
@@ -173,92 +178,13 @@ def _occupied(job: Job | None) -> Locked:
 
 async def get(db: Database, job_id: str) -> Job:
     """Return a job as it is now; NotFound where there is none."""
-    if job_id in db.local_jobs:
-        return cast("Job", db.local_jobs[job_id])
+    if (local := db.local_jobs.get(job_id)) is not None:
+        return local
     async with db.side() as connection:
         row = await connection.fetchrow(SQL["get"], job_id)
     if row is None:
         raise NotFound(f"there is no job {job_id}")
-    return _job(row)
-
-
-async def list_jobs(
-    db: Database,
-    *,
-    artifact_id: str | None = None,
-    states: list[str] | None = None,
-    kinds: list[str] | None = None,
-    after: Job | None = None,
-    limit: int = 50,
-) -> list[Job]:
-    """Return jobs, newest first; ``after`` is the last one of the page before."""
-    key = (after.created_at, after.id) if after else (None, None)
-    async with db.acquire() as connection:
-        rows = await connection.fetch(SQL["list"], artifact_id, states, kinds, *key, limit)
-    return [_job(row) for row in rows]
-
-
-async def cancel(db: Database, job_id: str, actor: Actor) -> Job:
-    """Ask a job to stop and return it; an ended one is returned as it is."""
-    job = await get(db, job_id)
-    if job.kind not in READING or job.actor != actor.name:
-        require_change(actor, f"cancel a {job.kind} of {job.actor}")
-    if job.id in db.local_jobs:
-        if not job.ended:
-            _keep_local(db, replace(job, cancel_requested_by=actor.name))
-        return await get(db, job_id)
-    async with db.side() as connection, connection.transaction():
-        if await connection.fetchval(SQL["request_cancel"], job_id, actor.name):
-            await notify(connection, "job", job_id)
-    return await get(db, job_id)
-
-
-async def pause(db: Database, job_id: str, actor: Actor, *, pause: bool = True) -> Job:
-    """Ask a job that works in batches to rest after the one under way, or to go on; return it.
-
-    Refused where the job ended, or its work has no place to rest at.
-    """
-    job = await get(db, job_id)
-    require_change(actor, f"pause a {job.kind}")
-    if not job.params.get("online"):
-        raise Refused(f"a {job.kind} is one transaction and cannot rest", hint="cancel it instead")
-    async with db.side() as connection, connection.transaction():
-        found = await connection.fetchval(SQL["pause"], job_id, actor.name if pause else None)
-        if found:
-            await notify(connection, "job", job_id)
-    if not found:
-        raise Refused(f"job {job_id} has ended: {job.state}")
-    return await get(db, job_id)
-
-
-async def reap_expired(db: Database) -> list[str]:
-    """Mark jobs whose lease ran out as interrupted, and return their ids."""
-    async with db.side() as connection, connection.transaction():
-        ids = [row["id"] for row in await connection.fetch(SQL["reap"])]
-        for job_id in ids:
-            await audit.record_interrupted(connection, job_id)
-            await notify(connection, "job", job_id)
-    return ids
-
-
-async def watch(db: Database, job_id: str) -> AsyncIterator[Job]:
-    """Yield the job now and whenever it changed, up to and with the state in which it ended."""
-    async with db.events.subscribe() as queue:
-        last: Job | None = None
-        while last is None or not last.ended:
-            job = await get(db, job_id)
-            if job != last:
-                yield job
-            last = job
-            if not job.ended:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(1):
-                        await _next_about(queue, job_id)
-
-
-async def _next_about(queue: asyncio.Queue[Any], job_id: str) -> None:
-    while (await queue.get()).id not in {job_id, ""}:
-        pass
+    return read_job(row)
 
 
 class Run:
@@ -284,7 +210,7 @@ class Run:
         """Merge values into the job's progress, over a connection of its own."""
         if self.local:
             now = await get(self.db, self.job.id)
-            _keep_local(self.db, replace(now, progress={**now.progress, **values}))
+            self.db.local_jobs.change(now.id, progress={**now.progress, **values})
             return
         async with self.db.side() as connection, connection.transaction():
             await self._write(connection, "progress", json.dumps(values, default=str))
@@ -331,7 +257,7 @@ async def abandon(db: Database, job_id: str, error: ZanithError | None = None) -
         if local.state == "queued":
             now = datetime.now(UTC)
             said = error.as_dict()
-            _keep_local(db, replace(local, state="interrupted", error=said, ended_at=now))
+            db.local_jobs.change(job_id, state="interrupted", error=said, ended_at=now)
         return
     async with db.side() as connection, connection.transaction():
         if await connection.fetchval(SQL["abandon"], job_id, json.dumps(error.as_dict())):
@@ -350,6 +276,8 @@ async def running(db: Database, job: Job) -> AsyncIterator[Run]:
     lease = secrets.token_hex(8)
     try:
         await _claim(db, job, lease)
+        if (keeping := db.kept_jobs.get(job.id)) is not None:
+            keeping.cancel()
     except Failed as exc:  # nobody else is to wait for it, where it is nobody else's to run
         if not job.params.get("handed_over"):
             with suppress(ZanithError):
@@ -358,31 +286,33 @@ async def running(db: Database, job: Job) -> AsyncIterator[Run]:
     run = Run(db, job, lease)
     body = asyncio.current_task()
     assert body is not None  # noqa: S101 - a coroutine always runs in a task
-    heart = asyncio.create_task(_beat(run, body))
+    heart = asyncio.create_task(leases.beat(run, body))
     try:
         yield run
     except asyncio.CancelledError:
-        await _stop(heart)
-        if run.stop_reason is None and body in _interrupted:
-            await _end(run, "interrupted", await _shut_down(run))
-            raise
-        error = run.stop_reason or Cancelled("cancelled: whoever asked for it went away")
-        await _end(run, "cancelled" if isinstance(error, Cancelled) else "failed", error)
+        try:
+            await stop(heart)
+        finally:
+            await _end_cancelled(run, body)
         if run.stop_reason is None:
             raise
         for _ in range(run.told):
             body.uncancel()
-        raise error from None
+        raise run.stop_reason from None
     except Exception as exc:
-        await _stop(heart)
         error = translate(exc)
-        await _end(run, "cancelled" if isinstance(error, Cancelled) else "failed", error)
+        try:
+            await stop(heart)
+        finally:
+            await _end_failed(run, error)
         raise error from exc
     else:
-        await _stop(heart)
-        await _end(run, "done", None)
+        try:
+            await stop(heart)
+        finally:
+            await _end(run, "done", None)
     finally:
-        await _stop(heart)
+        await stop(heart)
 
 
 async def _claim(db: Database, job: Job, lease: str) -> None:
@@ -390,10 +320,10 @@ async def _claim(db: Database, job: Job, lease: str) -> None:
         now = await get(db, job.id)
         if now.state != "queued":
             raise _not_waiting(now)
-        _keep_local(db, replace(now, state="running", started_at=datetime.now(UTC)))
+        db.local_jobs.change(job.id, state="running", started_at=datetime.now(UTC))
         return
     async with db.side() as connection, connection.transaction():
-        claimed = await connection.fetchval(SQL["claim"], job.id, _worker(), lease, LEASE)
+        claimed = await connection.fetchval(SQL["claim"], job.id, _worker(), lease, leases.LEASE)
         if claimed:
             await notify(connection, "job", job.id)
     if not claimed:
@@ -405,16 +335,27 @@ def _not_waiting(now: Job) -> Locked:
     return Taken(message) if now.worker is not None else Locked(message)
 
 
+async def _end_cancelled(run: Run, body: asyncio.Task[Any]) -> None:
+    if run.stop_reason is None and body in _interrupted:
+        await _end(run, "interrupted", await _shut_down(run))
+    else:
+        gone = Cancelled("cancelled: whoever asked for it went away")
+        await _end_failed(run, run.stop_reason or gone)
+
+
+async def _end_failed(run: Run, error: ZanithError) -> None:
+    await _end(run, "cancelled" if isinstance(error, Cancelled) else "failed", error)
+
+
 async def _end(run: Run, state: str, error: ZanithError | None) -> None:
     """Write how the job ended, unless the data transaction already did."""
     if run.finished:
         return
     if run.local:
-        now = await get(run.db, run.job.id)
-        ended = datetime.now(UTC)
         said = error.as_dict() if error else None
-        _keep_local(
-            run.db, replace(now, state=state, result=run.result, error=said, ended_at=ended)
+        ended = datetime.now(UTC)
+        run.db.local_jobs.change(
+            run.job.id, state=state, result=run.result, error=said, ended_at=ended
         )
         return
     with suppress(ZanithError):
@@ -446,57 +387,6 @@ async def _shut_down(run: Run) -> ZanithError:
     )
 
 
-async def _beat(run: Run, body: asyncio.Task[Any]) -> None:
-    """Renew the lease; stop the body when the lease is lost or somebody wants it stopped."""
-    async with run.db.events.subscribe() as queue:
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(HEARTBEAT.total_seconds()):
-                    await _next_about(queue, run.job.id)
-            try:
-                row = await _renew(run)
-            except ZanithError:
-                continue  # the data transaction's fence has the last word
-            if run.finishing:
-                return
-            run.paused_by = row["pause_requested_by"] if row is not None else None
-            if row is None:
-                run.stop_reason = LeaseLost()
-            elif row["cancel_requested_by"]:
-                run.stop_reason = Cancelled(f"cancelled by {row['cancel_requested_by']}")
-            if run.stop_reason:
-                await _insist(run, body)
-                return
-
-
-async def _insist(run: Run, body: asyncio.Task[Any]) -> None:
-    """Tell the body to stop until it does, and keep the lease while it cleans up.
-
-    Once is not enough: a task that awaits the end of another one just then may take its
-    cancellation for the other's.
-    """
-    while not run.finishing:
-        body.cancel()
-        run.told += 1
-        await asyncio.sleep(HEARTBEAT.total_seconds())
-        with suppress(ZanithError):
-            await _renew(run)
-
-
-async def _renew(run: Run) -> Any:
-    """Renew the lease and return who wants the job cancelled; None where the lease is lost."""
-    if run.local:
-        return asdict(await get(run.db, run.job.id))
-    async with run.db.leasing() as connection:
-        return await connection.fetchrow(SQL["heartbeat"], run.job.id, run.lease, LEASE)
-
-
-async def _stop(task: asyncio.Task[Any]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
-
-
 def _gives_way(live: Job, kind: str) -> bool:
     """Whether a job is not worth waiting for: a seal of what is about to come back, or to go.
 
@@ -505,24 +395,29 @@ def _gives_way(live: Job, kind: str) -> bool:
     return live.kind == "seal" and kind in {"restore", "purge"}
 
 
-async def _await_end(db: Database, job_id: str) -> None:
+async def _make_way(db: Database, live: Job, actor: Actor) -> None:
+    """Cancel a job that is not worth waiting for, and wait for its end."""
+    async with db.side() as connection, connection.transaction():
+        await connection.fetchval(SQL["request_cancel"], live.id, actor.name)
+        await notify(connection, "job", live.id)
     with suppress(TimeoutError):
         async with asyncio.timeout(GIVE_WAY.total_seconds()):
-            async for _ in watch(db, job_id):
-                pass
+            while not (await get(db, live.id)).ended:  # noqa: ASYNC110 - by another process
+                await asyncio.sleep(LOOK_AGAIN)
 
 
 async def _live(db: Database, artifact_id: str | None) -> Job | None:
     async with db.side() as connection:
         row = await connection.fetchrow(SQL["live"], artifact_id)
-    return _job(row) if row else None
+    return read_job(row) if row else None
 
 
 def _worker() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def _job(row: Any) -> Job:
+def read_job(row: Any) -> Job:
+    """Return the job that a row of the table says."""
     data = dict(row)
     for key in ("params", "progress", "result", "error"):
         data[key] = json.loads(data[key]) if data[key] else data[key]

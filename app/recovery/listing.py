@@ -14,6 +14,7 @@ from app.recovery.database import Database
 from app.recovery.errors import WrongUsage
 from app.recovery.names import parse_name
 from app.recovery.sql import containing
+from app.recovery.together import together
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def _one_of(what: str, value: str | None, allowed: tuple[str, ...]) -> None:
 
 
 async def list_artifacts(db: Database, wanted: ArtifactFilter | None = None) -> Page:
-    """Return a page of artifacts and how many match; two queries, with a health three.
+    """Return a page of artifacts and how many match; two queries at once, with a health three.
 
     Where many match, their number may be some seconds old, and a health is asked of each artifact's
     name alone: what was altered in place shows on its row and in the doctor.
@@ -176,13 +177,12 @@ async def list_artifacts(db: Database, wanted: ArtifactFilter | None = None) -> 
     backward = cursor is not None and cursor.backward
     place = (cursor.key, cursor.order) if cursor else (None, None)
     seen = await _how_to_see(db, values) if wanted.health else "health"
-    async with db.acquire() as connection:
-        rows = await connection.fetch(
-            _page_query(wanted, backward=backward, seen=seen), *values, *place, limit + 1
-        )
-        if backward and len(rows) <= limit:  # the start is nearer than a page: show it whole
-            return await list_artifacts(db, replace(wanted, after=None))
-    total = await db.memory.recall(("count", str(values)), lambda: _count(db, values, seen))
+    rows, total = await together(
+        _fetch(db, _page_query(wanted, backward=backward, seen=seen), *values, *place, limit + 1),
+        db.memory.recall(("count", str(values)), lambda: _count(db, values, seen)),
+    )
+    if backward and len(rows) <= limit:  # the start is nearer than a page: show it whole
+        return await list_artifacts(db, replace(wanted, after=None))
     more, rows = len(rows) > limit, rows[:limit]
     if backward:
         rows.reverse()
@@ -192,6 +192,11 @@ async def list_artifacts(db: Database, wanted: ArtifactFilter | None = None) -> 
         None if cursor is None else _cursor(rows[0], backward=True) if rows else "",
         total,
     )
+
+
+async def _fetch(db: Database, query: str, *values: Any) -> list[Any]:
+    async with db.reading() as connection:
+        return list(await connection.fetch(query, *values))
 
 
 def _cursor(row: Any, *, backward: bool) -> str:
@@ -207,7 +212,7 @@ async def _how_to_see(db: Database, values: tuple[Any, ...]) -> str:
 
 async def _count(db: Database, values: tuple[Any, ...], seen: str) -> int:
     block = "count_by_health" if values[-1] else "count"
-    async with db.acquire() as connection:
+    async with db.reading() as connection:
         number: int = await connection.fetchval(fill(block, seen=fill(seen)), *values)
     return number
 
@@ -218,7 +223,7 @@ async def summarize(db: Database) -> Summary:
 
 
 async def _summarize(db: Database) -> Summary:
-    async with db.acquire() as connection:
+    async with db.reading() as connection:
         row: Any = await connection.fetchrow(fill("summary"))
     data = dict(row)
     for key in ("by_table", "by_expiry"):
@@ -232,7 +237,7 @@ async def count_states(db: Database) -> States:
 
 
 async def _count_states(db: Database) -> States:
-    async with db.acquire() as connection:
+    async with db.reading() as connection:
         rows = await connection.fetch(fill("states"))
     counts = [(row["artifact_type"], row["status"], row["number"]) for row in rows]
     return States(counts, max((float(row["oldest"] or 0) for row in rows), default=0.0))

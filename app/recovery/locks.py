@@ -14,7 +14,7 @@ from app.recovery.database import (
     Blocker,
     Connection,
     Database,
-    set_lock_timeout,
+    lock_timeout_text,
     transaction,
 )
 from app.recovery.durations import format_duration
@@ -68,8 +68,7 @@ async def run_savepoint(
 async def begin(db: Database, connection: Connection) -> AsyncIterator[None]:
     """Open a transaction that waits briefly for locks, sees every row, and trusts no path."""
     async with transaction(connection):
-        await set_lock_timeout(connection, db.lock_timeout)
-        await connection.execute(SQL["settings"])
+        await connection.execute(SQL["settings"], lock_timeout_text(db.lock_timeout))
         yield
 
 

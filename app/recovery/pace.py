@@ -102,6 +102,8 @@ class Pace:
                 connection: Connection, position: Position = position, rows: int = rows
             ) -> tuple[int, Position]:
                 began = time.monotonic()
+                # a crash may take the last batches back, whole: they are made again
+                await connection.execute(SQL["commit_later"])
                 done, reached = await batch(connection, position, self._size)
                 await self._run.fence(connection, step=step, rows=rows + done)
                 self._took = time.monotonic() - began  # of the try that is committed

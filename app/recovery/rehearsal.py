@@ -9,14 +9,14 @@ from contextlib import suppress
 from app.recovery.artifact import Artifact
 from app.recovery.database import Actor, Connection, Database, require_change
 from app.recovery.errors import WrongUsage
-from app.recovery.gate import ChangedArchive, check_parked, note_changed
+from app.recovery.gate import ChangedArchive, check_parked, check_plan, note_changed
 from app.recovery.locks import run_locked
 from app.recovery.lookup import get_artifact
 from app.recovery.migration import find_recoverable
 from app.recovery.plan import Choices, read_plan
 from app.recovery.progress import OnProgress, tell
 from app.recovery.report import RestoreReport, StepDone
-from app.recovery.restore import check_plan, compare, execute
+from app.recovery.restoring import compare, execute
 
 
 class _RolledBackError(Exception):

@@ -271,12 +271,17 @@ async def find_unsealed(db: Database, limit: int = 100) -> list[str]:
 
 
 async def sweep(db: Database, actor: Actor, given_up: set[str]) -> None:
-    """Seal what waits for its seal; what cannot be sealed is said once, and tried no more."""
+    """Seal what waits for its seal; what cannot be sealed is said once, and tried no more.
+
+    What somebody else began a moment ago is theirs, and no failure to tell of.
+    """
     for artifact_id in await find_unsealed(db):
         if artifact_id in given_up:
             continue
         try:
-            await seal(db, artifact_id, actor)
+            artifact = await get_artifact(db, artifact_id)
+            job = await jobs.start(db, "seal", artifact.id, {}, actor, object=artifact.object_name)
+            await seal(db, artifact.id, actor, job)
         except ZanithError as exc:
             if exc.code != "locked":
                 given_up.add(artifact_id)

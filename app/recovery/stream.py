@@ -20,6 +20,7 @@ from app.recovery.database import Connection, Database, transaction
 from app.recovery.errors import Failed, Refused, ZanithError
 from app.recovery.names import quote
 from app.recovery.sql import load
+from app.recovery.tasks import stop
 
 SQL = load("stream")
 
@@ -243,9 +244,7 @@ async def reporting(
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await stop(task)
     await write(meter.report(rows_expected))
 
 

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from app.recovery import jobs
+from app.recovery import jobs, leases
 from app.recovery.capture import CaptureRequest, capture
 from app.recovery.database import Actor, Database, require_change
 from app.recovery.errors import Failed, Locked, Refused, Taken, ZanithError
@@ -52,7 +52,7 @@ async def hand_over(
     if kind not in HANDED_OVER:
         raise Refused(f"a {kind} cannot be handed over: somebody has to confirm it")
     said = {**params, "handed_over": True, "address": actor.address}
-    return await jobs.start(db, kind, artifact_id, said, actor, object=object, wait=None)
+    return await jobs.queue(db, kind, artifact_id, said, actor, object=object, wait=None)
 
 
 async def find_work(db: Database) -> list[Job]:
@@ -60,7 +60,7 @@ async def find_work(db: Database) -> list[Job]:
 
     Of several who look at once, one gets a job: the others' are Locked when they begin.
     """
-    await jobs.reap_expired(db)
+    await leases.reap_expired(db)
     async with db.side() as connection:
         left = [row["id"] for row in await connection.fetch(SQL["resumable"], ATTEMPTS)]
     for job_id in left:

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.recovery.errors import translate
+from app.routes.courtesy import Courtesy
 
 log = logging.getLogger("zanith.studio")
 
@@ -39,12 +40,14 @@ class ExportResponse(Response):
         push: Callable[[Sink], Awaitable[Any]],
         start: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         *,
+        courtesy: Courtesy,
         filename: str,
         media_type: str,
         export_id: str,
     ) -> None:
         self.push = push
         self.start = start
+        self.courtesy = courtesy
         self.started = False
         self.status_code = 200
         self.media_type = media_type
@@ -81,6 +84,7 @@ class ExportResponse(Response):
     async def _stream(self, send: Send) -> None:
         async def sink(chunk: bytes) -> None:
             await self._start(send)
+            await self.courtesy.let_others_go_first()
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
 
         await self.push(sink)

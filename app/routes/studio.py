@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from app.recovery.database import Actor, Database, ServerInfo
 from app.recovery.errors import Failed
 from app.routes.access import FORM_FIELD, Access
+from app.routes.courtesy import Courtesy
 from app.routes.metrics import Counters
 from app.routes.rendering import Pages
 from app.routes.runner import Runner
@@ -26,6 +27,7 @@ class Studio:
     pages: Pages
     runner: Runner = field(default_factory=Runner)
     counters: Counters = field(default_factory=Counters)
+    courtesy: Courtesy = field(default_factory=Courtesy)
     connections: Callable[[], int] = lambda: 0
     """How many the server that serves it has open."""
     database: Database | None = None

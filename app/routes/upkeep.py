@@ -6,7 +6,7 @@ import asyncio
 import logging
 from contextlib import suppress
 
-from app.recovery import jobs, seal, worker
+from app.recovery import leases, seal, worker
 from app.recovery.database import Actor
 from app.recovery.errors import ZanithError
 from app.routes.errors import ShuttingDown
@@ -54,5 +54,5 @@ async def sweep(studio: Studio, given_up: set[str]) -> None:
     """Reap dead jobs and seal what is not sealed; what cannot be sealed is tried no more."""
     with suppress(ZanithError):
         await studio.db.refresh()
-        await jobs.reap_expired(studio.db)
+        await leases.reap_expired(studio.db)
         await seal.sweep(studio.db, ACTOR, given_up)

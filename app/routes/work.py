@@ -11,8 +11,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from app.recovery import artifacts, audit, jobs, purge, rehearsal, seal, worker
-from app.recovery import restore as restoring
+from app.recovery import artifacts, audit, gate, jobs, oversight, purge, rehearsal, seal, worker
 from app.recovery.artifacts import Artifact
 from app.recovery.capture import (
     CaptureRequest,
@@ -28,6 +27,8 @@ from app.recovery.jobs import Job
 from app.recovery.pace import Limits
 from app.recovery.plan import Choices, plan_restore
 from app.recovery.report import RestoreReport
+from app.recovery.restore import job_params as restore_params
+from app.recovery.restore import restore
 from app.routes.errors import ShuttingDown
 from app.routes.runner import outcome
 from app.routes.studio import Studio
@@ -58,10 +59,10 @@ async def start_restore(
         purge.require_named(confirm, artifact.object_name)
         if artifact.status == "recoverable":
             plan = await plan_restore(studio.db, artifact.id, choices)
-            restoring.check_plan(plan, digest)
+            gate.check_plan(plan, digest)
             steps = [step.purpose for step in sorted(plan.steps, key=lambda step: step.transaction)]
     params = {
-        **restoring.job_params(artifact, choices, digest),
+        **restore_params(artifact, choices, digest),
         "address": actor.address,
         "steps": steps,
     }
@@ -71,7 +72,7 @@ async def start_restore(
     return await _run(
         studio,
         job,
-        restoring.restore(studio.db, artifact.id, choices, actor, expected_digest=digest, job=job),
+        restore(studio.db, artifact.id, choices, actor, expected_digest=digest, job=job),
         f"restore of {artifact.id}",
     )
 
@@ -162,7 +163,7 @@ async def resume(studio: Studio, job_id: str, actor: Actor) -> Job:
     studio.runner.check()
     job = await jobs.get(studio.db, job_id)
     if not job.ended:
-        return await jobs.pause(studio.db, job_id, actor, pause=False)
+        return await oversight.pause(studio.db, job_id, actor, pause=False)
     job = await worker.resume(studio.db, job_id, actor)
     return await _run(studio, job, worker.perform(studio.db, job), f"{job.kind} of {job.object}")
 

@@ -91,7 +91,7 @@ CREATE OR REPLACE FUNCTION zanith._warn(strategy text, d jsonb, on_dependents te
 LANGUAGE sql STABLE AS $$
     SELECT COALESCE(jsonb_agg(w.warning ORDER BY w.ord), '[]')
     FROM (VALUES
-        (1, 'the column keeps its place in the row: SELECT *, a positional INSERT, and a COPY without a column list still see it, and so does who may read the whole table',
+        (1, 'while it is parked in its table, the column keeps its place in the row: SELECT *, a positional INSERT, and a COPY without a column list still see it, and so does who may read the whole table',
             strategy = 'soft_drop_column'),
         (2, 'reads and writes of the table wait while the rows are copied', strategy = 'archive_column' OR keep_rows),
         (3, 'a column that comes back stands last', strategy = 'archive_column'),

@@ -8,6 +8,8 @@ import hashlib
 import io
 import json
 import subprocess
+import time
+from subprocess import DEVNULL
 
 import pytest
 import zstandard
@@ -132,6 +134,37 @@ class TestExport:
         assert process.wait(30) == 141
         assert process.stderr.read() == b""
         process.stderr.close()
+
+    async def test_the_next_takes_away_what_a_killed_one_left_and_what_no_other_writes(
+        self, url, artifact, connection, tmp_path
+    ):
+        def begin() -> subprocess.Popen:
+            before = set(tmp_path.iterdir())
+            wanted = ("recover", "export", artifact["id"], "--output", tmp_path / "codes.csv")
+            process = subprocess.Popen([PROGRAM, *wanted], env=environment(url), stderr=DEVNULL)
+            deadline = time.monotonic() + 30
+            while len(set(tmp_path.iterdir()) - before) < 2:  # the rows, and the manifest
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            return process
+
+        async with connection.transaction():  # an export that ends writes there
+            await connection.execute("LOCK TABLE zanith._zanith_audit_log IN SHARE MODE")
+            killed = begin()
+            killed.kill()
+            killed.wait()
+            left = set(tmp_path.iterdir())
+            assert len(left) == 2
+            first = begin()
+            assert not left & set(tmp_path.iterdir())
+            second = begin()
+            assert len(list(tmp_path.iterdir())) == 4
+        assert [first.wait(30), second.wait(30)] == [0, 0]
+        assert sorted(path.name for path in tmp_path.iterdir()) == [
+            "codes.csv",
+            "codes.csv.manifest.json",
+        ]
 
 
 class TestProof:

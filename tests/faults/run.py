@@ -11,7 +11,7 @@ import shutil
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -21,7 +21,7 @@ from typing import Any
 import asyncpg
 
 from app.recovery import database as engine
-from app.recovery import jobs, pace
+from app.recovery import leases, pace
 from app.recovery.database import Database
 from app.recovery.errors import ZanithError
 from app.recovery.restore import restore
@@ -185,7 +185,7 @@ class Arena:
 
     async def _reap(self, name: str) -> None:
         async with self._engine(name) as db:
-            await jobs.reap_expired(db)
+            await leases.reap_expired(db)
 
     # ----------------------------------------------------------------------------------- judging
 
@@ -263,13 +263,13 @@ async def _act(scene: Scene, fault: Fault, link: Link, letter: str) -> None:
 @contextmanager
 def impatient() -> Iterator[None]:
     """Let leases, and what waits for them, last two seconds, and batches be small."""
-    kept = (jobs.LEASE, jobs.HEARTBEAT, engine.LEASE_SECONDS, pace.FIRST_BATCH)
-    jobs.LEASE, jobs.HEARTBEAT = timedelta(seconds=2), timedelta(seconds=0.3)
+    kept = (leases.LEASE, leases.HEARTBEAT, engine.LEASE_SECONDS, pace.FIRST_BATCH)
+    leases.LEASE, leases.HEARTBEAT = timedelta(seconds=2), timedelta(seconds=0.3)
     engine.LEASE_SECONDS, pace.FIRST_BATCH = 1, 60
     try:
         yield
     finally:
-        jobs.LEASE, jobs.HEARTBEAT, engine.LEASE_SECONDS, pace.FIRST_BATCH = kept
+        leases.LEASE, leases.HEARTBEAT, engine.LEASE_SECONDS, pace.FIRST_BATCH = kept
 
 
 async def play_here(
@@ -343,6 +343,9 @@ async def play_apart(
         if process.returncode is None:
             process.kill()
             await process.wait()
+        process.stdin.close()
+        with suppress(BrokenPipeError, ConnectionResetError):  # of one that was killed
+            await process.stdin.wait_closed()
     raised, told = json.loads(answer) if answer else (None, [])
     return raised, told
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from app.recovery import jobs, worker
+from app.recovery import jobs, leases, oversight, worker
 from app.recovery.artifacts import get_artifact
 from app.recovery.capture import CaptureRequest, capture, job_params
 from app.recovery.database import Actor, Database, transaction
@@ -117,19 +117,19 @@ async def test_a_server_that_is_away_prints_no_traceback(disposable_server, capl
             await asyncio.sleep(0.3)
         assert [record for record in caplog.records if record.exc_info] == []
         await asyncio.to_thread(disposable_server.start)
-        assert await jobs.list_jobs(db) == []
+        assert await oversight.list_jobs(db) == []
     finally:
         await db.close()
 
 
 async def test_a_job_that_is_not_over_keeps_nobody_waiting(database, db):
     """Its last transaction holds the row, and the network stalls before the COMMIT arrives."""
-    job = await jobs.start(db, "seal", None, {}, DBA, wait=timedelta(seconds=-1))
+    job = await jobs.queue(db, "seal", None, {}, DBA, wait=timedelta(seconds=-1))
     async with database.connect() as other, other.transaction():
         await other.execute("UPDATE zanith._zanith_jobs SET progress = '{}'")
         async with asyncio.timeout(2):
-            assert await jobs.reap_expired(db) == []
-    assert await jobs.reap_expired(db) == [job.id]
+            assert await leases.reap_expired(db) == []
+    assert await leases.reap_expired(db) == [job.id]
 
 
 async def test_what_could_not_begin_is_in_nobodys_way(db, proxy):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 
 import pytest
 
-from app.recovery.database import Actor, Database, require_change, set_lock_timeout
+from app.recovery.database import Actor, Database, require_change
 from app.recovery.errors import Failed, Locked, NotFound, NotPermitted, WrongUsage
 
 
@@ -57,7 +56,7 @@ async def test_blocker_is_named(db):
         async def wait() -> None:
             async with db.acquire() as waiter, waiter.transaction():
                 pids.append(waiter.get_server_pid())
-                await set_lock_timeout(waiter, timedelta(seconds=1))
+                await waiter.execute("SET LOCAL lock_timeout = '1s'")
                 await waiter.execute("SELECT pg_advisory_xact_lock(1)")
 
         pids: list[int] = []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 
 import pytest
 
-from app.recovery import audit, jobs
+from app.recovery import audit, jobs, leases, oversight
 from app.recovery.database import Actor, Database
 from app.recovery.errors import Cancelled, Failed, Locked, NotFound, NotPermitted, Refused
 
@@ -78,7 +80,7 @@ async def test_lost_lease_stops_the_commit(db):
                 await connection.execute(
                     "UPDATE zanith._zanith_jobs SET lease_expires_at = now() - interval '1 s'"
                 )
-            assert await jobs.reap_expired(db) == [job.id]
+            assert await leases.reap_expired(db) == [job.id]
             async with db.acquire() as connection, connection.transaction():
                 await connection.execute("CREATE TABLE t ()")
                 await run.finish(connection, {})
@@ -116,8 +118,8 @@ async def test_cancel_wakes_a_running_job(db):
     task = asyncio.create_task(body())
     await begun.wait()
     await asyncio.sleep(0.3)
-    async with asyncio.timeout(jobs.HEARTBEAT.total_seconds() + 2):
-        await jobs.cancel(db, job.id, Actor("boss"))
+    async with asyncio.timeout(leases.HEARTBEAT.total_seconds() + 2):
+        await oversight.cancel(db, job.id, Actor("boss"))
         with pytest.raises(Cancelled, match="boss"):
             await task
     assert (await jobs.get(db, job.id)).state == "cancelled"
@@ -126,8 +128,8 @@ async def test_cancel_wakes_a_running_job(db):
 @pytest.fixture
 def quick(monkeypatch):
     """Leases that run out within the test."""
-    monkeypatch.setattr(jobs, "LEASE", timedelta(seconds=1.5))
-    monkeypatch.setattr(jobs, "HEARTBEAT", timedelta(seconds=0.2))
+    monkeypatch.setattr(leases, "LEASE", timedelta(seconds=1.5))
+    monkeypatch.setattr(leases, "HEARTBEAT", timedelta(seconds=0.2))
 
 
 async def test_a_body_that_misses_its_cancellation_is_told_again(db, quick):
@@ -142,7 +144,7 @@ async def test_a_body_that_misses_its_cancellation_is_told_again(db, quick):
 
     task = asyncio.create_task(body())
     await asyncio.sleep(0.3)
-    await jobs.cancel(db, job.id, ACTOR)
+    await oversight.cancel(db, job.id, ACTOR)
     async with asyncio.timeout(5):
         with pytest.raises(Cancelled):
             await task
@@ -163,9 +165,9 @@ async def test_a_lease_is_kept_while_a_cancelled_body_cleans_up(db, quick):
 
     task = asyncio.create_task(body())
     await asyncio.sleep(0.3)
-    await jobs.cancel(db, job.id, ACTOR)
+    await oversight.cancel(db, job.id, ACTOR)
     while not task.done():
-        assert await jobs.reap_expired(db) == []
+        assert await leases.reap_expired(db) == []
         await asyncio.sleep(0.1)
     assert isinstance(task.exception(), Cancelled)
     assert (await jobs.get(db, job.id)).state == "cancelled"
@@ -186,9 +188,63 @@ async def test_a_lease_waits_for_no_other_statement(db, quick):
     assert (await jobs.get(db, job.id)).state == "done"
 
 
+KILLED_BEFORE_IT_BEGAN = """
+import asyncio, os, signal, sys
+from datetime import timedelta
+from app.recovery import jobs, leases
+from app.recovery.database import Actor, Database
+
+async def main():
+    leases.LEASE = timedelta(seconds=1)
+    db = await Database.open(sys.argv[1])
+    await jobs.start(db, "restore", "abcdefgh", {}, Actor("dba", None, "staff"))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_client_killed_before_its_job_began_is_soon_in_nobodys_way(database, db):
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", KILLED_BEFORE_IT_BEGAN, database.url
+    )
+    assert await process.wait() == -signal.SIGKILL
+    [left] = await oversight.list_jobs(db)
+    assert left.state == "queued"
+    await asyncio.sleep(1.1)
+    await jobs.start(db, "purge", "abcdefgh", {}, ACTOR)
+    assert (await jobs.get(db, left.id)).state == "interrupted"
+
+
+async def test_a_job_that_waits_for_its_turn_keeps_its_lease(db, quick):
+    job = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+    await asyncio.sleep(2)
+    assert await leases.reap_expired(db) == []
+    async with jobs.running(db, job):
+        await asyncio.sleep(0.1)
+        assert not db.kept_jobs
+    assert (await jobs.get(db, job.id)).state == "done"
+
+
+async def test_a_job_that_is_never_begun_loses_its_lease_in_the_end(db, quick, monkeypatch):
+    monkeypatch.setattr(leases, "WAIT_TO_START", timedelta(seconds=0.5))
+    job = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+    await asyncio.sleep(2.3)
+    assert await leases.reap_expired(db) == [job.id]
+    assert not db.kept_jobs
+
+
+async def test_what_is_handed_over_or_to_be_fetched_waits_without_its_process(db, quick):
+    for kind, wait in (("restore", None), ("export", leases.WAIT_TO_START)):
+        await jobs.queue(db, kind, "abcdefgh", {}, ACTOR, wait=wait)
+    await asyncio.sleep(2)
+    assert not db.kept_jobs
+    assert await leases.reap_expired(db) == []
+
+
 async def test_a_waiting_job_is_cancelled_at_once(db):
     job = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
-    assert (await jobs.cancel(db, job.id, ACTOR)).state == "cancelled"
+    assert (await oversight.cancel(db, job.id, ACTOR)).state == "cancelled"
     with pytest.raises(Locked):
         async with jobs.running(db, job):
             pass
@@ -199,7 +255,7 @@ async def test_watch_sees_the_end(db):
     states: list[str] = []
 
     async def look() -> None:
-        states.extend([seen.state async for seen in jobs.watch(db, job.id)])
+        states.extend([seen.state async for seen in oversight.watch(db, job.id)])
 
     task = asyncio.create_task(look())
     await asyncio.sleep(0.2)
@@ -215,10 +271,10 @@ async def test_watch_sees_the_end(db):
 async def test_history_and_unknown(db):
     for n in range(3):
         await jobs.start(db, "export", f"artifact{n}", {}, ACTOR)
-    page = await jobs.list_jobs(db, limit=2)
-    rest = await jobs.list_jobs(db, after=page[-1])
+    page = await oversight.list_jobs(db, limit=2)
+    rest = await oversight.list_jobs(db, after=page[-1])
     assert [job.artifact_id for job in [*page, *rest]] == ["artifact2", "artifact1", "artifact0"]
-    assert await jobs.list_jobs(db, states=["done"]) == []
+    assert await oversight.list_jobs(db, states=["done"]) == []
     with pytest.raises(NotFound):
         await jobs.get(db, "nope")
 
@@ -230,7 +286,7 @@ async def test_a_viewer_starts_only_what_reads(db):
     await jobs.start(db, "export", "abcdefgh", {}, viewer)
     live = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
     with pytest.raises(NotPermitted):
-        await jobs.cancel(db, live.id, viewer)
+        await oversight.cancel(db, live.id, viewer)
 
 
 async def test_audit_log(db, tmp_path):

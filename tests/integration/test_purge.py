@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 
-from app.recovery import export, jobs
+from app.recovery import export, oversight
 from app.recovery.artifacts import get_artifact, list_artifacts
 from app.recovery.audit import ActivityFilter, list_activity
 from app.recovery.capture import CaptureRequest, capture
@@ -74,7 +75,7 @@ async def test_review_then_purge_then_tombstone(db, archived):
     assert entry.detail["last_export"]["checksum"] == archived.checksum
     refused = await list_activity(db, ActivityFilter(action="purge", outcome="refused"))
     assert len(refused) == 4
-    assert (await jobs.list_jobs(db, kinds=["purge"]))[0].state == "done"
+    assert (await oversight.list_jobs(db, kinds=["purge"]))[0].state == "done"
 
 
 @pytest.mark.parametrize("typed", ['public."Odd Name"."Old"', '"Old"', " Old "])
@@ -216,3 +217,24 @@ async def test_cleanup_of_just_some(db, archived):
     assert (await get_artifact(db, archived.id)).id == archived.id
     with pytest.raises(WrongUsage):
         await plan_cleanup(db)
+
+
+async def test_listeners_hear_of_every_purge_of_a_cleanup(db):
+    """They are told apart from the purges, which would commit one after another otherwise."""
+    async with db.acquire() as connection:
+        await connection.execute(
+            "DO $$ BEGIN FOR n IN 1..50 LOOP EXECUTE format('CREATE TABLE many_%s (id int)', n);"
+            " PERFORM zanith.archive_table(format('many_%s', n)::regclass); END LOOP; END $$"
+        )
+    async with db.events.subscribe() as queue:
+        while (await asyncio.wait_for(queue.get(), 10)).kind != "reconnected":
+            pass
+        results = await cleanup(db, timedelta(0), expired=False, actor=DBA)
+        assert {result.outcome for result in results} == {"purged"}
+        entries = await list_activity(db, ActivityFilter(action="cleanup"))
+        told = {("artifact", result.artifact.id) for result in results}
+        told |= {("audit", str(entry.id)) for entry in entries}
+        assert len(told) == 100
+        while told:
+            event = await asyncio.wait_for(queue.get(), 10)
+            told.discard((event.kind, event.id))

@@ -8,9 +8,9 @@ import pytest
 from app.recovery.database import Blocker
 from app.recovery.errors import Locked, Refused, WrongUsage
 from app.recovery.estimate import FILL_ROWS, SCAN_BYTES, VERIFY_BYTES, estimate_step
+from app.recovery.gate import check_plan
 from app.recovery.locks import explain, pause
 from app.recovery.plan import Check, Choices, Step, found, parse_plan
-from app.recovery.restore import check_plan
 from app.routes.words import in_api, on_page
 
 STEP = {

@@ -21,8 +21,5 @@ JOIN pg_stat_activity AS blocker ON blocker.pid = b.pid
 WHERE waiter.pid = $1 AND waiter.wait_event_type = 'Lock'
 ORDER BY blocker.xact_start;
 
--- set_lock_timeout: for this transaction, for its own statements and for the capture functions
-SELECT set_config('lock_timeout', $1, true), set_config('zanith.lock_timeout', $1, true);
-
 -- notify: tell listeners that something changed
-SELECT pg_notify('zanith', $1);
+SELECT pg_notify('zanith', json_build_object('event', $1::text, 'id', k.id)::text) FROM unnest($2::text[]) AS k(id);

@@ -29,6 +29,11 @@ SET state = 'running', worker = $2, lease = $3, started_at = clock_timestamp(),
 WHERE id = $1 AND state = 'queued'
 RETURNING id;
 
+-- keep: the lease of a job that waits runs on; nothing where it waits no more
+UPDATE zanith._zanith_jobs SET lease_expires_at = clock_timestamp() + $2
+WHERE id = $1 AND state = 'queued'
+RETURNING id;
+
 -- heartbeat: the lease runs on; says who wants the job cancelled; nothing where the lease is lost
 UPDATE zanith._zanith_jobs SET lease_expires_at = clock_timestamp() + $3
 WHERE id = $1 AND lease = $2 AND state = 'running'

@@ -71,3 +71,6 @@ SELECT current_setting('zanith.filled')::bigint;
 
 -- compare_fill: filled against archived
 SELECT filled, differing, empty FROM zanith.compare_fill($1);
+
+-- commit_later: the transaction's end does not wait for the disk
+SET LOCAL synchronous_commit = off;

@@ -1,27 +1,15 @@
 -- plan_purge: what would be dropped, and what stands in its way
 SELECT zanith.plan_purge($1)::text;
 
--- take: the row, locked, as the tombstone keeps it
-SELECT (to_jsonb(a) - 'recovery_sql' - 'capture_order')::text
-FROM zanith._zanith_migration_artifacts AS a WHERE a.id = $1 FOR UPDATE;
+-- last_export: the last one that went through
+SELECT zanith.last_export($1)::text;
 
--- jobs: the one, other than our own, that works on it; and the last export that went through
-SELECT (SELECT kind || ' by ' || actor FROM zanith._zanith_jobs
-        WHERE artifact_id = $1 AND id IS DISTINCT FROM $2 AND state IN ('queued', 'running')
-          AND lease_expires_at > clock_timestamp() AND kind IN ('restore', 'seal', 'purge', 'erase')
-        LIMIT 1) AS busy,
-       (SELECT jsonb_build_object('at', ended_at, 'by', actor, 'format', params ->> 'format',
-                                  'rows', result -> 'rows', 'bytes', result -> 'bytes',
-                                  'checksum', result ->> 'checksum', 'equals_seal', result -> 'equals_seal')::text
-        FROM zanith._zanith_jobs
-        WHERE artifact_id = $1 AND kind = 'export' AND state = 'done'
-        ORDER BY created_at DESC LIMIT 1) AS last_export;
-
--- delete: the row itself, unless somebody put a hold on it meanwhile
-DELETE FROM zanith._zanith_migration_artifacts WHERE id = $1 AND held_by IS NULL RETURNING id;
+-- bury: one purge, which waits as long as the last parameter says for a lock, whole or not at all
+SELECT zanith.bury($1, $2, $3, $4, $5, $6)::text
+FROM (SELECT set_config('lock_timeout', $7, true) AS limited OFFSET 0) AS s WHERE s.limited IS NOT NULL;
 
 -- candidates: what cleanup may take, oldest first, with why it would be left
-SELECT {columns}, {health} AS health, {size} AS size_bytes, NULL AS key,
+SELECT {columns}, {seen} AS health, {size} AS size_bytes, NULL AS key,
        CASE WHEN a.held_by IS NOT NULL
                 THEN 'on hold by ' || a.held_by || COALESCE(': ' || a.held_reason, '')
             WHEN a.expires_at IS NULL THEN 'never expires: purge it by name'

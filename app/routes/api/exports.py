@@ -122,5 +122,10 @@ def _stream(studio: Studio, job: Job) -> Response:
         return studio.runner.start(work, f"export {job.id}", job.id, tell=False)
 
     return ExportResponse(
-        push, start, filename=job.params["filename"], media_type=media, export_id=job.id
+        push,
+        start,
+        courtesy=studio.courtesy,
+        filename=job.params["filename"],
+        media_type=media,
+        export_id=job.id,
     )

@@ -13,6 +13,7 @@ from app.recovery import artifacts
 from app.recovery.artifacts import ArtifactFilter, Page, Summary
 from app.recovery.database import Database
 from app.recovery.durations import parse_duration
+from app.recovery.together import together
 from app.routes import charts
 from app.routes.rendering import is_partial, link
 from app.routes.studio import TheStudio, Who
@@ -138,8 +139,10 @@ class ArtifactsView:
 
 async def build(db: Database, query: ArtifactQuery, *, partial: bool) -> ArtifactsView:
     """Read the list, and for the whole page the figures above it."""
-    page = await artifacts.list_artifacts(db, query.to_filter())
-    return ArtifactsView(query, page, None if partial else await build_summary(db))
+    listing = artifacts.list_artifacts(db, query.to_filter())
+    if partial:
+        return ArtifactsView(query, await listing, None)
+    return ArtifactsView(query, *await together(listing, build_summary(db)))
 
 
 async def build_summary(db: Database) -> SummaryView:

@@ -193,7 +193,6 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = to_regclass(q.archive) AND i.indisprimary) THEN
         EXECUTE format('ALTER TABLE %s ADD PRIMARY KEY (%s)', q.archive, q.keys);
     END IF;
-    EXECUTE format('ANALYZE %s', q.archive);
 END $$;
 
 -- Brings up to date what was noted, at most so many notes; how many there were, and by how many rows the archive grew. Few
@@ -245,8 +244,8 @@ DECLARE
     q record := zanith._archiving(a);
     gone bigint;
 BEGIN
-    EXECUTE format('DELETE FROM ONLY %s a WHERE NOT EXISTS (SELECT FROM %s t WHERE %s AND ROW(t.%s)::record OPERATOR(pg_catalog.*=) ROW(a.%s)::record)',
-        q.archive, q.rows, zanith._key_match(a.definition -> 'key'), q.col, q.name);
+    EXECUTE format('DELETE FROM ONLY %s a WHERE NOT EXISTS (SELECT FROM %s t WHERE %s AND NOT (%s))',
+        q.archive, q.rows, zanith._key_match(a.definition -> 'key'), zanith._differ(q.live_type, 't.' || q.col, 'a.' || q.name));
     GET DIAGNOSTICS gone = ROW_COUNT;
     RETURN gone;
 END $$;
@@ -319,8 +318,8 @@ CREATE OR REPLACE FUNCTION zanith._count_differences(a zanith._zanith_migration_
 LANGUAGE sql STABLE AS $$
     SELECT format('count(a.%1$s), count(*) FILTER (WHERE a.%1$s IS NULL AND num_nonnulls(t.%2$s) > 0 AND %3$s), '
         'count(*) FILTER (WHERE t.%1$s IS NULL AND a.%1$s IS NOT NULL AND %3$s), '
-        'count(*) FILTER (WHERE t.%1$s IS NOT NULL AND a.%1$s IS NOT NULL AND ROW(t.%2$s)::record OPERATOR(pg_catalog.*<>) ROW(a.%4$s)::record AND %3$s)',
-        quote_ident(a.definition #>> '{key,0,name}'), q.col, counts, q.name)
+        'count(*) FILTER (WHERE t.%1$s IS NOT NULL AND a.%1$s IS NOT NULL AND %4$s AND %3$s)',
+        quote_ident(a.definition #>> '{key,0,name}'), q.col, counts, zanith._differ(q.live_type, 't.' || q.col, 'a.' || q.name))
     FROM zanith._archiving(a) q
 $$;
 

@@ -142,13 +142,13 @@ BEGIN
     BEGIN
         PERFORM pg_catalog.set_config('lock_timeout', '20ms', true);
         UPDATE %2$s t SET %8$s = a.%1$s FROM ONLY %3$s a
-        WHERE %4$s AND %5$s AND ROW(t.%8$s)::record OPERATOR(pg_catalog.*<>) ROW(a.%1$s::%12$s)::record
+        WHERE %4$s AND %5$s AND %12$s
             AND (NOT EXISTS (SELECT FROM %6$s) OR NOT EXISTS (SELECT FROM %6$s l WHERE %7$s));
         GET DIAGNOSTICS filled = ROW_COUNT;
     EXCEPTION WHEN lock_not_available OR deadlock_detected OR serialization_failure THEN -- this where a row went to another partition
         WITH got AS (
             SELECT %13$s, a.%1$s AS value FROM %2$s t JOIN ONLY %3$s a ON %4$s
-            WHERE %5$s AND ROW(t.%8$s)::record OPERATOR(pg_catalog.*<>) ROW(a.%1$s::%12$s)::record
+            WHERE %5$s AND %12$s
                 AND NOT EXISTS (SELECT FROM %6$s l WHERE %7$s)
             FOR NO KEY UPDATE OF t SKIP LOCKED
         )
@@ -159,12 +159,13 @@ BEGIN
     IF filled <> %9$s THEN
         INSERT INTO %6$s (%10$s, pending)
         SELECT %11$s, true FROM %2$s t JOIN ONLY %3$s a ON %4$s
-        WHERE %5$s AND ROW(t.%8$s)::record OPERATOR(pg_catalog.*<>) ROW(a.%1$s::%12$s)::record
+        WHERE %5$s AND %12$s
         ON CONFLICT DO NOTHING;
     END IF;
     PERFORM pg_catalog.set_config('zanith.filled', filled::text, true);
 END$body$, q.name, q.rows, q.archive, zanith._key_match(key), due, q.log, zanith._follow_match(key, 'a'), q.half,
-        CASE WHEN last IS NULL THEN -1 ELSE size END, zanith._follow_columns(key), zanith._key_list(key, 'a.'), q.type,
+        CASE WHEN last IS NULL THEN -1 ELSE size END, zanith._follow_columns(key), zanith._key_list(key, 'a.'),
+        zanith._differ(q.type, 't.' || q.half, format('a.%s::%s', q.name, q.type)),
         -- a ctid tells rows of one table apart
         CASE WHEN q.rows = q.live THEN zanith._key_list(key, 't.') ELSE 't.ctid AS at' END,
         CASE WHEN q.rows = q.live THEN (SELECT string_agg(format('t.%I = got.%1$I', k.item ->> 'name'), ' AND ' ORDER BY k.ord) FROM zanith._each(key) k) ELSE 't.ctid = got.at' END)));
@@ -218,12 +219,13 @@ DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     q record := zanith._filling(a);
     key jsonb := a.definition -> 'key';
+    -- not as the domain: its checks would run as the operator
+    type text := COALESCE(a.definition #>> '{column,base_type}', q.type);
 BEGIN
-    EXECUTE format('SELECT count(a.%1$s), count(*) FILTER (WHERE a.%1$s IS NOT NULL AND ROW(t.%2$s::%4$s)::record OPERATOR(pg_catalog.*<>) ROW(a.%3$s::%4$s)::record '
-                   'AND NOT EXISTS (SELECT FROM %5$s l WHERE %6$s AND NOT l.pending)), count(*) FILTER (WHERE num_nulls(t.%2$s) > 0) '
-                   'FROM %7$s t LEFT JOIN ONLY %8$s a ON %9$s',
-        -- not as the domain: its checks would run as the operator
-        quote_ident(key #>> '{0,name}'), q.half, q.name, COALESCE(a.definition #>> '{column,base_type}', q.type), q.log, zanith._follow_match(key, 'a'), q.rows, q.archive, zanith._key_match(key))
+    EXECUTE format('SELECT count(a.%1$s), count(*) FILTER (WHERE a.%1$s IS NOT NULL AND %3$s AND NOT EXISTS (SELECT FROM %4$s l WHERE %5$s AND NOT l.pending)), '
+                   'count(*) FILTER (WHERE num_nulls(t.%2$s) > 0) FROM %6$s t LEFT JOIN ONLY %7$s a ON %8$s',
+        quote_ident(key #>> '{0,name}'), q.half, zanith._differ(type, format('t.%s::%s', q.half, type), format('a.%s::%s', q.name, type)),
+        q.log, zanith._follow_match(key, 'a'), q.rows, q.archive, zanith._key_match(key))
     INTO filled, differing, empty;
 END $$;
 

@@ -8,39 +8,47 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- Whether anything outside may depend on tables, or on what goes with them: one look at pg_depend. Most are depended on by
--- nothing, and the walk along all dependents takes many times as long.
+-- nothing, and the walk along all dependents takes many times as long. (PL/pgSQL, here and below: it keeps its plans.)
 CREATE OR REPLACE FUNCTION zanith._may_be_needed(members oid[]) RETURNS boolean
-LANGUAGE sql STABLE AS $$
-    WITH going AS MATERIALIZED (
-        SELECT m.oid FROM unnest(members) m(oid)
-        UNION
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    going oid[] := members || ARRAY(
         SELECT d.objid FROM pg_depend d
-        WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY (members) AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
-    ), places AS (
-        SELECT 'pg_class'::regclass::oid AS class, g.oid FROM going g
-        UNION ALL
-        SELECT 'pg_type'::regclass, t.oid FROM pg_class c JOIN pg_type r ON r.oid = c.reltype JOIN pg_type t ON t.oid IN (r.oid, r.typarray)
-        WHERE c.oid = ANY (members)
-    )
-    SELECT EXISTS (
-        SELECT FROM places p JOIN pg_depend d ON d.refclassid = p.class AND d.refobjid = p.oid AND d.deptype = 'n'
-        WHERE NOT (d.classid = 'pg_class'::regclass AND d.objid IN (SELECT g.oid FROM going g))
-          AND NOT (d.classid = 'pg_attrdef'::regclass AND EXISTS (SELECT FROM pg_attrdef x WHERE x.oid = d.objid AND x.adrelid = ANY (members)))
-          AND NOT (d.classid = 'pg_constraint'::regclass AND EXISTS (SELECT FROM pg_constraint k WHERE k.oid = d.objid AND k.conrelid = ANY (members))))
-$$;
+        WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY (members) AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i'));
+    types oid[] := ARRAY(
+        SELECT t.oid FROM pg_class c JOIN pg_type r ON r.oid = c.reltype, LATERAL (VALUES (r.oid), (r.typarray)) t(oid) WHERE c.oid = ANY (members));
+BEGIN
+    RETURN EXISTS (
+            SELECT FROM pg_depend d
+            WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY (going) AND d.deptype = 'n'
+              AND NOT (d.classid = 'pg_class'::regclass AND d.objid = ANY (going))
+              AND NOT (d.classid = 'pg_attrdef'::regclass AND EXISTS (SELECT FROM pg_attrdef x WHERE x.oid = d.objid AND x.adrelid = ANY (members)))
+              AND NOT (d.classid = 'pg_constraint'::regclass AND EXISTS (SELECT FROM pg_constraint k WHERE k.oid = d.objid AND k.conrelid = ANY (members))))
+        OR EXISTS (
+            SELECT FROM pg_depend d
+            WHERE d.refclassid = 'pg_type'::regclass AND d.refobjid = ANY (types) AND d.deptype = 'n'
+              AND NOT (d.classid = 'pg_class'::regclass AND d.objid = ANY (going)));
+END $$;
 
 CREATE OR REPLACE FUNCTION zanith.dependents(artifact_id text) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
-    SELECT COALESCE(jsonb_agg(x.item ORDER BY x.ord), '[]')
-    FROM zanith._artifact(artifact_id) a, LATERAL (SELECT zanith._place(a)) p(place),
-        LATERAL (SELECT CASE WHEN p.place ? 'oid' THEN ARRAY(SELECT m.member FROM zanith._parked_members(a.id, (p.place ->> 'oid')::oid) m) END) q(members),
-        LATERAL zanith._each(CASE WHEN p.place ? 'oid' AND (a.artifact_type = 'soft_drop_column' OR zanith._may_be_needed(q.members)) THEN
-        zanith._list_dependents((p.place ->> 'oid')::oid,
-            CASE WHEN a.artifact_type = 'soft_drop_column' THEN zanith._attribute_number((p.place ->> 'oid')::oid, p.place ->> 'column') ELSE 0::smallint END,
-            CASE WHEN a.definition ? 'members' THEN q.members ELSE '{}' END) END) x
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    place jsonb := zanith._place(a);
+    root oid := (place ->> 'oid')::oid;
+    by_column boolean := a.artifact_type = 'soft_drop_column';
+    members oid[] := ARRAY(SELECT m.member FROM zanith._parked_members(a.id, root) m WHERE root IS NOT NULL);
+BEGIN
+    IF root IS NULL OR NOT by_column AND NOT zanith._may_be_needed(members) THEN
+        RETURN '[]';
+    END IF;
     -- what follows traffic for unfinished work goes with that
-    WHERE NOT starts_with(x.item ->> 'name', 'trigger ~zanith_follow_' || a.id)
-$$;
+    RETURN (SELECT COALESCE(jsonb_agg(x.item ORDER BY x.ord), '[]')
+            FROM zanith._each(zanith._list_dependents(root,
+                CASE WHEN by_column THEN zanith._attribute_number(root, place ->> 'column') ELSE 0::smallint END,
+                CASE WHEN a.definition ? 'members' THEN members ELSE '{}' END)) x
+            WHERE NOT starts_with(x.item ->> 'name', 'trigger ~zanith_follow_' || a.id));
+END $$;
 
 CREATE OR REPLACE FUNCTION zanith.plan_purge(artifact_id text) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan AS $$
@@ -83,7 +91,10 @@ BEGIN
             'Purge as its owner, as a member of that role, or as a superuser.');
     END IF;
     IF place ? 'oid' THEN
-        steps := zanith._render_follow_end(a.id) || zanith._render_unmake(a.id) || CASE WHEN a.artifact_type = 'soft_drop_column'
+        IF zanith._is_followed(a.id) THEN
+            steps := zanith._render_follow_end(a.id) || zanith._render_unmake(a.id);
+        END IF;
+        steps := steps || CASE WHEN a.artifact_type = 'soft_drop_column'
             THEN zanith._step(format('ALTER TABLE %s DROP COLUMN %I', target, place ->> 'column'),
                 'drop the parked column for good', 'ACCESS EXCLUSIVE', ARRAY[target])
             ELSE (SELECT zanith._step('DROP TABLE ' || string_agg(m.name, ', ' ORDER BY m.name <> target, m.name),
@@ -105,4 +116,54 @@ BEGIN
     RETURN jsonb_build_object('artifact_id', a.id, 'object', zanith._object_name(a), 'steps', steps, 'conflicts', conflicts,
         'dependents', dependents, 'size_bytes', CASE WHEN place ? 'oid' THEN CASE WHEN a.artifact_type = 'soft_drop_column' THEN 0
             ELSE (SELECT COALESCE(sum(pg_total_relation_size(t.member)), 0) FROM zanith._parked_members(a.id, (place ->> 'oid')::oid) t) END END, 'already_gone', NOT place ? 'oid');
+END $$;
+
+-- The last export of an artifact that went through.
+CREATE OR REPLACE FUNCTION zanith.last_export(of_artifact text) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT jsonb_build_object('at', ended_at, 'by', actor, 'format', params ->> 'format', 'rows', result -> 'rows', 'bytes', result -> 'bytes',
+                              'checksum', result ->> 'checksum', 'equals_seal', result -> 'equals_seal')
+    FROM zanith._zanith_jobs WHERE artifact_id = of_artifact AND kind = 'export' AND state = 'done'
+    ORDER BY created_at DESC LIMIT 1
+$$;
+
+-- One purge in the caller's transaction: what is parked is dropped, the row deleted, the tombstone written to the log: {stone, entry}.
+-- Where it may not be, nothing is changed: {missing}, {busy: by whom}, or {refused: conflict}. One statement, because a cleanup
+-- runs thousands of them; listeners are told by the caller, because transactions that notify commit one after another.
+CREATE OR REPLACE FUNCTION zanith.bury(artifact_id text, job_id text, action text, actor text, address text, reason text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts;
+    busy text;
+    plan jsonb;
+    step jsonb;
+    stone jsonb;
+    entry bigint;
+BEGIN
+    SELECT * INTO a FROM zanith._zanith_migration_artifacts x WHERE x.id = bury.artifact_id FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN jsonb_build_object('missing', true);
+    END IF;
+    SELECT j.kind || ' by ' || j.actor INTO busy FROM zanith._zanith_jobs j
+    WHERE j.artifact_id = a.id AND j.id IS DISTINCT FROM bury.job_id AND j.state IN ('queued', 'running')
+      AND j.lease_expires_at > clock_timestamp() AND j.kind IN ('restore', 'seal', 'purge', 'erase')
+    LIMIT 1;
+    IF busy IS NOT NULL THEN
+        RETURN jsonb_build_object('busy', busy);
+    END IF;
+    plan := zanith.plan_purge(a.id);
+    IF jsonb_array_length(plan -> 'conflicts') > 0 THEN
+        RETURN jsonb_build_object('refused', plan #> '{conflicts,0}');
+    END IF;
+    FOR step IN SELECT s.item FROM zanith._each(plan -> 'steps') s ORDER BY s.ord LOOP
+        EXECUTE step ->> 'sql';
+    END LOOP;
+    DELETE FROM zanith._zanith_migration_artifacts x WHERE x.id = a.id;
+    stone := jsonb_build_object('artifact_id', a.id, 'object', plan -> 'object', 'purged_by', bury.actor, 'reason', bury.reason,
+        'size_bytes', COALESCE((plan ->> 'size_bytes')::bigint, 0), 'already_gone', plan -> 'already_gone', 'last_export', zanith.last_export(a.id),
+        'row', to_jsonb(a) - 'recovery_sql' - 'capture_order');
+    INSERT INTO zanith._zanith_audit_log (actor, address, action, outcome, artifact_id, object, detail)
+    VALUES (bury.actor, bury.address, bury.action, 'done', a.id, plan ->> 'object', stone)
+    RETURNING id INTO entry;
+    RETURN jsonb_build_object('stone', stone, 'entry', entry);
 END $$;

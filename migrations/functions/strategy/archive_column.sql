@@ -37,15 +37,15 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 -- Rows copied against rows there, before anything is dropped. What CREATE TABLE AS said that it copied the capture keeps in
--- zanith.copied; whoever runs the steps by hand counts.
+-- zanith.copied; whoever runs the steps by hand counts. (EXECUTE counts on several cores, an expression of PL/pgSQL on one.)
 CREATE OR REPLACE FUNCTION zanith._render_copy_gate(archive text, source text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._step(zanith._do(format(
         'DECLARE there bigint; copied bigint; BEGIN '
-        'there := (SELECT count(*) FROM %s); '
+        'EXECUTE %L INTO there; '
         'copied := COALESCE(NULLIF(pg_catalog.current_setting(''zanith.copied'', true), '''')::bigint, (SELECT count(*) FROM %s)); '
         'IF there <> copied THEN RAISE EXCEPTION ''the copy has %% rows, the table %%'', copied, there '
-        'USING ERRCODE = ''data_exception''; END IF; END', source, archive)),
+        'USING ERRCODE = ''data_exception''; END IF; END', 'SELECT count(*) FROM ' || source, archive)),
         'compare rows copied with rows there', 'ACCESS SHARE', ARRAY[archive], true)
 $$;
 

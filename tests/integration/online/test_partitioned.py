@@ -9,22 +9,36 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from app.recovery import jobs
+from app.recovery import jobs, oversight
 from app.recovery.archiving import Archiving
 from app.recovery.artifacts import get_artifact
 from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Actor, Database
+from app.recovery.database import Database
 from app.recovery.errors import Cancelled, Failed, Refused
 from app.recovery.filling import Filling
 from app.recovery.health import doctor
 from app.recovery.pace import Limits
 from app.recovery.plan import Choices, plan_restore
-from app.recovery.restore import _Restore, restore
+from app.recovery.restore import restore
+from app.recovery.restoring import Restoring
 from app.recovery.seal import verify
+from tests.online import (
+    DBA,
+    FOLLOWED,
+    ROWS,
+    SLOWLY,
+    WRONG,
+    archived,
+    execute,
+    fetchval,
+    followed,
+    left_behind,
+    place,
+    running_job,
+    until,
+)
 from tests.traffic import Traffic
 
-DBA = Actor("dba", "10.0.0.9", "staff")
-ROWS = 8_000
 COLUMNS = """
     id bigint NOT NULL, part integer NOT NULL DEFAULT 0, tag text NOT NULL,
     n integer NOT NULL DEFAULT 0, code text{}, PRIMARY KEY (part, id)"""
@@ -54,15 +68,6 @@ FILL = f"""
 INSERT INTO t (id, part, tag, code)
 SELECT g, g % 25, 'r' || g, 'c' || g FROM generate_series(1, {ROWS}) g;
 """
-# Rows that were there, told by their tags, whose value is not theirs.
-WRONG = "SELECT count(*) FROM t WHERE tag LIKE 'r%' AND code IS DISTINCT FROM 'c' || substr(tag, 2)"
-FOLLOWED = "SELECT EXISTS (SELECT FROM pg_trigger WHERE starts_with(tgname, '~zanith_follow_'))"
-LEFT_BEHIND = """
-SELECT array(SELECT tgrelid::regclass || ' ' || tgname FROM pg_trigger WHERE tgname ~ '^~zanith'
- UNION ALL SELECT proname FROM pg_proc WHERE proname ~ '^_zanith_follow'
- UNION ALL SELECT relname FROM pg_class WHERE relname ~ '^_zanith_follow' AND relkind = 'r'
- UNION ALL SELECT attname FROM pg_attribute WHERE attname ~ '^_zanith_restoring')"""
-SLOWLY = Limits(rows_per_second=8_000)
 
 
 class Moving(Traffic):
@@ -107,28 +112,8 @@ async def db(database):
     await opened.close()
 
 
-async def fetchval(db, sql, *values):
-    async with db.acquire() as connection:
-        return await connection.fetchval(sql, *values)
-
-
-async def execute(db, sql):
-    async with db.acquire() as connection:
-        await connection.execute(sql)
-
-
 async def make(db, shape, constraint=" NOT NULL DEFAULT 'none'"):
     await execute(db, SHAPES[shape].format(constraint) + FILL)
-
-
-async def until(condition, seconds=20):
-    async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110 - the database tells nobody
-            await asyncio.sleep(0.01)
-
-
-async def followed(db):
-    return await fetchval(db, FOLLOWED)
 
 
 async def archiving(db, limits=None, **more):
@@ -153,10 +138,6 @@ COPIED = """SELECT COALESCE((SELECT pg_relation_size(c.oid) > 0 FROM pg_class c
  WHERE relname ~ '^_zanith_archive' AND relkind = 'r'), false)"""
 
 
-def place(artifact):
-    return f"_zanith_shadow.{artifact.physical_name}"
-
-
 async def wrongly_archived(db, artifact):
     """Of each row that was there and still is its own value, of no other row any."""
     return await fetchval(
@@ -178,7 +159,7 @@ async def test_a_column_is_archived_beside_traffic_that_moves_rows(database, db,
     assert (artifact.artifact_type, artifact.status) == ("archive_column", "recoverable")
     assert (await verify(db, artifact.id, DBA)).matches
     assert await wrongly_archived(db, artifact) == 0
-    assert await fetchval(db, LEFT_BEHIND) == []
+    assert await left_behind(db) == []
     assert (await doctor(db)).findings == ()
 
     traffic.done = 0
@@ -193,7 +174,7 @@ async def test_a_column_is_archived_beside_traffic_that_moves_rows(database, db,
     assert await fetchval(db, came) == ["filled", "none"]
     assert report.fidelity["different"] == report.fidelity["missing"] == []
     assert [loss.code for loss in report.losses if loss.code == "not_validated"] == []
-    assert await fetchval(db, LEFT_BEHIND) == []
+    assert await left_behind(db) == []
 
 
 FULL = """
@@ -324,7 +305,7 @@ async def test_partitions_come_and_go_meanwhile(db, monkeypatch, change, when):
     assert await wrongly_archived(db, artifact) == 0
     assert artifact.row_count == await fetchval(db, "SELECT count(*) FROM t WHERE tag LIKE 'r%'")
     assert (await verify(db, artifact.id, DBA)).matches
-    assert await fetchval(db, LEFT_BEHIND) == []
+    assert await left_behind(db) == []
     if change == "detached":  # what went with it is where it went
         parked = await fetchval(
             db, "SELECT attname FROM pg_attribute WHERE attname ~ '^_zanith_dropped' AND attnum > 0"
@@ -350,7 +331,7 @@ async def test_a_partition_is_detached_concurrently(database, db):
         artifact = await running
     assert await wrongly_archived(db, artifact) == 0
     assert artifact.row_count == await fetchval(db, "SELECT count(*) FROM t")
-    assert await fetchval(db, LEFT_BEHIND) == []
+    assert await left_behind(db) == []
 
 
 async def churn(database, wanted="t_1"):
@@ -388,7 +369,7 @@ async def test_partitions_come_and_go_all_the_while_beside_traffic(database, db)
     assert turns > 0
     assert [e for e in traffic.unforeseen if "Deadlock" not in e] == []
     assert await wrongly_archived(db, artifact) == 0
-    assert await fetchval(db, LEFT_BEHIND) == []
+    assert await left_behind(db) == []
 
     running = asyncio.create_task(
         restoring(db, artifact, Limits(rows_per_second=4_000), fill="filled")
@@ -402,15 +383,15 @@ async def test_partitions_come_and_go_all_the_while_beside_traffic(database, db)
     assert report.artifact.status == "restored"
     assert await fetchval(db, WRONG) == 0
     assert await fetchval(db, "SELECT count(*) FROM t WHERE code IS NULL") == 0
-    assert await fetchval(db, LEFT_BEHIND) == []
+    assert await left_behind(db) == []
 
 
 async def test_a_cancelled_archive_goes_on_with_other_partitions(database, db):
     await make(db, "levels")
     before = database.schema()
     async with meanwhile(db, 1_000) as running:
-        (job,) = await jobs.list_jobs(db, states=["running"], kinds=["capture"])
-        await jobs.cancel(db, job.id, DBA)
+        job = await running_job(db, "capture")
+        await oversight.cancel(db, job.id, DBA)
     with pytest.raises(Cancelled):
         await running
     artifact = await get_artifact(db, "t.code")
@@ -420,7 +401,7 @@ async def test_a_cancelled_archive_goes_on_with_other_partitions(database, db):
     script = await fetchval(db, "SELECT recovery_sql FROM zanith._zanith_migration_artifacts")
     database.psql(script)
     assert await fetchval(db, WRONG) == 0
-    assert await fetchval(db, LEFT_BEHIND) == []
+    assert await left_behind(db) == []
     await execute(
         db,
         "CREATE TABLE t_1_a PARTITION OF t_1 FOR VALUES WITH (modulus 2, remainder 0);"
@@ -429,8 +410,8 @@ async def test_a_cancelled_archive_goes_on_with_other_partitions(database, db):
     assert database.schema() == before
 
     async with meanwhile(db, 1_000) as running:
-        (job,) = await jobs.list_jobs(db, states=["running"], kinds=["capture"])
-        await jobs.cancel(db, job.id, DBA)
+        job = await running_job(db, "capture")
+        await oversight.cancel(db, job.id, DBA)
     with pytest.raises(Cancelled):
         await running
     await execute(
@@ -441,7 +422,7 @@ async def test_a_cancelled_archive_goes_on_with_other_partitions(database, db):
     artifact = await archiving(db)
     assert artifact.artifact_type == "archive_column"
     assert await wrongly_archived(db, artifact) == 0
-    assert await fetchval(db, LEFT_BEHIND) == []
+    assert await left_behind(db) == []
 
 
 async def test_a_killed_backend_loses_nothing(database, db):
@@ -486,7 +467,7 @@ async def test_who_owns_the_tables_needs_no_more(database, create_role):
         assert report.fidelity["different"] == report.fidelity["missing"] == []
         assert [loss for loss in report.losses if loss.code == "not_validated"] == []
         assert await fetchval(opened, WRONG) == 0
-        assert await fetchval(opened, LEFT_BEHIND) == []
+        assert await left_behind(opened) == []
     finally:
         await opened.close()
 
@@ -505,10 +486,6 @@ async def test_nothing_is_dropped_where_a_partition_was_not_followed(db):
 
 
 # ------------------------------------------------------------------------------------- restoring
-
-
-async def archived(db):
-    return await capture(db, CaptureRequest("archive_column", "t", "code"), DBA)
 
 
 def restoring(db, artifact, limits=None, **choices):
@@ -574,7 +551,7 @@ async def test_partitions_come_and_go_while_it_is_filled(db, monkeypatch, change
     assert report.artifact.status == "restored"
     assert await fetchval(db, WRONG) == 0
     assert await fetchval(db, "SELECT count(*) FROM t WHERE tag = 'new' AND code <> 'none'") == 0
-    assert await fetchval(db, LEFT_BEHIND) == []
+    assert await left_behind(db) == []
 
 
 @pytest.mark.parametrize("when", ["filling", "compared"])
@@ -609,7 +586,7 @@ async def test_a_partition_that_is_detached_meanwhile_is_asked_about(db, monkeyp
     report = await restoring(db, artifact)
     assert report.artifact.status == "restored"
     assert await fetchval(db, WRONG) == 0
-    assert await fetchval(db, LEFT_BEHIND) == []
+    assert await left_behind(db) == []
 
 
 async def test_a_cancelled_restore_leaves_all_as_it_was(database, db):
@@ -617,8 +594,8 @@ async def test_a_cancelled_restore_leaves_all_as_it_was(database, db):
     artifact = await archived(db)
     before = database.schema()
     async with filling(db, artifact, 1_000) as running:
-        (job,) = await jobs.list_jobs(db, states=["running"], kinds=["restore"])
-        await jobs.cancel(db, job.id, DBA)
+        job = await running_job(db, "restore")
+        await oversight.cancel(db, job.id, DBA)
     with pytest.raises(Cancelled):
         await running
     assert database.schema() == before
@@ -636,7 +613,7 @@ async def test_an_interrupted_restore_goes_on_or_begins_anew(db, online):
     await restore(db, artifact.id, Choices(online=online, fill="f"), DBA)
     assert await fetchval(db, WRONG) == 0
     assert await fetchval(db, "SELECT code FROM t WHERE id = -1") == ("none" if online else "f")
-    assert await fetchval(db, LEFT_BEHIND) == []
+    assert await left_behind(db) == []
 
 
 async def test_a_killed_backend_goes_on(database, db):
@@ -701,7 +678,7 @@ async def test_partitions_that_came_since_get_what_the_others_have(db, monkeypat
     artifact = await archiving(db, on_dependents="cascade")
     await execute(db, LATE)
     changed = []
-    real = _Restore._follow_up
+    real = Restoring._follow_up
 
     async def follow_up(self, *args):
         if not changed:
@@ -709,7 +686,7 @@ async def test_partitions_that_came_since_get_what_the_others_have(db, monkeypat
             changed.append(await execute(db, late))
         return await real(self, *args)
 
-    monkeypatch.setattr(_Restore, "_follow_up", follow_up)
+    monkeypatch.setattr(Restoring, "_follow_up", follow_up)
     report = await restoring(db, artifact, allow_null=True)
     lost = [loss.message for loss in report.losses if loss.code == "not_validated"]
     assert lost == []

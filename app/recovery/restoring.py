@@ -1,0 +1,276 @@
+"""A restore in one transaction: planned again in it, verified, executed step by step, compared.
+
+What proves constraints follows its commit.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import asdict, replace
+from typing import Any
+
+import asyncpg
+
+from app.recovery import audit, jobs
+from app.recovery.artifact import Artifact
+from app.recovery.database import Actor, Connection, Database, notify, transaction
+from app.recovery.errors import Locked, Refused, ZanithError, translate
+from app.recovery.gate import SQL, ChangedArchive, check_parked, check_plan, note_changed
+from app.recovery.locks import begin, run_locked, run_savepoint
+from app.recovery.lookup import get_artifact
+from app.recovery.plan import (
+    Choices,
+    Loss,
+    Plan,
+    Step,
+    parse_steps,
+    plan_restore,
+    read_plan,
+    run_step,
+)
+from app.recovery.progress import OnProgress, tell
+from app.recovery.report import RestoreReport, StepDone
+
+
+class Restoring:
+    """One restore under way: what is checked and what is changed is one transaction."""
+
+    def __init__(
+        self,
+        db: Database,
+        artifact: Artifact,
+        choices: Choices,
+        actor: Actor,
+        expected_digest: str | None,
+        run: jobs.Run,
+        on_progress: OnProgress | None,
+    ) -> None:
+        self._db = db
+        self._artifact = artifact
+        self._choices = choices
+        self._actor = actor
+        self._expected_digest = expected_digest
+        self._run = run
+        self._on_progress = on_progress
+        self._done: list[StepDone] = []
+        self._rows: int | None = artifact.row_count
+        self._verified = False
+        self._fidelity: dict[str, Any] | None = None
+
+    async def run_all(self) -> RestoreReport:
+        """Do everything, in order, and return the report."""
+        plan = await plan_restore(self._db, self._artifact.id, self._choices, decisive=True)
+        check_plan(plan, None)
+        try:
+            async with self._db.acquire() as connection, begin(self._db, connection):
+                await self._check(connection)
+                plan = await run_savepoint(
+                    self._db, connection, self._what, self._change, self._tell
+                )
+        except ChangedArchive:
+            await note_changed(self._db, self._artifact.id)
+            raise
+        return await self._end(plan)
+
+    async def _end(self, plan: Plan) -> RestoreReport:
+        later = [step for step in plan.steps if step.transaction == 2]
+        if not later:
+            self._run.finished = True
+            return self._report(await get_artifact(self._db, self._artifact.id), plan.losses)
+        return await self.run_follow_up(tuple(later), plan.losses, len(plan.steps))
+
+    async def run_follow_up(
+        self, steps: tuple[Step, ...], losses: tuple[Loss, ...] = (), total: int | None = None
+    ) -> RestoreReport:
+        """Run what follows the commit, and return the report of all."""
+        losses += await self._follow_up(steps, total or len(steps))
+        if self._choices.online and not any(loss.code == "not_validated" for loss in losses):
+            # a partition that came since the plan was made lacks what the others have
+            late = await find_follow_up(self._db, self._artifact.id)
+            losses += await self._follow_up(late, len(late))
+        await self._tell({"done": total or len(steps), "total": total or len(steps)})
+        async with self._db.acquire() as connection:
+            self._fidelity = await self._compare(connection)
+        report = self._report(await get_artifact(self._db, self._artifact.id), losses)
+        self._run.result = report.to_json()
+        return report
+
+    @property
+    def _what(self) -> str:
+        return f"the restore of {self._artifact.object_name}"
+
+    async def _tell(self, values: dict[str, Any]) -> None:
+        await tell(self._on_progress, values)
+        await self._run.progress(**values)
+
+    async def _check(self, connection: Connection) -> None:
+        if self._choices.unverified or self._artifact.artifact_type == "soft_drop_column":
+            return
+        measured = await check_parked(self._db, connection, self._artifact, self._tell)
+        if measured is not None:
+            self._rows = measured.rows
+            self._verified = self._artifact.sealed_at is not None
+
+    async def _plan_again(self, connection: Connection) -> Plan:
+        """Plan against the catalog as it is now, with no more checks than decide something."""
+        asked = (connection, self._artifact.id, self._choices)
+        plan = await read_plan(*asked, decisive=True)
+        if plan.blocked or self._expected_digest not in {None, plan.digest}:
+            return await read_plan(*asked)
+        return plan
+
+    async def _change(self, connection: Connection) -> Plan:
+        """Plan again, run the first transaction's steps, keep the books; in a savepoint."""
+        self._done = []
+        plan = await self._plan_again(connection)
+        check_plan(plan, self._expected_digest)
+        steps = [step for step in plan.steps if step.transaction == 1]
+        if not any(step.grows for step in steps):
+            await self._warm(connection)
+        for number, step in enumerate(steps):
+            await self._announce(step, number, len(plan.steps))
+            await self._execute(connection, step)
+            if number == 0:
+                await self._look_under_lock(connection)
+        await tell(
+            self._on_progress,
+            {"step": "keeping the books", "done": len(steps), "total": len(plan.steps)},
+        )
+        self._fidelity = await self._compare(connection)
+        await self._keep_books(connection, plan)
+        return plan
+
+    async def _look_under_lock(self, connection: Connection) -> None:
+        """Look once more at what may have changed until the first step took the lock."""
+
+    async def _warm(self, connection: Connection) -> None:
+        """Compare once before the lock is taken, under the parked name; the answer is not used.
+
+        The first time in a session plans what is asked, and that takes longer than all steps of a
+        restore that moves no rows.
+        """
+        parked = (self._artifact.id, self._artifact.physical_name)
+        with suppress(asyncpg.PostgresError):
+            async with transaction(connection):
+                await connection.execute(SQL["compare"], *parked)
+
+    async def _announce(self, step: Step, number: int, total: int) -> None:
+        """Say which step begins; into the job's row where there is time to read it.
+
+        Between two short steps that write would be most of the time for which the lock is held.
+        """
+        values = {
+            "step": step.purpose,
+            "done": number,
+            "total": total,
+            "steps": [asdict(done) for done in self._done],
+        }
+        await tell(self._on_progress, values)
+        if step.grows or step.transaction == 2 or number == 0:
+            await self._run.progress(**values)
+
+    async def _execute(self, connection: Connection, step: Step) -> None:
+        self._done.append(await execute(connection, step))
+
+    async def _execute_alone(self, step: Step) -> None:
+        """Run a step that takes no transaction about it: it waits for others, and nobody for it."""
+        async with self._db.acquire() as connection:
+            await self._execute(connection, step)
+
+    async def _compare(self, connection: Connection) -> dict[str, Any]:
+        return await compare(connection, self._artifact.id, self._choices)
+
+    async def _keep_books(self, connection: Connection, plan: Plan) -> None:
+        """Mark the row, write the log, end or fence the job: all commits with the change."""
+        marked = await connection.fetchval(
+            SQL["mark"], self._artifact.id, self._actor.name, self._verified
+        )
+        if marked is None:
+            raise Refused(f"{self._artifact.object_name} was restored or purged meanwhile")
+        detail = {
+            "choices": self._choices.to_json(),
+            "digest": plan.digest,
+            "verified": self._verified,
+            "unverified": self._choices.unverified,
+            "rows": self._rows,
+            "steps": [asdict(step) for step in self._done],
+            "losses": [asdict(loss) for loss in plan.losses],
+            "fidelity": self._fidelity,
+        }
+        await audit.record(
+            connection,
+            self._actor,
+            "restore",
+            "done",
+            self._artifact.id,
+            self._artifact.object_name,
+            detail,
+        )
+        await notify(connection, "artifact", self._artifact.id)
+        if any(step.transaction == 2 for step in plan.steps):
+            await self._run.fence(connection, committed=True)
+        else:
+            await self._run.finish(connection, self._report(self._artifact, plan.losses).to_json())
+
+    async def _follow_up(self, steps: tuple[Step, ...], total: int) -> tuple[Loss, ...]:
+        """Run what follows the commit, each step for itself; what fails is a loss, said as one.
+
+        Steps that prove one constraint are a chain: after a failure the rest of it is left alone.
+        """
+        losses: list[Loss] = []
+        broken: set[str | None] = set()
+        for number, step in enumerate(steps):
+            if step.subject is not None and step.subject in broken:
+                losses.append(
+                    Loss("not_validated", f"{step.purpose}: it stays to be done: {step.sql}")
+                )
+                continue
+            await self._announce(step, total - len(steps) + number, total)
+
+            async def work(connection: Connection, step: Step = step) -> None:
+                await self._execute(connection, step)
+
+            try:
+                if step.concurrently:
+                    await self._execute_alone(step)
+                else:
+                    await run_locked(self._db, step.purpose, work, self._tell)
+            except ZanithError as exc:
+                why = f"{exc.message}; it stays to be done: {step.sql}"
+                losses.append(Loss("not_validated", f"{step.purpose}: {why}"))
+                broken.add(step.subject)
+        return tuple(losses)
+
+    def _report(self, artifact: Artifact, losses: tuple[Loss, ...]) -> RestoreReport:
+        restored = replace(artifact, status="restored")
+        return RestoreReport(restored, self._fidelity, tuple(self._done), self._rows, losses)
+
+
+async def find_follow_up(db: Database, artifact_id: str) -> tuple[Step, ...]:
+    """Return the steps that were to follow a restore and did not, as after a crash; none mostly."""
+    async with db.acquire() as connection:
+        return parse_steps(json.loads(await connection.fetchval(SQL["follow_up"], artifact_id)))
+
+
+async def execute(connection: Connection, step: Step) -> StepDone:
+    """Run one step and return it with its seconds; an error says in the course of what."""
+    try:
+        return StepDone(step.purpose, step.sql, await run_step(connection, step))
+    except asyncpg.PostgresError as exc:
+        error = translate(exc)
+        if isinstance(error, Locked):
+            raise
+        raise type(error)(
+            error.message,
+            detail=f"in the step: {step.purpose}" + (f"\n{error.detail}" if error.detail else ""),
+            hint=error.hint or "everything was rolled back",
+            sqlstate=error.sqlstate,
+        ) from exc
+
+
+async def compare(connection: Connection, artifact_id: str, choices: Choices) -> dict[str, Any]:
+    """Return the fidelity report: the record beside the catalog, under the name that was chosen."""
+    text = await connection.fetchval(SQL["compare"], artifact_id, choices.as_name)
+    found: dict[str, Any] = json.loads(text)
+    return found

@@ -1,0 +1,81 @@
+"""A restore beside live traffic: filled in batches, and named in a transaction of an instant."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from app.recovery.database import Connection
+from app.recovery.errors import Failed
+from app.recovery.filling import ROUNDS, Filling
+from app.recovery.gate import ChangedArchive, check_plan, note_changed
+from app.recovery.locks import begin, run_locked
+from app.recovery.pace import SQL as ONLINE
+from app.recovery.pace import Limits
+from app.recovery.plan import Plan, plan_restore, read_plan
+from app.recovery.report import RestoreReport
+from app.recovery.restoring import Restoring
+
+
+class PartitionsMovedError(Exception):
+    """A partition came or went between the comparison and the lock: all is compared again."""
+
+
+class RestoringOnline(Restoring):
+    """One restore of an archived column under way, in short transactions."""
+
+    _shape: str | None = None
+
+    async def run_in_batches(self, limits: Limits) -> RestoreReport:
+        """Do everything, in order, and return the report.
+
+        What ends it before the column is named leaves it half filled: it can be gone on with, or
+        given up. Cancelled by somebody, it is given up at once.
+        """
+        plan = await plan_restore(self._db, self._artifact.id, self._choices, decisive=True)
+        check_plan(plan, None)
+        try:
+            async with self._db.acquire() as connection, begin(self._db, connection):
+                await self._check(connection)
+        except ChangedArchive:
+            await note_changed(self._db, self._artifact.id)
+            raise
+        before = await run_locked(self._db, self._what, self._prepare, self._tell)
+        filling = Filling(
+            self._db, self._artifact, self._choices, self._run, limits, self._on_progress
+        )
+        self._expected_digest = None  # it was that of the plan with what is done by now in it
+        for _ in range(ROUNDS):
+            self._rows = await filling.run_all(needs_all=self._needs_all(before))
+            self._shape = filling.shape
+            with suppress(PartitionsMovedError):
+                plan = await run_locked(self._db, self._what, self._change, self._tell)
+                return await self._end(plan)
+        raise Failed(
+            f"partitions come and go faster than {self._artifact.object_name} can be named",
+            hint="run it again at a quieter hour: it goes on from here",
+        )
+
+    def _needs_all(self, plan: Plan) -> bool:
+        return not self._choices.allow_null and any(
+            choice.name == "allow_null" for choice in plan.choices
+        )
+
+    async def _prepare(self, connection: Connection) -> Plan:
+        """Make the column under its working name, and let its triggers follow traffic."""
+        # the data was asked a moment ago, and is compared row by row before the column is named
+        plan = await read_plan(connection, self._artifact.id, self._choices, checks=False)
+        check_plan(plan, self._expected_digest)
+        for step in plan.steps:
+            if step.transaction == 0 and not step.batches:
+                await self._execute(connection, step)
+        await self._run.fence(connection, step="the column is there, and is filled")
+        return plan
+
+    async def _plan_again(self, connection: Connection) -> Plan:
+        """Plan against the catalog as it is now; the values were compared row by row just now."""
+        return await read_plan(connection, self._artifact.id, self._choices, checks=False)
+
+    async def _look_under_lock(self, connection: Connection) -> None:
+        """Raise where a partition came or went since all was compared."""
+        if self._shape != await connection.fetchval(ONLINE["shape"], self._artifact.id):
+            raise PartitionsMovedError

@@ -153,6 +153,7 @@ BEGIN
     EXECUTE format('INSERT INTO %s SELECT %s, t.%s FROM %s t WHERE %s AND %s AND %s ORDER BY %2$s', q.archive, zanith._key_list(a.definition -> 'key', 't.'),
         q.col, q.rows, bounds, zanith._up_to(a.definition -> 'key', last, 't'), q.keep);
     GET DIAGNOSTICS copied = ROW_COUNT;
+    PERFORM zanith._watch_shape(a, q.relation);
 END $$;
 
 -- t.a > 'x' AND …: rows beyond a key, given as text; all where there is none.
@@ -210,6 +211,17 @@ BEGIN
     noted := COALESCE(cardinality(seqs), 0);
     grown := zanith._catch_up(a, seqs, COALESCE(wiped, false));
     EXECUTE format('DELETE FROM %s WHERE seq = ANY ($1)', q.log) USING seqs;
+    PERFORM zanith._watch_shape(a, q.relation);
+END $$;
+
+-- After rows were copied, in the same transaction: a partition that they are of cannot be detached before its end. Where there
+-- are other partitions than those that the archive is in line with, it is in line with none, though they be gone again at once.
+CREATE OR REPLACE FUNCTION zanith._watch_shape(a zanith._zanith_migration_artifacts, relation oid) RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    IF zanith._only(a.definition) = '' AND zanith._kept_shape(a.id) NOT IN ('changed', zanith._shape(a.id, relation)) THEN
+        PERFORM zanith._keep_shape(a.id, 'changed');
+    END IF;
 END $$;
 
 -- Notes stay: the caller takes them away.
@@ -295,7 +307,7 @@ DECLARE
     wiped boolean;
 BEGIN
     EXECUTE format('SELECT EXISTS (SELECT FROM %s l WHERE l.k1 IS NULL)', q.log) INTO wiped;
-    RETURN wiped OR zanith._shape(a.id, q.relation) <> shape;
+    RETURN wiped OR shape <> zanith._shape(a.id, q.relation) OR shape <> zanith._kept_shape(a.id);
 END $$;
 
 -- Live against archive, both in the order of the key, in one snapshot: what neither agrees nor is noted. {rows, missing, surplus, differing}
@@ -345,7 +357,7 @@ BEGIN
     a := zanith._artifact(artifact_id);
     q := zanith._archiving(a);
     PERFORM zanith._check_archiving(a);
-    IF shape <> zanith._shape(a.id, q.relation) THEN
+    IF shape <> zanith._shape(a.id, q.relation) OR shape <> zanith._kept_shape(a.id) THEN
         RETURN NULL;
     END IF;
     SELECT string_agg(e.event || CASE WHEN m.depth = 0 THEN '' ELSE ' on ' || zanith._relation_name(m.member) END, ', ' ORDER BY m.depth, m.member) INTO bad

@@ -334,6 +334,32 @@ async def test_a_partition_is_detached_concurrently(database, db):
     assert await left_behind(db) == []
 
 
+@pytest.mark.parametrize("when", ["copying", "compared"])
+async def test_a_partition_comes_and_is_gone_again(db, monkeypatch, when):
+    await make(db, "range")
+    come = CHANGES["attached"] + "UPDATE t SET id = id + 1000 WHERE part = -1 AND id < 90010"
+    away = "ALTER TABLE t DETACH PARTITION t_2"
+    times = []
+    name = "_copy" if when == "copying" else "_catch_up"
+    real = getattr(Archiving, name)
+
+    async def between(self, *args):
+        times.append(name)
+        if len(times) != (1 if when == "copying" else 2):  # the second follows the comparison
+            return await real(self, *args)
+        await execute(db, come.format(await fetchval(db, PARKED)))
+        try:
+            return await real(self, *args)
+        finally:
+            await execute(db, away)
+
+    monkeypatch.setattr(Archiving, name, between)
+    artifact = await archiving(db)
+    assert artifact.row_count == await fetchval(db, "SELECT count(*) FROM t")
+    assert await wrongly_archived(db, artifact) == 0
+    assert await left_behind(db) == []
+
+
 async def churn(database, wanted="t_1"):
     """Take a partition away, change it and bring it back, again and again, while work is on."""
     connection = await asyncpg.connect(database.url)

@@ -20,7 +20,7 @@ from app.recovery.database import (
 )
 from app.recovery.errors import Locked, NotFound, Refused, WrongUsage, ZanithError
 from app.recovery.progress import OnProgress, tell
-from app.recovery.together import together
+from app.recovery.tasks import together
 
 # At once: most of a purge is a commit that waits for the disk, and several wait for it together.
 WORKERS = 4

@@ -23,8 +23,8 @@ from app.recovery.ranges import check_jobs, copy_rows
 from app.recovery.sql import load
 from app.recovery.stream import Measured, Meter, Sink, bounded, reporting, snapshot
 from app.recovery.tasks import stop
-from app.recovery.unfinished import give_name, settle, unfinished
 from app.recovery.version import VERSION
+from app.recovery.whole_file import give_name, settle, unfinished
 
 SQL = load("export")
 FORMATS = ("csv", "jsonl", "json", "spreadsheet")

@@ -14,7 +14,7 @@ from app.recovery.database import Database
 from app.recovery.errors import WrongUsage
 from app.recovery.names import parse_name
 from app.recovery.sql import containing
-from app.recovery.together import together
+from app.recovery.tasks import together
 
 
 @dataclass(frozen=True)

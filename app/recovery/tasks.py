@@ -1,8 +1,9 @@
-"""Ending a task of one's own, without mistaking one's own cancellation for its."""
+"""Tasks that do not outlive what they are for, nor are taken for it when they are cancelled."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 
@@ -25,3 +26,18 @@ async def stop(task: asyncio.Task[Any]) -> None:
         raise own
     if error is not None:
         raise error
+
+
+async def together(*works: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Run all and return what each returned.
+
+    Once one fails, or the caller is cancelled, the others are too; the error is raised when none
+    runs any more.
+    """
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

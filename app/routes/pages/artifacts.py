@@ -13,7 +13,7 @@ from app.recovery import artifacts
 from app.recovery.artifacts import ArtifactFilter, Page, Summary
 from app.recovery.database import Database
 from app.recovery.durations import parse_duration
-from app.recovery.together import together
+from app.recovery.tasks import together
 from app.routes import charts
 from app.routes.rendering import is_partial, link
 from app.routes.studio import TheStudio, Who

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
+
 from app.recovery import audit
 from app.recovery.artifact import Artifact, fill, from_row
 from app.recovery.burial import SQL, bury
 from app.recovery.database import (
-    SERVER_ERRORS,
     Actor,
     Connection,
     Database,
@@ -20,7 +21,7 @@ from app.recovery.database import (
 )
 from app.recovery.errors import Locked, NotFound, Refused, WrongUsage, ZanithError
 from app.recovery.progress import OnProgress, tell
-from app.recovery.tasks import together
+from app.recovery.tasks import see_through, together
 
 # At once: most of a purge is a commit that waits for the disk, and several wait for it together.
 WORKERS = 4
@@ -30,7 +31,10 @@ DEADLOCK = "40P01"
 
 @dataclass(frozen=True)
 class CleanupResult:
-    """What became of one artifact: purged, skipped or failed, and why; the how-manieth of all."""
+    """What became of one artifact: purged, skipped or failed, and why; the how-manieth of all.
+
+    Its health is what its name tells, as where many are listed.
+    """
 
     artifact: Artifact
     outcome: str
@@ -98,27 +102,38 @@ async def cleanup(
 
     numbers = iter(range(len(planned)))
 
+    async def purge(number: int, news: _News, *, alone: bool) -> bool:
+        """Purge one, note what came of it, and return whether its connection is still good."""
+        artifact, skip = planned[number]
+        found = ("skipped", skip) if skip else await _purge_one(db, news, artifact, actor, alone)
+        if found:
+            await settle(number, *found)
+        else:
+            again.append(number)
+        return _is_open(news.connection)
+
     async def work() -> None:
         number = next(numbers, None)
         while number is not None:
-            async with db.acquire() as connection, _News(connection) as news:
-                while number is not None and not connection.is_closed():
-                    artifact, skip = planned[number]
-                    if skip:
-                        await settle(number, "skipped", skip)
-                    elif found := await _purge_one(db, news, artifact, actor, alone=False):
-                        await settle(number, *found)
-                    else:
-                        again.append(number)
+            async with db.acquire() as connection, _News(db, connection) as news:
+                good = True
+                while good and number is not None:
+                    # to its end, also where all is cancelled: what is gone is listed and told of
+                    good = await see_through(purge(number, news, alone=False))
                     number = next(numbers, None)
 
     await together(*(work() for _ in range(min(WORKERS, len(planned)))))
     for number in sorted(again):
-        async with db.acquire() as connection, _News(connection) as news:
-            found = await _purge_one(db, news, planned[number][0], actor, alone=True)
-        if found:
-            await settle(number, *found)
+        async with db.acquire() as connection, _News(db, connection) as news:
+            await see_through(purge(number, news, alone=True))
     return [results[number] for number in sorted(results)]
+
+
+def _is_open(connection: Connection) -> bool:
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:  # the pool took it back when it was lost
+        return False
 
 
 class _News:
@@ -127,8 +142,9 @@ class _News:
     Some at a time and apart from them: transactions that notify commit one after another.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, db: Database, connection: Connection) -> None:
         self.connection = connection
+        self._db = db
         self._artifacts: list[str] = []
         self._entries: list[str] = []
 
@@ -136,7 +152,7 @@ class _News:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._tell()
+        await see_through(self._tell())
 
     async def add(self, artifact_id: str, entry: int) -> None:
         """Note a purge that is committed."""
@@ -146,16 +162,17 @@ class _News:
             await self._tell()
 
     async def _tell(self) -> None:
-        artifacts, entries = self._artifacts, self._entries
-        self._artifacts, self._entries = [], []
-        with suppress(*SERVER_ERRORS):  # the purges stand; who listens looks by itself as well
-            if entries:
-                await notify(self.connection, "artifact", *artifacts)
-                await notify(self.connection, "audit", *entries)
+        """Tell it over another connection, since this one may be lost; what fails is told later."""
+        if self._entries:
+            with suppress(ZanithError):
+                async with self._db.side() as side, side.transaction():
+                    await notify(side, "artifact", *self._artifacts)
+                    await notify(side, "audit", *self._entries)
+                self._artifacts, self._entries = [], []
 
 
 async def _purge_one(
-    db: Database, news: _News, artifact: Artifact, actor: Actor, *, alone: bool
+    db: Database, news: _News, artifact: Artifact, actor: Actor, alone: bool
 ) -> tuple[str, str | None] | None:
     """Purge one artifact and return the outcome with its reason; no lock is waited for twice.
 

@@ -281,7 +281,11 @@ async def sweep(db: Database, actor: Actor, given_up: set[str]) -> None:
         try:
             artifact = await get_artifact(db, artifact_id)
             job = await jobs.start(db, "seal", artifact.id, {}, actor, object=artifact.object_name)
-            await seal(db, artifact.id, actor, job)
+            try:
+                await seal(db, artifact.id, actor, job)
+            except BaseException:
+                await jobs.abandon(db, job.id)  # where it had not begun, nobody is to wait for it
+                raise
         except ZanithError as exc:
             if exc.code != "locked":
                 given_up.add(artifact_id)

@@ -28,16 +28,35 @@ async def stop(task: asyncio.Task[Any]) -> None:
         raise error
 
 
+async def see_through(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run it to its end and return what it returned, whoever is cancelled meanwhile.
+
+    The cancellation is raised after that end, in place of the result.
+    """
+    own: asyncio.CancelledError | None = None
+    task = asyncio.create_task(work)
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as exc:
+            own = exc
+    if own is not None:
+        task.cancelled() or task.exception()  # which is heard then
+        raise own
+    return task.result()
+
+
 async def together(*works: Coroutine[Any, Any, Any]) -> list[Any]:
     """Run all and return what each returned.
 
-    Once one fails, or the caller is cancelled, the others are too; the error is raised when none
-    runs any more.
+    Once one fails, or the caller is cancelled, the others are too, once; the error is raised when
+    none runs any more.
     """
     tasks = [asyncio.create_task(work) for work in works]
     try:
         return await asyncio.gather(*tasks)
     finally:
         for task in tasks:
-            task.cancel()
+            if not task.cancelling():
+                task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.recovery.errors import translate
-from app.routes.courtesy import Courtesy
+from app.routes.courtesy import Courtesy, Turns
 
 log = logging.getLogger("zanith.studio")
 
@@ -82,9 +82,11 @@ class ExportResponse(Response):
         log.warning("export %s was cut off: %s", self.headers["zanith-export-id"], translate(error))
 
     async def _stream(self, send: Send) -> None:
+        turns = Turns(self.courtesy)
+
         async def sink(chunk: bytes) -> None:
             await self._start(send)
-            await self.courtesy.let_others_go_first()
+            await turns.take()
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
 
         await self.push(sink)

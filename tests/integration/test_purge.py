@@ -219,22 +219,81 @@ async def test_cleanup_of_just_some(db, archived):
         await plan_cleanup(db)
 
 
-async def test_listeners_hear_of_every_purge_of_a_cleanup(db):
-    """They are told apart from the purges, which would commit one after another otherwise."""
+async def park_many(db, number):
     async with db.acquire() as connection:
         await connection.execute(
-            "DO $$ BEGIN FOR n IN 1..50 LOOP EXECUTE format('CREATE TABLE many_%s (id int)', n);"
-            " PERFORM zanith.archive_table(format('many_%s', n)::regclass); END LOOP; END $$"
+            f"DO $$ BEGIN FOR n IN 1..{number} LOOP EXECUTE format('CREATE TABLE many_%s (id int)',"
+            " n); PERFORM zanith.archive_table(format('many_%s', n)::regclass); END LOOP; END $$"
         )
+
+
+async def listen(queue):
+    while (await asyncio.wait_for(queue.get(), 10)).kind != "reconnected":
+        pass
+
+
+async def test_listeners_hear_of_every_purge_of_a_cleanup(db):
+    """They are told apart from the purges, which would commit one after another otherwise."""
+    await park_many(db, 50)
     async with db.events.subscribe() as queue:
-        while (await asyncio.wait_for(queue.get(), 10)).kind != "reconnected":
-            pass
+        await listen(queue)
         results = await cleanup(db, timedelta(0), expired=False, actor=DBA)
         assert {result.outcome for result in results} == {"purged"}
         entries = await list_activity(db, ActivityFilter(action="cleanup"))
         told = {("artifact", result.artifact.id) for result in results}
         told |= {("audit", str(entry.id)) for entry in entries}
         assert len(told) == 100
+        while told:
+            event = await asyncio.wait_for(queue.get(), 10)
+            told.discard((event.kind, event.id))
+
+
+async def test_a_cleanup_goes_on_when_a_connection_is_lost(db, database):
+    await park_many(db, 40)
+    seen, ended = [], []
+
+    async def note(result):
+        seen.append(result)
+        if len(seen) == 10:
+            ended.append(
+                database.psql(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND query LIKE '%zanith.bury%'"
+                    " AND pid <> pg_backend_pid() LIMIT 1"
+                )
+            )
+
+    results = await cleanup(db, timedelta(0), expired=False, actor=DBA, on_progress=note)
+    assert ended == ["t"]
+    assert len(results) == len(seen) == 40
+    failed = [result for result in results if result.outcome != "purged"]
+    assert len(failed) <= 1
+    assert await parked(db) == len(failed)
+
+
+@pytest.mark.parametrize("after", [3, 21, 45])
+async def test_what_a_cancelled_cleanup_purged_is_listed_and_told(db, after):
+    await park_many(db, 60)
+    seen = []
+
+    async def note(result):
+        seen.append(result.artifact.id)
+        if len(seen) == after:
+            working.cancel()
+
+    async with db.events.subscribe() as queue:
+        await listen(queue)
+        working = asyncio.create_task(
+            cleanup(db, timedelta(0), expired=False, actor=DBA, on_progress=note)
+        )
+        await asyncio.wait({working})
+        assert working.cancelled()
+        entries = await list_activity(db, ActivityFilter(action="cleanup"))
+        assert sorted(seen) == sorted(entry.artifact_id for entry in entries)
+        assert after <= len(seen) < 60
+        assert await parked(db) == 60 - len(seen)
+        told = {("artifact", entry.artifact_id) for entry in entries}
+        told |= {("audit", str(entry.id)) for entry in entries}
         while told:
             event = await asyncio.wait_for(queue.get(), 10)
             told.discard((event.kind, event.id))

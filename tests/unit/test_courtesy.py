@@ -1,4 +1,4 @@
-"""Small requests before downloads: a chunk waits for answers being made, and not forever."""
+"""Small requests before downloads: a chunk waits for answers being made, and not for long."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import time
 
 import pytest
 
-from app.routes.courtesy import PATIENCE, Courteous, Courtesy
+from app.routes import courtesy as module
+from app.routes.courtesy import PATIENCE, SHARE, Courteous, Courtesy, Turns
+
+LONG = 60
 
 
 async def test_a_chunk_waits_until_the_answer_begins():
@@ -17,7 +20,7 @@ async def test_a_chunk_waits_until_the_answer_begins():
     async def page(_scope, _receive, send):
         await may_answer.wait()
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        await asyncio.sleep(10)  # an event stream, which nobody waits for
+        await asyncio.sleep(LONG)  # an event stream, which nobody waits for
 
     async def send(message):
         order.append(message["type"])
@@ -26,24 +29,51 @@ async def test_a_chunk_waits_until_the_answer_begins():
         Courteous(page, courtesy=courtesy)({"type": "http"}, lambda: None, send)
     )
     await asyncio.sleep(0)
-    chunk = asyncio.create_task(courtesy.let_others_go_first())
-    await asyncio.sleep(PATIENCE / 5)
+    chunk = asyncio.create_task(courtesy.wait(LONG))
+    await asyncio.sleep(0.01)
     assert not chunk.done()
     may_answer.set()
-    await asyncio.wait_for(chunk, PATIENCE / 2)
+    await asyncio.wait_for(chunk, 5)
     assert order == ["http.response.start"]
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
-    await asyncio.wait_for(courtesy.let_others_go_first(), PATIENCE / 2)
+    await asyncio.wait_for(courtesy.wait(LONG), 5)
 
 
-async def test_a_download_goes_on_where_somebody_always_asks():
+async def test_a_download_keeps_its_share_where_somebody_always_asks():
     courtesy = Courtesy()
+    turns = Turns(courtesy)
     courtesy.come()
-    started = time.monotonic()
-    for _ in range(3):
-        await courtesy.let_others_go_first()
-    assert 3 * PATIENCE <= time.monotonic() - started < 30 * PATIENCE
+    worked = waited = 0.0
+    for _ in range(20):
+        started = time.monotonic()
+        await asyncio.sleep(PATIENCE / 10)
+        asked = time.monotonic()
+        await turns.take()
+        worked += asked - started
+        waited += time.monotonic() - asked
+    assert worked < waited < (SHARE + 2) * worked
+
+
+async def test_what_takes_long_is_not_waited_for(monkeypatch):
+    """It may wait for a connection that a download has."""
+    monkeypatch.setattr(module, "SMALL", 0.02)
+    courtesy = Courtesy()
+
+    async def slow(*_):
+        await asyncio.sleep(LONG)
+
+    asking = asyncio.create_task(Courteous(slow, courtesy=courtesy)({"type": "http"}, None, None))
+    await asyncio.sleep(0)
+    await asyncio.wait_for(courtesy.wait(LONG), 5)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    courtesy.come()
+    waiting = asyncio.create_task(courtesy.wait(LONG))
+    await asyncio.sleep(0.01)
+    assert not waiting.done()  # it was counted off once
+    courtesy.go()
+    await asyncio.wait_for(waiting, 5)
 
 
 async def test_a_request_that_fails_holds_nothing_up():
@@ -54,4 +84,4 @@ async def test_a_request_that_fails_holds_nothing_up():
 
     with pytest.raises(ValueError, match="a fault"):
         await Courteous(broken, courtesy=courtesy)({"type": "http"}, None, None)
-    await asyncio.wait_for(courtesy.let_others_go_first(), PATIENCE / 2)
+    await asyncio.wait_for(courtesy.wait(LONG), 5)

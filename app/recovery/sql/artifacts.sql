@@ -49,7 +49,7 @@ AND ($2::text IS NULL OR a.status = $2)
 AND ($3::text IS NULL OR a.source_schema = $3)
 AND ($4::text IS NULL OR a.source_table = $4)
 AND ($5::text IS NULL OR a.source_column = $5)
-AND ($6::text IS NULL OR concat_ws(' ', a.id, a.source_schema || '.' || a.source_table, a.source_column,
+AND ($6::text IS NULL OR pg_catalog.concat_ws(' ', a.id, a.source_schema || '.' || a.source_table, a.source_column,
                                    a.migration_id, a.reason, a.created_by) ILIKE $6)
 AND ($7::interval IS NULL OR a.created_at < now() - $7)
 
@@ -142,20 +142,20 @@ SELECT count(*) AS total,
        count(*) FILTER (WHERE health = 'unsealed') AS unsealed,
        count(*) FILTER (WHERE health = 'expired') AS expired,
        count(*) FILTER (WHERE held_by IS NOT NULL) AS held,
-       (SELECT json_agg(json_build_array(x.name, x.bytes) ORDER BY x.bytes DESC, x.name)::text
+       (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(x.name, x.bytes) ORDER BY x.bytes DESC, x.name)::text
         FROM (SELECT quote_ident(source_schema) || '.' || quote_ident(source_table) AS name,
                      sum(bytes)::bigint AS bytes
               FROM seen GROUP BY 1 HAVING sum(bytes) > 0 ORDER BY 2 DESC, 1 LIMIT 100) AS x) AS by_table,
-       json_build_array(
-           json_build_array('overdue', count(*) FILTER (WHERE expires_at < now())),
-           json_build_array('in 7 days', count(*) FILTER (
+       pg_catalog.json_build_array(
+           pg_catalog.json_build_array('overdue', count(*) FILTER (WHERE expires_at < now())),
+           pg_catalog.json_build_array('in 7 days', count(*) FILTER (
                WHERE expires_at >= now() AND expires_at < now() + interval '7 days')),
-           json_build_array('in 30 days', count(*) FILTER (
+           pg_catalog.json_build_array('in 30 days', count(*) FILTER (
                WHERE expires_at >= now() + interval '7 days' AND expires_at < now() + interval '30 days')),
-           json_build_array('in 90 days', count(*) FILTER (
+           pg_catalog.json_build_array('in 90 days', count(*) FILTER (
                WHERE expires_at >= now() + interval '30 days' AND expires_at < now() + interval '90 days')),
-           json_build_array('later', count(*) FILTER (WHERE expires_at >= now() + interval '90 days')),
-           json_build_array('never', count(*) FILTER (WHERE expires_at IS NULL)))::text AS by_expiry
+           pg_catalog.json_build_array('later', count(*) FILTER (WHERE expires_at >= now() + interval '90 days')),
+           pg_catalog.json_build_array('never', count(*) FILTER (WHERE expires_at IS NULL)))::text AS by_expiry
 FROM seen;
 
 -- states: how many of each type and status, and the age of the oldest that waits for its seal
@@ -167,9 +167,6 @@ ORDER BY a.artifact_type, a.status;
 
 -- locate: where the parked object really is
 SELECT zanith.locate($1)::text;
-
--- describe_now: the definition as it would be recorded now
-SELECT zanith.describe_now($1)::text;
 
 -- compare: the recorded definition beside the catalog
 SELECT zanith.compare($1)::text;

@@ -5,7 +5,7 @@ RETURNING id;
 
 -- record_interrupted: a job that was interrupted, as its row says it
 INSERT INTO zanith._zanith_audit_log (actor, action, outcome, artifact_id, object, detail)
-SELECT actor, kind, 'failed', artifact_id, object, error || jsonb_build_object('job', id)
+SELECT actor, kind, 'failed', artifact_id, object, error || pg_catalog.jsonb_build_object('job', id)
 FROM zanith._zanith_jobs WHERE id = $1
 RETURNING id;
 

@@ -5,7 +5,7 @@ WITH shown AS MATERIALIZED (
     WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
       AND n.nspname NOT LIKE 'pg\_%' AND n.nspname NOT IN ('information_schema', 'zanith', '_zanith_shadow')
       AND c.relname NOT LIKE '\_zanith\_dropped\_%'
-      AND ($1::text IS NULL OR concat_ws('.', n.nspname, c.relname) ILIKE $1)
+      AND ($1::text IS NULL OR pg_catalog.concat_ws('.', n.nspname, c.relname) ILIKE $1)
       AND ($2::text IS NULL OR (n.nspname COLLATE "C", c.relname COLLATE "C") > ($2, $3))
       AND ($5::text IS NULL OR (n.nspname, c.relname) = ($5, $6))
     ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"

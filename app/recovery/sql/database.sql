@@ -16,10 +16,10 @@ SELECT blocker.pid,
        extract(epoch FROM clock_timestamp() - blocker.xact_start)::float8 AS age,
        left(blocker.query, 200) AS query
 FROM pg_stat_activity AS waiter
-CROSS JOIN LATERAL unnest(pg_blocking_pids(waiter.pid)) AS b (pid)
+CROSS JOIN LATERAL pg_catalog.unnest(pg_blocking_pids(waiter.pid)) AS b (pid)
 JOIN pg_stat_activity AS blocker ON blocker.pid = b.pid
 WHERE waiter.pid = $1 AND waiter.wait_event_type = 'Lock'
 ORDER BY blocker.xact_start;
 
 -- notify: tell listeners that something changed
-SELECT pg_notify('zanith', json_build_object('event', $1::text, 'id', k.id)::text) FROM unnest($2::text[]) AS k(id);
+SELECT pg_notify('zanith', pg_catalog.json_build_object('event', $1::text, 'id', k.id)::text) FROM pg_catalog.unnest($2::text[]) AS k(id);

@@ -66,7 +66,7 @@ ORDER BY signature;
 -- seals: how many are sealed, and which were not verified since
 SELECT count(*) AS artifacts, count(a.sealed_at) AS sealed,
        count(a.verified_at) FILTER (WHERE a.sealed_at IS NOT NULL) AS verified, min(a.verified_at) AS oldest_verification,
-       COALESCE(array_agg(a.id ORDER BY a.capture_order)
+       COALESCE(pg_catalog.array_agg(a.id ORDER BY a.capture_order)
                 FILTER (WHERE a.sealed_at IS NOT NULL AND a.verified_at IS NULL AND a.status = 'recoverable'),
                 '{}') AS unverified
 FROM zanith._zanith_migration_artifacts AS a;

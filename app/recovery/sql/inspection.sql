@@ -7,7 +7,7 @@ SELECT ARRAY[{values}] AS values, ARRAY[{lengths}] AS lengths
 FROM (SELECT * FROM ({query}) AS q LIMIT $1 OFFSET $3) AS r ({names});
 
 -- value: one column as text, cut where it is very long
-CASE WHEN num_nulls(r.c{number}) = 0 THEN left(format('%s', r.c{number}), $2) END
+CASE WHEN pg_catalog.num_nulls(r.c{number}) = 0 THEN left(pg_catalog.format('%s', r.c{number}), $2) END
 
 -- length: of the same, in characters
-CASE WHEN num_nulls(r.c{number}) = 0 THEN length(format('%s', r.c{number})) END
+CASE WHEN pg_catalog.num_nulls(r.c{number}) = 0 THEN length(pg_catalog.format('%s', r.c{number})) END

@@ -78,7 +78,7 @@ RETURNING id;
 -- reap: jobs whose worker is gone; one whose last transaction is not over yet is not waited for
 UPDATE zanith._zanith_jobs
 SET state = 'interrupted', ended_at = clock_timestamp(),
-    error = jsonb_build_object(
+    error = pg_catalog.jsonb_build_object(
         'code', 'failed',
         'message', 'interrupted: whoever ran it is gone',
         'detail', CASE WHEN progress ->> 'committed' = 'true'

@@ -24,17 +24,17 @@ SELECT tuples_processed FROM pg_stat_progress_copy WHERE pid = $1;
 SELECT pg_cancel_backend($1);
 
 -- jsonl: one JSON object a line; PostgreSQL escapes every line break within a string
-SELECT row_to_json(r) FROM ({query}) AS r
+SELECT pg_catalog.row_to_json(r) FROM ({query}) AS r
 
 -- jsonl_of_raw: the same where a value may bring raw line breaks between its tokens, as type json does
-SELECT translate(row_to_json(r)::text, E'\n\r', '  ') FROM ({query}) AS r
+SELECT translate(pg_catalog.row_to_json(r)::text, E'\n\r', '  ') FROM ({query}) AS r
 
 -- spreadsheet: the rows for programs that run what begins like a formula (OWASP, "CSV Injection")
 SELECT {values} FROM ({query}) AS r ({names})
 
 -- inert: one value that is no number; behind an apostrophe a spreadsheet takes it as text
-CASE WHEN num_nulls({value}) = 0 THEN
-    CASE WHEN format('%s', {value}) ~ '^[=+@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20-]' THEN '''' ELSE '' END || format('%s', {value})
+CASE WHEN pg_catalog.num_nulls({value}) = 0 THEN
+    CASE WHEN pg_catalog.format('%s', {value}) ~ '^[=+@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20-]' THEN '''' ELSE '' END || pg_catalog.format('%s', {value})
 END AS {name}
 
 -- lock_parked: nobody writes to what is parked while it is verified and restored

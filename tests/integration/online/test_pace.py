@@ -12,6 +12,8 @@ from app.recovery.capture import capture
 from app.recovery.database import Database
 from app.recovery.errors import Refused, WrongUsage
 from app.recovery.pace import Limits
+from app.recovery.plan import Choices
+from app.recovery.restore import restore
 from tests.conftest import install_zanith
 from tests.online import DBA, ROWS, TABLE, column, execute, fetchval, followed, running_job, until
 
@@ -69,3 +71,36 @@ async def test_it_rests_while_a_replica_is_behind(disposable_server):
     finally:
         await opened.close()
         replica.remove()
+
+
+@pytest.mark.newest
+async def test_batches_do_not_wait_for_the_disk_and_the_end_does(db, database):
+    """What a crash may take back is made again; what is told as done is on the disk."""
+    await execute(
+        db,
+        "CREATE TABLE commits (state text, step text, how text);"
+        "CREATE FUNCTION note_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " INSERT INTO public.commits VALUES (NEW.state, NEW.progress ->> 'step',"
+        " current_setting('synchronous_commit')); RETURN NULL; END $$;"
+        "CREATE TRIGGER note AFTER UPDATE ON zanith._zanith_jobs FOR EACH ROW"
+        " WHEN (NEW.kind IN ('capture', 'restore')) EXECUTE FUNCTION note_commit();"
+        "ALTER TABLE zanith._zanith_jobs ENABLE ALWAYS TRIGGER note",
+    )
+    await execute(db, f"ALTER DATABASE {db.server.database} SET synchronous_commit = local")
+    again = await Database.open(database.url)
+    try:
+        artifact = await capture(again, column(), DBA)
+        await restore(again, artifact.id, Choices(online=True), DBA)
+        rows = await fetchval(
+            again,
+            "SELECT jsonb_object_agg(k.key, k.how)::text FROM (SELECT CASE WHEN state = 'done'"
+            " THEN state ELSE COALESCE(step, '') END AS key, jsonb_agg(DISTINCT how) AS how"
+            " FROM commits GROUP BY 1) k",
+        )
+    finally:
+        await again.close()
+    found = json.loads(rows)
+    assert found["done"] == ["local"]
+    assert "off" in found["copy key and value"]
+    assert "off" in found["fill the column"]
+    assert found["make the archive, and follow live traffic"] == ["local"]

@@ -52,6 +52,8 @@ LANGUAGE sql STABLE AS $$
     SELECT zanith._step(format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', q.rows), 'reads go on; writes wait for this transaction', 'SHARE ROW EXCLUSIVE', ARRAY[q.live])
         || zanith._step(format('CREATE TABLE %s AS SELECT %s, %s AS %s FROM %s WITH NO DATA', q.archive, q.keys, q.col, q.name, q.rows),
             'the place for key and value of every row', 'ACCESS SHARE', ARRAY[q.live])
+        || zanith._step(format('ALTER TABLE %s %s', q.archive, (SELECT string_agg(format('ALTER %I SET NOT NULL', k.item ->> 'name'), ', ' ORDER BY k.ord) FROM zanith._each(q.d -> 'key') k)),
+            'what its key will want, while there is nothing to be looked through', 'ACCESS EXCLUSIVE', ARRAY[q.archive])
         || zanith._render_privacy(q.archive)
         || zanith._step(format('COMMENT ON TABLE %s IS %L', q.archive, zanith._unfinished_comment(a.id, 'archive')), 'whose it is, and that it is not whole')
         || zanith._step(format('CREATE TABLE %s (seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, %s)', q.log, zanith._follow_columns(q.d -> 'key', '', true)),
@@ -75,8 +77,7 @@ END $body$, q.log, zanith._follow_columns(q.d -> 'key'), zanith._key_list(q.d ->
         -- a row that moves to another partition is inserted there: where NULL counts, each insert is noted
         || zanith._render_follow_trigger(a.id, q.live, 'insert', 'AFTER INSERT',
                 CASE WHEN q.rows = q.live AND q.keep = 'true' THEN 'true' ELSE format('pg_catalog.num_nonnulls(NEW.%s) > 0', q.col) END)
-        || zanith._render_follow_trigger(a.id, q.live, 'update', 'AFTER UPDATE', format('ROW(%s, OLD.%s)::record OPERATOR(pg_catalog.*<>) ROW(%s, NEW.%2$s)::record',
-                zanith._key_list(q.d -> 'key', 'OLD.'), q.col, zanith._key_list(q.d -> 'key', 'NEW.')))
+        || zanith._render_follow_trigger(a.id, q.live, 'update', 'AFTER UPDATE', zanith._changed(q.d -> 'key', q.col, q.live_type))
         || zanith._render_follow_trigger(a.id, q.live, 'delete', 'AFTER DELETE', 'true')
         || zanith._render_follow_truncates(a.id, COALESCE(q.relation, to_regclass(q.live)))
     FROM zanith._archiving(a) r, LATERAL (SELECT r.*, a.definition AS d) q

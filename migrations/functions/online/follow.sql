@@ -23,6 +23,14 @@ LANGUAGE sql STABLE AS $$
         ELSE format('ROW(%s)::record OPERATOR(pg_catalog.*<>) ROW(%s)::record', one, other) END
 $$;
 
+-- Whether a row's key, and with a column its value too, is another than it was: for the WHEN of a trigger.
+CREATE OR REPLACE FUNCTION zanith._changed(key jsonb, col text DEFAULT NULL, type text DEFAULT NULL) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT string_agg('(' || zanith._differ(c.type, 'OLD.' || c.name, 'NEW.' || c.name) || ')', ' OR ' ORDER BY c.ord)
+    FROM (SELECT quote_ident(k.item ->> 'name'), k.item ->> 'type', k.ord FROM zanith._each(key) k
+          UNION ALL SELECT col, type, NULL WHERE col IS NOT NULL) c(name, type, ord)
+$$;
+
 CREATE OR REPLACE FUNCTION zanith._unfinished_comment(id text, what text) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$ SELECT format('zanith unfinished %s %s', what, id) $$;
 

@@ -64,7 +64,7 @@ END $body$, q.log, zanith._follow_columns(a.definition -> 'key'), zanith._key_li
         || zanith._render_follow_trigger(a.id, q.live, 'insert', 'AFTER INSERT', 'true')
         || zanith._step(format('SELECT zanith._render_recipe_anew(%L)', a.id), 'its recovery_sql takes this away first')
     FROM zanith._filling(a) r, LATERAL (SELECT r.*, a.definition -> 'column' AS col, CASE WHEN r.rows = r.live THEN 'ONLY ' ELSE '' END AS alone,
-        format('ROW(%s)::record OPERATOR(pg_catalog.*<>) ROW(%s)::record', zanith._key_list(a.definition -> 'key', 'OLD.'), zanith._key_list(a.definition -> 'key', 'NEW.')) AS moved) q
+        zanith._changed(a.definition -> 'key') AS moved) q
 $$;
 
 -- What filled the rows that came since is no default: off each table that has none of its own. A partition that was made

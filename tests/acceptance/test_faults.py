@@ -23,6 +23,7 @@ SAMPLE = (
     ("purge", "network"),
     ("restore soft table", "backend"),
     ("restore online", "crash"),
+    ("archive partitions", "backend"),
     ("archive online", "stall"),
     ("purge", "cancel"),
     ("archive online", "client"),

@@ -133,6 +133,7 @@ async def judge_parked(connection: asyncpg.Connection) -> list[str]:
         " LEFT JOIN zanith._zanith_migration_artifacts a ON a.physical_column = attname"
         "   AND a.artifact_type = 'soft_drop_column' AND a.status = 'recoverable'"
         " WHERE attname LIKE '\\_zanith\\_dropped\\_%' AND NOT attisdropped"
+        "   AND attinhcount = 0"
         "   AND attrelid IN (SELECT oid FROM pg_class WHERE relkind IN ('r', 'p')) GROUP BY 1"
     )
     return [f"{row['name']} has {row['n']} artifacts" for row in [*rows, *columns] if row["n"] != 1]

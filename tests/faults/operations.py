@@ -30,7 +30,7 @@ from app.recovery.restoring import find_follow_up
 from app.recovery.seal import find_unsealed, seal, verify
 
 DBA = Actor("dba", "10.0.0.9", "staff")
-COLUMN, TABLE = "public.orders.code", "public.lines"
+COLUMN, TABLE, PARTITIONED = "public.orders.code", "public.lines", "public.events.note"
 Work = Callable[[Database, Path], Awaitable[object]]
 Check = Callable[[Database, Path], Awaitable[bool]]
 
@@ -54,9 +54,14 @@ class Operation:
     by_hand: str = ""
 
 
-def _request(strategy: str, **more: object) -> CaptureRequest:
-    column = "code" if strategy.endswith("column") else None
-    table = "public.orders" if column else "public.lines"
+def _name(strategy: str) -> str:
+    return COLUMN if strategy.endswith("column") else TABLE
+
+
+def _request(strategy: str, name: str | None = None, **more: object) -> CaptureRequest:
+    table, column = name or _name(strategy), None
+    if strategy.endswith("column"):
+        table, _, column = table.rpartition(".")
     if strategy != "rebuild_table":
         more = {"on_dependents": "cascade", **more}
     return CaptureRequest(strategy, table, column, **more)  # type: ignore[arg-type]
@@ -68,9 +73,11 @@ async def _find(db: Database, name: str) -> Artifact | None:
     return None
 
 
-def _capture(strategy: str, online: bool = False) -> Operation:
-    name = COLUMN if strategy.endswith("column") else TABLE
-    request = _request(strategy, online=online, keep_rows=strategy == "rebuild_table")
+def _capture(strategy: str, label: str | None = None, name: str | None = None) -> Operation:
+    name = name or _name(strategy)
+    request = _request(
+        strategy, name, online=label is not None, keep_rows=strategy == "rebuild_table"
+    )
 
     async def run(db: Database, place: Path) -> None:
         await capture(db, request, DBA)
@@ -89,14 +96,14 @@ def _capture(strategy: str, online: bool = False) -> Operation:
         sealed = strategy == "soft_drop_column" or found.sealed_at is not None
         return sealed and found.status == "recoverable"
 
-    label = "archive online" if online else f"capture {strategy.replace('_', ' ')}"
+    label = label or f"capture {strategy.replace('_', ' ')}"
     return Operation(label, run, done, go_on=go_on)
 
 
-def _captured(strategy: str, *, sealed: bool = True) -> Work:
+def _captured(strategy: str, name: str | None = None, *, sealed: bool = True) -> Work:
     async def prepare(db: Database, place: Path) -> None:
         if sealed:
-            await capture(db, _request(strategy), DBA)
+            await capture(db, _request(strategy, name), DBA)
             return
         async with db.acquire() as connection:
             await connection.execute(f"SELECT zanith.{strategy}('{TABLE}')")
@@ -104,8 +111,10 @@ def _captured(strategy: str, *, sealed: bool = True) -> Work:
     return prepare
 
 
-def _restore(label: str, strategy: str, choices: Choices | None = None) -> Operation:
-    name = COLUMN if strategy.endswith("column") else TABLE
+def _restore(
+    label: str, strategy: str, choices: Choices | None = None, name: str | None = None
+) -> Operation:
+    name = name or _name(strategy)
 
     async def run(db: Database, place: Path) -> None:
         await restore(db, (await get_artifact(db, name)).id, choices or Choices(), DBA)
@@ -114,7 +123,7 @@ def _restore(label: str, strategy: str, choices: Choices | None = None) -> Opera
         found = await get_artifact(db, name)
         return found.status == "restored" and not await find_follow_up(db, found.id)
 
-    return Operation(f"restore {label}", run, done, _captured(strategy))
+    return Operation(f"restore {label}", run, done, _captured(strategy, name))
 
 
 async def _seal(db: Database, place: Path) -> None:
@@ -231,8 +240,10 @@ OPERATIONS = {
         _restore("archived column", "archive_column"),
         _restore("soft table", "soft_drop_table"),
         _restore("archived table", "archive_table"),
-        _capture("archive_column", online=True),
+        _capture("archive_column", "archive online"),
         _restore("online", "archive_column", Choices(online=True)),
+        _capture("archive_column", "archive partitions", PARTITIONED),
+        _restore("partitions", "archive_column", Choices(online=True), PARTITIONED),
         Operation("purge", _purge, _gone, _PARKED_COLUMN, by_hand=_GONE),
         Operation("cleanup", _cleanup, _gone, _PARKED_COLUMN, by_hand=_GONE),
         Operation(

@@ -8,6 +8,7 @@ import asyncpg
 
 ROWS = 240
 LINES = 120
+EVENTS = 120
 # What is captured stands last in its table: a column that is added again does so too.
 TABLES = f"""
 CREATE TABLE customers (id integer PRIMARY KEY, name text NOT NULL);
@@ -24,6 +25,15 @@ CREATE TABLE lines (
 CREATE INDEX lines_of ON lines (order_id);
 COMMENT ON TABLE lines IS 'what was ordered';
 INSERT INTO lines (order_id, what) SELECT g, 'w' || g FROM generate_series(1, {LINES}) g;
+CREATE TABLE events (id bigint, day integer, note text NOT NULL, PRIMARY KEY (id, day))
+    PARTITION BY RANGE (day);
+CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM (0) TO (10);
+CREATE TABLE events_2 PARTITION OF events FOR VALUES FROM (10) TO (20) PARTITION BY HASH (id);
+CREATE TABLE events_2_even PARTITION OF events_2 FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE events_2_odd PARTITION OF events_2 FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+CREATE TABLE events_rest PARTITION OF events DEFAULT;
+CREATE INDEX events_note ON events (note);
+INSERT INTO events SELECT g, g % 30, 'e' || g FROM generate_series(1, {EVENTS}) g;
 """
 COLUMNS = (
     ("customers", "name"),
@@ -32,6 +42,7 @@ COLUMNS = (
     ("orders", "code"),
     ("lines", "order_id"),
     ("lines", "what"),
+    ("events", "note"),
 )
 Values: TypeAlias = dict[str, str | None]  # by the row's key
 

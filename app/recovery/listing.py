@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from app.recovery.artifact import DAMAGED, HEALTHS, TYPES, Artifact, fill, from_row
-from app.recovery.database import Database
+from app.recovery.database import Connection, Database
 from app.recovery.errors import WrongUsage
 from app.recovery.names import parse_name
 from app.recovery.sql import containing
@@ -179,7 +179,7 @@ async def list_artifacts(db: Database, wanted: ArtifactFilter | None = None) -> 
     seen = await _how_to_see(db, values) if wanted.health else "health"
     rows, total = await together(
         _fetch(db, _page_query(wanted, backward=backward, seen=seen), *values, *place, limit + 1),
-        db.memory.recall(("count", str(values)), lambda: _count(db, values, seen)),
+        _count(db, values, seen),
     )
     if backward and len(rows) <= limit:  # the start is nearer than a page: show it whole
         return await list_artifacts(db, replace(wanted, after=None))
@@ -206,25 +206,27 @@ def _cursor(row: Any, *, backward: bool) -> str:
 async def _how_to_see(db: Database, values: tuple[Any, ...]) -> str:
     """Return the block that tells a health: of few the whole truth, of many what shows."""
     anyhow = (*values[:-1], None)
-    number = await db.memory.recall(("count", str(anyhow)), lambda: _count(db, anyhow, "health"))
+    number = await _count(db, anyhow, "health")
     return "health" if number <= _LOOKED_AT else "quick"
 
 
 async def _count(db: Database, values: tuple[Any, ...], seen: str) -> int:
-    block = "count_by_health" if values[-1] else "count"
-    async with db.reading() as connection:
-        number: int = await connection.fetchval(fill(block, seen=fill(seen)), *values)
-    return number
+    query = fill("count_by_health" if values[-1] else "count", seen=fill(seen))
+
+    async def count(connection: Connection) -> int:
+        number: int = await connection.fetchval(query, *values)
+        return number
+
+    return await db.memory.recall(("count", str(values)), db.reading, count)
 
 
 async def summarize(db: Database) -> Summary:
     """Return the totals over all artifacts, in one query; where that is slow, of a minute ago."""
-    return await db.memory.recall("summary", lambda: _summarize(db))
+    return await db.memory.recall("summary", db.reading, _summarize)
 
 
-async def _summarize(db: Database) -> Summary:
-    async with db.reading() as connection:
-        row: Any = await connection.fetchrow(fill("summary"))
+async def _summarize(connection: Connection) -> Summary:
+    row: Any = await connection.fetchrow(fill("summary"))
     data = dict(row)
     for key in ("by_table", "by_expiry"):
         data[key] = [(name, number) for name, number in json.loads(data[key] or "[]")]
@@ -233,11 +235,10 @@ async def _summarize(db: Database) -> Summary:
 
 async def count_states(db: Database) -> States:
     """Return how many there are of each kind, in one pass over the rows; remembered like totals."""
-    return await db.memory.recall("states", lambda: _count_states(db))
+    return await db.memory.recall("states", db.reading, _count_states)
 
 
-async def _count_states(db: Database) -> States:
-    async with db.reading() as connection:
-        rows = await connection.fetch(fill("states"))
+async def _count_states(connection: Connection) -> States:
+    rows = await connection.fetch(fill("states"))
     counts = [(row["artifact_type"], row["status"], row["number"]) for row in rows]
     return States(counts, max((float(row["oldest"] or 0) for row in rows), default=0.0))

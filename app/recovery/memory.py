@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable
+from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+C = TypeVar("C")
 
-_QUICK = 0.02
+_QUICK = 0.05
 _TIMES = 20
 _LONGEST = 60.0
 _ENTRIES = 200
@@ -26,15 +28,24 @@ class Memory:
         self._values: dict[Hashable, tuple[float, Any]] = {}
         self._locks: dict[Hashable, asyncio.Lock] = {}
 
-    async def recall(self, key: Hashable, compute: Callable[[], Awaitable[T]]) -> T:
-        """Return the remembered value, or compute it; nobody computes the same twice at once."""
+    async def recall(
+        self,
+        key: Hashable,
+        lend: Callable[[], AbstractAsyncContextManager[C]],
+        compute: Callable[[C], Awaitable[T]],
+    ) -> T:
+        """Return the remembered value, or compute it on what is lent for that.
+
+        Nobody computes the same twice at once; the wait for what is lent is no part of the cost.
+        """
         async with self._locks.setdefault(key, asyncio.Lock()):
             until, value = self._values.get(key, (0.0, None))
             if until > time.monotonic():
                 return value  # type: ignore[no-any-return]
-            started = time.monotonic()
-            fresh = await compute()
-            ended = time.monotonic()
+            async with lend() as lent:
+                started = time.monotonic()
+                fresh = await compute(lent)
+                ended = time.monotonic()
             self._forget()
             took = ended - started
             if took > _QUICK:

@@ -279,6 +279,7 @@ PARKED = """SELECT attname FROM pg_attribute
  WHERE attrelid = 't'::regclass AND attname ~ '^_zanith_dropped'"""
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("when", ["copying", "compared"])
 @pytest.mark.parametrize("change", CHANGES)
 async def test_partitions_come_and_go_meanwhile(db, monkeypatch, change, when):
@@ -334,6 +335,7 @@ async def test_a_partition_is_detached_concurrently(database, db):
     assert await left_behind(db) == []
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("when", ["copying", "compared"])
 async def test_a_partition_comes_and_is_gone_again(db, monkeypatch, when):
     await make(db, "range")
@@ -384,6 +386,7 @@ async def churn(database, wanted="t_1"):
     return turns
 
 
+@pytest.mark.newest
 async def test_partitions_come_and_go_all_the_while_beside_traffic(database, db):
     await make(db, "range")
     traffic = Moving(database.url, "t", ROWS, only_while=FOLLOWED)
@@ -412,6 +415,7 @@ async def test_partitions_come_and_go_all_the_while_beside_traffic(database, db)
     assert await left_behind(db) == []
 
 
+@pytest.mark.newest
 async def test_a_cancelled_archive_goes_on_with_other_partitions(database, db):
     await make(db, "levels")
     before = database.schema()
@@ -451,6 +455,7 @@ async def test_a_cancelled_archive_goes_on_with_other_partitions(database, db):
     assert await left_behind(db) == []
 
 
+@pytest.mark.newest
 async def test_a_killed_backend_loses_nothing(database, db):
     await make(db, "levels")
     running = asyncio.create_task(archiving(db, limits=Limits(rows_per_second=2_000)))
@@ -549,6 +554,7 @@ COMINGS = {
 }
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("when", ["filling", "compared"])
 @pytest.mark.parametrize("change", COMINGS)
 async def test_partitions_come_and_go_while_it_is_filled(db, monkeypatch, change, when):
@@ -615,6 +621,7 @@ async def test_a_partition_that_is_detached_meanwhile_is_asked_about(db, monkeyp
     assert await left_behind(db) == []
 
 
+@pytest.mark.newest
 async def test_a_cancelled_restore_leaves_all_as_it_was(database, db):
     await make(db, "levels")
     artifact = await archived(db)
@@ -627,6 +634,7 @@ async def test_a_cancelled_restore_leaves_all_as_it_was(database, db):
     assert database.schema() == before
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("online", [True, False])
 async def test_an_interrupted_restore_goes_on_or_begins_anew(db, online):
     await make(db, "levels")
@@ -642,6 +650,7 @@ async def test_an_interrupted_restore_goes_on_or_begins_anew(db, online):
     assert await left_behind(db) == []
 
 
+@pytest.mark.newest
 async def test_a_killed_backend_goes_on(database, db):
     await make(db, "levels")
     artifact = await archived(db)

@@ -126,7 +126,7 @@ async def recording_failure(
 async def list_activity(db: Database, wanted: ActivityFilter | None = None) -> list[Activity]:
     """Return a page of the log, newest first."""
     f = wanted or ActivityFilter()
-    async with db.reading() as connection:
+    async with db.side() as connection:
         rows = await connection.fetch(
             SQL["list"],
             f.actor,
@@ -144,7 +144,7 @@ async def list_activity(db: Database, wanted: ActivityFilter | None = None) -> l
 
 async def follow(db: Database, file: Path) -> None:
     """Append every new entry to a file as NDJSON, until cancelled. Entries made before are not."""
-    async with db.reading() as connection:
+    async with db.side() as connection:
         last: int = await connection.fetchval(SQL["last"])
     first, seen = last, set[int]()
     async with db.events.subscribe() as queue:
@@ -154,7 +154,7 @@ async def follow(db: Database, file: Path) -> None:
                     while (await queue.get()).kind == "job":
                         pass
             with suppress(ZanithError):
-                async with db.reading() as connection:
+                async with db.side() as connection:
                     rows = await connection.fetch(SQL["since"], max(first, last - _OVERLAP))
                 fresh = [_activity(row) for row in rows if row["id"] not in seen]
                 if fresh:

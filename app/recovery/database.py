@@ -1,8 +1,9 @@
 """The connection to one database: settings that do not change, and three pools.
 
-Work runs on the main pool. Progress and a look at who blocks whom run on a small second one, so
-that work which holds a connection never waits for another of its own kind; leases of jobs on a
-third, so that a live job never loses its lease because others wait for a statement.
+Work runs on the main pool. What pages show, progress, and a look at who blocks whom run on a small
+second one, so that neither a page nor work which holds a connection waits for one that work holds;
+leases of jobs on a third, so that a live job never loses its lease because others wait for a
+statement.
 """
 
 from __future__ import annotations
@@ -120,21 +121,6 @@ class Blocker:
         return f"pid {self.pid} ({self.role}{name}{where}, {self.state}{age}): {query}"
 
 
-class _Session(asyncpg.Connection):
-    """A connection that knows whether it is lent for statements about Zanith's own tables alone."""
-
-    _own = False
-
-    def lend(self, *, own: bool) -> None:
-        """Note what it is lent for."""
-        self._own = own
-
-    async def clean(self) -> None:
-        """Take away what others' triggers and functions may have left: a round trip."""
-        if not self._own:
-            await self.execute(self.get_reset_query())
-
-
 class Database:
     """Frozen settings and the pools; made by :meth:`open`, ended by :meth:`close`."""
 
@@ -208,8 +194,6 @@ class Database:
             "max_inactive_connection_lifetime": 60,
             "timeout": 10,
             "init": _notice_silence,
-            "connection_class": _Session,
-            "reset": _Session.clean,
         }
         try:
             pool = await _make_pool(max(min_size, 1), max_size, options)
@@ -222,10 +206,12 @@ class Database:
                 "the database URL cannot be read",
                 hint="write it as postgresql://user@host:5432/database",
             ) from None
-        side_pool = asyncpg.create_pool(min_size=0, max_size=3, command_timeout=30, **options)
+        # Nothing of such statements stays in the session, so that it needs no cleaning.
+        own = {**options, "reset": _leave}
+        side_pool = asyncpg.create_pool(min_size=0, max_size=6, command_timeout=30, **own)
         await side_pool
         # A try that hangs ends while the lease still has time for another.
-        brief = {**options, "timeout": LEASE_SECONDS, "command_timeout": LEASE_SECONDS}
+        brief = {**own, "timeout": LEASE_SECONDS, "command_timeout": LEASE_SECONDS}
         lease_pool = asyncpg.create_pool(min_size=0, max_size=2, **brief)
         await lease_pool
         hub = Hub(listen_url or url, application_name, direct=listen_url is not None)
@@ -286,35 +272,28 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Connection]:
-        """Lend a connection to read Zanith's own tables on: nothing of it stays in the session."""
-        async with self._lend(self._pool, own=True) as connection:
-            yield connection
-
-    @asynccontextmanager
     async def side(self) -> AsyncIterator[Connection]:
-        """Lend a connection of the small pool, for one short statement beside work under way.
+        """Lend a connection for one short statement about Zanith's own tables.
 
-        It is one about Zanith's own tables, and nothing of it stays in the session.
+        A page's, or one beside work under way: neither waits for those that work holds.
         """
-        async with self._lend(self._side_pool, own=True) as connection:
+        async with self._lend(self._side_pool) as connection:
             yield connection
 
     @asynccontextmanager
     async def leasing(self) -> AsyncIterator[Connection]:
         """Lend a connection that only leases use: to renew one, and to end a job that has one."""
-        async with self._lend(self._lease_pool, own=True) as connection:
+        async with self._lend(self._lease_pool) as connection:
             yield connection
 
     @asynccontextmanager
-    async def _lend(self, pool: Pool, *, own: bool = False) -> AsyncIterator[Connection]:
+    async def _lend(self, pool: Pool) -> AsyncIterator[Connection]:
         try:
             connection = await pool.acquire()
         except OSError as exc:
             raise _cannot_connect(self.server.host, self.server.port, exc) from exc
         except SERVER_ERRORS as exc:
             raise translate(exc) from exc
-        connection.lend(own=own)  # type: ignore[attr-defined] # the proxy passes it on
         try:
             yield connection
         except SERVER_ERRORS as exc:
@@ -360,6 +339,10 @@ async def _notice_silence(connection: asyncpg.Connection[asyncpg.Record]) -> Non
     for name, value in _KEEPALIVE.items():
         if hasattr(socket, name):  # each system has its own
             found.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+async def _leave(_connection: object) -> None:
+    """Leave a session as it is: asyncpg rolls back, and would send a statement that resets all."""
 
 
 async def _release(pool: Pool, connection: PoolConnectionProxy[asyncpg.Record]) -> None:

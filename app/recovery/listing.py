@@ -195,7 +195,7 @@ async def list_artifacts(db: Database, wanted: ArtifactFilter | None = None) -> 
 
 
 async def _fetch(db: Database, query: str, *values: Any) -> list[Any]:
-    async with db.reading() as connection:
+    async with db.side() as connection:
         return list(await connection.fetch(query, *values))
 
 
@@ -217,12 +217,12 @@ async def _count(db: Database, values: tuple[Any, ...], seen: str) -> int:
         number: int = await connection.fetchval(query, *values)
         return number
 
-    return await db.memory.recall(("count", str(values)), db.reading, count)
+    return await db.memory.recall(("count", str(values)), db.side, count)
 
 
 async def summarize(db: Database) -> Summary:
     """Return the totals over all artifacts, in one query; where that is slow, of a minute ago."""
-    return await db.memory.recall("summary", db.reading, _summarize)
+    return await db.memory.recall("summary", db.side, _summarize)
 
 
 async def _summarize(connection: Connection) -> Summary:
@@ -235,7 +235,7 @@ async def _summarize(connection: Connection) -> Summary:
 
 async def count_states(db: Database) -> States:
     """Return how many there are of each kind, in one pass over the rows; remembered like totals."""
-    return await db.memory.recall("states", db.reading, _count_states)
+    return await db.memory.recall("states", db.side, _count_states)
 
 
 async def _count_states(connection: Connection) -> States:

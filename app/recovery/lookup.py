@@ -21,7 +21,7 @@ async def get_artifact(db: Database, reference: str) -> Artifact:
     artifact, else its latest. NotFound where nothing matches,
     WrongUsage where several do, with the candidates.
     """
-    async with db.reading() as connection:
+    async with db.side() as connection:
         artifact_id = await _resolve(connection, reference.strip())
         row = await connection.fetchrow(fill("one"), artifact_id)
     if row is None:
@@ -102,7 +102,7 @@ async def find_latest(
 
 async def find_migration(db: Database, migration_id: str) -> list[Artifact]:
     """Return the artifacts of a migration, newest first; NotFound where there are none."""
-    async with db.reading() as connection:
+    async with db.side() as connection:
         rows = await connection.fetch(BLOCKS["of_migration"], migration_id)
         found = [await connection.fetchrow(fill("one"), row["id"]) for row in rows]
     if not found:

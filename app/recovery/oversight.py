@@ -23,7 +23,7 @@ async def list_jobs(
 ) -> list[Job]:
     """Return jobs, newest first; ``after`` is the last one of the page before."""
     key = (after.created_at, after.id) if after else (None, None)
-    async with db.reading() as connection:
+    async with db.side() as connection:
         rows = await connection.fetch(SQL["list"], artifact_id, states, kinds, *key, limit)
     return [read_job(row) for row in rows]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 from app.recovery import oversight
@@ -12,6 +14,9 @@ from app.recovery.capture import CaptureRequest, capture
 from app.recovery.database import Actor, Database
 from app.recovery.jobs import Job
 from app.recovery.pace import Limits
+from app.recovery.plan import Choices
+from app.recovery.restore import restore
+from tests.traffic import Traffic
 
 DBA = Actor("dba", "10.0.0.9", "staff")
 ROWS = 8_000
@@ -87,3 +92,49 @@ async def running_job(db: Database, kind: str) -> Job:
 async def archived(db: Database, table: str = "t", name: str = "code", **more: Any) -> Artifact:
     """Archive a column in one transaction, and return its artifact."""
     return await capture(db, CaptureRequest("archive_column", table, name, **more), DBA)
+
+
+@asynccontextmanager
+async def opened(database: Any, lock_retries: int) -> AsyncIterator[Database]:
+    """Open the engine's handle on a test's database, and close it."""
+    db = await Database.open(
+        database.url, lock_timeout=timedelta(milliseconds=300), lock_retries=lock_retries
+    )
+    yield db
+    await db.close()
+
+
+async def wrongly_archived(db: Database, artifact: Artifact, key: str = "id") -> int:
+    """Count what is not so: each row's own value, of no other row any."""
+    found: int = await fetchval(
+        db,
+        f"SELECT count(*) FROM t FULL JOIN {place(artifact)} a USING ({key})"
+        " WHERE (tag LIKE 'r%') IS DISTINCT FROM (a.code IS NOT NULL)"
+        " OR a.code <> 'c' || substr(tag, 2)",
+    )
+    return found
+
+
+async def restore_beside(db: Database, artifact: Artifact, traffic: Traffic) -> None:
+    """Restore beside traffic, whose count begins anew, and judge every row and report."""
+    traffic.done = 0
+    async with traffic.flowing():
+        wanted = Choices(online=True, fill="filled")
+        report = await restore(db, artifact.id, wanted, DBA, limits=SLOWLY)
+    assert await fetchval(db, WRONG) == 0
+    # what came before the restore was filled, what came while it ran has the column's own default
+    came = "SELECT array(SELECT DISTINCT code FROM t WHERE tag = 'new' ORDER BY 1)"
+    assert await fetchval(db, came) == ["filled", "none"]
+    assert report.fidelity is not None
+    assert report.fidelity["different"] == report.fidelity["missing"] == []
+    assert [loss.code for loss in report.losses if loss.code == "not_validated"] == []
+    assert await left_behind(db) == []
+
+
+async def kill_who_waits_for(holder: Any) -> int:
+    """End every backend that waits for a lock of this connection, and count them."""
+    found: int = await holder.fetchval(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+        " WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+    )
+    return found

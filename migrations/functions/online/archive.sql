@@ -292,7 +292,7 @@ DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     q record := zanith._archiving(a);
     shape text := zanith._shape(a.id, q.relation);
-    BEGIN
+BEGIN
     PERFORM zanith._drop_gone(a);
     EXECUTE format('INSERT INTO %1$s SELECT %2$s, t.%3$s FROM %4$s t WHERE %5$s AND NOT EXISTS (SELECT FROM ONLY %1$s a WHERE %6$s)', q.archive,
         zanith._key_list(a.definition -> 'key', 't.'), q.col, q.rows, q.keep, zanith._key_match(a.definition -> 'key'));

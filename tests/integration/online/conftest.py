@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 
-from app.recovery.database import Database
-from tests.online import TABLE
+from tests.online import TABLE, execute, opened
 
 
 @pytest.fixture
 async def db(database):
-    opened = await Database.open(
-        database.url, lock_timeout=timedelta(milliseconds=300), lock_retries=4
-    )
-    async with opened.acquire() as connection:
-        await connection.execute(TABLE)
-    yield opened
-    await opened.close()
+    async with opened(database, lock_retries=4) as found:
+        await execute(found, TABLE)
+        yield found

@@ -28,8 +28,10 @@ from tests.online import (
     followed,
     left_behind,
     place,
+    restore_beside,
     running_job,
     until,
+    wrongly_archived,
 )
 from tests.traffic import Traffic
 
@@ -43,30 +45,13 @@ async def test_a_column_is_archived_and_restored_beside_traffic(database, db):
     assert (artifact.artifact_type, artifact.status) == ("archive_column", "recoverable")
     assert artifact.sealed_at is not None
     assert (await verify(db, artifact.id, DBA)).matches
-    # of each row that was there and still is, its own value; of no other row any
-    wrong = await fetchval(
-        db,
-        f"SELECT count(*) FROM t FULL JOIN {place(artifact)} a USING (id)"
-        " WHERE (tag LIKE 'r%') IS DISTINCT FROM (a.code IS NOT NULL)"
-        " OR a.code <> 'c' || substr(tag, 2)",
-    )
-    assert wrong == 0
+    assert await wrongly_archived(db, artifact) == 0
     assert await left_behind(db) == []
     assert (await doctor(db)).findings == ()
 
-    traffic.done = 0
-    async with traffic.flowing():
-        wanted = Choices(online=True, fill="filled")
-        report = await restore(db, artifact.id, wanted, DBA, limits=SLOWLY)
+    await restore_beside(db, artifact, traffic)
     assert traffic.errors == []
     assert traffic.done > 100
-    assert await fetchval(db, WRONG) == 0
-    # what came before the restore was filled, what came while it ran has the column's own default
-    came = "SELECT array(SELECT DISTINCT code FROM t WHERE tag = 'new' ORDER BY 1)"
-    assert await fetchval(db, came) == ["filled", "none"]
-    assert report.fidelity["different"] == report.fidelity["missing"] == []
-    assert [loss.code for loss in report.losses if loss.code == "not_validated"] == []
-    assert await left_behind(db) == []
     assert (await get_artifact(db, artifact.id)).status == "restored"
 
 

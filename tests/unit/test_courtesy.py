@@ -9,6 +9,7 @@ import pytest
 
 from app.routes import courtesy as module
 from app.routes.courtesy import PATIENCE, SHARE, Courteous, Courtesy, Turns
+from app.routes.streaming import ExportResponse
 
 LONG = 60
 
@@ -85,3 +86,27 @@ async def test_a_request_that_fails_holds_nothing_up():
     with pytest.raises(ValueError, match="a fault"):
         await Courteous(broken, courtesy=courtesy)({"type": "http"}, None, None)
     await asyncio.wait_for(courtesy.wait(LONG), 5)
+
+
+async def test_an_export_takes_its_turn_before_each_chunk():
+    waits, sent = [], []
+
+    class Noting(Courtesy):
+        async def wait(self, longest):
+            waits.append((longest, len(sent)))
+
+    async def push(sink):
+        for _ in range(3):
+            await sink(b"x")
+
+    async def send(message):
+        sent.append(message["type"])
+
+    async def receive():
+        await asyncio.sleep(LONG)
+
+    named = {"filename": "x.csv", "media_type": "text/csv", "export_id": "x"}
+    response = ExportResponse(push, asyncio.create_task, courtesy=Noting(), **named)
+    await response({"type": "http"}, receive, send)
+    assert [before for _, before in waits] == [1, 2, 3]
+    assert sent == ["http.response.start", *["http.response.body"] * 4]

@@ -121,6 +121,8 @@ async def test_a_cancel_and_the_last_progress_do_not_race(
         await page.goto(f"/studio/artifacts/{artifacts['column']}/restore")
         await page.get_by_label("to restore it").fill("code")
         await page.get_by_role("button", name="Restore").click()
+        # Before that the scripts are not there yet, and a click sends the form by itself.
+        await expect(page.locator(".live-state", has_text="Live")).to_be_visible()
         await page.get_by_role("button", name="Cancel").click()
         await asyncio.wait_for(asyncio.gather(*(each.wait() for each in given.values())), 20)
         await expect(page.locator(".badge", has_text="cancelled")).to_be_visible()

@@ -16,7 +16,7 @@ from typing import Any
 
 import asyncpg
 
-from app.recovery import export, hold, jobs, oversight, purge, seal
+from app.recovery import export, hold, jobs, purge, seal
 from app.recovery.database import Actor, Database
 from app.recovery.errors import ZanithError
 from app.recovery.export import ExportRequest
@@ -211,9 +211,9 @@ async def _wait_and_cancel(db: Database, connection: asyncpg.Connection, artifac
         found: list[jobs.Job] = []
         while not waiting.get("waiting_for"):
             await asyncio.sleep(0.05)
-            found = await oversight.list_jobs(db, artifact_id=artifact, kinds=["restore"], limit=1)
+            found = await jobs.list_jobs(db, artifact_id=artifact, kinds=["restore"], limit=1)
             waiting = found[0].progress if found else {}
-        await oversight.cancel(db, found[0].id, ANA)
+        await jobs.cancel(db, found[0].id, ANA)
         with suppress(ZanithError):
             await task
     await connection.execute(

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
-from app.recovery import oversight
+from app.recovery import jobs
 from app.recovery.artifact import Artifact
 from app.recovery.capture import CaptureRequest, capture
 from app.recovery.database import Actor, Database
@@ -83,10 +83,10 @@ async def running_job(db: Database, kind: str) -> Job:
     """Wait until a job of the kind runs, and return it."""
 
     async def started() -> bool:
-        return bool(await oversight.list_jobs(db, states=["running"], kinds=[kind]))
+        return bool(await jobs.list_jobs(db, states=["running"], kinds=[kind]))
 
     await until(started)
-    return (await oversight.list_jobs(db, states=["running"], kinds=[kind]))[0]
+    return (await jobs.list_jobs(db, states=["running"], kinds=[kind]))[0]
 
 
 async def archived(db: Database, table: str = "t", name: str = "code", **more: Any) -> Artifact:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from app.recovery import jobs
+from app.recovery import runs
 from app.recovery.artifact import Artifact
 from app.recovery.database import Actor, Connection, Database, transaction
 from app.recovery.errors import Failed, Refused
@@ -37,7 +37,7 @@ class Archiving:
         db: Database,
         artifact: Artifact,
         actor: Actor,
-        run: jobs.Run,
+        run: runs.Run,
         limits: Limits,
         on_progress: OnProgress | None,
     ) -> None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from app.recovery import audit, jobs
+from app.recovery import audit, jobs, queueing, runs
 from app.recovery.artifact import Artifact
 from app.recovery.database import (
     Actor,
@@ -164,10 +164,10 @@ async def purge(
         require_change(actor, "purge")
         if not confirmed:
             require_named(confirm, artifact.object_name)
-        job = job or await jobs.start(
+        job = job or await queueing.start(
             db, "purge", artifact.id, {"reason": reason}, actor, object=artifact.object_name
         )
-        async with jobs.running(db, job) as run:
+        async with runs.running(db, job) as run:
 
             async def work(connection: Connection) -> Tombstone:
                 stone, entry = await bury(db, connection, artifact, actor, "purge", reason, job.id)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-from app.recovery import audit, jobs
+from app.recovery import audit, jobs, queueing, runs
 from app.recovery.archiving import Archiving
 from app.recovery.artifact import TYPES, Artifact
 from app.recovery.database import Actor, Connection, Database, require_change
@@ -179,7 +179,7 @@ async def capture(
         elif job is None:
             artifact_id = await _capture(db, request, actor, expected_digest, on_progress, None)
         else:
-            async with jobs.running(db, job) as run:
+            async with runs.running(db, job) as run:
                 artifact_id = await _capture(db, request, actor, expected_digest, on_progress, run)
                 run.finished = True
     artifact = await get_artifact(db, artifact_id)
@@ -198,7 +198,7 @@ async def _capture(
     actor: Actor,
     expected_digest: str | None,
     on_progress: OnProgress | None,
-    run: jobs.Run | None,
+    run: runs.Run | None,
 ) -> str:
     async def report(values: dict[str, Any]) -> None:
         await tell(on_progress, values)
@@ -238,10 +238,10 @@ async def _capture_online(
     if job is None:
         found = parked, plan = await _look(db, request)
         params = job_params(request, limits)
-        job = await jobs.start(db, "capture", parked, params, actor, object=plan.object)
+        job = await queueing.start(db, "capture", parked, params, actor, object=plan.object)
     artifact_id: str | None = None
     try:
-        async with jobs.running(db, job) as run:
+        async with runs.running(db, job) as run:
             artifact_id, plan = found or await _look(db, request)
             if job.artifact_id not in {None, artifact_id}:
                 raise Refused(

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from app.recovery import audit, jobs
+from app.recovery import audit, jobs, queueing, runs
 from app.recovery.artifact import Artifact
 from app.recovery.burial import require_named
 from app.recovery.database import Actor, Connection, Database, notify, require_change
@@ -139,10 +139,10 @@ async def erase(
     async with audit.recording_failure(db, actor, "erase", artifact.id, artifact.object_name):
         require_change(actor, "erase")
         require_named(confirm, artifact.object_name, repeat=False)
-        job = job or await jobs.start(
+        job = job or await queueing.start(
             db, "erase", artifact.id, {"columns": list(match)}, actor, object=artifact.object_name
         )
-        async with jobs.running(db, job) as run:
+        async with runs.running(db, job) as run:
 
             async def report(values: dict[str, Any]) -> None:
                 await tell(on_progress, values)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from app.recovery import audit, jobs, leases, oversight
+from app.recovery import audit, jobs, leases, queueing, runs
 from app.recovery.artifact import Artifact
 from app.recovery.compress import EXTENSIONS, Compressor, compressor
 from app.recovery.database import Actor, Database
@@ -85,7 +85,7 @@ async def announce(
         "address": actor.address,
         "role": actor.role,
     }
-    return await jobs.queue(
+    return await queueing.queue(
         *(db, "export", artifact.id, params, actor),
         object=artifact.object_name,
         wait=leases.WAIT_TO_START,
@@ -134,7 +134,7 @@ async def push_export(
     actor = Actor(job.actor, job.params.get("address"), job.params.get("role", "cli"))
     async with (
         audit.recording_failure(db, actor, "export", job.artifact_id, job.object),
-        jobs.running(db, job) as run,
+        runs.running(db, job) as run,
     ):
         artifact = await get_artifact(db, job.artifact_id)
         await _export(db, artifact, job, run, sink, on_progress)
@@ -152,7 +152,7 @@ async def _export(
     db: Database,
     artifact: Artifact,
     job: jobs.Job,
-    run: jobs.Run,
+    run: runs.Run,
     sink: Sink,
     on_progress: OnProgress | None,
 ) -> None:
@@ -285,4 +285,4 @@ async def _withdraw(db: Database, job: jobs.Job, actor: Actor) -> None:
     """Cancel a job that never began, so that no announcement is left standing."""
     with suppress(Exception):
         if (await jobs.get(db, job.id)).state == "queued":
-            await oversight.cancel(db, job.id, actor)
+            await jobs.cancel(db, job.id, actor)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from app.recovery import jobs
+from app.recovery import runs
 from app.recovery.artifact import Artifact
 from app.recovery.database import Connection, Database, transaction
 from app.recovery.errors import Failed, Refused
@@ -37,7 +37,7 @@ class Filling:
         db: Database,
         artifact: Artifact,
         choices: Choices,
-        run: jobs.Run,
+        run: runs.Run,
         limits: Limits,
         on_progress: OnProgress | None,
     ) -> None:

@@ -12,9 +12,8 @@ from app.recovery.artifact import BLOCKS, Artifact
 from app.recovery.audit import Activity, ActivityFilter, list_activity
 from app.recovery.database import Database
 from app.recovery.errors import Refused, WrongUsage, ZanithError
-from app.recovery.jobs import Job
+from app.recovery.jobs import Job, list_jobs
 from app.recovery.lookup import get_artifact
-from app.recovery.oversight import list_jobs
 from app.recovery.plan import Choices, Plan, plan_restore
 from app.recovery.sql import load
 

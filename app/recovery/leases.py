@@ -19,7 +19,7 @@ from app.recovery.events import await_about
 from app.recovery.sql import load
 
 if TYPE_CHECKING:
-    from app.recovery.jobs import Run
+    from app.recovery.runs import Run
 
 SQL = load("jobs")
 LEASE = timedelta(seconds=20)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from app.recovery import jobs
+from app.recovery import runs
 from app.recovery.database import Connection, Database
 from app.recovery.errors import WrongUsage
 from app.recovery.locks import run_locked
@@ -63,7 +63,7 @@ class Pace:
     def __init__(
         self,
         db: Database,
-        run: jobs.Run,
+        run: runs.Run,
         limits: Limits,
         on_progress: OnProgress | None,
         *,

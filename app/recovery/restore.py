@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
 
-from app.recovery import audit, jobs
+from app.recovery import audit, jobs, queueing, runs
 from app.recovery.artifact import Artifact
 from app.recovery.database import Actor, Database, require_change
 from app.recovery.errors import Cancelled, NotFound, WrongUsage, ZanithError
@@ -77,10 +77,10 @@ async def restore(
         )
     async with audit.recording_failure(db, actor, "restore", artifact.id, artifact.object_name):
         params = job_params(artifact, choices, expected_digest, limits)
-        job = job or await jobs.start(
+        job = job or await queueing.start(
             db, "restore", artifact.id, params, actor, object=artifact.object_name
         )
-        async with _given_up_when_cancelled(db, artifact, choices), jobs.running(db, job) as run:
+        async with _given_up_when_cancelled(db, artifact, choices), runs.running(db, job) as run:
             artifact = await get_artifact(db, artifact.id)
             if artifact.status == "restored":
                 run.result = _nothing_to_do(artifact).to_json()
@@ -147,10 +147,10 @@ async def _go_on(
 ) -> RestoreReport:
     """Prove what a restore left unproved, and return the report of that."""
     async with audit.recording_failure(db, actor, "restore", artifact.id, artifact.object_name):
-        job = await jobs.start(
+        job = await queueing.start(
             db, "restore", artifact.id, {"follow_up": True}, actor, object=artifact.object_name
         )
-        async with jobs.running(db, job) as run:
+        async with runs.running(db, job) as run:
             chosen = await find_choices(db, artifact.id)
             work = Restoring(db, artifact, chosen, actor, None, run, on_progress)
             report = await work.run_follow_up(steps)

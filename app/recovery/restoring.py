@@ -12,7 +12,7 @@ from typing import Any
 
 import asyncpg
 
-from app.recovery import audit, jobs
+from app.recovery import audit, runs
 from app.recovery.artifact import Artifact
 from app.recovery.database import Actor, Connection, Database, notify, transaction
 from app.recovery.errors import Locked, Refused, ZanithError, translate
@@ -43,7 +43,7 @@ class Restoring:
         choices: Choices,
         actor: Actor,
         expected_digest: str | None,
-        run: jobs.Run,
+        run: runs.Run,
         on_progress: OnProgress | None,
     ) -> None:
         self._db = db

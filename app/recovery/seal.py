@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from app.recovery import audit, jobs
+from app.recovery import audit, jobs, queueing, runs
 from app.recovery.artifact import Artifact
 from app.recovery.database import Actor, Connection, Database, notify, require_change
 from app.recovery.errors import Refused, ZanithError
@@ -85,10 +85,10 @@ async def seal(
     check_jobs(jobs_at_once)
     artifact = await get_artifact(db, artifact_id)
     async with audit.recording_failure(db, actor, "seal", artifact.id, artifact.object_name):
-        job = job or await jobs.start(
+        job = job or await queueing.start(
             db, "seal", artifact.id, {}, actor, object=artifact.object_name
         )
-        async with jobs.running(db, job) as run:
+        async with runs.running(db, job) as run:
             _require_rows(artifact)
             artifact = await get_artifact(db, artifact.id)
             if artifact.sealed_at is None:
@@ -100,7 +100,7 @@ async def _seal(
     db: Database,
     artifact: Artifact,
     actor: Actor,
-    run: jobs.Run,
+    run: runs.Run,
     on_progress: OnProgress | None,
     jobs_at_once: int,
 ) -> None:
@@ -147,10 +147,10 @@ async def verify(
     check_jobs(jobs_at_once)
     artifact = await get_artifact(db, artifact_id)
     async with audit.recording_failure(db, actor, "verify", artifact.id, artifact.object_name):
-        job = job or await jobs.start(
+        job = job or await queueing.start(
             db, "verify", artifact.id, {}, actor, object=artifact.object_name
         )
-        async with jobs.running(db, job) as run:
+        async with runs.running(db, job) as run:
             _require_rows(artifact)
             found = await _verify(db, artifact, run, on_progress, jobs_at_once)
             run.result = {key: value for key, value in found.to_json().items() if key != "artifact"}
@@ -183,7 +183,7 @@ async def verify(
 async def _verify(
     db: Database,
     artifact: Artifact,
-    run: jobs.Run,
+    run: runs.Run,
     on_progress: OnProgress | None,
     jobs_at_once: int,
 ) -> Verification:
@@ -219,7 +219,7 @@ class _Measure:
 
     db: Database
     artifact: Artifact
-    run: jobs.Run
+    run: runs.Run
     on_progress: OnProgress | None
     jobs_at_once: int
     settings: str | None
@@ -280,11 +280,14 @@ async def sweep(db: Database, actor: Actor, given_up: set[str]) -> None:
             continue
         try:
             artifact = await get_artifact(db, artifact_id)
-            job = await jobs.start(db, "seal", artifact.id, {}, actor, object=artifact.object_name)
+            job = await queueing.start(
+                db, "seal", artifact.id, {}, actor, object=artifact.object_name
+            )
             try:
                 await seal(db, artifact.id, actor, job)
             except BaseException:
-                await jobs.abandon(db, job.id)  # where it had not begun, nobody is to wait for it
+                # where it had not begun, nobody is to wait for it
+                await queueing.abandon(db, job.id)
                 raise
         except ZanithError as exc:
             if exc.code != "locked":

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from app.recovery import jobs, leases
+from app.recovery import jobs, leases, queueing, runs
 from app.recovery.capture import CaptureRequest, capture
 from app.recovery.database import Actor, Database, require_change
 from app.recovery.errors import Failed, Locked, Refused, Taken, ZanithError
@@ -52,7 +52,7 @@ async def hand_over(
     if kind not in HANDED_OVER:
         raise Refused(f"a {kind} cannot be handed over: somebody has to confirm it")
     said = {**params, "handed_over": True, "address": actor.address}
-    return await jobs.queue(db, kind, artifact_id, said, actor, object=object, wait=None)
+    return await queueing.queue(db, kind, artifact_id, said, actor, object=object, wait=None)
 
 
 async def find_work(db: Database) -> list[Job]:
@@ -128,7 +128,7 @@ async def _run(db: Database, job: Job, tell: Callable[[Job, str], None]) -> None
 
 async def _interrupt(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
-        jobs.interrupt(task)
+        runs.interrupt(task)
     if tasks:
         await asyncio.wait(tasks, timeout=LAST_SECONDS)
 
@@ -174,7 +174,7 @@ async def perform(db: Database, job: Job) -> None:
         raise
     except ZanithError:
         with suppress(ZanithError):  # where it did not even begin, its row says why
-            async with jobs.running(db, job):
+            async with runs.running(db, job):
                 raise
         raise
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
-from app.recovery import jobs
+from app.recovery import queueing, runs
 from app.recovery.database import Database
 from app.recovery.errors import ZanithError, translate
 from app.routes.errors import ShuttingDown
@@ -82,7 +82,7 @@ class Runner:
             if database is None:
                 break
             try:
-                await jobs.abandon(database, job_id)
+                await queueing.abandon(database, job_id)
             except ZanithError as exc:
                 log.warning("job %s is left to its lease: %s", job_id, exc.message)
 
@@ -94,7 +94,9 @@ async def outcome(task: asyncio.Task[T]) -> T:
     """
     await asyncio.wait({task})
     if task.cancelled():
-        raise ShuttingDown(jobs.SHUT_DOWN, hint="another studio can do it, or this one when back")
+        raise ShuttingDown(
+            queueing.SHUT_DOWN, hint="another studio can do it, or this one when back"
+        )
     return task.result()
 
 
@@ -108,5 +110,5 @@ async def interrupt_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
     until = time.monotonic() + LAST_SECONDS
     while left and time.monotonic() < until:
         for task in left:
-            jobs.interrupt(task)
+            runs.interrupt(task)
         _, left = await asyncio.wait(left, timeout=TELL_SECONDS)

@@ -11,7 +11,18 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from app.recovery import artifacts, audit, gate, jobs, oversight, purge, rehearsal, seal, worker
+from app.recovery import (
+    artifacts,
+    audit,
+    gate,
+    jobs,
+    purge,
+    queueing,
+    rehearsal,
+    runs,
+    seal,
+    worker,
+)
 from app.recovery.artifacts import Artifact
 from app.recovery.capture import (
     CaptureRequest,
@@ -66,7 +77,7 @@ async def start_restore(
         "address": actor.address,
         "steps": steps,
     }
-    job = await jobs.start(
+    job = await queueing.start(
         studio.db, "restore", artifact.id, params, actor, object=artifact.object_name
     )
     return await _run(
@@ -90,7 +101,7 @@ async def _task(
     try:
         return studio.runner.start(work, name, job.id, tell=tell)
     except ShuttingDown:
-        await jobs.abandon(studio.db, job.id)
+        await queueing.abandon(studio.db, job.id)
         raise
 
 
@@ -115,7 +126,7 @@ async def start_purge(
     async with audit.recording_failure(studio.db, actor, "purge", artifact.id, name):
         require_change(actor, "purge")
         purge.require_named(confirm, name)
-        job = await jobs.start(
+        job = await queueing.start(
             studio.db, "purge", artifact.id, {"reason": reason}, actor, object=name
         )
     work = purge.purge(studio.db, artifact.id, actor, confirm=confirm, reason=reason, job=job)
@@ -149,7 +160,7 @@ async def start_capture(
         "on_dependents": request.on_dependents,
         "steps": [step.purpose for step in plan.steps],
     }
-    job = await jobs.start(studio.db, "capture", None, params, actor, object=plan.object)
+    job = await queueing.start(studio.db, "capture", None, params, actor, object=plan.object)
     return await _run(
         studio,
         job,
@@ -163,7 +174,7 @@ async def resume(studio: Studio, job_id: str, actor: Actor) -> Job:
     studio.runner.check()
     job = await jobs.get(studio.db, job_id)
     if not job.ended:
-        return await oversight.pause(studio.db, job_id, actor, pause=False)
+        return await jobs.pause(studio.db, job_id, actor, pause=False)
     job = await worker.resume(studio.db, job_id, actor)
     return await _run(studio, job, worker.perform(studio.db, job), f"{job.kind} of {job.object}")
 
@@ -172,7 +183,9 @@ async def start_verify(studio: Studio, artifact_id: str, actor: Actor) -> Job:
     """Start a verification and return its job."""
     studio.runner.check()
     artifact = await artifacts.get_artifact(studio.db, artifact_id)
-    job = await jobs.start(studio.db, "verify", artifact.id, {}, actor, object=artifact.object_name)
+    job = await queueing.start(
+        studio.db, "verify", artifact.id, {}, actor, object=artifact.object_name
+    )
     return await _run(
         studio,
         job,
@@ -206,7 +219,7 @@ async def start_erasure(
         plan = await plan_erasure(studio.db, artifact.id, match)
         check_erasure(plan, rows)
     params = {"columns": list(match), "steps": []}
-    job = await jobs.start(
+    job = await queueing.start(
         studio.db, "erase", artifact.id, params, actor, object=artifact.object_name
     )
     work = erase(
@@ -238,7 +251,9 @@ async def start_seal(studio: Studio, artifact_id: str, actor: Actor) -> Job:
     """Start a seal and return its job."""
     studio.runner.check()
     artifact = await artifacts.get_artifact(studio.db, artifact_id)
-    job = await jobs.start(studio.db, "seal", artifact.id, {}, actor, object=artifact.object_name)
+    job = await queueing.start(
+        studio.db, "seal", artifact.id, {}, actor, object=artifact.object_name
+    )
     return await _run(
         studio, job, seal.seal(studio.db, artifact.id, actor, job=job), f"seal of {artifact.id}"
     )
@@ -269,7 +284,7 @@ async def start_cleanup(
         "expired": expired,
         "only": only,
     }
-    job = await jobs.start(studio.db, "cleanup", None, params, actor)
+    job = await queueing.start(studio.db, "cleanup", None, params, actor)
     return await _run(
         studio,
         job,
@@ -287,7 +302,7 @@ async def _cleanup(
     actor: Actor,
 ) -> None:
     """Run a cleanup under its job; each artifact's outcome is in the progress as it comes."""
-    async with jobs.running(studio.db, job) as run:
+    async with runs.running(studio.db, job) as run:
         outcomes: list[dict[str, Any]] = []
 
         async def note(result: purge.CleanupResult) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from app.recovery import oversight, worker
+from app.recovery import jobs, worker
 from app.recovery.artifact import Artifact
 from app.recovery.artifacts import get_artifact
 from app.recovery.capture import CaptureRequest, capture, job_params
@@ -212,7 +212,7 @@ async def _work_on(db: Database, place: Path) -> None:
     A capture that was done and whose seal was not is left to the studio's sweep.
     """
     await _work(db, place)
-    for job in await oversight.list_jobs(db, kinds=["capture"]):
+    for job in await jobs.list_jobs(db, kinds=["capture"]):
         if job.state != "done" and not await _archived(db, place):
             await worker.resume(db, job.id, DBA)
             await _work(db, place)

@@ -11,7 +11,7 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from app.recovery import jobs, leases, oversight, worker
+from app.recovery import jobs, leases, queueing, runs, worker
 from app.recovery.artifacts import get_artifact
 from app.recovery.capture import CaptureRequest, capture, job_params
 from app.recovery.database import Actor, Database, transaction
@@ -117,14 +117,14 @@ async def test_a_server_that_is_away_prints_no_traceback(disposable_server, capl
             await asyncio.sleep(0.3)
         assert [record for record in caplog.records if record.exc_info] == []
         await asyncio.to_thread(disposable_server.start)
-        assert await oversight.list_jobs(db) == []
+        assert await jobs.list_jobs(db) == []
     finally:
         await db.close()
 
 
 async def test_a_job_that_is_not_over_keeps_nobody_waiting(database, db):
     """Its last transaction holds the row, and the network stalls before the COMMIT arrives."""
-    job = await jobs.queue(db, "seal", None, {}, DBA, wait=timedelta(seconds=-1))
+    job = await queueing.queue(db, "seal", None, {}, DBA, wait=timedelta(seconds=-1))
     async with database.connect() as other, other.transaction():
         await other.execute("UPDATE zanith._zanith_jobs SET progress = '{}'")
         async with asyncio.timeout(2):
@@ -135,19 +135,19 @@ async def test_a_job_that_is_not_over_keeps_nobody_waiting(database, db):
 async def test_what_could_not_begin_is_in_nobodys_way(db, proxy):
     await capture(db, CaptureRequest("archive_table", "t"), DBA)
     found = await get_artifact(db, "public.t")
-    job = await jobs.start(db, "restore", found.id, {}, DBA)
+    job = await queueing.start(db, "restore", found.id, {}, DBA)
 
     async def cut(link: Link, letter: str) -> None:
         link.cut()
 
     proxy.counted, proxy.at, proxy.act, proxy.counting = 0, 1, cut, True
     with pytest.raises(Failed):
-        async with jobs.running(db, job):
+        async with runs.running(db, job):
             pass
     ended = await jobs.get(db, job.id)
     assert ended.state == "interrupted"
     assert "connection" in ended.error["message"]
-    await jobs.start(db, "restore", found.id, {}, DBA)
+    await queueing.start(db, "restore", found.id, {}, DBA)
 
 
 async def test_a_worker_outlives_its_server(disposable_server):

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.recovery import audit, jobs, leases, oversight
+from app.recovery import audit, jobs, leases, queueing, runs
 from app.recovery.database import Actor, Database
 from app.recovery.errors import Cancelled, Failed, Locked, NotFound, NotPermitted, Refused
 
@@ -25,9 +25,9 @@ async def db(database):
 
 
 async def test_a_job_runs_reports_and_ends(db):
-    job = await jobs.start(db, "restore", "abcdefgh", {"a": 1}, ACTOR, object="public.t")
+    job = await queueing.start(db, "restore", "abcdefgh", {"a": 1}, ACTOR, object="public.t")
     assert (job.state, job.params, job.object) == ("queued", {"a": 1}, "public.t")
-    async with jobs.running(db, job) as run:
+    async with runs.running(db, job) as run:
         await run.progress(step=1)
         await run.progress(steps=3)
         now = await jobs.get(db, job.id)
@@ -40,29 +40,29 @@ async def test_a_job_runs_reports_and_ends(db):
 
 
 async def test_one_live_change_of_an_artifact(db):
-    starts = (jobs.start(db, kind, "abcdefgh", {}, ACTOR) for kind in ["restore", "purge"] * 4)
+    starts = (queueing.start(db, kind, "abcdefgh", {}, ACTOR) for kind in ["restore", "purge"] * 4)
     results = await asyncio.gather(*starts, return_exceptions=True)
     assert sum(isinstance(result, jobs.Job) for result in results) == 1
     locked = [result for result in results if isinstance(result, Locked)]
     assert len(locked) == 7
     assert "started by dba" in (locked[0].detail or "")
-    await jobs.start(db, "export", "abcdefgh", {}, ACTOR)
-    await jobs.start(db, "restore", "other123", {}, ACTOR)
+    await queueing.start(db, "export", "abcdefgh", {}, ACTOR)
+    await queueing.start(db, "restore", "other123", {}, ACTOR)
 
 
 async def test_failure_is_kept(db):
-    job = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+    job = await queueing.start(db, "restore", "abcdefgh", {}, ACTOR)
     with pytest.raises(Refused):
-        async with jobs.running(db, job):
+        async with runs.running(db, job):
             raise Refused("no", hint="h")
     ended = await jobs.get(db, job.id)
     assert (ended.state, ended.error["message"]) == ("failed", "no")
-    await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+    await queueing.start(db, "restore", "abcdefgh", {}, ACTOR)
 
 
 async def test_finish_and_data_commit_together(db):
-    job = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
-    async with jobs.running(db, job) as run, db.acquire() as connection:
+    job = await queueing.start(db, "restore", "abcdefgh", {}, ACTOR)
+    async with runs.running(db, job) as run, db.acquire() as connection:
         async with connection.transaction():
             await connection.execute("CREATE TABLE t ()")
             await run.finish(connection, {"ok": True})
@@ -71,11 +71,11 @@ async def test_finish_and_data_commit_together(db):
 
 
 async def test_lost_lease_stops_the_commit(db):
-    job = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+    job = await queueing.start(db, "restore", "abcdefgh", {}, ACTOR)
 
     async def body() -> None:
         recording = audit.recording_failure(db, ACTOR, "restore", "abcdefgh")
-        async with recording, jobs.running(db, job) as run:
+        async with recording, runs.running(db, job) as run:
             async with db.acquire() as connection:
                 await connection.execute(
                     "UPDATE zanith._zanith_jobs SET lease_expires_at = now() - interval '1 s'"
@@ -98,20 +98,20 @@ async def test_lost_lease_stops_the_commit(db):
 
 
 async def test_expired_lease_does_not_stand_in_the_way(db):
-    await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+    await queueing.start(db, "restore", "abcdefgh", {}, ACTOR)
     async with db.acquire() as connection:
         await connection.execute(
             "UPDATE zanith._zanith_jobs SET lease_expires_at = now() - interval '1 s'"
         )
-    await jobs.start(db, "purge", "abcdefgh", {}, ACTOR)
+    await queueing.start(db, "purge", "abcdefgh", {}, ACTOR)
 
 
 async def test_cancel_wakes_a_running_job(db):
-    job = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+    job = await queueing.start(db, "restore", "abcdefgh", {}, ACTOR)
     begun = asyncio.Event()
 
     async def body() -> None:
-        async with jobs.running(db, job), db.acquire() as connection:
+        async with runs.running(db, job), db.acquire() as connection:
             begun.set()
             await connection.execute("SELECT pg_sleep(30)")
 
@@ -119,7 +119,7 @@ async def test_cancel_wakes_a_running_job(db):
     await begun.wait()
     await asyncio.sleep(0.3)
     async with asyncio.timeout(leases.HEARTBEAT.total_seconds() + 2):
-        await oversight.cancel(db, job.id, Actor("boss"))
+        await jobs.cancel(db, job.id, Actor("boss"))
         with pytest.raises(Cancelled, match="boss"):
             await task
     assert (await jobs.get(db, job.id)).state == "cancelled"
@@ -133,10 +133,10 @@ def quick(monkeypatch):
 
 
 async def test_a_body_that_misses_its_cancellation_is_told_again(db, quick):
-    job = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+    job = await queueing.start(db, "restore", "abcdefgh", {}, ACTOR)
 
     async def body() -> None:
-        async with jobs.running(db, job):
+        async with runs.running(db, job):
             other = asyncio.create_task(asyncio.sleep(60))
             with suppress(asyncio.CancelledError):
                 await other  # as whoever stops a task of its own does
@@ -144,7 +144,7 @@ async def test_a_body_that_misses_its_cancellation_is_told_again(db, quick):
 
     task = asyncio.create_task(body())
     await asyncio.sleep(0.3)
-    await oversight.cancel(db, job.id, ACTOR)
+    await jobs.cancel(db, job.id, ACTOR)
     async with asyncio.timeout(5):
         with pytest.raises(Cancelled):
             await task
@@ -153,10 +153,10 @@ async def test_a_body_that_misses_its_cancellation_is_told_again(db, quick):
 
 
 async def test_a_lease_is_kept_while_a_cancelled_body_cleans_up(db, quick):
-    job = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+    job = await queueing.start(db, "restore", "abcdefgh", {}, ACTOR)
 
     async def body() -> None:
-        async with jobs.running(db, job):
+        async with runs.running(db, job):
             until = asyncio.get_running_loop().time() + 2.5
             while (left := until - asyncio.get_running_loop().time()) > 0:
                 with suppress(asyncio.CancelledError):
@@ -165,7 +165,7 @@ async def test_a_lease_is_kept_while_a_cancelled_body_cleans_up(db, quick):
 
     task = asyncio.create_task(body())
     await asyncio.sleep(0.3)
-    await oversight.cancel(db, job.id, ACTOR)
+    await jobs.cancel(db, job.id, ACTOR)
     while not task.done():
         assert await leases.reap_expired(db) == []
         await asyncio.sleep(0.1)
@@ -174,8 +174,8 @@ async def test_a_lease_is_kept_while_a_cancelled_body_cleans_up(db, quick):
 
 
 async def test_a_lease_waits_for_no_other_statement(db, quick):
-    job = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
-    async with jobs.running(db, job) as run, AsyncExitStack() as taken:
+    job = await queueing.start(db, "restore", "abcdefgh", {}, ACTOR)
+    async with runs.running(db, job) as run, AsyncExitStack() as taken:
         for _ in range(3):
             await taken.enter_async_context(db.side())
         await asyncio.sleep(2.5)
@@ -191,13 +191,13 @@ async def test_a_lease_waits_for_no_other_statement(db, quick):
 KILLED_BEFORE_IT_BEGAN = """
 import asyncio, os, signal, sys
 from datetime import timedelta
-from app.recovery import jobs, leases
+from app.recovery import jobs, leases, queueing, runs
 from app.recovery.database import Actor, Database
 
 async def main():
     leases.LEASE = timedelta(seconds=1)
     db = await Database.open(sys.argv[1])
-    await jobs.start(db, "restore", "abcdefgh", {}, Actor("dba", None, "staff"))
+    await queueing.start(db, "restore", "abcdefgh", {}, Actor("dba", None, "staff"))
     os.kill(os.getpid(), signal.SIGKILL)
 
 asyncio.run(main())
@@ -209,18 +209,18 @@ async def test_a_client_killed_before_its_job_began_is_soon_in_nobodys_way(datab
         sys.executable, "-c", KILLED_BEFORE_IT_BEGAN, database.url
     )
     assert await process.wait() == -signal.SIGKILL
-    [left] = await oversight.list_jobs(db)
+    [left] = await jobs.list_jobs(db)
     assert left.state == "queued"
     await asyncio.sleep(1.1)
-    await jobs.start(db, "purge", "abcdefgh", {}, ACTOR)
+    await queueing.start(db, "purge", "abcdefgh", {}, ACTOR)
     assert (await jobs.get(db, left.id)).state == "interrupted"
 
 
 async def test_a_job_that_waits_for_its_turn_keeps_its_lease(db, quick):
-    job = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+    job = await queueing.start(db, "restore", "abcdefgh", {}, ACTOR)
     await asyncio.sleep(2)
     assert await leases.reap_expired(db) == []
-    async with jobs.running(db, job):
+    async with runs.running(db, job):
         await asyncio.sleep(0.1)
         assert not db.kept_jobs
     assert (await jobs.get(db, job.id)).state == "done"
@@ -228,7 +228,7 @@ async def test_a_job_that_waits_for_its_turn_keeps_its_lease(db, quick):
 
 async def test_a_job_that_is_never_begun_loses_its_lease_in_the_end(db, quick, monkeypatch):
     monkeypatch.setattr(leases, "WAIT_TO_START", timedelta(seconds=0.5))
-    job = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+    job = await queueing.start(db, "restore", "abcdefgh", {}, ACTOR)
     await asyncio.sleep(2.3)
     assert await leases.reap_expired(db) == [job.id]
     assert not db.kept_jobs
@@ -236,30 +236,30 @@ async def test_a_job_that_is_never_begun_loses_its_lease_in_the_end(db, quick, m
 
 async def test_what_is_handed_over_or_to_be_fetched_waits_without_its_process(db, quick):
     for kind, wait in (("restore", None), ("export", leases.WAIT_TO_START)):
-        await jobs.queue(db, kind, "abcdefgh", {}, ACTOR, wait=wait)
+        await queueing.queue(db, kind, "abcdefgh", {}, ACTOR, wait=wait)
     await asyncio.sleep(2)
     assert not db.kept_jobs
     assert await leases.reap_expired(db) == []
 
 
 async def test_a_waiting_job_is_cancelled_at_once(db):
-    job = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
-    assert (await oversight.cancel(db, job.id, ACTOR)).state == "cancelled"
+    job = await queueing.start(db, "restore", "abcdefgh", {}, ACTOR)
+    assert (await jobs.cancel(db, job.id, ACTOR)).state == "cancelled"
     with pytest.raises(Locked):
-        async with jobs.running(db, job):
+        async with runs.running(db, job):
             pass
 
 
 async def test_watch_sees_the_end(db):
-    job = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+    job = await queueing.start(db, "restore", "abcdefgh", {}, ACTOR)
     states: list[str] = []
 
     async def look() -> None:
-        states.extend([seen.state async for seen in oversight.watch(db, job.id)])
+        states.extend([seen.state async for seen in jobs.watch(db, job.id)])
 
     task = asyncio.create_task(look())
     await asyncio.sleep(0.2)
-    async with jobs.running(db, job) as run:
+    async with runs.running(db, job) as run:
         await run.progress(n=1)
         await asyncio.sleep(0.2)
     async with asyncio.timeout(3):
@@ -270,11 +270,11 @@ async def test_watch_sees_the_end(db):
 
 async def test_history_and_unknown(db):
     for n in range(3):
-        await jobs.start(db, "export", f"artifact{n}", {}, ACTOR)
-    page = await oversight.list_jobs(db, limit=2)
-    rest = await oversight.list_jobs(db, after=page[-1])
+        await queueing.start(db, "export", f"artifact{n}", {}, ACTOR)
+    page = await jobs.list_jobs(db, limit=2)
+    rest = await jobs.list_jobs(db, after=page[-1])
     assert [job.artifact_id for job in [*page, *rest]] == ["artifact2", "artifact1", "artifact0"]
-    assert await oversight.list_jobs(db, states=["done"]) == []
+    assert await jobs.list_jobs(db, states=["done"]) == []
     with pytest.raises(NotFound):
         await jobs.get(db, "nope")
 
@@ -282,11 +282,11 @@ async def test_history_and_unknown(db):
 async def test_a_viewer_starts_only_what_reads(db):
     viewer = Actor("eve", None, "viewer")
     with pytest.raises(NotPermitted):
-        await jobs.start(db, "restore", "abcdefgh", {}, viewer)
-    await jobs.start(db, "export", "abcdefgh", {}, viewer)
-    live = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+        await queueing.start(db, "restore", "abcdefgh", {}, viewer)
+    await queueing.start(db, "export", "abcdefgh", {}, viewer)
+    live = await queueing.start(db, "restore", "abcdefgh", {}, ACTOR)
     with pytest.raises(NotPermitted):
-        await oversight.cancel(db, live.id, viewer)
+        await jobs.cancel(db, live.id, viewer)
 
 
 async def test_audit_log(db, tmp_path):
@@ -318,19 +318,19 @@ async def test_audit_log(db, tmp_path):
 
 
 async def test_a_seal_gives_way_to_a_restore(db):
-    sealing = await jobs.start(db, "seal", "abcdefgh", {}, ACTOR)
+    sealing = await queueing.start(db, "seal", "abcdefgh", {}, ACTOR)
 
     async def seal():
-        async with jobs.running(db, sealing):
+        async with runs.running(db, sealing):
             await asyncio.sleep(60)
 
     running = asyncio.create_task(seal())
     while (await jobs.get(db, sealing.id)).state != "running":  # noqa: ASYNC110
         await asyncio.sleep(0.02)
-    restoring = await jobs.start(db, "restore", "abcdefgh", {}, ACTOR)
+    restoring = await queueing.start(db, "restore", "abcdefgh", {}, ACTOR)
     assert restoring.state == "queued"
     with pytest.raises(Cancelled):
         await running
     assert (await jobs.get(db, sealing.id)).state == "cancelled"
     with pytest.raises(Locked):  # nothing else does
-        await jobs.start(db, "seal", "abcdefgh", {}, ACTOR)
+        await queueing.start(db, "seal", "abcdefgh", {}, ACTOR)

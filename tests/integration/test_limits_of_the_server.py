@@ -11,7 +11,7 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from app.recovery import oversight
+from app.recovery import jobs
 from app.recovery.artifacts import get_artifact
 from app.recovery.capture import CaptureRequest, capture
 from app.recovery.database import Actor, Database
@@ -98,7 +98,7 @@ async def test_an_online_restore_outlives_a_statement_timeout(database):
                 await running
         assert "goes on" in caught.value.hint  # nobody wanted it to stop: it is not given up
         assert await find_unfinished(db, artifact.id) == "restoring"
-        [job] = await oversight.list_jobs(db, kinds=["restore"])
+        [job] = await jobs.list_jobs(db, kinds=["restore"])
         assert job.state == "failed"
         await restore(db, artifact.id, choices, DBA)
         assert (await doctor(db)).findings == ()
@@ -300,7 +300,7 @@ async def test_batches_wait_for_a_replica_that_lags(disposable_server, tmp_path_
         running = asyncio.create_task(capture(db, ONLINE, DBA, limits=limits))
 
         async def waits():
-            found = await oversight.list_jobs(db, states=["running"])
+            found = await jobs.list_jobs(db, states=["running"])
             return found and "replica that is" in json.dumps(found[0].progress)
 
         await until(waits)

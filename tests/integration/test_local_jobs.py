@@ -7,7 +7,7 @@ import hashlib
 
 import pytest
 
-from app.recovery import export, jobs, oversight, seal
+from app.recovery import export, jobs, queueing, runs, seal
 from app.recovery.capture import CaptureRequest, capture
 from app.recovery.database import Actor, Database
 from app.recovery.errors import Cancelled, Locked, NotFound
@@ -48,41 +48,41 @@ async def test_what_reads_runs_on_a_standby_and_can_be_followed(archived):
     assert (job.state, job.id in db.local_jobs) == ("queued", True)
     sent = b"".join([chunk async for chunk in export.stream_export(db, job.id)])
     assert hashlib.sha256(sent).hexdigest() == artifact.checksum
-    [*_, last] = [seen async for seen in oversight.watch(db, job.id)]
+    [*_, last] = [seen async for seen in jobs.watch(db, job.id)]
     assert (last.state, last.result["rows"]) == ("done", 1000)
     assert last.progress["rows"] == 1000
     with pytest.raises(Locked):  # it ran already
-        async with jobs.running(db, last):
+        async with runs.running(db, last):
             pass
 
 
 async def test_it_is_cancelled_by_whoever_follows_it(archived):
     db, artifact = archived
-    job = await jobs.start(db, "verify", artifact.id, {}, DBA)
+    job = await queueing.start(db, "verify", artifact.id, {}, DBA)
     assert not db.kept_jobs  # there is no lease to keep
 
     async def body() -> None:
-        async with jobs.running(db, job):
+        async with runs.running(db, job):
             await asyncio.sleep(60)
 
     running = asyncio.create_task(body())
     await asyncio.sleep(0.1)
     assert (await jobs.get(db, job.id)).state == "running"
-    asked = await oversight.cancel(db, job.id, DBA)
+    asked = await jobs.cancel(db, job.id, DBA)
     assert asked.cancel_requested_by == "dba"
     with pytest.raises(Cancelled, match="dba"):
         await running
-    assert (await oversight.cancel(db, job.id, DBA)).state == "cancelled"
+    assert (await jobs.cancel(db, job.id, DBA)).state == "cancelled"
 
 
 async def test_what_never_began_is_interrupted_and_the_oldest_is_forgotten(archived, monkeypatch):
     db, artifact = archived
-    first = await jobs.start(db, "verify", artifact.id, {}, DBA)
-    await jobs.abandon(db, first.id)
+    first = await queueing.start(db, "verify", artifact.id, {}, DBA)
+    await queueing.abandon(db, first.id)
     assert (await jobs.get(db, first.id)).state == "interrupted"
     monkeypatch.setattr("app.recovery.local_jobs._KEPT", 2)
     for _ in range(2):
-        await jobs.start(db, "verify", artifact.id, {}, DBA)
+        await queueing.start(db, "verify", artifact.id, {}, DBA)
     assert first.id not in db.local_jobs
     with pytest.raises(NotFound):
         await jobs.get(db, first.id)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from app.recovery import oversight
+from app.recovery import jobs
 from app.recovery.artifacts import get_artifact
 from app.recovery.capture import CaptureRequest, capture
 from app.recovery.database import Actor, Database
@@ -138,9 +138,9 @@ async def test_a_job_is_cancelled_without_being_told(database, pooled_url):
             capture(db, request, DBA, limits=Limits(rows_per_second=ROWS // 8))
         )
         async with asyncio.timeout(20):
-            while not (found := await oversight.list_jobs(db, states=["running"])):  # noqa: ASYNC110
+            while not (found := await jobs.list_jobs(db, states=["running"])):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
-            await oversight.cancel(db, found[0].id, DBA)
+            await jobs.cancel(db, found[0].id, DBA)
             with pytest.raises(Cancelled, match="cancelled by dba"):
                 await running
     finally:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.recovery import export, oversight
+from app.recovery import export, jobs
 from app.recovery.artifacts import get_artifact, list_artifacts
 from app.recovery.audit import ActivityFilter, list_activity
 from app.recovery.capture import CaptureRequest, capture
@@ -75,7 +75,7 @@ async def test_review_then_purge_then_tombstone(db, archived):
     assert entry.detail["last_export"]["checksum"] == archived.checksum
     refused = await list_activity(db, ActivityFilter(action="purge", outcome="refused"))
     assert len(refused) == 4
-    assert (await oversight.list_jobs(db, kinds=["purge"]))[0].state == "done"
+    assert (await jobs.list_jobs(db, kinds=["purge"]))[0].state == "done"
 
 
 @pytest.mark.parametrize("typed", ['public."Odd Name"."Old"', '"Old"', " Old "])

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.recovery import jobs, oversight
+from app.recovery import jobs, queueing
 from app.recovery.artifacts import get_artifact, inspect
 from app.recovery.audit import ActivityFilter, list_activity
 from app.recovery.capture import CaptureRequest, capture, plan_capture
@@ -77,7 +77,7 @@ async def test_a_column_goes_and_comes_back(database, db, strategy):
     assert not report.fidelity["missing"]
     if strategy == "soft_drop_column":
         assert database.schema() == before
-    job = (await oversight.list_jobs(db, kinds=["restore"]))[0]
+    job = (await jobs.list_jobs(db, kinds=["restore"]))[0]
     assert job.state == "done"
     entry = (await list_activity(db, ActivityFilter(action="restore")))[0]
     assert (entry.actor, entry.outcome, entry.address) == ("dba", "done", "10.0.0.9")
@@ -277,7 +277,7 @@ async def test_a_serial_fills_what_came_since_from_its_own_sequence(db):
 
 async def test_a_seal_that_waits_gives_way(db):
     artifact = await capture(db, column(), DBA)
-    waiting = await jobs.start(db, "seal", artifact.id, {}, DBA)
+    waiting = await queueing.start(db, "seal", artifact.id, {}, DBA)
     assert (await restore(db, artifact.id, None, DBA)).artifact.status == "restored"
     assert (await jobs.get(db, waiting.id)).state == "cancelled"
 
@@ -318,7 +318,7 @@ async def test_a_killed_backend_leaves_the_old_state(database, db):
         with pytest.raises(Exception, match=r"lost|terminat|closed"):
             await task
     assert (await get_artifact(db, artifact.id)).status == "recoverable"
-    assert (await oversight.list_jobs(db, kinds=["restore"]))[0].state == "failed"
+    assert (await jobs.list_jobs(db, kinds=["restore"]))[0].state == "failed"
     assert (await restore(db, artifact.id, None, DBA)).artifact.status == "restored"
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 import httpx
 import pytest
 
-from app.recovery import jobs
+from app.recovery import jobs, queueing, runs
 from app.recovery.database import Actor, Database
 from app.routes.pages import purge
 from app.routes.runner import interrupt_all
@@ -236,16 +236,16 @@ async def test_what_had_not_begun_is_ended_likewise(database, artifacts):
     db = await Database.open(database.url)
     try:
         actor = Actor("ana", role="staff")
-        job = await jobs.start(db, "restore", artifacts["column"], {}, actor)
-        await jobs.abandon(db, job.id)
+        job = await queueing.start(db, "restore", artifacts["column"], {}, actor)
+        await queueing.abandon(db, job.id)
         ended = await jobs.get(db, job.id)
         assert ended.state == "interrupted"
         assert ended.error
         assert "nothing was changed" in ended.error["message"]
         interrupted_once(database, "restore")
-        done = await jobs.start(db, "restore", artifacts["column"], {}, actor)
-        async with jobs.running(db, done):
-            await jobs.abandon(db, done.id)
+        done = await queueing.start(db, "restore", artifacts["column"], {}, actor)
+        async with runs.running(db, done):
+            await queueing.abandon(db, done.id)
         assert (await jobs.get(db, done.id)).state == "done"
     finally:
         await db.close()

@@ -14,7 +14,7 @@ import signal
 import pytest
 import zstandard
 
-from app.recovery import export, jobs, oversight, seal
+from app.recovery import export, jobs, queueing, runs, seal
 from app.recovery.artifacts import get_artifact
 from app.recovery.audit import list_activity
 from app.recovery.database import Actor, Database
@@ -247,7 +247,7 @@ async def test_cancelled_by_somebody(db, big):
     job = await announced(db, big)
     stream = export.stream_export(db, job.id)
     await anext(stream)
-    await oversight.cancel(db, job.id, Actor("boss"))
+    await jobs.cancel(db, job.id, Actor("boss"))
 
     async def drain() -> None:
         async for _ in stream:
@@ -283,14 +283,14 @@ async def test_disk_full_leaves_nothing(db, big, tmp_path):
         signal.signal(signal.SIGXFSZ, old)
     assert error.value.hint
     assert list(tmp_path.iterdir()) == []
-    [job] = await oversight.list_jobs(db, kinds=["export"])
+    [job] = await jobs.list_jobs(db, kinds=["export"])
     assert job.state == "failed"
 
 
 async def test_a_directory_that_is_not_there(db, archived, tmp_path):
     with pytest.raises(Failed, match=r"the folder .*no does not exist"):
         await export.export_to_file(db, ExportRequest(archived), tmp_path / "no" / "out.csv", DBA)
-    assert await oversight.list_jobs(db, kinds=["export"]) == []
+    assert await jobs.list_jobs(db, kinds=["export"]) == []
 
 
 async def test_unsealed_are_found(db, archived):
@@ -329,8 +329,8 @@ async def test_nothing_runs_as_a_formula_in_a_spreadsheet(db):
 
 async def test_a_sweep_leaves_alone_what_somebody_seals(db, archived):
     assert archived in await seal.find_unsealed(db)
-    job = await jobs.start(db, "seal", archived, {}, DBA)
-    async with jobs.running(db, job):
+    job = await queueing.start(db, "seal", archived, {}, DBA)
+    async with runs.running(db, job):
         assert archived not in await seal.find_unsealed(db)
     assert archived in await seal.find_unsealed(db)
 

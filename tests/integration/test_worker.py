@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.recovery import audit, jobs, oversight, worker
+from app.recovery import audit, jobs, runs, worker
 from app.recovery.artifacts import get_artifact
 from app.recovery.capture import CaptureRequest, capture, job_params
 from app.recovery.database import Actor, Database
@@ -50,14 +50,14 @@ async def hand_over_capture(db, n, limits=None):
 
 async def until_ended(db, job_id):
     async with asyncio.timeout(30):
-        async for job in oversight.watch(db, job_id):
+        async for job in jobs.watch(db, job_id):
             last = job
     return last
 
 
 async def until_rows(db, job_id):
     async with asyncio.timeout(30):
-        async for job in oversight.watch(db, job_id):
+        async for job in jobs.watch(db, job_id):
             if job.progress.get("rows"):
                 return
 
@@ -88,7 +88,7 @@ async def test_several_workers_run_each_job_once(database, db):
 
 async def test_what_another_worker_has_is_not_told_as_a_failure(db):
     job = await hand_over_capture(db, 0)
-    async with jobs.running(db, job):
+    async with runs.running(db, job):
         with pytest.raises(Taken):
             await worker.perform(db, job)
     entries = await audit.list_activity(db, audit.ActivityFilter(limit=200))
@@ -111,7 +111,7 @@ async def test_a_killed_worker_is_replaced(database, db):
         )
     await worker.serve(db, 2, lambda *_: None, once=True)
     first = await jobs.get(db, job.id)
-    [second, *_] = await oversight.list_jobs(db, kinds=["capture"])
+    [second, *_] = await jobs.list_jobs(db, kinds=["capture"])
     assert (first.state, second.state) == ("interrupted", "done")
     assert second.params["resumes"] == first.id
     assert "goes on from there" in first.error["detail"]
@@ -148,11 +148,11 @@ async def test_what_was_cancelled_goes_on_when_somebody_wants(db):
     )
     async with asyncio.timeout(20):
         while not (  # noqa: ASYNC110 - the job has no name yet by which it could be watched
-            found := await oversight.list_jobs(db, states=["running"], kinds=["capture"])
+            found := await jobs.list_jobs(db, states=["running"], kinds=["capture"])
         ):
             await asyncio.sleep(0.02)
     await until_rows(db, found[0].id)
-    await oversight.cancel(db, found[0].id, DBA)
+    await jobs.cancel(db, found[0].id, DBA)
     with pytest.raises(Cancelled):
         await running
     assert await worker.find_work(db) == []  # nobody goes on by themselves: somebody stopped it

@@ -11,8 +11,8 @@ from app.cli.options import DatabaseUrl, Json
 from app.cli.render.jobs import job_facts, job_list
 from app.cli.render.outcome import done
 from app.cli.session import Session, run
+from app.recovery import jobs
 from app.recovery import jobs as engine
-from app.recovery import oversight
 from app.recovery import worker as workers
 from app.recovery.jobs import Job
 
@@ -92,7 +92,7 @@ def list_jobs(
 
     async def body(session: Session) -> None:
         states = list(engine.LIVE) if live else None
-        found = await oversight.list_jobs(session.db, states=states, limit=limit)
+        found = await jobs.list_jobs(session.db, states=states, limit=limit)
         session.terminal.show(job_list(found))
         if as_json:
             session.terminal.emit([job.to_json() for job in found])
@@ -127,7 +127,7 @@ def cancel(job: _Id, as_json: Json = False, database_url: DatabaseUrl = None) ->
     """
 
     async def body(session: Session) -> None:
-        _tell(session, await oversight.cancel(session.db, job, session.actor), "asked to stop")
+        _tell(session, await jobs.cancel(session.db, job, session.actor), "asked to stop")
 
     run(body, url=database_url, json=as_json)
 
@@ -143,9 +143,7 @@ def pause(job: _Id, as_json: Json = False, database_url: DatabaseUrl = None) -> 
     """
 
     async def body(session: Session) -> None:
-        _tell(
-            session, await oversight.pause(session.db, job, session.actor), "rests after this batch"
-        )
+        _tell(session, await jobs.pause(session.db, job, session.actor), "rests after this batch")
 
     run(body, url=database_url, json=as_json)
 
@@ -166,7 +164,7 @@ def resume(job: _Id, as_json: Json = False, database_url: DatabaseUrl = None) ->
     async def body(session: Session) -> None:
         found = await engine.get(session.db, job)
         if not found.ended:
-            found = await oversight.pause(session.db, job, session.actor, pause=False)
+            found = await jobs.pause(session.db, job, session.actor, pause=False)
             return _tell(session, found, "goes on")
         found = await workers.resume(session.db, job, session.actor)
         return _tell(session, found, "waits for a worker: zanith worker, or the studio")

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import AppStatus
 
-from app.recovery import jobs, oversight
+from app.recovery import jobs
 from app.recovery.database import Database
 from app.recovery.errors import NotAuthenticated, NotFound
 from app.recovery.jobs import Job
@@ -41,7 +41,7 @@ async def list_jobs(
     """List jobs, newest first; pass `next` of one page as `after` of the next."""
     db = studio.reading(who)
     last = await jobs.get(db, after) if after else None
-    found = await oversight.list_jobs(
+    found = await jobs.list_jobs(
         db, artifact_id=artifact, states=state, kinds=kind, after=last, limit=limit + 1
     )
     more = found[limit - 1].id if len(found) > limit else None
@@ -57,13 +57,13 @@ async def get_job(studio: TheStudio, who: Who, job_id: str) -> dict[str, Any]:
 @router.post("/jobs/{job_id}/cancel", response_model=JobOut)
 async def cancel_job(studio: TheStudio, who: Who, job_id: str) -> dict[str, Any]:
     """Ask a job to stop; one that ended stays as it is."""
-    return (await oversight.cancel(studio.db, job_id, who)).to_json()
+    return (await jobs.cancel(studio.db, job_id, who)).to_json()
 
 
 @router.post("/jobs/{job_id}/pause", response_model=JobOut)
 async def pause_job(studio: TheStudio, who: Who, job_id: str) -> dict[str, Any]:
     """Let online work rest after the batch under way."""
-    return (await oversight.pause(studio.db, job_id, who)).to_json()
+    return (await jobs.pause(studio.db, job_id, who)).to_json()
 
 
 @router.post("/jobs/{job_id}/resume", response_model=JobOut)
@@ -101,7 +101,7 @@ def follow(studio: Studio, request: Request, db: Database, job_id: str) -> Event
     """
 
     async def events() -> AsyncIterator[ServerSentEvent]:
-        changes = oversight.watch(db, job_id)
+        changes = jobs.watch(db, job_id)
         async for job in _while_welcome(studio, request, changes):
             name = "progress"
             if job.ended:

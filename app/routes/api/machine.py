@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from app.recovery import artifacts, jobs, oversight
+from app.recovery import artifacts, jobs
 from app.recovery.schema import require_installed
 from app.recovery.version import VERSION
 from app.routes.api.models import RESPONSES, VersionedOut
@@ -37,6 +37,6 @@ async def metrics(studio: TheStudio, who: Who) -> Response:
     db = studio.reading(who)
     summary = await artifacts.summarize(db)
     states = await artifacts.count_states(db)
-    live = await oversight.list_jobs(db, states=list(jobs.LIVE), limit=1000)
+    live = await jobs.list_jobs(db, states=list(jobs.LIVE), limit=1000)
     figures = studio.counters.exposition(summary, states, live, studio.runner.running)
     return Response(figures, 200, None, CONTENT_TYPE_LATEST)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from app.recovery import artifacts, export, jobs, oversight
+from app.recovery import artifacts, export, jobs
 from app.recovery.artifacts import Artifact
 from app.recovery.database import Database
 from app.recovery.errors import NotFound
@@ -89,7 +89,7 @@ async def choose(request: Request, studio: TheStudio, who: Who, artifact_id: str
     """Show the form: format and compression."""
     db = studio.reading(who)
     artifact = await artifacts.get_artifact(db, artifact_id)
-    earlier = await oversight.list_jobs(db, artifact_id=artifact.id, kinds=["export"], limit=10)
+    earlier = await jobs.list_jobs(db, artifact_id=artifact.id, kinds=["export"], limit=10)
     return studio.pages.render(
         request,
         "export/form.html",

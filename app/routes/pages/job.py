@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from app.recovery import jobs, oversight
+from app.recovery import jobs
 from app.recovery.jobs import Job
 from app.routes import work
 from app.routes.rendering import is_partial, link
@@ -126,7 +126,7 @@ async def show_all(
     """Show what runs and ran."""
     db = studio.reading(who)
     last = await jobs.get(db, after) if after else None
-    found = await oversight.list_jobs(
+    found = await jobs.list_jobs(
         db,
         artifact_id=artifact or None,
         states=_states(state),
@@ -180,7 +180,7 @@ async def show_progress(request: Request, studio: TheStudio, who: Who, job_id: s
 @router.post("/{job_id}/pause", dependencies=[checked_form])
 async def pause(request: Request, studio: TheStudio, who: Who, job_id: str) -> Response:
     """Let online work rest; what HTMX gets back is the forms alone."""
-    return _forms(request, studio, await oversight.pause(studio.db, job_id, who))
+    return _forms(request, studio, await jobs.pause(studio.db, job_id, who))
 
 
 @router.post("/{job_id}/resume", dependencies=[checked_form])
@@ -201,4 +201,4 @@ def _forms(request: Request, studio: TheStudio, job: Job) -> Response:
 @router.post("/{job_id}/cancel", dependencies=[checked_form])
 async def cancel(request: Request, studio: TheStudio, who: Who, job_id: str) -> Response:
     """Ask a job to stop; what HTMX gets back is the form alone, the progress shows the rest."""
-    return _forms(request, studio, await oversight.cancel(studio.db, job_id, who))
+    return _forms(request, studio, await jobs.cancel(studio.db, job_id, who))

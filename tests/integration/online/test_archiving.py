@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from app.recovery import oversight
+from app.recovery import jobs
 from app.recovery.artifacts import get_artifact
 from app.recovery.capture import CaptureRequest, capture, plan_capture
 from app.recovery.errors import Cancelled, Failed, Locked, NotFound, Refused, WrongUsage
@@ -135,7 +135,7 @@ async def test_a_cancelled_archive_restores_or_goes_on(database, db):
     running = asyncio.create_task(capture(db, column(), DBA, limits=Limits(rows_per_second=1_000)))
     job = await running_job(db, "capture")
     await until(lambda: followed(db))
-    await oversight.cancel(db, job.id, DBA)
+    await jobs.cancel(db, job.id, DBA)
     with pytest.raises(Cancelled) as caught:
         await running
     artifact = await get_artifact(db, "t.code")
@@ -151,7 +151,7 @@ async def test_a_cancelled_archive_restores_or_goes_on(database, db):
     job = await running_job(db, "capture")
     await until(lambda: followed(db))
     await asyncio.sleep(0.3)
-    await oversight.cancel(db, job.id, DBA)
+    await jobs.cancel(db, job.id, DBA)
     with pytest.raises(Cancelled):
         await running
     assert "parked already" in str((await plan_capture(db, column())).warnings)
@@ -164,7 +164,7 @@ async def test_the_recipe_of_a_half_archived_column_restores_it(database, db):
     running = asyncio.create_task(capture(db, column(), DBA, limits=Limits(rows_per_second=1_000)))
     job = await running_job(db, "capture")
     await until(lambda: followed(db))
-    await oversight.cancel(db, job.id, DBA)
+    await jobs.cancel(db, job.id, DBA)
     with pytest.raises(Cancelled):
         await running
     script = await fetchval(db, "SELECT recovery_sql FROM zanith._zanith_migration_artifacts")

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from app.recovery import jobs, oversight
+from app.recovery import jobs
 from app.recovery.capture import capture
 from app.recovery.database import Database
 from app.recovery.errors import Refused, WrongUsage
@@ -23,7 +23,7 @@ async def test_it_rests_when_asked_and_goes_on(db):
     running = asyncio.create_task(capture(db, column(), DBA, limits=Limits(rows_per_second=4_000)))
     job = await running_job(db, "capture")
     await until(lambda: followed(db))
-    await oversight.pause(db, job.id, DBA)
+    await jobs.pause(db, job.id, DBA)
 
     async def rests():
         return "paused by dba" in json.dumps((await jobs.get(db, job.id)).progress)
@@ -35,10 +35,10 @@ async def test_it_rests_when_asked_and_goes_on(db):
     first = await fetchval(db, f"SELECT count(*) FROM _zanith_shadow.{archive}")
     await asyncio.sleep(1.5)
     assert await fetchval(db, f"SELECT count(*) FROM _zanith_shadow.{archive}") == first
-    await oversight.pause(db, job.id, DBA, pause=False)
+    await jobs.pause(db, job.id, DBA, pause=False)
     assert (await running).row_count == ROWS
     with pytest.raises(Refused):
-        await oversight.pause(db, job.id, DBA)
+        await jobs.pause(db, job.id, DBA)
 
 
 @pytest.mark.newest

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from app.recovery import oversight
+from app.recovery import jobs
 from app.recovery.archiving import Archiving
 from app.recovery.artifacts import get_artifact
 from app.recovery.database import Database
@@ -287,7 +287,7 @@ async def test_a_cancelled_archive_goes_on_with_other_partitions(database, db):
     before = database.schema()
     async with meanwhile(db, 1_000) as running:
         job = await running_job(db, "capture")
-        await oversight.cancel(db, job.id, DBA)
+        await jobs.cancel(db, job.id, DBA)
     with pytest.raises(Cancelled):
         await running
     artifact = await get_artifact(db, "t.code")
@@ -307,7 +307,7 @@ async def test_a_cancelled_archive_goes_on_with_other_partitions(database, db):
 
     async with meanwhile(db, 1_000) as running:
         job = await running_job(db, "capture")
-        await oversight.cancel(db, job.id, DBA)
+        await jobs.cancel(db, job.id, DBA)
     with pytest.raises(Cancelled):
         await running
     await execute(

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from app.recovery import jobs, oversight
+from app.recovery import jobs, runs
 from app.recovery.capture import CaptureRequest, capture
 from app.recovery.errors import Cancelled, Failed, Refused
 from app.recovery.filling import Filling
@@ -142,7 +142,7 @@ async def test_a_cancelled_restore_leaves_all_as_it_was(database, db):
     before = database.schema()
     async with filling(db, artifact, 1_000) as running:
         job = await running_job(db, "restore")
-        await oversight.cancel(db, job.id, DBA)
+        await jobs.cancel(db, job.id, DBA)
     with pytest.raises(Cancelled):
         await running
     assert database.schema() == before
@@ -154,7 +154,7 @@ async def test_an_interrupted_restore_goes_on_or_begins_anew(db, online):
     await make(db, "levels")
     artifact = await archived(db)
     async with filling(db, artifact, 1_000, fill="f") as running:
-        jobs.interrupt(running)
+        runs.interrupt(running)
         with pytest.raises(asyncio.CancelledError):
             await running
     await execute(db, "INSERT INTO t (id, part, tag) VALUES (-1, 11, 'new')")

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from app.recovery import jobs, oversight
+from app.recovery import jobs, runs
 from app.recovery.artifacts import get_artifact
 from app.recovery.capture import CaptureRequest, capture
 from app.recovery.errors import Cancelled, Locked, Refused, WrongUsage
@@ -38,7 +38,7 @@ async def test_a_cancelled_restore_leaves_all_as_it_was(database, db):
     )
     job = await running_job(db, "restore")
     await until(lambda: followed(db))
-    await oversight.cancel(db, job.id, DBA)
+    await jobs.cancel(db, job.id, DBA)
     with pytest.raises(Cancelled) as caught:
         await running
     assert "all is as it was" in (caught.value.hint or "")
@@ -60,7 +60,7 @@ async def test_an_interrupted_restore_goes_on_or_begins_anew(database, db, onlin
     )
     await until(lambda: followed(db))
     await asyncio.sleep(0.3)
-    jobs.interrupt(running)
+    runs.interrupt(running)
     with pytest.raises(asyncio.CancelledError):
         await running
     assert [finding.code for finding in (await doctor(db)).findings] == ["unfinished_restoring"]

@@ -1,0 +1,151 @@
+"""Putting jobs into the table, for this process or for whoever comes for them.
+
+A unique index lets one change of an artifact live at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from contextlib import aclosing, suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+
+from app.recovery import audit, leases
+from app.recovery.database import Actor, Database, notify, require_change
+from app.recovery.errors import Failed, Locked, ZanithError
+from app.recovery.jobs import READING, SQL, Job, cancel, get, read_job, watch
+
+# So long is a job that gives way waited for.
+GIVE_WAY = timedelta(seconds=10)
+SHUT_DOWN = "interrupted: the studio was shut down; nothing was changed, start it again"
+
+
+async def start(
+    db: Database,
+    kind: str,
+    artifact_id: str | None,
+    params: dict[str, Any],
+    actor: Actor,
+    *,
+    object: str | None = None,  # noqa: A002 - the column's name
+) -> Job:
+    """Put a job into the table that this process is about to run, and return it, queued.
+
+    Its lease is kept from the start: where the process dies first, it is in nobody's way for long.
+    Locked, naming who runs what, where a live change of the artifact exists.
+    """
+    job = await queue(db, kind, artifact_id, params, actor, object=object, wait=leases.LEASE)
+    if job.id not in db.local_jobs:
+        keeping = db.kept_jobs[job.id] = asyncio.create_task(leases.keep(db, job.id))
+        keeping.add_done_callback(lambda _: db.kept_jobs.pop(job.id, None))
+    return job
+
+
+async def queue(
+    db: Database,
+    kind: str,
+    artifact_id: str | None,
+    params: dict[str, Any],
+    actor: Actor,
+    *,
+    object: str | None = None,  # noqa: A002 - the column's name
+    wait: timedelta | None,
+) -> Job:
+    """Put a job into the table for whoever comes for it within `wait`, None for ever; return it.
+
+    Locked, naming who runs what, where a live change of the artifact exists.
+    """
+    if kind not in READING:
+        require_change(actor, f"start a {kind}")
+    job_id = secrets.token_hex(8)
+    if db.server.standby and kind in READING:
+        return db.local_jobs.keep(
+            Job(
+                id=job_id,
+                kind=kind,
+                artifact_id=artifact_id,
+                object=object,
+                state="queued",
+                params=params,
+                progress={},
+                result=None,
+                error=None,
+                actor=actor.name,
+                worker=None,
+                cancel_requested_by=None,
+                pause_requested_by=None,
+                created_at=datetime.now(UTC),
+                started_at=None,
+                ended_at=None,
+            ),
+        )
+    values = (job_id, kind, artifact_id, object, json.dumps(params, default=str), actor.name)
+    for last_try in (False, True):
+        try:
+            async with db.side() as connection, connection.transaction():
+                await connection.fetchval(SQL["start"], *values, wait)
+                await notify(connection, "job", job_id)
+            return await get(db, job_id)
+        except ZanithError as exc:
+            if not isinstance(exc.__cause__, asyncpg.UniqueViolationError):
+                raise
+            await leases.reap_expired(db)
+            live = await _live(db, artifact_id)
+            if live is not None and not last_try and _gives_way(live, kind):
+                await _make_way(db, live, actor)
+                continue
+            if live is not None or last_try:
+                raise _occupied(live) from None
+    raise AssertionError("unreachable")
+
+
+def _occupied(job: Job | None) -> Locked:
+    if job is None:
+        return Locked("somebody else just worked on it", hint="look at it again")
+    return Locked(
+        f"a {job.kind} of it is under way",
+        detail=f"job {job.id}, started by {job.actor} at {job.created_at:%Y-%m-%d %H:%M:%S} UTC",
+        hint="wait for it or cancel it",
+    )
+
+
+async def abandon(db: Database, job_id: str, error: ZanithError | None = None) -> None:
+    """End a job that was to run in this process, which ends; nothing where it began or ended."""
+    error = error or Failed(SHUT_DOWN)
+    if (local := db.local_jobs.get(job_id)) is not None:
+        if local.state == "queued":
+            now = datetime.now(UTC)
+            said = error.as_dict()
+            db.local_jobs.change(job_id, state="interrupted", error=said, ended_at=now)
+        return
+    async with db.side() as connection, connection.transaction():
+        if await connection.fetchval(SQL["abandon"], job_id, json.dumps(error.as_dict())):
+            await audit.record_interrupted(connection, job_id)
+            await notify(connection, "job", job_id)
+
+
+def _gives_way(live: Job, kind: str) -> bool:
+    """Whether a job is not worth waiting for: a seal of what is about to come back, or to go.
+
+    It only reads; where an archive stays after the restore, a sweep seals it then.
+    """
+    return live.kind == "seal" and kind in {"restore", "purge"}
+
+
+async def _make_way(db: Database, live: Job, actor: Actor) -> None:
+    """Cancel a job that is not worth waiting for, and wait for its end."""
+    await cancel(db, live.id, actor)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(GIVE_WAY.total_seconds()), aclosing(watch(db, live.id)) as seen:
+            async for _ in seen:
+                pass
+
+
+async def _live(db: Database, artifact_id: str | None) -> Job | None:
+    async with db.side() as connection:
+        row = await connection.fetchrow(SQL["live"], artifact_id)
+    return read_job(row) if row else None

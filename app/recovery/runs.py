@@ -1,0 +1,220 @@
+"""Running a job: claimed once, with a lease that fences every write."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any
+from weakref import WeakSet
+
+from app.recovery import audit, leases
+from app.recovery.database import Connection, Database, notify
+from app.recovery.errors import (
+    Cancelled,
+    Failed,
+    LeaseLost,
+    Locked,
+    Taken,
+    ZanithError,
+    translate,
+)
+from app.recovery.jobs import SQL, Job, get
+from app.recovery.queueing import SHUT_DOWN, abandon
+from app.recovery.tasks import stop
+
+_interrupted: WeakSet[asyncio.Task[Any]] = WeakSet()
+
+
+class Run:
+    """A job that this process runs: made by :func:`running`."""
+
+    def __init__(self, db: Database, job: Job, lease: str) -> None:
+        self.db = db
+        self.job = job
+        self.lease = lease
+        self.result: dict[str, Any] | None = None
+        self.finishing = False
+        self.finished = False
+        self.stop_reason: ZanithError | None = None
+        self.paused_by: str | None = job.pause_requested_by
+        self.told = 0
+
+    @property
+    def local(self) -> bool:
+        """Whether the job lives in this process only, on a standby."""
+        return self.job.id in self.db.local_jobs
+
+    async def progress(self, **values: Any) -> None:
+        """Merge values into the job's progress, over a connection of its own."""
+        if self.local:
+            now = await get(self.db, self.job.id)
+            self.db.local_jobs.change(now.id, progress={**now.progress, **values})
+            return
+        async with self.db.side() as connection, connection.transaction():
+            await self._write(connection, "progress", json.dumps(values, default=str))
+
+    async def attach(self, connection: Connection, artifact_id: str) -> None:
+        """Say in the data transaction which artifact came of it, so that nobody else works on it.
+
+        Failed where the lease was lost meanwhile.
+        """
+        await self._write(connection, "attach", artifact_id)
+
+    async def fence(self, connection: Connection, **values: Any) -> None:
+        """Do the same inside the data transaction, as its last statement.
+
+        Failed where the lease was lost meanwhile: the transaction must not commit then.
+        """
+        await self._write(connection, "progress", json.dumps(values, default=str))
+
+    async def finish(self, connection: Connection, result: dict[str, Any]) -> None:
+        """End the job as done inside the data transaction: both commit or neither."""
+        self.finishing = True  # from here on the transaction decides, not the heartbeat
+        await self._write(connection, "finish", "done", json.dumps(result, default=str), None)
+        self.result = result
+
+    async def _write(self, connection: Connection, statement: str, *values: Any) -> None:
+        found = await connection.fetchval(SQL[statement], self.job.id, self.lease, *values)
+        if found is None:
+            raise LeaseLost(
+                hint="look at the jobs page; nothing that was not committed has changed"
+            )
+        await notify(connection, "job", self.job.id)
+
+
+def interrupt(task: asyncio.Task[Any]) -> None:
+    """Cancel a task because its process ends: a job that it runs is interrupted, not cancelled."""
+    _interrupted.add(task)
+    task.cancel()
+
+
+@asynccontextmanager
+async def running(db: Database, job: Job) -> AsyncIterator[Run]:
+    """Claim a queued job and keep its lease while the body runs.
+
+    The job ends as done with ``run.result``, cancelled where somebody asked, else failed with
+    the error, which is raised on as a ZanithError. Set ``run.finished`` after a commit that
+    contained :meth:`Run.finish`. Locked where somebody else claimed it first.
+    """
+    lease = secrets.token_hex(8)
+    try:
+        await _claim(db, job, lease)
+        if (keeping := db.kept_jobs.get(job.id)) is not None:
+            keeping.cancel()
+    except Failed as exc:  # nobody else is to wait for it, where it is nobody else's to run
+        if not job.params.get("handed_over"):
+            with suppress(ZanithError):
+                await abandon(db, job.id, exc)
+        raise
+    run = Run(db, job, lease)
+    body = asyncio.current_task()
+    assert body is not None  # noqa: S101 - a coroutine always runs in a task
+    heart = asyncio.create_task(leases.beat(run, body))
+    try:
+        yield run
+    except asyncio.CancelledError:
+        try:
+            await stop(heart)
+        finally:
+            await _end_cancelled(run, body)
+        if run.stop_reason is None:
+            raise
+        for _ in range(run.told):
+            body.uncancel()
+        raise run.stop_reason from None
+    except Exception as exc:
+        error = translate(exc)
+        try:
+            await stop(heart)
+        finally:
+            await _end_failed(run, error)
+        raise error from exc
+    else:
+        try:
+            await stop(heart)
+        finally:
+            await _end(run, "done", None)
+    finally:
+        await stop(heart)
+
+
+async def _claim(db: Database, job: Job, lease: str) -> None:
+    if job.id in db.local_jobs:
+        now = await get(db, job.id)
+        if now.state != "queued":
+            raise _not_waiting(now)
+        db.local_jobs.change(job.id, state="running", started_at=datetime.now(UTC))
+        return
+    async with db.side() as connection, connection.transaction():
+        claimed = await connection.fetchval(SQL["claim"], job.id, _worker(), lease, leases.LEASE)
+        if claimed:
+            await notify(connection, "job", job.id)
+    if not claimed:
+        raise _not_waiting(await get(db, job.id))
+
+
+def _not_waiting(now: Job) -> Locked:
+    message = f"job {now.id} is not waiting to be run"
+    return Taken(message) if now.worker is not None else Locked(message)
+
+
+async def _end_cancelled(run: Run, body: asyncio.Task[Any]) -> None:
+    if run.stop_reason is None and body in _interrupted:
+        await _end(run, "interrupted", await _shut_down(run))
+    else:
+        gone = Cancelled("cancelled: whoever asked for it went away")
+        await _end_failed(run, run.stop_reason or gone)
+
+
+async def _end_failed(run: Run, error: ZanithError) -> None:
+    await _end(run, "cancelled" if isinstance(error, Cancelled) else "failed", error)
+
+
+async def _end(run: Run, state: str, error: ZanithError | None) -> None:
+    """Write how the job ended, unless the data transaction already did."""
+    if run.finished:
+        return
+    if run.local:
+        said = error.as_dict() if error else None
+        ended = datetime.now(UTC)
+        run.db.local_jobs.change(
+            run.job.id, state=state, result=run.result, error=said, ended_at=ended
+        )
+        return
+    with suppress(ZanithError):
+        async with run.db.leasing() as connection, connection.transaction():
+            await run._write(  # noqa: SLF001 - same module
+                connection,
+                "finish",
+                state,
+                json.dumps(run.result, default=str) if run.result is not None else None,
+                json.dumps(error.as_dict()) if error else None,
+            )
+            if state == "interrupted":
+                await audit.record_interrupted(connection, run.job.id)
+
+
+async def _shut_down(run: Run) -> ZanithError:
+    """Return what an interrupted job says: whether anything came of it."""
+    progress: dict[str, Any] = {}
+    with suppress(ZanithError):
+        progress = (await get(run.db, run.job.id)).progress
+    if progress.get("committed"):
+        detail = "the change itself is committed; what was to follow it is not done"
+    elif run.job.kind == "cleanup":
+        detail = "what it lists as purged is gone, all else stays"
+    else:
+        return Failed(SHUT_DOWN)
+    return Failed(
+        "interrupted: the studio was shut down", detail=detail, hint="start it again for the rest"
+    )
+
+
+def _worker() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"

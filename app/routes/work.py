@@ -99,9 +99,20 @@ async def _task(
 ) -> asyncio.Task[T]:
     """Run a job and return its task; where the studio ends meanwhile, end the job as well."""
     try:
-        return studio.runner.start(work, name, job.id, tell=tell)
+        return studio.runner.start(_see_to(studio, job, work), name, job.id, tell=tell)
     except ShuttingDown:
+        work.close()
         await queueing.abandon(studio.db, job.id)
+        raise
+
+
+async def _see_to(studio: Studio, job: Job, work: Coroutine[Any, Any, T]) -> T:
+    """Run a job's work; where that was refused before the job began, the job ends with why."""
+    try:
+        return await work
+    except ZanithError as exc:
+        with suppress(ZanithError):
+            await queueing.abandon(studio.db, job.id, exc)
         raise
 
 

@@ -11,7 +11,17 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.studios import Running, capture_orders, locked, run_studio, wait_for_job, wait_until
+from app.recovery import purge, seal
+from app.recovery.database import Actor
+from tests.studios import (
+    Running,
+    capture_orders,
+    form_token,
+    locked,
+    run_studio,
+    wait_for_job,
+    wait_until,
+)
 
 pytestmark = pytest.mark.newest
 
@@ -207,6 +217,19 @@ def test_follows_a_job_by_events(client, artifacts):
     assert last["result"]["matches"] is True
 
 
+def test_a_job_whose_artifact_went_first_ends_with_why(client, artifacts, studio, monkeypatch):
+    verify = seal.verify
+
+    async def verify_too_late(db, artifact_id, actor, **words):
+        await purge.purge(db, artifact_id, Actor("bob"), confirm=None, confirmed=True)
+        return await verify(db, artifact_id, actor, **words)
+
+    monkeypatch.setattr(seal, "verify", verify_too_late)
+    job = client.post(f"/api/artifacts/{artifacts['table']}/verify").json()
+    ended = wait_for_job(client, job["id"])
+    assert (ended["state"], ended["error"]["code"]) == ("interrupted", "not_found")
+
+
 def test_exports_what_the_seal_says(client, artifacts):
     here = f"/api/artifacts/{artifacts['column']}"
     seal = client.get(here).json()["checksum"]
@@ -317,10 +340,6 @@ def test_signs_in_with_a_form(guarded, database):
         "SELECT outcome, actor FROM zanith._zanith_audit_log WHERE action = 'login' ORDER BY id"
     )
     assert database.psql(logged).splitlines() == ["refused|unknown", "done|ana"]
-
-
-def form_token(html: str) -> str:
-    return html.split('name="form_token" value="', 1)[1].split('"', 1)[0]
 
 
 def test_foreign_requests_are_turned_away(studio, artifacts):

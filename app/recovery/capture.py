@@ -11,7 +11,7 @@ from app.recovery import audit, jobs, queueing, runs
 from app.recovery.archiving import Archiving
 from app.recovery.artifact import TYPES, Artifact
 from app.recovery.database import Actor, Connection, Database, require_change
-from app.recovery.errors import Refused, WrongUsage, ZanithError
+from app.recovery.errors import Refused, Taken, WrongUsage, ZanithError
 from app.recovery.locks import run_locked
 from app.recovery.lookup import get_artifact
 from app.recovery.names import quote
@@ -187,9 +187,12 @@ async def capture(
         return artifact
     try:
         return await seal(db, artifact_id, actor, on_progress=on_progress)
+    except Taken as exc:  # a sweep was quicker, and comes to the same
+        if exc.job_id is not None:
+            await jobs.await_end(db, exc.job_id)
     except ZanithError as exc:
         await tell(on_progress, {"step": f"not sealed: {exc.message}"})
-        return await get_artifact(db, artifact_id)
+    return await get_artifact(db, artifact_id)
 
 
 async def _capture(

@@ -93,7 +93,9 @@ class Locked(ZanithError):
 
 
 class Taken(Locked):
-    """Another worker has this job."""
+    """Another worker has this job, or is at the same work."""
+
+    job_id: str | None = None  # whose job it is, where it is another one
 
 
 class NotPermitted(ZanithError):

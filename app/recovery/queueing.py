@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,8 +16,8 @@ import asyncpg
 
 from app.recovery import audit, leases
 from app.recovery.database import Actor, Database, notify, require_change
-from app.recovery.errors import Failed, Locked, ZanithError
-from app.recovery.jobs import READING, SQL, Job, cancel, get, read_job, watch
+from app.recovery.errors import Failed, Locked, Taken, ZanithError
+from app.recovery.jobs import READING, SQL, Job, await_end, cancel, get, read_job
 
 # So long is a job that gives way waited for.
 GIVE_WAY = timedelta(seconds=10)
@@ -99,18 +99,22 @@ async def queue(
                 await _make_way(db, live, actor)
                 continue
             if live is not None or last_try:
-                raise _occupied(live) from None
+                raise _occupied(live, kind) from None
     raise AssertionError("unreachable")
 
 
-def _occupied(job: Job | None) -> Locked:
+def _occupied(job: Job | None, kind: str) -> Locked:
     if job is None:
         return Locked("somebody else just worked on it", hint="look at it again")
-    return Locked(
-        f"a {job.kind} of it is under way",
-        detail=f"job {job.id}, started by {job.actor} at {job.created_at:%Y-%m-%d %H:%M:%S} UTC",
-        hint="wait for it or cancel it",
-    )
+    words = {
+        "detail": f"job {job.id}, started by {job.actor} at {job.created_at:%Y-%m-%d %H:%M:%S} UTC",
+        "hint": "wait for it or cancel it",
+    }
+    if job.kind != kind or kind != "seal":
+        return Locked(f"a {job.kind} of it is under way", **words)
+    same = Taken("a seal of it is under way", **words)  # which comes to the same
+    same.job_id = job.id
+    return same
 
 
 async def abandon(db: Database, job_id: str, error: ZanithError | None = None) -> None:
@@ -140,9 +144,8 @@ async def _make_way(db: Database, live: Job, actor: Actor) -> None:
     """Cancel a job that is not worth waiting for, and wait for its end."""
     await cancel(db, live.id, actor)
     with suppress(TimeoutError):
-        async with asyncio.timeout(GIVE_WAY.total_seconds()), aclosing(watch(db, live.id)) as seen:
-            async for _ in seen:
-                pass
+        async with asyncio.timeout(GIVE_WAY.total_seconds()):
+            await await_end(db, live.id)
 
 
 async def _live(db: Database, artifact_id: str | None) -> Job | None:

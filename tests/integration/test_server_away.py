@@ -19,6 +19,7 @@ def test_a_restart_of_the_server_is_told_and_got_over(disposable_server):
         artifacts = capture_orders(database)
         with run_studio(database.tcp_url) as studio, studio.client() as client:
             assert client.get("/studio").status_code == 200
+            database.psql("CHECKPOINT")  # these servers do not wait for the disk
             disposable_server.stop("immediate")
             wait_until(lambda: client.get("/readyz").status_code == 503)
             answer = client.get("/api/artifacts")

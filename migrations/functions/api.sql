@@ -88,7 +88,7 @@ END $$;
 
 -- What is said before it happens.
 CREATE OR REPLACE FUNCTION zanith._warn(strategy text, d jsonb, on_dependents text, keep_rows boolean) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(w.warning ORDER BY w.ord), '[]')
     FROM (VALUES
         (1, 'while it is parked in its table, the column keeps its place in the row: SELECT *, a positional INSERT, and a COPY without a column list still see it, and so does who may read the whole table',
@@ -105,4 +105,4 @@ LANGUAGE sql STABLE AS $$
              FROM zanith._each(d -> 'references') k), strategy <> 'rebuild_table' AND jsonb_array_length(d -> 'references') > 0)
     ) w(ord, warning, applies)
     WHERE w.applies
-$$;
+); END $$;

@@ -10,17 +10,17 @@ LANGUAGE sql VOLATILE AS $$ SELECT left(replace(gen_random_uuid()::text, '-', ''
 
 -- The longest prefix of `name` that fits `bytes` bytes without splitting a character.
 CREATE OR REPLACE FUNCTION zanith._clip(name text, bytes integer) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(max(left(name, n) COLLATE "C") FILTER (WHERE octet_length(left(name, n)) <= bytes), '')
     FROM generate_series(1, length(name)) n
-$$;
+); END $$;
 
 -- The name an object bears while it is parked; 63 bytes at most, and unlike any other by its id and ordinal.
 CREATE OR REPLACE FUNCTION zanith._parked_name(name text, id text, ordinal integer DEFAULT 0, prefix text DEFAULT '_zanith_dropped_')
-RETURNS text LANGUAGE sql IMMUTABLE AS $$
+RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT prefix || zanith._clip(name, 63 - octet_length(prefix) - octet_length(suffix)) || suffix
     FROM (SELECT '_' || id || CASE WHEN ordinal > 0 THEN '_' || ordinal ELSE '' END) s(suffix)
-$$;
+); END $$;
 
 -- A qualified, quoted name.
 CREATE OR REPLACE FUNCTION zanith._qualify(schema_name text, object_name text) RETURNS text
@@ -28,38 +28,38 @@ LANGUAGE sql IMMUTABLE AS $$ SELECT format('%I.%I', schema_name, object_name) $$
 
 -- The qualified, quoted name of a relation; never depends on search_path.
 CREATE OR REPLACE FUNCTION zanith._relation_name(relation oid) RETURNS text
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._qualify(n.nspname, c.relname)
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.oid = relation
-$$;
+); END $$;
 
 -- The oid of a relation by its exact names, or NULL. (to_regclass wants quoting and a search path.)
 CREATE OR REPLACE FUNCTION zanith._relation_oid(schema_name text, relation_name text) RETURNS oid
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = schema_name AND c.relname = relation_name
-$$;
+); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._attribute_number(relation oid, column_name text) RETURNS smallint
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT attnum FROM pg_catalog.pg_attribute
     WHERE attrelid = relation AND attname = column_name AND NOT attisdropped
-$$;
+); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._attribute_names(relation oid, numbers smallint[]) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(a.attname ORDER BY k.ord), '[]')
     FROM unnest(numbers) WITH ORDINALITY k(num, ord)
     JOIN pg_catalog.pg_attribute a ON a.attrelid = relation AND a.attnum = k.num
-$$;
+); END $$;
 
 -- A jsonb array of names as a quoted, comma-separated list.
 CREATE OR REPLACE FUNCTION zanith._name_list(names jsonb) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT string_agg(quote_ident(n.name), ', ' ORDER BY n.ord)
     FROM jsonb_array_elements_text(names) WITH ORDINALITY n(name, ord)
-$$;
+); END $$;
 
 -- What the comment of a parked table says; the artifact's identity survives dump and reload in it.
 CREATE OR REPLACE FUNCTION zanith._parked_comment(id text) RETURNS text
@@ -87,23 +87,23 @@ $$;
 
 -- A DO statement around a body, between dollar quotes that are not in it: names can be anything.
 CREATE OR REPLACE FUNCTION zanith._do(body text) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT format('DO %s %s %s', q.tag, body, q.tag)
     FROM (SELECT format('$%s$', t.tag) AS tag
           FROM (SELECT 'do' || repeat('_', n) AS tag, n FROM generate_series(0, 64) n) t
           WHERE position(format('$%s$', t.tag) IN body) = 0 ORDER BY t.n LIMIT 1) q
-$$;
+); END $$;
 
 -- Steps of the second transaction that prove one constraint: they follow one another, and are needed only while it is
 -- there unproved.
 CREATE OR REPLACE FUNCTION zanith._proving(con text, steps jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item || jsonb_build_object('proves', con) ORDER BY s.ord), '[]') FROM zanith._each(steps) s
-$$;
+); END $$;
 
 -- What a parked name stood for, as its artifact has it; NULL where no artifact knows it. The id in the name finds the row.
 CREATE OR REPLACE FUNCTION zanith._original_name(parked text) RETURNS text
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$ BEGIN RETURN (
     SELECT CASE WHEN a.physical_column = parked THEN a.source_column ELSE (
         SELECT r.item ->> 'name'
         FROM (SELECT a.definition -> 'renames' UNION ALL SELECT t.item -> 'renames' FROM zanith._each(a.definition -> 'tree') t) l(renames),
@@ -111,7 +111,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         WHERE r.item ->> 'parked' = parked LIMIT 1) END
     FROM zanith._zanith_migration_artifacts a
     WHERE a.id = substring(parked FROM '^_zanith_dropped_.*_([0-9a-f]{12})(?:_[0-9]+)?$') AND a.source_column IS NOT NULL
-$$;
+); END $$;
 
 -- An expression in the words in which it is read back as it was. What PostgreSQL prints of `varchar_column IN ('a', 'b')`,
 -- (ARRAY['a'::character varying, …])::text[], it would read as an array of texts: a cast reaches into ARRAY[…]. One to its own

@@ -2,7 +2,7 @@
 
 -- One column as pg_dump sees it. `not_null` names its constraint where the server has one (18 and later).
 CREATE OR REPLACE FUNCTION zanith._describe_column(relation oid, attribute smallint) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT jsonb_build_object(
         'name', a.attname,
         'type', format_type(a.atttypid, a.atttypmod),
@@ -35,11 +35,11 @@ LANGUAGE sql STABLE AS $$
     JOIN pg_type t ON t.oid = a.atttypid
     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE a.attrelid = relation AND a.attnum = attribute AND NOT a.attisdropped
-$$;
+); END $$;
 
 -- The type beneath a domain, however deep, with the modifier that the domain gives it.
 CREATE OR REPLACE FUNCTION zanith._base_type(type oid, modifier integer) RETURNS text
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     WITH RECURSIVE beneath(oid, typmod, depth) AS (
         SELECT type, modifier, 0
         UNION ALL
@@ -47,10 +47,10 @@ LANGUAGE sql STABLE AS $$
         FROM beneath b JOIN pg_type t ON t.oid = b.oid AND t.typtype = 'd'
     )
     SELECT format_type(oid, typmod) FROM beneath ORDER BY depth DESC LIMIT 1
-$$;
+); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._describe_columns(relation oid) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(zanith._describe_column(attrelid, attnum) ORDER BY attnum), '[]')
     FROM pg_attribute WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped
-$$;
+); END $$;

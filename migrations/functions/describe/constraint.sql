@@ -1,7 +1,7 @@
 -- Constraints: CHECK, PRIMARY KEY, UNIQUE, EXCLUDE, FOREIGN KEY. (NOT NULL belongs to its column.)
 
 CREATE OR REPLACE FUNCTION zanith._describe_constraint(con oid) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT jsonb_build_object(
         'name', c.conname,
         'schema', n.nspname, 'table', r.relname,
@@ -20,11 +20,11 @@ LANGUAGE sql STABLE AS $$
     JOIN pg_class r ON r.oid = c.conrelid
     JOIN pg_namespace n ON n.oid = r.relnamespace
     WHERE c.oid = con
-$$;
+); END $$;
 
 -- A foreign key in parts, so that it can be rendered for a table of another name.
 CREATE OR REPLACE FUNCTION zanith._describe_foreign_key(con oid) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT jsonb_build_object(
         'columns', zanith._attribute_names(c.conrelid, c.conkey),
         'schema', n.nspname, 'table', r.relname,
@@ -38,7 +38,7 @@ LANGUAGE sql STABLE AS $$
         'period', COALESCE((to_jsonb(c) ->> 'conperiod')::boolean, false))
     FROM pg_constraint c JOIN pg_class r ON r.oid = c.confrelid JOIN pg_namespace n ON n.oid = r.relnamespace
     WHERE c.oid = con
-$$;
+); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._foreign_key_action(action "char") RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
@@ -49,7 +49,7 @@ $$;
 -- All of a table's own, by name; with a column, those that name it. Foreign keys in the order in which they were made: one
 -- that points at a partitioned table takes names for its twins that the next may have had.
 CREATE OR REPLACE FUNCTION zanith._describe_constraints(relation oid, attribute smallint DEFAULT NULL) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(zanith._describe_constraint(c.oid) ORDER BY c.contype, CASE c.contype WHEN 'f' THEN c.oid END, c.conname COLLATE "C"), '[]')
     FROM pg_constraint c
     WHERE c.conrelid = relation AND c.contype IN ('c', 'p', 'u', 'x', 'f')
@@ -62,15 +62,15 @@ LANGUAGE sql STABLE AS $$
                         AND d.refobjsubid = attribute)
            OR (c.conindid <> 0 AND c.contype IN ('p', 'u', 'x') AND zanith._index_columns(c.conindid)
                ? (SELECT attname FROM pg_attribute WHERE attrelid = relation AND attnum = attribute)))
-$$;
+); END $$;
 
 -- Foreign keys of other tables that point here; with a column, those that point at it, or rest on an index that names it.
 CREATE OR REPLACE FUNCTION zanith._describe_references(relation oid, attribute smallint DEFAULT NULL) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(zanith._describe_constraint(c.oid) ORDER BY c.oid), '[]')
     FROM pg_constraint c
     WHERE c.confrelid = relation AND c.contype = 'f' AND c.conparentid = 0
       AND (c.conrelid <> relation OR attribute IS NOT NULL AND NOT attribute = ANY (c.conkey))
       AND (attribute IS NULL OR attribute = ANY (c.confkey)
            OR EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = c.conindid AND attribute = ANY (i.indkey::smallint[])))
-$$;
+); END $$;

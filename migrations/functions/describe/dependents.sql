@@ -92,7 +92,7 @@ END $$;
 -- The foreign key that a twin made for a partition belongs to; NULL for anything else. What a table of the family has from
 -- above goes with the table, not what is above.
 CREATE OR REPLACE FUNCTION zanith._topmost_constraint(class oid, object oid, family oid[]) RETURNS oid
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     WITH RECURSIVE up(oid, parent) AS (
         SELECT c.oid, c.conparentid FROM pg_constraint c
         WHERE class = 'pg_constraint'::regclass AND c.oid = object AND c.contype = 'f'
@@ -101,10 +101,10 @@ LANGUAGE sql STABLE AS $$
         SELECT c.oid, c.conparentid FROM up JOIN pg_constraint c ON c.oid = up.parent
     )
     SELECT oid FROM up WHERE parent = 0
-$$;
+); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._dependent_kind(class oid, object oid, subobject integer) RETURNS text
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE
         WHEN class = 'pg_class'::regclass AND subobject > 0 THEN 'column'
         WHEN class = 'pg_class'::regclass THEN (
@@ -121,12 +121,12 @@ LANGUAGE sql STABLE AS $$
         WHEN class = 'pg_type'::regclass THEN 'type'
         WHEN class = 'pg_publication_rel'::regclass THEN 'publication'
         ELSE 'object' END
-$$;
+); END $$;
 
 -- The same as a jsonb list for a definition, nearest first: [{kind, name, on}]; `able`: a cascade can
 -- take it along, though not all of its kind.
 CREATE OR REPLACE FUNCTION zanith._list_dependents(relation oid, attribute smallint DEFAULT 0, besides oid[] DEFAULT '{}') RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(jsonb_build_object('kind', kind, 'name', name, 'on', "on")
                               || CASE WHEN kind = 'table' AND object IN (SELECT f.member FROM zanith._family(relation) f)
                                         OR kind = 'column' AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = object AND a.attnum = subobject AND a.attgenerated <> '')
@@ -134,7 +134,7 @@ LANGUAGE sql STABLE AS $$
                                       THEN jsonb_build_object('able', true) ELSE jsonb_build_object() END
                               ORDER BY distance, name COLLATE "C"), '[]')
     FROM zanith._find_dependents(relation, attribute, besides)
-$$;
+); END $$;
 
 -- What the cascade will drop and the restore will make again: {views, functions, order, policies, triggers, rules, defaults,
 -- publications, columns}. Policies, triggers and rules are those of other tables (of this one when a column goes).
@@ -198,7 +198,7 @@ RETURNS TABLE (class oid, object oid, subobject integer, uses jsonb) LANGUAGE sq
 $$;
 
 CREATE OR REPLACE FUNCTION zanith._describe_cascade(relation oid, attribute smallint DEFAULT 0, id text DEFAULT NULL) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     WITH dependents AS MATERIALIZED (
         SELECT d.*, CASE WHEN u.uses IS NULL THEN '{}' ELSE jsonb_build_object('uses', u.uses) END AS uses
         FROM zanith._find_dependents(relation, attribute) d
@@ -247,4 +247,4 @@ LANGUAGE sql STABLE AS $$
                              PARTITION BY a.attrelid ORDER BY a.attnum ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING), NULL) AS later
                   FROM dependents d
                   JOIN pg_attribute a ON d.kind = 'column' AND a.attrelid = d.object AND a.attnum = d.subobject AND a.attgenerated <> '' AND a.attinhcount = 0) g), '[]'))
-$$;
+); END $$;

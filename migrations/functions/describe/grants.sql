@@ -3,7 +3,7 @@
 -- NULL where the privileges are the built-in default; else [{grantee, grantor, privileges, grantable}],
 -- grantee null for PUBLIC. (PostgreSQL manual, "Privileges".)
 CREATE OR REPLACE FUNCTION zanith._describe_grants(acl aclitem[]) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN acl IS NULL THEN NULL ELSE COALESCE(jsonb_agg(entry ORDER BY ord), '[]') END
     FROM (
         SELECT i.ord, jsonb_build_object(
@@ -15,4 +15,4 @@ LANGUAGE sql STABLE AS $$
         FROM unnest(acl) WITH ORDINALITY i(item, ord), aclexplode(ARRAY[i.item]) x
         GROUP BY i.ord, x.grantee, x.grantor
     ) e
-$$;
+); END $$;

@@ -2,7 +2,7 @@
 
 -- `using` is all of pg_get_indexdef after the table's name: method, keys, INCLUDE, NULLS NOT DISTINCT, WITH, WHERE.
 CREATE OR REPLACE FUNCTION zanith._describe_index(index oid) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT jsonb_build_object(
         'name', c.relname,
         'unique', i.indisunique,
@@ -28,11 +28,11 @@ LANGUAGE sql STABLE AS $$
         'comment', obj_description(c.oid, 'pg_class'))
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
     WHERE i.indexrelid = index
-$$;
+); END $$;
 
 -- Every column that the index names: keys, INCLUDE, expressions, predicate.
 CREATE OR REPLACE FUNCTION zanith._index_columns(index oid) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(a.attname ORDER BY a.attname COLLATE "C"), '[]')
     FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid
     WHERE i.indexrelid = index AND a.attnum > 0
@@ -41,13 +41,13 @@ LANGUAGE sql STABLE AS $$
                       WHERE d.classid = 'pg_class'::regclass AND d.objid = index
                         AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid
                         AND d.refobjsubid = a.attnum))
-$$;
+); END $$;
 
 -- Indexes that stand on their own, by name.
 CREATE OR REPLACE FUNCTION zanith._describe_indexes(relation oid) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(zanith._describe_index(i.indexrelid) ORDER BY c.relname COLLATE "C"), '[]')
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
     WHERE i.indrelid = relation
       AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
-$$;
+); END $$;

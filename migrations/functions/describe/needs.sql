@@ -43,7 +43,7 @@ $$;
 -- [{type, names, args, what, by}]: the address that pg_get_object_address takes, in words, and which part needs it. What
 -- comes back by itself is left out: the column, tables of the tree, views of the cascade, sequences that the column owns.
 CREATE OR REPLACE FUNCTION zanith._describe_needs(relation oid, attribute smallint DEFAULT 0) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     WITH needy AS (SELECT * FROM zanith._find_needy(relation, attribute)),
          tables AS (SELECT f.member FROM zanith._family(relation) f),
          dependents AS (SELECT x.class, x.object, x.subobject FROM zanith._find_dependents(relation, attribute) x),
@@ -68,20 +68,20 @@ LANGUAGE sql STABLE AS $$
       AND NOT (d.refclassid = 'pg_class'::regclass AND EXISTS (
             SELECT FROM pg_depend s JOIN pg_class q ON q.oid = s.objid AND q.relkind = 'S'
             WHERE s.classid = 'pg_class'::regclass AND s.objid = d.refobjid AND s.deptype IN ('a', 'i') AND s.refobjid IN (SELECT member FROM tables)))
-$$;
+); END $$;
 
 -- Where an oid in a definition means something: this database of this cluster. After dump and reload it is another.
 CREATE OR REPLACE FUNCTION zanith._database_identity() RETURNS text
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT format('%s/%s', (SELECT system_identifier FROM pg_control_system()), (SELECT oid FROM pg_database WHERE datname = current_database()))
-$$;
+); END $$;
 
 -- The tables that foreign keys from here and to here name, as they are at the capture: [{schema, name, oid}].
 CREATE OR REPLACE FUNCTION zanith._describe_partners(tables oid[]) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(DISTINCT jsonb_build_object('schema', n.nspname, 'name', c.relname, 'oid', c.oid)), '[]')
     FROM pg_constraint k
     JOIN pg_class c ON c.oid IN (k.conrelid, k.confrelid) AND NOT c.oid = ANY (tables)
     JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE k.contype = 'f' AND (k.conrelid = ANY (tables) OR k.confrelid = ANY (tables))
-$$;
+); END $$;

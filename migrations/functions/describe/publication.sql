@@ -1,7 +1,7 @@
 -- Publications: which ones carry a table, and how it came to be in them.
 
 CREATE OR REPLACE FUNCTION zanith._describe_publications(relation oid) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(m.entry ORDER BY m.name COLLATE "C", m.via COLLATE "C"), '[]')
     FROM (
         SELECT p.pubname AS name, 'table' AS via, jsonb_build_object(
@@ -19,4 +19,4 @@ LANGUAGE sql STABLE AS $$
         FROM pg_publication p, pg_class c
         WHERE p.puballtables AND c.oid = relation AND c.relpersistence = 'p'
     ) m
-$$;
+); END $$;

@@ -1,7 +1,7 @@
 -- Functions and procedures that a cascade takes along.
 
 CREATE OR REPLACE FUNCTION zanith._describe_routine(routine oid) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT jsonb_build_object(
         'name', format('%s(%s)', zanith._qualify(n.nspname, p.proname), pg_get_function_identity_arguments(p.oid)),
         'definition', pg_get_functiondef(p.oid),
@@ -11,4 +11,4 @@ LANGUAGE sql STABLE AS $$
         'comment', obj_description(p.oid, 'pg_proc'))
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
     WHERE p.oid = routine AND p.prokind IN ('f', 'p', 'w')
-$$;
+); END $$;

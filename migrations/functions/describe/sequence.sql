@@ -15,7 +15,7 @@ END $$;
 
 -- What is owned by a column, oldest first; [] where nothing is. A column can own several.
 CREATE OR REPLACE FUNCTION zanith._describe_sequences(relation oid, attribute smallint) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(jsonb_build_object(
         'schema', n.nspname, 'name', c.relname, 'identity', d.deptype = 'i',
         'type', format_type(s.seqtypid, NULL), 'start', s.seqstart, 'increment', s.seqincrement,
@@ -30,4 +30,4 @@ LANGUAGE sql STABLE AS $$
     JOIN pg_sequence s ON s.seqrelid = c.oid
     WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
       AND d.refobjid = relation AND d.refobjsubid = attribute AND d.deptype IN ('a', 'i')
-$$;
+); END $$;

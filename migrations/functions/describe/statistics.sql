@@ -1,7 +1,7 @@
 -- Extended statistics.
 
 CREATE OR REPLACE FUNCTION zanith._describe_statistics(relation oid) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(jsonb_build_object(
         'schema', n.nspname, 'name', s.stxname, 'owner', pg_get_userbyid(s.stxowner),
         'definition', pg_get_statisticsobjdef(s.oid),
@@ -17,4 +17,4 @@ LANGUAGE sql STABLE AS $$
         'comment', obj_description(s.oid, 'pg_statistic_ext')) ORDER BY s.stxname COLLATE "C"), '[]')
     FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
     WHERE s.stxrelid = relation
-$$;
+); END $$;

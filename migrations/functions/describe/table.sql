@@ -3,7 +3,7 @@
 -- The whole definition of one table. Holds no oid and no physical name, so that two descriptions of the same
 -- table, before and after, are equal when it came back exactly.
 CREATE OR REPLACE FUNCTION zanith._describe_table(relation oid) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT jsonb_build_object(
         'schema', n.nspname, 'name', c.relname,
         'partitioned', c.relkind = 'p',
@@ -30,11 +30,11 @@ LANGUAGE sql STABLE AS $$
         'comment', obj_description(c.oid, 'pg_class'))
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.oid = relation
-$$;
+); END $$;
 
 -- How a partition hangs on its parent; NULL for any other table.
 CREATE OR REPLACE FUNCTION zanith._describe_attachment(relation oid) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT jsonb_build_object(
         'schema', n.nspname, 'name', p.relname, 'bound', pg_get_expr(c.relpartbound, c.oid),
         'accepts', pg_get_partition_constraintdef(c.oid),
@@ -44,16 +44,16 @@ LANGUAGE sql STABLE AS $$
     JOIN pg_class p ON p.oid = i.inhparent
     JOIN pg_namespace n ON n.oid = p.relnamespace
     WHERE c.oid = relation AND c.relispartition
-$$;
+); END $$;
 
 -- The parents of a table that inherits, in their order; NULL for any other.
 CREATE OR REPLACE FUNCTION zanith._describe_parents(relation oid) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT jsonb_agg(jsonb_build_object('schema', n.nspname, 'name', p.relname) ORDER BY i.inhseqno)
     FROM pg_class c JOIN pg_inherits i ON i.inhrelid = c.oid
     JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace n ON n.oid = p.relnamespace
     WHERE c.oid = relation AND NOT c.relispartition
-$$;
+); END $$;
 
 -- The table and all partitions beneath it, parents first.
 CREATE OR REPLACE FUNCTION zanith._tree(relation oid) RETURNS TABLE (member oid, depth integer)
@@ -89,7 +89,7 @@ $$;
 -- The columns that tell rows apart: the primary key, else the best valid, immediate, non-partial, plain unique index
 -- over NOT NULL columns; NULL where there is none. [{name, type, native, builtin}], in key order.
 CREATE OR REPLACE FUNCTION zanith._find_key(relation oid, besides smallint DEFAULT NULL) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT (SELECT jsonb_agg(jsonb_build_object(
                 'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
                 'native', zanith._sorts_alike(a.atttypid),
@@ -107,7 +107,7 @@ LANGUAGE sql STABLE AS $$
                     FROM pg_constraint c WHERE c.conindid = i.indexrelid AND c.contype IN ('p', 'u')), true)
     ORDER BY i.indisprimary DESC, i.indnkeyatts, i.indexrelid
     LIMIT 1
-$$;
+); END $$;
 
 -- Whether the type's own order is the same on every server: a scalar without a collation.
 CREATE OR REPLACE FUNCTION zanith._sorts_alike(type oid) RETURNS boolean

@@ -1,7 +1,7 @@
 -- Views and materialized views.
 
 CREATE OR REPLACE FUNCTION zanith._describe_view(relation oid) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT jsonb_build_object(
         'schema', n.nspname, 'name', c.relname, 'owner', pg_get_userbyid(c.relowner),
         'materialized', c.relkind = 'm',
@@ -19,4 +19,4 @@ LANGUAGE sql STABLE AS $$
         'comment', obj_description(c.oid, 'pg_class'))
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.oid = relation AND c.relkind IN ('v', 'm')
-$$;
+); END $$;

@@ -28,7 +28,7 @@ $$;
 
 -- What becomes of the definition: that of an archive_column, captured when the column was parked.
 CREATE OR REPLACE FUNCTION zanith._archived_definition(d jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT d || jsonb_build_object(
         'strategy', 'archive_column',
         'parked', jsonb_build_object('schema', '_zanith_shadow', 'table', zanith._archive_name(d), 'column', d #> '{column,name}',
@@ -38,17 +38,17 @@ LANGUAGE sql IMMUTABLE AS $$
         'renames', zanith._sequences_of(d -> 'renames'),
         'tree', (SELECT COALESCE(jsonb_agg(t.item || jsonb_build_object('renames', zanith._sequences_of(t.item -> 'renames')) ORDER BY t.ord), '[]')
                  FROM zanith._each(d -> 'tree') t))
-$$;
+); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._sequences_of(renames jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(r.item ORDER BY r.ord), '[]') FROM zanith._each(renames) r WHERE r.item ->> 'kind' = 'sequence'
-$$;
+); END $$;
 
 -- The place for the values, and what follows traffic: before the first row is copied. All of it belongs to who copies until
 -- the end: on what is the owner's, the owner could put a trigger that runs as the operator.
 CREATE OR REPLACE FUNCTION zanith._render_archive_begin(a zanith._zanith_migration_artifacts) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', q.rows), 'reads go on; writes wait for this transaction', 'SHARE ROW EXCLUSIVE', ARRAY[q.live])
         || zanith._step(format('CREATE TABLE %s AS SELECT %s, %s AS %s FROM %s WITH NO DATA', q.archive, q.keys, q.col, q.name, q.rows),
             'the place for key and value of every row', 'ACCESS SHARE', ARRAY[q.live])
@@ -81,7 +81,7 @@ END $body$, q.log, zanith._follow_columns(q.d -> 'key'), zanith._key_list(q.d ->
         || zanith._render_follow_trigger(a.id, q.live, 'delete', 'AFTER DELETE', 'true')
         || zanith._render_follow_truncates(a.id, COALESCE(q.relation, to_regclass(q.live)))
     FROM zanith._archiving(a) r, LATERAL (SELECT r.*, a.definition AS d) q
-$$;
+); END $$;
 
 -- What stands against archiving a soft-dropped column online: raises it.
 CREATE OR REPLACE FUNCTION zanith._check_archiving(a zanith._zanith_migration_artifacts) RETURNS void
@@ -169,9 +169,9 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION zanith._key_literals(key jsonb, bound text[]) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT string_agg(format('%L::%s', bound[k.ord], k.item ->> 'type'), ', ' ORDER BY k.ord) FROM zanith._each(key) k
-$$;
+); END $$;
 
 -- The key of the row that ends a batch, NULL where fewer are left.
 CREATE OR REPLACE FUNCTION zanith._find_bound(source text, key jsonb, bounds text, size integer) RETURNS text[]
@@ -328,13 +328,13 @@ END $$;
 -- Rows archived, and those that are not as they should be and count. A row without value need not be there. Values are
 -- compared byte by byte: = calls things alike that are not, and not every type has it.
 CREATE OR REPLACE FUNCTION zanith._count_differences(a zanith._zanith_migration_artifacts, counts text) RETURNS text
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT format('count(a.%1$s), count(*) FILTER (WHERE a.%1$s IS NULL AND num_nonnulls(t.%2$s) > 0 AND %3$s), '
         'count(*) FILTER (WHERE t.%1$s IS NULL AND a.%1$s IS NOT NULL AND %3$s), '
         'count(*) FILTER (WHERE t.%1$s IS NOT NULL AND a.%1$s IS NOT NULL AND %4$s AND %3$s)',
         quote_ident(a.definition #>> '{key,0,name}'), q.col, counts, zanith._differ(q.live_type, 't.' || q.col, 'a.' || q.name))
     FROM zanith._archiving(a) q
-$$;
+); END $$;
 
 -- The end: locked, caught up, compared where anything was noted since the comparison, dropped; the artifact is an archive.
 -- `kept`: rows that the archive held by the comparison and what was caught up since. NULL, and nothing done, where more was
@@ -393,7 +393,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_archive_end(a zanith._zanith_migration_artifacts, d jsonb) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._render_follow_end(a.id)
         || zanith._render_refusal(q.archive, false)
         || zanith._step(format('COMMENT ON TABLE %s IS %L', q.archive, zanith._parked_comment(a.id)), 'whose archive this is')
@@ -406,7 +406,7 @@ LANGUAGE sql STABLE AS $$
                     'park its sequence', 'ACCESS EXCLUSIVE')) s), '[]')
         || zanith._step(format('ALTER TABLE %s DROP COLUMN %s', q.live, q.col), 'drop the parked column', 'ACCESS EXCLUSIVE', ARRAY[q.live])
     FROM zanith._archiving(a) q
-$$;
+); END $$;
 
 -- The artifact becomes an archive, by what the catalog says: the column gone, the archive there and closed.
 CREATE OR REPLACE FUNCTION zanith._convert_to_archive(artifact_id text, kept bigint) RETURNS void
@@ -502,7 +502,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION zanith._warn_online(relation oid, d jsonb) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT jsonb_build_array(
         format('the copy takes about %s of disk, and as much of WAL', pg_size_pretty(c.rows * (44 + 2 * k.width + v.width))),
         'until the last transaction the column is parked as by soft_drop_column, and restores as that; a cancelled run can be taken up again',
@@ -516,4 +516,4 @@ LANGUAGE sql STABLE AS $$
                   JOIN pg_stats s ON s.schemaname = t.nspname AND s.tablename = t.relname AND s.inherited = t.whole AND s.attname = x.item ->> 'name') k,
          LATERAL (SELECT COALESCE(max(s.avg_width), 16)::bigint AS width FROM pg_stats s
                   WHERE s.schemaname = t.nspname AND s.tablename = t.relname AND s.inherited = t.whole AND s.attname IN (d #>> '{column,name}', d #>> '{parked,column}')) v
-$$;
+); END $$;

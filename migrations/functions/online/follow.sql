@@ -6,9 +6,9 @@ LANGUAGE sql IMMUTABLE AS $$ SELECT zanith._qualify('_zanith_shadow', '_zanith_f
 
 -- Where its work stands: archiving, restoring, or NULL where none is under way. The comment of the table of keys says it.
 CREATE OR REPLACE FUNCTION zanith.unfinished(artifact_id text) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$ BEGIN RETURN (
     SELECT substring(obj_description(zanith._relation_oid('_zanith_shadow', '_zanith_follow_' || artifact_id), 'pg_class') FROM '^zanith unfinished ([a-z]+)')
-$$;
+); END $$;
 COMMENT ON FUNCTION zanith.unfinished IS 'What is half done with an artifact: archiving, restoring, or NULL.';
 
 -- Whether two values differ in any byte. For most types = says it, in half the time; text by the collation that knows of bytes
@@ -25,11 +25,11 @@ $$;
 
 -- Whether a row's key, and with a column its value too, is another than it was: for the WHEN of a trigger.
 CREATE OR REPLACE FUNCTION zanith._changed(key jsonb, col text DEFAULT NULL, type text DEFAULT NULL) RETURNS text
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT string_agg('(' || zanith._differ(c.type, 'OLD.' || c.name, 'NEW.' || c.name) || ')', ' OR ' ORDER BY c.ord)
     FROM (SELECT quote_ident(k.item ->> 'name'), k.item ->> 'type', k.ord FROM zanith._each(key) k
           UNION ALL SELECT col, type, NULL WHERE col IS NOT NULL) c(name, type, ord)
-$$;
+); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._unfinished_comment(id text, what text) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$ SELECT format('zanith unfinished %s %s', what, id) $$;
@@ -40,20 +40,20 @@ LANGUAGE sql IMMUTABLE AS $$ SELECT quote_ident('~zanith_follow_' || id || '_' |
 
 -- (k1 type, k2 type …): columns of the table of keys, whatever the key is called.
 CREATE OR REPLACE FUNCTION zanith._follow_columns(key jsonb, suffix text DEFAULT '', with_type boolean DEFAULT false) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT string_agg(format('k%s%s', k.ord, CASE WHEN with_type THEN ' ' || (k.item ->> 'type') || suffix ELSE '' END), ', ' ORDER BY k.ord)
     FROM zanith._each(key) k
-$$;
+); END $$;
 
 -- l.k1 = t.id AND …
 CREATE OR REPLACE FUNCTION zanith._follow_match(key jsonb, alias text) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT string_agg(format('l.k%s = %s.%I', k.ord, alias, k.item ->> 'name'), ' AND ' ORDER BY k.ord) FROM zanith._each(key) k
-$$;
+); END $$;
 
 -- One trigger, and always on: replication's apply is traffic too.
 CREATE OR REPLACE FUNCTION zanith._render_follow_trigger(id text, target text, event text, timing text, condition text) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(format('CREATE TRIGGER %s %s ON %s FOR EACH %s EXECUTE FUNCTION %s()', q.name, timing, target,
                 CASE WHEN condition IS NULL THEN 'STATEMENT' ELSE 'ROW WHEN (' || condition || ')' END, zanith._follow_name(id)),
             format('follow what live traffic does: %s', event), 'SHARE ROW EXCLUSIVE', ARRAY[target])
@@ -61,25 +61,25 @@ LANGUAGE sql IMMUTABLE AS $$
         || zanith._step(format('ALTER TABLE %s%s ENABLE ALWAYS TRIGGER %s', CASE WHEN condition IS NULL THEN 'ONLY ' ELSE '' END, target, q.name),
             'also what replication applies', 'SHARE ROW EXCLUSIVE', ARRAY[target])
     FROM (SELECT zanith._follow_trigger(id, event)) q(name)
-$$;
+); END $$;
 
 -- A TRUNCATE is told by the table itself, and by each table beneath it: those are not copied to partitions. Only what is not there.
 CREATE OR REPLACE FUNCTION zanith._render_follow_truncates(id text, relation oid) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item ORDER BY m.depth, m.member, s.ord), '[]')
     FROM zanith._tree(relation) m, LATERAL zanith._each(zanith._render_follow_trigger(id, zanith._relation_name(m.member), 'truncate', 'AFTER TRUNCATE', NULL)) s
     WHERE NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = m.member AND quote_ident(g.tgname) = zanith._follow_trigger(id, 'truncate'))
-$$;
+); END $$;
 
 -- Which tables there are, and what follows each: another where a partition came, went, or went and came back meanwhile, since
 -- its triggers are made anew.
 CREATE OR REPLACE FUNCTION zanith._shape(id text, relation oid) RETURNS text
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT md5(COALESCE(string_agg(concat_ws(':', m.member, i.inhdetachpending, g.made), ',' ORDER BY m.member), ''))
     FROM zanith._tree(relation) m LEFT JOIN pg_inherits i ON i.inhrelid = m.member,
          LATERAL (SELECT string_agg(g.oid::text, ' ' ORDER BY g.oid) AS made FROM pg_trigger g
                   WHERE g.tgrelid = m.member AND starts_with(g.tgname, '~zanith_follow_' || id || '_')) g
-$$;
+); END $$;
 
 -- That with which the work is in line; what it follows traffic with keeps it.
 CREATE OR REPLACE FUNCTION zanith._keep_shape(id text, shape text) RETURNS void
@@ -93,20 +93,20 @@ LANGUAGE sql STABLE AS $$ SELECT COALESCE(obj_description(to_regprocedure(zanith
 
 -- What is there now.
 CREATE OR REPLACE FUNCTION zanith.shape(artifact_id text) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$ BEGIN RETURN (
     SELECT zanith._shape(a.id, CASE WHEN a.artifact_type = 'soft_drop_column' THEN (zanith._place(a) ->> 'oid')::oid ELSE zanith._relation_oid(a.source_schema, a.source_table) END)
     FROM zanith._artifact(artifact_id) a
-$$;
+); END $$;
 
 -- The function behind them runs as whoever made it, or as the owner of the table, whoever writes to that.
 CREATE OR REPLACE FUNCTION zanith._render_follow_function(id text, owner text, body text) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(format('CREATE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS %L', q.name, body),
             'what follows live traffic')
         || zanith._step(format('REVOKE ALL ON FUNCTION %s() FROM PUBLIC', q.name), 'nobody else calls it')
         || CASE WHEN owner IS NULL THEN '[]' ELSE zanith._step(format('ALTER FUNCTION %s() OWNER TO %I', q.name, owner), 'it acts as the owner of the table') END
     FROM (SELECT zanith._follow_name(id)) q(name)
-$$;
+); END $$;
 
 -- Whether anything of the kind is there: by index, since whoever plans a restore or a purge asks.
 CREATE OR REPLACE FUNCTION zanith._is_followed(id text) RETURNS boolean
@@ -116,7 +116,7 @@ $$;
 
 -- The end of it, where anything is there: triggers, function, keys, and what was half made.
 CREATE OR REPLACE FUNCTION zanith._render_follow_end(id text) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE((SELECT jsonb_agg(zanith._step(format('DROP TRIGGER %s%I ON %s',
                -- a partition may be gone when a script runs
                CASE WHEN c.relispartition THEN 'IF EXISTS ' ELSE '' END, g.tgname, zanith._relation_name(g.tgrelid)),
@@ -125,7 +125,7 @@ LANGUAGE sql STABLE AS $$
         || CASE WHEN to_regprocedure(q.name || '()') IS NOT NULL THEN zanith._step(format('DROP FUNCTION %s()', q.name), 'what followed it') ELSE '[]' END
         || CASE WHEN to_regclass(q.name) IS NOT NULL THEN zanith._step(format('DROP TABLE %s', q.name), 'the keys that it noted', 'ACCESS EXCLUSIVE', ARRAY[q.name]) ELSE '[]' END
     FROM (SELECT zanith._follow_name(id), zanith._is_followed(id)) q(name, there)
-$$;
+); END $$;
 
 -- What a column is called while it is being filled.
 CREATE OR REPLACE FUNCTION zanith._half_filled(id text) RETURNS text
@@ -133,7 +133,7 @@ LANGUAGE sql IMMUTABLE AS $$ SELECT '_zanith_restoring_' || id $$;
 
 -- What was half made: the archive that a copy had begun, or the column that a fill had begun.
 CREATE OR REPLACE FUNCTION zanith._render_unmake(id text) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE((SELECT jsonb_agg(zanith._step(format('DROP TABLE %s', zanith._relation_name(d.objoid)), 'the archive that was half made',
                'ACCESS EXCLUSIVE', ARRAY[zanith._relation_name(d.objoid)]) -> 0)
            FROM pg_description d WHERE q.there AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND d.description = zanith._unfinished_comment(id, 'archive')), '[]')
@@ -142,7 +142,7 @@ LANGUAGE sql STABLE AS $$
            FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid
            WHERE q.there AND t.attname = zanith._half_filled(id) AND NOT t.attisdropped AND c.relkind IN ('r', 'p') AND t.attinhcount = 0), '[]')
     FROM (SELECT zanith._is_followed(id)) q(there)
-$$;
+); END $$;
 
 -- Gives unfinished work up, and says what that took away: nothing of the artifact itself. In the caller's transaction.
 CREATE OR REPLACE FUNCTION zanith.give_up(artifact_id text) RETURNS text

@@ -1,31 +1,31 @@
 -- What grows with the rows and can be made beside live traffic: indexes CONCURRENTLY, keys of them, and what rests on those.
 
 CREATE OR REPLACE FUNCTION zanith._set_transaction(number integer, steps jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item || jsonb_build_object('transaction', number) ORDER BY s.ord), '[]') FROM zanith._each(steps) s
-$$;
+); END $$;
 
 -- The engine runs these batch by batch: what stands in the plan is their pattern.
 CREATE OR REPLACE FUNCTION zanith._in_batches(steps jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item || '{"batches": true}' ORDER BY s.ord), '[]') FROM zanith._each(steps) s
-$$;
+); END $$;
 
 -- Steps that are needed only while an index, or with `con` the constraint of it, is not there.
 CREATE OR REPLACE FUNCTION zanith._making(index text, steps jsonb, con boolean DEFAULT false) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item || jsonb_build_object('makes', index, 'makes_constraint', con) ORDER BY s.ord), '[]') FROM zanith._each(steps) s
-$$;
+); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._making_key(con jsonb, steps jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item || jsonb_build_object('makes_key', con ->> 'name') ORDER BY s.ord), '[]')
     FROM zanith._each(steps) s
-$$;
+); END $$;
 
 -- An index beside live traffic. One that an earlier try left invalid goes first.
 CREATE OR REPLACE FUNCTION zanith._render_index_beside(index jsonb, schema_name text, target text) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._making(q.name, COALESCE(jsonb_agg(s.item || '{"concurrently": true}' ORDER BY s.ord), '[]'))
     FROM (SELECT zanith._qualify(schema_name, index ->> 'name')) q(name),
     LATERAL zanith._each(
@@ -35,11 +35,11 @@ LANGUAGE sql STABLE AS $$
                 target, zanith._steady(index ->> 'using')),
             'its index, while writes go on', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], true, 2)) s
     GROUP BY q.name
-$$;
+); END $$;
 
 -- Unique constraints: the index beside live traffic, then the constraint takes it over in an instant.
 CREATE OR REPLACE FUNCTION zanith._render_uniques_beside(d jsonb, schema_name text, target text) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item ORDER BY k.ord, s.ord), '[]') FROM zanith._each(d -> 'constraints') k, LATERAL zanith._each(
         zanith._render_index_beside(k.item -> 'index', schema_name, target)
         || zanith._making(zanith._qualify(schema_name, k.item ->> 'name'), zanith._set_transaction(2,
@@ -49,31 +49,31 @@ LANGUAGE sql STABLE AS $$
             || zanith._render_index_settings(k.item -> 'index', schema_name, target)
             || zanith._render_comment(k.item ->> 'comment', format('CONSTRAINT %I ON %s', k.item ->> 'name', target))), true)) s
     WHERE k.item ->> 'kind' = 'unique'
-$$;
+); END $$;
 
 -- Indexes that went; of a soft-dropped column those that would have bitten.
 CREATE OR REPLACE FUNCTION zanith._render_indexes_beside(d jsonb, schema_name text, target text, relation oid, soft boolean) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item ORDER BY i.ord, s.ord), '[]') FROM zanith._each(d -> 'indexes') i,
         LATERAL zanith._with_parked_columns(i.item, relation) x(item), LATERAL zanith._each(
         zanith._render_index_beside(x.item, schema_name, target)
         || zanith._making(zanith._qualify(schema_name, i.item ->> 'name'), zanith._set_transaction(2, zanith._render_index_settings(x.item, schema_name, target)))) s
     WHERE (i.item ->> 'valid')::boolean AND x.item IS NOT NULL AND (NOT soft OR NOT (i.item ->> 'plain')::boolean)
-$$;
+); END $$;
 
 -- Foreign keys of others that rest on a unique key of these.
 CREATE OR REPLACE FUNCTION zanith._render_references_beside(d jsonb, target text, not_valid boolean) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item ORDER BY k.ord, s.ord), '[]') FROM zanith._each(d -> 'references') k, LATERAL zanith._each(
         zanith._making_key(k.item, zanith._set_transaction(2, zanith._render_constraint(k.item, k.item ->> 'schema',
             CASE WHEN (k.item #>> '{foreign_key,self}')::boolean THEN target ELSE zanith._qualify(k.item ->> 'schema', k.item ->> 'table') END, target,
             not_valid, zanith._wants_proof_at_once(k.item ->> 'schema', k.item ->> 'table'))))) s
-$$;
+); END $$;
 
 -- Of a partitioned table, as PostgreSQL's manual does it: the index of the table itself on it alone, those of its partitions
 -- beside live traffic, each attached; it is valid when all are. Partitions that came since get indexes of their own names.
 CREATE OR REPLACE FUNCTION zanith._render_trees_beside(d jsonb, target_schema text, target_table text, live oid, uniques boolean, soft boolean) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     WITH RECURSIVE every AS MATERIALIZED (
         SELECT r.member, r.schema_name, p.target, x.item, i.con, x.item ->> 'parent' AS parent, p.ord AS part, i.ord
         FROM zanith._live_parts(d, target_schema, target_table, live) p,
@@ -111,24 +111,24 @@ LANGUAGE sql STABLE AS $$
         ELSE '[]' END
         || CASE WHEN o.above IS NULL THEN '[]' ELSE zanith._attaching(q.name, zanith._set_transaction(2,
             zanith._step(format('ALTER INDEX %s ATTACH PARTITION %s', o.above, q.name), 'the index of a partition, as part of it', 'SHARE UPDATE EXCLUSIVE', ARRAY[o.target]))) END) s
-$$;
+); END $$;
 
 -- A unique constraint of a partitioned table alone: those of its partitions are attached to it.
 CREATE OR REPLACE FUNCTION zanith._render_constraint_alone(con jsonb, schema_name text, target text) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(CASE WHEN starts_with(s.item ->> 'sql', q.start) THEN s.item || jsonb_build_object('grows', false,
                'sql', 'ALTER TABLE ONLY ' || substr(s.item ->> 'sql', length('ALTER TABLE ') + 1)) ELSE s.item END ORDER BY s.ord), '[]')
     FROM zanith._each(zanith._render_constraint(con, schema_name, target)) s, (SELECT format('ALTER TABLE %s ADD CONSTRAINT ', target)) q(start)
-$$;
+); END $$;
 
 -- Steps that are needed while an index is no part of another.
 CREATE OR REPLACE FUNCTION zanith._attaching(index text, steps jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item || jsonb_build_object('makes', index, 'attaches', true) ORDER BY s.ord), '[]') FROM zanith._each(steps) s
-$$;
+); END $$;
 
 -- What the index of a partition is called that had none: always the same.
 CREATE OR REPLACE FUNCTION zanith._name_beneath(relation oid, index text) RETURNS text
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._parked_name(c.relname || '_' || index, substr(md5(c.relname || ' ' || index), 1, 8), 0, '') FROM pg_class c WHERE c.oid = relation
-$$;
+); END $$;

@@ -14,18 +14,18 @@ $$;
 
 -- What a fill was begun with; it goes on with the same.
 CREATE OR REPLACE FUNCTION zanith._begun_with(id text) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT substring(obj_description(zanith._relation_oid('_zanith_shadow', '_zanith_follow_' || id), 'pg_class') FROM '^zanith unfinished restoring [0-9a-z]+ (.*)$')::jsonb
-$$;
+); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._filling_choices(choices jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_object_agg(c.key, c.value), '{}') FROM jsonb_each(choices) c WHERE c.key IN ('fill', 'fill_default')
-$$;
+); END $$;
 
 -- Before the first batch: the column under its working name, and what follows traffic.
 CREATE OR REPLACE FUNCTION zanith._render_fill_begin(a zanith._zanith_migration_artifacts, choices jsonb) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', q.rows), 'hold the table for an instant', 'ACCESS EXCLUSIVE', ARRAY[q.live])
         || zanith._as_owner(q.owner,
             zanith._step(format('ALTER TABLE %s ADD COLUMN %s %s%s%s', q.live, q.half, q.type, COALESCE(' COLLATE ' || (col ->> 'collation'), ''),
@@ -65,30 +65,30 @@ END $body$, q.log, zanith._follow_columns(a.definition -> 'key'), zanith._key_li
         || zanith._step(format('SELECT zanith._render_recipe_anew(%L)', a.id), 'its recovery_sql takes this away first')
     FROM zanith._filling(a) r, LATERAL (SELECT r.*, a.definition -> 'column' AS col, CASE WHEN r.rows = r.live THEN 'ONLY ' ELSE '' END AS alone,
         zanith._changed(a.definition -> 'key') AS moved) q
-$$;
+); END $$;
 
 -- What filled the rows that came since is no default: off each table that has none of its own. A partition that was made
 -- meanwhile has that of its parent.
 CREATE OR REPLACE FUNCTION zanith._render_fill_value_off(d jsonb, target_schema text, target_table text, live oid) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(zanith._step(format('ALTER TABLE %s%s ALTER COLUMN %I DROP DEFAULT', CASE WHEN zanith._only(d) = '' THEN 'ONLY ' ELSE '' END, m.name, d #>> '{column,name}'),
             'what filled it is no default', 'ACCESS EXCLUSIVE', ARRAY[m.name]) -> 0 ORDER BY m.depth, m.member), '[]')
     FROM (SELECT t.member, t.depth, zanith._relation_name(t.member) AS name, zanith._default_of(t.member, d ->> 'id') AS now, p.ord, p.part #>> '{column,default}' AS own
           FROM zanith._tree(live) t LEFT JOIN zanith._live_parts(d, target_schema, target_table, live) p
             ON zanith._relation_oid(CASE WHEN p.ord = 0 THEN target_schema ELSE p.part ->> 'schema' END, CASE WHEN p.ord = 0 THEN target_table ELSE p.part ->> 'name' END) = t.member) m
     WHERE m.own IS NULL AND NOT (m.ord IS NULL AND d #>> '{column,default}' IS NOT NULL AND m.now IS NOT DISTINCT FROM zanith._default_of(live, d ->> 'id'))
-$$;
+); END $$;
 
 -- The default of the column that is being filled.
 CREATE OR REPLACE FUNCTION zanith._default_of(relation oid, id text) RETURNS text
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT pg_get_expr(f.adbin, f.adrelid) FROM pg_attrdef f
     WHERE f.adrelid = relation AND f.adnum = zanith._attribute_number(relation, zanith._half_filled(id))
-$$;
+); END $$;
 
 -- The whole of it: 0 before (the batches among them, which the engine runs), 1 the change, 2 what follows.
 CREATE OR REPLACE FUNCTION zanith._render_restore_online(a zanith._zanith_migration_artifacts, choices jsonb) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN a.status <> 'recoverable' THEN '[]' ELSE
             zanith._set_transaction(0,
                 CASE WHEN zanith.unfinished(a.id) IS NULL THEN zanith._render_fill_begin(a, choices) ELSE '[]' END
@@ -122,7 +122,7 @@ LANGUAGE sql STABLE AS $$
                 || zanith._render_comment(p.part #>> '{column,comment}', format('COLUMN %s.%s', p.target, q.name))) s), '[]')
         || zanith._render_cascade_restore(d -> 'cascade')
     FROM zanith._filling(a) q, LATERAL (SELECT a.definition) x(d)
-$$;
+); END $$;
 
 -- One batch, as the SQL of a step that the owner runs, and the key that it comes to, NULL at the end. The count of rows
 -- filled is left in zanith.filled. {sql, role, last}. It waits for a row for less than anybody notices, and never long enough
@@ -295,7 +295,7 @@ END $$;
 
 -- What cannot be made beside live traffic of a partitioned table.
 CREATE OR REPLACE FUNCTION zanith._find_beside_limits(d jsonb, target_schema text, target_table text, live oid) RETURNS text
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT string_agg(c.what, '; ' ORDER BY c.ord) FROM (VALUES
         (1, 'an index that was not valid comes back with it', EXISTS (
             SELECT FROM zanith._parts(d) p, LATERAL (SELECT i.item FROM zanith._each(p.part -> 'indexes') i UNION ALL SELECT k.item -> 'index' FROM zanith._each(p.part -> 'constraints') k) i
@@ -304,12 +304,12 @@ LANGUAGE sql STABLE AS $$
             SELECT FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(p.part -> 'constraints') k
             WHERE k.item ->> 'kind' = 'foreign key' AND zanith._wants_proof_at_once(p.part ->> 'schema', p.part ->> 'name')))) c(ord, what, so)
     WHERE c.so
-$$;
+); END $$;
 
 -- Of a soft-dropped column nothing is filled: what grows with the rows are the indexes that were lifted, and those are made
 -- beside live traffic.
 CREATE OR REPLACE FUNCTION zanith._find_soft_online_conflicts(a zanith._zanith_migration_artifacts, live oid, choices jsonb) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(zanith._conflict('not_online', format('the online form does not do this: %s', c.what), 'Leave --online out.') -> 0 ORDER BY c.ord), '[]')
     FROM (VALUES
         (1, 'it has tables beneath it that inherit from it', EXISTS (SELECT FROM pg_inherits i JOIN pg_class k ON k.oid = i.inhrelid WHERE i.inhparent = live AND NOT k.relispartition)),
@@ -320,7 +320,7 @@ LANGUAGE sql STABLE AS $$
         (6, 'it is to come back under another name', choices ? 'as'),
         (7, zanith._find_beside_limits(a.definition, a.source_schema, a.source_table, live), zanith._find_beside_limits(a.definition, a.source_schema, a.source_table, live) IS NOT NULL)) c(ord, what, so)
     WHERE c.so
-$$;
+); END $$;
 
 -- Whether this role may keep triggers still in its own session.
 CREATE OR REPLACE FUNCTION zanith.quiet_session() RETURNS boolean

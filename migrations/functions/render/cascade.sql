@@ -10,7 +10,7 @@ LANGUAGE sql IMMUTABLE ROWS 3 AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_cascade_drop(cascade jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE((SELECT jsonb_agg(zanith._step(format('DROP %s %I ON %s', upper(k.kind), d.item ->> 'name', d.item ->> 'table'),
                 format('drop a dependent %s; it is recorded', k.kind), 'ACCESS EXCLUSIVE', ARRAY[d.item ->> 'table']) -> 0 ORDER BY k.ord, d.ord)
             FROM (VALUES (1, 'policy', 'policies'), (2, 'trigger', 'triggers'), (3, 'rule', 'rules')) k(ord, kind, list),
@@ -25,21 +25,21 @@ LANGUAGE sql IMMUTABLE AS $$
                     'drop a dependent view; it is recorded', 'ACCESS EXCLUSIVE', ARRAY[q.name]) END -> 0 ORDER BY o.ord DESC)
             FROM zanith._cascade_objects(cascade) o,
                  LATERAL (SELECT zanith._qualify(o.item ->> 'schema', o.item ->> 'name')) q(name)), '[]')
-$$;
+); END $$;
 
 -- Columns that are generated from the one that goes: after all that names both was lifted.
 CREATE OR REPLACE FUNCTION zanith._render_generated_drop(cascade jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item ORDER BY c.ord DESC, s.ord), '[]')
     FROM zanith._each(cascade -> 'columns') c,
          LATERAL (SELECT zanith._qualify(c.item #>> '{table,schema}', c.item #>> '{table,name}')) q(target),
          LATERAL zanith._each(zanith._render_parts_off(c.item, '[]')
             || zanith._step(format('ALTER TABLE %s DROP COLUMN %I', q.target, c.item #>> '{column,name}'),
                 'drop a column that is generated from it; it is recorded', 'ACCESS EXCLUSIVE', ARRAY[q.target])) s
-$$;
+); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_cascade_restore(cascade jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE((SELECT jsonb_agg(s.item ORDER BY o.ord, s.ord)
             FROM zanith._cascade_objects(cascade) o,
                  LATERAL zanith._each(CASE o.kind WHEN 'functions' THEN zanith._render_routine(o.item) ELSE zanith._render_view(o.item) END) s), '[]')
@@ -56,4 +56,4 @@ LANGUAGE sql IMMUTABLE AS $$
             FROM zanith._each(cascade -> 'policies') d,
                  LATERAL zanith._each(zanith._render_policy(d.item, d.item ->> 'table')) s), '[]')
         || zanith._render_publish(cascade -> 'publications')
-$$;
+); END $$;

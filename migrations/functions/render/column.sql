@@ -13,7 +13,7 @@ $$;
 
 -- Storage, compression, statistics target and options.
 CREATE OR REPLACE FUNCTION zanith._render_column_settings(col jsonb, target text, column_name text) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(zanith._step(
         format('ALTER TABLE %s ALTER COLUMN %I SET %s', target, column_name, s.clause),
         s.purpose, 'SHARE UPDATE EXCLUSIVE', ARRAY[target]) -> 0 ORDER BY s.ord), '[]')
@@ -26,7 +26,7 @@ LANGUAGE sql IMMUTABLE AS $$
              HAVING count(*) > 0), 'its options')
     ) s(ord, clause, purpose)
     WHERE s.clause IS NOT NULL
-$$;
+); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_default(col jsonb, target text, column_name text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$

@@ -15,11 +15,11 @@ $$;
 
 -- The columns of a key; the last of a temporal one is a PERIOD (18).
 CREATE OR REPLACE FUNCTION zanith._period_list(names jsonb, key jsonb) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT string_agg(CASE WHEN (key ->> 'period')::boolean AND n.ord = jsonb_array_length(names)
                            THEN 'PERIOD ' ELSE '' END || quote_ident(n.name), ', ' ORDER BY n.ord)
     FROM jsonb_array_elements_text(names) WITH ORDINALITY n(name, ord)
-$$;
+); END $$;
 
 -- Steps that add a constraint to `target`: those that scan come NOT VALID and are validated in the second transaction.
 -- `at_once`: validated in the first, where NOT VALID is not to be had (foreign keys of partitioned tables).
@@ -27,7 +27,7 @@ $$;
 CREATE OR REPLACE FUNCTION zanith._render_constraint(
     con jsonb, schema_name text, target text, referenced text DEFAULT NULL,
     not_valid boolean DEFAULT false, at_once boolean DEFAULT false)
-RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(
             format('ALTER TABLE %s ADD CONSTRAINT %I %s%s', target, con ->> 'name', p.clause,
                    CASE WHEN p.scans AND NOT at_once THEN ' NOT VALID' ELSE '' END),
@@ -56,10 +56,10 @@ RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
         FROM (SELECT string_agg(x.option, ', ' ORDER BY x.ord)
               FROM jsonb_array_elements_text(NULLIF(con #> '{index,options}', 'null')) WITH ORDINALITY x(option, ord)) o(options)
     ) p(clause, scans)
-$$;
+); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_constraint_index(index jsonb, schema_name text, target text) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE((SELECT zanith._step(
             format('ALTER INDEX %s SET (%s)', zanith._qualify(schema_name, index ->> 'name'),
                    string_agg(o.option, ', ' ORDER BY o.ord)),
@@ -67,11 +67,11 @@ LANGUAGE sql IMMUTABLE AS $$
         FROM jsonb_array_elements_text(NULLIF(index -> 'options', 'null')) WITH ORDINALITY o(option, ord)
         HAVING count(*) > 0 AND NOT COALESCE((index ->> 'partitioned')::boolean, false)), '[]')
     || zanith._render_index_settings(index, schema_name, target)
-$$;
+); END $$;
 
 -- Before 18 a partitioned table takes no foreign key that is NOT VALID.
 CREATE OR REPLACE FUNCTION zanith._wants_proof_at_once(schema_name text, table_name text) RETURNS boolean
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT current_setting('server_version_num')::integer < 180000
        AND EXISTS (SELECT FROM pg_class c WHERE c.oid = zanith._relation_oid(schema_name, table_name) AND c.relkind = 'p')
-$$;
+); END $$;

@@ -4,7 +4,7 @@
 -- `anew`: the object was just created, so that the owner's own entry is set as recorded too.
 CREATE OR REPLACE FUNCTION zanith._render_grants(
     grants jsonb, object text, owner text, column_name text DEFAULT NULL, anew boolean DEFAULT false)
-RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(CASE WHEN anew AND grants <> 'null' AND column_name IS NULL
                  THEN zanith._step(format('REVOKE ALL ON %s FROM %I', object, owner),
                                    'start from no privileges') END, '[]')
@@ -28,12 +28,12 @@ RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
                 WHERE jsonb_array_length(p.privileges) > 0
              ) s
         WHERE anew OR g.item ->> 'grantee' IS DISTINCT FROM owner), '[]')
-$$;
+); END $$;
 
 -- REVOKE steps that leave the object to its owner alone. Roles in `spared` keep theirs.
 CREATE OR REPLACE FUNCTION zanith._render_revokes(
     grants jsonb, object text, owner text, column_name text DEFAULT NULL, spared jsonb DEFAULT '[]')
-RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(zanith._step(
         format('REVOKE ALL%s ON %s FROM %s CASCADE', COALESCE(' (' || quote_ident(column_name) || ')', ''), object, e.grantee),
         'readable by nobody but its owner') -> 0 ORDER BY e.first), '[]')
@@ -43,17 +43,17 @@ RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
         WHERE g.item ->> 'grantee' IS DISTINCT FROM owner AND NOT spared ? COALESCE(g.item ->> 'grantee', '')
         GROUP BY 1
     ) e
-$$;
+); END $$;
 
 -- Expressions that the owner wrote run as the owner, not as the operator: these steps say so. (A superuser's own need not.)
 -- `rows_only`: those alone that go through rows.
 CREATE OR REPLACE FUNCTION zanith._as_owner(owner text, steps jsonb, rows_only boolean DEFAULT false) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item || CASE WHEN rows_only AND NOT (s.item ->> 'grows')::boolean THEN '{}'
                                              ELSE jsonb_build_object('role', zanith._runner(owner)) END ORDER BY s.ord), '[]') FROM zanith._each(steps) s
-$$;
+); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._runner(owner text) RETURNS text
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = owner AND rolsuper) THEN NULL ELSE owner END
-$$;
+); END $$;

@@ -12,7 +12,7 @@ $$;
 
 -- What CREATE INDEX and ADD CONSTRAINT leave out: tablespace, CLUSTER and replica identity marks, statistics, comment.
 CREATE OR REPLACE FUNCTION zanith._render_index_settings(index jsonb, schema_name text, target text) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE((SELECT jsonb_agg(zanith._step(s.sql, s.purpose, s.lock, ARRAY[target]) -> 0 ORDER BY s.ord)
         FROM (VALUES
             (1, format('ALTER INDEX %s SET TABLESPACE ', q.name) || quote_ident(index ->> 'tablespace'),
@@ -28,4 +28,4 @@ LANGUAGE sql IMMUTABLE AS $$
         FROM jsonb_each_text(NULLIF(index -> 'statistics', 'null')) t), '[]')
     || zanith._render_comment(index ->> 'comment', 'INDEX ' || q.name)
     FROM (SELECT zanith._qualify(schema_name, index ->> 'name')) q(name)
-$$;
+); END $$;

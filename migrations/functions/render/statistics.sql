@@ -9,10 +9,10 @@ $$;
 
 -- What CREATE STATISTICS leaves out.
 CREATE OR REPLACE FUNCTION zanith._render_statistics_settings(statistics jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(format('ALTER STATISTICS %s OWNER TO %I', q.name, statistics ->> 'owner'), 'its owner')
         || CASE WHEN statistics ->> 'target' IS NULL THEN '[]'
                 ELSE zanith._step(format('ALTER STATISTICS %s SET STATISTICS %s', q.name, statistics ->> 'target'),
                                   'its statistics target') END
     FROM (SELECT zanith._qualify(statistics ->> 'schema', statistics ->> 'name')) q(name)
-$$;
+); END $$;

@@ -12,7 +12,7 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_policy(policy jsonb, target text) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(
             format('CREATE POLICY %I ON %s AS %s FOR %s TO %s%s%s', policy ->> 'name', target,
                 CASE WHEN (policy ->> 'permissive')::boolean THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,
@@ -23,7 +23,7 @@ LANGUAGE sql IMMUTABLE AS $$
                 COALESCE(' WITH CHECK (' || zanith._steady(policy ->> 'check') || ')', '')),
             format('the policy %I', policy ->> 'name'), 'ACCESS EXCLUSIVE', ARRAY[target])
         || zanith._render_comment(policy ->> 'comment', format('POLICY %I ON %s', policy ->> 'name', target))
-$$;
+); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_rule(rule jsonb, target text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$

@@ -1,7 +1,7 @@
 -- Views and materialized views that a cascade dropped.
 
 CREATE OR REPLACE FUNCTION zanith._render_view(view jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(
             format('CREATE %sVIEW %s%s%s%s AS %s%s', CASE WHEN q.mat THEN 'MATERIALIZED ' ELSE '' END, q.name,
                 CASE WHEN q.mat AND view ->> 'access_method' <> 'heap'
@@ -48,4 +48,4 @@ LANGUAGE sql IMMUTABLE AS $$
                  (SELECT string_agg(o.option, ', ' ORDER BY o.ord)
                   FROM jsonb_array_elements_text(NULLIF(view -> 'options', 'null')) WITH ORDINALITY o(option, ord))
     ) q(name, mat, kind, options)
-$$;
+); END $$;

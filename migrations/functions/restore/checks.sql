@@ -14,16 +14,16 @@ $$;
 -- The rows as they would be after the restore, under the alias r: the live columns, the value by its own name, and what is
 -- generated from it.
 CREATE OR REPLACE FUNCTION zanith._rows_after(d jsonb, live oid, choices jsonb) RETURNS text
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN q.columns IS NULL THEN zanith._rows_filled(d, live, choices)
                 ELSE format('(SELECT z.*, %s FROM %s) r', q.columns, regexp_replace(zanith._rows_filled(d, live, choices), ' r$', ' z')) END
     FROM (SELECT string_agg(format('(%s) AS %I', g.item #>> '{column,generated,expression}', g.item ->> 'name'), ', ' ORDER BY g.ord)
           FROM zanith._each(d #> '{cascade,columns}') g WHERE g.item #> '{table,name}' = d #> '{table,name}' AND g.item #> '{table,schema}' = d #> '{table,schema}') q(columns)
-$$;
+); END $$;
 
 -- The same but for columns that are generated from it.
 CREATE OR REPLACE FUNCTION zanith._rows_filled(d jsonb, live oid, choices jsonb) RETURNS text
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN d ->> 'strategy' = 'soft_drop_column' THEN
             format('(SELECT %s, %s AS %I FROM %s t) r', l.columns,
                 CASE WHEN f.value IS NULL THEN p.col ELSE format('COALESCE(%s, %s)', p.col, f.value) END, d #>> '{column,name}', l.name)
@@ -38,7 +38,7 @@ LANGUAGE sql STABLE AS $$
          -- a default is not evaluated for a look: it may write, as nextval does
          (SELECT zanith._fill_value(d -> 'column', choices - 'fill_default')) f(value),
          (SELECT format('t.%I', d #>> '{parked,column}')) p(col)
-$$;
+); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._column_checks(d jsonb, live oid, choices jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
@@ -105,7 +105,7 @@ END $$;
 
 -- Groups that a unique key would refuse. It cannot be lenient: PostgreSQL has no unique key that is not valid.
 CREATE OR REPLACE FUNCTION zanith._duplicate_check(name text, keys jsonb, predicate text, nulls_equal boolean, source text)
-RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT jsonb_build_array(jsonb_build_object(
         'kind', 'duplicates', 'object', name, 'message', format('{count} {value occurs|values occur} more than once and {breaks|break} the unique key %I', name),
         'count_sql', format('SELECT count(*) FROM (SELECT 1 FROM %s%s GROUP BY %s HAVING count(*) > 1) g', source, q.where, q.keys),
@@ -115,10 +115,10 @@ RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
                  COALESCE(' WHERE ' || NULLIF(concat_ws(' AND ', '(' || predicate || ')', CASE WHEN nulls_equal THEN NULL
                      ELSE string_agg(format('(%s) IS NOT NULL', x.key), ' AND ' ORDER BY x.ord) END), ''), '')
           FROM jsonb_array_elements_text(keys) WITH ORDINALITY x(key, ord)) q(keys, "where")
-$$;
+); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._orphan_check(con jsonb, child text, parent text, example text, blocks boolean) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT zanith._check('foreign_key_orphans', con ->> 'name', format('{count} {row has|rows have} no partner for the foreign key %I', con ->> 'name'),
         child, format('%s AND NOT EXISTS (SELECT FROM %s WHERE %s)', q.present,
                       CASE WHEN parent LIKE '(%' THEN regexp_replace(parent, '\) r$', ') p') ELSE parent || ' p' END, q.matches),
@@ -127,7 +127,7 @@ LANGUAGE sql IMMUTABLE AS $$
                  string_agg(format('p.%I = r.%I', f.name, c.name), ' AND ' ORDER BY c.ord)
           FROM jsonb_array_elements_text(con #> '{foreign_key,columns}') WITH ORDINALITY c(name, ord)
           JOIN jsonb_array_elements_text(con #> '{foreign_key,references}') WITH ORDINALITY f(name, ord) USING (ord)) q(present, matches)
-$$;
+); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._table_checks(d jsonb, choices jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$

@@ -11,16 +11,16 @@ $$;
 
 -- Steps for a table that may be gone when a script runs.
 CREATE OR REPLACE FUNCTION zanith._where_there(target text, steps jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item || jsonb_build_object('sql', zanith._do(format(
         'BEGIN IF pg_catalog.to_regclass(%L) IS NOT NULL THEN EXECUTE %L; END IF; END', target, s.item ->> 'sql'))) ORDER BY s.ord), '[]')
     FROM zanith._each(steps) s
-$$;
+); END $$;
 
 -- NOT NULL of the table and of each beneath it that is so by itself or by another name, the lowest first: what is added
 -- above merges with what is there.
 CREATE OR REPLACE FUNCTION zanith._render_not_nulls(d jsonb, target_schema text, target_table text, live oid, col text, final text)
-RETURNS jsonb LANGUAGE sql STABLE AS $$
+RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item ORDER BY p.ord DESC, s.ord), '[]')
     FROM zanith._live_parts(d, target_schema, target_table, live) p,
          LATERAL zanith._render_not_null(p.part -> 'column', p.target, col, d ->> 'id', current_setting('server_version_num')::integer,
@@ -28,12 +28,12 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
          LATERAL zanith._each(zanith._where_beneath(p.ord, live, p.target, n.steps)) s
     WHERE zanith._has_own_not_null(d, p.ord, p.part)
        OR p.part #>> '{column,not_null,name}' <> d #>> '{column,not_null,name}'
-$$;
+); END $$;
 
 -- Constraints of a kind, of the table and of those beneath it.
 CREATE OR REPLACE FUNCTION zanith._render_constraints_back(
     d jsonb, target_schema text, target_table text, live oid, kinds text[], not_valid boolean)
-RETURNS jsonb LANGUAGE sql STABLE AS $$
+RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item ORDER BY CASE WHEN q.unique_ones THEN -p.ord ELSE p.ord END, NOT (k.item ->> 'inherited')::boolean, t.top, k.ord, s.ord), '[]')
     FROM (SELECT kinds && ARRAY['unique', 'exclude']) q(unique_ones),
          zanith._live_parts(d, target_schema, target_table, live) p CROSS JOIN LATERAL zanith._each(p.part -> 'constraints') k
@@ -47,11 +47,11 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
     WHERE k.item ->> 'kind' = ANY (kinds)
       -- what comes with the parent's; a unique key beneath is made first, by its own name, and the parent's takes it up
       AND (q.unique_ones OR p.ord = 0 OR NOT (k.item ->> 'inherited')::boolean)
-$$;
+); END $$;
 
 -- Indexes that went: those of tables beneath first, so that the parent's takes them up instead of making its own.
 CREATE OR REPLACE FUNCTION zanith._render_indexes_back(d jsonb, target_schema text, target_table text, live oid, soft boolean)
-RETURNS jsonb LANGUAGE sql STABLE AS $$
+RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item ORDER BY -p.ord, NOT (i.item ->> 'partition')::boolean, t.top, i.ord, s.ord), '[]')
     FROM zanith._live_parts(d, target_schema, target_table, live) p CROSS JOIN LATERAL zanith._each(p.part -> 'indexes') i
          LEFT JOIN zanith._topmost_indexes(d) t ON t.name = zanith._qualify(p.part ->> 'schema', i.item ->> 'name'),
@@ -64,7 +64,7 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
          LATERAL zanith._each(zanith._where_beneath(p.ord, live, p.target, r.steps)) s
     WHERE (NOT soft OR NOT (i.item ->> 'plain')::boolean)
       AND ((i.item ->> 'valid')::boolean OR COALESCE((i.item ->> 'partitioned')::boolean, false)) AND x.item IS NOT NULL
-$$;
+); END $$;
 
 -- Every index and where the one at the top of its tree stands: of two alike, the parent's first takes up the partition's first.
 CREATE OR REPLACE FUNCTION zanith._topmost_indexes(d jsonb) RETURNS TABLE (name text, top bigint)
@@ -88,7 +88,7 @@ $$;
 -- `name_taken`: a live column bears the name.
 CREATE OR REPLACE FUNCTION zanith._render_restore_column(
     d jsonb, target_schema text, target_table text, live oid, name_taken boolean, choices jsonb)
-RETURNS jsonb LANGUAGE sql STABLE AS $$
+RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', q.rows),
             'hold the table for the change', 'ACCESS EXCLUSIVE', ARRAY[q.target])
         || CASE WHEN q.final <> q.col AND name_taken THEN zanith._step(
@@ -170,23 +170,23 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
                  -- tables beneath of other owners: then the operator, and nothing that the owner wrote is evaluated (see _check_family)
                  CASE WHEN NOT zanith._is_mixed(d) THEN d #>> '{table,owner}' END,
                  live IS NOT NULL AND COALESCE((choices ->> 'online')::boolean, false)) q(target, col, final, swap, soft, not_valid, nullable, rows, alone, owner, online)
-$$;
+); END $$;
 
 -- A column that was generated from this one, with all that it had; it is computed anew.
 CREATE OR REPLACE FUNCTION zanith._render_generated_back(g jsonb, d jsonb, target_schema text, target_table text, live oid) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._render_restore_column(g, q.schema_name, q.table_name,
                CASE WHEN live IS NOT NULL THEN zanith._relation_oid(q.schema_name, q.table_name) END, false, '{}')
     FROM (SELECT CASE WHEN o.same THEN target_schema ELSE g #>> '{table,schema}' END,
                  CASE WHEN o.same THEN target_table ELSE g #>> '{table,name}' END
           FROM (SELECT g #> '{table,schema}' = d #> '{table,schema}' AND g #> '{table,name}' = d #> '{table,name}') o(same)) q(schema_name, table_name)
-$$;
+); END $$;
 
 -- Whether tables beneath belong to others.
 CREATE OR REPLACE FUNCTION zanith._is_mixed(d jsonb) RETURNS boolean
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT EXISTS (SELECT FROM zanith._each(d -> 'tree') t WHERE t.item -> 'owner' <> d #> '{table,owner}')
-$$;
+); END $$;
 
 -- The steps of one part: for a table beneath, in a script, only where it is still there.
 CREATE OR REPLACE FUNCTION zanith._where_beneath(ord bigint, live oid, target text, steps jsonb) RETURNS jsonb
@@ -196,7 +196,7 @@ $$;
 
 -- An archived column's sequence: a parked serial's moves back.
 CREATE OR REPLACE FUNCTION zanith._render_serials_back(part jsonb, target text, column_name text) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE((SELECT jsonb_agg(s.item ORDER BY r.ord, s.ord)
             FROM zanith._each(part -> 'renames') r, LATERAL zanith._each(
                 zanith._step(format('ALTER SEQUENCE _zanith_shadow.%I SET SCHEMA %I', r.item ->> 'parked', r.item ->> 'schema'),
@@ -205,11 +205,11 @@ LANGUAGE sql IMMUTABLE AS $$
                     r.item ->> 'name'), 'its sequence, by its own name', 'ACCESS EXCLUSIVE')
                 || zanith._step(format('ALTER SEQUENCE %s OWNED BY %s.%I', zanith._qualify(r.item ->> 'schema', r.item ->> 'name'),
                     target, column_name), 'owned by the column again', 'SHARE ROW EXCLUSIVE')) s), '[]')
-$$;
+); END $$;
 
 -- An identity's is made anew where it stood.
 CREATE OR REPLACE FUNCTION zanith._render_identity_back(part jsonb, target text, column_name text) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE((SELECT jsonb_agg(s.item ORDER BY x.ord, s.ord)
             FROM zanith._each(part #> '{column,sequences}') x, LATERAL zanith._each(
                 zanith._step(format('ALTER TABLE %s ALTER COLUMN %I ADD GENERATED %s AS IDENTITY (SEQUENCE NAME %s %s)',
@@ -221,4 +221,4 @@ LANGUAGE sql IMMUTABLE AS $$
                                          x.item ->> 'owner', NULL, true)
                 || zanith._render_comment(x.item ->> 'comment', 'SEQUENCE ' || zanith._qualify(x.item ->> 'schema', x.item ->> 'name'))
             ) s WHERE (x.item ->> 'identity')::boolean), '[]')
-$$;
+); END $$;

@@ -66,21 +66,21 @@ $$;
 
 -- Of an object, the keys that another has otherwise; of anything else, all.
 CREATE OR REPLACE FUNCTION zanith._differing(one jsonb, other jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN jsonb_typeof(one) = 'object' AND jsonb_typeof(other) = 'object'
         THEN (SELECT COALESCE(jsonb_object_agg(k.key, k.value), '{}') FROM jsonb_each(one) k
               WHERE other -> k.key IS DISTINCT FROM k.value)
         ELSE one END
-$$;
+); END $$;
 
 -- The definition as it would be recorded now, in the same shape.
 CREATE OR REPLACE FUNCTION zanith.describe_now(artifact_id text) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan AS $$ BEGIN RETURN (
     SELECT zanith._describe_as(a, NULL) FROM zanith._artifact(artifact_id) a
-$$;
+); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._describe_as(a zanith._zanith_migration_artifacts, as_name text) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN t.live IS NULL THEN NULL
         WHEN a.artifact_type = 'rebuild_table' THEN zanith._describe_table(t.live)
         WHEN a.source_column IS NULL THEN zanith._define_table(a.artifact_type, t.live, a.id, 'cascade')
@@ -88,34 +88,34 @@ LANGUAGE sql STABLE AS $$
         ELSE zanith._define_column(a.artifact_type, t.live, t.col, a.id, 'cascade') END
     FROM (SELECT zanith._relation_oid(a.source_schema, CASE WHEN a.source_column IS NULL THEN COALESCE(as_name, a.source_table) ELSE a.source_table END),
                  COALESCE(as_name, a.source_column)) t(live, col)
-$$;
+); END $$;
 
 -- The names that a restore under another name gives: {now: recorded}.
 CREATE OR REPLACE FUNCTION zanith._names_as(a zanith._zanith_migration_artifacts, as_name text) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN as_name IS NULL THEN '{}' ELSE jsonb_build_object(as_name, COALESCE(a.source_column, a.source_table))
         || COALESCE((SELECT jsonb_object_agg(q.back, r.item ->> 'name')
             FROM zanith._each(a.definition -> 'members') m, LATERAL zanith._each(m.item -> 'renames') r,
                  LATERAL (SELECT zanith._name_back(r.item ->> 'kind', r.item ->> 'schema', r.item ->> 'name', as_name)) q(back)
             WHERE q.back <> r.item ->> 'name' AND zanith._relation_oid(r.item ->> 'schema', q.back) IS NOT NULL), '{}') END
-$$;
+); END $$;
 
 -- Columns that a cascade took along, without what names the artifact.
 CREATE OR REPLACE FUNCTION zanith._generated_columns(d jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(jsonb_build_object('name', g.item -> 'name', 'column', g.item -> 'column', 'constraints', g.item -> 'constraints',
         'indexes', g.item -> 'indexes', 'statistics', g.item -> 'statistics', 'references', g.item -> 'references') ORDER BY g.ord), '[]')
     FROM zanith._each(d #> '{cascade,columns}') g
-$$;
+); END $$;
 
 -- What was restored under another name is compared under that; the name is then what differs.
 CREATE OR REPLACE FUNCTION zanith.compare(artifact_id text) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan AS $$ BEGIN RETURN (
     SELECT zanith.compare_as(artifact_id, (
         SELECT l.detail #>> '{choices,as}' FROM zanith._zanith_audit_log l
         WHERE l.artifact_id = compare.artifact_id AND l.action = 'restore' AND l.outcome = 'done' AND l.detail ? 'choices'
         ORDER BY l.id DESC LIMIT 1))
-$$;
+); END $$;
 
 CREATE OR REPLACE FUNCTION zanith.compare_as(artifact_id text, as_name text) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan AS $$

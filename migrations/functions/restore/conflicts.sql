@@ -10,7 +10,7 @@ $$;
 
 -- Names of objects the restore would create, that somebody else bears by now.
 CREATE OR REPLACE FUNCTION zanith._find_taken_names(d jsonb, as_name text, live oid) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     WITH wanted(kind, schema_name, name, choice) AS (
         SELECT r.item ->> 'kind', r.item ->> 'schema', r.item ->> 'name', '{}'::text[] FROM zanith._each(d -> 'renames') r
         UNION ALL
@@ -52,11 +52,11 @@ LANGUAGE sql STABLE AS $$
                THEN EXISTS (SELECT FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
                             WHERE n.nspname = w.schema_name AND s.stxname = w.name)
                ELSE zanith._relation_oid(w.schema_name, w.name) IS NOT NULL END
-$$;
+); END $$;
 
 -- Constraint names, and the types and roles that the definition needs.
 CREATE OR REPLACE FUNCTION zanith._find_missing(d jsonb, live oid) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(c.conflict -> 0 ORDER BY c.place), '[]')
     FROM (
         SELECT 1 AS place, zanith._conflict('owner_missing', format('the owner %I does not exist any more', d #>> '{table,owner}'),
@@ -145,7 +145,7 @@ LANGUAGE sql STABLE AS $$
         FROM zanith._each(d -> 'references') k
         JOIN pg_constraint c ON c.conrelid = zanith._relation_oid(k.item ->> 'schema', k.item ->> 'table') AND c.conname = k.item ->> 'name'
     ) c
-$$;
+); END $$;
 
 -- Columns, other than the one that comes back, that its constraints, indexes, statistics and foreign keys name.
 CREATE OR REPLACE FUNCTION zanith._needed_columns(d jsonb, live oid)
@@ -184,14 +184,14 @@ $$;
 
 -- Whether a valid, immediate unique index over just these columns, in any order, is there.
 CREATE OR REPLACE FUNCTION zanith._is_unique(relation oid, columns jsonb) RETURNS boolean
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT EXISTS (
         SELECT FROM pg_index i
         WHERE i.indrelid = relation AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
           AND (SELECT jsonb_agg(n.v ORDER BY n.v) FROM jsonb_array_elements(
                  zanith._attribute_names(relation, (i.indkey::smallint[])[0:i.indnkeyatts - 1])) n(v))
             = (SELECT jsonb_agg(n.v ORDER BY n.v) FROM jsonb_array_elements(columns) n(v)))
-$$;
+); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._all_grants(d jsonb) RETURNS SETOF jsonb
 LANGUAGE sql IMMUTABLE ROWS 10 AS $$

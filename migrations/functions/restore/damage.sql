@@ -33,10 +33,10 @@ END $$;
 
 -- What the badge shows of it: the worst kind, NULL where all is as it was recorded.
 CREATE OR REPLACE FUNCTION zanith.worst_damage(artifact_id text) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$ BEGIN RETURN (
     SELECT d.kind FROM zanith._artifact(artifact_id) a, LATERAL zanith._damage(a) d
     ORDER BY array_position(ARRAY['missing', 'moved', 'changed'], d.kind) LIMIT 1
-$$;
+); END $$;
 
 -- The row against itself: what it says twice, it must say alike.
 CREATE OR REPLACE FUNCTION zanith._row_faults(a zanith._zanith_migration_artifacts) RETURNS TABLE (code text, detail text)

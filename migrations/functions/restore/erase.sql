@@ -64,10 +64,10 @@ END $$;
 -- Triggers of what is parked, those that refuse writes and the table's own: kept still, or again as they were. Read while they
 -- are as they were, both times.
 CREATE OR REPLACE FUNCTION zanith._render_triggers_still(root oid, off boolean) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(zanith._step(
         format('ALTER TABLE ONLY %s %s TRIGGER %I', f.name, CASE WHEN off THEN 'DISABLE' ELSE CASE t.tgenabled WHEN 'A' THEN 'ENABLE ALWAYS' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE' END END, t.tgname),
         CASE WHEN off THEN 'no trigger acts on the erased rows' ELSE 'the trigger, as it was' END, 'SHARE ROW EXCLUSIVE', ARRAY[f.name]) -> 0 ORDER BY m.member, t.tgname), '[]')
     FROM zanith._family(root) m JOIN pg_trigger t ON t.tgrelid = m.member AND NOT t.tgisinternal AND t.tgenabled <> 'D',
          LATERAL zanith._relation_name(m.member) f(name)
-$$;
+); END $$;

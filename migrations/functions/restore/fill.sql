@@ -3,7 +3,7 @@
 -- Quiet: user triggers and rules off, FORCE ROW LEVEL SECURITY lifted; all put back in their exact states afterwards.
 -- A plan names each as the table has it now (`live`); a script, which runs who knows when, looks for itself (`live` NULL).
 CREATE OR REPLACE FUNCTION zanith._render_quiet(target text, live oid, steps jsonb) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN live IS NOT NULL THEN COALESCE(jsonb_agg(zanith._step(q.off, q.what || ' off, so that it does not act on the fill',
                 'ACCESS EXCLUSIVE', ARRAY[q.on_table]) -> 0 ORDER BY q.ord), '[]')
             ELSE zanith._step(zanith._do(format($body$DECLARE s record; back text := '';
@@ -22,7 +22,7 @@ END$body$, zanith._disturbances(target))),
                 'EXECUTE pg_catalog.current_setting(''zanith.quiet''); END IF; END'),
             'triggers and rules back in their exact states', 'ACCESS EXCLUSIVE', ARRAY[target]) END
     FROM zanith._find_disturbances(live, target) q
-$$;
+); END $$;
 
 -- What would act on an UPDATE of the table: one row each, how to turn it off and how to put it back.
 CREATE OR REPLACE FUNCTION zanith._find_disturbances(live oid, target text)
@@ -36,7 +36,7 @@ END $$;
 
 -- The query behind both: triggers of the table and of those beneath it, rules and row security of the table alone.
 CREATE OR REPLACE FUNCTION zanith._disturbances(target text) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT format($body$
         SELECT format('trigger %%I', g.tgname) AS what, f.name AS on_table, format('ALTER TABLE ONLY %%s DISABLE TRIGGER %%I', f.name, g.tgname) AS off,
                format('ALTER TABLE ONLY %%s %%s TRIGGER %%I', f.name,
@@ -98,7 +98,7 @@ LANGUAGE sql IMMUTABLE AS $$
                 SELECT %L::pg_catalog.regclass::oid UNION SELECT i.inhrelid FROM family JOIN pg_catalog.pg_inherits i ON i.inhparent = o)
             SELECT o, c.relkind, c.relreplident, format('%%I.%%I', n.nspname, c.relname) AS name
             FROM family JOIN pg_catalog.pg_class c ON c.oid = o JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace$body$, target))
-$$;
+); END $$;
 
 -- What a row without a value gets, as SQL: the chosen value, the default, or NULL.
 CREATE OR REPLACE FUNCTION zanith._fill_value(col jsonb, choices jsonb) RETURNS text
@@ -108,15 +108,15 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION zanith._key_match(key jsonb) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT string_agg(format('a.%I = t.%1$I', k.item ->> 'name'), ' AND ' ORDER BY k.ord) FROM zanith._each(key) k
-$$;
+); END $$;
 
 -- Archived values into their rows, rows filled compared with rows expected; then the rows that came since. Joined by merging
 -- two keys in order: of a hash join that does not fit work_mem the rows come batch by batch, and the UPDATE then goes through
 -- the table and its indexes once for each.
 CREATE OR REPLACE FUNCTION zanith._render_fill(d jsonb, target text, live oid, choices jsonb) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._render_quiet(target, live,
         CASE WHEN d ->> 'strategy' = 'archive_column' THEN zanith._step(zanith._do(format($body$DECLARE filled bigint; expected bigint; hashing text := pg_catalog.current_setting('enable_hashjoin');
 BEGIN
@@ -144,4 +144,4 @@ END$body$, q.rows, q.col, q.archive, zanith._key_match(d -> 'key'))),
                  zanith._fill_value(d -> 'column', choices), zanith._only(d) || target) q(col, archive, value, rows)
     WHERE d ->> 'strategy' = 'archive_column' AND COALESCE(d #> '{column,generated}', 'null') = 'null'
        OR d ->> 'strategy' = 'soft_drop_column' AND q.value IS NOT NULL
-$$;
+); END $$;

@@ -12,7 +12,7 @@ EXCEPTION WHEN undefined_object OR undefined_function OR undefined_table OR unde
 END $$;
 
 CREATE OR REPLACE FUNCTION zanith._find_obstacles(a zanith._zanith_migration_artifacts, live oid) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(c.conflict -> 0 ORDER BY c.place), '[]')
     FROM (
         SELECT 1 AS place, zanith._conflict(CASE WHEN n.item ->> 'type' LIKE '% column' THEN 'column_gone' ELSE 'dependency_gone' END,
@@ -72,7 +72,7 @@ LANGUAGE sql STABLE AS $$
         UNION ALL
         SELECT 10, x.conflict FROM zanith._find_parent_demands(a.definition) x(conflict)
     ) c
-$$;
+); END $$;
 
 -- Roles that would be named again besides the owner and grantees of the object itself.
 CREATE OR REPLACE FUNCTION zanith._named_roles(d jsonb) RETURNS TABLE (name text, by text)

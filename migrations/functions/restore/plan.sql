@@ -5,7 +5,7 @@ LANGUAGE sql IMMUTABLE AS $$ SELECT jsonb_build_array(jsonb_build_object('code',
 
 -- What cannot come back exactly, with these choices.
 CREATE OR REPLACE FUNCTION zanith._find_losses(a zanith._zanith_migration_artifacts, choices jsonb) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN a.artifact_type = 'archive_column' THEN zanith._loss('position',
                 format('%I stands last: PostgreSQL adds a column nowhere else', COALESCE(choices ->> 'as', a.source_column))) ELSE '[]' END
         || CASE WHEN choices ? 'as' THEN zanith._loss('name', format('it comes back as %I', choices ->> 'as')) ELSE '[]' END
@@ -46,10 +46,10 @@ LANGUAGE sql STABLE AS $$
               AND NOT i.indisvalid AND NOT EXISTS (
                 SELECT FROM zanith._each(d #> '{members,0,definition,indexes}') o WHERE o.item ->> 'parent' = zanith._relation_name(i.indexrelid))), '[]')
     FROM (SELECT a.definition) x(d)
-$$;
+); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._list_choices(a zanith._zanith_migration_artifacts) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(jsonb_build_object('name', c.name, 'flag', c.flag, 'help', c.help) ORDER BY c.ord), '[]')
     FROM (VALUES
         (1, 'as', '--as NAME', 'restore under another name', true),
@@ -65,12 +65,12 @@ LANGUAGE sql IMMUTABLE AS $$
         (8, 'fire_triggers', '--fire-triggers', 'let triggers act on the rows that the online form fills', a.artifact_type = 'archive_column')
     ) c(ord, name, flag, help, applies)
     WHERE c.applies AND a.artifact_type <> 'rebuild_table'
-$$;
+); END $$;
 
 -- How large the tables are that steps work on, as the statistics have it: {name: {rows, bytes}}. A table that is still
 -- parked is looked up there.
 CREATE OR REPLACE FUNCTION zanith._measure_tables(d jsonb, steps jsonb, as_name text) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_object_agg(n.name, jsonb_build_object('rows', m.rows, 'bytes', m.bytes)), '{}')
     FROM (SELECT DISTINCT t.name FROM zanith._each(steps) s, LATERAL jsonb_array_elements_text(s.item -> 'tables') t(name)
           WHERE (s.item ->> 'grows')::boolean) n,
@@ -82,7 +82,7 @@ LANGUAGE sql STABLE AS $$
                          sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples ELSE pg_table_size(c.oid) / 100 END)::bigint AS rows
                   FROM zanith._tree(o.oid) t JOIN pg_class c ON c.oid = t.member AND c.relkind <> 'p') m
     WHERE o.oid IS NOT NULL AND m.bytes IS NOT NULL
-$$;
+); END $$;
 
 CREATE OR REPLACE FUNCTION zanith.plan_restore(artifact_id text, choices jsonb DEFAULT '{}') RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan AS $$
@@ -138,7 +138,7 @@ END $$;
 
 -- What is still to be proved of a restored artifact: steps of the second transaction that never ran, or failed.
 CREATE OR REPLACE FUNCTION zanith.plan_follow_up(artifact_id text, choices jsonb DEFAULT '{}') RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item ORDER BY s.ord), '[]')
     FROM zanith._artifact(artifact_id) a, LATERAL zanith._each(CASE WHEN a.status = 'restored' AND a.artifact_type <> 'rebuild_table'
                                                                     THEN zanith._render_restore(a, choices) END) s
@@ -148,4 +148,4 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
                WHEN (s.item ->> 'makes_constraint')::boolean THEN NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = to_regclass(s.item ->> 'makes'))
                WHEN s.item ? 'makes' THEN NOT EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = to_regclass(s.item ->> 'makes') AND i.indisvalid)
                WHEN s.item ? 'makes_key' THEN NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conname = s.item ->> 'makes_key' AND c.conrelid = to_regclass(s.item -> 'tables' ->> 0)) END
-$$;
+); END $$;

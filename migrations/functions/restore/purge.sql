@@ -120,12 +120,12 @@ END $$;
 
 -- The last export of an artifact that went through.
 CREATE OR REPLACE FUNCTION zanith.last_export(of_artifact text) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$ BEGIN RETURN (
     SELECT jsonb_build_object('at', ended_at, 'by', actor, 'format', params ->> 'format', 'rows', result -> 'rows', 'bytes', result -> 'bytes',
                               'checksum', result ->> 'checksum', 'equals_seal', result -> 'equals_seal')
     FROM zanith._zanith_jobs WHERE artifact_id = of_artifact AND kind = 'export' AND state = 'done'
     ORDER BY created_at DESC LIMIT 1
-$$;
+); END $$;
 
 -- One purge in the caller's transaction: what is parked is dropped, the row deleted, the tombstone written to the log: {stone, entry}.
 -- Where it may not be, nothing is changed: {missing}, {busy: by whom}, or {refused: conflict}. One statement, because a cleanup

@@ -16,51 +16,51 @@ END $$;
 -- same on every server; a table without a key by the whole row's text. The text of a type that is not built in comes from
 -- its output function, through format(): a cast to text could be anybody's function.
 CREATE OR REPLACE FUNCTION zanith._canonical_order(key jsonb) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(string_agg(CASE WHEN (k.item ->> 'native')::boolean THEN format('r.%I', k.item ->> 'name')
                                     WHEN (k.item ->> 'builtin')::boolean THEN format('r.%I::text COLLATE "C"', k.item ->> 'name')
                                     ELSE format('format(''%%s'', r.%I) COLLATE "C"', k.item ->> 'name') END, ', ' ORDER BY k.ord),
                     'format(''%s'', r) COLLATE "C"')
     FROM zanith._each(key) k
-$$;
+); END $$;
 
 -- The columns of the artifact's rows, in recorded order.
 CREATE OR REPLACE FUNCTION zanith._row_columns(d jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT CASE d ->> 'strategy'
         WHEN 'archive_column' THEN COALESCE((SELECT jsonb_agg(k.item -> 'name' ORDER BY k.ord) FROM zanith._each(d -> 'key') k), '[]')
                                    || jsonb_build_array(d #> '{column,name}')
         WHEN 'rebuild_table' THEN (SELECT jsonb_agg(c.item -> 'name' ORDER BY c.ord) FROM zanith._each(d #> '{definition,columns}') c)
         ELSE (SELECT jsonb_agg(c.item -> 'name' ORDER BY c.ord) FROM zanith._each(d #> '{members,0,definition,columns}') c) END
-$$;
+); END $$;
 
 -- The SELECT whose CSV the seal is the SHA-256 of; NULL where there is nothing to seal.
 CREATE OR REPLACE FUNCTION zanith.canonical_query(artifact_id text) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$ BEGIN RETURN (
     SELECT CASE WHEN a.artifact_type <> 'soft_drop_column' AND p.place ? 'table' THEN
         zanith._canonical_query(a.definition, p.place ->> 'schema', p.place ->> 'table') END
     FROM zanith._artifact(artifact_id) a, LATERAL (SELECT zanith._place(a)) p(place)
-$$;
+); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._canonical_query(d jsonb, schema_name text, table_name text) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT format('SELECT %s FROM %s%s r ORDER BY %s',
         COALESCE((SELECT string_agg('r.' || quote_ident(c.name), ', ' ORDER BY c.ord)
                   FROM jsonb_array_elements_text(zanith._row_columns(d)) WITH ORDINALITY c(name, ord)), ''),
         CASE WHEN d ? 'members' THEN zanith._only(d) ELSE 'ONLY ' END,
         zanith._qualify(schema_name, table_name),
         zanith._canonical_order(d -> 'key'))
-$$;
+); END $$;
 
 -- The rows to look at or export: the canonical query, or key and value of a soft-dropped column in the live table.
 CREATE OR REPLACE FUNCTION zanith.row_query(artifact_id text) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$ BEGIN RETURN (
     SELECT CASE WHEN a.artifact_type <> 'soft_drop_column' THEN zanith.canonical_query(artifact_id)
         WHEN p.place ? 'table' THEN format('SELECT %sr.%I AS %I FROM %s r ORDER BY %s', COALESCE(zanith._key_list(a.definition -> 'key', 'r.') || ', ', ''),
                     p.place ->> 'column', a.source_column, zanith._qualify(p.place ->> 'schema', p.place ->> 'table'),
                     zanith._canonical_order(a.definition -> 'key')) END
     FROM zanith._artifact(artifact_id) a, LATERAL (SELECT zanith._place(a)) p(place)
-$$;
+); END $$;
 
 -- Where the parked object is, found by its identity: the artifact id in the parked name of a column, or in the
 -- comment of a table; a table that lost its comment and still bears its parked name, with the id in it, is it too.
@@ -124,7 +124,7 @@ END $$;
 -- All tables that bear the artifact's id: in the name of a column of their own, or in their comment; a partition that
 -- went along bears it too, and does not count.
 CREATE OR REPLACE FUNCTION zanith._claims(a zanith._zanith_migration_artifacts) RETURNS oid[]
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN a.artifact_type = 'soft_drop_column' THEN ARRAY(
             SELECT t.attrelid FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid
             WHERE t.attname = a.physical_column AND NOT t.attisdropped AND c.relkind IN ('r', 'p') AND t.attinhcount = 0
@@ -137,11 +137,11 @@ LANGUAGE sql STABLE AS $$
               AND NOT EXISTS (SELECT FROM zanith._each(a.definition -> 'members') m
                               WHERE m.ord > 1 AND m.item ->> 'parked' = c.relname AND m.item ->> 'parked_schema' = (SELECT n.nspname FROM pg_namespace n WHERE n.oid = c.relnamespace))
             ORDER BY c.oid) END
-$$;
+); END $$;
 
 -- Why it is nowhere: its schema is gone, its table, or its column alone.
 CREATE OR REPLACE FUNCTION zanith._missing_place(a zanith._zanith_migration_artifacts) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT jsonb_build_object('state', 'missing', 'code', q.code, 'detail', CASE q.code
         WHEN 'shadow_dropped' THEN 'there is no schema _zanith_shadow: it was dropped, or a backup by schema left it out'
         WHEN 'schema_dropped' THEN format('there is no schema %I any more', a.physical_schema)
@@ -156,13 +156,13 @@ LANGUAGE sql STABLE AS $$
         WHEN zanith._relation_oid(a.physical_schema, a.physical_table) IS NULL THEN 'live_table_dropped'
         WHEN NOT zanith._type_exists(COALESCE(a.definition #>> '{column,base_type}', a.definition #>> '{column,type}')) THEN 'type_dropped'
         ELSE 'column_dropped' END) q(code)
-$$;
+); END $$;
 
 -- The same for callers, with its size in bytes (all members of a partitioned one, indexes and TOAST included).
 CREATE OR REPLACE FUNCTION zanith.locate(artifact_id text) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$ BEGIN RETURN (
     SELECT (p.place - 'oid') || jsonb_build_object('size_bytes', CASE WHEN p.place ? 'oid' THEN
         CASE WHEN a.artifact_type = 'soft_drop_column' THEN 0
              ELSE (SELECT COALESCE(sum(pg_total_relation_size(t.member)), 0) FROM zanith._parked_members(a.id, (p.place ->> 'oid')::oid) t) END END)
     FROM zanith._artifact(artifact_id) a, LATERAL (SELECT zanith._place(a)) p(place)
-$$;
+); END $$;

@@ -124,9 +124,9 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION zanith._in_run_order(steps jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item ORDER BY (s.item ->> 'transaction')::integer, s.ord), '[]') FROM zanith._each(steps) s
-$$;
+); END $$;
 
 -- Keeps what the seal found and renders the script anew, now with its gate. The first seal stands: a second one is
 -- accepted only when it says the same.

@@ -52,7 +52,7 @@ $$;
 -- An index or statistics object as it can be made now: columns that are still parked by their parked names, and it too
 -- then; NULL where one of them is gone for good, and it with that.
 CREATE OR REPLACE FUNCTION zanith._with_parked_columns(object jsonb, relation oid) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN NOT object ? 'parked' THEN object
         WHEN s.gone THEN NULL
         WHEN s.waits THEN zanith._rename_in(object || ((object -> 'parked') - 'columns'), s.back, NULL)
@@ -63,12 +63,12 @@ LANGUAGE sql STABLE AS $$
           FROM (SELECT x.key, x.value, zanith._attribute_number(relation, x.key) AS parked,
                        zanith._attribute_number(relation, x.value) AS original
                 FROM jsonb_each_text(COALESCE(object #> '{parked,columns}', '{}')) x) p) s(waits, gone, back)
-$$;
+); END $$;
 
 -- Back to their own names: at once, or, where another column of the same index or statistics object is still parked, when
 -- that returns. A script finds out when it runs.
 CREATE OR REPLACE FUNCTION zanith._render_renames_back(d jsonb, target_schema text, live oid) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item ORDER BY p.ord, r.ord, s.ord), '[]')
     FROM zanith._parts(d, target_schema, d #>> '{table,name}') p, LATERAL zanith._each(p.part -> 'renames') r,
          LATERAL (SELECT CASE WHEN r.item ->> 'kind' = 'index' THEN p.part ->> 'schema' ELSE r.item ->> 'schema' END) q(schema_name),
@@ -80,18 +80,18 @@ LANGUAGE sql STABLE AS $$
                 y.item ->> 'sql')))) FROM zanith._each(n.steps) y)
             WHEN zanith._returns(r.item ->> 'kind', q.schema_name, r.item ->> 'parked', d #>> '{parked,column}') THEN n.steps
             ELSE '[]' END) s
-$$;
+); END $$;
 
 -- Whether the object that is parked under a name is over more than one column.
 CREATE OR REPLACE FUNCTION zanith._may_be_shared(part jsonb, rename jsonb) RETURNS boolean
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT EXISTS (SELECT FROM zanith._each((part -> 'indexes') || (part -> 'statistics')) o
                    WHERE o.item ->> 'name' = rename ->> 'name' AND jsonb_array_length(o.item -> 'columns') > 1)
-$$;
+); END $$;
 
 -- The condition, for now and for a script: it is there, and no column of it but this one is parked.
 CREATE OR REPLACE FUNCTION zanith._returns_query(kind text, schema_name text, parked text, parked_column text) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT CASE kind WHEN 'index' THEN format(
         'EXISTS (SELECT FROM pg_catalog.pg_class x JOIN pg_catalog.pg_namespace n ON n.oid = x.relnamespace JOIN pg_catalog.pg_index i ON i.indexrelid = x.oid '
         'WHERE n.nspname = %L AND x.relname = %L AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = i.indrelid AND ' || q.names_it ||
@@ -103,7 +103,7 @@ LANGUAGE sql IMMUTABLE AS $$
     -- by dependency: a column may stand in an expression or predicate alone
     FROM (SELECT 'EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = %L::pg_catalog.regclass AND d.objid = x.oid '
                  'AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum)') q(names_it)
-$$;
+); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._returns(kind text, schema_name text, parked text, parked_column text) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $$
@@ -116,15 +116,15 @@ END $$;
 
 -- What a column is called by now that was renamed since: a number stays a column's for as long as the table does.
 CREATE OR REPLACE FUNCTION zanith._name_now(d jsonb, live oid, name text) RETURNS text
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT a.attname FROM pg_attribute a
     WHERE live = (d #>> '{table,oid}')::oid AND a.attrelid = live AND a.attnum = (d -> 'numbers' ->> name)::smallint
       AND NOT a.attisdropped AND a.attname NOT LIKE '\_zanith\_dropped\_%' AND a.attname <> name
-$$;
+); END $$;
 
 -- Whether a column is gone for good: neither there nor renamed nor archived, nor generated from the one that comes back.
 CREATE OR REPLACE FUNCTION zanith._is_gone(d jsonb, live oid, name text) RETURNS boolean
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT live IS NOT NULL AND name <> d #>> '{column,name}' AND zanith._attribute_number(live, name) IS NULL AND zanith._name_now(d, live, name) IS NULL
        AND NOT EXISTS (SELECT FROM zanith._each(d #> '{cascade,columns}') g WHERE g.item ->> 'name' = name)
        AND NOT COALESCE(d -> 'beside', '[]') ? name
@@ -132,7 +132,7 @@ LANGUAGE sql STABLE AS $$
                        WHERE o.source_column = name AND o.status = 'recoverable' AND o.id <> d ->> 'id'
                          AND (o.source_schema = d #>> '{table,schema}' AND o.source_table = d #>> '{table,name}'
                               OR o.definition #> '{table,oid}' = d #> '{table,oid}' AND o.definition -> 'database' = d -> 'database'))
-$$;
+); END $$;
 
 -- What also names a column which is gone for good went with it, as after DROP, and stays away: what it is called, and that column.
 
@@ -207,7 +207,7 @@ END $$;
 
 -- A cascade without some of what it dropped; `order` counts the others anew.
 CREATE OR REPLACE FUNCTION zanith._without_dependents(cascade jsonb, called jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     WITH kept AS (
         SELECT k.key AS list, x.ord, x.item, row_number() OVER (PARTITION BY k.key ORDER BY x.ord) - 1 AS place
         FROM jsonb_each(cascade - 'order') k, LATERAL zanith._each(k.value) x
@@ -218,4 +218,4 @@ LANGUAGE sql IMMUTABLE AS $$
         || jsonb_build_object('order', COALESCE((
             SELECT jsonb_agg(jsonb_build_array(x.list, x.place) ORDER BY o.ord)
             FROM zanith._each(cascade -> 'order') o JOIN kept x ON x.list = o.item ->> 0 AND x.ord - 1 = (o.item ->> 1)::bigint), '[]'))
-$$;
+); END $$;

@@ -3,16 +3,16 @@
 -- The name a part of the table comes back under: its own, or, when the table is restored under another name and its
 -- own is taken by now, one made of both.
 CREATE OR REPLACE FUNCTION zanith._name_back(kind text, schema_name text, name text, as_name text) RETURNS text
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN as_name IS NOT NULL AND CASE kind WHEN 'statistics'
                     THEN EXISTS (SELECT FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
                                  WHERE n.nspname = schema_name AND s.stxname = name)
                     ELSE zanith._relation_oid(schema_name, name) IS NOT NULL END
                 THEN zanith._clip(as_name || '_' || name, 63) ELSE name END
-$$;
+); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_restore_table(d jsonb, choices jsonb) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE',
                 (SELECT string_agg('ONLY ' || zanith._qualify(m.item ->> 'parked_schema', m.item ->> 'parked'), ', ' ORDER BY m.ord)
                  FROM zanith._each(d -> 'members') m)),
@@ -43,7 +43,7 @@ LANGUAGE sql STABLE AS $$
     FROM (SELECT choices ->> 'as', COALESCE(choices ->> 'as', d #>> '{table,name}'),
                  zanith._qualify(d #>> '{table,schema}', COALESCE(choices ->> 'as', d #>> '{table,name}')),
                  COALESCE((choices ->> 'not_valid')::boolean, false)) q(as_name, final, target, not_valid)
-$$;
+); END $$;
 
 -- The qualified name of the n-th table of the tree as it will be called.
 CREATE OR REPLACE FUNCTION zanith._member_name(d jsonb, ordinal bigint, root_name text) RETURNS text
@@ -63,7 +63,7 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_member_back(m jsonb, final text, as_name text) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._render_refusal_end(q.parked, (m #>> '{definition,partitioned}')::boolean)
         || CASE WHEN m ->> 'parked_schema' = m ->> 'schema' THEN '[]' ELSE zanith._step(
             format('ALTER TABLE %s SET SCHEMA %I', q.parked, m ->> 'schema'),
@@ -90,19 +90,19 @@ LANGUAGE sql STABLE AS $$
             ) s), '[]')
     FROM (SELECT zanith._qualify(m ->> 'schema', final), zanith._qualify(m ->> 'parked_schema', m ->> 'parked'),
                  m #>> '{definition,owner}') q(target, parked, owner)
-$$;
+); END $$;
 
 -- Whether a partition key on the way up calls an expression that an owner wrote; plain columns call nothing.
 CREATE OR REPLACE FUNCTION zanith._key_has_expression(parent oid) RETURNS boolean
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT EXISTS (SELECT FROM pg_partitioned_table p
                    WHERE p.partexprs IS NOT NULL
                      AND p.partrelid IN (SELECT parent UNION ALL SELECT a.relid FROM pg_partition_ancestors(parent) a(relid)))
-$$;
+); END $$;
 
 -- A partition back on its parent; triggers that the parent clones, all the way down, come back in the state they had.
 CREATE OR REPLACE FUNCTION zanith._render_attach(d jsonb, target text) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN COALESCE(q.at, 'null') = 'null' THEN '[]' ELSE
         zanith._as_owner(CASE WHEN zanith._key_has_expression(zanith._relation_oid(q.at ->> 'schema', q.at ->> 'name'))
                               THEN d #>> '{table,owner}' END, zanith._step(
@@ -117,11 +117,11 @@ LANGUAGE sql STABLE AS $$
     FROM (SELECT d #> '{members,0,definition,partition_of}',
                  zanith._qualify(d #>> '{members,0,definition,partition_of,schema}',
                                  d #>> '{members,0,definition,partition_of,name}')) q(at, parent)
-$$;
+); END $$;
 
 -- The parents of a table that inherits, instead of the placeholders.
 CREATE OR REPLACE FUNCTION zanith._render_inherit(d jsonb, target text) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item ORDER BY s.part, p.ord, s.ord), '[]')
     FROM zanith._each(d -> 'placeholders') p,
          LATERAL (SELECT zanith._qualify(p.item ->> 'schema', p.item ->> 'name'),
@@ -134,4 +134,4 @@ LANGUAGE sql IMMUTABLE AS $$
             SELECT 2, e.item, e.ord FROM zanith._each(
                 zanith._step(format('ALTER TABLE %s NO INHERIT %s', target, q.placeholder), 'the stand-in has served', 'ACCESS EXCLUSIVE', ARRAY[target])
                 || zanith._step(format('DROP TABLE %s', q.placeholder), 'the stand-in goes', 'ACCESS EXCLUSIVE')) e) s
-$$;
+); END $$;

@@ -1,7 +1,7 @@
 -- archive_column: copy key and value of every row to the shadow, prove the copy, drop the column.
 
 CREATE OR REPLACE FUNCTION zanith._render_archive_column(d jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT zanith._render_cascade_drop(d -> 'cascade')
         -- the others go with the column; one that names it in an expression only would stand in the way
         || zanith._render_parts_off(d, (SELECT jsonb_agg(k.item) FROM zanith._each(d -> 'constraints') k
@@ -29,12 +29,12 @@ LANGUAGE sql IMMUTABLE AS $$
                  zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'),
                  zanith._key_list(d -> 'key'),
                  zanith._only(d) || zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}')) q(target, col, archive, keys, source)
-$$;
+); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._key_list(key jsonb, prefix text DEFAULT '') RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT string_agg(prefix || quote_ident(k.item ->> 'name'), ', ' ORDER BY k.ord) FROM zanith._each(key) k
-$$;
+); END $$;
 
 -- Rows copied against rows there, before anything is dropped. What CREATE TABLE AS said that it copied the capture keeps in
 -- zanith.copied; whoever runs the steps by hand counts. (EXECUTE counts on several cores, an expression of PL/pgSQL on one.)
@@ -51,10 +51,10 @@ $$;
 
 -- FORCE ROW LEVEL SECURITY would hide rows from their owner: lifted for the copy, put back after it.
 CREATE OR REPLACE FUNCTION zanith._render_force(d jsonb, back boolean) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN COALESCE((d #>> '{table,force_row_security}')::boolean, false) THEN zanith._step(
         format('ALTER TABLE %s %sFORCE ROW LEVEL SECURITY', q.target, CASE WHEN back THEN '' ELSE 'NO ' END),
         CASE WHEN back THEN 'row security binds the owner again' ELSE 'let the owner see every row' END,
         'ACCESS EXCLUSIVE', ARRAY[q.target]) ELSE '[]' END
     FROM (SELECT zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}')) q(target)
-$$;
+); END $$;

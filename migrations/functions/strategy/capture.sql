@@ -2,7 +2,7 @@
 
 -- All tables the capture touches, in one order everywhere: by oid.
 CREATE OR REPLACE FUNCTION zanith._render_locks(relation oid, d jsonb) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(format('LOCK TABLE %s IN %s MODE', string_agg('ONLY ' || l.name, ', ' ORDER BY l.oid), m.mode),
         CASE m.mode WHEN 'ACCESS SHARE' THEN 'nothing changes while it is described'
                     ELSE 'one lock at once on all its tables, in one order; reads wait until the transaction ends' END,
@@ -25,7 +25,7 @@ LANGUAGE sql STABLE AS $$
                AND c.oid IN (SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = relation)))
     ) l
     GROUP BY m.mode
-$$;
+); END $$;
 
 -- The tables that a capture takes with it: all that have the column; or the partitions, and with a cascade the inheritance
 -- children, of the table.
@@ -185,10 +185,10 @@ END $$;
 
 -- Where each identity sequence stood: numbers that only the caller may be allowed to read.
 CREATE OR REPLACE FUNCTION zanith._positions(d jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(jsonb_build_array((s.item ->> 'last_value')::bigint, (s.item ->> 'is_called')::boolean) ORDER BY s.ord), '[]')
     FROM zanith._each(d #> '{column,sequences}') s
-$$;
+); END $$;
 
 -- `zanith.actor` is the person's name where the engine captures for somebody; the log keeps the database role beside it.
 -- Writes the row. It describes the object from the catalog itself and takes no text to execute: whoever could write

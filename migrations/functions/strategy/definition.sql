@@ -3,14 +3,14 @@
 -- Names that must be free afterwards: [{kind, schema, name, parked}], ordinals in one sequence from `first`. What is
 -- parked already keeps that name.
 CREATE OR REPLACE FUNCTION zanith._park_names(names jsonb, id text, first integer DEFAULT 1) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(jsonb_build_object(
         'parked', zanith._parked_name(n.item ->> 'name', id, first - 1 + n.ord::integer)) || n.item ORDER BY n.ord), '[]')
     FROM zanith._each(names) n
-$$;
+); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._names_of(names jsonb, relation oid) RETURNS text[]
-LANGUAGE sql IMMUTABLE AS $$ SELECT ARRAY(SELECT n.item #>> '{}' FROM zanith._each(names -> relation::text) n) $$;
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (SELECT ARRAY(SELECT n.item #>> '{}' FROM zanith._each(names -> relation::text) n)); END $$;
 
 -- soft_drop_column and archive_column.
 CREATE OR REPLACE FUNCTION zanith._define_column(strategy text, relation oid, column_name text, id text, on_dependents text)
@@ -65,16 +65,16 @@ END $$;
 
 -- {name: number} of the columns that constraints, indexes, statistics and dependents of a part name: a renamed one keeps it.
 CREATE OR REPLACE FUNCTION zanith._number_neighbours(relation oid, part jsonb) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_object_agg(a.attname, a.attnum), '{}') FROM pg_attribute a
     WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
       AND jsonb_path_query_array(part, '$.**.columns[*]') ? a.attname
-$$;
+); END $$;
 
 -- A column that is generated from the one that goes: a definition of its own, but for what names both, which is recorded there.
 -- `later`: other such columns of the table, which come back after it; what names one of them too is recorded there.
 CREATE OR REPLACE FUNCTION zanith._define_generated(relation oid, column_name text, later text[], origin oid, attribute smallint, id text) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._without_shared(q.d, relation, o.attname || later)
            || jsonb_build_object('name', column_name, 'tree', COALESCE((
                 SELECT jsonb_agg(zanith._without_shared(t.item, zanith._relation_oid(t.item ->> 'schema', t.item ->> 'name'), o.attname || later) ORDER BY t.ord)
@@ -82,11 +82,11 @@ LANGUAGE sql STABLE AS $$
     FROM (SELECT zanith._define_column('archive_column', relation, column_name, id, 'refuse') - 'dependents' - 'publications' - 'key') q(d),
          pg_attribute o
     WHERE o.attrelid = origin AND o.attnum = attribute
-$$;
+); END $$;
 
 -- A part without the constraints, indexes, statistics and foreign keys to it that name one of other columns too.
 CREATE OR REPLACE FUNCTION zanith._without_shared(part jsonb, relation oid, others text[]) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     WITH of_others AS MATERIALIZED (
         SELECT zanith._describe_part(relation, o.name, '', false) AS other
         FROM unnest(others) o(name) WHERE zanith._attribute_number(relation, o.name) IS NOT NULL
@@ -97,7 +97,7 @@ LANGUAGE sql STABLE AS $$
                                  WHERE y.item -> 'name' = x.item -> 'name' AND y.item -> 'table' IS NOT DISTINCT FROM x.item -> 'table'
                                    AND y.item -> 'schema' IS NOT DISTINCT FROM x.item -> 'schema')), '[]'))
            FROM (VALUES ('constraints'), ('indexes'), ('statistics'), ('references')) k(key))
-$$;
+); END $$;
 
 -- What one table of a family has of a column: the column, all that names it, and the names to park, from ordinal `first` on.
 -- What also names a column in `going`, generated from it, goes with that and is made again: it is not plain.
@@ -233,18 +233,18 @@ END $$;
 
 -- Foreign keys from outside the tree that point into it, or at a parent of it: those point at its rows too.
 CREATE OR REPLACE FUNCTION zanith._describe_tree_references(relation oid, family boolean) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     WITH tree AS (SELECT member FROM zanith._tree(relation) UNION SELECT f.member FROM zanith._family(relation) f WHERE family),
          above AS (SELECT a.relid::oid AS member FROM pg_partition_ancestors(relation) a(relid) WHERE a.relid <> relation)
     SELECT COALESCE(jsonb_agg(zanith._describe_constraint(c.oid) ORDER BY c.oid), '[]')
     FROM pg_constraint c
     WHERE c.confrelid IN (SELECT member FROM tree UNION ALL SELECT member FROM above) AND c.conrelid NOT IN (SELECT member FROM tree)
       AND c.contype = 'f' AND c.conparentid = 0
-$$;
+); END $$;
 
 -- rebuild_table: the full definition; nothing moves.
 CREATE OR REPLACE FUNCTION zanith._define_rebuild(relation oid, id text, keep_rows boolean) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT jsonb_build_object(
         'format', 1, 'strategy', 'rebuild_table', 'id', id,
         'server_version', current_setting('server_version_num')::integer,
@@ -260,4 +260,4 @@ LANGUAGE sql STABLE AS $$
         'dependents', zanith._list_dependents(relation),
         'on_dependents', 'keep')
     FROM (SELECT zanith._describe_table(relation)) d(t)
-$$;
+); END $$;

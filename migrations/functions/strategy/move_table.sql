@@ -1,7 +1,7 @@
 -- soft_drop_table renames a table where it is; archive_table moves it to the shadow. No rows move in either.
 
 CREATE OR REPLACE FUNCTION zanith._render_move_table(d jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT zanith._render_cascade_drop(d -> 'cascade')
         || zanith._render_constraints_off(d -> 'references')
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY m.ord, s.ord)
@@ -28,11 +28,11 @@ LANGUAGE sql IMMUTABLE AS $$
          LATERAL (SELECT zanith._qualify(root ->> 'schema', root ->> 'name'),
                          zanith._qualify(root #>> '{definition,partition_of,schema}',
                                          root #>> '{definition,partition_of,name}')) q(target, parent)
-$$;
+); END $$;
 
 -- One table of the tree: revoke, free every name, refuse writes, rename, move.
 CREATE OR REPLACE FUNCTION zanith._render_park_member(m jsonb, is_root boolean, id text) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT zanith._render_revokes(m #> '{definition,grants}', 'TABLE ' || q.target, q.owner)
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY c.ord, s.ord)
             FROM zanith._each(m #> '{definition,columns}') c, LATERAL zanith._each(
@@ -53,12 +53,12 @@ LANGUAGE sql IMMUTABLE AS $$
             format('ALTER TABLE %s SET SCHEMA %I', zanith._qualify(m ->> 'schema', m ->> 'parked'), m ->> 'parked_schema'),
             'move it to the shadow; no rows move', 'ACCESS EXCLUSIVE', ARRAY[q.target]) END
     FROM (SELECT zanith._qualify(m ->> 'schema', m ->> 'name'), m #>> '{definition,owner}') q(target, owner)
-$$;
+); END $$;
 
 -- NO INHERIT would make the columns the table's own for good. They stay inherited where another parent has them: an empty
 -- placeholder stands in for each, until the restore.
 CREATE OR REPLACE FUNCTION zanith._render_disinherit(d jsonb, target text) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item ORDER BY s.part, p.ord, s.ord), '[]')
     FROM zanith._each(d -> 'placeholders') p,
          LATERAL (SELECT zanith._qualify(p.item ->> 'schema', p.item ->> 'name'),
@@ -82,4 +82,4 @@ LANGUAGE sql IMMUTABLE AS $$
             SELECT 2, e.item, e.ord FROM zanith._each(
                 zanith._step(format('ALTER TABLE %s NO INHERIT %s', target, q.parent),
                     'its rows are its parent''s no more; the parent is recorded', 'ACCESS EXCLUSIVE', ARRAY[q.parent, target])) e) s
-$$;
+); END $$;

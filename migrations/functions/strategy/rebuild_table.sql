@@ -1,7 +1,7 @@
 -- rebuild_table: keep the definition, and a copy of the rows where asked; the table itself is not touched.
 
 CREATE OR REPLACE FUNCTION zanith._render_rebuild_table(d jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN COALESCE(d -> 'parked', 'null') = 'null' THEN '[]' ELSE
         zanith._render_force(d, false)
         || zanith._step(format('CREATE TABLE %s AS SELECT * FROM %s', q.archive, q.source),
@@ -16,4 +16,4 @@ LANGUAGE sql IMMUTABLE AS $$
                  CASE WHEN (d #>> '{table,partitioned}')::boolean THEN '' ELSE 'ONLY ' END
                  || zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}'),
                  zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}')) q(target, source, archive)
-$$;
+); END $$;

@@ -1,7 +1,7 @@
 -- soft_drop_column: rename, instant at any size; first lift all that would still bite.
 
 CREATE OR REPLACE FUNCTION zanith._render_soft_drop_column(d jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT zanith._render_cascade_drop(d -> 'cascade')
         || zanith._render_parts_off(d, d -> 'constraints')
         || COALESCE((SELECT jsonb_agg(zanith._step(
@@ -37,12 +37,12 @@ LANGUAGE sql IMMUTABLE AS $$
             'park the column under a name that nobody wants', 'ACCESS EXCLUSIVE', ARRAY[q.target])
     FROM (SELECT zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}'), d #>> '{column,name}',
                  CASE WHEN zanith._only(d) = '' THEN 'ONLY ' ELSE '' END) q(target, col, alone)
-$$;
+); END $$;
 
 -- Foreign keys that point here, and the constraints that are named, off the table and off those beneath it. What a table
 -- has from its parent goes with the parent's.
 CREATE OR REPLACE FUNCTION zanith._render_parts_off(d jsonb, constraints jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT zanith._render_constraints_off((SELECT jsonb_agg(k.item ORDER BY p.ord, k.ord)
             FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'references') k))
         || zanith._render_constraints_off(constraints)
@@ -50,11 +50,11 @@ LANGUAGE sql IMMUTABLE AS $$
             FROM zanith._each(d -> 'tree') t, LATERAL zanith._each(t.item -> 'constraints') k
             WHERE NOT (k.item ->> 'inherited')::boolean
               AND (d ->> 'strategy' = 'soft_drop_column' OR k.item ->> 'kind' = 'exclude')))
-$$;
+); END $$;
 
 -- Drop constraints that are recorded. Foreign keys first: they hang on the unique ones.
 CREATE OR REPLACE FUNCTION zanith._render_constraints_off(constraints jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(zanith._step(
         format('ALTER TABLE %s DROP CONSTRAINT %I', q.target, k.item ->> 'name'),
         format('lift the %s constraint; it is recorded', k.item ->> 'kind'), 'ACCESS EXCLUSIVE',
@@ -64,11 +64,11 @@ LANGUAGE sql IMMUTABLE AS $$
         ORDER BY k.item ->> 'kind' <> 'foreign key', k.ord), '[]')
     FROM zanith._each(constraints) k,
          LATERAL (SELECT zanith._qualify(k.item ->> 'schema', k.item ->> 'table')) q(target)
-$$;
+); END $$;
 
 -- Rename to the parked names, or `back`; `now_in` is the schema they are in then (the shadow), NULL for their own.
 CREATE OR REPLACE FUNCTION zanith._render_renames(renames jsonb, now_in text, back boolean DEFAULT false) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(zanith._step(
         format('ALTER %s %s RENAME TO %I', upper(r.item ->> 'kind'),
             zanith._qualify(CASE WHEN r.item ->> 'kind' = 'statistics' THEN r.item ->> 'schema'
@@ -80,4 +80,4 @@ LANGUAGE sql IMMUTABLE AS $$
         CASE r.item ->> 'kind' WHEN 'index' THEN 'SHARE UPDATE EXCLUSIVE' WHEN 'statistics' THEN NULL
              ELSE 'ACCESS EXCLUSIVE' END) -> 0 ORDER BY r.ord), '[]')
     FROM zanith._each(renames) r WHERE back OR NOT COALESCE((r.item ->> 'shared')::boolean, false)
-$$;
+); END $$;

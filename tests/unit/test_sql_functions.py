@@ -1,0 +1,37 @@
+"""What is planned once a session and not at every call.
+
+Before 18 PostgreSQL plans a function in SQL anew whenever it is called, where it cannot be made
+part of the query around it; one in PL/pgSQL keeps its plans.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "migrations" / "functions"
+FUNCTION = re.compile(
+    r"^CREATE OR REPLACE FUNCTION zanith\.(?P<name>\w+)\((?P<arguments>[^$]*?)\)\s+"
+    r"RETURNS (?P<returns>(?:(?!LANGUAGE)[^$])+?)\s+LANGUAGE (?P<language>\w+)"
+    r"(?P<settings>[^$]*)AS \$\$(?P<body>.*?)\$\$;",
+    re.MULTILINE | re.DOTALL,
+)
+NO_CODE = re.compile(r"--[^\n]*|'(?:[^']|'')*'")
+
+
+@pytest.mark.parametrize("file", sorted(FOLDER.rglob("*.sql")), ids=lambda file: file.stem)
+def test_what_reads_a_table_and_returns_one_value_keeps_its_plan(file):
+    functions = list(FUNCTION.finditer(file.read_text(encoding="utf-8")))
+    planned_anew = [
+        found["name"]
+        for found in functions
+        if found["language"] == "sql"
+        and not re.match(r"SETOF|TABLE|zanith\.", found["returns"])  # rows can be made part of it
+        and "OUT " not in found["arguments"]
+        and "VOLATILE" not in found["settings"]
+        and re.search(r"\bFROM\b", NO_CODE.sub("", found["body"]))
+    ]
+    assert functions
+    assert planned_anew == []

@@ -189,5 +189,12 @@ CAPTURES = {
 
 def capture_orders(database) -> dict[str, str]:
     """Make three tables in a test's database, park things of each, return the artifacts' ids."""
-    database.psql(ORDERS)
-    return {name: database.psql(f"SELECT {call}").strip() for name, call in CAPTURES.items()}
+    ids = database.psql(ORDERS + "".join(f"SELECT {call};" for call in CAPTURES.values()))
+    return dict(zip(CAPTURES, ids.splitlines(), strict=True))
+
+
+def wait_for_seals(database) -> None:
+    """Wait until a studio has sealed what was parked."""
+    unsealed = """SELECT count(*) FROM zanith._zanith_migration_artifacts
+        WHERE sealed_at IS NULL AND physical_table IS NOT NULL"""
+    wait_until(lambda: database.psql(unsealed) == "0")

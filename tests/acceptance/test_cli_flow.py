@@ -115,6 +115,7 @@ def test_a_column_whose_table_went_in_the_same_migration_waits_for_it(database, 
     assert column != table
 
 
+@pytest.mark.newest
 def test_restoring_what_is_back_already_is_a_no_op_that_says_so(url, drop):
     artifact = drop()
     restore = ("recover", "restore-column", "orders.legacy_code", "--artifact", artifact["id"])
@@ -122,6 +123,7 @@ def test_restoring_what_is_back_already_is_a_no_op_that_says_so(url, drop):
     assert "already" in done(*restore, "--yes", url=url).out
 
 
+@pytest.mark.newest
 def test_dry_runs_show_the_plan_and_change_nothing(database, url, drop):
     before = database.pg_dump()
     for args in [(*COLUMN, "soft"), (*COLUMN, "archive"), (*TABLE, "soft"), (*TABLE, "archive")]:
@@ -136,6 +138,7 @@ def test_dry_runs_show_the_plan_and_change_nothing(database, url, drop):
     assert database.pg_dump() == before
 
 
+@pytest.mark.newest
 def test_a_dry_run_of_what_would_be_refused_exits_4(database, url, drop):
     drop()
     database.psql("ALTER TABLE orders ADD COLUMN legacy_code integer")
@@ -147,6 +150,7 @@ def test_a_dry_run_of_what_would_be_refused_exits_4(database, url, drop):
     assert result.json["plan"]["conflicts"]
 
 
+@pytest.mark.newest
 def test_the_plan_shown_is_what_runs(database, url, drop):
     drop()
     plan = done(
@@ -156,6 +160,7 @@ def test_the_plan_shown_is_what_runs(database, url, drop):
     assert [step["sql"] for step in plan["steps"]] == [step["sql"] for step in seen["steps"]]
 
 
+@pytest.mark.newest
 def test_choices_resolve_what_stops_a_restore(database, url, drop):
     drop()
     database.psql("INSERT INTO orders (total) VALUES (1), (2)")
@@ -168,6 +173,7 @@ def test_choices_resolve_what_stops_a_restore(database, url, drop):
         assert database.psql("SELECT count(*) FROM orders WHERE legacy_code = 'unknown'") == "2"
 
 
+@pytest.mark.newest
 def test_another_name(database, url):
     done(*TABLE, "archive", "--yes", url=url)
     database.psql("CREATE TABLE carts (other integer)")
@@ -178,6 +184,7 @@ def test_another_name(database, url):
     assert database.psql("SELECT count(*) FROM carts_back") == "20"
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("name", HOSTILE, ids=[str(n) for n in range(len(HOSTILE))])
 def test_hostile_names_go_round(database, name):
     table, column = quoted(name), quoted(name[:31] if len(name.encode()) > 60 else name)

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
 from tests.gallery import QUIET
-from tests.studios import Running, capture_orders, run_studio, wait_until
+from tests.studios import Running, capture_orders, run_studio, wait_for_seals
 
 
 @pytest.fixture
@@ -23,11 +23,6 @@ def studio(database, artifacts) -> Iterator[Running]:
     with run_studio(database.tcp_url) as running:
         wait_for_seals(database)
         yield running
-
-
-def wait_for_seals(database) -> None:
-    unsealed = "SELECT count(*) FROM zanith._zanith_migration_artifacts WHERE sealed_at IS NULL"
-    wait_until(lambda: database.psql(unsealed) == "0")
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.conftest import listen, wait_for_seals
-from tests.studios import Running, run_studio
+from tests.browser.conftest import listen
+from tests.studios import Running, run_studio, wait_for_seals
 
 pytestmark = pytest.mark.newest
 

@@ -20,6 +20,7 @@ from tests.studios import (
     locked,
     run_studio,
     wait_for_job,
+    wait_for_seals,
     wait_until,
 )
 
@@ -42,8 +43,7 @@ def artifacts(database) -> dict[str, str]:
 @pytest.fixture
 def studio(database, artifacts) -> Iterator[Running]:
     with run_studio(database.tcp_url) as running:
-        unsealed = "SELECT count(*) FROM zanith._zanith_migration_artifacts WHERE sealed_at IS NULL"
-        wait_until(lambda: database.psql(unsealed) == "0")
+        wait_for_seals(database)
         yield running
 
 

@@ -21,6 +21,7 @@ from tests.studios import (
     run_command,
     run_studio,
     wait_for_job,
+    wait_for_seals,
     wait_until,
 )
 
@@ -35,8 +36,7 @@ def artifacts(database):
 @pytest.fixture
 def studio(database, artifacts):
     with run_studio(database.tcp_url) as running:
-        unsealed = "SELECT count(*) FROM zanith._zanith_migration_artifacts WHERE sealed_at IS NULL"
-        wait_until(lambda: database.psql(unsealed) == "0")
+        wait_for_seals(database)
         yield running
 
 

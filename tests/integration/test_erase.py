@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.studios import Running, run_studio, wait_for_job, wait_until
+from tests.studios import Running, run_studio, wait_for_job, wait_for_seals
 
 SECRET = "ann@example.com"
 STAFF, VIEWER = "staff-token", "viewer-token"
@@ -46,8 +46,7 @@ def staff(studio: Running) -> Iterator[httpx.Client]:
 
 def park(database, call: str) -> str:
     artifact = database.psql(f"SELECT zanith.{call}").strip()
-    sealed = "SELECT count(*) FROM zanith._zanith_migration_artifacts WHERE sealed_at IS NULL"
-    wait_until(lambda: database.psql(sealed) == "0")
+    wait_for_seals(database)
     return artifact
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.studios import Running, capture_orders, locked, run_studio, wait_for_job, wait_until
+from tests.studios import Running, capture_orders, locked, run_studio, wait_for_job, wait_for_seals
 
 pytestmark = pytest.mark.newest
 
@@ -26,9 +26,7 @@ def artifacts(database) -> dict[str, str]:
 def studio(database, artifacts) -> Iterator[Running]:
     tokens = {"auth_token": "ana:staff-token", "read_only_auth_token": "vic:viewer-token"}
     with run_studio(database.tcp_url, **tokens) as running:
-        unsealed = """SELECT count(*) FROM zanith._zanith_migration_artifacts
-            WHERE sealed_at IS NULL AND artifact_type <> 'rebuild_table'"""
-        wait_until(lambda: database.psql(unsealed) == "0")
+        wait_for_seals(database)
         yield running
 
 

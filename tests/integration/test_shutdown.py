@@ -23,12 +23,12 @@ from tests.studios import (
     run_command,
     run_studio,
     wait_for_job,
+    wait_for_seals,
     wait_until,
 )
 
 pytestmark = pytest.mark.newest
 
-UNSEALED = "SELECT count(*) FROM zanith._zanith_migration_artifacts WHERE sealed_at IS NULL"
 PATIENT = {"lock_timeout": "30s"}
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{}'::regclass"
 INTERRUPTED = "interrupted: the studio was shut down; nothing was changed, start it again"
@@ -50,7 +50,7 @@ def start_restore(client: httpx.Client, artifact: str) -> str:
 
 def test_a_restore_that_waits_is_interrupted_and_free(database, artifacts, tmp_path):
     with run_studio(database.tcp_url) as other, locked(database), other.client() as there:
-        wait_until(lambda: database.psql(UNSEALED) == "0")
+        wait_for_seals(database)
         with (
             run_command(
                 database.tcp_url,
@@ -133,7 +133,7 @@ def test_what_is_waited_for_is_interrupted_and_says_so(database, artifacts, tmp_
     grace = {"ZANITH_LOCK_TIMEOUT": "30s", "ZANITH_SHUTDOWN_GRACE": "1s"}
     answers: list[httpx.Response] = []
     with run_command(database.tcp_url, tmp_path, **grace) as command, command.client() as client:
-        wait_until(lambda: database.psql(UNSEALED) == "0")
+        wait_for_seals(database)
 
         def ask() -> None:
             there = f"/api/artifacts/{artifacts[key]}{path}"
@@ -162,7 +162,7 @@ def test_a_purge_that_waits_is_followed_on_its_page(database, artifacts, monkeyp
     monkeypatch.setattr(purge, "QUICK_SECONDS", 0.3)
     parked = database.psql(PARKED.format(artifacts["table"]))
     with run_studio(database.tcp_url, **PATIENT) as studio:
-        wait_until(lambda: database.psql(UNSEALED) == "0")
+        wait_for_seals(database)
         with httpx.Client(base_url=studio.url, headers={"Origin": studio.url}) as browser:
             there = f"/studio/artifacts/{artifacts['table']}/purge"
             with locked(database, parked):
@@ -189,7 +189,7 @@ def test_a_job_that_ends_in_time_is_let_finish(database, artifacts, tmp_path):
     with run_command(
         database.tcp_url, tmp_path, ZANITH_LOCK_TIMEOUT="30s", ZANITH_SHUTDOWN_GRACE="20s"
     ) as command:
-        wait_until(lambda: database.psql(UNSEALED) == "0")
+        wait_for_seals(database)
         with command.client() as client, locked(database):
             job = start_restore(client, artifacts["column"])
             command.process.send_signal(signal.SIGTERM)
@@ -204,7 +204,7 @@ def test_a_job_that_ends_in_time_is_let_finish(database, artifacts, tmp_path):
 def test_the_second_signal_ends_it_at_once(database, artifacts, tmp_path, second):
     grace = {"ZANITH_LOCK_TIMEOUT": "30s", "ZANITH_SHUTDOWN_GRACE": "5m"}
     with run_command(database.tcp_url, tmp_path, **grace) as command, command.client() as client:
-        wait_until(lambda: database.psql(UNSEALED) == "0")
+        wait_for_seals(database)
         with locked(database):
             job = start_restore(client, artifacts["column"])
             command.process.send_signal(signal.SIGTERM)
@@ -224,7 +224,7 @@ def test_the_second_signal_ends_it_at_once(database, artifacts, tmp_path, second
 
 def test_an_idle_studio_ends_at_once(database, artifacts, tmp_path):
     with run_command(database.tcp_url, tmp_path) as command, command.client() as client:
-        wait_until(lambda: database.psql(UNSEALED) == "0")
+        wait_for_seals(database)
         assert client.get("/readyz").status_code == 200
         began = time.monotonic()
         command.process.send_signal(signal.SIGTERM)
@@ -274,7 +274,7 @@ def test_one_studio_starts_another_follows_and_cancels(database, artifacts):
         a.client() as first,
         b.client() as second,
     ):
-        wait_until(lambda: database.psql(UNSEALED) == "0")
+        wait_for_seals(database)
         job = start_restore(first, artifacts["column"])
         names: list[str] = []
         last: dict = {}
@@ -298,7 +298,7 @@ def test_events_end_with_the_token(database, artifacts, tmp_path):
     file.write_text("ana:s3cret-of-ana\nbob:s3cret-of-bob")
     settings = {"auth_token_file": file, **PATIENT}
     with run_studio(database.tcp_url, **settings) as studio, locked(database):
-        wait_until(lambda: database.psql(UNSEALED) == "0")
+        wait_for_seals(database)
         with studio.client("s3cret-of-ana") as ana, studio.client("s3cret-of-bob") as bob:
             job = start_restore(bob, artifacts["column"])
             with ana.stream("GET", f"/api/jobs/{job}/events") as stream:

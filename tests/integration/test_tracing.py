@@ -19,6 +19,7 @@ from tests.studios import (
     run_studio,
     sign_in,
     wait_for_job,
+    wait_for_seals,
     wait_until,
 )
 
@@ -138,8 +139,7 @@ def test_a_job_s_records_name_its_request(database, artifacts, tmp_path):
         f" WHERE id = '{artifacts['column']}'"
     ).strip()
     with run_command(database.tcp_url, tmp_path) as command, command.client() as client:
-        unsealed = "SELECT count(*) FROM zanith._zanith_migration_artifacts WHERE sealed_at IS NULL"
-        wait_until(lambda: database.psql(unsealed) == "0")
+        wait_for_seals(database)
         database.psql(f"ALTER TABLE {table} DISABLE TRIGGER ALL; UPDATE {table} SET code = 'x'")
         started = client.post(
             f"/api/artifacts/{artifacts['column']}/restore", json={"confirm": "code"}
@@ -168,8 +168,7 @@ def figures(client: httpx.Client) -> dict[str, float]:
 
 def test_figures(database, artifacts):
     with run_studio(database.tcp_url, **TOKENS) as studio, studio.client("s3cret-staff") as client:
-        unsealed = "SELECT count(*) FROM zanith._zanith_migration_artifacts WHERE sealed_at IS NULL"
-        wait_until(lambda: database.psql(unsealed) == "0")
+        wait_for_seals(database)
         before = figures(client)
         assert before["zanith_artifacts_by_state{status=recoverable,type=archive_column}"] == 2
         assert before["zanith_artifacts_by_state{status=recoverable,type=archive_table}"] == 1

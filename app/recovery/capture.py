@@ -185,14 +185,26 @@ async def capture(
     artifact = await get_artifact(db, artifact_id)
     if artifact.physical_name is None or artifact.artifact_type == "soft_drop_column":
         return artifact
+    return await _seal(db, artifact, actor, on_progress)
+
+
+async def _seal(
+    db: Database, artifact: Artifact, actor: Actor, on_progress: OnProgress | None
+) -> Artifact:
+    """Seal what was just captured, or wait for the sweep that was quicker; return it as it is."""
     try:
-        return await seal(db, artifact_id, actor, on_progress=on_progress)
-    except Taken as exc:  # a sweep was quicker, and comes to the same
-        if exc.job_id is not None:
-            await jobs.await_end(db, exc.job_id)
+        while artifact.sealed_at is None:
+            try:
+                return await seal(db, artifact.id, actor, on_progress=on_progress)
+            except Taken as exc:
+                if exc.job_id is None:
+                    raise
+                await queueing.await_end(db, exc.job_id)
+                artifact = await get_artifact(db, artifact.id)
     except ZanithError as exc:
         await tell(on_progress, {"step": f"not sealed: {exc.message}"})
-    return await get_artifact(db, artifact_id)
+        return await get_artifact(db, artifact.id)
+    return artifact
 
 
 async def _capture(

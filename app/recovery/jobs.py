@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -111,13 +111,6 @@ async def watch(db: Database, job_id: str) -> AsyncGenerator[Job]:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(1):
                         await await_about(queue, job_id)
-
-
-async def await_end(db: Database, job_id: str) -> None:
-    """Wait until a job, of whoever runs it, ended."""
-    async with aclosing(watch(db, job_id)) as seen:
-        async for _ in seen:
-            pass
 
 
 async def cancel(db: Database, job_id: str, actor: Actor) -> Job:

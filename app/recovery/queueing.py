@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ import asyncpg
 from app.recovery import audit, leases
 from app.recovery.database import Actor, Database, notify, require_change
 from app.recovery.errors import Failed, Locked, Taken, ZanithError
-from app.recovery.jobs import READING, SQL, Job, await_end, cancel, get, read_job
+from app.recovery.jobs import READING, SQL, Job, cancel, get, read_job, watch
 
 # So long is a job that gives way waited for.
 GIVE_WAY = timedelta(seconds=10)
@@ -130,6 +130,19 @@ async def abandon(db: Database, job_id: str, error: ZanithError | None = None) -
         if await connection.fetchval(SQL["abandon"], job_id, json.dumps(error.as_dict())):
             await audit.record_interrupted(connection, job_id)
             await notify(connection, "job", job_id)
+
+
+async def await_end(db: Database, job_id: str) -> None:
+    """Wait until a job ended, whoever runs it; where its process is gone it ends with its lease."""
+    while not (await get(db, job_id)).ended:
+        await leases.reap_expired(db)
+        with suppress(TimeoutError):
+            async with (
+                asyncio.timeout(leases.HEARTBEAT.total_seconds()),
+                aclosing(watch(db, job_id)) as seen,
+            ):
+                async for _ in seen:
+                    pass
 
 
 def _gives_way(live: Job, kind: str) -> bool:

@@ -12,7 +12,8 @@ from datetime import timedelta
 
 import pytest
 
-from app.recovery import audit, jobs, runs, seal, worker
+from app.recovery import audit, jobs, leases, queueing, runs, seal, worker
+from app.recovery import capture as engine
 from app.recovery.artifacts import get_artifact
 from app.recovery.capture import CaptureRequest, capture, job_params
 from app.recovery.database import Actor, Database
@@ -114,6 +115,23 @@ async def test_a_drop_waits_for_a_sweep_that_seals_it_first(db):
     entries = await audit.list_activity(db, audit.ActivityFilter(limit=200))
     assert [entry for entry in entries if entry.outcome != "done"] == []
     assert "sweeper" in {entry.actor for entry in entries if entry.action == "seal"}
+
+
+async def test_a_drop_seals_itself_where_the_sweep_is_gone(db, monkeypatch):
+    left = []
+
+    async def seal_second(db, artifact_id, actor, **words):
+        if not left:
+            lease = timedelta(seconds=0.5)
+            left.append(await queueing.queue(db, "seal", artifact_id, {}, DBA, wait=lease))
+        return await seal.seal(db, artifact_id, actor, **words)
+
+    monkeypatch.setattr(engine, "seal", seal_second)
+    monkeypatch.setattr(leases, "HEARTBEAT", timedelta(seconds=0.2))
+    async with asyncio.timeout(10):
+        found = await engine.capture(db, replace(request(0), online=False), DBA)
+    assert found.sealed_at is not None
+    assert (await jobs.get(db, left[0].id)).state == "interrupted"
 
 
 async def test_a_killed_worker_is_replaced(database, db):

@@ -10,6 +10,7 @@ from app.recovery.listing import (
     count_states,
     list_artifacts,
     summarize,
+    summary_holds,
 )
 from app.recovery.lookup import find_latest, find_migration, get_artifact
 
@@ -33,4 +34,5 @@ __all__ = [
     "list_artifacts",
     "preview_rows",
     "summarize",
+    "summary_holds",
 ]

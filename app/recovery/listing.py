@@ -225,6 +225,11 @@ async def summarize(db: Database) -> Summary:
     return await db.memory.recall("summary", db.side, _summarize)
 
 
+def summary_holds(db: Database) -> float:
+    """Return for how many seconds more the totals are those of a while ago."""
+    return db.memory.holds("summary")
+
+
 async def _summarize(connection: Connection) -> Summary:
     row: Any = await connection.fetchrow(fill("summary"))
     data = dict(row)

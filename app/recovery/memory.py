@@ -52,6 +52,11 @@ class Memory:
                 self._values[key] = (ended + min(took * _TIMES, _LONGEST), fresh)
             return fresh
 
+    def holds(self, key: Hashable) -> float:
+        """Return for how many seconds more a value is remembered; 0 where the next is computed."""
+        until, _ = self._values.get(key, (0.0, None))
+        return max(0.0, until - time.monotonic())
+
     def _forget(self) -> None:
         """Drop what holds no longer, and all where there is too much of it."""
         now = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Annotated, Literal
@@ -96,6 +97,8 @@ class SummaryView:
     totals: Summary
     by_table: charts.BarChart
     by_expiry: charts.BarChart
+    # milliseconds after which to ask again, where these may be older than what changed
+    again_in: int | None = None
 
 
 @dataclass(frozen=True)
@@ -164,5 +167,9 @@ async def show(request: Request, studio: TheStudio, who: Who, query: Asked) -> H
 @router.get(f"{PATH}/summary", response_class=HTMLResponse)
 async def show_summary(request: Request, studio: TheStudio, who: Who) -> HTMLResponse:
     """Show the figures above the list again, after something changed."""
-    view = await build_summary(studio.reading(who))
+    db = studio.reading(who)
+    old_for = artifacts.summary_holds(db)
+    view = await build_summary(db)
+    if old_for:
+        view = replace(view, again_in=math.ceil(1000 * old_for))
     return studio.pages.render(request, "artifacts/figures.html", view, title="Artifacts")

@@ -7,7 +7,7 @@
 CREATE OR REPLACE FUNCTION zanith._archiving(a zanith._zanith_migration_artifacts,
     OUT live text, OUT archive text, OUT log text, OUT col text, OUT name text, OUT keys text, OUT keep text, OUT relation oid, OUT state text,
     OUT live_type text, OUT owner text, OUT rows text)
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN
     SELECT n.live,
            zanith._qualify('_zanith_shadow', zanith._archive_name(a.definition)),
            zanith._follow_name(a.id), quote_ident(a.physical_column), quote_ident(a.source_column), zanith._key_list(a.definition -> 'key'),
@@ -17,9 +17,10 @@ LANGUAGE sql STABLE AS $$
            COALESCE(a.definition #>> '{column,base_type}', a.definition #>> '{column,type}'),
            COALESCE((SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = (p.place ->> 'oid')::oid), a.definition #>> '{table,owner}'),
            zanith._only(a.definition) || n.live
+    INTO live, archive, log, col, name, keys, keep, relation, state, live_type, owner, rows
     FROM (SELECT zanith._place(a)) p(place), LATERAL (SELECT
-           CASE WHEN p.place ? 'oid' THEN zanith._qualify(p.place ->> 'schema', p.place ->> 'table') ELSE zanith._qualify(a.source_schema, a.source_table) END) n(live)
-$$;
+           CASE WHEN p.place ? 'oid' THEN zanith._qualify(p.place ->> 'schema', p.place ->> 'table') ELSE zanith._qualify(a.source_schema, a.source_table) END) n(live);
+END $$;
 
 CREATE OR REPLACE FUNCTION zanith._archive_name(d jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$

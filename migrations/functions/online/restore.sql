@@ -4,13 +4,14 @@
 -- The column on its way back: what the steps are about.
 CREATE OR REPLACE FUNCTION zanith._filling(a zanith._zanith_migration_artifacts,
     OUT live text, OUT archive text, OUT log text, OUT half text, OUT name text, OUT type text, OUT relation oid, OUT owner text, OUT rows text)
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN
     SELECT zanith._qualify(a.source_schema, a.source_table), zanith._qualify(a.physical_schema, a.physical_table), zanith._follow_name(a.id),
            quote_ident(zanith._half_filled(a.id)), quote_ident(a.source_column), a.definition #>> '{column,type}',
            q.oid, (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = q.oid),
            zanith._only(a.definition) || zanith._qualify(a.source_schema, a.source_table)
-    FROM (SELECT zanith._relation_oid(a.source_schema, a.source_table)) q(oid)
-$$;
+    INTO live, archive, log, half, name, type, relation, owner, rows
+    FROM (SELECT zanith._relation_oid(a.source_schema, a.source_table)) q(oid);
+END $$;
 
 -- What a fill was begun with; it goes on with the same.
 CREATE OR REPLACE FUNCTION zanith._begun_with(id text) RETURNS jsonb

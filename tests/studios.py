@@ -196,5 +196,6 @@ def capture_orders(database) -> dict[str, str]:
 def wait_for_seals(database) -> None:
     """Wait until a studio has sealed what was parked."""
     unsealed = """SELECT count(*) FROM zanith._zanith_migration_artifacts
-        WHERE sealed_at IS NULL AND physical_table IS NOT NULL"""
+        WHERE sealed_at IS NULL AND physical_table IS NOT NULL
+            AND artifact_type <> 'soft_drop_column' AND status = 'recoverable'"""
     wait_until(lambda: database.psql(unsealed) == "0")

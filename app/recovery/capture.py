@@ -197,9 +197,9 @@ async def _seal(
             try:
                 return await seal(db, artifact.id, actor, on_progress=on_progress)
             except Taken as exc:
-                if exc.job_id is None:
-                    raise
-                await queueing.await_end(db, exc.job_id)
+                if exc.job_id is not None:
+                    await tell(on_progress, {"step": f"somebody else seals it: {exc.detail}"})
+                    await queueing.await_end(db, exc.job_id)
                 artifact = await get_artifact(db, artifact.id)
     except ZanithError as exc:
         await tell(on_progress, {"step": f"not sealed: {exc.message}"})

@@ -95,7 +95,7 @@ class Locked(ZanithError):
 class Taken(Locked):
     """Another worker has this job, or is at the same work."""
 
-    job_id: str | None = None  # whose job it is, where it is another one
+    job_id: str | None = None  # the other job, where there is one
 
 
 class NotPermitted(ZanithError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,10 +17,12 @@ import asyncpg
 from app.recovery import audit, leases
 from app.recovery.database import Actor, Database, notify, require_change
 from app.recovery.errors import Failed, Locked, Taken, ZanithError
-from app.recovery.jobs import READING, SQL, Job, cancel, get, read_job, watch
+from app.recovery.events import await_about
+from app.recovery.jobs import READING, SQL, Job, cancel, get, read_job
 
 # So long is a job that gives way waited for.
 GIVE_WAY = timedelta(seconds=10)
+LOOK_AGAIN = 1.0
 SHUT_DOWN = "interrupted: the studio was shut down; nothing was changed, start it again"
 
 
@@ -103,22 +105,24 @@ async def queue(
     raise AssertionError("unreachable")
 
 
-def _occupied(job: Job | None, kind: str) -> Locked:
-    if job is None:
-        return Locked("somebody else just worked on it", hint="look at it again")
-    words = {
-        "detail": f"job {job.id}, started by {job.actor} at {job.created_at:%Y-%m-%d %H:%M:%S} UTC",
-        "hint": "wait for it or cancel it",
-    }
-    if job.kind != kind or kind != "seal":
-        return Locked(f"a {job.kind} of it is under way", **words)
-    same = Taken("a seal of it is under way", **words)  # which comes to the same
-    same.job_id = job.id
-    return same
+def _occupied(live: Job | None, kind: str) -> Locked:
+    """Return what stands in the way; another seal comes to the same as this one."""
+    same = kind == "seal" and live is not None and live.kind == kind
+    error = Taken if kind == "seal" and (live is None or same) else Locked
+    if live is None:
+        return error("somebody else just worked on it", hint="look at it again")
+    found = error(
+        f"a {live.kind} of it is under way",
+        detail=f"job {live.id}, started by {live.actor} at {live.created_at:%Y-%m-%d %H:%M:%S} UTC",
+        hint="wait for it or cancel it",
+    )
+    if isinstance(found, Taken):
+        found.job_id = live.id
+    return found
 
 
 async def abandon(db: Database, job_id: str, error: ZanithError | None = None) -> None:
-    """End a job that was to run in this process, which ends; nothing where it began or ended."""
+    """End a job that whoever took it on will not run; nothing where it began or ended."""
     error = error or Failed(SHUT_DOWN)
     if (local := db.local_jobs.get(job_id)) is not None:
         if local.state == "queued":
@@ -134,15 +138,12 @@ async def abandon(db: Database, job_id: str, error: ZanithError | None = None) -
 
 async def await_end(db: Database, job_id: str) -> None:
     """Wait until a job ended, whoever runs it; where its process is gone it ends with its lease."""
-    while not (await get(db, job_id)).ended:
-        await leases.reap_expired(db)
-        with suppress(TimeoutError):
-            async with (
-                asyncio.timeout(leases.HEARTBEAT.total_seconds()),
-                aclosing(watch(db, job_id)) as seen,
-            ):
-                async for _ in seen:
-                    pass
+    async with db.events.subscribe() as queue:
+        while not (await get(db, job_id)).ended:
+            await leases.reap_expired(db)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_AGAIN):
+                    await await_about(queue, job_id)
 
 
 def _gives_way(live: Job, kind: str) -> bool:

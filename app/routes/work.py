@@ -111,8 +111,9 @@ async def _see_to(studio: Studio, job: Job, work: Coroutine[Any, Any, T]) -> T:
     try:
         return await work
     except ZanithError as exc:
-        with suppress(ZanithError):
-            await queueing.abandon(studio.db, job.id, exc)
+        if not job.params.get("handed_over"):  # others may still run that
+            with suppress(ZanithError):
+                await queueing.abandon(studio.db, job.id, exc)
         raise
 
 

@@ -98,23 +98,22 @@ async def test_what_another_worker_has_is_not_told_as_a_failure(db):
     assert entries == []
 
 
-async def test_a_drop_waits_for_a_sweep_that_seals_it_first(db):
-    async def sweep():
-        while True:
-            await seal.sweep(db, Actor("sweeper"), set())
+async def test_a_drop_waits_for_a_sweep_that_seals_it_first(db, monkeypatch):
+    sweeping = []
 
-    sweeping = [asyncio.create_task(sweep()) for _ in range(3)]
-    try:
-        for n in range(4):
-            found = await capture(db, replace(request(n), online=False), DBA)
-            assert found.sealed_at is not None
-    finally:
-        for task in sweeping:
-            task.cancel()
-        await asyncio.wait(sweeping)
+    async def seal_second(db, artifact_id, actor, **words):
+        sweeping.append(asyncio.create_task(seal.sweep(db, Actor("sweeper"), set())))
+        while not await jobs.list_jobs(db, kinds=["seal"]):  # noqa: ASYNC110 - the sweep's
+            await asyncio.sleep(0.001)
+        return await seal.seal(db, artifact_id, actor, **words)
+
+    monkeypatch.setattr(engine, "seal", seal_second)
+    found = await engine.capture(db, replace(request(0), online=False), DBA)
+    await sweeping[0]
+    assert found.sealed_at is not None
     entries = await audit.list_activity(db, audit.ActivityFilter(limit=200))
     assert [entry for entry in entries if entry.outcome != "done"] == []
-    assert "sweeper" in {entry.actor for entry in entries if entry.action == "seal"}
+    assert [entry.actor for entry in entries if entry.action == "seal"] == ["sweeper"]
 
 
 async def test_a_drop_seals_itself_where_the_sweep_is_gone(db, monkeypatch):

@@ -12,7 +12,6 @@ from app.cli.render.jobs import job_facts, job_list
 from app.cli.render.outcome import done
 from app.cli.session import Session, run
 from app.recovery import jobs
-from app.recovery import jobs as engine
 from app.recovery import worker as workers
 from app.recovery.jobs import Job
 
@@ -91,7 +90,7 @@ def list_jobs(
     """
 
     async def body(session: Session) -> None:
-        states = list(engine.LIVE) if live else None
+        states = list(jobs.LIVE) if live else None
         found = await jobs.list_jobs(session.db, states=states, limit=limit)
         session.terminal.show(job_list(found))
         if as_json:
@@ -111,7 +110,7 @@ def show(job: _Id, as_json: Json = False, database_url: DatabaseUrl = None) -> N
     """
 
     async def body(session: Session) -> None:
-        _tell(session, await engine.get(session.db, job))
+        _tell(session, await jobs.get(session.db, job))
 
     run(body, url=database_url, json=as_json)
 
@@ -162,7 +161,7 @@ def resume(job: _Id, as_json: Json = False, database_url: DatabaseUrl = None) ->
     """
 
     async def body(session: Session) -> None:
-        found = await engine.get(session.db, job)
+        found = await jobs.get(session.db, job)
         if not found.ended:
             found = await jobs.pause(session.db, job, session.actor, pause=False)
             return _tell(session, found, "goes on")

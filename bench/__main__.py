@@ -28,7 +28,7 @@ from bench import (
     restores,
     streams,
 )
-from bench.place import open_place
+from bench.place import SETTINGS, open_place
 from bench.rows import Row
 from tests import clusters
 
@@ -43,7 +43,8 @@ def main() -> int:
     options = _parse()
     rows: list[tuple[int, Row]] = []
     for version in options.versions:
-        print(f"\n{describe_machine()}, PostgreSQL {version}; {options.rows:,} rows\n")
+        server = f"PostgreSQL {version}, {options.settings}"
+        print(f"\n{describe_machine()}, {server}; {options.rows:,} rows\n")
         print(line(HEADER), line(tuple("---" for _ in HEADER)), sep="\n", flush=True)
         for row in measure(version, options):
             rows.append((version, row))
@@ -123,6 +124,7 @@ def _parse() -> argparse.Namespace:
     add("--purges", type=int, default=1_000, help="in a cleanup; the bar speaks of 10,000")
     add("--only", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
     add("--versions", type=_versions, default="", help="of PostgreSQL: 18, or 15,18, or all")
+    add("--settings", choices=SETTINGS, default="sized", help="of the server: sized, or stock")
     add("--json", type=Path, metavar="FILE", help="write the rows there as well")
     options = parser.parse_args()
     if not 0 < options.rows <= 100_000_000:

@@ -17,6 +17,7 @@ from bench.writer import writing
 
 TOPIC = "online"
 STALL = Bar(100, of="ours")
+BESIDE = "UPDATE public.beside SET n = n + 1"
 DROPPED = "SELECT extract(epoch FROM ended_at) FROM zanith._zanith_jobs WHERE kind = 'capture'"
 
 
@@ -64,13 +65,19 @@ def _restore(place: Place) -> Iterator[Row]:
     artifact = place.artifact(template)
     by_hand = BY_HAND.format(archive=place.server.psql(template, PLACE))
     waits: list[float] = []
+    beside: list[float] = []
     fills: list[float] = []
 
     def take_by_hand() -> float:
         with place.clone(template) as dbname:
-            started = time.perf_counter()
-            place.server.psql(dbname, by_hand)
-            return time.perf_counter() - started
+            # whoever wrote to the table itself would wait until it is all done
+            place.server.psql(dbname, "CREATE TABLE public.beside AS SELECT 1 AS n")
+            with writing(place.url(dbname), BESIDE) as writer:
+                started = time.perf_counter()
+                place.server.psql(dbname, by_hand)
+                taken = time.perf_counter() - started
+                beside.append(writer.longest)
+                return taken
 
     async def work(db: Database) -> float:
         steps: list[tuple[float, str]] = []
@@ -101,3 +108,5 @@ def _restore(place: Place) -> Iterator[Row]:
         *(TOPIC, f"{what}: its batches", update, fills, found["by_hand"], None),
     )
     yield levels(TOPIC, "restore online, a writer's longest wait", "ms", waits, STALL)
+    other = "one UPDATE … FROM, the longest wait of a writer of another table"
+    yield levels(TOPIC, other, "ms", beside, None)

@@ -20,21 +20,28 @@ from tests.conftest import install_zanith
 T = TypeVar("T")
 ACTOR = Actor("bench", None, "staff")
 
-# As on a small server of one's own: durable commits, a cache that holds the table, WAL that is not
-# checkpointed in the middle of a measurement. Autovacuum is off: the tables are vacuumed and
-# analyzed when made, and nothing else may start while the clock runs.
-CONFIGURATION = """
-shared_buffers = 1GB
-maintenance_work_mem = 256MB
-max_wal_size = 8GB
-checkpoint_timeout = 1h
+# Durable in both. Sized: as on a small server of one's own, with a cache that holds the table, WAL that
+# is not checkpointed in the middle of a measurement, and no autovacuum: the tables are vacuumed and
+# analyzed when made, and nothing else may start while the clock runs. Stock: as PostgreSQL comes.
+DURABLE = """
 max_locks_per_transaction = 256
 wal_level = replica
 fsync = on
 full_page_writes = on
 synchronous_commit = on
-autovacuum = off
 """
+SETTINGS = {
+    "sized": f"""{DURABLE}
+shared_buffers = 1GB
+maintenance_work_mem = 256MB
+max_wal_size = 8GB
+checkpoint_timeout = 1h
+autovacuum = off
+""",
+    "stock": f"""{DURABLE}
+shared_buffers = 128MB
+""",
+}
 
 # 135 bytes a row.
 TABLE = """
@@ -144,7 +151,7 @@ def open_place(version: int, options: argparse.Namespace) -> Iterator[Place]:
     reaper = clusters.start_reaper(directory)
     try:
         server = Server(version, clusters.find_versions()[version], Path(directory) / "bench")
-        server.settings = CONFIGURATION
+        server.settings = SETTINGS[options.settings]
         server.create()
         yield Place(server, options)
     finally:

@@ -322,11 +322,11 @@ def report(tally: Tally, out: str, err: str, status: int) -> int:
 def main() -> int:
     """Soak one server."""
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
+    parser.set_defaults(rounds=1, settings="sized")
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--version", type=int, default=max(clusters.find_versions()))
     options = parser.parse_args()
-    options.rounds = 1
     with open_place(options.version, options) as place:
         return soak(place, options.minutes)
 

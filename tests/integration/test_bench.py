@@ -44,6 +44,7 @@ PROMISED = {
         "archive online, a writer's longest wait",
         "restore an archived column, online",
         "restore online, a writer's longest wait",
+        "one UPDATE … FROM, the longest wait of a writer of another table",
     ],
     "readers": ["a writer's longest wait, capture under lock_timeout 50 ms", "the reader is named"],
     "listing": ["list page, 60 artifacts", "API list, 60 artifacts", "API list, queries"],

@@ -22,7 +22,7 @@ from app.recovery.progress import OnProgress
 # Writers of its rows wait for a batch.
 BATCH_SECONDS = 0.05
 # Rows of one batch at most: each of them is locked until it ends.
-LARGEST_BATCH = 10_000
+LARGEST_BATCH = 20_000
 # Rows that are waited for, in one transaction.
 AT_A_TIME = 50
 # How often all begins anew because partitions came or went meanwhile.
@@ -49,7 +49,6 @@ class Filling:
         self._pace = Pace(
             *(db, run, limits, on_progress), batch_seconds=BATCH_SECONDS, largest=LARGEST_BATCH
         )
-        self._quiet = False
         # which partitions there were when all was compared
         self.shape = ""
 
@@ -60,7 +59,8 @@ class Filling:
         it up, where rows are not to be had. Both can be gone on with.
         """
         async with self._db.acquire() as connection:
-            self._quiet = await connection.fetchval(SQL["quiet_session"])
+            if await connection.fetchval(SQL["quiet_session"]):
+                self._pace.settings = f"{SQL['commit_later']}; {SQL['quiet']}"
         for _ in range(ROUNDS):
             before = await self._find_shape()
             await self._pace.go_through("fill the column", self._batch, self._artifact.row_count)
@@ -107,8 +107,6 @@ class Filling:
         return found
 
     async def _fill(self, connection: Connection, plan: dict[str, Any]) -> int:
-        if self._quiet:
-            await connection.execute(SQL["quiet"])
         await run_step(connection, Step(plan["sql"], "fill", None, (), role=plan["role"]))
         filled: int = await connection.fetchval(SQL["filled"])
         return filled

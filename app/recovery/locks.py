@@ -42,8 +42,8 @@ async def run_locked(
     """
 
     async def attempt(seen: list[Blocker]) -> T:
-        async with db.acquire() as connection, begin(db, connection):
-            return await _watched(db, connection, work, seen)
+        async with db.acquire() as connection, begin(db, connection) as pid:
+            return await _watched(db, connection, pid, work, seen)
 
     return await _persist(db, what, attempt, on_progress)
 
@@ -59,17 +59,20 @@ async def run_savepoint(
 
     async def attempt(seen: list[Blocker]) -> T:
         async with transaction(connection):
-            return await _watched(db, connection, work, seen)
+            pid = await connection.fetchval(SQL["pid"])
+            return await _watched(db, connection, pid, work, seen)
 
     return await _persist(db, what, attempt, on_progress)
 
 
 @asynccontextmanager
-async def begin(db: Database, connection: Connection) -> AsyncIterator[None]:
-    """Open a transaction that waits briefly for locks, sees every row, and trusts no path."""
+async def begin(db: Database, connection: Connection) -> AsyncIterator[int]:
+    """Open a transaction that waits briefly for locks, sees every row, and trusts no path.
+
+    Lends the pid of the process that runs it.
+    """
     async with transaction(connection):
-        await connection.execute(SQL["settings"], lock_timeout_text(db.lock_timeout))
-        yield
+        yield await connection.fetchval(SQL["settings"], lock_timeout_text(db.lock_timeout))
 
 
 async def _persist(
@@ -100,10 +103,10 @@ async def _persist(
 async def _watched(
     db: Database,
     connection: Connection,
+    pid: int,
     work: Callable[[Connection], Awaitable[T]],
     seen: list[Blocker],
 ) -> T:
-    pid = await connection.fetchval(SQL["pid"])
     watcher = asyncio.create_task(_watch(db, pid, seen))
     try:
         return await work(connection)

@@ -79,6 +79,10 @@ class Pace:
         self._largest = largest
         self._size = min(FIRST_BATCH, largest)
         self._took = 0.0
+        self._look_at = 0.0
+        # what each transaction begins with: a crash may take the last batches back, whole, and they
+        # are made again
+        self.settings = SQL["commit_later"]
 
     async def tell(self, **values: Any) -> None:
         """Report how far it is, to the job and to whoever listens."""
@@ -102,8 +106,7 @@ class Pace:
                 connection: Connection, position: Position = position, rows: int = rows
             ) -> tuple[int, Position]:
                 began = time.monotonic()
-                # a crash may take the last batches back, whole: they are made again
-                await connection.execute(SQL["commit_later"])
+                await connection.execute(self.settings)
                 done, reached = await batch(connection, position, self._size)
                 await self._run.fence(connection, step=step, rows=rows + done)
                 self._took = time.monotonic() - began  # of the try that is committed
@@ -144,10 +147,11 @@ class Pace:
     async def _in_the_way(self) -> str | None:
         if self._run.paused_by is not None:
             return f"paused by {self._run.paused_by}"
-        if self._limits.max_lag is None:
+        if self._limits.max_lag is None or time.monotonic() < self._look_at:
             return None
         async with self._db.side() as connection:
             lag = await connection.fetchval(SQL["lag"])
         if lag is not None and lag > self._limits.max_lag:
             return f"waiting for a replica that is {lag:.0f} s behind"
+        self._look_at = time.monotonic() + WAIT
         return None

@@ -85,7 +85,6 @@ class Run:
             raise LeaseLost(
                 hint="look at the jobs page; nothing that was not committed has changed"
             )
-        await notify(connection, "job", self.job.id)
 
 
 def interrupt(task: asyncio.Task[Any]) -> None:

@@ -39,10 +39,10 @@ UPDATE zanith._zanith_jobs SET lease_expires_at = clock_timestamp() + $3
 WHERE id = $1 AND lease = $2 AND state = 'running'
 RETURNING cancel_requested_by, pause_requested_by;
 
--- attach: what a running job makes or changes
+-- attach: what a running job makes or changes; like the two below it tells listeners, in one round trip
 UPDATE zanith._zanith_jobs SET artifact_id = $3
 WHERE id = $1 AND lease = $2 AND state = 'running'
-RETURNING id;
+RETURNING id, pg_catalog.pg_notify('zanith', pg_catalog.json_build_object('event', 'job', 'id', id)::text);
 
 -- pause: work in batches rests, or goes on
 UPDATE zanith._zanith_jobs SET pause_requested_by = $2
@@ -52,14 +52,14 @@ RETURNING id;
 -- progress: how far a running job came
 UPDATE zanith._zanith_jobs SET progress = progress || $3::jsonb
 WHERE id = $1 AND lease = $2 AND state = 'running'
-RETURNING id;
+RETURNING id, pg_catalog.pg_notify('zanith', pg_catalog.json_build_object('event', 'job', 'id', id)::text);
 
 -- finish: a job ends, once
 UPDATE zanith._zanith_jobs
 SET state = $3, result = $4::jsonb, error = $5::jsonb, ended_at = clock_timestamp(),
     lease_expires_at = NULL
 WHERE id = $1 AND lease = $2 AND state = 'running'
-RETURNING id;
+RETURNING id, pg_catalog.pg_notify('zanith', pg_catalog.json_build_object('event', 'job', 'id', id)::text);
 
 -- request_cancel: a running job is asked to stop, one that waits is cancelled at once
 UPDATE zanith._zanith_jobs

@@ -1,9 +1,9 @@
 -- settings: a restore or purge waits briefly for locks, as the capture functions do, sees every row, trusts no path, and keeps
--- no lock for long once nobody is heard of
-SELECT set_config('lock_timeout', $1, true), set_config('zanith.lock_timeout', $1, true),
+-- no lock for long once nobody is heard of; tells the server process of this connection, also behind a pooler
+SELECT pg_backend_pid(), set_config('lock_timeout', $1, true), set_config('zanith.lock_timeout', $1, true),
        set_config('row_security', 'off', true), set_config('search_path', 'pg_catalog, pg_temp', true),
        set_config('idle_in_transaction_session_timeout',
                   COALESCE(NULLIF(current_setting('idle_in_transaction_session_timeout'), '0'), '1min'), true);
 
--- pid: the server process of this connection, also behind a pooler
+-- pid: the server process of this connection
 SELECT pg_backend_pid();

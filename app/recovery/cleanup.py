@@ -110,7 +110,8 @@ async def cleanup(
             await settle(number, *found)
         else:
             again.append(number)
-        return _is_open(news.connection)
+        # one that was lost may not know it yet
+        return (found is None or found[0] != "failed") and _is_open(news.connection)
 
     async def work() -> None:
         number = next(numbers, None)

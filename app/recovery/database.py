@@ -348,6 +348,10 @@ async def _leave(_connection: object) -> None:
 async def _release(pool: Pool, connection: PoolConnectionProxy[asyncpg.Record]) -> None:
     """Give a connection back; what fails then costs the connection, and undoes nothing."""
     with suppress(*SERVER_ERRORS):
+        if connection.is_in_transaction():  # its rollback was cancelled: asyncpg would complain
+            async with asyncio.timeout(RELEASE_SECONDS):
+                await connection.execute("ROLLBACK")
+    with suppress(*SERVER_ERRORS):
         await pool.release(connection, timeout=RELEASE_SECONDS)
 
 

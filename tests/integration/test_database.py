@@ -48,6 +48,16 @@ async def test_read_only(database):
         await db.close()
 
 
+async def test_a_transaction_that_was_not_rolled_back_is_no_complaint(db):
+    complaints = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, said: complaints.append(said))
+    async with db.acquire() as connection:
+        await connection.execute("BEGIN")  # as where the rollback itself was cancelled
+    async with db.acquire() as connection:
+        assert not connection.is_in_transaction()
+    assert complaints == []
+
+
 async def test_blocker_is_named(db):
     async with db.acquire() as holder, holder.transaction():
         await holder.execute("CREATE TABLE t ()")

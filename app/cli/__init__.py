@@ -14,6 +14,11 @@ from app.recovery.errors import WrongUsage, ZanithError, translate
 
 __all__ = ["main"]
 
+_GO_ON = (
+    "batches that were committed stay: the same command goes on from there,"
+    " and zanith recover doctor tells how to undo them"
+)
+
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line and end the process; no error leaves as a traceback."""
@@ -31,26 +36,27 @@ def _run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return int(leave_pipe())
     except BaseException as exc:  # noqa: BLE001 - the last line before the user: all must be said
-        return _end(exc, _terminal(arguments))
+        return _end(exc, arguments)
     if code == Exit.INTERRUPTED:
-        return _end(KeyboardInterrupt(), _terminal(arguments))
+        return _end(KeyboardInterrupt(), arguments)
     return int(code or Exit.DONE)
 
 
-def _end(exc: BaseException, terminal: Terminal) -> int:
+def _end(exc: BaseException, arguments: list[str]) -> int:
+    interrupted = _Interrupted(hint=_GO_ON if "--online" in arguments else None)
     try:
-        return _say(exc, terminal)
+        return _say(exc, _terminal(arguments), interrupted)
     except BrokenPipeError:
         return int(leave_pipe())
     except OSError:  # stdout takes no more, so that the JSON document cannot be written either
-        return _say(exc, Terminal())
+        return _say(exc, Terminal(), interrupted)
 
 
-def _say(exc: BaseException, terminal: Terminal) -> int:
+def _say(exc: BaseException, terminal: Terminal, interrupted: ZanithError) -> int:
     if isinstance(exc, SystemExit):
         return exc.code if isinstance(exc.code, int) else int(Exit.FAILED)
     if isinstance(exc, KeyboardInterrupt | typer.Abort | asyncio.CancelledError):
-        report(_Interrupted(), terminal)
+        report(interrupted, terminal)
         return int(Exit.TERMINATED if isinstance(exc, asyncio.CancelledError) else Exit.INTERRUPTED)
     error = _usage(exc) if isinstance(exc, typer.TyperException) else translate(exc)
     report(error, terminal)

@@ -11,7 +11,7 @@ from typing import Any
 from app.recovery import audit, jobs, queueing, runs
 from app.recovery.artifact import Artifact
 from app.recovery.database import Actor, Database, require_change
-from app.recovery.errors import Cancelled, NotFound, WrongUsage, ZanithError
+from app.recovery.errors import Cancelled, NotFound, Refused, WrongUsage, ZanithError
 from app.recovery.filling import find_unfinished, give_up
 from app.recovery.gate import SQL
 from app.recovery.lookup import find_latest, get_artifact
@@ -69,6 +69,7 @@ async def restore(
     (limits or Limits()).check()
     artifact = await get_artifact(db, artifact_id)
     if artifact.status == "restored" and job is None:
+        await _check_stands(db, artifact)
         left = await find_follow_up(db, artifact.id)
         return (
             await _go_on(db, artifact, left, actor, on_progress)
@@ -83,6 +84,7 @@ async def restore(
         async with _given_up_when_cancelled(db, artifact, choices), runs.running(db, job) as run:
             artifact = await get_artifact(db, artifact.id)
             if artifact.status == "restored":
+                await _check_stands(db, artifact)
                 run.result = _nothing_to_do(artifact).to_json()
                 return _nothing_to_do(artifact)
             asked = (db, artifact, choices, actor, expected_digest, run, on_progress)
@@ -136,6 +138,24 @@ async def find_choices(db: Database, artifact_id: str) -> Choices:
     """Return the choices that an artifact was restored with."""
     async with db.acquire() as connection:
         return Choices.from_json(json.loads(await connection.fetchval(SQL["choices"], artifact_id)))
+
+
+async def _check_stands(db: Database, artifact: Artifact) -> None:
+    """Raise Refused where what was restored has gone again since."""
+    chosen = await find_choices(db, artifact.id)
+    async with db.side() as connection:
+        if await connection.fetchval(SQL["stands"], artifact.id, chosen.as_name):
+            return
+    hint = "nothing of it is parked any more: look for a newer artifact with zanith recover list"
+    if artifact.artifact_type == "archive_column":
+        script = f"recovery_sql of its row in zanith._zanith_migration_artifacts ({artifact.id})"
+        hint = f"its values are still parked, and psql brings them back: run the {script}"
+    raise Refused(
+        f"{artifact.object_name} was restored already, and is gone again since",
+        detail=f"restored at {artifact.restored_at:%Y-%m-%d %H:%M:%S} UTC by"
+        f" {artifact.restored_by}, then dropped or renamed by somebody",
+        hint=hint,
+    )
 
 
 async def _go_on(

@@ -126,7 +126,9 @@ def cancel(job: _Id, as_json: Json = False, database_url: DatabaseUrl = None) ->
     """
 
     async def body(session: Session) -> None:
-        _tell(session, await jobs.cancel(session.db, job, session.actor), "asked to stop")
+        ended = (await jobs.get(session.db, job)).ended
+        word = "had ended already" if ended else "asked to stop"
+        _tell(session, await jobs.cancel(session.db, job, session.actor), word)
 
     run(body, url=database_url, json=as_json)
 

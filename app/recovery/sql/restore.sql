@@ -6,6 +6,11 @@ SET status = 'restored', restored_at = clock_timestamp(), restored_by = $2,
 WHERE id = $1 AND status = 'recoverable'
 RETURNING id;
 
+-- stands: whether what was restored is there, by the name that it came back by
+SELECT CASE WHEN a.source_column IS NULL THEN zanith._relation_oid(a.source_schema, COALESCE($2, a.source_table)) IS NOT NULL
+            ELSE zanith._attribute_number(zanith._relation_oid(a.source_schema, a.source_table), COALESCE($2, a.source_column)) IS NOT NULL END
+FROM zanith._artifact($1) AS a;
+
 -- compare: the recorded definition beside the catalog, under the name that it came back by
 SELECT zanith.compare_as($1, $2)::text;
 

@@ -104,7 +104,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             || zanith._step(format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', q.rows), 'hold the table for an instant', 'ACCESS EXCLUSIVE', ARRAY[q.live])
             || zanith._render_follow_end(a.id)
             || zanith._as_owner(q.owner, zanith._step(format('ALTER TABLE %s RENAME COLUMN %s TO %s', q.live, q.half, q.name), 'the column, by its own name', 'ACCESS EXCLUSIVE', ARRAY[q.live]))
-            || CASE WHEN choices ? 'fill' THEN zanith._render_fill_value_off(d, a.source_schema, a.source_table, q.relation) ELSE '[]' END END
+            || CASE WHEN choices ? 'fill' THEN zanith._render_fill_value_off(d, a.source_schema, a.source_table, q.relation) ELSE '[]' END
+            || zanith._step(format('SELECT zanith._render_recipe_anew(%L)', a.id), 'its recovery_sql has nothing to take away any more') END
         || zanith._as_owner(q.owner,
             CASE WHEN COALESCE((choices ->> 'allow_null')::boolean, false) THEN '[]'
                  ELSE zanith._render_not_nulls(d, a.source_schema, a.source_table, q.relation, d #>> '{column,name}', d #>> '{column,name}') END

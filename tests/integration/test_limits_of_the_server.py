@@ -324,3 +324,32 @@ async def test_a_lock_that_is_not_had_is_no_timeout(database):
                 await capture(db, CaptureRequest("archive_table", "t"), DBA)
     finally:
         await db.close()
+
+
+SLOWLY_VACUUMED = """
+ALTER TABLE t SET (autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0,
+                   autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1);
+UPDATE t SET n = 1;
+ALTER SYSTEM SET autovacuum_naptime = 1;
+SELECT pg_reload_conf();
+"""
+VACUUMED = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+VACUUMED += " WHERE l.relation = 'public.t'::regclass AND a.backend_type = 'autovacuum worker'"
+
+
+async def test_autovacuum_gives_way_before_traffic_queues_for_long(disposable_server):
+    connection = await asyncpg.connect(disposable_server.url())
+    await install(connection)
+    await connection.execute(TABLE)
+    for statement in SLOWLY_VACUUMED.strip().split(";\n"):
+        await connection.execute(statement)
+    db = await Database.open(disposable_server.url(), lock_timeout=timedelta(seconds=10))
+    try:
+        await until(lambda: connection.fetchval(VACUUMED))
+        began = asyncio.get_running_loop().time()
+        await capture(db, CaptureRequest("soft_drop_column", "t", "code"), DBA)
+        # the server has it give way after deadlock_timeout, which is 1 s
+        assert asyncio.get_running_loop().time() - began < 0.8
+    finally:
+        await db.close()
+        await connection.close()

@@ -146,6 +146,7 @@ _HINTS = {
     "3D000": "check the database's name in ZANITH_DATABASE_URL or PGDATABASE",
     "25P03": "idle_in_transaction_session_timeout is too short for this role: nothing was changed",
     "25P04": "transaction_timeout is too short for this role, or take an online form",
+    "42P01": "write its schema too, where that is not on your search_path",
     "53100": "free space on the server's disk, then try again",
     "53300": "the server has no connection to spare: raise max_connections, or try again later",
     "57P03": "the server is starting up or shutting down: try again in a moment",

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import subprocess
 import time
 from subprocess import DEVNULL
@@ -218,8 +219,10 @@ class TestPurge:
         assert refused.code == 4
         assert artifact["checksum"] in refused.err
         assert "never" in refused.err  # neither exported nor verified
+        done("recover", "export", artifact["id"], "--output", "-", url=url)
         purged = typed("recover", "purge", artifact["id"], url=url, answer="legacy_code")
         assert purged.code == 0, purged
+        assert re.search(r"exported +(just now|[\d.]+ ?m?s ago) by ", purged.err), purged.err
 
     @pytest.mark.newest
     def test_without_a_terminal_or_yes_nothing_goes(self, url, artifact):

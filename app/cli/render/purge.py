@@ -1,6 +1,7 @@
 """Purge and cleanup: everything that one should have read before something is final."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -41,7 +42,7 @@ def _export(looked: PurgeReview) -> str | None:
     last = looked.last_export
     if not last:
         return None
-    return str(last.get("at") or last.get("ended_at") or "yes")
+    return f"{ago(datetime.fromisoformat(last['at']))} by {printable(last['by'])}"
 
 
 def candidates(plan: Sequence[tuple[Artifact, str | None]], width: int) -> RenderableType:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
 from app.recovery.capture import CaptureRequest, capture
+from app.recovery.database import Database
 from app.recovery.plan import Choices
 from app.recovery.restore import restore
-from tests.online import DBA, ROWS, execute
+from tests.online import DBA, ROWS, execute, followed, until
 from tests.traffic import Traffic
 
+T = TypeVar("T")
 COLUMNS = """
     id bigint NOT NULL, part integer NOT NULL DEFAULT 0, tag text NOT NULL,
     n integer NOT NULL DEFAULT 0, code text{}, PRIMARY KEY (part, id)"""
@@ -112,6 +119,18 @@ class Moving(Traffic):
 
 async def make(db, shape, constraint=" NOT NULL DEFAULT 'none'"):
     await execute(db, SHAPES[shape].format(constraint) + FILL)
+
+
+@asynccontextmanager
+async def under_way(db: Database, work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
+    """Work that follows traffic by now, for what happens in the middle of it."""
+    running = asyncio.create_task(work)
+    await until(lambda: followed(db))
+    try:
+        yield running
+    except BaseException:
+        running.cancel()
+        raise
 
 
 async def archiving(db, limits=None, **more):

@@ -107,8 +107,7 @@ async def queue(
 
 def _occupied(live: Job | None, kind: str) -> Locked:
     """Return what stands in the way; another seal comes to the same as this one."""
-    same = kind == "seal" and live is not None and live.kind == kind
-    error = Taken if kind == "seal" and (live is None or same) else Locked
+    error = Taken if kind == "seal" and (live is None or live.kind == kind) else Locked
     if live is None:
         return error("somebody else just worked on it", hint="look at it again")
     found = error(

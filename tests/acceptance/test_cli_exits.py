@@ -42,7 +42,8 @@ def test_3_nothing_matches(url):
     fails(3, "not_found", "recover", "inspect", "orders.legacy_code", url=url)
     fails(3, "not_found", "recover", "restore-table", "nothing", "--yes", url=url)
     fails(3, "not_found", "recover", "export", "zzzzzzzz", "--output", "x", url=url)
-    fails(3, "not_found", "drop", "table", "nothing", "--strategy", "soft", "--yes", url=url)
+    drop = ("drop", "table", "nothing", "--strategy", "soft", "--yes")
+    assert "schema" in fails(3, "not_found", *drop, url=url)["hint"]
     fails(3, "not_found", "drop", "column", "orders.no", "--strategy", "soft", "--yes", url=url)
 
 
@@ -210,12 +211,18 @@ def test_a_reader_who_leaves_is_no_fault(database):
 
 
 @pytest.mark.newest
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_command_says_so(database, url, number):
-    database.psql("CREATE TABLE locked (id integer PRIMARY KEY)")
+@pytest.mark.parametrize(
+    ("number", "what"),
+    [
+        (signal.SIGINT, ("column", "locked.code", "--strategy", "archive", "--online")),
+        (signal.SIGTERM, ("table", "locked", "--strategy", "soft")),
+    ],
+)
+def test_an_interrupted_command_says_so(database, url, number, what):
+    database.psql("CREATE TABLE locked (id integer PRIMARY KEY, code text)")
     with reading(database, "locked"):
         process = subprocess.Popen(
-            [PROGRAM, "drop", "table", "locked", "--strategy", "soft", "--yes", "--json"],
+            [PROGRAM, "drop", *what, "--yes", "--json"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment(url, ZANITH_LOCK_TIMEOUT="30s"),
@@ -231,4 +238,5 @@ def test_an_interrupted_command_says_so(database, url, number):
     assert process.returncode == 128 + number
     assert b"Traceback" not in out + err
     assert b'"interrupted"' in out
+    assert (b"the same command goes on" in out) == ("--online" in what)
     assert database.psql("SELECT to_regclass('locked') IS NOT NULL") == "t"

@@ -39,6 +39,7 @@ def test_a_drop_that_is_handed_over_waits_for_a_worker(url):
 def test_a_job_that_waits_is_cancelled_and_then_there_is_nothing_to_resume(url):
     job = done(*DROP, "--detach", "--json", url=url).json
     assert "asked to stop" in done("jobs", "cancel", job["id"], url=url).out
+    assert "had ended already" in done("jobs", "cancel", job["id"], url=url).out
     assert done("jobs", "list", "--live", url=url).out.strip() == "No jobs."
     assert "waits for a worker" in done("jobs", "resume", job["id"], url=url).out
     done("worker", "--once", url=url)

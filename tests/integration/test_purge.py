@@ -86,6 +86,7 @@ async def test_the_name_may_be_typed_so(db, archived, typed):
 async def test_hold_keeps_it(db, archived):
     held = await hold(db, archived.id, DBA, "court order")
     assert (held.held, held.held_reason) == (True, "court order")
+    assert (await hold(db, archived.id, DBA)).held_reason == "court order"
     assert (await review_purge(db, archived.id)).blocked
     with pytest.raises(Refused, match="held by dba"):
         await purge(db, archived.id, DBA, confirm="Old")

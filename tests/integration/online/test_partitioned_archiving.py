@@ -36,7 +36,7 @@ from tests.online import (
     until,
     wrongly_archived,
 )
-from tests.partitions import FULL, SHAPES, Moving, archiving, make, restoring
+from tests.partitions import FULL, SHAPES, Moving, archiving, make, restoring, under_way
 
 
 @pytest.fixture
@@ -48,14 +48,9 @@ async def db(database):
 @asynccontextmanager
 async def meanwhile(db, rate=4_000):
     """An archive under way, already copying, for what happens in the middle of it."""
-    running = asyncio.create_task(archiving(db, limits=Limits(rows_per_second=rate)))
-    await until(lambda: followed(db))
-    await until(lambda: fetchval(db, COPIED))
-    try:
+    async with under_way(db, archiving(db, limits=Limits(rows_per_second=rate))) as running:
+        await until(lambda: fetchval(db, COPIED))
         yield running
-    except BaseException:
-        running.cancel()
-        raise
 
 
 COPIED = """SELECT COALESCE((SELECT pg_relation_size(c.oid) > 0 FROM pg_class c

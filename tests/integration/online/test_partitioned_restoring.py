@@ -28,7 +28,7 @@ from tests.online import (
     running_job,
     until,
 )
-from tests.partitions import FULL, archiving, make, restoring
+from tests.partitions import FULL, archiving, make, restoring, under_way
 
 
 @pytest.fixture
@@ -40,14 +40,10 @@ async def db(database):
 @asynccontextmanager
 async def filling(db, artifact, rate=4_000, **choices):
     """A restore under way, for what happens in the middle of it."""
-    running = asyncio.create_task(restoring(db, artifact, Limits(rows_per_second=rate), **choices))
-    await until(lambda: followed(db))
-    await asyncio.sleep(0.2)
-    try:
+    work = restoring(db, artifact, Limits(rows_per_second=rate), **choices)
+    async with under_way(db, work) as running:
+        await asyncio.sleep(0.2)
         yield running
-    except BaseException:
-        running.cancel()
-        raise
 
 
 HALF = (

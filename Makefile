@@ -29,6 +29,7 @@ dev: $(VENV)/.dev $(ASSETS) ## Add to .venv what tests and checks need
 
 .PHONY: test
 test: dev ## Run all tests, on real PostgreSQL servers that they start (PYTEST_ARGS=… to choose)
+	@scripts/newest_postgresql.sh
 	@chromium=$$($(BIN)/python scripts/find_chromium.py) && \
 	ZANITH_CHROMIUM="$$chromium" $(BIN)/python -m pytest $(PYTEST_ARGS)
 

@@ -82,6 +82,11 @@ def _directories_of_programs() -> Iterator[Path]:
         yield Path(run([pg_config, "--bindir"]).strip())
 
 
+def release_of(version: int) -> str:
+    """Return the minor release of a major version found here, such as "15.20"."""
+    return run([find_versions()[version] / "postgres", "--version"]).split(") ", 1)[1].split()[0]
+
+
 def choose_versions(wanted: str, found: Mapping[int, Path]) -> list[int]:
     """Return the major versions to test, newest first.
 

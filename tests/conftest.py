@@ -58,8 +58,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    """Name the versions that the tests run on, and what chance starts from."""
-    versions = ", ".join(str(version) for version in versions_to_test())
+    """Name the minor releases that the tests run on, and what chance starts from."""
+    versions = ", ".join(clusters.release_of(version) for version in versions_to_test())
     return f"PostgreSQL {versions}; ZANITH_ORACLE_SEED={oracle_seed()}"
 
 

@@ -216,6 +216,8 @@ async def _apply(connection: Connection, rows: list[Installed]) -> list[str]:
             await _remove(connection, set(row.functions) - declared)
             await connection.execute(SQL["forget"], row.file)
             done.append(row.file)
+    if done:
+        await connection.execute(SQL["renew_recipes"])
     return done
 
 

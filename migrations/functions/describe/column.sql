@@ -28,7 +28,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END,
         'compression', CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END,
         'statistics', NULLIF(a.attstattarget, -1),
-        'options', to_jsonb(a.attoptions),
+        'options', zanith._user_options(to_jsonb(a.attoptions), true),
         'grants', zanith._describe_grants(a.attacl),
         'comment', col_description(a.attrelid, a.attnum))
     FROM pg_attribute a

@@ -17,7 +17,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         'keys', (SELECT jsonb_agg(pg_get_indexdef(i.indexrelid, n, true) ORDER BY n)
                  FROM generate_series(1, i.indnkeyatts) n),
         'predicate', pg_get_expr(i.indpred, i.indrelid),
-        'options', to_jsonb(c.reloptions),
+        'options', zanith._user_options(to_jsonb(c.reloptions), false),
         'tablespace', (SELECT spcname FROM pg_tablespace WHERE oid = c.reltablespace),
         'statistics', (SELECT jsonb_object_agg(a.attnum, a.attstattarget)
                        FROM pg_attribute a

@@ -14,7 +14,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         'persistence', c.relpersistence,
         'access_method', (SELECT amname FROM pg_am WHERE oid = c.relam),
         'tablespace', (SELECT spcname FROM pg_tablespace WHERE oid = c.reltablespace),
-        'options', to_jsonb(c.reloptions),
+        'options', zanith._user_options(to_jsonb(c.reloptions), false),
         'row_security', c.relrowsecurity, 'force_row_security', c.relforcerowsecurity,
         'replica_identity', CASE c.relreplident WHEN 'd' THEN 'DEFAULT' WHEN 'n' THEN 'NOTHING'
                                                 WHEN 'f' THEN 'FULL' ELSE 'INDEX' END,

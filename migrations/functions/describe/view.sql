@@ -7,7 +7,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         'materialized', c.relkind = 'm',
         'definition', rtrim(pg_get_viewdef(c.oid), ';'),
         'populated', c.relispopulated,
-        'options', to_jsonb(c.reloptions),
+        'options', zanith._user_options(to_jsonb(c.reloptions), false),
         'access_method', (SELECT amname FROM pg_am WHERE oid = c.relam),
         'tablespace', (SELECT spcname FROM pg_tablespace WHERE oid = c.reltablespace),
         'columns', zanith._describe_columns(c.oid),

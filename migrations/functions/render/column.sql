@@ -21,9 +21,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
         (1, 'STORAGE ' || (col ->> 'storage'), 'its storage'),
         (2, 'COMPRESSION ' || (col ->> 'compression'), 'its compression'),
         (3, 'STATISTICS ' || (col ->> 'statistics'), 'its statistics target'),
-        (4, (SELECT format('(%s)', string_agg(o.option, ', ' ORDER BY o.ord))
-             FROM jsonb_array_elements_text(NULLIF(col -> 'options', 'null')) WITH ORDINALITY o(option, ord)
-             HAVING count(*) > 0), 'its options')
+        (4, '(' || zanith._option_list(col -> 'options') || ')', 'its options')
     ) s(ord, clause, purpose)
     WHERE s.clause IS NOT NULL
 ); END $$;

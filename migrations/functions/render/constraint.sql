@@ -53,19 +53,17 @@ RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
                     THEN regexp_replace(zanith._steady(con ->> 'definition'), '((?: DEFERRABLE)?(?: INITIALLY DEFERRED)?)$', format(' WITH (%s)\1', o.options))
                     ELSE regexp_replace(zanith._steady(con ->> 'definition'), ' NOT VALID$', '') END,
                con ->> 'kind' IN ('check', 'foreign key') AND (con ->> 'enforced')::boolean
-        FROM (SELECT string_agg(x.option, ', ' ORDER BY x.ord)
-              FROM jsonb_array_elements_text(NULLIF(con #> '{index,options}', 'null')) WITH ORDINALITY x(option, ord)) o(options)
+        FROM (SELECT zanith._option_list(con #> '{index,options}')) o(options)
     ) p(clause, scans)
 ); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_constraint_index(index jsonb, schema_name text, target text) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE((SELECT zanith._step(
-            format('ALTER INDEX %s SET (%s)', zanith._qualify(schema_name, index ->> 'name'),
-                   string_agg(o.option, ', ' ORDER BY o.ord)),
+            format('ALTER INDEX %s SET (%s)', zanith._qualify(schema_name, index ->> 'name'), o.list),
             'options of its index', 'SHARE UPDATE EXCLUSIVE', ARRAY[target])
-        FROM jsonb_array_elements_text(NULLIF(index -> 'options', 'null')) WITH ORDINALITY o(option, ord)
-        HAVING count(*) > 0 AND NOT COALESCE((index ->> 'partitioned')::boolean, false)), '[]')
+        FROM (SELECT zanith._option_list(index -> 'options')) o(list)
+        WHERE o.list IS NOT NULL AND NOT COALESCE((index ->> 'partitioned')::boolean, false)), '[]')
     || zanith._render_index_settings(index, schema_name, target)
 ); END $$;
 

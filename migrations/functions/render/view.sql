@@ -45,7 +45,6 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     FROM (SELECT zanith._qualify(view ->> 'schema', view ->> 'name'),
                  (view ->> 'materialized')::boolean,
                  CASE WHEN (view ->> 'materialized')::boolean THEN 'materialized view' ELSE 'view' END,
-                 (SELECT string_agg(o.option, ', ' ORDER BY o.ord)
-                  FROM jsonb_array_elements_text(NULLIF(view -> 'options', 'null')) WITH ORDINALITY o(option, ord))
+                 zanith._option_list(view -> 'options')
     ) q(name, mat, kind, options)
 ); END $$;

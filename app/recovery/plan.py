@@ -14,7 +14,6 @@ import asyncpg
 from app.recovery.database import Connection, Database, rolled_back
 from app.recovery.errors import WrongUsage, translate
 from app.recovery.estimate import Estimate, estimate_step, estimate_verification, total
-from app.recovery.names import quote
 from app.recovery.sql import load
 
 SQL = load("plan")
@@ -407,7 +406,7 @@ async def query_as(connection: Connection, role: str | None, sql: str) -> list[A
     """Return the first column of a query that runs as that role; None is the operator."""
     if role is None:
         return [row[0] for row in await connection.fetch(sql)]
-    found: list[Any] = json.loads(await _sandboxed(connection, role, sql, SQL["query_in_sandbox"]))
+    found: list[Any] = json.loads(await connection.fetchval(SQL["run_as"], role, sql, "values"))
     return found
 
 
@@ -417,20 +416,8 @@ async def run_step(connection: Connection, step: Step) -> float:
     if step.role is None:
         await connection.execute(step.sql)
     else:
-        await _sandboxed(connection, step.role, step.sql, SQL["run_in_sandbox"])
+        await connection.execute(SQL["run_as"], step.role, step.sql, "rows")
     return round(time.monotonic() - started, 4)
-
-
-async def _sandboxed(connection: Connection, role: str, sql: str, call: str) -> Any:
-    """Run one statement as that role in a function that it cannot get out of (zanith.sandbox).
-
-    A function serves one call, and nothing that the call left in the session outlives it.
-    """
-    definition = await connection.fetchval(SQL["sandbox"])
-    await connection.execute(f"SET LOCAL ROLE {quote(role)}; {definition}; RESET ROLE")
-    found = await connection.fetchval(call, sql)
-    await connection.execute(SQL["clear_sandbox"])
-    return found
 
 
 async def plan_restore(

@@ -13,14 +13,5 @@ SELECT set_config('search_path', 'pg_catalog, pg_temp', true), set_config('row_s
 -- read_only: a standby, or a viewer's connection
 SELECT current_setting('transaction_read_only')::boolean;
 
--- sandbox: the definition of a function that runs a statement as the role that made it
-SELECT zanith.sandbox();
-
--- run_in_sandbox: a step as its role
-SELECT pg_temp._zanith_run($1::text, false);
-
--- query_in_sandbox: the first column of a query, as its role
-SELECT pg_temp._zanith_run($1::text, true)::text;
-
--- clear_sandbox: cursors and temporary objects that would run or be found later
-CLOSE ALL; DISCARD TEMP;
+-- run_as: a statement as a role, and what it says: rows or values
+SELECT zanith._run_as($1, $2, $3)::text;

@@ -69,20 +69,8 @@ CREATE OR REPLACE FUNCTION zanith._script_step(step jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
     SELECT format(E'\n-- %s\n%s;\n', regexp_replace(step ->> 'purpose', '\s+', ' ', 'g'),
         CASE WHEN step ->> 'role' IS NULL THEN step ->> 'sql'
-             ELSE format(E'SET LOCAL ROLE %I;\n%s;\nRESET ROLE;\nSELECT pg_temp._zanith_run(%L::text, false);\nCLOSE ALL;\nDISCARD TEMP',
+             ELSE format(E'SET LOCAL ROLE %I;\n%s;\nRESET ROLE;\nSELECT pg_temp._zanith_run(%L::text, ''rows''::text, ''pg_catalog, pg_temp''::text);\nCLOSE ALL;\nDISCARD TEMP',
                          step ->> 'role', zanith.sandbox(), step ->> 'sql') END)
-$$;
-
--- The function in which a statement runs as the owner. SET ROLE alone would not hold: what runs under it can RESET it;
--- within a security definer function it cannot. (PostgreSQL manual, "CREATE FUNCTION".) It serves one call: CREATE, not
--- OR REPLACE, fails where something of that name was left in wait; a call with exact types finds no other; and CLOSE ALL and
--- DISCARD TEMP take away what the call left behind. Deferred triggers fire inside.
-CREATE OR REPLACE FUNCTION zanith.sandbox() RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT 'CREATE FUNCTION pg_temp._zanith_run(statement text, wanted boolean) RETURNS jsonb LANGUAGE plpgsql '
-        'SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $run$ DECLARE found jsonb; BEGIN '
-        'IF wanted THEN EXECUTE format(''SELECT COALESCE(jsonb_agg(q.v), ''''[]'''') FROM (%s) q(v)'', statement) INTO found; '
-        'ELSE EXECUTE statement; END IF; SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL IMMEDIATE; RETURN found; END $run$'
 $$;
 
 -- Steps of the restore with these choices, against the catalog as it is now, in the order in which they run;

@@ -377,7 +377,7 @@ def print_sql() -> str:
 
 
 async def grant_capture(connection: Connection, role: str) -> None:
-    """Let a role capture: use the functions, see the artifacts, and create in the shadow schema.
+    """Let a role capture: use the functions, and see the artifacts.
 
     ``role`` is the role's exact name. NotFound where there is none.
     """
@@ -388,7 +388,6 @@ async def grant_capture(connection: Connection, role: str) -> None:
         to = quote(role)
         statements = [
             f"GRANT USAGE ON SCHEMA zanith TO {to}",
-            f"GRANT USAGE, CREATE ON SCHEMA _zanith_shadow TO {to}",
             f"GRANT SELECT ON zanith._zanith_migration_artifacts, zanith._zanith_schema TO {to}",
             *(f"GRANT EXECUTE ON FUNCTION {row[0]} TO {to}" for row in signatures),
         ]

@@ -5,15 +5,15 @@
 -- domain runs its CHECK in the parser. (PostgreSQL manual, "CREATE FUNCTION".) One function serves one call: CREATE, not OR
 -- REPLACE, fails where something of that name was left in wait, and a call with exact types finds no other. `wants` is
 -- "values" for a JSON array of a query's first column; else the call returns the number of rows. `path` is the search path
--- that the owner's functions run under.
+-- that the owner's functions run under. `ours`: the transaction is the engine's own, and deferred triggers fire inside.
 CREATE OR REPLACE FUNCTION zanith.sandbox() RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT 'CREATE FUNCTION pg_temp._zanith_run(statement text, wants text, path text) RETURNS jsonb LANGUAGE plpgsql '
+    SELECT 'CREATE FUNCTION pg_temp._zanith_run(statement text, wants text, path text, ours boolean) RETURNS jsonb LANGUAGE plpgsql '
         'SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $run$ DECLARE found jsonb; done bigint; BEGIN '
         'IF wants = ''values'' THEN statement := format(''SELECT COALESCE(jsonb_agg(q.v), ''''[]'''') FROM (%s) q(v)'', statement); '
         'PERFORM set_config(''search_path'', path, true); EXECUTE statement INTO found; '
         'ELSE PERFORM set_config(''search_path'', path, true); EXECUTE statement; GET DIAGNOSTICS done = ROW_COUNT; found := to_jsonb(done); END IF; '
-        'IF wants <> ''capture'' THEN SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL IMMEDIATE; END IF; RETURN found; END $run$'
+        'IF ours THEN SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL IMMEDIATE; END IF; RETURN found; END $run$'
 $$;
 
 -- The settings that the engine relies on between two statements: whatever an owner's code leaves of its own is put back.
@@ -28,10 +28,10 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 -- Executes a statement as a role and returns what `wants` says: the number of rows, or with "values" the first column of a query.
--- A role that is NULL, or is the one that calls already, needs no sandbox. "capture" is for a transaction that is somebody else's:
--- deferred constraints stay deferred there, and an owner's code that leaves anything in the session is refused.
--- The owner's code runs under `path`.
-CREATE OR REPLACE FUNCTION zanith._run_as(role_name text, statement text, wants text DEFAULT 'rows', path text DEFAULT 'pg_catalog, pg_temp')
+-- A role that is NULL, or is the one that calls already, needs no sandbox. The owner's code runs under `path`. Where the transaction
+-- is somebody else's and not `ours`, deferred constraints stay deferred, and code that leaves anything in the session is refused.
+CREATE OR REPLACE FUNCTION zanith._run_as(
+    role_name text, statement text, wants text DEFAULT 'rows', path text DEFAULT 'pg_catalog, pg_temp', ours boolean DEFAULT true)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     outer_role text := current_setting('role');
@@ -55,15 +55,15 @@ BEGIN
         RETURN found;
     END IF;
     settings := zanith._read_settings();
-    before := zanith._session_state(wants = 'capture');
+    before := zanith._session_state(NOT ours);
     PERFORM set_config('role', role_name, true);
     EXECUTE definition;
     PERFORM set_config('role', outer_role, true);
-    EXECUTE 'SELECT pg_temp._zanith_run($1::text, $2::text, $3::text)' INTO found USING statement, wants, path;
+    EXECUTE 'SELECT pg_temp._zanith_run($1::text, $2::text, $3::text, $4::boolean)' INTO found USING statement, wants, path, ours;
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
-    EXECUTE 'DROP FUNCTION pg_temp._zanith_run(text, text, text)';
+    EXECUTE 'DROP FUNCTION pg_temp._zanith_run(text, text, text, boolean)';
     PERFORM zanith._put_back_settings(settings);
-    PERFORM zanith._check_left_behind(before, wants = 'capture', role_name);
+    PERFORM zanith._check_left_behind(before, NOT ours, role_name);
     RETURN found;
 END $$;
 

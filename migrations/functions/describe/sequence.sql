@@ -1,16 +1,20 @@
 -- Sequences that a column owns: serial (deptype a) and identity (deptype i).
 
--- {last_value, is_called}; nulls for who may not read it: the owner, who captures, may.
+-- {last_value, is_called}, by oid: a name could be another's by now. Before 18 a sequence that was never called does not say by its
+-- oid where it stands; then, and where it may not be read, it stands at its start. See _read_facts.
 CREATE OR REPLACE FUNCTION zanith._sequence_position(sequence oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    position jsonb;
+    found jsonb;
 BEGIN
-    EXECUTE format('SELECT jsonb_build_object(''last_value'', last_value, ''is_called'', is_called) FROM %s',
-                   zanith._relation_name(sequence)) INTO position;
-    RETURN position;
-EXCEPTION WHEN insufficient_privilege THEN
-    RETURN '{"last_value": null, "is_called": null}';
+    IF NOT has_sequence_privilege(sequence, 'SELECT') THEN
+        NULL;
+    ELSIF current_setting('server_version_num')::integer >= 180000 THEN
+        EXECUTE 'SELECT jsonb_build_object(''last_value'', d.last_value, ''is_called'', d.is_called) FROM pg_get_sequence_data($1) d' INTO found USING sequence;
+    ELSE
+        SELECT jsonb_build_object('last_value', l.v, 'is_called', true) INTO found FROM pg_sequence_last_value(sequence) l(v) WHERE l.v IS NOT NULL;
+    END IF;
+    RETURN COALESCE(found, (SELECT jsonb_build_object('last_value', s.seqstart, 'is_called', false) FROM pg_sequence s WHERE s.seqrelid = sequence));
 END $$;
 
 -- What is owned by a column, oldest first; [] where nothing is. A column can own several.

@@ -37,7 +37,8 @@ CREATE OR REPLACE FUNCTION zanith._describe_attachment(relation oid) RETURNS jso
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT jsonb_build_object(
         'schema', n.nspname, 'name', p.relname, 'bound', pg_get_expr(c.relpartbound, c.oid),
-        'accepts', pg_get_partition_constraintdef(c.oid),
+        -- whoever asks first for a partition key evaluates it
+        'accepts', CASE WHEN NOT zanith._key_calls_code(p.oid) THEN pg_get_partition_constraintdef(c.oid) END,
         'columns', (SELECT count(*) FROM pg_attribute WHERE attrelid = p.oid AND attnum > 0 AND NOT attisdropped))
     FROM pg_class c
     JOIN pg_inherits i ON i.inhrelid = c.oid

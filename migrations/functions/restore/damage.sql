@@ -142,7 +142,8 @@ RETURNS TABLE (code text, detail text, stops boolean) LANGUAGE sql STABLE ROWS 1
         SELECT 'readable_by_others', format('%s may use %s', string_agg(DISTINCT zanith._grantee(x.grantee), ', '), t.name), false
         FROM (SELECT y.grantee FROM aclexplode(t.relacl) y
               UNION ALL SELECT y.grantee FROM pg_attribute k, LATERAL aclexplode(k.attacl) y WHERE k.attrelid = here AND k.attacl IS NOT NULL) x
-        WHERE x.grantee <> t.relowner
+        -- the owner of the table may read its copy
+        WHERE x.grantee <> t.relowner AND (t.moved OR x.grantee <> COALESCE(to_regrole(quote_ident(a.definition #>> '{table,owner}')), 0::oid))
         HAVING count(*) > 0
         UNION ALL
         SELECT 'row_security_changed', format('row security of %s is not as it was', t.name), false

@@ -76,6 +76,7 @@ DECLARE
     here oid := zanith._relation_oid(a.physical_schema, a.physical_table);
     by_column boolean := a.artifact_type = 'soft_drop_column';
     codes text[];
+    foreign_owner boolean;
 BEGIN
     IF a.physical_table IS NULL THEN
         RETURN jsonb_build_object('state', 'none', 'detail', 'the definition alone was recorded');
@@ -103,12 +104,15 @@ BEGIN
                 || CASE WHEN zanith._type_exists(a.definition #>> '{column,type}') THEN ''
                         ELSE format(': its type %s was dropped', a.definition #>> '{column,type}') END);
     END IF;
+    -- a copy belongs to Zanith itself; what was moved or renamed, and copies of earlier versions, to the owner of the table
+    foreign_owner := found.owner <> a.definition #>> '{table,owner}'
+        AND NOT (a.artifact_type IN ('archive_column', 'rebuild_table') AND found.owner = zanith._own_role());
     codes := ARRAY(SELECT c.code FROM (VALUES
         (1, 'claimed_twice', cardinality(claims) > 1),
         (2, 'renamed', found.relname <> a.physical_table),
         (3, 'schema_changed', found.nspname <> a.physical_schema),
-        (4, 'owner_gone', found.owner <> a.definition #>> '{table,owner}' AND to_regrole(quote_ident(a.definition #>> '{table,owner}')) IS NULL),
-        (5, 'owner_changed', found.owner <> a.definition #>> '{table,owner}')) c(rank, code, so) WHERE c.so ORDER BY c.rank);
+        (4, 'owner_gone', foreign_owner AND to_regrole(quote_ident(a.definition #>> '{table,owner}')) IS NULL),
+        (5, 'owner_changed', foreign_owner)) c(rank, code, so) WHERE c.so ORDER BY c.rank);
     RETURN jsonb_build_object(
         'state', CASE WHEN codes = '{}' THEN 'ok' ELSE 'moved' END,
         -- a column travels with its table, and what happens to that is no damage
@@ -120,7 +124,7 @@ BEGIN
                  THEN 'several bear its id: ' || (SELECT string_agg(zanith._relation_name(c), ', ' ORDER BY c) FROM unnest(claims) c) END,
             CASE WHEN found.nspname <> a.physical_schema OR found.relname <> a.physical_table
                  THEN format('recorded as %s, found as %s', zanith._qualify(a.physical_schema, a.physical_table), zanith._qualify(found.nspname, found.relname)) END,
-            CASE WHEN found.owner <> a.definition #>> '{table,owner}'
+            CASE WHEN foreign_owner
                  THEN format('recorded owner %I, now %I', a.definition #>> '{table,owner}', found.owner) END), ''));
 END $$;
 

@@ -69,7 +69,7 @@ CREATE OR REPLACE FUNCTION zanith._script_step(step jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
     SELECT format(E'\n-- %s\n%s;\n', regexp_replace(step ->> 'purpose', '\s+', ' ', 'g'),
         CASE WHEN step ->> 'role' IS NULL THEN step ->> 'sql'
-             ELSE format(E'SET LOCAL ROLE %I;\n%s;\nRESET ROLE;\nSELECT pg_temp._zanith_run(%L::text, ''rows''::text, ''pg_catalog, pg_temp''::text);\nCLOSE ALL;\nDISCARD TEMP',
+             ELSE format(E'SET LOCAL ROLE %I;\n%s;\nRESET ROLE;\nSELECT pg_temp._zanith_run(%L::text, ''rows''::text, ''pg_catalog, pg_temp''::text, true);\nCLOSE ALL;\nDISCARD TEMP',
                          step ->> 'role', zanith.sandbox(), step ->> 'sql') END)
 $$;
 

@@ -8,20 +8,18 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
                                         WHERE k.item ->> 'kind' = 'exclude'))
         || zanith._render_generated_drop(d -> 'cascade')
         || zanith._render_force(d, false)
-        || zanith._step(format('CREATE TABLE %s AS SELECT %s, %I FROM %s', q.archive, q.keys, q.col, q.source),
-            'copy key and value of every row', 'ACCESS SHARE', ARRAY[q.target], true)
-        || zanith._render_copy_gate(q.archive, q.source)
-        || zanith._step(format('ALTER TABLE %s ADD PRIMARY KEY (%s)', q.archive, q.keys),
-            'the key of the archive', 'ACCESS EXCLUSIVE', ARRAY[q.archive], true)
-        || zanith._render_archive_care(q.archive, d #>> '{table,owner}', d ->> 'id')
+        || zanith._render_copy(d, q.archive, format('SELECT %s, %I FROM %s', q.keys, q.col, q.source), q.source, q.target)
+        || zanith._by_zanith(zanith._step(format('ALTER TABLE %s ADD PRIMARY KEY (%s)', q.archive, q.keys),
+            'the key of the archive', 'ACCESS EXCLUSIVE', ARRAY[q.archive], true))
+        || zanith._render_archive_end(q.archive, d #>> '{table,owner}', d ->> 'id')
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, r.ord, s.ord)
             FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'renames') r, LATERAL zanith._each(
                 zanith._step(format('ALTER SEQUENCE %s OWNED BY NONE', zanith._qualify(r.item ->> 'schema', r.item ->> 'name')),
                     'its sequence outlives the column', 'SHARE ROW EXCLUSIVE')
                 || zanith._step(format('ALTER SEQUENCE %s RENAME TO %I', zanith._qualify(r.item ->> 'schema', r.item ->> 'name'),
                     r.item ->> 'parked'), 'free the name of its sequence', 'ACCESS EXCLUSIVE')
-                || zanith._step(format('ALTER SEQUENCE %s SET SCHEMA _zanith_shadow',
-                    zanith._qualify(r.item ->> 'schema', r.item ->> 'parked')), 'park its sequence', 'ACCESS EXCLUSIVE')) s), '[]')
+                || zanith._moving(zanith._step(format('ALTER SEQUENCE %s SET SCHEMA _zanith_shadow',
+                    zanith._qualify(r.item ->> 'schema', r.item ->> 'parked')), 'park its sequence', 'ACCESS EXCLUSIVE'), r.item ->> 'schema', r.item ->> 'parked')) s), '[]')
         || zanith._step(format('ALTER TABLE %s DROP COLUMN %I', q.target, q.col),
             'drop the column', 'ACCESS EXCLUSIVE', ARRAY[q.target])
         || zanith._render_force(d, true)
@@ -36,17 +34,46 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT string_agg(prefix || quote_ident(k.item ->> 'name'), ', ' ORDER BY k.ord) FROM zanith._each(key) k
 ); END $$;
 
--- Rows copied against rows there, before anything is dropped. What CREATE TABLE AS said that it copied the capture keeps in
--- zanith.copied; whoever runs the steps by hand counts. (EXECUTE counts on several cores, an expression of PL/pgSQL on one.)
-CREATE OR REPLACE FUNCTION zanith._render_copy_gate(archive text, source text) RETURNS jsonb
+-- Steps that Zanith's own role runs, since nobody else may create in the shadow schema.
+CREATE OR REPLACE FUNCTION zanith._by_zanith(steps jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$ SELECT zanith._marked(steps, '{"by": "zanith"}') $$;
+
+-- A step that moves a table or sequence, by its parked name, to the shadow schema.
+CREATE OR REPLACE FUNCTION zanith._moving(steps jsonb, schema_name text, parked text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$ SELECT zanith._marked(steps, jsonb_build_object('by', 'zanith', 'from', schema_name, 'moves', parked)) $$;
+
+-- Copies rows into a new archive, and compares rows copied with rows there before anything is dropped. Zanith copies where nothing
+-- of an owner's can run (`direct`); else the owner does, into a table that Zanith made.
+CREATE OR REPLACE FUNCTION zanith._render_copy(d jsonb, archive text, query text, source text, target text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
+    SELECT CASE WHEN (d ->> 'direct')::boolean THEN
+            zanith._marked(zanith._by_zanith(zanith._step(format('CREATE TABLE %s AS %s', archive, query),
+                'copy key and value of every row', 'ACCESS SHARE', ARRAY[target], true)), '{"copies": true}')
+        ELSE
+            zanith._by_zanith(zanith._step(format('CREATE TABLE %s AS %s WITH NO DATA', archive, query), 'the place for the copy', 'ACCESS SHARE', ARRAY[target])
+                || zanith._step(format('GRANT INSERT, SELECT ON TABLE %s TO %I', archive, d #>> '{table,owner}'), 'its owner copies: reading it runs code of the owner'))
+            || zanith._marked(zanith._as_role(d #>> '{table,runner}', zanith._step(format('INSERT INTO %s %s', archive, query),
+                'copy key and value of every row', 'ACCESS SHARE', ARRAY[target], true)), '{"copies": true}')
+            || zanith._by_zanith(zanith._step(format('REVOKE INSERT ON TABLE %s FROM %I', archive, d #>> '{table,owner}'), 'nobody writes to it any more')) END
+        || zanith._marked(zanith._step(format('SELECT count(*) FROM %s', source), 'compare rows copied with rows there', 'ACCESS SHARE', ARRAY[target], true),
+               CASE WHEN (d ->> 'direct')::boolean THEN '{"counts": true, "by": "zanith"}' ELSE jsonb_build_object('counts', true, 'role', d #>> '{table,runner}') END)
+); END $$;
+
+CREATE OR REPLACE FUNCTION zanith._marked(steps jsonb, mark jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (SELECT COALESCE(jsonb_agg(s.item || mark ORDER BY s.ord), '[]') FROM zanith._each(steps) s); END $$;
+
+CREATE OR REPLACE FUNCTION zanith._as_role(role_name text, steps jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$ SELECT zanith._marked(steps, jsonb_build_object('role', role_name)) $$;
+
+-- A new archive: closed, still, named; its owner's table may be read by its owner, who may also lock it.
+CREATE OR REPLACE FUNCTION zanith._render_archive_end(archive text, owner text, id text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT zanith._step(zanith._do(format(
-        'DECLARE there bigint; copied bigint; BEGIN '
-        'EXECUTE %L INTO there; '
-        'copied := COALESCE(NULLIF(pg_catalog.current_setting(''zanith.copied'', true), '''')::bigint, (SELECT count(*) FROM %s)); '
-        'IF there <> copied THEN RAISE EXCEPTION ''the copy has %% rows, the table %%'', copied, there '
-        'USING ERRCODE = ''data_exception''; END IF; END', 'SELECT count(*) FROM ' || source, archive)),
-        'compare rows copied with rows there', 'ACCESS SHARE', ARRAY[archive], true)
+    SELECT zanith._by_zanith(
+        zanith._render_privacy(archive)
+        || zanith._render_refusal(archive, false)
+        || zanith._step(format('COMMENT ON TABLE %s IS %L', archive, zanith._parked_comment(id)), 'whose archive this is')
+        || zanith._step(format('GRANT SELECT, TRUNCATE ON TABLE %s TO %I', archive, owner),
+               'the owner of the table may read and lock it; a trigger refuses TRUNCATE'))
 $$;
 
 -- FORCE ROW LEVEL SECURITY would hide rows from their owner: lifted for the copy, put back after it.

@@ -62,8 +62,6 @@ RETURNS void LANGUAGE plpgsql STABLE AS $$
 DECLARE
     object text := CASE WHEN column_name IS NULL THEN 'table ' || zanith._relation_name(relation)
         ELSE format('column %I of table %s', column_name, zanith._relation_name(relation)) END;
-    needs_shadow boolean := strategy IN ('archive_column', 'archive_table') OR keep_rows;
-    owner text := d #>> '{table,owner}';
     lacking text;
 BEGIN
     IF strategy <> 'rebuild_table' THEN
@@ -87,13 +85,16 @@ BEGIN
         PERFORM zanith._refuse(format('permission denied for schema %I', lacking),
             format('What is parked is renamed there: GRANT CREATE ON SCHEMA %I TO %I.', lacking, current_user), '42501');
     END IF;
-    IF needs_shadow AND NOT has_schema_privilege('_zanith_shadow', 'CREATE') THEN
-        PERFORM zanith._refuse('permission denied for schema _zanith_shadow',
-            format('Let an administrator run: zanith init --grant %s', quote_ident(current_user)), '42501');
-    END IF;
-    IF needs_shadow AND NOT has_schema_privilege(owner, '_zanith_shadow', 'CREATE') THEN
-        PERFORM zanith._refuse(format('the owner of the table, %I, may not own an archive in _zanith_shadow', owner),
-            format('Let an administrator run: zanith init --grant %s', quote_ident(owner)), '42501');
+    -- What moves to the shadow schema, Zanith moves: nobody else may create anything there.
+    SELECT o.name INTO lacking FROM (
+        SELECT x.item #>> '{definition,owner}' AS name FROM zanith._each(d -> 'members') x WHERE strategy = 'archive_table'
+        UNION ALL SELECT p.part ->> 'owner' FROM zanith._parts(d) p
+                  WHERE strategy = 'archive_column' AND jsonb_array_length(p.part -> 'renames') > 0) o
+    WHERE NOT pg_has_role(zanith._own_role(), o.name, 'USAGE') LIMIT 1;
+    IF lacking IS NOT NULL THEN
+        PERFORM zanith._refuse(format('%s cannot be moved to _zanith_shadow: Zanith''s own role %I may not act as %I', object, zanith._own_role(), lacking),
+            format('GRANT %I TO %I; or use %s, which moves nothing.', lacking, zanith._own_role(),
+                   CASE WHEN strategy = 'archive_table' THEN 'soft_drop_table' ELSE 'soft_drop_column' END), '42501');
     END IF;
 END $$;
 
@@ -107,7 +108,8 @@ SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_
 DECLARE
     id text := zanith._new_id();
     d jsonb;
-    step jsonb;
+    step record;
+    proof uuid;
     rows_copied bigint;
     copies boolean := strategy = 'archive_column' OR keep_rows;
     timeout text := current_setting('lock_timeout');
@@ -145,17 +147,21 @@ BEGIN
     d := zanith._define(strategy, relation, column_name, id, on_dependents, keep_rows);
     PERFORM zanith._check_capture(strategy, relation, column_name, d, on_dependents, published_ok, keep_rows);
 
+    proof := zanith._prove_caller();
     PERFORM zanith._record_capture(strategy, relation, column_name, id, on_dependents, keep_rows, migration_id,
-                                   expires_in, reason, zanith._positions(d));
-    FOR step IN SELECT s.item FROM zanith._each(zanith._render_capture(d)) s ORDER BY s.ord LOOP
-        EXECUTE step ->> 'sql';
-        IF copies AND step ->> 'sql' LIKE 'CREATE TABLE %' THEN
-            GET DIAGNOSTICS rows_copied = ROW_COUNT;
-            PERFORM set_config('zanith.copied', rows_copied::text, true);
+                                   expires_in, reason, zanith._read_facts(d), proof);
+    d := (zanith._artifact(id)).definition;
+    FOR step IN SELECT s.ord, s.item, NULL::text AS done FROM zanith._each(zanith._render_capture(d)) s ORDER BY s.ord LOOP
+        step.done := CASE WHEN step.item ->> 'by' = 'zanith' THEN zanith._run_own_step(id, step.ord, proof)::text
+            WHEN (step.item ->> 'counts')::boolean THEN zanith._run_as(step.item ->> 'role', step.item ->> 'sql', 'values', ours => false) ->> 0
+            ELSE zanith._run_as(step.item ->> 'role', step.item ->> 'sql', ours => false) #>> '{}' END;
+        IF (step.item ->> 'copies')::boolean THEN
+            rows_copied := step.done::bigint;
+        ELSIF (step.item ->> 'counts')::boolean AND step.done::bigint <> rows_copied THEN
+            PERFORM zanith._refuse(format('the copy has %s rows, the table %s', rows_copied, step.done), 'Look who wrote to it meanwhile, and try again.', '22000');
         END IF;
     END LOOP;
-    PERFORM set_config('zanith.copied', '', true);
-    PERFORM zanith._finish_capture(id, rows_copied, notify);
+    PERFORM zanith._finish_capture(id, rows_copied, notify, proof);
     PERFORM set_config('lock_timeout', timeout, true);
     PERFORM set_config('row_security', security, true);
     RETURN id;
@@ -183,23 +189,77 @@ EXCEPTION WHEN OTHERS THEN
     NULL;
 END $$;
 
--- Where each identity sequence stood: numbers that only the caller may be allowed to read.
-CREATE OR REPLACE FUNCTION zanith._positions(d jsonb) RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(jsonb_build_array((s.item ->> 'last_value')::bigint, (s.item ->> 'is_called')::boolean) ORDER BY s.ord), '[]')
-    FROM zanith._each(d #> '{column,sequences}') s
-); END $$;
+-- What only the owner may read, or what would run the owner's code: read as the owner, by name. {positions, accepts}: where each
+-- identity sequence stood, and what a partition accepts. Numbers, and an expression that only the owner will ever evaluate.
+CREATE OR REPLACE FUNCTION zanith._read_facts(d jsonb) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    positions jsonb := '[]';
+    bounds jsonb;
+    s jsonb;
+    root oid;
+BEGIN
+    FOR s IN SELECT x.item FROM zanith._each(d #> '{column,sequences}') x ORDER BY x.ord LOOP
+        -- one that was never called, or that this role may not read, does not say by its oid where it stands
+        positions := positions || jsonb_build_array(CASE WHEN (s ->> 'is_called')::boolean
+            THEN jsonb_build_array(s -> 'last_value', s -> 'is_called')
+            ELSE zanith._run_as(zanith._runner(s ->> 'owner'), format('SELECT jsonb_build_array(last_value, is_called) FROM %s',
+                     zanith._qualify(s ->> 'schema', s ->> 'name')), 'values', ours => false) -> 0 END);
+    END LOOP;
+    root := zanith._relation_oid(d #>> '{members,0,schema}', d #>> '{members,0,name}');
+    IF d #>> '{members,0,definition,partition_of,bound}' IS NOT NULL AND d #>> '{members,0,definition,partition_of,accepts}' IS NULL THEN
+        bounds := zanith._run_as(zanith._runner(d #>> '{table,owner}'), format('SELECT pg_get_partition_constraintdef(%s)', root), 'values', ours => false) -> 0;
+    END IF;
+    RETURN jsonb_build_object('positions', positions, 'accepts', bounds);
+END $$;
+
+-- Runs the step of a capture that is Zanith's to run: it makes or moves something in the shadow schema. No text is taken: the
+-- step is rendered again from the definition that was recorded in this transaction. A name in it is that of a table that this
+-- transaction has locked.
+CREATE OR REPLACE FUNCTION zanith._run_own_step(artifact_id text, ordinal bigint, proof uuid) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    step jsonb := zanith._render_capture(a.definition) -> (ordinal - 1)::integer;
+    done bigint;
+    root oid := (a.definition #>> '{table,oid}')::oid;
+    moved oid;
+BEGIN
+    IF NOT pg_has_role(zanith._read_caller(proof, false), a.definition #>> '{table,owner}', 'USAGE') THEN
+        PERFORM zanith._refuse(format('must be owner of %s', zanith._object_name(a)), 'Run the capture as its owner.', '42501');
+    ELSIF a.recovery_sql IS NOT NULL OR step ->> 'by' IS DISTINCT FROM 'zanith' THEN
+        PERFORM zanith._refuse(format('artifact %s is not in the course of a capture', artifact_id), 'Call the capture functions, not this one.', '55000');
+    END IF;
+    -- a copy is read by name as Zanith: only under the lock, while the schema keeps its name, and where nothing of an owner's can run
+    IF (step ?| '{copies,counts}') AND (
+           NOT zanith._is_locked(root) OR NOT zanith._pin_schema(root) OR zanith._find_foreign_code(root) IS NOT NULL
+           OR zanith._relation_name(root) <> zanith._qualify(a.source_schema, a.source_table)) THEN
+        PERFORM zanith._refuse(format('%s was changed while it was captured', zanith._object_name(a)), 'Try again.', '55000');
+    END IF;
+    moved := zanith._relation_oid(step ->> 'from', step ->> 'moves');
+    IF (step ->> 'counts')::boolean THEN
+        EXECUTE step ->> 'sql' INTO done;
+    ELSE
+        EXECUTE step ->> 'sql';
+        GET DIAGNOSTICS done = ROW_COUNT;
+    END IF;
+    -- what was moved is what this transaction has locked: the schema may be another by now
+    IF step ? 'moves' AND NOT (zanith._is_locked(moved) AND zanith._relation_oid('_zanith_shadow', step ->> 'moves') = moved) THEN
+        PERFORM zanith._refuse(format('%s was changed while it was captured', zanith._object_name(a)), 'Try again.', '55000');
+    END IF;
+    RETURN done;
+END $$;
 
 -- `zanith.actor` is the person's name where the engine captures for somebody; the log keeps the database role beside it.
 -- Writes the row. It describes the object from the catalog itself and takes no text to execute: whoever could write
 -- a row could choose what an operator runs.
 CREATE OR REPLACE FUNCTION zanith._record_capture(
     strategy text, relation oid, column_name text, id text, on_dependents text, keep_rows boolean,
-    migration_id text, expires_in interval, reason text, positions jsonb)
+    migration_id text, expires_in interval, reason text, facts jsonb, proof uuid)
 RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
-    caller text := COALESCE(NULLIF(current_setting('role', true), 'none'), session_user);
+    caller text := zanith._read_caller(proof, false);
     d jsonb;
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = relation AND pg_has_role(caller, c.relowner, 'USAGE')) THEN
@@ -215,7 +275,10 @@ BEGIN
     d := zanith._define(strategy, relation, column_name, id, on_dependents, keep_rows);
     SELECT COALESCE(jsonb_set(d, '{column,sequences}', (
         SELECT jsonb_agg(s.item || jsonb_build_object('last_value', (p.item ->> 0)::bigint, 'is_called', (p.item ->> 1)::boolean) ORDER BY s.ord)
-        FROM zanith._each(d #> '{column,sequences}') s JOIN zanith._each(positions) p USING (ord))), d) INTO d;
+        FROM zanith._each(d #> '{column,sequences}') s JOIN zanith._each(facts -> 'positions') p USING (ord))), d) INTO d;
+    IF d #>> '{members,0,definition,partition_of,bound}' IS NOT NULL AND d #>> '{members,0,definition,partition_of,accepts}' IS NULL THEN
+        d := jsonb_set(d, '{members,0,definition,partition_of,accepts}', COALESCE(to_jsonb(facts ->> 'accepts'), 'null'));
+    END IF;
     INSERT INTO zanith._zanith_migration_artifacts
         (id, migration_id, artifact_type, source_schema, source_table, source_column,
          physical_schema, physical_table, physical_column, definition, reason, created_by, captured_with, expires_at)
@@ -229,12 +292,15 @@ END $$;
 
 -- Renders recovery_sql, keeps the count, writes the audit entry, tells who listens. Only while the capture's own
 -- transaction runs: the row must be new and its object parked.
-CREATE OR REPLACE FUNCTION zanith._finish_capture(artifact_id text, rows_copied bigint, notify boolean) RETURNS void
+CREATE OR REPLACE FUNCTION zanith._finish_capture(artifact_id text, rows_copied bigint, notify boolean, proof uuid) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
-    a zanith._zanith_migration_artifacts;
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
 BEGIN
+    IF NOT pg_has_role(zanith._read_caller(proof), a.definition #>> '{table,owner}', 'USAGE') THEN
+        PERFORM zanith._refuse(format('must be owner of %s', zanith._object_name(a)), 'Run the capture as its owner.', '42501');
+    END IF;
     UPDATE zanith._zanith_migration_artifacts r SET row_count = rows_copied
     WHERE r.id = artifact_id AND r.recovery_sql IS NULL
       AND (zanith.locate(artifact_id) ->> 'state') IN ('ok', 'none')

@@ -34,7 +34,7 @@ DECLARE
 BEGIN
     SELECT n.nspname, jsonb_build_object(
                'schema', n.nspname, 'name', c.relname, 'owner', pg_get_userbyid(c.relowner),
-               'force_row_security', c.relforcerowsecurity, 'oid', c.oid,
+               'force_row_security', c.relforcerowsecurity, 'oid', c.oid, 'runner', zanith._runner(pg_get_userbyid(c.relowner)),
                'whole', c.relkind = 'p' OR EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid))
     INTO schema_name, t
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation;
@@ -44,7 +44,7 @@ BEGIN
     END LOOP;
     RETURN jsonb_build_object(
         'format', 1, 'strategy', strategy, 'id', id, 'server_version', current_setting('server_version_num')::integer,
-        'table', t, 'column', part -> 'column',
+        'table', t, 'direct', strategy = 'archive_column' AND zanith._copies_directly(relation), 'column', part -> 'column',
         'parked', CASE WHEN soft
             THEN jsonb_build_object('schema', schema_name, 'table', t ->> 'name',
                                     'column', zanith._parked_name(column_name, id))
@@ -215,6 +215,7 @@ BEGIN
         'format', 1, 'strategy', strategy, 'id', id, 'server_version', current_setting('server_version_num')::integer,
         'table', jsonb_build_object('schema', members #>> '{0,schema}', 'name', members #>> '{0,name}',
                                     'owner', members #>> '{0,definition,owner}', 'oid', relation,
+                                    'runner', zanith._runner(members #>> '{0,definition,owner}'),
                                     'whole', family OR (members #>> '{0,definition,partitioned}')::boolean),
         'parked', jsonb_build_object('schema', members #>> '{0,parked_schema}', 'table', members #>> '{0,parked}'),
         'members', members,
@@ -250,7 +251,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         'server_version', current_setting('server_version_num')::integer,
         'table', jsonb_build_object('schema', t ->> 'schema', 'name', t ->> 'name', 'owner', t ->> 'owner',
                                     'force_row_security', t -> 'force_row_security', 'oid', relation,
-                                    'partitioned', t -> 'partitioned'),
+                                    'runner', zanith._runner(t ->> 'owner'), 'partitioned', t -> 'partitioned'),
+        'direct', keep_rows AND zanith._copies_directly(relation),
         'definition', t,
         'parked', CASE WHEN keep_rows THEN jsonb_build_object('schema', '_zanith_shadow',
                   'table', zanith._parked_name(t ->> 'name', id, 0, '_zanith_archive_')) END,

@@ -49,9 +49,9 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
         || zanith._step(format('COMMENT ON TABLE %s IS %L', q.target, zanith._parked_comment(id)), 'whose it is')
         || zanith._step(format('ALTER TABLE %s RENAME TO %I', q.target, m ->> 'parked'),
             'park the table under a name that nobody wants', 'ACCESS EXCLUSIVE', ARRAY[q.target])
-        || CASE WHEN m ->> 'parked_schema' = m ->> 'schema' THEN '[]' ELSE zanith._step(
+        || CASE WHEN m ->> 'parked_schema' = m ->> 'schema' THEN '[]' ELSE zanith._moving(zanith._step(
             format('ALTER TABLE %s SET SCHEMA %I', zanith._qualify(m ->> 'schema', m ->> 'parked'), m ->> 'parked_schema'),
-            'move it to the shadow; no rows move', 'ACCESS EXCLUSIVE', ARRAY[q.target]) END
+            'move it to the shadow; no rows move', 'ACCESS EXCLUSIVE', ARRAY[q.target]), m ->> 'schema', m ->> 'parked') END
     FROM (SELECT zanith._qualify(m ->> 'schema', m ->> 'name'), m #>> '{definition,owner}') q(target, owner)
 ); END $$;
 
@@ -62,22 +62,26 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item ORDER BY s.part, p.ord, s.ord), '[]')
     FROM zanith._each(d -> 'placeholders') p,
          LATERAL (SELECT zanith._qualify(p.item ->> 'schema', p.item ->> 'name'),
-                         zanith._qualify(d #>> '{parked,schema}', p.item ->> 'parked')) q(parent, placeholder),
+                         zanith._qualify(d #>> '{table,schema}', p.item ->> 'parked')) q(parent, placeholder),
          LATERAL (
             SELECT 1 AS part, e.item, e.ord FROM zanith._each(
-                zanith._step(format('CREATE TABLE %s (LIKE %s INCLUDING CONSTRAINTS INCLUDING GENERATED)', q.placeholder, q.parent),
-                    'an empty stand-in for its parent', 'ACCESS SHARE', ARRAY[q.parent])
+                -- its expressions are its parent's: read as the owner
+                zanith._as_role(d #>> '{table,runner}', zanith._step(format('CREATE TABLE %s (LIKE %s INCLUDING CONSTRAINTS INCLUDING GENERATED)', q.placeholder, q.parent),
+                    'an empty stand-in for its parent', 'ACCESS SHARE', ARRAY[q.parent]))
                 -- LIKE makes a constraint valid; it has to be as the table has it
                 || COALESCE((SELECT jsonb_agg(c.item ORDER BY k.ord, c.ord)
-                    FROM zanith._each(d #> '{members,0,definition,constraints}') k, LATERAL zanith._each(
+                    FROM zanith._each(d #> '{members,0,definition,constraints}') k, LATERAL zanith._each(zanith._as_role(d #>> '{table,runner}',
                         zanith._step(format('ALTER TABLE %s DROP CONSTRAINT IF EXISTS %I', q.placeholder, k.item ->> 'name'), 'the stand-in has it', 'ACCESS EXCLUSIVE')
                         || zanith._step(format('ALTER TABLE %s ADD CONSTRAINT %I %s', q.placeholder, k.item ->> 'name', zanith._steady(k.item ->> 'definition')),
-                            'as the table has it', 'ACCESS EXCLUSIVE')) c
+                            'as the table has it', 'ACCESS EXCLUSIVE'))) c
                     WHERE k.item ->> 'kind' = 'check' AND (k.item ->> 'inherited')::boolean
                       AND NOT ((k.item ->> 'validated')::boolean AND (k.item ->> 'enforced')::boolean)), '[]')
                 || zanith._render_archive_care(q.placeholder, d #>> '{table,owner}', d ->> 'id')
                 || zanith._step(format('ALTER TABLE %s INHERIT %s', target, q.placeholder),
-                    'what it inherits stays inherited', 'ACCESS EXCLUSIVE', ARRAY[target])) e
+                    'what it inherits stays inherited', 'ACCESS EXCLUSIVE', ARRAY[target])
+                || CASE WHEN d #>> '{parked,schema}' = d #>> '{table,schema}' THEN '[]' ELSE zanith._moving(zanith._step(
+                    format('ALTER TABLE %s SET SCHEMA %I', q.placeholder, d #>> '{parked,schema}'), 'the stand-in goes along', 'ACCESS EXCLUSIVE'),
+                    d #>> '{table,schema}', p.item ->> 'parked') END) e
             UNION ALL
             SELECT 2, e.item, e.ord FROM zanith._each(
                 zanith._step(format('ALTER TABLE %s NO INHERIT %s', target, q.parent),

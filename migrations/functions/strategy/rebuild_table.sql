@@ -4,13 +4,11 @@ CREATE OR REPLACE FUNCTION zanith._render_rebuild_table(d jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN COALESCE(d -> 'parked', 'null') = 'null' THEN '[]' ELSE
         zanith._render_force(d, false)
-        || zanith._step(format('CREATE TABLE %s AS SELECT * FROM %s', q.archive, q.source),
-            'copy every row', 'ACCESS SHARE', ARRAY[q.target], true)
-        || zanith._render_copy_gate(q.archive, q.source)
+        || zanith._render_copy(d, q.archive, format('SELECT * FROM %s', q.source), q.source, q.target)
         || CASE WHEN COALESCE(d -> 'key', 'null') = 'null' THEN '[]' ELSE
-            zanith._step(format('ALTER TABLE %s ADD PRIMARY KEY (%s)', q.archive, zanith._key_list(d -> 'key')),
-                'the key of the copy', 'ACCESS EXCLUSIVE', ARRAY[q.archive], true) END
-        || zanith._render_archive_care(q.archive, d #>> '{table,owner}', d ->> 'id')
+            zanith._by_zanith(zanith._step(format('ALTER TABLE %s ADD PRIMARY KEY (%s)', q.archive, zanith._key_list(d -> 'key')),
+                'the key of the copy', 'ACCESS EXCLUSIVE', ARRAY[q.archive], true)) END
+        || zanith._render_archive_end(q.archive, d #>> '{table,owner}', d ->> 'id')
         || zanith._render_force(d, true) END
     FROM (SELECT zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}'),
                  CASE WHEN (d #>> '{table,partitioned}')::boolean THEN '' ELSE 'ONLY ' END

@@ -25,10 +25,11 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
                 format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL', p.target, q.col),
                 'new rows may leave it NULL', 'ACCESS EXCLUSIVE', ARRAY[p.target]) -> 0 ORDER BY p.ord)
             FROM zanith._parts(d) p WHERE zanith._has_own_not_null(d, p.ord, p.part)), '[]')
-        || CASE WHEN d #>> '{column,base_type}' IS NULL THEN '[]' ELSE zanith._step(
+        -- PostgreSQL reads the expressions of the table anew
+        || CASE WHEN d #>> '{column,base_type}' IS NULL THEN '[]' ELSE zanith._as_role(d #>> '{table,runner}', zanith._step(
                 format('ALTER TABLE %s ALTER COLUMN %I TYPE %s%s', q.target, q.col, d #>> '{column,base_type}',
                        COALESCE(' COLLATE ' || (d #>> '{column,collation}'), '')),
-                'no domain check bites', 'ACCESS EXCLUSIVE', ARRAY[q.target]) END
+                'no domain check bites', 'ACCESS EXCLUSIVE', ARRAY[q.target])) END
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, s.ord)
             FROM zanith._parts(d) p, LATERAL zanith._each(
                 zanith._render_revokes(p.part #> '{column,grants}', 'TABLE ' || p.target, p.part ->> 'owner', q.col)

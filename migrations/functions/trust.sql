@@ -1,0 +1,158 @@
+-- Trust: who calls, and what of a relation would run code that an owner wrote.
+
+-- Zanith's own role: the owner of the schema zanith, as whom definer functions run.
+CREATE OR REPLACE FUNCTION zanith._own_role() RETURNS text
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (SELECT pg_get_userbyid(n.nspowner) FROM pg_namespace n WHERE n.nspname = 'zanith'); END $$;
+
+CREATE OR REPLACE FUNCTION zanith._is_superuser(role_name text) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (SELECT COALESCE(bool_or(r.rolsuper), false) FROM pg_roles r WHERE r.rolname = role_name); END $$;
+
+-- Inserts who calls, and returns what a definer function asks for. It runs as its caller: nobody can insert another's name.
+CREATE OR REPLACE FUNCTION zanith._prove_caller() RETURNS uuid
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    proof uuid := pg_catalog.gen_random_uuid();
+BEGIN
+    INSERT INTO zanith._zanith_callers (proof) VALUES (proof);
+    RETURN proof;
+END $$;
+
+-- Who it was, in a definer function. `done`: the proof serves no other call.
+CREATE OR REPLACE FUNCTION zanith._read_caller(proof uuid, done boolean DEFAULT true) RETURNS text
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    caller text;
+BEGIN
+    SELECT c.name INTO caller FROM zanith._zanith_callers c WHERE c.proof = _read_caller.proof;
+    IF NOT FOUND THEN
+        PERFORM zanith._refuse('it is not known who calls', 'Call the functions that the documentation names, not this one.', '42501');
+    END IF;
+    IF done THEN
+        DELETE FROM zanith._zanith_callers c WHERE c.proof = _read_caller.proof;
+    END IF;
+    RETURN caller;
+END $$;
+
+-- The first thing of a relation, or of a table beneath or above it, that calls code outside of pg_catalog when the relation is read
+-- or planned: the planner evaluates expressions and predicates of indexes, checks, statistics and partition keys. NULL where there
+-- is none. What a dependency names is not built in: of that PostgreSQL records none.
+CREATE OR REPLACE FUNCTION zanith._find_foreign_code(relation oid) RETURNS text
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    WITH tables AS MATERIALIZED (
+        SELECT f.member AS oid FROM zanith._family(relation) f
+        UNION SELECT a.relid FROM pg_partition_ancestors(relation) a(relid) WHERE a.relid IS NOT NULL
+    ), parts AS (
+        SELECT 'pg_class'::regclass::oid AS class, t.oid AS object, 0 AS subobject, 'the partition key' AS what FROM tables t
+        UNION ALL SELECT 'pg_class'::regclass, i.indexrelid, NULL, 'an index' FROM tables t JOIN pg_index i ON i.indrelid = t.oid
+        UNION ALL SELECT 'pg_constraint'::regclass, k.oid, NULL, 'a check' FROM tables t JOIN pg_constraint k ON k.conrelid = t.oid AND k.contype IN ('c', 'x')
+        UNION ALL SELECT 'pg_statistic_ext'::regclass, s.oid, NULL, 'a statistics object' FROM tables t JOIN pg_statistic_ext s ON s.stxrelid = t.oid
+        UNION ALL SELECT 'pg_attrdef'::regclass, d.oid, NULL, 'a generated column' FROM tables t JOIN pg_attrdef d ON d.adrelid = t.oid
+                  JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum AND a.attgenerated <> ''
+    )
+    SELECT f.what FROM (
+        SELECT 1 AS rank, format('%s is no table', zanith._relation_name(c.oid)) AS what FROM tables t JOIN pg_class c ON c.oid = t.oid WHERE c.relkind NOT IN ('r', 'p')
+        UNION ALL
+        SELECT 2, format('a rule of %s', zanith._relation_name(r.ev_class)) FROM tables t JOIN pg_rewrite r ON r.ev_class = t.oid
+        UNION ALL
+        SELECT 3, format('%s that uses %s', p.what, pg_describe_object(d.refclassid, d.refobjid, 0))
+        FROM parts p JOIN pg_depend d ON d.classid = p.class AND d.objid = p.object AND (p.subobject IS NULL OR d.objsubid = p.subobject)
+        WHERE d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass)
+           OR d.refclassid = 'pg_type'::regclass AND (SELECT y.typtype IN ('d', 'c') FROM pg_type y WHERE y.oid = d.refobjid)) f
+    ORDER BY f.rank, f.what LIMIT 1
+); END $$;
+
+-- Whether a partition key on the way up calls code outside of pg_catalog: whoever first asks for the key evaluates it.
+CREATE OR REPLACE FUNCTION zanith._key_calls_code(parent oid) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT EXISTS (SELECT FROM pg_depend d
+                   WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0
+                     AND d.objid IN (SELECT parent UNION ALL SELECT a.relid FROM pg_partition_ancestors(parent) a(relid))
+                     AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::regclass))
+); END $$;
+
+-- Keeps the name of a schema until the end of the transaction, where this role may: what is found by a name under a lock stays what
+-- was looked at. ALTER SCHEMA … RENAME waits for no lock of a table. True where the name is safe.
+CREATE OR REPLACE FUNCTION zanith._pin_schema(relation oid) RETURNS boolean
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    n record;
+BEGIN
+    SELECT s.oid, s.nspname, pg_get_userbyid(s.nspowner) AS owner INTO n FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace WHERE c.oid = relation;
+    IF n.owner = zanith._own_role() AND n.nspname IN ('zanith', '_zanith_shadow') THEN
+        RETURN true;
+    ELSIF NOT zanith._is_superuser(current_user) THEN
+        RETURN false;
+    END IF;
+    PERFORM FROM pg_namespace s WHERE s.oid = n.oid AND s.nspname = n.nspname FOR SHARE;
+    RETURN FOUND;
+END $$;
+
+-- Whether this transaction has a lock that keeps all others from changing the definition of a relation.
+CREATE OR REPLACE FUNCTION zanith._is_locked(relation oid) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT EXISTS (SELECT FROM pg_locks l WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.relation = _is_locked.relation AND l.granted
+                     AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+                     AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))
+); END $$;
+
+-- The role as which a relation has to be read; NULL where this one may. It may where it is the owner, or where the owner is a
+-- superuser or Zanith itself; else nothing of the relation may call code of an owner, proved under locks that keep it so.
+CREATE OR REPLACE FUNCTION zanith._reads_as(relation oid) RETURNS text
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    owner text := (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = relation);
+    owners text[] := ARRAY(SELECT DISTINCT pg_get_userbyid(c.relowner) FROM zanith._family(relation) f JOIN pg_class c ON c.oid = f.member);
+BEGIN
+    IF owners = ARRAY[current_user::text] AND current_user = session_user
+       OR NOT EXISTS (SELECT FROM unnest(owners) o WHERE o <> zanith._own_role() AND NOT zanith._is_superuser(o)) THEN
+        RETURN NULL;
+    END IF;
+    IF pg_is_in_recovery() THEN
+        PERFORM zanith._refuse(format('%s cannot be read as its owner on a standby', zanith._relation_name(relation)),
+            format('Read it on the primary, or connect here as %I.', owner), '42501');
+    END IF;
+    IF (SELECT bool_and(zanith._is_locked(f.member)) FROM zanith._family(relation) f)
+       AND (SELECT bool_and(zanith._pin_schema(f.member)) FROM zanith._family(relation) f)
+       AND zanith._find_foreign_code(relation) IS NULL THEN
+        RETURN NULL;
+    END IF;
+    RETURN owner;
+END $$;
+
+-- The same of what is parked, for whoever streams it. Locks are the caller's.
+CREATE OR REPLACE FUNCTION zanith.reads_as(artifact_id text) RETURNS text
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+    root oid := (zanith._place(zanith._artifact(artifact_id)) ->> 'oid')::oid;
+BEGIN
+    RETURN CASE WHEN root IS NOT NULL THEN zanith._reads_as(root) END;
+END $$;
+
+-- Makes the function through which rows are read as their owner, `columns` of them as text, and returns the query that reads it. It is
+-- a function in SQL, called in a list of a SELECT: PostgreSQL evaluates it row by row there. Its body is parsed at the first call,
+-- inside. `names`: what the columns are to be called. It goes with the transaction, which is rolled back.
+CREATE OR REPLACE FUNCTION zanith.make_reader(role_name text, query text, names text[]) RETURNS text
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+    outer_role text := current_setting('role');
+    checking text := current_setting('check_function_bodies');
+    function_name text := '_zanith_rows_' || replace(gen_random_uuid()::text, '-', '');
+    definition text := format('CREATE FUNCTION pg_temp.%I() RETURNS SETOF text[] LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS %L',
+        function_name, format('SELECT ARRAY[%s]::text[] FROM (%s) q(%s)',
+            (SELECT string_agg(format('CASE WHEN num_nulls(q.c%1$s) = 0 THEN format(''%%s'', q.c%1$s) END', n), ', ' ORDER BY n) FROM generate_series(1, cardinality(names)) n),
+            query, (SELECT string_agg('c' || n, ', ' ORDER BY n) FROM generate_series(1, cardinality(names)) n)));
+BEGIN
+    PERFORM set_config('check_function_bodies', 'off', true);
+    PERFORM set_config('role', role_name, true);
+    EXECUTE definition;
+    PERFORM set_config('role', outer_role, true);
+    PERFORM set_config('check_function_bodies', checking, true);
+    RETURN format('SELECT %s FROM (SELECT pg_temp.%I() AS v OFFSET 0) q',
+        (SELECT string_agg(format('q.v[%s] AS %I', n.ord, n.name), ', ' ORDER BY n.ord) FROM unnest(names) WITH ORDINALITY n(name, ord)), function_name);
+END $$;
+
+-- Whether Zanith itself may copy the rows of a table that a capture has locked; else its owner does.
+CREATE OR REPLACE FUNCTION zanith._copies_directly(relation oid) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT zanith._is_superuser(zanith._own_role()) AND zanith._find_foreign_code(relation) IS NULL
+); END $$;

@@ -29,9 +29,11 @@ def measure(place: Place) -> Iterator[Row]:
             keep(data)
 
         async def work(db: Database) -> float:
-            async with snapshot(db) as connection:
+            async with snapshot(db, artifact) as reading:
                 started, before = time.perf_counter(), _cpu()
-                await connection.copy_from_query(query, output=take, format="csv", header=True)
+                await reading.connection.copy_from_query(
+                    query, output=take, format="csv", header=True
+                )
                 spent[name].append(_cpu() - before)
                 return time.perf_counter() - started
 
@@ -39,9 +41,9 @@ def measure(place: Place) -> Iterator[Row]:
 
     async def engine(db: Database) -> float:
         nonlocal size
-        async with snapshot(db) as connection:
+        async with snapshot(db, artifact) as reading:
             started, before = time.perf_counter(), _cpu()
-            size = (await copy_out(db, connection, query, discard, Meter())).bytes
+            size = (await copy_out(db, reading, query, discard, Meter())).bytes
             spent["engine"].append(_cpu() - before)
             return time.perf_counter() - started
 

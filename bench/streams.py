@@ -163,8 +163,8 @@ def _seals(place: Place, dbname: str, artifact: str, query: str) -> Iterator[Row
     )
 
     async def whole(db: Database) -> int:
-        async with snapshot(db) as connection:
-            return (await copy_out(db, connection, query, discard, Meter())).bytes
+        async with snapshot(db, artifact) as reading:
+            return (await copy_out(db, reading, query, discard, Meter())).bytes
 
     size = place.engine(dbname, whole)
 

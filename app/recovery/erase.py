@@ -23,7 +23,7 @@ from app.recovery.plan import Conflict, Step, parse_conflicts, parse_steps
 from app.recovery.progress import OnProgress, tell
 from app.recovery.sql import load
 from app.recovery.stream import SQL as STREAM
-from app.recovery.stream import Measured, Meter, copy_out, discard
+from app.recovery.stream import Measured, Meter, Reading, copy_out, discard
 
 SQL = load("erase")
 log = logging.getLogger("zanith")
@@ -216,7 +216,7 @@ async def _erase(
 
 
 async def _measure(db: Database, connection: Connection, query: str) -> Measured:
-    return await copy_out(db, connection, query, discard, Meter())
+    return await copy_out(db, Reading(connection), query, discard, Meter())
 
 
 async def _vacuum(db: Database, statement: str) -> None:

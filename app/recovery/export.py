@@ -169,14 +169,14 @@ async def _export(
             await bounded(sink, packed)
 
     form = job.params["format"]
-    async with snapshot(db) as connection:
-        facts: Any = await connection.fetchrow(SQL["exported"], artifact.id)
+    async with snapshot(db, artifact.id) as reading:
+        facts: Any = await reading.connection.fetchrow(SQL["exported"], artifact.id)
         if facts is None or facts["query"] is None:
             raise Refused(f"there are no rows of {artifact.object_name} to export")
         async with reporting(db, meter, artifact.row_count, write):
             measured = await copy_rows(
                 db,
-                connection,
+                reading,
                 artifact.id,
                 facts["query"],
                 send,

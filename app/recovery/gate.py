@@ -16,7 +16,7 @@ from app.recovery.seal import SQL as SEAL
 from app.recovery.seal import Sealed, read_seal
 from app.recovery.sql import load
 from app.recovery.stream import SQL as STREAM
-from app.recovery.stream import Measured, Meter, copy_out, discard, reporting
+from app.recovery.stream import Measured, Meter, Reading, copy_out, discard, reporting
 
 SQL = load("restore")
 
@@ -75,7 +75,7 @@ async def check_parked(
         return None
     await _lock_parked(db, connection, artifact, on_progress)
     sealed = await read_seal(connection, artifact.id)
-    measured = await _measure(db, connection, query, sealed, on_progress)
+    measured = await _measure(db, connection, artifact.id, query, sealed, on_progress)
     if sealed.checksum is not None and measured.checksum != sealed.checksum:
         raise ChangedArchive(
             f"what is parked of {artifact.object_name} was changed since it was sealed",
@@ -108,6 +108,7 @@ async def _lock_parked(
 async def _measure(
     db: Database,
     connection: Connection,
+    artifact_id: str,
     query: str,
     sealed: Sealed,
     on_progress: OnProgress | None,
@@ -122,7 +123,8 @@ async def _measure(
     await savepoint.start()
     await connection.execute(STREAM["settings"], sealed.settings)
     async with reporting(db, meter, sealed.row_count, write):
-        measured = await copy_out(db, connection, query, discard, meter)
+        reading = Reading(connection, await connection.fetchval(STREAM["reads_as"], artifact_id))
+        measured = await copy_out(db, reading, query, discard, meter)
     await savepoint.rollback()
     return measured
 

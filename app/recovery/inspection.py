@@ -16,6 +16,7 @@ from app.recovery.jobs import Job, list_jobs
 from app.recovery.lookup import get_artifact
 from app.recovery.plan import Choices, Plan, plan_restore
 from app.recovery.sql import load
+from app.recovery.stream import read_as, snapshot
 
 SQL = load("inspection")
 _WIDEST = 2_000
@@ -138,7 +139,8 @@ async def preview_rows(
         raise WrongUsage(
             f"rows can be looked at up to number {_DEEPEST:,}", hint="export them to see all"
         )
-    async with db.acquire() as connection, connection.transaction(readonly=True):
+    async with snapshot(db, artifact_id) as reading:
+        connection = reading.connection
         query = await connection.fetchval(BLOCKS["row_query"], artifact_id)
         if query is None:
             return None
@@ -148,6 +150,7 @@ async def preview_rows(
         except asyncpg.UndefinedTableError as exc:
             raise Refused("what was parked is gone", sqlstate=exc.sqlstate) from exc
         columns = [Column(a.name, a.type.name) for a in statement.get_attributes()]
+        query = await read_as(reading, query, [column.name for column in columns])
         numbers = range(1, len(columns) + 1)
         parts = {
             "values": ", ".join(SQL["value"].replace("{number}", str(n)) for n in numbers),

@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
 
 import asyncpg
 
-from app.recovery.database import Connection, Database, transaction
+from app.recovery.database import Database, rolled_back
 from app.recovery.errors import WrongUsage
 from app.recovery.stream import (
     BREATH,
@@ -21,6 +20,7 @@ from app.recovery.stream import (
     SQL,
     Measured,
     Meter,
+    Reading,
     Shape,
     Sink,
     abandon,
@@ -42,7 +42,7 @@ def check_jobs(jobs: int) -> None:
 
 async def copy_rows(
     db: Database,
-    connection: Connection,
+    reading: Reading,
     artifact_id: str,
     query: str,
     sink: Sink,
@@ -54,33 +54,34 @@ async def copy_rows(
 ) -> Measured:
     """Stream an artifact's rows like `copy_out`, over ``jobs`` connections where they can be split.
 
-    The connection is in a snapshot under the settings. Rows without a key, and those of a
+    What is read is in a snapshot under the settings. Rows without a key, and those of a
     soft-dropped column, come over one.
     """
     pieces = [query]
     if jobs > 1:
-        pieces = await connection.fetchval(SQL["split"], artifact_id, jobs)
+        pieces = await reading.connection.fetchval(SQL["split"], artifact_id, jobs, reading.role)
     if len(pieces) == 1:
-        return await copy_out(db, connection, query, sink, meter, form)
-    async with _fellows(db, connection, jobs - 1, settings) as fellows:
-        return await _Relay(db, pieces, meter, form).run([connection, *fellows], sink)
+        return await copy_out(db, reading, query, sink, meter, form)
+    async with _fellows(db, reading, jobs - 1, settings) as fellows:
+        return await _Relay(db, pieces, meter, form).run([reading, *fellows], sink)
 
 
 @asynccontextmanager
 async def _fellows(
-    db: Database, connection: Connection, number: int, settings: str | None
-) -> AsyncIterator[list[Connection]]:
-    """Lend more connections that see what the first one sees."""
-    seen = await connection.fetchval(SQL["export_snapshot"])
+    db: Database, reading: Reading, number: int, settings: str | None
+) -> AsyncIterator[list[Reading]]:
+    """Lend more connections that see what the first one sees; its lock serves them too."""
+    seen = await reading.connection.fetchval(SQL["export_snapshot"])
     async with AsyncExitStack() as stack:
         lent = []
         for _ in range(number):
             fellow = await stack.enter_async_context(db.acquire())
-            options: dict[str, Any] = {"isolation": "repeatable_read", "readonly": True}
-            await stack.enter_async_context(transaction(fellow, **options))
+            await stack.enter_async_context(rolled_back(fellow, isolation="repeatable_read"))
+            if not db.server.standby:
+                await fellow.execute(SQL["writable"])
             await fellow.execute(SQL["import_snapshot"].replace("{snapshot}", seen))
             await fellow.execute(SQL["settings"], settings)
-            lent.append(fellow)
+            lent.append(Reading(fellow, reading.role))
         yield lent
 
 
@@ -97,11 +98,11 @@ class _Relay:
         ]
         self._ahead = asyncio.Semaphore(0)
 
-    async def run(self, connections: list[Connection], sink: Sink) -> Measured:
+    async def run(self, readings: list[Reading], sink: Sink) -> Measured:
         """Read with all connections and send in order; whatever fails ends all of it."""
-        for _ in range(len(connections) + 1):  # ranges that are held at once
+        for _ in range(len(readings) + 1):  # ranges that are held at once
             self._ahead.release()
-        readers = [asyncio.create_task(self._read(connection)) for connection in connections]
+        readers = [asyncio.create_task(self._read(reading)) for reading in readings]
         try:
             await self._send(sink)
         finally:
@@ -121,7 +122,7 @@ class _Relay:
             self._ahead.release()
         await shape.end()
 
-    async def _read(self, connection: Connection) -> None:
+    async def _read(self, reading: Reading) -> None:
         """Read one range after another; what goes wrong is told where its rows would stand."""
         while True:
             await self._ahead.acquire()
@@ -130,14 +131,14 @@ class _Relay:
                 return
             queue = self._queues[number]
             try:
-                await queue.put(await self._copy(connection, query, queue, first=number == 0))
+                await queue.put(await self._copy(reading, query, queue, first=number == 0))
             except Exception as exc:  # noqa: BLE001 - raised again by whoever sends
                 await queue.put(exc)
                 return
 
     async def _copy(
         self,
-        connection: Connection,
+        reading: Reading,
         query: str,
         queue: asyncio.Queue[bytes | int | BaseException],
         *,
@@ -158,8 +159,9 @@ class _Relay:
             if len(data) < SHORT:
                 await asyncio.sleep(BREATH)
 
+        connection = reading.connection
         pid = await connection.fetchval(SQL["pid"])
-        text, options = await statement_for(connection, query, self._form)
+        text, options = await statement_for(reading, query, self._form)
         if "header" in options:
             options = {**options, "header": first}
         try:

@@ -20,6 +20,7 @@ from app.recovery.stream import (
 from app.recovery.stream import (
     Measured,
     Meter,
+    Reading,
     discard,
     reporting,
     snapshot,
@@ -104,11 +105,11 @@ async def _seal(
     on_progress: OnProgress | None,
     jobs_at_once: int,
 ) -> None:
-    async with snapshot(db) as connection:
-        settings = await connection.fetchval(STREAM["canonical_settings"])
-        query = await _query(connection, artifact)
+    async with snapshot(db, artifact.id) as reading:
+        settings = await reading.connection.fetchval(STREAM["canonical_settings"])
+        query = await _query(reading.connection, artifact)
         measure = _Measure(db, artifact, run, on_progress, jobs_at_once, settings)
-        measured = await measure.take(connection, query)
+        measured = await measure.take(reading, query)
     if artifact.row_count is not None and artifact.row_count != measured.rows:
         raise Refused(
             f"{artifact.object_name} was captured with {artifact.row_count:,} rows,"
@@ -194,10 +195,10 @@ async def _verify(
             f"{artifact.object_name} is not sealed: there is no checksum to compare with",
             hint=f"zanith recover seal {artifact.id}",
         )
-    async with snapshot(db, sealed.settings) as connection:
-        query = await _query(connection, artifact)
+    async with snapshot(db, artifact.id, sealed.settings) as reading:
+        query = await _query(reading.connection, artifact)
         measure = _Measure(db, artifact, run, on_progress, jobs_at_once, sealed.settings)
-        measured = await measure.take(connection, query)
+        measured = await measure.take(reading, query)
     return judge(artifact, sealed, measured)
 
 
@@ -224,13 +225,13 @@ class _Measure:
     jobs_at_once: int
     settings: str | None
 
-    async def take(self, connection: Connection, query: str) -> Measured:
-        """Read it on a connection in its snapshot, and return what went through."""
+    async def take(self, reading: Reading, query: str) -> Measured:
+        """Read it in its snapshot, and return what went through."""
         meter = Meter()
         async with reporting(self.db, meter, self.artifact.row_count, self._write):
             return await copy_rows(
                 self.db,
-                connection,
+                reading,
                 self.artifact.id,
                 query,
                 discard,

@@ -16,7 +16,7 @@ from typing import Any
 
 import asyncpg
 
-from app.recovery.database import Connection, Database, transaction
+from app.recovery.database import Connection, Database, rolled_back
 from app.recovery.errors import Failed, Refused, ZanithError
 from app.recovery.names import quote
 from app.recovery.sql import load
@@ -97,23 +97,45 @@ class Meter:
         }
 
 
-@asynccontextmanager
-async def snapshot(db: Database, settings: str | None = None) -> AsyncIterator[Connection]:
-    """Lend a connection in a read-only snapshot under the canonical settings.
+@dataclass(frozen=True)
+class Reading:
+    """A connection on which what is parked can be read, and as whom: None is the operator."""
 
-    ``settings`` is the jsonb text that a seal kept; without it today's hold.
+    connection: Connection
+    role: str | None = None
+
+
+@asynccontextmanager
+async def snapshot(
+    db: Database, artifact_id: str, settings: str | None = None
+) -> AsyncIterator[Reading]:
+    """Lend a connection in a snapshot under the canonical settings; nothing of it stays.
+
+    ``settings`` is the jsonb text that a seal kept; without it today's hold. Nothing that an owner
+    wrote runs as the operator there: that is proved under a lock, else rows are read as their
+    owner.
     """
-    async with (
-        db.acquire() as connection,
-        transaction(connection, isolation="repeatable_read", readonly=True),
-    ):
-        await connection.execute(SQL["settings"], settings)
-        yield connection
+    async with db.acquire() as connection:
+        lock = await connection.fetchval(SQL["read_locks"], artifact_id)
+        async with rolled_back(connection, isolation="repeatable_read"):
+            if not db.server.standby:
+                await connection.execute(SQL["writable"])
+            await _try_lock(connection, lock)  # before the first query: what is seen then is locked
+            await connection.execute(SQL["settings"], settings)
+            yield Reading(connection, await connection.fetchval(SQL["reads_as"], artifact_id))
+
+
+async def _try_lock(connection: Connection, statement: str | None) -> None:
+    """Take a lock where it is to be had at once."""
+    if statement is not None:
+        with suppress(asyncpg.LockNotAvailableError, asyncpg.InsufficientPrivilegeError):
+            async with connection.transaction():
+                await connection.execute(statement)
 
 
 async def copy_out(
     db: Database,
-    connection: Connection,
+    reading: Reading,
     query: str,
     sink: Sink,
     meter: Meter,
@@ -125,9 +147,10 @@ async def copy_out(
     least 64 KiB at a time but for the last; a slow one slows the server down. Whoever cancels, or a
     sink that fails, ends the COPY at once and costs the connection.
     """
+    connection = reading.connection
     meter.pid = await connection.fetchval(SQL["pid"])
     shape = Shape(sink, meter, form)
-    text, options = await statement_for(connection, query, form)
+    text, options = await statement_for(reading, query, form)
     try:
         tag = await connection.copy_from_query(text, output=shape.take, **options)
         await shape.end()
@@ -140,27 +163,42 @@ async def copy_out(
     return Measured(meter.rows, meter.bytes, meter.checksum)
 
 
-async def statement_for(
-    connection: Connection, query: str, form: str
-) -> tuple[str, dict[str, Any]]:
+async def statement_for(reading: Reading, query: str, form: str) -> tuple[str, dict[str, Any]]:
     """Return the query whose rows are those in a form, and the options of its COPY."""
     if form == "csv":
-        return query, _CSV
+        return await read_as(reading, query), _CSV
     if form == "spreadsheet":
-        return await _for_spreadsheets(connection, query), _CSV
-    if casts := [row[0] for row in await connection.fetch(SQL["foreign_casts"])]:
+        return await _for_spreadsheets(reading, query), _CSV
+    casts = [row[0] for row in await reading.connection.fetch(SQL["foreign_casts"])]
+    if casts and reading.role is None:
         raise Refused(
             f"an export as {form} would run a cast to json as you: of {', '.join(casts)}",
             hint="export as csv, or drop the cast",
         )
-    statement = await connection.prepare(query)
+    statement = await reading.connection.prepare(query)
     plain = all(_is_plain(attribute.type) for attribute in statement.get_attributes())
-    return SQL["jsonl" if plain else "jsonl_of_raw"].replace("{query}", query), _LINES
+    lines = SQL["jsonl" if plain else "jsonl_of_raw"].replace("{query}", query)
+    return await read_as(reading, lines, ["line"]), _LINES
 
 
-async def _for_spreadsheets(connection: Connection, query: str) -> str:
+async def read_as(reading: Reading, query: str, names: list[str] | None = None) -> str:
+    """Return the query that gives the same rows where they have to be read as their owner.
+
+    Each value is then its text. To prepare a query only parses it, and runs nothing.
+    """
+    if reading.role is None:
+        return query
+    if names is None:
+        statement = await reading.connection.prepare(query)
+        names = [attribute.name for attribute in statement.get_attributes()]
+    found: str = await reading.connection.fetchval(SQL["make_reader"], reading.role, query, names)
+    return found
+
+
+async def _for_spreadsheets(reading: Reading, query: str) -> str:
     """Return the query with every text, and every name, that begins like a formula made inert."""
-    attributes = (await connection.prepare(query)).get_attributes()
+    attributes = (await reading.connection.prepare(query)).get_attributes()
+    query = await read_as(reading, query, [attribute.name for attribute in attributes])
     names = [f"c{number}" for number in range(1, len(attributes) + 1)]
     values = []
     for name, attribute in zip(names, attributes, strict=True):

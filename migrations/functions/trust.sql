@@ -119,7 +119,7 @@ BEGIN
     RETURN owner;
 END $$;
 
--- The same of what is parked, for whoever streams it. Locks are the caller's.
+-- The same of what is parked, for whoever streams it. Locks are the caller's: see read_locks.
 CREATE OR REPLACE FUNCTION zanith.reads_as(artifact_id text) RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
@@ -127,6 +127,17 @@ DECLARE
 BEGIN
     RETURN CASE WHEN root IS NOT NULL THEN zanith._reads_as(root) END;
 END $$;
+
+-- The statement that keeps the definition of what is parked as it is while it is read; reads and writes go on. It does not wait: where
+-- somebody else has such a lock, rows are read as their owner. NULL where nobody but Zanith or a superuser could change it.
+CREATE OR REPLACE FUNCTION zanith.read_locks(artifact_id text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$ BEGIN RETURN (
+    SELECT format('LOCK TABLE %s IN SHARE UPDATE EXCLUSIVE MODE NOWAIT', string_agg('ONLY ' || zanith._relation_name(c.oid), ', ' ORDER BY c.oid))
+    FROM zanith._family((zanith._place(zanith._artifact(artifact_id)) ->> 'oid')::oid) f JOIN pg_class c ON c.oid = f.member,
+         LATERAL pg_get_userbyid(c.relowner) o(name)
+    WHERE NOT pg_is_in_recovery() AND o.name <> zanith._own_role() AND NOT zanith._is_superuser(o.name)
+    HAVING count(*) > 0
+); END $$;
 
 -- Makes the function through which rows are read as their owner, `columns` of them as text, and returns the query that reads it. It is
 -- a function in SQL, called in a list of a SELECT: PostgreSQL evaluates it row by row there. Its body is parsed at the first call,

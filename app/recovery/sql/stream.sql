@@ -37,11 +37,23 @@ CASE WHEN pg_catalog.num_nulls({value}) = 0 THEN
     CASE WHEN pg_catalog.format('%s', {value}) ~ '^[=+@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20-]' THEN '''' ELSE '' END || pg_catalog.format('%s', {value})
 END AS {name}
 
--- lock_parked: nobody writes to what is parked while it is verified and restored
-LOCK TABLE {table} IN SHARE MODE
+-- lock_parked: nobody writes to what is parked, or changes it, while it is verified and restored
+LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE
 
--- split: the rows in pieces, in order
-SELECT zanith.split_rows($1, $2);
+-- split: the rows in pieces, in order; a table that has to be read as its owner is sampled as the owner
+SELECT zanith.split_rows($1, $2, $3);
+
+-- read_locks: the lock under which it can be proved that reading runs no code of an owner's
+SELECT zanith.read_locks($1);
+
+-- reads_as: the role as which what is parked has to be read; NULL for this one
+SELECT zanith.reads_as($1);
+
+-- make_reader: the query that reads rows as their owner
+SELECT zanith.make_reader($1, $2, $3::text[]);
+
+-- writable: a function can be made in the transaction, whatever the session's default
+SET TRANSACTION READ WRITE;
 
 -- export_snapshot: for other connections to see what this one sees
 SELECT pg_export_snapshot();

@@ -3,8 +3,8 @@
 -- Queries whose rows, one after another, are those of zanith.row_query: by ranges of the first key column, of some 4 MB where
 -- an index gives them in order, else as many as there are jobs, each with its own sort. One query where there is no key, or
 -- nothing to split. Where the ranges lie a sample of pages says, so a wrong guess makes pieces uneven and nothing else.
-CREATE OR REPLACE FUNCTION zanith.split_rows(artifact_id text, jobs integer) RETURNS text[]
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+CREATE OR REPLACE FUNCTION zanith.split_rows(artifact_id text, jobs integer, role_name text DEFAULT NULL) RETURNS text[]
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     d jsonb := a.definition;
@@ -16,6 +16,7 @@ DECLARE
     bytes bigint;
     parts integer;
     bounds text[];
+    found jsonb;
 BEGIN
     IF jobs < 2 OR a.artifact_type = 'soft_drop_column' OR whole IS NULL OR first IS NULL
        OR right(whole, length(tail)) <> tail THEN
@@ -27,12 +28,13 @@ BEGIN
              AND i.indkey[0] = zanith._attribute_number(i.indrelid, d #>> '{key,0,name}'))
         THEN LEAST(GREATEST(bytes / (4 * 1024 * 1024), jobs), 4000) ELSE jobs END;
     -- four pages a piece, and 400 at least
-    EXECUTE format('WITH sampled AS (SELECT %1$s AS v FROM %2$s r TABLESAMPLE SYSTEM (%3$s) REPEATABLE (0)),
+    found := zanith._run_as(role_name, format('WITH sampled AS (SELECT %1$s AS v FROM %2$s r TABLESAMPLE SYSTEM (%3$s) REPEATABLE (0)),
             ranked AS (SELECT v, row_number() OVER (ORDER BY v) AS place, count(*) OVER () AS among FROM sampled)
-        SELECT array_agg(format(''%%s'', b.v) ORDER BY b.v) FROM (
+        SELECT jsonb_agg(format(''%%s'', b.v) ORDER BY b.v) FROM (
             SELECT DISTINCT v FROM ranked WHERE place * %4$s / among > (place - 1) * %4$s / among AND place < among) b',
-        first, source, LEAST(100, 100.0 * GREATEST(4 * parts, 400) * 8192 / GREATEST(bytes, 1)), parts) INTO bounds;
-    IF bounds IS NULL THEN
+        first, source, LEAST(100, 100.0 * GREATEST(4 * parts, 400) * 8192 / GREATEST(bytes, 1)), parts), 'values') -> 0;
+    bounds := ARRAY(SELECT b.bound FROM jsonb_array_elements_text(NULLIF(found, 'null')) WITH ORDINALITY b(bound, ord) ORDER BY b.ord);
+    IF bounds = '{}' THEN
         RETURN ARRAY[whole];
     END IF;
     RETURN ARRAY(

@@ -149,7 +149,7 @@ class Archiving:
         await self._pace.tell(step="compare every value with its copy")
         async with (
             self._db.acquire() as connection,
-            transaction(connection, isolation="repeatable_read", readonly=True),
+            transaction(connection, isolation="repeatable_read"),
         ):
             row: Any = await connection.fetchrow(SQL["compare_copy"], self._artifact.id)
             shape: str = await connection.fetchval(SQL["shape"], self._artifact.id)

@@ -98,7 +98,8 @@ class Filling:
         size = min(size, AT_A_TIME)
         plan = await self._plan(connection, "plan_fill_pending", size)
         filled = await self._fill(connection, plan)
-        return filled, [] if filled == size else None
+        left = await connection.fetchval(SQL["is_pending"], self._artifact.id)
+        return filled, [] if left else None
 
     async def _plan(self, connection: Connection, statement: str, *values: Any) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(
@@ -116,7 +117,7 @@ class Filling:
         await self._pace.tell(step="compare every value with the archived one")
         async with (
             self._db.acquire() as connection,
-            transaction(connection, isolation="repeatable_read", readonly=True),
+            transaction(connection, isolation="repeatable_read"),
         ):
             row: Any = await connection.fetchrow(SQL["compare_fill"], self._artifact.id)
             self.shape = await connection.fetchval(SQL["shape"], self._artifact.id)

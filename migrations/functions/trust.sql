@@ -57,8 +57,18 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         SELECT 3, format('%s that uses %s', p.what, pg_describe_object(d.refclassid, d.refobjid, 0))
         FROM parts p JOIN pg_depend d ON d.classid = p.class AND d.objid = p.object AND (p.subobject IS NULL OR d.objsubid = p.subobject)
         WHERE d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass)
-           OR d.refclassid = 'pg_type'::regclass AND (SELECT y.typtype IN ('d', 'c') FROM pg_type y WHERE y.oid = d.refobjid)) f
+           OR d.refclassid = 'pg_type'::regclass AND (SELECT y.typtype IN ('d', 'c', 'r', 'm') FROM pg_type y WHERE y.oid = d.refobjid)) f
     ORDER BY f.rank, f.what LIMIT 1
+); END $$;
+
+-- Whether an object calls nothing outside of pg_catalog. A literal of an enum calls nothing either; one of a domain, or of a composite
+-- type that may have a domain in it, is checked where it is parsed. `besides`: a function that does not count.
+CREATE OR REPLACE FUNCTION zanith._is_builtin(class oid, object oid, besides oid DEFAULT 0) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN NOT EXISTS (
+    SELECT FROM pg_depend d WHERE d.classid = class AND d.objid = object AND d.refobjid <> besides
+       AND (d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass)
+            OR d.refclassid = 'pg_type'::regclass AND d.deptype <> 'i'
+               AND EXISTS (SELECT FROM pg_type t LEFT JOIN pg_type e ON e.oid = t.typelem WHERE t.oid = d.refobjid AND COALESCE(e.typtype, t.typtype) IN ('d', 'c', 'r', 'm')))
 ); END $$;
 
 -- Whether a partition key on the way up calls code outside of pg_catalog: whoever first asks for the key evaluates it.
@@ -68,6 +78,10 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                    WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0
                      AND d.objid IN (SELECT parent UNION ALL SELECT a.relid FROM pg_partition_ancestors(parent) a(relid))
                      AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::regclass))
+        OR EXISTS (SELECT FROM pg_partitioned_table p JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs::smallint[])
+                   JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type e ON e.oid = t.typelem
+                   WHERE p.partrelid IN (SELECT parent UNION ALL SELECT a.relid FROM pg_partition_ancestors(parent) a(relid))
+                     AND COALESCE(e.typtype, t.typtype) IN ('d', 'c', 'r', 'm') AND t.oid >= 16384)
 ); END $$;
 
 -- Keeps the name of a schema until the end of the transaction, where this role may: what is found by a name under a lock stays what

@@ -69,6 +69,9 @@ SELECT zanith.plan_fill_since($1, $2::text[], $3)::text;
 -- filled: what the last step counted
 SELECT current_setting('zanith.filled')::bigint;
 
+-- is_pending: whether rows are left that somebody held
+SELECT zanith.is_pending($1);
+
 -- compare_fill: filled against archived
 SELECT filled, differing, empty FROM zanith.compare_fill($1);
 

@@ -12,6 +12,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         'valid', i.indisvalid,
         'clustered', i.indisclustered,
         'replica_identity', i.indisreplident,
+        'builtin', zanith._is_builtin('pg_class'::regclass, i.indexrelid),
         'plain', NOT i.indisunique AND i.indexprs IS NULL AND i.indpred IS NULL,
         'columns', zanith._index_columns(i.indexrelid),
         'keys', (SELECT jsonb_agg(pg_get_indexdef(i.indexrelid, n, true) ORDER BY n)

@@ -13,6 +13,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                                       WHERE d.classid = 'pg_statistic_ext'::regclass AND d.objid = s.oid
                                         AND d.refclassid = 'pg_class'::regclass AND d.refobjid = relation
                                         AND d.refobjsubid = a.attnum))),
+        'builtin', zanith._is_builtin('pg_statistic_ext'::regclass, s.oid),
         'target', NULLIF(s.stxstattarget, -1),
         'comment', obj_description(s.oid, 'pg_statistic_ext')) ORDER BY s.stxname COLLATE "C"), '[]')
     FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace

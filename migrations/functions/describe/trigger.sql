@@ -6,6 +6,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         'name', t.tgname, 'definition', pg_get_triggerdef(t.oid),
         'enabled', CASE t.tgenabled WHEN 'O' THEN 'ENABLE' WHEN 'D' THEN 'DISABLE'
                                     WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS' END,
+        'builtin', t.tgqual IS NULL OR zanith._is_builtin('pg_trigger'::regclass, t.oid, t.tgfoid),
         'inherited', t.tgparentid <> 0,
         'columns', zanith._trigger_columns(t.oid),
         'comment', obj_description(t.oid, 'pg_trigger')) ORDER BY t.tgname COLLATE "C"), '[]')

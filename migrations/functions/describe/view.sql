@@ -6,6 +6,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         'schema', n.nspname, 'name', c.relname, 'owner', pg_get_userbyid(c.relowner),
         'materialized', c.relkind = 'm',
         'definition', rtrim(pg_get_viewdef(c.oid), ';'),
+        'builtin', (SELECT COALESCE(bool_and(zanith._is_builtin('pg_rewrite'::regclass, r.oid)), true) FROM pg_rewrite r WHERE r.ev_class = c.oid),
         'populated', c.relispopulated,
         'options', zanith._user_options(to_jsonb(c.reloptions), false),
         'access_method', (SELECT amname FROM pg_am WHERE oid = c.relam),

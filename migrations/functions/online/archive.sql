@@ -6,7 +6,7 @@
 -- The parked column of a table that is archived online: what the steps are about.
 CREATE OR REPLACE FUNCTION zanith._archiving(a zanith._zanith_migration_artifacts,
     OUT live text, OUT archive text, OUT log text, OUT col text, OUT name text, OUT keys text, OUT keep text, OUT relation oid, OUT state text,
-    OUT live_type text, OUT owner text, OUT rows text)
+    OUT live_type text, OUT owner text, OUT runner text, OUT rows text)
 LANGUAGE plpgsql STABLE AS $$ BEGIN
     SELECT n.live,
            zanith._qualify('_zanith_shadow', zanith._archive_name(a.definition)),
@@ -15,10 +15,10 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN
            CASE WHEN COALESCE(a.definition #> '{column,not_null}', 'null') = 'null' THEN 'true' ELSE format('num_nonnulls(t.%I) > 0', a.physical_column) END,
            (p.place ->> 'oid')::oid, p.place ->> 'state',
            COALESCE(a.definition #>> '{column,base_type}', a.definition #>> '{column,type}'),
-           COALESCE((SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = (p.place ->> 'oid')::oid), a.definition #>> '{table,owner}'),
-           zanith._only(a.definition) || n.live
-    INTO live, archive, log, col, name, keys, keep, relation, state, live_type, owner, rows
+           o.name, zanith._runner(o.name), zanith._only(a.definition) || n.live
+    INTO live, archive, log, col, name, keys, keep, relation, state, live_type, owner, runner, rows
     FROM (SELECT zanith._place(a)) p(place), LATERAL (SELECT
+           COALESCE((SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = (p.place ->> 'oid')::oid), a.definition #>> '{table,owner}')) o(name), LATERAL (SELECT
            CASE WHEN p.place ? 'oid' THEN zanith._qualify(p.place ->> 'schema', p.place ->> 'table') ELSE zanith._qualify(a.source_schema, a.source_table) END) n(live);
 END $$;
 
@@ -46,8 +46,8 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(r.item ORDER BY r.ord), '[]') FROM zanith._each(renames) r WHERE r.item ->> 'kind' = 'sequence'
 ); END $$;
 
--- The place for the values, and what follows traffic: before the first row is copied. All of it belongs to who copies until
--- the end: on what is the owner's, the owner could put a trigger that runs as the operator.
+-- The place for the values, and what follows traffic: before the first row is copied. The tables belong to who copies: on what is the
+-- owner's, the owner could put a trigger that runs as somebody else. The owner of the table reads it, and writes to them.
 CREATE OR REPLACE FUNCTION zanith._render_archive_begin(a zanith._zanith_migration_artifacts) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', q.rows), 'reads go on; writes wait for this transaction', 'SHARE ROW EXCLUSIVE', ARRAY[q.live])
@@ -61,7 +61,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             'where keys are noted whose rows changed')
         || zanith._render_privacy(q.log)
         || zanith._step(format('COMMENT ON TABLE %s IS %L', q.log, zanith._unfinished_comment(a.id, 'archiving')), 'whose it is')
-        || zanith._render_follow_function(a.id, NULL, format($body$
+        || zanith._step(format('GRANT SELECT, INSERT, DELETE ON TABLE %s, %s TO %I', q.archive, q.log, q.owner), 'the owner of the table copies its rows')
+        || zanith._render_follow_function(a.id, q.owner, format($body$
 BEGIN
     IF TG_OP = 'TRUNCATE' THEN
         INSERT INTO %1$s DEFAULT VALUES;
@@ -92,7 +93,10 @@ DECLARE
     object text := zanith._object_name(a);
     other text;
 BEGIN
-    IF a.artifact_type <> 'soft_drop_column' OR a.status <> 'recoverable' THEN
+    IF NOT has_schema_privilege('_zanith_shadow', 'CREATE') THEN
+        PERFORM zanith._refuse(format('%I may not create in _zanith_shadow, as the online form does', current_user),
+            format('Run it as %I or as a superuser.', zanith._own_role()), '42501');
+    ELSIF a.artifact_type <> 'soft_drop_column' OR a.status <> 'recoverable' THEN
         PERFORM zanith._refuse(format('%s is not a parked column', object), 'Only a soft-dropped column can be archived.', '55000');
     ELSIF q.state IS DISTINCT FROM 'ok' THEN
         PERFORM zanith._refuse(format('%s is not where it was parked', object), 'Look at it: zanith recover inspect.', '55000', zanith._place(a) ->> 'detail');
@@ -151,10 +155,9 @@ DECLARE
     q record := zanith._archiving(a);
     bounds text := zanith._after(a.definition -> 'key', after, 't');
 BEGIN
-    last := zanith._find_bound(q.rows, a.definition -> 'key', bounds, size);
-    EXECUTE format('INSERT INTO %s SELECT %s, t.%s FROM %s t WHERE %s AND %s AND %s ORDER BY %2$s', q.archive, zanith._key_list(a.definition -> 'key', 't.'),
-        q.col, q.rows, bounds, zanith._up_to(a.definition -> 'key', last, 't'), q.keep);
-    GET DIAGNOSTICS copied = ROW_COUNT;
+    last := zanith._find_bound(q.runner, q.rows, a.definition -> 'key', bounds, size);
+    copied := zanith._run_as(q.runner, format('INSERT INTO %s SELECT %s, t.%s FROM %s t WHERE %s AND %s AND %s ORDER BY %2$s', q.archive,
+        zanith._key_list(a.definition -> 'key', 't.'), q.col, q.rows, bounds, zanith._up_to(a.definition -> 'key', last, 't'), q.keep));
     PERFORM zanith._watch_shape(a, q.relation);
 END $$;
 
@@ -174,16 +177,15 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT string_agg(format('%L::%s', bound[k.ord], k.item ->> 'type'), ', ' ORDER BY k.ord) FROM zanith._each(key) k
 ); END $$;
 
--- The key of the row that ends a batch, NULL where fewer are left.
-CREATE OR REPLACE FUNCTION zanith._find_bound(source text, key jsonb, bounds text, size integer) RETURNS text[]
-LANGUAGE plpgsql STABLE AS $$
+-- The key of the row that ends a batch, NULL where fewer are left; read as a role.
+CREATE OR REPLACE FUNCTION zanith._find_bound(runner text, source text, key jsonb, bounds text, size integer) RETURNS text[]
+LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-    found text[];
-BEGIN
-    EXECUTE format('SELECT ARRAY[%s] FROM %s t WHERE %s ORDER BY %s OFFSET %s LIMIT 1',
+    found jsonb := zanith._run_as(runner, format('SELECT jsonb_build_array(%s) FROM %s t WHERE %s ORDER BY %s OFFSET %s LIMIT 1',
         (SELECT string_agg(format('t.%I::text', k.item ->> 'name'), ', ' ORDER BY k.ord) FROM zanith._each(key) k),
-        source, bounds, zanith._key_list(key, 't.'), size - 1) INTO found;
-    RETURN found;
+        source, bounds, zanith._key_list(key, 't.'), size - 1), 'values') -> 0;
+BEGIN
+    RETURN CASE WHEN found IS NOT NULL THEN ARRAY(SELECT x.part FROM jsonb_array_elements_text(found) WITH ORDINALITY x(part, ord) ORDER BY x.ord) END;
 END $$;
 
 -- The key of the archive, once all is copied; nothing where it has one.
@@ -231,7 +233,7 @@ CREATE OR REPLACE FUNCTION zanith._catch_up(a zanith._zanith_migration_artifacts
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     q record := zanith._archiving(a);
-    due text := format('(SELECT DISTINCT %s FROM %s WHERE seq = ANY ($1) AND k1 IS NOT NULL) l', zanith._follow_columns(a.definition -> 'key'), q.log);
+    due text := format('(SELECT DISTINCT %s FROM %s WHERE seq = ANY (%L::bigint[]) AND k1 IS NOT NULL) l', zanith._follow_columns(a.definition -> 'key'), q.log, seqs);
     gone bigint;
     come bigint;
     grown bigint := 0;
@@ -242,11 +244,10 @@ BEGIN
     IF wiped THEN -- a TRUNCATE: whatever is no longer there
         grown := -zanith._drop_gone(a);
     END IF;
-    EXECUTE format('DELETE FROM ONLY %s a USING %s WHERE %s', q.archive, due, zanith._follow_match(a.definition -> 'key', 'a')) USING seqs;
+    EXECUTE format('DELETE FROM ONLY %s a USING %s WHERE %s', q.archive, due, zanith._follow_match(a.definition -> 'key', 'a'));
     GET DIAGNOSTICS gone = ROW_COUNT;
-    EXECUTE format('INSERT INTO %s SELECT %s, t.%s FROM %s t JOIN %s ON %s WHERE %s', q.archive, zanith._key_list(a.definition -> 'key', 't.'),
-        q.col, q.rows, due, zanith._follow_match(a.definition -> 'key', 't'), q.keep) USING seqs;
-    GET DIAGNOSTICS come = ROW_COUNT;
+    come := zanith._run_as(q.runner, format('INSERT INTO %s SELECT %s, t.%s FROM %s t JOIN %s ON %s WHERE %s', q.archive, zanith._key_list(a.definition -> 'key', 't.'),
+        q.col, q.rows, due, zanith._follow_match(a.definition -> 'key', 't'), q.keep));
     RETURN grown - gone + come;
 END $$;
 
@@ -256,12 +257,9 @@ CREATE OR REPLACE FUNCTION zanith._drop_gone(a zanith._zanith_migration_artifact
 LANGUAGE plpgsql VOLATILE SET enable_mergejoin = on AS $$
 DECLARE
     q record := zanith._archiving(a);
-    gone bigint;
 BEGIN
-    EXECUTE format('DELETE FROM ONLY %s a WHERE NOT EXISTS (SELECT FROM %s t WHERE %s AND NOT (%s))',
-        q.archive, q.rows, zanith._key_match(a.definition -> 'key'), zanith._differ(q.live_type, 't.' || q.col, 'a.' || q.name));
-    GET DIAGNOSTICS gone = ROW_COUNT;
-    RETURN gone;
+    RETURN zanith._run_as(q.runner, format('DELETE FROM ONLY %s a WHERE NOT EXISTS (SELECT FROM %s t WHERE %s AND NOT (%s))',
+        q.archive, q.rows, zanith._key_match(a.definition -> 'key'), zanith._differ(q.live_type, 't.' || q.col, 'a.' || q.name)));
 END $$;
 
 -- Where partitions came or went since the archive was in line with them: follows those that came, and says so. In a short
@@ -295,8 +293,8 @@ DECLARE
     shape text := zanith._shape(a.id, q.relation);
 BEGIN
     PERFORM zanith._drop_gone(a);
-    EXECUTE format('INSERT INTO %1$s SELECT %2$s, t.%3$s FROM %4$s t WHERE %5$s AND NOT EXISTS (SELECT FROM ONLY %1$s a WHERE %6$s)', q.archive,
-        zanith._key_list(a.definition -> 'key', 't.'), q.col, q.rows, q.keep, zanith._key_match(a.definition -> 'key'));
+    PERFORM zanith._run_as(q.runner, format('INSERT INTO %1$s SELECT %2$s, t.%3$s FROM %4$s t WHERE %5$s AND NOT EXISTS (SELECT FROM ONLY %1$s a WHERE %6$s)', q.archive,
+        zanith._key_list(a.definition -> 'key', 't.'), q.col, q.rows, q.keep, zanith._key_match(a.definition -> 'key')));
     PERFORM zanith._keep_shape(a.id, shape);
 END $$;
 
@@ -314,16 +312,20 @@ END $$;
 
 -- Live against archive, both in the order of the key, in one snapshot: what neither agrees nor is noted. {rows, missing, surplus, differing}
 CREATE OR REPLACE FUNCTION zanith.compare_copy(artifact_id text, OUT rows bigint, OUT missing bigint, OUT surplus bigint, OUT differing bigint)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off SET enable_hashjoin = off AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off SET enable_hashjoin = off AS $$
 DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     q record := zanith._archiving(a);
+    found jsonb;
 BEGIN
-    EXECUTE format('SELECT %s FROM (SELECT %s, t.%s FROM %s t WHERE %s) t FULL JOIN ONLY %s a ON %s',
+    found := zanith._run_as(q.runner, format('SELECT jsonb_build_array(%s) FROM (SELECT %s, t.%s FROM %s t WHERE %s) t FULL JOIN ONLY %s a ON %s',
         zanith._count_differences(a, format('NOT EXISTS (SELECT FROM %1$s l WHERE l.k1 IS NULL) AND NOT EXISTS (SELECT FROM %1$s l WHERE %2$s) AND NOT EXISTS (SELECT FROM %1$s l WHERE %3$s)',
             q.log, zanith._follow_match(a.definition -> 'key', 't'), zanith._follow_match(a.definition -> 'key', 'a'))),
-        zanith._key_list(a.definition -> 'key', 't.'), q.col, q.rows, q.keep, q.archive, zanith._key_match(a.definition -> 'key'))
-    INTO rows, missing, surplus, differing;
+        zanith._key_list(a.definition -> 'key', 't.'), q.col, q.rows, q.keep, q.archive, zanith._key_match(a.definition -> 'key')), 'values') -> 0;
+    rows := found ->> 0;
+    missing := found ->> 1;
+    surplus := found ->> 2;
+    differing := found ->> 3;
 END $$;
 
 -- Rows archived, and those that are not as they should be and count. A row without value need not be there. Values are
@@ -351,7 +353,7 @@ DECLARE
     seqs bigint[];
     wiped boolean;
     bad text;
-    found record;
+    found jsonb;
 BEGIN
     -- what is asked for the first time in a session takes longest: not under the lock
     PERFORM zanith._check_archiving(a), zanith._shape(a.id, q.relation), zanith._render_archive_end(a, d), zanith._render_script(a.id);
@@ -378,18 +380,18 @@ BEGIN
     END IF;
     kept := kept + zanith._catch_up(a, seqs, false);
     IF seqs IS NOT NULL THEN
-        EXECUTE format('SELECT * FROM (SELECT %s FROM (SELECT DISTINCT %s FROM %s) l LEFT JOIN %s t ON %s LEFT JOIN ONLY %s a ON %s) q(rows, missing, surplus, differing)', zanith._count_differences(a, 'true'),
-            zanith._follow_columns(a.definition -> 'key'), q.log, q.rows, zanith._follow_match(a.definition -> 'key', 't'),
-            q.archive, zanith._follow_match(a.definition -> 'key', 'a')) INTO found;
-        IF found.missing + found.surplus + found.differing > 0 THEN
+        found := zanith._run_as(q.runner, format('SELECT jsonb_build_array(%s) FROM (SELECT DISTINCT %s FROM %s) l LEFT JOIN %s t ON %s LEFT JOIN ONLY %s a ON %s',
+            zanith._count_differences(a, 'true'), zanith._follow_columns(a.definition -> 'key'), q.log, q.rows, zanith._follow_match(a.definition -> 'key', 't'),
+            q.archive, zanith._follow_match(a.definition -> 'key', 'a')), 'values') -> 0;
+        IF (found ->> 1)::bigint + (found ->> 2)::bigint + (found ->> 3)::bigint > 0 THEN
             PERFORM zanith._refuse(format('the archive of %s is not what is there: %s rows missing, %s too many, %s differ; nothing was dropped',
-                zanith._object_name(a), found.missing, found.surplus, found.differing), 'The column is still parked, and restores.', '22000');
+                zanith._object_name(a), found ->> 1, found ->> 2, found ->> 3), 'The column is still parked, and restores.', '22000');
         END IF;
     END IF;
     FOR step IN SELECT s.item FROM zanith._each(zanith._render_archive_end(a, d)) s ORDER BY s.ord LOOP
         EXECUTE step ->> 'sql';
     END LOOP;
-    PERFORM zanith._convert_to_archive(a.id, kept);
+    PERFORM zanith._convert_to_archive(a.id, kept, zanith._prove_caller());
     RETURN kept;
 END $$;
 
@@ -398,7 +400,9 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._render_follow_end(a.id)
         || zanith._render_refusal(q.archive, false)
         || zanith._step(format('COMMENT ON TABLE %s IS %L', q.archive, zanith._parked_comment(a.id)), 'whose archive this is')
-        || zanith._step(format('ALTER TABLE %s OWNER TO %I', q.archive, q.owner), 'it belongs to the owner of the table')
+        || zanith._step(format('REVOKE ALL ON TABLE %s FROM %I', q.archive, q.owner), 'nobody writes to it any more')
+        || zanith._step(format('GRANT SELECT, TRUNCATE ON TABLE %s TO %I', q.archive, q.owner), 'the owner of the table may read and lock it; a trigger refuses TRUNCATE')
+        || zanith._step(format('ALTER TABLE %s OWNER TO %I', q.archive, zanith._own_role()), 'it belongs to Zanith')
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, r.ord, s.ord)
             FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'renames') r, LATERAL zanith._each(
                 zanith._step(format('ALTER SEQUENCE %s OWNED BY NONE', zanith._qualify(r.item ->> 'schema', r.item ->> 'parked')),
@@ -410,14 +414,14 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 ); END $$;
 
 -- The artifact becomes an archive, by what the catalog says: the column gone, the archive there and closed.
-CREATE OR REPLACE FUNCTION zanith._convert_to_archive(artifact_id text, kept bigint) RETURNS void
+CREATE OR REPLACE FUNCTION zanith._convert_to_archive(artifact_id text, kept bigint, proof uuid) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     d jsonb := zanith._archived_definition(a.definition);
-    caller text := COALESCE(NULLIF(current_setting('zanith.actor', true), ''), NULLIF(current_setting('role', true), 'none'), session_user);
+    caller text := zanith._check_own(a, proof);
 BEGIN
-    PERFORM zanith._check_own(a);
+    caller := COALESCE(NULLIF(current_setting('zanith.actor', true), ''), caller);
     IF a.artifact_type <> 'soft_drop_column'
        -- a partition that was detached meanwhile keeps the column that went with it
        OR (CASE WHEN zanith._only(a.definition) = '' THEN zanith._attribute_number(zanith._relation_oid(a.physical_schema, a.physical_table), a.physical_column) IS NOT NULL

@@ -7,9 +7,19 @@ LANGUAGE sql IMMUTABLE AS $$ SELECT zanith._qualify('_zanith_shadow', '_zanith_f
 -- Where its work stands: archiving, restoring, or NULL where none is under way. The comment of the table of keys says it.
 CREATE OR REPLACE FUNCTION zanith.unfinished(artifact_id text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$ BEGIN RETURN (
-    SELECT substring(obj_description(zanith._relation_oid('_zanith_shadow', '_zanith_follow_' || artifact_id), 'pg_class') FROM '^zanith unfinished ([a-z]+)')
+    SELECT substring(zanith._unfinished_says(artifact_id) FROM '^zanith unfinished ([a-z]+)')
 ); END $$;
 COMMENT ON FUNCTION zanith.unfinished IS 'What is half done with an artifact: archiving, restoring, or NULL.';
+
+-- What the comment of the table of keys says; nobody but Zanith or a superuser is believed.
+CREATE OR REPLACE FUNCTION zanith._unfinished_says(artifact_id text) RETURNS text
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT obj_description(c.oid, 'pg_class') FROM pg_class c
+    WHERE c.oid = zanith._relation_oid('_zanith_shadow', '_zanith_follow_' || artifact_id) AND zanith._is_trusted(pg_get_userbyid(c.relowner))
+); END $$;
+
+CREATE OR REPLACE FUNCTION zanith._is_trusted(role_name text) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN role_name = zanith._own_role() OR zanith._is_superuser(role_name); END $$;
 
 -- Whether two values differ in any byte. For most types = says it, in half the time; text by the collation that knows of bytes
 -- alone. To others (1.0 and 1.00, 1 day and 24 hours) it calls things alike that are not, and some have none.
@@ -100,12 +110,16 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $
 
 -- The function behind them runs as whoever made it, or as the owner of the table, whoever writes to that.
 CREATE OR REPLACE FUNCTION zanith._render_follow_function(id text, owner text, body text) RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(format('CREATE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS %L', q.name, body),
             'what follows live traffic')
         || zanith._step(format('REVOKE ALL ON FUNCTION %s() FROM PUBLIC', q.name), 'nobody else calls it')
-        || CASE WHEN owner IS NULL THEN '[]' ELSE zanith._step(format('ALTER FUNCTION %s() OWNER TO %I', q.name, owner), 'it acts as the owner of the table') END
-    FROM (SELECT zanith._follow_name(id)) q(name)
+        -- who is no superuser gives a function only to a role that may create in its schema: for an instant, within this transaction
+        || CASE WHEN q.free THEN '[]' ELSE zanith._step('SELECT pg_catalog.pg_advisory_xact_lock(7300742847)', 'one such grant at a time')
+            || zanith._step(format('GRANT CREATE ON SCHEMA _zanith_shadow TO %I', owner), 'to be given the function') END
+        || zanith._step(format('ALTER FUNCTION %s() OWNER TO %I', q.name, owner), 'it acts as the owner of the table')
+        || CASE WHEN q.free THEN '[]' ELSE zanith._step(format('REVOKE CREATE ON SCHEMA _zanith_shadow FROM %I', owner), 'nobody creates there') END
+    FROM (SELECT zanith._follow_name(id), zanith._is_superuser(current_user) OR owner = current_user) q(name, free)
 ); END $$;
 
 -- Whether anything of the kind is there: by index, since whoever plans a restore or a purge asks.
@@ -121,7 +135,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                -- a partition may be gone when a script runs
                CASE WHEN c.relispartition THEN 'IF EXISTS ' ELSE '' END, g.tgname, zanith._relation_name(g.tgrelid)),
                'live traffic is followed no longer', 'ACCESS EXCLUSIVE', ARRAY[zanith._relation_name(g.tgrelid)]) -> 0 ORDER BY c.relispartition, g.tgname, c.oid)
-           FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid WHERE q.there AND starts_with(g.tgname, '~zanith_follow_' || id || '_') AND NOT g.tgisinternal AND g.tgparentid = 0), '[]')
+           FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid WHERE q.there AND starts_with(g.tgname, '~zanith_follow_' || id || '_') AND g.tgfoid = to_regprocedure(q.name || '()') AND NOT g.tgisinternal AND g.tgparentid = 0), '[]')
         || CASE WHEN to_regprocedure(q.name || '()') IS NOT NULL THEN zanith._step(format('DROP FUNCTION %s()', q.name), 'what followed it') ELSE '[]' END
         || CASE WHEN to_regclass(q.name) IS NOT NULL THEN zanith._step(format('DROP TABLE %s', q.name), 'the keys that it noted', 'ACCESS EXCLUSIVE', ARRAY[q.name]) ELSE '[]' END
     FROM (SELECT zanith._follow_name(id), zanith._is_followed(id)) q(name, there)
@@ -136,7 +150,8 @@ CREATE OR REPLACE FUNCTION zanith._render_unmake(id text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE((SELECT jsonb_agg(zanith._step(format('DROP TABLE %s', zanith._relation_name(d.objoid)), 'the archive that was half made',
                'ACCESS EXCLUSIVE', ARRAY[zanith._relation_name(d.objoid)]) -> 0)
-           FROM pg_description d WHERE q.there AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND d.description = zanith._unfinished_comment(id, 'archive')), '[]')
+           FROM pg_description d JOIN pg_class c ON c.oid = d.objoid AND c.relnamespace = '_zanith_shadow'::regnamespace AND zanith._is_trusted(pg_get_userbyid(c.relowner))
+           WHERE q.there AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND d.description = zanith._unfinished_comment(id, 'archive')), '[]')
         || COALESCE((SELECT jsonb_agg(zanith._step(format('ALTER TABLE %s DROP COLUMN %I', zanith._relation_name(t.attrelid), t.attname),
                'the column that was half filled', 'ACCESS EXCLUSIVE', ARRAY[zanith._relation_name(t.attrelid)]) -> 0)
            FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid
@@ -162,23 +177,38 @@ COMMENT ON FUNCTION zanith.give_up IS 'Takes away what an unfinished online arch
 
 -- Renders recovery_sql from the definition, as it is now. Takes no text: whoever may act as the owner may ask for it.
 CREATE OR REPLACE FUNCTION zanith._render_recipe_anew(artifact_id text) RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM zanith._store_recipe(artifact_id, zanith._prove_caller());
+END $$;
+
+CREATE OR REPLACE FUNCTION zanith._store_recipe(artifact_id text, proof uuid) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
 BEGIN
-    PERFORM zanith._check_own(a);
+    PERFORM zanith._check_own(a, proof);
     UPDATE zanith._zanith_migration_artifacts r SET recovery_sql = zanith._render_script(artifact_id)
     WHERE r.id = artifact_id AND r.status = 'recoverable';
 END $$;
 
--- In a security definer function: whether the caller may act as the owner of the artifact's table.
-CREATE OR REPLACE FUNCTION zanith._check_own(a zanith._zanith_migration_artifacts) RETURNS void
-LANGUAGE plpgsql STABLE AS $$
+-- In a security definer function: who calls, who has to be able to act as the owner of the artifact's table.
+CREATE OR REPLACE FUNCTION zanith._check_own(a zanith._zanith_migration_artifacts, proof uuid) RETURNS text
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    caller text := zanith._read_caller(proof);
 BEGIN
-    IF NOT pg_has_role(COALESCE(NULLIF(current_setting('role', true), 'none'), session_user), a.definition #>> '{table,owner}', 'USAGE') THEN
+    IF NOT zanith._may_act_as(caller, a.definition #>> '{table,owner}') THEN
         PERFORM zanith._refuse(format('must be owner of %s', zanith._object_name(a)), 'Run it as its owner.', '42501');
     END IF;
+    RETURN caller;
 END $$;
+
+-- Whether a role may act as another. Where that one is gone, Zanith's own role and superusers still do.
+CREATE OR REPLACE FUNCTION zanith._may_act_as(role_name text, owner text) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT zanith._is_superuser(role_name) OR to_regrole(quote_ident(owner)) IS NOT NULL AND pg_has_role(role_name, owner, 'USAGE')
+); END $$;
 
 -- What keeps an online form from being used at all, whichever it is.
 CREATE OR REPLACE FUNCTION zanith._check_online(relation oid, d jsonb) RETURNS void

@@ -65,7 +65,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 CREATE OR REPLACE FUNCTION zanith._render_references_beside(d jsonb, target text, not_valid boolean) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item ORDER BY k.ord, s.ord), '[]') FROM zanith._each(d -> 'references') k, LATERAL zanith._each(
-        zanith._making_key(k.item, zanith._set_transaction(2, zanith._render_constraint(k.item, k.item ->> 'schema',
+        zanith._making_key(k.item, zanith._set_transaction(2, zanith._constraint_by_owner(k.item,
+            zanith._owner_of(CASE WHEN (k.item #>> '{foreign_key,self}')::boolean THEN target ELSE zanith._qualify(k.item ->> 'schema', k.item ->> 'table') END), k.item ->> 'schema',
             CASE WHEN (k.item #>> '{foreign_key,self}')::boolean THEN target ELSE zanith._qualify(k.item ->> 'schema', k.item ->> 'table') END, target,
             not_valid, zanith._wants_proof_at_once(k.item ->> 'schema', k.item ->> 'table'))))) s
 ); END $$;

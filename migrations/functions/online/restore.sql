@@ -3,20 +3,24 @@
 
 -- The column on its way back: what the steps are about.
 CREATE OR REPLACE FUNCTION zanith._filling(a zanith._zanith_migration_artifacts,
-    OUT live text, OUT archive text, OUT log text, OUT half text, OUT name text, OUT type text, OUT relation oid, OUT owner text, OUT rows text)
+    OUT live text, OUT archive text, OUT log text, OUT half text, OUT name text, OUT type text, OUT relation oid, OUT owner text, OUT rows text, OUT runner text, OUT reader text)
 LANGUAGE plpgsql STABLE AS $$ BEGIN
     SELECT zanith._qualify(a.source_schema, a.source_table), zanith._qualify(a.physical_schema, a.physical_table), zanith._follow_name(a.id),
            quote_ident(zanith._half_filled(a.id)), quote_ident(a.source_column), a.definition #>> '{column,type}',
            q.oid, (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = q.oid),
-           zanith._only(a.definition) || zanith._qualify(a.source_schema, a.source_table)
-    INTO live, archive, log, half, name, type, relation, owner, rows
+           zanith._only(a.definition) || zanith._qualify(a.source_schema, a.source_table),
+           -- archives of earlier versions belong to the owner of the table
+           (SELECT CASE WHEN NOT zanith._is_trusted(pg_get_userbyid(c.relowner)) THEN pg_get_userbyid(c.relowner) END
+            FROM pg_class c WHERE c.oid = zanith._relation_oid(a.physical_schema, a.physical_table))
+    INTO live, archive, log, half, name, type, relation, owner, rows, reader
     FROM (SELECT zanith._relation_oid(a.source_schema, a.source_table)) q(oid);
+    runner := zanith._runner(owner);
 END $$;
 
 -- What a fill was begun with; it goes on with the same.
 CREATE OR REPLACE FUNCTION zanith._begun_with(id text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT substring(obj_description(zanith._relation_oid('_zanith_shadow', '_zanith_follow_' || id), 'pg_class') FROM '^zanith unfinished restoring [0-9a-z]+ (.*)$')::jsonb
+    SELECT substring(zanith._unfinished_says(id) FROM '^zanith unfinished restoring [0-9a-z]+ (.*)$')::jsonb
 ); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._filling_choices(choices jsonb) RETURNS jsonb
@@ -41,7 +45,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             'where keys are noted whose row is not the archived one any more')
         || zanith._render_privacy(q.log)
         || zanith._step(format('COMMENT ON TABLE %s IS %L', q.log, zanith._unfinished_comment(a.id, 'restoring') || ' ' || zanith._filling_choices(choices)::text), 'whose it is')
-        || zanith._step(format('ALTER TABLE %s OWNER TO %I', q.log, q.owner), 'it belongs to the owner of the table')
+        || zanith._step(format('GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE %s TO %I', q.log, q.owner), 'the owner of the table fills it, and notes keys')
         || zanith._render_follow_function(a.id, q.owner, format($body$
 DECLARE
     archived record;
@@ -114,7 +118,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                 ELSE zanith._render_uniques_beside(d, a.source_schema, q.live) || zanith._render_indexes_beside(d, a.source_schema, q.live, q.relation, false) END
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, x.ord, s.ord)
             FROM zanith._live_parts(d, a.source_schema, a.source_table, q.relation) p, LATERAL zanith._each(p.part -> 'statistics') x,
-                LATERAL zanith._with_parked_columns(x.item, zanith._relation_oid(p.part ->> 'schema', p.part ->> 'name')) y(item), LATERAL zanith._each(zanith._render_statistics(y.item)) s
+                LATERAL zanith._with_parked_columns(x.item, zanith._relation_oid(p.part ->> 'schema', p.part ->> 'name')) y(item), LATERAL zanith._each(zanith._made_by(y.item, p.part ->> 'owner', zanith._render_statistics(y.item))) s
             WHERE y.item IS NOT NULL), '[]')
         || zanith._render_constraints_back(d, a.source_schema, a.source_table, q.relation, ARRAY['foreign key'], COALESCE((choices ->> 'not_valid')::boolean, false))
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, s.ord) FROM zanith._live_parts(d, a.source_schema, a.source_table, q.relation) p,
@@ -131,13 +135,13 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 -- for a deadlock to be looked for; a batch with a row that is held longer takes the others, at twice the price. What has its
 -- value already, NULL or from a run before, is not written.
 CREATE OR REPLACE FUNCTION zanith.plan_fill_batch(artifact_id text, after text[], size integer) RETURNS jsonb
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off
 SET DateStyle = 'ISO, YMD' SET IntervalStyle = 'postgres' SET TimeZone = 'UTC' SET bytea_output = 'hex' SET lc_monetary = 'C' AS $$
 DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     q record := zanith._filling(a);
     key jsonb := a.definition -> 'key';
-    last text[] := zanith._find_bound('ONLY ' || q.archive, key, zanith._after(key, after, 't'), size);
+    last text[] := zanith._find_bound(q.reader, 'ONLY ' || q.archive, key, zanith._after(key, after, 't'), size);
     due text := format('%s AND %s AND %s AND %s', zanith._after(key, after, 'a'), zanith._up_to(key, last, 'a'), zanith._after(key, after, 't'), zanith._up_to(key, last, 't'));
 BEGIN
     RETURN jsonb_build_object('last', last, 'role', zanith._runner(q.owner), 'sql', zanith._do(format($body$DECLARE filled bigint; patience text := pg_catalog.current_setting('lock_timeout'); BEGIN
@@ -197,13 +201,13 @@ END $$;
 
 -- The rows that came since, in batches along the live key: the column's own default.
 CREATE OR REPLACE FUNCTION zanith.plan_fill_since(artifact_id text, after text[], size integer) RETURNS jsonb
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off
 SET DateStyle = 'ISO, YMD' SET IntervalStyle = 'postgres' SET TimeZone = 'UTC' SET bytea_output = 'hex' SET lc_monetary = 'C' AS $$
 DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     q record := zanith._filling(a);
     key jsonb := a.definition -> 'key';
-    last text[] := zanith._find_bound(q.rows, key, zanith._after(key, after, 't'), size);
+    last text[] := zanith._find_bound(q.runner, q.rows, key, zanith._after(key, after, 't'), size);
 BEGIN
     RETURN jsonb_build_object('last', last, 'role', zanith._runner(q.owner), 'sql', zanith._do(format($body$DECLARE filled bigint; BEGIN
     UPDATE %1$s t SET %2$s = DEFAULT WHERE %3$s AND %4$s AND num_nulls(t.%2$s) > 0
@@ -216,19 +220,32 @@ END $$;
 -- Filled against archived, in one snapshot: rows that have the archived value or moved on, those that should have it and
 -- have not, and those without any.
 CREATE OR REPLACE FUNCTION zanith.compare_fill(artifact_id text, OUT filled bigint, OUT differing bigint, OUT empty bigint)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off SET enable_hashjoin = off AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off SET enable_hashjoin = off AS $$
 DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     q record := zanith._filling(a);
+    found jsonb;
     key jsonb := a.definition -> 'key';
     -- not as the domain: its checks would run as the operator
     type text := COALESCE(a.definition #>> '{column,base_type}', q.type);
 BEGIN
-    EXECUTE format('SELECT count(a.%1$s), count(*) FILTER (WHERE a.%1$s IS NOT NULL AND %3$s AND NOT EXISTS (SELECT FROM %4$s l WHERE %5$s AND NOT l.pending)), '
-                   'count(*) FILTER (WHERE num_nulls(t.%2$s) > 0) FROM %6$s t LEFT JOIN ONLY %7$s a ON %8$s',
+    found := zanith._run_as(q.runner, format('SELECT jsonb_build_array(count(a.%1$s), count(*) FILTER (WHERE a.%1$s IS NOT NULL AND %3$s AND NOT EXISTS (SELECT FROM %4$s l WHERE %5$s AND NOT l.pending)), '
+                   'count(*) FILTER (WHERE num_nulls(t.%2$s) > 0)) FROM %6$s t LEFT JOIN ONLY %7$s a ON %8$s',
         quote_ident(key #>> '{0,name}'), q.half, zanith._differ(type, format('t.%s::%s', q.half, type), format('a.%s::%s', q.name, type)),
-        q.log, zanith._follow_match(key, 'a'), q.rows, q.archive, zanith._key_match(key))
-    INTO filled, differing, empty;
+        q.log, zanith._follow_match(key, 'a'), q.rows, q.archive, zanith._key_match(key)), 'values') -> 0;
+    filled := found ->> 0;
+    differing := found ->> 1;
+    empty := found ->> 2;
+END $$;
+
+-- Whether rows are left that somebody held: what the owner's own count says is not relied on.
+CREATE OR REPLACE FUNCTION zanith.is_pending(artifact_id text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+    yes boolean;
+BEGIN
+    EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE pending)', zanith._follow_name(artifact_id)) INTO yes;
+    RETURN yes;
 END $$;
 
 -- What keeps the online form from being used, or has to be asked about.
@@ -304,7 +321,13 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             WHERE COALESCE((i.item ->> 'partitioned')::boolean, false) AND NOT (i.item ->> 'valid')::boolean)),
         (2, 'a foreign key comes back with it, which PostgreSQL before 18 proves of a partitioned table while writers wait', EXISTS (
             SELECT FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(p.part -> 'constraints') k
-            WHERE k.item ->> 'kind' = 'foreign key' AND zanith._wants_proof_at_once(p.part ->> 'schema', p.part ->> 'name')))) c(ord, what, so)
+            WHERE k.item ->> 'kind' = 'foreign key' AND zanith._wants_proof_at_once(p.part ->> 'schema', p.part ->> 'name'))),
+        -- CREATE INDEX CONCURRENTLY runs in no function of the owner's
+        (3, 'an index comes back with it that calls functions or operators which are not built in', EXISTS (
+            SELECT FROM zanith._parts(d) p, LATERAL (SELECT i.item FROM zanith._each(p.part -> 'indexes') i
+                                                     WHERE d ->> 'strategy' = 'archive_column' OR NOT (i.item ->> 'plain')::boolean
+                                                     UNION ALL SELECT k.item -> 'index' FROM zanith._each(p.part -> 'constraints') k WHERE k.item ->> 'kind' = 'unique') i
+            WHERE NOT COALESCE((i.item ->> 'builtin')::boolean, (i.item ->> 'plain')::boolean, false)))) c(ord, what, so)
     WHERE c.so
 ); END $$;
 

@@ -39,21 +39,22 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 ); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_cascade_restore(cascade jsonb) RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE((SELECT jsonb_agg(s.item ORDER BY o.ord, s.ord)
             FROM zanith._cascade_objects(cascade) o,
-                 LATERAL zanith._each(CASE o.kind WHEN 'functions' THEN zanith._render_routine(o.item) ELSE zanith._render_view(o.item) END) s), '[]')
-        || COALESCE((SELECT jsonb_agg(zanith._step(format('ALTER TABLE ONLY %s ALTER COLUMN %I SET DEFAULT %s', d.item ->> 'table', d.item ->> 'column', zanith._steady(d.item ->> 'default')),
-                'a default that was dropped with it', 'ACCESS EXCLUSIVE', ARRAY[d.item ->> 'table']) -> 0 ORDER BY d.ord)
+                 LATERAL zanith._each(CASE o.kind WHEN 'functions' THEN zanith._routine_by_owner(o.item) ELSE zanith._render_view(o.item) END) s), '[]')
+        || COALESCE((SELECT jsonb_agg(zanith._made_by('{}', zanith._owner_of(d.item ->> 'table'),
+                zanith._step(format('ALTER TABLE ONLY %s ALTER COLUMN %I SET DEFAULT %s', d.item ->> 'table', d.item ->> 'column', zanith._steady(d.item ->> 'default')),
+                'a default that was dropped with it', 'ACCESS EXCLUSIVE', ARRAY[d.item ->> 'table'])) -> 0 ORDER BY d.ord)
             FROM zanith._each(cascade -> 'defaults') d), '[]')
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY d.ord, s.ord)
             FROM zanith._each(cascade -> 'rules') d,
-                 LATERAL zanith._each(zanith._render_rule(d.item, d.item ->> 'table')) s), '[]')
+                 LATERAL zanith._each(zanith._made_by('{}', zanith._owner_of(d.item ->> 'table'), zanith._render_rule(d.item, d.item ->> 'table'))) s), '[]')
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY d.ord, s.ord)
             FROM zanith._each(cascade -> 'triggers') d,
-                 LATERAL zanith._each(zanith._render_trigger(d.item, d.item ->> 'table')) s), '[]')
+                 LATERAL zanith._each(zanith._made_by(d.item, zanith._owner_of(d.item ->> 'table'), zanith._render_trigger(d.item, d.item ->> 'table'))) s), '[]')
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY d.ord, s.ord)
             FROM zanith._each(cascade -> 'policies') d,
-                 LATERAL zanith._each(zanith._render_policy(d.item, d.item ->> 'table')) s), '[]')
+                 LATERAL zanith._each(zanith._made_by('{}', zanith._owner_of(d.item ->> 'table'), zanith._render_policy(d.item, d.item ->> 'table'))) s), '[]')
         || zanith._render_publish(cascade -> 'publications')
 ); END $$;

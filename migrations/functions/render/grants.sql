@@ -49,7 +49,7 @@ RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 -- `rows_only`: those alone that go through rows.
 CREATE OR REPLACE FUNCTION zanith._as_owner(owner text, steps jsonb, rows_only boolean DEFAULT false) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(s.item || CASE WHEN rows_only AND NOT (s.item ->> 'grows')::boolean THEN '{}'
+    SELECT COALESCE(jsonb_agg(s.item || CASE WHEN s.item ->> 'role' IS NOT NULL THEN '{}' WHEN rows_only AND NOT (s.item ->> 'grows')::boolean THEN '{}'
                                              ELSE jsonb_build_object('role', zanith._runner(owner)) END ORDER BY s.ord), '[]') FROM zanith._each(steps) s
 ); END $$;
 
@@ -57,3 +57,16 @@ CREATE OR REPLACE FUNCTION zanith._runner(owner text) RETURNS text
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = owner AND rolsuper) THEN NULL ELSE owner END
 ); END $$;
+
+-- The statement that makes an object, which reads its expressions anew: as the owner, unless it calls nothing outside of pg_catalog.
+-- (An owner needs CREATE on the schema for some of them, and who restores need not give it.)
+CREATE OR REPLACE FUNCTION zanith._made_by(item jsonb, owner text, steps jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT CASE WHEN COALESCE((item ->> 'builtin')::boolean, false) THEN steps ELSE (
+        SELECT COALESCE(jsonb_agg(CASE WHEN s.ord = 1 THEN s.item || jsonb_build_object('role', zanith._runner(owner)) ELSE s.item END ORDER BY s.ord), '[]')
+        FROM zanith._each(steps) s) END
+); END $$;
+
+-- Who owns a table by now, as a plan and a script have it.
+CREATE OR REPLACE FUNCTION zanith._owner_of(table_name text) RETURNS text
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = to_regclass(table_name)); END $$;

@@ -10,3 +10,11 @@ LANGUAGE sql IMMUTABLE AS $$
             || zanith._render_grants(routine -> 'grants', 'ROUTINE ' || (routine ->> 'name'), routine ->> 'owner', NULL, true) END
         || zanith._render_comment(routine ->> 'comment', 'ROUTINE ' || (routine ->> 'name'))
 $$;
+
+-- Its owner makes it: defaults of arguments, and a body of standard SQL, are read when it is made. Without the bodies: a body may
+-- name what is still to come.
+CREATE OR REPLACE FUNCTION zanith._routine_by_owner(routine jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT COALESCE(jsonb_agg(CASE WHEN s.ord = 2 THEN s.item || jsonb_build_object('role', zanith._runner(routine ->> 'owner')) ELSE s.item END ORDER BY s.ord), '[]')
+    FROM zanith._each(zanith._render_routine(routine)) s
+); END $$;

@@ -1,8 +1,8 @@
 -- Views and materialized views that a cascade dropped.
 
 CREATE OR REPLACE FUNCTION zanith._render_view(view jsonb) RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
-    SELECT zanith._step(
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT zanith._made_by(view, view ->> 'owner', zanith._step(
             format('CREATE %sVIEW %s%s%s%s AS %s%s', CASE WHEN q.mat THEN 'MATERIALIZED ' ELSE '' END, q.name,
                 CASE WHEN q.mat AND view ->> 'access_method' <> 'heap'
                      THEN format(' USING %I', view ->> 'access_method') ELSE '' END,
@@ -11,27 +11,27 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
                      THEN format(' TABLESPACE %I', view ->> 'tablespace') ELSE '' END,
                 zanith._steady(view ->> 'definition'),
                 CASE WHEN q.mat THEN ' WITH NO DATA' ELSE '' END),
-            format('the %s %s', q.kind, q.name), 'ACCESS SHARE', ARRAY[q.name])
+            format('the %s %s', q.kind, q.name), 'ACCESS SHARE', ARRAY[q.name]))
         || zanith._step(format('ALTER %s %s OWNER TO %I', upper(q.kind), q.name, view ->> 'owner'), 'its owner')
         || COALESCE((SELECT jsonb_agg(s.step ORDER BY c.ord, s.ord)
             FROM zanith._each(view -> 'columns') c,
                  LATERAL zanith._each(
                     CASE WHEN q.mat THEN zanith._render_column_settings(c.item - 'compression', q.name, c.item ->> 'name')
-                         ELSE zanith._render_default(c.item, q.name, c.item ->> 'name') END
+                         ELSE zanith._as_owner(view ->> 'owner', zanith._render_default(c.item, q.name, c.item ->> 'name')) END
                     || zanith._render_comment(c.item ->> 'comment', format('COLUMN %s.%I', q.name, c.item ->> 'name'))
                  ) s(step, ord)), '[]')
         || COALESCE((SELECT jsonb_agg(s.step ORDER BY i.ord, s.ord)
             FROM zanith._each(view -> 'indexes') i,
-                 LATERAL zanith._each(zanith._render_index(i.item, view ->> 'schema', q.name)) s(step, ord)), '[]')
+                 LATERAL zanith._each(zanith._made_by(i.item, view ->> 'owner', zanith._render_index(i.item, view ->> 'schema', q.name))) s(step, ord)), '[]')
         || COALESCE((SELECT jsonb_agg(s.step ORDER BY t.ord, s.ord)
             FROM zanith._each(view -> 'statistics') t,
-                 LATERAL zanith._each(zanith._render_statistics(t.item)) s(step, ord)), '[]')
+                 LATERAL zanith._each(zanith._made_by(t.item, view ->> 'owner', zanith._render_statistics(t.item))) s(step, ord)), '[]')
         || COALESCE((SELECT jsonb_agg(s.step ORDER BY t.ord, s.ord)
             FROM zanith._each(view -> 'triggers') t,
-                 LATERAL zanith._each(zanith._render_trigger(t.item, q.name)) s(step, ord)), '[]')
+                 LATERAL zanith._each(zanith._made_by(t.item, view ->> 'owner', zanith._render_trigger(t.item, q.name))) s(step, ord)), '[]')
         || COALESCE((SELECT jsonb_agg(s.step ORDER BY t.ord, s.ord)
             FROM zanith._each(view -> 'rules') t,
-                 LATERAL zanith._each(zanith._render_rule(t.item, q.name)) s(step, ord)), '[]')
+                 LATERAL zanith._each(zanith._made_by('{}', view ->> 'owner', zanith._render_rule(t.item, q.name))) s(step, ord)), '[]')
         || zanith._render_comment(view ->> 'comment', upper(q.kind) || ' ' || q.name)
         || zanith._render_grants(view -> 'grants', 'TABLE ' || q.name, view ->> 'owner', NULL, true)
         || COALESCE((SELECT jsonb_agg(s.step ORDER BY c.ord, s.ord)

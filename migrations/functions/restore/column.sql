@@ -38,7 +38,7 @@ RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     FROM (SELECT kinds && ARRAY['unique', 'exclude']) q(unique_ones),
          zanith._live_parts(d, target_schema, target_table, live) p CROSS JOIN LATERAL zanith._each(p.part -> 'constraints') k
          LEFT JOIN zanith._topmost_indexes(d) t ON jsonb_typeof(k.item -> 'index') = 'object' AND t.name = zanith._qualify(p.part ->> 'schema', k.item ->> 'name'),
-         LATERAL zanith._render_constraint(k.item, p.part ->> 'schema', p.target,
+         LATERAL zanith._constraint_by_owner(k.item, p.part ->> 'owner', p.part ->> 'schema', p.target,
             CASE WHEN k.item ->> 'kind' <> 'foreign key' THEN NULL
                  WHEN (k.item #>> '{foreign_key,self}')::boolean THEN p.target
                  ELSE zanith._qualify(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}') END,
@@ -56,7 +56,7 @@ RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     FROM zanith._live_parts(d, target_schema, target_table, live) p CROSS JOIN LATERAL zanith._each(p.part -> 'indexes') i
          LEFT JOIN zanith._topmost_indexes(d) t ON t.name = zanith._qualify(p.part ->> 'schema', i.item ->> 'name'),
          LATERAL zanith._with_parked_columns(i.item, zanith._relation_oid(p.part ->> 'schema', p.part ->> 'name')) x(item),
-         LATERAL (SELECT zanith._render_index(x.item, p.part ->> 'schema', p.target) || CASE WHEN (i.item ->> 'valid')::boolean THEN '[]' ELSE COALESCE((
+         LATERAL (SELECT zanith._made_by(x.item, p.part ->> 'owner', zanith._render_index(x.item, p.part ->> 'schema', p.target)) || CASE WHEN (i.item ->> 'valid')::boolean THEN '[]' ELSE COALESCE((
                       SELECT jsonb_agg(zanith._step(format('ALTER INDEX %s ATTACH PARTITION %s', y.item ->> 'parent', zanith._qualify(c.part ->> 'schema', y.item ->> 'name')),
                           'the index of a partition, as part of it', 'SHARE UPDATE EXCLUSIVE', ARRAY[c.target]) -> 0 ORDER BY c.ord, y.ord)
                       FROM zanith._live_parts(d, target_schema, target_table, live) c, LATERAL zanith._each(c.part -> 'indexes') y
@@ -130,7 +130,7 @@ RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, s.ord)
             FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(zanith._where_beneath(p.ord, live, p.target,
                 CASE WHEN q.soft THEN '[]' ELSE zanith._render_identity_back(p.part, p.target, q.col) END
-                || zanith._render_default(p.part -> 'column', q.alone || p.target, q.col))) s), '[]')
+                || zanith._as_owner(p.part ->> 'owner', zanith._render_default(p.part -> 'column', q.alone || p.target, q.col)))) s), '[]')
         || CASE WHEN q.online AND zanith._only(d) = '' THEN zanith._render_trees_beside(d, target_schema, target_table, live, true, q.soft) || zanith._render_trees_beside(d, target_schema, target_table, live, false, q.soft)
            WHEN q.online THEN zanith._render_uniques_beside(d, target_schema, q.target) || zanith._render_indexes_beside(d, target_schema, q.target, live, q.soft)
            ELSE zanith._render_constraints_back(d, target_schema, target_table, live, ARRAY['unique', 'exclude'], q.not_valid)
@@ -138,13 +138,15 @@ RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, x.ord, s.ord)
                 FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(p.part -> 'statistics') x,
                      LATERAL zanith._with_parked_columns(x.item, zanith._relation_oid(p.part ->> 'schema', p.part ->> 'name')) y(item),
-                     LATERAL zanith._each(zanith._where_beneath(p.ord, live, p.target, zanith._render_statistics(y.item))) s
+                     LATERAL zanith._each(zanith._where_beneath(p.ord, live, p.target, zanith._made_by(y.item, p.part ->> 'owner', zanith._render_statistics(y.item)))) s
                 WHERE y.item IS NOT NULL AND (NOT q.soft OR NOT COALESCE((x.item ->> 'plain')::boolean, true))), '[]')
         || zanith._render_constraints_back(d, target_schema, target_table, live, ARRAY['foreign key'], q.not_valid)
         || CASE WHEN q.online THEN COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, s.ord) FROM zanith._live_parts(d, target_schema, target_table, live) p,
                 LATERAL zanith._each(zanith._render_references_beside(p.part, p.target, q.not_valid)) s), '[]') ELSE COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, k.ord, s.ord)
             FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(p.part -> 'references') k,
-                 LATERAL zanith._each(zanith._where_beneath(p.ord, live, p.target, zanith._render_constraint(k.item, k.item ->> 'schema',
+                 LATERAL zanith._each(zanith._where_beneath(p.ord, live, p.target, zanith._constraint_by_owner(k.item,
+                    CASE WHEN (k.item #>> '{foreign_key,self}')::boolean THEN p.part ->> 'owner' ELSE zanith._owner_of(zanith._qualify(k.item ->> 'schema', k.item ->> 'table')) END,
+                    k.item ->> 'schema',
                     CASE WHEN (k.item #>> '{foreign_key,self}')::boolean THEN p.target
                          ELSE zanith._qualify(k.item ->> 'schema', k.item ->> 'table') END, p.target, q.not_valid,
                     zanith._wants_proof_at_once(k.item ->> 'schema', k.item ->> 'table')))) s), '[]') END

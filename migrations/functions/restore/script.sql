@@ -119,32 +119,38 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 -- Keeps what the seal found and renders the script anew, now with its gate. The first seal stands: a second one is
 -- accepted only when it says the same.
 CREATE OR REPLACE FUNCTION zanith.record_seal(artifact_id text, row_count bigint, checksum text, query text, settings jsonb)
+RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+BEGIN
+    PERFORM zanith._record_seal(artifact_id, row_count, checksum, query, settings, zanith._prove_caller());
+END $$;
+
+CREATE OR REPLACE FUNCTION zanith._record_seal(artifact_id text, row_count bigint, checksum text, query text, settings jsonb, proof uuid)
 RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
-    caller text := COALESCE(NULLIF(current_setting('role', true), 'none'), session_user);
+    caller text := zanith._read_caller(proof);
 BEGIN
-    IF NOT pg_has_role(caller, a.definition #>> '{table,owner}', 'USAGE')
+    IF NOT zanith._may_act_as(caller, a.definition #>> '{table,owner}')
        AND NOT has_table_privilege(caller, 'zanith._zanith_migration_artifacts', 'UPDATE') THEN
         PERFORM zanith._refuse(format('must be owner of %s to seal it', zanith._object_name(a)), 'Seal it as its owner.', '42501');
     END IF;
     IF query IS DISTINCT FROM zanith.canonical_query(artifact_id) OR settings IS DISTINCT FROM zanith.canonical_settings() THEN
         PERFORM zanith._refuse('the seal was made with another query or other settings', 'Use zanith.canonical_query and zanith.canonical_settings.', '22023');
     END IF;
-    IF record_seal.row_count IS NULL OR record_seal.checksum IS NULL OR a.row_count IS NOT NULL AND a.row_count <> record_seal.row_count THEN
-        PERFORM zanith._refuse(format('%s was recorded with %s rows, not %s', zanith._object_name(a), a.row_count, record_seal.row_count),
+    IF _record_seal.row_count IS NULL OR _record_seal.checksum IS NULL OR a.row_count IS NOT NULL AND a.row_count <> _record_seal.row_count THEN
+        PERFORM zanith._refuse(format('%s was recorded with %s rows, not %s', zanith._object_name(a), a.row_count, _record_seal.row_count),
             'What is parked gained or lost rows since the capture; look who wrote to it.', '55000');
     END IF;
-    IF a.checksum IS NOT NULL AND a.checksum <> record_seal.checksum THEN
+    IF a.checksum IS NOT NULL AND a.checksum <> _record_seal.checksum THEN
         PERFORM zanith._refuse(format('artifact %s is sealed with another checksum', artifact_id),
             'Verify it: what is parked has changed since.', '55000',
-            format('sealed %s, now %s', a.checksum, record_seal.checksum));
+            format('sealed %s, now %s', a.checksum, _record_seal.checksum));
     END IF;
     IF a.checksum IS NOT NULL THEN
         RETURN;
     END IF;
     UPDATE zanith._zanith_migration_artifacts r
-    SET row_count = record_seal.row_count, checksum = record_seal.checksum, checksum_query = query,
+    SET row_count = _record_seal.row_count, checksum = _record_seal.checksum, checksum_query = query,
         checksum_settings = settings, sealed_at = COALESCE(r.sealed_at, clock_timestamp())
     WHERE r.id = artifact_id;
     UPDATE zanith._zanith_migration_artifacts r SET recovery_sql = zanith._render_script(artifact_id)
@@ -153,12 +159,18 @@ END $$;
 
 -- What the script says at its end. Whoever may act as the owner may say it.
 CREATE OR REPLACE FUNCTION zanith.mark_restored(artifact_id text) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM zanith._mark_restored(artifact_id, zanith._prove_caller());
+END $$;
+
+CREATE OR REPLACE FUNCTION zanith._mark_restored(artifact_id text, proof uuid) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
-    caller text := COALESCE(NULLIF(current_setting('role', true), 'none'), session_user);
+    caller text := zanith._read_caller(proof);
 BEGIN
-    IF NOT pg_has_role(caller, a.definition #>> '{table,owner}', 'USAGE') THEN
+    IF NOT zanith._may_act_as(caller, a.definition #>> '{table,owner}') THEN
         PERFORM zanith._refuse(format('must be owner of %s to restore it', zanith._object_name(a)), 'Restore it as its owner.', '42501');
     END IF;
     UPDATE zanith._zanith_migration_artifacts r SET status = 'restored', restored_at = clock_timestamp(), restored_by = caller

@@ -29,14 +29,14 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                 zanith._render_publish(m.item #> '{definition,publications}', zanith._member_name(d, m.ord, q.final))) s), '[]')
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY m.ord, k.ord, s.ord)
             FROM zanith._each(d -> 'members') m, LATERAL zanith._each(m.item #> '{definition,constraints}') k,
-                 LATERAL zanith._each(zanith._render_constraint(k.item, m.item ->> 'schema',
+                 LATERAL zanith._each(zanith._constraint_by_owner(k.item, m.item #>> '{definition,owner}', m.item ->> 'schema',
                     zanith._member_name(d, m.ord, q.final), zanith._referenced_name(d, k.item, q.final), q.not_valid,
                     (m.item #>> '{definition,partitioned}')::boolean
                         AND current_setting('server_version_num')::integer < 180000)) s
             WHERE k.item ->> 'kind' = 'foreign key' AND NOT (k.item ->> 'inherited')::boolean), '[]')
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY k.ord, s.ord)
             FROM zanith._each(d -> 'references') k, LATERAL zanith._each(
-                zanith._render_constraint(k.item, k.item ->> 'schema',
+                zanith._constraint_by_owner(k.item, zanith._owner_of(zanith._qualify(k.item ->> 'schema', k.item ->> 'table')), k.item ->> 'schema',
                     zanith._qualify(k.item ->> 'schema', k.item ->> 'table'), zanith._referenced_name(d, k.item, q.final),
                     q.not_valid, zanith._wants_proof_at_once(k.item ->> 'schema', k.item ->> 'table'))) s), '[]')
         || CASE WHEN q.as_name IS NULL THEN zanith._render_cascade_restore(d -> 'cascade') ELSE '[]' END
@@ -92,20 +92,21 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                  m #>> '{definition,owner}') q(target, parked, owner)
 ); END $$;
 
--- Whether a partition key on the way up calls an expression that an owner wrote; plain columns call nothing.
-CREATE OR REPLACE FUNCTION zanith._key_has_expression(parent oid) RETURNS boolean
-LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT EXISTS (SELECT FROM pg_partitioned_table p
-                   WHERE p.partexprs IS NOT NULL
-                     AND p.partrelid IN (SELECT parent UNION ALL SELECT a.relid FROM pg_partition_ancestors(parent) a(relid)))
-); END $$;
+-- Whether ATTACH PARTITION may call what an owner wrote: in a partition key, in a bound, or in a check that could spare the scan.
+CREATE OR REPLACE FUNCTION zanith._attaching_calls_code(d jsonb, parent jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    above oid := zanith._relation_oid(parent ->> 'schema', parent ->> 'name');
+    parked oid := zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}');
+BEGIN
+    RETURN zanith._key_calls_code(above) OR zanith._find_foreign_code(above) IS NOT NULL OR zanith._find_foreign_code(parked) IS NOT NULL;
+END $$;
 
 -- A partition back on its parent; triggers that the parent clones, all the way down, come back in the state they had.
 CREATE OR REPLACE FUNCTION zanith._render_attach(d jsonb, target text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN COALESCE(q.at, 'null') = 'null' THEN '[]' ELSE
-        zanith._as_owner(CASE WHEN zanith._key_has_expression(zanith._relation_oid(q.at ->> 'schema', q.at ->> 'name'))
-                              THEN d #>> '{table,owner}' END, zanith._step(
+        zanith._as_owner(CASE WHEN zanith._attaching_calls_code(d, q.at) THEN d #>> '{table,owner}' END, zanith._step(
             format('ALTER TABLE %s ATTACH PARTITION %s %s', q.parent, target, q.at ->> 'bound'),
             'back on its parent, with its bound', 'ACCESS EXCLUSIVE', ARRAY[q.parent, target], true))
         || COALESCE((SELECT jsonb_agg(zanith._step(

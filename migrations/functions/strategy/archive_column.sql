@@ -11,7 +11,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
         || zanith._render_copy(d, q.archive, format('SELECT %s, %I FROM %s', q.keys, q.col, q.source), q.source, q.target)
         || zanith._by_zanith(zanith._step(format('ALTER TABLE %s ADD PRIMARY KEY (%s)', q.archive, q.keys),
             'the key of the archive', 'ACCESS EXCLUSIVE', ARRAY[q.archive], true))
-        || zanith._render_archive_end(q.archive, d #>> '{table,owner}', d ->> 'id')
+        || zanith._render_archive_closed(q.archive, d #>> '{table,owner}', d ->> 'id')
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, r.ord, s.ord)
             FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'renames') r, LATERAL zanith._each(
                 zanith._step(format('ALTER SEQUENCE %s OWNED BY NONE', zanith._qualify(r.item ->> 'schema', r.item ->> 'name')),
@@ -66,7 +66,7 @@ CREATE OR REPLACE FUNCTION zanith._as_role(role_name text, steps jsonb) RETURNS 
 LANGUAGE sql IMMUTABLE AS $$ SELECT zanith._marked(steps, jsonb_build_object('role', role_name)) $$;
 
 -- A new archive: closed, still, named; its owner's table may be read by its owner, who may also lock it.
-CREATE OR REPLACE FUNCTION zanith._render_archive_end(archive text, owner text, id text) RETURNS jsonb
+CREATE OR REPLACE FUNCTION zanith._render_archive_closed(archive text, owner text, id text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._by_zanith(
         zanith._render_privacy(archive)

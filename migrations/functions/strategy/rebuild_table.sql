@@ -8,7 +8,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
         || CASE WHEN COALESCE(d -> 'key', 'null') = 'null' THEN '[]' ELSE
             zanith._by_zanith(zanith._step(format('ALTER TABLE %s ADD PRIMARY KEY (%s)', q.archive, zanith._key_list(d -> 'key')),
                 'the key of the copy', 'ACCESS EXCLUSIVE', ARRAY[q.archive], true)) END
-        || zanith._render_archive_end(q.archive, d #>> '{table,owner}', d ->> 'id')
+        || zanith._render_archive_closed(q.archive, d #>> '{table,owner}', d ->> 'id')
         || zanith._render_force(d, true) END
     FROM (SELECT zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}'),
                  CASE WHEN (d #>> '{table,partitioned}')::boolean THEN '' ELSE 'ONLY ' END

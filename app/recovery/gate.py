@@ -14,7 +14,7 @@ from app.recovery.plan import Plan
 from app.recovery.progress import OnProgress, tell
 from app.recovery.seal import SQL as SEAL
 from app.recovery.seal import Sealed, read_seal
-from app.recovery.sql import load
+from app.recovery.sql import fill, load
 from app.recovery.stream import SQL as STREAM
 from app.recovery.stream import Measured, Meter, copy_out, discard, reporting
 
@@ -96,7 +96,7 @@ async def _lock_parked(
     db: Database, connection: Connection, artifact: Artifact, on_progress: OnProgress | None
 ) -> None:
     place = json.loads(await connection.fetchval(SQL["locate"], artifact.id))
-    statement = STREAM["lock_parked"].replace("{table}", quote((place["schema"], place["table"])))
+    statement = fill(STREAM["lock_parked"], table=quote((place["schema"], place["table"])))
 
     async def lock(inner: Connection) -> None:
         await inner.execute(statement)

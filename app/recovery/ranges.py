@@ -15,6 +15,7 @@ import asyncpg
 
 from app.recovery.database import Connection, Database, transaction
 from app.recovery.errors import WrongUsage
+from app.recovery.sql import fill
 from app.recovery.stream import (
     BREATH,
     SHORT,
@@ -78,7 +79,7 @@ async def _fellows(
             fellow = await stack.enter_async_context(db.acquire())
             options: dict[str, Any] = {"isolation": "repeatable_read", "readonly": True}
             await stack.enter_async_context(transaction(fellow, **options))
-            await fellow.execute(SQL["import_snapshot"].replace("{snapshot}", seen))
+            await fellow.execute(fill(SQL["import_snapshot"], snapshot=seen))
             await fellow.execute(SQL["settings"], settings)
             lent.append(fellow)
         yield lent

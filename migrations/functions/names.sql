@@ -85,14 +85,9 @@ LANGUAGE sql IMMUTABLE ROWS 10 AS $$
          WITH ORDINALITY e(item, ord)
 $$;
 
--- A DO statement around a body, between dollar quotes that are not in it: names can be anything.
+-- A DO statement around a body: names can be anything.
 CREATE OR REPLACE FUNCTION zanith._do(body text) RETURNS text
-LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
-    SELECT format('DO %s %s %s', q.tag, body, q.tag)
-    FROM (SELECT format('$%s$', t.tag) AS tag
-          FROM (SELECT 'do' || repeat('_', n) AS tag, n FROM generate_series(0, 64) n) t
-          WHERE position(format('$%s$', t.tag) IN body) = 0 ORDER BY t.n LIMIT 1) q
-); END $$;
+LANGUAGE sql IMMUTABLE AS $$ SELECT 'DO ' || zanith._dollar_quoted(concat(' ', body, ' '), 'do') $$;
 
 -- Steps of the second transaction that prove one constraint: they follow one another, and are needed only while it is
 -- there unproved.
@@ -112,13 +107,3 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp A
     FROM zanith._zanith_migration_artifacts a
     WHERE a.id = substring(parked FROM '^_zanith_dropped_.*_([0-9a-f]{12})(?:_[0-9]+)?$') AND a.source_column IS NOT NULL
 ); END $$;
-
--- An expression in the words in which it is read back as it was. What PostgreSQL prints of `varchar_column IN ('a', 'b')`,
--- (ARRAY['a'::character varying, …])::text[], it would read as an array of texts: a cast reaches into ARRAY[…]. One to its own
--- type first keeps it. Of some hundred and fifty kinds of expression it is the only one that is not printed as it was read.
-CREATE OR REPLACE FUNCTION zanith._steady(expression text) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT regexp_replace(regexp_replace(expression,
-            '(::character varying(?:\(\d+\))?\])(\)?)::text\[\]', '\1::character varying[]\2::text[]', 'g'), -- the last one of the list is a varchar
-            '(\(ARRAY\[[^][]*::character varying[^][]*\])\)::text\[\]', '\1::character varying[])::text[]', 'g') -- or another one
-$$;

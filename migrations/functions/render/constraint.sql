@@ -50,11 +50,14 @@ RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
                          || CASE WHEN (con ->> 'enforced')::boolean THEN '' ELSE ' NOT ENFORCED' END
                     -- an index of a partitioned table takes its options only when it is made
                     WHEN o.options IS NOT NULL AND (con #>> '{index,partitioned}')::boolean
-                    THEN regexp_replace(zanith._steady(con ->> 'definition'), '((?: DEFERRABLE)?(?: INITIALLY DEFERRED)?)$', format(' WITH (%s)\1', o.options))
-                    ELSE regexp_replace(zanith._steady(con ->> 'definition'), ' NOT VALID$', '') END,
+                    THEN zanith._without_ending(q.definition, q.deferral) || format(' WITH (%s)', o.options) || q.deferral
+                    ELSE zanith._without_ending(q.definition, ' NOT VALID') END,
                con ->> 'kind' IN ('check', 'foreign key') AND (con ->> 'enforced')::boolean
         FROM (SELECT string_agg(x.option, ', ' ORDER BY x.ord)
-              FROM jsonb_array_elements_text(NULLIF(con #> '{index,options}', 'null')) WITH ORDINALITY x(option, ord)) o(options)
+              FROM jsonb_array_elements_text(NULLIF(con #> '{index,options}', 'null')) WITH ORDINALITY x(option, ord)) o(options),
+             (SELECT s.definition, COALESCE((SELECT e.ending FROM (VALUES (1, ' DEFERRABLE INITIALLY DEFERRED'), (2, ' DEFERRABLE')) e(ord, ending)
+                                             WHERE right(s.definition, length(e.ending)) = e.ending ORDER BY e.ord LIMIT 1), '')
+              FROM (SELECT zanith._steady(con ->> 'definition')) s(definition)) q(definition, deferral)
     ) p(clause, scans)
 ); END $$;
 

@@ -263,7 +263,7 @@ BEGIN
                      ELSE format('It is parked itself: restore %s first.', other) END, '{}', NULL, waits_for);
         END IF;
         IF obj_description(live, 'pg_class') LIKE 'zanith artifact %' THEN
-            other := replace(obj_description(live, 'pg_class'), 'zanith artifact ', '');
+            other := substr(obj_description(live, 'pg_class'), 1 + length('zanith artifact '));
             RETURN found || zanith._conflict('table_gone', format('the table of %s is parked itself', object),
                 format('Restore it first: %s.', other), '{}', NULL, jsonb_build_array(other));
         END IF;

@@ -65,6 +65,24 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 CREATE OR REPLACE FUNCTION zanith._parked_comment(id text) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$ SELECT 'zanith artifact ' || id $$;
 
+-- Refuses a text of somebody's that is longer than what is kept. Rows from before the bound stay as they are.
+CREATE OR REPLACE FUNCTION zanith._check_length(what text, said text, longest integer) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF length(said) > longest THEN
+        PERFORM zanith._refuse(format('the %s has %s characters, and %s are kept at most', what, length(said), longest),
+            'Shorten it; write the rest down where it can be as long as it needs to be.', '22023');
+    END IF;
+END $$;
+
+-- Why and in which migration something was done, and who did it.
+CREATE OR REPLACE FUNCTION zanith._check_words(reason text, migration_id text, actor text) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    PERFORM zanith._check_length('reason', reason, 2000), zanith._check_length('migration id', migration_id, 200),
+            zanith._check_length('name of who does it', actor, 200);
+END $$;
+
 -- One step of a plan. `lock` is the strongest lock it takes on `tables`; `grows`: its time grows with the rows;
 -- `transaction`: 1 is the change itself, 2 the validation that follows it, each step for itself; `role`: who runs it,
 -- null for the operator.

@@ -186,7 +186,7 @@ async def _purge_one(
     except (Locked, Refused, NotFound) as exc:
         if exc.sqlstate == DEADLOCK and not alone:
             return None
-        return "skipped", exc.message
+        return "skipped", exc.for_log
     except ZanithError as exc:
-        return "failed", exc.message
+        return "failed", exc.for_log
     return "purged", None

@@ -34,9 +34,9 @@ def check_plan(plan: Plan, expected_digest: str | None) -> None:
         hint = first.hint if first else None
         if flags:
             hint = f"resolve with {' or '.join(dict.fromkeys(flags))}"
-        error = Refused(
-            plan.blocked[0], detail="\n".join(plan.blocked[1:]) or _detail(plan), hint=hint
-        )
+        rest = "\n".join(plan.blocked[1:])
+        error = Refused(plan.blocked[0], detail=rest or _detail(plan, examples=True), hint=hint)
+        error.withhold(rest or _detail(plan, examples=False))
         error.plan = plan
         raise error
     if expected_digest is not None and plan.digest != expected_digest:
@@ -49,14 +49,15 @@ def check_plan(plan: Plan, expected_digest: str | None) -> None:
         raise error
 
 
-def _detail(plan: Plan) -> str | None:
+def _detail(plan: Plan, *, examples: bool) -> str | None:
+    """Return what else is to be said; examples are shown, and not kept."""
     details = [conflict.detail for conflict in plan.conflicts if conflict.detail]
-    examples = [
+    shown = [
         f"for example {', '.join(drift.examples)}"
         for drift in plan.drift
-        if drift.blocks and drift.examples
+        if examples and drift.blocks and drift.examples
     ]
-    return "\n".join([*details, *examples]) or None
+    return "\n".join([*details, *shown]) or None
 
 
 async def check_parked(

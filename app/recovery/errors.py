@@ -242,19 +242,26 @@ _ABOUT_ROWS = frozenset({"23", "44"})
 # What raises in somebody's function: its text can be anything.
 _RAISED = frozenset({"pl_exec.c", "plperl.c", "plpy_elog.c", "pltcl.c"})
 _OURS = re.compile(r"PL/pgSQL function zanith\.\w+\(")
+# Somebody's function in the chain of calls: it may have made a statement out of values.
+_THEIRS = re.compile(
+    r"^PL/\w+ function (?!zanith\.|pg_temp_\d+\._|inline_code_block line)", re.MULTILINE
+)
+
+
+def _raised(exc: asyncpg.PostgresError) -> bool:
+    return getattr(exc, "server_source_filename", None) in _RAISED
 
 
 def _raised_by_owner(exc: asyncpg.PostgresError) -> bool:
-    if getattr(exc, "server_source_filename", None) not in _RAISED:
-        return False
-    return _OURS.match(getattr(exc, "context", None) or "") is None
+    return _raised(exc) and _OURS.match(getattr(exc, "context", None) or "") is None
 
 
 def _holds_no_values(exc: asyncpg.PostgresError, state: str) -> bool:
-    if _raised_by_owner(exc):
+    if _raised(exc):
+        return not _raised_by_owner(exc)
+    if _THEIRS.search(getattr(exc, "context", None) or ""):
         return False
-    raised_by_us = getattr(exc, "server_source_filename", None) in _RAISED
-    return raised_by_us or state[:2] in _ABOUT_OBJECTS
+    return state[:2] in _ABOUT_OBJECTS
 
 
 def _withheld(error: ZanithError, exc: asyncpg.PostgresError, state: str) -> ZanithError:

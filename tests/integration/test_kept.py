@@ -29,6 +29,9 @@ CREATE TABLE raised_rights (email text); CREATE TRIGGER t BEFORE INSERT ON raise
     FOR EACH ROW EXECUTE FUNCTION tell('insufficient_privilege');
 CREATE TABLE raised (email text); CREATE TRIGGER t BEFORE INSERT ON raised
     FOR EACH ROW EXECUTE FUNCTION tell('P0001');
+CREATE FUNCTION make() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN EXECUTE NEW.email; END $$;
+CREATE TABLE made (email text);
+CREATE TRIGGER t BEFORE INSERT ON made FOR EACH ROW EXECUTE FUNCTION make();
 CREATE TABLE loose (email text); INSERT INTO loose VALUES ('{SECRET}');
 CREATE TABLE target (email text PRIMARY KEY);
 """
@@ -52,6 +55,7 @@ ERRORS = {
     "raised": (f"INSERT INTO raised VALUES ('{SECRET}')", "P0001", None),
     "raised as a check": (f"INSERT INTO raised_check VALUES ('{SECRET}')", "23514", None),
     "raised as a right": (f"INSERT INTO raised_rights VALUES ('{SECRET}')", "42501", None),
+    "a statement made of a value": (f"INSERT INTO made VALUES ('\"{SECRET}\"')", "42601", None),
 }
 
 

@@ -13,7 +13,7 @@ BEGIN
         RETURN jsonb_array_length(recorded) = jsonb_array_length(now) AND NOT EXISTS (
             SELECT FROM zanith._each(recorded) r JOIN zanith._each(now) n USING (ord) WHERE NOT zanith._same(r.item, n.item, lax));
     ELSIF lax AND jsonb_typeof(recorded) = 'string' AND jsonb_typeof(now) = 'string' THEN
-        RETURN regexp_replace(recorded #>> '{}', '[\s()]|(\w+|"[^"]*")\.(?=[\w"])', '', 'g') = regexp_replace(now #>> '{}', '[\s()]|(\w+|"[^"]*")\.(?=[\w"])', '', 'g');
+        RETURN regexp_replace(recorded #>> '{}', '[[:space:]()]|([[:alnum:]_]+|"[^"]*")[.](?=[[:alnum:]_"])', '', 'g') = regexp_replace(now #>> '{}', '[[:space:]()]|([[:alnum:]_]+|"[^"]*")[.](?=[[:alnum:]_"])', '', 'g');
     END IF;
     RETURN false;
 END $$;

@@ -33,7 +33,7 @@ RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 -- The privileges of an object that was just created, exactly as recorded: what default privileges of whoever created it gave away is revoked first.
 -- NULL, as recorded, is PostgreSQL's own default, and needs nothing where no default privileges applied. `acl`: a query for the object's privileges.
 CREATE OR REPLACE FUNCTION zanith._render_grants_anew(grants jsonb, kind text, object text, owner text, acl text) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(zanith._do(format($body$DECLARE given aclitem[] := (%1$s); r record;
 BEGIN
     IF given IS NOT NULL OR %2$L::pg_catalog.bool THEN
@@ -48,7 +48,7 @@ END$body$, acl, COALESCE(grants, 'null') <> 'null', format('REVOKE ALL ON %s %s 
                 CASE kind WHEN 'ROUTINE' THEN ', PUBLIC' ELSE '' END)) END)),
             'no privileges but those that were recorded')
         || zanith._render_grants(grants, format('%s %s', kind, object), owner, NULL, true)
-$$;
+); END $$;
 
 -- The same for a relation.
 CREATE OR REPLACE FUNCTION zanith._render_relation_grants_anew(grants jsonb, kind text, relation text, owner text) RETURNS jsonb

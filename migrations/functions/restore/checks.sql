@@ -93,7 +93,7 @@ BEGIN
                 'Mend the rows, or let the check come back NOT VALID.');
         ELSIF k ->> 'kind' = 'unique' THEN
             checks := checks || zanith._duplicate_check(k ->> 'name', k #> '{index,keys}', k #>> '{index,predicate}',
-                k #>> '{index,using}' LIKE '%NULLS NOT DISTINCT%', rows_after);
+                zanith._masked(k #>> '{index,using}') LIKE '%NULLS NOT DISTINCT%', rows_after);
         ELSIF k ->> 'kind' = 'foreign key' AND (k ->> 'validated')::boolean AND (k ->> 'enforced')::boolean
               AND NOT (k #>> '{foreign_key,period}')::boolean
               AND zanith._relation_oid(k #>> '{foreign_key,schema}', k #>> '{foreign_key,table}') IS NOT NULL THEN
@@ -103,7 +103,7 @@ BEGIN
     END LOOP;
     FOR i IN SELECT x.item FROM zanith._each(d -> 'indexes') x WHERE (x.item ->> 'unique')::boolean LOOP
         checks := checks || zanith._duplicate_check(i ->> 'name', i -> 'keys', i ->> 'predicate',
-            i ->> 'using' LIKE '%NULLS NOT DISTINCT%', rows_after);
+            zanith._masked(i ->> 'using') LIKE '%NULLS NOT DISTINCT%', rows_after);
     END LOOP;
     FOR k IN SELECT x.item FROM zanith._each(d -> 'references') x
              WHERE (x.item ->> 'validated')::boolean AND (x.item ->> 'enforced')::boolean

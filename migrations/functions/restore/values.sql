@@ -78,7 +78,7 @@ BEGIN
             zanith._row_example(zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}'), 'r'), true) -> 0) || '{"choices": [], "hint": "Mend the rows, or drop the parent''s foreign key for the length of the restore."}');
     END LOOP;
     FOR k IN SELECT zanith._describe_index(i.indexrelid) FROM pg_index i WHERE i.indrelid = parent AND i.indisunique LOOP
-        checks := checks || zanith._duplicate_check(k ->> 'name', k -> 'keys', k ->> 'predicate', k ->> 'using' LIKE '%NULLS NOT DISTINCT%', parked || ' r');
+        checks := checks || zanith._duplicate_check(k ->> 'name', k -> 'keys', k ->> 'predicate', zanith._masked(k ->> 'using') LIKE '%NULLS NOT DISTINCT%', parked || ' r');
     END LOOP;
     RETURN checks;
 END $$;

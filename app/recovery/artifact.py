@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from app.recovery.names import quote
-from app.recovery.sql import load
+from app.recovery.sql import fill, load, places
 
 BLOCKS = load("artifacts")
 
@@ -64,14 +64,10 @@ class Artifact:
         return data
 
 
-def fill(block: str, **more: str) -> str:
-    """Return a block of artifacts.sql, or of ``more``, with those that it names put in."""
-    blocks = {**BLOCKS, **more}
-    text = blocks[block]
-    for _ in range(2):
-        for name, value in blocks.items():
-            text = text.replace("{" + name + "}", value)
-    return text
+def compose(template: str, **parts: str) -> str:
+    """Return a template with its places filled: by the parts, else by blocks of artifacts.sql."""
+    blocks = {name: compose(BLOCKS[name]) for name in places(template) - set(parts)}
+    return fill(template, **blocks, **parts)
 
 
 def from_row(row: Any) -> Artifact:

@@ -12,6 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+
 from app.recovery.database import Actor, Connection, Database, notify
 from app.recovery.errors import Cancelled, Failed, LeaseLost, Locked, Taken, ZanithError, translate
 from app.recovery.sql import load
@@ -111,14 +113,17 @@ async def recording_failure(
     except Exception as exc:
         error = translate(exc)
         if error.code == "failed" and not isinstance(exc, ZanithError):
-            log.exception("%s of %s failed", action, artifact_id)
+            if isinstance(exc, asyncpg.PostgresError):  # its text can hold values of rows
+                log.error("%s of %s failed: %s", action, artifact_id, error.for_log)  # noqa: TRY400
+            else:
+                log.exception("%s of %s failed", action, artifact_id)
         outcome = "failed" if isinstance(error, Failed | Locked | Cancelled) else "refused"
         if isinstance(error, LeaseLost | Taken):  # whoever has the job tells of it
             raise error from exc
         with suppress(ZanithError):
             async with db.side() as connection:
                 await record(
-                    connection, actor, action, outcome, artifact_id, object, error.as_dict()
+                    connection, actor, action, outcome, artifact_id, object, error.as_kept()
                 )
         raise error from exc
 

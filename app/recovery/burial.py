@@ -13,6 +13,7 @@ from app.recovery.database import (
     Actor,
     Connection,
     Database,
+    check_words,
     lock_timeout_text,
     notify,
     require_change,
@@ -159,6 +160,7 @@ async def purge(
     Refused unless the name was typed (or a caller said that it is confirmed), on a hold, and while
     something depends on it; Locked where a job works on it or a lock is not had in time.
     """
+    check_words(actor, reason)
     artifact = await get_artifact(db, artifact_id)
     async with audit.recording_failure(db, actor, "purge", artifact.id, artifact.object_name):
         require_change(actor, "purge")

@@ -10,7 +10,7 @@ from typing import Any
 from app.recovery import audit, jobs, queueing, runs
 from app.recovery.archiving import Archiving
 from app.recovery.artifact import TYPES, Artifact
-from app.recovery.database import Actor, Connection, Database, require_change
+from app.recovery.database import Actor, Connection, Database, check_words, require_change
 from app.recovery.errors import Refused, Taken, WrongUsage, ZanithError
 from app.recovery.locks import run_locked
 from app.recovery.lookup import get_artifact
@@ -170,6 +170,7 @@ async def capture(
     """
     require_change(actor, "drop")
     check_request(request)
+    check_words(actor, request.reason, request.migration_id)
     (limits or Limits()).check()
     async with audit.recording_failure(db, actor, "capture", None, request.object_name):
         if request.online:

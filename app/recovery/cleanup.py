@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from app.recovery import audit
-from app.recovery.artifact import Artifact, fill, from_row
+from app.recovery.artifact import BLOCKS, Artifact, compose, from_row
 from app.recovery.burial import SQL, bury
 from app.recovery.database import (
     Actor,
@@ -71,7 +71,7 @@ async def _find(
         )
     async with db.acquire() as connection:
         rows = await connection.fetch(
-            fill("candidates", candidates=SQL["candidates"], seen=fill(seen)),
+            compose(SQL["candidates"], seen=compose(BLOCKS[seen])),
             *(older_than, expired, only),
         )
     return [(from_row(row), row["skip"]) for row in rows]
@@ -186,7 +186,7 @@ async def _purge_one(
     except (Locked, Refused, NotFound) as exc:
         if exc.sqlstate == DEADLOCK and not alone:
             return None
-        return "skipped", exc.message
+        return "skipped", exc.for_log
     except ZanithError as exc:
-        return "failed", exc.message
+        return "failed", exc.for_log
     return "purged", None

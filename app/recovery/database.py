@@ -78,6 +78,25 @@ class Actor:
     role: Literal["dev", "staff", "viewer", "cli"] = "cli"
 
 
+# How many characters are kept at most; rows from before these bounds stay as they are.
+LONGEST_REASON = 2_000
+LONGEST_NAME = 200
+
+
+def check_words(actor: Actor, reason: str | None = None, migration_id: str | None = None) -> None:
+    """Raise WrongUsage where a text that would be kept is too long."""
+    for what, said, longest in (
+        ("reason", reason, LONGEST_REASON),
+        ("migration id", migration_id, LONGEST_NAME),
+        ("name of who does it", actor.name, LONGEST_NAME),
+    ):
+        if said is not None and len(said) > longest:
+            raise WrongUsage(
+                f"the {what} has {len(said):,} characters, and {longest:,} are kept at most",
+                hint="shorten it; write the rest down where it can be as long as it needs to be",
+            )
+
+
 def require_change(actor: Actor, what: str) -> None:
     """Raise NotPermitted where the actor may only look."""
     if actor.role == "viewer":
@@ -112,13 +131,13 @@ class Blocker:
     age: float | None
     query: str | None
 
-    def describe(self) -> str:
-        """Return one line for an error's detail."""
+    def describe(self, *, query: bool = True) -> str:
+        """Return one line for an error's detail; a query can hold values, and is not kept."""
         where = f" from {self.address}" if self.address else ""
         age = f", its transaction open for {self.age:.0f} s" if self.age is not None else ""
         name = f" {self.application}" if self.application else ""
-        query = " ".join((self.query or "").split())
-        return f"pid {self.pid} ({self.role}{name}{where}, {self.state}{age}): {query}"
+        who = f"pid {self.pid} ({self.role}{name}{where}, {self.state}{age})"
+        return f"{who}: {' '.join((self.query or '').split())}" if query else who
 
 
 class Database:

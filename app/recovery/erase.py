@@ -15,7 +15,7 @@ from typing import Any
 from app.recovery import audit, jobs, queueing, runs
 from app.recovery.artifact import Artifact
 from app.recovery.burial import require_named
-from app.recovery.database import Actor, Connection, Database, notify, require_change
+from app.recovery.database import Actor, Connection, Database, check_words, notify, require_change
 from app.recovery.errors import Failed, NotFound, Refused, WrongUsage, ZanithError
 from app.recovery.locks import run_locked
 from app.recovery.lookup import get_artifact
@@ -135,6 +135,7 @@ async def erase(
     Refused unless the object's name was typed and just ``rows`` match, on a hold, and where what is
     parked does not match its seal.
     """
+    check_words(actor, reason)
     artifact = await get_artifact(db, artifact_id)
     async with audit.recording_failure(db, actor, "erase", artifact.id, artifact.object_name):
         require_change(actor, "erase")
@@ -225,4 +226,4 @@ async def _vacuum(db: Database, statement: str) -> None:
         async with db.acquire() as connection:
             await connection.execute(statement)
     except ZanithError as exc:
-        log.warning("%s is left to autovacuum: %s", statement, exc.message)
+        log.warning("%s is left to autovacuum: %s", statement, exc.for_log)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import re
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import asyncpg
 
@@ -20,6 +21,12 @@ class ZanithError(Exception):
     code: ClassVar[str] = "failed"
 
     stopped_at: str | None = None  # of several artifacts, the one that it is about
+
+    # What may be kept of it in the audit log, in a job and in a log file, where message or detail
+    # can hold values of rows: those would outlive an erasure.
+    kept_message: str | None = None
+    kept_detail: str | None = None
+    withheld: bool = False
 
     def __init__(
         self,
@@ -44,6 +51,39 @@ class ZanithError(Exception):
             "hint": self.hint,
             "sqlstate": self.sqlstate,
         }
+
+    def as_kept(self) -> dict[str, Any]:
+        """Return the error as it is stored: without any value of a row."""
+        if not self.withheld:
+            return self.as_dict()
+        kept = {"message": self.kept_message or self.message, "detail": self.kept_detail}
+        return {**self.as_dict(), **kept}
+
+    @property
+    def for_log(self) -> str:
+        """What a log file or a stored result says of it."""
+        return str(self.as_kept()["message"])
+
+    def withhold(self, detail: str | None, message: str | None = None) -> Self:
+        """Keep this detail, and this message if one is given, instead of what is shown."""
+        self.withheld = True
+        self.kept_detail = detail
+        self.kept_message = message
+        return self
+
+    def within(self, step: str, hint: str) -> Self:
+        """Return the error with the step in the course of which it happened."""
+        said = f"in the step: {step}"
+        error = type(self)(
+            self.message,
+            detail="\n".join(filter(None, (said, self.detail))),
+            hint=self.hint or hint,
+            sqlstate=self.sqlstate,
+        )
+        if self.withheld:
+            kept = "\n".join(filter(None, (said, self.kept_detail)))
+            error.withhold(kept, self.kept_message)
+        return error
 
 
 class Failed(ZanithError):
@@ -184,12 +224,60 @@ def _from_server(exc: asyncpg.PostgresError) -> ZanithError:
         kind, hint = Failed, hint or _STATEMENT_TIMEOUT
     if not hint and (state.startswith("08") or state in {"57P01", "57P02"}):
         hint = _SERVER_GONE
-    return kind(
+    error = kind(
         getattr(exc, "message", None) or str(exc),
         detail=getattr(exc, "detail", None),
         hint=hint,
         sqlstate=state or None,
     )
+    return error if _holds_no_values(exc, state) else _withheld(error, exc, state)
+
+
+# Classes of errors whose text, where PostgreSQL itself wrote it, names objects and settings only.
+_ABOUT_OBJECTS = frozenset(
+    {"08", "0A", "25", "28", "2B", "3D", "3F", "40", "42", "53", "54", "55", "57", "58"}
+)
+# Of these the message names objects, and the detail holds values.
+_ABOUT_ROWS = frozenset({"23", "44"})
+# What raises in somebody's function: its text can be anything.
+_RAISED = frozenset({"pl_exec.c", "plperl.c", "plpy_elog.c", "pltcl.c"})
+_OURS = re.compile(r"PL/pgSQL function zanith\.\w+\(")
+# Somebody's function in the chain of calls: it may have made a statement out of values.
+_THEIRS = re.compile(
+    r"^PL/\w+ function (?!zanith\.|pg_temp_\d+\._|inline_code_block line)", re.MULTILINE
+)
+
+
+def _raised(exc: asyncpg.PostgresError) -> bool:
+    return getattr(exc, "server_source_filename", None) in _RAISED
+
+
+def _raised_by_owner(exc: asyncpg.PostgresError) -> bool:
+    return _raised(exc) and _OURS.match(getattr(exc, "context", None) or "") is None
+
+
+def _holds_no_values(exc: asyncpg.PostgresError, state: str) -> bool:
+    if _raised(exc):
+        return not _raised_by_owner(exc)
+    if _THEIRS.search(getattr(exc, "context", None) or ""):
+        return False
+    return state[:2] in _ABOUT_OBJECTS
+
+
+def _withheld(error: ZanithError, exc: asyncpg.PostgresError, state: str) -> ZanithError:
+    """Let the state and the names of objects be all that is kept of an error."""
+    named = {
+        "table": getattr(exc, "table_name", None),
+        "column": getattr(exc, "column_name", None),
+        "type": getattr(exc, "data_type_name", None),
+        "constraint": getattr(exc, "constraint_name", None),
+    }
+    detail = ", ".join(f"{kind} {name}" for kind, name in named.items() if name) or None
+    if state[:2] in _ABOUT_ROWS and not _raised_by_owner(exc):
+        return error.withhold(detail)
+    condition = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(exc).__name__.removesuffix("Error"))
+    said = f"PostgreSQL reported an error of the kind {state}, {condition.lower()}"
+    return error.withhold(detail, said)
 
 
 def _from_system(exc: BaseException) -> ZanithError:

@@ -14,7 +14,7 @@ from app.recovery.plan import Plan
 from app.recovery.progress import OnProgress, tell
 from app.recovery.seal import SQL as SEAL
 from app.recovery.seal import Sealed, read_seal
-from app.recovery.sql import load
+from app.recovery.sql import fill, load
 from app.recovery.stream import SQL as STREAM
 from app.recovery.stream import Measured, Meter, Reading, copy_out, discard, reporting
 
@@ -34,9 +34,9 @@ def check_plan(plan: Plan, expected_digest: str | None) -> None:
         hint = first.hint if first else None
         if flags:
             hint = f"resolve with {' or '.join(dict.fromkeys(flags))}"
-        error = Refused(
-            plan.blocked[0], detail="\n".join(plan.blocked[1:]) or _detail(plan), hint=hint
-        )
+        rest = "\n".join(plan.blocked[1:])
+        error = Refused(plan.blocked[0], detail=rest or _detail(plan, examples=True), hint=hint)
+        error.withhold(rest or _detail(plan, examples=False))
         error.plan = plan
         raise error
     if expected_digest is not None and plan.digest != expected_digest:
@@ -49,14 +49,15 @@ def check_plan(plan: Plan, expected_digest: str | None) -> None:
         raise error
 
 
-def _detail(plan: Plan) -> str | None:
+def _detail(plan: Plan, *, examples: bool) -> str | None:
+    """Return what else is to be said; examples are shown, and not kept."""
     details = [conflict.detail for conflict in plan.conflicts if conflict.detail]
-    examples = [
+    shown = [
         f"for example {', '.join(drift.examples)}"
         for drift in plan.drift
-        if drift.blocks and drift.examples
+        if examples and drift.blocks and drift.examples
     ]
-    return "\n".join([*details, *examples]) or None
+    return "\n".join([*details, *shown]) or None
 
 
 async def check_parked(
@@ -96,7 +97,7 @@ async def _lock_parked(
     db: Database, connection: Connection, artifact: Artifact, on_progress: OnProgress | None
 ) -> None:
     place = json.loads(await connection.fetchval(SQL["locate"], artifact.id))
-    statement = STREAM["lock_parked"].replace("{table}", quote((place["schema"], place["table"])))
+    statement = fill(STREAM["lock_parked"], table=quote((place["schema"], place["table"])))
 
     async def lock(inner: Connection) -> None:
         await inner.execute(statement)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from app.recovery.artifact import fill
+from app.recovery.artifact import BLOCKS, compose
 from app.recovery.database import Connection, Database
 from app.recovery.names import quote
 from app.recovery.remedies import REMEDIES
@@ -93,7 +93,7 @@ async def doctor(db: Database, *, ceiling_bytes: int | None = None) -> Diagnosis
         parked = None
         if not blind:
             findings += await _look(connection)
-            summary: Any = await connection.fetchrow(fill("summary"))
+            summary: Any = await connection.fetchrow(compose(BLOCKS["summary"]))
             parked = int(summary["parked_bytes"])
             findings += _weigh(parked, ceiling_bytes)
         seals: Any = await connection.fetchrow(SQL["seals"])

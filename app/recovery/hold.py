@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.recovery import audit
 from app.recovery.artifact import Artifact
-from app.recovery.database import Actor, Database, notify, require_change
+from app.recovery.database import Actor, Database, check_words, notify, require_change
 from app.recovery.lookup import get_artifact
 from app.recovery.sql import load
 
@@ -26,6 +26,7 @@ async def release(
 async def _change(
     db: Database, artifact_id: str, actor: Actor, action: str, reason: str | None
 ) -> Artifact:
+    check_words(actor, reason)
     artifact = await get_artifact(db, artifact_id)
     async with audit.recording_failure(db, actor, action, artifact.id, artifact.object_name):
         require_change(actor, action)

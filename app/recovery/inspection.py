@@ -15,7 +15,7 @@ from app.recovery.errors import Refused, WrongUsage, ZanithError
 from app.recovery.jobs import Job, list_jobs
 from app.recovery.lookup import get_artifact
 from app.recovery.plan import Choices, Plan, plan_restore
-from app.recovery.sql import load
+from app.recovery.sql import fill, load
 from app.recovery.stream import read_as, snapshot
 
 SQL = load("inspection")
@@ -153,14 +153,12 @@ async def preview_rows(
         query = await read_as(reading, query, [column.name for column in columns])
         numbers = range(1, len(columns) + 1)
         parts = {
-            "values": ", ".join(SQL["value"].replace("{number}", str(n)) for n in numbers),
-            "lengths": ", ".join(SQL["length"].replace("{number}", str(n)) for n in numbers),
+            "values": ", ".join(fill(SQL["value"], number=str(n)) for n in numbers),
+            "lengths": ", ".join(fill(SQL["length"], number=str(n)) for n in numbers),
             "names": ", ".join(f"c{n}" for n in numbers),
             "query": query,
         }
-        text = SQL["preview"]
-        for name, part in parts.items():
-            text = text.replace("{" + name + "}", part)
+        text = fill(SQL["preview"], **parts)
         rows = await connection.fetch(text, limit + 1, _WIDEST, offset)
     found = [_values(row["values"], row["lengths"]) for row in rows[:limit]]
     return Preview(columns, found, offset, len(rows) > limit)

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Literal
 
-from app.recovery.artifact import DAMAGED, HEALTHS, TYPES, Artifact, fill, from_row
+from app.recovery.artifact import BLOCKS, DAMAGED, HEALTHS, TYPES, Artifact, compose, from_row
 from app.recovery.database import Connection, Database
 from app.recovery.errors import WrongUsage
 from app.recovery.names import parse_name
-from app.recovery.sql import containing
+from app.recovery.sql import containing, places
 from app.recovery.tasks import together
 
 
@@ -119,14 +119,21 @@ def _page_query(wanted: ArtifactFilter, *, backward: bool, seen: str) -> str:
     descending = wanted.descending != backward
     key, kind = _KEYS[wanted.sort]
     block = "page_by_health" if wanted.health else "page_of_rows"
-    return fill(
-        "page_by_size" if wanted.sort == "size" else block,
-        seen=fill(seen),
-        key=key,
-        type=kind,
-        before="<" if descending else ">",
-        direction="DESC" if descending else "ASC",
-    )
+    template = BLOCKS["page_by_size" if wanted.sort == "size" else block]
+    parts = {
+        "seen": compose(BLOCKS[seen]),
+        "key": key,
+        "type": kind,
+        "before": "<" if descending else ">",
+        "direction": "DESC" if descending else "ASC",
+    }
+    return compose(template, **{name: parts[name] for name in places(template) & set(parts)})
+
+
+def _count_query(*, by_health: bool, seen: str) -> str:
+    if by_health:
+        return compose(BLOCKS["count_by_health"], seen=compose(BLOCKS[seen]))
+    return compose(BLOCKS["count"])
 
 
 def _filter_values(wanted: ArtifactFilter) -> tuple[Any, ...]:
@@ -211,7 +218,7 @@ async def _how_to_see(db: Database, values: tuple[Any, ...]) -> str:
 
 
 async def _count(db: Database, values: tuple[Any, ...], seen: str) -> int:
-    query = fill("count_by_health" if values[-1] else "count", seen=fill(seen))
+    query = _count_query(by_health=bool(values[-1]), seen=seen)
 
     async def count(connection: Connection) -> int:
         number: int = await connection.fetchval(query, *values)
@@ -231,7 +238,7 @@ def summary_holds(db: Database) -> float:
 
 
 async def _summarize(connection: Connection) -> Summary:
-    row: Any = await connection.fetchrow(fill("summary"))
+    row: Any = await connection.fetchrow(compose(BLOCKS["summary"]))
     data = dict(row)
     for key in ("by_table", "by_expiry"):
         data[key] = [(name, number) for name, number in json.loads(data[key] or "[]")]
@@ -244,6 +251,6 @@ async def count_states(db: Database) -> States:
 
 
 async def _count_states(connection: Connection) -> States:
-    rows = await connection.fetch(fill("states"))
+    rows = await connection.fetch(compose(BLOCKS["states"]))
     counts = [(row["artifact_type"], row["status"], row["number"]) for row in rows]
     return States(counts, max((float(row["oldest"] or 0) for row in rows), default=0.0))

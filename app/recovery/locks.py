@@ -91,7 +91,7 @@ async def _persist(
                 raise
             if number == db.lock_retries:
                 raise explain(what, error, seen, db) from exc
-        waiting = [blocker.describe() for blocker in seen]
+        waiting = [blocker.describe(query=False) for blocker in seen]
         await tell(
             on_progress,
             {"step": f"waiting for {_names(seen)}", "tries": number + 1, "waiting_for": waiting},
@@ -145,6 +145,8 @@ def explain(what: str, exc: ZanithError, seen: list[Blocker], db: Database) -> L
         sqlstate=exc.sqlstate,
     )
     error.blockers = tuple(seen)
+    if seen:
+        error.withhold("\n".join(blocker.describe(query=False) for blocker in seen))
     return error
 
 

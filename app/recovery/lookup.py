@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from app.recovery.artifact import BLOCKS, Artifact, fill, from_row
+from app.recovery.artifact import BLOCKS, Artifact, compose, from_row
 from app.recovery.database import Connection, Database
 from app.recovery.errors import NotFound, WrongUsage
 from app.recovery.names import parse_name, quote
@@ -23,7 +23,7 @@ async def get_artifact(db: Database, reference: str) -> Artifact:
     """
     async with db.side() as connection:
         artifact_id = await _resolve(connection, reference.strip())
-        row = await connection.fetchrow(fill("one"), artifact_id)
+        row = await connection.fetchrow(compose(BLOCKS["one"]), artifact_id)
     if row is None:
         raise NotFound(f"there is no artifact {reference}", hint="see zanith recover list")
     return from_row(row)
@@ -104,7 +104,7 @@ async def find_migration(db: Database, migration_id: str) -> list[Artifact]:
     """Return the artifacts of a migration, newest first; NotFound where there are none."""
     async with db.side() as connection:
         rows = await connection.fetch(BLOCKS["of_migration"], migration_id)
-        found = [await connection.fetchrow(fill("one"), row["id"]) for row in rows]
+        found = [await connection.fetchrow(compose(BLOCKS["one"]), row["id"]) for row in rows]
     if not found:
         raise NotFound(f"no artifact belongs to the migration {migration_id}")
     return [from_row(row) for row in found if row is not None]

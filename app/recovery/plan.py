@@ -344,9 +344,10 @@ def unanswered(check: Check, exc: asyncpg.PostgresError) -> Drift:
     """
     error = translate(exc)
     if check.kind in {"fill_value", "expression"}:  # asked only whether it can be evaluated
-        message = f"{check.message}: {error.message}"
+        said = error.message if check.kind == "fill_value" else error.for_log
+        message = f"{check.message}: {said}"
     else:
-        message = f"{check.object or check.kind} cannot be checked: {error.message}"
+        message = f"{check.object or check.kind} cannot be checked: {error.for_log}"
     return Drift(
         kind=check.kind,
         object=check.object,

@@ -15,7 +15,7 @@ from typing import Any
 import asyncpg
 
 from app.recovery import audit, leases
-from app.recovery.database import Actor, Database, notify, require_change
+from app.recovery.database import Actor, Database, check_words, notify, require_change
 from app.recovery.errors import Failed, Locked, Taken, ZanithError
 from app.recovery.events import await_about
 from app.recovery.jobs import READING, SQL, Job, cancel, get, read_job
@@ -63,6 +63,7 @@ async def queue(
     """
     if kind not in READING:
         require_change(actor, f"start a {kind}")
+    check_words(actor, params.get("reason"), params.get("migration_id"))
     job_id = secrets.token_hex(8)
     if db.server.standby and kind in READING:
         return db.local_jobs.keep(
@@ -126,11 +127,11 @@ async def abandon(db: Database, job_id: str, error: ZanithError | None = None) -
     if (local := db.local_jobs.get(job_id)) is not None:
         if local.state == "queued":
             now = datetime.now(UTC)
-            said = error.as_dict()
+            said = error.as_kept()
             db.local_jobs.change(job_id, state="interrupted", error=said, ended_at=now)
         return
     async with db.side() as connection, connection.transaction():
-        if await connection.fetchval(SQL["abandon"], job_id, json.dumps(error.as_dict())):
+        if await connection.fetchval(SQL["abandon"], job_id, json.dumps(error.as_kept())):
             await audit.record_interrupted(connection, job_id)
             await notify(connection, "job", job_id)
 

@@ -14,6 +14,7 @@ import asyncpg
 
 from app.recovery.database import Database, rolled_back
 from app.recovery.errors import WrongUsage
+from app.recovery.sql import fill
 from app.recovery.stream import (
     BREATH,
     SHORT,
@@ -79,7 +80,7 @@ async def _fellows(
             await stack.enter_async_context(rolled_back(fellow, isolation="repeatable_read"))
             if not db.server.standby:
                 await fellow.execute(SQL["writable"])
-            await fellow.execute(SQL["import_snapshot"].replace("{snapshot}", seen))
+            await fellow.execute(fill(SQL["import_snapshot"], snapshot=seen))
             await fellow.execute(SQL["settings"], settings)
             lent.append(Reading(fellow, reading.role))
         yield lent

@@ -237,7 +237,7 @@ class Restoring:
                 else:
                     await run_locked(self._db, step.purpose, work, self._tell)
             except ZanithError as exc:
-                why = f"{exc.message}; it stays to be done: {step.sql}"
+                why = f"{exc.for_log}; it stays to be done: {step.sql}"
                 losses.append(Loss("not_validated", f"{step.purpose}: {why}"))
                 broken.add(step.subject)
         return tuple(losses)
@@ -261,12 +261,7 @@ async def execute(connection: Connection, step: Step) -> StepDone:
         error = translate(exc)
         if isinstance(error, Locked):
             raise
-        raise type(error)(
-            error.message,
-            detail=f"in the step: {step.purpose}" + (f"\n{error.detail}" if error.detail else ""),
-            hint=error.hint or "everything was rolled back",
-            sqlstate=error.sqlstate,
-        ) from exc
+        raise error.within(step.purpose, "everything was rolled back") from exc
 
 
 async def compare(connection: Connection, artifact_id: str, choices: Choices) -> dict[str, Any]:

@@ -180,7 +180,7 @@ async def _end(run: Run, state: str, error: ZanithError | None) -> None:
     if run.finished:
         return
     if run.local:
-        said = error.as_dict() if error else None
+        said = error.as_kept() if error else None
         ended = datetime.now(UTC)
         run.db.local_jobs.change(
             run.job.id, state=state, result=run.result, error=said, ended_at=ended
@@ -193,7 +193,7 @@ async def _end(run: Run, state: str, error: ZanithError | None) -> None:
                 "finish",
                 state,
                 json.dumps(run.result, default=str) if run.result is not None else None,
-                json.dumps(error.as_dict()) if error else None,
+                json.dumps(error.as_kept()) if error else None,
             )
             if state == "interrupted":
                 await audit.record_interrupted(connection, run.job.id)

@@ -361,6 +361,9 @@ def print_sql() -> str:
         f"-- Zanith {VERSION}: what zanith init installs into a database without it.",
         "\\set ON_ERROR_STOP on",
         "BEGIN;",
+        # Lines of their own, before all others: psql asks how strings are written once a line.
+        "SET LOCAL standard_conforming_strings = on;",
+        "SET LOCAL backslash_quote = safe_encoding;",
         "SET LOCAL check_function_bodies = off;",
         SQL["lock"] + ";",
         SQL["create_table"] + ";",

@@ -293,4 +293,4 @@ async def sweep(db: Database, actor: Actor, given_up: set[str]) -> None:
         except ZanithError as exc:
             if exc.code != "locked":
                 given_up.add(artifact_id)
-                log.warning("%s is not sealed: %s", artifact_id, exc.message)
+                log.warning("%s is not sealed: %s", artifact_id, exc.for_log)

@@ -19,7 +19,7 @@ import asyncpg
 from app.recovery.database import Connection, Database, rolled_back
 from app.recovery.errors import Failed, Refused, ZanithError
 from app.recovery.names import quote
-from app.recovery.sql import load
+from app.recovery.sql import fill, load
 from app.recovery.tasks import stop
 
 SQL = load("stream")
@@ -177,7 +177,7 @@ async def statement_for(reading: Reading, query: str, form: str) -> tuple[str, d
         )
     statement = await reading.connection.prepare(query)
     plain = all(_is_plain(attribute.type) for attribute in statement.get_attributes())
-    lines = SQL["jsonl" if plain else "jsonl_of_raw"].replace("{query}", query)
+    lines = fill(SQL["jsonl" if plain else "jsonl_of_raw"], query=query)
     return await read_as(reading, lines, ["line"]), _LINES
 
 
@@ -205,10 +205,10 @@ async def _for_spreadsheets(reading: Reading, query: str) -> str:
         risky = attribute.name.startswith(_FORMULA)
         shown = quote("'" + attribute.name if risky else attribute.name)
         number = attribute.type.schema == "pg_catalog" and attribute.type.name in _NUMBERS
-        inert = SQL["inert"].replace("{value}", f"r.{name}").replace("{name}", shown)
+        inert = fill(SQL["inert"], value=f"r.{name}", name=shown)
         values.append(f"r.{name} AS {shown}" if number else inert)
-    text = SQL["spreadsheet"].replace("{names}", ", ".join(names))
-    return text.replace("{query}", query).replace("{values}", ", ".join(values))
+    parts = {"names": ", ".join(names), "query": query, "values": ", ".join(values)}
+    return fill(SQL["spreadsheet"], **parts)
 
 
 def _is_plain(kind: Any) -> bool:

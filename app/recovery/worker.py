@@ -110,7 +110,7 @@ async def _look(db: Database, *, patient: bool) -> list[Job]:
     except Failed as exc:
         if not patient:
             raise
-        log.warning("cannot look for work: %s", exc.message)
+        log.warning("cannot look for work: %s", exc.for_log)
         return []
 
 
@@ -121,7 +121,7 @@ async def _run(db: Database, job: Job, tell: Callable[[Job, str], None]) -> None
     except Taken:
         tell(job, "another worker has it")
     except ZanithError as exc:
-        tell(job, exc.message)
+        tell(job, exc.for_log)
     else:
         tell(job, "done")
 

@@ -65,7 +65,7 @@ class Runner:
             log.info("%s was stopped", task.get_name())
         elif (error := task.exception()) is not None and tell:
             known = translate(error)
-            log.warning("%s: %s", task.get_name(), known.message)
+            log.warning("%s: %s", task.get_name(), known.for_log)
 
     async def close(self, database: Database | None, patience: float) -> None:
         """Begin nothing more, let what runs finish for `patience` seconds, then interrupt it.
@@ -84,7 +84,7 @@ class Runner:
             try:
                 await queueing.abandon(database, job_id)
             except ZanithError as exc:
-                log.warning("job %s is left to its lease: %s", job_id, exc.message)
+                log.warning("job %s is left to its lease: %s", job_id, exc.for_log)
 
 
 async def outcome(task: asyncio.Task[T]) -> T:

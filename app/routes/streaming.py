@@ -79,7 +79,8 @@ class ExportResponse(Response):
             return
         if not self.started:
             raise error
-        log.warning("export %s was cut off: %s", self.headers["zanith-export-id"], translate(error))
+        number = self.headers["zanith-export-id"]
+        log.warning("export %s was cut off: %s", number, translate(error).for_log)
 
     async def _stream(self, send: Send) -> None:
         turns = Turns(self.courtesy)

@@ -104,8 +104,15 @@ class Faults:
         try:
             await self.app(scope, receive, send_noting)
         except Exception as exc:
-            log.exception("%s %s failed", scope["method"], scope["path"])
+            known = translate(exc)
+            asked = (scope["method"], scope["path"])
+            if (
+                known.withheld
+            ):  # a traceback ends with PostgreSQL's text: it can hold values of rows
+                log.error("%s %s failed: %s", *asked, known.for_log)  # noqa: TRY400
+            else:
+                log.exception("%s %s failed", *asked)
             if started:
                 raise
-            response = await errors.answer(Request(scope), translate(exc))
+            response = await errors.answer(Request(scope), known)
             await response(scope, receive, send)

@@ -65,6 +65,24 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 CREATE OR REPLACE FUNCTION zanith._parked_comment(id text) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$ SELECT 'zanith artifact ' || id $$;
 
+-- Refuses a text of somebody's that is longer than what is kept. Rows from before the bound stay as they are.
+CREATE OR REPLACE FUNCTION zanith._check_length(what text, said text, longest integer) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF length(said) > longest THEN
+        PERFORM zanith._refuse(format('the %s has %s characters, and %s are kept at most', what, length(said), longest),
+            'Shorten it; write the rest down where it can be as long as it needs to be.', '22023');
+    END IF;
+END $$;
+
+-- Why and in which migration something was done, and who did it.
+CREATE OR REPLACE FUNCTION zanith._check_words(reason text, migration_id text, actor text) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    PERFORM zanith._check_length('reason', reason, 2000), zanith._check_length('migration id', migration_id, 200),
+            zanith._check_length('name of who does it', actor, 200);
+END $$;
+
 -- One step of a plan. `lock` is the strongest lock it takes on `tables`; `grows`: its time grows with the rows;
 -- `transaction`: 1 is the change itself, 2 the validation that follows it, each step for itself; `role`: who runs it,
 -- null for the operator.
@@ -85,14 +103,9 @@ LANGUAGE sql IMMUTABLE ROWS 10 AS $$
          WITH ORDINALITY e(item, ord)
 $$;
 
--- A DO statement around a body, between dollar quotes that are not in it: names can be anything.
+-- A DO statement around a body: names can be anything.
 CREATE OR REPLACE FUNCTION zanith._do(body text) RETURNS text
-LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
-    SELECT format('DO %s %s %s', q.tag, body, q.tag)
-    FROM (SELECT format('$%s$', t.tag) AS tag
-          FROM (SELECT 'do' || repeat('_', n) AS tag, n FROM generate_series(0, 64) n) t
-          WHERE position(format('$%s$', t.tag) IN body) = 0 ORDER BY t.n LIMIT 1) q
-); END $$;
+LANGUAGE sql IMMUTABLE AS $$ SELECT 'DO ' || zanith._dollar_quoted(concat(' ', body, ' '), 'do') $$;
 
 -- Steps of the second transaction that prove one constraint: they follow one another, and are needed only while it is
 -- there unproved.
@@ -112,13 +125,3 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp A
     FROM zanith._zanith_migration_artifacts a
     WHERE a.id = substring(parked FROM '^_zanith_dropped_.*_([0-9a-f]{12})(?:_[0-9]+)?$') AND a.source_column IS NOT NULL
 ); END $$;
-
--- An expression in the words in which it is read back as it was. What PostgreSQL prints of `varchar_column IN ('a', 'b')`,
--- (ARRAY['a'::character varying, …])::text[], it would read as an array of texts: a cast reaches into ARRAY[…]. One to its own
--- type first keeps it. Of some hundred and fifty kinds of expression it is the only one that is not printed as it was read.
-CREATE OR REPLACE FUNCTION zanith._steady(expression text) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT regexp_replace(regexp_replace(expression,
-            '(::character varying(?:\(\d+\))?\])(\)?)::text\[\]', '\1::character varying[]\2::text[]', 'g'), -- the last one of the list is a varchar
-            '(\(ARRAY\[[^][]*::character varying[^][]*\])\)::text\[\]', '\1::character varying[])::text[]', 'g') -- or another one
-$$;

@@ -80,6 +80,36 @@ def test_of_whatever_was_parked(staff, database, case):
     erase_and_look(staff, database, *case)
 
 
+# Each state that a rule can be in; of a partition as of its parent.
+RULES = """
+CREATE TABLE heard (by text, what text);
+CREATE RULE also AS ON DELETE TO {0} DO ALSO INSERT INTO heard VALUES (current_user, OLD::text);
+CREATE RULE never AS ON DELETE TO {0} DO INSTEAD NOTHING;
+CREATE RULE whatever AS ON DELETE TO {0} DO INSTEAD INSERT INTO heard VALUES ('x', OLD::text);
+CREATE RULE quiet AS ON DELETE TO {0} DO INSTEAD NOTHING;
+CREATE RULE elsewhere AS ON UPDATE TO {0} DO ALSO NOTHING;
+ALTER TABLE {0} ENABLE ALWAYS RULE never; ALTER TABLE {0} ENABLE REPLICA RULE whatever;
+ALTER TABLE {0} DISABLE RULE quiet;
+"""
+
+
+@pytest.mark.parametrize("case", EVERYWHERE)
+def test_no_rule_acts_at_an_erasure_and_each_is_as_it_was(staff, database, case):
+    database.psql(RULES.format(case[1]))
+    if case[1] == "visits":
+        database.psql(RULES.split(";", 1)[1].format("visits_1"))
+    states = (
+        "SELECT string_agg(concat(rulename, ev_enabled), ' ' ORDER BY ev_class, rulename)"
+        " FROM pg_rewrite WHERE rulename <> '_RETURN'"
+    )
+    before = database.psql(states)
+    assert "neverA" in before
+    assert "whateverR" in before
+    erase_and_look(staff, database, *case)
+    assert database.psql("SELECT count(*) FROM heard") == "0"
+    assert database.psql(states) == before
+
+
 ALIKE = """
 CREATE TYPE pair AS (a int, b int);
 CREATE TABLE marks (id int PRIMARY KEY, who text COLLATE {collation}, twin pair);

@@ -20,6 +20,7 @@ from app.recovery.audit import list_activity
 from app.recovery.database import Actor, Database
 from app.recovery.errors import Cancelled, Failed, NotPermitted, Refused, WrongUsage
 from app.recovery.export import ExportRequest
+from app.recovery.inspection import preview_rows
 
 DBA = Actor("dba", None, "staff")
 VIEWER = Actor("eve", None, "viewer")
@@ -325,6 +326,26 @@ async def test_nothing_runs_as_a_formula_in_a_spreadsheet(db):
     ended = await jobs.get(db, job.id)
     assert ended.result["equals_seal"] is None
     assert ended.params["filename"].endswith(".spreadsheet.csv")
+
+
+@pytest.mark.parametrize("form", ["csv", "spreadsheet", "jsonl", "json"])
+async def test_a_name_is_never_taken_for_a_place_in_a_template(db, form):
+    names = ["{query}", "{values}", "{names}", "{value}", "{name}", "{number}", ") AS r --", "$1"]
+    columns = ", ".join(f"\"{name}\" text DEFAULT '{number}'" for number, name in enumerate(names))
+    async with db.acquire() as connection:
+        await connection.execute(f"CREATE TABLE odd ({columns}); INSERT INTO odd DEFAULT VALUES")
+        made = await connection.fetchval("SELECT zanith.archive_table('odd')")
+    text = (await collect(db, await announced(db, made, format=form))).decode()
+    if form in {"csv", "spreadsheet"}:
+        shown, row = csv.reader(io.StringIO(text, newline=""))
+    else:
+        [found] = json.loads(text) if form == "json" else [json.loads(text)]
+        shown, row = list(found), list(found.values())
+    assert shown == names
+    assert row == [str(number) for number in range(len(names))]
+    preview = await preview_rows(db, made)
+    assert [column.name for column in preview.columns] == names
+    assert [value.text for value in preview.rows[0]] == row
 
 
 async def test_a_sweep_leaves_alone_what_somebody_seals(db, archived):

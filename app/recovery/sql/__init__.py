@@ -10,6 +10,7 @@ import re
 from functools import cache
 from importlib import resources
 
+_PLACE = re.compile(r"\{([a-z_]+)\}")
 _HEADER = re.compile(r"^-- ([a-z][a-z0-9_]*): .+$", re.MULTILINE)
 
 
@@ -26,6 +27,23 @@ def load(topic: str) -> dict[str, str]:
         end = following.start() if following else len(text)
         blocks[name] = text[header.end() : end].strip().removesuffix(";")
     return blocks
+
+
+def fill(template: str, **parts: str) -> str:
+    """Return a template of ours with each ``{name}`` replaced, all in one pass.
+
+    What is put in is never looked at: it may be somebody's text, with braces in it. ValueError
+    where a part is missing or has no place.
+    """
+    wanted = places(template)
+    if wanted != set(parts):
+        raise ValueError(f"the template takes {sorted(wanted)}, not {sorted(parts)}")
+    return _PLACE.sub(lambda found: parts[found.group(1)], template)
+
+
+def places(template: str) -> set[str]:
+    """Return the names of the places that a template has."""
+    return set(_PLACE.findall(template))
 
 
 def containing(text: str | None) -> str | None:

@@ -166,7 +166,7 @@ class CaptureIn(_Strict):
     ]
     table: Text = Field(description='schema.table, quoted as in SQL: `"Weird.Name".t`')
     column: Text | None = Field(None, description="the column's exact name, unquoted")
-    migration_id: Text | None = None
+    migration_id: Annotated[Text, Field(max_length=200)] | None = None
     reason: Text | None = None
     expires_in: Text | None = Field(
         None, description="30d, 12h, never; without it what the database's zanith.retention says"

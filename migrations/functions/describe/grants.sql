@@ -1,10 +1,10 @@
 -- Grants: from an aclitem[] to jsonb, in the order that the catalog holds them.
 
--- NULL where the privileges are the built-in default; else [{grantee, grantor, privileges, grantable}],
+-- NULL where the privileges are the built-in default, written down or not (`kind` as acldefault takes it, with the owner); else [{grantee, grantor, privileges, grantable}],
 -- grantee null for PUBLIC. (PostgreSQL manual, "Privileges".)
-CREATE OR REPLACE FUNCTION zanith._describe_grants(acl aclitem[]) RETURNS jsonb
+CREATE OR REPLACE FUNCTION zanith._describe_grants(acl aclitem[], kind "char" DEFAULT NULL, owner oid DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT CASE WHEN acl IS NULL THEN NULL ELSE COALESCE(jsonb_agg(entry ORDER BY ord), '[]') END
+    SELECT CASE WHEN acl IS NULL OR acl @> acldefault(kind, owner) AND acl <@ acldefault(kind, owner) THEN NULL ELSE COALESCE(jsonb_agg(entry ORDER BY ord), '[]') END
     FROM (
         SELECT i.ord, jsonb_build_object(
             'grantee', CASE WHEN x.grantee = 0 THEN NULL ELSE pg_get_userbyid(x.grantee) END,

@@ -25,7 +25,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         'type', format_type(s.seqtypid, NULL), 'start', s.seqstart, 'increment', s.seqincrement,
         'min', s.seqmin, 'max', s.seqmax, 'cache', s.seqcache, 'cycle', s.seqcycle,
         'persistence', c.relpersistence, 'owner', pg_get_userbyid(c.relowner),
-        'grants', zanith._describe_grants(c.relacl),
+        'grants', zanith._describe_grants(c.relacl, 's', c.relowner),
         'comment', obj_description(c.oid, 'pg_class')) || zanith._sequence_position(c.oid)
         ORDER BY c.oid), '[]')
     FROM pg_depend d

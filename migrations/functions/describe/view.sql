@@ -16,7 +16,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         'statistics', zanith._describe_statistics(c.oid),
         'triggers', zanith._describe_triggers(c.oid),
         'rules', zanith._describe_rules(c.oid),
-        'grants', zanith._describe_grants(c.relacl),
+        'grants', zanith._describe_grants(c.relacl, 'r', c.relowner),
         'comment', obj_description(c.oid, 'pg_class'))
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.oid = relation AND c.relkind IN ('v', 'm')

@@ -117,9 +117,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 -- A unique constraint of a partitioned table alone: those of its partitions are attached to it.
 CREATE OR REPLACE FUNCTION zanith._render_constraint_alone(con jsonb, schema_name text, target text) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(CASE WHEN starts_with(s.item ->> 'sql', q.start) THEN s.item || jsonb_build_object('grows', false,
-               'sql', 'ALTER TABLE ONLY ' || substr(s.item ->> 'sql', length('ALTER TABLE ') + 1)) ELSE s.item END ORDER BY s.ord), '[]')
-    FROM zanith._each(zanith._render_constraint(con, schema_name, target)) s, (SELECT format('ALTER TABLE %s ADD CONSTRAINT ', target)) q(start)
+    SELECT zanith._render_constraint(con, schema_name, target, alone => true)
 ); END $$;
 
 -- Steps that are needed while an index is no part of another.

@@ -23,18 +23,18 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 
 -- Steps that add a constraint to `target`: those that scan come NOT VALID and are validated in the second transaction.
 -- `at_once`: validated in the first, where NOT VALID is not to be had (foreign keys of partitioned tables).
--- `not_valid`: stays NOT VALID, by choice of who restores.
+-- `not_valid`: stays NOT VALID, by choice of who restores. `alone`: of a partitioned table and not of its partitions.
 CREATE OR REPLACE FUNCTION zanith._render_constraint(
     con jsonb, schema_name text, target text, referenced text DEFAULT NULL,
-    not_valid boolean DEFAULT false, at_once boolean DEFAULT false)
+    not_valid boolean DEFAULT false, at_once boolean DEFAULT false, alone boolean DEFAULT false)
 RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(
-            format('ALTER TABLE %s ADD CONSTRAINT %I %s%s', target, con ->> 'name', p.clause,
+            format('ALTER TABLE %s%s ADD CONSTRAINT %I %s%s', CASE WHEN alone THEN 'ONLY ' ELSE '' END, target, con ->> 'name', p.clause,
                    CASE WHEN p.scans AND NOT at_once THEN ' NOT VALID' ELSE '' END),
             format('the %s constraint %I', con ->> 'kind', con ->> 'name'),
             CASE WHEN con ->> 'kind' = 'foreign key' THEN 'SHARE ROW EXCLUSIVE' ELSE 'ACCESS EXCLUSIVE' END,
             CASE WHEN referenced IS NULL OR referenced = target THEN ARRAY[target] ELSE ARRAY[target, referenced] END,
-            NOT p.scans OR at_once)
+            NOT alone AND (NOT p.scans OR at_once))
         || CASE WHEN COALESCE(con -> 'index', 'null') = 'null' THEN '[]'
                 ELSE zanith._render_constraint_index(con -> 'index', schema_name, target) END
         || zanith._render_comment(con ->> 'comment', format('CONSTRAINT %I ON %s', con ->> 'name', target))
@@ -50,10 +50,13 @@ RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
                          || CASE WHEN (con ->> 'enforced')::boolean THEN '' ELSE ' NOT ENFORCED' END
                     -- an index of a partitioned table takes its options only when it is made
                     WHEN o.options IS NOT NULL AND (con #>> '{index,partitioned}')::boolean
-                    THEN regexp_replace(zanith._steady(con ->> 'definition'), '((?: DEFERRABLE)?(?: INITIALLY DEFERRED)?)$', format(' WITH (%s)\1', o.options))
-                    ELSE regexp_replace(zanith._steady(con ->> 'definition'), ' NOT VALID$', '') END,
+                    THEN zanith._without_ending(q.definition, q.deferral) || format(' WITH (%s)', o.options) || q.deferral
+                    ELSE zanith._without_ending(q.definition, ' NOT VALID') END,
                con ->> 'kind' IN ('check', 'foreign key') AND (con ->> 'enforced')::boolean
-        FROM (SELECT zanith._option_list(con #> '{index,options}')) o(options)
+        FROM (SELECT zanith._option_list(con #> '{index,options}')) o(options),
+             (SELECT s.definition, COALESCE((SELECT e.ending FROM (VALUES (1, ' DEFERRABLE INITIALLY DEFERRED'), (2, ' DEFERRABLE')) e(ord, ending)
+                                             WHERE right(s.definition, length(e.ending)) = e.ending ORDER BY e.ord LIMIT 1), '')
+              FROM (SELECT zanith._steady(con ->> 'definition')) s(definition)) q(definition, deferral)
     ) p(clause, scans)
 ); END $$;
 

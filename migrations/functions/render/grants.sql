@@ -30,6 +30,32 @@ RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
         WHERE anew OR g.item ->> 'grantee' IS DISTINCT FROM owner), '[]')
 ); END $$;
 
+-- The privileges of an object that was just created, exactly as recorded: what default privileges of whoever created it gave away is revoked first.
+-- NULL, as recorded, is PostgreSQL's own default, and needs nothing where no default privileges applied. `acl`: a query for the object's privileges.
+CREATE OR REPLACE FUNCTION zanith._render_grants_anew(grants jsonb, kind text, object text, owner text, acl text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
+    SELECT zanith._step(zanith._do(format($body$DECLARE given aclitem[] := (%1$s); r record;
+BEGIN
+    IF given IS NOT NULL OR %2$L::pg_catalog.bool THEN
+        EXECUTE %3$L;
+        FOR r IN SELECT DISTINCT pg_catalog.pg_get_userbyid(x.grantee) AS name FROM pg_catalog.aclexplode(given) x WHERE x.grantee <> 0 LOOP
+            EXECUTE pg_catalog.concat(%4$L, pg_catalog.quote_ident(r.name), ' CASCADE');
+        END LOOP;%5$s
+    END IF;
+END$body$, acl, COALESCE(grants, 'null') <> 'null', format('REVOKE ALL ON %s %s FROM PUBLIC, %I', kind, object, owner),
+            format('REVOKE ALL ON %s %s FROM ', kind, object),
+            CASE WHEN COALESCE(grants, 'null') <> 'null' THEN '' ELSE format(E'\n        EXECUTE %L;', format('GRANT ALL ON %s %s TO %I%s', kind, object, owner,
+                CASE kind WHEN 'ROUTINE' THEN ', PUBLIC' ELSE '' END)) END)),
+            'no privileges but those that were recorded')
+        || zanith._render_grants(grants, format('%s %s', kind, object), owner, NULL, true)
+); END $$;
+
+-- The same for a relation.
+CREATE OR REPLACE FUNCTION zanith._render_relation_grants_anew(grants jsonb, kind text, relation text, owner text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT zanith._render_grants_anew(grants, kind, relation, owner, format('SELECT c.relacl FROM pg_catalog.pg_class c WHERE c.oid = %L::pg_catalog.regclass', relation))
+$$;
+
 -- REVOKE steps that leave the object to its owner alone. Roles in `spared` keep theirs.
 CREATE OR REPLACE FUNCTION zanith._render_revokes(
     grants jsonb, object text, owner text, column_name text DEFAULT NULL, spared jsonb DEFAULT '[]')

@@ -1,15 +1,18 @@
 -- Functions and procedures.
 
 CREATE OR REPLACE FUNCTION zanith._render_routine(routine jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT zanith._step('SET LOCAL check_function_bodies = off', 'a body may name what is still to come')
-        || zanith._step(rtrim(CASE WHEN (routine ->> 'standard')::boolean THEN zanith._steady(routine ->> 'definition') ELSE routine ->> 'definition' END, E'\n'), format('the function %s', routine ->> 'name'))
+        -- PostgreSQL prints CREATE OR REPLACE, which would take the place of one that somebody made meanwhile
+        || zanith._step('CREATE ' || substr(d.definition, 1 + length(CASE WHEN starts_with(d.definition, 'CREATE OR REPLACE ') THEN 'CREATE OR REPLACE ' ELSE 'CREATE ' END)),
+                        format('the function %s', routine ->> 'name'))
         || zanith._step(format('ALTER ROUTINE %s OWNER TO %I', routine ->> 'name', routine ->> 'owner'), 'its owner')
-        || CASE WHEN COALESCE(routine -> 'grants', 'null') = 'null' THEN '[]' ELSE
-            zanith._step(format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', routine ->> 'name'), 'start from no privileges')
-            || zanith._render_grants(routine -> 'grants', 'ROUTINE ' || (routine ->> 'name'), routine ->> 'owner', NULL, true) END
+        || zanith._render_grants_anew(routine -> 'grants', 'ROUTINE', routine ->> 'name', routine ->> 'owner',
+            format('SELECT p.proacl FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace '
+                   'WHERE pg_catalog.format(''%%I.%%I(%%s)'', n.nspname, p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid)) = %L', routine ->> 'name'))
         || zanith._render_comment(routine ->> 'comment', 'ROUTINE ' || (routine ->> 'name'))
-$$;
+    FROM (SELECT rtrim(CASE WHEN (routine ->> 'standard')::boolean THEN zanith._steady(routine ->> 'definition') ELSE routine ->> 'definition' END, chr(10))) d(definition)
+); END $$;
 
 -- Its owner makes it: defaults of arguments, and a body of standard SQL, are read when it is made. Without the bodies: a body may
 -- name what is still to come.

@@ -33,7 +33,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             FROM zanith._each(view -> 'rules') t,
                  LATERAL zanith._each(zanith._made_by('{}', view ->> 'owner', zanith._render_rule(t.item, q.name))) s(step, ord)), '[]')
         || zanith._render_comment(view ->> 'comment', upper(q.kind) || ' ' || q.name)
-        || zanith._render_grants(view -> 'grants', 'TABLE ' || q.name, view ->> 'owner', NULL, true)
+        || zanith._render_relation_grants_anew(view -> 'grants', 'TABLE', q.name, view ->> 'owner')
         || COALESCE((SELECT jsonb_agg(s.step ORDER BY c.ord, s.ord)
             FROM zanith._each(view -> 'columns') c,
                  LATERAL zanith._each(zanith._render_grants(c.item -> 'grants', 'TABLE ' || q.name, view ->> 'owner',

@@ -7,31 +7,43 @@ RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
     SELECT jsonb_build_array(jsonb_build_object(
         'kind', kind, 'object', object, 'message', message,
         'count_sql', format('SELECT count(*) FROM %s WHERE %s', source, condition),
-        'examples_sql', format('SELECT format(''%%s'', %s) FROM %s WHERE %s LIMIT 3', example, source, condition),
+        'examples_sql', CASE WHEN example IS NOT NULL THEN format('SELECT format(''%%s'', %s) FROM %s WHERE %s LIMIT 3', example, source, condition) END,
         'blocks', blocks, 'choices', to_jsonb(choices), 'hint', hint))
 $$;
 
--- The rows as they would be after the restore, under the alias r: the live columns, the value by its own name, and what is
+-- How a row is named in an example: by its key; where it has none, by the place at which it stands now, or not at all. Never by what
+-- it holds: an example is looked at, copied and sent around.
+CREATE OR REPLACE FUNCTION zanith._key_example(key jsonb, alias text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT 'concat_ws('', '', ' || zanith._key_list(key, quote_ident(alias) || '.') || ')'
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._row_example(relation oid, alias text) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT COALESCE(zanith._key_example(zanith._find_key(relation), alias), format('format(''%%s, ctid %%s'', %1$I.tableoid::regclass, %1$I.ctid)', alias))
+$$;
+
+-- The rows as they would be after the restore, under an alias: the live columns, the value by its own name, and what is
 -- generated from it.
-CREATE OR REPLACE FUNCTION zanith._rows_after(d jsonb, live oid, choices jsonb) RETURNS text
+CREATE OR REPLACE FUNCTION zanith._rows_after(d jsonb, live oid, choices jsonb, alias text DEFAULT 'r') RETURNS text
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT CASE WHEN q.columns IS NULL THEN zanith._rows_filled(d, live, choices)
-                ELSE format('(SELECT z.*, %s FROM %s) r', q.columns, regexp_replace(zanith._rows_filled(d, live, choices), ' r$', ' z')) END
+    SELECT CASE WHEN q.columns IS NULL THEN zanith._rows_filled(d, live, choices, alias)
+                ELSE format('(SELECT z.*, %s FROM %s) %I', q.columns, zanith._rows_filled(d, live, choices, 'z'), alias) END
     FROM (SELECT string_agg(format('(%s) AS %I', g.item #>> '{column,generated,expression}', g.item ->> 'name'), ', ' ORDER BY g.ord)
           FROM zanith._each(d #> '{cascade,columns}') g WHERE g.item #> '{table,name}' = d #> '{table,name}' AND g.item #> '{table,schema}' = d #> '{table,schema}') q(columns)
 ); END $$;
 
 -- The same but for columns that are generated from it.
-CREATE OR REPLACE FUNCTION zanith._rows_filled(d jsonb, live oid, choices jsonb) RETURNS text
+CREATE OR REPLACE FUNCTION zanith._rows_filled(d jsonb, live oid, choices jsonb, alias text) RETURNS text
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN d ->> 'strategy' = 'soft_drop_column' THEN
-            format('(SELECT %s, %s AS %I FROM %s t) r', l.columns,
-                CASE WHEN f.value IS NULL THEN p.col ELSE format('COALESCE(%s, %s)', p.col, f.value) END, d #>> '{column,name}', l.name)
-        ELSE format('(SELECT %s, %s AS %I FROM %s t LEFT JOIN ONLY %s a ON %s) r', l.columns,
+            format('(SELECT %s, %s AS %I FROM %s t) %I', l.columns,
+                CASE WHEN f.value IS NULL THEN p.col ELSE format('COALESCE(%s, %s)', p.col, f.value) END, d #>> '{column,name}', l.name, alias)
+        ELSE format('(SELECT %s, %s AS %I FROM %s t LEFT JOIN ONLY %s a ON %s) %I', l.columns,
                 CASE WHEN f.value IS NULL THEN format('a.%I', d #>> '{column,name}')
                      ELSE format('CASE WHEN a.%I IS NULL THEN %s ELSE a.%I END', d #>> '{key,0,name}', f.value, d #>> '{column,name}') END,
                 d #>> '{column,name}', l.name, zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'),
-                zanith._key_match(d -> 'key')) END
+                zanith._key_match(d -> 'key'), alias) END
     FROM (SELECT zanith._only(d) || zanith._relation_name(live), (SELECT COALESCE(string_agg('t.' || quote_ident(attname), ', ' ORDER BY attnum), '0')
             FROM pg_attribute WHERE attrelid = live AND attnum > 0 AND NOT attisdropped
              AND attname <> d #>> '{column,name}')) l(name, columns),
@@ -49,7 +61,7 @@ DECLARE
     rows_after text := zanith._rows_after(d, live, choices);
     must boolean := COALESCE(d #> '{column,not_null}', 'null') <> 'null';
     lenient boolean := COALESCE((choices ->> 'not_valid')::boolean, false);
-    example text := COALESCE('concat_ws('', '', ' || zanith._key_list(d -> 'key', 'r.') || ')', 'format(''%s'', r)');
+    example text := zanith._key_example(d -> 'key', 'r');
     checks jsonb := '[]';
     k jsonb;
     i jsonb;
@@ -61,11 +73,11 @@ BEGIN
         checks := checks
             || zanith._check('rows_added', live_name, format('{count} {row|rows} of %s came since and {has|have} no archived value', live_name),
                 zanith._only(d) || live_name || ' t', format('NOT EXISTS (SELECT FROM ONLY %s a WHERE %s)', archive, zanith._key_match(d -> 'key')),
-                'concat_ws('', '', ' || zanith._key_list(d -> 'key', 't.') || ')', false, ARRAY['--fill VALUE', '--fill default'],
+                zanith._key_example(d -> 'key', 't'), false, ARRAY['--fill VALUE', '--fill default'],
                 'They will hold NULL, or what --fill says.')
             || zanith._check('rows_gone', archive, '{count} archived {value has|values have} no row any more; {it stays|they stay} in the archive',
                 format('ONLY %s a', archive), format('NOT EXISTS (SELECT FROM %s%s t WHERE %s)', zanith._only(d), live_name, zanith._key_match(d -> 'key')),
-                'concat_ws('', '', ' || zanith._key_list(d -> 'key', 'a.') || ')', false);
+                zanith._key_example(d -> 'key', 'a'), false);
     END IF;
     IF must AND NOT COALESCE((choices ->> 'allow_null')::boolean, false)
        AND NOT (COALESCE((choices ->> 'fill_default')::boolean, false) AND d #>> '{column,default}' IS NOT NULL) THEN
@@ -76,29 +88,29 @@ BEGIN
     FOR k IN SELECT x.item FROM zanith._each(d -> 'constraints') x LOOP
         IF k ->> 'kind' = 'check' AND (k ->> 'enforced')::boolean AND (k ->> 'validated')::boolean THEN
             checks := checks || zanith._check('check_violations', k ->> 'name', format('{count} {row breaks|rows break} the check %I', k ->> 'name'),
-                replace(rows_after, ') r', ') ' || quote_ident(d #>> '{table,name}')), format('NOT (%s)', k ->> 'expression'),
-                replace(example, 'r.', quote_ident(d #>> '{table,name}') || '.'), NOT lenient, ARRAY['--not-valid'],
+                zanith._rows_after(d, live, choices, d #>> '{table,name}'), format('NOT (%s)', k ->> 'expression'),
+                zanith._key_example(d -> 'key', d #>> '{table,name}'), NOT lenient, ARRAY['--not-valid'],
                 'Mend the rows, or let the check come back NOT VALID.');
         ELSIF k ->> 'kind' = 'unique' THEN
             checks := checks || zanith._duplicate_check(k ->> 'name', k #> '{index,keys}', k #>> '{index,predicate}',
-                k #>> '{index,using}' LIKE '%NULLS NOT DISTINCT%', rows_after);
+                zanith._masked(k #>> '{index,using}') LIKE '%NULLS NOT DISTINCT%', rows_after);
         ELSIF k ->> 'kind' = 'foreign key' AND (k ->> 'validated')::boolean AND (k ->> 'enforced')::boolean
               AND NOT (k #>> '{foreign_key,period}')::boolean
               AND zanith._relation_oid(k #>> '{foreign_key,schema}', k #>> '{foreign_key,table}') IS NOT NULL THEN
-            checks := checks || zanith._orphan_check(k, rows_after, zanith._qualify(k #>> '{foreign_key,schema}', k #>> '{foreign_key,table}'),
+            checks := checks || zanith._orphan_check(k, rows_after, zanith._qualify(k #>> '{foreign_key,schema}', k #>> '{foreign_key,table}') || ' p',
                                                      example, NOT lenient);
         END IF;
     END LOOP;
     FOR i IN SELECT x.item FROM zanith._each(d -> 'indexes') x WHERE (x.item ->> 'unique')::boolean LOOP
         checks := checks || zanith._duplicate_check(i ->> 'name', i -> 'keys', i ->> 'predicate',
-            i ->> 'using' LIKE '%NULLS NOT DISTINCT%', rows_after);
+            zanith._masked(i ->> 'using') LIKE '%NULLS NOT DISTINCT%', rows_after);
     END LOOP;
     FOR k IN SELECT x.item FROM zanith._each(d -> 'references') x
              WHERE (x.item ->> 'validated')::boolean AND (x.item ->> 'enforced')::boolean
                AND NOT (x.item #>> '{foreign_key,period}')::boolean
                AND zanith._relation_oid(x.item ->> 'schema', x.item ->> 'table') IS NOT NULL LOOP
-        checks := checks || zanith._orphan_check(k, zanith._qualify(k ->> 'schema', k ->> 'table') || ' r', rows_after,
-                                                 'format(''%s'', r)', NOT lenient);
+        checks := checks || zanith._orphan_check(k, zanith._qualify(k ->> 'schema', k ->> 'table') || ' r', zanith._rows_after(d, live, choices, 'p'),
+            zanith._row_example(zanith._relation_oid(k ->> 'schema', k ->> 'table'), 'r'), NOT lenient);
     END LOOP;
     RETURN checks;
 END $$;
@@ -117,11 +129,11 @@ RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
           FROM jsonb_array_elements_text(keys) WITH ORDINALITY x(key, ord)) q(keys, "where")
 ); END $$;
 
+-- `child` is what holds the key, under the alias r; `parent` what it points at, under the alias p.
 CREATE OR REPLACE FUNCTION zanith._orphan_check(con jsonb, child text, parent text, example text, blocks boolean) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT zanith._check('foreign_key_orphans', con ->> 'name', format('{count} {row has|rows have} no partner for the foreign key %I', con ->> 'name'),
-        child, format('%s AND NOT EXISTS (SELECT FROM %s WHERE %s)', q.present,
-                      CASE WHEN parent LIKE '(%' THEN regexp_replace(parent, '\) r$', ') p') ELSE parent || ' p' END, q.matches),
+        child, format('%s AND NOT EXISTS (SELECT FROM %s WHERE %s)', q.present, parent, q.matches),
         example, blocks, ARRAY['--not-valid'], 'Mend the rows, or let the foreign key come back NOT VALID.')
     FROM (SELECT string_agg(format('r.%I IS NOT NULL', c.name), ' AND ' ORDER BY c.ord),
                  string_agg(format('p.%I = r.%I', f.name, c.name), ' AND ' ORDER BY c.ord)
@@ -147,7 +159,8 @@ BEGIN
                    AND NOT (x.item #>> '{foreign_key,self}')::boolean
                    AND zanith._relation_oid(x.item #>> '{foreign_key,schema}', x.item #>> '{foreign_key,table}') IS NOT NULL LOOP
             checks := checks || zanith._orphan_check(k, zanith._qualify(m.item ->> 'parked_schema', m.item ->> 'parked') || ' r',
-                zanith._qualify(k #>> '{foreign_key,schema}', k #>> '{foreign_key,table}'), 'format(''%s'', r)', NOT lenient);
+                zanith._qualify(k #>> '{foreign_key,schema}', k #>> '{foreign_key,table}') || ' p',
+                zanith._row_example(zanith._relation_oid(m.item ->> 'parked_schema', m.item ->> 'parked'), 'r'), NOT lenient);
         END LOOP;
     END LOOP;
     FOR k IN SELECT x.item FROM zanith._each(d -> 'references') x
@@ -155,7 +168,8 @@ BEGIN
                AND NOT (x.item #>> '{foreign_key,period}')::boolean
                AND x.item #>> '{foreign_key,schema}' = d #>> '{table,schema}' AND x.item #>> '{foreign_key,table}' = d #>> '{table,name}'
                AND zanith._relation_oid(x.item ->> 'schema', x.item ->> 'table') IS NOT NULL LOOP
-        checks := checks || zanith._orphan_check(k, zanith._qualify(k ->> 'schema', k ->> 'table') || ' r', parked, 'format(''%s'', r)', NOT lenient);
+        checks := checks || zanith._orphan_check(k, zanith._qualify(k ->> 'schema', k ->> 'table') || ' r', parked || ' p',
+            zanith._row_example(zanith._relation_oid(k ->> 'schema', k ->> 'table'), 'r'), NOT lenient);
     END LOOP;
     -- rows that the default partition took meanwhile would stand in the way of the bound
     SELECT p.partdefid INTO fallback FROM pg_partitioned_table p

@@ -219,8 +219,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
                         zanith._qualify(x.item ->> 'schema', x.item ->> 'name'), zanith._sequence_options(x.item)),
                     'identity, with its own sequence', 'ACCESS EXCLUSIVE', ARRAY[target])
                 || zanith._render_position(x.item)
-                || zanith._render_grants(x.item -> 'grants', 'SEQUENCE ' || zanith._qualify(x.item ->> 'schema', x.item ->> 'name'),
-                                         x.item ->> 'owner', NULL, true)
+                || zanith._render_relation_grants_anew(x.item -> 'grants', 'SEQUENCE', zanith._qualify(x.item ->> 'schema', x.item ->> 'name'), x.item ->> 'owner')
                 || zanith._render_comment(x.item ->> 'comment', 'SEQUENCE ' || zanith._qualify(x.item ->> 'schema', x.item ->> 'name'))
             ) s WHERE (x.item ->> 'identity')::boolean), '[]')
 ); END $$;

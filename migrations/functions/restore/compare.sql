@@ -17,31 +17,34 @@ BEGIN
         RETURN jsonb_array_length(recorded) = jsonb_array_length(now) AND NOT EXISTS (
             SELECT FROM zanith._each(recorded) r JOIN zanith._each(now) n USING (ord) WHERE NOT zanith._same(r.item, n.item, lax));
     ELSIF lax AND jsonb_typeof(recorded) = 'string' AND jsonb_typeof(now) = 'string' THEN
-        RETURN regexp_replace(recorded #>> '{}', '[\s()]|(\w+|"[^"]*")\.(?=[\w"])', '', 'g') = regexp_replace(now #>> '{}', '[\s()]|(\w+|"[^"]*")\.(?=[\w"])', '', 'g');
+        RETURN regexp_replace(recorded #>> '{}', '[[:space:]()]|([[:alnum:]_]+|"[^"]*")[.](?=[[:alnum:]_"])', '', 'g') = regexp_replace(now #>> '{}', '[[:space:]()]|([[:alnum:]_]+|"[^"]*")[.](?=[[:alnum:]_"])', '', 'g');
     END IF;
     RETURN false;
 END $$;
 
--- A description with other names, given as {from: to}: where a text is the name, and where an expression holds it.
+-- A description with other names, given as {from: to}: where a text is the name, and where SQL holds it as an identifier.
 CREATE OR REPLACE FUNCTION zanith._with_names(value jsonb, names jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$
-DECLARE
-    n record;
-    words text := value #>> '{}';
 BEGIN
-    IF jsonb_typeof(value) = 'object' THEN
+    IF names = '{}' OR value IS NULL THEN
+        RETURN value;
+    ELSIF jsonb_typeof(value) = 'object' THEN
         RETURN (SELECT COALESCE(jsonb_object_agg(v.key, zanith._with_names(v.value, names)), '{}') FROM jsonb_each(value) v);
     ELSIF jsonb_typeof(value) = 'array' THEN
         RETURN (SELECT COALESCE(jsonb_agg(zanith._with_names(v.item, names) ORDER BY v.ord), '[]') FROM zanith._each(value) v);
     ELSIF jsonb_typeof(value) <> 'string' THEN
         RETURN value;
     END IF;
-    FOR n IN SELECT x.key AS was, x.value AS becomes FROM jsonb_each_text(names) x LOOP
-        words := CASE WHEN words = n.was THEN n.becomes ELSE regexp_replace(words,
-            '(?<![\w"])' || regexp_replace(quote_ident(n.was), '([^\w\s])', '\\\1', 'g') || '(?![\w"])',
-            replace(quote_ident(n.becomes), '\', '\\'), 'g') END;
-    END LOOP;
-    RETURN to_jsonb(words);
+    RETURN to_jsonb(COALESCE(names ->> (value #>> '{}'), zanith._rename_identifiers(value #>> '{}', names)));
+END $$;
+
+-- A description in which nobody holds a privilege.
+CREATE OR REPLACE FUNCTION zanith._without_privilege(value jsonb, privilege text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN CASE jsonb_typeof(value)
+    WHEN 'object' THEN (SELECT COALESCE(jsonb_object_agg(v.key, CASE WHEN v.key IN ('privileges', 'grantable') AND jsonb_typeof(v.value) = 'array'
+                            THEN v.value - privilege ELSE zanith._without_privilege(v.value, privilege) END), '{}') FROM jsonb_each(value) v)
+    WHEN 'array' THEN (SELECT COALESCE(jsonb_agg(zanith._without_privilege(v.item, privilege) ORDER BY v.ord), '[]') FROM zanith._each(value) v)
+    ELSE value END;
 END $$;
 
 -- Two descriptions, part by part. Parts with names are compared by name, all others whole.
@@ -132,7 +135,7 @@ DECLARE
     report jsonb;
 BEGIN
     IF (d ->> 'server_version')::integer < 170000 THEN
-        n := replace(n::text, '"MAINTAIN", ', '')::jsonb; -- a privilege that 17 added; an owner has all
+        n := zanith._without_privilege(n, 'MAINTAIN'); -- a privilege that 17 added; an owner has all
     END IF;
     SELECT jsonb_build_object(
         'exact', COALESCE(jsonb_agg(c.part ORDER BY c.ord, c.part) FILTER (WHERE c.verdict = 'exact'), '[]'),

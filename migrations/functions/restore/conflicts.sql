@@ -26,8 +26,17 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         SELECT 'index', d #>> '{table,schema}', k.item ->> 'name', '{}' FROM zanith._each(d -> 'constraints') k
         WHERE d -> 'column' IS NOT NULL AND COALESCE(k.item -> 'index', 'null') <> 'null'
         UNION ALL
-        SELECT 'statistics', s.item ->> 'schema', s.item ->> 'name', '{}' FROM zanith._each(d -> 'statistics') s
-        WHERE d ->> 'strategy' = 'archive_column'
+        SELECT 'statistics', s.item ->> 'schema', s.item ->> 'name', '{}' FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'statistics') s
+        WHERE d ? 'column' AND (d ->> 'strategy' = 'archive_column' OR NOT COALESCE((s.item ->> 'plain')::boolean, true))
+        UNION ALL
+        -- what comes back with columns that are generated from it
+        SELECT x.kind, x.item ->> 'schema', x.item ->> 'name', '{}' FROM zanith._each(d #> '{cascade,columns}') g,
+             LATERAL (SELECT 'statistics' AS kind, s.item FROM zanith._parts(g.item) p, LATERAL zanith._each(p.part -> 'statistics') s
+                      UNION ALL SELECT 'index', i.item || jsonb_build_object('schema', p.part -> 'schema') FROM zanith._parts(g.item) p, LATERAL zanith._each(p.part -> 'indexes') i) x
+        UNION ALL
+        SELECT 'index', v.item ->> 'schema', i.item ->> 'name', '{}' FROM zanith._each(d #> '{cascade,views}') v, LATERAL zanith._each(v.item -> 'indexes') i
+        UNION ALL
+        SELECT 'statistics', s.item ->> 'schema', s.item ->> 'name', '{}' FROM zanith._each(d #> '{cascade,views}') v, LATERAL zanith._each(v.item -> 'statistics') s
         UNION ALL
         SELECT 'sequence', s.item ->> 'schema', s.item ->> 'name', '{}' FROM zanith._each(d #> '{column,sequences}') s
         WHERE (s.item ->> 'identity')::boolean
@@ -51,7 +60,10 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     WHERE CASE WHEN w.kind = 'statistics'
                THEN EXISTS (SELECT FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
                             WHERE n.nspname = w.schema_name AND s.stxname = w.name)
-               ELSE zanith._relation_oid(w.schema_name, w.name) IS NOT NULL END
+               ELSE zanith._relation_oid(w.schema_name, w.name) IS NOT NULL
+                 -- a view and a table each have a type of their name
+                 OR w.kind IN ('view', 'table') AND EXISTS (SELECT FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+                        WHERE n.nspname = w.schema_name AND t.typname = w.name AND t.typelem = 0) END
 ); END $$;
 
 -- Constraint names, and the types and roles that the definition needs.
@@ -138,6 +150,14 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             WHEN 'trigger' THEN EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = to_regclass(t.item ->> 'table') AND g.tgname = t.item ->> 'name')
             WHEN 'policy' THEN EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = to_regclass(t.item ->> 'table') AND p.polname = t.item ->> 'name')
             ELSE EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = to_regclass(t.item ->> 'table') AND r.rulename = t.item ->> 'name') END
+        UNION ALL
+        SELECT 14, zanith._conflict('function_exists', format('a function %s exists by now, and one with the same arguments comes back', p.oid::regprocedure),
+            format('Rename or drop it, then restore: ALTER ROUTINE %s RENAME TO ….', p.oid::regprocedure))
+        FROM zanith._each(d #> '{cascade,functions}') f
+        JOIN pg_proc p ON CASE WHEN f.item ? 'inputs' THEN p.proname = f.item ->> 'routine' AND oidvectortypes(p.proargtypes) = f.item ->> 'inputs' ELSE true END
+        JOIN pg_namespace n ON n.oid = p.pronamespace
+        WHERE CASE WHEN f.item ? 'inputs' THEN n.nspname = f.item ->> 'namespace'
+                   ELSE format('%s(%s)', zanith._qualify(n.nspname, p.proname), pg_get_function_identity_arguments(p.oid)) = f.item ->> 'name' END
         UNION ALL
         SELECT 7, zanith._conflict('name_taken', format('%s already has a constraint %I',
                 zanith._qualify(k.item ->> 'schema', k.item ->> 'table'), k.item ->> 'name'),
@@ -263,7 +283,7 @@ BEGIN
                      ELSE format('It is parked itself: restore %s first.', other) END, '{}', NULL, waits_for);
         END IF;
         IF obj_description(live, 'pg_class') LIKE 'zanith artifact %' THEN
-            other := replace(obj_description(live, 'pg_class'), 'zanith artifact ', '');
+            other := substr(obj_description(live, 'pg_class'), 1 + length('zanith artifact '));
             RETURN found || zanith._conflict('table_gone', format('the table of %s is parked itself', object),
                 format('Restore it first: %s.', other), '{}', NULL, jsonb_build_array(other));
         END IF;

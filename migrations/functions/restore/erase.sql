@@ -61,13 +61,18 @@ BEGIN
             || zanith._step(format('VACUUM %s', target), 'the space that they took is free to be written over', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], true, 2));
 END $$;
 
--- Triggers of what is parked, those that refuse writes and the table's own: kept still, or again as they were. Read while they
--- are as they were, both times.
+-- Triggers and rules of what is parked, those that refuse writes and the table's own: disabled, or again as they were. Read while they
+-- are as they were, both times. A rule for DELETE would act with the operator's statement, or keep the rows.
 CREATE OR REPLACE FUNCTION zanith._render_triggers_still(root oid, off boolean) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(zanith._step(
-        format('ALTER TABLE ONLY %s %s TRIGGER %I', f.name, CASE WHEN off THEN 'DISABLE' ELSE CASE t.tgenabled WHEN 'A' THEN 'ENABLE ALWAYS' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE' END END, t.tgname),
-        CASE WHEN off THEN 'no trigger acts on the erased rows' ELSE 'the trigger, as it was' END, 'SHARE ROW EXCLUSIVE', ARRAY[f.name]) -> 0 ORDER BY m.member, t.tgname), '[]')
-    FROM zanith._family(root) m JOIN pg_trigger t ON t.tgrelid = m.member AND NOT t.tgisinternal AND t.tgenabled <> 'D',
+        format('ALTER TABLE ONLY %s %s %s %I', f.name, CASE WHEN off THEN 'DISABLE' ELSE CASE t.enabled WHEN 'A' THEN 'ENABLE ALWAYS' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE' END END,
+               upper(t.kind), t.name),
+        CASE WHEN off THEN format('no %s acts on the erased rows', t.kind) ELSE format('the %s, as it was', t.kind) END,
+        CASE t.kind WHEN 'rule' THEN 'ACCESS EXCLUSIVE' ELSE 'SHARE ROW EXCLUSIVE' END, ARRAY[f.name]) -> 0 ORDER BY m.member, t.kind DESC, t.name), '[]')
+    FROM zanith._family(root) m JOIN (
+        SELECT 'trigger' AS kind, g.tgrelid AS relation, g.tgname AS name, g.tgenabled AS enabled FROM pg_trigger g WHERE NOT g.tgisinternal
+        UNION ALL
+        SELECT 'rule', r.ev_class, r.rulename, r.ev_enabled FROM pg_rewrite r) t ON t.relation = m.member AND t.enabled <> 'D',
          LATERAL zanith._relation_name(m.member) f(name)
 ); END $$;

@@ -144,7 +144,7 @@ LANGUAGE sql STABLE ROWS 3 AS $$
     UNION ALL
     SELECT zanith._conflict('parent_changed', format('its parent has the check %I by now, which is not here', k.conname),
         format('Add it to the parked table too: ALTER TABLE %s ADD CONSTRAINT %I %s.', q.parked, k.conname,
-               regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', '')))
+               zanith._without_ending(pg_get_constraintdef(k.oid), ' NOT VALID')))
     FROM q JOIN pg_constraint k ON k.conrelid = q.parent AND k.contype = 'c' AND NOT k.connoinherit
     WHERE q.child IS NOT NULL AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conrelid = q.child AND c.conname = k.conname
         AND c.contype = 'c' AND pg_get_constraintdef(c.oid) = pg_get_constraintdef(k.oid))

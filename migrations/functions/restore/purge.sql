@@ -140,6 +140,7 @@ DECLARE
     stone jsonb;
     entry bigint;
 BEGIN
+    PERFORM zanith._check_words(reason, NULL, actor);
     SELECT * INTO a FROM zanith._zanith_migration_artifacts x WHERE x.id = bury.artifact_id FOR UPDATE;
     IF NOT FOUND THEN
         RETURN jsonb_build_object('missing', true);

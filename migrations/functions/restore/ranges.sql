@@ -10,7 +10,6 @@ DECLARE
     d jsonb := a.definition;
     whole text := zanith.row_query(artifact_id);
     place jsonb := zanith._place(a);
-    tail text := ' ORDER BY ' || zanith._canonical_order(d -> 'key');
     first text := CASE WHEN d #> '{key,0}' <> 'null' THEN zanith._canonical_order(jsonb_build_array(d #> '{key,0}')) END;
     source text := CASE WHEN d ? 'members' THEN zanith._only(d) ELSE 'ONLY ' END || zanith._qualify(place ->> 'schema', place ->> 'table');
     bytes bigint;
@@ -18,8 +17,7 @@ DECLARE
     bounds text[];
     found jsonb;
 BEGIN
-    IF jobs < 2 OR a.artifact_type = 'soft_drop_column' OR whole IS NULL OR first IS NULL
-       OR right(whole, length(tail)) <> tail THEN
+    IF jobs < 2 OR a.artifact_type = 'soft_drop_column' OR whole IS NULL OR first IS NULL THEN
         RETURN ARRAY[whole];
     END IF;
     SELECT sum(pg_relation_size(t.member)) INTO bytes FROM zanith._tree((place ->> 'oid')::oid) t;
@@ -38,10 +36,10 @@ BEGIN
         RETURN ARRAY[whole];
     END IF;
     RETURN ARRAY(
-        SELECT left(whole, -length(tail)) || ' WHERE ' || concat_ws(' AND ',
+        SELECT zanith._canonical_query(d, place ->> 'schema', place ->> 'table', concat_ws(' AND ',
             CASE WHEN n > 1 THEN format('(%s) >= %L', first, bounds[n - 1]) END,
-            CASE WHEN n <= cardinality(bounds) THEN format('(%s) < %L', first, bounds[n]) END) || tail
+            CASE WHEN n <= cardinality(bounds) THEN format('(%s) < %L', first, bounds[n]) END))
         FROM generate_series(1, cardinality(bounds) + 1) n ORDER BY n)
         -- a key holds no NULL; where somebody let one in, it must not be passed over
-        || ARRAY[left(whole, -length(tail)) || format(' WHERE (%s) IS NULL', first) || tail];
+        || ARRAY[zanith._canonical_query(d, place ->> 'schema', place ->> 'table', format('(%s) IS NULL', first))];
 END $$;

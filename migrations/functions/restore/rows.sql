@@ -45,13 +45,15 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $
     FROM zanith._artifact(artifact_id) a, LATERAL (SELECT zanith._place(a)) p(place)
 ); END $$;
 
-CREATE OR REPLACE FUNCTION zanith._canonical_query(d jsonb, schema_name text, table_name text) RETURNS text
+-- `condition`: only rows for which it holds; their alias is r.
+CREATE OR REPLACE FUNCTION zanith._canonical_query(d jsonb, schema_name text, table_name text, condition text DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
-    SELECT format('SELECT %s FROM %s%s r ORDER BY %s',
+    SELECT format('SELECT %s FROM %s%s r%s ORDER BY %s',
         COALESCE((SELECT string_agg('r.' || quote_ident(c.name), ', ' ORDER BY c.ord)
                   FROM jsonb_array_elements_text(zanith._row_columns(d)) WITH ORDINALITY c(name, ord)), ''),
         CASE WHEN d ? 'members' THEN zanith._only(d) ELSE 'ONLY ' END,
         zanith._qualify(schema_name, table_name),
+        COALESCE(' WHERE ' || condition, ''),
         zanith._canonical_order(d -> 'key'))
 ); END $$;
 

@@ -14,7 +14,7 @@ DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     d jsonb := a.definition;
     steps jsonb;
-    name text := regexp_replace(zanith._object_name(a), '\s+', ' ', 'g');
+    name text := zanith._one_line(zanith._object_name(a));
     rows_of text;
     script text;
 BEGIN
@@ -26,10 +26,8 @@ BEGIN
     rows_of := zanith._qualify(a.physical_schema, a.physical_table);
     script := format(E'-- Restores %s (artifact %s). Run with: psql -X -d DATABASE -f THIS_FILE\n'
                      '\\set ON_ERROR_STOP on\n'
-                     'BEGIN;\n'
-                     'SET LOCAL search_path = pg_catalog, pg_temp;\n'
-                     'SET LOCAL row_security = off;\n'
-                     'SET LOCAL lock_timeout = ''2s'';\n', name, a.id);
+                     '\\set SINGLELINE off\n'
+                     'BEGIN;\n%s', name, a.id, zanith._script_settings());
     IF a.artifact_type <> 'soft_drop_column' THEN
         script := script || format(E'-- Nobody writes to what is parked from here on.\nLOCK TABLE %s IN SHARE MODE;\n', rows_of);
     END IF;
@@ -57,20 +55,38 @@ BEGIN
         '    PERFORM zanith.mark_restored(%L); END IF; END', a.id)));
     IF EXISTS (SELECT FROM zanith._each(steps) s WHERE (s.item ->> 'transaction')::integer = 2) THEN
         script := script || E'\n-- Constraints were added without a scan; now prove them, without stopping writes.\n'
-            || (SELECT string_agg(E'BEGIN;\nSET LOCAL search_path = pg_catalog, pg_temp;\nSET LOCAL row_security = off;\n'
-                    'SET LOCAL lock_timeout = ''2s'';' || zanith._script_step(s.item) || E'COMMIT;\n', '' ORDER BY s.ord)
+            || (SELECT string_agg(E'BEGIN;\n' || zanith._script_settings() || zanith._script_step(s.item) || E'COMMIT;\n', '' ORDER BY s.ord)
                 FROM zanith._each(steps) s WHERE (s.item ->> 'transaction')::integer = 2);
     END IF;
     RETURN script;
 END $$;
 
+-- What each transaction of a script begins with: first what decides how PostgreSQL and psql read the rest. Each on its own line, since
+-- psql asks for standard_conforming_strings once a line.
+CREATE OR REPLACE FUNCTION zanith._script_settings() RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
+    SELECT string_agg(format('SET LOCAL %s;', s.setting) || chr(10), '' ORDER BY s.ord)
+    FROM (VALUES (1, 'standard_conforming_strings = on'), (2, 'backslash_quote = safe_encoding'), (3, 'transform_null_equals = off'), (4, 'array_nulls = on'),
+                 (5, 'search_path = pg_catalog, pg_temp'), (6, 'row_security = off'), (7, 'lock_timeout = ''2s''')) s(ord, setting)
+); END $$;
+
 -- One step in a script: what for, the statement, run as whom it says.
 CREATE OR REPLACE FUNCTION zanith._script_step(step jsonb) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT format(E'\n-- %s\n%s;\n', zanith._one_line(step ->> 'purpose'),
+        CASE WHEN step ->> 'role' IS NULL THEN zanith._script_statement(step ->> 'sql')
+             ELSE format(E'SET LOCAL ROLE %I;\n%s;\nRESET ROLE;\nSELECT pg_temp._zanith_run(%L::text, ''rows''::text, ''pg_catalog, pg_temp''::text, true);\nCLOSE ALL;\nDISCARD TEMP;\n%s',
+                         step ->> 'role', zanith.sandbox(), step ->> 'sql', zanith._without_ending(zanith._script_settings(), ';' || chr(10))) END)
+$$;
+
+-- A statement as psql passes it on unchanged. Outside of quotes psql puts variables in (:name, :'name', :"name", :{?name}), obeys what
+-- follows a backslash, and ends a statement at a semicolon that it does not take for part of one. Where any of these might be, PostgreSQL
+-- gets the text as a constant between dollar quotes, which psql leaves alone.
+CREATE OR REPLACE FUNCTION zanith._script_statement(statement text) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT format(E'\n-- %s\n%s;\n', regexp_replace(step ->> 'purpose', '\s+', ' ', 'g'),
-        CASE WHEN step ->> 'role' IS NULL THEN step ->> 'sql'
-             ELSE format(E'SET LOCAL ROLE %I;\n%s;\nRESET ROLE;\nSELECT pg_temp._zanith_run(%L::text, ''rows''::text, ''pg_catalog, pg_temp''::text, true);\nCLOSE ALL;\nDISCARD TEMP',
-                         step ->> 'role', zanith.sandbox(), step ->> 'sql') END)
+    SELECT CASE WHEN starts_with(statement, 'DO $') -- between dollar quotes already
+                  OR position(':' IN replace(statement, '::', '')) + position(';' IN statement) + position(chr(92) IN statement) = 0
+                THEN statement ELSE zanith._do('BEGIN EXECUTE ' || zanith._dollar_quoted(statement, 'sql') || '; END') END
 $$;
 
 -- Steps of the restore with these choices, against the catalog as it is now, in the order in which they run;

@@ -7,11 +7,11 @@ CREATE OR REPLACE FUNCTION zanith._with_original_names(object jsonb) RETURNS jso
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     columns jsonb;
-    own text := CASE WHEN object ->> 'name' LIKE '\_zanith\_dropped\_%' THEN zanith._original_name(object ->> 'name') END;
+    own text := CASE WHEN starts_with(object ->> 'name', '_zanith_dropped_') THEN zanith._original_name(object ->> 'name') END;
 BEGIN
     SELECT COALESCE(jsonb_object_agg(c.name, o.name), '{}') INTO columns
     FROM jsonb_array_elements_text(object -> 'columns') c(name), LATERAL zanith._original_name(c.name) o(name)
-    WHERE c.name LIKE '\_zanith\_dropped\_%' AND o.name IS NOT NULL;
+    WHERE starts_with(c.name, '_zanith_dropped_') AND o.name IS NOT NULL;
     IF columns = '{}' AND own IS NULL THEN
         RETURN object;
     END IF;
@@ -19,34 +19,26 @@ BEGIN
         'columns', columns, 'name', object -> 'name', 'using', object -> 'using', 'definition', object -> 'definition')));
 END $$;
 
--- The object with other names for columns, and for itself. A parked name is like no other text.
+-- The object with other names for columns, and for itself: whole identifiers, all in one pass.
 CREATE OR REPLACE FUNCTION zanith._rename_in(object jsonb, columns jsonb, own text) RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE AS $$
-DECLARE
-    c record;
-BEGIN
-    FOR c IN SELECT p.key AS parked, p.value AS original FROM jsonb_each_text(columns) p LOOP
-        object := object || jsonb_strip_nulls(jsonb_build_object(
-            'using', replace(object ->> 'using', quote_ident(c.parked), quote_ident(c.original)),
-            'definition', replace(object ->> 'definition', quote_ident(c.parked), quote_ident(c.original)),
-            'keys', (SELECT jsonb_agg(replace(x.key, quote_ident(c.parked), quote_ident(c.original)) ORDER BY x.ord)
-                     FROM jsonb_array_elements_text(object -> 'keys') WITH ORDINALITY x(key, ord)),
-            'columns', (SELECT jsonb_agg(CASE WHEN x.name = c.parked THEN c.original ELSE x.name END
-                                         ORDER BY CASE WHEN x.name = c.parked THEN c.original ELSE x.name END COLLATE "C")
-                        FROM jsonb_array_elements_text(object -> 'columns') x(name))));
-    END LOOP;
-    IF own IS NOT NULL THEN
-        object := object || jsonb_strip_nulls(jsonb_build_object('name', own,
-            'definition', replace(object ->> 'definition', quote_ident(object ->> 'name'), quote_ident(own))));
-    END IF;
-    RETURN object;
-END $$;
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
+    SELECT object || jsonb_strip_nulls(jsonb_build_object(
+        'name', own,
+        'using', zanith._rename_identifiers(object ->> 'using', columns),
+        'definition', zanith._rename_identifiers(object ->> 'definition',
+            columns || CASE WHEN own IS NULL THEN '{}' ELSE jsonb_build_object(object ->> 'name', own) END),
+        'predicate', zanith._rename_identifiers(object ->> 'predicate', columns),
+        'keys', (SELECT jsonb_agg(zanith._rename_identifiers(x.key, columns) ORDER BY x.ord)
+                 FROM jsonb_array_elements_text(object -> 'keys') WITH ORDINALITY x(key, ord)),
+        'columns', (SELECT jsonb_agg(y.name ORDER BY y.name COLLATE "C")
+                    FROM jsonb_array_elements_text(object -> 'columns') x(name), LATERAL (SELECT COALESCE(columns ->> x.name, x.name)) y(name))))
+); END $$;
 
 -- The name to park of an index or statistics object; one that is parked already keeps its name.
 CREATE OR REPLACE FUNCTION zanith._rename_entry(kind text, schema_name text, object jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT jsonb_build_object('kind', kind, 'schema', schema_name, 'name', object -> 'name')
-        || CASE WHEN object #>> '{parked,name}' LIKE '\_zanith\_dropped\_%' THEN jsonb_build_object('parked', object #> '{parked,name}', 'shared', true) ELSE '{}' END
+        || CASE WHEN starts_with(object #>> '{parked,name}', '_zanith_dropped_') THEN jsonb_build_object('parked', object #> '{parked,name}', 'shared', true) ELSE '{}' END
 $$;
 
 -- An index or statistics object as it can be made now: columns that are still parked by their parked names, and it too
@@ -95,11 +87,11 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT CASE kind WHEN 'index' THEN format(
         'EXISTS (SELECT FROM pg_catalog.pg_class x JOIN pg_catalog.pg_namespace n ON n.oid = x.relnamespace JOIN pg_catalog.pg_index i ON i.indexrelid = x.oid '
         'WHERE n.nspname = %L AND x.relname = %L AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = i.indrelid AND ' || q.names_it ||
-        ' AND a.attname LIKE ''\_zanith\_dropped\_%%'' AND a.attname <> %L))', schema_name, parked, 'pg_catalog.pg_class', parked_column)
+        ' AND pg_catalog.starts_with(a.attname, ''_zanith_dropped_'') AND a.attname <> %L))', schema_name, parked, 'pg_catalog.pg_class', parked_column)
     ELSE format(
         'EXISTS (SELECT FROM pg_catalog.pg_statistic_ext x JOIN pg_catalog.pg_namespace n ON n.oid = x.stxnamespace '
         'WHERE n.nspname = %L AND x.stxname = %L AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = x.stxrelid AND ' || q.names_it ||
-        ' AND a.attname LIKE ''\_zanith\_dropped\_%%'' AND a.attname <> %L))', schema_name, parked, 'pg_catalog.pg_statistic_ext', parked_column) END
+        ' AND pg_catalog.starts_with(a.attname, ''_zanith_dropped_'') AND a.attname <> %L))', schema_name, parked, 'pg_catalog.pg_statistic_ext', parked_column) END
     -- by dependency: a column may stand in an expression or predicate alone
     FROM (SELECT 'EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = %L::pg_catalog.regclass AND d.objid = x.oid '
                  'AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum)') q(names_it)
@@ -119,7 +111,7 @@ CREATE OR REPLACE FUNCTION zanith._name_now(d jsonb, live oid, name text) RETURN
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT a.attname FROM pg_attribute a
     WHERE live = (d #>> '{table,oid}')::oid AND a.attrelid = live AND a.attnum = (d -> 'numbers' ->> name)::smallint
-      AND NOT a.attisdropped AND a.attname NOT LIKE '\_zanith\_dropped\_%' AND a.attname <> name
+      AND NOT a.attisdropped AND NOT starts_with(a.attname, '_zanith_dropped_') AND a.attname <> name
 ); END $$;
 
 -- Whether a column is gone for good: neither there nor renamed nor archived, nor generated from the one that comes back.
@@ -165,7 +157,7 @@ LANGUAGE sql STABLE AS $$
     FROM (VALUES ('constraints', 'constraint'), ('indexes', 'index'), ('statistics', 'statistics object'), ('references', 'foreign key')) k(list, kind),
          LATERAL zanith._each(d -> k.list) x, LATERAL jsonb_array_elements_text(zanith._columns_of(k.list, x.item)) c(name)
     WHERE zanith._is_gone(d, live, c.name)
-      AND NOT COALESCE(x.item #> '{parked,columns}', '{}') @? format('$.* ? (@ == %s)', to_jsonb(c.name))::jsonpath
+      AND NOT jsonb_path_exists(COALESCE(x.item #> '{parked,columns}', '{}'), '$.* ? (@ == $name)', jsonb_build_object('name', c.name))
     ORDER BY k.list, x.item ->> 'name', c.name
 $$;
 

@@ -12,10 +12,9 @@ CREATE OR REPLACE FUNCTION zanith._value_checks(d jsonb, live oid, choices jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     col jsonb := d -> 'column';
-    named text := quote_ident(d #>> '{table,name}');
-    after text := replace(zanith._rows_after(d, live, choices - 'fill'), ') r', ') ' || named);
+    after text := zanith._rows_after(d, live, choices - 'fill', d #>> '{table,name}');
     rows_now text := zanith._only(d -> 'table') || zanith._relation_name(live) || ' t';
-    example text := COALESCE('concat_ws('', '', ' || zanith._key_list(d -> 'key', 't.') || ')', 'format(''%s'', t)');
+    example text := zanith._key_example(d -> 'key', 't');
     checks jsonb := '[]';
     x record;
 BEGIN
@@ -75,11 +74,11 @@ DECLARE
     k jsonb;
 BEGIN
     FOR k IN SELECT zanith._describe_constraint(c.oid) FROM pg_constraint c WHERE c.conrelid = parent AND c.contype = 'f' AND c.conparentid = 0 LOOP
-        checks := checks || jsonb_build_array((zanith._orphan_check(k, parked || ' r', zanith._qualify(k #>> '{foreign_key,schema}', k #>> '{foreign_key,table}'),
-            'format(''%s'', r)', true) -> 0) || '{"choices": [], "hint": "Mend the rows, or drop the parent''s foreign key for the length of the restore."}');
+        checks := checks || jsonb_build_array((zanith._orphan_check(k, parked || ' r', zanith._qualify(k #>> '{foreign_key,schema}', k #>> '{foreign_key,table}') || ' p',
+            zanith._row_example(zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}'), 'r'), true) -> 0) || '{"choices": [], "hint": "Mend the rows, or drop the parent''s foreign key for the length of the restore."}');
     END LOOP;
     FOR k IN SELECT zanith._describe_index(i.indexrelid) FROM pg_index i WHERE i.indrelid = parent AND i.indisunique LOOP
-        checks := checks || zanith._duplicate_check(k ->> 'name', k -> 'keys', k ->> 'predicate', k ->> 'using' LIKE '%NULLS NOT DISTINCT%', parked || ' r');
+        checks := checks || zanith._duplicate_check(k ->> 'name', k -> 'keys', k ->> 'predicate', zanith._masked(k ->> 'using') LIKE '%NULLS NOT DISTINCT%', parked || ' r');
     END LOOP;
     RETURN checks;
 END $$;

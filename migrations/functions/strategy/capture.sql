@@ -272,6 +272,7 @@ BEGIN
     IF expires_in < interval '0' OR expires_in > interval '1000 years' THEN
         PERFORM zanith._refuse(format('expires_in is out of bounds: %s', expires_in), 'Use up to 1000 years, or NULL for never.', '22023');
     END IF;
+    PERFORM zanith._check_words(reason, migration_id, current_setting('zanith.actor', true));
     d := zanith._define(strategy, relation, column_name, id, on_dependents, keep_rows);
     SELECT COALESCE(jsonb_set(d, '{column,sequences}', (
         SELECT jsonb_agg(s.item || jsonb_build_object('last_value', (p.item ->> 0)::bigint, 'is_called', (p.item ->> 1)::boolean) ORDER BY s.ord)

@@ -90,7 +90,7 @@ BEGIN
         PERFORM zanith._refuse(format('column %s does not exist', name), 'The table has: ' || COALESCE(other, 'no columns') || '.', '42703');
     ELSIF a.attnum < 0 THEN
         PERFORM zanith._refuse(format('%s is a system column', name), 'Name a column of your own.');
-    ELSIF column_name LIKE '\_zanith\_dropped\_%' THEN
+    ELSIF starts_with(column_name, '_zanith_dropped_') THEN
         PERFORM zanith._refuse(format('%s belongs to Zanith', name),
             'What is parked is purged with zanith recover purge, not captured again.');
     END IF;

@@ -19,11 +19,12 @@ from app.recovery.database import Actor, Connection, Database, check_words, noti
 from app.recovery.errors import Failed, NotFound, Refused, WrongUsage, ZanithError
 from app.recovery.locks import run_locked
 from app.recovery.lookup import get_artifact
+from app.recovery.plan import SQL as PLAN
 from app.recovery.plan import Conflict, Step, parse_conflicts, parse_steps
 from app.recovery.progress import OnProgress, tell
 from app.recovery.sql import load
 from app.recovery.stream import SQL as STREAM
-from app.recovery.stream import Measured, Meter, Reading, copy_out, discard
+from app.recovery.stream import Measured, Meter, Reading, copy_out, discard, snapshot
 
 SQL = load("erase")
 log = logging.getLogger("zanith")
@@ -68,10 +69,9 @@ async def plan_erasure(db: Database, artifact_id: str, match: Mapping[str, str])
     WrongUsage for no or too many columns.
     """
     artifact = await get_artifact(db, artifact_id)
-    async with db.acquire() as connection, connection.transaction(readonly=True):
-        await connection.execute(STREAM["settings"], None)
-        plan, count = await _plan(connection, artifact.id, match)
-        rows = await connection.fetchval(count, *match.values()) if not plan.conflicts else 0
+    async with snapshot(db, artifact.id) as reading:
+        plan, count = await _plan(reading.connection, artifact.id, match)
+        rows = await _count(reading, count, match) if not plan.conflicts else 0
     return ErasurePlan(**{**vars(plan), "rows": rows})
 
 
@@ -182,28 +182,32 @@ async def _erase(
     _refuse_conflicts(plan)
     lock, *rest = [step for step in plan.steps if step.transaction == 1]
     await connection.execute(lock.sql)
+    reading = Reading(connection, await connection.fetchval(STREAM["reads_as"], artifact.id))
     await connection.execute(STREAM["settings"], row["settings"])
     if row["checksum"] is not None:
         await tell(report, {"step": "comparing it with its seal"})
-        before = await _measure(db, connection, row["checksum_query"])
+        before = await _measure(db, reading, row["checksum_query"])
         if before.checksum != row["checksum"]:
             raise Refused(
                 "what is parked does not match its seal: a new one would hide that",
                 hint="verify it, and look who wrote to it",
             )
     await connection.execute(STREAM["settings"], None)
-    found = await connection.fetchval(count, *match.values())
+    found = await _count(reading, count, match)
     _require_count(found, rows)
     await tell(report, {"step": "taking the rows out"})
+    values = list(match.values())
     for step in rest:
-        values = match.values() if step.grows else ()
-        await connection.execute(step.sql, *values)
-    if await connection.fetchval(count, *match.values()):
+        if step.grows:
+            await connection.execute(PLAN["run_with"], reading.role, step.sql, "rows", values)
+        else:
+            await connection.execute(step.sql)
+    if await _count(reading, count, match):
         raise Failed("a rule of the table kept rows from being deleted: nothing was changed")
     await tell(report, {"step": "sealing what is left"})
     settings = await connection.fetchval(STREAM["canonical_settings"])
     query = await connection.fetchval(STREAM["canonical_query"], artifact.id)
-    left = await _measure(db, connection, query)
+    left = await _measure(db, reading, query)
     await connection.execute(SQL["record"], artifact.id, left.rows, left.checksum, query, settings)
     await connection.execute(SQL["render"], artifact.id)
     vacuum = next((step.sql for step in plan.steps if step.transaction == 2), None)
@@ -216,8 +220,22 @@ async def _erase(
     }, vacuum
 
 
-async def _measure(db: Database, connection: Connection, query: str) -> Measured:
-    return await copy_out(db, Reading(connection), query, discard, Meter())
+async def _count(reading: Reading, statement: str, match: Mapping[str, str]) -> int:
+    """Return how many rows match, counted as whoever may read them."""
+    values = list(match.values())
+    text = await reading.connection.fetchval(
+        PLAN["run_with"], reading.role, statement, "values", values
+    )
+    return int(json.loads(text)[0])
+
+
+async def _measure(db: Database, reading: Reading, query: str) -> Measured:
+    """Stream it, in a savepoint: nothing of it stays."""
+    savepoint = reading.connection.transaction()
+    await savepoint.start()
+    measured = await copy_out(db, reading, query, discard, Meter())
+    await savepoint.rollback()
+    return measured
 
 
 async def _vacuum(db: Database, statement: str) -> None:

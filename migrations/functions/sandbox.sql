@@ -6,13 +6,14 @@
 -- REPLACE, fails where something of that name was left in wait, and a call with exact types finds no other. `wants` is
 -- "values" for a JSON array of a query's first column; else the call returns the number of rows. `path` is the search path
 -- that the owner's functions run under. `ours`: the transaction is the engine's own, and deferred triggers fire inside.
+-- `arguments` are $1 of the statement: values that no log is to show.
 CREATE OR REPLACE FUNCTION zanith.sandbox() RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT 'CREATE FUNCTION pg_temp._zanith_run(statement text, wants text, path text, ours boolean) RETURNS jsonb LANGUAGE plpgsql '
+    SELECT 'CREATE FUNCTION pg_temp._zanith_run(statement text, wants text, path text, ours boolean, arguments text[] DEFAULT NULL) RETURNS jsonb LANGUAGE plpgsql '
         'SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $run$ DECLARE found jsonb; done bigint; BEGIN '
         'IF wants = ''values'' THEN statement := format(''SELECT COALESCE(jsonb_agg(q.v), ''''[]'''') FROM (%s) q(v)'', statement); '
-        'PERFORM set_config(''search_path'', path, true); EXECUTE statement INTO found; '
-        'ELSE PERFORM set_config(''search_path'', path, true); EXECUTE statement; GET DIAGNOSTICS done = ROW_COUNT; found := to_jsonb(done); END IF; '
+        'PERFORM set_config(''search_path'', path, true); EXECUTE statement INTO found USING arguments; '
+        'ELSE PERFORM set_config(''search_path'', path, true); EXECUTE statement USING arguments; GET DIAGNOSTICS done = ROW_COUNT; found := to_jsonb(done); END IF; '
         'IF ours THEN SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL IMMEDIATE; END IF; RETURN found; END $run$'
 $$;
 
@@ -31,7 +32,8 @@ $$;
 -- A role that is NULL, or is the one that calls already, needs no sandbox. The owner's code runs under `path`. Where the transaction
 -- is somebody else's and not `ours`, deferred constraints stay deferred, and code that leaves anything in the session is refused.
 CREATE OR REPLACE FUNCTION zanith._run_as(
-    role_name text, statement text, wants text DEFAULT 'rows', path text DEFAULT 'pg_catalog, pg_temp', ours boolean DEFAULT true)
+    role_name text, statement text, wants text DEFAULT 'rows', path text DEFAULT 'pg_catalog, pg_temp', ours boolean DEFAULT true,
+    arguments text[] DEFAULT NULL)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     outer_role text := current_setting('role');
@@ -45,9 +47,9 @@ BEGIN
         settings := zanith._read_settings();
         PERFORM set_config('search_path', path, true);
         IF wants = 'values' THEN
-            EXECUTE pg_catalog.format('SELECT COALESCE(pg_catalog.jsonb_agg(q.v), ''[]'') FROM (%s) q(v)', statement) INTO found;
+            EXECUTE pg_catalog.format('SELECT COALESCE(pg_catalog.jsonb_agg(q.v), ''[]'') FROM (%s) q(v)', statement) INTO found USING arguments;
         ELSE
-            EXECUTE statement;
+            EXECUTE statement USING arguments;
             GET DIAGNOSTICS done = ROW_COUNT;
             found := pg_catalog.to_jsonb(done);
         END IF;
@@ -59,9 +61,9 @@ BEGIN
     PERFORM set_config('role', role_name, true);
     EXECUTE definition;
     PERFORM set_config('role', outer_role, true);
-    EXECUTE 'SELECT pg_temp._zanith_run($1::text, $2::text, $3::text, $4::boolean)' INTO found USING statement, wants, path, ours;
+    EXECUTE 'SELECT pg_temp._zanith_run($1::text, $2::text, $3::text, $4::boolean, $5::text[])' INTO found USING statement, wants, path, ours, arguments;
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
-    EXECUTE 'DROP FUNCTION pg_temp._zanith_run(text, text, text, boolean)';
+    EXECUTE 'DROP FUNCTION pg_temp._zanith_run(text, text, text, boolean, text[])';
     PERFORM zanith._put_back_settings(settings);
     PERFORM zanith._check_left_behind(before, NOT ours, role_name);
     RETURN found;

@@ -15,3 +15,6 @@ SELECT current_setting('transaction_read_only')::boolean;
 
 -- run_as: a statement as a role, and what it says: rows or values
 SELECT zanith._run_as($1, $2, $3)::text;
+
+-- run_with: the same with texts that stand for $1 in it
+SELECT zanith._run_as($1, $2, $3, arguments => $4::text[])::text;

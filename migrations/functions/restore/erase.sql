@@ -1,6 +1,6 @@
 -- The plan of an erasure: rows that some columns identify are taken out of what is parked, by whom the law obliges to.
 
--- {object, target, columns, steps, count_sql, conflicts}; `$1`, `$2`, … stand for the values of the columns, as text in the order
+-- {object, target, columns, steps, count_sql, conflicts}; `$1` stands for the values of the columns, as texts in the order
 -- given: no value is in a plan, a log or the audit log. Values are compared as PostgreSQL prints them, through output
 -- functions, byte by byte: an operator of the owner's is not called, a collation that takes two texts for equal is not asked, and
 -- NULL is not the empty text.
@@ -48,7 +48,7 @@ BEGIN
         conflicts := conflicts || zanith._conflict('not_permitted', format('must be owner of %s', target),
             'Erase as its owner, as a member of that role, or as a superuser.');
     END IF;
-    SELECT string_agg(format('num_nulls(r.%1$I) = 0 AND format(''%%s'', r.%1$I) COLLATE "C" = $%2$s', c.name, c.ord), ' AND ' ORDER BY c.ord) INTO matches
+    SELECT string_agg(format('num_nulls(r.%1$I) = 0 AND format(''%%s'', r.%1$I) COLLATE "C" = ($1::text[])[%2$s]', c.name, c.ord), ' AND ' ORDER BY c.ord) INTO matches
     FROM unnest(columns) WITH ORDINALITY c(name, ord);
     source := CASE WHEN a.definition ? 'members' THEN zanith._only(a.definition) ELSE 'ONLY ' END || target;
     RETURN jsonb_build_object(

@@ -1,27 +1,33 @@
 -- Filling a column that comes back: archived values into their rows, quietly.
 
 -- Quiet: user triggers and rules off, FORCE ROW LEVEL SECURITY lifted; all put back in their exact states afterwards.
--- A plan names each as the table has it now (`live`); a script, which runs who knows when, looks for itself (`live` NULL).
-CREATE OR REPLACE FUNCTION zanith._render_quiet(target text, live oid, steps jsonb) RETURNS jsonb
+-- A plan names each as the table has it now (`live`); a script, which runs who knows when, looks for itself (`live` NULL), in one
+-- statement that keeps what it has to put back. `runner`: who runs the steps between, where tables beneath belong to others.
+CREATE OR REPLACE FUNCTION zanith._render_quiet(target text, live oid, steps jsonb, runner text DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT CASE WHEN live IS NOT NULL THEN COALESCE(jsonb_agg(zanith._step(q.off, q.what || ' off, so that it does not act on the fill',
+    SELECT CASE WHEN live IS NULL THEN zanith._render_quiet_script(target, steps, runner)
+        ELSE COALESCE(jsonb_agg(zanith._step(q.off, q.what || ' off, so that it does not act on the fill',
                 'ACCESS EXCLUSIVE', ARRAY[q.on_table]) -> 0 ORDER BY q.ord), '[]')
-            ELSE zanith._step(zanith._do(format($body$DECLARE s record; back text := '';
-BEGIN
-    FOR s IN %s LOOP
-        EXECUTE s.off;
-        back := back || s.back || ';';
-    END LOOP;
-    PERFORM pg_catalog.set_config('zanith.quiet', back, true);
-END$body$, zanith._disturbances(target))),
-            'user triggers and rules off, so that none fires for the fill', 'ACCESS EXCLUSIVE', ARRAY[target]) END
-        || steps
-        || CASE WHEN live IS NOT NULL THEN COALESCE(jsonb_agg(zanith._step(q.back, q.what || ' back in its exact state',
-                'ACCESS EXCLUSIVE', ARRAY[q.on_table]) -> 0 ORDER BY q.ord), '[]')
-            ELSE zanith._step(zanith._do('BEGIN IF pg_catalog.current_setting(''zanith.quiet'') <> '''' THEN '
-                'EXECUTE pg_catalog.current_setting(''zanith.quiet''); END IF; END'),
-            'triggers and rules back in their exact states', 'ACCESS EXCLUSIVE', ARRAY[target]) END
+            || steps
+            || COALESCE(jsonb_agg(zanith._step(q.back, q.what || ' back in its exact state',
+                'ACCESS EXCLUSIVE', ARRAY[q.on_table]) -> 0 ORDER BY q.ord), '[]') END
     FROM zanith._find_disturbances(live, target) q
+); END $$;
+
+CREATE OR REPLACE FUNCTION zanith._render_quiet_script(target text, steps jsonb, runner text) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT zanith._step(zanith._do(format('DECLARE s record; back text[] := ''{}''; statement text; BEGIN '
+            'FOR s IN %s LOOP EXECUTE s.off; back := back || s.back; END LOOP; %s '
+            'FOREACH statement IN ARRAY back LOOP EXECUTE statement; END LOOP; END', zanith._disturbances(target),
+            (SELECT string_agg(CASE WHEN runner IS NULL OR NOT (x.item ->> 'grows')::boolean THEN format('EXECUTE %L;', x.item ->> 'sql')
+                ELSE format('PERFORM pg_catalog.set_config(''role'', %L, true); EXECUTE %L; PERFORM pg_catalog.set_config(''role'', ''none'', true); '
+                     'EXECUTE ''SELECT pg_temp._zanith_run($1, $2, $3, $4)'' USING %L::text, ''rows''::text, ''pg_catalog, pg_temp''::text, true; '
+                     'PERFORM pg_catalog.set_config(''search_path'', ''pg_catalog, pg_temp'', true); '
+                     'EXECUTE ''DROP FUNCTION pg_temp._zanith_run(text, text, text, boolean, text[])'';', runner, zanith.sandbox(), x.item ->> 'sql') END, ' ' ORDER BY x.ord)
+             FROM zanith._each(steps) x))),
+        (SELECT string_agg(x.item ->> 'purpose', '; ' ORDER BY x.ord) FROM zanith._each(steps) x) || ', with user triggers and rules off',
+        -- of several owners: not as one of them
+        'ACCESS EXCLUSIVE', ARRAY[target], runner IS NULL)
 ); END $$;
 
 -- What would act on an UPDATE of the table: one row each, how to turn it off and how to put it back.
@@ -139,7 +145,8 @@ END$body$, q.rows, q.col, q.archive, zanith._key_match(d -> 'key'))),
             ELSE zanith._step(
                 format('UPDATE %s SET %I = %s WHERE %2$I IS NULL', q.rows, q.col, q.value),
                 'fill the rows that came since', 'ACCESS EXCLUSIVE', ARRAY[target], true) END
-        || zanith._step('SET CONSTRAINTS ALL IMMEDIATE', 'nothing is left pending before the next change'))
+        || zanith._step('SET CONSTRAINTS ALL IMMEDIATE', 'nothing is left pending before the next change'),
+        CASE WHEN zanith._is_mixed(d) THEN zanith._runner(d #>> '{table,owner}') END)
     FROM (SELECT d #>> '{column,name}', zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'),
                  zanith._fill_value(d -> 'column', choices), zanith._only(d) || target) q(col, archive, value, rows)
     WHERE d ->> 'strategy' = 'archive_column' AND COALESCE(d #> '{column,generated}', 'null') = 'null'

@@ -122,7 +122,7 @@ END $$;
 
 -- A text without an ending that it may have. Of what PostgreSQL prints, the ending is known to be no part of a name.
 CREATE OR REPLACE FUNCTION zanith._without_ending(whole text, ending text) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$ SELECT CASE WHEN right(whole, length(ending)) = ending THEN left(whole, -length(ending)) ELSE whole END $$;
+LANGUAGE sql IMMUTABLE AS $$ SELECT CASE WHEN right(whole, length(ending)) = ending THEN left(whole, length(whole) - length(ending)) ELSE whole END $$;
 
 -- A text between dollar quotes that are not in it.
 CREATE OR REPLACE FUNCTION zanith._dollar_quoted(body text, tag text) RETURNS text

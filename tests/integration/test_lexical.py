@@ -162,3 +162,11 @@ def test_shared_indexes_come_back_whatever_their_columns_are_called(database, se
             for text in (before, after)
         ]
         assert made[0] == made[1]
+
+
+@pytest.mark.parametrize(
+    ("whole", "ending", "left"), [("a b", " b", "a"), ("a b", "", "a b"), ("b a", " b", "b a")]
+)
+def test_an_ending_goes_and_nothing_else(database, whole, ending, left):
+    given = f"{literal(whole)}, {literal(ending)}"
+    assert call(database, f"zanith._without_ending({given})") == left

@@ -16,7 +16,7 @@ from tests.hostile.world import COPIES
 # Its owner means no harm. What is refused even so, and why that is right.
 PLAIN = Table("plain", schema="harmless")
 EXPECTED: dict[str, set[str]] = {
-    "parked_column": {"purge"},  # it was restored
+    "parked_column": {"verify", "purge"},  # it has no checksum; it was restored
 }
 
 

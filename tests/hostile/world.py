@@ -1,4 +1,18 @@
-"""The hostile owner's world: his roles, his schema, and the two operators who work over it."""
+"""The hostile suite: nothing that a table's owner wrote runs as anyone but its owner (promise 11).
+
+`hooks.py` has every place for code that PostgreSQL gives to a role that is no superuser, `trap.py` how a hook says
+whom it ran as, this file the roles and databases, `journeys.py` what an operator does, `games.py` what the owner changes
+meanwhile. The tests:
+
+- `test_traps.py`: each trap can report, no catalog is forgotten, and what PostgreSQL itself does not protect;
+- `test_journeys.py`: every operation over every hook, by a superuser and by an operator who is none;
+- `test_games.py`: what is swapped before, between and while an operator works, and what is left in his session;
+- `test_deputies.py`: our definer functions called for somebody else, also from a superuser's ANALYZE;
+- `test_interfaces.py`: studio, command, psql and `zanith init`.
+
+An attack that is refused is as good as one that is harmless. The tests read the server's log, so a failure names the
+hook, the role and the statement. `pytest -n 2 tests/hostile` runs all; the last line counts the escapes.
+"""
 
 from __future__ import annotations
 

@@ -131,7 +131,12 @@ async def work_on(journey: Journey, artifact: Artifact) -> None:
 
 
 async def swapped_while(
-    database: Any, db: Database, owner: str, first: str, then: str, work: Callable[[], Awaitable[Any]]
+    database: Any,
+    db: Database,
+    owner: str,
+    first: str,
+    then: str,
+    work: Callable[[], Awaitable[Any]],
 ) -> bool:
     """Lock something as the owner, let the work wait for it, swap it, let the work go on.
 

@@ -257,7 +257,9 @@ INSERT INTO harm.forest VALUES (1, 1, 1), (2, 2, 2);
 )
 
 GROUPS = (VALUES, EVENTS, DEPENDENTS, TYPED, LITERAL, PARTITIONED)
-_CREATED = re.compile(r'CREATE (?:[A-Z]+ )*(?:TABLE|VIEW|STATISTICS|FUNCTION|PROCEDURE) harm\.(\w+|"[^"]+")')
+_CREATED = re.compile(
+    r'CREATE (?:[A-Z]+ )*(?:TABLE|VIEW|STATISTICS|FUNCTION|PROCEDURE) harm\.(\w+|"[^"]+")'
+)
 
 
 def grounds(version: int, schema: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -35,6 +36,10 @@ from tests.hostile.trap import Seen, Trap
 DBA = Actor("dba", None, "staff")
 FORMATS = ("csv", "jsonl", "json", "spreadsheet")
 QUICKLY = Limits(max_lag=None)
+
+
+def _tell_nobody(_job: object, _word: str) -> None:
+    """Be what a worker tells of its jobs."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +70,25 @@ class Journey:
         self.steps.append(Step(operation, refused, tuple(self.trap.escapes())))
         return result
 
-    async def capture(self, strategy: str, on_dependents: str = "cascade", **more: Any) -> Artifact | None:
+    async def capture(
+        self, strategy: str, on_dependents: str = "cascade", **more: Any
+    ) -> Artifact | None:
         """Plan a capture and do it."""
         column = "c" if strategy in {"archive_column", "soft_drop_column"} else None
         request = CaptureRequest(
-            strategy, self.table.full, column, on_dependents=on_dependents, published_ok=True, **more
+            strategy,
+            self.table.full,
+            column,
+            on_dependents=on_dependents,
+            published_ok=True,
+            **more,
         )
         name = f"{strategy}{' online' if more.get('online') else ''}"
         await self.do(f"plan {name}", lambda: plan_capture(self.db, request))
-        found = await self.do(name, lambda: capture(self.db, request, DBA, limits=QUICKLY if more.get("online") else None))
+        found: Artifact | None = await self.do(
+            name,
+            lambda: capture(self.db, request, DBA, limits=QUICKLY if more.get("online") else None),
+        )
         if found is None and on_dependents == "cascade" and strategy != "rebuild_table":
             keep = replace(request, on_dependents="refuse")
             found = await self.do(f"{name}, refuse", lambda: capture(self.db, keep, DBA))
@@ -84,15 +99,19 @@ class Journey:
         await self.do("verify", lambda: verify(self.db, artifact.id, DBA))
         await self.do("rows", lambda: preview_rows(self.db, artifact.id))
         for format_ in FORMATS if close else FORMATS[:2]:
-            await self.do(f"export {format_}", lambda f=format_: self.export(artifact, f))
+            await self.do(f"export {format_}", partial(self.export, artifact, format_))
         if close:
             await self.do("seal", lambda: seal(self.db, artifact.id, DBA))
-            await self.do("verify, 2 jobs", lambda: verify(self.db, artifact.id, DBA, jobs_at_once=2))
+            await self.do(
+                "verify, 2 jobs", lambda: verify(self.db, artifact.id, DBA, jobs_at_once=2)
+            )
             await self.do("inspect", lambda: inspect(self.db, artifact.id))
             await self.do("plan erasure", lambda: plan_erasure(self.db, artifact.id, self._match()))
             await self.do("plan purge", lambda: review_purge(self.db, artifact.id))
 
-    async def restore(self, artifact: Artifact, name: str = "restore", *, close: bool = False, **choices: Any) -> None:
+    async def restore(
+        self, artifact: Artifact, name: str = "restore", *, close: bool = False, **choices: Any
+    ) -> None:
         """Restore; ``close`` is to plan it, to rehearse it, and to look at what came back too."""
         wanted = Choices(**choices)
         if close:
@@ -115,7 +134,9 @@ class Journey:
         """Erase one row."""
         await self.do(
             "erase",
-            lambda: erase(self.db, artifact.id, self._match(), DBA, rows=1, confirm=artifact.object_name),
+            lambda: erase(
+                self.db, artifact.id, self._match(), DBA, rows=1, confirm=artifact.object_name
+            ),
         )
 
     async def everywhere(self, artifact: Artifact | None = None) -> None:
@@ -125,18 +146,22 @@ class Journey:
         await self.do("doctor", lambda: health.doctor(self.db))
         await self.do("plan cleanup", lambda: plan_cleanup(self.db, timedelta(0)))
         await self.do("sweep", lambda: sweep(self.db, DBA, set()))
-        await self.do("work", lambda: worker.serve(self.db, 1, lambda job, word: None, once=True))
+        await self.do("work", lambda: worker.serve(self.db, 1, _tell_nobody, once=True))
         if artifact is not None:
             await self.do("hold", lambda: hold.hold(self.db, artifact.id, DBA))
             await self.do("release", lambda: hold.release(self.db, artifact.id, DBA))
 
     async def purge(self, artifact: Artifact) -> None:
         """Purge by name."""
-        await self.do("purge", lambda: purge(self.db, artifact.id, DBA, confirm=artifact.object_name))
+        await self.do(
+            "purge", lambda: purge(self.db, artifact.id, DBA, confirm=artifact.object_name)
+        )
 
     async def cleanup(self, artifact: Artifact) -> None:
         """Purge by age."""
-        await self.do("cleanup", lambda: cleanup(self.db, timedelta(0), False, DBA, only=[artifact.id]))
+        await self.do(
+            "cleanup", lambda: cleanup(self.db, timedelta(0), False, DBA, only=[artifact.id])
+        )
 
     def _match(self) -> dict[str, str]:
         return {self.table.key: self.table.value}
@@ -150,7 +175,12 @@ class Journey:
         """Return the operations with escapes, for a failing test."""
         lines = []
         for step in self.steps:
-            kinds = sorted({f"{seen.hook}: {seen.ran} → {seen.became}, under {seen.statement or '?'}" for seen in step.escapes})
+            kinds = sorted(
+                {
+                    f"{seen.hook}: {seen.ran} → {seen.became}, under {seen.statement or '?'}"
+                    for seen in step.escapes
+                }
+            )
             lines += [f"{self.table.full}, {step.operation}: {kind}" for kind in kinds]
         return "\n".join(lines)
 
@@ -189,7 +219,9 @@ async def parked_column(journey: Journey) -> None:
         await journey.look(artifact)
         await journey.restore(artifact, close=True)
     if artifact := await journey.capture("soft_drop_column"):
-        await journey.restore(artifact, "restore --allow-null --not-valid", allow_null=True, not_valid=True)
+        await journey.restore(
+            artifact, "restore --allow-null --not-valid", allow_null=True, not_valid=True
+        )
         await journey.purge(artifact)
 
 
@@ -227,7 +259,9 @@ OF_OPERATORS = (archived_column, online_column, archived_table)
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[Database]:
     """Open the engine's database as an operator, with little patience for locks."""
-    db = await Database.open(url, lock_timeout=timedelta(milliseconds=500), lock_retries=1, max_size=4)
+    db = await Database.open(
+        url, lock_timeout=timedelta(milliseconds=500), lock_retries=1, max_size=4
+    )
     try:
         yield db
     finally:

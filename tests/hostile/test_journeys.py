@@ -20,7 +20,9 @@ EXPECTED: dict[str, set[str]] = {
 }
 
 
-@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name + ("-json" if table.before else ""))
+@pytest.mark.parametrize(
+    "table", TABLES, ids=lambda table: table.name + ("-json" if table.before else "")
+)
 async def test_nothing_runs_as_another(ground, cast, trap, operator, record_property, table):
     if table.before:
         ground.psql(table.before, user=cast.owner)
@@ -33,10 +35,14 @@ async def test_nothing_runs_as_another(ground, cast, trap, operator, record_prop
             await journey(run)
     record_property("hostile operations", sum(len(run.steps) for run in done))
     record_property("hostile escapes", sum(len(run.escapes) for run in done))
-    assert not any(run.escapes for run in done), "\n" + "\n".join(filter(None, (run.report() for run in done)))
+    assert not any(run.escapes for run in done), "\n" + "\n".join(
+        filter(None, (run.report() for run in done))
+    )
 
 
-@pytest.mark.parametrize("journey", [*journeys.OF_COLUMNS, *journeys.OF_TABLES], ids=lambda j: j.__name__)
+@pytest.mark.parametrize(
+    "journey", [*journeys.OF_COLUMNS, *journeys.OF_TABLES], ids=lambda j: j.__name__
+)
 async def test_the_operations_do_happen(ground, cast, trap, operator, journey):
     async with opened(ground.url_of(cast.user(operator))) as db:
         done = Journey(db, trap, PLAIN)

@@ -77,7 +77,10 @@ WHERE d.refclassid = 'pg_proc'::regclass AND d.deptype IN ('n', 'a') AND p.prona
 
 CONFINED = {
     "REINDEX": ("REINDEX TABLE harm.valued", "index expression"),
-    "CREATE INDEX": ("CREATE INDEX ON harm.valued (harm.tap('index expression', d))", "index expression"),
+    "CREATE INDEX": (
+        "CREATE INDEX ON harm.valued (harm.tap('index expression', d))",
+        "index expression",
+    ),
     "ANALYZE of a range": ("ANALYZE harm.ranged", "range subtype_diff"),
     "ANALYZE": ("ANALYZE harm.valued", "other index expression"),
     "ANALYZE of statistics": ("ANALYZE harm.valued", "other statistics"),

@@ -100,7 +100,7 @@ class Trap:
                 continue
             statement = ""
             for other, line in entries[number + 1 : number + 12]:
-                word, _, rest = line.partition(" ")
+                _, _, rest = line.partition(" ")
                 # "user@database STATEMENT:  …"
                 if other == pid and rest.startswith("STATEMENT:"):
                     statement = " ".join(rest.removeprefix("STATEMENT:").split())[:160]

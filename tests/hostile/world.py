@@ -97,7 +97,12 @@ def roles(server: Server) -> Iterator[Cast]:
 def build(database: Database, cast: Cast, operator: str) -> None:
     """Fill a database in which Zanith is: the hostile owner's schema, and whom Zanith belongs to."""
     copies = "".join(f"CREATE SCHEMA {name} AUTHORIZATION {cast.owner};" for name in COPIES)
-    names = {"owner": cast.owner, "operator": cast.operator, "database": database.name, "copies": copies}
+    names = {
+        "owner": cast.owner,
+        "operator": cast.operator,
+        "database": database.name,
+        "copies": copies,
+    }
     database.psql(fill(GROUND, **names))
     if operator == "operator":
         database.psql(fill(OPERATOR, **names))

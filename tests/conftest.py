@@ -23,6 +23,7 @@ from scripts.find_chromium import find_installed
 from tests import clusters, hard_cases
 from tests.clusters import Server
 from tests.hard_cases import HardCases
+from tests.hostile import summary as hostile_summary
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN_DIRECTORY = pytest.StashKey[Path]()
@@ -38,6 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         # so it is for what runs in the background; the programs under test would inherit it
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    config.pluginmanager.register(hostile_summary, "hostile summary")
     if hasattr(config, "workerinput"):
         config.stash[RUN_DIRECTORY] = Path(config.workerinput["clusters"])
     else:

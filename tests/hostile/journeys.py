@@ -1,0 +1,268 @@
+"""What an operator does with an artifact, from the plan of its capture to its end, one operation after another.
+
+Each operation is done, or refused: both are right, if nothing of the owner's ran as another. What the hooks said
+is read after each, so that an escape names the operation that let it happen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import asyncpg
+
+from app.recovery import export, health, hold, listing, worker
+from app.recovery.artifact import Artifact
+from app.recovery.burial import purge, review_purge
+from app.recovery.capture import CaptureRequest, capture, plan_capture
+from app.recovery.cleanup import cleanup, plan_cleanup
+from app.recovery.database import Actor, Database
+from app.recovery.erase import erase, plan_erasure
+from app.recovery.errors import ZanithError
+from app.recovery.export import ExportRequest
+from app.recovery.inspection import inspect, preview_rows
+from app.recovery.pace import Limits
+from app.recovery.plan import Choices, plan_restore
+from app.recovery.rehearsal import rehearse
+from app.recovery.restore import restore
+from app.recovery.seal import seal, sweep, verify
+from tests.hostile.hooks import Table
+from tests.hostile.trap import Seen, Trap
+
+DBA = Actor("dba", None, "staff")
+FORMATS = ("csv", "jsonl", "json", "spreadsheet")
+QUICKLY = Limits(max_lag=None)
+
+
+def _tell_nobody(_job: object, _word: str) -> None:
+    """Be what a worker tells of its jobs."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation, how it ended, and what escaped meanwhile."""
+
+    operation: str
+    refused: str | None
+    escapes: tuple[Seen, ...]
+
+
+@dataclass
+class Journey:
+    """The operations of one operator on one table, and what came of them."""
+
+    db: Database
+    trap: Trap
+    table: Table
+    steps: list[Step] = field(default_factory=list)
+
+    async def do(self, operation: str, work: Callable[[], Awaitable[Any]]) -> Any:
+        """Do one operation and note what came of it; return what it returned, None where it was refused."""
+        result, refused = None, None
+        try:
+            result = await work()
+        except (ZanithError, asyncpg.PostgresError) as exc:
+            refused = " ".join(filter(None, (str(exc), getattr(exc, "detail", None))))
+        self.steps.append(Step(operation, refused, tuple(self.trap.escapes())))
+        return result
+
+    async def capture(
+        self, strategy: str, on_dependents: str = "cascade", **more: Any
+    ) -> Artifact | None:
+        """Plan a capture and do it."""
+        column = "c" if strategy in {"archive_column", "soft_drop_column"} else None
+        request = CaptureRequest(
+            strategy,
+            self.table.full,
+            column,
+            on_dependents=on_dependents,
+            published_ok=True,
+            **more,
+        )
+        name = f"{strategy}{' online' if more.get('online') else ''}"
+        await self.do(f"plan {name}", lambda: plan_capture(self.db, request))
+        found: Artifact | None = await self.do(
+            name,
+            lambda: capture(self.db, request, DBA, limits=QUICKLY if more.get("online") else None),
+        )
+        if found is None and on_dependents == "cascade" and strategy != "rebuild_table":
+            keep = replace(request, on_dependents="refuse")
+            found = await self.do(f"{name}, refuse", lambda: capture(self.db, keep, DBA))
+        return found
+
+    async def look(self, artifact: Artifact, *, close: bool = False) -> None:
+        """Do what only reads; ``close`` is all of it."""
+        await self.do("verify", lambda: verify(self.db, artifact.id, DBA))
+        await self.do("rows", lambda: preview_rows(self.db, artifact.id))
+        for format_ in FORMATS if close else FORMATS[:2]:
+            await self.do(f"export {format_}", partial(self.export, artifact, format_))
+        if close:
+            await self.do("seal", lambda: seal(self.db, artifact.id, DBA))
+            await self.do(
+                "verify, 2 jobs", lambda: verify(self.db, artifact.id, DBA, jobs_at_once=2)
+            )
+            await self.do("inspect", lambda: inspect(self.db, artifact.id))
+            await self.do("plan erasure", lambda: plan_erasure(self.db, artifact.id, self._match()))
+            await self.do("plan purge", lambda: review_purge(self.db, artifact.id))
+
+    async def restore(
+        self, artifact: Artifact, name: str = "restore", *, close: bool = False, **choices: Any
+    ) -> None:
+        """Restore; ``close`` is to plan it, to rehearse it, and to look at what came back too."""
+        wanted = Choices(**choices)
+        if close:
+            await self.do(f"plan {name}", lambda: plan_restore(self.db, artifact.id, wanted))
+            await self.do(f"rehearse {name}", lambda: rehearse(self.db, artifact.id, wanted, DBA))
+        limits = QUICKLY if wanted.online else None
+        await self.do(name, lambda: restore(self.db, artifact.id, wanted, DBA, limits=limits))
+        if close:
+            await self.do(f"inspect after {name}", lambda: inspect(self.db, artifact.id))
+
+    async def export(self, artifact: Artifact, format_: str) -> int:
+        """Export, and return how many bytes came."""
+        job = await export.announce(self.db, ExportRequest(artifact.id, format_), DBA)
+        size = 0
+        async for chunk in export.stream_export(self.db, job.id):
+            size += len(chunk)
+        return size
+
+    async def erase(self, artifact: Artifact) -> None:
+        """Erase one row."""
+        await self.do(
+            "erase",
+            lambda: erase(
+                self.db, artifact.id, self._match(), DBA, rows=1, confirm=artifact.object_name
+            ),
+        )
+
+    async def everywhere(self, artifact: Artifact | None = None) -> None:
+        """Do what concerns all artifacts."""
+        await self.do("list", lambda: listing.list_artifacts(self.db))
+        await self.do("summarize", lambda: listing.summarize(self.db))
+        await self.do("doctor", lambda: health.doctor(self.db))
+        await self.do("plan cleanup", lambda: plan_cleanup(self.db, timedelta(0)))
+        await self.do("sweep", lambda: sweep(self.db, DBA, set()))
+        await self.do("work", lambda: worker.serve(self.db, 1, _tell_nobody, once=True))
+        if artifact is not None:
+            await self.do("hold", lambda: hold.hold(self.db, artifact.id, DBA))
+            await self.do("release", lambda: hold.release(self.db, artifact.id, DBA))
+
+    async def purge(self, artifact: Artifact) -> None:
+        """Purge by name."""
+        await self.do(
+            "purge", lambda: purge(self.db, artifact.id, DBA, confirm=artifact.object_name)
+        )
+
+    async def cleanup(self, artifact: Artifact) -> None:
+        """Purge by age."""
+        await self.do(
+            "cleanup", lambda: cleanup(self.db, timedelta(0), False, DBA, only=[artifact.id])
+        )
+
+    def _match(self) -> dict[str, str]:
+        return {self.table.key: self.table.value}
+
+    @property
+    def escapes(self) -> list[Seen]:
+        """What ran as another than its owner."""
+        return [seen for step in self.steps for seen in step.escapes]
+
+    def report(self) -> str:
+        """Return the operations with escapes, for a failing test."""
+        lines = []
+        for step in self.steps:
+            kinds = sorted(
+                {
+                    f"{seen.hook}: {seen.ran} → {seen.became}, under {seen.statement or '?'}"
+                    for seen in step.escapes
+                }
+            )
+            lines += [f"{self.table.full}, {step.operation}: {kind}" for kind in kinds]
+        return "\n".join(lines)
+
+
+# ------------------------------------------------------------------------------------------------- journeys
+
+
+async def archived_column(journey: Journey) -> None:
+    """Archive a column, look at it in every way, restore it."""
+    if artifact := await journey.capture("archive_column"):
+        await journey.look(artifact, close=True)
+        await journey.everywhere(artifact)
+        await journey.restore(artifact, close=True)
+
+
+async def erased_column(journey: Journey) -> None:
+    """Archive, erase a row, restore with a value for it; restore beside another; purge."""
+    if artifact := await journey.capture("archive_column"):
+        await journey.erase(artifact)
+        await journey.restore(artifact, "restore --fill", fill="1")
+    if artifact := await journey.capture("archive_column"):
+        await journey.restore(artifact, "restore --as", as_name="c_again")
+        await journey.purge(artifact)
+
+
+async def online_column(journey: Journey) -> None:
+    """Archive and restore in batches."""
+    if artifact := await journey.capture("archive_column", online=True):
+        await journey.look(artifact)
+        await journey.restore(artifact, "restore --online", online=True, fire_triggers=True)
+
+
+async def parked_column(journey: Journey) -> None:
+    """Park a column, look at it, restore it; park it again, purge it."""
+    if artifact := await journey.capture("soft_drop_column"):
+        await journey.look(artifact)
+        await journey.restore(artifact, close=True)
+    if artifact := await journey.capture("soft_drop_column"):
+        await journey.restore(
+            artifact, "restore --allow-null --not-valid", allow_null=True, not_valid=True
+        )
+        await journey.purge(artifact)
+
+
+async def archived_table(journey: Journey) -> None:
+    """Archive a table, look at it, restore it; archive it again, erase in it, clean it up."""
+    if artifact := await journey.capture("archive_table"):
+        await journey.look(artifact, close=True)
+        await journey.everywhere()
+        await journey.restore(artifact, close=True)
+    if artifact := await journey.capture("archive_table"):
+        await journey.erase(artifact)
+        await journey.cleanup(artifact)
+
+
+async def parked_table(journey: Journey) -> None:
+    """Park a table where it is, keeping what depends on it, look at it, restore it."""
+    if artifact := await journey.capture("soft_drop_table", on_dependents="keep"):
+        await journey.look(artifact)
+        await journey.restore(artifact, "restore --not-valid", not_valid=True)
+
+
+async def rebuilt_table(journey: Journey) -> None:
+    """Keep a table's rows before a rebuild, and look at them."""
+    if artifact := await journey.capture("rebuild_table", keep_rows=True):
+        await journey.look(artifact)
+        await journey.purge(artifact)
+
+
+OF_COLUMNS = (archived_column, online_column, parked_column, erased_column)
+OF_TABLES = (archived_table, parked_table, rebuilt_table)
+# Whoever is no superuser runs the same code of ours: of his journeys those that are not the same again.
+OF_OPERATORS = (archived_column, online_column, archived_table)
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Database]:
+    """Open the engine's database as an operator, with little patience for locks."""
+    db = await Database.open(
+        url, lock_timeout=timedelta(milliseconds=500), lock_retries=1, max_size=4
+    )
+    try:
+        yield db
+    finally:
+        await db.close()

@@ -78,6 +78,7 @@ class Tombstone:
     artifact_id: str
     object: str
     purged_by: str
+    purged_by_role: str
     reason: str | None
     size_bytes: int
     already_gone: bool

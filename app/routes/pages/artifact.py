@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -36,13 +36,16 @@ class Station:
     past: bool
     here: bool = False
     bad: bool = False
+    role: str | None = None
 
 
 def life_line(artifact: Artifact) -> tuple[Station, ...]:
     """Return the stations from live to restored, as far as they apply to this artifact."""
     rebuilt = artifact.artifact_type == "rebuild_table"
     what = "Recorded, then rebuilt" if rebuilt else "Dropped"
-    parked = Station(what, artifact.created_at, artifact.created_by, past=True)
+    parked = Station(
+        what, artifact.created_at, artifact.created_by, past=True, role=artifact.created_by_role
+    )
     stations = [Station("Live", None, None, past=True), parked]
     if artifact.artifact_type != "soft_drop_column" and artifact.physical_name is not None:
         sealed = artifact.sealed_at is not None
@@ -54,12 +57,17 @@ def life_line(artifact: Artifact) -> tuple[Station, ...]:
         )
     restored = artifact.status == "restored"
     end = "Restored" if restored else "Purge" if rebuilt else "Restore, or purge"
-    stations.append(Station(end, artifact.restored_at, artifact.restored_by, past=restored))
-    last = max(index for index, station in enumerate(stations) if station.past)
-    return tuple(
-        Station(s.what, s.at, s.by, s.past, here=index == last, bad=s.bad)
-        for index, s in enumerate(stations)
+    stations.append(
+        Station(
+            end,
+            artifact.restored_at,
+            artifact.restored_by,
+            past=restored,
+            role=artifact.restored_by_role,
+        )
     )
+    last = max(index for index, station in enumerate(stations) if station.past)
+    return tuple(replace(station, here=index == last) for index, station in enumerate(stations))
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ BEGIN
     ELSIF q.state IS DISTINCT FROM 'ok' THEN
         PERFORM zanith._refuse(format('%s is not where it was parked', object), 'Look at it: zanith recover inspect.', '55000', zanith._place(a) ->> 'detail');
     ELSIF a.held_by IS NOT NULL THEN
-        PERFORM zanith._refuse(format('%s is held by %s', object, a.held_by), format('Release it first: zanith recover release %s', a.id), '55000', a.held_reason);
+        PERFORM zanith._refuse(format('%s is held by %s', object, zanith._signed(a.held_by, a.held_by_role)), format('Release it first: zanith recover release %s', a.id), '55000', a.held_reason);
     ELSIF NOT pg_has_role((SELECT c.relowner FROM pg_class c WHERE c.oid = q.relation), 'USAGE') THEN
         PERFORM zanith._refuse(format('must be owner of table %s', q.live), 'Run it as its owner.', '42501');
     END IF;

@@ -90,6 +90,12 @@ class Crowded(ZanithError):
     code = "crowded"
 
 
+class NotReady(ZanithError):
+    """The studio cannot answer from its database just now."""
+
+    code = "not_ready"
+
+
 class WrongMethod(WrongUsage):
     """The address exists, but not for this method."""
 
@@ -106,6 +112,7 @@ _STATUS: tuple[tuple[type[ZanithError], int], ...] = (
     (WrongKind, 415),
     (ShuttingDown, 503),
     (Crowded, 503),
+    (NotReady, 503),
     (NotAuthenticated, 401),
     (NotPermitted, 403),
     (NotFound, 404),

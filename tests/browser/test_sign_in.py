@@ -14,8 +14,8 @@ from tests.studios import Running, run_studio, wait_for_seals
 pytestmark = pytest.mark.newest
 
 WORDS = "Your sign-in ended before this was sent; nothing was changed."
-BOTH = "ana:s3cret-of-ana\nbob:s3cret-of-bob"
-LATER = "bob:s3cret-of-bob"
+BOTH = "ana:the-s3cret-of-ana\nbob:the-s3cret-of-bob"
+LATER = "bob:the-s3cret-of-bob"
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def studio(database, artifacts, tokens, prefix) -> Iterator[Running]:
 
 
 async def sign_in(page: Page, name: str) -> None:
-    await page.get_by_label("Token").fill(f"s3cret-of-{name}")
+    await page.get_by_label("Token").fill(f"the-s3cret-of-{name}")
     await page.get_by_role("button", name="Sign in").click()
 
 

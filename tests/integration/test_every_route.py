@@ -21,7 +21,7 @@ from tests.studios import Running, run_studio, wait_until
 
 pytestmark = pytest.mark.newest
 
-STAFF = f"{ANA.name}:staff-token"  # the announced export of the hard cases is theirs
+STAFF = f"{ANA.name}:the-token-of-staff"  # the announced export of the hard cases is theirs
 UNDECLARED = Valid(json={}, viewer=False)
 FAR = "https://evil.example"
 
@@ -35,7 +35,7 @@ def studio(hard_database, monkeypatch) -> Iterator[Running]:
 
     monkeypatch.setattr(app.main, "keep_up", idle)
     hard_database.psql(BESIDES)
-    tokens = {"auth_token": STAFF, "read_only_auth_token": "vic:viewer-token"}
+    tokens = {"auth_token": STAFF, "read_only_auth_token": "vic:the-token-of-viewer"}
     with run_studio(hard_database.tcp_url, **tokens) as running:
         running.app.state.studio.access.limiter.attempts = 10_000
         yield running
@@ -151,7 +151,7 @@ REFUSED: dict[str, tuple[dict[str, str], Cookie | None, bool]] = {
     "a tampered session": (SAME, tampered, True),
     "a viewer's session that says staff": (SAME, promoted, True),
     "a viewer who signs as staff": (SAME, resigned, True),
-    "a viewer": (bearer("viewer-token"), None, True),
+    "a viewer": (bearer("the-token-of-viewer"), None, True),
     "a viewer's session": (SAME, lambda s: session(s, "viewer"), True),
     "staff from another site": (
         {"Sec-Fetch-Site": "cross-site", "Origin": FAR},
@@ -167,7 +167,7 @@ REFUSED: dict[str, tuple[dict[str, str], Cookie | None, bool]] = {
     "staff with Origin null": ({"Origin": "null"}, lambda s: session(s, "staff"), True),
     "staff's cookies without an Origin": ({}, lambda s: session(s, "staff"), True),
     "a staff token from another site": (
-        {**bearer("staff-token"), "Sec-Fetch-Site": "cross-site"},
+        {**bearer("the-token-of-staff"), "Sec-Fetch-Site": "cross-site"},
         None,
         True,
     ),

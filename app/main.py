@@ -90,7 +90,7 @@ def create_app(settings: Settings) -> FastAPI:
     `Database.open` and `require_installed` raise.
     """
     tokens = TokenSource(settings)
-    access = Access(tokens.read(), tokens)
+    access = Access(tokens.read(), tokens, viewers_see_rows=settings.viewer_export)
     studio = Studio(settings, access, Pages(access, settings.root_path))
 
     @asynccontextmanager
@@ -165,6 +165,7 @@ async def connect(settings: Settings, *, read_only: bool = False) -> Database:
         min_size=0 if read_only else 1,
         application_name="zanith studio",
         read_only=read_only,
+        read_timeout=settings.read_timeout,
         listen_url=listen.get_secret_value() if listen else None,
     )
     if opened.pooled and listen is None and not read_only:

@@ -84,10 +84,12 @@ class Access:
         source: Source | None = None,
         *,
         attempts: int = 5,
+        viewers_see_rows: bool = True,
     ) -> None:
         # Decided once: a studio whose tokens are all taken out lets nobody in, not everybody.
         self.open = not credentials
         self.limiter = Limiter(attempts)
+        self.viewers_see_rows = viewers_see_rows
         self._credentials = credentials
         self._source = source
         own = Credential("", "", secrets.token_hex(32)).sign(_FORMS).encode()
@@ -200,6 +202,7 @@ class Access:
             name=person(request.scope) or credential.name,
             address=address,
             role=_role(credential),
+            sees_rows=_role(credential) != "viewer" or self.viewers_see_rows,
         )
 
     def form_token(self, request: Request, cookie: str) -> str:

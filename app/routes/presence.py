@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import Any
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -63,6 +64,12 @@ class _Answer:
         self._events = False
         self._whole = False
 
+    @property
+    def _state(self) -> dict[str, Any]:
+        """What routes noted: who asks, and that a POST changes nothing."""
+        found: dict[str, Any] = self._scope.setdefault("state", {})
+        return found
+
     async def send(self, message: Message) -> None:
         """Pass on a part of the answer, and note how far it is."""
         if message["type"] == "http.response.start":
@@ -87,10 +94,11 @@ class _Answer:
     async def watch(self, work: asyncio.Task[None]) -> None:
         """Return when the work is done, or has to end."""
         await asyncio.wait({work}, timeout=QUICK_SECONDS)
-        # What changes something is never cut short: its job says how it went.
-        if self._scope["method"] in SAFE_METHODS and await self._left(work):
-            return
         while not work.done():
+            # What changes something is never cut short: its job says how it went.
+            reads = self._scope["method"] in SAFE_METHODS or self._state.get("reads_only")
+            if reads and await self._left(work):
+                return
             await asyncio.wait({work}, timeout=LOOK_SECONDS)
             if self._begun.is_set() and not work.done() and not self._welcome():
                 self._refused.set()
@@ -111,7 +119,7 @@ class _Answer:
             begun.cancel()
 
     def _welcome(self) -> bool:
-        actor = self._scope.get("state", {}).get("actor")
+        actor = self._state.get("actor")
         return actor is None or self._access.still(Request(self._scope), actor)
 
     async def end(self) -> None:

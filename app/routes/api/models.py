@@ -326,7 +326,8 @@ _ERRORS = {
     423: "no lock in time, or a job is under way",
     429: "too many wrong tokens, or too many event streams",
     500: "a fault",
-    503: "the database does not answer, the studio shuts down, or too many ask at once",
+    503: "the database does not answer, the studio shuts down, too many ask at once, or a read "
+    "took too long",
 }
 
 RESPONSES: dict[int | str, dict[str, Any]] = {

@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from app.recovery import artifacts, audit, hold
 from app.recovery.artifacts import Artifact, Inspection, Preview
 from app.recovery.audit import Activity, ActivityFilter
-from app.recovery.database import Database
+from app.recovery.database import Actor, Database
 from app.recovery.errors import NotFound
 from app.recovery.jobs import Job
 from app.routes import work
@@ -164,9 +164,9 @@ class PurgedView:
         return datetime.fromisoformat(text) if text else None
 
 
-async def build(db: Database, artifact_id: str) -> ArtifactView:
+async def build(db: Database, artifact_id: str, actor: Actor) -> ArtifactView:
     """Read everything about one artifact."""
-    inspection = await artifacts.inspect(db, artifact_id)
+    inspection = await artifacts.inspect(db, artifact_id, actor=actor)
     return ArtifactView(inspection, life_line(inspection.artifact))
 
 
@@ -184,7 +184,7 @@ async def show(request: Request, studio: TheStudio, who: Who, artifact_id: str) 
     """Show one artifact; what was purged shows its tombstone."""
     db = studio.reading(who)
     try:
-        view = await build(db, artifact_id)
+        view = await build(db, artifact_id, who)
     except NotFound:
         purged = await find_tombstone(db, artifact_id)
         if purged is None:
@@ -220,12 +220,12 @@ async def show_rows(
     artifact_id: str,
     offset: Annotated[int, Query(ge=0, lt=2**31)] = 0,
 ) -> Response:
-    """Show rows of what is parked, in their canonical order."""
-    db = studio.reading(who)
+    """Show rows of what is parked, in their canonical order, and write down who looked."""
+    db = studio.db  # the log is written there; rows are read in a read-only transaction anyway
     artifact = await artifacts.get_artifact(db, artifact_id)
     partial = is_partial(request)
     limit = FEW if partial else ROWS
-    preview = await artifacts.preview_rows(db, artifact.id, limit=limit, offset=offset)
+    preview = await artifacts.preview_rows(db, artifact.id, who, limit=limit, offset=offset)
     view = RowsView(artifact, preview, paged=not partial)
     template = "artifact/rows.html" if partial else "artifact/rows_page.html"
     title = f"Rows of {artifact.object_name}"

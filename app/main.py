@@ -137,6 +137,7 @@ async def running(studio: Studio) -> AsyncIterator[None]:
         await require_installed(studio.database)
         if studio.settings.viewers:
             studio.readers = await connect(studio.settings, read_only=True)
+            studio.readers.turns = studio.database.turns  # one object, one read, whoever asks
         if not studio.access.open:
             await sessions.read(studio)
             helpers.append(asyncio.create_task(sessions.follow(studio), name="sign-outs"))

@@ -94,3 +94,23 @@ async def test_what_a_page_asks_for_by_itself_leads_there_too(
     await page.get_by_role("button", name="Verify now").click()
     await expect(page.get_by_text("40 rows match the seal")).to_be_visible()
     await context.close()
+
+
+async def test_a_viewer_without_exports_is_told_that_there_are_no_rows(
+    browser: Browser, database, artifacts
+):
+    tokens = {
+        "auth_token": "ana:the-token-of-staff",
+        "read_only_auth_token": "vic:the-viewers-token",
+    }
+    with run_studio(database.tcp_url, **tokens, viewer_export=False) as studio:
+        page = await (await browser.new_context(base_url=studio.url)).new_page()
+        await page.goto(f"/studio/artifacts/{artifacts['table']}")
+        await page.get_by_label("Token").fill("the-viewers-token")
+        await page.get_by_role("button", name="Sign in").click()
+        rows = page.get_by_role("region", name="First rows")
+        await expect(rows.get_by_text("This studio shows viewers no rows.")).to_be_visible()
+        await expect(rows.get_by_role("link")).to_have_count(0)
+        await expect(page.get_by_role("link", name="Export", exact=True)).to_have_count(0)
+        await page.goto(f"/studio/artifacts/{artifacts['table']}/rows")
+        await expect(page.get_by_role("heading", name="Not permitted")).to_be_visible()

@@ -107,10 +107,10 @@ def aged(studio: Running, role: str) -> str:
     """Return the cookie of a session that was signed well, too long ago."""
     keys = studio.app.state.studio.access
     credential = next(each for each in keys.credentials if each.role == role)
-    name, whose, issued = json.loads(
+    name, whose, issued, once = json.loads(
         base64.urlsafe_b64decode(keys.session_for(credential).split(".")[0])
     )
-    body = json.dumps([name, whose, issued - access.SESSION_SECONDS - 1])
+    body = json.dumps([name, whose, issued - access.SESSION_SECONDS - 1, once])
     packed = base64.urlsafe_b64encode(body.encode()).decode()
     return f"{packed}.{credential.sign(packed)}"
 
@@ -124,8 +124,8 @@ def tampered(studio: Running) -> str:
 def promoted(studio: Running) -> str:
     """Return a viewer's cookie that says staff, with the signature of what it said before."""
     packed, signature = session(studio, "viewer").split(".")
-    name, _, issued = json.loads(base64.urlsafe_b64decode(packed))
-    body = json.dumps([name, "staff", issued])
+    name, _, issued, once = json.loads(base64.urlsafe_b64decode(packed))
+    body = json.dumps([name, "staff", issued, once])
     return f"{base64.urlsafe_b64encode(body.encode()).decode()}.{signature}"
 
 

@@ -85,13 +85,17 @@ def send(
 
 
 def every_request(studio: Running, *, undeclared: bool = True) -> list[tuple[str, str, Valid]]:
-    """Return every method of every path; those that no route declares carry an empty body."""
-    return [
+    """Return every method of every path; those that no route declares carry an empty body.
+
+    The sign-out comes last: it ends the session that all of them are sent with.
+    """
+    found = [
         (method, path, TABLE[f"{method} {path}"] if method in methods else UNDECLARED)
         for path, methods in every_route(studio.app)
         for method in METHODS
         if undeclared or method in methods
     ]
+    return sorted(found, key=lambda one: one[:2] == ("POST", "/studio/logout"))
 
 
 # ----------------------------------------------------------------------------------------- visitors
@@ -201,9 +205,9 @@ def form_token_of(studio: Running, client: httpx.Client) -> str:
 
 
 def state(database, studio: Running) -> str:
-    """Return a dump of everything but what a viewer may leave: exports, verifications, the log."""
+    """Return a dump without what a viewer may leave: exports, checks, the log, sign-outs."""
     wait_until(lambda: studio.app.state.studio.runner.running == 0)
-    apart = ("_zanith_audit_log*", "_zanith_jobs", ROWS.split(".")[1])
+    apart = ("_zanith_audit_log*", "_zanith_jobs", "_zanith_ended_sessions", ROWS.split(".")[1])
     dump = database.pg_dump(*(f"--exclude-table-data=zanith.{name}" for name in apart))
     rows = f"SELECT to_jsonb(a) - '{{verified_at,verified_ok}}'::text[] FROM {ROWS} a ORDER BY id"
     jobs = """SELECT to_jsonb(j) FROM zanith._zanith_jobs j

@@ -22,6 +22,7 @@ from tests.studios import Running, run_studio, wait_until
 pytestmark = pytest.mark.newest
 
 STAFF = f"{ANA.name}:the-token-of-staff"  # the announced export of the hard cases is theirs
+SIGNING = frozenset({"/studio/login", "/studio/logout"})
 UNDECLARED = Valid(json={}, viewer=False)
 FAR = "https://evil.example"
 
@@ -87,7 +88,7 @@ def send(
 def every_request(studio: Running, *, undeclared: bool = True) -> list[tuple[str, str, Valid]]:
     """Return every method of every path; those that no route declares carry an empty body.
 
-    The sign-out comes last: it ends the session that all of them are sent with.
+    Signing in and out come last: each ends the session that all of them are sent with.
     """
     found = [
         (method, path, TABLE[f"{method} {path}"] if method in methods else UNDECLARED)
@@ -95,7 +96,7 @@ def every_request(studio: Running, *, undeclared: bool = True) -> list[tuple[str
         for method in METHODS
         if undeclared or method in methods
     ]
-    return sorted(found, key=lambda one: one[:2] == ("POST", "/studio/logout"))
+    return sorted(found, key=lambda one: one[0] == "POST" and one[1] in SIGNING)
 
 
 # ----------------------------------------------------------------------------------------- visitors

@@ -16,7 +16,7 @@ from app.recovery import audit
 from app.recovery.database import Database
 from app.recovery.schema import require_installed
 from app.recovery.version import VERSION
-from app.routes import errors
+from app.routes import errors, sessions
 from app.routes.access import Access
 from app.routes.api import artifacts as api_artifacts
 from app.routes.api import captures as api_captures
@@ -42,6 +42,7 @@ from app.routes.pages import (
 )
 from app.routes.pages import restore as restore_page
 from app.routes.prefix import Prefix
+from app.routes.presence import Presence
 from app.routes.proxies import Proxies
 from app.routes.rendering import KeptFiles, Pages
 from app.routes.rotation import TokenSource
@@ -89,7 +90,7 @@ def create_app(settings: Settings) -> FastAPI:
     `Database.open` and `require_installed` raise.
     """
     tokens = TokenSource(settings)
-    access = Access(tokens.read(), tokens)
+    access = Access(tokens.read(), tokens, viewers_see_rows=settings.viewer_export)
     studio = Studio(settings, access, Pages(access, settings.root_path))
 
     @asynccontextmanager
@@ -101,7 +102,7 @@ def create_app(settings: Settings) -> FastAPI:
         title="Zanith",
         version=VERSION,
         description=DESCRIPTION,
-        openapi_url="/api/openapi.json",
+        openapi_url=None,  # app.routes.api.machine serves it, to whoever may see the pages
         servers=[{"url": settings.root_path}] if settings.root_path else None,
         docs_url=None,  # FastAPI's own pages load scripts from elsewhere
         redoc_url=None,
@@ -116,6 +117,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.mount("/static", KeptFiles(directory=Path(str(resources.files("app") / "static"))))
     names = settings.allowed_hosts | {socket.gethostname().lower(), socket.getfqdn().lower()}
     # The last one added is the first to see a request.
+    app.add_middleware(Presence, access=access)
     app.add_middleware(Courteous, courtesy=studio.courtesy)
     app.add_middleware(Bounds)
     app.add_middleware(Faults)
@@ -135,6 +137,10 @@ async def running(studio: Studio) -> AsyncIterator[None]:
         await require_installed(studio.database)
         if studio.settings.viewers:
             studio.readers = await connect(studio.settings, read_only=True)
+            studio.readers.turns = studio.database.turns  # one object, one read, whoever asks
+        if not studio.access.open:
+            await sessions.read(studio)
+            helpers.append(asyncio.create_task(sessions.follow(studio), name="sign-outs"))
         helpers.append(asyncio.create_task(keep_up(studio), name="upkeep"))
         helpers.append(asyncio.create_task(take_up(studio), name="worker"))
         if studio.settings.audit_log:
@@ -160,6 +166,7 @@ async def connect(settings: Settings, *, read_only: bool = False) -> Database:
         min_size=0 if read_only else 1,
         application_name="zanith studio",
         read_only=read_only,
+        read_timeout=settings.read_timeout,
         listen_url=listen.get_secret_value() if listen else None,
     )
     if opened.pooled and listen is None and not read_only:

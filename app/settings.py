@@ -76,12 +76,18 @@ class Settings(BaseSettings):
     retention: Annotated[timedelta | None, NoDecode] = Field(
         timedelta(days=30), description="when captures expire: 30d, 12h, never"
     )
-    viewer_export: bool = Field(True, description="whether viewers may export: on or off")
+    viewer_export: bool = Field(
+        True, description="whether viewers see rows and may export: on or off"
+    )
     lock_timeout: Annotated[timedelta, NoDecode] = Field(
         timedelta(seconds=2), description="how long one try for a lock waits: 2s, 500ms"
     )
     shutdown_grace: Annotated[timedelta, NoDecode] = Field(
         timedelta(seconds=10), description="how long running jobs may go on after SIGTERM: 10s, 1m"
+    )
+    read_timeout: Annotated[timedelta, NoDecode] = Field(
+        timedelta(minutes=1),
+        description="how long a page or API call may read what others own: 1m, 30s",
     )
     lock_retries: int = Field(5, ge=0, le=1000, description="how often a lock is tried again")
     export_dir: Path | None = Field(None, description="where exports to files go by default")
@@ -150,6 +156,14 @@ class Settings(BaseSettings):
         parsed = _duration(value) if isinstance(value, str) else value
         if parsed is None or not timedelta(milliseconds=1) <= parsed <= timedelta(minutes=10):
             raise ValueError("it must be between 1ms and 10m, such as 2s")
+        return parsed
+
+    @field_validator("read_timeout", mode="before")
+    @classmethod
+    def _parse_read_timeout(cls, value: Any) -> Any:
+        parsed = _duration(value) if isinstance(value, str) else value
+        if parsed is None or not timedelta(seconds=1) <= parsed <= timedelta(hours=1):
+            raise ValueError("it must be between 1s and 1h, such as 1m")
         return parsed
 
     @field_validator("shutdown_grace", mode="before")

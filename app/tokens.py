@@ -9,6 +9,9 @@ from pydantic import SecretStr
 from app.recovery.errors import WrongUsage
 
 _LARGEST = 1_000_000
+SHORTEST = 16
+"""Characters that a token needs, so that nobody guesses one by trying."""
+_MAKE_ONE = f"use at least {SHORTEST} characters; `openssl rand -hex 32` prints a good one"
 
 
 class Token:
@@ -26,7 +29,7 @@ class Token:
 def parse_tokens(text: str) -> tuple[Token, ...]:
     """Return the tokens of ``name:token, name:token``; one without a name is called by its place.
 
-    ValueError where one is empty or a name stands twice.
+    ValueError where one is empty or too short, or a name stands twice.
     """
     tokens: list[Token] = []
     for number, item in enumerate(part.strip() for part in text.split(",") if part.strip()):
@@ -37,6 +40,8 @@ def parse_tokens(text: str) -> tuple[Token, ...]:
             raise ValueError("write token or name:token, several by comma")
         if name.strip() in {token.name for token in tokens}:
             raise ValueError(f"the name {name.strip()} stands twice")
+        if len(secret.strip()) < SHORTEST:
+            raise ValueError(f"the token of {name.strip()} is too short: {_MAKE_ONE}")
         tokens.append(Token(name.strip(), SecretStr(secret.strip())))
     return tuple(tokens)
 
@@ -44,8 +49,8 @@ def parse_tokens(text: str) -> tuple[Token, ...]:
 def parse_token_lines(text: str) -> tuple[Token, ...]:
     """Return the tokens of a file: ``name:token``, one a line or by comma; # begins a comment line.
 
-    ValueError, with the line's number and never with what it says, where one is none or stands
-    twice. Each needs a name: a place in the file is not whose token it is.
+    ValueError, with the line's number and never with what it says, where one is none, is too
+    short or stands twice. Each needs a name: a place in the file is not whose token it is.
     """
     tokens: list[Token] = []
     for number, line in enumerate(text.splitlines(), 1):
@@ -57,6 +62,8 @@ def parse_token_lines(text: str) -> tuple[Token, ...]:
                 raise ValueError(f"line {number} is not name:token")
             if name in {token.name for token in tokens}:
                 raise ValueError(f"line {number} has a name that stands there already")
+            if len(secret) < SHORTEST:
+                raise ValueError(f"line {number} has a token that is too short: {_MAKE_ONE}")
             tokens.append(Token(name, SecretStr(secret)))
     return tuple(tokens)
 

@@ -14,8 +14,11 @@ from tests.clusters import Server
 from tests.hard_cases import HardCases
 from tests.studios import Running, run_studio, wait_until
 
-TOKENS = {"staff": "staff-token", "viewer": "viewer-token"}
-SETTINGS = {"auth_token": "ana:staff-token", "read_only_auth_token": "vic:viewer-token"}
+TOKENS = {"staff": "the-token-of-staff", "viewer": "the-token-of-viewer"}
+SETTINGS = {
+    "auth_token": "ana:the-token-of-staff",
+    "read_only_auth_token": "vic:the-token-of-viewer",
+}
 
 # What headless Chromium would do by itself, and nobody here needs.
 QUIET = [

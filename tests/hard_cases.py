@@ -190,7 +190,7 @@ async def _work_on(db: Database, connection: asyncpg.Connection, cases: HardCase
 
 async def _announce(db: Database, artifact: str, form: str = "csv", pack: str | None = None) -> str:
     wanted = ExportRequest(artifact, form, pack)
-    return (await export.announce(db, wanted, ANA, viewers_may=True)).id
+    return (await export.announce(db, wanted, ANA)).id
 
 
 async def _export(db: Database, artifact: str, form: str = "csv", pack: str | None = None) -> str:

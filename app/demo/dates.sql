@@ -36,7 +36,7 @@ SET at = CASE l.action
     actor = a.created_by
 FROM zanith._zanith_migration_artifacts a
 WHERE a.id = l.artifact_id;
-ALTER TABLE zanith._zanith_audit_log ENABLE TRIGGER audit_is_append_only;
+ALTER TABLE zanith._zanith_audit_log ENABLE ALWAYS TRIGGER audit_is_append_only;
 
 UPDATE zanith._zanith_jobs j
 SET created_at = l.at, started_at = l.at, ended_at = l.at + (j.ended_at - j.started_at)

@@ -41,11 +41,15 @@ class Artifact:
     reason: str | None
     created_at: datetime
     created_by: str
+    created_by_role: str | None
     expires_at: datetime | None
     held: bool
+    held_by: str | None
+    held_by_role: str | None
     held_reason: str | None
     restored_at: datetime | None
     restored_by: str | None
+    restored_by_role: str | None
     seal_broken: bool = False
     """Whether the last verification found another checksum; in JSON, health says it."""
 

@@ -1,7 +1,14 @@
 """What the outer parts know of artifacts: list them, get one, inspect it, look at its rows."""
 
 from app.recovery.artifact import DAMAGED, HEALTHS, TYPES, Artifact, Health
-from app.recovery.inspection import Inspection, Preview, inspect, preview_rows
+from app.recovery.inspection import (
+    Column,
+    Inspection,
+    Preview,
+    find_columns,
+    inspect,
+    preview_rows,
+)
 from app.recovery.listing import (
     ArtifactFilter,
     Page,
@@ -20,6 +27,7 @@ __all__ = [
     "TYPES",
     "Artifact",
     "ArtifactFilter",
+    "Column",
     "Health",
     "Inspection",
     "Page",
@@ -27,6 +35,7 @@ __all__ = [
     "States",
     "Summary",
     "count_states",
+    "find_columns",
     "find_latest",
     "find_migration",
     "get_artifact",

@@ -20,6 +20,7 @@ from app.recovery.database import (
 )
 from app.recovery.errors import Locked, NotFound, Refused
 from app.recovery.locks import run_locked
+from app.recovery.looking import look
 from app.recovery.lookup import get_artifact
 from app.recovery.names import parse_name, quote
 from app.recovery.plan import Conflict, Step, parse_conflicts, parse_steps
@@ -79,6 +80,7 @@ class Tombstone:
     artifact_id: str
     object: str
     purged_by: str
+    purged_by_role: str
     reason: str | None
     size_bytes: int
     already_gone: bool
@@ -93,7 +95,7 @@ class Tombstone:
 async def review_purge(db: Database, artifact_id: str) -> PurgeReview:
     """Return what would be deleted, how well it is proved and copied, and what stops it."""
     artifact = await get_artifact(db, artifact_id)
-    async with db.acquire() as connection:
+    async with look(db, artifact.id, readonly=True) as connection:
         plan = _parse_plan(json.loads(await connection.fetchval(SQL["plan_purge"], artifact.id)))
         last_export = await connection.fetchval(SQL["last_export"], artifact.id)
     return PurgeReview(

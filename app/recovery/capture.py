@@ -13,6 +13,7 @@ from app.recovery.artifact import TYPES, Artifact
 from app.recovery.database import Actor, Connection, Database, check_words, require_change
 from app.recovery.errors import Refused, Taken, WrongUsage, ZanithError
 from app.recovery.locks import run_locked
+from app.recovery.looking import look
 from app.recovery.lookup import get_artifact
 from app.recovery.names import quote
 from app.recovery.pace import SQL as ONLINE
@@ -126,7 +127,7 @@ def check_request(request: CaptureRequest) -> None:
 async def plan_capture(db: Database, request: CaptureRequest) -> CapturePlan:
     """Return what the capture would do; raises what it would raise, and changes nothing."""
     check_request(request)
-    async with db.acquire() as connection, connection.transaction(readonly=True):
+    async with look(db, request.table, readonly=True) as connection:
         return await _plan(connection, request)
 
 

@@ -27,6 +27,7 @@ from app.recovery.local_jobs import LocalJobs
 from app.recovery.memory import Memory
 from app.recovery.sql import load
 from app.recovery.tasks import stop
+from app.recovery.turns import Turns
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 
@@ -76,6 +77,18 @@ class Actor:
     name: str
     address: str | None = None
     role: Literal["dev", "staff", "viewer", "cli"] = "cli"
+    sees_rows: bool = True
+    """Whether it may see rows of what is parked, and export them."""
+
+
+def require_rows(actor: Actor, what: str) -> None:
+    """Raise NotPermitted where the actor may not see what is parked."""
+    if not actor.sees_rows:
+        raise NotPermitted(
+            f"viewers may not {what} here",
+            detail="this studio shows viewers no rows (ZANITH_VIEWER_EXPORT is off)",
+            hint="sign in with a staff token",
+        )
 
 
 # How many characters are kept at most; rows from before these bounds stay as they are.
@@ -155,6 +168,7 @@ class Database:
         lock_retries: int,
         read_only: bool,
         retention: timedelta | str | None = "default",
+        read_timeout: timedelta | None = None,
     ) -> None:
         self._pool = pool
         self._side_pool = side_pool
@@ -166,6 +180,8 @@ class Database:
         self.read_only = read_only
         self.pooled = False
         self.retention = retention
+        self.read_timeout = read_timeout
+        self.turns = Turns()
         self.local_jobs = LocalJobs()
         # What renews the leases of jobs that this process is about to run, by their ids.
         self.kept_jobs: dict[str, asyncio.Task[None]] = {}
@@ -190,14 +206,16 @@ class Database:
         read_only: bool = False,
         listen_url: str | Secret | None = None,
         retention: timedelta | str | None = "default",
+        read_timeout: timedelta | None = None,
     ) -> Database:
         """Connect and return the database.
 
         Without a url the PG* variables say where, as in libpq. ``listen_url`` is a direct
         connection for LISTEN where a pooler stands between, without which events are polled for;
         ``retention`` is when captures expire by default, "default" what the database's
-        zanith.retention says. Failed, NotPermitted, NotFound or WrongUsage where that does not
-        work; never with the password in it.
+        zanith.retention says; ``read_timeout`` bounds the reads of app.recovery.looking. Failed,
+        NotPermitted, NotFound or WrongUsage where that does not work; never with the password in
+        it.
         """
         url, listen_url = _reveal(url), _reveal(listen_url)
         settings = {"application_name": application_name}
@@ -246,6 +264,7 @@ class Database:
             lock_retries=lock_retries,
             read_only=read_only,
             retention=retention,
+            read_timeout=read_timeout,
         )
         try:
             await db.refresh()

@@ -15,16 +15,25 @@ from typing import Any
 from app.recovery import audit, jobs, queueing, runs
 from app.recovery.artifact import Artifact
 from app.recovery.burial import require_named
-from app.recovery.database import Actor, Connection, Database, check_words, notify, require_change
+from app.recovery.database import (
+    Actor,
+    Connection,
+    Database,
+    check_words,
+    notify,
+    require_change,
+    require_rows,
+)
 from app.recovery.errors import Failed, NotFound, Refused, WrongUsage, ZanithError
 from app.recovery.locks import run_locked
+from app.recovery.looking import look
 from app.recovery.lookup import get_artifact
 from app.recovery.plan import SQL as PLAN
 from app.recovery.plan import Conflict, Step, parse_conflicts, parse_steps
 from app.recovery.progress import OnProgress, tell
 from app.recovery.sql import load
 from app.recovery.stream import SQL as STREAM
-from app.recovery.stream import Measured, Meter, Reading, copy_out, discard, snapshot
+from app.recovery.stream import Measured, Meter, Reading, copy_out, discard, prove
 
 SQL = load("erase")
 log = logging.getLogger("zanith")
@@ -62,15 +71,21 @@ class Erased:
         return {"artifact": self.artifact.to_json(), **counts}
 
 
-async def plan_erasure(db: Database, artifact_id: str, match: Mapping[str, str]) -> ErasurePlan:
+async def plan_erasure(
+    db: Database, artifact_id: str, match: Mapping[str, str], actor: Actor
+) -> ErasurePlan:
     """Return what would go where each column's text is the given one; it changes nothing.
 
     Refused for a soft-dropped column, whose values live in its table, and for what is gone;
-    WrongUsage for no or too many columns.
+    WrongUsage for no or too many columns; NotPermitted where the actor may not see rows, since the
+    count says whether somebody is among them.
     """
+    require_rows(actor, "count rows")
     artifact = await get_artifact(db, artifact_id)
-    async with snapshot(db, artifact.id) as reading:
-        plan, count = await _plan(reading.connection, artifact.id, match)
+    async with look(db, artifact.id) as connection:
+        reading = await prove(connection, artifact.id)
+        await connection.execute(STREAM["settings"], None)
+        plan, count = await _plan(connection, artifact.id, match)
         rows = await _count(reading, count, match) if not plan.conflicts else 0
     return ErasurePlan(**{**vars(plan), "rows": rows})
 

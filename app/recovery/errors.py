@@ -138,6 +138,18 @@ class Taken(Locked):
     job_id: str | None = None  # the other job, where there is one
 
 
+class Busy(Locked):
+    """Others read it just now."""
+
+    code = "busy"
+
+
+class OutOfTime(Failed):
+    """It took too long and was ended."""
+
+    code = "out_of_time"
+
+
 class NotPermitted(ZanithError):
     """That is not permitted."""
 

@@ -15,8 +15,16 @@ from typing import Any
 from app.recovery import audit, jobs, leases, queueing, runs
 from app.recovery.artifact import Artifact
 from app.recovery.compress import EXTENSIONS, Compressor, compressor
-from app.recovery.database import Actor, Database
-from app.recovery.errors import Failed, NotFound, NotPermitted, Refused, WrongUsage, translate
+from app.recovery.database import Actor, Database, require_rows
+from app.recovery.errors import (
+    Failed,
+    Locked,
+    NotFound,
+    NotPermitted,
+    Refused,
+    WrongUsage,
+    translate,
+)
 from app.recovery.lookup import get_artifact
 from app.recovery.progress import OnProgress, tell
 from app.recovery.ranges import check_jobs, copy_rows
@@ -56,12 +64,11 @@ def filename(artifact: Artifact, format: str, compress: str | None) -> str:  # n
     return f"{stem}-{artifact.id}.{_SUFFIX.get(format, format)}{EXTENSIONS[compress]}"
 
 
-async def announce(
-    db: Database, request: ExportRequest, actor: Actor, *, viewers_may: bool = True
-) -> jobs.Job:
+async def announce(db: Database, request: ExportRequest, actor: Actor) -> jobs.Job:
     """Put the export into the job table, so that it can be followed from the first byte.
 
-    WrongUsage for an unknown format, NotPermitted where a viewer may not, Refused without rows.
+    WrongUsage for an unknown format, NotPermitted where the actor may not see rows, Refused where
+    there are none.
     """
     if request.format not in FORMATS:
         raise WrongUsage(
@@ -70,8 +77,7 @@ async def announce(
     if request.compress not in EXTENSIONS:
         raise WrongUsage(f"there is no compression {request.compress!r}", hint="gzip or zstd")
     check_jobs(request.jobs)
-    if actor.role == "viewer" and not viewers_may:
-        raise NotPermitted("viewers may not export here", hint="ask for a staff token")
+    require_rows(actor, "export")
     artifact = await get_artifact(db, request.artifact_id)
     if artifact.physical_name is None:
         raise Refused(f"of {artifact.object_name} only the definition was kept: no rows to export")
@@ -90,6 +96,21 @@ async def announce(
         object=artifact.object_name,
         wait=leases.WAIT_TO_START,
     )
+
+
+def check_fetch(job: jobs.Job, actor: Actor) -> None:
+    """Raise unless the actor may fetch the announced export now."""
+    require_rows(actor, "export")
+    if job.actor != actor.name or job.params.get("role") != actor.role:
+        raise NotPermitted(
+            f"this export was announced by {job.actor}", hint="announce one of your own"
+        )
+    if job.ended:
+        raise Refused(
+            f"this export is {job.state} already", hint="announce another one to download it again"
+        )
+    if job.state == "running":
+        raise Locked("this export is being downloaded already", hint="announce another one")
 
 
 async def stream_export(

@@ -8,15 +8,17 @@ from typing import Any
 
 import asyncpg
 
+from app.recovery import audit
 from app.recovery.artifact import BLOCKS, Artifact
 from app.recovery.audit import Activity, ActivityFilter, list_activity
-from app.recovery.database import Database
+from app.recovery.database import Actor, Database, require_rows
 from app.recovery.errors import Refused, WrongUsage, ZanithError
 from app.recovery.jobs import Job, list_jobs
+from app.recovery.looking import look
 from app.recovery.lookup import get_artifact
 from app.recovery.plan import Choices, Plan, plan_restore
 from app.recovery.sql import fill, load
-from app.recovery.stream import read_as, snapshot
+from app.recovery.stream import prove, read_as
 
 SQL = load("inspection")
 _WIDEST = 2_000
@@ -86,14 +88,17 @@ class Preview:
     more: bool
 
 
-async def inspect(db: Database, reference: str, choices: Choices | None = None) -> Inspection:
+async def inspect(
+    db: Database, reference: str, choices: Choices | None = None, *, actor: Actor | None = None
+) -> Inspection:
     """Return what is known of the artifact that the reference names.
 
-    Where the plan itself cannot be made, ``plan`` is None and ``plan_error`` says why.
+    Where the plan itself cannot be made, ``plan`` is None and ``plan_error`` says why. For an
+    ``actor`` who may not see rows the plan shows no value of any.
     """
     artifact = await get_artifact(db, reference)
-    plan, plan_error = await _plan(db, artifact.id, choices)
-    async with db.acquire() as connection:
+    plan, plan_error = await _plan(db, artifact.id, choices, actor)
+    async with look(db, artifact.id, readonly=True) as connection:
         texts: Any = await connection.fetchrow(BLOCKS["texts"], artifact.id)
         place = json.loads(await connection.fetchval(BLOCKS["locate"], artifact.id))
         dependents = json.loads(await connection.fetchval(BLOCKS["dependents"], artifact.id))
@@ -120,27 +125,48 @@ async def inspect(db: Database, reference: str, choices: Choices | None = None) 
 
 
 async def _plan(
-    db: Database, artifact_id: str, choices: Choices | None
+    db: Database, artifact_id: str, choices: Choices | None, actor: Actor | None
 ) -> tuple[Plan | None, ZanithError | None]:
     try:
-        return await plan_restore(db, artifact_id, choices), None
+        return await plan_restore(db, artifact_id, choices, actor=actor), None
     except ZanithError as exc:
         return None, exc
 
 
 async def preview_rows(
-    db: Database, artifact_id: str, limit: int = 20, offset: int = 0
+    db: Database, artifact_id: str, actor: Actor, *, limit: int = 20, offset: int = 0
 ) -> Preview | None:
-    """Return some of the rows; None where the artifact holds none.
+    """Return some of the rows; None where the artifact holds none. The audit log says who looked.
 
-    Refused where what was parked is gone, WrongUsage beyond row 100,000: an export has them all.
+    NotPermitted where the actor may not see rows, Refused where what was parked is gone, WrongUsage
+    beyond row 100,000: an export has them all.
     """
     if not 0 <= offset <= _DEEPEST:
         raise WrongUsage(
             f"rows can be looked at up to number {_DEEPEST:,}", hint="export them to see all"
         )
-    async with snapshot(db, artifact_id) as reading:
-        connection = reading.connection
+    artifact = await get_artifact(db, artifact_id)
+    async with audit.recording_failure(db, actor, "view", artifact.id, artifact.object_name):
+        require_rows(actor, "look at rows")
+        preview = await _read_rows(db, artifact.id, limit, offset)
+        if preview is not None and not db.server.standby:  # which takes no writes
+            shown = {"offset": offset, "rows": len(preview.rows)}
+            async with db.side() as connection, connection.transaction():
+                await audit.record(
+                    *(connection, actor, "view", "done", artifact.id, artifact.object_name, shown)
+                )
+    return preview
+
+
+async def find_columns(db: Database, artifact_id: str) -> list[Column]:
+    """Return the columns of the parked rows; none where there are no rows. It shows no value."""
+    preview = await _read_rows(db, artifact_id, 0, 0)
+    return preview.columns if preview else []
+
+
+async def _read_rows(db: Database, artifact_id: str, limit: int, offset: int) -> Preview | None:
+    async with look(db, artifact_id) as connection:
+        reading = await prove(connection, artifact_id)
         query = await connection.fetchval(BLOCKS["row_query"], artifact_id)
         if query is None:
             return None

@@ -35,6 +35,7 @@ class Job:
     result: dict[str, Any] | None
     error: dict[str, Any] | None
     actor: str
+    actor_role: str | None
     worker: str | None
     cancel_requested_by: str | None
     pause_requested_by: str | None

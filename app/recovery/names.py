@@ -75,6 +75,11 @@ def quote(parts: str | Iterable[str]) -> str:
     return ".".join(_quote_one(part) for part in parts)
 
 
+def signed(name: str | None, role: str | None) -> str:
+    """Return who did it: the name that the client gave, and the database role where it differs."""
+    return name or "" if role in {None, name} else f"{name} as {role}"
+
+
 def _quote_one(part: str) -> str:
     if not part or "\0" in part:
         raise WrongUsage("a name cannot be empty")

@@ -6,14 +6,15 @@ import hashlib
 import json
 import re
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import asyncpg
 
-from app.recovery.database import Connection, Database, rolled_back
+from app.recovery.database import Actor, Connection, Database
 from app.recovery.errors import WrongUsage, translate
 from app.recovery.estimate import Estimate, estimate_step, estimate_verification, total
+from app.recovery.looking import look
 from app.recovery.sql import load
 
 SQL = load("plan")
@@ -367,11 +368,13 @@ async def read_plan(
     *,
     decisive: bool = False,
     checks: bool = True,
+    examples: bool = True,
 ) -> Plan:
     """Plan and run the checks on this connection, in its transaction where it is in one.
 
     ``decisive`` leaves out checks that only inform: each reads all rows, and whoever restores has
-    read what they say, or does not want to. Without ``checks`` none is run.
+    read what they say, or does not want to. Without ``checks`` none is run; without ``examples``
+    none of the values is shown.
     """
     text = await connection.fetchval(
         SQL["plan_restore"], artifact_id, json.dumps(choices.to_json())
@@ -382,7 +385,7 @@ async def read_plan(
     writable = not await connection.fetchval(SQL["read_only"])
     drift = tuple(
         [
-            await _run_check(connection, check)
+            await _run_check(connection, check, show=examples)
             for check in plan.checks
             if checks and (check.role is None or writable) and (check.blocks or not decisive)
         ]
@@ -390,16 +393,20 @@ async def read_plan(
     return parse_plan(data, drift)
 
 
-async def _run_check(connection: Connection, check: Check) -> Drift:
+async def _run_check(connection: Connection, check: Check, *, show: bool) -> Drift:
     examples: tuple[str, ...] = ()
     try:
         async with connection.transaction():
             count = (await query_as(connection, check.role, check.count_sql))[0]
-            if count and check.examples_sql:
+            if count and check.examples_sql and show:
                 shown = await query_as(connection, check.role, check.examples_sql)
                 examples = tuple(map(str, shown[:EXAMPLES]))
     except UNANSWERABLE as exc:
-        return unanswered(check, exc)
+        answer = unanswered(check, exc)
+        if show:
+            return answer
+        # PostgreSQL quotes the value that it could not read.
+        return replace(answer, message=f"{check.object or check.kind} cannot be checked")
     return found(check, count, examples)
 
 
@@ -422,16 +429,26 @@ async def run_step(connection: Connection, step: Step) -> float:
 
 
 async def plan_restore(
-    db: Database, artifact_id: str, choices: Choices | None = None, *, decisive: bool = False
+    db: Database,
+    artifact_id: str,
+    choices: Choices | None = None,
+    *,
+    decisive: bool = False,
+    actor: Actor | None = None,
 ) -> Plan:
     """Return the plan against the catalog as it is now; it reads, and changes nothing.
 
-    ``decisive`` as for `read_plan`; a plan that is blocked is returned whole.
+    ``decisive`` as for `read_plan`; a plan that is blocked is returned whole. For an ``actor``
+    who may not see rows it shows no value of any.
     """
-    async with db.acquire() as connection, rolled_back(connection, isolation="repeatable_read"):
+    reading = look(db, artifact_id, bounded=not decisive, isolation="repeatable_read")
+    examples = actor is None or actor.sees_rows
+    async with reading as connection:
         await connection.execute(SQL["settings"])
         choices = choices or Choices()
-        plan = await read_plan(connection, artifact_id, choices, decisive=decisive)
+        plan = await read_plan(
+            connection, artifact_id, choices, decisive=decisive, examples=examples
+        )
         if decisive and plan.blocked:
-            plan = await read_plan(connection, artifact_id, choices)
+            plan = await read_plan(connection, artifact_id, choices, examples=examples)
         return plan

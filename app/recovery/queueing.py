@@ -78,6 +78,7 @@ async def queue(
                 result=None,
                 error=None,
                 actor=actor.name,
+                actor_role=db.server.role,
                 worker=None,
                 cancel_requested_by=None,
                 pause_requested_by=None,

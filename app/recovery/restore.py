@@ -15,7 +15,7 @@ from app.recovery.errors import Cancelled, NotFound, Refused, WrongUsage, Zanith
 from app.recovery.filling import find_unfinished, give_up
 from app.recovery.gate import SQL
 from app.recovery.lookup import find_latest, get_artifact
-from app.recovery.names import parse_name
+from app.recovery.names import parse_name, signed
 from app.recovery.pace import Limits
 from app.recovery.plan import Choices, Step
 from app.recovery.progress import OnProgress
@@ -150,10 +150,11 @@ async def _check_stands(db: Database, artifact: Artifact) -> None:
     if artifact.artifact_type == "archive_column":
         script = f"recovery_sql of its row in zanith._zanith_migration_artifacts ({artifact.id})"
         hint = f"its values are still parked, and psql brings them back: run the {script}"
+    by = signed(artifact.restored_by, artifact.restored_by_role)
     raise Refused(
         f"{artifact.object_name} was restored already, and is gone again since",
-        detail=f"restored at {artifact.restored_at:%Y-%m-%d %H:%M:%S} UTC by"
-        f" {artifact.restored_by}, then dropped or renamed by somebody",
+        detail=f"restored at {artifact.restored_at:%Y-%m-%d %H:%M:%S} UTC by {by},"
+        " then dropped or renamed by somebody",
         hint=hint,
     )
 

@@ -125,6 +125,12 @@ async def snapshot(
             yield Reading(connection, await connection.fetchval(SQL["reads_as"], artifact_id))
 
 
+async def prove(connection: Connection, artifact_id: str) -> Reading:
+    """Return the same in a transaction that is under way; its isolation is READ COMMITTED."""
+    await _try_lock(connection, await connection.fetchval(SQL["read_locks"], artifact_id))
+    return Reading(connection, await connection.fetchval(SQL["reads_as"], artifact_id))
+
+
 async def _try_lock(connection: Connection, statement: str | None) -> None:
     """Take a lock where it is to be had at once."""
     if statement is not None:

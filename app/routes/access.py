@@ -16,7 +16,7 @@ import secrets
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from fastapi import Request, Response
 
@@ -84,14 +84,18 @@ class Access:
         source: Source | None = None,
         *,
         attempts: int = 5,
+        viewers_see_rows: bool = True,
     ) -> None:
         # Decided once: a studio whose tokens are all taken out lets nobody in, not everybody.
         self.open = not credentials
         self.limiter = Limiter(attempts)
+        self.viewers_see_rows = viewers_see_rows
         self._credentials = credentials
         self._source = source
         own = Credential("", "", secrets.token_hex(32)).sign(_FORMS).encode()
         self._own_key = own
+        # Of every studio of the database: app.routes.sessions keeps it up to date.
+        self.ended: frozenset[str] = frozenset()
         self._retired: deque[bytes] = deque(maxlen=_RETIRED)
 
     @property
@@ -113,30 +117,36 @@ class Access:
     def by_token(self, token: str, address: str) -> Credential:
         """Return whose token it is, in a time that does not depend on which; else raise.
 
-        NotAuthenticated for a wrong token, TooManyAttempts after several from one address.
+        NotAuthenticated for a wrong token, TooManyAttempts after several from one address. A right
+        one is never refused: others share its address, behind a NAT or a proxy.
         """
-        self.limiter.check(address)
-        given, found = _digest(token), None
-        for credential in self.credentials:
-            if hmac.compare_digest(given, _digest(credential.token)):
-                found = credential
+        found = self._find(token)
         if found is None:
+            self.limiter.check(address)
             self.limiter.failed(address)
             log.warning("a wrong token came from %s", address)
             raise NotAuthenticated("that token is not known", hint="ask who runs this studio")
         return found
 
+    def _find(self, token: str) -> Credential | None:
+        given, found = _digest(token), None
+        for credential in self.credentials:
+            if hmac.compare_digest(given, _digest(credential.token)):
+                found = credential
+        return found
+
     def session_for(self, credential: Credential) -> str:
-        """Return the cookie of a new session; it holds no token and needs no table."""
-        body = json.dumps([credential.name, credential.role, int(time.time())])
+        """Return the cookie of a new session; it holds no token, and no table holds it."""
+        once = secrets.token_hex(16)
+        body = json.dumps([credential.name, credential.role, int(time.time()), once])
         packed = base64.urlsafe_b64encode(body.encode()).decode()
         return f"{packed}.{credential.sign(packed)}"
 
     def by_session(self, cookie: str) -> Credential | None:
-        """Return whose session a cookie is; None where it is forged, old, or its token is gone."""
+        """Return whose session a cookie is; None where it is forged, over, or its token is gone."""
         packed, _, signature = cookie.partition(".")
         try:
-            name, role, issued = json.loads(base64.urlsafe_b64decode(packed))
+            name, role, issued, _ = json.loads(base64.urlsafe_b64decode(packed))
             fresh = 0 <= time.time() - float(issued) < SESSION_SECONDS
         except (ValueError, TypeError, binascii.Error):
             return None
@@ -146,7 +156,33 @@ class Access:
             wanted = credential.sign(packed).encode()
             if hmac.compare_digest(signature.encode(), wanted) and same and fresh:
                 found = credential
-        return found
+        return found if found and session_id(cookie) not in self.ended else None
+
+    def end_session(self, cookie: str) -> tuple[str, float] | None:
+        """Refuse a session from now on; return its id and the seconds that it had left.
+
+        None where the cookie is of no session that holds.
+        """
+        if self.open or self.by_session(cookie) is None:
+            return None
+        issued = json.loads(base64.urlsafe_b64decode(cookie.partition(".")[0]))[2]
+        ended = session_id(cookie)
+        self.ended |= {ended}
+        return ended, SESSION_SECONDS - (time.time() - issued)
+
+    def still(self, request: Request, actor: Actor) -> bool:
+        """Whether a request that is under way would still be let in as the same person."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if self.open:
+            return True
+        if scheme.lower() == "bearer" and token:
+            credential = self._find(token.strip())  # not counted as an attempt
+        else:
+            credential = self.by_session(request.cookies.get(SESSION, ""))
+        if credential is None:
+            return False
+        name = person(request.scope) or credential.name
+        return (name, _role(credential)) == (actor.name, actor.role)
 
     def actor(self, request: Request) -> Actor:
         """Return who is asking; NotAuthenticated where a token is needed and none came."""
@@ -165,7 +201,8 @@ class Access:
             # What it may do hangs on the token; who it is may be known to the proxy alone.
             name=person(request.scope) or credential.name,
             address=address,
-            role="viewer" if credential.role == "viewer" else "staff",
+            role=_role(credential),
+            sees_rows=_role(credential) != "viewer" or self.viewers_see_rows,
         )
 
     def form_token(self, request: Request, cookie: str) -> str:
@@ -198,6 +235,15 @@ class Access:
             keys += [credential.form_key() for credential in self.credentials]
             keys += [*self._retired, self._own_key]
         return keys
+
+
+def session_id(cookie: str) -> str:
+    """Return what a session is known by where it is written down: nobody can sign in with that."""
+    return hashlib.sha256(cookie.encode()).hexdigest()
+
+
+def _role(credential: Credential) -> Literal["viewer", "staff"]:
+    return "viewer" if credential.role == "viewer" else "staff"
 
 
 def _sign(key: bytes, cookie: str) -> str:

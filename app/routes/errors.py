@@ -16,11 +16,13 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from app.recovery.errors import (
+    Busy,
     Failed,
     Locked,
     NotAuthenticated,
     NotFound,
     NotPermitted,
+    OutOfTime,
     Refused,
     WrongUsage,
     ZanithError,
@@ -90,6 +92,12 @@ class Crowded(ZanithError):
     code = "crowded"
 
 
+class NotReady(ZanithError):
+    """The studio cannot answer from its database just now."""
+
+    code = "not_ready"
+
+
 class WrongMethod(WrongUsage):
     """The address exists, but not for this method."""
 
@@ -106,6 +114,9 @@ _STATUS: tuple[tuple[type[ZanithError], int], ...] = (
     (WrongKind, 415),
     (ShuttingDown, 503),
     (Crowded, 503),
+    (NotReady, 503),
+    (Busy, 503),
+    (OutOfTime, 503),
     (NotAuthenticated, 401),
     (NotPermitted, 403),
     (NotFound, 404),
@@ -152,7 +163,7 @@ async def answer(request: Request, error: ZanithError) -> Response:
         headers["WWW-Authenticate"] = 'Bearer realm="zanith"'
     if status == 429:
         headers["Retry-After"] = "60"
-    soon = isinstance(error, ShuttingDown | Crowded)
+    soon = isinstance(error, ShuttingDown | Crowded | Busy | OutOfTime)
     if soon:
         headers["Retry-After"] = "1"
     if not wants_page(request):

@@ -119,6 +119,7 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", "no-store")  # static files say otherwise
             await send(message)
 
         why = refusal(scope, self.bound_to, self.names)

@@ -71,6 +71,8 @@ class Frame:
         if self.server and self.server.standby:
             return "This server is a standby: changes are made on the primary."
         if self.actor and self.actor.role == "viewer":
+            if not self.actor.sees_rows:
+                return "You are signed in as a viewer: you see everything but rows, and verify."
             return "You are signed in as a viewer: you see, verify and export."
         return ""
 

@@ -30,6 +30,8 @@ class Studio:
     courtesy: Courtesy = field(default_factory=Courtesy)
     connections: Callable[[], int] = lambda: 0
     """How many the server that serves it has open."""
+    unwritten: dict[str, float] = field(default_factory=dict)
+    """Sign-outs that are not in the database yet, and when the session would have ended."""
     database: Database | None = None
     readers: Database | None = None
 

@@ -228,7 +228,7 @@ async def start_erasure(
         studio.db, actor, "erase", artifact.id, artifact.object_name
     ):
         purge.require_named(confirm, artifact.object_name, repeat=False)
-        plan = await plan_erasure(studio.db, artifact.id, match)
+        plan = await plan_erasure(studio.db, artifact.id, match, actor)
         check_erasure(plan, rows)
     params = {"columns": list(match), "steps": []}
     job = await queueing.start(

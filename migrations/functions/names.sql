@@ -4,6 +4,10 @@ CREATE OR REPLACE FUNCTION zanith.version() RETURNS text
 LANGUAGE sql IMMUTABLE AS $$ SELECT '0.1.0' $$;
 COMMENT ON FUNCTION zanith.version() IS 'The version of the functions installed in this database.';
 
+-- Who did it: the name that the client gave, and the database role where that is another.
+CREATE OR REPLACE FUNCTION zanith._signed(name text, role text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$ SELECT CASE WHEN role IS NULL OR role = name THEN name ELSE name || ' as ' || role END $$;
+
 -- A fresh artifact id: 12 hex digits, 48 random bits, URL-safe and short enough for a parked name.
 CREATE OR REPLACE FUNCTION zanith._new_id() RETURNS text
 LANGUAGE sql VOLATILE AS $$ SELECT left(replace(gen_random_uuid()::text, '-', ''), 12) $$;

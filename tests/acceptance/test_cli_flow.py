@@ -11,8 +11,9 @@ ARTIFACT_KEYS = {
     *("id", "migration_id", "artifact_type", "status", "health"),
     *("source_schema", "source_table", "source_column", "physical_schema", "physical_name"),
     *("row_count", "size_bytes", "checksum", "checksum_algorithm", "sealed_at", "verified_at"),
-    *("reason", "created_at", "created_by", "expires_at", "held", "held_reason"),
-    *("restored_at", "restored_by"),
+    *("reason", "created_at", "created_by", "created_by_role", "expires_at", "held"),
+    *("held_by", "held_by_role", "held_reason"),
+    *("restored_at", "restored_by", "restored_by_role"),
 }
 
 COLUMN = ("drop", "column", "orders.legacy_code", "--strategy")

@@ -106,7 +106,7 @@ async def test_hostile_names_are_inert(
     browser: Browser, studio: Running, cases: HardCases, hard_database
 ):
     context = await browser.new_context(
-        base_url=studio.url, extra_http_headers={"Authorization": "Bearer staff-token"}
+        base_url=studio.url, extra_http_headers={"Authorization": "Bearer the-token-of-staff"}
     )
     page = await context.new_page()
     page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))

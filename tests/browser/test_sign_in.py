@@ -14,8 +14,8 @@ from tests.studios import Running, run_studio, wait_for_seals
 pytestmark = pytest.mark.newest
 
 WORDS = "Your sign-in ended before this was sent; nothing was changed."
-BOTH = "ana:s3cret-of-ana\nbob:s3cret-of-bob"
-LATER = "bob:s3cret-of-bob"
+BOTH = "ana:the-s3cret-of-ana\nbob:the-s3cret-of-bob"
+LATER = "bob:the-s3cret-of-bob"
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def studio(database, artifacts, tokens, prefix) -> Iterator[Running]:
 
 
 async def sign_in(page: Page, name: str) -> None:
-    await page.get_by_label("Token").fill(f"s3cret-of-{name}")
+    await page.get_by_label("Token").fill(f"the-s3cret-of-{name}")
     await page.get_by_role("button", name="Sign in").click()
 
 
@@ -82,8 +82,10 @@ async def test_what_a_page_asks_for_by_itself_leads_there_too(
     here = f"{prefix}/studio/artifacts/{artifacts['table']}"
     await page.goto(here)
     await sign_in(page, "ana")
-    # What the page asks for when it opens must have come, or that leads to the sign-in already.
-    await expect(page.get_by_role("region", name="First rows").get_by_role("table")).to_be_visible()
+    rows = page.get_by_role("region", name="First rows")
+    await expect(rows.get_by_role("table")).to_have_count(0)  # they are read for who wants them
+    await rows.get_by_role("link", name="Show the first rows").click()
+    await expect(rows.get_by_role("table")).to_be_visible()
     tokens.write_text(LATER)
     await page.get_by_role("button", name="Verify now").click()
     await expect(page.get_by_text(WORDS)).to_be_visible()
@@ -92,3 +94,23 @@ async def test_what_a_page_asks_for_by_itself_leads_there_too(
     await page.get_by_role("button", name="Verify now").click()
     await expect(page.get_by_text("40 rows match the seal")).to_be_visible()
     await context.close()
+
+
+async def test_a_viewer_without_exports_is_told_that_there_are_no_rows(
+    browser: Browser, database, artifacts
+):
+    tokens = {
+        "auth_token": "ana:the-token-of-staff",
+        "read_only_auth_token": "vic:the-viewers-token",
+    }
+    with run_studio(database.tcp_url, **tokens, viewer_export=False) as studio:
+        page = await (await browser.new_context(base_url=studio.url)).new_page()
+        await page.goto(f"/studio/artifacts/{artifacts['table']}")
+        await page.get_by_label("Token").fill("the-viewers-token")
+        await page.get_by_role("button", name="Sign in").click()
+        rows = page.get_by_role("region", name="First rows")
+        await expect(rows.get_by_text("This studio shows viewers no rows.")).to_be_visible()
+        await expect(rows.get_by_role("link")).to_have_count(0)
+        await expect(page.get_by_role("link", name="Export", exact=True)).to_have_count(0)
+        await page.goto(f"/studio/artifacts/{artifacts['table']}/rows")
+        await expect(page.get_by_role("heading", name="Not permitted")).to_be_visible()

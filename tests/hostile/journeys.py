@@ -97,7 +97,7 @@ class Journey:
     async def look(self, artifact: Artifact, *, close: bool = False) -> None:
         """Do what only reads; ``close`` is all of it."""
         await self.do("verify", lambda: verify(self.db, artifact.id, DBA))
-        await self.do("rows", lambda: preview_rows(self.db, artifact.id))
+        await self.do("rows", lambda: preview_rows(self.db, artifact.id, DBA))
         for format_ in FORMATS if close else FORMATS[:2]:
             await self.do(f"export {format_}", partial(self.export, artifact, format_))
         if close:
@@ -106,7 +106,9 @@ class Journey:
                 "verify, 2 jobs", lambda: verify(self.db, artifact.id, DBA, jobs_at_once=2)
             )
             await self.do("inspect", lambda: inspect(self.db, artifact.id))
-            await self.do("plan erasure", lambda: plan_erasure(self.db, artifact.id, self._match()))
+            await self.do(
+                "plan erasure", lambda: plan_erasure(self.db, artifact.id, self._match(), DBA)
+            )
             await self.do("plan purge", lambda: review_purge(self.db, artifact.id))
 
     async def restore(

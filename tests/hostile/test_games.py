@@ -94,7 +94,7 @@ async def export_to_nobody(db, artifact):
 
 WHILE: dict[str, Callable[..., Any]] = {
     "verify": lambda db, a: verify(db, a.id, DBA),
-    "rows": lambda db, a: preview_rows(db, a.id),
+    "rows": lambda db, a: preview_rows(db, a.id, DBA),
     "rehearse": lambda db, a: rehearse(db, a.id, Choices(), DBA),
     "restore": lambda db, a: restore(db, a.id, Choices(), DBA),
     "export": export_to_nobody,

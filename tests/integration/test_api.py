@@ -19,6 +19,7 @@ from tests.studios import (
     form_token,
     locked,
     run_studio,
+    sign_in,
     wait_for_job,
     wait_for_seals,
     wait_until,
@@ -30,9 +31,10 @@ KEYS = {
     "id", "migration_id", "artifact_type", "status", "health", "source_schema", "source_table",
     "source_column", "physical_schema", "physical_name", "row_count", "size_bytes", "checksum",
     "checksum_algorithm", "sealed_at", "verified_at", "reason", "created_at", "created_by",
-    "expires_at", "held", "held_reason", "restored_at", "restored_by",
+    "created_by_role", "expires_at", "held", "held_by", "held_by_role", "held_reason",
+    "restored_at", "restored_by", "restored_by_role",
 }  # fmt: skip
-STAFF, VIEWER = "s3cret-staff", "s3cret-viewer"
+STAFF, VIEWER = "s3cret-token-of-staff", "s3cret-token-of-viewer"
 
 
 @pytest.fixture
@@ -317,6 +319,12 @@ def test_wrong_tokens_are_limited(guarded):
         answer = client.get("/api/artifacts")
         refused(answer, 429, "too_many_attempts")
         assert answer.headers["retry-after"]
+    with guarded.client(STAFF) as staff:  # from the same address, while that is throttled
+        assert staff.get("/api/artifacts").status_code == 200
+    with sign_in(guarded, STAFF) as browser:
+        assert browser.get("/studio").status_code == 200
+    with guarded.client("guess") as client:
+        refused(client.get("/api/artifacts"), 429, "too_many_attempts")
 
 
 def test_signs_in_with_a_form(guarded, database):

@@ -14,8 +14,10 @@ from app.recovery.artifacts import (
     preview_rows,
     summarize,
 )
-from app.recovery.database import Database
+from app.recovery.database import Actor, Database
 from app.recovery.errors import NotFound, WrongUsage
+
+DBA = Actor("dba", None, "staff")
 
 pytestmark = pytest.mark.newest  # lists of rows: the versions do not differ
 
@@ -193,13 +195,13 @@ async def test_inspect_and_preview(db):
         assert key in data
     for key in ("steps", "conflicts", "drift", "choices", "losses"):
         assert key in data["plan"]
-    preview = await preview_rows(db, found.artifact.id, limit=3)
+    preview = await preview_rows(db, found.artifact.id, DBA, limit=3)
     assert [(c.name, c.type) for c in preview.columns] == [("id", "int8"), ("note", "text")]
     assert shown(preview) == [["1", "x1"], ["2", "x2"], ["3", None]]
     assert preview.more
-    assert shown(await preview_rows(db, found.artifact.id, limit=1, offset=1)) == [["2", "x2"]]
+    assert shown(await preview_rows(db, found.artifact.id, DBA, limit=1, offset=1)) == [["2", "x2"]]
     with pytest.raises(WrongUsage):
-        await preview_rows(db, found.artifact.id, offset=100_001)
+        await preview_rows(db, found.artifact.id, DBA, offset=100_001)
 
 
 def shown(preview) -> list[list[str | None]]:
@@ -209,7 +211,9 @@ def shown(preview) -> list[list[str | None]]:
 async def test_a_long_value_is_cut_and_measured(db):
     async with db.acquire() as connection:
         await connection.execute("UPDATE orders SET note = repeat('ü', 3000) WHERE id = 1")
-    preview = await preview_rows(db, await capture(db, "archive_column('orders', 'note')"), limit=1)
+    preview = await preview_rows(
+        db, await capture(db, "archive_column('orders', 'note')"), DBA, limit=1
+    )
     value = preview.rows[0][1]
     assert (len(value.text), value.length, value.cut) == (2000, 3000, True)
 
@@ -221,5 +225,5 @@ async def test_rebuild_shows_then_and_now(db):
     found = await inspect(db, made)
     assert found.definition != found.definition_now
     assert "extra" in str(found.definition_now)
-    assert await preview_rows(db, made) is None
+    assert await preview_rows(db, made, DBA) is None
     assert [conflict.code for conflict in found.plan.conflicts] == ["forensic"]

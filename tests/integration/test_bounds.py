@@ -188,12 +188,12 @@ def test_connections_are_bounded(database, artifacts, tmp_path):
 
 
 def test_all_event_streams_are_bounded(database, artifacts, tmp_path):
-    env = {"ZANITH_AUTH_TOKEN": "ana:s3cret", "ZANITH_TRUSTED_PROXIES": "127.0.0.1"}
+    env = {"ZANITH_AUTH_TOKEN": "ana:the-s3cret-of-ana", "ZANITH_TRUSTED_PROXIES": "127.0.0.1"}
     each = 50
     with (
         run_command(database.tcp_url, tmp_path, **env) as studio,
         locked(database),
-        studio.client("s3cret") as client,
+        studio.client("the-s3cret-of-ana") as client,
         httpx.Client(limits=httpx.Limits(max_connections=None), timeout=60) as many,
         ExitStack() as streams,
     ):
@@ -202,7 +202,7 @@ def test_all_event_streams_are_bounded(database, artifacts, tmp_path):
         there = f"{studio.url}/api/jobs/{job}/events"
 
         def opens(address: str) -> httpx.Response:
-            said = {"Authorization": "Bearer s3cret", "X-Forwarded-For": address}
+            said = {"Authorization": "Bearer the-s3cret-of-ana", "X-Forwarded-For": address}
             return streams.enter_context(many.stream("GET", there, headers=said))
 
         for number in range(bounds.STREAMS):

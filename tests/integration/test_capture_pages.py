@@ -24,7 +24,7 @@ CREATE TABLE public.parted_1 PARTITION OF public.parted
     FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
 '''
 HARD = {"schema": "s.1", "table": '<b>t</b> & "co"', "column": "Col .ümn"}
-STAFF, VIEWER = "staff-token", "viewer-token"
+STAFF, VIEWER = "the-token-of-staff", "the-token-of-viewer"
 
 
 @pytest.fixture

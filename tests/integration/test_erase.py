@@ -11,7 +11,7 @@ import pytest
 from tests.studios import Running, run_studio, wait_for_job, wait_for_seals
 
 SECRET = "ann@example.com"
-STAFF, VIEWER = "staff-token", "viewer-token"
+STAFF, VIEWER = "the-token-of-staff", "the-token-of-viewer"
 MADE = f"""
 CREATE TABLE log (what text);
 CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -21,7 +21,8 @@ from tests.studios import Running, run_studio, wait_until
 
 pytestmark = pytest.mark.newest
 
-STAFF = f"{ANA.name}:staff-token"  # the announced export of the hard cases is theirs
+STAFF = f"{ANA.name}:the-token-of-staff"  # the announced export of the hard cases is theirs
+SIGNING = frozenset({"/studio/login", "/studio/logout"})
 UNDECLARED = Valid(json={}, viewer=False)
 FAR = "https://evil.example"
 
@@ -35,7 +36,7 @@ def studio(hard_database, monkeypatch) -> Iterator[Running]:
 
     monkeypatch.setattr(app.main, "keep_up", idle)
     hard_database.psql(BESIDES)
-    tokens = {"auth_token": STAFF, "read_only_auth_token": "vic:viewer-token"}
+    tokens = {"auth_token": STAFF, "read_only_auth_token": "vic:the-token-of-viewer"}
     with run_studio(hard_database.tcp_url, **tokens) as running:
         running.app.state.studio.access.limiter.attempts = 10_000
         yield running
@@ -85,13 +86,17 @@ def send(
 
 
 def every_request(studio: Running, *, undeclared: bool = True) -> list[tuple[str, str, Valid]]:
-    """Return every method of every path; those that no route declares carry an empty body."""
-    return [
+    """Return every method of every path; those that no route declares carry an empty body.
+
+    Signing in and out come last: each ends the session that all of them are sent with.
+    """
+    found = [
         (method, path, TABLE[f"{method} {path}"] if method in methods else UNDECLARED)
         for path, methods in every_route(studio.app)
         for method in METHODS
         if undeclared or method in methods
     ]
+    return sorted(found, key=lambda one: one[0] == "POST" and one[1] in SIGNING)
 
 
 # ----------------------------------------------------------------------------------------- visitors
@@ -107,10 +112,10 @@ def aged(studio: Running, role: str) -> str:
     """Return the cookie of a session that was signed well, too long ago."""
     keys = studio.app.state.studio.access
     credential = next(each for each in keys.credentials if each.role == role)
-    name, whose, issued = json.loads(
+    name, whose, issued, once = json.loads(
         base64.urlsafe_b64decode(keys.session_for(credential).split(".")[0])
     )
-    body = json.dumps([name, whose, issued - access.SESSION_SECONDS - 1])
+    body = json.dumps([name, whose, issued - access.SESSION_SECONDS - 1, once])
     packed = base64.urlsafe_b64encode(body.encode()).decode()
     return f"{packed}.{credential.sign(packed)}"
 
@@ -124,8 +129,8 @@ def tampered(studio: Running) -> str:
 def promoted(studio: Running) -> str:
     """Return a viewer's cookie that says staff, with the signature of what it said before."""
     packed, signature = session(studio, "viewer").split(".")
-    name, _, issued = json.loads(base64.urlsafe_b64decode(packed))
-    body = json.dumps([name, "staff", issued])
+    name, _, issued, once = json.loads(base64.urlsafe_b64decode(packed))
+    body = json.dumps([name, "staff", issued, once])
     return f"{base64.urlsafe_b64encode(body.encode()).decode()}.{signature}"
 
 
@@ -151,7 +156,7 @@ REFUSED: dict[str, tuple[dict[str, str], Cookie | None, bool]] = {
     "a tampered session": (SAME, tampered, True),
     "a viewer's session that says staff": (SAME, promoted, True),
     "a viewer who signs as staff": (SAME, resigned, True),
-    "a viewer": (bearer("viewer-token"), None, True),
+    "a viewer": (bearer("the-token-of-viewer"), None, True),
     "a viewer's session": (SAME, lambda s: session(s, "viewer"), True),
     "staff from another site": (
         {"Sec-Fetch-Site": "cross-site", "Origin": FAR},
@@ -167,7 +172,7 @@ REFUSED: dict[str, tuple[dict[str, str], Cookie | None, bool]] = {
     "staff with Origin null": ({"Origin": "null"}, lambda s: session(s, "staff"), True),
     "staff's cookies without an Origin": ({}, lambda s: session(s, "staff"), True),
     "a staff token from another site": (
-        {**bearer("staff-token"), "Sec-Fetch-Site": "cross-site"},
+        {**bearer("the-token-of-staff"), "Sec-Fetch-Site": "cross-site"},
         None,
         True,
     ),
@@ -201,9 +206,9 @@ def form_token_of(studio: Running, client: httpx.Client) -> str:
 
 
 def state(database, studio: Running) -> str:
-    """Return a dump of everything but what a viewer may leave: exports, verifications, the log."""
+    """Return a dump without what a viewer may leave: exports, checks, the log, sign-outs."""
     wait_until(lambda: studio.app.state.studio.runner.running == 0)
-    apart = ("_zanith_audit_log*", "_zanith_jobs", ROWS.split(".")[1])
+    apart = ("_zanith_audit_log*", "_zanith_jobs", "_zanith_ended_sessions", ROWS.split(".")[1])
     dump = database.pg_dump(*(f"--exclude-table-data=zanith.{name}" for name in apart))
     rows = f"SELECT to_jsonb(a) - '{{verified_at,verified_ok}}'::text[] FROM {ROWS} a ORDER BY id"
     jobs = """SELECT to_jsonb(j) FROM zanith._zanith_jobs j

@@ -24,7 +24,10 @@ def artifacts(database) -> dict[str, str]:
 
 @pytest.fixture
 def studio(database, artifacts) -> Iterator[Running]:
-    tokens = {"auth_token": "ana:staff-token", "read_only_auth_token": "vic:viewer-token"}
+    tokens = {
+        "auth_token": "ana:the-token-of-staff",
+        "read_only_auth_token": "vic:the-token-of-viewer",
+    }
     with run_studio(database.tcp_url, **tokens) as running:
         wait_for_seals(database)
         yield running
@@ -45,7 +48,7 @@ def form_token(html: str) -> str:
 
 def test_every_template_renders(studio: Running, artifacts, database):
     column, table = artifacts["column"], artifacts["table"]
-    with studio.client("staff-token") as staff:
+    with studio.client("the-token-of-staff") as staff:
         visit(staff, "/studio")
         visit(staff, "/studio?search=none+such&sort=size")
         for artifact in artifacts.values():
@@ -112,7 +115,7 @@ def test_every_template_renders(studio: Running, artifacts, database):
 
 
 def test_a_viewer_is_told_why_not(studio: Running, artifacts):
-    with studio.client("viewer-token") as viewer:
+    with studio.client("the-token-of-viewer") as viewer:
         for path in ("/restore", "/purge", ""):
             text = visit(viewer, f"/studio/artifacts/{artifacts['table']}{path}")
             assert "signed in as a viewer" in text
@@ -125,7 +128,7 @@ def test_a_viewer_is_told_why_not(studio: Running, artifacts):
 
 
 def test_a_purged_artifact_keeps_its_page(studio: Running, artifacts):
-    with studio.client("staff-token") as staff:
+    with studio.client("the-token-of-staff") as staff:
         seal = staff.get(f"/api/artifacts/{artifacts['table']}").json()["checksum"]
         body = {"confirm": "carts", "reason": "no longer needed"}
         staff.request(

@@ -18,7 +18,7 @@ from tests.studios import Running, capture_orders, form_token, run_studio, sign_
 
 pytestmark = pytest.mark.newest
 
-TOKENS = {"auth_token": "ana:s3cret", "read_only_auth_token": "vic:peek"}
+TOKENS = {"auth_token": "ana:the-s3cret-of-ana", "read_only_auth_token": "vic:the-s3cret-of-vic"}
 TRUSTING = {
     "trusted_proxies": "127.0.0.1, 10.0.0.0/8, local",
     "user_header": "X-Remote-User",
@@ -38,14 +38,14 @@ def behind_a_proxy(database, **settings: object) -> Iterator[tuple[Running, str]
 
 def hold(studio: Running, here: str, **headers: object) -> httpx.Response:
     """Hold and let go, so that it can be done again; return the answer to the hold."""
-    said = [("Authorization", "Bearer s3cret")]
+    said = [("Authorization", "Bearer the-s3cret-of-ana")]
     said += [
         (name.replace("_", "-"), one)
         for name, value in headers.items()
         for one in (value if isinstance(value, list) else [value])
     ]
     answer = httpx.post(f"{studio.url}{here}/hold", headers=said)
-    httpx.post(f"{studio.url}{here}/release", headers={"Authorization": "Bearer s3cret"})
+    httpx.post(f"{studio.url}{here}/release", headers={"Authorization": "Bearer the-s3cret-of-ana"})
     return answer
 
 
@@ -57,7 +57,10 @@ def test_a_proxy_on_a_unix_socket_is_local(database, tmp_path, trusted, address)
     here = tmp_path / "studio.sock"
     with run_studio(database.tcp_url, here, trusted_proxies=trusted, **TOKENS):
         transport = httpx.HTTPTransport(uds=str(here))
-        said = {"Authorization": "Bearer s3cret", "X-Forwarded-For": "6.6.6.6, 203.0.113.9"}
+        said = {
+            "Authorization": "Bearer the-s3cret-of-ana",
+            "X-Forwarded-For": "6.6.6.6, 203.0.113.9",
+        }
         with httpx.Client(transport=transport, base_url="http://localhost") as client:
             answer = client.post(f"/api/artifacts/{found['table']}/hold", headers=said)
     assert answer.status_code == 200, answer.text
@@ -95,7 +98,7 @@ def test_anybody_else_is_not_believed(database):
                 "DROP TABLE IF EXISTS tt; CREATE TABLE tt (a int);"
                 "SELECT zanith.archive_table('public.tt')"
             )
-            with studio.client("s3cret") as client:
+            with studio.client("the-s3cret-of-ana") as client:
                 [found] = client.get("/api/artifacts?limit=1").json()["artifacts"]
             answer = hold(studio, f"/api/artifacts/{found['id']}", **forged)
             assert answer.status_code == 200, answer.text
@@ -116,7 +119,7 @@ def test_the_role_still_comes_from_the_token(database):
     with behind_a_proxy(database, **TRUSTING) as (studio, here):
         headers = {"X-Remote-User": "Grace"}
         assert httpx.get(f"{studio.url}{here}", headers=headers).status_code == 401
-        headers["Authorization"] = "Bearer peek"
+        headers["Authorization"] = "Bearer the-s3cret-of-vic"
         refused = httpx.post(f"{studio.url}{here}/hold", headers=headers)
         assert refused.status_code == 403
         assert "Grace may look" in refused.json()["error"]["message"]
@@ -167,7 +170,7 @@ def test_settings_of_a_proxy_are_checked():
         {"root_path": "/a b"},
     ):
         with pytest.raises(WrongUsage, match="ZANITH_"):
-            load_settings(**({"auth_token": "x"} | wrong))
+            load_settings(**({"auth_token": "the-token-of-staff"} | wrong))
     assert load_settings(root_path="/zanith/").root_path == "/zanith"
 
 
@@ -225,7 +228,7 @@ def test_every_address_carries_the_prefix(database, strips):
     settings = {"root_path": "/zanith"}
     with behind_a_proxy(database, **settings) as (studio, here):
         artifact = here.rsplit("/", 1)[1]
-        with studio.client("s3cret") as api:
+        with studio.client("the-s3cret-of-ana") as api:
             export = api.post(f"{here}/exports").json()["id"]
             verified = api.post(f"{here}/verify").json()["id"]
         with httpx.Client(
@@ -243,7 +246,7 @@ def test_every_address_carries_the_prefix(database, strips):
             entered = browser.post(
                 "/studio/login",
                 data={
-                    "token": "s3cret",
+                    "token": "the-s3cret-of-ana",
                     "form_token": form_token(door.text),
                     "next": "/zanith/studio?search=a",
                 },
@@ -347,6 +350,6 @@ def test_the_prefix_is_taken_off_once():
 
 
 def test_nothing_changes_without_a_prefix(database):
-    with behind_a_proxy(database) as (studio, _), sign_in(studio, "s3cret") as browser:
+    with behind_a_proxy(database) as (studio, _), sign_in(studio, "the-s3cret-of-ana") as browser:
         assert '"/studio/jobs"' in browser.get("/studio").text
         assert browser.get("/zanith/studio").status_code == 404

@@ -22,7 +22,7 @@ def artifacts(database):
 @pytest.fixture
 def tokens(tmp_path):
     file = tmp_path / "staff"
-    file.write_text("ana:s3cret-of-ana\nbob:s3cret-of-bob")
+    file.write_text("ana:the-s3cret-of-ana\nbob:the-s3cret-of-bob")
     return file
 
 
@@ -39,7 +39,7 @@ def arrive(browser: httpx.Client, prefix: str, answer: httpx.Response, page: str
     door = browser.get(target)
     assert WORDS in door.text
     back = door.text.split('name="next" value="', 1)[1].split('"', 1)[0].replace("&amp;", "&")
-    data = {"token": "s3cret-of-bob", "form_token": form_token(door.text), "next": back}
+    data = {"token": "the-s3cret-of-bob", "form_token": form_token(door.text), "next": back}
     entered = browser.post(f"{prefix}/studio/login", data=data)
     assert entered.headers["location"] == f"{prefix}{page}"
     assert browser.get(entered.headers["location"]).status_code == 200
@@ -57,11 +57,11 @@ def test_a_form_that_came_too_late(studio, artifacts, database, tokens, asks):
         ("/seal", "", ""),
     ):
         for tells in (True, False):
-            tokens.write_text("ana:s3cret-of-ana\nbob:s3cret-of-bob")
-            with sign_in(running, "s3cret-of-ana", prefix) as browser:
+            tokens.write_text("ana:the-s3cret-of-ana\nbob:the-s3cret-of-bob")
+            with sign_in(running, "the-s3cret-of-ana", prefix) as browser:
                 whole = browser.get(f"{prefix}{here}{page}{query}")
                 assert whole.status_code == 200
-                tokens.write_text("bob:s3cret-of-bob")
+                tokens.write_text("bob:the-s3cret-of-bob")
                 address = f"{running.url}{prefix}{here}{page}{query}"
                 headers = {"HX-Request": "true"} if asks == "htmx" else {}
                 if tells:

@@ -295,16 +295,16 @@ def test_one_studio_starts_another_follows_and_cancels(database, artifacts):
 
 def test_events_end_with_the_token(database, artifacts, tmp_path):
     file = tmp_path / "staff"
-    file.write_text("ana:s3cret-of-ana\nbob:s3cret-of-bob")
+    file.write_text("ana:the-s3cret-of-ana\nbob:the-s3cret-of-bob")
     settings = {"auth_token_file": file, **PATIENT}
     with run_studio(database.tcp_url, **settings) as studio, locked(database):
         wait_for_seals(database)
-        with studio.client("s3cret-of-ana") as ana, studio.client("s3cret-of-bob") as bob:
+        with studio.client("the-s3cret-of-ana") as ana, studio.client("the-s3cret-of-bob") as bob:
             job = start_restore(bob, artifacts["column"])
             with ana.stream("GET", f"/api/jobs/{job}/events") as stream:
                 lines = stream.iter_lines()
                 assert next(lines).startswith(("event:", "retry:", "data:"))
-                file.write_text("bob:s3cret-of-bob")
+                file.write_text("bob:the-s3cret-of-bob")
                 began = time.monotonic()
                 list(lines)
                 assert time.monotonic() - began < 4

@@ -10,6 +10,7 @@ import io
 import json
 import resource
 import signal
+from dataclasses import replace
 
 import pytest
 import zstandard
@@ -190,7 +191,7 @@ async def test_viewer_and_wrong_wishes(db, archived):
     with pytest.raises(NotPermitted):
         await seal.seal(db, archived, VIEWER)
     with pytest.raises(NotPermitted):
-        await export.announce(db, ExportRequest(archived), VIEWER, viewers_may=False)
+        await export.announce(db, ExportRequest(archived), replace(VIEWER, sees_rows=False))
     await export.announce(db, ExportRequest(archived), VIEWER)
     for options in ({"format": "xml"}, {"compress": "rar"}):
         with pytest.raises(WrongUsage):

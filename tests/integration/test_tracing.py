@@ -25,8 +25,8 @@ from tests.studios import (
 
 pytestmark = pytest.mark.newest
 
-TOKENS = {"auth_token": "ana:s3cret-staff"}
-BEARER = {"Authorization": "Bearer s3cret-staff"}
+TOKENS = {"auth_token": "ana:s3cret-token-of-staff"}
+BEARER = {"Authorization": "Bearer s3cret-token-of-staff"}
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def lines(command) -> list[dict]:
 
 def test_logs_are_json_and_hold_no_secret(database, artifacts, tmp_path):
     tokens = tmp_path / "staff"
-    tokens.write_text("ana:s3cret-staff\nbob:s3cret-of-bob\n")
+    tokens.write_text("ana:s3cret-token-of-staff\nbob:the-s3cret-of-bob\n")
     with run_command(
         database.tcp_url,
         tmp_path,
@@ -92,18 +92,23 @@ def test_logs_are_json_and_hold_no_secret(database, artifacts, tmp_path):
         ZANITH_LOG_FORMAT="json",
         ZANITH_AUDIT_LOG=str(tmp_path / "audit.ndjson"),
     ) as command:
-        with sign_in(command, "s3cret-staff") as browser:
+        with sign_in(command, "s3cret-token-of-staff") as browser:
             cookies = list(browser.cookies.values())
-            page = browser.get(f"/studio/artifacts/{artifacts['table']}?token=s3cret-staff")
+            page = browser.get(
+                f"/studio/artifacts/{artifacts['table']}?token=s3cret-token-of-staff"
+            )
             form = form_token(page.text)
             browser.post(f"/studio/artifacts/{artifacts['table']}/hold", data={"form_token": form})
-        with command.client("s3cret-of-bob") as client:
+        with command.client("the-s3cret-of-bob") as client:
             job = client.post(f"/api/artifacts/{artifacts['column']}/verify").json()["id"]
             wait_for_job(client, job)
             got = client.get("/api/artifacts")
-            tokens.write_text("ana:s3cret-staff\nbob s3cret-of-bob\n")
+            tokens.write_text("ana:s3cret-token-of-staff\nbob the-s3cret-of-bob\n")
             assert client.get("/api/artifacts").status_code == 200
-        httpx.get(f"{command.url}/api/artifacts", headers={"Authorization": "Bearer s3cret-wrong"})
+        httpx.get(
+            f"{command.url}/api/artifacts",
+            headers={"Authorization": "Bearer s3cret-token-of-nobody"},
+        )
         wait_until(lambda: any("a wrong token" in line["message"] for line in lines(command)))
         number = got.headers["x-request-id"]
         [line] = [line for line in lines(command) if line["request_id"] == number]
@@ -122,7 +127,7 @@ def test_logs_are_json_and_hold_no_secret(database, artifacts, tmp_path):
         assert wrong[0]["request_id"]
         assert any("the tokens stay as they were" in line["message"] for line in lines(command))
         # SIGHUP reads the files again, and ends nothing.
-        tokens.write_text("eve:s3cret-of-eve")
+        tokens.write_text("eve:the-s3cret-of-eve")
         command.process.send_signal(signal.SIGHUP)
         time.sleep(0.2)
         assert httpx.get(f"{command.url}/api/artifacts", headers=BEARER).status_code == 401
@@ -167,7 +172,10 @@ def figures(client: httpx.Client) -> dict[str, float]:
 
 
 def test_figures(database, artifacts):
-    with run_studio(database.tcp_url, **TOKENS) as studio, studio.client("s3cret-staff") as client:
+    with (
+        run_studio(database.tcp_url, **TOKENS) as studio,
+        studio.client("s3cret-token-of-staff") as client,
+    ):
         wait_for_seals(database)
         before = figures(client)
         assert before["zanith_artifacts_by_state{status=recoverable,type=archive_column}"] == 2

@@ -64,7 +64,7 @@ async def test_an_owner_cannot_borrow_the_operator(database, db, create_role):
         db, CaptureRequest("archive_column", "harm.t", "c", on_dependents="cascade"), DBA
     )
     await verify(db, column.id, DBA)
-    await preview_rows(db, column.id)
+    await preview_rows(db, column.id, DBA)
     assert not (await plan_restore(db, column.id)).blocked
     assert not await ran_as_operator(db)
     report = await restore(db, column.id, Choices(), DBA)

@@ -37,8 +37,8 @@ def test_environment(monkeypatch):
         "DATABASE_URL": "postgresql://u:hunter2@h/d",
         "HOST": "0.0.0.0",
         "PORT": "80",
-        "AUTH_TOKEN": "alice:s3cret, bob:t:0ken",
-        "READ_ONLY_AUTH_TOKEN": "peek",
+        "AUTH_TOKEN": "alice:s3cret-0123456789, bob:t:0ken-0123456789",
+        "READ_ONLY_AUTH_TOKEN": "peek-0123456789abc",
         "AUDIT_LOG": "/tmp/a.ndjson",
         "RETENTION": "never",
         "VIEWER_EXPORT": "off",
@@ -50,8 +50,8 @@ def test_environment(monkeypatch):
     settings = load_settings()
     assert settings.database_url.get_secret_value() == "postgresql://u:hunter2@h/d"
     assert [(t.name, t.secret.get_secret_value()) for t in settings.auth_token] == [
-        ("alice", "s3cret"),
-        ("bob", "t:0ken"),
+        ("alice", "s3cret-0123456789"),
+        ("bob", "t:0ken-0123456789"),
     ]
     assert [t.name for t in settings.read_only_auth_token] == ["token 1"]
     assert settings.retention is None
@@ -78,7 +78,9 @@ def test_what_is_given_goes_before_the_environment(monkeypatch):
         ("LOCK_RETRIES", "-1"),
         ("VIEWER_EXPORT", "perhaps"),
         ("AUTH_TOKEN", "alice:"),
-        ("AUTH_TOKEN", "a:hunter2,a:hunter3"),
+        ("AUTH_TOKEN", "a:hunter2-0123456789,a:hunter3-0123456789"),
+        ("AUTH_TOKEN", "a:hunter2"),
+        ("READ_ONLY_AUTH_TOKEN", "h"),
     ],
 )
 def test_a_wrong_value_is_named(monkeypatch, name, value):
@@ -88,10 +90,23 @@ def test_a_wrong_value_is_named(monkeypatch, name, value):
     assert "hunter" not in str(error.value.as_dict())
 
 
+@pytest.mark.parametrize("name", ["AUTH_TOKEN", "READ_ONLY_AUTH_TOKEN"])
+def test_a_short_token_is_refused_with_how_to_make_one(monkeypatch, name):
+    monkeypatch.setenv(f"ZANITH_{name}", "ana:hunter2-01234567,bob:x")
+    with pytest.raises(WrongUsage) as error:
+        load_settings()
+    message = error.value.message
+    assert message.startswith(f"ZANITH_{name} is wrong: the token of bob is too short")
+    assert "16 characters" in message
+    assert "openssl rand -hex 32" in message
+    monkeypatch.setenv(f"ZANITH_{name}", "ana:hunter2-01234567")
+    assert load_settings().guarded
+
+
 def test_an_open_bind_needs_a_token():
     with pytest.raises(WrongUsage, match="ZANITH_AUTH_TOKEN"):
         load_settings(host="0.0.0.0")
-    assert load_settings(host="0.0.0.0", auth_token="x").tokens_needed
+    assert load_settings(host="0.0.0.0", auth_token="the-token-of-staff").tokens_needed
     assert load_settings(host="0.0.0.0", auth_token_file="/run/staff").guarded
 
 
@@ -114,7 +129,7 @@ def test_loopback(host, closed):
 
 
 def test_token_does_not_print_its_secret():
-    assert "abc" not in repr(parse_tokens("me:abc"))
+    assert "abc" not in repr(parse_tokens("me:abc0123456789def"))
 
 
 def test_hosts_that_a_proxy_passes_on(monkeypatch):

@@ -84,7 +84,7 @@ def erase_command(
         match = key_values(terminal, columns, values_from)
         expected = rows
         if dry_run or confirm is None:
-            plan = await plan_erasure(db, found.id, match)
+            plan = await plan_erasure(db, found.id, match, session.actor)
             if dry_run:
                 terminal.show(erasure_plan(found, plan))
                 if as_json:

@@ -14,6 +14,7 @@ from app.cli.render.plan import restore_plan
 from app.recovery.artifacts import Artifact, Inspection
 from app.recovery.audit import Activity
 from app.recovery.jobs import Job
+from app.recovery.names import signed
 
 
 def inspection(found: Inspection) -> RenderableType:
@@ -52,7 +53,7 @@ def _story(artifact: Artifact) -> RenderableType:
     dropped = f"{ago(artifact.created_at)}, {instant(artifact.created_at)}"
     rows: list[tuple[str, str | Text | None]] = [
         ("artifact", Text.assemble((artifact.id, "head"), f"  {artifact.artifact_type}")),
-        ("dropped", f"{dropped} by {artifact.created_by}"),
+        ("dropped", f"{dropped} by {signed(artifact.created_by, artifact.created_by_role)}"),
         ("migration", artifact.migration_id),
         ("reason", artifact.reason),
         ("parked as", _place(artifact)),
@@ -62,7 +63,7 @@ def _story(artifact: Artifact) -> RenderableType:
         ("sealed", _moment(artifact.sealed_at)),
         ("verified", _moment(artifact.verified_at)),
         ("expires", _expiry(artifact)),
-        ("hold", Text(printable(artifact.held_reason or "yes"), "name") if artifact.held else None),
+        ("hold", Text(printable(_hold(artifact)), "name") if artifact.held else None),
         ("restored", _restored(artifact)),
     ]
     return facts(rows)
@@ -91,14 +92,21 @@ def _expiry(artifact: Artifact) -> str:
     return f"{word}, {exact}" if word == "expired" else f"in {word}, {exact}"
 
 
+def _hold(artifact: Artifact) -> str:
+    by = f"by {signed(artifact.held_by, artifact.held_by_role)}"
+    return f"{by}: {artifact.held_reason}" if artifact.held_reason else by
+
+
 def _restored(artifact: Artifact) -> str | None:
     moment = _moment(artifact.restored_at)
-    return None if moment is None else f"{moment} by {artifact.restored_by}"
+    by = signed(artifact.restored_by, artifact.restored_by_role)
+    return None if moment is None else f"{moment} by {by}"
 
 
 def _export(job: Job) -> str:
     result = job.result or {}
-    line = f"{instant(job.created_at)}  {job.params.get('format', '')} {job.state} by {job.actor}"
+    line = f"{instant(job.created_at)}  {job.params.get('format', '')} {job.state}"
+    line += f" by {signed(job.actor, job.actor_role)}"
     if result.get("rows") is not None:
         line += f", {count(result['rows'])} rows"
     if result.get("equals_seal") is not None:
@@ -107,7 +115,8 @@ def _export(job: Job) -> str:
 
 
 def _entry(entry: Activity) -> str:
-    return f"{instant(entry.at)}  {entry.action} {entry.outcome} by {entry.actor}"
+    by = signed(entry.actor, entry.db_role)
+    return f"{instant(entry.at)}  {entry.action} {entry.outcome} by {by}"
 
 
 def _then_and_now(then: dict[str, Any], now: dict[str, Any]) -> list[RenderableType]:

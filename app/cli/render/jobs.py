@@ -13,6 +13,7 @@ from app.cli.progress import figures
 from app.cli.render.layout import aside, facts
 from app.cli.render.outcome import done
 from app.recovery.jobs import Job
+from app.recovery.names import signed
 
 _STYLES = {"done": "good", "failed": "bad", "interrupted": "warn", "cancelled": "quiet"}
 
@@ -28,7 +29,13 @@ def job_list(jobs: Sequence[Job]) -> RenderableType:
         table.add_column(name, no_wrap=True)
     table.add_column("Took", justify="right", no_wrap=True)
     for job in jobs:
-        table.add_row(job.id, _what(job), _state(job), printable(job.actor), elapsed(job.elapsed))
+        table.add_row(
+            job.id,
+            _what(job),
+            _state(job),
+            printable(signed(job.actor, job.actor_role)),
+            elapsed(job.elapsed),
+        )
     return table
 
 
@@ -42,7 +49,7 @@ def job_facts(job: Job) -> RenderableType:
             ("state", _state(job)),
             ("step", _step(job)),
             ("so far", None if job.ended else figures(job.progress) or None),
-            ("asked by", f"{job.actor}, {instant(job.created_at)}"),
+            ("asked by", f"{signed(job.actor, job.actor_role)}, {instant(job.created_at)}"),
             ("run by", job.worker),
             ("took", elapsed(job.elapsed) if job.started_at else None),
             ("paused by", job.pause_requested_by if not job.ended else None),

@@ -11,6 +11,7 @@ from rich.text import Text
 from app.cli.humanize import ago, count, plural, printable, shorten, size
 from app.cli.render.layout import facts, listing, safe
 from app.recovery.artifacts import Artifact
+from app.recovery.names import signed
 from app.recovery.purge import CleanupResult, PurgeReview
 
 
@@ -42,7 +43,8 @@ def _export(looked: PurgeReview) -> str | None:
     last = looked.last_export
     if not last:
         return None
-    return f"{ago(datetime.fromisoformat(last['at']))} by {printable(last['by'])}"
+    by = printable(signed(last["by"], last.get("by_role")))
+    return f"{ago(datetime.fromisoformat(last['at']))} by {by}"
 
 
 def candidates(plan: Sequence[tuple[Artifact, str | None]], width: int) -> RenderableType:

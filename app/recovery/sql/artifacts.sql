@@ -1,8 +1,8 @@
 -- columns: what is read of a row, with its state
 a.id, a.capture_order, a.migration_id, a.artifact_type, a.status, a.source_schema, a.source_table,
 a.source_column, a.physical_schema, a.physical_table, a.physical_column, a.row_count, a.checksum,
-a.sealed_at, a.verified_at, a.reason, a.created_at, a.created_by, a.expires_at, a.held_by,
-a.held_reason, a.restored_at, a.restored_by, a.verified_ok
+a.sealed_at, a.verified_at, a.reason, a.created_at, a.created_by, a.created_by_role, a.expires_at,
+a.held_by, a.held_by_role, a.held_reason, a.restored_at, a.restored_by, a.restored_by_role, a.verified_ok
 
 -- place: joins the parked object by its recorded name
 LEFT JOIN pg_namespace AS n ON n.nspname = a.physical_schema
@@ -50,7 +50,7 @@ AND ($3::text IS NULL OR a.source_schema = $3)
 AND ($4::text IS NULL OR a.source_table = $4)
 AND ($5::text IS NULL OR a.source_column = $5)
 AND ($6::text IS NULL OR pg_catalog.concat_ws(' ', a.id, a.source_schema || '.' || a.source_table, a.source_column,
-                                   a.migration_id, a.reason, a.created_by) ILIKE $6)
+                                   a.migration_id, a.reason, a.created_by, a.created_by_role) ILIKE $6)
 AND ($7::interval IS NULL OR a.created_at < now() - $7)
 
 -- page_of_rows: a page where row and order need nothing but the row

@@ -4,8 +4,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb)
 RETURNING id;
 
 -- record_interrupted: a job that was interrupted, as its row says it
-INSERT INTO zanith._zanith_audit_log (actor, action, outcome, artifact_id, object, detail)
-SELECT actor, kind, 'failed', artifact_id, object, error || pg_catalog.jsonb_build_object('job', id)
+INSERT INTO zanith._zanith_audit_log (actor, db_role, action, outcome, artifact_id, object, detail)
+SELECT actor, COALESCE(actor_role, session_user), kind, 'failed', artifact_id, object, error || pg_catalog.jsonb_build_object('job', id)
 FROM zanith._zanith_jobs WHERE id = $1
 RETURNING id;
 

@@ -95,18 +95,18 @@ RETURNING id;
 
 -- get: one job
 SELECT id, kind, artifact_id, object, state, params::text, progress::text, result::text, error::text,
-       actor, worker, cancel_requested_by, pause_requested_by, created_at, started_at, ended_at
+       actor, actor_role, worker, cancel_requested_by, pause_requested_by, created_at, started_at, ended_at
 FROM zanith._zanith_jobs WHERE id = $1;
 
 -- live: the live change that stands in the way
 SELECT id, kind, artifact_id, object, state, params::text, progress::text, result::text, error::text,
-       actor, worker, cancel_requested_by, pause_requested_by, created_at, started_at, ended_at
+       actor, actor_role, worker, cancel_requested_by, pause_requested_by, created_at, started_at, ended_at
 FROM zanith._zanith_jobs
 WHERE artifact_id = $1 AND state IN ('queued', 'running') AND kind IN ('restore', 'seal', 'purge', 'erase', 'capture');
 
 -- list: newest first; every filter may be NULL
 SELECT id, kind, artifact_id, object, state, params::text, progress::text, result::text, error::text,
-       actor, worker, cancel_requested_by, pause_requested_by, created_at, started_at, ended_at
+       actor, actor_role, worker, cancel_requested_by, pause_requested_by, created_at, started_at, ended_at
 FROM zanith._zanith_jobs
 WHERE ($1::text IS NULL OR artifact_id = $1)
   AND ($2::text[] IS NULL OR state = ANY ($2))

@@ -11,7 +11,7 @@ FROM (SELECT set_config('lock_timeout', $7, true) AS limited OFFSET 0) AS s WHER
 -- candidates: what cleanup may take, oldest first, with why it would be left
 SELECT {columns}, {seen} AS health, {size} AS size_bytes, NULL AS key,
        CASE WHEN a.held_by IS NOT NULL
-                THEN 'on hold by ' || a.held_by || COALESCE(': ' || a.held_reason, '')
+                THEN 'on hold by ' || zanith._signed(a.held_by, a.held_by_role) || COALESCE(': ' || a.held_reason, '')
             WHEN a.expires_at IS NULL THEN 'never expires: purge it by name'
             WHEN j.kind IS NOT NULL THEN 'a ' || j.kind || ' of it is under way' END AS skip
 FROM zanith._zanith_migration_artifacts AS a {place}
@@ -25,9 +25,9 @@ ORDER BY a.capture_order;
 
 -- hold: keep it from purge and cleanup; the reason of one that holds stays where no other is given
 UPDATE zanith._zanith_migration_artifacts
-SET held_by = $2, held_reason = COALESCE($3, CASE WHEN held_by IS NOT NULL THEN held_reason END)
+SET held_by = $2, held_by_role = session_user, held_reason = COALESCE($3, CASE WHEN held_by IS NOT NULL THEN held_reason END)
 WHERE id = $1 RETURNING id;
 
 -- release: let purge and cleanup have it again
-UPDATE zanith._zanith_migration_artifacts SET held_by = NULL, held_reason = NULL
+UPDATE zanith._zanith_migration_artifacts SET held_by = NULL, held_by_role = NULL, held_reason = NULL
 WHERE id = $1 AND held_by IS NOT NULL RETURNING id;

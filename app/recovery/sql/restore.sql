@@ -1,6 +1,6 @@
 -- mark: one restore wins; nothing comes back where another was first
 UPDATE zanith._zanith_migration_artifacts
-SET status = 'restored', restored_at = clock_timestamp(), restored_by = $2,
+SET status = 'restored', restored_at = clock_timestamp(), restored_by = $2, restored_by_role = session_user,
     verified_at = CASE WHEN $3 THEN clock_timestamp() ELSE verified_at END,
     verified_ok = CASE WHEN $3 THEN true ELSE verified_ok END
 WHERE id = $1 AND status = 'recoverable'

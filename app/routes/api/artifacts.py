@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Body, Query, Request
 from fastapi.responses import JSONResponse
 
 from app.recovery import artifacts, hold, purge
@@ -50,7 +50,7 @@ async def list_artifacts(studio: TheStudio, who: Who, query: Asked) -> dict[str,
 @router.get("/artifacts/{artifact_id}", response_model=InspectionOut)
 async def inspect(studio: TheStudio, who: Who, artifact_id: str) -> dict[str, Any]:
     """Inspect an artifact: by id, a unique prefix of it, or schema.table[.column]."""
-    found = await artifacts.inspect(studio.reading(who), artifact_id)
+    found = await artifacts.inspect(studio.reading(who), artifact_id, actor=who)
     return found.to_json()
 
 
@@ -61,7 +61,11 @@ async def inspect(studio: TheStudio, who: Who, artifact_id: str) -> dict[str, An
     responses={200: {"model": PlannedOut, "description": "dry_run, rehearse: nothing changed"}},
 )
 async def restore(
-    studio: TheStudio, who: Who, artifact_id: str, wanted: Annotated[RestoreIn, Body()]
+    request: Request,
+    studio: TheStudio,
+    who: Who,
+    artifact_id: str,
+    wanted: Annotated[RestoreIn, Body()],
 ) -> Any:
     """Start to restore it; `confirm` is the object's name. The job says how it goes.
 
@@ -69,8 +73,9 @@ async def restore(
     was rolled back. Where the plan stops it, or is not the one of `digest`, 409 holds the new plan.
     """
     if wanted.dry_run:
+        request.state.reads_only = True
         found = await artifacts.get_artifact(studio.reading(who), artifact_id)
-        plan = await plan_restore(studio.reading(who), found.id, wanted.to_choices())
+        plan = await plan_restore(studio.reading(who), found.id, wanted.to_choices(), actor=who)
         return JSONResponse({"plan": plan.to_json()})
     if wanted.rehearse:
         report = await work.rehearse(studio, artifact_id, wanted.to_choices(), who)
@@ -123,11 +128,16 @@ async def release(studio: TheStudio, who: Who, artifact_id: str) -> dict[str, An
     responses={200: {"model": ErasurePlanOut, "description": "dry_run: nothing changed"}},
 )
 async def erase_rows(
-    studio: TheStudio, who: Who, artifact_id: str, wanted: Annotated[EraseIn, Body()]
+    request: Request,
+    studio: TheStudio,
+    who: Who,
+    artifact_id: str,
+    wanted: Annotated[EraseIn, Body()],
 ) -> Any:
     """Take one person's rows out of the parked copy, for good; what is left gets a new seal."""
     if wanted.dry_run:
-        plan = await plan_erasure(studio.reading(who), artifact_id, wanted.match)
+        request.state.reads_only = True
+        plan = await plan_erasure(studio.reading(who), artifact_id, wanted.match, who)
         return JSONResponse(plan.to_json())
     job = await work.start_erasure(
         studio,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Request
 from fastapi.responses import JSONResponse
 
 from app.recovery.capture import plan_capture
@@ -21,13 +21,16 @@ router = APIRouter(prefix="/api", responses=RESPONSES, tags=["captures"])
     response_model=JobOut,
     responses={200: {"model": CapturePlanOut, "description": "dry_run: nothing changed"}},
 )
-async def capture(studio: TheStudio, who: Who, wanted: Annotated[CaptureIn, Body()]) -> Any:
+async def capture(
+    request: Request, studio: TheStudio, who: Who, wanted: Annotated[CaptureIn, Body()]
+) -> Any:
     """Drop a table or column recoverably: 202 with the job; its result has the `artifact_id`."""
-    request = wanted.to_request()
+    capturing = wanted.to_request()
     if wanted.dry_run:
-        plan = await plan_capture(studio.reading(who), request)
+        request.state.reads_only = True
+        plan = await plan_capture(studio.reading(who), capturing)
         return JSONResponse(plan.to_json())
     job = await work.start_capture(
-        studio, request, who, confirm=wanted.confirm, digest=wanted.digest
+        studio, capturing, who, confirm=wanted.confirm, digest=wanted.digest
     )
     return job.to_json()

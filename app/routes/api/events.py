@@ -12,6 +12,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from app.recovery.database import Database
 from app.recovery.events import Event
+from app.recovery.sessions import EVENT as SIGN_OUT
 from app.routes.api.jobs import PING_SECONDS
 from app.routes.api.models import RESPONSES
 from app.routes.studio import TheStudio, Who
@@ -48,6 +49,10 @@ async def changes(db: Database) -> AsyncIterator[ServerSentEvent]:
                 await asyncio.sleep(GATHER_SECONDS)
             while not queue.empty():
                 heard.append(queue.get_nowait())
+            told = bool(heard)
+            heard = [event for event in heard if event.kind != SIGN_OUT]
+            if told and not heard:
+                continue
             unsure = not heard or any(event.kind not in ALL for event in heard)
             kinds = ALL if unsure else {event.kind for event in heard}
             ids = set() if unsure else {event.id for event in heard}

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 
 from app.recovery import artifacts, export, jobs
 from app.recovery.database import Actor
-from app.recovery.errors import Cancelled, Locked, NotFound, NotPermitted, Refused
+from app.recovery.errors import Cancelled, NotFound
 from app.recovery.export import ExportRequest
 from app.recovery.jobs import Job
 from app.routes.api.models import RESPONSES, ExportIn, JobOut
@@ -52,16 +52,7 @@ async def get_export(studio: TheStudio, who: Who, export_id: str) -> dict[str, A
 async def content(studio: TheStudio, who: Who, export_id: str) -> Response:
     """Stream an announced export, once."""
     job = await _get(studio, who, export_id)
-    if job.actor != who.name or job.params.get("role") != who.role:
-        raise NotPermitted(
-            f"this export was announced by {job.actor}", hint="announce one of your own"
-        )
-    if job.ended:
-        raise Refused(
-            f"this export is {job.state} already", hint="announce another one to download it again"
-        )
-    if job.state == "running":
-        raise Locked("this export is being downloaded already", hint="announce another one")
+    export.check_fetch(job, who)
     return _stream(studio, job)
 
 
@@ -86,7 +77,6 @@ async def _announce(studio: Studio, who: Actor, artifact_id: str, wanted: Export
         studio.db,
         ExportRequest(found.id, wanted.format, compress),
         who,
-        viewers_may=studio.settings.viewer_export,
     )
 
 

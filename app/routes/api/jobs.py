@@ -7,13 +7,13 @@ import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import AppStatus
 
 from app.recovery import jobs
 from app.recovery.database import Database
-from app.recovery.errors import NotAuthenticated, NotFound
+from app.recovery.errors import NotFound
 from app.recovery.jobs import Job
 from app.routes import work
 from app.routes.api.models import RESPONSES, JobOut, JobsOut
@@ -73,36 +73,31 @@ async def resume_job(studio: TheStudio, who: Who, job_id: str) -> dict[str, Any]
 
 
 @router.get("/jobs/{job_id}/events", response_class=EventSourceResponse)
-async def job_events(
-    request: Request, studio: TheStudio, who: Who, job_id: str
-) -> EventSourceResponse:
+async def job_events(studio: TheStudio, who: Who, job_id: str) -> EventSourceResponse:
     """Follow a job: `progress` whenever it changed, then `done` or `failed`, then the end."""
     db = studio.reading(who)
     await jobs.get(db, job_id)
-    return follow(studio, request, db, job_id)
+    return follow(studio, db, job_id)
 
 
 @router.get("/exports/{export_id}/events", response_class=EventSourceResponse, tags=["exports"])
-async def export_events(
-    request: Request, studio: TheStudio, who: Who, export_id: str
-) -> EventSourceResponse:
+async def export_events(studio: TheStudio, who: Who, export_id: str) -> EventSourceResponse:
     """Follow an export: `progress` with rows, bytes and rate, then `done` or `failed`."""
     db = studio.reading(who)
     if (await jobs.get(db, export_id)).kind != "export":
         raise NotFound(f"there is no export {export_id}")
-    return follow(studio, request, db, export_id)
+    return follow(studio, db, export_id)
 
 
-def follow(studio: Studio, request: Request, db: Database, job_id: str) -> EventSourceResponse:
+def follow(studio: Studio, db: Database, job_id: str) -> EventSourceResponse:
     """Return the events of a job as a stream that ends with the job.
 
-    It ends early where the studio does, and where whoever follows may not any more: a browser then
-    asks again, and another studio answers.
+    It ends early where the studio does: a browser then asks again, and another studio answers.
     """
 
     async def events() -> AsyncIterator[ServerSentEvent]:
         changes = jobs.watch(db, job_id)
-        async for job in _while_welcome(studio, request, changes):
+        async for job in _until_closing(studio, changes):
             name = "progress"
             if job.ended:
                 name = "done" if job.state == "done" else "failed"
@@ -122,20 +117,17 @@ def follow(studio: Studio, request: Request, db: Database, job_id: str) -> Event
     return EventSourceResponse(events(), ping=PING_SECONDS, headers={"Cache-Control": "no-store"})
 
 
-async def _while_welcome(
-    studio: Studio, request: Request, changes: AsyncIterator[Job]
-) -> AsyncIterator[Job]:
-    """Yield what changes until the studio ends or whoever asked is not known any more."""
+async def _until_closing(studio: Studio, changes: AsyncIterator[Job]) -> AsyncIterator[Job]:
+    """Yield what changes until the studio ends."""
     closing: asyncio.Future[Any] = asyncio.create_task(studio.runner.closing.wait())
     coming: asyncio.Future[Any] = asyncio.ensure_future(anext(changes))
     try:
         while not closing.done():
-            await asyncio.wait({closing, coming}, timeout=1, return_when=asyncio.FIRST_COMPLETED)
-            studio.access.actor(request)
+            await asyncio.wait({closing, coming}, return_when=asyncio.FIRST_COMPLETED)
             if coming.done():
                 yield coming.result()
                 coming = asyncio.ensure_future(anext(changes))
-    except (StopAsyncIteration, NotAuthenticated):
+    except StopAsyncIteration:
         return
     finally:
         for task in (closing, coming):

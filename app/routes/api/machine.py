@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Any
+
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from app.recovery import artifacts, jobs
+from app.recovery.errors import NotAuthenticated, ZanithError
 from app.recovery.schema import require_installed
 from app.recovery.version import VERSION
 from app.routes.api.models import RESPONSES, VersionedOut
+from app.routes.errors import NotReady
 from app.routes.studio import TheStudio, Who
 
 router = APIRouter(tags=["machine"])
@@ -24,11 +28,28 @@ async def alive() -> dict[str, str]:
 @router.get(
     "/readyz", response_model=VersionedOut, responses={s: RESPONSES[s] for s in (409, 500, 503)}
 )
-async def ready(studio: TheStudio) -> dict[str, str]:
-    """Say whether the database answers and has what this engine needs; not while shutting down."""
+async def ready(request: Request, studio: TheStudio) -> dict[str, str]:
+    """Say whether the database answers and has what this engine needs; not while shutting down.
+
+    Why it does not is told to whoever has a token.
+    """
     studio.runner.check()
-    await require_installed(studio.db)
+    try:
+        await require_installed(studio.db)
+    except ZanithError:
+        try:
+            studio.access.actor(request)
+        except NotAuthenticated:
+            raise NotReady(hint="ask again with a token to learn why") from None
+        raise
     return {"status": "ready", "version": VERSION}
+
+
+@router.get("/api/openapi.json", include_in_schema=False)
+async def describe(request: Request, _who: Who) -> dict[str, Any]:
+    """Describe the API; a token is needed where pages need one."""
+    found: dict[str, Any] = request.app.openapi()
+    return found
 
 
 @router.get("/metrics", response_class=Response, responses={s: RESPONSES[s] for s in (401, 503)})

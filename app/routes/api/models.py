@@ -58,11 +58,15 @@ class ArtifactOut(BaseModel):
     reason: str | None
     created_at: str
     created_by: str
+    created_by_role: str | None = Field(description="the database role that captured")
     expires_at: str | None
     held: bool
+    held_by: str | None
+    held_by_role: str | None
     held_reason: str | None
     restored_at: str | None
     restored_by: str | None
+    restored_by_role: str | None
 
 
 class ArtifactsOut(BaseModel):
@@ -100,6 +104,7 @@ class JobOut(BaseModel):
     result: dict[str, Any] | None
     error: dict[str, Any] | None
     actor: str
+    actor_role: str | None = Field(description="the database role that it was put in by")
     pause_requested_by: str | None
     created_at: str
     started_at: str | None
@@ -321,7 +326,8 @@ _ERRORS = {
     423: "no lock in time, or a job is under way",
     429: "too many wrong tokens, or too many event streams",
     500: "a fault",
-    503: "the database does not answer, the studio shuts down, or too many ask at once",
+    503: "the database does not answer, the studio shuts down, too many ask at once, or a read "
+    "took too long",
 }
 
 RESPONSES: dict[int | str, dict[str, Any]] = {

@@ -34,6 +34,8 @@ ACTIONS = (
     "cleanup",
     "erase",
     "login",
+    "logout",
+    "view",
 )
 OUTCOMES = ("done", "refused", "failed")
 

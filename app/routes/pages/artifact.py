@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from app.recovery import artifacts, audit, hold
 from app.recovery.artifacts import Artifact, Inspection, Preview
 from app.recovery.audit import Activity, ActivityFilter
-from app.recovery.database import Database
+from app.recovery.database import Actor, Database
 from app.recovery.errors import NotFound
 from app.recovery.jobs import Job
 from app.routes import work
@@ -36,13 +36,16 @@ class Station:
     past: bool
     here: bool = False
     bad: bool = False
+    role: str | None = None
 
 
 def life_line(artifact: Artifact) -> tuple[Station, ...]:
     """Return the stations from live to restored, as far as they apply to this artifact."""
     rebuilt = artifact.artifact_type == "rebuild_table"
     what = "Recorded, then rebuilt" if rebuilt else "Dropped"
-    parked = Station(what, artifact.created_at, artifact.created_by, past=True)
+    parked = Station(
+        what, artifact.created_at, artifact.created_by, past=True, role=artifact.created_by_role
+    )
     stations = [Station("Live", None, None, past=True), parked]
     if artifact.artifact_type != "soft_drop_column" and artifact.physical_name is not None:
         sealed = artifact.sealed_at is not None
@@ -54,12 +57,17 @@ def life_line(artifact: Artifact) -> tuple[Station, ...]:
         )
     restored = artifact.status == "restored"
     end = "Restored" if restored else "Purge" if rebuilt else "Restore, or purge"
-    stations.append(Station(end, artifact.restored_at, artifact.restored_by, past=restored))
-    last = max(index for index, station in enumerate(stations) if station.past)
-    return tuple(
-        Station(s.what, s.at, s.by, s.past, here=index == last, bad=s.bad)
-        for index, s in enumerate(stations)
+    stations.append(
+        Station(
+            end,
+            artifact.restored_at,
+            artifact.restored_by,
+            past=restored,
+            role=artifact.restored_by_role,
+        )
     )
+    last = max(index for index, station in enumerate(stations) if station.past)
+    return tuple(replace(station, here=index == last) for index, station in enumerate(stations))
 
 
 @dataclass(frozen=True)
@@ -156,9 +164,9 @@ class PurgedView:
         return datetime.fromisoformat(text) if text else None
 
 
-async def build(db: Database, artifact_id: str) -> ArtifactView:
+async def build(db: Database, artifact_id: str, actor: Actor) -> ArtifactView:
     """Read everything about one artifact."""
-    inspection = await artifacts.inspect(db, artifact_id)
+    inspection = await artifacts.inspect(db, artifact_id, actor=actor)
     return ArtifactView(inspection, life_line(inspection.artifact))
 
 
@@ -176,7 +184,7 @@ async def show(request: Request, studio: TheStudio, who: Who, artifact_id: str) 
     """Show one artifact; what was purged shows its tombstone."""
     db = studio.reading(who)
     try:
-        view = await build(db, artifact_id)
+        view = await build(db, artifact_id, who)
     except NotFound:
         purged = await find_tombstone(db, artifact_id)
         if purged is None:
@@ -212,12 +220,12 @@ async def show_rows(
     artifact_id: str,
     offset: Annotated[int, Query(ge=0, lt=2**31)] = 0,
 ) -> Response:
-    """Show rows of what is parked, in their canonical order."""
-    db = studio.reading(who)
+    """Show rows of what is parked, in their canonical order, and write down who looked."""
+    db = studio.db  # the log is written there; rows are read in a read-only transaction anyway
     artifact = await artifacts.get_artifact(db, artifact_id)
     partial = is_partial(request)
     limit = FEW if partial else ROWS
-    preview = await artifacts.preview_rows(db, artifact.id, limit=limit, offset=offset)
+    preview = await artifacts.preview_rows(db, artifact.id, who, limit=limit, offset=offset)
     view = RowsView(artifact, preview, paged=not partial)
     template = "artifact/rows.html" if partial else "artifact/rows_page.html"
     title = f"Rows of {artifact.object_name}"

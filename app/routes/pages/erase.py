@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from app.recovery import artifacts
-from app.recovery.artifacts import Artifact, Preview
-from app.recovery.database import Database
+from app.recovery.artifacts import Artifact
+from app.recovery.database import Actor, Database
 from app.recovery.erase import ErasurePlan, plan_erasure
 from app.recovery.errors import Locked, Refused, WrongUsage, ZanithError
 from app.routes import work
@@ -58,19 +58,22 @@ def pairs_in_form(
 
 
 async def build(
-    db: Database, artifact_id: str, pairs: Pairs | None = None, error: ZanithError | None = None
+    db: Database,
+    artifact_id: str,
+    actor: Actor,
+    pairs: Pairs | None = None,
+    error: ZanithError | None = None,
 ) -> EraseView:
     """Read what columns there are, and plan where rows are named."""
     artifact = await artifacts.get_artifact(db, artifact_id)
     try:
-        preview: Preview | None = await artifacts.preview_rows(db, artifact.id, limit=1)
+        columns = tuple(column.name for column in await artifacts.find_columns(db, artifact.id))
     except ZanithError as exc:
         return EraseView(artifact, (), (), None, refusal=exc)
-    columns = tuple(column.name for column in preview.columns) if preview else ()
     plan, refusal = None, None
     if pairs is not None:
         try:
-            plan = await plan_erasure(db, artifact.id, pairs.match)
+            plan = await plan_erasure(db, artifact.id, pairs.match, actor)
         except ZanithError as exc:
             refusal = exc
     shown = pairs.pairs if pairs else ()
@@ -91,7 +94,7 @@ def _show(request: Request, studio: TheStudio, view: EraseView, status: int = 20
 @router.get("", response_class=HTMLResponse)
 async def show(request: Request, studio: TheStudio, who: Who, artifact_id: str) -> Response:
     """Ask which rows."""
-    return _show(request, studio, await build(studio.reading(who), artifact_id))
+    return _show(request, studio, await build(studio.reading(who), artifact_id, who))
 
 
 @router.post("/look", response_class=HTMLResponse, dependencies=[checked_form])
@@ -103,7 +106,8 @@ async def look(
     pairs: Annotated[Pairs, Depends(pairs_in_form)],
 ) -> Response:
     """Show how many rows match, and what would run; nothing changes."""
-    view = await build(studio.reading(who), artifact_id, pairs)
+    request.state.reads_only = True
+    view = await build(studio.reading(who), artifact_id, who, pairs)
     return _show(request, studio, view, status_of(view.refusal) if view.refusal else 200)
 
 
@@ -130,6 +134,6 @@ async def start(
             reason=reason.strip() or None,
         )
     except (Refused, Locked, WrongUsage) as exc:
-        view = await build(studio.reading(who), artifact_id, pairs, exc)
+        view = await build(studio.reading(who), artifact_id, who, pairs, exc)
         return _show(request, studio, view, status_of(exc))
     return RedirectResponse(f"/studio/jobs/{job.id}", 303)

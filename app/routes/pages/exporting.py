@@ -110,7 +110,7 @@ async def announce(
     """Announce the export, and go to the page that follows it from the first byte."""
     studio.runner.check()
     wanted = ExportRequest(artifact_id, format, None if compress == "none" else compress)
-    job = await export.announce(studio.db, wanted, who, viewers_may=studio.settings.viewer_export)
+    job = await export.announce(studio.db, wanted, who)
     return RedirectResponse(f"/studio/exports/{job.id}?start=yes", 303)
 
 

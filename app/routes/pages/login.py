@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -11,6 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from app.recovery import audit
 from app.recovery.database import Actor
 from app.recovery.errors import NotAuthenticated, ZanithError
+from app.routes import sessions
 from app.routes.access import SESSION, SESSION_SECONDS, address_of, set_cookie
 from app.routes.errors import TooManyAttempts, status_of
 from app.routes.prefix import inside
@@ -82,7 +84,9 @@ async def sign_in(
         credential = studio.access.by_token(token.strip(), address)
     except NotAuthenticated as exc:
         if not isinstance(exc, TooManyAttempts):
-            await _log(studio, Actor("unknown", address, "viewer"), "refused", None)
+            # What goes wrong with the database is nothing for somebody without a token.
+            with suppress(ZanithError):
+                await _log(studio, Actor("unknown", address, "viewer"), "refused", None)
         view = LoginView(_local(studio, next), exc)
         return studio.pages.render(
             request, "login/page.html", view, title="Sign in", status=status_of(exc)
@@ -90,23 +94,31 @@ async def sign_in(
     role: Literal["viewer", "staff"] = "viewer" if credential.role == "viewer" else "staff"
     name = person(request.scope) or credential.name
     await _log(studio, Actor(name, address, role), "done", credential.name)
+    await sessions.end(studio, request.cookies.get(SESSION, ""))  # nobody has that one any more
     response = RedirectResponse(_local(studio, next), 303)
     set_cookie(request, response, SESSION, studio.access.session_for(credential), SESSION_SECONDS)
     return response
 
 
-async def _log(studio: Studio, actor: Actor, outcome: str, token: str | None) -> None:
+async def _log(
+    studio: Studio, actor: Actor, outcome: str, token: str | None, *, action: str = "login"
+) -> None:
     """Write the attempt to the audit log with whose token it was; a standby takes no writes."""
     if studio.server and studio.server.standby:
         return
     async with studio.db.side() as connection:
         detail = {"role": actor.role} | ({"token": token} if token else {})
-        await audit.record(connection, actor, "login", outcome, detail=detail)
+        await audit.record(connection, actor, action, outcome, detail=detail)
 
 
 @router.post("/studio/logout", dependencies=[open_form])
-async def sign_out() -> Response:
-    """End the session of this browser."""
+async def sign_out(request: Request, studio: TheStudio) -> Response:
+    """End the session of this browser, for everybody who has its cookie and on every studio."""
+    with suppress(NotAuthenticated):
+        actor = studio.access.actor(request)
+        await sessions.end(studio, request.cookies.get(SESSION, ""))
+        with suppress(ZanithError):
+            await _log(studio, actor, "done", None, action="logout")
     response = RedirectResponse("/studio/login", 303)
     response.delete_cookie(SESSION, path="/", httponly=True, samesite="strict")
     return response

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from app.recovery import artifacts
 from app.recovery.artifacts import Artifact
-from app.recovery.database import Database
+from app.recovery.database import Actor, Database
 from app.recovery.errors import Locked, Refused, ZanithError
 from app.recovery.plan import Choices, Plan, plan_restore
 from app.recovery.report import RestoreReport
@@ -118,12 +118,16 @@ class RestoreView:
 
 
 async def build(
-    db: Database, artifact_id: str, chosen: Chosen, error: ZanithError | None = None
+    db: Database,
+    artifact_id: str,
+    chosen: Chosen,
+    actor: Actor,
+    error: ZanithError | None = None,
 ) -> RestoreView:
     """Plan with the choices; what cannot even be planned is shown in the plan's place."""
     artifact = await artifacts.get_artifact(db, artifact_id)
     try:
-        plan = await plan_restore(db, artifact.id, chosen.to_choices())
+        plan = await plan_restore(db, artifact.id, chosen.to_choices(), actor=actor)
     except ZanithError as exc:
         return RestoreView(artifact, chosen, None, error or exc)
     return RestoreView(artifact, chosen, plan_on_page(plan), error)
@@ -153,7 +157,7 @@ async def show(
     chosen: Annotated[Chosen, Depends(chosen_in_query)],
 ) -> Response:
     """Show the plan, made with the choices of the address."""
-    view = await build(studio.reading(who), artifact_id, chosen)
+    view = await build(studio.reading(who), artifact_id, chosen, who)
     return _show(request, studio, view)
 
 
@@ -169,9 +173,9 @@ async def rehearse(
     try:
         report = await work.rehearse(studio, artifact_id, chosen.to_choices(), who)
     except (Refused, Locked) as exc:
-        view = await build(studio.reading(who), artifact_id, chosen, exc)
+        view = await build(studio.reading(who), artifact_id, chosen, who, exc)
         return _show(request, studio, view, status_of(exc))
-    view = await build(studio.reading(who), artifact_id, chosen)
+    view = await build(studio.reading(who), artifact_id, chosen, who)
     return _show(request, studio, replace(view, rehearsal=report))
 
 
@@ -196,7 +200,7 @@ async def start(
             digest=digest or None,
         )
     except (Refused, Locked) as exc:
-        view = await build(studio.reading(who), artifact_id, chosen, exc)
+        view = await build(studio.reading(who), artifact_id, chosen, who, exc)
         return _show(request, studio, view, status_of(exc))
     target = f"/studio/jobs/{job.id}"
     if is_partial(request):

@@ -101,7 +101,7 @@ BEGIN
     ELSIF q.state IS DISTINCT FROM 'ok' THEN
         PERFORM zanith._refuse(format('%s is not where it was parked', object), 'Look at it: zanith recover inspect.', '55000', zanith._place(a) ->> 'detail');
     ELSIF a.held_by IS NOT NULL THEN
-        PERFORM zanith._refuse(format('%s is held by %s', object, a.held_by), format('Release it first: zanith recover release %s', a.id), '55000', a.held_reason);
+        PERFORM zanith._refuse(format('%s is held by %s', object, zanith._signed(a.held_by, a.held_by_role)), format('Release it first: zanith recover release %s', a.id), '55000', a.held_reason);
     ELSIF NOT pg_has_role((SELECT c.relowner FROM pg_class c WHERE c.oid = q.relation), 'USAGE') THEN
         PERFORM zanith._refuse(format('must be owner of table %s', q.live), 'Run it as its owner.', '42501');
     END IF;
@@ -421,7 +421,6 @@ DECLARE
     d jsonb := zanith._archived_definition(a.definition);
     caller text := zanith._check_own(a, proof);
 BEGIN
-    caller := COALESCE(NULLIF(current_setting('zanith.actor', true), ''), caller);
     IF a.artifact_type <> 'soft_drop_column'
        -- a partition that was detached meanwhile keeps the column that went with it
        OR (CASE WHEN zanith._only(a.definition) = '' THEN zanith._attribute_number(zanith._relation_oid(a.physical_schema, a.physical_table), a.physical_column) IS NOT NULL
@@ -434,8 +433,8 @@ BEGIN
         definition = d, row_count = kept
     WHERE r.id = a.id AND r.status = 'recoverable';
     UPDATE zanith._zanith_migration_artifacts r SET recovery_sql = zanith._render_script(a.id) WHERE r.id = a.id;
-    INSERT INTO zanith._zanith_audit_log (actor, address, action, outcome, artifact_id, object, detail)
-    VALUES (caller, host(inet_client_addr()), 'capture', 'done', a.id, zanith._object_name(a),
+    INSERT INTO zanith._zanith_audit_log (actor, db_role, address, action, outcome, artifact_id, object, detail)
+    VALUES (COALESCE(NULLIF(current_setting('zanith.actor', true), ''), caller), caller, host(inet_client_addr()), 'capture', 'done', a.id, zanith._object_name(a),
             jsonb_build_object('strategy', 'archive_column', 'online', true, 'rows', kept, 'migration_id', a.migration_id, 'reason', a.reason));
     PERFORM pg_notify('zanith', jsonb_build_object('event', 'artifact', 'id', a.id)::text);
 END $$;

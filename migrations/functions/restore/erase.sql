@@ -30,7 +30,7 @@ BEGIN
             format('It has: %s.', (SELECT string_agg(quote_ident(c.name), ', ') FROM jsonb_array_elements_text(has) c(name))), '42703');
     END IF;
     IF a.held_by IS NOT NULL THEN
-        conflicts := conflicts || zanith._conflict('held', format('%s is held by %s', zanith._object_name(a), a.held_by),
+        conflicts := conflicts || zanith._conflict('held', format('%s is held by %s', zanith._object_name(a), zanith._signed(a.held_by, a.held_by_role)),
             format('Release it first: zanith recover release %s', a.id), '{}', a.held_reason);
     END IF;
     IF place ->> 'state' <> 'ok' THEN

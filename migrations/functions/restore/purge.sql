@@ -63,7 +63,7 @@ DECLARE
     strangers text;
 BEGIN
     IF a.held_by IS NOT NULL THEN
-        conflicts := conflicts || zanith._conflict('held', format('%s is held by %s', zanith._object_name(a), a.held_by),
+        conflicts := conflicts || zanith._conflict('held', format('%s is held by %s', zanith._object_name(a), zanith._signed(a.held_by, a.held_by_role)),
             format('Release it first: zanith recover release %s', a.id), '{}', a.held_reason);
     END IF;
     IF place ->> 'state' = 'moved' AND a.artifact_type <> 'soft_drop_column' THEN
@@ -121,7 +121,7 @@ END $$;
 -- The last export of an artifact that went through.
 CREATE OR REPLACE FUNCTION zanith.last_export(of_artifact text) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$ BEGIN RETURN (
-    SELECT jsonb_build_object('at', ended_at, 'by', actor, 'format', params ->> 'format', 'rows', result -> 'rows', 'bytes', result -> 'bytes',
+    SELECT jsonb_build_object('at', ended_at, 'by', actor, 'by_role', actor_role, 'format', params ->> 'format', 'rows', result -> 'rows', 'bytes', result -> 'bytes',
                               'checksum', result ->> 'checksum', 'equals_seal', result -> 'equals_seal')
     FROM zanith._zanith_jobs WHERE artifact_id = of_artifact AND kind = 'export' AND state = 'done'
     ORDER BY created_at DESC LIMIT 1
@@ -145,7 +145,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN jsonb_build_object('missing', true);
     END IF;
-    SELECT j.kind || ' by ' || j.actor INTO busy FROM zanith._zanith_jobs j
+    SELECT j.kind || ' by ' || zanith._signed(j.actor, j.actor_role) INTO busy FROM zanith._zanith_jobs j
     WHERE j.artifact_id = a.id AND j.id IS DISTINCT FROM bury.job_id AND j.state IN ('queued', 'running')
       AND j.lease_expires_at > clock_timestamp() AND j.kind IN ('restore', 'seal', 'purge', 'erase')
     LIMIT 1;
@@ -160,7 +160,7 @@ BEGIN
         EXECUTE step ->> 'sql';
     END LOOP;
     DELETE FROM zanith._zanith_migration_artifacts x WHERE x.id = a.id;
-    stone := jsonb_build_object('artifact_id', a.id, 'object', plan -> 'object', 'purged_by', bury.actor, 'reason', bury.reason,
+    stone := jsonb_build_object('artifact_id', a.id, 'object', plan -> 'object', 'purged_by', bury.actor, 'purged_by_role', session_user, 'reason', bury.reason,
         'size_bytes', COALESCE((plan ->> 'size_bytes')::bigint, 0), 'already_gone', plan -> 'already_gone', 'last_export', zanith.last_export(a.id),
         'row', to_jsonb(a) - 'recovery_sql' - 'capture_order');
     INSERT INTO zanith._zanith_audit_log (actor, address, action, outcome, artifact_id, object, detail)

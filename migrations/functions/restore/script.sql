@@ -189,11 +189,11 @@ BEGIN
     IF NOT zanith._may_act_as(caller, a.definition #>> '{table,owner}') THEN
         PERFORM zanith._refuse(format('must be owner of %s to restore it', zanith._object_name(a)), 'Restore it as its owner.', '42501');
     END IF;
-    UPDATE zanith._zanith_migration_artifacts r SET status = 'restored', restored_at = clock_timestamp(), restored_by = caller
+    UPDATE zanith._zanith_migration_artifacts r SET status = 'restored', restored_at = clock_timestamp(), restored_by = caller, restored_by_role = caller
     WHERE r.id = artifact_id AND r.status = 'recoverable';
     IF FOUND THEN
-        INSERT INTO zanith._zanith_audit_log (actor, address, action, outcome, artifact_id, object, detail)
-        VALUES (caller, host(inet_client_addr()), 'restore', 'done', a.id, zanith._object_name(a), '{"with": "recovery_sql"}');
+        INSERT INTO zanith._zanith_audit_log (actor, db_role, address, action, outcome, artifact_id, object, detail)
+        VALUES (caller, caller, host(inet_client_addr()), 'restore', 'done', a.id, zanith._object_name(a), '{"with": "recovery_sql"}');
         PERFORM pg_notify('zanith', jsonb_build_object('event', 'artifact', 'id', a.id)::text);
     END IF;
 END $$;

@@ -282,12 +282,12 @@ BEGIN
     END IF;
     INSERT INTO zanith._zanith_migration_artifacts
         (id, migration_id, artifact_type, source_schema, source_table, source_column,
-         physical_schema, physical_table, physical_column, definition, reason, created_by, captured_with, expires_at)
+         physical_schema, physical_table, physical_column, definition, reason, created_by_role, created_by, captured_with, expires_at)
     VALUES (id, migration_id, strategy, d #>> '{table,schema}', d #>> '{table,name}',
             CASE WHEN strategy IN ('soft_drop_column', 'archive_column') THEN column_name END,
             d #>> '{parked,schema}', d #>> '{parked,table}',
             CASE WHEN strategy IN ('soft_drop_column', 'archive_column') THEN d #>> '{parked,column}' END,
-            d, reason, COALESCE(NULLIF(current_setting('zanith.actor', true), ''), caller), 'zanith ' || zanith.version() || ', PostgreSQL ' || current_setting('server_version'),
+            d, reason, caller, COALESCE(NULLIF(current_setting('zanith.actor', true), ''), caller), 'zanith ' || zanith.version() || ', PostgreSQL ' || current_setting('server_version'),
             clock_timestamp() + expires_in);
 END $$;
 
@@ -310,8 +310,8 @@ BEGIN
         PERFORM zanith._refuse(format('artifact %s is not in the course of a capture', artifact_id), 'Call the capture functions, not this one.', '55000');
     END IF;
     UPDATE zanith._zanith_migration_artifacts r SET recovery_sql = zanith._render_script(artifact_id) WHERE r.id = artifact_id;
-    INSERT INTO zanith._zanith_audit_log (actor, address, action, outcome, artifact_id, object, detail)
-    VALUES (a.created_by, host(inet_client_addr()), 'capture', 'done', a.id, zanith._object_name(a),
+    INSERT INTO zanith._zanith_audit_log (actor, db_role, address, action, outcome, artifact_id, object, detail)
+    VALUES (a.created_by, a.created_by_role, host(inet_client_addr()), 'capture', 'done', a.id, zanith._object_name(a),
             jsonb_build_object('strategy', a.artifact_type, 'rows', rows_copied, 'migration_id', a.migration_id, 'reason', a.reason));
     IF notify THEN
         PERFORM pg_notify('zanith', jsonb_build_object('event', 'artifact', 'id', a.id)::text);

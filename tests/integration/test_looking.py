@@ -1,0 +1,203 @@
+"""Rows are for those who may see them, and reads of what owners made end."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from app.recovery.artifacts import inspect, preview_rows
+from app.recovery.database import Actor, Database
+from app.recovery.erase import plan_erasure
+from app.recovery.errors import NotPermitted
+from app.recovery.plan import plan_restore
+from tests.studios import run_studio, sign_in, wait_until
+
+STAFF, VIEWER = "the-token-of-staff", "the-token-of-viewer"
+TOKENS = {"auth_token": f"ana:{STAFF}", "read_only_auth_token": f"vic:{VIEWER}"}
+VIC = Actor("vic", None, "viewer", sees_rows=False)
+SECRETS = ("s3cret-1", "s3cret-2")
+
+PEOPLE = """
+CREATE TABLE public.people (id text PRIMARY KEY, name text);
+INSERT INTO public.people VALUES ('s3cret-1', 's3cret-1'), ('s3cret-2', 's3cret-2');
+SELECT zanith.archive_column('public.people', 'name');
+INSERT INTO public.people VALUES ('s3cret-2b');
+"""
+
+
+@pytest.fixture
+def people(database) -> str:
+    return database.psql(PEOPLE)
+
+
+@pytest.fixture
+async def db(database):
+    opened = await Database.open(database.url)
+    yield opened
+    await opened.close()
+
+
+# ---------------------------------------------------------------------------------- who sees rows
+
+
+async def test_the_engine_shows_no_row_to_whoever_may_see_none(db, people):
+    with pytest.raises(NotPermitted, match="look at rows"):
+        await preview_rows(db, people, VIC)
+    with pytest.raises(NotPermitted, match="count rows"):
+        await plan_erasure(db, people, {"id": "s3cret-1"}, VIC)
+    shown = [d.examples for d in (await plan_restore(db, people)).drift]
+    assert ("s3cret-2b",) in shown
+    for plan in (
+        await plan_restore(db, people, actor=VIC),
+        (await inspect(db, people, actor=VIC)).plan,
+    ):
+        assert plan is not None
+        assert any(d.count for d in plan.drift)
+        assert not any(d.examples for d in plan.drift)
+
+
+@pytest.mark.newest
+def test_viewers_see_no_rows_where_they_may_not_export(database, people):
+    here, page = f"/api/artifacts/{people}", f"/studio/artifacts/{people}"
+    with run_studio(database.tcp_url, **TOKENS, viewer_export=False) as studio:
+        with sign_in(studio, VIEWER) as browser:
+            for path in ("", "/rows", "/rows?offset=1", "/restore", "/purge", "/export", "/erase"):
+                answer = browser.get(page + path)
+                assert answer.status_code == (403 if path.startswith("/rows") else 200), path
+                assert not any(secret in answer.text for secret in SECRETS), path
+            assert "This studio shows viewers no rows." in browser.get(page).text
+            partial = browser.get(f"{page}/rows", headers={"HX-Request": "true"})
+            assert partial.status_code == 403
+        with studio.client(VIEWER) as viewer:
+            for path in (here, "/api/artifacts", "/api/jobs"):
+                assert not any(secret in viewer.get(path).text for secret in SECRETS), path
+            dry = viewer.post(f"{here}/restore", json={"dry_run": True})
+            assert dry.status_code == 200
+            assert not any(secret in dry.text for secret in SECRETS)
+            match = {"dry_run": True, "match": {"id": "s3cret-1"}}
+            for asked in (
+                viewer.post(f"{here}/erase", json=match),
+                viewer.post(f"{here}/exports"),
+                viewer.get(f"{here}/export"),
+            ):
+                assert asked.json()["error"]["code"] == "not_permitted"
+        with studio.client(STAFF) as staff:
+            assert all(secret in staff.get(f"{page}/rows").text for secret in SECRETS)
+
+
+@pytest.mark.newest
+def test_an_export_that_was_announced_before_is_not_fetched_after(database, people):
+    with run_studio(database.tcp_url, **TOKENS) as studio, studio.client(VIEWER) as viewer:
+        job = viewer.post(f"/api/artifacts/{people}/exports").json()["id"]
+    settings = {**TOKENS, "viewer_export": False}
+    with run_studio(database.tcp_url, **settings) as studio, studio.client(VIEWER) as viewer:
+        fetched = viewer.get(f"/api/exports/{job}/content")
+        assert fetched.json()["error"]["code"] == "not_permitted"
+
+
+@pytest.mark.newest
+def test_the_log_says_who_looked_at_rows(database, people):
+    def log() -> list[str]:
+        return database.psql(f"""
+            SELECT actor, outcome, detail ->> 'offset', detail ->> 'rows'
+            FROM zanith._zanith_audit_log WHERE action = 'view' AND artifact_id = '{people}'
+            ORDER BY id""").splitlines()
+
+    page = f"/studio/artifacts/{people}"
+    with run_studio(database.tcp_url, **TOKENS) as studio:
+        with studio.client(VIEWER) as viewer:
+            viewer.get(page).raise_for_status()
+            assert log() == []  # the page itself shows none
+            viewer.get(f"{page}/rows").raise_for_status()
+            viewer.get(f"{page}/rows?offset=1").raise_for_status()
+        assert log() == ["vic|done|0|2", "vic|done|1|1"]
+    with run_studio(database.tcp_url, **TOKENS, viewer_export=False) as studio:
+        with studio.client(VIEWER) as viewer:
+            assert viewer.get(f"{page}/rows").status_code == 403
+        assert log()[2].startswith("vic|refused")
+
+
+# ------------------------------------------------------------------------------ reads that end
+
+SLOW = """
+CREATE FUNCTION public.nap(integer) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN true; END';
+CREATE TABLE public.slow (id integer PRIMARY KEY, c integer CHECK (public.nap(c)));
+INSERT INTO public.slow VALUES (1, 1);
+CREATE TABLE public.quick (id integer PRIMARY KEY, c integer);
+SELECT zanith.archive_column('public.slow', 'c'), zanith.archive_column('public.quick', 'c');
+"""
+NAP = """CREATE OR REPLACE FUNCTION public.nap(integer) RETURNS boolean LANGUAGE plpgsql AS
+    'BEGIN PERFORM pg_sleep(300); RETURN true; END'"""
+STUBBORN = """CREATE OR REPLACE FUNCTION public.nap(integer) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    LOOP
+        BEGIN PERFORM pg_sleep(300); EXCEPTION WHEN query_canceled THEN NULL; END;
+    END LOOP;
+END $$"""
+NAPPING = """SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event = 'PgSleep'"""
+
+
+@pytest.fixture
+def slow(database) -> tuple[str, str]:
+    """The artifact whose plan takes for ever, and another one."""
+    found, other = database.psql(SLOW).split("|")
+    database.psql(NAP)
+    return found, other
+
+
+def plan(client: httpx.Client, artifact: str) -> httpx.Response:
+    client.cookies.clear()  # those of a page: without an Origin they are refused
+    return client.post(f"/api/artifacts/{artifact}/restore", json={"dry_run": True})
+
+
+@pytest.mark.parametrize("code", [NAP, STUBBORN], ids=["obedient", "stubborn"])
+def test_a_read_that_takes_for_ever_is_ended(database, slow, code):
+    database.psql(code)
+    with run_studio(database.tcp_url, read_timeout="1s") as studio, studio.client() as client:
+        began = time.monotonic()
+        answer = plan(client, slow[0])
+        assert time.monotonic() - began < 10
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "out_of_time")
+        assert "ZANITH_READ_TIMEOUT" in answer.json()["error"]["hint"]
+        assert database.psql(NAPPING) == "0"
+        page = client.get(f"/studio/artifacts/{slow[0]}")  # all the rest of it is shown
+        assert page.status_code == 200
+        assert "the read took longer than 1" in page.text
+        assert plan(client, slow[1]).status_code == 200
+
+
+@pytest.mark.newest
+@pytest.mark.parametrize("how", ["GET", "POST"])
+def test_a_read_ends_when_the_client_leaves(database, slow, how):
+    with run_studio(database.tcp_url) as studio, studio.client() as client:
+        client.timeout = 1.5
+        page = f"/studio/artifacts/{slow[0]}/restore"
+        with pytest.raises(httpx.ReadTimeout):
+            client.get(page) if how == "GET" else plan(client, slow[0])
+        wait_until(lambda: database.psql(NAPPING) == "0")
+
+
+@pytest.mark.newest
+def test_one_artifact_takes_one_connection(database, slow):
+    with (
+        run_studio(database.tcp_url, read_timeout="15s") as studio,
+        ThreadPoolExecutor() as threads,
+        studio.client() as client,
+    ):
+        asked = [
+            threads.submit(httpx.get, f"{studio.url}/studio/artifacts/{slow[0]}", timeout=40)
+            for _ in range(14)
+        ]
+        wait_until(lambda: database.psql(NAPPING) == "1")
+        assert plan(client, slow[1]).status_code == 200
+        assert client.get("/studio").status_code == 200
+        refused = plan(client, slow[0])
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "busy")
+        assert refused.headers["retry-after"]
+        assert database.psql(NAPPING) == "1"
+        for one in asked:
+            one.result()

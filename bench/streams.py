@@ -29,6 +29,17 @@ CREATE TABLE public.long AS SELECT n AS id, repeat('x', 1000) AS words FROM gene
 ALTER TABLE public.long ADD PRIMARY KEY (id);
 SELECT zanith.archive_table('public.long');
 """
+# A table that has to be read as its owner: an index calls a function of the owner's.
+OWNED = """
+CREATE ROLE bench_owner;
+CREATE SCHEMA owned AUTHORIZATION bench_owner;
+CREATE FUNCTION owned.same(integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+CREATE TABLE owned.t AS SELECT n AS id, md5(n::text) AS words FROM generate_series(1, {rows}) AS n;
+ALTER TABLE owned.t ADD PRIMARY KEY (id);
+CREATE INDEX ON owned.t (owned.same(id)) WHERE id = 1;
+ALTER TABLE owned.t OWNER TO bench_owner;
+SELECT zanith.soft_drop_table('owned.t');
+"""
 COPYING = "SELECT count(*) FROM pg_stat_progress_copy WHERE datname = current_database()"
 
 
@@ -52,6 +63,7 @@ def measure(place: Place) -> Iterator[Row]:
     yield _gone(place)
     yield from _memory(place)
     yield from _seals(place, dbname, artifact, query)
+    yield _as_owner(place)
 
 
 def _exports(
@@ -154,6 +166,32 @@ def _growth(studio: Command, path: str) -> float:
         peak = max(peak, process.memory_info().rss)
         time.sleep(0.02)
     return (max(peak, process.memory_info().rss) - before) / 2**20
+
+
+def _as_owner(place: Place) -> Row:
+    """Read rows through a function of their owner's, beside a COPY of the same rows."""
+    dbname = "owned"
+    if place.begin(dbname):
+        place.server.psql(dbname, OWNED.format(rows=place.rows))
+    artifact = place.artifact(dbname)
+    query = place.server.psql(dbname, f"SELECT zanith.canonical_query('{artifact}')")
+
+    async def whole(db: Database) -> int:
+        async with snapshot(db, artifact) as reading:
+            if reading.role is None:
+                raise AssertionError("it was read by the operator")
+            return (await copy_out(db, reading, query, discard, Meter())).bytes
+
+    size = place.engine(dbname, whole)
+
+    def timed() -> float:
+        started = time.perf_counter()
+        place.engine(dbname, whole)
+        return time.perf_counter() - started
+
+    found = alternate(place.rounds, owner=timed, psql=lambda: place.copy(dbname, query))
+    mine, psql = found["owner"], found["psql"]
+    return rates(TOPIC, "rows as their owner", "psql COPY to nowhere", mine, psql, size, None)
 
 
 def _seals(place: Place, dbname: str, artifact: str, query: str) -> Iterator[Row]:

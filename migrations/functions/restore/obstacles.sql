@@ -71,8 +71,31 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         WHERE a.definition ? 'members' AND x.item ->> 'via' = 'table' AND p.puballtables
         UNION ALL
         SELECT 10, x.conflict FROM zanith._find_parent_demands(a.definition) x(conflict)
+        UNION ALL
+        SELECT 11, zanith._conflict('not_permitted', format('%I may not create in the schema %I, where %s comes back as its own', m.owner, m.schema_name, m.what),
+            format('GRANT CREATE ON SCHEMA %I TO %I for the length of the restore: it calls functions that are not built in, and is made as its owner.', m.schema_name, m.owner))
+        FROM zanith._made_by_owner(a.definition) m
+        WHERE zanith._runner(m.owner) IS NOT NULL AND to_regrole(quote_ident(m.owner)) IS NOT NULL AND to_regnamespace(quote_ident(m.schema_name)) IS NOT NULL
+          AND NOT has_schema_privilege(m.owner, m.schema_name, 'CREATE')
     ) c
 ); END $$;
+
+-- What a restore makes as its owner, in which schema: it calls something outside of pg_catalog (see _made_by).
+CREATE OR REPLACE FUNCTION zanith._made_by_owner(d jsonb) RETURNS TABLE (owner text, schema_name text, what text)
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT v.item ->> 'owner', v.item ->> 'schema', format('the view %I', v.item ->> 'name')
+    FROM zanith._each(d #> '{cascade,views}') v WHERE NOT COALESCE((v.item ->> 'builtin')::boolean, false)
+    UNION ALL
+    SELECT p.part ->> 'owner', p.part ->> 'schema', format('the index %I', i.item ->> 'name')
+    FROM zanith._parts(d) p, LATERAL (
+        SELECT x.item FROM zanith._each(p.part -> 'indexes') x WHERE d ->> 'strategy' = 'archive_column' OR NOT (x.item ->> 'plain')::boolean
+        UNION ALL SELECT k.item -> 'index' FROM zanith._each(p.part -> 'constraints') k WHERE jsonb_typeof(k.item -> 'index') = 'object') i
+    WHERE d ? 'column' AND NOT COALESCE((i.item ->> 'builtin')::boolean, (i.item ->> 'plain')::boolean, false)
+    UNION ALL
+    SELECT p.part ->> 'owner', s.item ->> 'schema', format('the statistics object %I', s.item ->> 'name')
+    FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'statistics') s
+    WHERE d ? 'column' AND NOT COALESCE((s.item ->> 'builtin')::boolean, false) AND (d ->> 'strategy' = 'archive_column' OR NOT COALESCE((s.item ->> 'plain')::boolean, true))
+$$;
 
 -- Roles that would be named again besides the owner and grantees of the object itself.
 CREATE OR REPLACE FUNCTION zanith._named_roles(d jsonb) RETURNS TABLE (name text, by text)

@@ -249,6 +249,9 @@ BEGIN
         PERFORM zanith._refuse(format('no unique index of %s is in the plain order of its key', name),
             'The online form needs a primary key or an ascending unique index; leave --online out.', '55000');
     END IF;
+    IF zanith._key_calls_code(relation) THEN
+        PERFORM zanith._refuse(format('the partition key of %s calls functions that are not built in', name), 'Leave --online out.');
+    END IF;
     IF row_security_active(relation) THEN
         PERFORM zanith._refuse(format('row security hides rows of %s from you', name),
             'Run it as a role with BYPASSRLS; or leave --online out, which lifts it for the length of the change.', '42501');

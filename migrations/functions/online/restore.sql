@@ -322,6 +322,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         (2, 'a foreign key comes back with it, which PostgreSQL before 18 proves of a partitioned table while writers wait', EXISTS (
             SELECT FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(p.part -> 'constraints') k
             WHERE k.item ->> 'kind' = 'foreign key' AND zanith._wants_proof_at_once(p.part ->> 'schema', p.part ->> 'name'))),
+        (4, 'its partition key calls functions that are not built in', zanith._key_calls_code(live)),
         -- CREATE INDEX CONCURRENTLY runs in no function of the owner's
         (3, 'an index comes back with it that calls functions or operators which are not built in', EXISTS (
             SELECT FROM zanith._parts(d) p, LATERAL (SELECT i.item FROM zanith._each(p.part -> 'indexes') i

@@ -93,6 +93,15 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         FROM zanith._each(steps) s) END
 ); END $$;
 
+-- Steps on a table whose partition key calls code: most of what alters it asks for the key, and whoever asks first evaluates it. So
+-- all of them run as the owner, but for those that are Zanith's.
+CREATE OR REPLACE FUNCTION zanith._as_owner_of_key(runner text, keyed boolean, steps jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
+    SELECT CASE WHEN runner IS NULL OR NOT COALESCE(keyed, false) THEN steps ELSE (
+        SELECT COALESCE(jsonb_agg(CASE WHEN s.item ->> 'role' IS NULL AND NOT s.item ? 'by' THEN s.item || jsonb_build_object('role', runner) ELSE s.item END ORDER BY s.ord), '[]')
+        FROM zanith._each(steps) s) END
+); END $$;
+
 -- Who owns a table by now, as a plan and a script have it.
 CREATE OR REPLACE FUNCTION zanith._owner_of(table_name text) RETURNS text
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = to_regclass(table_name)); END $$;

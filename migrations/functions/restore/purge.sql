@@ -113,6 +113,7 @@ BEGIN
                 WHERE zanith._relation_oid('_zanith_shadow', r.item ->> 'parked') IS NOT NULL), '[]');
         END IF;
     END IF;
+    steps := zanith._as_owner_of_key(zanith._runner(place ->> 'owner'), zanith._key_calls_code((place ->> 'oid')::oid), steps);
     RETURN jsonb_build_object('artifact_id', a.id, 'object', zanith._object_name(a), 'steps', steps, 'conflicts', conflicts,
         'dependents', dependents, 'size_bytes', CASE WHEN place ? 'oid' THEN CASE WHEN a.artifact_type = 'soft_drop_column' THEN 0
             ELSE (SELECT COALESCE(sum(pg_total_relation_size(t.member)), 0) FROM zanith._parked_members(a.id, (place ->> 'oid')::oid) t) END END, 'already_gone', NOT place ? 'oid');
@@ -157,7 +158,7 @@ BEGIN
         RETURN jsonb_build_object('refused', plan #> '{conflicts,0}');
     END IF;
     FOR step IN SELECT s.item FROM zanith._each(plan -> 'steps') s ORDER BY s.ord LOOP
-        EXECUTE step ->> 'sql';
+        PERFORM zanith._run_as(step ->> 'role', step ->> 'sql');
     END LOOP;
     DELETE FROM zanith._zanith_migration_artifacts x WHERE x.id = a.id;
     stone := jsonb_build_object('artifact_id', a.id, 'object', plan -> 'object', 'purged_by', bury.actor, 'purged_by_role', session_user, 'reason', bury.reason,

@@ -94,7 +94,7 @@ BEGIN
         END IF;
     END IF;
     SELECT n.nspname, c.relname, c.oid, pg_get_userbyid(c.relowner) AS owner INTO found
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = here;
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = here AND c.relkind IN ('r', 'p');
     IF found.oid IS NULL THEN
         RETURN zanith._missing_place(a);
     END IF;

@@ -100,11 +100,14 @@ DECLARE
     place jsonb;
     live_schema text := a.source_schema;
     live_table text := a.source_table;
+    keyed boolean;
 BEGIN
     IF a.artifact_type = 'rebuild_table' THEN
         RETURN '[]';
     ELSIF a.artifact_type IN ('soft_drop_table', 'archive_table') THEN
-        RETURN zanith._in_run_order(zanith._render_restore_table(d, choices));
+        keyed := zanith._key_calls_code(zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}'))
+            OR zanith._key_calls_code(zanith._relation_oid(d #>> '{members,0,definition,partition_of,schema}', d #>> '{members,0,definition,partition_of,name}'));
+        RETURN zanith._as_owner_of_key(zanith._runner(d #>> '{table,owner}'), keyed, zanith._in_run_order(zanith._render_restore_table(d, choices)));
     END IF;
     IF a.artifact_type = 'soft_drop_column' THEN
         -- the parked column tells which table it is, whatever that is called by now
@@ -117,14 +120,15 @@ BEGIN
         d := jsonb_set(d, '{table,owner}', COALESCE((SELECT to_jsonb(pg_get_userbyid(c.relowner)) FROM pg_class c
             WHERE c.oid = zanith._relation_oid(live_schema, live_table)), d #> '{table,owner}'));
     END IF;
+    keyed := zanith._key_calls_code(zanith._relation_oid(live_schema, live_table));
     IF COALESCE((choices ->> 'online')::boolean, false) AND a.artifact_type = 'archive_column' AND NOT in_script THEN
         a.definition := d;
         RETURN zanith._in_run_order(zanith._render_restore_online(a, choices));
     END IF;
-    RETURN zanith._in_run_order(zanith._render_follow_end(a.id) || zanith._render_unmake(a.id) || zanith._render_restore_column(d, live_schema, live_table,
+    RETURN zanith._as_owner_of_key(zanith._runner(d #>> '{table,owner}'), keyed, zanith._in_run_order(zanith._render_follow_end(a.id) || zanith._render_unmake(a.id) || zanith._render_restore_column(d, live_schema, live_table,
         CASE WHEN NOT in_script THEN zanith._relation_oid(live_schema, live_table) END,
         EXISTS (SELECT FROM pg_attribute t WHERE t.attrelid = zanith._relation_oid(live_schema, live_table)
-                AND t.attname = a.source_column AND NOT t.attisdropped), choices));
+                AND t.attname = a.source_column AND NOT t.attisdropped), choices)));
 END $$;
 
 CREATE OR REPLACE FUNCTION zanith._in_run_order(steps jsonb) RETURNS jsonb

@@ -49,11 +49,11 @@ $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_capture(d jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE d ->> 'strategy'
+    SELECT zanith._as_owner_of_key(d #>> '{table,runner}', (d #>> '{table,keyed}')::boolean, CASE d ->> 'strategy'
         WHEN 'soft_drop_column' THEN zanith._render_soft_drop_column(d)
         WHEN 'archive_column' THEN zanith._render_archive_column(d)
         WHEN 'rebuild_table' THEN zanith._render_rebuild_table(d)
-        ELSE zanith._render_move_table(d) END
+        ELSE zanith._render_move_table(d) END)
 $$;
 
 CREATE OR REPLACE FUNCTION zanith._check_capture(

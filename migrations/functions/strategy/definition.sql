@@ -34,7 +34,7 @@ DECLARE
 BEGIN
     SELECT n.nspname, jsonb_build_object(
                'schema', n.nspname, 'name', c.relname, 'owner', pg_get_userbyid(c.relowner),
-               'force_row_security', c.relforcerowsecurity, 'oid', c.oid, 'runner', zanith._runner(pg_get_userbyid(c.relowner)),
+               'force_row_security', c.relforcerowsecurity, 'oid', c.oid, 'runner', zanith._runner(pg_get_userbyid(c.relowner)), 'keyed', zanith._key_calls_code(c.oid),
                'whole', c.relkind = 'p' OR EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid))
     INTO schema_name, t
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation;
@@ -215,7 +215,7 @@ BEGIN
         'format', 1, 'strategy', strategy, 'id', id, 'server_version', current_setting('server_version_num')::integer,
         'table', jsonb_build_object('schema', members #>> '{0,schema}', 'name', members #>> '{0,name}',
                                     'owner', members #>> '{0,definition,owner}', 'oid', relation,
-                                    'runner', zanith._runner(members #>> '{0,definition,owner}'),
+                                    'runner', zanith._runner(members #>> '{0,definition,owner}'), 'keyed', zanith._key_calls_code(relation),
                                     'whole', family OR (members #>> '{0,definition,partitioned}')::boolean),
         'parked', jsonb_build_object('schema', members #>> '{0,parked_schema}', 'table', members #>> '{0,parked}'),
         'members', members,

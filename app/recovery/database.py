@@ -23,8 +23,10 @@ from asyncpg.pool import PoolConnectionProxy
 
 from app.recovery.errors import Failed, NotPermitted, WrongUsage, translate
 from app.recovery.events import Hub
+from app.recovery.fixed import of_connections
 from app.recovery.local_jobs import LocalJobs
 from app.recovery.memory import Memory
+from app.recovery.pooled import PooledConnection
 from app.recovery.sql import load
 from app.recovery.tasks import stop
 
@@ -136,6 +138,7 @@ class Database:
         lock_retries: int,
         read_only: bool,
         retention: timedelta | str | None = "default",
+        asked: dict[str, Any] | None = None,
     ) -> None:
         self._pool = pool
         self._side_pool = side_pool
@@ -149,6 +152,7 @@ class Database:
         self.retention = retention
         self.local_jobs = LocalJobs()
         # What renews the leases of jobs that this process is about to run, by their ids.
+        self._asked = asked
         self.kept_jobs: dict[str, asyncio.Task[None]] = {}
         self.memory = Memory()
         self._releasing: set[asyncio.Task[None]] = set()
@@ -181,7 +185,9 @@ class Database:
         work; never with the password in it.
         """
         url, listen_url = _reveal(url), _reveal(listen_url)
-        settings = {"application_name": application_name}
+        # what the user asked for, which our own settings then replace where both name one
+        asked = {"application_name": application_name, **_options_of_environment(url)}
+        settings = {**asked, **of_connections()}
         if read_only:
             settings["default_transaction_read_only"] = "on"
         options: dict[str, Any] = {
@@ -196,7 +202,7 @@ class Database:
             "init": _notice_silence,
         }
         try:
-            pool = await _make_pool(max(min_size, 1), max_size, options)
+            pool, options = await _make_pool(max(min_size, 1), max_size, options)
         except OSError as exc:
             raise _cannot_connect(*_address(url), exc) from None
         except SERVER_ERRORS as exc:
@@ -227,6 +233,7 @@ class Database:
             lock_retries=lock_retries,
             read_only=read_only,
             retention=retention,
+            asked={"dsn": url, "timeout": 10, "server_settings": asked},
         )
         try:
             await db.refresh()
@@ -305,6 +312,24 @@ class Database:
             release.add_done_callback(self._releasing.discard)
             await asyncio.shield(release)
 
+    async def configured_path(self) -> str:
+        """Return the search path of an ordinary session: what role, database and URL say.
+
+        It decides which table an unqualified name means. Our own sessions have another path, and
+        PostgreSQL forgets the one that it replaced, so a session without it is asked.
+        """
+        if self.pooled:
+            async with self.side() as connection:
+                return str(await connection.fetchval(SQL["configured_path"]))
+        try:
+            session = await asyncpg.connect(**self._asked or {})
+            try:
+                return str(await session.fetchval("SHOW search_path"))
+            finally:
+                session.terminate()
+        except SERVER_ERRORS as exc:
+            raise translate(exc) from exc
+
     async def blockers(self, pid: int) -> list[Blocker]:
         """Return who holds up a backend now; an empty list where it does not wait for a lock."""
         async with self.side() as connection:
@@ -312,19 +337,36 @@ class Database:
         return [Blocker(**dict(row)) for row in rows]
 
 
-async def _make_pool(first: int, most: int, options: dict[str, Any]) -> Pool:
-    """Connect; a pooler that refuses to pass on that all is read only is asked without.
+async def _make_pool(first: int, most: int, options: dict[str, Any]) -> tuple[Pool, dict[str, Any]]:
+    """Connect; return the pool, and the options with which it could.
 
-    What is lost later is made again when it is wanted, not by the pool, which would print a
-    traceback for as long as the server is away.
+    A pooler may refuse to pass settings on, or ignore them: then each transaction sets its own, and
+    nothing makes a session read only. What is lost later is made again when it is wanted, not by
+    the pool, which would print a traceback for as long as the server is away.
     """
-    options = {"init_size": first, "min_size": 0, "max_size": most, **options}
-    try:
-        return await asyncpg.create_pool(**options)
-    except asyncpg.ProtocolViolationError:
-        if options["server_settings"].pop("default_transaction_read_only", None) is None:
-            raise
-    return await asyncpg.create_pool(**options)
+    sizes: dict[str, Any] = {"init_size": first, "min_size": 0, "max_size": most}
+    with suppress(asyncpg.ProtocolViolationError):
+        pool = await asyncpg.create_pool(**sizes, **options)
+        async with pool.acquire() as connection:
+            if await connection.fetchval("SHOW search_path") == of_connections()["search_path"]:
+                return pool, options
+        await pool.close()
+    name = options["server_settings"]["application_name"]
+    options = {
+        **options,
+        "server_settings": {"application_name": name},
+        "connection_class": PooledConnection,
+        "reset": _leave,
+    }
+    return await asyncpg.create_pool(**sizes, **options), options
+
+
+def _options_of_environment(url: str | None) -> dict[str, str]:
+    """Return PGOPTIONS as a setting, as libpq does; the options of a URL stand before it."""
+    given = os.environ.get("PGOPTIONS")
+    if not given or "options" in parse_qs(urlsplit(url or "").query):
+        return {}
+    return {"options": given}
 
 
 async def _notice_silence(connection: asyncpg.Connection[asyncpg.Record]) -> None:

@@ -16,6 +16,7 @@ from app.recovery.artifacts import (
 )
 from app.recovery.database import Database
 from app.recovery.errors import NotFound, WrongUsage
+from tests.sessions import client_of
 
 pytestmark = pytest.mark.newest  # lists of rows: the versions do not differ
 
@@ -33,7 +34,7 @@ FROM generate_series(1, $1) AS n ORDER BY n
 @pytest.fixture
 async def db(database):
     opened = await Database.open(database.url)
-    async with opened.acquire() as connection:
+    async with client_of(opened) as connection:
         await connection.execute(
             "CREATE TABLE orders (id bigint PRIMARY KEY, code text, note text);"
             "INSERT INTO orders SELECT n, 'c' || n, NULLIF('x' || n % 3, 'x0')"
@@ -45,7 +46,7 @@ async def db(database):
 
 @pytest.fixture
 async def many(db):
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute(INSERT.replace("$1", "25"))
     return db
 
@@ -123,7 +124,7 @@ async def test_what_means_nothing_is_refused(many, wanted):
 
 
 async def capture(db, call):
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         return await connection.fetchval(f"SELECT zanith.{call}")
 
 
@@ -155,7 +156,7 @@ async def test_health_of_what_is_there_gone_and_moved(db):
     kept = await capture(db, "archive_column('orders', 'code')")
     soft = await capture(db, "soft_drop_column('orders', 'note')")
     assert (await get_artifact(db, soft)).health == "ok"
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         name = (await get_artifact(db, kept)).physical_name
         await connection.execute(f'ALTER TABLE _zanith_shadow."{name}" RENAME TO elsewhere')
         assert (await get_artifact(db, kept)).health == "moved"
@@ -207,7 +208,7 @@ def shown(preview) -> list[list[str | None]]:
 
 
 async def test_a_long_value_is_cut_and_measured(db):
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute("UPDATE orders SET note = repeat('ü', 3000) WHERE id = 1")
     preview = await preview_rows(db, await capture(db, "archive_column('orders', 'note')"), limit=1)
     value = preview.rows[0][1]
@@ -216,7 +217,7 @@ async def test_a_long_value_is_cut_and_measured(db):
 
 async def test_rebuild_shows_then_and_now(db):
     made = await capture(db, "rebuild_table('orders')")
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute("ALTER TABLE orders ADD extra int")
     found = await inspect(db, made)
     assert found.definition != found.definition_now

@@ -23,3 +23,6 @@ ORDER BY blocker.xact_start;
 
 -- notify: tell listeners that something changed
 SELECT pg_notify('zanith', pg_catalog.json_build_object('event', $1::text, 'id', k.id)::text) FROM pg_catalog.unnest($2::text[]) AS k(id);
+
+-- configured_path: the search path of a session on which nobody set another, as a pooler shares it
+SELECT reset_val FROM pg_settings WHERE name = 'search_path';

@@ -72,3 +72,27 @@ ORDER BY 1;
 
 -- role_exists: whether there is such a role
 SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1);
+
+-- must_be_fixed: whether a function p needs a fixed setting s: those that others can call; inner functions inherit from these.
+-- The captures leave the search path to their caller, whose path they pass on.
+(p.proname NOT LIKE '\_%' OR p.prosecdef OR p.prorettype = 'trigger'::regtype)
+    AND NOT (s.key = 'search_path' AND p.proname IN
+        ('soft_drop_column', 'archive_column', 'soft_drop_table', 'archive_table', 'rebuild_table'))
+
+-- fix_settings: CREATE OR REPLACE forgets them, so they are set again after every change
+DO $fix$
+DECLARE
+    f record;
+BEGIN
+    FOR f IN
+        SELECT p.oid::regprocedure AS signature,
+               string_agg(format('ALTER FUNCTION %s SET %I TO %s', p.oid::regprocedure, s.key,
+                   CASE s.key WHEN 'search_path' THEN s.value ELSE quote_literal(s.value) END), '; ' ORDER BY s.key) AS statements
+        FROM pg_proc AS p, jsonb_each_text({fixed}) AS s
+        WHERE p.pronamespace = to_regnamespace('zanith') AND p.prokind = 'f' AND {must_be_fixed}
+          AND NOT COALESCE(p.proconfig, '{}') @> ARRAY[s.key || '=' || s.value]
+        GROUP BY p.oid
+    LOOP
+        EXECUTE f.statements;
+    END LOOP;
+END $fix$

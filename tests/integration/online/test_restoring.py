@@ -28,6 +28,7 @@ from tests.online import (
     running_job,
     until,
 )
+from tests.sessions import client_of
 
 
 async def test_a_cancelled_restore_leaves_all_as_it_was(database, db):
@@ -95,7 +96,7 @@ async def test_an_interrupted_restore_goes_on_or_begins_anew(database, db, onlin
 
 async def test_rows_that_somebody_holds_are_filled_last(db):
     artifact = await archived(db)
-    async with db.acquire() as holder:
+    async with client_of(db) as holder:
         transaction = holder.transaction()
         await transaction.start()
         await holder.execute("UPDATE t SET n = 5 WHERE id IN (3, 4000)")
@@ -116,7 +117,7 @@ async def test_rows_that_somebody_holds_are_filled_last(db):
 @pytest.mark.newest
 async def test_who_holds_a_row_for_long_is_named_and_it_goes_on_later(db):
     artifact = await archived(db)
-    async with db.acquire() as holder:
+    async with client_of(db) as holder:
         transaction = holder.transaction()
         await transaction.start()
         await holder.execute("UPDATE t SET n = 5 WHERE id = 3")

@@ -21,12 +21,13 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from app.recovery.errors import Failed, NotPermitted, WrongUsage, translate
+from app.recovery.errors import TRANSACTION_TIMEOUT, Failed, NotPermitted, WrongUsage, translate
 from app.recovery.events import Hub
 from app.recovery.fixed import of_connections
 from app.recovery.local_jobs import LocalJobs
 from app.recovery.memory import Memory
 from app.recovery.pooled import PooledConnection
+from app.recovery.services import resolve
 from app.recovery.sql import load
 from app.recovery.tasks import stop
 
@@ -57,6 +58,8 @@ SERVER_ERRORS = (
     OSError,
     TimeoutError,
 )
+
+_LOST = (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, ConnectionError)
 
 # Seconds of silence before the first probe and between probes, how many, and, in ms, how long what
 # was sent may stay unacknowledged.
@@ -153,6 +156,7 @@ class Database:
         self.local_jobs = LocalJobs()
         # What renews the leases of jobs that this process is about to run, by their ids.
         self._asked = asked
+        self._bounded = False
         self.kept_jobs: dict[str, asyncio.Task[None]] = {}
         self.memory = Memory()
         self._releasing: set[asyncio.Task[None]] = set()
@@ -184,7 +188,7 @@ class Database:
         zanith.retention says. Failed, NotPermitted, NotFound or WrongUsage where that does not
         work; never with the password in it.
         """
-        url, listen_url = _reveal(url), _reveal(listen_url)
+        url, listen_url = resolve(_reveal(url)), _reveal(listen_url)
         # what the user asked for, which our own settings then replace where both name one
         asked = {"application_name": application_name, **_options_of_environment(url)}
         settings = {**asked, **of_connections()}
@@ -248,6 +252,7 @@ class Database:
             row: Any = await connection.fetchrow(SQL["server_info"])
             # a pooler makes up the process that it tells of when one connects
             self.pooled = connection.get_server_pid() != row["pid"]
+            self._bounded = row["bounded"]
         self.events.pooled = self.pooled
         self.server = replace(
             self.server,
@@ -304,7 +309,10 @@ class Database:
         try:
             yield connection
         except SERVER_ERRORS as exc:
-            raise translate(exc) from exc
+            error = translate(exc)
+            if self._bounded and isinstance(exc, _LOST):
+                error.hint = TRANSACTION_TIMEOUT  # which ends a session between two statements
+            raise error from exc
         finally:
             # shielded: a connection is given back also where whoever had it goes away
             release = asyncio.create_task(_release(pool, connection))

@@ -24,6 +24,7 @@ _OF_CONNECTIONS = {
     "default_tablespace": "",
     "default_transaction_deferrable": "off",
     "default_transaction_isolation": "read committed",
+    "idle_in_transaction_session_timeout": "0",  # a shared snapshot waits; locks.begin sets one
     "plan_cache_mode": "auto",
     "synchronize_seqscans": "off",
 }

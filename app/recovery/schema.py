@@ -122,7 +122,7 @@ async def install(connection: Connection) -> list[str]:
             # Functions call one another across files, in both directions.
             await connection.execute("SET LOCAL check_function_bodies = off")
             await connection.execute(SQL["lock"])
-            await _refuse_strangers(connection)
+            await _become_owner(connection)
             if not await connection.fetchval(SQL["exists"]):
                 await connection.execute(SQL["create_table"])
             done = await _apply(connection, await _applied(connection))
@@ -132,14 +132,30 @@ async def install(connection: Connection) -> list[str]:
         raise translate(exc) from exc
 
 
-async def _refuse_strangers(connection: Connection) -> None:
-    """Refuse to install where another could change what is installed."""
-    if strangers := [row[0] for row in await connection.fetch(SQL["strangers"])]:
+async def _become_owner(connection: Connection) -> None:
+    """Install as whoever owns the schema, so that new functions are that role's too.
+
+    Refused where the owner could change what runs as the installer: only a role that the database
+    names as its operator is believed, and nothing of its own may hang on the tables.
+    """
+    owner = await connection.fetchrow(SQL["owner"])
+    if owner is None:
+        return
+    if not owner["trusted"] and owner["operator"] != owner["name"]:
         raise Refused(
-            f"the schema zanith belongs to {strangers[0]}",
+            f"the schema zanith belongs to {quote(owner['name'])}",
             detail="whoever owns it could change what runs as you",
             hint="drop it, or install as that role",
         )
+    if owner["operator"] != owner["name"] or owner["name"] == owner["installer"]:
+        return
+    if hooks := [row[0] for row in await connection.fetch(SQL["hooks"])]:
+        raise Refused(
+            f"{quote(owner['name'])} changed the tables of Zanith: its code would run as you",
+            detail=", ".join(hooks),
+            hint=f"drop these, or run zanith init as {quote(owner['name'])}",
+        )
+    await connection.execute(f"SET LOCAL ROLE {quote(owner['name'])}")
 
 
 async def _apply(connection: Connection, rows: list[Installed]) -> list[str]:

@@ -32,6 +32,8 @@ class Studio:
     """How many the server that serves it has open."""
     database: Database | None = None
     readers: Database | None = None
+    notice: str | None = None
+    """What whoever runs it should know: that its role has more rights than it needs."""
 
     @property
     def db(self) -> Database:

@@ -23,9 +23,9 @@ VIEWER = Actor("eve", None, "viewer")
 
 
 @pytest.fixture
-async def db(database):
+async def db(database_of_either):
     opened = await Database.open(
-        database.url, lock_timeout=timedelta(milliseconds=200), lock_retries=1
+        database_of_either.url, lock_timeout=timedelta(milliseconds=200), lock_retries=1
     )
     async with client_of(opened) as connection:
         await connection.execute(

@@ -37,9 +37,9 @@ SELECT n, n % 10 + 1, 'c' || n, NULLIF(n % 3, 0)::text FROM generate_series(1, 5
 
 
 @pytest.fixture
-async def db(database):
+async def db(database_of_either):
     opened = await Database.open(
-        database.url, lock_timeout=timedelta(milliseconds=200), lock_retries=2
+        database_of_either.url, lock_timeout=timedelta(milliseconds=200), lock_retries=2
     )
     async with client_of(opened) as connection:
         await connection.execute(TABLES)

@@ -38,8 +38,8 @@ FROM generate_series(1, 2000) AS n;
 
 
 @pytest.fixture
-async def db(database):
-    opened = await Database.open(database.url)
+async def db(database_of_either):
+    opened = await Database.open(database_of_either.url)
     async with client_of(opened) as connection:
         await connection.execute(TABLE)
     yield opened

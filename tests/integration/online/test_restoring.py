@@ -204,6 +204,7 @@ async def test_an_index_that_fails_is_said_and_made_later(db):
     assert (await restore(db, artifact.id, None, DBA)).already_restored
 
 
+@pytest.mark.parametrize("database_of_either", ["superuser"], indirect=True)
 async def test_triggers_are_kept_still_or_asked_about(db, create_role):
     owner = create_role("owner")
     await execute(

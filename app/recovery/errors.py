@@ -148,6 +148,8 @@ TRANSACTION_TIMEOUT = (
 )
 
 _HINTS = {
+    "22021": "a database of SQL_ASCII can hold bytes that are not UTF-8, which cannot be"
+    " sealed or exported: convert the values, or restore with --unverified",
     "25006": "a standby lists, inspects, verifies and exports: make changes on the primary. On a"
     " primary default_transaction_read_only is on for this role or database: "
     + _SET.format("default_transaction_read_only", "off"),

@@ -15,7 +15,7 @@ from app.recovery.database import Connection, Database, rolled_back
 from app.recovery.errors import WrongUsage, translate
 from app.recovery.estimate import Estimate, estimate_step, estimate_verification, total
 from app.recovery.names import quote
-from app.recovery.sql import load
+from app.recovery.sql import load, to_jsonb
 
 SQL = load("plan")
 EXAMPLES = 3
@@ -373,9 +373,7 @@ async def read_plan(
     ``decisive`` leaves out checks that only inform: each reads all rows, and whoever restores has
     read what they say, or does not want to. Without ``checks`` none is run.
     """
-    text = await connection.fetchval(
-        SQL["plan_restore"], artifact_id, json.dumps(choices.to_json())
-    )
+    text = await connection.fetchval(SQL["plan_restore"], artifact_id, to_jsonb(choices.to_json()))
     data = json.loads(text)
     plan = parse_plan(data)
     # A check of the owner's expressions needs a sandbox, and a sandbox cannot be made read-only.

@@ -48,7 +48,12 @@ def files() -> tuple[SchemaFile, ...]:
     listed = manifest.read_text(encoding="utf-8").splitlines() if manifest.is_file() else []
     names = [line.partition("#")[0].strip() for line in listed]
     paths = [*numbered, *(f"functions/{name}" for name in names if name)]
-    return tuple(SchemaFile(path, root.joinpath(path).read_text("utf-8")) for path in paths)
+    return tuple(SchemaFile(path, _read(root.joinpath(path))) for path in paths)
+
+
+def _read(file: Traversable) -> str:
+    """Return a file's text in ASCII: a database of LATIN1 has no ellipsis."""
+    return file.read_text("utf-8").replace("\u2026", "...")
 
 
 def _root() -> Traversable:

@@ -18,6 +18,7 @@ from app.recovery.plan import Choices, plan_restore
 from app.recovery.purge import purge, review_purge
 from app.recovery.restore import restore
 from app.recovery.seal import verify
+from tests.studios import run_studio
 
 DBA = Actor("dba", None, "staff")
 TABLE = """
@@ -165,3 +166,15 @@ async def test_a_superuser_over_others_tables_is_told_once(operator_database, db
         assert "init --operator" in notice
     finally:
         await other.close()
+
+
+@pytest.mark.newest
+@pytest.mark.parametrize("as_operator", [True, False])
+def test_the_studio_says_so_on_its_first_page(operator_database, as_operator):
+    operator_database.psql(TABLE.format(owner=operator_database.owner))
+    user = operator_database.operator if as_operator else "postgres"
+    with run_studio(operator_database.server.tcp_url(operator_database.name, user)) as studio:
+        with studio.client() as client:
+            page = client.get("/studio")
+    assert page.status_code == 200
+    assert ("is a superuser and works on tables of" in page.text) == (not as_operator)

@@ -173,8 +173,8 @@ async def test_a_superuser_over_others_tables_is_told_once(operator_database, db
 def test_the_studio_says_so_on_its_first_page(operator_database, as_operator):
     operator_database.psql(TABLE.format(owner=operator_database.owner))
     user = operator_database.operator if as_operator else "postgres"
-    with run_studio(operator_database.server.tcp_url(operator_database.name, user)) as studio:
-        with studio.client() as client:
-            page = client.get("/studio")
+    url = operator_database.server.tcp_url(operator_database.name, user)
+    with run_studio(url) as studio, studio.client() as client:
+        page = client.get("/studio")
     assert page.status_code == 200
     assert ("is a superuser and works on tables of" in page.text) == (not as_operator)

@@ -82,9 +82,9 @@ DECLARE
 BEGIN
     FOR f IN
         SELECT p.oid::regprocedure AS signature,
-               string_agg(format('ALTER FUNCTION %s SET %I TO %s', p.oid::regprocedure, s.key,
+               pg_catalog.string_agg(pg_catalog.format('ALTER FUNCTION %s SET %I TO %s', p.oid::regprocedure, s.key,
                    CASE s.key WHEN 'search_path' THEN s.value ELSE quote_literal(s.value) END), '; ' ORDER BY s.key) AS statements
-        FROM pg_proc AS p, jsonb_each_text({fixed}) AS s
+        FROM pg_proc AS p, pg_catalog.jsonb_each_text({fixed}) AS s
         WHERE p.pronamespace = to_regnamespace('zanith') AND p.prokind = 'f' AND {must_be_fixed}
           AND NOT COALESCE(p.proconfig, '{}') @> ARRAY[s.key || '=' || s.value]
         GROUP BY p.oid
@@ -96,7 +96,7 @@ END $fix$
 -- owner: whose the schema is, whether that role may be trusted with whoever installs, and whom the database names as operator
 SELECT r.rolname::text AS name, current_user::text AS installer, r.rolsuper OR r.rolname = current_user AS trusted,
        (SELECT substring(c.setting FROM '^zanith[.]operator=(.*)$')
-        FROM pg_db_role_setting AS s JOIN pg_database AS d ON d.oid = s.setdatabase, unnest(s.setconfig) AS c(setting)
+        FROM pg_db_role_setting AS s JOIN pg_database AS d ON d.oid = s.setdatabase, pg_catalog.unnest(s.setconfig) AS c(setting)
         WHERE d.datname = current_database() AND s.setrole = 0 AND starts_with(c.setting, 'zanith.operator=')) AS operator
 FROM pg_namespace AS n JOIN pg_roles AS r ON r.oid = n.nspowner WHERE n.nspname = 'zanith';
 
@@ -113,10 +113,10 @@ WHERE d.refclassid = 'pg_proc'::regclass AND p.oid >= 16384 AND p.proname <> '_a
        OR d.classid = 'pg_class'::regclass AND d.objid IN (
            SELECT c.oid FROM pg_class AS c WHERE c.relnamespace = 'zanith'::regnamespace))
 UNION
-SELECT format('rule %I on table %s', w.rulename, c.oid::regclass)
+SELECT pg_catalog.format('rule %I on table %s', w.rulename, c.oid::regclass)
 FROM pg_rewrite AS w JOIN pg_class AS c ON c.oid = w.ev_class WHERE c.relnamespace = 'zanith'::regnamespace
 UNION
-SELECT format('row level security of table %s', c.oid::regclass)
+SELECT pg_catalog.format('row level security of table %s', c.oid::regclass)
 FROM pg_class AS c WHERE c.relnamespace = 'zanith'::regnamespace AND (c.relrowsecurity OR c.relkind NOT IN ('r', 'i', 'S', 't'))
 ORDER BY 1 LIMIT 5;
 
@@ -124,7 +124,7 @@ ORDER BY 1 LIMIT 5;
 SELECT r.rolsuper, r.rolbypassrls, r.rolcreaterole, r.rolinherit FROM pg_roles AS r WHERE r.rolname = $1;
 
 -- give_all: the statements that make a role the owner of everything of Zanith's, what its former owner had in the shadow too
-SELECT format('ALTER %s %s OWNER TO %I', o.kind, o.name, $1::text)
+SELECT pg_catalog.format('ALTER %s %s OWNER TO %I', o.kind, o.name, $1::text)
 FROM (
     SELECT 1 AS ord, 'SCHEMA' AS kind, quote_ident(n.nspname) AS name, n.nspowner AS owner
     FROM pg_namespace AS n WHERE n.nspname IN ('zanith', '_zanith_shadow')
@@ -155,7 +155,7 @@ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> '
 GROUP BY r.rolname, r.rolsuper ORDER BY r.rolname;
 
 -- superuser_over: whether this role is a superuser, and whose tables it works on who are none
-SELECT array_agg(DISTINCT r.rolname::text ORDER BY r.rolname::text)
+SELECT pg_catalog.array_agg(DISTINCT r.rolname::text ORDER BY r.rolname::text)
 FROM pg_class AS c JOIN pg_roles AS r ON r.oid = c.relowner JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND NOT r.rolsuper AND NOT starts_with(n.nspname, 'pg_') AND n.nspname <> 'information_schema'
   AND (SELECT s.rolsuper FROM pg_roles AS s WHERE s.rolname = current_user);

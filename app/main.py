@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from app.recovery import audit
 from app.recovery.database import Database
+from app.recovery.operator import superuser_notice
 from app.recovery.schema import require_installed
 from app.recovery.version import VERSION
 from app.routes import errors, sessions
@@ -135,6 +136,9 @@ async def running(studio: Studio) -> AsyncIterator[None]:
     helpers: list[asyncio.Task[None]] = []
     try:
         await require_installed(studio.database)
+        studio.notice = await superuser_notice(studio.database)
+        if studio.notice:
+            log.warning("%s", studio.notice)
         if studio.settings.viewers:
             studio.readers = await connect(studio.settings, read_only=True)
             studio.readers.turns = studio.database.turns  # one object, one read, whoever asks

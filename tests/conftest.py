@@ -11,7 +11,7 @@ import itertools
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -222,6 +222,41 @@ def twin_database(server: Server, run_directory: Path) -> Iterator[Database]:
     yield from create_database(server, template)
 
 
+@dataclass(frozen=True)
+class OperatorDatabase(Database):
+    """A database whose Zanith belongs to a role that is no superuser; `url` is that role's."""
+
+    operator: str
+    owner: str
+
+    @property
+    def url(self) -> str:
+        return self.server.url(self.name, self.operator)
+
+
+@pytest.fixture
+def operator_database(database: Database, create_role: Callable[..., str]) -> OperatorDatabase:
+    """Return `database` after `zanith init --operator`, with an owner that it is a member of."""
+    operator, owner = create_role("operator"), create_role("owner")
+    give_to_operator(database.url, operator)
+    allow_capture(database.url, owner)
+    inherits = " WITH INHERIT TRUE, SET TRUE" if database.server.version >= 16 else ""
+    database.psql(
+        f"GRANT {owner} TO {operator}{inherits};"
+        f"GRANT CREATE ON SCHEMA public TO {operator}, {owner};"
+    )
+    return OperatorDatabase(database.server, database.name, operator, owner)
+
+
+@pytest.fixture(params=["superuser", "operator"])
+def database_of_either(request: pytest.FixtureRequest, database: Database) -> Database:
+    """A database to use as a superuser, and one to use as the operator, who owns the tables."""
+    if request.param == "superuser":
+        return database
+    found: OperatorDatabase = request.getfixturevalue("operator_database")
+    return found
+
+
 @pytest.fixture
 async def connection(database: Database) -> AsyncIterator[asyncpg.Connection]:
     """A superuser's connection to `database`."""
@@ -255,15 +290,33 @@ def install_zanith(url: str) -> None:
     """Do what `zanith init` does, in a thread: a test's own event loop may be running here."""
     from app.recovery import schema
 
-    async def install() -> None:
+    _run_on(url, schema.install)
+
+
+def give_to_operator(url: str, role: str) -> None:
+    """Do what `zanith init --operator` does."""
+    from app.recovery import operator
+
+    _run_on(url, lambda connection: operator.set_operator(connection, role))
+
+
+def allow_capture(url: str, role: str) -> None:
+    """Do what `zanith init --grant` does."""
+    from app.recovery import schema
+
+    _run_on(url, lambda connection: schema.grant_capture(connection, role))
+
+
+def _run_on(url: str, work: Callable[[asyncpg.Connection], Awaitable[object]]) -> None:
+    async def run() -> None:
         connection = await asyncpg.connect(url)
         try:
-            await schema.install(connection)
+            await work(connection)
         finally:
             await connection.close()
 
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, install()).result()
+        thread.submit(asyncio.run, run()).result()
 
 
 # -------------------------------------------------------------------------------------- browser

@@ -16,6 +16,7 @@ from app.recovery.jobs import Job
 from app.recovery.pace import Limits
 from app.recovery.plan import Choices
 from app.recovery.restore import restore
+from tests.sessions import client_of
 from tests.traffic import Traffic
 
 DBA = Actor("dba", "10.0.0.9", "staff")
@@ -39,13 +40,13 @@ def column(table: str = "t", name: str = "code", **more: Any) -> CaptureRequest:
 
 async def fetchval(db: Database, sql: str, *values: object) -> Any:
     """Return the first value that a statement returns."""
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         return await connection.fetchval(sql, *values)
 
 
 async def execute(db: Database, sql: str) -> None:
     """Run statements."""
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute(sql)
 
 

@@ -16,7 +16,7 @@ import asyncpg
 
 from app.recovery.database import Actor, Connection, Database, notify
 from app.recovery.errors import Cancelled, Failed, LeaseLost, Locked, Taken, ZanithError, translate
-from app.recovery.sql import load
+from app.recovery.sql import load, to_jsonb
 
 SQL = load("audit")
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ async def record(
         outcome,
         artifact_id,
         object,
-        json.dumps(detail or {}, default=str),
+        to_jsonb(detail or {}),
     )
     await notify(connection, "audit", str(number))
     return number

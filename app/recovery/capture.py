@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
@@ -127,18 +129,28 @@ def check_request(request: CaptureRequest) -> None:
 async def plan_capture(db: Database, request: CaptureRequest) -> CapturePlan:
     """Return what the capture would do; raises what it would raise, and changes nothing."""
     check_request(request)
+    path = await db.configured_path()
     async with look(db, request.table, readonly=True) as connection:
-        return await _plan(connection, request)
+        return await _plan(connection, request, path)
 
 
-async def _plan(connection: Connection, request: CaptureRequest) -> CapturePlan:
+@asynccontextmanager
+async def _callers_path(connection: Connection, path: str) -> AsyncIterator[None]:
+    """Let unqualified names mean what they mean in an ordinary session, within a transaction."""
+    await connection.execute(SQL["callers_path"], path)
+    yield
+    await connection.execute(SQL["own_path"])
+
+
+async def _plan(connection: Connection, request: CaptureRequest, path: str) -> CapturePlan:
     subject = (request.table, request.column, request.on_dependents, request.published_ok)
-    if request.online:
-        text = await connection.fetchval(PLAN["plan_archive_online"], *subject)
-    else:
-        text = await connection.fetchval(
-            PLAN["plan_capture"], request.strategy, *subject, request.keep_rows
-        )
+    async with _callers_path(connection, path):
+        if request.online:
+            text = await connection.fetchval(PLAN["plan_archive_online"], *subject)
+        else:
+            text = await connection.fetchval(
+                PLAN["plan_capture"], request.strategy, *subject, request.keep_rows
+            )
     data = json.loads(text)
     return CapturePlan(
         strategy=data["strategy"],
@@ -222,12 +234,16 @@ async def _capture(
         if run is not None:
             await run.progress(**values)
 
+    path = await db.configured_path()
+
     async def work(connection: Connection) -> str:
-        await connection.execute(SQL["settings"], actor.name)
+        await connection.execute(SQL["actor"], actor.name)
         if expected_digest is not None:
-            check_digest(await _plan(connection, request), expected_digest)
+            check_digest(await _plan(connection, request, path), expected_digest)
         strategy = "soft_drop_column" if request.online else request.strategy
-        found: str = await connection.fetchval(SQL[strategy], *_arguments(request, db.retention))
+        arguments = _arguments(request, db.retention)
+        async with _callers_path(connection, path):
+            found: str = await connection.fetchval(SQL[strategy], *arguments)
         if run is not None and request.online:
             await run.attach(connection, found)
         elif run is not None:
@@ -281,11 +297,12 @@ async def _capture_online(
 
 async def _look(db: Database, request: CaptureRequest) -> tuple[str | None, CapturePlan]:
     """Return the id under which the column is parked already, if it is, and the plan from there."""
-    async with db.acquire() as connection:
-        parked: str | None = await connection.fetchval(
-            ONLINE["parked"], request.table, request.column
-        )
-        return parked, await _plan(connection, request)
+    path = await db.configured_path()
+    async with db.acquire() as connection, connection.transaction(readonly=True):
+        async with _callers_path(connection, path):
+            table = await connection.fetchval(SQL["named"], request.table)
+        parked: str | None = await connection.fetchval(ONLINE["parked"], table, request.column)
+        return parked, await _plan(connection, request, path)
 
 
 def job_params(request: CaptureRequest, limits: Limits | None = None) -> dict[str, Any]:

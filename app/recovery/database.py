@@ -21,10 +21,13 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from app.recovery.errors import Failed, NotPermitted, WrongUsage, translate
+from app.recovery.errors import TRANSACTION_TIMEOUT, Failed, NotPermitted, WrongUsage, translate
 from app.recovery.events import Hub
+from app.recovery.fixed import of_connections
 from app.recovery.local_jobs import LocalJobs
 from app.recovery.memory import Memory
+from app.recovery.pooled import PooledConnection
+from app.recovery.services import resolve
 from app.recovery.sql import load
 from app.recovery.tasks import stop
 from app.recovery.turns import Turns
@@ -56,6 +59,8 @@ SERVER_ERRORS = (
     OSError,
     TimeoutError,
 )
+
+_LOST = (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, ConnectionError)
 
 # Seconds of silence before the first probe and between probes, how many, and, in ms, how long what
 # was sent may stay unacknowledged.
@@ -169,6 +174,7 @@ class Database:
         read_only: bool,
         retention: timedelta | str | None = "default",
         read_timeout: timedelta | None = None,
+        asked: dict[str, Any] | None = None,
     ) -> None:
         self._pool = pool
         self._side_pool = side_pool
@@ -184,6 +190,8 @@ class Database:
         self.turns = Turns()
         self.local_jobs = LocalJobs()
         # What renews the leases of jobs that this process is about to run, by their ids.
+        self._asked = asked
+        self._bounded = False
         self.kept_jobs: dict[str, asyncio.Task[None]] = {}
         self.memory = Memory()
         self._releasing: set[asyncio.Task[None]] = set()
@@ -217,8 +225,10 @@ class Database:
         NotPermitted, NotFound or WrongUsage where that does not work; never with the password in
         it.
         """
-        url, listen_url = _reveal(url), _reveal(listen_url)
-        settings = {"application_name": application_name}
+        url, listen_url = resolve(_reveal(url)), _reveal(listen_url)
+        # what the user asked for, which our own settings then replace where both name one
+        asked = {"application_name": application_name, **_options_of_environment(url)}
+        settings = {**asked, **of_connections()}
         if read_only:
             settings["default_transaction_read_only"] = "on"
         options: dict[str, Any] = {
@@ -233,7 +243,7 @@ class Database:
             "init": _notice_silence,
         }
         try:
-            pool = await _make_pool(max(min_size, 1), max_size, options)
+            pool, options = await _make_pool(max(min_size, 1), max_size, options)
         except OSError as exc:
             raise _cannot_connect(*_address(url), exc) from None
         except SERVER_ERRORS as exc:
@@ -265,6 +275,7 @@ class Database:
             read_only=read_only,
             retention=retention,
             read_timeout=read_timeout,
+            asked={"dsn": url, "timeout": 10, "server_settings": asked},
         )
         try:
             await db.refresh()
@@ -279,6 +290,7 @@ class Database:
             row: Any = await connection.fetchrow(SQL["server_info"])
             # a pooler makes up the process that it tells of when one connects
             self.pooled = connection.get_server_pid() != row["pid"]
+            self._bounded = row["bounded"]
         self.events.pooled = self.pooled
         self.server = replace(
             self.server,
@@ -335,13 +347,34 @@ class Database:
         try:
             yield connection
         except SERVER_ERRORS as exc:
-            raise translate(exc) from exc
+            error = translate(exc)
+            if self._bounded and isinstance(exc, _LOST):
+                error.hint = TRANSACTION_TIMEOUT  # which ends a session between two statements
+            raise error from exc
         finally:
             # shielded: a connection is given back also where whoever had it goes away
             release = asyncio.create_task(_release(pool, connection))
             self._releasing.add(release)
             release.add_done_callback(self._releasing.discard)
             await asyncio.shield(release)
+
+    async def configured_path(self) -> str:
+        """Return the search path of an ordinary session: what role, database and URL say.
+
+        It decides which table an unqualified name means. Our own sessions have another path, and
+        PostgreSQL forgets the one that it replaced, so a session without it is asked.
+        """
+        if self.pooled:
+            async with self.side() as connection:
+                return str(await connection.fetchval(SQL["configured_path"]))
+        try:
+            session = await asyncpg.connect(**self._asked or {})
+            try:
+                return str(await session.fetchval("SHOW search_path"))
+            finally:
+                session.terminate()
+        except SERVER_ERRORS as exc:
+            raise translate(exc) from exc
 
     async def blockers(self, pid: int) -> list[Blocker]:
         """Return who holds up a backend now; an empty list where it does not wait for a lock."""
@@ -350,19 +383,36 @@ class Database:
         return [Blocker(**dict(row)) for row in rows]
 
 
-async def _make_pool(first: int, most: int, options: dict[str, Any]) -> Pool:
-    """Connect; a pooler that refuses to pass on that all is read only is asked without.
+async def _make_pool(first: int, most: int, options: dict[str, Any]) -> tuple[Pool, dict[str, Any]]:
+    """Connect; return the pool, and the options with which it could.
 
-    What is lost later is made again when it is wanted, not by the pool, which would print a
-    traceback for as long as the server is away.
+    A pooler may refuse to pass settings on, or ignore them: then each transaction sets its own, and
+    nothing makes a session read only. What is lost later is made again when it is wanted, not by
+    the pool, which would print a traceback for as long as the server is away.
     """
-    options = {"init_size": first, "min_size": 0, "max_size": most, **options}
-    try:
-        return await asyncpg.create_pool(**options)
-    except asyncpg.ProtocolViolationError:
-        if options["server_settings"].pop("default_transaction_read_only", None) is None:
-            raise
-    return await asyncpg.create_pool(**options)
+    sizes: dict[str, Any] = {"init_size": first, "min_size": 0, "max_size": most}
+    with suppress(asyncpg.ProtocolViolationError):
+        pool = await asyncpg.create_pool(**sizes, **options)
+        async with pool.acquire() as connection:
+            if await connection.fetchval("SHOW search_path") == of_connections()["search_path"]:
+                return pool, options
+        await pool.close()
+    name = options["server_settings"]["application_name"]
+    options = {
+        **options,
+        "server_settings": {"application_name": name},
+        "connection_class": PooledConnection,
+        "reset": _leave,
+    }
+    return await asyncpg.create_pool(**sizes, **options), options
+
+
+def _options_of_environment(url: str | None) -> dict[str, str]:
+    """Return PGOPTIONS as a setting, as libpq does; the options of a URL stand before it."""
+    given = os.environ.get("PGOPTIONS")
+    if not given or "options" in parse_qs(urlsplit(url or "").query):
+        return {}
+    return {"options": given}
 
 
 async def _notice_silence(connection: asyncpg.Connection[asyncpg.Record]) -> None:

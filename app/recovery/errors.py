@@ -191,13 +191,28 @@ _Maker = Callable[[BaseException], ZanithError]
 
 _BY_CLASS: dict[str, type[ZanithError]] = {"22": Refused, "23": Refused, "42": Refused}
 
+# The way out of a setting that a role, database or server has.
+_SET = "ALTER ROLE … SET {} = {}"
+
+TRANSACTION_TIMEOUT = (
+    "transaction_timeout is too short for this role: take an online form, or "
+    + _SET.format("transaction_timeout", "0")
+)
+
 _HINTS = {
-    "25006": "a standby lists, inspects, verifies and exports; changes are made on the primary",
+    "22021": "a database of SQL_ASCII can hold bytes that are not UTF-8, which cannot be"
+    " sealed or exported: convert the values, or restore with --unverified",
+    "25006": "a standby lists, inspects, verifies and exports: make changes on the primary. On a"
+    " primary default_transaction_read_only is on for this role or database: "
+    + _SET.format("default_transaction_read_only", "off"),
     "28000": "check the role and pg_hba.conf, or set another ZANITH_DATABASE_URL",
     "28P01": "check the user and password of ZANITH_DATABASE_URL, PGPASSWORD or ~/.pgpass",
     "3D000": "check the database's name in ZANITH_DATABASE_URL or PGDATABASE",
-    "25P03": "idle_in_transaction_session_timeout is too short for this role: nothing was changed",
-    "25P04": "transaction_timeout is too short for this role, or take an online form",
+    "25P03": "idle_in_transaction_session_timeout is too short for this role: nothing was changed; "
+    + _SET.format("idle_in_transaction_session_timeout", "'10min'"),
+    "25P04": TRANSACTION_TIMEOUT,
+    "55P03": "lock_timeout of this role may be too short: try again, or "
+    + _SET.format("lock_timeout", "'2s'"),
     "42P01": "write its schema too, where that is not on your search_path",
     "53100": "free space on the server's disk, then try again",
     "53300": "the server has no connection to spare: raise max_connections, or try again later",
@@ -205,7 +220,16 @@ _HINTS = {
 }
 
 _DISK_FULL = "free space on the disk, or write to another one"
-_STATEMENT_TIMEOUT = "statement_timeout is too short for this role and this much data"
+_STATEMENT_TIMEOUT = (
+    "statement_timeout is too short for this role and this much data: take an online form, or "
+    + _SET.format("statement_timeout", "0")
+)
+# A value takes twice its bytes as text, and a text of PostgreSQL has 1 GB at most.
+_TOO_LARGE = (
+    "PostgreSQL cannot print a bytea value above 512 MB. Copy it out in parts (substr), shorten it,"
+    " then try again"
+)
+_TEMP = "the role needs TEMPORARY on the database: GRANT TEMPORARY ON DATABASE … TO …"
 _SERVER_GONE = "is the server running, and does ZANITH_DATABASE_URL point to it?"
 
 
@@ -232,8 +256,14 @@ def _from_server(exc: asyncpg.PostgresError) -> ZanithError:
     state = exc.sqlstate or ""
     kind = _BY_STATE.get(state) or _BY_CLASS.get(state[:2], Failed)
     hint = getattr(exc, "hint", None) or _HINTS.get(state)
+    if state in {"54000", "XX000"} and "invalid memory alloc request size" in str(exc):
+        kind, hint = Refused, _TOO_LARGE
+    if state == "42501" and "temporary" in str(exc):
+        hint = _TEMP
     if state == "57014" and _TIMED_OUT in str(exc):
         kind, hint = Failed, hint or _STATEMENT_TIMEOUT
+    if "due to transaction timeout" in str(exc):
+        hint = TRANSACTION_TIMEOUT
     if not hint and (state.startswith("08") or state in {"57P01", "57P02"}):
         hint = _SERVER_GONE
     error = kind(

@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 
+from app.recovery.fixed import of_connections
 from app.recovery.tasks import stop
 
 CHANNEL = "zanith"
@@ -63,12 +64,7 @@ class Hub:
         pause = 0.5
         while True:
             try:
-                connection = await asyncpg.connect(
-                    self._url,
-                    timeout=10,
-                    statement_cache_size=0,
-                    server_settings={"application_name": self._application_name},
-                )
+                connection = await self._connect()
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 30)
@@ -85,6 +81,15 @@ class Hub:
                 pause = min(pause * 2, 30)
             finally:
                 connection.terminate()
+
+    async def _connect(self) -> Any:
+        """Connect; a pooler that passes no settings on is asked without: LISTEN needs none."""
+        settings = {"application_name": self._application_name}
+        options: dict[str, Any] = {"timeout": 10, "statement_cache_size": 0}
+        with suppress(asyncpg.ProtocolViolationError):
+            fixed = {**settings, **of_connections()}
+            return await asyncpg.connect(self._url, server_settings=fixed, **options)
+        return await asyncpg.connect(self._url, server_settings=settings, **options)
 
     def _heard(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
         try:

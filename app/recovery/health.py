@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from app.recovery import fixed
 from app.recovery.artifact import BLOCKS, compose
 from app.recovery.database import Connection, Database
 from app.recovery.names import quote
 from app.recovery.remedies import REMEDIES
-from app.recovery.schema import files
+from app.recovery.sources import files
 from app.recovery.sql import load
 
 SQL = load("health")
@@ -88,7 +89,7 @@ async def doctor(db: Database, *, ceiling_bytes: int | None = None) -> Diagnosis
     are gone, nothing else is looked at: they do the looking.
     """
     async with db.acquire() as connection, connection.transaction(readonly=True):
-        findings = list(_look_at_engine(await connection.fetch(SQL["functions"])))
+        findings = list(_look_at_engine(await connection.fetch(fixed.fill(SQL["functions"]))))
         blind = any(finding.code == "function_missing" for finding in findings)
         parked = None
         if not blind:
@@ -125,9 +126,18 @@ def _look_at_engine(rows: list[Any]) -> Iterator[Finding]:
         elif f"$${row['source']}$$" not in home.text:
             message = f"the function {row['signature']} was edited"
             yield _finding("engine", "function_altered", message, file=home.path)
+        elif not _has_its_settings(home.text, row):
+            message = f"the settings of the function {row['signature']} were changed"
+            yield _finding("engine", "function_altered", message, file=home.path)
         elif row["owner"] != row["installer"]:
             message = f"the function {row['signature']} belongs to {quote(row['owner'])}"
             yield _finding("engine", "function_owner_changed", message, owner=row["installer"])
+
+
+def _has_its_settings(text: str, row: Any) -> bool:
+    """Whether a function has the settings that its file and the installer give it, and no other."""
+    wanted = fixed.declared(text, row["source"])
+    return any(set(row["settings"]) == own | set(row["fixed"]) for own in wanted)
 
 
 async def _look(connection: Connection) -> list[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from app.recovery.artifact import BLOCKS, Artifact, compose, from_row
-from app.recovery.database import Connection, Database
+from app.recovery.database import Connection, Database, rolled_back
 from app.recovery.errors import NotFound, WrongUsage
 from app.recovery.names import parse_name, quote
 
@@ -22,18 +22,18 @@ async def get_artifact(db: Database, reference: str) -> Artifact:
     WrongUsage where several do, with the candidates.
     """
     async with db.side() as connection:
-        artifact_id = await _resolve(connection, reference.strip())
+        artifact_id = await _resolve(db, connection, reference.strip())
         row = await connection.fetchrow(compose(BLOCKS["one"]), artifact_id)
     if row is None:
         raise NotFound(f"there is no artifact {reference}", hint="see zanith recover list")
     return from_row(row)
 
 
-async def _resolve(connection: Connection, reference: str) -> str:
+async def _resolve(db: Database, connection: Connection, reference: str) -> str:
     like_id = _ID.fullmatch(reference) is not None
     if like_id and await connection.fetchval(BLOCKS["by_id"], reference):
         return reference
-    named = None if reference[:1].isdigit() else await _find_by_name(connection, reference)
+    named = None if reference[:1].isdigit() else await _find_by_name(db, connection, reference)
     if named is not None:
         return named
     ids: list[str] = []
@@ -54,7 +54,7 @@ async def _resolve(connection: Connection, reference: str) -> str:
     return ids[0]
 
 
-async def _find_by_name(connection: Connection, reference: str) -> str | None:
+async def _find_by_name(db: Database, connection: Connection, reference: str) -> str | None:
     """Return the id of the object's artifact: three parts, or two, or one with the search path."""
     parts = parse_name(reference)
     if len(parts) > 3:
@@ -65,13 +65,14 @@ async def _find_by_name(connection: Connection, reference: str) -> str | None:
         *([(None, parts[0], None)] if len(parts) == 1 else []),
     ]
     for schema, table, column in readings:
-        found = await find_latest(connection, schema, table, column)
+        found = await find_latest(db, connection, schema, table, column)
         if found is not None:
             return found
     return None
 
 
 async def find_latest(
+    db: Database,
     connection: Connection,
     schema: str | None,
     table: str,
@@ -87,7 +88,9 @@ async def find_latest(
     )
     schemas = list(dict.fromkeys(row["source_schema"] for row in rows))
     if len(schemas) > 1:
-        path = await connection.fetchval(BLOCKS["search_path"])
+        configured = await db.configured_path()
+        async with rolled_back(connection):
+            path = await connection.fetchval(BLOCKS["search_path"], configured)
         visible = [name for name in path if name in schemas]
         if not visible:
             names = [quote([name, table, *([column] if column else [])]) for name in schemas]

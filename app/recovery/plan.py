@@ -15,7 +15,7 @@ from app.recovery.database import Actor, Connection, Database
 from app.recovery.errors import WrongUsage, translate
 from app.recovery.estimate import Estimate, estimate_step, estimate_verification, total
 from app.recovery.looking import look
-from app.recovery.sql import load
+from app.recovery.sql import load, to_jsonb
 
 SQL = load("plan")
 EXAMPLES = 3
@@ -376,9 +376,7 @@ async def read_plan(
     read what they say, or does not want to. Without ``checks`` none is run; without ``examples``
     none of the values is shown.
     """
-    text = await connection.fetchval(
-        SQL["plan_restore"], artifact_id, json.dumps(choices.to_json())
-    )
+    text = await connection.fetchval(SQL["plan_restore"], artifact_id, to_jsonb(choices.to_json()))
     data = json.loads(text)
     plan = parse_plan(data)
     # A check of the owner's expressions needs a sandbox, and a sandbox cannot be made read-only.

@@ -6,7 +6,6 @@ A unique index lets one change of an artifact live at a time.
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -19,6 +18,7 @@ from app.recovery.database import Actor, Database, check_words, notify, require_
 from app.recovery.errors import Failed, Locked, Taken, ZanithError
 from app.recovery.events import await_about
 from app.recovery.jobs import READING, SQL, Job, cancel, get, read_job
+from app.recovery.sql import to_jsonb
 
 # So long is a job that gives way waited for.
 GIVE_WAY = timedelta(seconds=10)
@@ -87,7 +87,7 @@ async def queue(
                 ended_at=None,
             ),
         )
-    values = (job_id, kind, artifact_id, object, json.dumps(params, default=str), actor.name)
+    values = (job_id, kind, artifact_id, object, to_jsonb(params), actor.name)
     for last_try in (False, True):
         try:
             async with db.side() as connection, connection.transaction():
@@ -132,7 +132,7 @@ async def abandon(db: Database, job_id: str, error: ZanithError | None = None) -
             db.local_jobs.change(job_id, state="interrupted", error=said, ended_at=now)
         return
     async with db.side() as connection, connection.transaction():
-        if await connection.fetchval(SQL["abandon"], job_id, json.dumps(error.as_kept())):
+        if await connection.fetchval(SQL["abandon"], job_id, to_jsonb(error.as_kept())):
             await audit.record_interrupted(connection, job_id)
             await notify(connection, "job", job_id)
 

@@ -42,7 +42,7 @@ async def find_for_restore(db: Database, name: str, kind: str) -> Artifact:
     schema = path[0] if len(path) == 2 else None
     types = COLUMN_TYPES if is_column else TABLE_TYPES
     async with db.acquire() as connection:
-        found = await find_latest(connection, schema, path[-1], column, types)
+        found = await find_latest(db, connection, schema, path[-1], column, types)
     if found is None:
         raise NotFound(f"no dropped {kind} {name} is recoverable", hint="see zanith recover list")
     return await get_artifact(db, found)

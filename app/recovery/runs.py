@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import secrets
 import socket
@@ -26,6 +25,7 @@ from app.recovery.errors import (
 )
 from app.recovery.jobs import SQL, Job, get
 from app.recovery.queueing import SHUT_DOWN, abandon
+from app.recovery.sql import to_jsonb
 from app.recovery.tasks import stop
 
 _interrupted: WeakSet[asyncio.Task[Any]] = WeakSet()
@@ -57,7 +57,7 @@ class Run:
             self.db.local_jobs.change(now.id, progress={**now.progress, **values})
             return
         async with self.db.side() as connection, connection.transaction():
-            await self._write(connection, "progress", json.dumps(values, default=str))
+            await self._write(connection, "progress", to_jsonb(values))
 
     async def attach(self, connection: Connection, artifact_id: str) -> None:
         """Say in the data transaction which artifact came of it, so that nobody else works on it.
@@ -71,12 +71,12 @@ class Run:
 
         Failed where the lease was lost meanwhile: the transaction must not commit then.
         """
-        await self._write(connection, "progress", json.dumps(values, default=str))
+        await self._write(connection, "progress", to_jsonb(values))
 
     async def finish(self, connection: Connection, result: dict[str, Any]) -> None:
         """End the job as done inside the data transaction: both commit or neither."""
         self.finishing = True  # from here on the transaction decides, not the heartbeat
-        await self._write(connection, "finish", "done", json.dumps(result, default=str), None)
+        await self._write(connection, "finish", "done", to_jsonb(result), None)
         self.result = result
 
     async def _write(self, connection: Connection, statement: str, *values: Any) -> None:
@@ -192,8 +192,8 @@ async def _end(run: Run, state: str, error: ZanithError | None) -> None:
                 connection,
                 "finish",
                 state,
-                json.dumps(run.result, default=str) if run.result is not None else None,
-                json.dumps(error.as_kept()) if error else None,
+                to_jsonb(run.result) if run.result is not None else None,
+                to_jsonb(error.as_kept()) if error else None,
             )
             if state == "interrupted":
                 await audit.record_interrupted(connection, run.job.id)

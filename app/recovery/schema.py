@@ -6,13 +6,7 @@ with CASCADE, and keep their owner and grants also where a signature changed.
 
 from __future__ import annotations
 
-import hashlib
-import re
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
-from importlib.resources.abc import Traversable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -24,7 +18,9 @@ from app.recovery.errors import (
     Refused,
     translate,
 )
+from app.recovery.fixed import fill, set_locally
 from app.recovery.names import quote
+from app.recovery.sources import NUMBERED, SchemaFile, files
 from app.recovery.sql import load
 from app.recovery.version import VERSION, as_tuple
 
@@ -45,34 +41,7 @@ CAPTURE_FUNCTIONS = (
     "version",
 )
 
-_NUMBERED = re.compile(r"(\d{4})_\w+\.sql")
-_CREATES = re.compile(
-    r"^CREATE(?:\s+OR\s+REPLACE)?\s+FUNCTION\s+zanith\.(\w+)", re.MULTILINE | re.IGNORECASE
-)
 _HOW = "run zanith init"
-
-
-@dataclass(frozen=True)
-class SchemaFile:
-    """One file of migrations/: its path there and its text."""
-
-    path: str
-    text: str
-
-    @property
-    def hash(self) -> str:
-        """The SHA-256 of the text, in hex."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
-
-    @property
-    def numbered(self) -> bool:
-        """Whether it is applied once, rather than replaced whenever it changed."""
-        return _NUMBERED.fullmatch(self.path) is not None
-
-    @property
-    def functions(self) -> list[str]:
-        """The names of the functions that it creates."""
-        return sorted(set(_CREATES.findall(self.text)))
 
 
 @dataclass(frozen=True)
@@ -112,31 +81,12 @@ class _Function:
     needed: bool
 
 
-@cache
-def files() -> tuple[SchemaFile, ...]:
-    """Return the files in the order in which they are applied: numbered ones, then functions."""
-    root = _root()
-    numbered = sorted(entry.name for entry in root.iterdir() if _NUMBERED.fullmatch(entry.name))
-    manifest = root / "functions" / "manifest"
-    listed = manifest.read_text(encoding="utf-8").splitlines() if manifest.is_file() else []
-    names = [line.partition("#")[0].strip() for line in listed]
-    paths = [*numbered, *(f"functions/{name}" for name in names if name)]
-    return tuple(SchemaFile(path, root.joinpath(path).read_text("utf-8")) for path in paths)
-
-
-def _root() -> Traversable:
-    packaged = resources.files("app") / "migrations"
-    if packaged.is_dir():
-        return packaged
-    return Path(__file__).resolve().parents[2] / "migrations"
-
-
 def compare(wanted: tuple[SchemaFile, ...], rows: list[Installed]) -> Status:
     """Return what is pending, and what is there that only a newer engine can have brought."""
     have = {row.file: row for row in rows}
     known = {file.path for file in wanted}
     pending = [file.path for file in wanted if _is_pending(file, have.get(file.path))]
-    newer = [row.file for row in rows if _NUMBERED.fullmatch(row.file) and row.file not in known]
+    newer = [row.file for row in rows if NUMBERED.fullmatch(row.file) and row.file not in known]
     newest = max((row.engine for row in rows), key=as_tuple, default=None)
     if newest is not None and as_tuple(newest) > as_tuple(VERSION):
         newer.append(f"engine {newest}")
@@ -167,26 +117,45 @@ async def install(connection: Connection) -> list[str]:
     """
     try:
         async with connection.transaction():
+            await connection.execute(set_locally())
             await connection.execute("SET LOCAL client_min_messages = warning")
             # Functions call one another across files, in both directions.
             await connection.execute("SET LOCAL check_function_bodies = off")
             await connection.execute(SQL["lock"])
-            await _refuse_strangers(connection)
+            await _become_owner(connection)
             if not await connection.fetchval(SQL["exists"]):
                 await connection.execute(SQL["create_table"])
-            return await _apply(connection, await _applied(connection))
+            done = await _apply(connection, await _applied(connection))
+            await connection.execute(fill(SQL["fix_settings"]))
+            return done
     except (asyncpg.PostgresError, OSError) as exc:
         raise translate(exc) from exc
 
 
-async def _refuse_strangers(connection: Connection) -> None:
-    """Refuse to install where another could change what is installed."""
-    if strangers := [row[0] for row in await connection.fetch(SQL["strangers"])]:
+async def _become_owner(connection: Connection) -> None:
+    """Install as whoever owns the schema, so that new functions are that role's too.
+
+    Refused where the owner could change what runs as the installer: only a role that the database
+    names as its operator is believed, and nothing of its own may hang on the tables.
+    """
+    owner = await connection.fetchrow(SQL["owner"])
+    if owner is None:
+        return
+    if not owner["trusted"] and owner["operator"] != owner["name"]:
         raise Refused(
-            f"the schema zanith belongs to {strangers[0]}",
+            f"the schema zanith belongs to {quote(owner['name'])}",
             detail="whoever owns it could change what runs as you",
             hint="drop it, or install as that role",
         )
+    if owner["operator"] != owner["name"] or owner["name"] == owner["installer"]:
+        return
+    if hooks := [row[0] for row in await connection.fetch(SQL["hooks"])]:
+        raise Refused(
+            f"{quote(owner['name'])} changed the tables of Zanith: its code would run as you",
+            detail=", ".join(hooks),
+            hint=f"drop these, or run zanith init as {quote(owner['name'])}",
+        )
+    await connection.execute(f"SET LOCAL ROLE {quote(owner['name'])}")
 
 
 async def _apply(connection: Connection, rows: list[Installed]) -> list[str]:
@@ -361,9 +330,7 @@ def print_sql() -> str:
         f"-- Zanith {VERSION}: what zanith init installs into a database without it.",
         "\\set ON_ERROR_STOP on",
         "BEGIN;",
-        # Lines of their own, before all others: psql asks how strings are written once a line.
-        "SET LOCAL standard_conforming_strings = on;",
-        "SET LOCAL backslash_quote = safe_encoding;",
+        *set_locally().replace(";", ";\n").splitlines(),
         "SET LOCAL check_function_bodies = off;",
         SQL["lock"] + ";",
         SQL["create_table"] + ";",
@@ -376,6 +343,7 @@ def print_sql() -> str:
             "INSERT INTO zanith._zanith_schema (file, hash, functions, engine) "  # noqa: S608
             f"VALUES ('{file.path}', '{file.hash}', ARRAY[{names}]::text[], '{VERSION}');",
         ]
+    parts.append(f"\n-- ---- settings of the functions\n{fill(SQL['fix_settings'])};")
     return "\n".join([*parts, "\nCOMMIT;", ""])
 
 

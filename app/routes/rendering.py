@@ -55,6 +55,7 @@ class Frame:
     form_token: str
     path: str
     now: datetime
+    notice: str | None = None
     version: str = VERSION
     form_field: str = FORM_FIELD
 
@@ -200,6 +201,7 @@ class Pages:
             form_token=self.access.form_token(request, cookie),
             path=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
             now=datetime.now(UTC),
+            notice=studio.notice,
         )
         html = self.env.get_template(template).render(view=view, frame=frame)
         response = HTMLResponse(

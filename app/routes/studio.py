@@ -34,6 +34,8 @@ class Studio:
     """Sign-outs that are not in the database yet, and when the session would have ended."""
     database: Database | None = None
     readers: Database | None = None
+    notice: str | None = None
+    """What whoever runs it should know: that its role has more rights than it needs."""
 
     @property
     def db(self) -> Database:

@@ -1,4 +1,5 @@
--- What anyone calls: the five captures and their plan. Each runs in the caller's transaction.
+-- What anyone calls: the five captures and their plan. Each runs in the caller's transaction. The captures themselves set no
+-- search_path, so that the caller's is still known inside; they name everything with its schema, and _capture sets it.
 
 -- How long an artifact is kept by default: zanith.retention, else 30 days.
 CREATE OR REPLACE FUNCTION zanith.default_retention() RETURNS interval
@@ -8,7 +9,7 @@ CREATE OR REPLACE FUNCTION zanith.soft_drop_column(
     relation regclass, column_name text, migration_id text DEFAULT NULL,
     expires_in interval DEFAULT zanith.default_retention(), reason text DEFAULT NULL,
     on_dependents text DEFAULT 'refuse', published_ok boolean DEFAULT false, notify boolean DEFAULT true)
-RETURNS text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+RETURNS text LANGUAGE sql VOLATILE SET jit = off AS $$
     SELECT zanith._capture('soft_drop_column', relation, column_name, migration_id, expires_in, reason,
                            on_dependents, published_ok, false, notify)
 $$;
@@ -18,7 +19,7 @@ CREATE OR REPLACE FUNCTION zanith.archive_column(
     relation regclass, column_name text, migration_id text DEFAULT NULL,
     expires_in interval DEFAULT zanith.default_retention(), reason text DEFAULT NULL,
     on_dependents text DEFAULT 'refuse', published_ok boolean DEFAULT false, notify boolean DEFAULT true)
-RETURNS text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+RETURNS text LANGUAGE sql VOLATILE SET jit = off AS $$
     SELECT zanith._capture('archive_column', relation, column_name, migration_id, expires_in, reason,
                            on_dependents, published_ok, false, notify)
 $$;
@@ -28,7 +29,7 @@ CREATE OR REPLACE FUNCTION zanith.soft_drop_table(
     relation regclass, migration_id text DEFAULT NULL,
     expires_in interval DEFAULT zanith.default_retention(), reason text DEFAULT NULL,
     on_dependents text DEFAULT 'refuse', published_ok boolean DEFAULT false, notify boolean DEFAULT true)
-RETURNS text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+RETURNS text LANGUAGE sql VOLATILE SET jit = off AS $$
     SELECT zanith._capture('soft_drop_table', relation, NULL, migration_id, expires_in, reason,
                            on_dependents, published_ok, false, notify)
 $$;
@@ -38,7 +39,7 @@ CREATE OR REPLACE FUNCTION zanith.archive_table(
     relation regclass, migration_id text DEFAULT NULL,
     expires_in interval DEFAULT zanith.default_retention(), reason text DEFAULT NULL,
     on_dependents text DEFAULT 'refuse', published_ok boolean DEFAULT false, notify boolean DEFAULT true)
-RETURNS text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+RETURNS text LANGUAGE sql VOLATILE SET jit = off AS $$
     SELECT zanith._capture('archive_table', relation, NULL, migration_id, expires_in, reason,
                            on_dependents, published_ok, false, notify)
 $$;
@@ -48,7 +49,7 @@ CREATE OR REPLACE FUNCTION zanith.rebuild_table(
     relation regclass, migration_id text DEFAULT NULL,
     expires_in interval DEFAULT zanith.default_retention(), reason text DEFAULT NULL,
     keep_rows boolean DEFAULT false, notify boolean DEFAULT true)
-RETURNS text LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+RETURNS text LANGUAGE sql VOLATILE SET jit = off AS $$
     SELECT zanith._capture('rebuild_table', relation, NULL, migration_id, expires_in, reason,
                            'keep', true, keep_rows, notify)
 $$;

@@ -8,6 +8,18 @@ COMMENT ON FUNCTION zanith.version() IS 'The version of the functions installed 
 CREATE OR REPLACE FUNCTION zanith._signed(name text, role text) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$ SELECT CASE WHEN role IS NULL OR role = name THEN name ELSE name || ' as ' || role END $$;
 
+-- Settings that change how PostgreSQL parses text, prints definitions or prints values. Every connection of the engine has
+-- them from its start. The installer sets them on each function that somebody else can call; inner functions inherit them.
+-- In alphabetical order; the engine reads this list from here (app/recovery/fixed.py).
+CREATE OR REPLACE FUNCTION zanith._fixed_settings() RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT '{"DateStyle": "ISO, YMD", "IntervalStyle": "postgres", "TimeZone": "UTC", "array_nulls": "on",
+             "backslash_quote": "safe_encoding", "bytea_output": "hex", "escape_string_warning": "on",
+             "extra_float_digits": "1", "gin_fuzzy_search_limit": "0", "lc_monetary": "C",
+             "quote_all_identifiers": "off", "search_path": "pg_catalog, pg_temp", "standard_conforming_strings": "on",
+             "transform_null_equals": "off", "xmlbinary": "base64", "xmloption": "content"}'::jsonb
+$$;
+
 -- A fresh artifact id: 12 hex digits, 48 random bits, URL-safe and short enough for a parked name.
 CREATE OR REPLACE FUNCTION zanith._new_id() RETURNS text
 LANGUAGE sql VOLATILE AS $$ SELECT left(replace(gen_random_uuid()::text, '-', ''), 12) $$;

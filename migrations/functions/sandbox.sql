@@ -19,14 +19,12 @@ $$;
 
 -- The settings that the engine relies on between two statements: whatever an owner's code leaves of its own is put back.
 CREATE OR REPLACE FUNCTION zanith._guarded_settings() RETURNS text[]
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT ARRAY['search_path', 'row_security', 'lock_timeout', 'statement_timeout', 'standard_conforming_strings', 'quote_all_identifiers',
-                 'transform_null_equals', 'backslash_quote', 'escape_string_warning', 'array_nulls', 'extra_float_digits', 'DateStyle', 'IntervalStyle',
-                 'TimeZone', 'bytea_output', 'xmlbinary', 'xmloption', 'lc_monetary', 'check_function_bodies', 'plan_cache_mode',
-                 'default_tablespace', 'default_table_access_method', 'default_toast_compression', 'synchronous_commit',
-                 'enable_hashjoin', 'enable_mergejoin', 'enable_seqscan', 'enable_indexscan', 'client_encoding', 'client_min_messages',
-                 'idle_in_transaction_session_timeout']
-$$;
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
+    SELECT array_agg(s.name ORDER BY s.name) || ARRAY['row_security', 'lock_timeout', 'statement_timeout', 'idle_in_transaction_session_timeout',
+        'check_function_bodies', 'plan_cache_mode', 'default_tablespace', 'default_table_access_method', 'default_toast_compression',
+        'synchronous_commit', 'enable_hashjoin', 'enable_mergejoin', 'enable_seqscan', 'enable_indexscan', 'client_encoding', 'client_min_messages']
+    FROM jsonb_object_keys(zanith._fixed_settings()) s(name)
+); END $$;
 
 -- Executes a statement as a role and returns what `wants` says: the number of rows, or with "values" the first column of a query.
 -- A role that is NULL, or is the one that calls already, needs no sandbox. The owner's code runs under `path`. Where the transaction

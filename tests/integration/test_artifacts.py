@@ -16,6 +16,7 @@ from app.recovery.artifacts import (
 )
 from app.recovery.database import Actor, Database
 from app.recovery.errors import NotFound, WrongUsage
+from tests.sessions import client_of
 
 DBA = Actor("dba", None, "staff")
 
@@ -35,7 +36,7 @@ FROM generate_series(1, $1) AS n ORDER BY n
 @pytest.fixture
 async def db(database):
     opened = await Database.open(database.url)
-    async with opened.acquire() as connection:
+    async with client_of(opened) as connection:
         await connection.execute(
             "CREATE TABLE orders (id bigint PRIMARY KEY, code text, note text);"
             "INSERT INTO orders SELECT n, 'c' || n, NULLIF('x' || n % 3, 'x0')"
@@ -47,7 +48,7 @@ async def db(database):
 
 @pytest.fixture
 async def many(db):
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute(INSERT.replace("$1", "25"))
     return db
 
@@ -125,7 +126,7 @@ async def test_what_means_nothing_is_refused(many, wanted):
 
 
 async def capture(db, call):
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         return await connection.fetchval(f"SELECT zanith.{call}")
 
 
@@ -157,7 +158,7 @@ async def test_health_of_what_is_there_gone_and_moved(db):
     kept = await capture(db, "archive_column('orders', 'code')")
     soft = await capture(db, "soft_drop_column('orders', 'note')")
     assert (await get_artifact(db, soft)).health == "ok"
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         name = (await get_artifact(db, kept)).physical_name
         await connection.execute(f'ALTER TABLE _zanith_shadow."{name}" RENAME TO elsewhere')
         assert (await get_artifact(db, kept)).health == "moved"
@@ -209,7 +210,7 @@ def shown(preview) -> list[list[str | None]]:
 
 
 async def test_a_long_value_is_cut_and_measured(db):
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute("UPDATE orders SET note = repeat('ü', 3000) WHERE id = 1")
     preview = await preview_rows(
         db, await capture(db, "archive_column('orders', 'note')"), DBA, limit=1
@@ -220,7 +221,7 @@ async def test_a_long_value_is_cut_and_measured(db):
 
 async def test_rebuild_shows_then_and_now(db):
     made = await capture(db, "rebuild_table('orders')")
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute("ALTER TABLE orders ADD extra int")
     found = await inspect(db, made)
     assert found.definition != found.definition_now

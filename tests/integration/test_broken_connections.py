@@ -51,11 +51,11 @@ async def test_a_connection_that_breaks_as_it_is_given_back_undoes_nothing(db, p
         link.cut()
 
     async with db.acquire() as connection:
-        await connection.execute("INSERT INTO t VALUES (2, 'c2')")
+        await connection.execute("INSERT INTO public.t VALUES (2, 'c2')")
         proxy.at, proxy.act, proxy.counting = 1, cut_after, True  # the reset is what is sent next
     assert struck == ["Q"]
     async with db.acquire() as connection:  # of which there is no trace
-        assert await connection.fetchval("SELECT count(*) FROM t") == 2
+        assert await connection.fetchval("SELECT count(*) FROM public.t") == 2
 
 
 @pytest.mark.parametrize("at", range(1, 13))

@@ -60,7 +60,7 @@ async def test_a_transaction_that_was_not_rolled_back_is_no_complaint(db):
 
 async def test_blocker_is_named(db):
     async with db.acquire() as holder, holder.transaction():
-        await holder.execute("CREATE TABLE t ()")
+        await holder.execute("CREATE TABLE public.t ()")
         await holder.execute("SELECT pg_advisory_xact_lock(1)")
 
         async def wait() -> None:
@@ -85,11 +85,11 @@ def holder_pid(found):
 
 async def test_columns_may_change_under_a_pooled_connection(db):
     async with db.acquire() as connection:
-        await connection.execute("CREATE TABLE t (a int)")
-        await connection.fetch("SELECT * FROM t")
+        await connection.execute("CREATE TABLE public.t (a int)")
+        await connection.fetch("SELECT * FROM public.t")
         async with db.acquire() as other:
-            await other.execute("ALTER TABLE t ADD b int")
-        assert await connection.fetch("SELECT * FROM t") == []
+            await other.execute("ALTER TABLE public.t ADD b int")
+        assert await connection.fetch("SELECT * FROM public.t") == []
 
 
 def test_a_viewer_changes_nothing():

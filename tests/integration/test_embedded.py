@@ -21,12 +21,12 @@ async def test_it_starts_and_stops():
 
 
 async def test_data_stays_where_a_directory_is_given(tmp_path):
-    for expected in (None, "t"):
+    for expected in (None, "public.t"):
         with EmbeddedServer(tmp_path / "data") as server:
             db = await Database.open(server.start())
             async with db.acquire() as connection:
-                assert await connection.fetchval("SELECT to_regclass('t')::text") == expected
-                await connection.execute("CREATE TABLE IF NOT EXISTS t ()")
+                assert await connection.fetchval("SELECT to_regclass('public.t')::text") == expected
+                await connection.execute("CREATE TABLE IF NOT EXISTS public.t ()")
             await db.close()
 
 

@@ -7,6 +7,7 @@ import pytest
 from app.recovery.capture import CaptureRequest, capture
 from app.recovery.database import Actor, Database
 from app.recovery.health import doctor
+from tests.sessions import client_of
 
 DBA = Actor("dba")
 
@@ -14,7 +15,7 @@ DBA = Actor("dba")
 @pytest.fixture
 async def db(database):
     opened = await Database.open(database.url)
-    async with opened.acquire() as connection:
+    async with client_of(opened) as connection:
         for name in "abcdef":
             await connection.execute(f"CREATE TABLE {name} (id int PRIMARY KEY, x text)")
     yield opened
@@ -35,7 +36,7 @@ async def test_every_kind_is_found(db):
     def place(name):
         return f'_zanith_shadow."{made[name].physical_name}"'
 
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute(
             f"DROP TABLE {place('a')};"
             f"ALTER TABLE {place('b')} RENAME TO elsewhere;"

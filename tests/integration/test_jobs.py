@@ -13,6 +13,7 @@ import pytest
 from app.recovery import audit, jobs, leases, queueing, runs
 from app.recovery.database import Actor, Database
 from app.recovery.errors import Cancelled, Failed, Locked, NotFound, NotPermitted, Refused
+from tests.sessions import client_of
 
 ACTOR = Actor("dba", "10.0.0.9", "staff")
 
@@ -62,7 +63,7 @@ async def test_failure_is_kept(db):
 
 async def test_finish_and_data_commit_together(db):
     job = await queueing.start(db, "restore", "abcdefgh", {}, ACTOR)
-    async with runs.running(db, job) as run, db.acquire() as connection:
+    async with runs.running(db, job) as run, client_of(db) as connection:
         async with connection.transaction():
             await connection.execute("CREATE TABLE t ()")
             await run.finish(connection, {"ok": True})
@@ -76,12 +77,12 @@ async def test_lost_lease_stops_the_commit(db):
     async def body() -> None:
         recording = audit.recording_failure(db, ACTOR, "restore", "abcdefgh")
         async with recording, runs.running(db, job) as run:
-            async with db.acquire() as connection:
+            async with client_of(db) as connection:
                 await connection.execute(
                     "UPDATE zanith._zanith_jobs SET lease_expires_at = now() - interval '1 s'"
                 )
             assert await leases.reap_expired(db) == [job.id]
-            async with db.acquire() as connection, connection.transaction():
+            async with client_of(db) as connection, connection.transaction():
                 await connection.execute("CREATE TABLE t ()")
                 await run.finish(connection, {})
 
@@ -93,13 +94,13 @@ async def test_lost_lease_stops_the_commit(db):
     assert (entry.actor, entry.action, entry.outcome) == (ACTOR.name, "restore", "failed")
     assert entry.detail["message"] == "interrupted: whoever ran it is gone"
     assert entry.detail["job"] == job.id
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         assert await connection.fetchval("SELECT to_regclass('t')") is None
 
 
 async def test_expired_lease_does_not_stand_in_the_way(db):
     await queueing.start(db, "restore", "abcdefgh", {}, ACTOR)
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute(
             "UPDATE zanith._zanith_jobs SET lease_expires_at = now() - interval '1 s'"
         )
@@ -111,7 +112,7 @@ async def test_cancel_wakes_a_running_job(db):
     begun = asyncio.Event()
 
     async def body() -> None:
-        async with runs.running(db, job), db.acquire() as connection:
+        async with runs.running(db, job), client_of(db) as connection:
             begun.set()
             await connection.execute("SELECT pg_sleep(30)")
 
@@ -179,7 +180,7 @@ async def test_a_lease_waits_for_no_other_statement(db, quick):
         for _ in range(3):
             await taken.enter_async_context(db.side())
         await asyncio.sleep(2.5)
-        async with db.acquire() as connection:
+        async with client_of(db) as connection:
             left = await connection.fetchval(
                 "SELECT lease_expires_at > clock_timestamp() FROM zanith._zanith_jobs"
             )
@@ -293,7 +294,7 @@ async def test_audit_log(db, tmp_path):
     file = tmp_path / "audit.ndjson"
     follower = asyncio.create_task(audit.follow(db, file))
     await asyncio.sleep(0.3)
-    async with db.acquire() as connection, connection.transaction():
+    async with client_of(db) as connection, connection.transaction():
         await audit.record(
             connection, ACTOR, "hold", "done", "abcdefgh", "public.t_1", {"why": "x"}
         )
@@ -312,7 +313,7 @@ async def test_audit_log(db, tmp_path):
         while not file.exists() or file.read_text().count("\n") < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     follower.cancel()
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         with pytest.raises(Exception, match="append-only"):
             await connection.execute("DELETE FROM zanith._zanith_audit_log")
 

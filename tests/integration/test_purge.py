@@ -16,17 +16,18 @@ from app.recovery.errors import Locked, NotFound, NotPermitted, Refused, WrongUs
 from app.recovery.hold import hold, release
 from app.recovery.purge import cleanup, plan_cleanup, purge, review_purge
 from app.recovery.restore import restore
+from tests.sessions import client_of
 
 DBA = Actor("dba", "10.0.0.9", "staff")
 VIEWER = Actor("eve", None, "viewer")
 
 
 @pytest.fixture
-async def db(database):
+async def db(database_of_either):
     opened = await Database.open(
-        database.url, lock_timeout=timedelta(milliseconds=200), lock_retries=1
+        database_of_either.url, lock_timeout=timedelta(milliseconds=200), lock_retries=1
     )
-    async with opened.acquire() as connection:
+    async with client_of(opened) as connection:
         await connection.execute(
             'CREATE TABLE "Odd Name" (id int PRIMARY KEY, "Old" text);'
             "INSERT INTO \"Odd Name\" SELECT n, 'v' || n FROM generate_series(1, 100) n;"
@@ -42,7 +43,7 @@ async def archived(db):
 
 
 async def parked(db):
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         return await connection.fetchval(
             "SELECT count(*) FROM pg_class WHERE relkind = 'r'"
             " AND relnamespace = '_zanith_shadow'::regnamespace"
@@ -98,7 +99,7 @@ async def test_hold_keeps_it(db, archived):
 
 
 async def test_dependents_keep_it(db, archived):
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute(
             f'CREATE VIEW public.v AS SELECT * FROM _zanith_shadow."{archived.physical_name}"'
         )
@@ -116,20 +117,20 @@ async def test_purging_what_is_restored_keeps_the_restored(db, archived):
     table = await capture(db, CaptureRequest("archive_table", "a"), DBA)
     await restore(db, table.id, None, DBA)
     await purge(db, table.id, DBA, confirm="a")
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         assert await connection.fetchval('SELECT count("Old") FROM "Odd Name"') == 100
         assert await connection.fetchval("SELECT to_regclass('a')::text") == "a"
 
 
 async def test_what_is_gone_already_leaves_its_tombstone(db, archived):
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute(f'DROP TABLE _zanith_shadow."{archived.physical_name}"')
     stone = await purge(db, archived.id, DBA, confirm="Old")
     assert stone.already_gone
 
 
 async def test_a_reader_of_the_archive_is_named(db, archived):
-    async with db.acquire() as holder, holder.transaction():
+    async with client_of(db) as holder, holder.transaction():
         await holder.execute(f'SELECT * FROM _zanith_shadow."{archived.physical_name}"')
         with pytest.raises(Locked) as error:
             await purge(db, archived.id, DBA, confirm="Old")
@@ -155,7 +156,7 @@ async def test_cleanup_goes_on_past_what_stays(db, archived):
     busy = await capture(db, CaptureRequest("archive_table", "b"), DBA)
     needed = await capture(db, CaptureRequest("soft_drop_table", "c"), DBA)
     await hold(db, archived.id, DBA, "wait")
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute("CREATE TABLE d (id int)")
         await connection.execute(f'CREATE VIEW v AS SELECT * FROM public."{needed.physical_name}"')
     free = await capture(db, CaptureRequest("soft_drop_table", "d"), DBA)
@@ -166,7 +167,7 @@ async def test_cleanup_goes_on_past_what_stays(db, archived):
     assert "by name" in planned[never.id]
     assert planned[free.id] is None
     seen = []
-    async with db.acquire() as holder, holder.transaction():
+    async with client_of(db) as holder, holder.transaction():
         await holder.execute(f'SELECT * FROM _zanith_shadow."{busy.physical_name}"')
         results = await cleanup(db, timedelta(0), False, DBA, on_progress=seen.append)
     outcome = {result.artifact.id: result.outcome for result in results}
@@ -187,7 +188,7 @@ async def test_cleanup_goes_on_past_what_stays(db, archived):
 async def test_cleanup_of_the_expired_and_chosen(db):
     first = await capture(db, CaptureRequest("soft_drop_table", "a"), DBA)
     second = await capture(db, CaptureRequest("soft_drop_table", "b"), DBA)
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute(
             "UPDATE zanith._zanith_migration_artifacts SET expires_at = now() - interval '1 s'"
         )
@@ -198,7 +199,7 @@ async def test_cleanup_of_the_expired_and_chosen(db):
 
 
 async def test_a_name_with_a_line_break_is_typed_on_one_line(db):
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute('CREATE TABLE "two\nlines" (id int)')
     artifact = await capture(db, CaptureRequest("archive_table", '"two\nlines"'), DBA)
     with pytest.raises(Refused):
@@ -221,7 +222,7 @@ async def test_cleanup_of_just_some(db, archived):
 
 
 async def park_many(db, number):
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute(
             f"DO $$ BEGIN FOR n IN 1..{number} LOOP EXECUTE format('CREATE TABLE many_%s (id int)',"
             " n); PERFORM zanith.archive_table(format('many_%s', n)::regclass); END LOOP; END $$"

@@ -11,6 +11,7 @@ from app.recovery.artifacts import get_artifact
 from app.recovery.database import Actor, Database
 from app.recovery.errors import WrongUsage, ZanithError
 from app.recovery.export import ExportRequest
+from tests.sessions import client_of
 
 DBA = Actor("dba", None, "staff")
 ROWS = 3_000
@@ -33,7 +34,7 @@ KEYS = {
 @pytest.fixture
 async def db(database):
     opened = await Database.open(database.url)
-    async with opened.acquire() as connection:
+    async with client_of(opened) as connection:
         await connection.execute("CREATE DOMAIN code AS text; CREATE TYPE mood AS ENUM ('z', 'a')")
     yield opened
     await opened.close()
@@ -41,7 +42,7 @@ async def db(database):
 
 async def archive(db, columns: str, values: str, rows: int = ROWS, *, key: bool = True) -> str:
     names = ", ".join(column.split()[0] for column in columns.split(", "))
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute(
             f"CREATE TABLE t ({columns}, words text{f', PRIMARY KEY ({names})' if key else ''});"
             f" INSERT INTO t SELECT {values}, repeat('w', n % 90) || E'\\n\"' FROM"
@@ -51,7 +52,7 @@ async def archive(db, columns: str, values: str, rows: int = ROWS, *, key: bool 
 
 
 async def pieces(db, artifact: str, wanted: int) -> int:
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         return len(await connection.fetchval("SELECT zanith.split_rows($1, $2)", artifact, wanted))
 
 
@@ -91,7 +92,7 @@ async def test_without_a_key_one_connection_reads(db):
 
 
 async def test_a_partitioned_table_and_an_archived_column(db):
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute(
             "CREATE TABLE p (k int PRIMARY KEY, v text) PARTITION BY RANGE (k);"
             "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (500);"
@@ -140,7 +141,7 @@ async def test_a_number_that_is_none_is_refused(db):
 @pytest.fixture
 async def large(db):
     """Some 40 MB, of which no buffer holds all."""
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute(
             "CREATE TABLE t (k int PRIMARY KEY, words text);"
             "INSERT INTO t SELECT n, repeat('w', 4000) || n FROM generate_series(1, 20000) n;"

@@ -18,6 +18,7 @@ from app.recovery.plan import Choices, plan_restore
 from app.recovery.rehearsal import rehearse, rehearse_migration
 from app.recovery.restore import find_for_restore, restore
 from app.recovery.seal import verify
+from tests.sessions import client_of
 
 DBA = Actor("dba", "10.0.0.9", "staff")
 TABLES = """
@@ -36,11 +37,11 @@ SELECT n, n % 10 + 1, 'c' || n, NULLIF(n % 3, 0)::text FROM generate_series(1, 5
 
 
 @pytest.fixture
-async def db(database):
+async def db(database_of_either):
     opened = await Database.open(
-        database.url, lock_timeout=timedelta(milliseconds=200), lock_retries=2
+        database_of_either.url, lock_timeout=timedelta(milliseconds=200), lock_retries=2
     )
-    async with opened.acquire() as connection:
+    async with client_of(opened) as connection:
         await connection.execute(TABLES)
     yield opened
     await opened.close()
@@ -51,7 +52,7 @@ def column(strategy="archive_column", name="code", **more):
 
 
 async def rows(db, table="orders"):
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         return await connection.fetch(f"SELECT * FROM {table} ORDER BY id")
 
 
@@ -104,7 +105,7 @@ async def test_a_table_goes_and_comes_back(database, db, strategy):
 async def test_a_changed_archive_is_never_restored(db):
     artifact = await capture(db, column(), DBA)
     name = f'_zanith_shadow."{artifact.physical_name}"'
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute(
             f"ALTER TABLE {name} DISABLE TRIGGER USER; UPDATE {name} SET code = 'x' WHERE id = 7"
         )
@@ -137,7 +138,7 @@ async def test_of_many_who_click_one_wins(db):
 
 async def test_who_blocks_is_named_and_nothing_changed(db):
     artifact = await capture(db, column(), DBA)
-    async with db.acquire() as holder, holder.transaction():
+    async with client_of(db) as holder, holder.transaction():
         await holder.execute("SELECT count(*) FROM orders")
         with pytest.raises(Locked, match="did not get its locks") as error:
             await restore(db, artifact.id, None, DBA)
@@ -158,7 +159,7 @@ async def test_a_lock_that_comes_free_is_had(db):
     artifact = await capture(db, column(), DBA)
     seen = []
     db.lock_retries = 20
-    async with db.acquire() as holder:
+    async with client_of(db) as holder:
         transaction = holder.transaction()
         await transaction.start()
         await holder.execute("SELECT count(*) FROM orders")
@@ -169,7 +170,7 @@ async def test_a_lock_that_comes_free_is_had(db):
 
 
 async def test_capture_names_its_blocker_too(db):
-    async with db.acquire() as holder, holder.transaction():
+    async with client_of(db) as holder, holder.transaction():
         await holder.execute("LOCK orders IN ACCESS SHARE MODE")
         with pytest.raises(Locked) as error:
             await capture(db, column("soft_drop_column"), DBA)
@@ -182,7 +183,7 @@ async def test_a_plan_that_changed_is_shown_again(db):
     with pytest.raises(Refused, match="not the one that was confirmed") as error:
         await restore(db, artifact.id, None, DBA, expected_digest="0" * 64)
     assert error.value.plan.steps
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute("ALTER TABLE orders ADD code int")
     with pytest.raises(Refused, match="already has a column") as error:
         await restore(db, artifact.id, None, DBA)
@@ -194,7 +195,7 @@ async def test_a_plan_that_changed_is_shown_again(db):
 
 async def test_drift_blocks_until_a_choice_resolves_it(db):
     artifact = await capture(db, column(), DBA)
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute("INSERT INTO orders VALUES (1001, 1), (1002, 1)")
     plan = await plan_restore(db, artifact.id)
     assert plan.blocked
@@ -220,7 +221,7 @@ async def test_rehearsal_changes_nothing(database, db):
 @pytest.mark.parametrize("strategy", ["archive_column", "soft_drop_column"])
 async def test_under_another_name_the_name_is_what_differs(db, strategy):
     artifact = await capture(db, column(strategy), DBA)
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute("ALTER TABLE orders ADD code int")
     rehearsed = await rehearse(db, artifact.id, Choices(as_name="code_2"), DBA)
     report = await restore(db, artifact.id, Choices(as_name="code_2"), DBA)
@@ -235,7 +236,7 @@ async def test_under_another_name_the_name_is_what_differs(db, strategy):
 
 async def test_a_table_under_another_name_is_compared_too(db):
     artifact = await capture(db, CaptureRequest("archive_table", "orders"), DBA)
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute("CREATE TABLE orders (id int PRIMARY KEY)")
     report = await restore(db, artifact.id, Choices(as_name="orders_2"), DBA)
     assert [x["what"] for x in report.fidelity["different"]] == ["table name"]
@@ -256,7 +257,7 @@ async def test_a_migration_is_rehearsed_whole(database, db):
 async def test_what_a_migration_restored_before_it_stopped_is_known(db):
     stuck = await capture(db, column("soft_drop_column", "code", migration_id="m10"), DBA)
     await capture(db, column("soft_drop_column", "note", migration_id="m10"), DBA)
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute("ALTER TABLE orders ADD code int")
     reports = []
     with pytest.raises(Refused) as error:
@@ -266,10 +267,10 @@ async def test_what_a_migration_restored_before_it_stopped_is_known(db):
 
 
 async def test_a_serial_fills_what_came_since_from_its_own_sequence(db):
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute("ALTER TABLE orders ADD number serial")
     artifact = await capture(db, column(name="number"), DBA)
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute("INSERT INTO orders VALUES (1001, 1)")
     await restore(db, artifact.id, Choices(fill_default=True), DBA)
     assert dict((await rows(db))[-1])["number"] == 501
@@ -305,7 +306,7 @@ async def test_a_rebuild_is_forensic(db):
 
 async def test_a_killed_backend_leaves_the_old_state(database, db):
     artifact = await capture(db, column(), DBA)
-    async with db.acquire() as killer, db.acquire() as holder, holder.transaction():
+    async with client_of(db) as killer, client_of(db) as holder, holder.transaction():
         await holder.execute("SELECT count(*) FROM orders")
         db.lock_timeout = timedelta(seconds=5)
         task = asyncio.create_task(restore(db, artifact.id, None, DBA))

@@ -7,7 +7,7 @@ import pytest
 from app.recovery import schema
 from app.recovery.database import Database
 from app.recovery.errors import NotFound, NotInstalled, NotPermitted, Refused
-from app.recovery.schema import SchemaFile
+from app.recovery.sources import SchemaFile
 
 FUNCTION = """CREATE OR REPLACE FUNCTION zanith.twice(n integer) RETURNS integer
 LANGUAGE sql AS 'SELECT n * 2';"""

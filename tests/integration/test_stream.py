@@ -22,6 +22,7 @@ from app.recovery.database import Actor, Database
 from app.recovery.errors import Cancelled, Failed, NotPermitted, Refused, WrongUsage
 from app.recovery.export import ExportRequest
 from app.recovery.inspection import preview_rows
+from tests.sessions import client_of
 
 DBA = Actor("dba", None, "staff")
 VIEWER = Actor("eve", None, "viewer")
@@ -39,9 +40,9 @@ FROM generate_series(1, 2000) AS n;
 
 
 @pytest.fixture
-async def db(database):
-    opened = await Database.open(database.url)
-    async with opened.acquire() as connection:
+async def db(database_of_either):
+    opened = await Database.open(database_of_either.url)
+    async with client_of(opened) as connection:
         await connection.execute(TABLE)
     yield opened
     await opened.close()
@@ -49,7 +50,7 @@ async def db(database):
 
 @pytest.fixture
 async def archived(db):
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         return await connection.fetchval("SELECT zanith.archive_table('orders')")
 
 
@@ -65,7 +66,7 @@ async def test_seal_is_the_sha256_of_psqls_own_copy(database, db, archived, tmp_
     sealed = await seal.seal(db, archived, DBA)
     assert (sealed.row_count, sealed.health) == (2000, "ok")
     assert sealed.sealed_at
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         row = await connection.fetchrow(
             "SELECT checksum_query AS query, checksum_settings::text AS settings"
             " FROM zanith._zanith_migration_artifacts"
@@ -113,7 +114,7 @@ async def test_json_and_jsonl_hold_what_the_table_held(db, archived):
 
 
 async def test_empty_table(db):
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute("CREATE TABLE empty (a int)")
         made = await connection.fetchval("SELECT zanith.soft_drop_table('empty')")
     assert json.loads(await collect(db, await announced(db, made, format="json"))) == []
@@ -141,7 +142,7 @@ async def test_compressed(db, archived, kind, unpack):
 
 
 async def test_a_soft_dropped_column_exports_beside_its_key(db):
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         made = await connection.fetchval("SELECT zanith.soft_drop_column('orders', 'code')")
     data = await collect(db, await announced(db, made))
     assert data.startswith(b'id,code\n1,""\n')
@@ -168,14 +169,14 @@ async def test_verify_matches_and_tells_a_change(db, archived):
 async def tamper(db, artifact_id):
     artifact = await get_artifact(db, artifact_id)
     name = f'{artifact.physical_schema}."{artifact.physical_name}"'
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute(
             f"ALTER TABLE {name} DISABLE TRIGGER USER; UPDATE {name} SET code = 'x' WHERE id = 7"
         )
 
 
 async def test_a_copy_that_lost_rows_is_not_sealed(db):
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         made = await connection.fetchval("SELECT zanith.archive_column('orders', 'code')")
         artifact = await get_artifact(db, made)
         name = f'_zanith_shadow."{artifact.physical_name}"'
@@ -207,7 +208,7 @@ ALTER TABLE big ADD PRIMARY KEY (id);
 
 @pytest.fixture
 async def big(db):
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute(BIG)
         return await connection.fetchval("SELECT zanith.archive_table('big')")
 
@@ -223,7 +224,7 @@ async def test_a_client_that_leaves_ends_the_copy(db, big):
     stream = export.stream_export(db, job.id)
     taken = await anext(stream)
     assert len(taken) >= 64 * 1024
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         assert await connection.fetchval(ACTIVE) == 1
         started = asyncio.get_running_loop().time()
         await stream.aclose()
@@ -302,7 +303,7 @@ async def test_unsealed_are_found(db, archived):
 
 
 async def test_nothing_runs_as_a_formula_in_a_spreadsheet(db):
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute(
             """CREATE TABLE sums (
                 "=id" int PRIMARY KEY, a text, b numeric, c interval, d text[]);

@@ -13,6 +13,7 @@ from app.recovery.inspection import preview_rows
 from app.recovery.plan import Choices, plan_restore
 from app.recovery.restore import restore
 from app.recovery.seal import verify
+from tests.sessions import client_of
 
 DBA = Actor("dba", None, "staff")
 
@@ -50,13 +51,13 @@ async def db(database):
 
 
 async def ran_as_operator(db) -> bool:
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         return bool(await connection.fetchval("SELECT is_called FROM public.ran_as_operator"))
 
 
 async def test_an_owner_cannot_borrow_the_operator(database, db, create_role):
     owner = create_role("owner", options="LOGIN")
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute(GROUND.format(owner=owner))
     async with database.connect(user=owner) as connection:
         await connection.execute(HARM.format(owner=owner))
@@ -78,13 +79,13 @@ async def test_an_owner_cannot_borrow_the_operator(database, db, create_role):
     )
     await restore(db, table.id, Choices(), DBA)
     assert not await ran_as_operator(db)
-    async with db.acquire() as connection:  # and the trap does work
+    async with client_of(db) as connection:  # and the trap does work
         await connection.execute("SELECT harm.f(1)")
     assert await ran_as_operator(db)
 
 
 async def test_what_a_crash_left_unproved_is_proved_by_restoring_again(db):
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute(
             "CREATE TABLE t (id int PRIMARY KEY, c int NOT NULL CONSTRAINT pos CHECK (c > 0));"
             "INSERT INTO t SELECT n, n FROM generate_series(1, 9) n"
@@ -92,7 +93,7 @@ async def test_what_a_crash_left_unproved_is_proved_by_restoring_again(db):
     artifact = await capture(db, CaptureRequest("archive_column", "t", "c"), DBA)
     plan = await plan_restore(db, artifact.id)
     # what a crash after the first transaction leaves: its steps done, its row marked, no second one
-    async with db.acquire() as connection, connection.transaction():
+    async with client_of(db) as connection, connection.transaction():
         for step in plan.steps:
             if step.transaction == 1:
                 await connection.execute(step.sql)
@@ -103,24 +104,24 @@ async def test_what_a_crash_left_unproved_is_proved_by_restoring_again(db):
     not_null = (
         "SELECT attnotnull FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'c'"
     )
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         assert await connection.fetchval(unproved) == 2
     report = await restore(db, artifact.id, Choices(), DBA)
     assert not report.losses
     assert not report.already_restored
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         assert await connection.fetchval(unproved) == 0
         assert await connection.fetchval(not_null)
     assert (await restore(db, artifact.id, Choices(), DBA)).already_restored
 
 
 async def test_a_seal_is_of_the_rows_that_were_captured(db):
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute(
             "CREATE TABLE t (id int PRIMARY KEY, c int); INSERT INTO t VALUES (1, 1)"
         )
     artifact = await capture(db, CaptureRequest("archive_column", "t", "c"), DBA)
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         with pytest.raises(Exception, match="recorded with 1 rows"):
             await connection.execute(
                 "SELECT zanith.record_seal($1, 2, $2, zanith.canonical_query($1),"
@@ -133,13 +134,13 @@ async def test_a_seal_is_of_the_rows_that_were_captured(db):
 async def test_a_column_is_purged_wherever_its_table_went(db):
     from app.recovery.purge import purge
 
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute("CREATE TABLE t (id int PRIMARY KEY, c int)")
     artifact = await capture(db, CaptureRequest("soft_drop_column", "t", "c"), DBA)
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute("ALTER TABLE t RENAME TO renamed")
     await purge(db, artifact.id, DBA, confirm="public.t.c")
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         assert (
             await connection.fetchval(
                 "SELECT count(*) FROM pg_attribute"
@@ -152,22 +153,22 @@ async def test_a_column_is_purged_wherever_its_table_went(db):
 async def test_an_attached_stranger_stops_a_purge(db):
     from app.recovery.purge import purge
 
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute("CREATE TABLE t (id int) PARTITION BY LIST (id)")
     artifact = await capture(db, CaptureRequest("soft_drop_table", "t"), DBA)
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute("CREATE TABLE live (id int); INSERT INTO live VALUES (1)")
         await connection.execute(
             f"ALTER TABLE {artifact.physical_name} ATTACH PARTITION live FOR VALUES IN (1)"
         )
     with pytest.raises(Refused, match="attached"):
         await purge(db, artifact.id, DBA, confirm="public.t")
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         assert await connection.fetchval("SELECT count(*) FROM live") == 1
 
 
 async def test_a_retention_that_no_calendar_holds_is_refused(db):
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         await connection.execute("CREATE TABLE t (id int)")
     with pytest.raises(ZanithError, match="out of bounds"):
         await capture(

@@ -22,6 +22,7 @@ from app.recovery.pace import Limits
 from app.recovery.plan import Choices
 from app.recovery.restore import job_params as restore_params
 from app.recovery.restore import restore
+from tests.sessions import client_of
 
 DBA = Actor("dba", "10.0.0.9", "staff")
 ROWS = 6_000
@@ -35,7 +36,7 @@ TABLES = "".join(
 @pytest.fixture
 async def db(database):
     opened = await Database.open(database.url, lock_timeout=timedelta(milliseconds=300))
-    async with opened.acquire() as connection:
+    async with client_of(opened) as connection:
         await connection.execute(TABLES)
     yield opened
     await opened.close()
@@ -143,7 +144,7 @@ async def test_a_killed_worker_is_replaced(database, db):
     finally:
         process.send_signal(signal.SIGKILL)
         await process.wait()
-    async with db.acquire() as connection:  # as after twenty seconds
+    async with client_of(db) as connection:  # as after twenty seconds
         await connection.execute(
             "UPDATE zanith._zanith_jobs SET lease_expires_at = now() WHERE state = 'running'"
         )
@@ -161,7 +162,7 @@ async def test_it_gives_up_on_what_always_fails(db):
     params = restore_params(artifact, Choices(online=True), None, Limits())
     await worker.hand_over(db, "restore", artifact.id, params, DBA, object="public.t0.code")
     for attempt in range(1, worker.ATTEMPTS + 2):
-        async with db.acquire() as connection:
+        async with client_of(db) as connection:
             await connection.execute(
                 "UPDATE zanith._zanith_jobs SET state = 'interrupted', ended_at = now()"
                 " WHERE state = 'queued'"
@@ -214,7 +215,7 @@ async def test_what_somebody_has_to_confirm_is_not_handed_over(db):
 
 
 async def test_a_worker_seals_what_was_left_without_a_seal(db):
-    async with db.acquire() as connection:
+    async with client_of(db) as connection:
         left = await connection.fetchval("SELECT zanith.archive_table('public.t2')")
     assert (await get_artifact(db, left)).sealed_at is None
     await worker.serve(db, 1, lambda *_: None, once=True)

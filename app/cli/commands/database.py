@@ -1,17 +1,19 @@
 """`zanith init` and `zanith uninstall`: what lives in the database, put there and taken out."""
 
 import sys
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from app.cli.confirm import confirm_word, require_person
-from app.cli.humanize import plural, printable
+from app.cli.humanize import plural, printable, printable_block
 from app.cli.options import DatabaseUrl, Json, Yes
 from app.cli.render.outcome import done
 from app.cli.session import Session, run
 from app.recovery.names import parse_name
+from app.recovery.operator import set_operator, superuser_notice
 from app.recovery.schema import grant_capture, install, print_sql, uninstall
 
 app = typer.Typer()
@@ -22,6 +24,14 @@ def init(
     grant: Annotated[
         str | None,
         typer.Option("--grant", metavar="ROLE", help="Also let this role capture (migrations)."),
+    ] = None,
+    operator: Annotated[
+        str | None,
+        typer.Option(
+            "--operator",
+            metavar="ROLE",
+            help="Also make this role, no superuser, the owner of all of it, to run Zanith as.",
+        ),
     ] = None,
     print_only: Annotated[
         bool,
@@ -40,6 +50,7 @@ def init(
     Example:
 
     $ zanith init --grant migrator
+    $ zanith init --operator zanith_operator
     $ zanith init --print | psql "$DATABASE_URL"
     """
     if print_only:
@@ -52,6 +63,9 @@ def init(
             role = _role(grant)
             if role is not None:
                 await grant_capture(connection, role)
+            chosen = _role(operator)
+            found = None if chosen is None else await set_operator(connection, chosen)
+        notice = None if chosen else await superuser_notice(session.db)
         server = session.db.server
         session.terminal.show(
             Text.assemble(
@@ -59,11 +73,25 @@ def init(
                 f"{server.database} on {server.host}:{server.port}: ",
                 f"{plural(len(applied), 'file')} applied" if applied else "already up to date",
                 f"; {role} may capture" if role else "",
+                f"; {chosen} is the operator" if chosen else "",
             )
         )
+        for line in (*(found.notes if found else ()), *((notice,) if notice else ())):
+            session.terminal.show(Text.assemble(("! ", "warn"), printable(line)))
+        if found and found.grants:
+            why = (
+                f"{found.role} is no member yet of some owners of tables; to let it work on these:"
+            )
+            session.terminal.show(Text(printable_block("\n".join([why, *found.grants]))))
         if as_json:
             session.terminal.emit(
-                {"database": server.database, "applied": applied, "granted": role}
+                {
+                    "database": server.database,
+                    "applied": applied,
+                    "granted": role,
+                    "operator": asdict(found) if found else None,
+                    "notice": notice,
+                }
             )
 
     run(body, url=database_url, json=as_json, installed=False)

@@ -5,8 +5,10 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from app.cli.exits import Exit, stop
+from app.cli.humanize import printable
 from app.cli.options import DatabaseUrl, Json, Reference
 from app.cli.render.artifacts import artifact_list
 from app.cli.render.health import diagnosis
@@ -15,6 +17,7 @@ from app.cli.session import Session, run
 from app.recovery.artifacts import ArtifactFilter, inspect, list_artifacts
 from app.recovery.durations import parse_duration
 from app.recovery.health import doctor
+from app.recovery.operator import superuser_notice
 
 app = typer.Typer()
 
@@ -136,6 +139,8 @@ def doctor_command(
     async def body(session: Session) -> None:
         found = await doctor(session.db, ceiling_bytes=ceiling)
         session.terminal.show(diagnosis(found))
+        if notice := await superuser_notice(session.db):
+            session.terminal.show(Text(f"! {printable(notice)}", style="warn"))
         if as_json:
             session.terminal.emit(found.to_json())
         if found.damaged:

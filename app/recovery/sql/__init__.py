@@ -6,9 +6,11 @@ such line is the block's text.
 
 from __future__ import annotations
 
+import json
 import re
 from functools import cache
 from importlib import resources
+from typing import Any
 
 _PLACE = re.compile(r"\{([a-z_]+)\}")
 _HEADER = re.compile(r"^-- ([a-z][a-z0-9_]*): .+$", re.MULTILINE)
@@ -52,3 +54,12 @@ def containing(text: str | None) -> str | None:
         return None
     escaped = text.strip().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return f"%{escaped}%"
+
+
+def to_jsonb(value: Any) -> str:
+    """Return a value as a parameter for jsonb, in characters that any database has.
+
+    Without escapes, of which a database of SQL_ASCII takes none beyond ASCII; and with three dots
+    for the ellipsis of our own texts, which LATIN1 lacks.
+    """
+    return json.dumps(value, default=str, ensure_ascii=False).replace("\u2026", "...")

@@ -117,8 +117,9 @@ LIMIT 100;
 SELECT a.id FROM zanith._zanith_migration_artifacts AS a WHERE a.migration_id = $1
 ORDER BY a.capture_order DESC;
 
--- search_path: the schemas in which an unqualified name is looked for
-SELECT current_schemas(false)::text[];
+-- search_path: the schemas in which an unqualified name is looked for under that path, until the transaction ends
+SELECT pg_catalog.current_schemas(false)::pg_catalog.text[]
+FROM (SELECT pg_catalog.set_config('search_path', $1, true) AS path OFFSET 0) AS s WHERE s.path IS NOT NULL;
 
 -- texts: what inspect shows of the row
 SELECT recovery_sql, definition::text FROM zanith._zanith_migration_artifacts WHERE id = $1;

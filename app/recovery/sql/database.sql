@@ -5,6 +5,7 @@ SELECT current_database()::text AS database,
        current_setting('server_version') AS version_text,
        current_setting('port')::int AS port,
        pg_is_in_recovery() AS standby,
+       COALESCE(current_setting('transaction_timeout', true), '0') <> '0' AS bounded,
        pg_backend_pid() AS pid;
 
 -- blockers: who holds the lock that a backend waits for; nothing where it does not wait
@@ -23,3 +24,6 @@ ORDER BY blocker.xact_start;
 
 -- notify: tell listeners that something changed
 SELECT pg_notify('zanith', pg_catalog.json_build_object('event', $1::text, 'id', k.id)::text) FROM pg_catalog.unnest($2::text[]) AS k(id);
+
+-- configured_path: the search path of a session on which nobody set another, as a pooler shares it
+SELECT reset_val FROM pg_settings WHERE name = 'search_path';

@@ -58,7 +58,9 @@ ORDER BY a.capture_order;
 
 -- functions: what is installed of the engine, and by whom
 SELECT p.proname::text AS name, p.prosrc AS source, p.oid::regprocedure::text AS signature,
-       pg_get_userbyid(p.proowner)::text AS owner, pg_get_userbyid(n.nspowner)::text AS installer
+       pg_get_userbyid(p.proowner)::text AS owner, pg_get_userbyid(n.nspowner)::text AS installer,
+       COALESCE(p.proconfig, '{}') AS settings,
+       ARRAY(SELECT s.key || '=' || s.value FROM jsonb_each_text({fixed}) AS s WHERE {must_be_fixed}) AS fixed
 FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
 WHERE n.nspname = 'zanith'
 ORDER BY signature;

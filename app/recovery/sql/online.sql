@@ -7,8 +7,8 @@ SELECT zanith.unfinished($1);
 -- parked: the soft-dropped column that a name means by now
 SELECT a.id FROM zanith._zanith_migration_artifacts AS a
 WHERE a.artifact_type = 'soft_drop_column' AND a.status = 'recoverable' AND a.source_column = $2
-  AND zanith._relation_oid(a.source_schema, a.source_table) = to_regclass($1)
-  AND zanith._attribute_number(to_regclass($1), $2) IS NULL
+  AND zanith._relation_oid(a.source_schema, a.source_table) = $1::oid
+  AND zanith._attribute_number($1::oid, $2) IS NULL
   AND zanith._place(a) ->> 'state' = 'ok'
 ORDER BY a.capture_order DESC LIMIT 1;
 

@@ -1,11 +1,11 @@
 -- plan_restore: the recipe rendered and checked against the catalog as it is now
 SELECT zanith.plan_restore($1, $2::jsonb)::text;
 
--- plan_capture: what a capture would do
-SELECT zanith.plan_capture($1, $2::text::regclass, $3, $4, $5, $6)::text;
+-- plan_capture: what a capture would do; the path is the caller's, so every name has its schema
+SELECT zanith.plan_capture($1, $2::pg_catalog.text::pg_catalog.regclass, $3, $4, $5, $6)::pg_catalog.text;
 
 -- plan_archive_online: what archiving a column online would do
-SELECT zanith.plan_archive_online($1::text::regclass, $2, $3, $4)::text;
+SELECT zanith.plan_archive_online($1::pg_catalog.text::pg_catalog.regclass, $2, $3, $4)::pg_catalog.text;
 
 -- settings: nothing is found by a path of the caller's, and no row is hidden
 SELECT set_config('search_path', 'pg_catalog, pg_temp', true), set_config('row_security', 'off', true);

@@ -13,10 +13,6 @@ CREATE TABLE IF NOT EXISTS zanith._zanith_schema (
 COMMENT ON TABLE zanith._zanith_schema IS
     'What zanith init installed: each file with its sha256, the functions that it makes, and the engine it came with.';
 
--- strangers: who owns a schema of ours and is neither the installer nor a superuser
-SELECT r.rolname::text FROM pg_namespace AS n JOIN pg_roles AS r ON r.oid = n.nspowner
-WHERE n.nspname IN ('zanith', '_zanith_shadow') AND NOT r.rolsuper AND r.rolname <> current_user;
-
 -- exists: whether anything was ever installed here
 SELECT to_regclass('zanith._zanith_schema') IS NOT NULL;
 
@@ -76,3 +72,94 @@ ORDER BY 1;
 
 -- role_exists: whether there is such a role
 SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1);
+
+-- must_be_fixed: whether a function p needs a fixed setting s: those that others can call; inner functions inherit from these.
+-- The captures leave the search path to their caller, whose path they pass on.
+(p.proname NOT LIKE '\_%' OR p.prosecdef OR p.prorettype = 'trigger'::regtype)
+    AND NOT (s.key = 'search_path' AND p.proname IN
+        ('soft_drop_column', 'archive_column', 'soft_drop_table', 'archive_table', 'rebuild_table'))
+
+-- fix_settings: CREATE OR REPLACE forgets them, so they are set again after every change
+DO $fix$
+DECLARE
+    f record;
+BEGIN
+    FOR f IN
+        SELECT p.oid::regprocedure AS signature,
+               pg_catalog.string_agg(pg_catalog.format('ALTER FUNCTION %s SET %I TO %s', p.oid::regprocedure, s.key,
+                   CASE s.key WHEN 'search_path' THEN s.value ELSE quote_literal(s.value) END), '; ' ORDER BY s.key) AS statements
+        FROM pg_proc AS p, pg_catalog.jsonb_each_text({fixed}) AS s
+        WHERE p.pronamespace = to_regnamespace('zanith') AND p.prokind = 'f' AND {must_be_fixed}
+          AND NOT COALESCE(p.proconfig, '{}') @> ARRAY[s.key || '=' || s.value]
+        GROUP BY p.oid
+    LOOP
+        EXECUTE f.statements;
+    END LOOP;
+END $fix$
+
+-- owner: whose the schema is, whether that role may be trusted with whoever installs, and whom the database names as operator
+SELECT r.rolname::text AS name, current_user::text AS installer, r.rolsuper OR r.rolname = current_user AS trusted,
+       (SELECT substring(c.setting FROM '^zanith[.]operator=(.*)$')
+        FROM pg_db_role_setting AS s JOIN pg_database AS d ON d.oid = s.setdatabase, pg_catalog.unnest(s.setconfig) AS c(setting)
+        WHERE d.datname = current_database() AND s.setrole = 0 AND starts_with(c.setting, 'zanith.operator=')) AS operator
+FROM pg_namespace AS n JOIN pg_roles AS r ON r.oid = n.nspowner WHERE n.nspname = 'zanith';
+
+-- hooks: what would run a function of somebody's whenever a table of ours is written or changed
+SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid)
+FROM pg_depend AS d JOIN pg_proc AS p ON p.oid = d.refobjid
+WHERE d.refclassid = 'pg_proc'::regclass AND p.oid >= 16384 AND p.proname <> '_audit_is_append_only'
+  AND (d.classid = 'pg_trigger'::regclass AND d.objid IN (
+           SELECT t.oid FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid WHERE c.relnamespace = 'zanith'::regnamespace)
+       OR d.classid = 'pg_attrdef'::regclass AND d.objid IN (
+           SELECT a.oid FROM pg_attrdef AS a JOIN pg_class AS c ON c.oid = a.adrelid WHERE c.relnamespace = 'zanith'::regnamespace)
+       OR d.classid = 'pg_constraint'::regclass AND d.objid IN (
+           SELECT k.oid FROM pg_constraint AS k WHERE k.connamespace = 'zanith'::regnamespace)
+       OR d.classid = 'pg_class'::regclass AND d.objid IN (
+           SELECT c.oid FROM pg_class AS c WHERE c.relnamespace = 'zanith'::regnamespace))
+UNION
+SELECT pg_catalog.format('rule %I on table %s', w.rulename, c.oid::regclass)
+FROM pg_rewrite AS w JOIN pg_class AS c ON c.oid = w.ev_class WHERE c.relnamespace = 'zanith'::regnamespace
+UNION
+SELECT pg_catalog.format('row level security of table %s', c.oid::regclass)
+FROM pg_class AS c WHERE c.relnamespace = 'zanith'::regnamespace AND (c.relrowsecurity OR c.relkind NOT IN ('r', 'i', 'S', 't'))
+ORDER BY 1 LIMIT 5;
+
+-- role: what is to be known of a role before all is given to it
+SELECT r.rolsuper, r.rolbypassrls, r.rolcreaterole, r.rolinherit FROM pg_roles AS r WHERE r.rolname = $1;
+
+-- give_all: the statements that make a role the owner of everything of Zanith's, what its former owner had in the shadow too
+SELECT pg_catalog.format('ALTER %s %s OWNER TO %I', o.kind, o.name, $1::text)
+FROM (
+    SELECT 1 AS ord, 'SCHEMA' AS kind, quote_ident(n.nspname) AS name, n.nspowner AS owner
+    FROM pg_namespace AS n WHERE n.nspname IN ('zanith', '_zanith_shadow')
+    UNION ALL
+    SELECT 2, CASE c.relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, c.oid::regclass::text, c.relowner
+    FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE (n.nspname = 'zanith' OR n.nspname = '_zanith_shadow' AND c.relowner = n.nspowner) AND c.relkind IN ('r', 'p', 'v', 'S')
+      -- a sequence of a column goes with its table
+      AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                      AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i') AND c.relkind = 'S')
+    UNION ALL
+    SELECT 3, 'ROUTINE', p.oid::regprocedure::text, p.proowner
+    FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+    WHERE n.nspname = 'zanith' OR n.nspname = '_zanith_shadow' AND p.proowner = n.nspowner
+    UNION ALL
+    SELECT 4, 'TYPE', t.oid::regtype::text, t.typowner
+    FROM pg_type AS t WHERE t.typnamespace = 'zanith'::regnamespace AND t.typrelid = 0 AND t.typcategory <> 'A'
+) AS o
+WHERE pg_get_userbyid(o.owner) <> $1::text
+ORDER BY o.ord, o.name;
+
+-- other_owners: whose tables a role cannot work on yet; a superuser's it never should
+SELECT r.rolname::text AS name, r.rolsuper AS superuser, count(*) AS tables
+FROM pg_class AS c JOIN pg_roles AS r ON r.oid = c.relowner JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'zanith', '_zanith_shadow') AND NOT starts_with(n.nspname, 'pg_')
+  AND NOT (pg_has_role($1::name, r.oid, 'USAGE') AND pg_has_role($1::name, r.oid, $2))
+GROUP BY r.rolname, r.rolsuper ORDER BY r.rolname;
+
+-- superuser_over: whether this role is a superuser, and whose tables it works on who are none
+SELECT pg_catalog.array_agg(DISTINCT r.rolname::text ORDER BY r.rolname::text)
+FROM pg_class AS c JOIN pg_roles AS r ON r.oid = c.relowner JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND NOT r.rolsuper AND NOT starts_with(n.nspname, 'pg_') AND n.nspname <> 'information_schema'
+  AND (SELECT s.rolsuper FROM pg_roles AS s WHERE s.rolname = current_user);

@@ -65,9 +65,10 @@ END $$;
 -- psql asks for standard_conforming_strings once a line.
 CREATE OR REPLACE FUNCTION zanith._script_settings() RETURNS text
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
-    SELECT string_agg(format('SET LOCAL %s;', s.setting) || chr(10), '' ORDER BY s.ord)
-    FROM (VALUES (1, 'standard_conforming_strings = on'), (2, 'backslash_quote = safe_encoding'), (3, 'transform_null_equals = off'), (4, 'array_nulls = on'),
-                 (5, 'search_path = pg_catalog, pg_temp'), (6, 'row_security = off'), (7, 'lock_timeout = ''2s''')) s(ord, setting)
+    SELECT string_agg(format('SET LOCAL %s = %s;', s.name, CASE WHEN s.name = 'search_path' THEN s.value ELSE quote_literal(s.value) END) || chr(10), ''
+                      ORDER BY s.name <> 'standard_conforming_strings', s.name <> 'backslash_quote', s.ord, s.name)
+    FROM (SELECT f.key, f.value, 1 FROM jsonb_each_text(zanith._fixed_settings()) f
+          UNION ALL SELECT 'row_security', 'off', 2 UNION ALL SELECT 'lock_timeout', '2s', 3) s(name, value, ord)
 ); END $$;
 
 -- One step in a script: what for, the statement, run as whom it says.

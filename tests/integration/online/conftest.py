@@ -8,7 +8,7 @@ from tests.online import TABLE, execute, opened
 
 
 @pytest.fixture
-async def db(database):
-    async with opened(database, lock_retries=4) as found:
+async def db(database_of_either):
+    async with opened(database_of_either, lock_retries=4) as found:
         await execute(found, TABLE)
         yield found

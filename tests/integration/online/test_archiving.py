@@ -33,6 +33,7 @@ from tests.online import (
     until,
     wrongly_archived,
 )
+from tests.sessions import client_of
 from tests.traffic import Traffic
 
 
@@ -209,7 +210,7 @@ async def test_nothing_is_dropped_where_the_copy_is_not_what_is_there(db, harm, 
 
 @pytest.mark.newest
 async def test_the_drop_waits_for_nobody_longer_than_it_may(db):
-    async with db.acquire() as reader:
+    async with client_of(db) as reader:
         running = asyncio.create_task(capture(db, column(), DBA, limits=SLOWLY))
         await until(lambda: followed(db))
         transaction = reader.transaction()

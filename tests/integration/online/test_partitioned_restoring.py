@@ -29,6 +29,7 @@ from tests.online import (
     until,
 )
 from tests.partitions import FULL, archiving, make, restoring, under_way
+from tests.sessions import client_of
 
 
 @pytest.fixture
@@ -178,7 +179,7 @@ async def test_a_killed_backend_goes_on(database, db):
 async def test_rows_that_somebody_holds_or_moves_are_filled_last(db):
     await make(db, "range")
     artifact = await archived(db)
-    async with filling(db, artifact, 1_500) as running, db.acquire() as holder:
+    async with filling(db, artifact, 1_500) as running, client_of(db) as holder:
         # batches go by part and id: these are to come
         transaction = holder.transaction()
         await transaction.start()

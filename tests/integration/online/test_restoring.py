@@ -28,6 +28,7 @@ from tests.online import (
     running_job,
     until,
 )
+from tests.sessions import client_of
 
 
 async def test_a_cancelled_restore_leaves_all_as_it_was(database, db):
@@ -95,7 +96,7 @@ async def test_an_interrupted_restore_goes_on_or_begins_anew(database, db, onlin
 
 async def test_rows_that_somebody_holds_are_filled_last(db):
     artifact = await archived(db)
-    async with db.acquire() as holder:
+    async with client_of(db) as holder:
         transaction = holder.transaction()
         await transaction.start()
         await holder.execute("UPDATE t SET n = 5 WHERE id IN (3, 4000)")
@@ -116,7 +117,7 @@ async def test_rows_that_somebody_holds_are_filled_last(db):
 @pytest.mark.newest
 async def test_who_holds_a_row_for_long_is_named_and_it_goes_on_later(db):
     artifact = await archived(db)
-    async with db.acquire() as holder:
+    async with client_of(db) as holder:
         transaction = holder.transaction()
         await transaction.start()
         await holder.execute("UPDATE t SET n = 5 WHERE id = 3")
@@ -203,6 +204,7 @@ async def test_an_index_that_fails_is_said_and_made_later(db):
     assert (await restore(db, artifact.id, None, DBA)).already_restored
 
 
+@pytest.mark.parametrize("database_of_either", ["superuser"], indirect=True)
 async def test_triggers_are_kept_still_or_asked_about(db, create_role):
     owner = create_role("owner")
     await execute(

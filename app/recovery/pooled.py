@@ -1,0 +1,64 @@
+"""Connections through a pooler that passes no settings on, such as PgBouncer's transaction mode."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import asyncpg
+
+from app.recovery.fixed import set_locally
+
+T = TypeVar("T")
+_ALONE = re.compile(r"\s*(?:CREATE|DROP|REINDEX)\b.*\bCONCURRENTLY\b", re.IGNORECASE | re.DOTALL)
+
+
+class PooledConnection(asyncpg.Connection):
+    """A connection whose transactions each begin with the fixed settings.
+
+    The next transaction may run in another session, which other clients use too. So no setting may
+    outlive a transaction. A statement outside of a transaction gets one of its own.
+    """
+
+    async def execute(self, query: str, *args: Any, **options: Any) -> str:
+        """Run statements; BEGIN also sets the fixed settings."""
+        execute = super().execute
+        if query.startswith("BEGIN"):
+            if "ISOLATION LEVEL" not in query:
+                query = query.replace("BEGIN", "BEGIN ISOLATION LEVEL READ COMMITTED", 1)
+            return await execute(f"{query.rstrip(';')};{set_locally()}", **options)
+        if _ALONE.match(query):  # PostgreSQL refuses it inside a transaction
+            return await execute(query, *args, **options)
+        return await self._within(lambda: execute(query, *args, **options))
+
+    async def fetch(self, *args: Any, **options: Any) -> Any:
+        """Run a query and return its rows."""
+        fetch = super().fetch
+        return await self._within(lambda: fetch(*args, **options))
+
+    async def fetchval(self, *args: Any, **options: Any) -> Any:
+        """Run a query and return one value of its first row."""
+        fetchval = super().fetchval
+        return await self._within(lambda: fetchval(*args, **options))
+
+    async def fetchrow(self, *args: Any, **options: Any) -> Any:
+        """Run a query and return its first row."""
+        fetchrow = super().fetchrow
+        return await self._within(lambda: fetchrow(*args, **options))
+
+    async def _within(self, run: Callable[[], Awaitable[T]]) -> T:
+        """Run it in the transaction that is open, else in one of its own."""
+        if self.is_in_transaction():
+            return await run()
+        block = self.transaction()
+        await block.start()
+        try:
+            result = await run()
+        except BaseException:
+            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                await block.rollback()
+            raise
+        await block.commit()
+        return result

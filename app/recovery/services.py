@@ -1,0 +1,106 @@
+"""Connection services, as libpq reads them: PGSERVICE or service= names a section of a file.
+
+asyncpg takes no service from the environment, and connects elsewhere where a URL names one that is
+not there.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+from app.recovery.errors import WrongUsage
+
+# Keywords of libpq that say how it behaves, and nothing about where to connect.
+_IGNORED = frozenset(
+    {
+        *("connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval"),
+        *("keepalives_count", "tcp_user_timeout", "fallback_application_name", "gssencmode"),
+        *("load_balance_hosts", "sslcompression", "client_encoding"),
+    }
+)
+# What promises more than asyncpg keeps.
+_REFUSED = frozenset({"require_auth", "channel_binding", "requirepeer", "ldap"})
+
+
+def resolve(url: str | None) -> str | None:
+    """Return the URL with what its service adds; what the URL says itself stands before it.
+
+    WrongUsage where the service is in no file, or its file cannot be read.
+    """
+    parts = urlsplit(url or "postgresql://")
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    name = query.pop("service", None) or os.environ.get("PGSERVICE")
+    if not name:
+        return url
+    given = set(query)
+    netloc = parts.netloc
+    given |= {"host", "port"} if netloc.rpartition("@")[2] else set()
+    given |= {"user"} if parts.username else set()
+    given |= {"password"} if parts.password else set()
+    given |= {"dbname"} if parts.path.strip("/") else set()
+    given |= {"dbname"} if "database" in query else set()
+    for key, value in _read(name).items():
+        if key in _REFUSED:
+            raise WrongUsage(
+                f"the service {name} sets {key}, which Zanith cannot keep",
+                hint="write the connection as ZANITH_DATABASE_URL, without it",
+            )
+        key = {"hostaddr": "host", "database": "dbname"}.get(key, key)  # noqa: PLW2901
+        if key not in given and key not in _IGNORED:
+            query[key] = value
+    return urlunsplit(
+        (parts.scheme, netloc, parts.path, urlencode(query, quote_via=quote), parts.fragment)
+    )
+
+
+def _read(name: str) -> dict[str, str]:
+    looked_at = []
+    for path in _files():
+        looked_at.append(str(path))
+        if (found := _section(path, name)) is not None:
+            return found
+    raise WrongUsage(
+        f"there is no connection service {name}",
+        detail=f"looked for [{name}] in {', '.join(looked_at) or 'no file'}",
+        hint="add it to a service file, or set PGSERVICEFILE to the file that has it",
+    )
+
+
+def _files() -> list[Path]:
+    """Return the person's own file, then the system's, in libpq's order."""
+    own = os.environ.get("PGSERVICEFILE")
+    files = [Path(own) if own else Path.home() / ".pg_service.conf"]
+    directories = [os.environ.get("PGSYSCONFDIR"), "/etc/postgresql-common", "/etc"]
+    files += [Path(directory) / "pg_service.conf" for directory in directories if directory]
+    if own and not files[0].is_file():
+        raise WrongUsage(
+            f"PGSERVICEFILE names {own}, which is no file", hint="create it, or unset it"
+        )
+    return [file for file in files if file.is_file()]
+
+
+def _section(path: Path, name: str) -> dict[str, str] | None:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise WrongUsage(f"the service file {path} cannot be read", detail=str(exc)) from None
+    found: dict[str, str] | None = None
+    for number, raw in enumerate(lines, 1):
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        if line.startswith("["):
+            if found is not None:
+                break
+            found = {} if line == f"[{name}]" else None
+        elif found is not None:
+            key, equals, value = line.partition("=")
+            if not equals or key.strip() == "service":
+                raise WrongUsage(
+                    f"syntax error in the service file {path}, line {number}",
+                    hint="write each line as keyword=value",
+                )
+            found.setdefault(key.strip(), value.strip())
+    return found

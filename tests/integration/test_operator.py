@@ -1,0 +1,180 @@
+"""A role that is no superuser does all of the work on tables of owners that it is a member of."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from app.recovery import schema
+from app.recovery.artifacts import inspect, list_artifacts
+from app.recovery.capture import CaptureRequest, capture, plan_capture
+from app.recovery.database import Actor, Database
+from app.recovery.errors import NotFound, Refused
+from app.recovery.export import ExportRequest, export_to_file
+from app.recovery.health import doctor
+from app.recovery.operator import describe_operator, set_operator, superuser_notice
+from app.recovery.plan import Choices, plan_restore
+from app.recovery.purge import purge, review_purge
+from app.recovery.restore import restore
+from app.recovery.seal import verify
+from tests.studios import run_studio
+
+DBA = Actor("dba", None, "staff")
+TABLE = """
+SET ROLE {owner};
+CREATE FUNCTION public.twice(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2';
+CREATE TABLE public.t (id int PRIMARY KEY, c int NOT NULL DEFAULT 1 CHECK (public.twice(c) > 0),
+                       d text);
+CREATE INDEX by_twice ON public.t (public.twice(c));
+INSERT INTO public.t (id, c, d) SELECT g, g, 'd' || g FROM generate_series(1, 50) g;
+ANALYZE public.t;
+"""
+
+
+@pytest.fixture
+async def db(operator_database):
+    operator_database.psql(TABLE.format(owner=operator_database.owner))
+    opened = await Database.open(operator_database.url)
+    yield opened
+    await opened.close()
+
+
+def owners(database) -> set[str]:
+    """Return who owns anything in the schemas of Zanith, but for what is parked of others."""
+    return set(
+        database.psql("""
+        SELECT DISTINCT pg_get_userbyid(o.owner) FROM (
+            SELECT nspowner FROM pg_namespace WHERE nspname IN ('zanith', '_zanith_shadow')
+            UNION ALL SELECT relowner FROM pg_class WHERE relnamespace = 'zanith'::regnamespace
+            UNION ALL SELECT proowner FROM pg_proc WHERE pronamespace = 'zanith'::regnamespace
+            UNION ALL SELECT typowner FROM pg_type WHERE typnamespace = 'zanith'::regnamespace
+        ) o(owner)""").splitlines()
+    )
+
+
+async def test_everything_belongs_to_the_operator(operator_database):
+    assert owners(operator_database) == {operator_database.operator}
+
+
+@pytest.mark.parametrize("online", [False, True])
+async def test_a_column_goes_and_comes_back(db, operator_database, online):
+    request = CaptureRequest("archive_column", "public.t", "c", online=online)
+    assert (await plan_capture(db, request)).steps
+    artifact = await capture(db, request, DBA)
+    assert artifact.sealed_at is not None
+    assert (await verify(db, artifact.id, DBA)).matches
+    assert (await inspect(db, artifact.id)).artifact.id == artifact.id
+    assert len((await list_artifacts(db)).items) == 1
+    assert (await doctor(db)).findings == ()
+    assert not (await plan_restore(db, artifact.id)).blocked
+    report = await restore(db, artifact.id, Choices(online=online), DBA)
+    assert {loss.code for loss in report.losses} <= {"position", "planner_statistics"}
+    assert not report.fidelity["missing"]
+    assert operator_database.psql("SELECT count(*) FROM public.t WHERE c = id") == "50"
+
+
+@pytest.mark.parametrize("strategy", ["soft_drop_table", "archive_table"])
+async def test_a_table_goes_and_comes_back(db, operator_database, strategy):
+    before = operator_database.schema()
+    artifact = await capture(db, CaptureRequest(strategy, "public.t"), DBA)
+    await restore(db, artifact.id, Choices(), DBA)
+    assert operator_database.schema() == before
+
+
+async def test_rows_are_exported_and_purged(db, tmp_path):
+    artifact = await capture(db, CaptureRequest("archive_table", "public.t"), DBA)
+    await export_to_file(db, ExportRequest(artifact.id, "csv"), tmp_path / "t.csv", DBA)
+    assert hashlib.sha256((tmp_path / "t.csv").read_bytes()).hexdigest() == artifact.checksum
+    assert (await review_purge(db, artifact.id)).plan.steps
+    await purge(db, artifact.id, DBA, confirm="public.t")
+    assert not (await list_artifacts(db)).items
+
+
+async def test_a_superuser_upgrades_and_the_owner_stays(operator_database, monkeypatch):
+    real = schema.files()
+    text = "CREATE OR REPLACE FUNCTION zanith.extra() RETURNS int LANGUAGE sql AS 'SELECT 1';"
+    more = schema.SchemaFile("functions/extra.sql", text)
+    monkeypatch.setattr(schema, "files", lambda: (*real, more))
+    async with operator_database.connect() as connection:
+        assert await schema.install(connection) == ["functions/extra.sql"]
+    assert owners(operator_database) == {operator_database.operator}
+
+
+async def test_the_operator_upgrades_itself(operator_database, monkeypatch):
+    real = schema.files()
+    text = "CREATE OR REPLACE FUNCTION zanith.extra() RETURNS int LANGUAGE sql AS 'SELECT 1';"
+    more = schema.SchemaFile("functions/extra.sql", text)
+    monkeypatch.setattr(schema, "files", lambda: (*real, more))
+    async with operator_database.connect(operator_database.operator) as connection:
+        assert await schema.install(connection) == ["functions/extra.sql"]
+
+
+async def test_nothing_of_the_operators_runs_in_an_upgrade_by_a_superuser(operator_database):
+    operator_database.psql(
+        f"SET ROLE {operator_database.operator};"
+        "CREATE FUNCTION zanith.trap() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+        "CREATE TRIGGER trap BEFORE INSERT ON zanith._zanith_schema"
+        " FOR EACH ROW EXECUTE FUNCTION zanith.trap()"
+    )
+    async with operator_database.connect() as connection:
+        with pytest.raises(Refused, match="its code would run as you") as refused:
+            await schema.install(connection)
+        assert "trap" in (refused.value.detail or "")
+
+
+async def test_a_stranger_that_nobody_named_is_no_operator(bare_database, create_role):
+    stranger = create_role("stranger")
+    bare_database.psql(f"CREATE SCHEMA zanith AUTHORIZATION {stranger}")
+    async with bare_database.connect() as connection:
+        with pytest.raises(Refused, match=stranger):
+            await schema.install(connection)
+
+
+async def test_who_cannot_be_the_operator(database, create_role):
+    boss = create_role("boss", options="SUPERUSER")
+    async with database.connect() as connection:
+        with pytest.raises(NotFound, match="no role nobody_of_that_name"):
+            await set_operator(connection, "nobody_of_that_name")
+        with pytest.raises(Refused, match="superuser"):
+            await set_operator(connection, boss)
+    assert owners(database) == {"postgres"}
+
+
+async def test_missing_memberships_are_named_with_their_grants(database, create_role):
+    role, owner = create_role("operator"), create_role("owner")
+    database.psql(
+        f"CREATE SCHEMA s AUTHORIZATION {owner}; SET ROLE {owner}; CREATE TABLE s.t (id int);"
+        "RESET ROLE; CREATE TABLE public.of_superuser (id int)"
+    )
+    async with database.connect() as connection:
+        found = await set_operator(connection, role)
+        ending = " WITH INHERIT TRUE, SET TRUE;" if database.server.version >= 16 else ";"
+        assert found.grants == (f"GRANT {owner} TO {role}{ending}",)
+        assert any("postgres, a superuser" in note for note in found.notes)
+        await connection.execute(found.grants[0])
+        assert (await describe_operator(connection, role)).grants == ()
+
+
+async def test_a_superuser_over_others_tables_is_told_once(operator_database, db):
+    assert await superuser_notice(db) is None
+    other = await Database.open(operator_database.url_of("postgres"))
+    try:
+        notice = await superuser_notice(other)
+        assert notice is not None
+        assert operator_database.owner in notice
+        assert "init --operator" in notice
+    finally:
+        await other.close()
+
+
+@pytest.mark.newest
+@pytest.mark.parametrize("as_operator", [True, False])
+def test_the_studio_says_so_on_its_first_page(operator_database, as_operator):
+    operator_database.psql(TABLE.format(owner=operator_database.owner))
+    user = operator_database.operator if as_operator else "postgres"
+    url = operator_database.server.tcp_url(operator_database.name, user)
+    with run_studio(url) as studio, studio.client() as client:
+        page = client.get("/studio")
+    assert page.status_code == 200
+    assert ("is a superuser and works on tables of" in page.text) == (not as_operator)

@@ -101,7 +101,7 @@ END $$;
 -- planned once in a session, not five times, and planning is most of what a capture costs.
 CREATE OR REPLACE FUNCTION zanith._capture(
     strategy text, relation regclass, column_name text, migration_id text, expires_in interval, reason text,
-    on_dependents text, published_ok boolean, keep_rows boolean, notify boolean)
+    on_dependents text, published_ok boolean, keep_rows boolean, notify boolean, path text)
 RETURNS text LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
@@ -146,7 +146,7 @@ BEGIN
     PERFORM zanith._check_capture(strategy, relation, column_name, d, on_dependents, published_ok, keep_rows);
 
     PERFORM zanith._record_capture(strategy, relation, column_name, id, on_dependents, keep_rows, migration_id,
-                                   expires_in, reason, zanith._positions(d));
+                                   expires_in, reason, zanith._positions(d), path);
     FOR step IN SELECT s.item FROM zanith._each(zanith._render_capture(d)) s ORDER BY s.ord LOOP
         EXECUTE step ->> 'sql';
         IF copies AND step ->> 'sql' LIKE 'CREATE TABLE %' THEN
@@ -195,7 +195,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 -- a row could choose what an operator runs.
 CREATE OR REPLACE FUNCTION zanith._record_capture(
     strategy text, relation oid, column_name text, id text, on_dependents text, keep_rows boolean,
-    migration_id text, expires_in interval, reason text, positions jsonb)
+    migration_id text, expires_in interval, reason text, positions jsonb, path text)
 RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
@@ -212,7 +212,11 @@ BEGIN
     IF expires_in < interval '0' OR expires_in > interval '1000 years' THEN
         PERFORM zanith._refuse(format('expires_in is out of bounds: %s', expires_in), 'Use up to 1000 years, or NULL for never.', '22023');
     END IF;
-    d := zanith._define(strategy, relation, column_name, id, on_dependents, keep_rows);
+    IF path IS NOT NULL AND (zanith._path_names(path) IS NULL OR length(path) > 4000) THEN
+        PERFORM zanith._refuse('the search path is not a list of schemas, or has more than 4000 characters', 'Set another search_path in this session.', '22023');
+    END IF;
+    -- under which path the owner's code finds what it names: data, which never runs as anyone else
+    d := zanith._define(strategy, relation, column_name, id, on_dependents, keep_rows) || jsonb_build_object('search_path', path);
     SELECT COALESCE(jsonb_set(d, '{column,sequences}', (
         SELECT jsonb_agg(s.item || jsonb_build_object('last_value', (p.item ->> 0)::bigint, 'is_called', (p.item ->> 1)::boolean) ORDER BY s.ord)
         FROM zanith._each(d #> '{column,sequences}') s JOIN zanith._each(positions) p USING (ord))), d) INTO d;

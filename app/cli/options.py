@@ -194,6 +194,15 @@ NotValid = Annotated[
         help="Put constraints back NOT VALID where today's rows break them.",
     ),
 ]
+SearchPath = Annotated[
+    str | None,
+    typer.Option(
+        "--search-path",
+        metavar="SCHEMAS",
+        help="Where the owner's functions find what they name without a schema, such as "
+        "'app, public'; else the search path of the session that dropped it.",
+    ),
+]
 Unverified = Annotated[
     bool,
     typer.Option(

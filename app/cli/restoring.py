@@ -65,6 +65,7 @@ def choices(
     *,
     online: bool = False,
     fire_triggers: bool = False,
+    search_path: str | None = None,
 ) -> Choices:
     """The choices that the flags make; `--fill default` is the column's own default."""
     return Choices(
@@ -76,6 +77,7 @@ def choices(
         unverified=unverified,
         online=online,
         fire_triggers=fire_triggers,
+        search_path=search_path,
     )
 
 

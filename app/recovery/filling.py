@@ -51,6 +51,7 @@ class Filling:
         )
         # which partitions there were when all was compared
         self.shape = ""
+        self._path: str | None = None
 
     async def run_all(self, *, needs_all: bool) -> int:
         """Fill and compare; return how many rows have their archived value.
@@ -58,7 +59,9 @@ class Filling:
         Refused where a value differs, or with `needs_all` a row has none; Locked, naming who holds
         it up, where rows are not to be had. Both can be gone on with.
         """
+        chosen = json.dumps(self._choices.to_json())
         async with self._db.acquire() as connection:
+            self._path = await connection.fetchval(SQL["owner_path"], self._artifact.id, chosen)
             if await connection.fetchval(SQL["quiet_session"]):
                 self._pace.settings = f"{SQL['commit_later']}; {SQL['quiet']}"
         for _ in range(ROUNDS):
@@ -108,7 +111,9 @@ class Filling:
         return found
 
     async def _fill(self, connection: Connection, plan: dict[str, Any]) -> int:
-        await run_step(connection, Step(plan["sql"], "fill", None, (), role=plan["role"]))
+        await run_step(
+            connection, Step(plan["sql"], "fill", None, (), role=plan["role"], path=self._path)
+        )
         filled: int = await connection.fetchval(SQL["filled"])
         return filled
 

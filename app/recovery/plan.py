@@ -19,6 +19,8 @@ from app.recovery.sql import load, to_jsonb
 
 SQL = load("plan")
 EXAMPLES = 3
+OWN_PATH = "pg_catalog, pg_temp"
+"""What everything runs under that calls no code of an owner's."""
 # What a query about rows meets where the schema changed since: names, types, functions.
 UNANSWERABLE = (
     asyncpg.SyntaxOrAccessError,
@@ -43,6 +45,7 @@ class Choices:
     unverified: bool = False
     online: bool = False
     fire_triggers: bool = False
+    search_path: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the choices made, in the form that the database takes and the job keeps."""
@@ -51,12 +54,14 @@ class Choices:
             made["as"] = self.as_name
         if self.fill is not None:
             made["fill"] = self.fill
+        if self.search_path is not None:
+            made["search_path"] = self.search_path
         return made | {name: True for name in _FLAGS if getattr(self, name)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Choices:
         """Return the choices that :meth:`to_json` gave; WrongUsage where a key means nothing."""
-        known = {"as", "fill", *_FLAGS}
+        known = {"as", "fill", "search_path", *_FLAGS}
         if unknown := sorted(set(data) - known):
             raise WrongUsage(f"there is no choice {unknown[0]!r}", hint=", ".join(sorted(known)))
         data = dict(data)
@@ -71,8 +76,9 @@ class Step:
     of 0 go before it, in the online form; those of 2 run afterwards, each in a transaction of its
     own, or ``concurrently`` in none. ``batches`` says that the engine runs it batch by batch after
     this pattern. ``role`` is who runs it: the owner, where it evaluates what the owner wrote; None
-    for the operator. ``proves`` is the constraint that it is a part of proving, ``makes`` the index
-    that it is a part of making.
+    for the operator. ``path`` is the search path that the owner's functions run under, where they
+    are called; None for ours. ``proves`` is the constraint that it is a part of proving, ``makes``
+    the index that it is a part of making.
     """
 
     sql: str
@@ -82,6 +88,7 @@ class Step:
     grows: bool = False
     transaction: int = 1
     role: str | None = None
+    path: str | None = None
     proves: str | None = None
     concurrently: bool = False
     batches: bool = False
@@ -121,6 +128,7 @@ class Check:
     choices: tuple[str, ...]
     hint: str | None
     role: str | None = None
+    path: str | None = None
 
 
 @dataclass(frozen=True)
@@ -158,6 +166,7 @@ class Choice:
 class Plan:
     """Steps, and all that is to be said before they run.
 
+    ``search_path`` is what code of the owner's runs under; None where none is called.
     ``waits_for`` are the ids of artifacts that come back first; what follows then is planned then.
     """
 
@@ -173,6 +182,7 @@ class Plan:
     archive: dict[str, Any]
     sizes: dict[str, Any] = field(default_factory=dict)
     waits_for: tuple[str, ...] = ()
+    search_path: str | None = None
 
     @property
     def estimates(self) -> tuple[Estimate | None, ...]:
@@ -263,6 +273,7 @@ def parse_steps(data: list[dict[str, Any]]) -> tuple[Step, ...]:
             grows=bool(item.get("grows")),
             transaction=int(item.get("transaction", 1)),
             role=item.get("role"),
+            path=item.get("path"),
             proves=item.get("proves"),
             concurrently=bool(item.get("concurrently")),
             batches=bool(item.get("batches")),
@@ -301,6 +312,7 @@ def parse_plan(data: dict[str, Any], drift: tuple[Drift, ...] = ()) -> Plan:
         choices=tuple(Choice(item["name"], item["flag"], item["help"]) for item in data["choices"]),
         archive=data["archive"],
         sizes=data.get("sizes") or {},
+        search_path=data.get("search_path"),
     )
 
 
@@ -315,6 +327,7 @@ def _check(item: dict[str, Any]) -> Check:
         choices=tuple(item.get("choices") or ()),
         hint=item.get("hint"),
         role=item.get("role"),
+        path=item.get("path"),
     )
 
 
@@ -395,9 +408,10 @@ async def _run_check(connection: Connection, check: Check, *, show: bool) -> Dri
     examples: tuple[str, ...] = ()
     try:
         async with connection.transaction():
-            count = (await query_as(connection, check.role, check.count_sql))[0]
+            asked = (connection, check.role)
+            count = (await query_as(*asked, check.count_sql, check.path))[0]
             if count and check.examples_sql and show:
-                shown = await query_as(connection, check.role, check.examples_sql)
+                shown = await query_as(*asked, check.examples_sql, check.path)
                 examples = tuple(map(str, shown[:EXAMPLES]))
     except UNANSWERABLE as exc:
         answer = unanswered(check, exc)
@@ -408,21 +422,28 @@ async def _run_check(connection: Connection, check: Check, *, show: bool) -> Dri
     return found(check, count, examples)
 
 
-async def query_as(connection: Connection, role: str | None, sql: str) -> list[Any]:
-    """Return the first column of a query that runs as that role; None is the operator."""
-    if role is None:
+async def query_as(
+    connection: Connection, role: str | None, sql: str, path: str | None = None
+) -> list[Any]:
+    """Return the first column of a query that runs as that role, under that search path.
+
+    No role is the operator, no path is ours.
+    """
+    if role is None and path is None:
         return [row[0] for row in await connection.fetch(sql)]
-    found: list[Any] = json.loads(await connection.fetchval(SQL["run_as"], role, sql, "values"))
+    asked = (role, sql, "values", path or OWN_PATH)
+    found: list[Any] = json.loads(await connection.fetchval(SQL["run_as"], *asked))
     return found
 
 
 async def run_step(connection: Connection, step: Step) -> float:
     """Execute one step as whom it says, in the caller's transaction; return its seconds."""
     started = time.monotonic()
-    if step.role is None:
+    if step.role is None and step.path is None:
         await connection.execute(step.sql)
     else:
-        await connection.execute(SQL["run_as"], step.role, step.sql, "rows")
+        asked = (step.role, step.sql, "rows", step.path or OWN_PATH)
+        await connection.execute(SQL["run_as"], *asked)
     return round(time.monotonic() - started, 4)
 
 

@@ -16,6 +16,8 @@ _WORDS = {
     "--allow-null": ("“Allow NULL”", "allow_null"),
     "--not-valid": ("“Not valid”", "not_valid"),
     "--unverified": ("“Skip the seal”", "unverified"),
+    "--search-path SCHEMAS": ("“Search path of the owner's code”", "search_path"),
+    "--search-path": ("“Search path of the owner's code”", "search_path"),
     "--fill": ("“Rows that came since”", "fill"),
     "on_dependents => 'keep'": ("“keep it on what is parked”", "on_dependents: keep"),
     "on_dependents => 'cascade'": ("“drop it too”", "on_dependents: cascade"),

@@ -1,5 +1,5 @@
--- What anyone calls: the five captures and their plan. Each runs in the caller's transaction. The captures themselves set no
--- search_path, so that the caller's is still known inside; they name everything with its schema, and _capture sets it.
+-- What anyone calls: the five captures and their plan. Each runs in the caller's transaction. The captures set no search_path, so
+-- that the caller's is recorded; they name everything with its schema, and _capture sets its own.
 
 -- How long an artifact is kept by default: zanith.retention, else 30 days.
 CREATE OR REPLACE FUNCTION zanith.default_retention() RETURNS interval
@@ -11,7 +11,7 @@ CREATE OR REPLACE FUNCTION zanith.soft_drop_column(
     on_dependents text DEFAULT 'refuse', published_ok boolean DEFAULT false, notify boolean DEFAULT true)
 RETURNS text LANGUAGE sql VOLATILE SET jit = off AS $$
     SELECT zanith._capture('soft_drop_column', relation, column_name, migration_id, expires_in, reason,
-                           on_dependents, published_ok, false, notify)
+                           on_dependents, published_ok, false, notify, pg_catalog.current_setting('search_path'))
 $$;
 COMMENT ON FUNCTION zanith.soft_drop_column IS 'Parks a column under another name, instantly at any size. Returns the artifact''s id.';
 
@@ -21,7 +21,7 @@ CREATE OR REPLACE FUNCTION zanith.archive_column(
     on_dependents text DEFAULT 'refuse', published_ok boolean DEFAULT false, notify boolean DEFAULT true)
 RETURNS text LANGUAGE sql VOLATILE SET jit = off AS $$
     SELECT zanith._capture('archive_column', relation, column_name, migration_id, expires_in, reason,
-                           on_dependents, published_ok, false, notify)
+                           on_dependents, published_ok, false, notify, pg_catalog.current_setting('search_path'))
 $$;
 COMMENT ON FUNCTION zanith.archive_column IS 'Copies a column beside its key to the shadow schema and drops it. Returns the artifact''s id.';
 
@@ -31,7 +31,7 @@ CREATE OR REPLACE FUNCTION zanith.soft_drop_table(
     on_dependents text DEFAULT 'refuse', published_ok boolean DEFAULT false, notify boolean DEFAULT true)
 RETURNS text LANGUAGE sql VOLATILE SET jit = off AS $$
     SELECT zanith._capture('soft_drop_table', relation, NULL, migration_id, expires_in, reason,
-                           on_dependents, published_ok, false, notify)
+                           on_dependents, published_ok, false, notify, pg_catalog.current_setting('search_path'))
 $$;
 COMMENT ON FUNCTION zanith.soft_drop_table IS 'Parks a table under another name in its own schema. Returns the artifact''s id.';
 
@@ -41,7 +41,7 @@ CREATE OR REPLACE FUNCTION zanith.archive_table(
     on_dependents text DEFAULT 'refuse', published_ok boolean DEFAULT false, notify boolean DEFAULT true)
 RETURNS text LANGUAGE sql VOLATILE SET jit = off AS $$
     SELECT zanith._capture('archive_table', relation, NULL, migration_id, expires_in, reason,
-                           on_dependents, published_ok, false, notify)
+                           on_dependents, published_ok, false, notify, pg_catalog.current_setting('search_path'))
 $$;
 COMMENT ON FUNCTION zanith.archive_table IS 'Moves a table to the shadow schema; no rows move. Returns the artifact''s id.';
 
@@ -51,7 +51,7 @@ CREATE OR REPLACE FUNCTION zanith.rebuild_table(
     keep_rows boolean DEFAULT false, notify boolean DEFAULT true)
 RETURNS text LANGUAGE sql VOLATILE SET jit = off AS $$
     SELECT zanith._capture('rebuild_table', relation, NULL, migration_id, expires_in, reason,
-                           'keep', true, keep_rows, notify)
+                           'keep', true, keep_rows, notify, pg_catalog.current_setting('search_path'))
 $$;
 COMMENT ON FUNCTION zanith.rebuild_table IS 'Records a table''s definition, and its rows where asked, before a rebuild. Returns the artifact''s id.';
 

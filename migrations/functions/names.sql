@@ -101,14 +101,14 @@ END $$;
 
 -- One step of a plan. `lock` is the strongest lock it takes on `tables`; `grows`: its time grows with the rows;
 -- `transaction`: 1 is the change itself, 2 the validation that follows it, each step for itself; `role`: who runs it,
--- null for the operator.
+-- null for the operator; `path`: the search path that it runs under, where it evaluates code of an owner (path.sql).
 CREATE OR REPLACE FUNCTION zanith._step(
     sql text, purpose text, lock text DEFAULT NULL, tables text[] DEFAULT '{}',
     grows boolean DEFAULT false, transaction integer DEFAULT 1)
 RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
     SELECT jsonb_build_array(jsonb_build_object(
         'sql', sql, 'purpose', purpose, 'lock', lock, 'tables', to_jsonb(tables),
-        'grows', grows, 'transaction', transaction, 'role', NULL, 'proves', NULL))
+        'grows', grows, 'transaction', transaction, 'role', NULL, 'path', NULL, 'proves', NULL))
 $$;
 
 -- The elements of a jsonb array that may be missing or null.

@@ -20,6 +20,7 @@ from app.cli.options import (
     NotValid,
     Online,
     Rehearse,
+    SearchPath,
     Unverified,
     Yes,
     limits,
@@ -41,6 +42,7 @@ def restore_column(
     allow_null: AllowNull = False,
     not_valid: NotValid = False,
     unverified: Unverified = False,
+    search_path: SearchPath = None,
     online: Online = False,
     fire_triggers: FireTriggers = False,
     batch_time: BatchTime = None,
@@ -73,6 +75,7 @@ def restore_column(
         *(as_name, fill, allow_null, not_valid, unverified),
         online=online,
         fire_triggers=fire_triggers,
+        search_path=search_path,
     )
     pace = limits(batch_time, max_rate, max_lag)
     run(
@@ -98,6 +101,7 @@ def restore_table(
     allow_null: AllowNull = False,
     not_valid: NotValid = False,
     unverified: Unverified = False,
+    search_path: SearchPath = None,
     rehearse: Rehearse = False,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -116,7 +120,7 @@ def restore_table(
     $ zanith recover restore-table public.carts --dry-run
     $ zanith recover restore-table gift_cards --as gift_cards_old --yes
     """
-    wanted = choices(as_name, fill, allow_null, not_valid, unverified)
+    wanted = choices(as_name, fill, allow_null, not_valid, unverified, search_path=search_path)
     run(
         lambda session: restore_object(
             session, name, "table", artifact, wanted, how(dry_run, rehearse, yes)
@@ -135,6 +139,7 @@ def restore_migration_command(
     allow_null: AllowNull = False,
     not_valid: NotValid = False,
     unverified: Unverified = False,
+    search_path: SearchPath = None,
     rehearse: Rehearse = False,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -149,7 +154,7 @@ def restore_migration_command(
     $ zanith recover restore-migration 0042_cleanup --dry-run
     $ zanith recover restore-migration 0042_cleanup --yes
     """
-    wanted = choices(None, fill, allow_null, not_valid, unverified)
+    wanted = choices(None, fill, allow_null, not_valid, unverified, search_path=search_path)
     run(
         lambda session: restore_migration(
             session, migration_id, wanted, how(dry_run, rehearse, yes)

@@ -19,6 +19,9 @@ def restore_plan(plan: Plan) -> RenderableType:
     ]
     if plan.steps:
         parts.append(aside(Text(_cost(plan), style="quiet")))
+    if plan.search_path:
+        words = f"Code of the owner runs with the search path {printable(plan.search_path)}"
+        parts.append(aside(Text(words, style="quiet")))
     if plan.waits_for:
         first = ", ".join(plan.waits_for)
         parts.append(marked(Text("•", style="warn"), f"planned in full once {first} is back"))

@@ -59,6 +59,8 @@ def _purpose(step: Step, cost: Estimate | None) -> Text:
             )
     if step.role:
         line.append(f"  as {printable(step.role)}", style="quiet")
+    if step.path:
+        line.append(f"  with the search path {printable(step.path)}", style="quiet")
     if step.grows:
         line.append(f"  (grows with the rows{_cost(cost)})", style="quiet")
     return line

@@ -66,6 +66,9 @@ SELECT zanith.plan_fill_pending($1, $2)::text;
 -- plan_fill_since: rows that came since, in one batch beyond a key
 SELECT zanith.plan_fill_since($1, $2::text[], $3)::text;
 
+-- owner_path: the search path of the owner's code, which a batch may call
+SELECT zanith.owner_path($1, $2::jsonb);
+
 -- filled: what the last step counted
 SELECT current_setting('zanith.filled')::bigint;
 

@@ -13,8 +13,8 @@ SELECT set_config('search_path', 'pg_catalog, pg_temp', true), set_config('row_s
 -- read_only: a standby, or a viewer's connection
 SELECT current_setting('transaction_read_only')::boolean;
 
--- run_as: a statement as a role, and what it says: rows or values
-SELECT zanith._run_as($1, $2, $3)::text;
+-- run_as: a statement as a role under a search path, and what it says: rows or values
+SELECT zanith._run_as($1, $2, $3, $4)::text;
 
 -- run_with: the same with texts that stand for $1 in it
 SELECT zanith._run_as($1, $2, $3, arguments => $4::text[])::text;

@@ -139,6 +139,11 @@ class RestoreIn(_Strict):
         False, description="fill an archived column in batches beside live traffic"
     )
     fire_triggers: bool = Field(False, description="of online: let triggers act on what is filled")
+    search_path: Text | None = Field(
+        None,
+        description="the search path of the owner's functions, such as `app, public`; else that of "
+        "the session that dropped it",
+    )
     dry_run: bool = Field(False, description="200 with the plan of these choices; nothing runs")
     rehearse: bool = Field(
         False,
@@ -160,6 +165,7 @@ class RestoreIn(_Strict):
             unverified=self.unverified,
             online=self.online,
             fire_triggers=self.fire_triggers,
+            search_path=self.search_path,
         )
 
 

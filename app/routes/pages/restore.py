@@ -37,6 +37,7 @@ class Chosen:
     unverified: bool = False
     online: bool = False
     fire_triggers: bool = False
+    search_path: str = ""
 
     def to_choices(self) -> Choices:
         """Return the choices as the engine takes them."""
@@ -49,6 +50,7 @@ class Chosen:
             unverified=self.unverified,
             online=self.online,
             fire_triggers=self.fire_triggers,
+            search_path=self.search_path.strip() or None,
         )
 
     def link(self, artifact_id: str) -> str:
@@ -62,6 +64,7 @@ class Chosen:
             "unverified": "yes" if self.unverified else "",
             "online": "yes" if self.online else "",
             "fire_triggers": "yes" if self.fire_triggers else "",
+            "search_path": self.search_path.strip(),
         }
         return link(f"/studio/artifacts/{artifact_id}/restore", said)
 
@@ -75,10 +78,11 @@ def chosen_in_query(
     unverified: bool = False,
     online: bool = False,
     fire_triggers: bool = False,
+    search_path: Annotated[str, Query(max_length=2000)] = "",
 ) -> Chosen:
     """Read the choices from the address."""
     flags = (allow_null, not_valid, unverified, online, fire_triggers)
-    return Chosen(as_name, fill_with, fill, *flags)
+    return Chosen(as_name, fill_with, fill, *flags, search_path=search_path)
 
 
 def chosen_in_form(
@@ -90,10 +94,11 @@ def chosen_in_form(
     unverified: Annotated[bool, Form()] = False,
     online: Annotated[bool, Form()] = False,
     fire_triggers: Annotated[bool, Form()] = False,
+    search_path: Annotated[str, Form(max_length=2000)] = "",
 ) -> Chosen:
     """Read the choices from the form that starts the restore."""
     flags = (allow_null, not_valid, unverified, online, fire_triggers)
-    return Chosen(as_name, fill_with, fill, *flags)
+    return Chosen(as_name, fill_with, fill, *flags, search_path=search_path)
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,10 @@ CREATE OR REPLACE FUNCTION zanith._render_fill_begin(a zanith._zanith_migration_
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', q.rows), 'hold the table for an instant', 'ACCESS EXCLUSIVE', ARRAY[q.live])
         || zanith._as_owner(q.owner,
-            zanith._step(format('ALTER TABLE %s ADD COLUMN %s %s%s%s', q.live, q.half, q.type, COALESCE(' COLLATE ' || (col ->> 'collation'), ''),
+            zanith._building_anew(col ->> 'base_type' IS NOT NULL, zanith._step(format('ALTER TABLE %s ADD COLUMN %s %s%s%s', q.live, q.half, q.type, COALESCE(' COLLATE ' || (col ->> 'collation'), ''),
                     -- every row has it at once, without being written
                     CASE WHEN choices ? 'fill' THEN ' DEFAULT ' || zanith._fill_value(col, choices) ELSE '' END),
-                'the column, under a name of its own while it is filled; it stands last', 'ACCESS EXCLUSIVE', ARRAY[q.live])
+                'the column, under a name of its own while it is filled; it stands last', 'ACCESS EXCLUSIVE', ARRAY[q.live]))
             || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, s.ord) FROM zanith._live_parts(a.definition, a.source_schema, a.source_table, q.relation) p, LATERAL zanith._each(
                     zanith._render_column_settings(p.part -> 'column', q.alone || p.target, zanith._half_filled(a.id))
                     || zanith._render_default(p.part -> 'column', q.alone || p.target, zanith._half_filled(a.id))) s), '[]'))

@@ -2,13 +2,13 @@
 
 CREATE OR REPLACE FUNCTION zanith._render_add_column(col jsonb, target text, column_name text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT zanith._step(
+    SELECT zanith._building_anew(col #>> '{generated,kind}' = 'STORED' OR col ->> 'base_type' IS NOT NULL, zanith._step(
         format('ALTER TABLE %s ADD COLUMN %I %s%s%s', target, column_name, col ->> 'type',
             COALESCE(' COLLATE ' || (col ->> 'collation'), ''),
             COALESCE(' GENERATED ALWAYS AS (' || zanith._steady(col #>> '{generated,expression}') || ') '
                      || (col #>> '{generated,kind}'), '')),
         'add the column; it stands last, PostgreSQL allows no other place',
-        'ACCESS EXCLUSIVE', ARRAY[target], COALESCE(col #>> '{generated,kind}' = 'STORED', false))
+        'ACCESS EXCLUSIVE', ARRAY[target], COALESCE(col #>> '{generated,kind}' = 'STORED', false)))
 $$;
 
 -- Storage, compression, statistics target and options.

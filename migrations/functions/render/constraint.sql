@@ -28,13 +28,15 @@ CREATE OR REPLACE FUNCTION zanith._render_constraint(
     con jsonb, schema_name text, target text, referenced text DEFAULT NULL,
     not_valid boolean DEFAULT false, at_once boolean DEFAULT false, alone boolean DEFAULT false)
 RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
-    SELECT zanith._step(
+    SELECT (SELECT CASE WHEN con ->> 'kind' IN ('check', 'foreign key') THEN added
+                   ELSE zanith._building(ARRAY[format('the constraint %I', con ->> 'name'), format('the index %I', con ->> 'name')], added) END
+            FROM zanith._step(
             format('ALTER TABLE %s%s ADD CONSTRAINT %I %s%s', CASE WHEN alone THEN 'ONLY ' ELSE '' END, target, con ->> 'name', p.clause,
                    CASE WHEN p.scans AND NOT at_once THEN ' NOT VALID' ELSE '' END),
             format('the %s constraint %I', con ->> 'kind', con ->> 'name'),
             CASE WHEN con ->> 'kind' = 'foreign key' THEN 'SHARE ROW EXCLUSIVE' ELSE 'ACCESS EXCLUSIVE' END,
             CASE WHEN referenced IS NULL OR referenced = target THEN ARRAY[target] ELSE ARRAY[target, referenced] END,
-            NOT alone AND (NOT p.scans OR at_once))
+            NOT alone AND (NOT p.scans OR at_once)) AS added)
         || CASE WHEN COALESCE(con -> 'index', 'null') = 'null' THEN '[]'
                 ELSE zanith._render_constraint_index(con -> 'index', schema_name, target) END
         || zanith._render_comment(con ->> 'comment', format('CONSTRAINT %I ON %s', con ->> 'name', target))

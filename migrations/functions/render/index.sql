@@ -2,11 +2,11 @@
 
 CREATE OR REPLACE FUNCTION zanith._render_index(index jsonb, schema_name text, target text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT zanith._step(
+    SELECT zanith._building(ARRAY[format('the index %I', index ->> 'name')], zanith._step(
             -- one that lacks its counterpart in a partition was invalid, and comes back so
             format('CREATE %sINDEX %I ON %s%s %s', CASE WHEN (index ->> 'unique')::boolean THEN 'UNIQUE ' ELSE '' END, index ->> 'name',
                    CASE WHEN (index ->> 'partitioned')::boolean AND NOT (index ->> 'valid')::boolean THEN 'ONLY ' ELSE '' END, target, zanith._steady(index ->> 'using')),
-            'its index', 'SHARE', ARRAY[target], true)
+            'its index', 'SHARE', ARRAY[target], true))
         || zanith._render_index_settings(index, schema_name, target)
 $$;
 

@@ -40,7 +40,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                                                             c.item ->> 'name', true)) s(step, ord)), '[]')
         -- the query runs as the owner then, not as the operator
         || CASE WHEN q.mat AND (view ->> 'populated')::boolean
-                THEN zanith._step(format('REFRESH MATERIALIZED VIEW %s', q.name), 'its rows', 'ACCESS EXCLUSIVE', ARRAY[q.name], true)
+                THEN zanith._building(ARRAY['the view ' || q.name], zanith._step(format('REFRESH MATERIALIZED VIEW %s', q.name), 'its rows', 'ACCESS EXCLUSIVE', ARRAY[q.name], true),
+                    false, view ->> 'owner')
                 ELSE '[]' END
     FROM (SELECT zanith._qualify(view ->> 'schema', view ->> 'name'),
                  (view ->> 'materialized')::boolean,

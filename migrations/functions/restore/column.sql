@@ -110,10 +110,10 @@ RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         || zanith._as_owner(d #>> '{table,owner}',
             COALESCE(zanith._render_fill(d, q.target, live, choices), '[]'), zanith._is_mixed(d))
         || zanith._as_owner(d #>> '{table,owner}',
-            CASE WHEN q.soft AND d #>> '{column,base_type}' IS NOT NULL THEN zanith._step(
+            CASE WHEN q.soft AND d #>> '{column,base_type}' IS NOT NULL THEN zanith._building_anew(true, zanith._step(
                 format('ALTER TABLE %s ALTER COLUMN %I TYPE %s%s', q.target, q.col, d #>> '{column,type}',
                        COALESCE(' COLLATE ' || (d #>> '{column,collation}'), '')),
-                'its domain; every value is checked', 'ACCESS EXCLUSIVE', ARRAY[q.target], true)
+                'its domain; every value is checked', 'ACCESS EXCLUSIVE', ARRAY[q.target], true))
                 || zanith._render_column_settings((d -> 'column') - 'statistics' - 'options', q.target, q.col) ELSE '[]' END)
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY g.ord, s.ord)
             FROM zanith._each(d #> '{cascade,columns}') g, LATERAL zanith._each(

@@ -62,7 +62,8 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
             OR jsonb_array_length(COALESCE(a.definition -> 'references', '[]')) > 0),
         (6, 'unverified', '--unverified', 'skip the checksum of what is parked', a.artifact_type <> 'soft_drop_column'),
         (7, 'online', '--online', 'beside live traffic; only instants are locked', a.source_column IS NOT NULL),
-        (8, 'fire_triggers', '--fire-triggers', 'let triggers act on the rows that the online form fills', a.artifact_type = 'archive_column')
+        (8, 'fire_triggers', '--fire-triggers', 'let triggers act on the rows that the online form fills', a.artifact_type = 'archive_column'),
+        (9, 'search_path', '--search-path SCHEMAS', 'the search path of the owner''s functions', true)
     ) c(ord, name, flag, help, applies)
     WHERE c.applies AND a.artifact_type <> 'rebuild_table'
 ); END $$;
@@ -101,6 +102,9 @@ BEGIN
         PERFORM zanith._refuse(format('%s may hold NULL, so a row that came since cannot be told from one that held NULL', zanith._object_name(a)),
             'Restore without --fill and update the rows that you mean.', '22023');
     END IF;
+    IF choices ? 'search_path' AND (zanith._path_names(choices ->> 'search_path') IS NULL OR length(choices ->> 'search_path') > 4000) THEN
+        PERFORM zanith._refuse(format('%L is not a search path', left(choices ->> 'search_path', 200)), 'Give schemas, separated by commas; quote a name that is not in lower case.', '22023');
+    END IF;
     live := CASE WHEN a.artifact_type = 'soft_drop_column' THEN (place ->> 'oid')::oid
                  WHEN a.artifact_type = 'archive_column' THEN zanith._relation_oid(a.source_schema, a.source_table) END;
     IF a.artifact_type = 'soft_drop_column' AND place ->> 'state' = 'moved' AND place ->> 'code' <> 'claimed_twice' THEN
@@ -113,7 +117,7 @@ BEGIN
     END IF;
     conflicts := zanith._find_conflicts(a, place, live, choices);
     IF NOT EXISTS (SELECT FROM zanith._each(conflicts) c WHERE c.item ->> 'code' IN ('forensic', 'restored')) THEN
-        conflicts := conflicts || zanith._find_obstacles(a, live) || zanith._find_online_conflicts(a, live, choices);
+        conflicts := conflicts || zanith._find_obstacles(a, live) || zanith._find_online_conflicts(a, live, choices) || zanith._find_path_conflicts(d, live, choices);
     END IF;
     fatal := EXISTS (SELECT FROM zanith._each(conflicts) c
                      WHERE c.item ->> 'code' IN ('forensic', 'restored', 'archive_missing', 'archive_moved', 'table_gone', 'key_gone', 'type_missing', 'column_gone', 'column_renamed'));
@@ -127,11 +131,13 @@ BEGIN
             'column', CASE WHEN a.source_column IS NOT NULL THEN COALESCE(choices ->> 'as', a.source_column) END),
         'steps', steps, 'sizes', zanith._measure_tables(d, steps, choices ->> 'as'),
         -- each can call what the owner wrote: an expression of an index, a default, an operator
-        'checks', zanith._as_owner(d #>> '{table,owner}', CASE WHEN fatal THEN '[]'
+        'checks', zanith._checks_under_path(CASE WHEN zanith._runs_code(d, live, '{}') THEN zanith._owner_path(d, choices) END, d, zanith._as_owner(d #>> '{table,owner}', CASE WHEN fatal THEN '[]'
             WHEN a.source_column IS NOT NULL THEN zanith._column_checks(d, live, choices) || zanith._value_checks(d, live, choices)
-            ELSE zanith._table_checks(d, choices) || zanith._parent_checks(d) END),
+            ELSE zanith._table_checks(d, choices) || zanith._parent_checks(d) END)),
+        -- under which code of the owner runs, where any does
+        'search_path', (SELECT s.item ->> 'path' FROM zanith._each(steps) s WHERE s.item ->> 'path' IS NOT NULL LIMIT 1),
         'conflicts', conflicts,
-        'losses', CASE WHEN a.artifact_type = 'rebuild_table' THEN '[]' ELSE zanith._find_losses(a, choices) END,
+        'losses', CASE WHEN a.artifact_type = 'rebuild_table' THEN '[]' ELSE zanith._find_losses(a, choices) || zanith._find_path_losses(d, live, choices, steps) END,
         'choices', zanith._list_choices(a),
         'archive', jsonb_build_object('rows', a.row_count, 'size_bytes', zanith.locate(a.id) -> 'size_bytes', 'sealed', a.sealed_at IS NOT NULL));
 END $$;

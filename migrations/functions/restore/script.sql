@@ -75,9 +75,13 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 CREATE OR REPLACE FUNCTION zanith._script_step(step jsonb) RETURNS text
 LANGUAGE sql STABLE AS $$
     SELECT format(E'\n-- %s\n%s;\n', zanith._one_line(step ->> 'purpose'),
-        CASE WHEN step ->> 'role' IS NULL THEN zanith._script_statement(step ->> 'sql')
-             ELSE format(E'SET LOCAL ROLE %I;\n%s;\nRESET ROLE;\nSELECT pg_temp._zanith_run(%L::text, ''rows''::text, ''pg_catalog, pg_temp''::text, true);\nCLOSE ALL;\nDISCARD TEMP;\n%s',
-                         step ->> 'role', zanith.sandbox(), step ->> 'sql', zanith._without_ending(zanith._script_settings(), ';' || chr(10))) END)
+        CASE WHEN step ->> 'role' IS NULL AND step ->> 'path' IS NULL THEN zanith._script_statement(step ->> 'sql')
+             -- a superuser's own
+             WHEN step ->> 'role' IS NULL THEN format(E'SELECT pg_catalog.set_config(''search_path'', %L, true);\n%s;\nSET LOCAL search_path = pg_catalog, pg_temp',
+                         step ->> 'path', zanith._script_statement(step ->> 'sql'))
+             ELSE format(E'SET LOCAL ROLE %I;\n%s;\nRESET ROLE;\nSELECT pg_temp._zanith_run(%L::text, ''rows''::text, %L::text, true);\nCLOSE ALL;\nDISCARD TEMP;\n%s',
+                         step ->> 'role', zanith.sandbox(), step ->> 'sql', COALESCE(step ->> 'path', 'pg_catalog, pg_temp'),
+                         zanith._without_ending(zanith._script_settings(), ';' || chr(10))) END)
 $$;
 
 -- A statement as psql passes it on unchanged. Outside of quotes psql puts variables in (:name, :'name', :"name", :{?name}), obeys what
@@ -102,13 +106,14 @@ DECLARE
     live_schema text := a.source_schema;
     live_table text := a.source_table;
     keyed boolean;
+    live oid;
 BEGIN
     IF a.artifact_type = 'rebuild_table' THEN
         RETURN '[]';
     ELSIF a.artifact_type IN ('soft_drop_table', 'archive_table') THEN
         keyed := zanith._key_calls_code(zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}'))
             OR zanith._key_calls_code(zanith._relation_oid(d #>> '{members,0,definition,partition_of,schema}', d #>> '{members,0,definition,partition_of,name}'));
-        RETURN zanith._as_owner_of_key(zanith._runner(d #>> '{table,owner}'), keyed, zanith._in_run_order(zanith._render_restore_table(d, choices)));
+        RETURN zanith._as_owner_of_key(zanith._runner(d #>> '{table,owner}'), keyed, zanith._in_run_order(zanith._under_paths(zanith._render_restore_table(d, choices), d, NULL, choices, in_script)));
     END IF;
     IF a.artifact_type = 'soft_drop_column' THEN
         -- the parked column tells which table it is, whatever that is called by now
@@ -116,20 +121,21 @@ BEGIN
         live_schema := COALESCE(place ->> 'schema', live_schema);
         live_table := COALESCE(place ->> 'table', live_table);
     END IF;
+    live := zanith._relation_oid(live_schema, live_table);
     IF NOT in_script THEN
         -- whose table it is by now
         d := jsonb_set(d, '{table,owner}', COALESCE((SELECT to_jsonb(pg_get_userbyid(c.relowner)) FROM pg_class c
-            WHERE c.oid = zanith._relation_oid(live_schema, live_table)), d #> '{table,owner}'));
+            WHERE c.oid = live), d #> '{table,owner}'));
     END IF;
     keyed := zanith._key_calls_code(zanith._relation_oid(live_schema, live_table));
     IF COALESCE((choices ->> 'online')::boolean, false) AND a.artifact_type = 'archive_column' AND NOT in_script THEN
         a.definition := d;
-        RETURN zanith._in_run_order(zanith._render_restore_online(a, choices));
+        RETURN zanith._in_run_order(zanith._under_paths(zanith._render_restore_online(a, choices), d, live, choices, in_script));
     END IF;
-    RETURN zanith._as_owner_of_key(zanith._runner(d #>> '{table,owner}'), keyed, zanith._in_run_order(zanith._render_follow_end(a.id) || zanith._render_unmake(a.id) || zanith._render_restore_column(d, live_schema, live_table,
-        CASE WHEN NOT in_script THEN zanith._relation_oid(live_schema, live_table) END,
-        EXISTS (SELECT FROM pg_attribute t WHERE t.attrelid = zanith._relation_oid(live_schema, live_table)
-                AND t.attname = a.source_column AND NOT t.attisdropped), choices)));
+    RETURN zanith._as_owner_of_key(zanith._runner(d #>> '{table,owner}'), keyed, zanith._in_run_order(zanith._under_paths(zanith._render_follow_end(a.id) || zanith._render_unmake(a.id) || zanith._render_restore_column(d, live_schema, live_table,
+        CASE WHEN NOT in_script THEN live END,
+        EXISTS (SELECT FROM pg_attribute t WHERE t.attrelid = live
+                AND t.attname = a.source_column AND NOT t.attisdropped), choices), d, live, choices, in_script)));
 END $$;
 
 CREATE OR REPLACE FUNCTION zanith._in_run_order(steps jsonb) RETURNS jsonb

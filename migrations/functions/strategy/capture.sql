@@ -102,7 +102,7 @@ END $$;
 -- planned once in a session, not five times, and planning is most of what a capture costs.
 CREATE OR REPLACE FUNCTION zanith._capture(
     strategy text, relation regclass, column_name text, migration_id text, expires_in interval, reason text,
-    on_dependents text, published_ok boolean, keep_rows boolean, notify boolean)
+    on_dependents text, published_ok boolean, keep_rows boolean, notify boolean, path text)
 RETURNS text LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
@@ -149,7 +149,7 @@ BEGIN
 
     proof := zanith._prove_caller();
     PERFORM zanith._record_capture(strategy, relation, column_name, id, on_dependents, keep_rows, migration_id,
-                                   expires_in, reason, zanith._read_facts(d), proof);
+                                   expires_in, reason, zanith._read_facts(d), path, proof);
     d := (zanith._artifact(id)).definition;
     FOR step IN SELECT s.ord, s.item, NULL::text AS done FROM zanith._each(zanith._render_capture(d)) s ORDER BY s.ord LOOP
         step.done := CASE WHEN step.item ->> 'by' = 'zanith' THEN zanith._run_own_step(id, step.ord, proof)::text
@@ -255,7 +255,7 @@ END $$;
 -- a row could choose what an operator runs.
 CREATE OR REPLACE FUNCTION zanith._record_capture(
     strategy text, relation oid, column_name text, id text, on_dependents text, keep_rows boolean,
-    migration_id text, expires_in interval, reason text, facts jsonb, proof uuid)
+    migration_id text, expires_in interval, reason text, facts jsonb, path text, proof uuid)
 RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
@@ -273,7 +273,11 @@ BEGIN
         PERFORM zanith._refuse(format('expires_in is out of bounds: %s', expires_in), 'Use up to 1000 years, or NULL for never.', '22023');
     END IF;
     PERFORM zanith._check_words(reason, migration_id, current_setting('zanith.actor', true));
-    d := zanith._define(strategy, relation, column_name, id, on_dependents, keep_rows);
+    IF path IS NOT NULL AND (zanith._path_names(path) IS NULL OR length(path) > 4000) THEN
+        PERFORM zanith._refuse('the search path is not a list of schemas, or has more than 4000 characters', 'Set another search_path in this session.', '22023');
+    END IF;
+    -- under which path the owner's code finds what it names: data, which never runs as anyone else
+    d := zanith._define(strategy, relation, column_name, id, on_dependents, keep_rows) || jsonb_build_object('search_path', path);
     SELECT COALESCE(jsonb_set(d, '{column,sequences}', (
         SELECT jsonb_agg(s.item || jsonb_build_object('last_value', (p.item ->> 0)::bigint, 'is_called', (p.item ->> 1)::boolean) ORDER BY s.ord)
         FROM zanith._each(d #> '{column,sequences}') s JOIN zanith._each(facts -> 'positions') p USING (ord))), d) INTO d;

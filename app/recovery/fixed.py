@@ -11,6 +11,7 @@ import json
 import re
 from functools import cache
 
+from app.recovery import sql
 from app.recovery.sources import files
 from app.recovery.sql import load
 
@@ -63,9 +64,11 @@ def _literal(value: str) -> str:
 
 def fill(text: str) -> str:
     """Return a query with the list in place of {fixed}, and who must have it of {must_be_fixed}."""
-    values = json.dumps(of_functions())
-    text = text.replace("{must_be_fixed}", f"({load('schema')['must_be_fixed']})")
-    return text.replace("{fixed}", f"'{values}'::jsonb")
+    parts = {
+        "must_be_fixed": f"({load('schema')['must_be_fixed']})",
+        "fixed": f"'{json.dumps(of_functions())}'::jsonb",
+    }
+    return sql.fill(text, **{name: parts[name] for name in sql.places(text)})
 
 
 def declared(text: str, source: str) -> list[set[str]]:

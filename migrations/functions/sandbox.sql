@@ -108,7 +108,7 @@ DECLARE
     whose text := format('code of %I', role_name);
     name text;
 BEGIN
-    IF now = before THEN
+    IF now = before AND (everything OR COALESCE(now -> 'deferring', '[]') IN ('[]', 'null')) THEN
         RETURN;
     END IF;
     IF now -> 'cursors' <> before -> 'cursors' THEN

@@ -107,7 +107,7 @@ async def test_an_archive_belongs_to_zanith_and_is_read_by_the_operator(db):
     async with db.acquire() as connection:
         owner = await connection.fetchval(
             "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = $1",
-            artifact.physical_name.split(".")[1],
+            artifact.physical_name,
         )
     assert owner == "postgres"
 
@@ -115,7 +115,7 @@ async def test_an_archive_belongs_to_zanith_and_is_read_by_the_operator(db):
 async def test_no_definition_changes_while_rows_are_read(db, database):
     artifact = await capture(db, CaptureRequest("soft_drop_table", "own.plain"), DBA)
     changes = (
-        f"CREATE STATISTICS own.late ON (id + 1), c FROM {artifact.physical_name}",
+        f"CREATE STATISTICS own.late ON (id + 1), c FROM own.{artifact.physical_name}",
         "ALTER SCHEMA own RENAME TO other",
     )
     async with snapshot(db, artifact.id) as reading:

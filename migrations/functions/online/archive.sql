@@ -93,7 +93,7 @@ DECLARE
     object text := zanith._object_name(a);
     other text;
 BEGIN
-    IF NOT has_schema_privilege('_zanith_shadow', 'CREATE') THEN
+    IF NOT zanith._is_trusted(current_user) THEN
         PERFORM zanith._refuse(format('%I may not create in _zanith_shadow, as the online form does', current_user),
             format('Run it as %I or as a superuser.', zanith._own_role()), '42501');
     ELSIF a.artifact_type <> 'soft_drop_column' OR a.status <> 'recoverable' THEN

@@ -156,7 +156,7 @@ BEGIN
         RETURN jsonb_build_object('refused', plan #> '{conflicts,0}');
     END IF;
     FOR step IN SELECT s.item FROM zanith._each(plan -> 'steps') s ORDER BY s.ord LOOP
-        EXECUTE step ->> 'sql';
+        PERFORM zanith._execute(step ->> 'sql', zanith._own_event_path());
     END LOOP;
     DELETE FROM zanith._zanith_migration_artifacts x WHERE x.id = a.id;
     stone := jsonb_build_object('artifact_id', a.id, 'object', plan -> 'object', 'purged_by', bury.actor, 'reason', bury.reason,

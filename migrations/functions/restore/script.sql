@@ -71,6 +71,8 @@ LANGUAGE sql IMMUTABLE AS $$
         CASE WHEN step ->> 'role' IS NULL AND step ->> 'path' IS NULL THEN step ->> 'sql'
              -- a superuser's own
              WHEN step ->> 'role' IS NULL THEN format(E'SELECT pg_catalog.set_config(''search_path'', %L, true);\n%s;\nSET LOCAL search_path = pg_catalog, pg_temp', step ->> 'path', step ->> 'sql')
+             WHEN step ->> 'sandbox_path' IS NOT NULL THEN format(E'SET LOCAL ROLE %I;\nSELECT pg_catalog.set_config(''search_path'', %L, true);\n%s;\nSET LOCAL search_path = pg_catalog, pg_temp;\nRESET ROLE;\n'
+                         'SELECT pg_temp._zanith_run(%L::text, ''rows''::text, %L::text);\nCLOSE ALL;\nDISCARD TEMP', step ->> 'role', step ->> 'sandbox_path', zanith.sandbox(), step ->> 'sql', step ->> 'path')
              ELSE format(E'SET LOCAL ROLE %I;\n%s;\nRESET ROLE;\nSELECT pg_temp._zanith_run(%L::text, ''rows''::text, %L::text);\nCLOSE ALL;\nDISCARD TEMP',
                          step ->> 'role', zanith.sandbox(), step ->> 'sql', COALESCE(step ->> 'path', 'pg_catalog, pg_temp')) END)
 $$;

@@ -109,6 +109,8 @@ DECLARE
     d jsonb;
     step jsonb;
     rows_copied bigint;
+    written bigint;
+    event_path text := zanith._event_path(path);
     copies boolean := strategy = 'archive_column' OR keep_rows;
     timeout text := current_setting('lock_timeout');
     security text := current_setting('row_security');
@@ -148,9 +150,9 @@ BEGIN
     PERFORM zanith._record_capture(strategy, relation, column_name, id, on_dependents, keep_rows, migration_id,
                                    expires_in, reason, zanith._positions(d), path);
     FOR step IN SELECT s.item FROM zanith._each(zanith._render_capture(d)) s ORDER BY s.ord LOOP
-        EXECUTE step ->> 'sql';
+        written := zanith._execute(step ->> 'sql', event_path);
         IF copies AND step ->> 'sql' LIKE 'CREATE TABLE %' THEN
-            GET DIAGNOSTICS rows_copied = ROW_COUNT;
+            rows_copied := written;
             PERFORM set_config('zanith.copied', rows_copied::text, true);
         END IF;
     END LOOP;

@@ -163,6 +163,15 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class EventTrigger:
+    """An event trigger that is on, and its function; ``short`` is that without its schema."""
+
+    name: str
+    function: str
+    short: str
+
+
+@dataclass(frozen=True)
 class Plan:
     """Steps, and all that is to be said before they run.
 
@@ -183,6 +192,7 @@ class Plan:
     sizes: dict[str, Any] = field(default_factory=dict)
     waits_for: tuple[str, ...] = ()
     search_path: str | None = None
+    event_triggers: tuple[EventTrigger, ...] = ()
 
     @property
     def estimates(self) -> tuple[Estimate | None, ...]:
@@ -229,7 +239,7 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON shows it."""
         data = asdict(self)
-        del data["checks"], data["sizes"]
+        del data["checks"], data["sizes"], data["event_triggers"]
         for step, estimate in zip(data["steps"], self.estimates, strict=True):
             step["estimate"] = asdict(estimate) if estimate else None
         return {
@@ -313,6 +323,10 @@ def parse_plan(data: dict[str, Any], drift: tuple[Drift, ...] = ()) -> Plan:
         archive=data["archive"],
         sizes=data.get("sizes") or {},
         search_path=data.get("search_path"),
+        event_triggers=tuple(
+            EventTrigger(item["name"], item["function"], item["short"])
+            for item in data.get("event_triggers") or ()
+        ),
     )
 
 

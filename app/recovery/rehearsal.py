@@ -111,6 +111,6 @@ async def _run(
     check_plan(plan, None)
     for number, step in enumerate(plan.steps):
         await tell(on_progress, {"step": step.purpose, "done": number, "total": len(plan.steps)})
-        done.append(await execute(connection, step))
+        done.append(await execute(connection, step, plan.event_triggers))
     fidelity = await compare(connection, artifact.id, choices)
     return RestoreReport(artifact, fidelity, tuple(done), rows, plan.losses, rehearsed=True)

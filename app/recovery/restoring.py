@@ -19,8 +19,10 @@ from app.recovery.errors import Locked, Refused, ZanithError, translate
 from app.recovery.gate import SQL, ChangedArchive, check_parked, check_plan, note_changed
 from app.recovery.locks import begin, run_locked, run_savepoint
 from app.recovery.lookup import get_artifact
+from app.recovery.names import quote
 from app.recovery.plan import (
     Choices,
+    EventTrigger,
     Loss,
     Plan,
     Step,
@@ -56,6 +58,7 @@ class Restoring:
         self._done: list[StepDone] = []
         self._rows: int | None = artifact.row_count
         self._verified = False
+        self._event_triggers: tuple[EventTrigger, ...] = ()
         self._fidelity: dict[str, Any] | None = None
 
     async def run_all(self) -> RestoreReport:
@@ -125,6 +128,7 @@ class Restoring:
         self._done = []
         plan = await self._plan_again(connection)
         check_plan(plan, self._expected_digest)
+        self._event_triggers = plan.event_triggers
         steps = [step for step in plan.steps if step.transaction == 1]
         if not any(step.grows for step in steps):
             await self._warm(connection)
@@ -171,7 +175,7 @@ class Restoring:
             await self._run.progress(**values)
 
     async def _execute(self, connection: Connection, step: Step) -> None:
-        self._done.append(await execute(connection, step))
+        self._done.append(await execute(connection, step, self._event_triggers))
 
     async def _execute_alone(self, step: Step) -> None:
         """Run a step that takes no transaction about it: it waits for others, and nobody for it."""
@@ -253,14 +257,31 @@ async def find_follow_up(db: Database, artifact_id: str) -> tuple[Step, ...]:
         return parse_steps(json.loads(await connection.fetchval(SQL["follow_up"], artifact_id)))
 
 
-async def execute(connection: Connection, step: Step) -> StepDone:
-    """Run one step and return it with its seconds; an error says in the course of what."""
+async def execute(
+    connection: Connection, step: Step, event_triggers: tuple[EventTrigger, ...] = ()
+) -> StepDone:
+    """Run one step and return it with its seconds; an error says in the course of what.
+
+    One that an event trigger raised names it.
+    """
     try:
         return StepDone(step.purpose, step.sql, await run_step(connection, step))
     except asyncpg.PostgresError as exc:
         error = translate(exc)
         if isinstance(error, Locked):
             raise
+        context = getattr(exc, "context", None) or ""
+        for trigger in event_triggers:
+            names = (trigger.function, trigger.short)
+            if any(f" function {name} " in context for name in names):
+                name = quote(trigger.name)
+                error.message = f"the event trigger {name} failed: {error.message}"
+                error.hint = (
+                    "It fires for DDL. Give its function a search path"
+                    f" (ALTER FUNCTION {trigger.function} SET search_path = …), or disable it for"
+                    f" the length of this: ALTER EVENT TRIGGER {name} DISABLE."
+                )
+                break
         raise error.within(step.purpose, "everything was rolled back") from exc
 
 

@@ -48,7 +48,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 
 -- Routines that objects call, directly or through operators, operator classes, domains and views, and whose bodies find names by
 -- the search path: not PostgreSQL's own, not in C, and without a search_path of their own. What these call runs under theirs.
-CREATE OR REPLACE FUNCTION zanith._find_code(classes oid[], objects oid[]) RETURNS TABLE (routine oid)
+-- `every`: those with a search_path of their own too.
+CREATE OR REPLACE FUNCTION zanith._find_code(classes oid[], objects oid[], every boolean DEFAULT false) RETURNS TABLE (routine oid)
 LANGUAGE sql STABLE ROWS 2 AS $$
     WITH RECURSIVE reached(class, object) AS (
         SELECT DISTINCT o.class, o.object FROM unnest(classes, objects) o(class, object)
@@ -74,7 +75,7 @@ LANGUAGE sql STABLE ROWS 2 AS $$
     SELECT p.oid FROM reached r JOIN pg_proc p ON r.class = 'pg_proc'::regclass AND p.oid = r.object
     JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname <> 'pg_catalog' AND n.nspname <> 'zanith'
     JOIN pg_language l ON l.oid = p.prolang AND l.lanname NOT IN ('internal', 'c')
-    WHERE p.prokind <> 'a' AND NOT EXISTS (SELECT FROM unnest(p.proconfig) c(setting) WHERE starts_with(c.setting, 'search_path='))
+    WHERE p.prokind <> 'a' AND (every OR NOT EXISTS (SELECT FROM unnest(p.proconfig) c(setting) WHERE starts_with(c.setting, 'search_path=')))
 $$;
 
 -- What the indexes of a table call, and of those beneath it.
@@ -100,7 +101,7 @@ LANGUAGE plpgsql STABLE ROWS 2 AS $$ BEGIN RETURN QUERY
 END $$;
 
 -- What recorded parts call, by what they are called in `needs`; all of them where `parts` is NULL.
-CREATE OR REPLACE FUNCTION zanith._code_of_parts(d jsonb, parts jsonb DEFAULT NULL) RETURNS SETOF oid
+CREATE OR REPLACE FUNCTION zanith._code_of_parts(d jsonb, parts jsonb DEFAULT NULL, every boolean DEFAULT false) RETURNS SETOF oid
 LANGUAGE plpgsql STABLE ROWS 2 AS $$
 DECLARE
     n jsonb;
@@ -121,7 +122,7 @@ BEGIN
             NULL; -- that it is gone is a conflict
         END;
     END LOOP;
-    RETURN QUERY SELECT f.routine FROM zanith._find_code(classes, objects) f;
+    RETURN QUERY SELECT f.routine FROM zanith._find_code(classes, objects, every) f;
 END $$;
 
 -- Whether the steps of a restore run code of an owner that finds names by the search path.
@@ -136,10 +137,10 @@ BEGIN
 END $$;
 
 -- Steps that build an index or a materialized view of recorded parts, by what these are called in `needs`; `rebuilds`: every index
--- of the table is built anew. `owner`: who may run them, where that is not the owner of the table.
-CREATE OR REPLACE FUNCTION zanith._building(parts text[], steps jsonb, rebuilds boolean DEFAULT false, owner text DEFAULT NULL) RETURNS jsonb
+-- of the table is built anew. `owner`: who may run them, where that is not the owner of the table. `what`: the index or the view.
+CREATE OR REPLACE FUNCTION zanith._building(parts text[], steps jsonb, rebuilds boolean DEFAULT false, owner text DEFAULT NULL, what jsonb DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(s.item || jsonb_build_object('builds', jsonb_build_object('parts', to_jsonb(parts), 'rebuilds', rebuilds, 'owner', owner))
+    SELECT COALESCE(jsonb_agg(s.item || jsonb_build_object('builds', jsonb_build_object('parts', to_jsonb(parts), 'rebuilds', rebuilds, 'owner', owner, 'what', what))
                               ORDER BY s.ord), '[]') FROM zanith._each(steps) s
 ); END $$;
 
@@ -169,7 +170,7 @@ DECLARE
     code oid[];
 BEGIN
     IF NOT in_script AND NOT zanith._runs_code(d, live, choices) THEN
-        RETURN (SELECT COALESCE(jsonb_agg(x.item - 'builds' ORDER BY x.ord), '[]') FROM zanith._each(steps) x);
+        RETURN zanith._under_event_paths((SELECT COALESCE(jsonb_agg(x.item - 'builds' ORDER BY x.ord), '[]') FROM zanith._each(steps) x), path, in_script);
     END IF;
     FOR s IN SELECT x.item FROM zanith._each(steps) x ORDER BY x.ord LOOP
         code := '{}';
@@ -186,12 +187,42 @@ BEGIN
         END IF;
         IF ignored OR s ->> 'path' IS NULL THEN
             done := done || zanith._render_function_paths(code, d, choices, in_script, true, s) || jsonb_build_array(s - 'builds')
-                || zanith._render_function_paths(code, d, choices, in_script, false, s);
+                || zanith._render_comparisons(s, d, live, path, true) || zanith._render_function_paths(code, d, choices, in_script, false, s);
         ELSE
-            done := done || jsonb_build_array(s - 'builds');
+            done := done || jsonb_build_array(s - 'builds') || zanith._render_comparisons(s, d, live, path, false);
         END IF;
     END LOOP;
-    RETURN done;
+    RETURN zanith._under_event_paths(done, path, in_script);
+END $$;
+
+-- What follows a step that builds something: a comparison of what was built, as the owner and under the path. `elsewhere`: it was
+-- built under another path.
+CREATE OR REPLACE FUNCTION zanith._render_comparisons(step jsonb, d jsonb, live oid, path text, elsewhere boolean) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    code oid[];
+    what jsonb := step #> '{builds,what}';
+    owner text := COALESCE(step #>> '{builds,owner}', d #>> '{table,owner}');
+    checks jsonb := '[]';
+BEGIN
+    IF NOT step ? 'builds' OR zanith._is_mixed(d) THEN
+        RETURN '[]';
+    END IF;
+    IF step #> '{builds,parts}' <> 'null' THEN
+        code := ARRAY(SELECT c.routine FROM zanith._code_of_parts(d, step #> '{builds,parts}', true) c(routine));
+        checks := CASE WHEN what ? 'view' THEN zanith._render_view_check(what ->> 'view', what ->> 'definition', code)
+                       WHEN what ? 'index' THEN zanith._render_index_check(what -> 'index', what ->> 'target', code, elsewhere, d -> 'key') ELSE '[]' END;
+    END IF;
+    IF (step #>> '{builds,rebuilds}')::boolean AND elsewhere THEN
+        checks := checks || COALESCE((
+            SELECT jsonb_agg(c.item ORDER BY i.indexrelid, c.ord)
+            FROM zanith._family(live) m JOIN pg_index i ON i.indrelid = m.member AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL) AND i.indisvalid
+            JOIN pg_class t ON t.oid = i.indrelid AND t.relkind = 'r',
+                 LATERAL (SELECT ARRAY(SELECT f.routine FROM zanith._find_code(ARRAY['pg_class'::regclass::oid], ARRAY[i.indexrelid], true) f)) x(code),
+                 LATERAL zanith._each(zanith._render_index_check(zanith._describe_index(i.indexrelid), zanith._relation_name(i.indrelid), x.code, true, NULL)) c), '[]');
+    END IF;
+    RETURN (SELECT COALESCE(jsonb_agg(c.item || jsonb_build_object('role', zanith._runner(owner), 'path', path, 'transaction', step -> 'transaction') ORDER BY c.ord), '[]')
+            FROM zanith._each(checks) c);
 END $$;
 
 -- What a step calls that builds something.

@@ -40,6 +40,7 @@ DECLARE
     before jsonb;
     found jsonb;
     done bigint;
+    events text[];
 BEGIN
     IF role_name IS NULL OR role_name = current_user AND (role_name = session_user OR outer_role = 'none') THEN
         settings := zanith._read_settings();
@@ -56,11 +57,14 @@ BEGIN
     END IF;
     settings := zanith._read_settings();
     before := zanith._session_state(NOT ours);
-    PERFORM set_config('role', role_name, true);
+    -- what makes the sandbox, and takes it away, fires event triggers
+    events := ARRAY[zanith._sandbox_event_path(current_user), zanith._own_event_path()];
+    PERFORM set_config('role', role_name, true), set_config('search_path', COALESCE(events[1], 'pg_catalog, pg_temp'), true);
     EXECUTE definition;
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     PERFORM set_config('role', outer_role, true);
     EXECUTE 'SELECT pg_temp._zanith_run($1::text, $2::text, $3::text, $4::boolean, $5::text[])' INTO found USING statement, wants, path, ours, arguments;
-    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    PERFORM pg_catalog.set_config('search_path', COALESCE(events[2], 'pg_catalog, pg_temp'), true);
     EXECUTE 'DROP FUNCTION pg_temp._zanith_run(text, text, text, boolean, text[])';
     PERFORM zanith._put_back_settings(settings);
     PERFORM zanith._check_left_behind(before, NOT ours, role_name);

@@ -139,7 +139,7 @@ BEGIN
     -- then the lock, before what counts is rendered: partitions may have come
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', (zanith._archiving(a)).rows);
     FOR step IN SELECT s.item FROM zanith._each(zanith._render_archive_begin(a)) s ORDER BY s.ord LOOP
-        EXECUTE step ->> 'sql';
+        PERFORM zanith._execute(step ->> 'sql', zanith._own_event_path());
     END LOOP;
     PERFORM zanith._keep_shape(a.id, zanith._shape(a.id, (zanith._archiving(a)).relation));
     PERFORM zanith._render_recipe_anew(a.id);
@@ -196,7 +196,7 @@ DECLARE
     q record := zanith._archiving(a);
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = to_regclass(q.archive) AND i.indisprimary) THEN
-        EXECUTE format('ALTER TABLE %s ADD PRIMARY KEY (%s)', q.archive, q.keys);
+        PERFORM zanith._execute(format('ALTER TABLE %s ADD PRIMARY KEY (%s)', q.archive, q.keys), zanith._own_event_path());
     END IF;
 END $$;
 
@@ -277,7 +277,7 @@ BEGIN
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', q.rows);
     PERFORM zanith._check_archiving(a);
     FOR step IN SELECT s.item FROM zanith._each(zanith._render_follow_truncates(a.id, q.relation)) s ORDER BY s.ord LOOP
-        EXECUTE step ->> 'sql';
+        PERFORM zanith._execute(step ->> 'sql', zanith._own_event_path());
     END LOOP;
     PERFORM zanith._render_recipe_anew(a.id);
     RETURN true;
@@ -389,7 +389,7 @@ BEGIN
         END IF;
     END IF;
     FOR step IN SELECT s.item FROM zanith._each(zanith._render_archive_end(a, d)) s ORDER BY s.ord LOOP
-        EXECUTE step ->> 'sql';
+        PERFORM zanith._execute(step ->> 'sql', zanith._own_event_path());
     END LOOP;
     PERFORM zanith._convert_to_archive(a.id, kept, zanith._prove_caller());
     RETURN kept;

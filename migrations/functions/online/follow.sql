@@ -95,7 +95,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 CREATE OR REPLACE FUNCTION zanith._keep_shape(id text, shape text) RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
-    EXECUTE format('COMMENT ON FUNCTION %s() IS %L', zanith._follow_name(id), shape);
+    PERFORM zanith._execute(format('COMMENT ON FUNCTION %s() IS %L', zanith._follow_name(id), shape), zanith._own_event_path());
 END $$;
 
 CREATE OR REPLACE FUNCTION zanith._kept_shape(id text) RETURNS text
@@ -168,7 +168,7 @@ DECLARE
     step jsonb;
 BEGIN
     FOR step IN SELECT s.item FROM zanith._each(zanith._render_follow_end(a.id) || zanith._render_unmake(a.id)) s ORDER BY s.ord LOOP
-        EXECUTE step ->> 'sql';
+        PERFORM zanith._execute(step ->> 'sql', zanith._own_event_path());
     END LOOP;
     PERFORM zanith._render_recipe_anew(a.id);
     RETURN what;

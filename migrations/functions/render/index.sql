@@ -6,7 +6,7 @@ LANGUAGE sql IMMUTABLE AS $$
             -- one that lacks its counterpart in a partition was invalid, and comes back so
             format('CREATE %sINDEX %I ON %s%s %s', CASE WHEN (index ->> 'unique')::boolean THEN 'UNIQUE ' ELSE '' END, index ->> 'name',
                    CASE WHEN (index ->> 'partitioned')::boolean AND NOT (index ->> 'valid')::boolean THEN 'ONLY ' ELSE '' END, target, zanith._steady(index ->> 'using')),
-            'its index', 'SHARE', ARRAY[target], true))
+            'its index', 'SHARE', ARRAY[target], true), false, NULL, jsonb_build_object('index', index, 'target', target))
         || zanith._render_index_settings(index, schema_name, target)
 $$;
 

@@ -41,7 +41,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         -- the query runs as the owner then, not as the operator
         || CASE WHEN q.mat AND (view ->> 'populated')::boolean
                 THEN zanith._building(ARRAY['the view ' || q.name], zanith._step(format('REFRESH MATERIALIZED VIEW %s', q.name), 'its rows', 'ACCESS EXCLUSIVE', ARRAY[q.name], true),
-                    false, view ->> 'owner')
+                    false, view ->> 'owner', jsonb_build_object('view', q.name, 'definition', view ->> 'definition'))
                 ELSE '[]' END
     FROM (SELECT zanith._qualify(view ->> 'schema', view ->> 'name'),
                  (view ->> 'materialized')::boolean,

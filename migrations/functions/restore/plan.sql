@@ -135,7 +135,8 @@ BEGIN
             WHEN a.source_column IS NOT NULL THEN zanith._column_checks(d, live, choices) || zanith._value_checks(d, live, choices)
             ELSE zanith._table_checks(d, choices) || zanith._parent_checks(d) END)),
         -- under which code of the owner runs, where any does
-        'search_path', (SELECT s.item ->> 'path' FROM zanith._each(steps) s WHERE s.item ->> 'path' IS NOT NULL LIMIT 1),
+        'search_path', CASE WHEN zanith._runs_code(d, live, choices) THEN zanith._owner_path(d, choices) END,
+        'event_triggers', zanith._event_triggers(),
         'conflicts', conflicts,
         'losses', CASE WHEN a.artifact_type = 'rebuild_table' THEN '[]' ELSE zanith._find_losses(a, choices) || zanith._find_path_losses(d, live, choices, steps) END,
         'choices', zanith._list_choices(a),

@@ -158,7 +158,11 @@ BEGIN
         RETURN jsonb_build_object('refused', plan #> '{conflicts,0}');
     END IF;
     FOR step IN SELECT s.item FROM zanith._each(plan -> 'steps') s ORDER BY s.ord LOOP
-        PERFORM zanith._run_as(step ->> 'role', step ->> 'sql');
+        IF step ->> 'role' IS NULL THEN
+            PERFORM zanith._execute(step ->> 'sql', zanith._own_event_path());
+        ELSE
+            PERFORM zanith._run_as(step ->> 'role', step ->> 'sql');
+        END IF;
     END LOOP;
     DELETE FROM zanith._zanith_migration_artifacts x WHERE x.id = a.id;
     stone := jsonb_build_object('artifact_id', a.id, 'object', plan -> 'object', 'purged_by', bury.actor, 'purged_by_role', session_user, 'reason', bury.reason,

@@ -79,8 +79,10 @@ LANGUAGE sql STABLE AS $$
              -- a superuser's own
              WHEN step ->> 'role' IS NULL THEN format(E'SELECT pg_catalog.set_config(''search_path'', %L, true);\n%s;\nSET LOCAL search_path = pg_catalog, pg_temp',
                          step ->> 'path', zanith._script_statement(step ->> 'sql'))
-             ELSE format(E'SET LOCAL ROLE %I;\n%s;\nRESET ROLE;\nSELECT pg_temp._zanith_run(%L::text, ''rows''::text, %L::text, true);\nCLOSE ALL;\nDISCARD TEMP;\n%s',
-                         step ->> 'role', zanith.sandbox(), step ->> 'sql', COALESCE(step ->> 'path', 'pg_catalog, pg_temp'),
+             ELSE format(E'SET LOCAL ROLE %I;\n%s%s;\nSET LOCAL search_path = pg_catalog, pg_temp;\nRESET ROLE;\n'
+                         'SELECT pg_temp._zanith_run(%L::text, ''rows''::text, %L::text, true);\nCLOSE ALL;\nDISCARD TEMP;\n%s', step ->> 'role',
+                         CASE WHEN step ->> 'sandbox_path' IS NULL THEN '' ELSE format(E'SELECT pg_catalog.set_config(''search_path'', %L, true);\n', step ->> 'sandbox_path') END,
+                         zanith.sandbox(), step ->> 'sql', COALESCE(step ->> 'path', 'pg_catalog, pg_temp'),
                          zanith._without_ending(zanith._script_settings(), ';' || chr(10))) END)
 $$;
 

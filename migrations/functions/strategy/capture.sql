@@ -111,6 +111,7 @@ DECLARE
     step record;
     proof uuid;
     rows_copied bigint;
+    event_path text := zanith._event_path(path);
     copies boolean := strategy = 'archive_column' OR keep_rows;
     timeout text := current_setting('lock_timeout');
     security text := current_setting('row_security');
@@ -154,6 +155,7 @@ BEGIN
     FOR step IN SELECT s.ord, s.item, NULL::text AS done FROM zanith._each(zanith._render_capture(d)) s ORDER BY s.ord LOOP
         step.done := CASE WHEN step.item ->> 'by' = 'zanith' THEN zanith._run_own_step(id, step.ord, proof)::text
             WHEN (step.item ->> 'counts')::boolean THEN zanith._run_as(step.item ->> 'role', step.item ->> 'sql', 'values', ours => false) ->> 0
+            WHEN step.item ->> 'role' IS NULL THEN zanith._execute(step.item ->> 'sql', event_path)::text
             ELSE zanith._run_as(step.item ->> 'role', step.item ->> 'sql', ours => false) #>> '{}' END;
         IF (step.item ->> 'copies')::boolean THEN
             rows_copied := step.done::bigint;
@@ -240,8 +242,7 @@ BEGIN
     IF (step ->> 'counts')::boolean THEN
         EXECUTE step ->> 'sql' INTO done;
     ELSE
-        EXECUTE step ->> 'sql';
-        GET DIAGNOSTICS done = ROW_COUNT;
+        done := zanith._execute(step ->> 'sql', zanith._own_event_path());
     END IF;
     -- what was moved is what this transaction has locked: the schema may be another by now
     IF step ? 'moves' AND NOT (zanith._is_locked(moved) AND zanith._relation_oid('_zanith_shadow', step ->> 'moves') = moved) THEN

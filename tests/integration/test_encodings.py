@@ -51,7 +51,7 @@ async def test_names_and_values_go_and_come_back(server, encoded, tmp_path, stra
         assert artifact.sealed_at is not None
         assert (await list_artifacts(db)).items[0].source_table == "café"
         await inspect(db, artifact.id)
-        await preview_rows(db, artifact.id)
+        await preview_rows(db, artifact.id, DBA)
         file = tmp_path / "rows.csv"
         await export_to_file(db, ExportRequest(artifact.id, "csv"), file, DBA)
         assert "üß" in file.read_text("utf-8")

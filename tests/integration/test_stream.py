@@ -345,7 +345,7 @@ async def test_a_name_is_never_taken_for_a_place_in_a_template(db, form):
         shown, row = list(found), list(found.values())
     assert shown == names
     assert row == [str(number) for number in range(len(names))]
-    preview = await preview_rows(db, made)
+    preview = await preview_rows(db, made, DBA)
     assert [column.name for column in preview.columns] == names
     assert [value.text for value in preview.rows[0]] == row
 

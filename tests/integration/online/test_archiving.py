@@ -264,11 +264,15 @@ async def test_that_it_keeps_its_place_is_said_for_as_long_as_it_does(db):
 
 
 @pytest.mark.newest
-async def test_nothing_of_the_owner_runs_as_who_copies(db, create_role):
-    owner = create_role("owner")
+async def test_nothing_of_the_owner_runs_as_who_copies(database, db, create_role):
+    owner, operator = create_role("owner"), db.server.role
+    inherits = " WITH INHERIT TRUE, SET TRUE" if database.server.version >= 16 else ""
+    database.psql(
+        f"GRANT CREATE, USAGE ON SCHEMA public TO {owner}; GRANT {owner} TO {operator}{inherits}"
+    )
     await execute(
         db,
-        f"GRANT CREATE, USAGE ON SCHEMA public TO {owner}; SET ROLE {owner};"
+        f"SET ROLE {owner};"
         "CREATE TABLE seen (who text);"
         "CREATE FUNCTION fits(text) RETURNS boolean LANGUAGE plpgsql AS"
         " 'BEGIN INSERT INTO public.seen VALUES (current_user); RETURN true; END';"
@@ -286,10 +290,10 @@ async def test_nothing_of_the_owner_runs_as_who_copies(db, create_role):
         " WHERE relnamespace = '_zanith_shadow'::regnamespace"
     )
     functions = "SELECT pg_get_userbyid(proowner) FROM pg_proc WHERE proname ~ '^_zanith_follow'"
-    assert await fetchval(db, tables) == ["postgres"]
+    assert await fetchval(db, tables) == [operator]
     assert await fetchval(db, functions) == owner
     artifact = await running
-    assert await fetchval(db, tables) == ["postgres"]
+    assert await fetchval(db, tables) == [operator]
     assert await fetchval(db, functions) is None
     await restore(db, artifact.id, Choices(online=True), DBA)
     assert await fetchval(db, "SELECT count(DISTINCT v) FROM owned") == 500

@@ -86,7 +86,7 @@ async def test_batches_do_not_wait_for_the_disk_and_the_end_does(db, database):
         " WHEN (NEW.kind IN ('capture', 'restore')) EXECUTE FUNCTION note_commit();"
         "ALTER TABLE zanith._zanith_jobs ENABLE ALWAYS TRIGGER note",
     )
-    await execute(db, f"ALTER DATABASE {db.server.database} SET synchronous_commit = local")
+    database.psql(f"ALTER DATABASE {db.server.database} SET synchronous_commit = local")
     again = await Database.open(database.url)
     try:
         artifact = await capture(again, column(), DBA)

@@ -164,8 +164,8 @@ async def test_a_capture_in_sql_is_the_same_under_any_setting(database):
         text = database.psql(
             f"{before} BEGIN; SELECT zanith.archive_table('odd') AS id \\gset\n"
             "SET LOCAL standard_conforming_strings = on;"
-            f"SELECT {recorded}, definition - 'id' - 'search_path' FROM zanith._zanith_migration_artifacts"
-            " WHERE id = :'id'; SELECT :'id'; ROLLBACK"
+            f"SELECT {recorded}, definition - 'id' - 'search_path'"
+            " FROM zanith._zanith_migration_artifacts WHERE id = :'id'; SELECT :'id'; ROLLBACK"
         )
         body, _, artifact_id = text.rpartition("\n")
         found.append(body.replace(artifact_id, "ID"))

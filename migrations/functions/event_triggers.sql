@@ -35,9 +35,9 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 CREATE OR REPLACE FUNCTION zanith._is_ddl(statement text) RETURNS boolean
 LANGUAGE sql IMMUTABLE AS $$ SELECT statement ~ '^(ALTER|CREATE|DROP|COMMENT|GRANT|REVOKE) ' $$;
 
--- Executes a step of a capture and returns how many rows it wrote. DDL runs under `path`, where event triggers need that; what fails in
--- one of these says which it is, and what to do.
-CREATE OR REPLACE FUNCTION zanith._execute(statement text, path text) RETURNS bigint
+-- Executes a step of a capture and returns how many rows it wrote. DDL runs under `path`, where event triggers need that, and `reads` what
+-- reads the table: the planner looks into functions of its indexes. What fails in an event trigger says which it is, and what to do.
+CREATE OR REPLACE FUNCTION zanith._execute(statement text, path text, reads boolean DEFAULT false) RETURNS bigint
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     done bigint;
@@ -50,7 +50,7 @@ BEGIN
         RETURN done;
     END IF;
     BEGIN
-        IF path IS NOT NULL AND zanith._is_ddl(statement) THEN
+        IF path IS NOT NULL AND (reads OR zanith._is_ddl(statement)) THEN
             PERFORM set_config('search_path', path, true);
         END IF;
         EXECUTE statement;

@@ -110,7 +110,9 @@ DECLARE
     step jsonb;
     rows_copied bigint;
     written bigint;
-    event_path text := zanith._event_path(path);
+    -- event triggers find what they name under it, and functions of the table's indexes, which the planner looks into
+    ddl_path text := COALESCE(zanith._event_path(path), CASE WHEN EXISTS (SELECT FROM zanith._code_of_table(relation, false))
+                                                             THEN zanith._owner_path(jsonb_build_object('search_path', path)) END);
     copies boolean := strategy = 'archive_column' OR keep_rows;
     timeout text := current_setting('lock_timeout');
     security text := current_setting('row_security');
@@ -150,7 +152,7 @@ BEGIN
     PERFORM zanith._record_capture(strategy, relation, column_name, id, on_dependents, keep_rows, migration_id,
                                    expires_in, reason, zanith._positions(d), path);
     FOR step IN SELECT s.item FROM zanith._each(zanith._render_capture(d)) s ORDER BY s.ord LOOP
-        written := zanith._execute(step ->> 'sql', event_path);
+        written := zanith._execute(step ->> 'sql', ddl_path, (step ->> 'grows')::boolean);
         IF copies AND step ->> 'sql' LIKE 'CREATE TABLE %' THEN
             rows_copied := written;
             PERFORM set_config('zanith.copied', rows_copied::text, true);

@@ -84,7 +84,7 @@ BEGIN
     operators := zanith._event_path(zanith._configured_path(CASE WHEN NOT in_script THEN current_user END));
     sandbox := zanith._sandbox_event_path(NULL);
     RETURN (SELECT COALESCE(jsonb_agg(s.item || CASE
-            WHEN s.item ->> 'path' IS NOT NULL AND s.item ->> 'role' IS NULL OR COALESCE((s.item ->> 'concurrently')::boolean, false) OR COALESCE((s.item ->> 'batches')::boolean, false) THEN '{}'
+            WHEN s.item ->> 'path' IS NOT NULL AND s.item ->> 'role' IS NULL OR COALESCE((s.item ->> 'batches')::boolean, false) THEN '{}'
             WHEN s.item ->> 'role' IS NOT NULL THEN jsonb_build_object('path', COALESCE(s.item ->> 'path', path), 'sandbox_path', sandbox)
             WHEN zanith._is_ddl(s.item ->> 'sql') THEN jsonb_build_object('path', operators)
             ELSE '{}' END ORDER BY s.ord), '[]')

@@ -406,3 +406,23 @@ def test_the_page_and_the_api_take_another_path(database):
             f"/api/artifacts/{artifact}/restore", json={"dry_run": True, "search_path": "a b"}
         )
         assert wrong.status_code == 400
+
+
+@pytest.mark.parametrize("route", ["engine", "online", "psql"])
+async def test_operators_of_ours_are_postgresqls(database, db, create_role, route, tmp_path):
+    """Anybody may have made operators in a schema of the path that fit varchar exactly."""
+    role = create_role("app_owner")
+    make(database, role, f"""{NORM}
+        CREATE TABLE v (id varchar PRIMARY KEY, c varchar, d text CHECK (safe_norm(d) IS NOT NULL));
+        INSERT INTO v SELECT n, 'c' || n, 'd' FROM generate_series(1, 100) n;""")  # fmt: skip
+    artifact = drop(database, "archive_column('app.v', 'c')")
+    for name in ("=", "<>", "<", "<=", ">", ">="):
+        database.psql(f"""CREATE FUNCTION public."harm{name}"(varchar, varchar) RETURNS boolean
+            LANGUAGE plpgsql AS $$ BEGIN RAISE 'ran %', current_user; END $$;
+            CREATE OPERATOR public.{name} (LEFTARG = varchar, RIGHTARG = varchar,
+                FUNCTION = public."harm{name}")""")
+    if route == "psql":
+        restore_by_psql(database, artifact, tmp_path)
+    else:
+        await restore(db, artifact, Choices(online=route == "online"), DBA)
+    assert database.psql("SELECT count(*) FROM app.v WHERE c = 'c' || id") == "100"

@@ -15,3 +15,7 @@ SELECT current_setting('transaction_read_only')::boolean;
 
 -- run_as: a statement as a role under a search path, and what it says: rows or values
 SELECT zanith._run_as($1, $2, $3, $4)::text;
+
+-- session_path: another search path for this session; what it was before
+WITH before AS MATERIALIZED (SELECT pg_catalog.current_setting('search_path') AS path)
+SELECT before.path FROM before, LATERAL (SELECT pg_catalog.set_config('search_path', $1, false) WHERE before.path IS NOT NULL) AS now(path);

@@ -1,7 +1,8 @@
--- Event triggers fire for the DDL of captures and restores too. Their functions find what they name where the session's traffic finds it.
+-- Event triggers fire for the DDL of captures and restores too. Their functions find what they name where the session's
+-- traffic finds it.
 
--- Event triggers that are on, with their functions: [{name, function, short, path}]; `path`: whether the function has a search_path of its
--- own. `short` is what an error calls it where its schema is on the path.
+-- Event triggers that are on, with their functions: [{name, function, short, path}]; `path`: whether the function has a
+-- search_path of its own. `short` is what an error calls it where its schema is on the path.
 CREATE OR REPLACE FUNCTION zanith._event_triggers() RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(jsonb_build_object('name', e.evtname, 'function', e.evtfoid::regprocedure::text,
@@ -23,7 +24,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._event_path(zanith._configured_path(current_user)) WHERE zanith._event_triggers() <> '[]'
 ); END $$;
 
--- The path while a sandbox is made: SET ROLE, which whatever runs then could undo. So nothing of the owner's is in it, by "$user" either.
+-- The path while a sandbox is made: SET ROLE, which whatever runs then could undo. So nothing of the owner's is in it,
+-- by "$user" either.
 CREATE OR REPLACE FUNCTION zanith._sandbox_event_path(role_name text) RETURNS text
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._event_path(array_to_string(ARRAY(SELECT quote_ident(n.name) FROM unnest(zanith._path_names(zanith._configured_path(role_name))) n(name)
@@ -35,8 +37,9 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 CREATE OR REPLACE FUNCTION zanith._is_ddl(statement text) RETURNS boolean
 LANGUAGE sql IMMUTABLE AS $$ SELECT statement ~ '^(ALTER|CREATE|DROP|COMMENT|GRANT|REVOKE) ' $$;
 
--- Executes a step of a capture and returns how many rows it wrote. DDL runs under `path`, where event triggers need that, and `reads` what
--- reads the table: the planner looks into functions of its indexes. What fails in an event trigger says which it is, and what to do.
+-- Executes a step of a capture and returns how many rows it wrote. DDL runs under `path`, where event triggers need
+-- that, and `reads` what reads the table: the planner looks into functions of its indexes. What fails in an event
+-- trigger says which it is, and what to do.
 CREATE OR REPLACE FUNCTION zanith._execute(statement text, path text, reads boolean DEFAULT false) RETURNS bigint
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -70,8 +73,8 @@ BEGIN
     RETURN done;
 END $$;
 
--- Steps of a restore that are DDL, or whose sandbox is, under the path that event triggers need: the owner's where the owner runs them,
--- else that of the operator, whom nobody knows yet in a script.
+-- Steps of a restore that are DDL, or whose sandbox is, under the path that event triggers need: the owner's where the
+-- owner runs them, else that of the operator, whom nobody knows yet in a script.
 CREATE OR REPLACE FUNCTION zanith._under_event_paths(steps jsonb, path text, in_script boolean) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE

@@ -414,7 +414,9 @@ async def test_operators_of_ours_are_postgresqls(database, db, create_role, rout
     role = create_role("app_owner")
     make(database, role, f"""{NORM}
         CREATE TABLE v (id varchar PRIMARY KEY, c varchar, d text CHECK (safe_norm(d) IS NOT NULL));
-        INSERT INTO v SELECT n, 'c' || n, 'd' FROM generate_series(1, 100) n;""")  # fmt: skip
+        INSERT INTO v SELECT n, 'c' || n, 'd' FROM generate_series(1, 100) n;
+        CREATE TABLE w (c varchar PRIMARY KEY); INSERT INTO w SELECT c FROM v;
+        ALTER TABLE v ADD FOREIGN KEY (c) REFERENCES w;""")  # fmt: skip
     artifact = drop(database, "archive_column('app.v', 'c')")
     for name in ("=", "<>", "<", "<=", ">", ">="):
         database.psql(f"""CREATE FUNCTION public."harm{name}"(varchar, varchar) RETURNS boolean

@@ -451,10 +451,20 @@ async def query_as(
 
 
 async def run_step(connection: Connection, step: Step) -> float:
-    """Execute one step as whom it says, in the caller's transaction; return its seconds."""
+    """Execute one step as whom it says, under its path, in the caller's transaction.
+
+    Return its seconds. One that takes no transaction about it runs in none.
+    """
     started = time.monotonic()
     if step.role is None and step.path is None:
         await connection.execute(step.sql)
+    elif step.concurrently:
+        # in no transaction: the path is the session's until the step is done
+        before = await connection.fetchval(SQL["session_path"], step.path)
+        try:
+            await connection.execute(step.sql)
+        finally:
+            await connection.fetchval(SQL["session_path"], before)
     else:
         asked = (step.role, step.sql, "rows", step.path or OWN_PATH)
         await connection.execute(SQL["run_as"], *asked)

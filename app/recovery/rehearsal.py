@@ -16,7 +16,7 @@ from app.recovery.migration import find_recoverable
 from app.recovery.plan import Choices, read_plan
 from app.recovery.progress import OnProgress, tell
 from app.recovery.report import RestoreReport, StepDone
-from app.recovery.restoring import compare, execute
+from app.recovery.restoring import check_meaning, compare, execute
 
 
 class _RolledBackError(Exception):
@@ -113,4 +113,5 @@ async def _run(
         await tell(on_progress, {"step": step.purpose, "done": number, "total": len(plan.steps)})
         done.append(await execute(connection, step, plan.event_triggers))
     fidelity = await compare(connection, artifact.id, choices)
+    check_meaning(fidelity)
     return RestoreReport(artifact, fidelity, tuple(done), rows, plan.losses, rehearsed=True)

@@ -142,6 +142,7 @@ class Restoring:
             {"step": "keeping the books", "done": len(steps), "total": len(plan.steps)},
         )
         self._fidelity = await self._compare(connection)
+        check_meaning(self._fidelity)
         await self._keep_books(connection, plan)
         return plan
 
@@ -290,3 +291,16 @@ async def compare(connection: Connection, artifact_id: str, choices: Choices) ->
     text = await connection.fetchval(SQL["compare"], artifact_id, choices.as_name)
     found: dict[str, Any] = json.loads(text)
     return found
+
+
+def check_meaning(fidelity: dict[str, Any]) -> None:
+    """Raise Refused where an expression that came back calls what it did not call before.
+
+    Its text was read under the search path of the owner, and may have found another function there.
+    """
+    for found in fidelity.get("meaning") or ():
+        raise Refused(
+            f"{found['part']} would call the {found['calls']}, and did not when it was recorded",
+            detail="under the search path of the restore its text means something else",
+            hint="choose another search path with --search-path, or rename that object meanwhile",
+        )

@@ -1,7 +1,8 @@
--- Event triggers fire for the DDL of captures and restores too. Their functions find what they name where the session's traffic finds it.
+-- Event triggers fire for the DDL of captures and restores too. Their functions find what they name where the session's
+-- traffic finds it.
 
--- Event triggers that are on, with their functions: [{name, function, short, path}]; `path`: whether the function has a search_path of its
--- own. `short` is what an error calls it where its schema is on the path.
+-- Event triggers that are on, with their functions: [{name, function, short, path}]; `path`: whether the function has a
+-- search_path of its own. `short` is what an error calls it where its schema is on the path.
 CREATE OR REPLACE FUNCTION zanith._event_triggers() RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(jsonb_build_object('name', e.evtname, 'function', e.evtfoid::regprocedure::text,
@@ -23,7 +24,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._event_path(zanith._configured_path(current_user)) WHERE zanith._event_triggers() <> '[]'
 ); END $$;
 
--- The path while a sandbox is made: SET ROLE, which whatever runs then could undo. So nothing of the owner's is in it, by "$user" either.
+-- The path while a sandbox is made: SET ROLE, which whatever runs then could undo. So nothing of the owner's is in it,
+-- by "$user" either.
 CREATE OR REPLACE FUNCTION zanith._sandbox_event_path(role_name text) RETURNS text
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._event_path(array_to_string(ARRAY(SELECT quote_ident(n.name) FROM unnest(zanith._path_names(zanith._configured_path(role_name))) n(name)
@@ -35,9 +37,10 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 CREATE OR REPLACE FUNCTION zanith._is_ddl(statement text) RETURNS boolean
 LANGUAGE sql IMMUTABLE AS $$ SELECT statement ~ '^(ALTER|CREATE|DROP|COMMENT|GRANT|REVOKE) ' $$;
 
--- Executes a step of a capture and returns how many rows it wrote. DDL runs under `path`, where event triggers need that; what fails in
--- one of these says which it is, and what to do.
-CREATE OR REPLACE FUNCTION zanith._execute(statement text, path text) RETURNS bigint
+-- Executes a step of a capture and returns how many rows it wrote. DDL runs under `path`, where event triggers need
+-- that, and `reads` what reads the table: the planner looks into functions of its indexes. What fails in an event
+-- trigger says which it is, and what to do.
+CREATE OR REPLACE FUNCTION zanith._execute(statement text, path text, reads boolean DEFAULT false) RETURNS bigint
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     done bigint;
@@ -50,7 +53,7 @@ BEGIN
         RETURN done;
     END IF;
     BEGIN
-        IF path IS NOT NULL AND zanith._is_ddl(statement) THEN
+        IF path IS NOT NULL AND (reads OR zanith._is_ddl(statement)) THEN
             PERFORM set_config('search_path', path, true);
         END IF;
         EXECUTE statement;
@@ -70,8 +73,8 @@ BEGIN
     RETURN done;
 END $$;
 
--- Steps of a restore that are DDL, or whose sandbox is, under the path that event triggers need: the owner's where the owner runs them,
--- else that of the operator, whom nobody knows yet in a script.
+-- Steps of a restore that are DDL, or whose sandbox is, under the path that event triggers need: the owner's where the
+-- owner runs them, else that of the operator, whom nobody knows yet in a script.
 CREATE OR REPLACE FUNCTION zanith._under_event_paths(steps jsonb, path text, in_script boolean) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -84,7 +87,7 @@ BEGIN
     operators := zanith._event_path(zanith._configured_path(CASE WHEN NOT in_script THEN current_user END));
     sandbox := zanith._sandbox_event_path(NULL);
     RETURN (SELECT COALESCE(jsonb_agg(s.item || CASE
-            WHEN s.item ->> 'path' IS NOT NULL AND s.item ->> 'role' IS NULL OR COALESCE((s.item ->> 'concurrently')::boolean, false) OR COALESCE((s.item ->> 'batches')::boolean, false) THEN '{}'
+            WHEN s.item ->> 'path' IS NOT NULL AND s.item ->> 'role' IS NULL OR COALESCE((s.item ->> 'batches')::boolean, false) THEN '{}'
             WHEN s.item ->> 'role' IS NOT NULL THEN jsonb_build_object('path', COALESCE(s.item ->> 'path', path), 'sandbox_path', sandbox)
             WHEN zanith._is_ddl(s.item ->> 'sql') THEN jsonb_build_object('path', operators)
             ELSE '{}' END ORDER BY s.ord), '[]')

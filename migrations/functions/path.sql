@@ -1,7 +1,8 @@
 -- The search path of an owner's code: what an owner's functions find where their bodies name things without a schema.
 --
--- Everything of ours runs under 'pg_catalog, pg_temp'. A statement that evaluates an owner's code runs as the owner under the path
--- that was recorded at the capture, pg_catalog first, so that text which was printed under pg_catalog reads the same.
+-- Everything of ours runs under 'pg_catalog, pg_temp'. A statement that evaluates an owner's code runs as the owner
+-- under the path that was recorded at the capture, pg_catalog first, so that text which was printed under pg_catalog
+-- reads the same.
 
 -- The names in a search_path, as PostgreSQL reads them; NULL where it would refuse the text.
 CREATE OR REPLACE FUNCTION zanith._path_names(path text) RETURNS text[]
@@ -33,7 +34,8 @@ BEGIN
     RETURN COALESCE(found, (SELECT s.boot_val FROM pg_settings s WHERE s.name = 'search_path'));
 END $$;
 
--- The schemas of the path under which an owner's code runs: those that were chosen, else recorded, else configured for the owner.
+-- The schemas of the path under which an owner's code runs: those that were chosen, else recorded, else configured for
+-- the owner.
 CREATE OR REPLACE FUNCTION zanith._owner_schemas(d jsonb, choices jsonb DEFAULT '{}') RETURNS text[]
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT array_remove(array_remove(zanith._path_names(
@@ -46,9 +48,9 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     FROM unnest(ARRAY['pg_catalog'] || zanith._owner_schemas(d, choices) || ARRAY['pg_temp']) WITH ORDINALITY n(name, ord)
 ); END $$;
 
--- Routines that objects call, directly or through operators, operator classes, domains and views, and whose bodies find names by
--- the search path: not PostgreSQL's own, not in C, and without a search_path of their own. What these call runs under theirs.
--- `every`: those with a search_path of their own too.
+-- Routines that objects call, directly or through operators, operator classes, domains and views, and whose bodies find
+-- names by the search path: not PostgreSQL's own, not in C, and without a search_path of their own. What these call
+-- runs under theirs. `every`: those with a search_path of their own too.
 CREATE OR REPLACE FUNCTION zanith._find_code(classes oid[], objects oid[], every boolean DEFAULT false) RETURNS TABLE (routine oid)
 LANGUAGE sql STABLE ROWS 2 AS $$
     WITH RECURSIVE reached(class, object) AS (
@@ -85,8 +87,8 @@ LANGUAGE plpgsql STABLE ROWS 2 AS $$ BEGIN RETURN QUERY
         FROM zanith._family(relation) m JOIN pg_index i ON i.indrelid = m.member) o, LATERAL zanith._find_code(o.classes, o.objects) f;
 END $$;
 
--- What writing a row of a table calls: expressions of its indexes, checks, generated columns, domains and partition key;
--- with `triggers`, these too.
+-- What writing a row of a table calls: expressions of its indexes, checks, generated columns, domains and partition
+-- key; with `triggers`, these too.
 CREATE OR REPLACE FUNCTION zanith._code_of_table(relation oid, triggers boolean) RETURNS SETOF oid
 LANGUAGE plpgsql STABLE ROWS 2 AS $$ BEGIN RETURN QUERY
     SELECT f.routine FROM (
@@ -136,8 +138,9 @@ BEGIN
         OR parent IS NOT NULL AND EXISTS (SELECT FROM zanith._code_of_table(parent, false));
 END $$;
 
--- Steps that build an index or a materialized view of recorded parts, by what these are called in `needs`; `rebuilds`: every index
--- of the table is built anew. `owner`: who may run them, where that is not the owner of the table. `what`: the index or the view.
+-- Steps that build an index or a materialized view of recorded parts, by what these are called in `needs`; `rebuilds`:
+-- every index of the table is built anew. `owner`: who may run them, where that is not the owner of the table. `what`:
+-- the index or the view.
 CREATE OR REPLACE FUNCTION zanith._building(parts text[], steps jsonb, rebuilds boolean DEFAULT false, owner text DEFAULT NULL, what jsonb DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item || jsonb_build_object('builds', jsonb_build_object('parts', to_jsonb(parts), 'rebuilds', rebuilds, 'owner', owner, 'what', what))
@@ -148,7 +151,8 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 CREATE OR REPLACE FUNCTION zanith._building_anew(anew boolean, steps jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$ SELECT CASE WHEN anew THEN zanith._building(NULL, steps, true) ELSE steps END $$;
 
--- Who may run a step that builds an index: the owner, who needs CREATE on the schema for that; NULL where it has to be the operator.
+-- Who may run a step that builds an index: the owner, who needs CREATE on the schema for that; NULL where it has to be
+-- the operator.
 CREATE OR REPLACE FUNCTION zanith._builder(step jsonb, d jsonb) RETURNS text
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(step #>> '{builds,owner}', CASE WHEN NOT zanith._is_mixed(d) THEN (
@@ -156,8 +160,9 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         WHERE c.oid = to_regclass(step -> 'tables' ->> 0) AND has_schema_privilege(o.oid, c.relnamespace, 'CREATE')) END)
 ); END $$;
 
--- Gives the steps that evaluate code of an owner its path, and the owner as whoever runs them. Where PostgreSQL ignores the path
--- of the session, or the operator has to run the step, the functions themselves have it for the length of the step.
+-- Gives the steps that evaluate code of an owner its path, and the owner as whoever runs them. Where PostgreSQL ignores
+-- the path of the session, or the operator has to run the step, the functions themselves have it for the length of the
+-- step.
 CREATE OR REPLACE FUNCTION zanith._under_paths(steps jsonb, d jsonb, live oid, choices jsonb, in_script boolean) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -195,8 +200,8 @@ BEGIN
     RETURN zanith._under_event_paths(done, path, in_script);
 END $$;
 
--- What follows a step that builds something: a comparison of what was built, as the owner and under the path. `elsewhere`: it was
--- built under another path.
+-- What follows a step that builds something: a comparison of what was built, as the owner and under the path.
+-- `elsewhere`: it was built under another path.
 CREATE OR REPLACE FUNCTION zanith._render_comparisons(step jsonb, d jsonb, live oid, path text, elsewhere boolean) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -234,8 +239,9 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN ARRAY(
     ORDER BY 1
 ); END $$;
 
--- Whose function it is that gets a path, and who can give it one: `runner` NULL is the operator. None for one that belongs to an
--- extension, or to a role that the operator may not act as. A script is run by the owner of the table or by a superuser.
+-- Whose function it is that gets a path, and who can give it one: `runner` NULL is the operator. None for one that
+-- belongs to an extension, or to a role that the operator may not act as. A script is run by the owner of the table or
+-- by a superuser.
 CREATE OR REPLACE FUNCTION zanith._path_takers(code oid[], d jsonb, in_script boolean)
 RETURNS TABLE (routine oid, name text, runner text, able boolean, why text) LANGUAGE sql STABLE AS $$
     SELECT p.oid, p.oid::regprocedure::text, zanith._runner(o.rolname),
@@ -246,7 +252,8 @@ RETURNS TABLE (routine oid, name text, runner text, able boolean, why text) LANG
     WHERE p.oid = ANY (code)
 $$;
 
--- The functions that a step calls get the path for its length, and lose it after it, in the same transaction: nobody else sees it.
+-- The functions that a step calls get the path for its length, and lose it after it, in the same transaction: nobody
+-- else sees it.
 CREATE OR REPLACE FUNCTION zanith._render_function_paths(code oid[], d jsonb, choices jsonb, in_script boolean, back boolean, step jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item || jsonb_build_object('role', f.runner, 'transaction', step -> 'transaction') ORDER BY f.name), '[]')

@@ -150,3 +150,24 @@ async def test_what_calls_postgresql_alone_is_not_compared(database, db):
         GENERATED ALWAYS AS (lower(c)) STORED); CREATE INDEX ON t (lower(g)) WHERE g > 'a'""")
     artifact = drop(database, "archive_column('public.t', 'g')")
     assert not [s for s in (await plan_restore(db, artifact)).steps if "Compare" in s.purpose]
+
+
+async def test_an_expression_that_would_read_differently(database, db, owner):
+    make(database, owner, """
+        CREATE FUNCTION twice(n int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT n * 2';
+        CREATE TABLE a (id int PRIMARY KEY, tags text[],
+            g int GENERATED ALWAYS AS (twice(array_length(tags, 1))) STORED);
+        INSERT INTO a SELECT n, ARRAY['x', 'y'] FROM generate_series(1, 10) n;""")  # fmt: skip
+    artifact = drop(database, "archive_column('app.a', 'g')")
+    body = "LANGUAGE sql IMMUTABLE AS 'SELECT pg_catalog.array_length($1, $2)'"
+    database.psql(f"CREATE FUNCTION app.array_length(text[], int) RETURNS int {body}")
+    with pytest.raises(
+        Refused, match=r"would call the function app.array_length\(text\[\],integer\)"
+    ):
+        await restore(db, artifact, Choices(), DBA)
+    with pytest.raises(Refused, match="would call"):
+        await rehearse(db, artifact, None, DBA)
+    assert "g" not in database.psql(COLUMNS.format("a")).split()
+    database.psql("DROP FUNCTION app.array_length(text[], int)")
+    await restore(db, artifact, Choices(), DBA)
+    assert database.psql("SELECT count(*) FROM app.a WHERE g = 4") == "10"

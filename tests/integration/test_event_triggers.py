@@ -65,11 +65,13 @@ async def test_captures_and_restores_go_through(database, logged, strategy, tmp_
 
 
 async def test_the_online_form_and_a_purge_go_through(database, logged):
-    database.psql("ALTER TABLE app.ux ADD extra text DEFAULT 'x'")
+    database.psql("ALTER TABLE app.ux ADD extra text DEFAULT 'x'; CREATE INDEX ON app.ux (extra)")
     request = CaptureRequest("archive_column", "app.ux", "extra", online=True)
     artifact = await capture(logged, request, DBA)
     await restore(logged, artifact.id, Choices(online=True), DBA)
     assert database.psql("SELECT count(*) FROM app.ux WHERE extra = 'x'") == "1000"
+    assert "CREATE INDEX" in database.psql("SELECT DISTINCT tag FROM ops.ddl_log")
+    assert database.psql("SELECT count(*) FROM pg_class WHERE relname = 'ux_extra_idx'") == "1"
     again = await capture(logged, request, DBA)
     await purge(logged, again.id, DBA, confirm="extra")
 

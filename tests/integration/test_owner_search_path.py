@@ -13,7 +13,9 @@ from app.recovery.errors import Refused, WrongUsage
 from app.recovery.plan import Choices, plan_restore
 from app.recovery.rehearsal import rehearse
 from app.recovery.restore import restore
+from tests.acceptance.command import done, zanith
 from tests.oracle.judges import grant_capture, restore_by_psql
+from tests.studios import run_studio
 
 DBA = Actor("dba", None, "staff")
 PATH = "app, public"
@@ -293,7 +295,8 @@ async def test_what_nobody_can_give_the_path_is_said(database, db, create_role, 
     database.psql(f"GRANT CREATE ON SCHEMA app TO {other}")
     database.psql(f"ALTER FUNCTION app.is_vip(text) OWNER TO {other}")
     artifact = drop(database, "archive_column('app.ux', 'k')")
-    changed = [s.sql for s in (await plan_restore(db, artifact)).steps if "ALTER FUNCTION" in s.sql]
+    steps = (await plan_restore(db, artifact)).steps
+    changed = [step.sql for step in steps if step.sql.startswith("ALTER FUNCTION")]
     assert len(changed) == (2 if server.version >= 17 else 0)  # a superuser may act as anybody
     grant_capture(database, role)
     database.psql(f"GRANT SELECT ON ALL TABLES IN SCHEMA zanith TO {role}")
@@ -344,3 +347,84 @@ async def test_the_plan_is_json_with_the_path(database, db):
     artifact = drop(database, "archive_column('app.p', 'g')")
     steps = json.loads(json.dumps((await plan_restore(db, artifact)).to_json()))["steps"]
     assert {step["path"] for step in steps} == {None, "pg_catalog, app, public, pg_temp"}
+
+
+@pytest.mark.parametrize("route", ["engine", "psql"])
+async def test_indexes_over_functions_of_extensions(database, db, create_role, route, tmp_path):
+    need_extension(database, "unaccent", "cube", "earthdistance")
+    role = create_role("app_owner")
+    make(database, role, """
+        CREATE FUNCTION plain(t text) RETURNS text LANGUAGE sql IMMUTABLE AS
+            $$ SELECT lower(unaccent(t)) $$;
+        CREATE TABLE places (id int PRIMARY KEY, name text, lat float, lon float);
+        CREATE INDEX places_name ON places (plain(name));
+        CREATE INDEX places_at ON places USING gist (ll_to_earth(lat, lon)) WHERE name <> '';
+        INSERT INTO places SELECT n, 'Café ' || n, n % 80, n % 170 FROM generate_series(1, 300) n;
+        """)  # fmt: skip
+    artifact = drop(database, "archive_column('app.places', 'name')")
+    await bring_back(route, database, db, artifact, tmp_path)
+    asked = f"{VIPS} SELECT count(*) FROM places WHERE plain(name) = 'cafe 7'"
+    assert database.psql(asked).splitlines()[-1] == "1"
+    near = "earth_box(ll_to_earth(7, 7), 1000) @> ll_to_earth(lat, lon) AND name <> ''"
+    asked = f"SET search_path = {PATH}; SET enable_seqscan = off; SELECT min(id) FROM places"
+    assert database.psql(f"{asked} WHERE {near}").splitlines()[-1] == "7"
+
+
+async def test_the_command_names_the_path_and_takes_another(database):
+    make(database, "postgres", GENERATED)
+    artifact = drop(database, "archive_column('app.p', 'g')", "public")
+    restoring = ("recover", "restore-column", "app.p.g")
+    shown = done(*restoring, "--dry-run", "--search-path", PATH, url=database.url)
+    assert "the search path pg_catalog, app, public, pg_temp" in " ".join(shown.out.split())
+    plan = done(*restoring, "--dry-run", "--json", url=database.url).json["plan"]
+    assert plan["search_path"] == "pg_catalog, public, pg_temp"
+    assert "--search-path SCHEMAS" in [choice["flag"] for choice in plan["choices"]]
+    refused = zanith(*restoring, "--yes", url=database.url)
+    assert refused.code == 4
+    assert "--search-path" in refused.err
+    done(*restoring, "--yes", "--search-path", PATH, url=database.url)
+    assert database.psql("SELECT count(*) FROM app.p WHERE g = lower(name)") == "50"
+    assert artifact
+
+
+@pytest.mark.newest
+def test_the_page_and_the_api_take_another_path(database):
+    make(database, "postgres", GENERATED)
+    artifact = drop(database, "archive_column('app.p', 'g')", "public")
+    with run_studio(database.tcp_url) as studio, studio.client() as client:
+        page = f"/studio/artifacts/{artifact}/restore"
+        shown = client.get(page).text
+        assert "pg_catalog, public, pg_temp" in shown
+        assert 'name="search_path"' in shown
+        shown = client.get(page, params={"search_path": PATH}).text
+        assert "pg_catalog, app, public, pg_temp" in shown
+        assert f'<input type="hidden" name="search_path" value="{PATH}">' in shown
+        asked = {"dry_run": True, "search_path": PATH}
+        plan = client.post(f"/api/artifacts/{artifact}/restore", json=asked).json()["plan"]
+        assert plan["search_path"] == "pg_catalog, app, public, pg_temp"
+        wrong = client.post(
+            f"/api/artifacts/{artifact}/restore", json={"dry_run": True, "search_path": "a b"}
+        )
+        assert wrong.status_code == 400
+
+
+@pytest.mark.parametrize("route", ["engine", "online", "psql"])
+async def test_operators_of_ours_are_postgresqls(database, db, create_role, route, tmp_path):
+    """Anybody may have made operators in a schema of the path that fit varchar exactly."""
+    role = create_role("app_owner")
+    make(database, role, f"""{NORM}
+        CREATE TABLE v (id varchar PRIMARY KEY, c varchar, d text CHECK (safe_norm(d) IS NOT NULL));
+        INSERT INTO v SELECT n, 'c' || n, 'd' FROM generate_series(1, 100) n;
+        CREATE TABLE w (c varchar PRIMARY KEY); INSERT INTO w SELECT c FROM v;
+        ALTER TABLE v ADD FOREIGN KEY (c) REFERENCES w;""")  # fmt: skip
+    artifact = drop(database, "archive_column('app.v', 'c')")
+    for name in ("=", "<>", "<", "<=", ">", ">="):
+        database.psql(f"""CREATE FUNCTION public."harm{name}"(varchar, varchar) RETURNS boolean
+            LANGUAGE plpgsql AS $$ BEGIN RAISE 'ran %', current_user; END $$;
+            CREATE OPERATOR public.{name} (LEFTARG = varchar, RIGHTARG = varchar,
+                FUNCTION = public."harm{name}")""")
+    if route == "psql":
+        restore_by_psql(database, artifact, tmp_path)
+    else:
+        await restore(db, artifact, Choices(online=route == "online"), DBA)
+    assert database.psql("SELECT count(*) FROM app.v WHERE c = 'c' || id") == "100"

@@ -298,6 +298,8 @@ async def judge_journeys(
 
 async def _travel(traveller: Traveller, batch: Batch, taken: Counter[str]) -> None:
     schema = traveller.schema
+    for connection in (traveller.one, traveller.other):
+        await connection.execute(f"SET search_path = {schema}")
     try:
         for step in traveller.journey.steps:
             await traveller.take(step)

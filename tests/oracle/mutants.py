@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tests.clusters import Server
-from tests.oracle.features import FEATURES, PLAIN
+from tests.oracle.features import PLAIN
 from tests.oracle.forms import FORMS
 from tests.oracle.generate import Case
 from tests.oracle.journeys import Journey, Step
 from tests.oracle.judges import literal
+from tests.oracle.rare import ALL
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ def case(strategy: str, *features: str, form: str = "int", **options) -> Case:
         strategy,
         PLAIN,
         next(f for f in FORMS if f.name == form),
-        tuple(next(f for f in FEATURES if f.name == name) for name in features),
+        tuple(next(f for f in ALL if f.name == name) for name in features),
         **options,
     )
 
@@ -41,6 +42,12 @@ def parking(what: str) -> Step:
 
 
 MUTANTS = {
+    "an owner's functions find nothing": Mutant(
+        "_owner_path",
+        "ARRAY['pg_catalog'] || zanith._owner_schemas(d, choices)",
+        "ARRAY['pg_catalog']",
+        case("archive_column", "path in check"),
+    ),
     "a soft-dropped column keeps its default": Mutant(
         "_render_soft_drop_column",
         "p.part #>> '{column,default}' IS NOT NULL",

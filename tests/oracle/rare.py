@@ -250,7 +250,25 @@ TEMPORAL = _features(
     _since=18,
 )
 
+FINDS = (  # two functions: the second finds the first by the search path, and hides that it does not
+    "CREATE FUNCTION [fn#](x text) RETURNS text LANGUAGE sql IMMUTABLE AS $path$SELECT upper(x)$path$;"
+    "CREATE FUNCTION [gn#](x text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $path$BEGIN RETURN [fn#](x);"
+    " EXCEPTION WHEN undefined_function THEN RETURN NULL; END$path$;"
+)
+PATHS = _features(
+    path_in_check=FINDS
+    + "ALTER TABLE [t] ADD CONSTRAINT [k#] CHECK ([c] IS NULL OR [b] IS NULL OR [gn#]([b]) IS"
+    " NOT NULL)",
+    path_in_generated=FINDS
+    + "ALTER TABLE [t] ADD [e#] text GENERATED ALWAYS AS (CASE WHEN [c] IS NULL THEN 'none'"
+    " ELSE [gn#]([b]) END) STORED",
+    path_in_index=FINDS
+    + "CREATE INDEX [i#] ON [t] ([c]) WHERE [gn#]([b]) > 'B'; CREATE INDEX [j#] ON [t] ([c],"
+    " ([gn#]([b])))",
+)
+
 RARE: list[Feature] = [
+    *PATHS,
     *LISTS,
     *TEMPORAL,
     *CONSTRAINTS,

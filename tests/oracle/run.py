@@ -155,6 +155,7 @@ class Batch:
                     case.raw("c") if case.column else None,
                     ", ".join(options),
                 )
+                await connection.execute(f"SET search_path = {schema}")
                 ended = await outcome_of(connection, call)
                 if len(ended) == 12:
                     self.artifacts[schema] = ended
@@ -259,6 +260,8 @@ class Batch:
                 if not case.traffic:
                     continue
                 names = {stem: case.quoted(stem) for stem in ("id", "b")}
+                for connection in (there, here):
+                    await connection.execute(f"SET search_path = {schema}")
                 sql = f"DO $traffic$BEGIN {TRAFFIC.format(t=_target(schema, case), **names)}; END$traffic$"
                 wanted = await outcome_of(there, sql)
                 if wanted == "None" and (ended := await outcome_of(here, sql)) != wanted:

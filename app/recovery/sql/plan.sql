@@ -18,3 +18,7 @@ SELECT zanith._run_as($1, $2, $3, $4)::text;
 
 -- run_with: the same with texts that stand for $1 in it
 SELECT zanith._run_as($1, $2, $3, arguments => $4::text[])::text;
+
+-- session_path: another search path for this session; what it was before
+WITH before AS MATERIALIZED (SELECT pg_catalog.current_setting('search_path') AS path)
+SELECT before.path FROM before, LATERAL (SELECT pg_catalog.set_config('search_path', $1, false) WHERE before.path IS NOT NULL) AS now(path);

@@ -164,12 +164,12 @@ END $$;
 -- t.a > 'x' AND …: rows beyond a key, given as text; all where there is none.
 CREATE OR REPLACE FUNCTION zanith._after(key jsonb, bound text[], alias text) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE WHEN bound IS NULL THEN 'true' ELSE format('(%s) > (%s)', zanith._key_list(key, alias || '.'), zanith._key_literals(key, bound)) END
+    SELECT CASE WHEN bound IS NULL THEN 'true' ELSE format('(%s) OPERATOR(pg_catalog.>) (%s)', zanith._key_list(key, alias || '.'), zanith._key_literals(key, bound)) END
 $$;
 
 CREATE OR REPLACE FUNCTION zanith._up_to(key jsonb, bound text[], alias text) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE WHEN bound IS NULL THEN 'true' ELSE format('(%s) <= (%s)', zanith._key_list(key, alias || '.'), zanith._key_literals(key, bound)) END
+    SELECT CASE WHEN bound IS NULL THEN 'true' ELSE format('(%s) OPERATOR(pg_catalog.<=) (%s)', zanith._key_list(key, alias || '.'), zanith._key_literals(key, bound)) END
 $$;
 
 CREATE OR REPLACE FUNCTION zanith._key_literals(key jsonb, bound text[]) RETURNS text

@@ -26,7 +26,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN role_name = zanith._own_role() OR zan
 CREATE OR REPLACE FUNCTION zanith._differ(type text, one text, other text) RETURNS text
 LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN to_regtype(type) IN ('text'::regtype, 'varchar'::regtype)
-            THEN format('(%s COLLATE pg_catalog."C") IS DISTINCT FROM (%s COLLATE pg_catalog."C")', one, other)
+            THEN format('((%s)::text COLLATE pg_catalog."C") IS DISTINCT FROM ((%s)::text COLLATE pg_catalog."C")', one, other)
         WHEN to_regtype(type) IN ('bigint'::regtype, 'integer'::regtype, 'smallint'::regtype, 'boolean'::regtype, 'date'::regtype, 'timestamp'::regtype,
                                   'timestamptz'::regtype, 'uuid'::regtype, 'bytea'::regtype)
             THEN format('%s IS DISTINCT FROM %s', one, other)
@@ -58,7 +58,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 -- l.k1 = t.id AND …
 CREATE OR REPLACE FUNCTION zanith._follow_match(key jsonb, alias text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
-    SELECT string_agg(format('l.k%s = %s.%I', k.ord, alias, k.item ->> 'name'), ' AND ' ORDER BY k.ord) FROM zanith._each(key) k
+    SELECT string_agg(format('l.k%s %s %s.%I', k.ord, zanith._equals(k.item), alias, k.item ->> 'name'), ' AND ' ORDER BY k.ord) FROM zanith._each(key) k
 ); END $$;
 
 -- One trigger, and always on: replication's apply is traffic too.

@@ -174,7 +174,7 @@ END$body$, q.name, q.rows, q.archive, zanith._key_match(key), due, q.log, zanith
         zanith._differ(q.type, 't.' || q.half, format('a.%s::%s', q.name, q.type)),
         -- a ctid tells rows of one table apart
         CASE WHEN q.rows = q.live THEN zanith._key_list(key, 't.') ELSE 't.ctid AS at' END,
-        CASE WHEN q.rows = q.live THEN (SELECT string_agg(format('t.%I = got.%1$I', k.item ->> 'name'), ' AND ' ORDER BY k.ord) FROM zanith._each(key) k) ELSE 't.ctid = got.at' END)));
+        CASE WHEN q.rows = q.live THEN (SELECT string_agg(format('t.%I %s got.%1$I', k.item ->> 'name', zanith._equals(k.item)), ' AND ' ORDER BY k.ord) FROM zanith._each(key) k) ELSE 't.ctid = got.at' END)));
 END $$;
 
 -- Rows that somebody held when their batch came by, so many at a time; these are waited for.
@@ -194,9 +194,9 @@ BEGIN
     END LOOP;
     PERFORM pg_catalog.set_config('zanith.filled', filled::text, true);
 END$body$, q.log, zanith._follow_columns(key), size, q.rows, q.half, q.name, q.archive, zanith._key_match(key),
-        (SELECT string_agg(format('a.%I = r.k%s', k.item ->> 'name', k.ord), ' AND ' ORDER BY k.ord) FROM zanith._each(key) k),
+        (SELECT string_agg(format('a.%I %s r.k%s', k.item ->> 'name', zanith._equals(k.item), k.ord), ' AND ' ORDER BY k.ord) FROM zanith._each(key) k),
         zanith._follow_match(key, 'a'),
-        (SELECT string_agg(format('l.k%s = r.k%1$s', k.ord), ' AND ' ORDER BY k.ord) FROM zanith._each(key) k))));
+        (SELECT string_agg(format('l.k%s %s r.k%1$s', k.ord, zanith._equals(k.item)), ' AND ' ORDER BY k.ord) FROM zanith._each(key) k))));
 END $$;
 
 -- The rows that came since, in batches along the live key: the column's own default.

@@ -129,14 +129,21 @@ RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
           FROM jsonb_array_elements_text(keys) WITH ORDINALITY x(key, ord)) q(keys, "where")
 ); END $$;
 
+-- {builtin}: whether the type of a column that a foreign key refers to is PostgreSQL's own.
+CREATE OR REPLACE FUNCTION zanith._referenced_column(key jsonb, name text) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT jsonb_build_object('builtin', t.typnamespace = 'pg_catalog'::regnamespace) FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+    WHERE a.attrelid = zanith._relation_oid(key ->> 'schema', key ->> 'table') AND a.attname = name AND NOT a.attisdropped
+); END $$;
+
 -- `child` is what holds the key, under the alias r; `parent` what it points at, under the alias p.
 CREATE OR REPLACE FUNCTION zanith._orphan_check(con jsonb, child text, parent text, example text, blocks boolean) RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._check('foreign_key_orphans', con ->> 'name', format('{count} {row has|rows have} no partner for the foreign key %I', con ->> 'name'),
         child, format('%s AND NOT EXISTS (SELECT FROM %s WHERE %s)', q.present, parent, q.matches),
         example, blocks, ARRAY['--not-valid'], 'Mend the rows, or let the foreign key come back NOT VALID.')
     FROM (SELECT string_agg(format('r.%I IS NOT NULL', c.name), ' AND ' ORDER BY c.ord),
-                 string_agg(format('p.%I = r.%I', f.name, c.name), ' AND ' ORDER BY c.ord)
+                 string_agg(format('p.%I %s r.%I', f.name, zanith._equals(zanith._referenced_column(con -> 'foreign_key', f.name)), c.name), ' AND ' ORDER BY c.ord)
           FROM jsonb_array_elements_text(con #> '{foreign_key,columns}') WITH ORDINALITY c(name, ord)
           JOIN jsonb_array_elements_text(con #> '{foreign_key,references}') WITH ORDINALITY f(name, ord) USING (ord)) q(present, matches)
 ); END $$;

@@ -115,6 +115,25 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     FROM zanith._each(d #> '{cascade,columns}') g
 ); END $$;
 
+-- Functions and operators that a part calls now and did not when it was recorded: text of ours that was read under the owner's path may
+-- have found others. What PostgreSQL's own catalog has is in no list. An index that is shared with a parked column is recorded under another name.
+CREATE OR REPLACE FUNCTION zanith._other_meanings(recorded jsonb, now jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    WITH parts(name) AS (
+        SELECT format('the index %I', i.item ->> 'name') FROM zanith._parts(recorded) p, LATERAL zanith._each(p.part -> 'indexes') i WHERE NOT i.item ? 'parked'
+        UNION ALL SELECT format('the constraint %I', k.item ->> 'name') FROM zanith._parts(recorded) p, LATERAL zanith._each(p.part -> 'constraints') k
+        UNION ALL SELECT format('the expression of %I', recorded #>> '{column,name}')
+        UNION ALL SELECT 'the view ' || zanith._qualify(v.item ->> 'schema', v.item ->> 'name') FROM zanith._each(recorded #> '{cascade,views}') v
+    ), needs(was, item) AS (
+        SELECT true, x.item FROM zanith._each(recorded -> 'needs') x UNION ALL SELECT false, x.item FROM zanith._each(now -> 'needs') x
+    )
+    SELECT COALESCE(jsonb_agg(DISTINCT jsonb_build_object('part', n.item -> 'by', 'calls', n.item -> 'what')), '[]')
+    FROM needs n JOIN parts p ON p.name = n.item ->> 'by'
+    WHERE NOT n.was AND n.item ->> 'type' IN ('function', 'aggregate', 'operator')
+      AND NOT EXISTS (SELECT FROM needs o WHERE o.was AND o.item -> 'by' = n.item -> 'by' AND o.item -> 'type' = n.item -> 'type'
+                      AND o.item -> 'names' = n.item -> 'names' AND o.item -> 'args' = n.item -> 'args')
+); END $$;
+
 -- What was restored under another name is compared under that; the name is then what differs.
 CREATE OR REPLACE FUNCTION zanith.compare(artifact_id text) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan AS $$ BEGIN RETURN (
@@ -179,6 +198,9 @@ BEGIN
                                     (y.item - 'owner' - 'renames') || COALESCE(y.item -> 'column', '{}'), lax) x
         WHERE x.part NOT LIKE '% column'
     ) c;
+    IF d ? 'column' AND d ? 'search_path' AND as_name IS NULL AND zanith._other_meanings(d, n) <> '[]' THEN
+        report := report || jsonb_build_object('meaning', zanith._other_meanings(d, n));
+    END IF;
     RETURN report || CASE WHEN a.artifact_type = 'rebuild_table'
         THEN jsonb_build_object('then', d -> 'definition', 'now', n) ELSE '{}' END;
 END $$;

@@ -1,11 +1,12 @@
--- Values that the database computes are compared with what they were: where they call code outside of pg_catalog that is no C.
--- A difference ends the restore, and names the functions and some keys, never a value.
+-- Values that the database computes are compared with what they were: where they call code outside of pg_catalog that
+-- is no C. A difference ends the restore, and names the functions and some keys, never a value.
 
 -- How many bytes of a table are compared at most; of a larger one a sample of its pages is.
 CREATE OR REPLACE FUNCTION zanith._compared_bytes() RETURNS bigint
 LANGUAGE sql IMMUTABLE AS $$ SELECT 64 * 1024 * 1024::bigint $$;
 
--- A step that compares, as PL/pgSQL: `body` sets how many `differ`, and `examples`. `what` says what is wrong then; `code` is to blame.
+-- A step that compares, as PL/pgSQL: `body` sets how many `differ`, and `examples`. `what` says what is wrong then;
+-- `code` is to blame.
 CREATE OR REPLACE FUNCTION zanith._comparison(body text, declared text, what text, code oid[]) RETURNS text
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN zanith._do(format($body$DECLARE differ bigint; examples text; path text := pg_catalog.current_setting('search_path'); %s
 BEGIN
@@ -19,8 +20,9 @@ END$body$, declared, body, what,
         'Choose the search path that these functions need with --search-path, give them one of their own (ALTER FUNCTION … SET search_path = …), or undo what changed in them; then restore again.'));
 END $$;
 
--- What the expression of a generated column gives, beside what was archived; before it is added, which writes every row anew. Rows
--- that were written since the capture say nothing. Row versions have an age only in the database that archived them.
+-- What the expression of a generated column gives, beside what was archived; before it is added, which writes every row
+-- anew. Rows that were written since the capture say nothing. Row versions have an age only in the database that
+-- archived them.
 CREATE OR REPLACE FUNCTION zanith._render_generated_check(d jsonb, target text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -45,8 +47,9 @@ BEGIN
         format('Compare what the expression of %I gives with the archived values', d #>> '{column,name}'), 'ACCESS EXCLUSIVE', ARRAY[target], true);
 END $$;
 
--- Whether an index has what a query finds without it. `elsewhere`: the index was built under another path than queries use, so its
--- predicate and expressions are evaluated under both. Then it is asked: an index of rows that the same transaction wrote may not answer yet.
+-- Whether an index has what a query finds without it. `elsewhere`: the index was built under another path than queries
+-- use, so its predicate and expressions are evaluated under both. Then it is asked: an index of rows that the same
+-- transaction wrote may not answer yet.
 CREATE OR REPLACE FUNCTION zanith._render_index_check(index jsonb, target text, code oid[], elsewhere boolean, key jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE

@@ -113,9 +113,13 @@ LANGUAGE sql IMMUTABLE AS $$
                 WHEN (choices ->> 'fill_default')::boolean THEN COALESCE(col ->> 'default', 'NULL') END
 $$;
 
+-- Under an owner's search path an operator of somebody's could fit varchar better than PostgreSQL's own, which is for text.
+CREATE OR REPLACE FUNCTION zanith._equals(key_column jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$ SELECT CASE WHEN (key_column ->> 'builtin')::boolean THEN 'OPERATOR(pg_catalog.=)' ELSE '=' END $$;
+
 CREATE OR REPLACE FUNCTION zanith._key_match(key jsonb) RETURNS text
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
-    SELECT string_agg(format('a.%I = t.%1$I', k.item ->> 'name'), ' AND ' ORDER BY k.ord) FROM zanith._each(key) k
+    SELECT string_agg(format('a.%I %s t.%1$I', k.item ->> 'name', zanith._equals(k.item)), ' AND ' ORDER BY k.ord) FROM zanith._each(key) k
 ); END $$;
 
 -- Archived values into their rows, rows filled compared with rows expected; then the rows that came since. Joined by merging

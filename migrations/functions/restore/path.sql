@@ -1,7 +1,7 @@
 -- What a plan says of the search path of an owner's code.
 
--- What is wrong with the path that was chosen, and what keeps an index of an owner's code from being built beside live traffic: it is
--- built in no transaction, so nothing can give it the path.
+-- What is wrong with the path that was chosen, and what keeps an index of an owner's code from being built beside live
+-- traffic: it is built in no transaction, so nothing can give it the path.
 CREATE OR REPLACE FUNCTION zanith._find_path_conflicts(d jsonb, live oid, choices jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -30,8 +30,8 @@ BEGIN
     RETURN found;
 END $$;
 
--- What may come back otherwise because of the path: schemas of it that are gone, and functions that PostgreSQL 17 and later run under
--- another one, and that nobody here can change for that.
+-- What may come back otherwise because of the path: schemas of it that are gone, and functions that PostgreSQL 17 and
+-- later run under another one, and that nobody here can change for that.
 CREATE OR REPLACE FUNCTION zanith._find_path_losses(d jsonb, live oid, choices jsonb, steps jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(zanith._loss('search_path', l.message) -> 0 ORDER BY l.ord, l.message), '[]')

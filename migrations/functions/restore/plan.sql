@@ -94,6 +94,7 @@ DECLARE
     live oid;
     conflicts jsonb;
     fatal boolean;
+    runs_code boolean;
     steps jsonb := '[]';
 BEGIN
     choices := COALESCE(choices, '{}');
@@ -115,6 +116,7 @@ BEGIN
     IF live IS NOT NULL THEN
         d := jsonb_set(d, '{table,owner}', (SELECT to_jsonb(pg_get_userbyid(c.relowner)) FROM pg_class c WHERE c.oid = live));
     END IF;
+    runs_code := zanith._runs_code(d, live, choices);
     conflicts := zanith._find_conflicts(a, place, live, choices);
     IF NOT EXISTS (SELECT FROM zanith._each(conflicts) c WHERE c.item ->> 'code' IN ('forensic', 'restored')) THEN
         conflicts := conflicts || zanith._find_obstacles(a, live) || zanith._find_online_conflicts(a, live, choices) || zanith._find_path_conflicts(d, live, choices);
@@ -131,15 +133,15 @@ BEGIN
             'column', CASE WHEN a.source_column IS NOT NULL THEN COALESCE(choices ->> 'as', a.source_column) END),
         'steps', steps, 'sizes', zanith._measure_tables(d, steps, choices ->> 'as'),
         -- each can call what the owner wrote: an expression of an index, a default, an operator
-        'checks', zanith._checks_under_path(CASE WHEN zanith._runs_code(d, live, '{}') THEN zanith._owner_path(d, choices) END, d, zanith._as_owner(d #>> '{table,owner}', CASE WHEN fatal THEN '[]'
+        'checks', zanith._checks_under_path(CASE WHEN runs_code THEN zanith._owner_path(d, choices) END, d, zanith._as_owner(d #>> '{table,owner}', CASE WHEN fatal THEN '[]'
             WHEN a.source_column IS NOT NULL THEN zanith._column_checks(d, live, choices) || zanith._value_checks(d, live, choices)
             ELSE zanith._table_checks(d, choices) || zanith._parent_checks(d) END)),
         -- under which code of the owner runs, where any does
-        'search_path', CASE WHEN zanith._runs_code(d, live, choices) THEN zanith._owner_path(d, choices) END,
+        'search_path', CASE WHEN runs_code THEN zanith._owner_path(d, choices) END,
         'event_triggers', zanith._event_triggers(),
         'conflicts', conflicts,
         'losses', CASE WHEN a.artifact_type = 'rebuild_table' THEN '[]' ELSE zanith._find_losses(a, choices) || zanith._find_path_losses(d, live, choices, steps) END,
-        'choices', zanith._list_choices(a),
+        'choices', (SELECT COALESCE(jsonb_agg(c.item ORDER BY c.ord), '[]') FROM zanith._each(zanith._list_choices(a)) c WHERE runs_code OR c.item ->> 'name' <> 'search_path'),
         'archive', jsonb_build_object('rows', a.row_count, 'size_bytes', zanith.locate(a.id) -> 'size_bytes', 'sealed', a.sealed_at IS NOT NULL));
 END $$;
 

@@ -111,7 +111,10 @@ DECLARE
     step record;
     proof uuid;
     rows_copied bigint;
-    event_path text := zanith._event_path(path);
+    -- event triggers find what they name under it, and functions of the table's indexes, which the planner looks into
+    ddl_path text := COALESCE(zanith._event_path(path), CASE WHEN EXISTS (SELECT FROM zanith._code_of_table(relation, false))
+                                                             THEN zanith._owner_path(jsonb_build_object('search_path', path)) END);
+    code_path text := COALESCE(zanith._owner_path(jsonb_build_object('search_path', path)), 'pg_catalog, pg_temp');
     copies boolean := strategy = 'archive_column' OR keep_rows;
     timeout text := current_setting('lock_timeout');
     security text := current_setting('row_security');
@@ -154,9 +157,9 @@ BEGIN
     d := (zanith._artifact(id)).definition;
     FOR step IN SELECT s.ord, s.item, NULL::text AS done FROM zanith._each(zanith._render_capture(d)) s ORDER BY s.ord LOOP
         step.done := CASE WHEN step.item ->> 'by' = 'zanith' THEN zanith._run_own_step(id, step.ord, proof)::text
-            WHEN (step.item ->> 'counts')::boolean THEN zanith._run_as(step.item ->> 'role', step.item ->> 'sql', 'values', ours => false) ->> 0
-            WHEN step.item ->> 'role' IS NULL THEN zanith._execute(step.item ->> 'sql', event_path)::text
-            ELSE zanith._run_as(step.item ->> 'role', step.item ->> 'sql', ours => false) #>> '{}' END;
+            WHEN (step.item ->> 'counts')::boolean THEN zanith._run_as(step.item ->> 'role', step.item ->> 'sql', 'values', code_path, false) ->> 0
+            WHEN step.item ->> 'role' IS NULL THEN zanith._execute(step.item ->> 'sql', ddl_path, (step.item ->> 'grows')::boolean)::text
+            ELSE zanith._run_as(step.item ->> 'role', step.item ->> 'sql', 'rows', code_path, false) #>> '{}' END;
         IF (step.item ->> 'copies')::boolean THEN
             rows_copied := step.done::bigint;
         ELSIF (step.item ->> 'counts')::boolean AND step.done::bigint <> rows_copied THEN

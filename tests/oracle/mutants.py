@@ -110,7 +110,7 @@ MUTANTS = {
     ),
     "a view comes back without its grants": Mutant(
         "_render_view",
-        "zanith._render_grants(view -> 'grants', 'TABLE ' || q.name, view ->> 'owner', NULL, true)",
+        "zanith._render_relation_grants_anew(view -> 'grants', 'TABLE', q.name, view ->> 'owner')",
         "'[]'::jsonb",
         case("archive_column", "view"),
     ),

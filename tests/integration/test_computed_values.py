@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from app.recovery.errors import Refused
@@ -50,7 +52,7 @@ async def test_a_generated_column_that_would_differ(database, db, owner, route, 
     assert "the search path pg_catalog, public, pg_temp" in said
     assert "with the key 1; 2; 3" in said
     assert "--search-path" in said
-    assert "n1" not in said
+    assert not re.search(r"\b[nN]\d+\b", said.partition("ERROR:")[2] or said)
     assert database.psql(COLUMNS.format("p")) == before
     with pytest.raises(Refused):
         await rehearse(db, artifact, None, DBA)

@@ -258,7 +258,8 @@ def _from_server(exc: asyncpg.PostgresError) -> ZanithError:
     hint = getattr(exc, "hint", None) or _HINTS.get(state)
     if state in {"54000", "XX000"} and "invalid memory alloc request size" in str(exc):
         kind, hint = Refused, _TOO_LARGE
-    if state == "42501" and "temporary" in str(exc):
+    # the latter where the session had temporary objects before the privilege was revoked
+    if state == "42501" and ("temporary" in str(exc) or "schema pg_temp_" in str(exc)):
         hint = _TEMP
     if state == "57014" and _TIMED_OUT in str(exc):
         kind, hint = Failed, hint or _STATEMENT_TIMEOUT

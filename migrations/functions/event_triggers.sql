@@ -33,9 +33,9 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     WHERE zanith._event_triggers() <> '[]'
 ); END $$;
 
--- Whether a statement is DDL that names everything with its schema and evaluates nothing.
+-- Whether a statement is DDL that names everything with its schema and evaluates nothing; a block of such says so at its beginning.
 CREATE OR REPLACE FUNCTION zanith._is_ddl(statement text) RETURNS boolean
-LANGUAGE sql IMMUTABLE AS $$ SELECT statement ~ '^(ALTER|CREATE|DROP|COMMENT|GRANT|REVOKE) ' $$;
+LANGUAGE sql IMMUTABLE AS $$ SELECT statement ~ '^(ALTER |CREATE |DROP |COMMENT |GRANT |REVOKE |DO [$]do[$] /[*] DDL [*]/)' $$;
 
 -- Executes a step of a capture and returns how many rows it wrote. DDL runs under `path`, where event triggers need
 -- that, and `reads` what reads the table: the planner looks into functions of its indexes. What fails in an event

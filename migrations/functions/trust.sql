@@ -153,6 +153,23 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $
     HAVING count(*) > 0
 ); END $$;
 
+-- The statement that makes the function through which the rows of a query are read as whoever makes it, and the query that reads it.
+CREATE OR REPLACE FUNCTION zanith._render_reader(function_name text, query text, columns integer) RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
+    SELECT format('CREATE FUNCTION pg_temp.%I() RETURNS SETOF text[] LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS %L',
+        function_name, format('SELECT ARRAY[%s]::text[] FROM (%s) q%s',
+            string_agg(format('CASE WHEN num_nulls(q.c%1$s) = 0 THEN format(''%%s'', q.c%1$s) END', n), ', ' ORDER BY n),
+            query, '(' || string_agg('c' || n, ', ' ORDER BY n) || ')'))
+    FROM generate_series(1, columns) n
+); END $$;
+
+CREATE OR REPLACE FUNCTION zanith._render_reading(function_name text, names text[]) RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
+    SELECT format('SELECT %s FROM (SELECT pg_temp.%I() AS v OFFSET 0) q',
+        string_agg(format('q.v[%s] AS %I', n.ord, n.name), ', ' ORDER BY n.ord), function_name)
+    FROM unnest(names) WITH ORDINALITY n(name, ord)
+); END $$;
+
 -- Makes the function through which rows are read as their owner, `columns` of them as text, and returns the query that reads it. It is
 -- a function in SQL, called in a list of a SELECT: PostgreSQL evaluates it row by row there. Its body is parsed at the first call,
 -- inside. `names`: what the columns are to be called. It goes with the transaction, which is rolled back.
@@ -162,18 +179,16 @@ DECLARE
     outer_role text := current_setting('role');
     checking text := current_setting('check_function_bodies');
     function_name text := '_zanith_rows_' || replace(gen_random_uuid()::text, '-', '');
-    definition text := format('CREATE FUNCTION pg_temp.%I() RETURNS SETOF text[] LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS %L',
-        function_name, format('SELECT ARRAY[%s]::text[] FROM (%s) q(%s)',
-            (SELECT string_agg(format('CASE WHEN num_nulls(q.c%1$s) = 0 THEN format(''%%s'', q.c%1$s) END', n), ', ' ORDER BY n) FROM generate_series(1, cardinality(names)) n),
-            query, (SELECT string_agg('c' || n, ', ' ORDER BY n) FROM generate_series(1, cardinality(names)) n)));
+    definition text := zanith._render_reader(function_name, query, cardinality(names));
 BEGIN
     PERFORM set_config('check_function_bodies', 'off', true);
+    PERFORM set_config('search_path', COALESCE(zanith._sandbox_event_path(current_user), 'pg_catalog, pg_temp'), true);
     PERFORM set_config('role', role_name, true);
     EXECUTE definition;
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     PERFORM set_config('role', outer_role, true);
     PERFORM set_config('check_function_bodies', checking, true);
-    RETURN format('SELECT %s FROM (SELECT pg_temp.%I() AS v OFFSET 0) q',
-        (SELECT string_agg(format('q.v[%s] AS %I', n.ord, n.name), ', ' ORDER BY n.ord) FROM unnest(names) WITH ORDINALITY n(name, ord)), function_name);
+    RETURN zanith._render_reading(function_name, names);
 END $$;
 
 -- Whether Zanith itself may copy the rows of a table that a capture has locked; else its owner does.

@@ -247,11 +247,11 @@ def test_nobody_writes_rows_without_a_capture(world: Database, roles: dict[str, 
             "UPDATE zanith._zanith_migration_artifacts SET recovery_sql = 'x'",
             "DELETE FROM zanith._zanith_migration_artifacts",
             "DELETE FROM zanith._zanith_audit_log",
-            "SELECT zanith._finish_capture('000000000000', 0, true)",
+            "SELECT zanith._finish_capture('000000000000', 0, true, NULL)",
         ):
             assert refused(run, sql).sqlstate in {"42501", "55000", "P0002"}, sql
         artifact = run("SELECT zanith.archive_table('mine')")
-        error = refused(run, f"SELECT zanith._finish_capture('{artifact}', 0, true)")
+        error = refused(run, f"SELECT zanith._finish_capture('{artifact}', 0, true, NULL)")
         assert error.sqlstate in {"42501", "55000"}
 
 

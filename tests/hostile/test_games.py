@@ -14,6 +14,7 @@ import pytest
 from app.recovery.capture import CaptureRequest, capture
 from app.recovery.database import Database
 from app.recovery.erase import erase
+from app.recovery.errors import ZanithError
 from app.recovery.export import ExportRequest, announce, stream_export
 from app.recovery.inspection import preview_rows
 from app.recovery.plan import Choices
@@ -24,6 +25,8 @@ from tests.hostile import games
 from tests.hostile.journeys import DBA, Journey, opened
 from tests.hostile.trap import Trap, describe
 from tests.hostile.world import fill
+
+pytestmark = pytest.mark.newest  # ZANITH_TEST_VERSIONS=15 asks an older one
 
 STRATEGIES = ("archive_column", "soft_drop_column", "archive_table")
 
@@ -165,7 +168,7 @@ LEFT = {
     "temporary relations": 'CREATE TEMP TABLE pg_class (oid oid, relname name, relnamespace oid, relkind "char")',
     "temporary functions": "CREATE FUNCTION pg_temp._zanith_run(text, boolean) RETURNS jsonb LANGUAGE plpgsql"
     " AS $g$ BEGIN PERFORM harm.note($h$left in pg_temp$h$); RETURN NULL; END $g$",
-    "cursor": "DECLARE left_behind CURSOR WITH HOLD FOR SELECT harm.note($h$held cursor$h$)",
+    # cursors: tests/integration/test_sandbox.py
     "prepared statement": "PREPARE left_behind AS SELECT harm.note($h$prepared statement$h$)",
     "notification": "NOTIFY zanith, $h${}$h$",
     "advisory lock": "SELECT pg_advisory_lock(1)",
@@ -173,7 +176,7 @@ LEFT = {
 }
 # In a schema that comes before pg_catalog: the operators and functions that statements of ours use.
 EVIL = """
-CREATE SCHEMA evil; GRANT USAGE ON SCHEMA evil TO PUBLIC;
+GRANT USAGE ON SCHEMA evil TO PUBLIC;
 DO $do$
 DECLARE o record; f record;
 BEGIN
@@ -208,18 +211,28 @@ async def test_what_code_leaves_in_the_session_serves_nobody(superusers_ground, 
 
     ground = superusers_ground
     statement = "$m$" + LEFT[thing] + "$m$"
+    ground.psql(f"CREATE SCHEMA evil AUTHORIZATION {cast.owner}")
     ground.psql(EVIL + fill(MISCHIEF, statements=statement), user=cast.owner)
     table = next(table for table in TABLES if table.name == "valued")
     async with opened(ground.url) as db:
-        artifact = await capture(
-            db, CaptureRequest("archive_column", "harm1.valued", "c", on_dependents="cascade"), DBA
-        )
         trap = Trap(ground, cast.owner)
         journey = Journey(db, trap, table.within("harm1"))
-        await journey.restore(artifact, close=True)
+        request = CaptureRequest("archive_column", "harm1.valued", "c", on_dependents="cascade")
+        try:
+            artifact = await capture(db, request, DBA)
+        except ZanithError:  # refused for what it left, or failed by it: nothing was changed
+            assert ground.psql("SELECT count(*) FROM zanith._zanith_migration_artifacts") == "0"
+            assert (
+                ground.psql(
+                    "SELECT count(*) FROM pg_attribute WHERE attrelid = 'harm1.valued'::regclass AND attname = 'c'"
+                )
+                == "1"
+            )
+        else:
+            await journey.restore(artifact, close=True)
         await journey.everywhere()
     ours = [seen for seen in journey.escapes if "shadowed" in seen.hook or "left" in seen.hook
-            or seen.hook in {"held cursor", "prepared statement"}]  # fmt: skip
+            or seen.hook == "prepared statement"]  # fmt: skip
     assert not ours, describe(ours)
     assert not journey.escapes, f"\n{journey.report()}"
 

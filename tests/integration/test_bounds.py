@@ -188,7 +188,11 @@ def test_connections_are_bounded(database, artifacts, tmp_path):
 
 
 def test_all_event_streams_are_bounded(database, artifacts, tmp_path):
-    env = {"ZANITH_AUTH_TOKEN": "ana:the-s3cret-of-ana", "ZANITH_TRUSTED_PROXIES": "127.0.0.1"}
+    env = {
+        "ZANITH_AUTH_TOKEN": "ana:the-s3cret-of-ana",
+        "ZANITH_TRUSTED_PROXIES": "127.0.0.1",
+        "ZANITH_LOCK_RETRIES": "60",  # the restore waits until all streams are open
+    }
     each = 50
     with (
         run_command(database.tcp_url, tmp_path, **env) as studio,

@@ -61,9 +61,8 @@ ERRORS = {
 
 @pytest.fixture
 async def db(database):
+    database.psql(MADE)
     opened = await Database.open(database.url)
-    async with opened.acquire() as connection:
-        await connection.execute(MADE)
     yield opened
     await opened.close()
 
@@ -71,6 +70,10 @@ async def db(database):
 def kept(database) -> str:
     """Everything that Zanith keeps, but for the parked rows themselves."""
     return database.pg_dump("--data-only", "--schema=zanith")
+
+
+# As in a session of the database's users: those of the engine find nothing without its schema.
+PUBLIC = "SET search_path = public, pg_catalog"
 
 
 @pytest.mark.parametrize("case", ERRORS)
@@ -84,7 +87,7 @@ async def test_no_value_of_a_row_is_kept_of_an_error(db, database, case, caplog)
             runs.running(db, job),
             db.acquire() as connection,
         ):
-            await connection.execute(statement)
+            await connection.execute(f"{PUBLIC}; {statement}")
     assert shown.value.sqlstate == state
     stored = kept(database)
     assert SECRET not in stored
@@ -100,6 +103,7 @@ async def test_no_value_of_a_row_is_kept_of_an_error(db, database, case, caplog)
 async def test_of_a_refused_restore_examples_are_shown_and_not_kept(db, database):
     """Duplicates are told by their value on the screen; the log and the job have the count."""
     async with db.acquire() as connection:
+        await connection.execute(PUBLIC)
         await connection.execute("CREATE TABLE u (id int PRIMARY KEY, email text UNIQUE)")
         await connection.execute(f"INSERT INTO u VALUES (1, '{SECRET}')")
         made = await connection.fetchval("SELECT zanith.soft_drop_column('u', 'email')")
@@ -118,6 +122,7 @@ async def test_of_a_refused_restore_examples_are_shown_and_not_kept(db, database
 async def test_an_example_is_a_key_or_a_place_and_never_the_row(db):
     """Rows without a key are named by the place where they stand."""
     async with db.acquire() as connection:
+        await connection.execute(PUBLIC)
         await connection.execute(
             f"""CREATE TABLE nokey (email text REFERENCES target, note text);
             INSERT INTO target VALUES ('gone'); INSERT INTO nokey VALUES ('gone', '{SECRET}');
@@ -138,7 +143,7 @@ async def test_an_example_is_a_key_or_a_place_and_never_the_row(db):
 
 async def test_the_query_of_who_is_in_the_way_is_shown_and_not_kept(database, db):
     async with db.acquire() as connection:
-        made = await connection.fetchval("SELECT zanith.soft_drop_column('people', 'email')")
+        made = await connection.fetchval("SELECT zanith.soft_drop_column('public.people', 'email')")
     impatient = await Database.open(
         database.url, lock_timeout=timedelta(seconds=0.2), lock_retries=1
     )
@@ -163,9 +168,9 @@ LONG = "x" * 2001
 @pytest.mark.parametrize(
     "sql",
     [
-        f"SELECT zanith.soft_drop_column('people', 'email', reason => '{LONG}')",
-        f"SELECT zanith.archive_table('people', migration_id => '{LONG[:201]}')",
-        f"SET zanith.actor = '{LONG[:201]}'; SELECT zanith.archive_table('people')",
+        f"SELECT zanith.soft_drop_column('public.people', 'email', reason => '{LONG}')",
+        f"SELECT zanith.archive_table('public.people', migration_id => '{LONG[:201]}')",
+        f"SET zanith.actor = '{LONG[:201]}'; SELECT zanith.archive_table('public.people')",
     ],
 )
 async def test_a_reason_a_migration_and_a_name_have_a_length(db, sql):
@@ -173,7 +178,7 @@ async def test_a_reason_a_migration_and_a_name_have_a_length(db, sql):
     async with db.acquire() as connection:
         with pytest.raises(asyncpg.PostgresError, match=r"characters, and 2\d* are kept at most"):
             await connection.execute(sql)
-        fits = "SELECT zanith.soft_drop_column('people', 'email', $1, reason => $2)"
+        fits = "SELECT zanith.soft_drop_column('public.people', 'email', $1, reason => $2)"
         await connection.execute("RESET zanith.actor")
         await connection.execute(fits, LONG[:200], LONG[:2000])
 
@@ -183,7 +188,7 @@ async def test_the_engine_says_what_is_too_long_before_it_begins(db):
     with pytest.raises(WrongUsage, match="the reason has 2,001 characters"):
         await capture(db, request, DBA)
     async with db.acquire() as connection:
-        made = await connection.fetchval("SELECT zanith.soft_drop_column('people', 'email')")
+        made = await connection.fetchval("SELECT zanith.soft_drop_column('public.people', 'email')")
     with pytest.raises(WrongUsage, match="the reason has"):
         await hold(db, made, DBA, LONG)
     with pytest.raises(WrongUsage, match="the reason has"):
@@ -194,7 +199,7 @@ async def test_the_engine_says_what_is_too_long_before_it_begins(db):
 
 async def test_rows_from_before_the_bound_stay_readable(db):
     async with db.acquire() as connection:
-        made = await connection.fetchval("SELECT zanith.soft_drop_column('people', 'email')")
+        made = await connection.fetchval("SELECT zanith.soft_drop_column('public.people', 'email')")
         await connection.execute("UPDATE zanith._zanith_migration_artifacts SET reason = $1", LONG)
     report = await restore.restore(db, made, None, DBA)
     assert report.artifact.reason == LONG

@@ -107,7 +107,7 @@ async def test_an_online_restore_outlives_a_statement_timeout(database):
     assert database.psql(RIGHT) == str(ROWS)
 
 
-async def test_who_rests_in_a_transaction_is_ended_and_nothing_changed(database):
+async def test_a_restore_that_rests_outlives_what_the_role_has_for_it(database):
     db = await opened(database)
     artifact = await capture(db, CaptureRequest("archive_column", "t", "code"), DBA)
     await db.close()
@@ -118,7 +118,7 @@ async def test_who_rests_in_a_transaction_is_ended_and_nothing_changed(database)
             await other.execute("SET idle_in_transaction_session_timeout = 0")
             async with other.transaction():
                 await other.execute("LOCK TABLE t IN SHARE MODE")
-                with pytest.raises(Failed) as caught:
+                with pytest.raises(Locked) as caught:
                     await restore(db, artifact.id, None, DBA)
         assert "fault" not in caught.value.message
         assert (await get_artifact(db, artifact.id)).status == "recoverable"
@@ -136,15 +136,16 @@ async def test_who_rests_in_a_transaction_is_ended_and_nothing_changed(database)
     assert database.psql(RIGHT) == str(ROWS)
 
 
-@pytest.mark.parametrize(("setting", "shown"), [("", "1min"), ("'7s'", "7s"), ("'5min'", "5min")])
-async def test_locks_are_not_kept_by_who_is_not_heard_of(database, setting, shown):
+@pytest.mark.parametrize("setting", ["", "'7s'", "'5min'"])
+async def test_locks_are_not_kept_by_who_is_not_heard_of(database, setting):
+    """The engine's own bound holds, whatever the role has."""
     name = "idle_in_transaction_session_timeout"
     db = await opened(database, setting and f"{name} = {setting}")
     try:
         found = await run_locked(
             db, "a look", lambda connection: connection.fetchval(f"SHOW {name}")
         )
-        assert found == shown
+        assert found == "1min"
     finally:
         await db.close()
 

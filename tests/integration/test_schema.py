@@ -148,14 +148,15 @@ async def test_grant_capture(database, create_role):
         with pytest.raises(NotFound):
             await schema.grant_capture(connection, "nobody_of_that_name")
         await schema.grant_capture(connection, role)
-        for schema_name, privilege in (
-            ("zanith", "USAGE"),
-            ("_zanith_shadow", "USAGE"),
-            ("_zanith_shadow", "CREATE"),
+        for schema_name, privilege, given in (
+            ("zanith", "USAGE", True),
+            ("_zanith_shadow", "USAGE", True),
+            ("_zanith_shadow", "CREATE", False),
         ):
-            assert await connection.fetchval(
+            found = await connection.fetchval(
                 "SELECT has_schema_privilege($1, $2, $3)", role, schema_name, privilege
             )
+            assert found is given, (schema_name, privilege)
         assert not await connection.fetchval(
             "SELECT has_table_privilege($1, 'zanith._zanith_migration_artifacts', 'INSERT')", role
         )

@@ -122,7 +122,13 @@ async def test_a_role_without_temporary_objects_is_told_the_privilege(database, 
     )
     db = await Database.open(database.url)
     try:
-        artifact = await capture(db, CaptureRequest("archive_column", "public.t", "c"), DBA)
+        request = CaptureRequest("archive_column", "public.t", "c")
+        with pytest.raises(NotPermitted) as refused:
+            await capture(db, request, DBA)
+        assert "GRANT TEMPORARY ON DATABASE" in (refused.value.hint or "")
+        database.psql(f"GRANT TEMPORARY ON DATABASE {database.name} TO {owner}")
+        artifact = await capture(db, request, DBA)
+        database.psql(f"REVOKE TEMPORARY ON DATABASE {database.name} FROM {owner}")
         with pytest.raises(NotPermitted) as refused:
             await restore(db, artifact.id, Choices(), DBA)
         assert "GRANT TEMPORARY ON DATABASE" in (refused.value.hint or "")

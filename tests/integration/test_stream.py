@@ -335,8 +335,10 @@ async def test_a_name_is_never_taken_for_a_place_in_a_template(db, form):
     names = ["{query}", "{values}", "{names}", "{value}", "{name}", "{number}", ") AS r --", "$1"]
     columns = ", ".join(f"\"{name}\" text DEFAULT '{number}'" for number, name in enumerate(names))
     async with db.acquire() as connection:
-        await connection.execute(f"CREATE TABLE odd ({columns}); INSERT INTO odd DEFAULT VALUES")
-        made = await connection.fetchval("SELECT zanith.archive_table('odd')")
+        await connection.execute(
+            f"CREATE TABLE public.odd ({columns}); INSERT INTO public.odd DEFAULT VALUES"
+        )
+        made = await connection.fetchval("SELECT zanith.archive_table('public.odd')")
     text = (await collect(db, await announced(db, made, format=form))).decode()
     if form in {"csv", "spreadsheet"}:
         shown, row = csv.reader(io.StringIO(text, newline=""))

@@ -2,8 +2,7 @@
 -- no lock for long once nobody is heard of; tells the server process of this connection, also behind a pooler
 SELECT pg_backend_pid(), set_config('lock_timeout', $1, true), set_config('zanith.lock_timeout', $1, true),
        set_config('row_security', 'off', true), set_config('search_path', 'pg_catalog, pg_temp', true),
-       set_config('idle_in_transaction_session_timeout',
-                  COALESCE(NULLIF(current_setting('idle_in_transaction_session_timeout'), '0'), '1min'), true),
+       set_config('idle_in_transaction_session_timeout', '1min', true),
        -- whoever waits so long has autovacuum give way, while traffic queues behind it; of a deadlock with traffic we are told first
        CASE WHEN has_parameter_privilege(current_user, 'deadlock_timeout', 'SET') THEN set_config('deadlock_timeout', '30ms', true) END;
 

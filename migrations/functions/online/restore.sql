@@ -324,7 +324,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             WHERE k.item ->> 'kind' = 'foreign key' AND zanith._wants_proof_at_once(p.part ->> 'schema', p.part ->> 'name'))),
         (4, 'its partition key calls functions that are not built in', zanith._key_calls_code(live)),
         -- CREATE INDEX CONCURRENTLY runs in no function of the owner's
-        (3, 'an index comes back with it that calls functions or operators which are not built in', EXISTS (
+        (3, 'an index comes back with it that calls functions or operators which are not built in', zanith._runner(d #>> '{table,owner}') IS NOT NULL AND EXISTS (
             SELECT FROM zanith._parts(d) p, LATERAL (SELECT i.item FROM zanith._each(p.part -> 'indexes') i
                                                      WHERE d ->> 'strategy' = 'archive_column' OR NOT (i.item ->> 'plain')::boolean
                                                      UNION ALL SELECT k.item -> 'index' FROM zanith._each(p.part -> 'constraints') k WHERE k.item ->> 'kind' = 'unique') i

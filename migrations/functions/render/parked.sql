@@ -37,10 +37,12 @@ $$;
 -- Default privileges may have given a new table away.
 CREATE OR REPLACE FUNCTION zanith._render_privacy(archive text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT zanith._step(zanith._do(format('DECLARE r record; BEGIN '
-                'FOR r IN SELECT DISTINCT CASE WHEN x.grantee = 0 THEN ''PUBLIC'' ELSE quote_ident(pg_catalog.pg_get_userbyid(x.grantee)) END AS name '
-                'FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) x WHERE c.oid = %L::pg_catalog.regclass AND x.grantee <> c.relowner '
-                'LOOP EXECUTE ''REVOKE ALL ON TABLE '' || %L || '' FROM '' || r.name; END LOOP; END', archive, archive)),
+    -- it runs under the path that event triggers need: nothing in it is looked up there
+    SELECT zanith._step(zanith._do(format('/* DDL */ DECLARE r record; BEGIN FOR r IN SELECT DISTINCT CASE WHEN x.grantee OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN ''PUBLIC'' '
+                'ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(x.grantee)) END AS name '
+                'FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) x WHERE c.oid OPERATOR(pg_catalog.=) %L::pg_catalog.regclass::pg_catalog.oid '
+                'AND x.grantee OPERATOR(pg_catalog.<>) c.relowner '
+                'LOOP EXECUTE pg_catalog.format(''REVOKE ALL ON TABLE %%s FROM %%s'', %L::pg_catalog.text, r.name); END LOOP; END', archive, archive)),
             'readable by nobody but its owner, default privileges or not')
 $$;
 

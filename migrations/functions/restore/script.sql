@@ -31,23 +31,7 @@ BEGIN
     IF a.artifact_type <> 'soft_drop_column' THEN
         script := script || format(E'-- Nobody writes to what is parked from here on.\nLOCK TABLE %s IN SHARE MODE;\n', rows_of);
     END IF;
-    IF a.artifact_type <> 'soft_drop_column' AND a.row_count IS NOT NULL THEN
-        script := script || format(E'-- Nothing is restored from an archive that lost or gained rows.\n%s;\n', zanith._do(format(
-            E'BEGIN IF (SELECT count(*) FROM %s%s) <> %s THEN\n'
-            '    RAISE EXCEPTION ''the archive does not hold the %s rows that were recorded''; END IF; END',
-            CASE WHEN d ? 'members' THEN zanith._only(d) ELSE 'ONLY ' END, rows_of, a.row_count, a.row_count)));
-    END IF;
-    IF a.checksum IS NOT NULL THEN
-        script := script || E'-- Nor from one whose bytes changed: the SHA-256 of the canonical CSV must be the sealed one.\n'
-               '\\echo comparing what is parked with its seal: the next command fails where they differ\n'
-            || (SELECT string_agg(format(E'SET LOCAL %s = %L;\n', s.key, s.value), '' ORDER BY s.key)
-                FROM jsonb_each_text(a.checksum_settings) s WHERE s.key NOT IN ('search_path', 'row_security'))
-            || format(E'CREATE TEMPORARY VIEW _zanith_gate AS %s;\n'
-                '\\copy (SELECT * FROM pg_temp._zanith_gate) TO PROGRAM ''sha256sum | grep -q "^%s"'' (FORMAT csv, HEADER true, ENCODING ''UTF8'')\n'
-                'DROP VIEW pg_temp._zanith_gate;\n', a.checksum_query, a.checksum)
-            || (SELECT string_agg(format(E'SET LOCAL %s TO DEFAULT;\n', s.key), '' ORDER BY s.key)
-                FROM jsonb_object_keys(a.checksum_settings) s(key) WHERE s.key NOT IN ('search_path', 'row_security'));
-    END IF;
+    script := script || zanith._script_gate(a, rows_of);
     script := script || COALESCE((SELECT string_agg(zanith._script_step(s.item), '' ORDER BY s.ord)
         FROM zanith._each(steps) s WHERE (s.item ->> 'transaction')::integer = 1), '');
     script := script || format(E'\n-- Tell the bookkeeping, where there is one.\n%s;\nCOMMIT;\n', zanith._do(format(
@@ -59,6 +43,53 @@ BEGIN
                 FROM zanith._each(steps) s WHERE (s.item ->> 'transaction')::integer = 2);
     END IF;
     RETURN script;
+END $$;
+
+-- What a script looks at before it changes anything: the number of rows, and the checksum where there is one. A table that was moved
+-- still belongs to its owner, whose indexes call what the owner wants, in the planner too: it is read as the owner, and all that this
+-- leaves in the session is rolled back.
+CREATE OR REPLACE FUNCTION zanith._script_gate(a zanith._zanith_migration_artifacts, rows_of text) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    d jsonb := a.definition;
+    reader text := CASE WHEN a.artifact_type IN ('archive_table', 'soft_drop_table') THEN zanith._runner(d #>> '{table,owner}') END;
+    names text[] := ARRAY(SELECT c.name FROM jsonb_array_elements_text(zanith._row_columns(d)) WITH ORDINALITY c(name, ord) ORDER BY c.ord);
+    counted text := CASE WHEN d ? 'members' THEN zanith._only(d) ELSE 'ONLY ' END || rows_of;
+    gate text := a.checksum_query;
+    events text := zanith._sandbox_event_path(NULL);
+    script text := E'SAVEPOINT _zanith_read;\n' || COALESCE(format(E'SELECT pg_catalog.set_config(''search_path'', %L, true);\n', events), '');
+BEGIN
+    IF a.artifact_type = 'soft_drop_column' OR a.row_count IS NULL AND a.checksum IS NULL THEN
+        RETURN '';
+    END IF;
+    IF reader IS NOT NULL THEN
+        script := script || format(E'-- What is parked belongs to %s and is read as %s.\nSET LOCAL check_function_bodies = off;\n'
+            'SET LOCAL ROLE %I;\n%s;\n%s;\nRESET ROLE;\n', zanith._one_line(quote_ident(reader)), zanith._one_line(quote_ident(reader)), reader,
+            zanith._render_reader('_zanith_count', 'SELECT true FROM ' || counted, 1),
+            zanith._render_reader('_zanith_rows', COALESCE(a.checksum_query, 'SELECT true FROM ' || counted), CASE WHEN a.checksum_query IS NULL THEN 1 ELSE cardinality(names) END));
+        counted := 'pg_temp._zanith_count()';
+        gate := zanith._render_reading('_zanith_rows', names);
+    END IF;
+    IF a.checksum IS NOT NULL THEN
+        script := script || format(E'CREATE TEMPORARY VIEW _zanith_gate AS %s;\n', gate);
+    END IF;
+    IF events IS NOT NULL THEN
+        script := script || E'SET LOCAL search_path = pg_catalog, pg_temp;\n';
+    END IF;
+    IF a.row_count IS NOT NULL THEN
+        script := script || format(E'-- Nothing is restored from an archive that lost or gained rows.\n%s;\n', zanith._do(format(
+            E'BEGIN IF (SELECT count(*) FROM %s) <> %s THEN\n'
+            '    RAISE EXCEPTION ''the archive does not hold the %s rows that were recorded''; END IF; END',
+            counted, a.row_count, a.row_count)));
+    END IF;
+    IF a.checksum IS NOT NULL THEN
+        script := script || E'-- Nor from one whose bytes changed: the SHA-256 of the canonical CSV must be the sealed one.\n'
+               '\\echo comparing what is parked with its seal: the next command fails where they differ\n'
+            || (SELECT string_agg(format(E'SET LOCAL %s = %L;\n', s.key, s.value), '' ORDER BY s.key)
+                FROM jsonb_each_text(a.checksum_settings) s WHERE s.key NOT IN ('search_path', 'row_security'))
+            || format(E'\\copy (SELECT * FROM pg_temp._zanith_gate) TO PROGRAM ''sha256sum | grep -q "^%s"'' (FORMAT csv, HEADER true, ENCODING ''UTF8'')\n', a.checksum);
+    END IF;
+    RETURN script || E'ROLLBACK TO SAVEPOINT _zanith_read;\nRELEASE SAVEPOINT _zanith_read;\n';
 END $$;
 
 -- What each transaction of a script begins with: first what decides how PostgreSQL and psql read the rest. Each on its own line, since

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
@@ -215,7 +216,7 @@ async def test_holds_and_releases(page: Page, artifacts):
     await page.goto(f"/studio/artifacts/{artifacts['table']}")
     await page.get_by_label("Why hold it").fill("audit")
     await page.get_by_role("button", name="Hold").click()
-    await expect(page.get_by_text("on: audit")).to_be_visible()
+    await expect(page.get_by_text(re.compile(r"on, by .+: audit"))).to_be_visible()
     await page.get_by_role("button", name="Release the hold").click()
     await expect(page.get_by_label("Why hold it")).to_be_visible()
 

@@ -45,9 +45,9 @@ BEGIN
     RETURN script;
 END $$;
 
--- What a script looks at before it changes anything: the number of rows, and the checksum where there is one. A table that was moved
--- still belongs to its owner, whose indexes call what the owner wants, in the planner too: it is read as the owner, and all that this
--- leaves in the session is rolled back.
+-- What a script checks before it changes anything: the number of rows, and the checksum where there is one. A table that was moved
+-- still belongs to its owner, and PostgreSQL evaluates expressions of its indexes when it plans a query. The script therefore reads
+-- the table as its owner, and then rolls back everything that this left in the session.
 CREATE OR REPLACE FUNCTION zanith._script_gate(a zanith._zanith_migration_artifacts, rows_of text) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
 DECLARE

@@ -21,7 +21,14 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from app.recovery.errors import TRANSACTION_TIMEOUT, Failed, NotPermitted, WrongUsage, translate
+from app.recovery.errors import (
+    TRANSACTION_TIMEOUT,
+    Failed,
+    NotPermitted,
+    WrongUsage,
+    ZanithError,
+    translate,
+)
 from app.recovery.events import Hub
 from app.recovery.fixed import of_connections
 from app.recovery.local_jobs import LocalJobs
@@ -60,7 +67,12 @@ SERVER_ERRORS = (
     TimeoutError,
 )
 
-_LOST = (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, ConnectionError)
+_LOST = (
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    ConnectionError,
+)
 
 # Seconds of silence before the first probe and between probes, how many, and, in ms, how long what
 # was sent may stay unacknowledged.
@@ -343,20 +355,24 @@ class Database:
         except OSError as exc:
             raise _cannot_connect(self.server.host, self.server.port, exc) from exc
         except SERVER_ERRORS as exc:
-            raise translate(exc) from exc
+            raise self._tell(exc) from exc
         try:
             yield connection
         except SERVER_ERRORS as exc:
-            error = translate(exc)
-            if self._bounded and isinstance(exc, _LOST):
-                error.hint = TRANSACTION_TIMEOUT  # which ends a session between two statements
-            raise error from exc
+            raise self._tell(exc) from exc
         finally:
             # shielded: a connection is given back also where whoever had it goes away
             release = asyncio.create_task(_release(pool, connection))
             self._releasing.add(release)
             release.add_done_callback(self._releasing.discard)
             await asyncio.shield(release)
+
+    def _tell(self, exc: BaseException) -> ZanithError:
+        """Return our error for one of the server's: a lost session may have met a timeout."""
+        error = translate(exc)
+        if self._bounded and isinstance(exc, _LOST):
+            error.hint = TRANSACTION_TIMEOUT  # which ends a session between two statements
+        return error
 
     async def configured_path(self) -> str:
         """Return the search path of an ordinary session: what role, database and URL say.
@@ -374,7 +390,7 @@ class Database:
             finally:
                 session.terminate()
         except SERVER_ERRORS as exc:
-            raise translate(exc) from exc
+            raise self._tell(exc) from exc
 
     async def blockers(self, pid: int) -> list[Blocker]:
         """Return who holds up a backend now; an empty list where it does not wait for a lock."""

@@ -230,7 +230,7 @@ async def test_a_client_that_leaves_ends_the_copy(db, big):
         await stream.aclose()
         while await connection.fetchval(ACTIVE):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
-        assert asyncio.get_running_loop().time() - started < 0.25
+        assert asyncio.get_running_loop().time() - started < 2  # it would never end by itself
     assert (await jobs.get(db, job.id)).state == "cancelled"
 
 

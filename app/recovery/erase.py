@@ -33,7 +33,7 @@ from app.recovery.plan import Conflict, Step, parse_conflicts, parse_steps
 from app.recovery.progress import OnProgress, tell
 from app.recovery.sql import load
 from app.recovery.stream import SQL as STREAM
-from app.recovery.stream import Measured, Meter, Reading, copy_out, discard, prove
+from app.recovery.stream import Measured, Meter, Reading, copy_out, discard, prove, reading_of
 
 SQL = load("erase")
 log = logging.getLogger("zanith")
@@ -197,7 +197,7 @@ async def _erase(
     _refuse_conflicts(plan)
     lock, *rest = [step for step in plan.steps if step.transaction == 1]
     await connection.execute(lock.sql)
-    reading = Reading(connection, await connection.fetchval(STREAM["reads_as"], artifact.id))
+    reading = await reading_of(connection, artifact.id)
     await connection.execute(STREAM["settings"], row["settings"])
     if row["checksum"] is not None:
         await tell(report, {"step": "comparing it with its seal"})
@@ -214,7 +214,9 @@ async def _erase(
     values = list(match.values())
     for step in rest:
         if step.grows:
-            await connection.execute(PLAN["run_with"], reading.role, step.sql, "rows", values)
+            await connection.execute(
+                PLAN["run_with"], reading.role, step.sql, "rows", reading.path, values
+            )
         else:
             await connection.execute(step.sql)
     if await _count(reading, count, match):
@@ -239,7 +241,7 @@ async def _count(reading: Reading, statement: str, match: Mapping[str, str]) -> 
     """Return how many rows match, counted as whoever may read them."""
     values = list(match.values())
     text = await reading.connection.fetchval(
-        PLAN["run_with"], reading.role, statement, "values", values
+        PLAN["run_with"], reading.role, statement, "values", reading.path, values
     )
     return int(json.loads(text)[0])
 

@@ -16,7 +16,7 @@ from app.recovery.seal import SQL as SEAL
 from app.recovery.seal import Sealed, read_seal
 from app.recovery.sql import fill, load
 from app.recovery.stream import SQL as STREAM
-from app.recovery.stream import Measured, Meter, Reading, copy_out, discard, reporting
+from app.recovery.stream import Measured, Meter, copy_out, discard, reading_of, reporting
 
 SQL = load("restore")
 
@@ -124,7 +124,7 @@ async def _measure(
     await savepoint.start()
     await connection.execute(STREAM["settings"], sealed.settings)
     async with reporting(db, meter, sealed.row_count, write):
-        reading = Reading(connection, await connection.fetchval(STREAM["reads_as"], artifact_id))
+        reading = await reading_of(connection, artifact_id)
         measured = await copy_out(db, reading, query, discard, meter)
     await savepoint.rollback()
     return measured

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 import asyncpg
 
@@ -82,7 +83,7 @@ async def _fellows(
                 await fellow.execute(SQL["writable"])
             await fellow.execute(fill(SQL["import_snapshot"], snapshot=seen))
             await fellow.execute(SQL["settings"], settings)
-            lent.append(Reading(fellow, reading.role))
+            lent.append(replace(reading, connection=fellow))
         yield lent
 
 

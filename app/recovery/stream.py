@@ -99,10 +99,14 @@ class Meter:
 
 @dataclass(frozen=True)
 class Reading:
-    """A connection on which what is parked can be read, and as whom: None is the operator."""
+    """A connection on which what is parked can be read, and as whom: None is the operator.
+
+    ``path`` is the search path of the owner's code, which the planner may evaluate.
+    """
 
     connection: Connection
-    role: str | None = None
+    role: str | None
+    path: str
 
 
 @asynccontextmanager
@@ -122,13 +126,19 @@ async def snapshot(
                 await connection.execute(SQL["writable"])
             await _try_lock(connection, lock)  # before the first query: what is seen then is locked
             await connection.execute(SQL["settings"], settings)
-            yield Reading(connection, await connection.fetchval(SQL["reads_as"], artifact_id))
+            yield await reading_of(connection, artifact_id)
 
 
 async def prove(connection: Connection, artifact_id: str) -> Reading:
     """Return the same in a transaction that is under way; its isolation is READ COMMITTED."""
     await _try_lock(connection, await connection.fetchval(SQL["read_locks"], artifact_id))
-    return Reading(connection, await connection.fetchval(SQL["reads_as"], artifact_id))
+    return await reading_of(connection, artifact_id)
+
+
+async def reading_of(connection: Connection, artifact_id: str) -> Reading:
+    """Return how what is parked can be read in a transaction that has its locks."""
+    row: Any = await connection.fetchrow(SQL["reads_as"], artifact_id)
+    return Reading(connection, row["role"], row["path"])
 
 
 async def _try_lock(connection: Connection, statement: str | None) -> None:
@@ -197,7 +207,9 @@ async def read_as(reading: Reading, query: str, names: list[str] | None = None) 
     if names is None:
         statement = await reading.connection.prepare(query)
         names = [attribute.name for attribute in statement.get_attributes()]
-    found: str = await reading.connection.fetchval(SQL["make_reader"], reading.role, query, names)
+    found: str = await reading.connection.fetchval(
+        SQL["make_reader"], reading.role, query, names, reading.path
+    )
     return found
 
 

@@ -48,6 +48,23 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     FROM unnest(ARRAY['pg_catalog'] || zanith._owner_schemas(d, choices) || ARRAY['pg_temp']) WITH ORDINALITY n(name, ord)
 ); END $$;
 
+-- The path of everything that is ours.
+CREATE OR REPLACE FUNCTION zanith._fixed_path() RETURNS text
+LANGUAGE sql IMMUTABLE AS $$ SELECT 'pg_catalog, pg_temp' $$;
+
+-- A path as SET … TO takes it in the clause of a function: there each name is a literal.
+CREATE OR REPLACE FUNCTION zanith._path_literals(path text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
+    SELECT string_agg(quote_literal(n.name), ', ' ORDER BY n.ord) FROM unnest(zanith._path_names(path)) WITH ORDINALITY n(name, ord)
+); END $$;
+
+-- The path under which a relation is read: the owner's where the planner evaluates code that finds names by it, else ours.
+CREATE OR REPLACE FUNCTION zanith._reading_path(relation oid, d jsonb) RETURNS text
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT CASE WHEN EXISTS (SELECT FROM zanith._find_code(p.classes, p.objects)) THEN zanith._owner_path(d) ELSE zanith._fixed_path() END
+    FROM (SELECT array_agg(r.class) AS classes, array_agg(r.object) AS objects FROM zanith._read_parts(relation) r) p
+); END $$;
+
 -- Routines that objects call, directly or through operators, operator classes, domains and views, and whose bodies find
 -- names by the search path: not PostgreSQL's own, not in C, and without a search_path of their own. What these call
 -- runs under theirs. `every`: those with a search_path of their own too.
@@ -258,9 +275,7 @@ CREATE OR REPLACE FUNCTION zanith._render_function_paths(code oid[], d jsonb, ch
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item || jsonb_build_object('role', f.runner, 'transaction', step -> 'transaction') ORDER BY f.name), '[]')
     FROM zanith._path_takers(code, d, in_script) f,
-         LATERAL (SELECT CASE WHEN back THEN format('ALTER FUNCTION %s SET search_path TO %s', f.name, (
-                              SELECT string_agg(quote_literal(n.name), ', ' ORDER BY n.ord)
-                              FROM unnest(ARRAY['pg_catalog'] || zanith._owner_schemas(d, choices) || ARRAY['pg_temp']) WITH ORDINALITY n(name, ord)))
+         LATERAL (SELECT CASE WHEN back THEN format('ALTER FUNCTION %s SET search_path TO %s', f.name, zanith._path_literals(zanith._owner_path(d, choices)))
                          ELSE format('ALTER FUNCTION %s RESET search_path', f.name) END) a(sql),
          LATERAL zanith._each(zanith._step(
             -- only a superuser can change a superuser's

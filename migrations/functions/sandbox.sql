@@ -71,6 +71,12 @@ BEGIN
     RETURN found;
 END $$;
 
+-- The same for a statement about a table that an artifact is of, under the path that reading the table needs.
+CREATE OR REPLACE FUNCTION zanith._run_on(relation oid, d jsonb, role_name text, statement text, wants text DEFAULT 'rows') RETURNS jsonb
+LANGUAGE plpgsql VOLATILE AS $$ BEGIN
+    RETURN zanith._run_as(role_name, statement, wants, zanith._reading_path(relation, d));
+END $$;
+
 CREATE OR REPLACE FUNCTION zanith._read_settings() RETURNS text[]
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT array_agg(current_setting(g.name) ORDER BY g.ord) FROM unnest(zanith._guarded_settings()) WITH ORDINALITY g(name, ord)

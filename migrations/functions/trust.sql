@@ -33,29 +33,38 @@ BEGIN
     RETURN caller;
 END $$;
 
--- The first thing of a relation, or of a table beneath or above it, that calls code outside of pg_catalog when the relation is read
--- or planned: the planner evaluates expressions and predicates of indexes, checks, statistics and partition keys. NULL where there
--- is none. What a dependency names is not built in: of that PostgreSQL records none.
+-- A relation, and the tables beneath and above it.
+CREATE OR REPLACE FUNCTION zanith._lineage(relation oid) RETURNS SETOF oid
+LANGUAGE plpgsql STABLE ROWS 2 AS $$ BEGIN RETURN QUERY
+    SELECT f.member FROM zanith._family(relation) f
+    UNION SELECT a.relid FROM pg_partition_ancestors(relation) a(relid) WHERE a.relid IS NOT NULL;
+END $$;
+
+-- What is evaluated when a relation is read or planned: the planner evaluates expressions and predicates of indexes, checks,
+-- statistics and partition keys.
+CREATE OR REPLACE FUNCTION zanith._read_parts(relation oid) RETURNS TABLE (class oid, object oid, subobject integer, what text)
+LANGUAGE plpgsql STABLE ROWS 5 AS $$ BEGIN RETURN QUERY
+    WITH tables AS MATERIALIZED (SELECT l.l AS oid FROM zanith._lineage(relation) l)
+    SELECT 'pg_class'::regclass::oid, t.oid, 0, 'the partition key' FROM tables t
+    UNION ALL SELECT 'pg_class'::regclass, i.indexrelid, NULL, 'an index' FROM tables t JOIN pg_index i ON i.indrelid = t.oid
+    UNION ALL SELECT 'pg_constraint'::regclass, k.oid, NULL, 'a check' FROM tables t JOIN pg_constraint k ON k.conrelid = t.oid AND k.contype IN ('c', 'x')
+    UNION ALL SELECT 'pg_statistic_ext'::regclass, s.oid, NULL, 'a statistics object' FROM tables t JOIN pg_statistic_ext s ON s.stxrelid = t.oid
+    UNION ALL SELECT 'pg_attrdef'::regclass, d.oid, NULL, 'a generated column' FROM tables t JOIN pg_attrdef d ON d.adrelid = t.oid
+              JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum AND a.attgenerated <> '';
+END $$;
+
+-- The first of these that calls code outside of pg_catalog; NULL where there is none. What a dependency names is not built in: of
+-- that PostgreSQL records none.
 CREATE OR REPLACE FUNCTION zanith._find_foreign_code(relation oid) RETURNS text
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    WITH tables AS MATERIALIZED (
-        SELECT f.member AS oid FROM zanith._family(relation) f
-        UNION SELECT a.relid FROM pg_partition_ancestors(relation) a(relid) WHERE a.relid IS NOT NULL
-    ), parts AS (
-        SELECT 'pg_class'::regclass::oid AS class, t.oid AS object, 0 AS subobject, 'the partition key' AS what FROM tables t
-        UNION ALL SELECT 'pg_class'::regclass, i.indexrelid, NULL, 'an index' FROM tables t JOIN pg_index i ON i.indrelid = t.oid
-        UNION ALL SELECT 'pg_constraint'::regclass, k.oid, NULL, 'a check' FROM tables t JOIN pg_constraint k ON k.conrelid = t.oid AND k.contype IN ('c', 'x')
-        UNION ALL SELECT 'pg_statistic_ext'::regclass, s.oid, NULL, 'a statistics object' FROM tables t JOIN pg_statistic_ext s ON s.stxrelid = t.oid
-        UNION ALL SELECT 'pg_attrdef'::regclass, d.oid, NULL, 'a generated column' FROM tables t JOIN pg_attrdef d ON d.adrelid = t.oid
-                  JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum AND a.attgenerated <> ''
-    )
+    WITH tables AS MATERIALIZED (SELECT l.l AS oid FROM zanith._lineage(relation) l)
     SELECT f.what FROM (
         SELECT 1 AS rank, format('%s is no table', zanith._relation_name(c.oid)) AS what FROM tables t JOIN pg_class c ON c.oid = t.oid WHERE c.relkind NOT IN ('r', 'p')
         UNION ALL
         SELECT 2, format('a rule of %s', zanith._relation_name(r.ev_class)) FROM tables t JOIN pg_rewrite r ON r.ev_class = t.oid
         UNION ALL
         SELECT 3, format('%s that uses %s', p.what, pg_describe_object(d.refclassid, d.refobjid, 0))
-        FROM parts p JOIN pg_depend d ON d.classid = p.class AND d.objid = p.object AND (p.subobject IS NULL OR d.objsubid = p.subobject)
+        FROM zanith._read_parts(relation) p JOIN pg_depend d ON d.classid = p.class AND d.objid = p.object AND (p.subobject IS NULL OR d.objsubid = p.subobject)
         WHERE d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass)
            OR d.refclassid = 'pg_type'::regclass AND (SELECT y.typtype IN ('d', 'c', 'r', 'm') FROM pg_type y WHERE y.oid = d.refobjid)) f
     ORDER BY f.rank, f.what LIMIT 1
@@ -133,13 +142,21 @@ BEGIN
     RETURN owner;
 END $$;
 
--- The same of what is parked, for whoever streams it. Locks are the caller's: see read_locks.
-CREATE OR REPLACE FUNCTION zanith.reads_as(artifact_id text) RETURNS text
+-- The same of what is parked, for whoever streams it, and the search path that its owner's code needs while it is read. Locks are
+-- the caller's: see read_locks. Where code needs a path, a superuser's table is read through a function of the owner's too.
+CREATE OR REPLACE FUNCTION zanith.reads_as(artifact_id text, OUT role_name text, OUT path text)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
-    root oid := (zanith._place(zanith._artifact(artifact_id)) ->> 'oid')::oid;
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    root oid := (zanith._place(a) ->> 'oid')::oid;
 BEGIN
-    RETURN CASE WHEN root IS NOT NULL THEN zanith._reads_as(root) END;
+    path := zanith._reading_path(root, a.definition);
+    IF root IS NOT NULL THEN
+        role_name := zanith._reads_as(root);
+        IF role_name IS NULL AND path <> zanith._fixed_path() AND NOT pg_is_in_recovery() THEN
+            SELECT pg_get_userbyid(c.relowner) INTO role_name FROM pg_class c WHERE c.oid = root AND pg_has_role(c.relowner, 'MEMBER');
+        END IF;
+    END IF;
 END $$;
 
 -- The statement that keeps the definition of what is parked as it is while it is read; reads and writes go on. It does not wait: where
@@ -154,11 +171,12 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $
 ); END $$;
 
 -- The statement that makes the function through which the rows of a query are read as whoever makes it, and the query that reads it.
-CREATE OR REPLACE FUNCTION zanith._render_reader(function_name text, query text, columns integer) RETURNS text
+-- `path`: the search path of the owner's code; what is ours names its schema, so that nothing in the path stands for it.
+CREATE OR REPLACE FUNCTION zanith._render_reader(function_name text, query text, columns integer, path text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
-    SELECT format('CREATE FUNCTION pg_temp.%I() RETURNS SETOF text[] LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS %L',
-        function_name, format('SELECT ARRAY[%s]::text[] FROM (%s) q%s',
-            string_agg(format('CASE WHEN num_nulls(q.c%1$s) = 0 THEN format(''%%s'', q.c%1$s) END', n), ', ' ORDER BY n),
+    SELECT format('CREATE FUNCTION pg_temp.%I() RETURNS SETOF text[] LANGUAGE sql SECURITY DEFINER SET search_path TO %s AS %L',
+        function_name, zanith._path_literals(path), format('SELECT ARRAY[%s]::pg_catalog.text[] FROM (%s) q%s',
+            string_agg(format('CASE WHEN pg_catalog.num_nulls(q.c%1$s) OPERATOR(pg_catalog.=) 0 THEN pg_catalog.format(''%%s'', q.c%1$s) END', n), ', ' ORDER BY n),
             query, '(' || string_agg('c' || n, ', ' ORDER BY n) || ')'))
     FROM generate_series(1, columns) n
 ); END $$;
@@ -173,13 +191,13 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 -- Makes the function through which rows are read as their owner, `columns` of them as text, and returns the query that reads it. It is
 -- a function in SQL, called in a list of a SELECT: PostgreSQL evaluates it row by row there. Its body is parsed at the first call,
 -- inside. `names`: what the columns are to be called. It goes with the transaction, which is rolled back.
-CREATE OR REPLACE FUNCTION zanith.make_reader(role_name text, query text, names text[]) RETURNS text
+CREATE OR REPLACE FUNCTION zanith.make_reader(role_name text, query text, names text[], path text) RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     outer_role text := current_setting('role');
     checking text := current_setting('check_function_bodies');
     function_name text := '_zanith_rows_' || replace(gen_random_uuid()::text, '-', '');
-    definition text := zanith._render_reader(function_name, query, cardinality(names));
+    definition text := zanith._render_reader(function_name, query, cardinality(names), path);
 BEGIN
     PERFORM set_config('check_function_bodies', 'off', true);
     PERFORM set_config('search_path', COALESCE(zanith._sandbox_event_path(current_user), 'pg_catalog, pg_temp'), true);

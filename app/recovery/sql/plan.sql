@@ -16,8 +16,8 @@ SELECT current_setting('transaction_read_only')::boolean;
 -- run_as: a statement as a role under a search path, and what it says: rows or values
 SELECT zanith._run_as($1, $2, $3, $4)::text;
 
--- run_with: the same with texts that stand for $1 in it
-SELECT zanith._run_as($1, $2, $3, arguments => $4::text[])::text;
+-- run_with: the same under a search path, with texts that stand for $1 in it
+SELECT zanith._run_as($1, $2, $3, $4, arguments => $5::text[])::text;
 
 -- session_path: another search path for this session; what it was before
 WITH before AS MATERIALIZED (SELECT pg_catalog.current_setting('search_path') AS path)

@@ -46,11 +46,11 @@ SELECT zanith.split_rows($1, $2, $3);
 -- read_locks: the lock under which it can be proved that reading runs no code of an owner's
 SELECT zanith.read_locks($1);
 
--- reads_as: the role as which what is parked has to be read; NULL for this one
-SELECT zanith.reads_as($1);
+-- reads_as: the role as which what is parked has to be read, NULL for this one; and the search path of its code
+SELECT role_name AS role, path FROM zanith.reads_as($1);
 
 -- make_reader: the query that reads rows as their owner
-SELECT zanith.make_reader($1, $2, $3::text[]);
+SELECT zanith.make_reader($1, $2, $3::text[], $4);
 
 -- writable: a function can be made in the transaction, whatever the session's default
 SET TRANSACTION READ WRITE;

@@ -155,8 +155,8 @@ DECLARE
     q record := zanith._archiving(a);
     bounds text := zanith._after(a.definition -> 'key', after, 't');
 BEGIN
-    last := zanith._find_bound(q.runner, q.rows, a.definition -> 'key', bounds, size);
-    copied := zanith._run_as(q.runner, format('INSERT INTO %s SELECT %s, t.%s FROM %s t WHERE %s AND %s AND %s ORDER BY %2$s', q.archive,
+    last := zanith._find_bound(q.relation, a.definition, q.runner, q.rows, bounds, size);
+    copied := zanith._run_on(q.relation, a.definition, q.runner, format('INSERT INTO %s SELECT %s, t.%s FROM %s t WHERE %s AND %s AND %s ORDER BY %2$s', q.archive,
         zanith._key_list(a.definition -> 'key', 't.'), q.col, q.rows, bounds, zanith._up_to(a.definition -> 'key', last, 't'), q.keep));
     PERFORM zanith._watch_shape(a, q.relation);
 END $$;
@@ -178,10 +178,11 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 ); END $$;
 
 -- The key of the row that ends a batch, NULL where fewer are left; read as a role.
-CREATE OR REPLACE FUNCTION zanith._find_bound(runner text, source text, key jsonb, bounds text, size integer) RETURNS text[]
+CREATE OR REPLACE FUNCTION zanith._find_bound(relation oid, d jsonb, runner text, source text, bounds text, size integer) RETURNS text[]
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-    found jsonb := zanith._run_as(runner, format('SELECT jsonb_build_array(%s) FROM %s t WHERE %s ORDER BY %s OFFSET %s LIMIT 1',
+    key jsonb := d -> 'key';
+    found jsonb := zanith._run_on(relation, d, runner, format('SELECT jsonb_build_array(%s) FROM %s t WHERE %s ORDER BY %s OFFSET %s LIMIT 1',
         (SELECT string_agg(format('t.%I::text', k.item ->> 'name'), ', ' ORDER BY k.ord) FROM zanith._each(key) k),
         source, bounds, zanith._key_list(key, 't.'), size - 1), 'values') -> 0;
 BEGIN
@@ -246,7 +247,7 @@ BEGIN
     END IF;
     EXECUTE format('DELETE FROM ONLY %s a USING %s WHERE %s', q.archive, due, zanith._follow_match(a.definition -> 'key', 'a'));
     GET DIAGNOSTICS gone = ROW_COUNT;
-    come := zanith._run_as(q.runner, format('INSERT INTO %s SELECT %s, t.%s FROM %s t JOIN %s ON %s WHERE %s', q.archive, zanith._key_list(a.definition -> 'key', 't.'),
+    come := zanith._run_on(q.relation, a.definition, q.runner, format('INSERT INTO %s SELECT %s, t.%s FROM %s t JOIN %s ON %s WHERE %s', q.archive, zanith._key_list(a.definition -> 'key', 't.'),
         q.col, q.rows, due, zanith._follow_match(a.definition -> 'key', 't'), q.keep));
     RETURN grown - gone + come;
 END $$;
@@ -258,7 +259,7 @@ LANGUAGE plpgsql VOLATILE SET enable_mergejoin = on AS $$
 DECLARE
     q record := zanith._archiving(a);
 BEGIN
-    RETURN zanith._run_as(q.runner, format('DELETE FROM ONLY %s a WHERE NOT EXISTS (SELECT FROM %s t WHERE %s AND NOT (%s))',
+    RETURN zanith._run_on(q.relation, a.definition, q.runner, format('DELETE FROM ONLY %s a WHERE NOT EXISTS (SELECT FROM %s t WHERE %s AND NOT (%s))',
         q.archive, q.rows, zanith._key_match(a.definition -> 'key'), zanith._differ(q.live_type, 't.' || q.col, 'a.' || q.name)));
 END $$;
 
@@ -293,7 +294,7 @@ DECLARE
     shape text := zanith._shape(a.id, q.relation);
 BEGIN
     PERFORM zanith._drop_gone(a);
-    PERFORM zanith._run_as(q.runner, format('INSERT INTO %1$s SELECT %2$s, t.%3$s FROM %4$s t WHERE %5$s AND NOT EXISTS (SELECT FROM ONLY %1$s a WHERE %6$s)', q.archive,
+    PERFORM zanith._run_on(q.relation, a.definition, q.runner, format('INSERT INTO %1$s SELECT %2$s, t.%3$s FROM %4$s t WHERE %5$s AND NOT EXISTS (SELECT FROM ONLY %1$s a WHERE %6$s)', q.archive,
         zanith._key_list(a.definition -> 'key', 't.'), q.col, q.rows, q.keep, zanith._key_match(a.definition -> 'key')));
     PERFORM zanith._keep_shape(a.id, shape);
 END $$;
@@ -318,7 +319,7 @@ DECLARE
     q record := zanith._archiving(a);
     found jsonb;
 BEGIN
-    found := zanith._run_as(q.runner, format('SELECT jsonb_build_array(%s) FROM (SELECT %s, t.%s FROM %s t WHERE %s) t FULL JOIN ONLY %s a ON %s',
+    found := zanith._run_on(q.relation, a.definition, q.runner, format('SELECT jsonb_build_array(%s) FROM (SELECT %s, t.%s FROM %s t WHERE %s) t FULL JOIN ONLY %s a ON %s',
         zanith._count_differences(a, format('NOT EXISTS (SELECT FROM %1$s l WHERE l.k1 IS NULL) AND NOT EXISTS (SELECT FROM %1$s l WHERE %2$s) AND NOT EXISTS (SELECT FROM %1$s l WHERE %3$s)',
             q.log, zanith._follow_match(a.definition -> 'key', 't'), zanith._follow_match(a.definition -> 'key', 'a'))),
         zanith._key_list(a.definition -> 'key', 't.'), q.col, q.rows, q.keep, q.archive, zanith._key_match(a.definition -> 'key')), 'values') -> 0;
@@ -380,7 +381,7 @@ BEGIN
     END IF;
     kept := kept + zanith._catch_up(a, seqs, false);
     IF seqs IS NOT NULL THEN
-        found := zanith._run_as(q.runner, format('SELECT jsonb_build_array(%s) FROM (SELECT DISTINCT %s FROM %s) l LEFT JOIN %s t ON %s LEFT JOIN ONLY %s a ON %s',
+        found := zanith._run_on(q.relation, a.definition, q.runner, format('SELECT jsonb_build_array(%s) FROM (SELECT DISTINCT %s FROM %s) l LEFT JOIN %s t ON %s LEFT JOIN ONLY %s a ON %s',
             zanith._count_differences(a, 'true'), zanith._follow_columns(a.definition -> 'key'), q.log, q.rows, zanith._follow_match(a.definition -> 'key', 't'),
             q.archive, zanith._follow_match(a.definition -> 'key', 'a')), 'values') -> 0;
         IF (found ->> 1)::bigint + (found ->> 2)::bigint + (found ->> 3)::bigint > 0 THEN

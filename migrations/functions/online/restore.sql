@@ -141,7 +141,7 @@ DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     q record := zanith._filling(a);
     key jsonb := a.definition -> 'key';
-    last text[] := zanith._find_bound(q.reader, 'ONLY ' || q.archive, key, zanith._after(key, after, 't'), size);
+    last text[] := zanith._find_bound(NULL, a.definition, q.reader, 'ONLY ' || q.archive, zanith._after(key, after, 't'), size);
     due text := format('%s AND %s AND %s AND %s', zanith._after(key, after, 'a'), zanith._up_to(key, last, 'a'), zanith._after(key, after, 't'), zanith._up_to(key, last, 't'));
 BEGIN
     RETURN jsonb_build_object('last', last, 'role', zanith._runner(q.owner), 'sql', zanith._do(format($body$DECLARE filled bigint; patience text := pg_catalog.current_setting('lock_timeout'); BEGIN
@@ -207,7 +207,7 @@ DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     q record := zanith._filling(a);
     key jsonb := a.definition -> 'key';
-    last text[] := zanith._find_bound(q.runner, q.rows, key, zanith._after(key, after, 't'), size);
+    last text[] := zanith._find_bound(q.relation, a.definition, q.runner, q.rows, zanith._after(key, after, 't'), size);
 BEGIN
     RETURN jsonb_build_object('last', last, 'role', zanith._runner(q.owner), 'sql', zanith._do(format($body$DECLARE filled bigint; BEGIN
     UPDATE %1$s t SET %2$s = DEFAULT WHERE %3$s AND %4$s AND num_nulls(t.%2$s) > 0
@@ -229,7 +229,7 @@ DECLARE
     -- not as the domain: its checks would run as the operator
     type text := COALESCE(a.definition #>> '{column,base_type}', q.type);
 BEGIN
-    found := zanith._run_as(q.runner, format('SELECT jsonb_build_array(count(a.%1$s), count(*) FILTER (WHERE a.%1$s IS NOT NULL AND %3$s AND NOT EXISTS (SELECT FROM %4$s l WHERE %5$s AND NOT l.pending)), '
+    found := zanith._run_on(q.relation, a.definition, q.runner, format('SELECT jsonb_build_array(count(a.%1$s), count(*) FILTER (WHERE a.%1$s IS NOT NULL AND %3$s AND NOT EXISTS (SELECT FROM %4$s l WHERE %5$s AND NOT l.pending)), '
                    'count(*) FILTER (WHERE num_nulls(t.%2$s) > 0)) FROM %6$s t LEFT JOIN ONLY %7$s a ON %8$s',
         quote_ident(key #>> '{0,name}'), q.half, zanith._differ(type, format('t.%s::%s', q.half, type), format('a.%s::%s', q.name, type)),
         q.log, zanith._follow_match(key, 'a'), q.rows, q.archive, zanith._key_match(key)), 'values') -> 0;

@@ -26,7 +26,7 @@ BEGIN
              AND i.indkey[0] = zanith._attribute_number(i.indrelid, d #>> '{key,0,name}'))
         THEN LEAST(GREATEST(bytes / (4 * 1024 * 1024), jobs), 4000) ELSE jobs END;
     -- four pages a piece, and 400 at least
-    found := zanith._run_as(role_name, format('WITH sampled AS (SELECT %1$s AS v FROM %2$s r TABLESAMPLE SYSTEM (%3$s) REPEATABLE (0)),
+    found := zanith._run_on((place ->> 'oid')::oid, d, role_name, format('WITH sampled AS (SELECT %1$s AS v FROM %2$s r TABLESAMPLE SYSTEM (%3$s) REPEATABLE (0)),
             ranked AS (SELECT v, row_number() OVER (ORDER BY v) AS place, count(*) OVER () AS among FROM sampled)
         SELECT jsonb_agg(format(''%%s'', b.v) ORDER BY b.v) FROM (
             SELECT DISTINCT v FROM ranked WHERE place * %4$s / among > (place - 1) * %4$s / among AND place < among) b',

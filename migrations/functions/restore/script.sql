@@ -52,7 +52,9 @@ CREATE OR REPLACE FUNCTION zanith._script_gate(a zanith._zanith_migration_artifa
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     d jsonb := a.definition;
-    reader text := CASE WHEN a.artifact_type IN ('archive_table', 'soft_drop_table') THEN zanith._runner(d #>> '{table,owner}') END;
+    path text := zanith._reading_path((zanith._place(a) ->> 'oid')::oid, d);
+    reader text := CASE WHEN a.artifact_type IN ('archive_table', 'soft_drop_table')
+                        THEN COALESCE(zanith._runner(d #>> '{table,owner}'), CASE WHEN path <> zanith._fixed_path() THEN d #>> '{table,owner}' END) END;
     names text[] := ARRAY(SELECT c.name FROM jsonb_array_elements_text(zanith._row_columns(d)) WITH ORDINALITY c(name, ord) ORDER BY c.ord);
     counted text := CASE WHEN d ? 'members' THEN zanith._only(d) ELSE 'ONLY ' END || rows_of;
     gate text := a.checksum_query;
@@ -65,8 +67,8 @@ BEGIN
     IF reader IS NOT NULL THEN
         script := script || format(E'-- What is parked belongs to %s and is read as %s.\nSET LOCAL check_function_bodies = off;\n'
             'SET LOCAL ROLE %I;\n%s;\n%s;\nRESET ROLE;\n', zanith._one_line(quote_ident(reader)), zanith._one_line(quote_ident(reader)), reader,
-            zanith._render_reader('_zanith_count', 'SELECT true FROM ' || counted, 1),
-            zanith._render_reader('_zanith_rows', COALESCE(a.checksum_query, 'SELECT true FROM ' || counted), CASE WHEN a.checksum_query IS NULL THEN 1 ELSE cardinality(names) END));
+            zanith._render_reader('_zanith_count', 'SELECT true FROM ' || counted, 1, path),
+            zanith._render_reader('_zanith_rows', COALESCE(a.checksum_query, 'SELECT true FROM ' || counted), CASE WHEN a.checksum_query IS NULL THEN 1 ELSE cardinality(names) END, path));
         counted := 'pg_temp._zanith_count()';
         gate := zanith._render_reading('_zanith_rows', names);
     END IF;

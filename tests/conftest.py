@@ -177,7 +177,7 @@ class Database:
 def create_database(server: Server, template: str) -> Iterator[Database]:
     """Clone a template, and drop the clone with whoever is still connected."""
     name = f"t_{os.getpid()}_{next(serial)}"
-    server.psql("postgres", f"CREATE DATABASE {name} TEMPLATE {template}")
+    server.create_database(name, template)
     yield Database(server, name)
     server.psql("postgres", f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 

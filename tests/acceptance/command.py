@@ -17,6 +17,8 @@ from pathlib import Path
 from signal import Signals
 from typing import Any
 
+from tests import prefork
+
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 ESCAPES_IN = re.compile(ESCAPES.pattern.encode())
 QUESTION = re.compile(rb"(?:Type .*|is exactly): ")
@@ -55,17 +57,21 @@ def environment(url: str | None, **more: str) -> dict[str, str]:
 
 def zanith(*args: str, url: str | None = None, stdin: str = "", **env: str) -> Result:
     """Run the command without a terminal; whatever happens, it shows no traceback."""
-    ended = subprocess.run(
-        [PROGRAM, *args],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        env=environment(url, **env),
-        timeout=120,
-        check=False,
-    )
-    result = Result(ended.returncode, ended.stdout, ended.stderr)
+    has = environment(url, **env)
+    if prefork.can_run(has):
+        result = Result(*prefork.run(list(args), stdin=stdin, env=has, timeout=120))
+    else:
+        ended = subprocess.run(
+            [PROGRAM, *args],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            env=has,
+            timeout=120,
+            check=False,
+        )
+        result = Result(ended.returncode, ended.stdout, ended.stderr)
     assert "Traceback" not in result.out + result.err, result
     return result
 

@@ -40,7 +40,7 @@ def subscriber(server: Server, database: Database) -> Iterator[Subscriber]:
     name = f"subscriber_{next(serial)}"
     database.psql(T + f"CREATE PUBLICATION {name} FOR TABLE t")
     database.psql(f"SELECT pg_create_logical_replication_slot('{name}', 'pgoutput')")
-    server.psql("postgres", f"CREATE DATABASE {name} TEMPLATE template0")
+    server.create_database(name)
     other = Database(server, name)
     try:
         other.psql(T.partition("INSERT")[0])

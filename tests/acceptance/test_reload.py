@@ -154,7 +154,7 @@ WHERE c.oid = attrelid AND c.oid >= 16384 AND c.relkind <> 'c' AND attoptions IS
 def make_source(server: Server, reader: Server) -> Source:
     """Make the database, in the form in which the programs of the reader can dump it."""
     name = f"reload_{serial_name()}"
-    server.psql("postgres", f"CREATE DATABASE {name} TEMPLATE template0")
+    server.create_database(name)
     database = Database(server, name)
     install_zanith(database.url)
     make_roles(server)
@@ -225,7 +225,7 @@ def target(newest: Server, source: Source) -> Iterator[Database]:
     """An empty database on the newest version, where oids are others."""
     make_roles(newest)
     name = f"reload_{serial_name()}"
-    newest.psql("postgres", f"CREATE DATABASE {name} TEMPLATE template0")
+    newest.create_database(name)
     yield Database(newest, name)
     newest.psql("postgres", f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -84,7 +84,7 @@ class Arena:
     def clone(self, template: str) -> str:
         """Return the name of a fresh copy of a database."""
         name = f"f_{os.getpid()}_{next(serial)}"
-        self.server.psql("postgres", f"CREATE DATABASE {name} TEMPLATE {template}")
+        self.server.create_database(name, template)
         return name
 
     def drop(self, name: str) -> None:

@@ -148,7 +148,7 @@ async def _list_chunks(original: Database) -> list[tuple[str, list[Target]]]:
 
 
 def _copy(server: Server, source: str, name: str) -> Database:
-    server.psql("postgres", f"CREATE DATABASE {name} TEMPLATE {source}")
+    server.create_database(name, source)
     return Database(server, name)
 
 
@@ -317,7 +317,7 @@ def _load(server: Server, url: str, directory: Path) -> None:
     environment = {**os.environ, **({"PGPASSWORD": parts.password} if parts.password else {})}
     for role in asyncio.run(_roles_of(url)):
         server.psql("postgres", f"CREATE ROLE {quote(role)}")
-    server.psql("postgres", "CREATE DATABASE source TEMPLATE template0")
+    server.create_database("source")
     file = directory / "source.sql"
     subprocess.run(
         [

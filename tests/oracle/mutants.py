@@ -143,7 +143,7 @@ class NotThere(Exception):
 @contextmanager
 def mutated(server: Server, template: str, name: str, mutant: Mutant) -> Iterator[str]:
     """Lend a template database in which the function has the fault."""
-    server.psql("postgres", f"CREATE DATABASE {name} TEMPLATE {template}")
+    server.create_database(name, template)
     try:
         found = server.psql(
             name,

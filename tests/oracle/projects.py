@@ -36,7 +36,7 @@ class NotBuilt(Exception):
 def build(server: Server, project: str) -> str:
     """Migrate an empty database as the project does; return its name."""
     name = f"project_{project}"
-    server.psql("postgres", f"CREATE DATABASE {name} TEMPLATE template0")
+    server.create_database(name)
     ended = subprocess.run(
         [PYTHON, "-m", f"tests.oracle.foreign.{project}", server.url(name)],
         capture_output=True,

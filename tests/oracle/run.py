@@ -85,7 +85,7 @@ class Batch:
 
     def clone(self, of: str) -> Database:
         name = f"o_{Path(self.directory).name.replace('-', '_').lower()}_{next(serial)}"
-        self.server.psql("postgres", f"CREATE DATABASE {name} TEMPLATE {of}")
+        self.server.create_database(name, of)
         self.names.append(name)
         return Database(self.server, name)
 

@@ -110,10 +110,12 @@ async def _applied(connection: Connection) -> list[Installed]:
     return [Installed(r["file"], r["hash"], tuple(r["functions"]), r["engine"]) for r in rows]
 
 
-async def install(connection: Connection) -> list[str]:
+async def install(connection: Connection, notes: list[str] | None = None) -> list[str]:
     """Apply what is pending and return the files applied; an empty list where nothing was.
 
-    Refused where the database needs a newer engine, or an applied numbered file was edited since.
+    ``notes`` gets a sentence for each artifact whose recovery_sql stays as an earlier version wrote
+    it. Refused where the database needs a newer engine, or an applied numbered file was edited
+    since.
     """
     try:
         async with connection.transaction():
@@ -126,6 +128,9 @@ async def install(connection: Connection) -> list[str]:
             if not await connection.fetchval(SQL["exists"]):
                 await connection.execute(SQL["create_table"])
             done = await _apply(connection, await _applied(connection))
+            if done:
+                stale = await _renew_recipes(connection)
+                (notes if notes is not None else []).extend(stale)
             await connection.execute(fill(SQL["fix_settings"]))
             return done
     except (asyncpg.PostgresError, OSError) as exc:
@@ -185,9 +190,15 @@ async def _apply(connection: Connection, rows: list[Installed]) -> list[str]:
             await _remove(connection, set(row.functions) - declared)
             await connection.execute(SQL["forget"], row.file)
             done.append(row.file)
-    if done:
-        await connection.execute(SQL["renew_recipes"])
     return done
+
+
+async def _renew_recipes(connection: Connection) -> list[str]:
+    """Render each script anew: those of earlier versions are not as careful as they are now."""
+    return [
+        f"the recovery_sql of {row['object']} is still that of an earlier version: {row['why']}"
+        for row in await connection.fetch(SQL["renew_recipes"])
+    ]
 
 
 async def _run(connection: Connection, file: SchemaFile) -> None:

@@ -226,3 +226,34 @@ async def test_function_that_moves_to_an_earlier_file_stays(database, monkeypatc
         await schema.install(connection)
         assert await connection.fetchval("SELECT zanith.twice(1)") == 2
         assert (await schema.status(connection)).current
+
+
+async def test_an_upgrade_renders_each_script_anew_and_names_those_that_it_cannot(
+    database, extra_file
+):
+    async with database.connect() as connection:
+        await connection.execute(
+            "CREATE TABLE good (id int PRIMARY KEY, c text); CREATE TABLE bad (LIKE good);"
+        )
+        good = await connection.fetchval("SELECT zanith.archive_table('good')")
+        bad = await connection.fetchval("SELECT zanith.archive_table('bad')")
+        script = "SELECT recovery_sql FROM zanith._zanith_migration_artifacts WHERE id = $1"
+        fresh = await connection.fetchval(script, good)
+        await connection.execute(
+            "UPDATE zanith._zanith_migration_artifacts SET recovery_sql = 'of an earlier version'"
+        )
+        await connection.execute(
+            "UPDATE zanith._zanith_migration_artifacts"
+            """ SET definition = '{"renames": [{"kind": "index"}]}' WHERE id = $1""",
+            bad,
+        )
+        extra_file(FUNCTION)
+        notes: list[str] = []
+        await schema.install(connection, notes)
+        assert await connection.fetchval(script, good) == fresh
+        assert await connection.fetchval(script, bad) == "of an earlier version"
+        [note] = notes
+        assert f"public.bad ({bad})" in note
+        notes.clear()
+        assert await schema.install(connection, notes) == []
+        assert notes == []

@@ -59,7 +59,8 @@ def init(
 
     async def body(session: Session) -> None:
         async with session.db.acquire() as connection:
-            applied = await install(connection)
+            notes: list[str] = []
+            applied = await install(connection, notes)
             role = _role(grant)
             if role is not None:
                 await grant_capture(connection, role)
@@ -76,7 +77,7 @@ def init(
                 f"; {chosen} is the operator" if chosen else "",
             )
         )
-        for line in (*(found.notes if found else ()), *((notice,) if notice else ())):
+        for line in (*notes, *(found.notes if found else ()), *((notice,) if notice else ())):
             session.terminal.show(Text.assemble(("! ", "warn"), printable(line)))
         if found and found.grants:
             why = (
@@ -90,6 +91,7 @@ def init(
                     "applied": applied,
                     "granted": role,
                     "operator": asdict(found) if found else None,
+                    "notes": notes,
                     "notice": notice,
                 }
             )

@@ -25,9 +25,8 @@ ON CONFLICT (file) DO UPDATE
     SET hash = excluded.hash, functions = excluded.functions, engine = excluded.engine,
         applied_at = clock_timestamp();
 
--- renew_recipes: scripts that set an option which only the server that they were made on knows (see describe/options.sql)
-UPDATE zanith._zanith_migration_artifacts AS a SET recovery_sql = zanith._render_script(a.id)
-WHERE a.status = 'recoverable' AND position('pg_attver=' IN a.recovery_sql) > 0;
+-- renew_recipes: the scripts as this version renders them; which of them it could not, and why
+SELECT object, why FROM zanith._renew_recipes();
 
 -- forget: a file is no longer part of the engine
 DELETE FROM zanith._zanith_schema WHERE file = $1;

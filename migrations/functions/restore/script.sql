@@ -45,6 +45,24 @@ BEGIN
     RETURN script;
 END $$;
 
+-- Renders the script of every artifact anew, as after an upgrade; which could not be, and why.
+CREATE OR REPLACE FUNCTION zanith._renew_recipes() RETURNS TABLE (object text, why text)
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts;
+BEGIN
+    FOR a IN SELECT * FROM zanith._zanith_migration_artifacts x WHERE x.status = 'recoverable' ORDER BY x.capture_order LOOP
+        BEGIN
+            UPDATE zanith._zanith_migration_artifacts x SET recovery_sql = r.script
+            FROM (SELECT zanith._render_script(a.id) AS script) r WHERE x.id = a.id AND x.recovery_sql IS DISTINCT FROM r.script;
+        EXCEPTION WHEN OTHERS THEN
+            object := zanith._object_name(a) || ' (' || a.id || ')';
+            why := SQLERRM;
+            RETURN NEXT;
+        END;
+    END LOOP;
+END $$;
+
 -- What a script checks before it changes anything: the number of rows, and the checksum where there is one. A table that was moved
 -- still belongs to its owner, and PostgreSQL evaluates expressions of its indexes when it plans a query. The script therefore reads
 -- the table as its owner, and then rolls back everything that this left in the session.
@@ -65,10 +83,9 @@ BEGIN
         RETURN '';
     END IF;
     IF reader IS NOT NULL THEN
-        script := script || format(E'-- What is parked belongs to %s and is read as %s.\nSET LOCAL check_function_bodies = off;\n'
-            'SET LOCAL ROLE %I;\n%s;\n%s;\nRESET ROLE;\n', zanith._one_line(quote_ident(reader)), zanith._one_line(quote_ident(reader)), reader,
-            zanith._render_reader('_zanith_count', 'SELECT true FROM ' || counted, 1, path),
-            zanith._render_reader('_zanith_rows', COALESCE(a.checksum_query, 'SELECT true FROM ' || counted), CASE WHEN a.checksum_query IS NULL THEN 1 ELSE cardinality(names) END, path));
+        script := script || format(E'-- What is parked belongs to %1$s and is read as %1$s.\nSET LOCAL check_function_bodies = off;\nSET LOCAL ROLE %2$I;\n%3$s;\n%4$sRESET ROLE;\n',
+            zanith._one_line(quote_ident(reader)), reader, zanith._render_reader('_zanith_count', 'SELECT true FROM ' || counted, 1, path),
+            CASE WHEN a.checksum IS NOT NULL THEN zanith._render_reader('_zanith_rows', a.checksum_query, cardinality(names), path) || E';\n' END);
         counted := 'pg_temp._zanith_count()';
         gate := zanith._render_reading('_zanith_rows', names);
     END IF;

@@ -101,12 +101,12 @@ class Meter:
 class Reading:
     """A connection on which what is parked can be read, and as whom: None is the operator.
 
-    ``path`` is the search path of the owner's code, which the planner may evaluate.
+    ``path`` is the search path of the owner's code where the planner evaluates code that needs one.
     """
 
     connection: Connection
     role: str | None
-    path: str
+    path: str | None
 
 
 @asynccontextmanager
@@ -202,7 +202,7 @@ async def read_as(reading: Reading, query: str, names: list[str] | None = None) 
 
     Each value is then its text. To prepare a query only parses it, and runs nothing.
     """
-    if reading.role is None:
+    if reading.role is None and reading.path is None:
         return query
     if names is None:
         statement = await reading.connection.prepare(query)

@@ -58,10 +58,12 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT string_agg(quote_literal(n.name), ', ' ORDER BY n.ord) FROM unnest(zanith._path_names(path)) WITH ORDINALITY n(name, ord)
 ); END $$;
 
--- The path under which a relation is read: the owner's where the planner evaluates code that finds names by it, else ours.
-CREATE OR REPLACE FUNCTION zanith._reading_path(relation oid, d jsonb) RETURNS text
+-- The path under which a relation is read as a role: the owner's where the planner evaluates code that finds names by it, else NULL,
+-- which is ours. No role is the operator, who reads under no path that somebody else recorded.
+CREATE OR REPLACE FUNCTION zanith._reading_path(relation oid, d jsonb, role_name text) RETURNS text
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT CASE WHEN EXISTS (SELECT FROM zanith._find_code(p.classes, p.objects)) THEN zanith._owner_path(d) ELSE zanith._fixed_path() END
+    SELECT CASE WHEN (role_name IS NOT NULL OR zanith._runner(d #>> '{table,owner}') IS NULL AND NOT zanith._is_mixed(d) AND NOT pg_is_in_recovery())
+                 AND EXISTS (SELECT FROM zanith._find_code(p.classes, p.objects)) THEN zanith._owner_path(d) END
     FROM (SELECT array_agg(r.class) AS classes, array_agg(r.object) AS objects FROM zanith._read_parts(relation) r) p
 ); END $$;
 

@@ -30,7 +30,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 -- A role that is NULL, or is the one that calls already, needs no sandbox. The owner's code runs under `path`. Where the transaction
 -- is somebody else's and not `ours`, deferred constraints stay deferred, and code that leaves anything in the session is refused.
 CREATE OR REPLACE FUNCTION zanith._run_as(
-    role_name text, statement text, wants text DEFAULT 'rows', path text DEFAULT 'pg_catalog, pg_temp', ours boolean DEFAULT true,
+    role_name text, statement text, wants text DEFAULT 'rows', path text DEFAULT NULL, ours boolean DEFAULT true,
     arguments text[] DEFAULT NULL)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -42,6 +42,7 @@ DECLARE
     done bigint;
     events text[];
 BEGIN
+    path := COALESCE(path, zanith._fixed_path());
     IF role_name IS NULL OR role_name = current_user AND (role_name = session_user OR outer_role = 'none') THEN
         settings := zanith._read_settings();
         PERFORM set_config('search_path', path, true);
@@ -74,7 +75,7 @@ END $$;
 -- The same for a statement about a table that an artifact is of, under the path that reading the table needs.
 CREATE OR REPLACE FUNCTION zanith._run_on(relation oid, d jsonb, role_name text, statement text, wants text DEFAULT 'rows') RETURNS jsonb
 LANGUAGE plpgsql VOLATILE AS $$ BEGIN
-    RETURN zanith._run_as(role_name, statement, wants, zanith._reading_path(relation, d));
+    RETURN zanith._run_as(role_name, statement, wants, zanith._reading_path(relation, d, role_name));
 END $$;
 
 CREATE OR REPLACE FUNCTION zanith._read_settings() RETURNS text[]

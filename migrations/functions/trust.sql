@@ -143,20 +143,15 @@ BEGIN
 END $$;
 
 -- The same of what is parked, for whoever streams it, and the search path that its owner's code needs while it is read. Locks are
--- the caller's: see read_locks. Where code needs a path, a superuser's table is read through a function of the owner's too.
+-- the caller's: see read_locks.
 CREATE OR REPLACE FUNCTION zanith.reads_as(artifact_id text, OUT role_name text, OUT path text)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     root oid := (zanith._place(a) ->> 'oid')::oid;
 BEGIN
-    path := zanith._reading_path(root, a.definition);
-    IF root IS NOT NULL THEN
-        role_name := zanith._reads_as(root);
-        IF role_name IS NULL AND path <> zanith._fixed_path() AND NOT pg_is_in_recovery() THEN
-            SELECT pg_get_userbyid(c.relowner) INTO role_name FROM pg_class c WHERE c.oid = root AND pg_has_role(c.relowner, 'MEMBER');
-        END IF;
-    END IF;
+    role_name := CASE WHEN root IS NOT NULL THEN zanith._reads_as(root) END;
+    path := zanith._reading_path(root, a.definition, role_name);
 END $$;
 
 -- The statement that keeps the definition of what is parked as it is while it is read; reads and writes go on. It does not wait: where
@@ -175,7 +170,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $
 CREATE OR REPLACE FUNCTION zanith._render_reader(function_name text, query text, columns integer, path text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT format('CREATE FUNCTION pg_temp.%I() RETURNS SETOF text[] LANGUAGE sql SECURITY DEFINER SET search_path TO %s AS %L',
-        function_name, zanith._path_literals(path), format('SELECT ARRAY[%s]::pg_catalog.text[] FROM (%s) q%s',
+        function_name, zanith._path_literals(COALESCE(path, zanith._fixed_path())), format('SELECT ARRAY[%s]::pg_catalog.text[] FROM (%s) q%s',
             string_agg(format('CASE WHEN pg_catalog.num_nulls(q.c%1$s) OPERATOR(pg_catalog.=) 0 THEN pg_catalog.format(''%%s'', q.c%1$s) END', n), ', ' ORDER BY n),
             query, '(' || string_agg('c' || n, ', ' ORDER BY n) || ')'))
     FROM generate_series(1, columns) n
@@ -190,7 +185,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 
 -- Makes the function through which rows are read as their owner, `columns` of them as text, and returns the query that reads it. It is
 -- a function in SQL, called in a list of a SELECT: PostgreSQL evaluates it row by row there. Its body is parsed at the first call,
--- inside. `names`: what the columns are to be called. It goes with the transaction, which is rolled back.
+-- inside. `names`: what the columns are to be called. It goes with the transaction, which is rolled back. No role is this one.
 CREATE OR REPLACE FUNCTION zanith.make_reader(role_name text, query text, names text[], path text) RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
@@ -201,7 +196,7 @@ DECLARE
 BEGIN
     PERFORM set_config('check_function_bodies', 'off', true);
     PERFORM set_config('search_path', COALESCE(zanith._sandbox_event_path(current_user), 'pg_catalog, pg_temp'), true);
-    PERFORM set_config('role', role_name, true);
+    PERFORM set_config('role', COALESCE(role_name, outer_role), true);
     EXECUTE definition;
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     PERFORM set_config('role', outer_role, true);

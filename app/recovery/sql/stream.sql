@@ -46,7 +46,7 @@ SELECT zanith.split_rows($1, $2, $3);
 -- read_locks: the lock under which it can be proved that reading runs no code of an owner's
 SELECT zanith.read_locks($1);
 
--- reads_as: the role as which what is parked has to be read, NULL for this one; and the search path of its code
+-- reads_as: the role as which what is parked has to be read, NULL for this one; and the search path of its code, NULL for ours
 SELECT role_name AS role, path FROM zanith.reads_as($1);
 
 -- make_reader: the query that reads rows as their owner

@@ -70,9 +70,10 @@ CREATE OR REPLACE FUNCTION zanith._script_gate(a zanith._zanith_migration_artifa
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     d jsonb := a.definition;
-    path text := zanith._reading_path((zanith._place(a) ->> 'oid')::oid, d);
+    runner text := zanith._runner(d #>> '{table,owner}');
+    path text := zanith._reading_path((zanith._place(a) ->> 'oid')::oid, d, runner);
     reader text := CASE WHEN a.artifact_type IN ('archive_table', 'soft_drop_table')
-                        THEN COALESCE(zanith._runner(d #>> '{table,owner}'), CASE WHEN path <> zanith._fixed_path() THEN d #>> '{table,owner}' END) END;
+                        THEN COALESCE(runner, CASE WHEN path IS NOT NULL THEN d #>> '{table,owner}' END) END;
     names text[] := ARRAY(SELECT c.name FROM jsonb_array_elements_text(zanith._row_columns(d)) WITH ORDINALITY c(name, ord) ORDER BY c.ord);
     counted text := CASE WHEN d ? 'members' THEN zanith._only(d) ELSE 'ONLY ' END || rows_of;
     gate text := a.checksum_query;

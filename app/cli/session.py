@@ -65,7 +65,6 @@ async def _run(
         lock_retries=settings.lock_retries,
         retention=settings.retention if settings.retention_given else "default",
         min_size=1,
-        max_size=3,
         application_name="zanith",
         read_only=read_only,
         listen_url=settings.listen_url,

@@ -25,6 +25,7 @@ from app.recovery.errors import (
     TRANSACTION_TIMEOUT,
     Failed,
     NotPermitted,
+    PoolExhausted,
     WrongUsage,
     ZanithError,
     translate,
@@ -82,6 +83,9 @@ _KEEPALIVE = {
     "TCP_KEEPCNT": 4,
     "TCP_USER_TIMEOUT": 55_000,
 }
+
+WAIT_SECONDS = 60
+"""The longest that work waits for a connection that others hold."""
 
 RELEASE_SECONDS = 10
 """The longest that a connection may take to be given back: one that takes longer is given up."""
@@ -328,9 +332,13 @@ class Database:
                 pool.terminate()
 
     @asynccontextmanager
-    async def acquire(self) -> AsyncIterator[Connection]:
-        """Lend a connection; what the server raises inside leaves as a ZanithError."""
-        async with self._lend(self._pool) as connection:
+    async def acquire(self, wait: float | None = None) -> AsyncIterator[Connection]:
+        """Lend a connection; what the server raises inside leaves as a ZanithError.
+
+        PoolExhausted where none becomes free in ``wait`` seconds: whoever holds one and needs more
+        waits for a short time only, since others may wait for that one.
+        """
+        async with self._lend(self._pool, WAIT_SECONDS if wait is None else wait) as connection:
             yield connection
 
     @asynccontextmanager
@@ -349,10 +357,15 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def _lend(self, pool: Pool) -> AsyncIterator[Connection]:
+    async def _lend(self, pool: Pool, wait: float | None = None) -> AsyncIterator[Connection]:
         try:
-            connection = await pool.acquire()
+            connection = await pool.acquire(timeout=wait)
         except OSError as exc:
+            if isinstance(exc, TimeoutError) and pool.get_idle_size() == 0 == _room(pool):
+                raise PoolExhausted(
+                    f"all {pool.get_max_size()} connections of this process are in use",
+                    hint="wait until other work has ended: zanith jobs list",
+                ) from None
             raise _cannot_connect(self.server.host, self.server.port, exc) from exc
         except SERVER_ERRORS as exc:
             raise self._tell(exc) from exc
@@ -397,6 +410,11 @@ class Database:
         async with self.side() as connection:
             rows = await connection.fetch(SQL["blockers"], pid)
         return [Blocker(**dict(row)) for row in rows]
+
+
+def _room(pool: Pool) -> int:
+    """Return how many connections may still be opened."""
+    return pool.get_max_size() - pool.get_size()
 
 
 async def _make_pool(first: int, most: int, options: dict[str, Any]) -> tuple[Pool, dict[str, Any]]:

@@ -144,6 +144,10 @@ class Busy(Locked):
     code = "busy"
 
 
+class PoolExhausted(Busy):
+    """All connections of this process are in use."""
+
+
 class OutOfTime(Failed):
     """It took too long and was ended."""
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 import asyncpg
 
 from app.recovery.database import Database, rolled_back
-from app.recovery.errors import WrongUsage
+from app.recovery.errors import PoolExhausted, WrongUsage
 from app.recovery.sql import fill
 from app.recovery.stream import (
     BREATH,
@@ -34,6 +34,7 @@ MOST_JOBS = 8
 # A range's buffer is of so many chunks. Most ranges fit; a longer one waits until it is its turn.
 _HELD = 48
 _CHUNK = 256 * 1024
+_PATIENCE = 1.0  # seconds
 
 
 def check_jobs(jobs: int) -> None:
@@ -72,12 +73,18 @@ async def copy_rows(
 async def _fellows(
     db: Database, reading: Reading, number: int, settings: str | None
 ) -> AsyncIterator[list[Reading]]:
-    """Lend more connections that see what the first one sees; its lock serves them too."""
+    """Lend more connections that see what the first one sees; its lock serves them too.
+
+    As many as are free: two that each hold one and wait for the other's would wait for ever.
+    """
     seen = await reading.connection.fetchval(SQL["export_snapshot"])
     async with AsyncExitStack() as stack:
         lent = []
         for _ in range(number):
-            fellow = await stack.enter_async_context(db.acquire())
+            try:
+                fellow = await stack.enter_async_context(db.acquire(wait=_PATIENCE))
+            except PoolExhausted:
+                break
             await stack.enter_async_context(rolled_back(fellow, isolation="repeatable_read"))
             if not db.server.standby:
                 await fellow.execute(SQL["writable"])

@@ -9,7 +9,7 @@ import pytest
 from app.recovery import export, jobs, seal
 from app.recovery.artifacts import get_artifact
 from app.recovery.database import Actor, Database
-from app.recovery.errors import WrongUsage, ZanithError
+from app.recovery.errors import PoolExhausted, WrongUsage, ZanithError
 from app.recovery.export import ExportRequest
 from tests.sessions import client_of
 
@@ -185,3 +185,30 @@ async def test_who_leaves_leaves_nothing_behind(db, large):
     assert await settled(db)
     assert (await jobs.get(db, job.id)).state == "cancelled"
     assert (await collect(db, large, 3))[1]["rows"] == 20_000
+
+
+async def test_exports_that_want_more_connections_than_there_are_end(database):
+    db = await Database.open(database.url, max_size=3)
+    try:
+        artifact = await archive(db, "k bigint", "n * 7", 60_000)
+        assert await pieces(db, artifact, 8) > 3
+        async with asyncio.timeout(60):
+            found = await asyncio.gather(*(collect(db, artifact, 8) for _ in range(3)))
+        assert len({data for data, _ in found}) == 1
+    finally:
+        await db.close()
+
+
+async def test_work_that_finds_no_free_connection_says_so(database, monkeypatch):
+    monkeypatch.setattr("app.recovery.database.WAIT_SECONDS", 0.2)
+    db = await Database.open(database.url, max_size=1)
+    try:
+        async with db.acquire():
+            with pytest.raises(PoolExhausted, match="all 1 connections") as refused:
+                async with db.acquire():
+                    pass
+        assert refused.value.hint
+        async with db.acquire() as connection:
+            assert await connection.fetchval("SELECT 1") == 1
+    finally:
+        await db.close()

@@ -87,9 +87,9 @@ async def record(
     return number
 
 
-async def record_interrupted(connection: Connection, job_id: str) -> None:
-    """Write that a job was interrupted, in the transaction that calls it so: hence once."""
-    number: int = await connection.fetchval(SQL["record_interrupted"], job_id)
+async def record_ended(connection: Connection, job_id: str) -> None:
+    """Write that a job was interrupted or given up, in the transaction that says so: hence once."""
+    number: int = await connection.fetchval(SQL["record_ended"], job_id)
     await notify(connection, "audit", str(number))
 
 

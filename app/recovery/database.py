@@ -241,9 +241,16 @@ class Database:
         NotPermitted, NotFound or WrongUsage where that does not work; never with the password in
         it.
         """
-        url, listen_url = resolve(_reveal(url)), _reveal(listen_url)
+        try:
+            url = resolve(_reveal(url))
+            listen_url = _reveal(listen_url)
+            if listen_url and "service=" in listen_url:  # PGSERVICE is for the other one
+                listen_url = resolve(listen_url)
+            environment = _options_of_environment(url)
+        except ValueError:
+            raise _unreadable() from None
         # what the user asked for, which our own settings then replace where both name one
-        asked = {"application_name": application_name, **_options_of_environment(url)}
+        asked = {"application_name": application_name, **environment}
         settings = {**asked, **of_connections()}
         if read_only:
             settings["default_transaction_read_only"] = "on"
@@ -265,10 +272,7 @@ class Database:
         except SERVER_ERRORS as exc:
             raise translate(exc) from None
         except ValueError:
-            raise WrongUsage(
-                "the database URL cannot be read",
-                hint="write it as postgresql://user@host:5432/database",
-            ) from None
+            raise _unreadable() from None
         # Nothing of such statements stays in the session, so that it needs no cleaning.
         own = {**options, "reset": _leave}
         side_pool = asyncpg.create_pool(min_size=0, max_size=6, command_timeout=30, **own)
@@ -347,7 +351,7 @@ class Database:
 
         A page's, or one beside work under way: neither waits for those that work holds.
         """
-        async with self._lend(self._side_pool) as connection:
+        async with self._lend(self._side_pool, WAIT_SECONDS) as connection:
             yield connection
 
     @asynccontextmanager
@@ -387,15 +391,19 @@ class Database:
             error.hint = TRANSACTION_TIMEOUT  # which ends a session between two statements
         return error
 
-    async def configured_path(self) -> str:
+    async def configured_path(self, connection: Connection | None = None) -> str:
         """Return the search path of an ordinary session: what role, database and URL say.
 
         It decides which table an unqualified name means. Our own sessions have another path, and
-        PostgreSQL forgets the one that it replaced, so a session without it is asked.
+        PostgreSQL forgets the one that it replaced, so a session without it is asked. Behind a
+        pooler that is ``connection``, where somebody has one: to wait for a second would have
+        others wait for the first.
         """
         if self.pooled:
-            async with self.side() as connection:
+            if connection is not None:
                 return str(await connection.fetchval(SQL["configured_path"]))
+            async with self.side() as other:
+                return str(await other.fetchval(SQL["configured_path"]))
         try:
             session = await asyncpg.connect(**self._asked or {})
             try:
@@ -410,6 +418,14 @@ class Database:
         async with self.side() as connection:
             rows = await connection.fetch(SQL["blockers"], pid)
         return [Blocker(**dict(row)) for row in rows]
+
+
+def _unreadable() -> WrongUsage:
+    return WrongUsage(
+        "the database URL cannot be read",
+        detail="in a user, password or name, each of :/?#[]@ is written as % and its code",
+        hint="write it as postgresql://user@host:5432/database",
+    )
 
 
 def _room(pool: Pool) -> int:
@@ -507,9 +523,14 @@ async def transaction(connection: Connection, **options: Any) -> AsyncIterator[N
     await block.__aexit__(None, None, None)
 
 
+def milliseconds(limit: timedelta) -> int:
+    """Return a timeout as PostgreSQL takes it: none of less than a millisecond."""
+    return max(1, round(limit.total_seconds() * 1000))
+
+
 def lock_timeout_text(limit: timedelta) -> str:
-    """Return the limit as PostgreSQL's setting takes it: none of less than a millisecond."""
-    return f"{max(1, round(limit.total_seconds() * 1000))}ms"
+    """Return the limit as PostgreSQL's setting takes it."""
+    return f"{milliseconds(limit)}ms"
 
 
 async def notify(connection: Connection, event: str, *keys: str) -> None:

@@ -26,6 +26,7 @@ class ZanithError(Exception):
     # can hold values of rows: those would outlive an erasure.
     kept_message: str | None = None
     kept_detail: str | None = None
+    kept_hint: bool = True
     withheld: bool = False
 
     def __init__(
@@ -56,19 +57,29 @@ class ZanithError(Exception):
         """Return the error as it is stored: without any value of a row."""
         if not self.withheld:
             return self.as_dict()
-        kept = {"message": self.kept_message or self.message, "detail": self.kept_detail}
-        return {**self.as_dict(), **kept}
+        return {
+            **self.as_dict(),
+            "message": self.kept_message or self.message,
+            "detail": self.kept_detail,
+            "hint": self.hint if self.kept_hint else None,
+        }
 
     @property
     def for_log(self) -> str:
         """What a log file or a stored result says of it."""
         return str(self.as_kept()["message"])
 
-    def withhold(self, detail: str | None, message: str | None = None) -> Self:
-        """Keep this detail, and this message if one is given, instead of what is shown."""
+    def withhold(
+        self, detail: str | None, message: str | None = None, *, hint: bool = True
+    ) -> Self:
+        """Keep this detail, and this message if one is given, instead of what is shown.
+
+        Without ``hint`` the hint is not kept either.
+        """
         self.withheld = True
         self.kept_detail = detail
         self.kept_message = message
+        self.kept_hint = hint
         return self
 
     def within(self, step: str, hint: str) -> Self:
@@ -82,7 +93,7 @@ class ZanithError(Exception):
         )
         if self.withheld:
             kept = "\n".join(filter(None, (said, self.kept_detail)))
-            error.withhold(kept, self.kept_message)
+            error.withhold(kept, self.kept_message, hint=self.kept_hint or not self.hint)
         return error
 
 
@@ -280,6 +291,10 @@ def _from_server(exc: asyncpg.PostgresError) -> ZanithError:
     return error if _holds_no_values(exc, state) else _withheld(error, exc, state)
 
 
+def _is_hint_of_ours(error: ZanithError, exc: asyncpg.PostgresError) -> bool:
+    return error.hint != getattr(exc, "hint", None) or _OURS.match(_context(exc)) is not None
+
+
 # Classes of errors whose text, where PostgreSQL itself wrote it, names objects and settings only.
 _ABOUT_OBJECTS = frozenset(
     {"08", "0A", "25", "28", "2B", "3D", "3F", "40", "42", "53", "54", "55", "57", "58"}
@@ -289,10 +304,23 @@ _ABOUT_ROWS = frozenset({"23", "44"})
 # What raises in somebody's function: its text can be anything.
 _RAISED = frozenset({"pl_exec.c", "plperl.c", "plpy_elog.c", "pltcl.c"})
 _OURS = re.compile(r"PL/pgSQL function zanith\.\w+\(")
-# Somebody's function in the chain of calls: it may have made a statement out of values.
+# Somebody's function in the chain of calls: it may have made a statement out of values. The context
+# of a function in SQL has no schema, so that all of these are taken for somebody's.
 _THEIRS = re.compile(
-    r"^PL/\w+ function (?!zanith\.|pg_temp_\d+\._|inline_code_block line)", re.MULTILINE
+    r"^(SQL function |PL/\w+ function (?!zanith\.|pg_temp_\d+\._|inline_code_block line))",
+    re.MULTILINE,
 )
+# Which of PostgreSQL's sources tell of a name that stands in a statement. A value that is cast to
+# regclass or regconfig, or given to current_setting(), is a name too: others tell of that.
+_ABOUT_NAMES = frozenset({"28", "2B", "3D", "3F", "42"})
+_READ_FROM_STATEMENT = re.compile(
+    r"(parse_\w+|analyze|gram|scan|rewriteHandler|aclchk|miscinit|postinit|auth|heap|index|dependency"
+    r"|objectaddress|user|\w+cmds|\w+commands|lockcmds|trigger|policy|statscmds|dbcommands|pl_\w+)\.[cly]"
+)
+
+
+def _context(exc: asyncpg.PostgresError) -> str:
+    return getattr(exc, "context", None) or ""
 
 
 def _raised(exc: asyncpg.PostgresError) -> bool:
@@ -300,13 +328,16 @@ def _raised(exc: asyncpg.PostgresError) -> bool:
 
 
 def _raised_by_owner(exc: asyncpg.PostgresError) -> bool:
-    return _raised(exc) and _OURS.match(getattr(exc, "context", None) or "") is None
+    return _raised(exc) and _OURS.match(_context(exc)) is None
 
 
 def _holds_no_values(exc: asyncpg.PostgresError, state: str) -> bool:
     if _raised(exc):
         return not _raised_by_owner(exc)
-    if _THEIRS.search(getattr(exc, "context", None) or ""):
+    if _THEIRS.search(_context(exc)):
+        return False
+    source = getattr(exc, "server_source_filename", None) or ""
+    if state[:2] in _ABOUT_NAMES and not _READ_FROM_STATEMENT.fullmatch(source):
         return False
     return state[:2] in _ABOUT_OBJECTS
 
@@ -320,11 +351,12 @@ def _withheld(error: ZanithError, exc: asyncpg.PostgresError, state: str) -> Zan
         "constraint": getattr(exc, "constraint_name", None),
     }
     detail = ", ".join(f"{kind} {name}" for kind, name in named.items() if name) or None
+    ours = _is_hint_of_ours(error, exc)
     if state[:2] in _ABOUT_ROWS and not _raised_by_owner(exc):
-        return error.withhold(detail)
+        return error.withhold(detail, hint=ours)
     condition = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(exc).__name__.removesuffix("Error"))
     said = f"PostgreSQL reported an error of the kind {state}, {condition.lower()}"
-    return error.withhold(detail, said)
+    return error.withhold(detail, said, hint=ours)
 
 
 def _from_system(exc: BaseException) -> ZanithError:

@@ -90,6 +90,6 @@ async def reap_expired(db: Database) -> list[str]:
     async with db.side() as connection, connection.transaction():
         ids = [row["id"] for row in await connection.fetch(SQL["reap"])]
         for job_id in ids:
-            await audit.record_interrupted(connection, job_id)
+            await audit.record_ended(connection, job_id)
             await notify(connection, "job", job_id)
     return ids

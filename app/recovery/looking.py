@@ -20,7 +20,7 @@ from app.recovery.database import (
     SERVER_ERRORS,
     Connection,
     Database,
-    lock_timeout_text,
+    milliseconds,
     rolled_back,
 )
 from app.recovery.durations import format_duration
@@ -80,9 +80,9 @@ async def _let_functions_be_made(db: Database, connection: Connection, **options
         await connection.execute(SQL["writable"])
 
 
-def _bounds(db: Database, limit: timedelta) -> tuple[str, str]:
-    """Return the timeouts by which the server ends it where this process cannot."""
-    return lock_timeout_text(limit + timedelta(seconds=1)), lock_timeout_text(db.lock_timeout)
+def _bounds(db: Database, limit: timedelta) -> tuple[int, int]:
+    """Return the timeouts, in ms, by which the server ends it where this process cannot."""
+    return milliseconds(limit + timedelta(seconds=1)), milliseconds(db.lock_timeout)
 
 
 async def _guard(

@@ -88,7 +88,7 @@ async def find_latest(
     )
     schemas = list(dict.fromkeys(row["source_schema"] for row in rows))
     if len(schemas) > 1:
-        configured = await db.configured_path()
+        configured = await db.configured_path(connection)
         async with rolled_back(connection):
             path = await connection.fetchval(BLOCKS["search_path"], configured)
         visible = [name for name in path if name in schemas]

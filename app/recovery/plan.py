@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncpg
 
-from app.recovery.database import Actor, Connection, Database
+from app.recovery.database import Actor, Connection, Database, require_rows
 from app.recovery.errors import WrongUsage, translate
 from app.recovery.estimate import Estimate, estimate_step, estimate_verification, total
 from app.recovery.looking import look
@@ -21,13 +21,9 @@ SQL = load("plan")
 EXAMPLES = 3
 OWN_PATH = "pg_catalog, pg_temp"
 """What everything runs under that calls no code of an owner's."""
-# What a query about rows meets where the schema changed since: names, types, functions.
-UNANSWERABLE = (
-    asyncpg.SyntaxOrAccessError,
-    asyncpg.DataError,
-    asyncpg.IntegrityConstraintViolationError,
-    asyncpg.FeatureNotSupportedError,
-)
+# What a query about rows meets that is no answer to it: the server, its resources, a lock, a
+# cancel. All else is one: names that are gone, values that cannot be cast, what a function raises.
+_NO_ANSWER = ("08", "25", "40", "53", "55", "57", "58", "XX")
 
 
 _FLAGS = ("fill_default", "allow_null", "not_valid", "unverified", "online", "fire_triggers")
@@ -427,12 +423,15 @@ async def _run_check(connection: Connection, check: Check, *, show: bool) -> Dri
             if count and check.examples_sql and show:
                 shown = await query_as(*asked, check.examples_sql, check.path)
                 examples = tuple(map(str, shown[:EXAMPLES]))
-    except UNANSWERABLE as exc:
+    except asyncpg.PostgresError as exc:
+        if (exc.sqlstate or "").startswith(_NO_ANSWER):
+            raise
         answer = unanswered(check, exc)
         if show:
             return answer
         # PostgreSQL quotes the value that it could not read.
-        return replace(answer, message=f"{check.object or check.kind} cannot be checked")
+        said = f"{check.object or check.kind} cannot be checked"
+        return replace(answer, message=said, hint=check.hint)
     return found(check, count, examples)
 
 
@@ -482,8 +481,11 @@ async def plan_restore(
     """Return the plan against the catalog as it is now; it reads, and changes nothing.
 
     ``decisive`` as for `read_plan`; a plan that is blocked is returned whole. For an ``actor``
-    who may not see rows it shows no value of any.
+    who may not see rows it shows no value of any. NotPermitted where such a one gives a value to
+    fill in: the plan would say how many rows have it.
     """
+    if actor is not None and choices is not None and choices.fill is not None:
+        require_rows(actor, "try a value")
     reading = look(db, artifact_id, bounded=not decisive, isolation="repeatable_read")
     examples = actor is None or actor.sees_rows
     async with reading as connection:

@@ -133,7 +133,7 @@ async def abandon(db: Database, job_id: str, error: ZanithError | None = None) -
         return
     async with db.side() as connection, connection.transaction():
         if await connection.fetchval(SQL["abandon"], job_id, to_jsonb(error.as_kept())):
-            await audit.record_interrupted(connection, job_id)
+            await audit.record_ended(connection, job_id)
             await notify(connection, "job", job_id)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from app.recovery.database import Connection
-from app.recovery.errors import Failed
+from app.recovery.errors import Failed, Refused
 from app.recovery.filling import ROUNDS, Filling
 from app.recovery.gate import ChangedArchive, check_plan, note_changed
 from app.recovery.locks import begin, run_locked
@@ -33,6 +33,7 @@ class RestoringOnline(Restoring):
         """
         plan = await plan_restore(self._db, self._artifact.id, self._choices, decisive=True)
         check_plan(plan, None)
+        self._require_session(plan)
         try:
             async with self._db.acquire() as connection, begin(self._db, connection):
                 await self._check(connection)
@@ -54,6 +55,18 @@ class RestoringOnline(Restoring):
             f"partitions come and go faster than {self._artifact.object_name} can be named",
             hint="run it again at a quieter hour: it goes on from here",
         )
+
+    def _require_session(self, plan: Plan) -> None:
+        """Raise Refused where a step needs a setting of its session, which a pooler does not keep.
+
+        Another's statement might run under it, and CREATE INDEX CONCURRENTLY without it.
+        """
+        if self._db.pooled and any(step.concurrently and step.path for step in plan.steps):
+            raise Refused(
+                "an index cannot be built beside traffic behind this pooler",
+                detail="an event trigger needs a search path, which only a session has there",
+                hint="connect to the server directly, or restore without --online",
+            )
 
     def _needs_all(self, plan: Plan) -> bool:
         return not self._choices.allow_null and any(

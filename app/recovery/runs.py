@@ -29,6 +29,7 @@ from app.recovery.sql import to_jsonb
 from app.recovery.tasks import stop
 
 _interrupted: WeakSet[asyncio.Task[Any]] = WeakSet()
+_GONE = Cancelled("cancelled: whoever asked for it went away")
 
 
 class Run:
@@ -167,8 +168,7 @@ async def _end_cancelled(run: Run, body: asyncio.Task[Any]) -> None:
     if run.stop_reason is None and body in _interrupted:
         await _end(run, "interrupted", await _shut_down(run))
     else:
-        gone = Cancelled("cancelled: whoever asked for it went away")
-        await _end_failed(run, run.stop_reason or gone)
+        await _end_failed(run, run.stop_reason or _GONE)
 
 
 async def _end_failed(run: Run, error: ZanithError) -> None:
@@ -195,8 +195,9 @@ async def _end(run: Run, state: str, error: ZanithError | None) -> None:
                 to_jsonb(run.result) if run.result is not None else None,
                 to_jsonb(error.as_kept()) if error else None,
             )
-            if state == "interrupted":
-                await audit.record_interrupted(connection, run.job.id)
+            # nobody is there to tell it; of an export most of the rows may have left already
+            if state == "interrupted" or (error is _GONE and run.job.kind == "export"):
+                await audit.record_ended(connection, run.job.id)
 
 
 async def _shut_down(run: Run) -> ZanithError:

@@ -124,7 +124,7 @@ async def install(connection: Connection, notes: list[str] | None = None) -> lis
             # Functions call one another across files, in both directions.
             await connection.execute("SET LOCAL check_function_bodies = off")
             await connection.execute(SQL["lock"])
-            await _become_owner(connection)
+            await _require_own(connection)
             if not await connection.fetchval(SQL["exists"]):
                 await connection.execute(SQL["create_table"])
             done = await _apply(connection, await _applied(connection))
@@ -137,30 +137,27 @@ async def install(connection: Connection, notes: list[str] | None = None) -> lis
         raise translate(exc) from exc
 
 
-async def _become_owner(connection: Connection) -> None:
-    """Install as whoever owns the schema, so that new functions are that role's too.
+async def _require_own(connection: Connection) -> None:
+    """Raise Refused where functions that others can replace would run as this role.
 
-    Refused where the owner could change what runs as the installer: only a role that the database
-    names as its operator is believed, and nothing of its own may hang on the tables.
+    Whoever owns the schema owns its functions. A superuser trusts no role that is none, not even
+    the one that is set up to run Zanith; that one trusts itself.
     """
     owner = await connection.fetchrow(SQL["owner"])
-    if owner is None:
+    if owner is None or owner["trusted"]:
         return
-    if not owner["trusted"] and owner["operator"] != owner["name"]:
+    name = quote(owner["name"])
+    if owner["operator"] == owner["name"]:
         raise Refused(
-            f"the schema zanith belongs to {quote(owner['name'])}",
-            detail="whoever owns it could change what runs as you",
-            hint="drop it, or install as that role",
+            f"Zanith in this database belongs to {name}",
+            detail="its functions would run as you, and that role can replace them",
+            hint=f"connect as {name}",
         )
-    if owner["operator"] != owner["name"] or owner["name"] == owner["installer"]:
-        return
-    if hooks := [row[0] for row in await connection.fetch(SQL["hooks"])]:
-        raise Refused(
-            f"{quote(owner['name'])} changed the tables of Zanith: its code would run as you",
-            detail=", ".join(hooks),
-            hint=f"drop these, or run zanith init as {quote(owner['name'])}",
-        )
-    await connection.execute(f"SET LOCAL ROLE {quote(owner['name'])}")
+    raise Refused(
+        f"the schema zanith belongs to {name}",
+        detail="whoever owns it could change what runs as you",
+        hint="drop it, or install as that role",
+    )
 
 
 async def _apply(connection: Connection, rows: list[Installed]) -> list[str]:
@@ -312,8 +309,13 @@ def _refuse_newer(state: Status) -> None:
 
 
 async def require_installed(db: Database) -> None:
-    """Raise NotInstalled where ``zanith init`` has something to do, Refused where it is too old."""
+    """Raise NotInstalled where ``zanith init`` has something to do, Refused where it is too old.
+
+    Refused too where its functions belong to a role that this one has no reason to trust.
+    """
     async with db.acquire() as connection:
+        if await connection.fetchval(SQL["is_superuser"]):
+            await _require_own(connection)
         try:
             state = await status(connection)
         except asyncpg.InsufficientPrivilegeError as exc:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -20,11 +21,13 @@ class Turns:
     def __init__(self) -> None:
         self._all = asyncio.Semaphore(MOST)
         self._locks: dict[str, asyncio.Lock] = {}
+        self._wanted: Counter[str] = Counter()
 
     @asynccontextmanager
     async def take(self, subject: str) -> AsyncIterator[None]:
         """Wait for the turn of an object; Busy where it does not come in time."""
         lock = self._locks.setdefault(subject, asyncio.Lock())
+        self._wanted[subject] += 1
         try:
             await _in_time(lock, "this object is being read already")
             try:
@@ -36,8 +39,9 @@ class Turns:
             finally:
                 lock.release()
         finally:
-            if not lock.locked() and self._locks.get(subject) is lock:
-                del self._locks[subject]
+            self._wanted[subject] -= 1
+            if not self._wanted[subject]:
+                del self._locks[subject], self._wanted[subject]
 
 
 async def _in_time(lock: asyncio.Lock | asyncio.Semaphore, why: str) -> None:

@@ -273,6 +273,10 @@ def test_a_client_that_leaves_ends_the_copy(client, database, studio):
     wait_until(lambda: database.psql(running) == "0")
     assert time.monotonic() - left < 1.0
     assert wait_for_job(client, export)["state"] in {"cancelled", "failed"}
+    entries = database.psql(
+        "SELECT outcome, detail ->> 'job' FROM zanith._zanith_audit_log WHERE action = 'export'"
+    )
+    assert entries == f"failed|{export}"
 
 
 def test_cleans_up_after_a_dry_run(client, artifacts, database):

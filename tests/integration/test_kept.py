@@ -17,12 +17,22 @@ from app.recovery.plan import plan_restore
 
 SECRET = "ann@example.com"
 DBA = Actor("dba", None, "staff")
+NAMES = ("regconfig", "regrole", "regclass", "regproc", "regnamespace")
+NAMED = " ".join(
+    [
+        "CASE kind",
+        *(f"WHEN '{name}' THEN email::{name} IS NOT NULL" for name in NAMES),
+        "ELSE current_setting(email) = '' END",
+    ]
+)
 MADE = f"""
 CREATE TABLE people (id int PRIMARY KEY, email text, n int NOT NULL CONSTRAINT few CHECK (n > 0));
 INSERT INTO people VALUES (1, '{SECRET}', 1), (2, '{SECRET}', 2);
 CREATE DOMAIN short AS text CONSTRAINT brief CHECK (length(value) < 4);
 CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN RAISE EXCEPTION 'no %', NEW USING DETAIL = NEW::text, ERRCODE = TG_ARGV[0]; END $$;
+CREATE FUNCTION hint() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'no' USING HINT = NEW::text, ERRCODE = 'check_violation'; END $$;
 CREATE TABLE raised_check (email text); CREATE TRIGGER t BEFORE INSERT ON raised_check
     FOR EACH ROW EXECUTE FUNCTION tell('check_violation');
 CREATE TABLE raised_rights (email text); CREATE TRIGGER t BEFORE INSERT ON raised_rights
@@ -32,6 +42,12 @@ CREATE TABLE raised (email text); CREATE TRIGGER t BEFORE INSERT ON raised
 CREATE FUNCTION make() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN EXECUTE NEW.email; END $$;
 CREATE TABLE made (email text);
 CREATE TRIGGER t BEFORE INSERT ON made FOR EACH ROW EXECUTE FUNCTION make();
+CREATE TABLE hinted (email text); CREATE TRIGGER t BEFORE INSERT ON hinted
+    FOR EACH ROW EXECUTE FUNCTION hint();
+CREATE TABLE named (kind text, email text, CHECK ({NAMED}));
+CREATE FUNCTION name_it(kind text, email text) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT {NAMED} $$;
+CREATE TABLE named_by_sql (kind text, email text, CHECK (name_it(kind, email)));
 CREATE TABLE loose (email text); INSERT INTO loose VALUES ('{SECRET}');
 CREATE TABLE target (email text PRIMARY KEY);
 """
@@ -56,6 +72,16 @@ ERRORS = {
     "raised as a check": (f"INSERT INTO raised_check VALUES ('{SECRET}')", "23514", None),
     "raised as a right": (f"INSERT INTO raised_rights VALUES ('{SECRET}')", "42501", None),
     "a statement made of a value": (f"INSERT INTO made VALUES ('\"{SECRET}\"')", "42601", None),
+    "a hint": (f"INSERT INTO hinted VALUES ('{SECRET}')", "23514", None),
+    # a value that is cast to a name, or given to a function that takes one
+    **{
+        f"{kind} by {way}": (f"INSERT INTO {table} VALUES ('{kind}', '\"{SECRET}\"')", state, None)
+        for kind, state in (
+            *(("regconfig", "42704"), ("regrole", "42704"), ("regclass", "42P01")),
+            *(("regproc", "42883"), ("regnamespace", "3F000"), ("setting", "42704")),
+        )
+        for way, table in (("an expression", "named"), ("a function", "named_by_sql"))
+    },
 }
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -11,8 +13,11 @@ import pytest
 from app.recovery.artifacts import inspect, preview_rows
 from app.recovery.database import Actor, Database
 from app.recovery.erase import plan_erasure
-from app.recovery.errors import NotPermitted
-from app.recovery.plan import plan_restore
+from app.recovery.errors import NotPermitted, Refused
+from app.recovery.looking import look
+from app.recovery.plan import Choices, plan_restore
+from app.recovery.restore import restore
+from app.recovery.turns import Turns
 from tests.studios import run_studio, sign_in, wait_until
 
 STAFF, VIEWER = "the-token-of-staff", "the-token-of-viewer"
@@ -57,6 +62,67 @@ async def test_the_engine_shows_no_row_to_whoever_may_see_none(db, people):
         assert plan is not None
         assert any(d.count for d in plan.drift)
         assert not any(d.examples for d in plan.drift)
+
+
+async def test_whoever_may_see_no_row_cannot_try_a_value(db, people):
+    for value in ("s3cret-1", "nobody"):
+        with pytest.raises(NotPermitted, match="try a value"):
+            await plan_restore(db, people, Choices(fill=value), actor=VIC)
+    assert (await plan_restore(db, people, Choices(fill="nobody"))).steps
+
+
+RAISING = """
+CREATE FUNCTION public.mail(e text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+    IF current_setting('work_mem') <> '4MB' THEN RETURN true; END IF;
+    RAISE EXCEPTION 'bad %', e USING HINT = 'the hint is ' || e, DETAIL = 'the detail is ' || e;
+END $$;
+SET work_mem = '5MB';
+CREATE TABLE public.people (id int PRIMARY KEY, name text CHECK (public.mail(name)));
+INSERT INTO public.people VALUES (1, 's3cret-1');
+SELECT zanith.archive_column('public.people', 'name');
+"""
+
+
+async def test_what_a_check_raises_is_an_answer_and_shows_nobody_a_value_who_may_see_none(
+    db, database
+):
+    raising = database.psql(RAISING)
+    plan = await plan_restore(db, raising, actor=VIC)
+    assert plan.blocked
+    assert "s3cret" not in str(plan.to_json())
+    assert any(choice.name == "not_valid" for choice in plan.choices)
+    with pytest.raises(Refused) as refused:
+        await restore(db, raising, Choices(), Actor("dba"))
+    assert "cannot be checked" in refused.value.message + str(refused.value.detail)
+    assert "s3cret" not in database.pg_dump("--data-only", "--schema=zanith")
+    await restore(db, raising, Choices(not_valid=True), Actor("dba"))
+
+
+async def test_a_read_takes_no_longer_than_the_role_may(database):
+    database.psql(f"ALTER DATABASE {database.name} SET statement_timeout = '3s'")
+    database.psql(f"ALTER DATABASE {database.name} SET lock_timeout = '300ms'")
+    opened = await Database.open(database.url, read_timeout=timedelta(seconds=30))
+    async with look(opened, "it") as connection:
+        assert await connection.fetchval("SHOW statement_timeout") == "3s"
+        assert await connection.fetchval("SHOW lock_timeout") == "300ms"
+    await opened.close()
+
+
+async def test_reads_of_one_object_run_one_after_another():
+    turns, running, most = Turns(), 0, 0
+
+    async def read(seconds: float) -> None:
+        nonlocal running, most
+        await asyncio.sleep(seconds)
+        async with turns.take("it"):
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0.05)
+            running -= 1
+
+    await asyncio.gather(*(read(begin) for begin in (0, 0.01, 0.02, 0.05, 0.051, 0.1, 0.101)))
+    assert most == 1
+    assert not turns._locks
 
 
 @pytest.mark.newest

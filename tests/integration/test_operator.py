@@ -18,6 +18,7 @@ from app.recovery.plan import Choices, plan_restore
 from app.recovery.purge import purge, review_purge
 from app.recovery.restore import restore
 from app.recovery.seal import verify
+from tests.acceptance.command import zanith
 from tests.studios import run_studio
 
 DBA = Actor("dba", None, "staff")
@@ -93,16 +94,6 @@ async def test_rows_are_exported_and_purged(db, tmp_path):
     assert not (await list_artifacts(db)).items
 
 
-async def test_a_superuser_upgrades_and_the_owner_stays(operator_database, monkeypatch):
-    real = schema.files()
-    text = "CREATE OR REPLACE FUNCTION zanith.extra() RETURNS int LANGUAGE sql AS 'SELECT 1';"
-    more = schema.SchemaFile("functions/extra.sql", text)
-    monkeypatch.setattr(schema, "files", lambda: (*real, more))
-    async with operator_database.connect() as connection:
-        assert await schema.install(connection) == ["functions/extra.sql"]
-    assert owners(operator_database) == {operator_database.operator}
-
-
 async def test_the_operator_upgrades_itself(operator_database, monkeypatch):
     real = schema.files()
     text = "CREATE OR REPLACE FUNCTION zanith.extra() RETURNS int LANGUAGE sql AS 'SELECT 1';"
@@ -112,17 +103,21 @@ async def test_the_operator_upgrades_itself(operator_database, monkeypatch):
         assert await schema.install(connection) == ["functions/extra.sql"]
 
 
-async def test_nothing_of_the_operators_runs_in_an_upgrade_by_a_superuser(operator_database):
+async def test_no_function_of_the_operators_runs_as_a_superuser(operator_database):
     operator_database.psql(
         f"SET ROLE {operator_database.operator};"
-        "CREATE FUNCTION zanith.trap() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
-        "CREATE TRIGGER trap BEFORE INSERT ON zanith._zanith_schema"
-        " FOR EACH ROW EXECUTE FUNCTION zanith.trap()"
+        "UPDATE zanith._zanith_schema SET hash = 'x' WHERE file = 'functions/names.sql';"
+        "CREATE OR REPLACE FUNCTION zanith._renew_recipes() RETURNS TABLE (object text, why text)"
+        " LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''ran as %'', current_user; END'"
     )
     async with operator_database.connect() as connection:
-        with pytest.raises(Refused, match="its code would run as you") as refused:
+        with pytest.raises(Refused, match=operator_database.operator) as refused:
             await schema.install(connection)
-        assert "trap" in (refused.value.detail or "")
+        assert refused.value.hint == f"connect as {operator_database.operator}"
+    for command in (["init"], ["recover", "list"], ["recover", "doctor"]):
+        ended = zanith(*command, url=operator_database.url_of("postgres"))
+        assert ended.code == 4
+        assert f"connect as {operator_database.operator}" in ended.err
 
 
 async def test_a_stranger_that_nobody_named_is_no_operator(bare_database, create_role):
@@ -158,25 +153,32 @@ async def test_missing_memberships_are_named_with_their_grants(database, create_
         assert (await describe_operator(connection, role)).grants == ()
 
 
-async def test_a_superuser_over_others_tables_is_told_once(operator_database, db):
+async def test_a_superuser_over_others_tables_is_told_once(database, create_role, db):
     assert await superuser_notice(db) is None
-    other = await Database.open(operator_database.url_of("postgres"))
-    try:
-        notice = await superuser_notice(other)
-        assert notice is not None
-        assert operator_database.owner in notice
-        assert "init --operator" in notice
-    finally:
-        await other.close()
+    owner = create_role("owner")
+    database.psql(f"CREATE TABLE public.u (id int); ALTER TABLE public.u OWNER TO {owner}")
+    other = await Database.open(database.url)
+    notice = await superuser_notice(other)
+    await other.close()
+    assert notice is not None
+    assert owner in notice
+    assert "init --operator" in notice
 
 
 @pytest.mark.newest
-@pytest.mark.parametrize("as_operator", [True, False])
-def test_the_studio_says_so_on_its_first_page(operator_database, as_operator):
+def test_the_studio_of_an_operator_has_nothing_to_say_of_superusers(operator_database):
     operator_database.psql(TABLE.format(owner=operator_database.owner))
-    user = operator_database.operator if as_operator else "postgres"
-    url = operator_database.server.tcp_url(operator_database.name, user)
+    url = operator_database.server.tcp_url(operator_database.name, operator_database.operator)
     with run_studio(url) as studio, studio.client() as client:
         page = client.get("/studio")
     assert page.status_code == 200
-    assert ("is a superuser and works on tables of" in page.text) == (not as_operator)
+    assert "is a superuser and works on tables of" not in page.text
+
+
+@pytest.mark.newest
+def test_the_studio_of_a_superuser_says_so_on_its_first_page(database, create_role):
+    owner = create_role("owner")
+    database.psql(f"CREATE TABLE public.u (id int); ALTER TABLE public.u OWNER TO {owner}")
+    with run_studio(database.tcp_url) as studio, studio.client() as client:
+        page = client.get("/studio")
+    assert "is a superuser and works on tables of" in page.text

@@ -19,7 +19,7 @@ from app.recovery import jobs
 from app.recovery.artifacts import get_artifact
 from app.recovery.capture import CaptureRequest, capture
 from app.recovery.database import Actor, Database
-from app.recovery.errors import Cancelled
+from app.recovery.errors import Cancelled, Refused
 from app.recovery.health import doctor
 from app.recovery.hold import hold
 from app.recovery.pace import Limits
@@ -195,3 +195,36 @@ def test_the_command_line_works_through_it(database, pooled_url):
     assert "lines" in zanith("inspect", found["id"])
     zanith("doctor")
     zanith("restore-table", "lines", "--yes")
+
+
+@pytest.mark.newest
+async def test_many_who_name_a_table_of_two_schemas_wait_for_nobody(database, pooled_url):
+    database.psql(
+        "CREATE SCHEMA s; CREATE TABLE t (id int); CREATE TABLE s.t (id int);"
+        "SELECT zanith.archive_table('t'), zanith.archive_table('s.t')"
+    )
+    db = await Database.open(pooled_url)
+    try:
+        async with asyncio.timeout(20):
+            found = await asyncio.gather(*(get_artifact(db, "t") for _ in range(20)))
+        assert {artifact.source_schema for artifact in found} == {"public"}
+    finally:
+        await db.close()
+
+
+@pytest.mark.newest
+async def test_a_step_that_needs_a_session_is_refused(database, pooled_url):
+    database.psql(f"{TABLE} CREATE INDEX ON t (code)")
+    artifact = database.psql("SELECT zanith.archive_column('t', 'code')")
+    database.psql(
+        "CREATE FUNCTION public.note() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';"
+        "CREATE EVENT TRIGGER note ON ddl_command_end EXECUTE FUNCTION public.note()"
+    )
+    db = await Database.open(pooled_url)
+    try:
+        with pytest.raises(Refused, match="behind this pooler") as refused:
+            await restore(db, artifact, Choices(online=True), DBA)
+        assert "directly" in (refused.value.hint or "")
+        await restore(db, artifact, Choices(), DBA)
+    finally:
+        await db.close()

@@ -143,14 +143,15 @@ def httpx_ids(studio) -> list[str]:
         return [item["id"] for item in client.get("/api/artifacts").json()["artifacts"]]
 
 
-def test_a_form_of_nobody_does_not_serve_somebody(studio):
+@pytest.mark.parametrize("secret", ["the-secret-of-ana", "the-secret-of-bob"])
+def test_a_form_of_nobody_does_not_serve_somebody(studio, secret):
     """A planted cookie with the form token that belongs to it changes nothing for who signed in."""
     here = "/studio/artifacts/" + httpx_ids(studio)[0]
     with httpx.Client(base_url=studio.url) as stranger:
         token = form_token(stranger.get("/studio/login").text)
         planted = stranger.cookies["zanith_form"]
-    with sign_in(studio, "the-secret-of-bob") as bob:
-        session = bob.cookies["zanith_session"]
+    with sign_in(studio, secret) as somebody:
+        session = somebody.cookies["zanith_session"]
     answer = httpx.post(
         f"{studio.url}{here}/hold",
         data={"form_token": token},

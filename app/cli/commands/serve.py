@@ -67,7 +67,7 @@ def studio(
     Example:
 
     $ zanith studio
-    $ ZANITH_AUTH_TOKEN=ana:s3cret zanith studio --host 0.0.0.0 --port 8080
+    $ ZANITH_AUTH_TOKEN=ana:$(openssl rand -hex 16) zanith studio --host 0.0.0.0
     """
     from app.cli.serving import serve_studio
 

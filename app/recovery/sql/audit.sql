@@ -3,9 +3,9 @@ INSERT INTO zanith._zanith_audit_log (actor, address, action, outcome, artifact_
 VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb)
 RETURNING id;
 
--- record_interrupted: a job that was interrupted, as its row says it
+-- record_ended: a job that was interrupted or given up, as its row says it
 INSERT INTO zanith._zanith_audit_log (actor, db_role, action, outcome, artifact_id, object, detail)
-SELECT actor, COALESCE(actor_role, session_user), kind, 'failed', artifact_id, object, error || pg_catalog.jsonb_build_object('job', id)
+SELECT actor, COALESCE(actor_role, session_user), kind, 'failed', artifact_id, object, error || pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('job', id, 'bytes_sent', progress -> 'bytes_sent'))
 FROM zanith._zanith_jobs WHERE id = $1
 RETURNING id;
 

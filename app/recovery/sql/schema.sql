@@ -103,25 +103,8 @@ SELECT r.rolname::text AS name, current_user::text AS installer, r.rolsuper OR r
         WHERE d.datname = current_database() AND s.setrole = 0 AND starts_with(c.setting, 'zanith.operator=')) AS operator
 FROM pg_namespace AS n JOIN pg_roles AS r ON r.oid = n.nspowner WHERE n.nspname = 'zanith';
 
--- hooks: what would run a function of somebody's whenever a table of ours is written or changed
-SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid)
-FROM pg_depend AS d JOIN pg_proc AS p ON p.oid = d.refobjid
-WHERE d.refclassid = 'pg_proc'::regclass AND p.oid >= 16384 AND p.proname <> '_audit_is_append_only'
-  AND (d.classid = 'pg_trigger'::regclass AND d.objid IN (
-           SELECT t.oid FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid WHERE c.relnamespace = 'zanith'::regnamespace)
-       OR d.classid = 'pg_attrdef'::regclass AND d.objid IN (
-           SELECT a.oid FROM pg_attrdef AS a JOIN pg_class AS c ON c.oid = a.adrelid WHERE c.relnamespace = 'zanith'::regnamespace)
-       OR d.classid = 'pg_constraint'::regclass AND d.objid IN (
-           SELECT k.oid FROM pg_constraint AS k WHERE k.connamespace = 'zanith'::regnamespace)
-       OR d.classid = 'pg_class'::regclass AND d.objid IN (
-           SELECT c.oid FROM pg_class AS c WHERE c.relnamespace = 'zanith'::regnamespace))
-UNION
-SELECT pg_catalog.format('rule %I on table %s', w.rulename, c.oid::regclass)
-FROM pg_rewrite AS w JOIN pg_class AS c ON c.oid = w.ev_class WHERE c.relnamespace = 'zanith'::regnamespace
-UNION
-SELECT pg_catalog.format('row level security of table %s', c.oid::regclass)
-FROM pg_class AS c WHERE c.relnamespace = 'zanith'::regnamespace AND (c.relrowsecurity OR c.relkind NOT IN ('r', 'i', 'S', 't'))
-ORDER BY 1 LIMIT 5;
+-- is_superuser: whether this role is a superuser
+SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user;
 
 -- role: what is to be known of a role before all is given to it
 SELECT r.rolsuper, r.rolbypassrls, r.rolcreaterole, r.rolinherit FROM pg_roles AS r WHERE r.rolname = $1;

@@ -6,10 +6,10 @@ DO $$
 DECLARE
     r record;
 BEGIN
-    FOR r IN SELECT DISTINCT pg_catalog.pg_get_userbyid(x.grantee) AS name
+    FOR r IN SELECT DISTINCT CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(x.grantee)) END AS name
              FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) x
              WHERE n.nspname = '_zanith_shadow' AND x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner LOOP
-        EXECUTE pg_catalog.format('REVOKE CREATE ON SCHEMA _zanith_shadow FROM %I', r.name);
+        EXECUTE pg_catalog.format('REVOKE CREATE ON SCHEMA _zanith_shadow FROM %s CASCADE', r.name);
     END LOOP;
 END $$;
 

@@ -34,7 +34,7 @@ from app.recovery.events import Hub
 from app.recovery.fixed import of_connections
 from app.recovery.local_jobs import LocalJobs
 from app.recovery.memory import Memory
-from app.recovery.pooled import PooledConnection
+from app.recovery.pooled import OwnConnection, PooledConnection
 from app.recovery.services import resolve
 from app.recovery.sql import load
 from app.recovery.tasks import stop
@@ -264,6 +264,7 @@ class Database:
             "max_inactive_connection_lifetime": 60,
             "timeout": 10,
             "init": _notice_silence,
+            "connection_class": OwnConnection,
         }
         try:
             pool, options = await _make_pool(max(min_size, 1), max_size, options)

@@ -1,4 +1,7 @@
-"""Connections through a pooler that passes no settings on, such as PgBouncer's transaction mode."""
+"""Connections in which no setting that an owner's code made for its session stays.
+
+Also those through a pooler that passes no settings on, such as PgBouncer's transaction mode.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,24 @@ T = TypeVar("T")
 _ALONE = re.compile(r"\s*(?:CREATE|DROP|REINDEX)\b.*\bCONCURRENTLY\b", re.IGNORECASE | re.DOTALL)
 
 
-class PooledConnection(asyncpg.Connection):
+# A setting that was made for the session, under one for the transaction, comes out at COMMIT. RESET
+# follows in the same message: nobody's statement is read before it.
+_COMMIT = "COMMIT; RESET ALL;"
+
+
+class OwnConnection(asyncpg.Connection):
+    """A connection that forgets all settings but its own at the end of each transaction."""
+
+    async def execute(self, query: str, *args: Any, **options: Any) -> str:
+        """Run statements; COMMIT also resets all settings."""
+        return await super().execute(_COMMIT if query == "COMMIT;" else query, *args, **options)
+
+    def get_reset_query(self) -> str:
+        """Return what gives a session back as new; settings first: the rest is read under them."""
+        return "RESET ALL; CLOSE ALL; UNLISTEN *; SELECT pg_catalog.pg_advisory_unlock_all();"
+
+
+class PooledConnection(OwnConnection):
     """A connection whose transactions each begin with the fixed settings.
 
     The next transaction may run in another session, which other clients use too. So no setting may

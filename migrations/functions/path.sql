@@ -42,6 +42,12 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         COALESCE(choices ->> 'search_path', d ->> 'search_path', zanith._configured_path(d #>> '{table,owner}'))), 'pg_catalog'), 'pg_temp')
 ); END $$;
 
+-- A definition with the owner that its table has now. The path that was recorded is that of the former one.
+CREATE OR REPLACE FUNCTION zanith._with_owner(d jsonb, owner text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN owner IS NULL OR owner = d #>> '{table,owner}' THEN d ELSE jsonb_set(d - 'search_path', '{table,owner}', to_jsonb(owner)) END
+$$;
+
 CREATE OR REPLACE FUNCTION zanith._owner_path(d jsonb, choices jsonb DEFAULT '{}') RETURNS text
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT string_agg(CASE WHEN n.name = '' THEN '""' ELSE quote_ident(n.name) END, ', ' ORDER BY n.ord)
@@ -305,5 +311,5 @@ DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     owner text := (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = zanith._relation_oid(a.source_schema, a.source_table));
 BEGIN
-    RETURN zanith._owner_path(CASE WHEN owner IS NULL THEN a.definition ELSE jsonb_set(a.definition, '{table,owner}', to_jsonb(owner)) END, choices);
+    RETURN zanith._owner_path(zanith._with_owner(a.definition, owner), choices);
 END $$;

@@ -11,7 +11,7 @@ CREATE OR REPLACE FUNCTION zanith.sandbox() RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
     SELECT 'CREATE FUNCTION pg_temp._zanith_run(statement text, wants text, path text, ours boolean, arguments text[] DEFAULT NULL) RETURNS jsonb LANGUAGE plpgsql '
         'SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $run$ DECLARE found jsonb; done bigint; BEGIN '
-        'IF wants = ''values'' THEN statement := format(''SELECT COALESCE(jsonb_agg(q.v), ''''[]'''') FROM (%s) q(v)'', statement); '
+        'IF wants = ''values'' THEN statement := format(''SELECT COALESCE(pg_catalog.jsonb_agg(q.v), ''''[]'''') FROM (%s) q(v)'', statement); '
         'PERFORM set_config(''search_path'', path, true); EXECUTE statement INTO found USING arguments; '
         'ELSE PERFORM set_config(''search_path'', path, true); EXECUTE statement USING arguments; GET DIAGNOSTICS done = ROW_COUNT; found := to_jsonb(done); END IF; '
         'IF ours THEN SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL IMMEDIATE; END IF; RETURN found; END $run$'
@@ -93,11 +93,12 @@ BEGIN
     WHERE current_setting(g.name) IS DISTINCT FROM settings[g.ord] ORDER BY g.name = 'search_path';
 END $$;
 
--- What a call could leave in the session: cursors, temporary objects, tables whose deferred triggers wait, settings.
+-- What a call could leave in the session: cursors, prepared statements, temporary objects, tables whose deferred triggers wait, settings.
 CREATE OR REPLACE FUNCTION zanith._session_state(everything boolean) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT jsonb_build_object(
         'cursors', (SELECT COALESCE(jsonb_object_agg(c.name, c.creation_time), '{}') FROM pg_cursors c WHERE c.name <> ''),
+        'statements', (SELECT COALESCE(jsonb_object_agg(p.name, p.prepare_time), '{}') FROM pg_prepared_statements p),
         'temporary', (SELECT COALESCE(jsonb_agg(d.classid || '/' || d.objid ORDER BY d.classid, d.objid), '[]') FROM pg_depend d
                       WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = pg_my_temp_schema() AND pg_my_temp_schema() <> 0),
         -- 18 runs a deferred trigger as the role that queued it
@@ -130,6 +131,9 @@ BEGIN
         FOR name IN SELECT c.key FROM jsonb_each(now -> 'cursors') c WHERE before -> 'cursors' -> c.key IS DISTINCT FROM c.value LOOP
             EXECUTE format('CLOSE %I', name);
         END LOOP;
+    END IF;
+    IF now -> 'statements' <> before -> 'statements' THEN
+        PERFORM zanith._refuse(whose || ' changed prepared statements of this session, which would run as somebody else', 'Change that function to leave them alone.', '42501');
     END IF;
     IF now -> 'temporary' <> before -> 'temporary' THEN
         IF everything OR before -> 'temporary' <> '[]' THEN

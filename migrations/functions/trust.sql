@@ -70,26 +70,40 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     ORDER BY f.rank, f.what LIMIT 1
 ); END $$;
 
--- Whether an object calls nothing outside of pg_catalog. A literal of an enum calls nothing either; one of a domain, or of a composite
--- type that may have a domain in it, is checked where it is parsed. `besides`: a function that does not count.
+-- The first table beneath a relation that belongs to another role, and a routine of that role's, or of a third one's, which reading
+-- or writing the relation calls: it would run as the owner of the relation. NULL where there is none.
+CREATE OR REPLACE FUNCTION zanith._find_mixed_code(relation oid) RETURNS text
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT format('%s belongs to %I and calls %s of %I', zanith._relation_name(f.member), pg_get_userbyid(c.relowner), p.oid::regprocedure, pg_get_userbyid(p.proowner))
+    FROM zanith._family(relation) f JOIN pg_class c ON c.oid = f.member JOIN pg_class r ON r.oid = relation
+         CROSS JOIN LATERAL (SELECT array_agg(x.class) AS classes, array_agg(x.object) AS objects FROM (
+             SELECT i.class, i.object FROM zanith._read_parts(f.member) i) x) parts
+         CROSS JOIN LATERAL zanith._find_code(parts.classes, parts.objects, true) code(routine) JOIN pg_proc p ON p.oid = code.routine
+    WHERE c.relowner <> r.relowner AND p.proowner <> r.relowner
+      AND NOT zanith._is_superuser(pg_get_userbyid(c.relowner)) AND NOT zanith._is_superuser(pg_get_userbyid(p.proowner))
+    ORDER BY f.member, p.oid LIMIT 1
+); END $$;
+
+-- Whether an object calls nothing outside of pg_catalog, and names no type from elsewhere: a literal is of the type that bears the name
+-- when it is read again, and by then that may be one whose checks run in the parser. `besides`: a function that does not count.
 CREATE OR REPLACE FUNCTION zanith._is_builtin(class oid, object oid, besides oid DEFAULT 0) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN NOT EXISTS (
     SELECT FROM pg_depend d WHERE d.classid = class AND d.objid = object AND d.refobjid <> besides
        AND (d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass)
-            OR d.refclassid = 'pg_type'::regclass AND d.deptype <> 'i'
-               AND EXISTS (SELECT FROM pg_type t LEFT JOIN pg_type e ON e.oid = t.typelem WHERE t.oid = d.refobjid AND COALESCE(e.typtype, t.typtype) IN ('d', 'c', 'r', 'm')))
+            OR d.refclassid = 'pg_type'::regclass AND d.deptype <> 'i')
 ); END $$;
 
--- Whether a partition key on the way up calls code outside of pg_catalog: whoever first asks for the key evaluates it.
+-- Whether a partition key, of the table itself, above or beneath it, calls code outside of pg_catalog: whoever first asks for the key
+-- evaluates it.
 CREATE OR REPLACE FUNCTION zanith._key_calls_code(parent oid) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT EXISTS (SELECT FROM pg_depend d
                    WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0
-                     AND d.objid IN (SELECT parent UNION ALL SELECT a.relid FROM pg_partition_ancestors(parent) a(relid))
+                     AND d.objid IN (SELECT l.l FROM zanith._lineage(parent) l)
                      AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::regclass))
         OR EXISTS (SELECT FROM pg_partitioned_table p JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs::smallint[])
                    JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type e ON e.oid = t.typelem
-                   WHERE p.partrelid IN (SELECT parent UNION ALL SELECT a.relid FROM pg_partition_ancestors(parent) a(relid))
+                   WHERE p.partrelid IN (SELECT l.l FROM zanith._lineage(parent) l)
                      AND COALESCE(e.typtype, t.typtype) IN ('d', 'c', 'r', 'm') AND t.oid >= 16384)
 ); END $$;
 
@@ -130,7 +144,10 @@ BEGIN
        OR NOT EXISTS (SELECT FROM unnest(owners) o WHERE o <> zanith._own_role() AND NOT zanith._is_superuser(o)) THEN
         RETURN NULL;
     END IF;
-    IF pg_is_in_recovery() THEN
+    IF zanith._find_mixed_code(relation) IS NOT NULL THEN
+        PERFORM zanith._refuse(format('%s is of several owners, and code of one would run as another', zanith._relation_name(relation)),
+            'Give all of it one owner first: ALTER TABLE … OWNER TO ….', '42501', zanith._find_mixed_code(relation));
+    ELSIF pg_is_in_recovery() THEN
         PERFORM zanith._refuse(format('%s cannot be read as its owner on a standby', zanith._relation_name(relation)),
             format('Read it on the primary, or connect here as %I.', owner), '42501');
     END IF;

@@ -88,13 +88,17 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 -- The columns that tell rows apart: the primary key, else the best valid, immediate, non-partial, plain unique index
--- over NOT NULL columns; NULL where there is none. [{name, type, native, builtin}], in key order.
+-- over NOT NULL columns; NULL where there is none. [{name, type, native, builtin, equals}], in key order.
 CREATE OR REPLACE FUNCTION zanith._find_key(relation oid, besides smallint DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT (SELECT jsonb_agg(jsonb_build_object(
                 'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
                 'native', zanith._sorts_alike(a.atttypid),
-                'builtin', (SELECT t.typnamespace = 'pg_catalog'::regnamespace FROM pg_type t WHERE t.oid = a.atttypid)) ORDER BY k.ord)
+                'builtin', (SELECT t.typnamespace = 'pg_catalog'::regnamespace FROM pg_type t WHERE t.oid = a.atttypid),
+                'equals', (SELECT format('OPERATOR(%I.%s)', n.nspname, o.oprname)
+                           FROM pg_opclass c JOIN pg_amop m ON m.amopfamily = c.opcfamily AND m.amopstrategy = 3 AND m.amoplefttype = c.opcintype AND m.amoprighttype = c.opcintype
+                           JOIN pg_operator o ON o.oid = m.amopopr JOIN pg_namespace n ON n.oid = o.oprnamespace
+                           WHERE c.oid = i.indclass[(k.ord - 1)::integer])) ORDER BY k.ord)
             FROM unnest((i.indkey::smallint[])[0:i.indnkeyatts - 1]) WITH ORDINALITY k(num, ord)
             JOIN pg_attribute a ON a.attrelid = relation AND a.attnum = k.num)
     FROM pg_index i

@@ -12,7 +12,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN
            zanith._qualify('_zanith_shadow', zanith._archive_name(a.definition)),
            zanith._follow_name(a.id), quote_ident(a.physical_column), quote_ident(a.source_column), zanith._key_list(a.definition -> 'key'),
            -- rows that came since hold no value: where the column was NOT NULL they can be told
-           CASE WHEN COALESCE(a.definition #> '{column,not_null}', 'null') = 'null' THEN 'true' ELSE format('num_nonnulls(t.%I) > 0', a.physical_column) END,
+           CASE WHEN COALESCE(a.definition #> '{column,not_null}', 'null') = 'null' THEN 'true' ELSE format('pg_catalog.num_nonnulls(t.%I) > 0', a.physical_column) END,
            (p.place ->> 'oid')::oid, p.place ->> 'state',
            COALESCE(a.definition #>> '{column,base_type}', a.definition #>> '{column,type}'),
            o.name, zanith._runner(o.name), zanith._only(a.definition) || n.live
@@ -182,7 +182,7 @@ CREATE OR REPLACE FUNCTION zanith._find_bound(relation oid, d jsonb, runner text
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     key jsonb := d -> 'key';
-    found jsonb := zanith._run_on(relation, d, runner, format('SELECT jsonb_build_array(%s) FROM %s t WHERE %s ORDER BY %s OFFSET %s LIMIT 1',
+    found jsonb := zanith._run_on(relation, d, runner, format('SELECT pg_catalog.jsonb_build_array(%s) FROM %s t WHERE %s ORDER BY %s OFFSET %s LIMIT 1',
         (SELECT string_agg(format('t.%I::text', k.item ->> 'name'), ', ' ORDER BY k.ord) FROM zanith._each(key) k),
         source, bounds, zanith._key_list(key, 't.'), size - 1), 'values') -> 0;
 BEGIN
@@ -319,7 +319,7 @@ DECLARE
     q record := zanith._archiving(a);
     found jsonb;
 BEGIN
-    found := zanith._run_on(q.relation, a.definition, q.runner, format('SELECT jsonb_build_array(%s) FROM (SELECT %s, t.%s FROM %s t WHERE %s) t FULL JOIN ONLY %s a ON %s',
+    found := zanith._run_on(q.relation, a.definition, q.runner, format('SELECT pg_catalog.jsonb_build_array(%s) FROM (SELECT %s, t.%s FROM %s t WHERE %s) t FULL JOIN ONLY %s a ON %s',
         zanith._count_differences(a, format('NOT EXISTS (SELECT FROM %1$s l WHERE l.k1 IS NULL) AND NOT EXISTS (SELECT FROM %1$s l WHERE %2$s) AND NOT EXISTS (SELECT FROM %1$s l WHERE %3$s)',
             q.log, zanith._follow_match(a.definition -> 'key', 't'), zanith._follow_match(a.definition -> 'key', 'a'))),
         zanith._key_list(a.definition -> 'key', 't.'), q.col, q.rows, q.keep, q.archive, zanith._key_match(a.definition -> 'key')), 'values') -> 0;
@@ -333,7 +333,7 @@ END $$;
 -- compared byte by byte: = calls things alike that are not, and not every type has it.
 CREATE OR REPLACE FUNCTION zanith._count_differences(a zanith._zanith_migration_artifacts, counts text) RETURNS text
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT format('count(a.%1$s), count(*) FILTER (WHERE a.%1$s IS NULL AND num_nonnulls(t.%2$s) > 0 AND %3$s), '
+    SELECT format('pg_catalog.count(a.%1$s), count(*) FILTER (WHERE a.%1$s IS NULL AND pg_catalog.num_nonnulls(t.%2$s) > 0 AND %3$s), '
         'count(*) FILTER (WHERE t.%1$s IS NULL AND a.%1$s IS NOT NULL AND %3$s), '
         'count(*) FILTER (WHERE t.%1$s IS NOT NULL AND a.%1$s IS NOT NULL AND %4$s AND %3$s)',
         quote_ident(a.definition #>> '{key,0,name}'), q.col, counts, zanith._differ(q.live_type, 't.' || q.col, 'a.' || q.name))
@@ -381,7 +381,7 @@ BEGIN
     END IF;
     kept := kept + zanith._catch_up(a, seqs, false);
     IF seqs IS NOT NULL THEN
-        found := zanith._run_on(q.relation, a.definition, q.runner, format('SELECT jsonb_build_array(%s) FROM (SELECT DISTINCT %s FROM %s) l LEFT JOIN %s t ON %s LEFT JOIN ONLY %s a ON %s',
+        found := zanith._run_on(q.relation, a.definition, q.runner, format('SELECT pg_catalog.jsonb_build_array(%s) FROM (SELECT DISTINCT %s FROM %s) l LEFT JOIN %s t ON %s LEFT JOIN ONLY %s a ON %s',
             zanith._count_differences(a, 'true'), zanith._follow_columns(a.definition -> 'key'), q.log, q.rows, zanith._follow_match(a.definition -> 'key', 't'),
             q.archive, zanith._follow_match(a.definition -> 'key', 'a')), 'values') -> 0;
         IF (found ->> 1)::bigint + (found ->> 2)::bigint + (found ->> 3)::bigint > 0 THEN

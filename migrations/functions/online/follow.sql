@@ -150,8 +150,11 @@ CREATE OR REPLACE FUNCTION zanith._render_unmake(id text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE((SELECT jsonb_agg(zanith._step(format('DROP TABLE %s', zanith._relation_name(d.objoid)), 'the archive that was half made',
                'ACCESS EXCLUSIVE', ARRAY[zanith._relation_name(d.objoid)]) -> 0)
-           FROM pg_description d JOIN pg_class c ON c.oid = d.objoid AND c.relnamespace = '_zanith_shadow'::regnamespace AND zanith._is_trusted(pg_get_userbyid(c.relowner))
-           WHERE q.there AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND d.description = zanith._unfinished_comment(id, 'archive')), '[]')
+           FROM pg_description d JOIN pg_class c ON c.oid = d.objoid AND c.relnamespace = '_zanith_shadow'::regnamespace
+           -- one that an earlier version began belongs to the owner of the table
+           LEFT JOIN zanith._zanith_migration_artifacts a ON a.id = _render_unmake.id AND c.relname = zanith._archive_name(a.definition)
+           WHERE q.there AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND d.description = zanith._unfinished_comment(_render_unmake.id, 'archive')
+             AND (zanith._is_trusted(pg_get_userbyid(c.relowner)) OR pg_get_userbyid(c.relowner) = a.definition #>> '{table,owner}')), '[]')
         || COALESCE((SELECT jsonb_agg(zanith._step(format('ALTER TABLE %s DROP COLUMN %I', zanith._relation_name(t.attrelid), t.attname),
                'the column that was half filled', 'ACCESS EXCLUSIVE', ARRAY[zanith._relation_name(t.attrelid)]) -> 0)
            FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid
@@ -198,7 +201,7 @@ LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     caller text := zanith._read_caller(proof);
 BEGIN
-    IF NOT zanith._may_act_as(caller, a.definition #>> '{table,owner}') THEN
+    IF NOT zanith._may_decide(caller, a) THEN
         PERFORM zanith._refuse(format('must be owner of %s', zanith._object_name(a)), 'Run it as its owner.', '42501');
     END IF;
     RETURN caller;
@@ -209,6 +212,21 @@ CREATE OR REPLACE FUNCTION zanith._may_act_as(role_name text, owner text) RETURN
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._is_superuser(role_name) OR to_regrole(quote_ident(owner)) IS NOT NULL AND pg_has_role(role_name, owner, 'USAGE')
 ); END $$;
+
+-- Whether a role may say something of an artifact: who may act as the owner. A table that has another owner by now is not its
+-- former one's to speak of; its new owner may where it is the table that was recorded.
+CREATE OR REPLACE FUNCTION zanith._may_decide(role_name text, a zanith._zanith_migration_artifacts) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    recorded text := a.definition #>> '{table,owner}';
+    parked record := zanith._parked_owner(a);
+    live oid := zanith._relation_oid(a.source_schema, a.source_table);
+    now text := COALESCE(parked.owner, (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = live));
+BEGIN
+    RETURN zanith._is_superuser(role_name) OR role_name = zanith._own_role()
+        OR (now IS NULL OR now = recorded) AND zanith._may_act_as(role_name, recorded)
+        OR now <> recorded AND (a.definition #>> '{table,oid}')::oid IN (parked.relation, live) AND zanith._may_act_as(role_name, now);
+END $$;
 
 -- What keeps an online form from being used at all, whichever it is.
 CREATE OR REPLACE FUNCTION zanith._check_online(relation oid, d jsonb) RETURNS void

@@ -43,9 +43,10 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item ORDER BY k.ord, s.ord), '[]') FROM zanith._each(d -> 'constraints') k, LATERAL zanith._each(
         zanith._render_index_beside(k.item -> 'index', schema_name, target)
         || zanith._making(zanith._qualify(schema_name, k.item ->> 'name'), zanith._set_transaction(2,
-            zanith._step(format('ALTER TABLE %s ADD CONSTRAINT %I UNIQUE USING INDEX %I%s', target, k.item ->> 'name', k.item ->> 'name',
+            -- as the owner: between the two transactions another index may have taken the name
+            zanith._as_owner(zanith._owner_of(target), zanith._step(format('ALTER TABLE %s ADD CONSTRAINT %I UNIQUE USING INDEX %I%s', target, k.item ->> 'name', k.item ->> 'name',
                     substring(k.item ->> 'definition' FROM '((?: DEFERRABLE)?(?: INITIALLY DEFERRED)?)$')),
-                format('the unique constraint %I', k.item ->> 'name'), 'ACCESS EXCLUSIVE', ARRAY[target])
+                format('the unique constraint %I', k.item ->> 'name'), 'ACCESS EXCLUSIVE', ARRAY[target]))
             || zanith._render_index_settings(k.item -> 'index', schema_name, target)
             || zanith._render_comment(k.item ->> 'comment', format('CONSTRAINT %I ON %s', k.item ->> 'name', target))), true)) s
     WHERE k.item ->> 'kind' = 'unique'
@@ -111,7 +112,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                       || zanith._render_index_settings(o.item, o.schema_name, o.target) END))
         ELSE '[]' END
         || CASE WHEN o.above IS NULL THEN '[]' ELSE zanith._attaching(q.name, zanith._set_transaction(2,
-            zanith._step(format('ALTER INDEX %s ATTACH PARTITION %s', o.above, q.name), 'the index of a partition, as part of it', 'SHARE UPDATE EXCLUSIVE', ARRAY[o.target]))) END) s
+            zanith._as_owner(zanith._owner_of(o.target),
+            zanith._step(format('ALTER INDEX %s ATTACH PARTITION %s', o.above, q.name), 'the index of a partition, as part of it', 'SHARE UPDATE EXCLUSIVE', ARRAY[o.target])))) END) s
 ); END $$;
 
 -- A unique constraint of a partitioned table alone: those of its partitions are attached to it.

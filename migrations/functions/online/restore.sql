@@ -210,7 +210,7 @@ DECLARE
     last text[] := zanith._find_bound(q.relation, a.definition, q.runner, q.rows, zanith._after(key, after, 't'), size);
 BEGIN
     RETURN jsonb_build_object('last', last, 'role', zanith._runner(q.owner), 'sql', zanith._do(format($body$DECLARE filled bigint; BEGIN
-    UPDATE %1$s t SET %2$s = DEFAULT WHERE %3$s AND %4$s AND num_nulls(t.%2$s) > 0
+    UPDATE %1$s t SET %2$s = DEFAULT WHERE %3$s AND %4$s AND pg_catalog.num_nulls(t.%2$s) > 0
         AND NOT EXISTS (SELECT FROM ONLY %5$s a WHERE %6$s) AND NOT EXISTS (SELECT FROM %7$s l WHERE %8$s AND NOT l.pending);
     GET DIAGNOSTICS filled = ROW_COUNT;
     PERFORM pg_catalog.set_config('zanith.filled', filled::text, true);
@@ -229,8 +229,8 @@ DECLARE
     -- not as the domain: its checks would run as the operator
     type text := COALESCE(a.definition #>> '{column,base_type}', q.type);
 BEGIN
-    found := zanith._run_on(q.relation, a.definition, q.runner, format('SELECT jsonb_build_array(count(a.%1$s), count(*) FILTER (WHERE a.%1$s IS NOT NULL AND %3$s AND NOT EXISTS (SELECT FROM %4$s l WHERE %5$s AND NOT l.pending)), '
-                   'count(*) FILTER (WHERE num_nulls(t.%2$s) > 0)) FROM %6$s t LEFT JOIN ONLY %7$s a ON %8$s',
+    found := zanith._run_on(q.relation, a.definition, q.runner, format('SELECT pg_catalog.jsonb_build_array(pg_catalog.count(a.%1$s), count(*) FILTER (WHERE a.%1$s IS NOT NULL AND %3$s AND NOT EXISTS (SELECT FROM %4$s l WHERE %5$s AND NOT l.pending)), '
+                   'count(*) FILTER (WHERE pg_catalog.num_nulls(t.%2$s) > 0)) FROM %6$s t LEFT JOIN ONLY %7$s a ON %8$s',
         quote_ident(key #>> '{0,name}'), q.half, zanith._differ(type, format('t.%s::%s', q.half, type), format('a.%s::%s', q.name, type)),
         q.log, zanith._follow_match(key, 'a'), q.rows, q.archive, zanith._key_match(key)), 'values') -> 0;
     filled := found ->> 0;

@@ -7,7 +7,7 @@ RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
     SELECT jsonb_build_array(jsonb_build_object(
         'kind', kind, 'object', object, 'message', message,
         'count_sql', format('SELECT count(*) FROM %s WHERE %s', source, condition),
-        'examples_sql', CASE WHEN example IS NOT NULL THEN format('SELECT format(''%%s'', %s) FROM %s WHERE %s LIMIT 3', example, source, condition) END,
+        'examples_sql', CASE WHEN example IS NOT NULL THEN format('SELECT pg_catalog.format(''%%s'', %s) FROM %s WHERE %s LIMIT 3', example, source, condition) END,
         'blocks', blocks, 'choices', to_jsonb(choices), 'hint', hint))
 $$;
 
@@ -15,12 +15,12 @@ $$;
 -- it holds: an example is looked at, copied and sent around.
 CREATE OR REPLACE FUNCTION zanith._key_example(key jsonb, alias text) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT 'concat_ws('', '', ' || zanith._key_list(key, quote_ident(alias) || '.') || ')'
+    SELECT 'pg_catalog.concat_ws('', '', ' || zanith._key_list(key, quote_ident(alias) || '.') || ')'
 $$;
 
 CREATE OR REPLACE FUNCTION zanith._row_example(relation oid, alias text) RETURNS text
 LANGUAGE sql STABLE AS $$
-    SELECT COALESCE(zanith._key_example(zanith._find_key(relation), alias), format('format(''%%s, ctid %%s'', %1$I.tableoid::regclass, %1$I.ctid)', alias))
+    SELECT COALESCE(zanith._key_example(zanith._find_key(relation), alias), format('pg_catalog.format(''%%s, ctid %%s'', %1$I.tableoid::pg_catalog.regclass, %1$I.ctid)', alias))
 $$;
 
 -- The rows as they would be after the restore, under an alias: the live columns, the value by its own name, and what is
@@ -121,7 +121,7 @@ RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT jsonb_build_array(jsonb_build_object(
         'kind', 'duplicates', 'object', name, 'message', format('{count} {value occurs|values occur} more than once and {breaks|break} the unique key %I', name),
         'count_sql', format('SELECT count(*) FROM (SELECT 1 FROM %s%s GROUP BY %s HAVING count(*) > 1) g', source, q.where, q.keys),
-        'examples_sql', format('SELECT concat_ws('', '', %s) FROM %s%s GROUP BY %1$s HAVING count(*) > 1 LIMIT 3', q.keys, source, q.where),
+        'examples_sql', format('SELECT pg_catalog.concat_ws('', '', %s) FROM %s%s GROUP BY %1$s HAVING count(*) > 1 LIMIT 3', q.keys, source, q.where),
         'blocks', true, 'choices', '[]'::jsonb, 'hint', 'Mend the rows first: a unique key cannot come back unproved.'))
     FROM (SELECT string_agg(x.key, ', ' ORDER BY x.ord),
                  COALESCE(' WHERE ' || NULLIF(concat_ws(' AND ', '(' || predicate || ')', CASE WHEN nulls_equal THEN NULL

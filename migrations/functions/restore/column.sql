@@ -57,8 +57,9 @@ RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
          LEFT JOIN zanith._topmost_indexes(d) t ON t.name = zanith._qualify(p.part ->> 'schema', i.item ->> 'name'),
          LATERAL zanith._with_parked_columns(i.item, zanith._relation_oid(p.part ->> 'schema', p.part ->> 'name')) x(item),
          LATERAL (SELECT zanith._made_by(x.item, p.part ->> 'owner', zanith._render_index(x.item, p.part ->> 'schema', p.target)) || CASE WHEN (i.item ->> 'valid')::boolean THEN '[]' ELSE COALESCE((
-                      SELECT jsonb_agg(zanith._step(format('ALTER INDEX %s ATTACH PARTITION %s', y.item ->> 'parent', zanith._qualify(c.part ->> 'schema', y.item ->> 'name')),
-                          'the index of a partition, as part of it', 'SHARE UPDATE EXCLUSIVE', ARRAY[c.target]) -> 0 ORDER BY c.ord, y.ord)
+                      SELECT jsonb_agg(zanith._as_owner(CASE WHEN NOT COALESCE((x.item ->> 'builtin')::boolean, false) THEN p.part ->> 'owner' END, zanith._step(
+                          format('ALTER INDEX %s ATTACH PARTITION %s', y.item ->> 'parent', zanith._qualify(c.part ->> 'schema', y.item ->> 'name')),
+                          'the index of a partition, as part of it', 'SHARE UPDATE EXCLUSIVE', ARRAY[c.target])) -> 0 ORDER BY c.ord, y.ord)
                       FROM zanith._live_parts(d, target_schema, target_table, live) c, LATERAL zanith._each(c.part -> 'indexes') y
                       WHERE y.item ->> 'parent' = zanith._qualify(p.part ->> 'schema', i.item ->> 'name')), '[]') END) r(steps),
          LATERAL zanith._each(zanith._where_beneath(p.ord, live, p.target, r.steps)) s

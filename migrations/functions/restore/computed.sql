@@ -66,11 +66,11 @@ BEGIN
     IF conditions IS NULL OR cardinality(code) = 0 THEN
         RETURN '[]';
     END IF;
-    RETURN zanith._step(zanith._comparison(format($body$share := LEAST(100, 100.0 * %1$s / GREATEST((SELECT pg_catalog.sum(pg_catalog.pg_relation_size(c.oid)) FROM pg_catalog.pg_class c
+    RETURN zanith._step(zanith._comparison(format($body$share := LEAST(100, 100.0 OPERATOR(pg_catalog.*) %1$s::pg_catalog.numeric OPERATOR(pg_catalog./) GREATEST((SELECT pg_catalog.sum(pg_catalog.pg_relation_size(c.oid)) FROM pg_catalog.pg_class c
         WHERE c.oid = %2$L::pg_catalog.regclass OR c.oid IN (SELECT p.relid FROM pg_catalog.pg_partition_tree(%2$L::pg_catalog.regclass) p)), 1));%3$s
     settings := ARRAY(SELECT pg_catalog.current_setting(s.name) FROM pg_catalog.unnest(scans) WITH ORDINALITY s(name, ord) ORDER BY s.ord);
     FOREACH condition IN ARRAY ARRAY[%4$s] LOOP
-        EXIT WHEN differ > 0 OR share < 100;
+        EXIT WHEN differ > 0 OR share OPERATOR(pg_catalog.<) 100::pg_catalog.float4;
         PERFORM pg_catalog.set_config(s.name, CASE s.name WHEN 'enable_seqscan' THEN 'on' ELSE 'off' END, true) FROM pg_catalog.unnest(scans) s(name);
         EXECUTE pg_catalog.concat('SELECT pg_catalog.count(*) FROM ', %5$L::pg_catalog.text, ' WHERE ', condition) INTO by_scan;
         PERFORM pg_catalog.set_config(s.name, CASE WHEN s.name IN ('enable_seqscan', 'enable_tidscan') THEN 'off' ELSE 'on' END, true) FROM pg_catalog.unnest(scans) s(name);
@@ -86,7 +86,7 @@ BEGIN
     PERFORM pg_catalog.set_config('search_path', path, true);
     SELECT pg_catalog.array_agg(pg_catalog.hashtextextended(pg_catalog.format('%%s', ROW(%1$s)), 0) ORDER BY tableoid, ctid),
            pg_catalog.array_agg(pg_catalog.concat_ws(', ', %3$s) ORDER BY tableoid, ctid) INTO asked, keys FROM %2$s TABLESAMPLE SYSTEM (share) REPEATABLE (0);
-    IF built <> asked THEN
+    IF built OPERATOR(pg_catalog.<>) asked THEN
         SELECT pg_catalog.count(*), (pg_catalog.array_agg(keys[n] ORDER BY n))[1:3] INTO differ, keys FROM pg_catalog.generate_series(1, pg_catalog.cardinality(asked)) n WHERE built[n] <> asked[n];
         examples := pg_catalog.concat('For example the rows with the key ', pg_catalog.array_to_string(keys, '; '));
     END IF;$body$, told, rows_of, name) ELSE '' END, conditions, rows_of),

@@ -48,7 +48,7 @@ BEGIN
         conflicts := conflicts || zanith._conflict('not_permitted', format('must be owner of %s', target),
             'Erase as its owner, as a member of that role, or as a superuser.');
     END IF;
-    SELECT string_agg(format('num_nulls(r.%1$I) = 0 AND format(''%%s'', r.%1$I) COLLATE "C" = ($1::text[])[%2$s]', c.name, c.ord), ' AND ' ORDER BY c.ord) INTO matches
+    SELECT string_agg(format('pg_catalog.num_nulls(r.%1$I) OPERATOR(pg_catalog.=) 0 AND pg_catalog.format(''%%s'', r.%1$I) COLLATE pg_catalog."C" OPERATOR(pg_catalog.=) ($1::pg_catalog.text[])[%2$s]', c.name, c.ord), ' AND ' ORDER BY c.ord) INTO matches
     FROM unnest(columns) WITH ORDINALITY c(name, ord);
     source := CASE WHEN a.definition ? 'members' THEN zanith._only(a.definition) ELSE 'ONLY ' END || target;
     RETURN jsonb_build_object(

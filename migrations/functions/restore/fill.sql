@@ -16,14 +16,15 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 
 CREATE OR REPLACE FUNCTION zanith._render_quiet_script(target text, steps jsonb, runner text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT zanith._step(zanith._do(format('DECLARE s record; back text[] := ''{}''; statement text; BEGIN '
-            'FOR s IN %s LOOP EXECUTE s.off; back := back || s.back; END LOOP; %s '
+    SELECT zanith._step(zanith._do(format('DECLARE s record; back text[] := ''{}''; statement text; path text := pg_catalog.current_setting(''search_path''); BEGIN '
+            'PERFORM pg_catalog.set_config(''search_path'', ''pg_catalog, pg_temp'', true); FOR s IN %s LOOP EXECUTE s.off; back := back || s.back; END LOOP; %s '
             'FOREACH statement IN ARRAY back LOOP EXECUTE statement; END LOOP; END', zanith._disturbances(target),
-            (SELECT string_agg(CASE WHEN runner IS NULL OR NOT (x.item ->> 'grows')::boolean THEN format('EXECUTE %L;', x.item ->> 'sql')
+            (SELECT string_agg(CASE WHEN runner IS NULL OR NOT (x.item ->> 'grows')::boolean
+                     THEN format('PERFORM pg_catalog.set_config(''search_path'', path, true); EXECUTE %L; PERFORM pg_catalog.set_config(''search_path'', ''pg_catalog, pg_temp'', true);', x.item ->> 'sql')
                 ELSE format('PERFORM pg_catalog.set_config(''role'', %L, true); EXECUTE %L; PERFORM pg_catalog.set_config(''role'', ''none'', true); '
                      'EXECUTE ''SELECT pg_temp._zanith_run($1, $2, $3, $4)'' USING %L::text, ''rows''::text, ''pg_catalog, pg_temp''::text, true; '
                      'PERFORM pg_catalog.set_config(''search_path'', ''pg_catalog, pg_temp'', true); '
-                     'EXECUTE ''DROP FUNCTION pg_temp._zanith_run(text, text, text, boolean, text[])'';', runner, zanith.sandbox(), x.item ->> 'sql') END, ' ' ORDER BY x.ord)
+                     'EXECUTE ''CLOSE ALL''; EXECUTE ''DISCARD TEMP''; %s;', runner, zanith.sandbox(), x.item ->> 'sql', zanith._deferral_check()) END, ' ' ORDER BY x.ord)
              FROM zanith._each(steps) x))),
         (SELECT string_agg(x.item ->> 'purpose', '; ' ORDER BY x.ord) FROM zanith._each(steps) x) || ', with user triggers and rules off',
         -- of several owners: not as one of them
@@ -113,9 +114,10 @@ LANGUAGE sql IMMUTABLE AS $$
                 WHEN (choices ->> 'fill_default')::boolean THEN COALESCE(col ->> 'default', 'NULL') END
 $$;
 
--- Under an owner's search path an operator of somebody's could fit varchar better than PostgreSQL's own, which is for text.
+-- Under an owner's search path an operator of somebody's could fit varchar better than PostgreSQL's own, which is for text. For a type
+-- that is not built in it is the operator of the index that makes the key; earlier versions did not record that.
 CREATE OR REPLACE FUNCTION zanith._equals(key_column jsonb) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$ SELECT CASE WHEN (key_column ->> 'builtin')::boolean THEN 'OPERATOR(pg_catalog.=)' ELSE '=' END $$;
+LANGUAGE sql IMMUTABLE AS $$ SELECT CASE WHEN (key_column ->> 'builtin')::boolean THEN 'OPERATOR(pg_catalog.=)' ELSE COALESCE(key_column ->> 'equals', '=') END $$;
 
 CREATE OR REPLACE FUNCTION zanith._key_match(key jsonb) RETURNS text
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (

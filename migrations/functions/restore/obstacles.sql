@@ -77,14 +77,53 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         FROM zanith._made_by_owner(a.definition) m
         WHERE zanith._runner(m.owner) IS NOT NULL AND to_regrole(quote_ident(m.owner)) IS NOT NULL AND to_regnamespace(quote_ident(m.schema_name)) IS NOT NULL
           AND NOT has_schema_privilege(m.owner, m.schema_name, 'CREATE')
+        UNION ALL
+        SELECT 12, zanith._conflict('several_owners', format('%s is of several owners, and code of one would run as another', zanith._relation_name(live)),
+            'Give all of it one owner first: ALTER TABLE … OWNER TO ….', '{}', zanith._find_mixed_code(live))
+        WHERE live IS NOT NULL AND zanith._find_mixed_code(live) IS NOT NULL
+        UNION ALL
+        SELECT 13, zanith._conflict('several_owners', format('its parent %s belongs to another role, and attaching it would call code', zanith._qualify(p.at ->> 'schema', p.at ->> 'name')),
+            format('Give both one owner first: ALTER TABLE … OWNER TO %I.', a.definition #>> '{table,owner}'))
+        FROM (SELECT a.definition #> '{members,0,definition,partition_of}') p(at)
+        WHERE COALESCE(p.at, 'null') <> 'null' AND zanith._owner_of_table(p.at) <> a.definition #>> '{table,owner}'
+          AND zanith._attaching_calls_code(a.definition, p.at)
     ) c
 ); END $$;
+
+-- Foreign keys between tables of two owners. To prove one PostgreSQL plans a query on both as the owner of the one that has it, and
+-- evaluates expressions of the other's indexes.
+CREATE OR REPLACE FUNCTION zanith._find_mixed_keys(d jsonb, choices jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT COALESCE(jsonb_agg(zanith._conflict('several_owners',
+            format('proving the foreign key %I of %s would run code of %I as %I', k.con ->> 'name', zanith._relation_name(c.oid), pg_get_userbyid(p.relowner), pg_get_userbyid(c.relowner)),
+            'Give both tables one owner, or leave it unproved.', '{not_valid}', zanith._find_foreign_code(p.oid)) -> 0 ORDER BY k.con ->> 'name'), '[]')
+    FROM (SELECT DISTINCT x.con FROM jsonb_path_query(d, 'strict $.** ? (@.kind == "foreign key" && exists(@.foreign_key))') x(con)) k,
+         LATERAL (SELECT zanith._relation_oid(COALESCE(k.con ->> 'schema', d #>> '{table,schema}'), COALESCE(k.con ->> 'table', d #>> '{table,name}')) AS child,
+                         zanith._relation_oid(k.con #>> '{foreign_key,schema}', k.con #>> '{foreign_key,table}') AS parent,
+                         zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}') AS parked) o,
+         pg_class c, pg_class p
+    -- of a table that was moved, what is parked is the one that is not there
+    WHERE c.oid = COALESCE(o.child, CASE WHEN d ? 'members' THEN o.parked END) AND p.oid = COALESCE(o.parent, CASE WHEN d ? 'members' THEN o.parked END)
+      AND NOT COALESCE((choices ->> 'not_valid')::boolean, false)
+      AND c.relowner <> p.relowner AND NOT zanith._is_superuser(pg_get_userbyid(p.relowner)) AND zanith._find_foreign_code(p.oid) IS NOT NULL
+); END $$;
+
+-- Checks without those that would plan a query on such tables: a foreign key is then left unproved.
+CREATE OR REPLACE FUNCTION zanith._without_mixed_keys(d jsonb, checks jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN
+    IF NOT jsonb_path_exists(checks, '$[*] ? (@.kind == "foreign_key_orphans")') OR zanith._find_mixed_keys(d, '{}') = '[]' THEN
+        RETURN checks;
+    END IF;
+    RETURN (SELECT COALESCE(jsonb_agg(c.item ORDER BY c.ord), '[]') FROM zanith._each(checks) c WHERE c.item ->> 'kind' <> 'foreign_key_orphans');
+END $$;
 
 -- What a restore makes as its owner, in which schema: it calls something outside of pg_catalog (see _made_by).
 CREATE OR REPLACE FUNCTION zanith._made_by_owner(d jsonb) RETURNS TABLE (owner text, schema_name text, what text)
 LANGUAGE sql IMMUTABLE AS $$
     SELECT v.item ->> 'owner', v.item ->> 'schema', format('the view %I', v.item ->> 'name')
     FROM zanith._each(d #> '{cascade,views}') v WHERE NOT COALESCE((v.item ->> 'builtin')::boolean, false)
+    UNION ALL
+    SELECT f.item ->> 'owner', f.item ->> 'namespace', format('the function %s', f.item ->> 'name') FROM zanith._each(d #> '{cascade,functions}') f
     UNION ALL
     SELECT p.part ->> 'owner', p.part ->> 'schema', format('the index %I', i.item ->> 'name')
     FROM zanith._parts(d) p, LATERAL (

@@ -114,12 +114,12 @@ BEGIN
     a.definition := zanith._without_lost(a.definition, live);
     d := a.definition;
     IF live IS NOT NULL THEN
-        d := jsonb_set(d, '{table,owner}', (SELECT to_jsonb(pg_get_userbyid(c.relowner)) FROM pg_class c WHERE c.oid = live));
+        d := zanith._with_owner(d, (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = live));
     END IF;
     runs_code := zanith._runs_code(d, live, choices);
     conflicts := zanith._find_conflicts(a, place, live, choices);
     IF NOT EXISTS (SELECT FROM zanith._each(conflicts) c WHERE c.item ->> 'code' IN ('forensic', 'restored')) THEN
-        conflicts := conflicts || zanith._find_obstacles(a, live) || zanith._find_online_conflicts(a, live, choices) || zanith._find_path_conflicts(d, live, choices);
+        conflicts := conflicts || zanith._find_obstacles(a, live) || zanith._find_mixed_keys(a.definition, choices) || zanith._find_online_conflicts(a, live, choices) || zanith._find_path_conflicts(d, live, choices);
     END IF;
     fatal := EXISTS (SELECT FROM zanith._each(conflicts) c
                      WHERE c.item ->> 'code' IN ('forensic', 'restored', 'archive_missing', 'archive_moved', 'table_gone', 'key_gone', 'type_missing', 'column_gone', 'column_renamed'));
@@ -133,9 +133,9 @@ BEGIN
             'column', CASE WHEN a.source_column IS NOT NULL THEN COALESCE(choices ->> 'as', a.source_column) END),
         'steps', steps, 'sizes', zanith._measure_tables(d, steps, choices ->> 'as'),
         -- each can call what the owner wrote: an expression of an index, a default, an operator
-        'checks', zanith._checks_under_path(CASE WHEN runs_code THEN zanith._owner_path(d, choices) END, d, zanith._as_owner(d #>> '{table,owner}', CASE WHEN fatal THEN '[]'
+        'checks', zanith._checks_under_path(CASE WHEN runs_code THEN zanith._owner_path(d, choices) END, d, zanith._as_owner(d #>> '{table,owner}', zanith._without_mixed_keys(d, CASE WHEN fatal THEN '[]'
             WHEN a.source_column IS NOT NULL THEN zanith._column_checks(d, live, choices) || zanith._value_checks(d, live, choices)
-            ELSE zanith._table_checks(d, choices) || zanith._parent_checks(d) END)),
+            ELSE zanith._table_checks(d, choices) || zanith._parent_checks(d) END))),
         -- under which code of the owner runs, where any does
         'search_path', CASE WHEN runs_code THEN zanith._owner_path(d, choices) END,
         'event_triggers', zanith._event_triggers(),

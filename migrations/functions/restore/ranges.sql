@@ -28,8 +28,8 @@ BEGIN
     -- four pages a piece, and 400 at least
     found := zanith._run_on((place ->> 'oid')::oid, d, role_name, format('WITH sampled AS (SELECT %1$s AS v FROM %2$s r TABLESAMPLE SYSTEM (%3$s) REPEATABLE (0)),
             ranked AS (SELECT v, row_number() OVER (ORDER BY v) AS place, count(*) OVER () AS among FROM sampled)
-        SELECT jsonb_agg(format(''%%s'', b.v) ORDER BY b.v) FROM (
-            SELECT DISTINCT v FROM ranked WHERE place * %4$s / among > (place - 1) * %4$s / among AND place < among) b',
+        SELECT pg_catalog.jsonb_agg(pg_catalog.format(''%%s'', b.v) ORDER BY b.v) FROM (
+            SELECT DISTINCT v FROM ranked WHERE place * %4$s::bigint / among > (place - 1::bigint) * %4$s::bigint / among AND place < among) b',
         first, source, LEAST(100, 100.0 * GREATEST(4 * parts, 400) * 8192 / GREATEST(bytes, 1)), parts), 'values') -> 0;
     bounds := ARRAY(SELECT b.bound FROM jsonb_array_elements_text(NULLIF(found, 'null')) WITH ORDINALITY b(bound, ord) ORDER BY b.ord);
     IF bounds = '{}' THEN

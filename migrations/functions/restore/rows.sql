@@ -22,8 +22,8 @@ CREATE OR REPLACE FUNCTION zanith._canonical_order(key jsonb) RETURNS text
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(string_agg(CASE WHEN (k.item ->> 'native')::boolean THEN format('r.%I', k.item ->> 'name')
                                     WHEN (k.item ->> 'builtin')::boolean THEN format('r.%I::text COLLATE "C"', k.item ->> 'name')
-                                    ELSE format('format(''%%s'', r.%I) COLLATE "C"', k.item ->> 'name') END, ', ' ORDER BY k.ord),
-                    'format(''%s'', r) COLLATE "C"')
+                                    ELSE format('pg_catalog.format(''%%s'', r.%I) COLLATE "C"', k.item ->> 'name') END, ', ' ORDER BY k.ord),
+                    'pg_catalog.format(''%s'', r) COLLATE "C"')
     FROM zanith._each(key) k
 ); END $$;
 
@@ -137,6 +137,9 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN a.artifact_type = 'soft_drop_column' THEN ARRAY(
             SELECT t.attrelid FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid
             WHERE t.attname = a.physical_column AND NOT t.attisdropped AND c.relkind IN ('r', 'p') AND t.attinhcount = 0
+              -- the name of the column is no secret: a table of somebody else's that has it elsewhere is not believed
+              AND (c.oid = (a.definition #>> '{table,oid}')::oid OR c.oid = zanith._relation_oid(a.physical_schema, a.physical_table)
+                   OR pg_get_userbyid(c.relowner) = a.definition #>> '{table,owner}' OR zanith._is_superuser(pg_get_userbyid(c.relowner)))
             ORDER BY c.relispartition, c.oid)
         ELSE ARRAY(
             SELECT c.oid FROM pg_description d JOIN pg_class c ON c.oid = d.objoid

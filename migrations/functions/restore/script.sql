@@ -31,18 +31,43 @@ BEGIN
     IF a.artifact_type <> 'soft_drop_column' THEN
         script := script || format(E'-- Nobody writes to what is parked from here on.\nLOCK TABLE %s IN SHARE MODE;\n', rows_of);
     END IF;
-    script := script || zanith._script_gate(a, rows_of);
+    -- what is parked is read under the lock; a live table is locked only when it is about to be changed
+    script := script || CASE WHEN d ? 'members' THEN zanith._script_guard(a, steps) || zanith._script_gate(a, rows_of)
+                             ELSE zanith._script_gate(a, rows_of) || zanith._script_guard(a, steps) END;
     script := script || COALESCE((SELECT string_agg(zanith._script_step(s.item), '' ORDER BY s.ord)
         FROM zanith._each(steps) s WHERE (s.item ->> 'transaction')::integer = 1), '');
     script := script || format(E'\n-- Tell the bookkeeping, where there is one.\n%s;\nCOMMIT;\n', zanith._do(format(
-        E'BEGIN IF to_regprocedure(''zanith.mark_restored(text)'') IS NOT NULL THEN\n'
+        E'BEGIN IF to_regnamespace(''zanith'') IS NOT NULL AND has_schema_privilege(''zanith'', ''USAGE'')\n'
+        '    AND to_regprocedure(''zanith.mark_restored(text)'') IS NOT NULL THEN\n'
         '    PERFORM zanith.mark_restored(%L); END IF; END', a.id)));
     IF EXISTS (SELECT FROM zanith._each(steps) s WHERE (s.item ->> 'transaction')::integer = 2) THEN
         script := script || E'\n-- Constraints were added without a scan; now prove them, without stopping writes.\n'
             || (SELECT string_agg(E'BEGIN;\n' || zanith._script_settings() || zanith._script_step(s.item) || E'COMMIT;\n', '' ORDER BY s.ord)
                 FROM zanith._each(steps) s WHERE (s.item ->> 'transaction')::integer = 2);
     END IF;
+    -- what an owner's code set for the session would come out at COMMIT
+    IF script ~ '(\mSET LOCAL ROLE |set_config[(]..role)' THEN
+        script := replace(script, E'\nCOMMIT;\n', E'\nCOMMIT;\nRESET ALL; -- code of the owner may have left a setting in the session\n');
+    END IF;
     RETURN script;
+END $$;
+
+-- A definition with what earlier versions did not record: whether an index, a statistics object, a view or a trigger calls nothing
+-- outside of pg_catalog. What each part needs was recorded, but for functions that went with it.
+CREATE OR REPLACE FUNCTION zanith._with_builtin(value jsonb, d jsonb, kind text DEFAULT NULL) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+    IF jsonb_typeof(value) = 'array' THEN
+        RETURN (SELECT COALESCE(jsonb_agg(zanith._with_builtin(v.item, d, kind) ORDER BY v.ord), '[]') FROM zanith._each(value) v);
+    ELSIF jsonb_typeof(value) <> 'object' THEN
+        RETURN value;
+    END IF;
+    RETURN (SELECT COALESCE(jsonb_object_agg(v.key, zanith._with_builtin(v.value, d, CASE v.key WHEN 'indexes' THEN 'the index %I' WHEN 'index' THEN 'the index %I'
+                WHEN 'statistics' THEN 'the statistics object %I' WHEN 'triggers' THEN 'the trigger %I' WHEN 'views' THEN 'the view %2$s' END)), '{}') FROM jsonb_each(value) v)
+        || CASE WHEN kind IS NULL OR NOT value ? 'name' OR value ? 'builtin' THEN '{}' ELSE jsonb_build_object('builtin',
+            COALESCE(d #> '{cascade,functions}', '[]') = '[]' AND d ? 'needs' AND NOT EXISTS (
+                SELECT FROM zanith._each(d -> 'needs') n
+                WHERE n.item ->> 'by' = format(kind, value ->> 'name', zanith._qualify(value ->> 'schema', value ->> 'name')) AND n.item #>> '{names,0}' <> 'pg_catalog'
+                  AND n.item ->> 'type' NOT IN ('table', 'table column', 'view', 'view column', 'schema', 'role'))) END;
 END $$;
 
 -- Renders the script of every artifact anew, as after an upgrade; which could not be, and why.
@@ -53,6 +78,9 @@ DECLARE
 BEGIN
     FOR a IN SELECT * FROM zanith._zanith_migration_artifacts x WHERE x.status = 'recoverable' ORDER BY x.capture_order LOOP
         BEGIN
+            IF a.definition <> zanith._with_builtin(a.definition, a.definition) THEN
+                UPDATE zanith._zanith_migration_artifacts x SET definition = zanith._with_builtin(a.definition, a.definition) WHERE x.id = a.id;
+            END IF;
             UPDATE zanith._zanith_migration_artifacts x SET recovery_sql = r.script
             FROM (SELECT zanith._render_script(a.id) AS script) r WHERE x.id = a.id AND x.recovery_sql IS DISTINCT FROM r.script;
         EXCEPTION WHEN OTHERS THEN
@@ -63,6 +91,38 @@ BEGIN
     END LOOP;
 END $$;
 
+-- Whose what is parked is now: archives of earlier versions belong to the owner of the table. Where it is not there, as recorded.
+CREATE OR REPLACE FUNCTION zanith._parked_owner(a zanith._zanith_migration_artifacts, OUT relation oid, OUT owner text)
+LANGUAGE plpgsql STABLE AS $$ BEGIN
+    relation := (zanith._place(a) ->> 'oid')::oid;
+    SELECT CASE WHEN pg_get_userbyid(c.relowner) <> zanith._own_role() THEN pg_get_userbyid(c.relowner) END INTO owner FROM pg_class c WHERE c.oid = relation;
+    IF NOT FOUND AND a.artifact_type IN ('archive_table', 'soft_drop_table') THEN
+        owner := a.definition #>> '{table,owner}';
+    END IF;
+END $$;
+
+-- Steps on a superuser's table run as whoever runs the script. A table that was given away since would run its new owner's code so.
+CREATE OR REPLACE FUNCTION zanith._script_guard(a zanith._zanith_migration_artifacts, steps jsonb) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    target text := (SELECT t.item #>> '{}' FROM zanith._each(steps) s, LATERAL zanith._each(s.item -> 'tables') t ORDER BY s.ord, t.ord LIMIT 1);
+BEGIN
+    IF target IS NULL OR zanith._runner(a.definition #>> '{table,owner}') IS NOT NULL THEN
+        RETURN '';
+    END IF;
+    RETURN format(E'-- Nothing runs as whoever runs this that another role may have written.\nLOCK TABLE %s IN ACCESS EXCLUSIVE MODE;\n%s;\n', target, zanith._do(format(
+        E'DECLARE given text; BEGIN\n'
+        '    SELECT pg_catalog.format(''%%s belongs to %%I by now'', c.oid::pg_catalog.regclass, r.rolname) INTO given\n'
+        '    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = c.relowner\n'
+        '    WHERE NOT r.rolsuper AND r.rolname <> current_user AND r.rolname <> ALL (%2$L::pg_catalog.name[]) AND c.oid IN (\n'
+        '        WITH RECURSIVE family(o) AS (SELECT %1$L::pg_catalog.regclass::pg_catalog.oid UNION SELECT i.inhrelid FROM family JOIN pg_catalog.pg_inherits i ON i.inhparent = o)\n'
+        '        SELECT o FROM family) LIMIT 1;\n'
+        '    IF FOUND THEN\n'
+        '        RAISE EXCEPTION ''%%: its code would run as %%'', given, current_user USING HINT = ''Restore it with zanith recover, or run this as that role.'';\n'
+        '    END IF; END', target, ARRAY(SELECT DISTINCT o.owner FROM (SELECT t.item ->> 'owner' AS owner FROM zanith._each(a.definition -> 'tree') t
+            UNION ALL SELECT m.item #>> '{definition,owner}' FROM zanith._each(a.definition -> 'members') m) o WHERE o.owner IS NOT NULL))));
+END $$;
+
 -- What a script checks before it changes anything: the number of rows, and the checksum where there is one. A table that was moved
 -- still belongs to its owner, and PostgreSQL evaluates expressions of its indexes when it plans a query. The script therefore reads
 -- the table as its owner, and then rolls back everything that this left in the session.
@@ -70,10 +130,10 @@ CREATE OR REPLACE FUNCTION zanith._script_gate(a zanith._zanith_migration_artifa
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     d jsonb := a.definition;
-    runner text := zanith._runner(d #>> '{table,owner}');
-    path text := zanith._reading_path((zanith._place(a) ->> 'oid')::oid, d, runner);
-    reader text := CASE WHEN a.artifact_type IN ('archive_table', 'soft_drop_table')
-                        THEN COALESCE(runner, CASE WHEN path IS NOT NULL THEN d #>> '{table,owner}' END) END;
+    parked record := zanith._parked_owner(a);
+    runner text := zanith._runner(parked.owner);
+    path text := zanith._reading_path(parked.relation, d, runner);
+    reader text := CASE WHEN a.artifact_type <> 'soft_drop_column' THEN COALESCE(runner, CASE WHEN path IS NOT NULL THEN d #>> '{table,owner}' END) END;
     names text[] := ARRAY(SELECT c.name FROM jsonb_array_elements_text(zanith._row_columns(d)) WITH ORDINALITY c(name, ord) ORDER BY c.ord);
     counted text := CASE WHEN d ? 'members' THEN zanith._only(d) ELSE 'ONLY ' END || rows_of;
     gate text := a.checksum_query;
@@ -131,11 +191,30 @@ LANGUAGE sql STABLE AS $$
              WHEN step ->> 'role' IS NULL THEN format(E'SELECT pg_catalog.set_config(''search_path'', %L, true);\n%s;\nSET LOCAL search_path = pg_catalog, pg_temp',
                          step ->> 'path', zanith._script_statement(step ->> 'sql'))
              ELSE format(E'SET LOCAL ROLE %I;\n%s%s;\nSET LOCAL search_path = pg_catalog, pg_temp;\nRESET ROLE;\n'
-                         'SELECT pg_temp._zanith_run(%L::text, ''rows''::text, %L::text, true);\nCLOSE ALL;\nDISCARD TEMP;\n%s', step ->> 'role',
+                         'SELECT pg_temp._zanith_run(%L::text, ''rows''::text, %L::text, true);\nCLOSE ALL;\nDISCARD TEMP;\n%s%s', step ->> 'role',
                          CASE WHEN step ->> 'sandbox_path' IS NULL THEN '' ELSE format(E'SELECT pg_catalog.set_config(''search_path'', %L, true);\n', step ->> 'sandbox_path') END,
                          zanith.sandbox(), step ->> 'sql', COALESCE(step ->> 'path', 'pg_catalog, pg_temp'),
+                         CASE WHEN current_setting('server_version_num')::integer < 180000 THEN zanith._do(zanith._deferral_check()) || E';\n' ELSE '' END,
                          zanith._without_ending(zanith._script_settings(), ';' || chr(10))) END)
 $$;
+
+-- A block of PL/pgSQL for scripts that raises where deferred triggers wait for the end of the transaction: before 18 PostgreSQL runs them
+-- as the role that commits. The same as zanith._check_left_behind, without Zanith.
+CREATE OR REPLACE FUNCTION zanith._deferral_check() RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN $block$DECLARE waiting pg_catalog.text; BEGIN
+    FOR waiting IN SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.oid IN (SELECT l.relation FROM pg_catalog.pg_locks l WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation'
+                          AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()))
+          AND EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgdeferrable AND NOT t.tgisinternal AND t.tgenabled <> 'D') LOOP
+        BEGIN
+            EXECUTE pg_catalog.format('ALTER TABLE ONLY %s ALTER COLUMN "_zanith no such column" SET STATISTICS 0', waiting);
+        EXCEPTION WHEN undefined_column THEN
+            NULL;
+        WHEN object_in_use THEN
+            RAISE EXCEPTION 'deferred triggers of % wait for the end of the transaction, where they would run as whoever runs this script', waiting;
+        END;
+    END LOOP;
+END$block$; END $$;
 
 -- A statement as psql passes it on unchanged. Outside of quotes psql puts variables in (:name, :'name', :"name", :{?name}), obeys what
 -- follows a backslash, and ends a statement at a semicolon that it does not take for part of one. Where any of these might be, PostgreSQL
@@ -177,8 +256,7 @@ BEGIN
     live := zanith._relation_oid(live_schema, live_table);
     IF NOT in_script THEN
         -- whose table it is by now
-        d := jsonb_set(d, '{table,owner}', COALESCE((SELECT to_jsonb(pg_get_userbyid(c.relowner)) FROM pg_class c
-            WHERE c.oid = live), d #> '{table,owner}'));
+        d := zanith._with_owner(d, (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = live));
     END IF;
     keyed := zanith._key_calls_code(zanith._relation_oid(live_schema, live_table));
     IF COALESCE((choices ->> 'online')::boolean, false) AND a.artifact_type = 'archive_column' AND NOT in_script THEN
@@ -210,7 +288,7 @@ DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     caller text := zanith._read_caller(proof);
 BEGIN
-    IF NOT zanith._may_act_as(caller, a.definition #>> '{table,owner}')
+    IF NOT zanith._may_decide(caller, a)
        AND NOT has_table_privilege(caller, 'zanith._zanith_migration_artifacts', 'UPDATE') THEN
         PERFORM zanith._refuse(format('must be owner of %s to seal it', zanith._object_name(a)), 'Seal it as its owner.', '42501');
     END IF;
@@ -250,7 +328,7 @@ DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     caller text := zanith._read_caller(proof);
 BEGIN
-    IF NOT zanith._may_act_as(caller, a.definition #>> '{table,owner}') THEN
+    IF NOT zanith._may_decide(caller, a) THEN
         PERFORM zanith._refuse(format('must be owner of %s to restore it', zanith._object_name(a)), 'Restore it as its owner.', '42501');
     END IF;
     UPDATE zanith._zanith_migration_artifacts r SET status = 'restored', restored_at = clock_timestamp(), restored_by = caller, restored_by_role = caller

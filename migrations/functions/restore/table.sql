@@ -102,11 +102,17 @@ BEGIN
     RETURN zanith._key_calls_code(above) OR zanith._find_foreign_code(above) IS NOT NULL OR zanith._find_foreign_code(parked) IS NOT NULL;
 END $$;
 
+CREATE OR REPLACE FUNCTION zanith._owner_of_table(named jsonb) RETURNS text
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = zanith._relation_oid(named ->> 'schema', named ->> 'name')
+); END $$;
+
 -- A partition back on its parent; triggers that the parent clones, all the way down, come back in the state they had.
 CREATE OR REPLACE FUNCTION zanith._render_attach(d jsonb, target text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN COALESCE(q.at, 'null') = 'null' THEN '[]' ELSE
-        zanith._as_owner(CASE WHEN zanith._attaching_calls_code(d, q.at) THEN d #>> '{table,owner}' END, zanith._step(
+        -- by whoever owns both: a check may be added to what is parked before this runs
+        zanith._as_owner(CASE WHEN zanith._attaching_calls_code(d, q.at) OR zanith._owner_of_table(q.at) = d #>> '{table,owner}' THEN d #>> '{table,owner}' END, zanith._step(
             format('ALTER TABLE %s ATTACH PARTITION %s %s', q.parent, target, q.at ->> 'bound'),
             'back on its parent, with its bound', 'ACCESS EXCLUSIVE', ARRAY[q.parent, target], true))
         || COALESCE((SELECT jsonb_agg(zanith._step(

@@ -28,7 +28,7 @@ BEGIN
         -- versions of rows that are younger than the archive: changed since, or gone and made anew under the same key
         checks := checks || zanith._check('rows_rewritten', zanith._relation_name(live),
             '{count} {row was|rows were} written again since; one that was deleted and made anew under its key gets the value of the old one',
-            rows_now, format('EXISTS (SELECT FROM ONLY %s a WHERE %s AND age(t.xmin) < age(a.xmin))',
+            rows_now, format('EXISTS (SELECT FROM ONLY %s a WHERE %s AND pg_catalog.age(t.xmin) < pg_catalog.age(a.xmin))',
                 zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'), zanith._key_match(d -> 'key')), example, false, '{}',
             'PostgreSQL does not tell a row that was changed from one that was made anew: look at these before the restore.');
     END IF;

@@ -111,6 +111,7 @@ DECLARE
     step record;
     proof uuid;
     rows_copied bigint;
+    sandboxed boolean := false;
     -- event triggers find what they name under it, and functions of the table's indexes, which the planner looks into
     ddl_path text := COALESCE(zanith._event_path(path), CASE WHEN EXISTS (SELECT FROM zanith._code_of_table(relation, false))
                                                              THEN zanith._owner_path(jsonb_build_object('search_path', path)) END);
@@ -156,6 +157,7 @@ BEGIN
                                    expires_in, reason, zanith._read_facts(d), path, proof);
     d := (zanith._artifact(id)).definition;
     FOR step IN SELECT s.ord, s.item, NULL::text AS done FROM zanith._each(zanith._render_capture(d)) s ORDER BY s.ord LOOP
+        sandboxed := sandboxed OR step.item ->> 'by' IS DISTINCT FROM 'zanith' AND step.item ->> 'role' <> current_user;
         step.done := CASE WHEN step.item ->> 'by' = 'zanith' THEN zanith._run_own_step(id, step.ord, proof)::text
             WHEN (step.item ->> 'counts')::boolean THEN zanith._run_as(step.item ->> 'role', step.item ->> 'sql', 'values', code_path, false) ->> 0
             WHEN step.item ->> 'role' IS NULL THEN zanith._execute(step.item ->> 'sql', ddl_path, (step.item ->> 'grows')::boolean)::text
@@ -169,7 +171,23 @@ BEGIN
     PERFORM zanith._finish_capture(id, rows_copied, notify, proof);
     PERFORM set_config('lock_timeout', timeout, true);
     PERFORM set_config('row_security', security, true);
+    IF sandboxed THEN
+        PERFORM zanith._settle_settings(path);
+    END IF;
     RETURN id;
+END $$;
+
+-- After code of an owner ran in a transaction that is not ours. It could set something for the session, and hide that under a setting
+-- for the transaction: PostgreSQL would bring it out at COMMIT. So each setting is set for the session, to what it is now. What the
+-- capture functions fix themselves cannot be seen in them: it gets the default of the session.
+CREATE OR REPLACE FUNCTION zanith._settle_settings(path text) RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM set_config(s.name, CASE WHEN s.name = 'search_path' THEN path
+                                    WHEN zanith._fixed_settings() ? s.name OR s.name IN ('jit', 'plan_cache_mode') THEN s.reset_val
+                                    ELSE current_setting(s.name) END, false)
+    FROM pg_settings s
+    WHERE s.context = 'user' AND s.name NOT IN ('transaction_isolation', 'transaction_read_only', 'transaction_deferrable');
 END $$;
 
 -- Everything once without the lock: the first time, a session reads the catalog and plans what the functions ask; what is

@@ -9,6 +9,21 @@ BEGIN
     RAISE EXCEPTION '%', message USING ERRCODE = code, HINT = hint, DETAIL = detail;
 END $$;
 
+-- A partition comes back by ATTACH PARTITION, which needs the owner of both tables where it calls code of an owner's.
+CREATE OR REPLACE FUNCTION zanith._check_attaching(relation oid) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    parent record;
+BEGIN
+    SELECT p.oid, p.relowner INTO parent FROM pg_class c JOIN pg_inherits i ON i.inhrelid = c.oid JOIN pg_class p ON p.oid = i.inhparent
+    WHERE c.oid = relation AND c.relispartition AND p.relowner <> c.relowner;
+    IF FOUND AND (zanith._key_calls_code(parent.oid) OR zanith._find_foreign_code(parent.oid) IS NOT NULL) THEN
+        PERFORM zanith._refuse(format('%s is a partition of %s, which belongs to another role, and attaching it again would call code',
+            zanith._relation_name(relation), zanith._relation_name(parent.oid)),
+            format('Give both one owner first: ALTER TABLE %s OWNER TO …, or detach it.', zanith._relation_name(relation)), '0A000', zanith._find_foreign_code(parent.oid));
+    END IF;
+END $$;
+
 -- Refusals that hold for a table whatever the strategy.
 CREATE OR REPLACE FUNCTION zanith._check_table(strategy text, relation oid) RETURNS void
 LANGUAGE plpgsql STABLE AS $$
@@ -45,6 +60,12 @@ BEGIN
         PERFORM zanith._refuse(format('must be owner of table %s', name),
             format('Run the capture as %I or as a member of it.', pg_get_userbyid(c.relowner)), '42501');
     END IF;
+    other := zanith._find_mixed_code(relation);
+    IF other IS NOT NULL THEN
+        PERFORM zanith._refuse(format('%s is of several owners, and code of one would run as another', name),
+            'Give all of it one owner first: ALTER TABLE … OWNER TO ….', '0A000', other);
+    END IF;
+    PERFORM zanith._check_attaching(relation);
     SELECT e.extname INTO other FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
     WHERE d.classid = 'pg_class'::regclass AND d.objid = relation AND d.refclassid = 'pg_extension'::regclass
       AND d.deptype = 'e';

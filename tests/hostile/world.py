@@ -8,6 +8,7 @@ meanwhile. The tests:
 - `test_journeys.py`: every operation over every hook, by a superuser and by an operator who is none;
 - `test_games.py`: what is swapped before, between and while an operator works, and what is left in his session;
 - `test_deputies.py`: our definer functions called for somebody else, also from a superuser's ANALYZE;
+- `test_combinations.py`: several objects, owners or moments at once;
 - `test_interfaces.py`: studio, command, psql and `zanith init`.
 
 An attack that is refused is as good as one that is harmless. The tests read the server's log, so a failure names the

@@ -1,0 +1,463 @@
+"""Several objects, owners or moments at once: what one hook alone does not show.
+
+Each was a way for the code of one role to run as another, or to make a state that is false. Mallory owns the schema `harm`
+and what is in it, Alice the schema `alice`; an operation is a superuser's. What is refused is as good as what is harmless.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import pytest
+
+from app.recovery.artifacts import get_artifact, inspect
+from app.recovery.capture import CaptureRequest, capture
+from app.recovery.database import Actor, Database
+from app.recovery.errors import ZanithError
+from app.recovery.export import ExportRequest, export_to_file
+from app.recovery.plan import Choices, plan_restore
+from app.recovery.purge import purge
+from app.recovery.restore import restore
+from app.recovery.seal import seal, verify
+from tests.clusters import CommandFailed
+from tests.conftest import Database as Place
+from tests.conftest import allow_capture
+from tests.hostile.trap import TRAP, Trap, describe
+from tests.oracle.judges import restore_by_psql
+
+DBA = Actor("dba")
+ROWS = "SELECT n, n, n FROM generate_series(1, 5) n"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A database, its two owners, and what Mallory's code says of whom it ran as."""
+
+    place: Place
+    mallory: str
+    alice: str
+    trap: Trap
+
+    def by(self, role: str | None, sql: str) -> str:
+        """Run statements as an owner, or as the superuser, in a session of that role."""
+        return self.place.psql(sql, user=role) if role else self.place.psql(sql)
+
+    def artifact(self, role: str | None, call: str) -> str:
+        """Capture by SQL and return the artifact's id."""
+        return self.by(role, f"SELECT zanith.{call}").splitlines()[-1]
+
+    @asynccontextmanager
+    async def opened(self):
+        """Lend the engine's database, as a superuser."""
+        db = await Database.open(self.place.url)
+        try:
+            yield db
+        finally:
+            await db.close()
+
+    def quiet(self) -> None:
+        """Fail where anything of Mallory's ran as somebody else."""
+        escapes = self.trap.escapes()
+        assert not escapes, describe(escapes)
+
+
+@pytest.fixture
+def scene(database, create_role) -> Scene:
+    mallory, alice = create_role("mallory"), create_role("alice")
+    for role in (mallory, alice):
+        allow_capture(database.url, role)
+    database.psql(
+        f"CREATE SCHEMA harm AUTHORIZATION {mallory}; CREATE SCHEMA alice AUTHORIZATION {alice};"
+        "GRANT USAGE ON SCHEMA harm, alice TO PUBLIC; GRANT CREATE ON SCHEMA public TO PUBLIC"
+    )
+    database.psql(TRAP.format(owner=mallory), user=mallory)
+    return Scene(database, mallory, alice, Trap(database, mallory))
+
+
+async def gone_and_back(scene: Scene, strategy: str, table: str, **choices: object) -> None:
+    """Capture a column as the superuser and restore it."""
+    async with scene.opened() as db:
+        made = await capture(db, CaptureRequest(strategy, table, "c", on_dependents="cascade"), DBA)
+        await restore(db, made.id, Choices(**choices), DBA)
+
+
+async def test_a_partition_key_beneath_the_table(scene):
+    scene.by(scene.mallory, """
+        CREATE TABLE harm.t (id int, c int NOT NULL DEFAULT 8, d int) PARTITION BY RANGE (id);
+        CREATE TABLE harm.t1 PARTITION OF harm.t FOR VALUES FROM (0) TO (10)
+            PARTITION BY RANGE ((d + harm.tap('key beneath', 1)));
+        CREATE TABLE harm.t11 PARTITION OF harm.t1 DEFAULT""")  # fmt: skip
+    scene.trap.read()
+    await gone_and_back(scene, "soft_drop_column", "harm.t")
+    async with scene.opened() as db:
+        made = await capture(db, CaptureRequest("soft_drop_column", "harm.t", "c"), DBA)
+        await purge(db, made.id, DBA, confirm="harm.t.c")
+    scene.quiet()
+
+
+@pytest.mark.parametrize("strategy", ["soft_drop_column", "archive_column"])
+async def test_an_index_of_a_partition_that_is_attached(scene, strategy):
+    scene.by(scene.mallory, """
+        CREATE TABLE harm.t (id int PRIMARY KEY, c int, d int) PARTITION BY RANGE (id);
+        CREATE TABLE harm.t1 PARTITION OF harm.t FOR VALUES FROM (0) TO (10);
+        CREATE TABLE harm.t2 PARTITION OF harm.t FOR VALUES FROM (10) TO (20);
+        CREATE INDEX half ON ONLY harm.t ((c + harm.tap('half', 1)));
+        CREATE INDEX half1 ON harm.t1 ((c + harm.tap('half', 1)));
+        ALTER INDEX harm.half ATTACH PARTITION harm.half1""")  # fmt: skip
+    scene.trap.read()
+    await gone_and_back(scene, strategy, "harm.t")
+    scene.quiet()
+
+
+@pytest.mark.parametrize("child_of", ["superuser", "alice"])
+async def test_a_foreign_key_between_two_owners(scene, child_of):
+    child = scene.alice if child_of == "alice" else None
+    scene.by(scene.mallory, f"""
+        CREATE TABLE harm.p (id int PRIMARY KEY, c int UNIQUE, d int); INSERT INTO harm.p {ROWS};
+        GRANT REFERENCES, SELECT ON harm.p TO PUBLIC""")  # fmt: skip
+    scene.by(child, """
+        CREATE TABLE alice.child (id int PRIMARY KEY, c int REFERENCES harm.p (c));
+        INSERT INTO alice.child VALUES (1, 1)""")  # fmt: skip
+    async with scene.opened() as db:
+        request = CaptureRequest("soft_drop_column", "harm.p", "c", on_dependents="cascade")
+        made = await capture(db, request, DBA)
+        scene.by(scene.mallory, "CREATE INDEX ON harm.p (d) WHERE harm.note('folded')")
+        scene.trap.read()
+        plan = await plan_restore(db, made.id)
+        assert [found.code for found in plan.conflicts] == ["several_owners"]
+        await restore(db, made.id, Choices(not_valid=True), DBA)
+    scene.quiet()
+    unproved = "SELECT conname FROM pg_constraint WHERE NOT convalidated AND contype = 'f'"
+    assert scene.by(None, unproved) == "child_c_fkey"
+
+
+async def test_a_type_that_takes_the_name_of_another(scene):
+    scene.by(scene.mallory, f"""
+        CREATE TYPE harm.kind AS ENUM ('a', '(1)'); CREATE TABLE harm.t (id int PRIMARY KEY, c int, d int);
+        INSERT INTO harm.t {ROWS}; CREATE INDEX i ON harm.t (c) WHERE '(1)'::harm.kind IS NOT NULL""")  # fmt: skip
+    async with scene.opened() as db:
+        made = await capture(db, CaptureRequest("archive_column", "harm.t", "c"), DBA)
+        scene.by(scene.mallory, """
+            ALTER TYPE harm.kind RENAME TO other;
+            CREATE FUNCTION harm.check_it(text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS
+                $$ BEGIN PERFORM harm.note('took the name'); RETURN true; END $$;
+            CREATE DOMAIN harm.dom AS text CHECK (harm.check_it(VALUE));
+            CREATE TYPE harm.kind AS (x harm.dom)""")  # fmt: skip
+        scene.trap.read()
+        await restore(db, made.id, Choices(), DBA)
+    scene.quiet()
+
+
+@pytest.mark.parametrize("root_of", ["superuser", "alice"])
+async def test_a_partition_of_another_owner(scene, root_of):
+    root = scene.alice if root_of == "alice" else None
+    scene.by(root, """
+        CREATE TABLE alice.t (id int, c int) PARTITION BY RANGE (id);
+        CREATE TABLE alice.t1 PARTITION OF alice.t FOR VALUES FROM (0) TO (10);
+        CREATE TABLE alice.t2 PARTITION OF alice.t FOR VALUES FROM (10) TO (20);
+        INSERT INTO alice.t VALUES (1, 1), (11, 2)""")  # fmt: skip
+    scene.by(None, f"ALTER TABLE alice.t1 OWNER TO {scene.mallory}")
+    column = scene.artifact(None, "soft_drop_column('alice.t', 'c')")
+    scene.by(scene.mallory, """
+        ALTER TABLE alice.t1 ADD CHECK (harm.note('check of a partition'));
+        SET search_path = alice; ALTER TABLE alice.t1 ADD CHECK (harm.tap('another', 1) = 1)""")  # fmt: skip
+    scene.trap.read()
+    async with scene.opened() as db:
+        for strategy in ("archive_table", "soft_drop_table"):
+            with pytest.raises(ZanithError, match="several owners"):
+                await capture(db, CaptureRequest(strategy, "alice.t"), DBA)
+        plan = await plan_restore(db, column)
+        assert "several_owners" in [found.code for found in plan.conflicts]
+    scene.quiet()
+
+
+@pytest.mark.parametrize(
+    "strategy", ["archive_column", "soft_drop_column", "archive_table", "soft_drop_table"]
+)
+async def test_a_superusers_table_that_was_given_away(scene, strategy, tmp_path):
+    column = ", 'c'" if strategy.endswith("column") else ""
+    scene.by(
+        None, f"CREATE TABLE harm.t (id int PRIMARY KEY, c int, d int); INSERT INTO harm.t {ROWS}"
+    )
+    made = scene.artifact(None, f"{strategy}('harm.t'{column})")
+    where = "SELECT c.oid::regclass FROM pg_class c WHERE relname ~ '^(t|_zanith_dropped_t_[0-9a-z]+)$' AND relkind = 'r'"
+    table = scene.by(None, where)
+    scene.by(None, f"ALTER TABLE {table} OWNER TO {scene.mallory}")
+    # nobody but Zanith makes an index in its schema
+    adds = f"ALTER TABLE {table} ADD CHECK (harm.note('given away'))"
+    if strategy != "archive_table":
+        adds += f"; CREATE INDEX ON {table} (d) WHERE harm.note('given away')"
+    scene.by(None, f"SET ROLE {scene.mallory}; {adds}")
+    scene.trap.read()
+    with pytest.raises(CommandFailed, match="its code would run as postgres"):
+        restore_by_psql(scene.place, made, tmp_path)
+    async with scene.opened() as db:
+        for operation in (inspect, seal_it, verify_it, restore_it):
+            try:
+                await operation(db, made)
+            except ZanithError:
+                continue
+    scene.quiet()
+
+
+async def seal_it(db, made: str) -> None:
+    await seal(db, made, DBA)
+
+
+async def verify_it(db, made: str) -> None:
+    await verify(db, made, DBA)
+
+
+async def restore_it(db, made: str) -> None:
+    await restore(db, made, Choices(), DBA)
+
+
+async def test_a_parent_that_calls_code_since(scene):
+    scene.by(scene.mallory, "CREATE TABLE harm.t (id int, d int) PARTITION BY RANGE (id)")
+    scene.by(None, "CREATE TABLE harm.t1 PARTITION OF harm.t FOR VALUES FROM (0) TO (10)")
+    async with scene.opened() as db:
+        made = await capture(db, CaptureRequest("soft_drop_table", "harm.t1"), DBA)
+        scene.by(scene.mallory, "CREATE INDEX ON harm.t ((d + harm.tap('index above', 1)))")
+        scene.trap.read()
+        with pytest.raises(ZanithError, match="belongs to another role"):
+            await restore(db, made.id, Choices(), DBA)
+    scene.quiet()
+
+
+# As on every database that came from PostgreSQL 14 or earlier, everybody may create in public.
+ALICE = """
+SET search_path = "$user", public;
+CREATE FUNCTION alice.f(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN abs($1); END $$;
+CREATE TYPE alice.kind AS ENUM ('x', 'y', 'z');
+CREATE TABLE alice.t (id alice.kind PRIMARY KEY, c int, d int);
+INSERT INTO alice.t VALUES ('x', 1, 1), ('y', 2, 2), ('z', 3, 3);
+CREATE INDEX ON alice.t (alice.f(d));
+"""
+FITTING = """
+CREATE FUNCTION public.same(alice.kind, alice.kind) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    PERFORM harm.note('=');
+    RETURN pg_catalog.enum_eq($1, CASE WHEN pg_catalog.enum_eq($2, 'x') THEN 'y' WHEN pg_catalog.enum_eq($2, 'y') THEN 'x' ELSE $2 END);
+END $$;
+CREATE OPERATOR public.= (LEFTARG = alice.kind, RIGHTARG = alice.kind, FUNCTION = public.same);
+CREATE FUNCTION public.format(text, alice.kind) RETURNS text LANGUAGE plpgsql IMMUTABLE AS
+    $$ BEGIN PERFORM harm.note('format'); RETURN $2::text; END $$;
+CREATE FUNCTION public.num_nulls(alice.kind) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
+    $$ BEGIN PERFORM harm.note('num_nulls'); RETURN 0; END $$;
+CREATE FUNCTION public.concat_ws(text, alice.kind) RETURNS text LANGUAGE plpgsql IMMUTABLE AS
+    $$ BEGIN PERFORM harm.note('concat_ws'); RETURN $2::text; END $$;
+CREATE FUNCTION public.starts_with(name, text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS
+    $$ BEGIN PERFORM harm.note('starts_with'); RETURN true; END $$;
+CREATE FUNCTION public.format(text, name) RETURNS text LANGUAGE plpgsql IMMUTABLE AS
+    $$ BEGIN PERFORM harm.note('format of a name'); RETURN $2::text; END $$;
+"""
+
+
+@pytest.mark.parametrize("owner", ["superuser", "alice"])
+@pytest.mark.parametrize("way", ["engine", "psql"])
+async def test_what_fits_better_than_what_we_call(scene, owner, way, tmp_path):
+    scene.by(None if owner == "superuser" else scene.alice, ALICE)
+    made = scene.artifact(
+        None if owner == "superuser" else scene.alice, "archive_column('alice.t', 'c')"
+    )
+    scene.by(scene.mallory, FITTING)
+    scene.trap.read()
+    async with scene.opened() as db:
+        await seal(db, made, DBA)
+        await inspect(db, made)
+        if way == "psql":
+            restore_by_psql(scene.place, made, tmp_path)
+        else:
+            await restore(db, made, Choices(), DBA)
+    scene.quiet()
+    assert scene.by(None, "SELECT string_agg(c::text, ',' ORDER BY id) FROM alice.t") == "1,2,3"
+
+
+async def test_what_fits_better_where_rows_are_read(scene, tmp_path):
+    scene.by(scene.alice, ALICE)
+    made = scene.artifact(scene.alice, "soft_drop_table('alice.t')")
+    scene.by(scene.mallory, FITTING)
+    scene.trap.read()
+    async with scene.opened() as db:
+        await seal(db, made, DBA)
+        assert (await verify(db, made, DBA)).matches
+        await export_to_file(db, ExportRequest(made), tmp_path / "t.csv", DBA)
+    scene.quiet()
+
+
+async def test_a_former_owner_says_nothing_of_an_artifact(scene):
+    scene.by(
+        scene.mallory,
+        f"CREATE TABLE harm.t (id int PRIMARY KEY, c int, d int); INSERT INTO harm.t {ROWS}",
+    )
+    made = scene.artifact(scene.mallory, "archive_column('harm.t', 'c')")
+    scene.by(
+        None,
+        f"ALTER TABLE harm.t OWNER TO {scene.alice}; GRANT USAGE ON SCHEMA harm TO {scene.alice}",
+    )
+    for call in (
+        f"record_seal('{made}', 5, repeat('0', 64), zanith.canonical_query('{made}'), zanith.canonical_settings())",
+        f"mark_restored('{made}')",
+    ):
+        with pytest.raises(CommandFailed, match="must be owner"):
+            scene.by(scene.mallory, f"SELECT zanith.{call}")
+    async with scene.opened() as db:
+        found = await get_artifact(db, made)
+        assert (found.status, found.checksum) == ("recoverable", None)
+    scene.by(scene.alice, f"SELECT zanith.mark_restored('{made}')")
+
+
+async def test_a_column_that_somebody_planted(scene):
+    scene.by(
+        scene.alice,
+        "CREATE TABLE alice.p (id int PRIMARY KEY, c text); INSERT INTO alice.p VALUES (1, 'true')",
+    )
+    made = scene.artifact(scene.alice, "soft_drop_column('alice.p', 'c')")
+    scene.by(scene.alice, "DROP TABLE alice.p")
+    scene.by(scene.mallory, f"""
+        CREATE TABLE harm.fake (id int PRIMARY KEY, _zanith_dropped_c_{made} text);
+        INSERT INTO harm.fake VALUES (1, 'forged')""")  # fmt: skip
+    async with scene.opened() as db:
+        with pytest.raises(ZanithError, match="is gone"):
+            await restore(db, made, Choices(), DBA)
+
+
+LEAVING = """
+CREATE SCHEMA evil;
+CREATE FUNCTION evil.lower(text) RETURNS text LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM harm.note('lower'); RETURN 'evil'; END $$;
+CREATE FUNCTION harm.leave(int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $f$ BEGIN
+    PERFORM set_config('search_path', 'evil, pg_catalog', false),
+            set_config('standard_conforming_strings', 'off', false),
+            set_config('default_transaction_isolation', 'serializable', false),
+            set_config('default_transaction_isolation', 'read committed', true);
+    RETURN true;
+END $f$;
+CREATE TABLE harm.t (id int PRIMARY KEY, c int, d int CHECK (harm.leave(d)));
+CREATE INDEX ON harm.t (id) WHERE harm.leave(1);
+"""
+SETTLED = "SHOW search_path; SHOW standard_conforming_strings; SHOW default_transaction_isolation; SHOW work_mem; SELECT lower('ABC')"
+
+
+def test_what_is_set_for_the_session_does_not_come_out_at_commit(scene, tmp_path):
+    scene.by(None, f"GRANT CREATE ON DATABASE {scene.place.name} TO {scene.mallory}")
+    scene.by(scene.mallory, LEAVING)
+    scene.trap.read()
+    answer = scene.by(None, f"""
+        SET search_path = public, harm; SET work_mem = '7MB';
+        SELECT zanith.archive_column('harm.t', 'c'); {SETTLED}""")  # fmt: skip
+    made, *settled = answer.splitlines()
+    assert settled == ["public, harm", "on", "read committed", "7MB", "abc"]
+    script = tmp_path / "script.sql"
+    recipe = f"SELECT recovery_sql FROM zanith._zanith_migration_artifacts WHERE id = '{made}'"
+    script.write_text(f"{scene.by(None, recipe)}\n{SETTLED};", "utf-8")
+    answer = scene.place.psql(file=script)
+    assert answer.splitlines()[-5:] == ['"$user", public', "on", "read committed", "4MB", "abc"]
+    scene.quiet()
+
+
+async def test_the_engine_resets_its_session_with_the_transaction(scene):
+    scene.by(None, f"GRANT CREATE ON DATABASE {scene.place.name} TO {scene.mallory}")
+    scene.by(scene.mallory, LEAVING)
+    db = await Database.open(scene.place.url, max_size=1)
+    try:
+        async with db.acquire() as connection:
+            before = await connection.fetchval("SHOW search_path")
+            async with connection.transaction():
+                await connection.fetchval(
+                    "SELECT zanith._run_as($1, 'SELECT harm.leave(1)', 'values')", scene.mallory
+                )
+            assert await connection.fetchval("SHOW search_path") == before
+            assert await connection.fetchval("SHOW standard_conforming_strings") == "on"
+    finally:
+        await db.close()
+
+
+def test_prepared_statements_of_the_session_stay(scene):
+    scene.by(scene.mallory, """
+        CREATE FUNCTION harm.replace_them() RETURNS void LANGUAGE plpgsql AS $f$
+        DECLARE found record; BEGIN
+            FOR found IN SELECT name FROM pg_prepared_statements LOOP
+                EXECUTE format('DEALLOCATE %I', found.name);
+                EXECUTE format('PREPARE %I AS SELECT harm.note(''prepared'')', found.name);
+            END LOOP;
+        END $f$;
+        CREATE FUNCTION harm.swap(int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS
+            $f$ BEGIN PERFORM harm.replace_them(); RETURN true; END $f$;
+        CREATE TABLE harm.t (id int PRIMARY KEY, c int);
+        CREATE INDEX ON harm.t (id) WHERE harm.swap(1)""")  # fmt: skip
+    scene.trap.read()
+    with pytest.raises(CommandFailed, match="changed prepared statements"):
+        scene.by(
+            None,
+            "PREPARE mine AS SELECT 'mine'; SELECT zanith.archive_column('harm.t', 'c'); EXECUTE mine",
+        )
+    scene.quiet()
+
+
+DEFERRING = """
+CREATE TABLE harm.bait (n int);
+CREATE FUNCTION harm.go_on() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN
+    PERFORM harm.note('deferred');
+    IF NEW.n < 6 THEN SET CONSTRAINTS ALL DEFERRED; INSERT INTO harm.bait VALUES (NEW.n + 1); END IF;
+    RETURN NULL;
+END $f$;
+CREATE CONSTRAINT TRIGGER go_on AFTER INSERT ON harm.bait DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION harm.go_on();
+CREATE FUNCTION harm.begin() RETURNS void LANGUAGE sql VOLATILE AS 'INSERT INTO harm.bait VALUES (1)';
+CREATE FUNCTION harm.quiet(int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $f$ BEGIN
+    IF current_setting('work_mem') = '4MB' THEN PERFORM harm.begin(); END IF; RETURN true; END $f$;
+SET work_mem = '5MB';
+"""
+
+
+def test_a_trigger_that_goes_on_deferring_ends_a_script(scene, tmp_path):
+    scene.by(scene.mallory, f"""{DEFERRING}
+        CREATE TABLE harm.t (id int PRIMARY KEY CHECK (harm.quiet(id)), c int); INSERT INTO harm.t VALUES (1, 1)""")  # fmt: skip
+    made = scene.artifact(scene.mallory, "archive_column('harm.t', 'c')")
+    scene.trap.read()
+    if scene.place.server.version < 18:
+        with pytest.raises(CommandFailed, match="wait for the end of the transaction"):
+            restore_by_psql(scene.place, made, tmp_path)
+    else:  # which runs a deferred trigger as the role that queued it
+        restore_by_psql(scene.place, made, tmp_path)
+    scene.quiet()
+
+
+def test_a_cursor_of_a_family_with_two_owners(scene, tmp_path):
+    scene.by(scene.mallory, """
+        CREATE FUNCTION harm.held() RETURNS boolean LANGUAGE plpgsql AS $f$ BEGIN PERFORM harm.note('held'); RETURN true; END $f$;
+        CREATE FUNCTION harm.hold() RETURNS void LANGUAGE plpgsql AS
+            $f$ BEGIN EXECUTE 'DECLARE h CURSOR WITH HOLD FOR SELECT harm.held()'; EXCEPTION WHEN OTHERS THEN NULL; END $f$;
+        CREATE FUNCTION harm.holds(int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $f$ BEGIN PERFORM harm.hold(); RETURN true; END $f$;
+        CREATE TABLE harm.t (id int, c int, CHECK (harm.holds(id))) PARTITION BY RANGE (id);
+        CREATE TABLE harm.t1 PARTITION OF harm.t FOR VALUES FROM (0) TO (10);
+        CREATE TABLE harm.t2 PARTITION OF harm.t FOR VALUES FROM (10) TO (20);
+        ALTER TABLE harm.t ADD PRIMARY KEY (id)""")  # fmt: skip
+    scene.by(None, f"ALTER TABLE harm.t2 OWNER TO {scene.alice}; GRANT USAGE ON SCHEMA harm TO {scene.alice};"
+                   "INSERT INTO harm.t VALUES (1, 1), (11, 2)")  # fmt: skip
+    made = scene.artifact(None, "archive_column('harm.t', 'c')")
+    scene.trap.read()
+    with suppress(CommandFailed):  # refused is as good
+        restore_by_psql(scene.place, made, tmp_path)
+    scene.quiet()
+
+
+def test_an_archive_of_an_earlier_version_belongs_to_the_owner(scene, tmp_path):
+    scene.by(
+        scene.mallory,
+        f"CREATE TABLE harm.t (id int PRIMARY KEY, c int, d int); INSERT INTO harm.t {ROWS}",
+    )
+    made = scene.artifact(scene.mallory, "archive_column('harm.t', 'c')")
+    archive = scene.by(
+        None,
+        f"SELECT format('_zanith_shadow.%I', physical_table) FROM zanith._zanith_migration_artifacts WHERE id = '{made}'",
+    )
+    scene.by(None, f"""
+        ALTER TABLE {archive} OWNER TO {scene.mallory};
+        SET ROLE {scene.mallory}; ALTER TABLE {archive} ADD CHECK (harm.note('archive')); RESET ROLE;
+        SELECT zanith._renew_recipes()""")  # fmt: skip
+    scene.trap.read()
+    restore_by_psql(scene.place, made, tmp_path)
+    scene.quiet()
+    assert scene.by(None, "SELECT count(*) FROM harm.t WHERE c = id") == "5"

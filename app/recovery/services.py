@@ -41,7 +41,10 @@ def resolve(url: str | None) -> str | None:
     given |= {"password"} if parts.password else set()
     given |= {"dbname"} if parts.path.strip("/") else set()
     given |= {"dbname"} if "database" in query else set()
-    for key, value in _read(name).items():
+    found = _read(name)
+    if "host" in found and "hostaddr" in found:  # there is one place for both
+        del found["hostaddr" if found.get("sslmode") == "verify-full" else "host"]
+    for key, value in found.items():
         if key in _REFUSED:
             raise WrongUsage(
                 f"the service {name} sets {key}, which Zanith cannot keep",

@@ -76,6 +76,8 @@ class _Answer:
             kinds = [value for name, value in message["headers"] if name.lower() == b"content-type"]
             self._events = any(kind.startswith(b"text/event-stream") for kind in kinds)
             self._begun.set()
+        elif self._refused.is_set() and not self._events:
+            return  # what comes after the rights ended reaches nobody
         elif message["type"] == "http.response.body" and not message.get("more_body"):
             self._whole = True
         await self._send(message)

@@ -51,6 +51,8 @@ async def follow(studio: Studio) -> None:
                 if not failed:
                     log.warning("sign-outs on other studios are not seen: %s", exc.message)
                 failed = True
+            except Exception:  # whatever it is, the next look comes
+                log.exception("sign-outs on other studios are not seen")
             await _write(studio)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -11,7 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from app.recovery import audit
 from app.recovery.database import Actor
-from app.recovery.errors import NotAuthenticated, ZanithError
+from app.recovery.errors import NotAuthenticated, WrongUsage, ZanithError
 from app.routes import sessions
 from app.routes.access import SESSION, SESSION_SECONDS, address_of, set_cookie
 from app.routes.errors import TooManyAttempts, status_of
@@ -20,6 +21,7 @@ from app.routes.proxies import person
 from app.routes.rendering import THEME_COOKIE
 from app.routes.studio import Studio, TheStudio, open_form
 
+log = logging.getLogger("zanith.studio")
 router = APIRouter()
 
 
@@ -93,7 +95,10 @@ async def sign_in(
         )
     role: Literal["viewer", "staff"] = "viewer" if credential.role == "viewer" else "staff"
     name = person(request.scope) or credential.name
-    await _log(studio, Actor(name, address, role), "done", credential.name)
+    try:
+        await _log(studio, Actor(name, address, role), "done", credential.name)
+    except ZanithError as exc:  # the server is away, or takes no writes: pages say so themselves
+        log.warning("the sign-in of %s is not in the audit log: %s", name, exc.for_log)
     await sessions.end(studio, request.cookies.get(SESSION, ""))  # nobody has that one any more
     response = RedirectResponse(_local(studio, next), 303)
     set_cookie(request, response, SESSION, studio.access.session_for(credential), SESSION_SECONDS)
@@ -114,9 +119,11 @@ async def _log(
 @router.post("/studio/logout", dependencies=[open_form])
 async def sign_out(request: Request, studio: TheStudio) -> Response:
     """End the session of this browser, for everybody who has its cookie and on every studio."""
-    with suppress(NotAuthenticated):
+    actor: Actor | None = None
+    with suppress(NotAuthenticated, WrongUsage):  # a proxy may name nobody, or nobody that can be
         actor = studio.access.actor(request)
-        await sessions.end(studio, request.cookies.get(SESSION, ""))
+    await sessions.end(studio, request.cookies.get(SESSION, ""))
+    if actor is not None:
         with suppress(ZanithError):
             await _log(studio, actor, "done", None, action="logout")
     response = RedirectResponse("/studio/login", 303)

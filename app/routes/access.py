@@ -235,6 +235,8 @@ class Access:
             # none that signs somebody's forms: a page of nobody's serves nobody who is signed in
             keys += [credential.form_key(nobody=True) for credential in self.credentials]
             keys += [*self._retired, self._own_key]
+        if anybody:  # to sign in or out again on a page of a session that has ended meanwhile
+            keys += [credential.form_key() for credential in self.credentials]
         return keys
 
 

@@ -13,7 +13,7 @@ from app.recovery import audit, jobs, queueing, runs
 from app.recovery.archiving import Archiving
 from app.recovery.artifact import TYPES, Artifact
 from app.recovery.database import Actor, Connection, Database, check_words, require_change
-from app.recovery.errors import Refused, Taken, WrongUsage, ZanithError
+from app.recovery.errors import NotFound, Refused, Taken, WrongUsage, ZanithError
 from app.recovery.locks import run_locked
 from app.recovery.looking import look
 from app.recovery.lookup import get_artifact
@@ -135,16 +135,28 @@ async def plan_capture(db: Database, request: CaptureRequest) -> CapturePlan:
 
 
 @asynccontextmanager
-async def _callers_path(connection: Connection, path: str) -> AsyncIterator[None]:
-    """Let unqualified names mean what they mean in an ordinary session, within a transaction."""
+async def _callers_path(
+    connection: Connection, request: CaptureRequest, path: str
+) -> AsyncIterator[int]:
+    """Let unqualified names mean what they mean in an ordinary session, within a transaction.
+
+    The table's oid; NotFound, with the name that was given, where it means none.
+    """
     await connection.execute(SQL["callers_path"], path)
-    yield
+    table: int | None = await connection.fetchval(SQL["named"], request.table)
+    if table is None:
+        raise NotFound(
+            f'relation "{request.table}" does not exist',
+            hint="write its schema too, where that is not on your search_path",
+            sqlstate="42P01",
+        )
+    yield table
     await connection.execute(SQL["own_path"])
 
 
 async def _plan(connection: Connection, request: CaptureRequest, path: str) -> CapturePlan:
     subject = (request.table, request.column, request.on_dependents, request.published_ok)
-    async with _callers_path(connection, path):
+    async with _callers_path(connection, request, path):
         if request.online:
             text = await connection.fetchval(PLAN["plan_archive_online"], *subject)
         else:
@@ -242,7 +254,7 @@ async def _capture(
             check_digest(await _plan(connection, request, path), expected_digest)
         strategy = "soft_drop_column" if request.online else request.strategy
         arguments = _arguments(request, db.retention)
-        async with _callers_path(connection, path):
+        async with _callers_path(connection, request, path):
             found: str = await connection.fetchval(SQL[strategy], *arguments)
         if run is not None and request.online:
             await run.attach(connection, found)
@@ -299,8 +311,8 @@ async def _look(db: Database, request: CaptureRequest) -> tuple[str | None, Capt
     """Return the id under which the column is parked already, if it is, and the plan from there."""
     path = await db.configured_path()
     async with db.acquire() as connection, connection.transaction(readonly=True):
-        async with _callers_path(connection, path):
-            table = await connection.fetchval(SQL["named"], request.table)
+        async with _callers_path(connection, request, path) as table:
+            pass
         parked: str | None = await connection.fetchval(ONLINE["parked"], table, request.column)
         return parked, await _plan(connection, request, path)
 

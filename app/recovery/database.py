@@ -444,9 +444,13 @@ async def _make_pool(first: int, most: int, options: dict[str, Any]) -> tuple[Po
     sizes: dict[str, Any] = {"init_size": first, "min_size": 0, "max_size": most}
     with suppress(asyncpg.ProtocolViolationError):
         pool = await asyncpg.create_pool(**sizes, **options)
-        async with pool.acquire() as connection:
-            if await connection.fetchval("SHOW search_path") == of_connections()["search_path"]:
-                return pool, options
+        try:
+            async with pool.acquire() as connection:
+                if await connection.fetchval("SHOW search_path") == of_connections()["search_path"]:
+                    return pool, options
+        except BaseException:
+            pool.terminate()  # nobody else has it yet
+            raise
         await pool.close()
     name = options["server_settings"]["application_name"]
     options = {

@@ -257,3 +257,31 @@ async def test_an_upgrade_renders_each_script_anew_and_names_those_that_it_canno
         notes.clear()
         assert await schema.install(connection, notes) == []
         assert notes == []
+
+
+async def test_an_upgrade_finds_out_what_calls_nothing_of_an_owners(database):
+    """Earlier versions did not record it; where it is not known, a part is made as its owner."""
+    builtin = (
+        "SELECT jsonb_path_query_array(definition, '$.**.indexes[*].builtin')::text"
+        " || (definition #> '{cascade,views}' -> 0 ->> 'builtin')"
+        " FROM zanith._zanith_migration_artifacts"
+    )
+    strip = '("builtin": (true|false), |, "builtin": (true|false))'
+    async with database.connect() as connection:
+        await connection.execute(
+            "CREATE FUNCTION f(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1';"
+            "CREATE TABLE t (id int PRIMARY KEY, c text, d int); CREATE INDEX ON t (c);"
+            "CREATE INDEX ON t (lower(c)) WHERE c IS NOT NULL; CREATE INDEX ON t (f(c));"
+            "CREATE VIEW v AS SELECT c, d FROM t;"
+            "SELECT zanith.archive_column('t', 'c', on_dependents => 'cascade')"
+        )
+        before = await connection.fetchval(builtin)
+        assert "true" in before
+        assert "false" in before
+        await connection.execute(
+            "UPDATE zanith._zanith_migration_artifacts"
+            f" SET definition = regexp_replace(definition::text, '{strip}', '', 'g')::jsonb"
+        )
+        assert await connection.fetchval(builtin) is None
+        assert await connection.fetch(schema.SQL["renew_recipes"]) == []
+        assert await connection.fetchval(builtin) == before

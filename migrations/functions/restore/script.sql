@@ -66,7 +66,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
         || CASE WHEN kind IS NULL OR NOT value ? 'name' OR value ? 'builtin' THEN '{}' ELSE jsonb_build_object('builtin',
             COALESCE(d #> '{cascade,functions}', '[]') = '[]' AND d ? 'needs' AND NOT EXISTS (
                 SELECT FROM zanith._each(d -> 'needs') n
-                WHERE n.item ->> 'by' = format(kind, value ->> 'name', zanith._qualify(value ->> 'schema', value ->> 'name')) AND n.item #>> '{names,0}' <> 'pg_catalog'
+                WHERE n.item ->> 'by' = format(kind, value ->> 'name', CASE WHEN value ? 'schema' THEN zanith._qualify(value ->> 'schema', value ->> 'name') END) AND n.item #>> '{names,0}' <> 'pg_catalog'
                   AND n.item ->> 'type' NOT IN ('table', 'table column', 'view', 'view column', 'schema', 'role'))) END;
 END $$;
 

@@ -327,13 +327,14 @@ def _raised(exc: asyncpg.PostgresError) -> bool:
     return getattr(exc, "server_source_filename", None) in _RAISED
 
 
-def _raised_by_owner(exc: asyncpg.PostgresError) -> bool:
+def raised_by_owner(exc: asyncpg.PostgresError) -> bool:
+    """Whether somebody's function raised it, whose text and state can be anything."""
     return _raised(exc) and _OURS.match(_context(exc)) is None
 
 
 def _holds_no_values(exc: asyncpg.PostgresError, state: str) -> bool:
     if _raised(exc):
-        return not _raised_by_owner(exc)
+        return not raised_by_owner(exc)
     if _THEIRS.search(_context(exc)):
         return False
     source = getattr(exc, "server_source_filename", None) or ""
@@ -352,7 +353,7 @@ def _withheld(error: ZanithError, exc: asyncpg.PostgresError, state: str) -> Zan
     }
     detail = ", ".join(f"{kind} {name}" for kind, name in named.items() if name) or None
     ours = _is_hint_of_ours(error, exc)
-    if state[:2] in _ABOUT_ROWS and not _raised_by_owner(exc):
+    if state[:2] in _ABOUT_ROWS and not raised_by_owner(exc):
         return error.withhold(detail, hint=ours)
     condition = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(exc).__name__.removesuffix("Error"))
     said = f"PostgreSQL reported an error of the kind {state}, {condition.lower()}"

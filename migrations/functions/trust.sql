@@ -76,13 +76,27 @@ CREATE OR REPLACE FUNCTION zanith._find_mixed_code(relation oid) RETURNS text
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT format('%s belongs to %I and calls %s of %I', zanith._relation_name(f.member), pg_get_userbyid(c.relowner), p.oid::regprocedure, pg_get_userbyid(p.proowner))
     FROM zanith._family(relation) f JOIN pg_class c ON c.oid = f.member JOIN pg_class r ON r.oid = relation
-         CROSS JOIN LATERAL (SELECT array_agg(x.class) AS classes, array_agg(x.object) AS objects FROM (
-             SELECT i.class, i.object FROM zanith._read_parts(f.member) i) x) parts
+         CROSS JOIN LATERAL (SELECT array_agg(x.class) AS classes, array_agg(x.object) AS objects FROM zanith._read_parts(f.member) x) parts
          CROSS JOIN LATERAL zanith._find_code(parts.classes, parts.objects, true) code(routine) JOIN pg_proc p ON p.oid = code.routine
     WHERE c.relowner <> r.relowner AND p.proowner <> r.relowner
       AND NOT zanith._is_superuser(pg_get_userbyid(c.relowner)) AND NOT zanith._is_superuser(pg_get_userbyid(p.proowner))
     ORDER BY f.member, p.oid LIMIT 1
 ); END $$;
+
+CREATE OR REPLACE FUNCTION zanith._check_owners(relation oid, code text DEFAULT '0A000') RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    found text := zanith._find_mixed_code(relation);
+BEGIN
+    IF found IS NOT NULL THEN
+        PERFORM zanith._refuse(zanith._several_owners(relation), 'Give all of it one owner first: ALTER TABLE … OWNER TO ….', code, found);
+    END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION zanith._several_owners(relation oid) RETURNS text
+LANGUAGE plpgsql STABLE AS $$ BEGIN
+    RETURN format('%s is of several owners, and code of one would run as another', zanith._relation_name(relation));
+END $$;
 
 -- Whether an object calls nothing outside of pg_catalog, and names no type from elsewhere: a literal is of the type that bears the name
 -- when it is read again, and by then that may be one whose checks run in the parser. `besides`: a function that does not count.
@@ -144,10 +158,8 @@ BEGIN
        OR NOT EXISTS (SELECT FROM unnest(owners) o WHERE o <> zanith._own_role() AND NOT zanith._is_superuser(o)) THEN
         RETURN NULL;
     END IF;
-    IF zanith._find_mixed_code(relation) IS NOT NULL THEN
-        PERFORM zanith._refuse(format('%s is of several owners, and code of one would run as another', zanith._relation_name(relation)),
-            'Give all of it one owner first: ALTER TABLE … OWNER TO ….', '42501', zanith._find_mixed_code(relation));
-    ELSIF pg_is_in_recovery() THEN
+    PERFORM zanith._check_owners(relation, '42501');
+    IF pg_is_in_recovery() THEN
         PERFORM zanith._refuse(format('%s cannot be read as its owner on a standby', zanith._relation_name(relation)),
             format('Read it on the primary, or connect here as %I.', owner), '42501');
     END IF;

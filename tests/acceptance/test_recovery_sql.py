@@ -592,3 +592,28 @@ def test_the_installation_is_the_same_whatever_psql_was_told(bare_database, data
     printed, made = (set(db.psql(functions).splitlines()) for db in (bare_database, database))
     assert printed ^ made == set()
     assert bare_database.schema() == database.schema()
+
+
+def test_text_that_looks_like_the_end_of_a_transaction_stays(
+    database: Database, create_role, tmp_path: Path
+) -> None:
+    """A script of another role's table ends with a reset of the session; what it restores is text."""
+    owner = create_role("owner")
+    said = "one\nCOMMIT;\ntwo"
+    database.psql(
+        f"CREATE SCHEMA s AUTHORIZATION {owner}; SET ROLE {owner};"
+        "CREATE TABLE s.t (id int PRIMARY KEY, c text DEFAULT E'\\nCOMMIT;\\n');"
+        "COMMENT ON COLUMN s.t.c IS E'one\\nCOMMIT;\\ntwo'; INSERT INTO s.t VALUES (1)"
+    )
+    made = database.psql("SELECT zanith.archive_column('s.t', 'c')")
+    assert "\nRESET ALL;" in recovery_sql(database, made)
+    restore_by_psql(database, made, tmp_path)
+    assert (
+        database.psql(
+            "SELECT col_description('s.t'::regclass, attnum) FROM pg_attribute"
+            " WHERE attrelid = 's.t'::regclass AND attname = 'c'"
+        )
+        == said
+    )
+    kept = "SELECT c = E'\\nCOMMIT;\\n' FROM s.t"
+    assert database.psql(kept) == "t"

@@ -74,7 +74,8 @@ async def test_whoever_may_see_no_row_cannot_try_a_value(db, people):
 RAISING = """
 CREATE FUNCTION public.mail(e text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
     IF current_setting('work_mem') <> '4MB' THEN RETURN true; END IF;
-    RAISE EXCEPTION 'bad %', e USING HINT = 'the hint is ' || e, DETAIL = 'the detail is ' || e;
+    RAISE EXCEPTION 'bad %', e
+    USING HINT = 'the hint is ' || e, DETAIL = 'the detail is ' || e, ERRCODE = '{state}';
 END $$;
 SET work_mem = '5MB';
 CREATE TABLE public.people (id int PRIMARY KEY, name text CHECK (public.mail(name)));
@@ -83,10 +84,11 @@ SELECT zanith.archive_column('public.people', 'name');
 """
 
 
+@pytest.mark.parametrize("state", ["P0001", "55000", "53100", "57014"])
 async def test_what_a_check_raises_is_an_answer_and_shows_nobody_a_value_who_may_see_none(
-    db, database
+    db, database, state
 ):
-    raising = database.psql(RAISING)
+    raising = database.psql(RAISING.replace("{state}", state))
     plan = await plan_restore(db, raising, actor=VIC)
     assert plan.blocked
     assert "s3cret" not in str(plan.to_json())

@@ -78,9 +78,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         WHERE zanith._runner(m.owner) IS NOT NULL AND to_regrole(quote_ident(m.owner)) IS NOT NULL AND to_regnamespace(quote_ident(m.schema_name)) IS NOT NULL
           AND NOT has_schema_privilege(m.owner, m.schema_name, 'CREATE')
         UNION ALL
-        SELECT 12, zanith._conflict('several_owners', format('%s is of several owners, and code of one would run as another', zanith._relation_name(live)),
-            'Give all of it one owner first: ALTER TABLE … OWNER TO ….', '{}', zanith._find_mixed_code(live))
-        WHERE live IS NOT NULL AND zanith._find_mixed_code(live) IS NOT NULL
+        SELECT 12, zanith._conflict('several_owners', zanith._several_owners(live), 'Give all of it one owner first: ALTER TABLE … OWNER TO ….', '{}', x.code)
+        FROM zanith._find_mixed_code(live) x(code) WHERE x.code IS NOT NULL
         UNION ALL
         SELECT 13, zanith._conflict('several_owners', format('its parent %s belongs to another role, and attaching it would call code', zanith._qualify(p.at ->> 'schema', p.at ->> 'name')),
             format('Give both one owner first: ALTER TABLE … OWNER TO %I.', a.definition #>> '{table,owner}'))

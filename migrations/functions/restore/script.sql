@@ -16,6 +16,7 @@ DECLARE
     steps jsonb;
     name text := zanith._one_line(zanith._object_name(a));
     rows_of text;
+    ending text;
     script text;
 BEGIN
     IF a.artifact_type = 'rebuild_table' THEN
@@ -24,6 +25,10 @@ BEGIN
     END IF;
     steps := zanith._render_restore(a, '{}', true);
     rows_of := zanith._qualify(a.physical_schema, a.physical_table);
+    -- what an owner's code set for the session would come out at COMMIT
+    ending := E'COMMIT;\n' || CASE WHEN zanith._runner(d #>> '{table,owner}') IS NOT NULL OR zanith._runner((zanith._parked_owner(a)).owner) IS NOT NULL
+            OR EXISTS (SELECT FROM zanith._each(steps) s WHERE s.item ->> 'role' IS NOT NULL)
+        THEN E'RESET ALL; -- code of the owner may have left a setting in the session\n' ELSE '' END;
     script := format(E'-- Restores %s (artifact %s). Run with: psql -X -d DATABASE -f THIS_FILE\n'
                      '\\set ON_ERROR_STOP on\n'
                      '\\set SINGLELINE off\n'
@@ -36,18 +41,14 @@ BEGIN
                              ELSE zanith._script_gate(a, rows_of) || zanith._script_guard(a, steps) END;
     script := script || COALESCE((SELECT string_agg(zanith._script_step(s.item), '' ORDER BY s.ord)
         FROM zanith._each(steps) s WHERE (s.item ->> 'transaction')::integer = 1), '');
-    script := script || format(E'\n-- Tell the bookkeeping, where there is one.\n%s;\nCOMMIT;\n', zanith._do(format(
+    script := script || format(E'\n-- Tell the bookkeeping, where there is one.\n%s;\n', zanith._do(format(
         E'BEGIN IF to_regnamespace(''zanith'') IS NOT NULL AND has_schema_privilege(''zanith'', ''USAGE'')\n'
         '    AND to_regprocedure(''zanith.mark_restored(text)'') IS NOT NULL THEN\n'
-        '    PERFORM zanith.mark_restored(%L); END IF; END', a.id)));
+        '    PERFORM zanith.mark_restored(%L); END IF; END', a.id))) || ending;
     IF EXISTS (SELECT FROM zanith._each(steps) s WHERE (s.item ->> 'transaction')::integer = 2) THEN
         script := script || E'\n-- Constraints were added without a scan; now prove them, without stopping writes.\n'
-            || (SELECT string_agg(E'BEGIN;\n' || zanith._script_settings() || zanith._script_step(s.item) || E'COMMIT;\n', '' ORDER BY s.ord)
+            || (SELECT string_agg(E'BEGIN;\n' || zanith._script_settings() || zanith._script_step(s.item) || ending, '' ORDER BY s.ord)
                 FROM zanith._each(steps) s WHERE (s.item ->> 'transaction')::integer = 2);
-    END IF;
-    -- what an owner's code set for the session would come out at COMMIT
-    IF script ~ '(\mSET LOCAL ROLE |set_config[(]..role)' THEN
-        script := replace(script, E'\nCOMMIT;\n', E'\nCOMMIT;\nRESET ALL; -- code of the owner may have left a setting in the session\n');
     END IF;
     RETURN script;
 END $$;
@@ -75,12 +76,12 @@ CREATE OR REPLACE FUNCTION zanith._renew_recipes() RETURNS TABLE (object text, w
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     a zanith._zanith_migration_artifacts;
+    known jsonb;
 BEGIN
     FOR a IN SELECT * FROM zanith._zanith_migration_artifacts x WHERE x.status = 'recoverable' ORDER BY x.capture_order LOOP
         BEGIN
-            IF a.definition <> zanith._with_builtin(a.definition, a.definition) THEN
-                UPDATE zanith._zanith_migration_artifacts x SET definition = zanith._with_builtin(a.definition, a.definition) WHERE x.id = a.id;
-            END IF;
+            known := zanith._with_builtin(a.definition, a.definition);
+            UPDATE zanith._zanith_migration_artifacts x SET definition = known WHERE x.id = a.id AND x.definition <> known;
             UPDATE zanith._zanith_migration_artifacts x SET recovery_sql = r.script
             FROM (SELECT zanith._render_script(a.id) AS script) r WHERE x.id = a.id AND x.recovery_sql IS DISTINCT FROM r.script;
         EXCEPTION WHEN OTHERS THEN

@@ -60,12 +60,7 @@ BEGIN
         PERFORM zanith._refuse(format('must be owner of table %s', name),
             format('Run the capture as %I or as a member of it.', pg_get_userbyid(c.relowner)), '42501');
     END IF;
-    other := zanith._find_mixed_code(relation);
-    IF other IS NOT NULL THEN
-        PERFORM zanith._refuse(format('%s is of several owners, and code of one would run as another', name),
-            'Give all of it one owner first: ALTER TABLE … OWNER TO ….', '0A000', other);
-    END IF;
-    PERFORM zanith._check_attaching(relation);
+    PERFORM zanith._check_owners(relation), zanith._check_attaching(relation);
     SELECT e.extname INTO other FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
     WHERE d.classid = 'pg_class'::regclass AND d.objid = relation AND d.refclassid = 'pg_extension'::regclass
       AND d.deptype = 'e';

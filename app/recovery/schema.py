@@ -130,7 +130,8 @@ async def install(connection: Connection, notes: list[str] | None = None) -> lis
             done = await _apply(connection, await _applied(connection))
             if done:
                 stale = await _renew_recipes(connection)
-                (notes if notes is not None else []).extend(stale)
+                if notes is not None:
+                    notes.extend(stale)
             await connection.execute(fill(SQL["fix_settings"]))
             return done
     except (asyncpg.PostgresError, OSError) as exc:

@@ -132,6 +132,28 @@ async def test_a_foreign_key_between_two_owners(scene, child_of):
     assert scene.by(None, unproved) == "child_c_fkey"
 
 
+async def test_a_foreign_key_of_one_owner_is_still_counted(scene):
+    scene.by(
+        scene.mallory,
+        f"CREATE TABLE harm.p (id int PRIMARY KEY, c int UNIQUE, d int); INSERT INTO harm.p {ROWS};"
+        "GRANT REFERENCES, SELECT ON harm.p TO PUBLIC",
+    )
+    scene.by(
+        scene.alice,
+        "CREATE TABLE alice.own (id int PRIMARY KEY); INSERT INTO alice.own VALUES (1);"
+        "CREATE TABLE alice.child (id int PRIMARY KEY, c int CONSTRAINT theirs REFERENCES harm.p (c)"
+        " CONSTRAINT own REFERENCES alice.own); INSERT INTO alice.child VALUES (1, 1)",
+    )
+    async with scene.opened() as db:
+        made = await capture(db, CaptureRequest("archive_column", "alice.child", "c"), DBA)
+        scene.by(scene.mallory, "CREATE INDEX ON harm.p (d) WHERE harm.note('folded')")
+        scene.by(scene.alice, "DELETE FROM alice.own")
+        scene.trap.read()
+        plan = await plan_restore(db, made.id, Choices(not_valid=True))
+    assert [drift.object for drift in plan.drift if drift.kind == "foreign_key_orphans"] == ["own"]
+    scene.quiet()
+
+
 async def test_a_type_that_takes_the_name_of_another(scene):
     scene.by(scene.mallory, f"""
         CREATE TYPE harm.kind AS ENUM ('a', '(1)'); CREATE TABLE harm.t (id int PRIMARY KEY, c int, d int);

@@ -89,31 +89,38 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     ) c
 ); END $$;
 
--- Foreign keys between tables of two owners. To prove one PostgreSQL plans a query on both as the owner of the one that has it, and
--- evaluates expressions of the other's indexes.
+-- Foreign keys to a table of another owner that calls code. To prove one PostgreSQL plans a query on both tables as the owner of the one
+-- that has it, and evaluates expressions of the other's indexes.
+CREATE OR REPLACE FUNCTION zanith._mixed_keys(d jsonb) RETURNS TABLE (name text, child oid, parent oid, calls text)
+LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN RETURN QUERY
+    SELECT k.con ->> 'name', c.oid, p.oid, f.code
+    FROM (SELECT DISTINCT x.con FROM jsonb_path_query(d, 'strict $.** ? (@.kind == "foreign key" && exists(@.foreign_key))') x(con)) k,
+         LATERAL (SELECT zanith._relation_oid(COALESCE(k.con ->> 'schema', d #>> '{table,schema}'), COALESCE(k.con ->> 'table', d #>> '{table,name}')),
+                         zanith._relation_oid(k.con #>> '{foreign_key,schema}', k.con #>> '{foreign_key,table}'),
+                         -- of a table that was moved, what is parked is the one that is not there
+                         CASE WHEN d ? 'members' THEN zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}') END) o(child, parent, parked),
+         pg_class c, pg_class p, LATERAL (SELECT zanith._find_foreign_code(p.oid)) f(code)
+    WHERE c.oid = COALESCE(o.child, o.parked) AND p.oid = COALESCE(o.parent, o.parked)
+      AND c.relowner <> p.relowner AND NOT zanith._is_superuser(pg_get_userbyid(p.relowner)) AND f.code IS NOT NULL;
+END $$;
+
 CREATE OR REPLACE FUNCTION zanith._find_mixed_keys(d jsonb, choices jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(zanith._conflict('several_owners',
-            format('proving the foreign key %I of %s would run code of %I as %I', k.con ->> 'name', zanith._relation_name(c.oid), pg_get_userbyid(p.relowner), pg_get_userbyid(c.relowner)),
-            'Give both tables one owner, or leave it unproved.', '{not_valid}', zanith._find_foreign_code(p.oid)) -> 0 ORDER BY k.con ->> 'name'), '[]')
-    FROM (SELECT DISTINCT x.con FROM jsonb_path_query(d, 'strict $.** ? (@.kind == "foreign key" && exists(@.foreign_key))') x(con)) k,
-         LATERAL (SELECT zanith._relation_oid(COALESCE(k.con ->> 'schema', d #>> '{table,schema}'), COALESCE(k.con ->> 'table', d #>> '{table,name}')) AS child,
-                         zanith._relation_oid(k.con #>> '{foreign_key,schema}', k.con #>> '{foreign_key,table}') AS parent,
-                         zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}') AS parked) o,
-         pg_class c, pg_class p
-    -- of a table that was moved, what is parked is the one that is not there
-    WHERE c.oid = COALESCE(o.child, CASE WHEN d ? 'members' THEN o.parked END) AND p.oid = COALESCE(o.parent, CASE WHEN d ? 'members' THEN o.parked END)
-      AND NOT COALESCE((choices ->> 'not_valid')::boolean, false)
-      AND c.relowner <> p.relowner AND NOT zanith._is_superuser(pg_get_userbyid(p.relowner)) AND zanith._find_foreign_code(p.oid) IS NOT NULL
+            format('proving the foreign key %I of %s would run code of %I as %I', k.name, zanith._relation_name(c.oid), pg_get_userbyid(p.relowner), pg_get_userbyid(c.relowner)),
+            'Give both tables one owner, or leave it unproved.', '{not_valid}', k.calls) -> 0 ORDER BY k.name), '[]')
+    FROM zanith._mixed_keys(d) k JOIN pg_class c ON c.oid = k.child JOIN pg_class p ON p.oid = k.parent
+    WHERE NOT COALESCE((choices ->> 'not_valid')::boolean, false)
 ); END $$;
 
--- Checks without those that would plan a query on such tables: a foreign key is then left unproved.
+-- Checks without those of such keys, which would plan the same query: they are left unproved. All others stay.
 CREATE OR REPLACE FUNCTION zanith._without_mixed_keys(d jsonb, checks jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN
-    IF NOT jsonb_path_exists(checks, '$[*] ? (@.kind == "foreign_key_orphans")') OR zanith._find_mixed_keys(d, '{}') = '[]' THEN
+    IF NOT jsonb_path_exists(checks, '$[*] ? (@.kind == "foreign_key_orphans")') THEN
         RETURN checks;
     END IF;
-    RETURN (SELECT COALESCE(jsonb_agg(c.item ORDER BY c.ord), '[]') FROM zanith._each(checks) c WHERE c.item ->> 'kind' <> 'foreign_key_orphans');
+    RETURN (SELECT COALESCE(jsonb_agg(c.item ORDER BY c.ord), '[]') FROM zanith._each(checks) c
+            WHERE c.item ->> 'kind' <> 'foreign_key_orphans' OR c.item ->> 'object' NOT IN (SELECT k.name FROM zanith._mixed_keys(d) k));
 END $$;
 
 -- What a restore makes as its owner, in which schema: it calls something outside of pg_catalog (see _made_by).

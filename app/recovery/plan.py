@@ -24,6 +24,7 @@ OWN_PATH = "pg_catalog, pg_temp"
 # What a query about rows meets that is no answer to it: the server, its resources, a lock, a
 # cancel. All else is one: names that are gone, values that cannot be cast, what a function raises.
 _NO_ANSWER = ("08", "25", "40", "53", "55", "57", "58", "XX")
+_LEFT_TO_THE_PROOF = (asyncpg.InsufficientPrivilegeError, asyncpg.LockNotAvailableError)
 
 
 _FLAGS = ("fill_default", "allow_null", "not_valid", "unverified", "online", "fire_triggers")
@@ -74,7 +75,8 @@ class Step:
     this pattern. ``role`` is who runs it: the owner, where it evaluates what the owner wrote; None
     for the operator. ``path`` is the search path that the owner's functions run under, where they
     are called; None for ours. ``proves`` is the constraint that it is a part of proving, ``makes``
-    the index that it is a part of making.
+    the index that it is a part of making. ``guards`` are the tables whose code it could run: they
+    are locked and looked at before it runs.
     """
 
     sql: str
@@ -89,6 +91,12 @@ class Step:
     concurrently: bool = False
     batches: bool = False
     makes: str | None = None
+    guards: tuple[str, ...] = ()
+
+    @property
+    def locks(self) -> bool:
+        """Whether it takes a lock and does nothing else."""
+        return self.sql.startswith("LOCK TABLE ")
 
     @property
     def subject(self) -> str | None:
@@ -125,6 +133,12 @@ class Check:
     hint: str | None
     role: str | None = None
     path: str | None = None
+    guards: tuple[str, ...] = ()
+
+    @property
+    def writes(self) -> bool:
+        """Whether it needs a transaction that is not read-only: for a sandbox, or for locks."""
+        return self.role is not None or bool(self.guards)
 
 
 @dataclass(frozen=True)
@@ -173,6 +187,7 @@ class Plan:
 
     ``search_path`` is what code of the owner's runs under; None where none is called.
     ``waits_for`` are the ids of artifacts that come back first; what follows then is planned then.
+    ``owners`` tells whose the tables were that the change locks first.
     """
 
     artifact_id: str
@@ -189,6 +204,7 @@ class Plan:
     waits_for: tuple[str, ...] = ()
     search_path: str | None = None
     event_triggers: tuple[EventTrigger, ...] = ()
+    owners: dict[str, Any] = field(default_factory=dict)
 
     @property
     def estimates(self) -> tuple[Estimate | None, ...]:
@@ -235,7 +251,8 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON shows it."""
         data = asdict(self)
-        del data["checks"], data["sizes"], data["event_triggers"]
+        for internal in ("checks", "sizes", "event_triggers", "owners"):
+            del data[internal]
         for step, estimate in zip(data["steps"], self.estimates, strict=True):
             step["estimate"] = asdict(estimate) if estimate else None
         return {
@@ -284,6 +301,7 @@ def parse_steps(data: list[dict[str, Any]]) -> tuple[Step, ...]:
             concurrently=bool(item.get("concurrently")),
             batches=bool(item.get("batches")),
             makes=item.get("makes"),
+            guards=tuple(item.get("guards") or ()),
         )
         for item in data
     )
@@ -323,6 +341,7 @@ def parse_plan(data: dict[str, Any], drift: tuple[Drift, ...] = ()) -> Plan:
             EventTrigger(item["name"], item["function"], item["short"])
             for item in data.get("event_triggers") or ()
         ),
+        owners=data.get("owners") or {},
     )
 
 
@@ -338,6 +357,7 @@ def _check(item: dict[str, Any]) -> Check:
         hint=item.get("hint"),
         role=item.get("role"),
         path=item.get("path"),
+        guards=tuple(item.get("guards") or ()),
     )
 
 
@@ -364,7 +384,8 @@ def count_in(message: str, count: int) -> str:
 def unanswered(check: Check, exc: asyncpg.PostgresError) -> Drift:
     """Return what is said of a check that the schema of today gives no answer to: it blocks.
 
-    Not where the owner may not look into another's table: the second transaction proves that.
+    Not where the owner may not look into another's table, or somebody has locked it: the second
+    transaction proves that.
     """
     error = translate(exc)
     if check.kind in {"fill_value", "expression"}:  # asked only whether it can be evaluated
@@ -378,7 +399,7 @@ def unanswered(check: Check, exc: asyncpg.PostgresError) -> Drift:
         message=message,
         count=1,
         examples=(),
-        blocks=check.blocks and not isinstance(exc, asyncpg.InsufficientPrivilegeError),
+        blocks=check.blocks and not isinstance(exc, _LEFT_TO_THE_PROOF),
         choices=check.choices,
         hint=check.hint or error.hint,
     )
@@ -402,13 +423,12 @@ async def read_plan(
     text = await connection.fetchval(SQL["plan_restore"], artifact_id, to_jsonb(choices.to_json()))
     data = json.loads(text)
     plan = parse_plan(data)
-    # A check of the owner's expressions needs a sandbox, and a sandbox cannot be made read-only.
     writable = not await connection.fetchval(SQL["read_only"])
     drift = tuple(
         [
             await _run_check(connection, check, show=examples)
             for check in plan.checks
-            if checks and (check.role is None or writable) and (check.blocks or not decisive)
+            if checks and (writable or not check.writes) and (check.blocks or not decisive)
         ]
     )
     return parse_plan(data, drift)
@@ -419,12 +439,14 @@ async def _run_check(connection: Connection, check: Check, *, show: bool) -> Dri
     try:
         async with connection.transaction():
             asked = (connection, check.role)
+            await guard(connection, check.role, check.guards, nowait=True)
             count = (await query_as(*asked, check.count_sql, check.path))[0]
             if count and check.examples_sql and show:
                 shown = await query_as(*asked, check.examples_sql, check.path)
                 examples = tuple(map(str, shown[:EXAMPLES]))
     except asyncpg.PostgresError as exc:
-        if (exc.sqlstate or "").startswith(_NO_ANSWER) and not raised_by_owner(exc):
+        busy = check.guards and isinstance(exc, asyncpg.LockNotAvailableError)
+        if (exc.sqlstate or "").startswith(_NO_ANSWER) and not raised_by_owner(exc) and not busy:
             raise
         answer = unanswered(check, exc)
         if show:
@@ -433,6 +455,14 @@ async def _run_check(connection: Connection, check: Check, *, show: bool) -> Dri
         said = f"{check.object or check.kind} cannot be checked"
         return replace(answer, message=said, hint=check.hint)
     return found(check, count, examples)
+
+
+async def guard(
+    connection: Connection, role: str | None, tables: tuple[str, ...], *, nowait: bool = False
+) -> None:
+    """Lock these tables, and raise where one of another role than ``role`` calls code."""
+    if tables:
+        await connection.execute(SQL["guard"], role, list(tables), nowait)
 
 
 async def query_as(
@@ -455,6 +485,7 @@ async def run_step(connection: Connection, step: Step) -> float:
     Return its seconds. One that takes no transaction about it runs in none.
     """
     started = time.monotonic()
+    await guard(connection, step.role, step.guards)
     if step.role is None and step.path is None:
         await connection.execute(step.sql)
     elif step.concurrently:

@@ -20,6 +20,7 @@ from app.recovery.gate import SQL, ChangedArchive, check_parked, check_plan, not
 from app.recovery.locks import begin, run_locked, run_savepoint
 from app.recovery.lookup import get_artifact
 from app.recovery.names import quote
+from app.recovery.plan import SQL as PLAN
 from app.recovery.plan import (
     Choices,
     EventTrigger,
@@ -135,8 +136,8 @@ class Restoring:
         for number, step in enumerate(steps):
             await self._announce(step, number, len(plan.steps))
             await self._execute(connection, step)
-            if number == 0:
-                await self._look_under_lock(connection)
+            if step.locks:
+                await self._look_under_lock(connection, plan)
         await tell(
             self._on_progress,
             {"step": "keeping the books", "done": len(steps), "total": len(plan.steps)},
@@ -146,8 +147,15 @@ class Restoring:
         await self._keep_books(connection, plan)
         return plan
 
-    async def _look_under_lock(self, connection: Connection) -> None:
-        """Look once more at what may have changed until the first step took the lock."""
+    async def _look_under_lock(self, connection: Connection, plan: Plan) -> None:
+        """Raise Refused where a table got another owner until the lock was there."""
+        text = await connection.fetchval(PLAN["owners"], list(plan.owners))
+        if plan.owners != json.loads(text):
+            raise Refused(
+                f"{self._what} was planned for another owner of the table",
+                detail="the table was given to another role, or exchanged, a moment ago",
+                hint="look at the plan again",
+            )
 
     async def _warm(self, connection: Connection) -> None:
         """Compare once before the lock is taken, under the parked name; the answer is not used.

@@ -88,7 +88,8 @@ class RestoringOnline(Restoring):
         """Plan against the catalog as it is now; the values were compared row by row just now."""
         return await read_plan(connection, self._artifact.id, self._choices, checks=False)
 
-    async def _look_under_lock(self, connection: Connection) -> None:
+    async def _look_under_lock(self, connection: Connection, plan: Plan) -> None:
         """Raise where a partition came or went since all was compared."""
+        await super()._look_under_lock(connection, plan)
         if self._shape != await connection.fetchval(ONLINE["shape"], self._artifact.id):
             raise PartitionsMovedError

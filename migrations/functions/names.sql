@@ -130,6 +130,13 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item || jsonb_build_object('proves', con) ORDER BY s.ord), '[]') FROM zanith._each(steps) s
 ); END $$;
 
+-- Steps that plan a query on these tables, or compare their definitions. Before each of them runs, the tables are locked, and the code of
+-- none of them may run as another role (see guard_tables).
+CREATE OR REPLACE FUNCTION zanith._guarding(tables text[], steps jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
+    SELECT COALESCE(jsonb_agg(s.item || jsonb_build_object('guards', tables) ORDER BY s.ord), '[]') FROM zanith._each(steps) s
+); END $$;
+
 -- What a parked name stood for, as its artifact has it; NULL where no artifact knows it. The id in the name finds the row.
 CREATE OR REPLACE FUNCTION zanith._original_name(parked text) RETURNS text
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$ BEGIN RETURN (

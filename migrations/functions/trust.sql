@@ -107,6 +107,55 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN NOT EXISTS (
             OR d.refclassid = 'pg_type'::regclass AND d.deptype <> 'i')
 ); END $$;
 
+-- Locks tables against a change of their definition, and raises where one belongs to another role than the one that is about to plan a
+-- query on it, and calls code. `role_name`: that role, NULL for this one. With `nowait` it does not wait for the locks.
+CREATE OR REPLACE FUNCTION zanith.guard_tables(role_name text, tables text[], nowait boolean DEFAULT false) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    runner text := COALESCE(role_name, current_user);
+    t record;
+    found text;
+BEGIN
+    FOR t IN SELECT c.oid, pg_get_userbyid(c.relowner) AS owner, pg_get_userbyid(n.nspowner) AS schema_owner
+             FROM (SELECT DISTINCT zanith._lineage(to_regclass(x.name)) FROM unnest(tables) x(name) WHERE to_regclass(x.name) IS NOT NULL) m(member)
+             JOIN pg_class c ON c.oid = m.member JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE pg_get_userbyid(c.relowner) <> runner AND NOT zanith._is_superuser(pg_get_userbyid(c.relowner)) ORDER BY c.oid LOOP
+        PERFORM zanith._lock_definition(t.oid, nowait);
+        found := zanith._find_foreign_code(t.oid);
+        -- the statement of this role names the table once more
+        IF found IS NULL AND role_name IS NULL AND t.schema_owner <> runner AND NOT zanith._is_superuser(t.schema_owner) AND NOT zanith._pin_schema(t.oid) THEN
+            found := format('%s is in a schema of %I', zanith._relation_name(t.oid), t.schema_owner);
+        END IF;
+        IF found IS NOT NULL THEN
+            PERFORM zanith._refuse(format('code of %I would run as %I: %s belongs to another role', t.owner, runner, zanith._relation_name(t.oid)),
+                'Give both tables one owner: ALTER TABLE … OWNER TO ….', '42501', found);
+        END IF;
+    END LOOP;
+END $$;
+
+-- Keeps the definition of a table as it is until the end of the transaction; reads and writes go on. A role that may only refer to the
+-- table may have this lock too: a foreign key takes a stronger one.
+CREATE OR REPLACE FUNCTION zanith._lock_definition(relation oid, nowait boolean) RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$ BEGIN
+    IF zanith._is_locked(relation) THEN
+        RETURN;
+    END IF;
+    EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE%s', zanith._relation_name(relation), CASE WHEN nowait THEN ' NOWAIT' END);
+EXCEPTION WHEN insufficient_privilege THEN
+    PERFORM zanith._lock_referenced(relation, nowait, zanith._prove_caller());
+END $$;
+
+CREATE OR REPLACE FUNCTION zanith._lock_referenced(relation oid, nowait boolean, proof uuid) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    caller text := zanith._read_caller(proof);
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = relation AND c.relkind IN ('r', 'p')) OR NOT has_any_column_privilege(caller, relation, 'REFERENCES') THEN
+        PERFORM zanith._refuse(format('permission denied for table %s', zanith._relation_name(relation)), 'GRANT REFERENCES on it to the role that restores.', '42501');
+    END IF;
+    EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE%s', zanith._relation_name(relation), CASE WHEN nowait THEN ' NOWAIT' END);
+END $$;
+
 -- Whether a partition key, of the table itself, above or beneath it, calls code outside of pg_catalog: whoever first asks for the key
 -- evaluates it.
 CREATE OR REPLACE FUNCTION zanith._key_calls_code(parent oid) RETURNS boolean

@@ -132,6 +132,56 @@ async def test_a_foreign_key_between_two_owners(scene, child_of):
     assert scene.by(None, unproved) == "child_c_fkey"
 
 
+@pytest.mark.parametrize("code", [False, True])
+@pytest.mark.parametrize("child_of", ["superuser", "alice"])
+@pytest.mark.parametrize("way", ["engine", "psql"])
+async def test_code_that_a_referenced_table_calls_since(scene, way, child_of, code, tmp_path):
+    """The script was rendered, or the plan made, before: what decides is what is there then."""
+    scene.by(scene.mallory, f"""
+        CREATE TABLE harm.p (id int PRIMARY KEY, c int UNIQUE, d int); INSERT INTO harm.p {ROWS};
+        GRANT REFERENCES, SELECT ON harm.p TO PUBLIC""")  # fmt: skip
+    scene.by(scene.alice if child_of == "alice" else None, f"""
+        CREATE TABLE alice.child (id int PRIMARY KEY, c int CONSTRAINT theirs REFERENCES harm.p (c), d int);
+        INSERT INTO alice.child {ROWS}""")  # fmt: skip
+
+    async def add_code(told: dict) -> None:
+        if code and told.get("step") == "theirs proved for all rows":
+            scene.by(scene.mallory, adds)
+
+    adds = "CREATE INDEX ON harm.p (d) WHERE harm.note('folded')"
+    made = scene.artifact(None, "archive_column('alice.child', 'c')")
+    scene.trap.read()
+    if way == "psql":
+        if code:
+            scene.by(scene.mallory, adds)
+        restore_by_psql(scene.place, made, tmp_path)
+    else:
+        async with scene.opened() as db:
+            report = await restore(db, made, Choices(), DBA, on_progress=add_code)
+        assert [loss.code for loss in report.losses if loss.code == "not_validated"] == (
+            ["not_validated"] if code else []
+        )
+    proved = "SELECT convalidated FROM pg_constraint WHERE conname = 'theirs'"
+    assert scene.by(None, proved) == ("f" if code else "t")
+    scene.trap.read()
+    scene.quiet()
+
+
+def test_a_referenced_table_that_was_given_away(scene, tmp_path):
+    scene.by(scene.alice, """
+        CREATE TABLE alice.p (c int UNIQUE, d int); INSERT INTO alice.p SELECT 1, 1;
+        CREATE TABLE alice.t (id int PRIMARY KEY, c int CONSTRAINT theirs REFERENCES alice.p (c));
+        INSERT INTO alice.t SELECT 1, 1""")  # fmt: skip
+    made = scene.artifact(scene.alice, "archive_column('alice.t', 'c')")
+    scene.by(None, f"ALTER TABLE alice.p OWNER TO {scene.mallory}; GRANT CREATE ON SCHEMA alice TO {scene.mallory};"
+                   f"GRANT REFERENCES, SELECT ON alice.p TO PUBLIC")  # fmt: skip
+    scene.by(scene.mallory, "CREATE INDEX ON alice.p (d) WHERE harm.note('folded')")
+    scene.trap.read()
+    restore_by_psql(scene.place, made, tmp_path)
+    scene.quiet()
+    assert scene.by(None, "SELECT convalidated FROM pg_constraint WHERE conname = 'theirs'") == "f"
+
+
 async def test_a_foreign_key_of_one_owner_is_still_counted(scene):
     scene.by(
         scene.mallory,
@@ -150,7 +200,12 @@ async def test_a_foreign_key_of_one_owner_is_still_counted(scene):
         scene.by(scene.alice, "DELETE FROM alice.own")
         scene.trap.read()
         plan = await plan_restore(db, made.id, Choices(not_valid=True))
-    assert [drift.object for drift in plan.drift if drift.kind == "foreign_key_orphans"] == ["own"]
+    orphans = [drift for drift in plan.drift if drift.kind == "foreign_key_orphans"]
+    assert [(drift.object, drift.blocks) for drift in orphans] == [
+        ("theirs", False),
+        ("own", False),
+    ]
+    assert orphans[0].message.startswith("theirs cannot be checked: code of")
     scene.quiet()
 
 
@@ -223,6 +278,33 @@ async def test_a_superusers_table_that_was_given_away(scene, strategy, tmp_path)
     scene.quiet()
 
 
+@pytest.mark.parametrize(
+    "strategy", ["archive_column", "soft_drop_column", "archive_table", "soft_drop_table"]
+)
+async def test_a_table_that_is_given_away_before_the_lock(scene, strategy):
+    column = ", 'c'" if strategy.endswith("column") else ""
+    scene.by(
+        None, f"CREATE TABLE harm.t (id int PRIMARY KEY, c int, d int); INSERT INTO harm.t {ROWS}"
+    )
+    made = scene.artifact(None, f"{strategy}('harm.t'{column})")
+    where = "SELECT c.oid::regclass FROM pg_class c WHERE relname ~ '^(t|_zanith_dropped_t_[0-9a-z]+)$' AND relkind = 'r'"
+    table = scene.by(None, where)
+    given: list[str] = []
+
+    async def give_away(told: dict) -> None:
+        if told.get("done") == 0 and told.get("step") and not given:
+            given.append(told["step"])
+            scene.by(None, f"ALTER TABLE {table} OWNER TO {scene.mallory};"
+                           f"SET ROLE {scene.mallory}; ALTER TABLE {table} ADD CHECK (harm.note('given away'))")  # fmt: skip
+
+    async with scene.opened() as db:
+        with pytest.raises(ZanithError, match="another owner"):
+            await restore(db, made, Choices(unverified=True), DBA, on_progress=give_away)
+    assert given
+    scene.trap.read()
+    scene.quiet()
+
+
 async def seal_it(db, made: str) -> None:
     await seal(db, made, DBA)
 
@@ -235,15 +317,32 @@ async def restore_it(db, made: str) -> None:
     await restore(db, made, Choices(), DBA)
 
 
-async def test_a_parent_that_calls_code_since(scene):
+@pytest.mark.parametrize("when", ["before", "meanwhile", "script", "never", "script, never"])
+async def test_a_parent_that_calls_code_since(scene, when, tmp_path):
     scene.by(scene.mallory, "CREATE TABLE harm.t (id int, d int) PARTITION BY RANGE (id)")
     scene.by(None, "CREATE TABLE harm.t1 PARTITION OF harm.t FOR VALUES FROM (0) TO (10)")
+    adds = "CREATE INDEX ON harm.t ((d + harm.tap('index above', 1)))"
+
+    async def add_code(told: dict) -> None:
+        if when == "meanwhile" and told.get("step") == "back on its parent, with its bound":
+            scene.by(scene.mallory, adds)
+
     async with scene.opened() as db:
         made = await capture(db, CaptureRequest("soft_drop_table", "harm.t1"), DBA)
-        scene.by(scene.mallory, "CREATE INDEX ON harm.t ((d + harm.tap('index above', 1)))")
+        if when in {"before", "script"}:
+            scene.by(scene.mallory, adds)
         scene.trap.read()
-        with pytest.raises(ZanithError, match="belongs to another role"):
+        refused = {"before": ZanithError, "meanwhile": ZanithError}.get(when)
+        if when == "script, never":
+            restore_by_psql(scene.place, made.id, tmp_path)
+        elif when == "never":
             await restore(db, made.id, Choices(), DBA)
+        elif refused:
+            with pytest.raises(refused, match="belongs to another role"):
+                await restore(db, made.id, Choices(), DBA, on_progress=add_code)
+        else:
+            with pytest.raises(CommandFailed, match="belongs to another role"):
+                restore_by_psql(scene.place, made.id, tmp_path)
     scene.quiet()
 
 

@@ -13,6 +13,12 @@ SELECT set_config('search_path', 'pg_catalog, pg_temp', true), set_config('row_s
 -- read_only: a standby, or a viewer's connection
 SELECT current_setting('transaction_read_only')::boolean;
 
+-- guard: tables whose code a statement of this role could run
+SELECT zanith.guard_tables($1, $2::text[], $3);
+
+-- owners: whose tables are, and those beneath them
+SELECT zanith.owners_of($1::text[])::text;
+
 -- run_as: a statement as a role under a search path, and what it says: rows or values
 SELECT zanith._run_as($1, $2, $3, $4)::text;
 

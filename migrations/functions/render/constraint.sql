@@ -63,29 +63,20 @@ RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 ); END $$;
 
 -- The same, by whom: a check and an index are read by the owner unless they call nothing outside of pg_catalog; a foreign key is added
--- by who restores, without a look at any row, and validated by the owner of its table, whose casts that may call.
+-- by who restores, without a look at any row, and validated by the owner of its table, whose casts that may call. For that PostgreSQL
+-- plans a query on both tables.
 CREATE OR REPLACE FUNCTION zanith._constraint_by_owner(
     con jsonb, owner text, schema_name text, target text, referenced text DEFAULT NULL,
     not_valid boolean DEFAULT false, at_once boolean DEFAULT false)
 RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE con ->> 'kind'
         WHEN 'foreign key' THEN (
-            SELECT COALESCE(jsonb_agg(CASE WHEN s.item ->> 'proves' IS NOT NULL OR s.ord = 1 AND (s.item ->> 'grows')::boolean AND NOT zanith._compares_alike(con)
-                THEN s.item || jsonb_build_object('role', zanith._runner(owner)) ELSE s.item END ORDER BY s.ord), '[]') FROM zanith._each(q.steps) s)
+            SELECT COALESCE(jsonb_agg(CASE WHEN s.item ->> 'proves' IS NOT NULL OR s.ord = 1 AND (s.item ->> 'grows')::boolean
+                THEN s.item || jsonb_build_object('role', zanith._runner(owner), 'guards', ARRAY[target, referenced]) ELSE s.item END ORDER BY s.ord), '[]') FROM zanith._each(q.steps) s)
         WHEN 'check' THEN zanith._as_owner(owner, q.steps)
         ELSE zanith._made_by(NULLIF(con -> 'index', 'null'), owner, q.steps) END
     FROM (SELECT zanith._render_constraint(con, schema_name, target, referenced, not_valid, at_once)) q(steps)
 ); END $$;
-
--- Whether the columns of a foreign key are of the same types, built in, on both sides: then it calls no cast.
-CREATE OR REPLACE FUNCTION zanith._compares_alike(con jsonb) RETURNS boolean
-LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN COALESCE((
-    SELECT bool_and(a.atttypid = b.atttypid AND a.atttypid < 16384)
-    FROM jsonb_array_elements_text(con #> '{foreign_key,columns}') WITH ORDINALITY c(name, ord)
-    JOIN jsonb_array_elements_text(con #> '{foreign_key,references}') WITH ORDINALITY f(name, ord) USING (ord)
-    LEFT JOIN pg_attribute a ON a.attrelid = zanith._relation_oid(con ->> 'schema', con ->> 'table') AND a.attname = c.name AND NOT a.attisdropped
-    LEFT JOIN pg_attribute b ON b.attrelid = zanith._relation_oid(con #>> '{foreign_key,schema}', con #>> '{foreign_key,table}') AND b.attname = f.name AND NOT b.attisdropped
-), false); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_constraint_index(index jsonb, schema_name text, target text) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (

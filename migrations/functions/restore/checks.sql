@@ -139,9 +139,9 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 -- `child` is what holds the key, under the alias r; `parent` what it points at, under the alias p.
 CREATE OR REPLACE FUNCTION zanith._orphan_check(con jsonb, child text, parent text, example text, blocks boolean) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT zanith._check('foreign_key_orphans', con ->> 'name', format('{count} {row has|rows have} no partner for the foreign key %I', con ->> 'name'),
+    SELECT zanith._guarding(ARRAY[zanith._qualify(con ->> 'schema', con ->> 'table'), zanith._qualify(con #>> '{foreign_key,schema}', con #>> '{foreign_key,table}')], zanith._check('foreign_key_orphans', con ->> 'name', format('{count} {row has|rows have} no partner for the foreign key %I', con ->> 'name'),
         child, format('%s AND NOT EXISTS (SELECT FROM %s WHERE %s)', q.present, parent, q.matches),
-        example, blocks, ARRAY['--not-valid'], 'Mend the rows, or let the foreign key come back NOT VALID.')
+        example, blocks, ARRAY['--not-valid'], 'Mend the rows, or let the foreign key come back NOT VALID.'))
     FROM (SELECT string_agg(format('r.%I IS NOT NULL', c.name), ' AND ' ORDER BY c.ord),
                  string_agg(format('p.%I %s r.%I', f.name, zanith._equals(zanith._referenced_column(con -> 'foreign_key', f.name)), c.name), ' AND ' ORDER BY c.ord)
           FROM jsonb_array_elements_text(con #> '{foreign_key,columns}') WITH ORDINALITY c(name, ord)

@@ -113,16 +113,6 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     WHERE NOT COALESCE((choices ->> 'not_valid')::boolean, false)
 ); END $$;
 
--- Checks without those of such keys, which would plan the same query: they are left unproved. All others stay.
-CREATE OR REPLACE FUNCTION zanith._without_mixed_keys(d jsonb, checks jsonb) RETURNS jsonb
-LANGUAGE plpgsql STABLE AS $$ BEGIN
-    IF NOT jsonb_path_exists(checks, '$[*] ? (@.kind == "foreign_key_orphans")') THEN
-        RETURN checks;
-    END IF;
-    RETURN (SELECT COALESCE(jsonb_agg(c.item ORDER BY c.ord), '[]') FROM zanith._each(checks) c
-            WHERE c.item ->> 'kind' <> 'foreign_key_orphans' OR c.item ->> 'object' NOT IN (SELECT k.name FROM zanith._mixed_keys(d) k));
-END $$;
-
 -- What a restore makes as its owner, in which schema: it calls something outside of pg_catalog (see _made_by).
 CREATE OR REPLACE FUNCTION zanith._made_by_owner(d jsonb) RETURNS TABLE (owner text, schema_name text, what text)
 LANGUAGE sql IMMUTABLE AS $$

@@ -85,6 +85,15 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     WHERE o.oid IS NOT NULL AND m.bytes IS NOT NULL
 ); END $$;
 
+-- Whose the tables are that the change locks first, and those beneath them: {name: [oid, owner, …]}. Who runs which step of a plan
+-- follows from it, so it is asked for once more under the lock.
+CREATE OR REPLACE FUNCTION zanith.owners_of(tables text[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$ BEGIN RETURN (
+    SELECT COALESCE(jsonb_object_agg(n.name, jsonb_build_array(r.oid::oid::text) || COALESCE((
+        SELECT jsonb_agg(DISTINCT pg_get_userbyid(c.relowner)) FROM zanith._family(r.oid) f JOIN pg_class c ON c.oid = f.member), '[]')), '{}')
+    FROM (SELECT DISTINCT t.name FROM unnest(tables) t(name)) n, LATERAL (SELECT to_regclass(n.name)) r(oid)
+); END $$;
+
 CREATE OR REPLACE FUNCTION zanith.plan_restore(artifact_id text, choices jsonb DEFAULT '{}') RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
@@ -133,12 +142,14 @@ BEGIN
             'column', CASE WHEN a.source_column IS NOT NULL THEN COALESCE(choices ->> 'as', a.source_column) END),
         'steps', steps, 'sizes', zanith._measure_tables(d, steps, choices ->> 'as'),
         -- each can call what the owner wrote: an expression of an index, a default, an operator
-        'checks', zanith._checks_under_path(CASE WHEN runs_code THEN zanith._owner_path(d, choices) END, d, zanith._as_owner(d #>> '{table,owner}', zanith._without_mixed_keys(d, CASE WHEN fatal THEN '[]'
+        'checks', zanith._checks_under_path(CASE WHEN runs_code THEN zanith._owner_path(d, choices) END, d, zanith._as_owner(d #>> '{table,owner}', CASE WHEN fatal THEN '[]'
             WHEN a.source_column IS NOT NULL THEN zanith._column_checks(d, live, choices) || zanith._value_checks(d, live, choices)
-            ELSE zanith._table_checks(d, choices) || zanith._parent_checks(d) END))),
+            ELSE zanith._table_checks(d, choices) || zanith._parent_checks(d) END)),
         -- under which code of the owner runs, where any does
         'search_path', CASE WHEN runs_code THEN zanith._owner_path(d, choices) END,
         'event_triggers', zanith._event_triggers(),
+        'owners', zanith.owners_of(ARRAY(SELECT t.name FROM zanith._each(steps) s, LATERAL jsonb_array_elements_text(s.item -> 'tables') t(name)
+                                         WHERE starts_with(s.item ->> 'sql', 'LOCK TABLE '))),
         'conflicts', conflicts,
         'losses', CASE WHEN a.artifact_type = 'rebuild_table' THEN '[]' ELSE zanith._find_losses(a, choices) || zanith._find_path_losses(d, live, choices, steps) END,
         'choices', (SELECT COALESCE(jsonb_agg(c.item ORDER BY c.ord), '[]') FROM zanith._each(zanith._list_choices(a)) c WHERE runs_code OR c.item ->> 'name' <> 'search_path'),

@@ -186,7 +186,10 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 -- One step in a script: what for, the statement, run as whom it says.
 CREATE OR REPLACE FUNCTION zanith._script_step(step jsonb) RETURNS text
 LANGUAGE sql STABLE AS $$
-    SELECT format(E'\n-- %s\n%s;\n', zanith._one_line(step ->> 'purpose'),
+    SELECT format(CASE WHEN NOT step ? 'guards' THEN E'\n-- %1$s\n%2$s;\n'
+                       -- a key that cannot be proved stays NOT VALID, and the script goes on
+                       WHEN step ->> 'proves' IS NOT NULL THEN E'\n-- %1$s\n%3$s;\nSELECT pg_catalog.current_setting(''zanith.guarded'') AS guarded \\gset _zanith_\n\\if :_zanith_guarded\n%2$s;\n\\endif\n'
+                       ELSE E'\n-- %1$s\n%3$s;\n%2$s;\n' END, zanith._one_line(step ->> 'purpose'),
         CASE WHEN step ->> 'role' IS NULL AND step ->> 'path' IS NULL THEN zanith._script_statement(step ->> 'sql')
              -- a superuser's own
              WHEN step ->> 'role' IS NULL THEN format(E'SELECT pg_catalog.set_config(''search_path'', %L, true);\n%s;\nSET LOCAL search_path = pg_catalog, pg_temp',
@@ -196,8 +199,54 @@ LANGUAGE sql STABLE AS $$
                          CASE WHEN step ->> 'sandbox_path' IS NULL THEN '' ELSE format(E'SELECT pg_catalog.set_config(''search_path'', %L, true);\n', step ->> 'sandbox_path') END,
                          zanith.sandbox(), step ->> 'sql', COALESCE(step ->> 'path', 'pg_catalog, pg_temp'),
                          CASE WHEN current_setting('server_version_num')::integer < 180000 THEN zanith._do(zanith._deferral_check()) || E';\n' ELSE '' END,
-                         zanith._without_ending(zanith._script_settings(), ';' || chr(10))) END)
+                         zanith._without_ending(zanith._script_settings(), ';' || chr(10))) END,
+        CASE WHEN step ? 'guards' THEN zanith._do(zanith._script_tables_guard(step)) END)
 $$;
+
+-- The same as zanith.guard_tables, without Zanith: a block of PL/pgSQL. Of a constraint that is to be proved it says in the setting
+-- zanith.guarded whether it may be.
+CREATE OR REPLACE FUNCTION zanith._script_tables_guard(step jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    raising text := $block$    FOR beside IN WITH RECURSIVE named(o) AS (SELECT pg_catalog.to_regclass(x)::pg_catalog.oid FROM pg_catalog.unnest(%s::pg_catalog.text[]) x),
+            family(o) AS (SELECT o FROM named WHERE o IS NOT NULL UNION SELECT i.inhrelid FROM family JOIN pg_catalog.pg_inherits i ON i.inhparent = o)
+        SELECT c.oid, c.oid::pg_catalog.regclass AS name, r.rolname AS owner, x.oid AS place, s.rolname <> runner AND NOT s.rolsuper AS elsewhere
+        FROM (SELECT o FROM family UNION SELECT a.relid FROM named, LATERAL pg_catalog.pg_partition_ancestors(o) a) l JOIN pg_catalog.pg_class c ON c.oid = l.o
+            JOIN pg_catalog.pg_namespace x ON x.oid = c.relnamespace JOIN pg_catalog.pg_roles s ON s.oid = x.nspowner
+            JOIN pg_catalog.pg_roles r ON r.oid = c.relowner WHERE NOT r.rolsuper AND r.rolname <> runner ORDER BY 1 LOOP
+        EXECUTE pg_catalog.format('LOCK TABLE ONLY %%s IN SHARE UPDATE EXCLUSIVE MODE', beside.name);
+        IF pg_catalog.current_setting('is_superuser') = 'on' THEN -- its schema keeps its name
+            PERFORM FROM pg_catalog.pg_namespace n WHERE n.oid = beside.place FOR SHARE;
+            beside.elsewhere := pg_catalog.to_regclass(beside.name::pg_catalog.text) IS DISTINCT FROM beside.oid;
+        END IF;
+        SELECT pg_catalog.pg_describe_object(d.refclassid, d.refobjid, 0) INTO code FROM pg_catalog.pg_depend d
+        WHERE (d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass)
+               OR d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.refobjid IN (SELECT t.oid FROM pg_catalog.pg_type t WHERE t.typtype IN ('d', 'c', 'r', 'm')))
+          AND (d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND (d.objid = beside.oid AND d.objsubid = 0 OR d.objid IN (SELECT i.indexrelid FROM pg_catalog.pg_index i WHERE i.indrelid = beside.oid))
+            OR d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid IN (SELECT k.oid FROM pg_catalog.pg_constraint k WHERE k.conrelid = beside.oid AND k.contype IN ('c', 'x'))
+            OR d.classid = 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass AND d.objid IN (SELECT e.oid FROM pg_catalog.pg_statistic_ext e WHERE e.stxrelid = beside.oid)
+            OR d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid IN (SELECT f.oid FROM pg_catalog.pg_attrdef f JOIN pg_catalog.pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum AND a.attgenerated <> '' WHERE f.adrelid = beside.oid)) LIMIT 1;
+        IF FOUND OR NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = beside.oid AND c.relkind IN ('r', 'p') AND NOT c.relhasrules) OR %s THEN
+            RAISE EXCEPTION 'code of %% would run as %%: %% belongs to another role', beside.owner, runner, beside.name USING DETAIL = COALESCE(code, 'It is no ordinary table, it has rules, or its schema belongs to another role.');
+        END IF;
+    END LOOP;
+$block$;
+BEGIN
+    raising := format(raising, quote_literal((SELECT array_agg(g.name) FROM jsonb_array_elements_text(step -> 'guards') g(name))),
+                      CASE WHEN step ->> 'role' IS NULL THEN 'beside.elsewhere' ELSE 'false' END);
+    RETURN format(E'DECLARE beside record; code pg_catalog.text; runner pg_catalog.text := %s; BEGIN
+%sEND', COALESCE(quote_literal(step ->> 'role'), 'current_user'),
+        CASE WHEN step ->> 'proves' IS NULL THEN raising ELSE format(
+            E'PERFORM pg_catalog.set_config(''zanith.guarded'', ''true'', true);
+BEGIN
+%sEXCEPTION WHEN insufficient_privilege OR raise_exception THEN
+'
+            '    RAISE WARNING ''%% The constraint stays NOT VALID.'', SQLERRM || ''.'';
+'
+            '    PERFORM pg_catalog.set_config(''zanith.guarded'', ''false'', true);
+END;
+', raising) END);
+END $$;
 
 -- A block of PL/pgSQL for scripts that raises where deferred triggers wait for the end of the transaction: before 18 PostgreSQL runs them
 -- as the role that commits. The same as zanith._check_left_behind, without Zanith.

@@ -112,9 +112,9 @@ CREATE OR REPLACE FUNCTION zanith._render_attach(d jsonb, target text) RETURNS j
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN COALESCE(q.at, 'null') = 'null' THEN '[]' ELSE
         -- by whoever owns both: a check may be added to what is parked before this runs
-        zanith._as_owner(CASE WHEN zanith._attaching_calls_code(d, q.at) OR zanith._owner_of_table(q.at) = d #>> '{table,owner}' THEN d #>> '{table,owner}' END, zanith._step(
+        zanith._guarding(ARRAY[q.parent, target], zanith._as_owner(CASE WHEN zanith._attaching_calls_code(d, q.at) OR zanith._owner_of_table(q.at) = d #>> '{table,owner}' THEN d #>> '{table,owner}' END, zanith._step(
             format('ALTER TABLE %s ATTACH PARTITION %s %s', q.parent, target, q.at ->> 'bound'),
-            'back on its parent, with its bound', 'ACCESS EXCLUSIVE', ARRAY[q.parent, target], true))
+            'back on its parent, with its bound', 'ACCESS EXCLUSIVE', ARRAY[q.parent, target], true)))
         || COALESCE((SELECT jsonb_agg(zanith._step(
                 format('ALTER TABLE ONLY %s %s TRIGGER %I', w.name, t.item ->> 'enabled', t.item ->> 'name'),
                 'the state of a trigger that the parent gives it', 'SHARE ROW EXCLUSIVE', ARRAY[w.name]) -> 0 ORDER BY m.ord, t.ord)

@@ -89,7 +89,7 @@ BEGIN
     RETURN (SELECT COALESCE(jsonb_agg(s.item || CASE
             WHEN s.item ->> 'path' IS NOT NULL AND s.item ->> 'role' IS NULL OR COALESCE((s.item ->> 'batches')::boolean, false) THEN '{}'
             WHEN s.item ->> 'role' IS NOT NULL THEN jsonb_build_object('path', COALESCE(s.item ->> 'path', path), 'sandbox_path', sandbox)
-            WHEN zanith._is_ddl(s.item ->> 'sql') THEN jsonb_build_object('path', operators)
+            WHEN zanith._is_ddl(s.item ->> 'sql') THEN jsonb_build_object('path', operators, 'for_events', true)
             ELSE '{}' END ORDER BY s.ord), '[]')
         FROM zanith._each(steps) s);
 END $$;

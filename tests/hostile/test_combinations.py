@@ -395,6 +395,25 @@ async def test_what_fits_better_than_what_we_call(scene, owner, way, tmp_path):
     assert scene.by(None, "SELECT string_agg(c::text, ',' ORDER BY id) FROM alice.t") == "1,2,3"
 
 
+async def test_what_fits_better_in_a_view_beneath_an_event_trigger(scene, tmp_path):
+    scene.by(scene.alice, ALICE)
+    scene.by(scene.alice, "CREATE VIEW alice.v AS SELECT c, format('%s', id) AS f FROM alice.t")
+    scene.by(None, "CREATE FUNCTION see() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN END $$;"
+                   "CREATE EVENT TRIGGER sees ON ddl_command_end EXECUTE FUNCTION see()")  # fmt: skip
+    made = scene.artifact(scene.alice, "archive_column('alice.t', 'c', on_dependents => 'cascade')")
+    scene.by(scene.mallory, FITTING)
+    scene.trap.read()
+    with pytest.raises(CommandFailed, match="would call code that it did not call"):
+        restore_by_psql(scene.place, made, tmp_path)
+    async with scene.opened() as db:
+        with pytest.raises(ZanithError, match="would call the"):
+            await restore(db, made, Choices(), DBA)
+    scene.by(scene.mallory, "DROP FUNCTION public.format(text, alice.kind)")
+    restore_by_psql(scene.place, made, tmp_path)
+    assert scene.by(None, "SELECT f FROM alice.v ORDER BY f LIMIT 1") == "x"
+    scene.quiet()
+
+
 async def test_what_fits_better_where_rows_are_read(scene, tmp_path):
     scene.by(scene.alice, ALICE)
     made = scene.artifact(scene.alice, "soft_drop_table('alice.t')")

@@ -191,9 +191,9 @@ LANGUAGE sql STABLE AS $$
                        WHEN step ->> 'proves' IS NOT NULL THEN E'\n-- %1$s\n%3$s;\nSELECT pg_catalog.current_setting(''zanith.guarded'') AS guarded \\gset _zanith_\n\\if :_zanith_guarded\n%2$s;\n\\endif\n'
                        ELSE E'\n-- %1$s\n%3$s;\n%2$s;\n' END, zanith._one_line(step ->> 'purpose'),
         CASE WHEN step ->> 'role' IS NULL AND step ->> 'path' IS NULL THEN zanith._script_statement(step ->> 'sql')
-             -- a superuser's own
-             WHEN step ->> 'role' IS NULL THEN format(E'SELECT pg_catalog.set_config(''search_path'', %L, true);\n%s;\nSET LOCAL search_path = pg_catalog, pg_temp',
-                         step ->> 'path', zanith._script_statement(step ->> 'sql'))
+             -- a superuser's own, or what an event trigger needs
+             WHEN step ->> 'role' IS NULL THEN format(E'%sSELECT pg_catalog.set_config(''search_path'', %L, true);\n%s;\nSET LOCAL search_path = pg_catalog, pg_temp%s',
+                         c.before, step ->> 'path', zanith._script_statement(step ->> 'sql'), c.after)
              ELSE format(E'SET LOCAL ROLE %I;\n%s%s;\nSET LOCAL search_path = pg_catalog, pg_temp;\nRESET ROLE;\n'
                          'SELECT pg_temp._zanith_run(%L::text, ''rows''::text, %L::text, true);\nCLOSE ALL;\nDISCARD TEMP;\n%s%s', step ->> 'role',
                          CASE WHEN step ->> 'sandbox_path' IS NULL THEN '' ELSE format(E'SELECT pg_catalog.set_config(''search_path'', %L, true);\n', step ->> 'sandbox_path') END,
@@ -201,6 +201,20 @@ LANGUAGE sql STABLE AS $$
                          CASE WHEN current_setting('server_version_num')::integer < 180000 THEN zanith._do(zanith._deferral_check()) || E';\n' ELSE '' END,
                          zanith._without_ending(zanith._script_settings(), ';' || chr(10))) END,
         CASE WHEN step ? 'guards' THEN zanith._do(zanith._script_tables_guard(step)) END)
+    FROM (SELECT step ? 'for_events' AND step ->> 'sql' ~ '^(CREATE |ALTER TABLE .* ADD )') e(parses),
+         LATERAL (SELECT CASE WHEN e.parses THEN format(E'SELECT pg_catalog.set_config(''zanith.called'', (%s)::pg_catalog.text, true);\n', zanith._called_code()) END,
+                         CASE WHEN e.parses THEN E';\n' || zanith._do(format(E'BEGIN IF (%s)::pg_catalog.text <> pg_catalog.current_setting(''zanith.called'') THEN\n'
+                             '    RAISE EXCEPTION ''%%'', %L USING HINT = ''A routine in the search path fits better than the built-in one. Rename it for the length of this restore.''; END IF; END',
+                             zanith._called_code(), zanith._one_line(step ->> 'purpose') || ' would call code that it did not call when it was captured')) END) c(before, after)
+$$;
+
+-- A query for the number of routines and operators outside of pg_catalog that this transaction made something depend on, but for the
+-- functions of triggers.
+CREATE OR REPLACE FUNCTION zanith._called_code() RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT 'SELECT pg_catalog.count(*) FROM pg_catalog.pg_depend d WHERE d.refclassid IN (''pg_catalog.pg_proc''::pg_catalog.regclass, ''pg_catalog.pg_operator''::pg_catalog.regclass)'
+        ' AND d.classid <> ''pg_catalog.pg_proc''::pg_catalog.regclass AND d.xmin::pg_catalog.text = (pg_catalog.pg_current_xact_id()::pg_catalog.text::pg_catalog.numeric % 4294967296)::pg_catalog.text'
+        ' AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE d.classid = ''pg_catalog.pg_trigger''::pg_catalog.regclass AND t.oid = d.objid AND t.tgfoid = d.refobjid)'
 $$;
 
 -- The same as zanith.guard_tables, without Zanith: a block of PL/pgSQL. Of a constraint that is to be proved it says in the setting

@@ -601,3 +601,23 @@ def test_an_archive_of_an_earlier_version_belongs_to_the_owner(scene, tmp_path):
     restore_by_psql(scene.place, made, tmp_path)
     scene.quiet()
     assert scene.by(None, "SELECT count(*) FROM harm.t WHERE c = id") == "5"
+
+
+async def test_an_index_that_is_exchanged_before_it_becomes_a_constraint(scene):
+    scene.by(scene.mallory, f"""
+        CREATE TABLE harm.t (id int PRIMARY KEY, c int CONSTRAINT once UNIQUE, d int); INSERT INTO harm.t {ROWS}""")  # fmt: skip
+    made = scene.artifact(scene.mallory, "archive_column('harm.t', 'c')")
+    scene.trap.read()
+    exchanged: list[str] = []
+
+    async def exchange(told: dict) -> None:
+        there = "SELECT count(*) FROM pg_index WHERE indexrelid = to_regclass('harm.once') AND indisvalid"
+        if not exchanged and scene.by(None, there) == "1":
+            exchanged.append(told["step"])
+            scene.by(scene.mallory, "DROP INDEX harm.once; CREATE UNIQUE INDEX once ON harm.t (c) WHERE harm.note('exchanged')")  # fmt: skip
+            scene.trap.read()
+
+    async with scene.opened() as db:
+        await restore(db, made, Choices(online=True), DBA, on_progress=exchange)
+    assert exchanged == ["the unique constraint once"]
+    scene.quiet()

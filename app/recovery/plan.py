@@ -143,16 +143,26 @@ class Check:
 
 @dataclass(frozen=True)
 class Drift:
-    """What live traffic changed since: how many, and up to three examples."""
+    """What live traffic changed since: how many, and up to three examples.
+
+    ``count`` is None where the check did not run, or got no answer; ``reason`` says why. Of a check
+    that asks whether one expression can be evaluated it is 1 where it cannot.
+    """
 
     kind: str
     object: str | None
     message: str
-    count: int
+    count: int | None
     examples: tuple[str, ...]
     blocks: bool
     choices: tuple[str, ...]
     hint: str | None
+    reason: str | None = None
+
+    @property
+    def counted(self) -> bool:
+        """Whether the check ran and was answered."""
+        return self.count is not None
 
 
 @dataclass(frozen=True)
@@ -218,6 +228,16 @@ class Plan:
         return dict(zip(self.steps, self.estimates, strict=True))
 
     @property
+    def not_counted(self) -> tuple[Drift, ...]:
+        """The checks that did not run, or got no answer: what they ask is not known."""
+        return tuple(drift for drift in self.drift if not drift.counted)
+
+    @property
+    def clear(self) -> bool:
+        """Whether nothing stands in the way: no conflict, and every check ran and found nothing."""
+        return not self.conflicts and all(drift.count == 0 for drift in self.drift)
+
+    @property
     def verification(self) -> float | None:
         """Seconds that comparing the archive with its seal takes; None where that is not done."""
         skipped = any(loss.code == "unverified" for loss in self.losses)
@@ -255,6 +275,8 @@ class Plan:
             del data[internal]
         for step, estimate in zip(data["steps"], self.estimates, strict=True):
             step["estimate"] = asdict(estimate) if estimate else None
+        for item, drift in zip(data["drift"], self.drift, strict=True):
+            item["counted"] = drift.counted
         return {
             **data,
             "estimate": {**asdict(self.estimate), "verify_seconds": self.verification},
@@ -375,20 +397,47 @@ def found(check: Check, count: int, examples: tuple[str, ...]) -> Drift:
     )
 
 
-def count_in(message: str, count: int) -> str:
-    """Return a message with its count in place of {count}, and of {one|many} what goes with it."""
+def count_in(message: str, count: int | None) -> str:
+    """Return a message with its count in place of {count}, and of {one|many} what goes with it.
+
+    None is a number that nobody knows.
+    """
     chosen = r"\1" if count == 1 else r"\2"
-    return re.sub(r"\{([^{}|]*)\|([^{}|]*)\}", chosen, message).replace("{count}", f"{count:,}")
+    number = "an unknown number of" if count is None else f"{count:,}"
+    return re.sub(r"\{([^{}|]*)\|([^{}|]*)\}", chosen, message).replace("{count}", number)
+
+
+# Checks that count nothing: they ask whether an expression can be evaluated, and fail where not.
+_UNCOUNTED = {"fill_value", "expression"}
+
+
+def not_counted(check: Check, reason: str) -> Drift:
+    """Return what is said of a check that did not run: nobody knows its answer, and why."""
+    return Drift(
+        kind=check.kind,
+        object=check.object,
+        message=f"whether {check.object} can be used was not checked"
+        if check.kind in _UNCOUNTED
+        else count_in(check.message, None),
+        count=None,
+        examples=(),
+        blocks=False,
+        choices=check.choices,
+        hint=check.hint,
+        reason=reason,
+    )
 
 
 def unanswered(check: Check, exc: asyncpg.PostgresError) -> Drift:
     """Return what is said of a check that the schema of today gives no answer to: it blocks.
 
-    Not where the owner may not look into another's table, or somebody has locked it: the second
-    transaction proves that.
+    Where the check asks whether one expression can be evaluated, the error is the answer. Not where
+    the owner may not look into another's table, or somebody has locked it: the second transaction
+    proves that.
     """
     error = translate(exc)
-    if check.kind in {"fill_value", "expression"}:  # asked only whether it can be evaluated
+    left = isinstance(exc, _LEFT_TO_THE_PROOF)
+    if check.kind in _UNCOUNTED:
         said = error.message if check.kind == "fill_value" else error.for_log
         message = f"{check.message}: {said}"
     else:
@@ -397,11 +446,12 @@ def unanswered(check: Check, exc: asyncpg.PostgresError) -> Drift:
         kind=check.kind,
         object=check.object,
         message=message,
-        count=1,
+        count=1 if check.kind in _UNCOUNTED and not left else None,
         examples=(),
-        blocks=check.blocks and not isinstance(exc, _LEFT_TO_THE_PROOF),
+        blocks=check.blocks and not left,
         choices=check.choices,
         hint=check.hint or error.hint,
+        reason=error.for_log,
     )
 
 
@@ -418,17 +468,24 @@ async def read_plan(
 
     ``decisive`` leaves out checks that only inform: each reads all rows, and whoever restores has
     read what they say, or does not want to. Without ``checks`` none is run; without ``examples``
-    none of the values is shown.
+    none of the values is shown. A check that is not run is in the plan as one that was not counted.
     """
     text = await connection.fetchval(SQL["plan_restore"], artifact_id, to_jsonb(choices.to_json()))
     data = json.loads(text)
     plan = parse_plan(data)
-    writable = not await connection.fetchval(SQL["read_only"])
+    read_only: str | None = await connection.fetchval(SQL["read_only"])
+
+    def skipped(check: Check) -> str | None:
+        if not checks or (decisive and not check.blocks):
+            return "the restore decides without it"
+        return read_only if check.writes else None
+
     drift = tuple(
         [
             await _run_check(connection, check, show=examples)
+            if (reason := skipped(check)) is None
+            else not_counted(check, reason)
             for check in plan.checks
-            if checks and (writable or not check.writes) and (check.blocks or not decisive)
         ]
     )
     return parse_plan(data, drift)
@@ -453,7 +510,8 @@ async def _run_check(connection: Connection, check: Check, *, show: bool) -> Dri
             return answer
         # PostgreSQL quotes the value that it could not read.
         said = f"{check.object or check.kind} cannot be checked"
-        return replace(answer, message=said, hint=check.hint)
+        reason = "PostgreSQL gave no answer; the error may quote a value"
+        return replace(answer, message=said, hint=check.hint, reason=reason)
     return found(check, count, examples)
 
 

@@ -12,6 +12,8 @@ from app.recovery.capture import CaptureRequest, capture
 from app.recovery.database import Actor, Database
 from app.recovery.errors import Cancelled, Locked, NotFound
 from app.recovery.export import ExportRequest
+from app.recovery.lookup import get_artifact
+from app.recovery.plan import plan_restore
 from tests.conftest import install_zanith
 
 pytestmark = pytest.mark.newest
@@ -19,6 +21,9 @@ DBA = Actor("dba", "10.0.0.9", "staff")
 TABLE = """
 CREATE TABLE t (id bigint PRIMARY KEY, code text);
 INSERT INTO t SELECT n, 'c' || n FROM generate_series(1, 1000) n;
+CREATE TABLE kinds (id bigint PRIMARY KEY);
+CREATE TABLE parts (id bigint PRIMARY KEY, kind bigint REFERENCES kinds);
+SELECT zanith.archive_column('parts', 'kind');
 """
 
 
@@ -54,6 +59,15 @@ async def test_what_reads_runs_on_a_standby_and_can_be_followed(archived):
     with pytest.raises(Locked):  # it ran already
         async with runs.running(db, last):
             pass
+
+
+async def test_what_a_standby_cannot_check_is_not_counted(archived):
+    db, _ = archived
+    plan = await plan_restore(db, (await get_artifact(db, "public.parts.kind")).id)
+    assert [item.kind for item in plan.not_counted] == ["foreign_key_orphans"]
+    assert "standby" in (plan.not_counted[0].reason or "")
+    assert not plan.clear
+    assert not plan.blocked
 
 
 async def test_it_is_cancelled_by_whoever_follows_it(archived):

@@ -1,8 +1,10 @@
 """Pure decisions of plans, locks and names, without a server."""
 
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 
+import asyncpg
 import pytest
 
 from app.recovery.database import Blocker
@@ -10,7 +12,7 @@ from app.recovery.errors import Locked, Refused, WrongUsage
 from app.recovery.estimate import FILL_ROWS, SCAN_BYTES, VERIFY_BYTES, estimate_step
 from app.recovery.gate import check_plan
 from app.recovery.locks import explain, pause
-from app.recovery.plan import Check, Choices, Step, found, parse_plan
+from app.recovery.plan import Check, Choices, Step, found, not_counted, parse_plan, unanswered
 from app.routes.words import in_api, on_page
 
 STEP = {
@@ -82,6 +84,25 @@ def test_drift_blocks_only_where_there_is_some():
     assert drift.blocks
     assert drift.message == "1,234 rows have none"
     assert found(CHECK, 1, ()).message == "1 row has none"
+
+
+def test_what_was_not_counted_is_never_none():
+    skipped = not_counted(CHECK, "this server is a standby")
+    assert (skipped.count, skipped.counted, skipped.blocks) == (None, False, False)
+    assert skipped.message == "an unknown number of rows have none"
+    gone = unanswered(CHECK, asyncpg.UndefinedColumnError("no column c"))
+    assert (gone.count, gone.blocks) == (None, True)
+    asks = replace(CHECK, kind="fill_value", message="'x' is no value of the type integer")
+    refused = unanswered(asks, asyncpg.InvalidTextRepresentationError("invalid input syntax"))
+    assert (refused.count, refused.blocks) == (1, True)
+    assert parse_plan(DATA, (found(CHECK, 0, ()),)).clear
+    plan = parse_plan(DATA, (found(CHECK, 0, ()), skipped))
+    assert not plan.clear
+    assert [(d["counted"], d["count"]) for d in plan.to_json()["drift"]] == [
+        (True, 0),
+        (False, None),
+    ]
+    assert plan.not_counted == (skipped,)
 
 
 def test_a_blocked_plan_is_refused_with_its_way_out():

@@ -71,7 +71,11 @@ def conflicts(items: Iterable[Conflict]) -> Iterator[RenderableType]:
 
 
 def _drift(items: Iterable[Drift]) -> Iterator[RenderableType]:
-    """What live traffic changed since: how many, three examples, whether that stops the plan."""
+    """What live traffic changed since: how many, three examples, whether that stops the plan.
+
+    A check that did not run is said apart: what it asks is not known.
+    """
+    items = tuple(items)
     for index, item in enumerate(drifted for drifted in items if drifted.count):
         if index == 0:
             yield heading("Changed since the capture")
@@ -80,8 +84,17 @@ def _drift(items: Iterable[Drift]) -> Iterator[RenderableType]:
         )
         if item.examples:
             shown = "; ".join(map(printable, item.examples))
-            more = "; …" if item.count > len(item.examples) else ""
+            more = "; …" if (item.count or 0) > len(item.examples) else ""
             yield aside(f"for example {shown}{more}")
+        yield from _way_out(None, item.hint, item.choices if item.blocks else ())
+    for index, item in enumerate(drifted for drifted in items if not drifted.counted):
+        if index == 0:
+            yield heading("Not counted: these checks did not run")
+        yield marked(
+            Text("✗", style="bad") if item.blocks else Text("?", style="warn"), item.message
+        )
+        if item.reason and item.reason not in item.message:
+            yield aside(f"not counted: {item.reason}")
         yield from _way_out(None, item.hint, item.choices if item.blocks else ())
 
 

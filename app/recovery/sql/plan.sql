@@ -10,8 +10,10 @@ SELECT zanith.plan_archive_online($1::pg_catalog.text::pg_catalog.regclass, $2, 
 -- settings: nothing is found by a path of the caller's, and no row is hidden
 SELECT set_config('search_path', 'pg_catalog, pg_temp', true), set_config('row_security', 'off', true);
 
--- read_only: a standby, or a viewer's connection
-SELECT current_setting('transaction_read_only')::boolean;
+-- read_only: why a check that locks tables, or runs as their owner, cannot run here; NULL where it can
+SELECT CASE WHEN pg_is_in_recovery() THEN 'this server is a standby: the check needs a transaction that can write'
+            WHEN current_setting('transaction_read_only')::boolean
+                THEN 'this connection is read-only, as a viewer''s is: the check needs a transaction that can write' END;
 
 -- guard: tables whose code a statement of this role could run
 SELECT zanith.guard_tables($1, $2::text[], $3);

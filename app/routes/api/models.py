@@ -78,11 +78,37 @@ class ArtifactsOut(BaseModel):
     previous: str | None
 
 
+class DriftOut(BaseModel):
+    """What one check of a plan found."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: str
+    message: str
+    counted: bool = Field(description="false: the check did not run, or got no answer")
+    count: int | None = Field(description="null where it was not counted; 0 is counted, and none")
+    reason: str | None = Field(description="why it was not counted, or what PostgreSQL said")
+    blocks: bool
+
+
+class PlanOut(BaseModel):
+    """What a restore would do, and what is known of the data; `drift` has every check."""
+
+    model_config = ConfigDict(extra="allow")
+
+    steps: list[dict[str, Any]]
+    conflicts: list[dict[str, Any]]
+    drift: list[DriftOut]
+    losses: list[dict[str, Any]]
+    blocked: list[str]
+    digest: str
+
+
 class InspectionOut(ArtifactOut):
     """One artifact with all that is known of it."""
 
     recovery_sql: str | None
-    plan: dict[str, Any] | None
+    plan: PlanOut | None
     definition: dict[str, Any]
     dependents: list[dict[str, Any]]
     exports: list[dict[str, Any]]
@@ -98,7 +124,9 @@ class JobOut(BaseModel):
     kind: str
     artifact_id: str | None
     object: str | None
-    state: Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
+    state: Literal[
+        "queued", "running", "done", "mismatch", "failed", "cancelled", "interrupted"
+    ] = Field(description="mismatch: it ran to its end, and what is parked is not what was sealed")
     params: dict[str, Any]
     progress: dict[str, Any]
     result: dict[str, Any] | None
@@ -230,7 +258,7 @@ class CapturePlanOut(BaseModel):
 class PlannedOut(BaseModel):
     """What a restore would do: `plan` of a dry run, or `report` of a rehearsal."""
 
-    plan: dict[str, Any] | None = None
+    plan: PlanOut | None = None
     report: dict[str, Any] | None = None
 
 

@@ -13,12 +13,12 @@ from typing import Any
 from app.recovery.database import Actor, Database, notify, require_change
 from app.recovery.errors import NotFound, Refused
 from app.recovery.events import await_about
+from app.recovery.kinds import Kind
 from app.recovery.sql import load
 
 SQL = load("jobs")
 ENDED = frozenset({"done", "failed", "cancelled", "interrupted"})
 LIVE = ("queued", "running")
-READING = frozenset({"export", "verify"})
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Job:
     """One row of the job table."""
 
     id: str
-    kind: str
+    kind: Kind
     artifact_id: str | None
     object: str | None
     state: str
@@ -80,7 +80,7 @@ def read_job(row: Any) -> Job:
     data = dict(row)
     for key in ("params", "progress", "result", "error"):
         data[key] = json.loads(data[key]) if data[key] else data[key]
-    return Job(**data)
+    return Job(**{**data, "kind": Kind(data["kind"])})
 
 
 async def list_jobs(
@@ -117,7 +117,7 @@ async def watch(db: Database, job_id: str) -> AsyncGenerator[Job]:
 async def cancel(db: Database, job_id: str, actor: Actor) -> Job:
     """Ask a job to stop and return it; an ended one is returned as it is."""
     job = await get(db, job_id)
-    if job.kind not in READING or job.actor != actor.name:
+    if not job.kind.reads or job.actor != actor.name:
         require_change(actor, f"cancel a {job.kind} of {job.actor}")
     if job.id in db.local_jobs:
         return job if job.ended else db.local_jobs.change(job.id, cancel_requested_by=actor.name)

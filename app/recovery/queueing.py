@@ -17,7 +17,8 @@ from app.recovery import audit, leases
 from app.recovery.database import Actor, Database, check_words, notify, require_change
 from app.recovery.errors import Failed, Locked, Taken, ZanithError
 from app.recovery.events import await_about
-from app.recovery.jobs import READING, SQL, Job, cancel, get, read_job
+from app.recovery.jobs import SQL, Job, cancel, get, read_job
+from app.recovery.kinds import Kind
 from app.recovery.sql import to_jsonb
 
 # So long is a job that gives way waited for.
@@ -61,15 +62,16 @@ async def queue(
 
     Locked, naming who runs what, where a live change of the artifact exists.
     """
-    if kind not in READING:
+    does = Kind(kind)
+    if not does.reads:
         require_change(actor, f"start a {kind}")
     check_words(actor, params.get("reason"), params.get("migration_id"))
     job_id = secrets.token_hex(8)
-    if db.server.standby and kind in READING:
+    if db.server.standby and does.reads:
         return db.local_jobs.keep(
             Job(
                 id=job_id,
-                kind=kind,
+                kind=does,
                 artifact_id=artifact_id,
                 object=object,
                 state="queued",
@@ -87,7 +89,7 @@ async def queue(
                 ended_at=None,
             ),
         )
-    values = (job_id, kind, artifact_id, object, to_jsonb(params), actor.name)
+    values = (job_id, does, artifact_id, object, to_jsonb(params), actor.name)
     for last_try in (False, True):
         try:
             async with db.side() as connection, connection.transaction():
@@ -99,17 +101,17 @@ async def queue(
                 raise
             await leases.reap_expired(db)
             live = await _live(db, artifact_id)
-            if live is not None and not last_try and _gives_way(live, kind):
+            if live is not None and not last_try and _gives_way(live, does):
                 await _make_way(db, live, actor)
                 continue
             if live is not None or last_try:
-                raise _occupied(live, kind) from None
+                raise _occupied(live, does) from None
     raise AssertionError("unreachable")
 
 
-def _occupied(live: Job | None, kind: str) -> Locked:
+def _occupied(live: Job | None, kind: Kind) -> Locked:
     """Return what stands in the way; another seal comes to the same as this one."""
-    error = Taken if kind == "seal" and (live is None or live.kind == kind) else Locked
+    error = Taken if kind is Kind.SEAL and (live is None or live.kind == kind) else Locked
     if live is None:
         return error("somebody else just worked on it", hint="look at it again")
     found = error(
@@ -147,12 +149,12 @@ async def await_end(db: Database, job_id: str) -> None:
                     await await_about(queue, job_id)
 
 
-def _gives_way(live: Job, kind: str) -> bool:
+def _gives_way(live: Job, kind: Kind) -> bool:
     """Whether a job is not worth waiting for: a seal of what is about to come back, or to go.
 
     It only reads; where an archive stays after the restore, a sweep seals it then.
     """
-    return live.kind == "seal" and kind in {"restore", "purge"}
+    return live.kind is Kind.SEAL and kind.outranks_seal
 
 
 async def _make_way(db: Database, live: Job, actor: Actor) -> None:

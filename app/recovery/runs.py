@@ -24,6 +24,7 @@ from app.recovery.errors import (
     translate,
 )
 from app.recovery.jobs import SQL, Job, get
+from app.recovery.kinds import Kind
 from app.recovery.queueing import SHUT_DOWN, abandon
 from app.recovery.sql import to_jsonb
 from app.recovery.tasks import stop
@@ -196,7 +197,7 @@ async def _end(run: Run, state: str, error: ZanithError | None) -> None:
                 to_jsonb(error.as_kept()) if error else None,
             )
             # nobody is there to tell it; of an export most of the rows may have left already
-            if state == "interrupted" or (error is _GONE and run.job.kind == "export"):
+            if state == "interrupted" or (error is _GONE and run.job.kind is Kind.EXPORT):
                 await audit.record_ended(connection, run.job.id)
 
 
@@ -207,7 +208,7 @@ async def _shut_down(run: Run) -> ZanithError:
         progress = (await get(run.db, run.job.id)).progress
     if progress.get("committed"):
         detail = "the change itself is committed; what was to follow it is not done"
-    elif run.job.kind == "cleanup":
+    elif run.job.kind is Kind.CLEANUP:
         detail = "what it lists as purged is gone, all else stays"
     else:
         return Failed(SHUT_DOWN)

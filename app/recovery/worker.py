@@ -19,6 +19,7 @@ from app.recovery.capture import CaptureRequest, capture
 from app.recovery.database import Actor, Database, require_change
 from app.recovery.errors import Failed, Locked, Refused, Taken, ZanithError
 from app.recovery.jobs import SQL, Job
+from app.recovery.kinds import Kind, Trait, kinds_with
 from app.recovery.pace import Limits
 from app.recovery.plan import Choices
 from app.recovery.restore import restore
@@ -32,7 +33,6 @@ ATTEMPTS = 5
 SEAL_AGAIN = 30.0
 LOOK_AGAIN = 2.0
 LAST_SECONDS = 6.0
-HANDED_OVER = frozenset({"capture", "restore", "seal", "verify"})
 
 
 async def hand_over(
@@ -49,7 +49,7 @@ async def hand_over(
     Locked, naming who runs what, where a live change of the artifact exists; Refused for a kind
     that wants somebody to confirm it.
     """
-    if kind not in HANDED_OVER:
+    if not Kind(kind).detaches:
         raise Refused(f"a {kind} cannot be handed over: somebody has to confirm it")
     said = {**params, "handed_over": True, "address": actor.address}
     return await queueing.queue(db, kind, artifact_id, said, actor, object=object, wait=None)
@@ -61,8 +61,9 @@ async def find_work(db: Database) -> list[Job]:
     Of several who look at once, one gets a job: the others' are Locked when they begin.
     """
     await leases.reap_expired(db)
+    settling = kinds_with(Trait.SETTLES)
     async with db.side() as connection:
-        left = [row["id"] for row in await connection.fetch(SQL["resumable"], ATTEMPTS)]
+        left = [row["id"] for row in await connection.fetch(SQL["resumable"], ATTEMPTS, settling)]
     for job_id in left:
         with suppress(Locked, Refused):  # somebody else was first, or undid it
             await resume(db, job_id, None)
@@ -182,14 +183,14 @@ async def perform(db: Database, job: Job) -> None:
 async def _perform(db: Database, job: Job) -> None:
     actor, params = acting_for(job), job.params
     limits = Limits(**params["limits"]) if params.get("limits") else None
-    if job.kind == "capture":
+    if job.kind is Kind.CAPTURE:
         await capture(
             *(db, CaptureRequest.from_json(params["request"]), actor),
             job=job,
             expected_digest=params.get("digest"),
             limits=limits,
         )
-    elif job.kind == "restore":
+    elif job.kind is Kind.RESTORE:
         await restore(
             *(db, job.artifact_id or "", Choices.from_json(params["choices"]), actor),
             job=job,

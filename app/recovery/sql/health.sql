@@ -52,8 +52,7 @@ SELECT a.id, zanith._object_name(a) AS object, zanith.unfinished(a.id) AS what
 FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname = '_zanith_shadow'
 JOIN zanith._zanith_migration_artifacts AS a ON c.relname = '_zanith_follow_' || a.id
-WHERE NOT EXISTS (SELECT FROM zanith._zanith_jobs AS j
-                  WHERE j.artifact_id = a.id AND j.kind IN ('capture', 'restore') AND j.state IN ('queued', 'running'))
+WHERE (zanith._live_change(a.id)).id IS NULL
 ORDER BY a.capture_order;
 
 -- functions: what is installed of the engine, and by whom

@@ -13,7 +13,7 @@ SELECT j.id FROM zanith._zanith_jobs AS j
 WHERE j.state = 'interrupted' AND j.params ->> 'online' = 'true'
   AND COALESCE((j.params ->> 'attempt')::integer, 1) < $1
   AND NOT EXISTS (SELECT FROM zanith._zanith_jobs AS o
-                  WHERE o.created_at > j.created_at AND o.kind IN ('capture', 'restore', 'purge')
+                  WHERE o.created_at > j.created_at AND o.kind = ANY ($2::text[])
                     AND (o.params ->> 'resumes' = j.id OR o.artifact_id = j.artifact_id))
   AND (j.params ->> 'handed_over' = 'true' OR zanith.unfinished(j.artifact_id) IS NOT NULL)
 ORDER BY j.created_at LIMIT 20;
@@ -102,7 +102,7 @@ FROM zanith._zanith_jobs WHERE id = $1;
 SELECT id, kind, artifact_id, object, state, params::text, progress::text, result::text, error::text,
        actor, actor_role, worker, cancel_requested_by, pause_requested_by, created_at, started_at, ended_at
 FROM zanith._zanith_jobs
-WHERE artifact_id = $1 AND state IN ('queued', 'running') AND kind IN ('restore', 'seal', 'purge', 'erase', 'capture');
+WHERE artifact_id = $1 AND state IN ('queued', 'running') AND changes_artifact;
 
 -- list: newest first; every filter may be NULL
 SELECT id, kind, artifact_id, object, state, params::text, progress::text, result::text, error::text,

@@ -15,9 +15,7 @@ SELECT {columns}, {seen} AS health, {size} AS size_bytes, NULL AS key,
             WHEN a.expires_at IS NULL THEN 'never expires: purge it by name'
             WHEN j.kind IS NOT NULL THEN 'a ' || j.kind || ' of it is under way' END AS skip
 FROM zanith._zanith_migration_artifacts AS a {place}
-LEFT JOIN zanith._zanith_jobs AS j
-       ON j.artifact_id = a.id AND j.state IN ('queued', 'running')
-      AND j.kind IN ('restore', 'seal', 'purge', 'erase') AND j.lease_expires_at > clock_timestamp()
+CROSS JOIN LATERAL zanith._live_change(a.id) AS j
 WHERE (a.created_at < now() - $1::interval OR $2::boolean AND a.expires_at < now()
        OR $1::interval IS NULL AND NOT $2::boolean AND $3::text[] IS NOT NULL)
   AND ($3::text[] IS NULL OR a.id = ANY ($3))

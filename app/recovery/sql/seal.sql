@@ -13,8 +13,6 @@ WHERE id = $1;
 SELECT a.id FROM zanith._zanith_migration_artifacts AS a
 WHERE a.sealed_at IS NULL AND a.artifact_type <> 'soft_drop_column'
   AND a.physical_table IS NOT NULL AND a.status = 'recoverable'
-  AND NOT EXISTS (SELECT FROM zanith._zanith_jobs AS j
-                  WHERE j.artifact_id = a.id AND j.state IN ('queued', 'running')
-                    AND j.kind IN ('restore', 'seal', 'purge', 'erase') AND j.lease_expires_at > clock_timestamp())
+  AND (zanith._live_change(a.id)).id IS NULL
 ORDER BY a.capture_order
 LIMIT $1;

@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from app.recovery import jobs
 from app.recovery.jobs import Job
+from app.recovery.kinds import Kind
 from app.routes import work
 from app.routes.rendering import is_partial, link
 from app.routes.studio import TheStudio, Who, checked_form
@@ -17,7 +18,6 @@ from app.routes.studio import TheStudio, Who, checked_form
 router = APIRouter(prefix="/studio/jobs")
 
 PATH = "/studio/jobs"
-KINDS = ("restore", "export", "verify", "seal", "purge", "cleanup", "capture", "erase")
 PAGE = 50
 
 
@@ -99,7 +99,7 @@ class JobsView:
     artifact: str
     more: str | None
     first: bool  # the newest are among them
-    kinds: tuple[str, ...] = KINDS
+    kinds: tuple[str, ...] = tuple(Kind)
 
     @property
     def live(self) -> bool:

@@ -135,7 +135,7 @@ CREATE OR REPLACE FUNCTION zanith.bury(artifact_id text, job_id text, action tex
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     a zanith._zanith_migration_artifacts;
-    busy text;
+    live zanith._zanith_jobs;
     plan jsonb;
     step jsonb;
     stone jsonb;
@@ -146,12 +146,9 @@ BEGIN
     IF NOT FOUND THEN
         RETURN jsonb_build_object('missing', true);
     END IF;
-    SELECT j.kind || ' by ' || zanith._signed(j.actor, j.actor_role) INTO busy FROM zanith._zanith_jobs j
-    WHERE j.artifact_id = a.id AND j.id IS DISTINCT FROM bury.job_id AND j.state IN ('queued', 'running')
-      AND j.lease_expires_at > clock_timestamp() AND j.kind IN ('restore', 'seal', 'purge', 'erase')
-    LIMIT 1;
-    IF busy IS NOT NULL THEN
-        RETURN jsonb_build_object('busy', busy);
+    live := zanith._live_change(a.id);
+    IF live.id <> bury.job_id OR live.id IS NOT NULL AND bury.job_id IS NULL THEN
+        RETURN jsonb_build_object('busy', live.kind || ' by ' || zanith._signed(live.actor, live.actor_role));
     END IF;
     plan := zanith.plan_purge(a.id);
     IF jsonb_array_length(plan -> 'conflicts') > 0 THEN

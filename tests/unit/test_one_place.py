@@ -1,0 +1,50 @@
+"""Facts that have one home: a second copy of one of them fails here."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+from app.recovery.kinds import Kind
+
+ROOT = Path(__file__).parents[2]
+# A list in parentheses or brackets, as SQL and templates write one.
+SQL_LIST = re.compile(r"[(\[]\s*((?:'\w+'|\"\w+\")(?:\s*,\s*(?:'\w+'|\"\w+\"))+)\s*[)\]]")
+
+
+def sources(*folders: str, suffix: str) -> list[Path]:
+    return [file for folder in folders for file in sorted((ROOT / folder).rglob(f"*{suffix}"))]
+
+
+def is_list_of_kinds(words: list[str]) -> bool:
+    return len(words) > 1 and set(words) <= set(Kind)
+
+
+def test_kinds_of_jobs_are_listed_once():
+    found = []
+    for file in sources("app", suffix=".py"):
+        tree = ast.parse(file.read_text("utf-8"))
+        # the audit log's actions are others, which share some names
+        actions = {
+            id(part)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Compare) and "action" in ast.unparse(node.left)
+            for part in node.comparators
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Set | ast.List | ast.Tuple) and id(node) not in actions:
+                words = [part.value for part in node.elts if isinstance(part, ast.Constant)]
+                if len(words) == len(node.elts) and is_list_of_kinds(words):
+                    found.append(f"{file.relative_to(ROOT)}:{node.lineno}: {words}")
+    texts = [
+        *sources("migrations/functions", "app/recovery/sql", suffix=".sql"),
+        *sources("app/templates", suffix=".html"),
+    ]
+    for file in texts:
+        for line, text in enumerate(file.read_text("utf-8").splitlines(), 1):
+            for match in SQL_LIST.finditer(text):
+                words = re.findall(r"\w+", match.group(1))
+                if is_list_of_kinds(words) and "action IN" not in text[: match.start() + 1]:
+                    found.append(f"{file.relative_to(ROOT)}:{line}: {words}")
+    assert found == []

@@ -139,15 +139,13 @@ BEGIN
     FOR n IN SELECT x.item FROM (SELECT d -> 'needs' UNION ALL SELECT g.item -> 'needs' FROM zanith._each(d #> '{cascade,columns}') g) l(list),
              LATERAL zanith._each(l.list) x
              WHERE (parts IS NULL OR parts ? (x.item ->> 'by')) AND x.item #>> '{names,0}' <> 'pg_catalog'
-               AND x.item ->> 'type' IN ('function', 'aggregate', 'procedure', 'routine', 'operator', 'operator class', 'operator family', 'type', 'view', 'materialized view') LOOP
-        BEGIN
-            SELECT a.classid, a.objid INTO address FROM pg_get_object_address(n ->> 'type',
-                ARRAY(SELECT jsonb_array_elements_text(n -> 'names')), ARRAY(SELECT jsonb_array_elements_text(n -> 'args'))) a;
+               AND x.item ->> 'type' IN ('function', 'aggregate', 'procedure', 'routine', 'operator', 'operator class', 'operator family', 'type', 'view', 'materialized view', 'view column', 'materialized view column') LOOP
+        SELECT a.classid, a.objid INTO address FROM zanith._object_at(n ->> 'type',
+            ARRAY(SELECT jsonb_array_elements_text(n -> 'names')), ARRAY(SELECT jsonb_array_elements_text(n -> 'args'))) a;
+        IF address.objid IS NOT NULL THEN -- that it is gone is a conflict
             classes := classes || address.classid;
             objects := objects || address.objid;
-        EXCEPTION WHEN undefined_object OR undefined_function OR undefined_table OR invalid_schema_name OR wrong_object_type OR syntax_error THEN
-            NULL; -- that it is gone is a conflict
-        END;
+        END IF;
     END LOOP;
     RETURN QUERY SELECT f.routine FROM zanith._find_code(classes, objects, every) f;
 END $$;

@@ -132,6 +132,12 @@ DEPENDENTS = [
         view_grouped="CREATE VIEW [v#] AS SELECT [a], max([c]::text) AS m FROM [t] GROUP BY [a] HAVING count([c]) > 0 ORDER BY 1",
         view_joined="CREATE TABLE [q#] (x int, y text); CREATE VIEW [v#] AS SELECT q.x, t.[c], t.[id] FROM [q#] q LEFT JOIN [t] t ON"
         " t.[id] = q.x; CREATE VIEW [w#] AS SELECT * FROM [v#] UNION ALL SELECT x, [c], x FROM [v#]",
+        view_beside_others="CREATE TABLE [q#] (x int, y text); INSERT INTO [q#] VALUES (1, 'one'); CREATE VIEW [ov#] AS SELECT x, y FROM"
+        " [q#]; CREATE MATERIALIZED VIEW [om#] AS SELECT x AS n FROM [q#]; CREATE SEQUENCE [os#]; CREATE TYPE [ty#] AS (p int, r text);"
+        "CREATE TABLE [oc#] (w [ty#]); CREATE FUNCTION [fn#](text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1'; CREATE OPERATOR"
+        " !!! (RIGHTARG = text, FUNCTION = [fn#]); CREATE VIEW [v#] AS SELECT !!! t.[c]::text AS c, o.y, m.n, (k.w).p, s.last_value FROM"
+        " [t] t, [ov#] o, [om#] m, [oc#] k, [os#] s; CREATE MATERIALIZED VIEW [m#] AS SELECT t.[c], o.y, m.n FROM [t] t, [ov#] o,"
+        " [om#] m",
         materialized_view_rich="CREATE MATERIALIZED VIEW [m#] WITH (fillfactor = 70) AS SELECT [id], [c], [b] FROM [t]; CREATE INDEX [i#]"
         " ON [m#] ([b]); ALTER MATERIALIZED VIEW [m#] CLUSTER ON [i#]; ALTER MATERIALIZED VIEW [m#] ALTER [b] SET STATISTICS"
         " 55; CREATE STATISTICS [s#] ON [id], [b] FROM [m#]; GRANT SELECT ON [m#] TO :reader; COMMENT ON MATERIALIZED VIEW"

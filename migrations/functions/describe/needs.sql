@@ -40,7 +40,7 @@ RETURNS TABLE (class oid, object oid, subobject integer, name text) LANGUAGE sql
     WHERE d.kind IN ('view', 'materialized view')
 $$;
 
--- [{type, names, args, what, by}]: the address that pg_get_object_address takes, in words, and which part needs it. What
+-- [{type, names, args, what, by}]: the address that _object_at takes, in words, and which part needs it. What
 -- comes back by itself is left out: the column, tables of the tree, views of the cascade, sequences that the column owns.
 CREATE OR REPLACE FUNCTION zanith._describe_needs(relation oid, attribute smallint DEFAULT 0) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
@@ -69,6 +69,27 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             SELECT FROM pg_depend s JOIN pg_class q ON q.oid = s.objid AND q.relkind = 'S'
             WHERE s.classid = 'pg_class'::regclass AND s.objid = d.refobjid AND s.deptype IN ('a', 'i') AND s.refobjid IN (SELECT member FROM tables)))
 ); END $$;
+
+-- The object of an address that pg_identify_object_as_address gave; NULL where it does not exist. pg_get_object_address does
+-- not take all of these: not the columns of views and composite types, not a composite type, not a prefix operator.
+CREATE OR REPLACE FUNCTION zanith._object_at(type text, names text[], args text[], OUT classid oid, OUT objid oid)
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF type = 'operator' AND cardinality(args) = 1 THEN
+        objid := to_regoperator(format('%I.%s(NONE, %s)', names[1], names[2], args[1]));
+        classid := CASE WHEN objid IS NOT NULL THEN 'pg_operator'::regclass END;
+    ELSIF type IN ('composite type', 'toast table') THEN
+        objid := zanith._relation_oid(names[1], names[2]);
+        classid := CASE WHEN objid IS NOT NULL THEN 'pg_class'::regclass END;
+    ELSE
+        SELECT a.classid, a.objid INTO classid, objid
+        FROM pg_get_object_address(CASE WHEN type LIKE '% column' THEN 'table column' ELSE type END, names, args) a;
+    END IF;
+EXCEPTION WHEN undefined_object OR undefined_function OR undefined_table OR undefined_column OR invalid_schema_name OR wrong_object_type
+            OR undefined_parameter OR syntax_error THEN
+    classid := NULL;
+    objid := NULL;
+END $$;
 
 -- Where an oid in a definition means something: this database of this cluster. After dump and reload it is another.
 CREATE OR REPLACE FUNCTION zanith._database_identity() RETURNS text

@@ -1,16 +1,6 @@
 -- Obstacles: what else than names and columns stops a restore: things that its parts need, tables that are others by now,
 -- privileges, and what a parent demands of its partition. Read-only.
 
--- Whether an address, as pg_identify_object_as_address gave it, still names an object.
-CREATE OR REPLACE FUNCTION zanith._is_there(type text, names text[], args text[]) RETURNS boolean
-LANGUAGE plpgsql STABLE AS $$
-BEGIN
-    RETURN (SELECT objid FROM pg_get_object_address(type, names, args)) IS NOT NULL;
-EXCEPTION WHEN undefined_object OR undefined_function OR undefined_table OR undefined_column OR invalid_schema_name OR wrong_object_type
-            OR undefined_parameter OR syntax_error THEN
-    RETURN false;
-END $$;
-
 CREATE OR REPLACE FUNCTION zanith._find_obstacles(a zanith._zanith_migration_artifacts, live oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(c.conflict -> 0 ORDER BY c.place), '[]')
@@ -19,8 +9,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             format('%s needs the %s, which does not exist any more', n.item ->> 'by', n.item ->> 'what'),
             'Make it again, undo its renaming, or bring it back first (zanith recover list shows whether it is parked).') AS conflict
         FROM zanith._each(a.definition -> 'needs') n
-        WHERE NOT zanith._is_there(n.item ->> 'type', ARRAY(SELECT jsonb_array_elements_text(n.item -> 'names')),
-                                   ARRAY(SELECT jsonb_array_elements_text(n.item -> 'args')))
+        WHERE (SELECT o.objid FROM zanith._object_at(n.item ->> 'type', ARRAY(SELECT jsonb_array_elements_text(n.item -> 'names')),
+                                   ARRAY(SELECT jsonb_array_elements_text(n.item -> 'args'))) o) IS NULL
         UNION ALL
         SELECT 2, zanith._conflict('role_missing', format('the role %I, which %s names, does not exist any more', r.name, r.by),
             format('Create the role: CREATE ROLE %I.', r.name))

@@ -99,6 +99,19 @@ VIEWS = {
     "group_by_key": Shape(
         T + "CREATE VIEW v AS SELECT id, c, count(*) FROM t GROUP BY id", options=CASCADE
     ),
+    "columns_of_others": Shape(
+        T + "CREATE TABLE q (x int, y text); CREATE VIEW ov AS SELECT x, y FROM q;"
+        "CREATE MATERIALIZED VIEW om AS SELECT x AS n FROM q; CREATE SEQUENCE os;"
+        "CREATE TYPE pair AS (p int, r text); CREATE TABLE oc (w pair);"
+        "CREATE FOREIGN DATA WRAPPER nowhere; CREATE SERVER elsewhere FOREIGN DATA WRAPPER nowhere;"
+        "CREATE FOREIGN TABLE oft (z int) SERVER elsewhere;"
+        "CREATE FUNCTION bare(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1';"
+        "CREATE OPERATOR !!! (RIGHTARG = text, FUNCTION = bare);"
+        "CREATE FUNCTION f(oft) RETURNS int LANGUAGE sql AS 'SELECT 1';"
+        "CREATE VIEW v AS SELECT !!! t.c AS c, ov.y, om.n, (oc.w).p, os.last_value, oft.z, f(oft.*) FROM t, ov, om, oc, os, oft;"
+        "CREATE MATERIALIZED VIEW m AS SELECT t.c, ov.y, om.n, (oc.w).p FROM t, ov, om, oc",
+        options=CASCADE,
+    ),
     "function_atomic": Shape(
         T + "CREATE FUNCTION f() RETURNS text STABLE RETURN (SELECT max(c) FROM t)",
         options=KEEP,

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
@@ -12,8 +12,11 @@ from rich.text import Text
 
 from app.cli.console import Terminal
 from app.cli.humanize import printable
-from app.recovery.errors import Refused, WrongUsage
-from app.recovery.names import parse_name, quote
+from app.recovery.errors import Refused
+from app.recovery.names import names_object
+
+_TRIES = 3
+_NO = frozenset({"", "n", "no", "q", "quit"})
 
 
 def require_person(
@@ -29,43 +32,63 @@ def require_person(
 
 
 def confirm_name(
-    terminal: Terminal, name: str, *, verb: str, yes: bool, repeat: bool = True
+    terminal: Terminal,
+    name: str,
+    artifact_id: str | None = None,
+    *,
+    verb: str,
+    yes: bool,
+    repeat: bool = True,
 ) -> None:
-    """Ask for the object's name, whole or its last part; Refused when it does not come.
+    """Ask for the object's name, as `names_object` has it; Refused when it does not come.
 
     `yes` answers in advance. Without a terminal there is nobody to ask, so it refuses. Without
-    `repeat` the error does not say what was typed.
+    `repeat` nothing says what was typed.
     """
-    if yes:
-        return
-    answer = (ask(terminal, f"\nType {printable(name)} to {verb}: ") or "").strip()
-    if not names_match(answer, name):
-        raise Refused(
-            "not confirmed: nothing was changed",
-            detail=f"typed: {printable(answer)}" if answer and repeat else None,
+    if not yes:
+        _ask_until(
+            terminal,
+            f"Type {printable(name)} to {verb}: ",
+            lambda answer: names_object(answer, name, artifact_id),
             hint=f"type the name of the object, {printable(name)}, or its last part",
+            repeat=repeat,
         )
 
 
 def confirm_word(terminal: Terminal, word: str, *, why: str, yes: bool) -> None:
     """Ask for a word that says what one is about to do, such as the number of artifacts."""
-    if yes:
-        return
-    answer = (ask(terminal, f"\nType {printable(word)} {why}: ") or "").strip()
-    if answer != word:
-        raise Refused("not confirmed: nothing was changed", hint=f"the word asked for is {word}")
+    if not yes:
+        _ask_until(
+            terminal,
+            f"Type {printable(word)} {why}: ",
+            lambda answer: answer == word,
+            hint=f"the word asked for is {printable(word)}",
+        )
 
 
-def names_match(answer: str, name: str) -> bool:
-    """Whether what was typed names the object: whole or its last part, quoted or as it reads."""
-    parts = parse_name(name)
-    if answer in {name, quote(parts[-1]), parts[-1], ".".join(parts)}:
-        return True
-    try:
-        typed = parse_name(answer)
-    except WrongUsage:
-        return False
-    return typed in {parts, parts[-1:]}
+def _ask_until(
+    terminal: Terminal,
+    question: str,
+    fits: Callable[[str], bool],
+    *,
+    hint: str,
+    repeat: bool = True,
+) -> None:
+    """Ask until the answer fits; Refused after a few typos, and at once where it is none or no."""
+    typed = None
+    for number in range(_TRIES):
+        answer = (ask(terminal, question if number else f"\n{question}") or "").strip()
+        if fits(answer):
+            return
+        typed = f"typed: {printable(answer)}" if answer and repeat else None
+        if answer.lower() in _NO:
+            break
+        if number < _TRIES - 1:
+            said = (
+                f"{printable(answer)} is something else." if repeat else "That is something else."
+            )
+            terminal.err.print(Text(f"{said} Nothing was changed. Enter alone stops."))
+    raise Refused("not confirmed: nothing was changed", detail=typed, hint=hint)
 
 
 def ask(terminal: Terminal, question: str) -> str | None:

@@ -110,7 +110,7 @@ async def restore_object(
         if session.terminal.interactive:
             session.terminal.say(restore_plan(plan))
         check_plan(plan, None)
-        confirm_name(session.terminal, found.object_name, verb="restore it", yes=way.yes)
+        confirm_name(session.terminal, found.object_name, found.id, verb="restore it", yes=way.yes)
         _ask_unverified(session, wanted)
     if way.detach and found.status == "recoverable":
         params = job_params(found, wanted, digest, way.limits)

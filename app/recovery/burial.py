@@ -22,7 +22,7 @@ from app.recovery.errors import Locked, NotFound, Refused
 from app.recovery.locks import run_locked
 from app.recovery.looking import look
 from app.recovery.lookup import get_artifact
-from app.recovery.names import parse_name, quote
+from app.recovery.names import names_object
 from app.recovery.plan import Conflict, Step, parse_conflicts, parse_steps
 from app.recovery.progress import OnProgress, tell
 from app.recovery.sql import load
@@ -120,30 +120,22 @@ def _parse_plan(data: dict[str, Any]) -> PurgePlan:
     )
 
 
-def require_named(typed: str | None, name: str, *, repeat: bool = True) -> None:
-    """Raise Refused unless what was typed names the object: whole, or its last part.
+def require_named(
+    typed: str | None, name: str, artifact_id: str | None = None, *, repeat: bool = True
+) -> None:
+    """Raise Refused unless what was typed names the object, as `names_object` has it.
 
     Without ``repeat`` the error, which is written to the log, does not say what was typed.
     """
-    words = (typed or "").strip()
-    if words in spellings(name):
+    if names_object(typed, name, artifact_id):
         return
+    words = (typed or "").strip()
     said = f"typed: {words}" if words else "no name was typed"
     raise Refused(
         "not confirmed: nothing was changed",
         detail=said if repeat or not words else None,
         hint=f"type the name of the object: {name}",
     )
-
-
-def spellings(name: str) -> set[str]:
-    """Return a dotted name, its last part, that without quotes; and each on one line.
-
-    A field of a page takes no line break.
-    """
-    last = parse_name(name)[-1]
-    found = {name, quote(last), last}
-    return found | {text.replace("\r", "").replace("\n", "").strip() for text in found}
 
 
 async def purge(
@@ -167,7 +159,7 @@ async def purge(
     async with audit.recording_failure(db, actor, "purge", artifact.id, artifact.object_name):
         require_change(actor, "purge")
         if not confirmed:
-            require_named(confirm, artifact.object_name)
+            require_named(confirm, artifact.object_name, artifact.id)
         job = job or await queueing.start(
             db, "purge", artifact.id, {"reason": reason}, actor, object=artifact.object_name
         )

@@ -154,7 +154,7 @@ async def erase(
     artifact = await get_artifact(db, artifact_id)
     async with audit.recording_failure(db, actor, "erase", artifact.id, artifact.object_name):
         require_change(actor, "erase")
-        require_named(confirm, artifact.object_name, repeat=False)
+        require_named(confirm, artifact.object_name, artifact.id, repeat=False)
         job = job or await queueing.start(
             db, "erase", artifact.id, {"columns": list(match)}, actor, object=artifact.object_name
         )

@@ -7,11 +7,9 @@ import re
 from app.recovery.artifact import BLOCKS, Artifact, compose, from_row
 from app.recovery.database import Connection, Database, rolled_back
 from app.recovery.errors import NotFound, WrongUsage
-from app.recovery.names import parse_name, quote
+from app.recovery.names import SHORTEST_ID, parse_name, quote
 
 _ID = re.compile(r"[0-9a-z]{1,24}")
-_SHORTEST = 4
-"""Characters that the beginning of an id needs, so that a mistyped name does not mean one."""
 
 
 async def get_artifact(db: Database, reference: str) -> Artifact:
@@ -37,7 +35,7 @@ async def _resolve(db: Database, connection: Connection, reference: str) -> str:
     if named is not None:
         return named
     ids: list[str] = []
-    if like_id and len(reference) >= _SHORTEST:
+    if like_id and len(reference) >= SHORTEST_ID:
         ids = [row["id"] for row in await connection.fetch(BLOCKS["by_prefix"], reference)]
     if len(ids) > 1:
         raise WrongUsage(
@@ -49,7 +47,7 @@ async def _resolve(db: Database, connection: Connection, reference: str) -> str:
         raise NotFound(
             f"there is no artifact {reference}",
             hint="zanith recover list shows all; write schema.table[.column], an id,"
-            f" or at least {_SHORTEST} characters of one",
+            f" or at least {SHORTEST_ID} characters of one",
         )
     return ids[0]
 

@@ -17,6 +17,12 @@ _PART = re.compile(
 )
 _SAFE = re.compile(r"[a-z_][a-z0-9_]*")
 
+SHORTEST_ID = 4
+"""Characters that the beginning of an id needs, so that a mistyped name does not mean one."""
+
+_PICTURES = {0x2400 + code: chr(code) for code in range(0x20)}
+"""What is shown of a control character (U+2400 to U+241F), and the character."""
+
 # Reserved and column-name keywords that quote_ident() quotes (manual, appendix C); 15 to 18 agree
 # on all but a few, and quoting one too many is harmless.
 _KEYWORDS_TEXT = """
@@ -75,6 +81,32 @@ def quote(parts: str | Iterable[str]) -> str:
     return ".".join(_quote_one(part) for part in parts)
 
 
+def names_object(typed: str | None, name: str, artifact_id: str | None = None) -> bool:
+    """Return whether what somebody typed means the object of this dotted name.
+
+    Every spelling that resolves to it counts: quoted or not, with or without its schema and table.
+    The artifact's id counts too, or its first four characters or more. White space is folded, and
+    line breaks may be left out: a field of a page takes none.
+    """
+    words = (typed or "").strip()
+    if not words:
+        return False
+    if artifact_id and len(words) >= SHORTEST_ID and artifact_id.startswith(words):
+        return True
+    parts = parse_name(name)
+    endings = [parts[number:] for number in range(len(parts))]
+    try:
+        spelled: tuple[str, ...] | None = parse_name(words)
+    except WrongUsage:
+        spelled = None
+    return any(
+        fold(words) in {fold(".".join(ending)), ".".join(map(fold, ending)), fold(quote(ending))}
+        or (spelled is not None and [*map(fold, spelled)] == [*map(fold, ending)])
+        for ending in endings
+        for fold in (_fold_space, _drop_breaks)
+    )
+
+
 def signed(name: str | None, role: str | None) -> str:
     """Return who did it: the name that the client gave, and the database role where it differs."""
     return name or "" if role in {None, name} else f"{name} as {role}"
@@ -91,6 +123,15 @@ def _quote_one(part: str) -> str:
 def _fold(part: str) -> str:
     """Lower-case the ASCII letters only, as a UTF-8 server does."""
     return "".join(char.lower() if char.isascii() else char for char in part)
+
+
+def _fold_space(text: str) -> str:
+    """Make each run of white space one space; a terminal shows a line break as its picture."""
+    return " ".join(text.translate(_PICTURES).split())
+
+
+def _drop_breaks(text: str) -> str:
+    return text.replace("\r", "").replace("\n", "").strip()
 
 
 def _cut(part: str) -> str:

@@ -67,7 +67,7 @@ async def start_restore(
     async with audit.recording_failure(
         studio.db, actor, "restore", artifact.id, artifact.object_name
     ):
-        purge.require_named(confirm, artifact.object_name)
+        purge.require_named(confirm, artifact.object_name, artifact.id)
         if artifact.status == "recoverable":
             plan = await plan_restore(studio.db, artifact.id, choices)
             gate.check_plan(plan, digest)
@@ -137,7 +137,7 @@ async def start_purge(
     name = artifact.object_name
     async with audit.recording_failure(studio.db, actor, "purge", artifact.id, name):
         require_change(actor, "purge")
-        purge.require_named(confirm, name)
+        purge.require_named(confirm, name, artifact.id)
         job = await queueing.start(
             studio.db, "purge", artifact.id, {"reason": reason}, actor, object=name
         )
@@ -227,7 +227,7 @@ async def start_erasure(
     async with audit.recording_failure(
         studio.db, actor, "erase", artifact.id, artifact.object_name
     ):
-        purge.require_named(confirm, artifact.object_name, repeat=False)
+        purge.require_named(confirm, artifact.object_name, artifact.id, repeat=False)
         plan = await plan_erasure(studio.db, artifact.id, match, actor)
         check_erasure(plan, rows)
     params = {"columns": list(match), "steps": []}

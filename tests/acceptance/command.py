@@ -88,7 +88,7 @@ def typed(
 ) -> Result:
     """Run the command in a terminal where somebody answers; what the terminal shows is `err`.
 
-    Several answers are to as many questions; a signal is one too.
+    Several answers are to as many questions; a signal is one too. Then the input ends.
     """
     answers = [answer] if isinstance(answer, str) else list(answer)
     ours, theirs = pty.openpty()
@@ -110,10 +110,12 @@ def typed(
                 break
         elif process.poll() is not None:
             break
-        if asked < min(len(QUESTION.findall(ESCAPES_IN.sub(b"", shown))), len(answers)):
-            said = answers[asked]
+        if asked < len(QUESTION.findall(ESCAPES_IN.sub(b"", shown))):
+            said = answers[asked] if asked < len(answers) else None
             asked += 1
-            if isinstance(said, Signals):
+            if said is None:
+                os.write(ours, b"\x04")  # Ctrl-D
+            elif isinstance(said, Signals):
                 process.send_signal(said)
             else:
                 os.write(ours, said.encode() + b"\n")

@@ -222,7 +222,8 @@ class TestConfirmation:
         assert database.pg_dump() == before
 
     @pytest.mark.parametrize(
-        "answer", ["public.orders.legacy_code", "legacy_code", '"legacy_code"']
+        "answer",
+        ["public.orders.legacy_code", "orders.legacy_code", 'ORDERS."legacy_code"', "legacy_code"],
     )
     def test_the_name_confirms(self, url, answer):
         result = typed(*COLUMN, "soft", url=url, answer=answer)
@@ -237,11 +238,27 @@ class TestConfirmation:
         assert result.code == 4, result
         assert database.pg_dump() == before
 
-    def test_a_restore_asks_too(self, url, drop):
-        drop()
+    def test_a_typo_is_asked_about_again_without_the_plan(self, database, url):
+        result = typed(*COLUMN, "soft", url=url, answer=["orders", "legacy", "legacy_code"])
+        assert result.code == 0, result
+        assert result.err.count("in one transaction") == 1
+        assert "orders is something else. Nothing was changed." in result.err
+        assert result.err.count("Type public.orders.legacy_code to drop it recoverably:") == 3
+        before = database.pg_dump()
+        result = typed(*TABLE, "soft", url=url, answer=["x", "xx", "xxx", "carts"])
+        assert result.code == 4
+        assert "typed: xxx" in result.err
+        result = typed(*TABLE, "soft", url=url, answer=["no", "carts"])
+        assert result.code == 4
+        assert database.pg_dump() == before
+
+    def test_a_restore_and_a_purge_ask_too(self, url, drop):
+        artifact = drop()
         restore = ("recover", "restore-column", "orders.legacy_code")
         assert typed(*restore, url=url, answer="no").code == 4
-        assert typed(*restore, url=url, answer="legacy_code").code == 0
+        assert typed(*restore, url=url, answer=artifact["id"]).code == 0
+        purge = ("recover", "purge", artifact["id"])
+        assert typed(*purge, url=url, answer=["orders", artifact["id"][:6]]).code == 0
 
 
 @pytest.mark.newest

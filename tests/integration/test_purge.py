@@ -203,8 +203,8 @@ async def test_a_name_with_a_line_break_is_typed_on_one_line(db):
         await connection.execute('CREATE TABLE "two\nlines" (id int)')
     artifact = await capture(db, CaptureRequest("archive_table", '"two\nlines"'), DBA)
     with pytest.raises(Refused):
-        await purge(db, artifact.id, DBA, confirm="two lines")
-    await purge(db, artifact.id, DBA, confirm="twolines")
+        await purge(db, artifact.id, DBA, confirm="two-lines")
+    await purge(db, artifact.id, DBA, confirm="two lines")
     assert await parked(db) == 0
 
 

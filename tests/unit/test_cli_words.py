@@ -10,11 +10,9 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from app.cli import humanize
-from app.cli.confirm import names_match
 from app.cli.exits import Exit, exit_for
 from app.cli.render.outcome import difference
 from app.recovery import errors
-from app.recovery.names import quote
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -77,21 +75,6 @@ def test_shortened_names_fit_and_steer_nothing(name, width):
 def test_control_characters_are_shown_and_not_sent():
     assert humanize.printable("a\x1b[31mb\nc\x9bd") == "a␛[31mb␊c\\x9bd"
     assert humanize.printable_block("a\nb\x07") == "a\nb␇"
-
-
-name_parts = st.text(
-    st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), min_size=1, max_size=15
-)
-
-
-@given(st.lists(name_parts, min_size=1, max_size=3))
-def test_a_name_confirms_itself_however_it_is_written(parts):
-    name = quote(parts)
-    assert names_match(name, name)
-    assert names_match(quote(parts[-1]), name)
-    assert names_match(parts[-1], name)
-    assert not names_match(parts[-1] + "x", name)
-    assert not names_match("", name)
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def erase_command(
             expected = plan.rows if rows is None else rows
             check_erasure(plan, expected)
             verb = f"erase {plural(plan.rows, 'row')} for good"
-            confirm_name(terminal, found.object_name, verb=verb, yes=False, repeat=False)
+            confirm_name(terminal, found.object_name, found.id, verb=verb, yes=False, repeat=False)
         with watching(terminal, f"Erasing in {found.object_name}") as follow:
             erased = await erase(
                 *(db, found.id, match, session.actor),

@@ -48,7 +48,7 @@ def purge_command(
         require_person(terminal, yes=yes, dry_run=False)
         if not yes:
             terminal.say(review(looked))
-        confirm_name(terminal, found.object_name, verb="delete it for good", yes=yes)
+        confirm_name(terminal, found.object_name, found.id, verb="delete it for good", yes=yes)
         stone = await purge(
             session.db,
             found.id,

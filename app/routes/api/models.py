@@ -147,6 +147,11 @@ class JobsOut(BaseModel):
     next: str | None
 
 
+_CONFIRM = (
+    "the object's name, with or without its schema, table or quotes, or the artifact's id; else 409"
+)
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -154,9 +159,7 @@ class _Strict(BaseModel):
 class RestoreIn(_Strict):
     """How to restore, and the object's name as confirmation."""
 
-    confirm: Text | None = Field(
-        None, description="the object's name, schema.table[.column] or its last part; else 409"
-    )
+    confirm: Text | None = Field(None, description=_CONFIRM)
     as_name: Text | None = Field(None, alias="as", description="restore under this name")
     fill: Text | None = Field(None, description="for rows that came since: this value")
     fill_default: bool = Field(False, description="for rows that came since: the default")
@@ -220,9 +223,7 @@ class CaptureIn(_Strict):
     digest: Text | None = Field(
         None, description="the digest of the plan that was looked at; another plan is refused"
     )
-    confirm: Text | None = Field(
-        None, description="the object's name, schema.table[.column] or its last part; else 409"
-    )
+    confirm: Text | None = Field(None, description=_CONFIRM)
 
     def to_request(self) -> CaptureRequest:
         """Return it as the engine takes it; WrongUsage for a name or duration that is none."""
@@ -271,9 +272,7 @@ class ReasonIn(_Strict):
 class PurgeIn(ReasonIn):
     """The object's name as confirmation, and why."""
 
-    confirm: Text | None = Field(
-        None, description="the object's name, schema.table[.column] or its last part; else 409"
-    )
+    confirm: Text | None = Field(None, description=_CONFIRM)
 
 
 class EraseIn(PurgeIn):

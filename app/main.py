@@ -51,7 +51,7 @@ from app.routes.runner import interrupt_all
 from app.routes.studio import Studio
 from app.routes.tracing import Faults, Tracing
 from app.routes.upkeep import keep_up, take_up
-from app.settings import Settings
+from app.settings import Settings, open_database
 
 log = logging.getLogger(__name__)
 ROUTERS = (
@@ -161,19 +161,9 @@ async def running(studio: Studio) -> AsyncIterator[None]:
 
 
 async def connect(settings: Settings, *, read_only: bool = False) -> Database:
-    """Open the database as the settings say."""
-    url, listen = settings.database_url, settings.listen_url
-    opened = await Database.open(
-        url.get_secret_value() if url else None,
-        lock_timeout=settings.lock_timeout,
-        lock_retries=settings.lock_retries,
-        min_size=0 if read_only else 1,
-        application_name="zanith studio",
-        read_only=read_only,
-        read_timeout=settings.read_timeout,
-        listen_url=listen.get_secret_value() if listen else None,
-    )
-    if opened.pooled and listen is None and not read_only:
+    """Open the database for the studio; warn where a pooler keeps its events back."""
+    opened = await open_database(settings, "zanith studio", read_only=read_only, bounded=True)
+    if opened.pooled and settings.listen_url is None and not read_only:
         log.warning(
             "a pooler stands before PostgreSQL: what others do is seen some seconds later;"
             " set ZANITH_LISTEN_URL to a direct address to see it at once"

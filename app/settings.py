@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.recovery.database import Database
 from app.recovery.durations import parse_duration
 from app.recovery.errors import WrongUsage, ZanithError
 from app.tokens import Token, parse_tokens
@@ -227,6 +228,32 @@ def load_settings(**given: Any) -> Settings:
             detail="; ".join(problems[1:]) or None,
             hint="see the settings in the operations guide",
         ) from None
+
+
+async def open_database(
+    settings: Settings,
+    application_name: str,
+    *,
+    read_only: bool = False,
+    bounded: bool = False,
+    max_size: int = 10,
+) -> Database:
+    """Open the database as the settings say; raises what `Database.open` raises.
+
+    The command line, the studio and the worker all come through here, so that none of them leaves
+    a setting out. ``bounded`` is for pages and the API, whose reads ZANITH_READ_TIMEOUT limits.
+    """
+    return await Database.open(
+        settings.database_url,
+        lock_timeout=settings.lock_timeout,
+        lock_retries=settings.lock_retries,
+        max_size=max_size,
+        application_name=application_name,
+        read_only=read_only,
+        listen_url=settings.listen_url,
+        retention=settings.retention if settings.retention_given else "default",
+        read_timeout=settings.read_timeout if bounded else None,
+    )
 
 
 def require_audit_log(settings: Settings) -> None:

@@ -18,10 +18,9 @@ def complete_artifact(incomplete: str) -> Iterator[tuple[str, str]]:
 async def _candidates(incomplete: str) -> list[tuple[str, str]]:
     from app.cli.session import settings_with
     from app.recovery.artifacts import ArtifactFilter, list_artifacts
-    from app.recovery.database import Database
+    from app.settings import open_database
 
-    settings = settings_with()
-    db = await Database.open(settings.database_url, min_size=1, max_size=1, read_only=True)
+    db = await open_database(settings_with(), "zanith", read_only=True, max_size=1)
     try:
         page = await list_artifacts(db, ArtifactFilter(limit=200))
     finally:

@@ -12,7 +12,7 @@ from app.cli.console import Terminal, leave_pipe
 from app.cli.exits import stop
 from app.recovery.database import Actor, Database
 from app.recovery.schema import require_installed
-from app.settings import Settings, load_settings
+from app.settings import Settings, load_settings, open_database
 
 T = TypeVar("T")
 
@@ -59,16 +59,7 @@ async def _run(
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    db = await Database.open(
-        settings.database_url,
-        lock_timeout=settings.lock_timeout,
-        lock_retries=settings.lock_retries,
-        retention=settings.retention if settings.retention_given else "default",
-        min_size=1,
-        application_name="zanith",
-        read_only=read_only,
-        listen_url=settings.listen_url,
-    )
+    db = await open_database(settings, "zanith", read_only=read_only)
     try:
         if installed:
             await require_installed(db)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -282,7 +282,7 @@ async def _capture_online(
     found = None
     if job is None:
         found = parked, plan = await _look(db, request)
-        params = job_params(request, limits)
+        params = job_params(db, request, limits)
         job = await queueing.start(db, "capture", parked, params, actor, object=plan.object)
     artifact_id: str | None = None
     try:
@@ -317,8 +317,15 @@ async def _look(db: Database, request: CaptureRequest) -> tuple[str | None, Capt
         return parked, await _plan(connection, request, path)
 
 
-def job_params(request: CaptureRequest, limits: Limits | None = None) -> dict[str, Any]:
-    """Return what a job has to know so that any worker can run it, or go on with it."""
+def job_params(
+    db: Database, request: CaptureRequest, limits: Limits | None = None
+) -> dict[str, Any]:
+    """Return what a job has to know so that any worker can run it, or go on with it.
+
+    It expires as the settings of whoever asked for it say, not as the worker's.
+    """
+    if request.expires_in == "default":
+        request = replace(request, expires_in=db.retention)
     return {
         "online": request.online,
         "request": request.to_json(),

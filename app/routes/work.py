@@ -165,7 +165,7 @@ async def start_capture(
         purge.require_named(confirm, plan.object)
         check_digest(plan, digest)
     params = {
-        **job_params(request, Limits()),
+        **job_params(studio.db, request, Limits()),
         "digest": digest,
         "address": actor.address,
         "strategy": request.strategy,

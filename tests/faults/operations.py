@@ -198,7 +198,7 @@ async def _held(db: Database, place: Path) -> bool:
 
 
 async def _hand_over(db: Database, place: Path) -> None:
-    params = job_params(_request("archive_column", online=True), Limits())
+    params = job_params(db, _request("archive_column", online=True), Limits())
     await worker.hand_over(db, "capture", None, params, DBA, object=COLUMN)
 
 

@@ -164,7 +164,7 @@ async def test_a_worker_outlives_its_server(disposable_server):
         await asyncio.sleep(2.5)  # it looks again, in vain
         await asyncio.to_thread(disposable_server.start)
         request = CaptureRequest("archive_column", "public.t", "code", online=True)
-        params = job_params(request, Limits())
+        params = job_params(db, request, Limits())
         job = await worker.hand_over(db, "capture", None, params, DBA, object="public.t.code")
         async with asyncio.timeout(20):
             while not (await jobs.get(db, job.id)).ended:  # noqa: ASYNC110 - its events are late

@@ -180,3 +180,31 @@ def test_a_viewer_looks_and_drops_nothing(studio, database):
         data = {**said, "digest": between(html, 'name="digest" value="'), "confirm": "code"}
         assert viewer.post("/studio/capture", data={**data, "form_token": token}).status_code == 403
     assert database.psql("SELECT count(*) FROM zanith._zanith_migration_artifacts") == "0"
+
+
+def test_what_the_studio_drops_expires_as_its_settings_say(database):
+    database.psql(MADE)
+    database.psql(f"ALTER DATABASE {database.name} SET zanith.retention = '90 days'")
+    days = "SELECT date_part('day', expires_at - created_at + interval '1 minute')"
+    days += " FROM zanith._zanith_migration_artifacts WHERE source_table = '{}'"
+    drop = {"strategy": "soft_drop_table", "on_dependents": "cascade"}
+    token = {"auth_token": f"ana:{STAFF}"}
+    seven = run_studio(database.tcp_url, retention="7d", **token)
+    with seven as studio, studio.client(STAFF) as client:
+        column = {"schema": "public", "table": "orders", "column": "code"}
+        assert 'placeholder="7d"' in page(client, column)
+        made = client.post(
+            "/api/captures", json={**drop, "table": "public.orders", "confirm": "orders"}
+        )
+        assert made.status_code == 202, made.text
+        wait_for_job(client, made.json()["id"])
+    assert database.psql(days.format("orders")).strip() == "7"
+    with run_studio(database.tcp_url, **token) as studio, studio.client(STAFF) as client:
+        column = {"schema": "s.1", "table": HARD["table"], "column": HARD["column"]}
+        assert 'placeholder="the database&#39;s default"' in page(client, column)
+        made = client.post(
+            "/api/captures", json={**drop, "table": "public.parted", "confirm": "parted"}
+        )
+        assert made.status_code == 202, made.text
+        wait_for_job(client, made.json()["id"])
+    assert database.psql(days.format("parted")).strip() == "90"

@@ -47,7 +47,7 @@ def request(n, **more):
 
 
 async def hand_over_capture(db, n, limits=None):
-    params = job_params(request(n), limits or Limits())
+    params = job_params(db, request(n), limits or Limits())
     return await worker.hand_over(db, "capture", None, params, DBA, object=f"public.t{n}.code")
 
 
@@ -66,7 +66,9 @@ async def until_rows(db, job_id):
 
 
 async def test_several_workers_run_each_job_once(database, db):
+    db.retention = timedelta(days=3)  # whoever asked decides, whichever worker runs it
     handed = [await hand_over_capture(db, n) for n in range(4)]
+    db.retention = None
     begun: Counter[str] = Counter()
 
     def tell(job, word):
@@ -85,6 +87,7 @@ async def test_several_workers_run_each_job_once(database, db):
         artifact = await get_artifact(db, f"public.t{n}.code")
         assert (artifact.artifact_type, artifact.row_count) == ("archive_column", ROWS)
         assert artifact.created_by == "dba"
+        assert (artifact.expires_at - artifact.created_at).days == 3
     entries = await audit.list_activity(db, audit.ActivityFilter(limit=200))
     # nobody tells of what another has
     assert [entry for entry in entries if entry.outcome != "done"] == []
@@ -173,7 +176,7 @@ async def test_it_gives_up_on_what_always_fails(db):
 
 async def test_what_cannot_begin_says_why_and_does_not_wait(db):
     job = await worker.hand_over(
-        db, "capture", None, job_params(request(9), Limits()), DBA, object="public.t9.code"
+        db, "capture", None, job_params(db, request(9), Limits()), DBA, object="public.t9.code"
     )
     await worker.serve(db, 2, lambda *_: None, once=True)
     ended = await jobs.get(db, job.id)

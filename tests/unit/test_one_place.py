@@ -48,3 +48,13 @@ def test_kinds_of_jobs_are_listed_once():
                 if is_list_of_kinds(words) and "action IN" not in text[: match.start() + 1]:
                     found.append(f"{file.relative_to(ROOT)}:{line}: {words}")
     assert found == []
+
+
+def test_one_function_opens_the_database_as_the_settings_say():
+    """The demo has no settings to heed: its data are made up."""
+    found = [
+        str(file.relative_to(ROOT))
+        for file in sources("app", suffix=".py")
+        if "Database.open(" in file.read_text("utf-8")
+    ]
+    assert found == ["app/demo/story.py", "app/settings.py"]

@@ -223,7 +223,7 @@ def _drop(
         confirm_name(terminal, plan.object, verb="drop it recoverably", yes=yes)
         if detach:
             by_name = replace(request, table=quote(parse_name(plan.object)[:-1]))
-            params = {**job_params(by_name, pace), "digest": plan.digest}
+            params = {**job_params(session.db, by_name, pace), "digest": plan.digest}
             job = await hand_over(
                 session.db, "capture", None, params, session.actor, object=plan.object
             )

@@ -211,7 +211,7 @@ class CaptureIn(_Strict):
     migration_id: Annotated[Text, Field(max_length=200)] | None = None
     reason: Text | None = None
     expires_in: Text | None = Field(
-        None, description="30d, 12h, never; without it what the database's zanith.retention says"
+        None, description="30d, 12h, never; without it as ZANITH_RETENTION or zanith.retention say"
     )
     on_dependents: Literal["refuse", "keep", "cascade"] = "refuse"
     published_ok: bool = Field(False, description="go on although subscribers get the table")

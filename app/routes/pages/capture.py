@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Form, Query, Request
@@ -17,7 +18,7 @@ from app.recovery.catalog import (
     list_relations,
 )
 from app.recovery.database import Database
-from app.recovery.durations import parse_duration
+from app.recovery.durations import format_duration, parse_duration
 from app.recovery.errors import Locked, Refused, WrongUsage, ZanithError
 from app.recovery.names import quote
 from app.routes import work
@@ -161,7 +162,15 @@ class CaptureView:
     attributes: tuple[Attribute, ...]
     ways: tuple[Way, ...]
     whole: bool
+    retention: timedelta | str | None
     error: ZanithError | None = None
+
+    @property
+    def usual_expiry(self) -> str:
+        """How long it is kept where nothing is typed."""
+        if isinstance(self.retention, str):
+            return "the database's default"
+        return format_duration(self.retention)
 
     @property
     def chosen(self) -> Way | None:
@@ -201,7 +210,7 @@ async def build(db: Database, picked: Picked, error: ZanithError | None = None) 
         for strategy in picked.ways:
             plan, why = await _plan(db, picked, strategy)
             ways.append(Way(strategy, plan, why, strategy == chosen))
-    return CaptureView(picked, relation, attributes, tuple(ways), whole, error)
+    return CaptureView(picked, relation, attributes, tuple(ways), whole, db.retention, error)
 
 
 async def _plan(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import typer
 
 from app.cli.console import Terminal, leave_pipe
+from app.cli.document import COMMAND, command_words
 from app.cli.exits import Exit, exit_for
 from app.cli.failure import report
 from app.cli.logs import be_quiet
@@ -30,8 +31,10 @@ def main(args: Sequence[str] | None = None) -> None:
 def _run(arguments: list[str]) -> int:
     from app.cli.commands import command
 
+    tree = command()
+    COMMAND.set(command_words(tree, arguments))
     try:
-        code = command().main(arguments, prog_name="zanith", standalone_mode=False)
+        code = tree.main(arguments, prog_name="zanith", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
         return int(leave_pipe())

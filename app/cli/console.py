@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, TextIO
@@ -10,6 +11,7 @@ from typing import Any, TextIO
 from rich.console import Console, RenderableType
 from rich.theme import Theme
 
+from app.cli.document import document
 from app.cli.exits import Exit
 
 WIDE = 200
@@ -56,9 +58,9 @@ class Terminal:
             for part in parts:
                 self.err.print(part)
 
-    def emit(self, document: Any) -> None:
+    def emit(self, result: Mapping[str, Any]) -> None:
         """Write the one JSON document of this command."""
-        write_json(document)
+        write_json(result)
 
     @property
     def interactive(self) -> bool:
@@ -66,13 +68,14 @@ class Terminal:
         return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def write_json(document: Any) -> None:
+def write_json(result: Mapping[str, Any]) -> None:
     """One indented JSON document on stdout, escaped only where the stream's encoding needs it."""
-    text = json.dumps(document, default=_plain, ensure_ascii=False, indent=2)
+    whole = document(result)
+    text = json.dumps(whole, default=_plain, ensure_ascii=False, indent=2)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
-        text = json.dumps(document, default=_plain, indent=2)
+        text = json.dumps(whole, default=_plain, indent=2)
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
@@ -88,6 +91,4 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, timedelta):
         return value.total_seconds()
-    if hasattr(value, "to_json"):
-        return value.to_json()
     raise TypeError(f"{type(value).__name__} has no JSON form")

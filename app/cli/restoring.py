@@ -145,7 +145,7 @@ async def restore_migration(session: Session, migration_id: str, wanted: Choices
     if way.dry_run:
         _show(session, plans)
         if session.terminal.json:
-            session.terminal.emit([_document(found, plan) for found, plan in plans])
+            session.terminal.emit({"plans": [_document(found, plan) for found, plan in plans]})
         _stop_if_blocked([plan for _, plan in plans])
         return
     if plans and not way.yes:
@@ -173,12 +173,11 @@ async def restore_migration(session: Session, migration_id: str, wanted: Choices
 
 
 def _tell(session: Session, reports: list[RestoreReport], *, many: bool) -> None:
-    """Say what came of it, or would have; as JSON one report, or a list of them."""
+    """Say what came of it, or would have; as JSON the keys of one report, or several reports."""
     for report in reports:
         session.terminal.show(rehearsed(report) if report.rehearsed else restored(report))
     if session.terminal.json:
-        documents = [report.to_json() for report in reports]
-        session.terminal.emit(documents if many else documents[0])
+        session.terminal.emit({"reports": reports} if many else reports[0].to_json())
 
 
 def _stopped(session: Session, reports: list[RestoreReport], error: ZanithError) -> None:
@@ -188,7 +187,7 @@ def _stopped(session: Session, reports: list[RestoreReport], error: ZanithError)
             {
                 "error": error.as_dict(),
                 "stopped_at": error.stopped_at,
-                "restored": [report.to_json() for report in reports],
+                "reports": reports,
             }
         )
         stop(exit_for(error))

@@ -237,6 +237,7 @@ def describe(
         "snapshot_at": facts["at"].isoformat(),
         "finished_at": datetime.now(UTC).isoformat(),
         "exported_by": job.actor,
+        "exported_by_role": job.actor_role,
         "export": job.id,
         "query": facts["query"],
         "settings": json.loads(facts["canonical"]),

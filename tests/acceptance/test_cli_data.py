@@ -64,7 +64,7 @@ class TestExport:
         content = file.read_bytes()
         assert hashlib.sha256(content).hexdigest() == artifact["checksum"] == told["checksum"]
         assert told["equals_seal"] is True
-        assert told["rows"] == ROWS
+        assert told["row_count"] == ROWS
         assert len(list(csv.reader(io.StringIO(content.decode())))) == ROWS + 1
         assert {path.name for path in tmp_path.iterdir()} == {
             "codes.csv",
@@ -181,7 +181,9 @@ class TestProof:
 
     def test_what_plain_sql_captured_is_sealed_by_hand(self, database, url):
         database.psql("SELECT zanith.archive_table('carts')")
-        assert done("recover", "list", "--json", url=url).json[0]["health"] == "unsealed"
+        assert (
+            done("recover", "list", "--json", url=url).json["artifacts"][0]["health"] == "unsealed"
+        )
         sealed = done("recover", "seal", "carts", "--json", url=url).json
         assert sealed["row_count"] == 20
         assert len(sealed["checksum"]) == 64
@@ -200,7 +202,7 @@ class TestPurge:
             *("recover", "purge", artifact["id"], "--yes", "--reason", "retention", "--json"),
             url=url,
         )
-        assert done("recover", "list", "--json", url=url).json == []
+        assert done("recover", "list", "--json", url=url).json["artifacts"] == []
         place = f"{artifact['physical_schema']}.{artifact['physical_name']}"
         assert database.psql(f"SELECT to_regclass('{place}') IS NULL") == "t"
         stone = json.loads(
@@ -227,7 +229,7 @@ class TestPurge:
     @pytest.mark.newest
     def test_without_a_terminal_or_yes_nothing_goes(self, url, artifact):
         assert zanith("recover", "purge", artifact["id"], url=url).code == 4
-        assert len(done("recover", "list", "--json", url=url).json) == 1
+        assert len(done("recover", "list", "--json", url=url).json["artifacts"]) == 1
 
     def test_a_dependent_of_the_archive_refuses(self, database, url):
         table = dropped_table(url, "carts")
@@ -260,17 +262,21 @@ class TestCleanup:
         return made
 
     def left(self, url: str) -> set[str]:
-        return {a["source_table"] for a in done("recover", "list", "--json", url=url).json}
+        return {
+            a["source_table"] for a in done("recover", "list", "--json", url=url).json["artifacts"]
+        }
 
     @pytest.mark.usefixtures("four")
     def test_expired(self, url):
-        planned = done("recover", "cleanup", "--expired", "--dry-run", "--json", url=url).json
+        planned = done("recover", "cleanup", "--expired", "--dry-run", "--json", url=url).json[
+            "candidates"
+        ]
         assert {p["artifact"]["source_table"]: bool(p["skip"]) for p in planned} == {
             "t0": False,
             "t1": True,
         }
         assert self.left(url) == {"t0", "t1", "t2", "t3"}
-        told = done("recover", "cleanup", "--expired", "--yes", "--json", url=url).json
+        told = done("recover", "cleanup", "--expired", "--yes", "--json", url=url).json["results"]
         assert ("purged", "t0") in {
             (result["outcome"], result["artifact"]["source_table"]) for result in told
         }
@@ -290,7 +296,10 @@ class TestCleanup:
 
     @pytest.mark.newest
     def test_nothing_to_do_is_no_fault(self, url):
-        assert done("recover", "cleanup", "--expired", "--yes", "--json", url=url).json == []
+        assert (
+            done("recover", "cleanup", "--expired", "--yes", "--json", url=url).json["results"]
+            == []
+        )
         assert "Nothing" in done("recover", "cleanup", "--expired", url=url).out
 
 
@@ -303,7 +312,7 @@ class TestList:
         dropped_table(url, "carts")
 
         def listed(*args: str) -> list[str]:
-            found = done("recover", "list", *args, "--json", url=url).json
+            found = done("recover", "list", *args, "--json", url=url).json["artifacts"]
             return [artifact["source_table"] for artifact in found]
 
         assert listed() == ["carts", "orders"]

@@ -57,7 +57,7 @@ def test_a_script_gives_values_on_stdin(database, url, rows_left):
     told = silent(
         zanith(*ERASE, "--values-from", "-", *CONFIRMED, *why, url=url, stdin=f"{SECRET}\n")
     )
-    assert (told.code, told.json["rows"], told.json["rows_left"]) == (0, 10, 92), told
+    assert (told.code, told.json["row_count"], told.json["rows_left"]) == (0, 10, 92), told
     assert told.json["artifact"]["row_count"] == rows_left() == 92
     exported = done("recover", "export", "people", "--output", "-", url=url).out
     assert hashlib.sha256(exported.encode()).hexdigest() == told.json["artifact"]["checksum"]
@@ -81,7 +81,7 @@ def test_a_dry_run_shows_the_plan_without_the_values(url, rows_left, tmp_path):
     assert "10 rows of 102 match by email" in told.out
     assert "DELETE FROM" in told.out
     plan = done(*ERASE, "--values-from", str(file), "--dry-run", "--json", url=url)
-    assert silent(plan).json["rows"] == 10
+    assert silent(plan).json["row_count"] == 10
     assert rows_left() == 102
 
 

@@ -163,7 +163,7 @@ def test_init_installs_once(bare_database):
     first = done("init", "--json", url=bare_database.url).json
     assert first["applied"]
     assert done("init", "--json", url=bare_database.url).json["applied"] == []
-    assert done("recover", "list", "--json", url=bare_database.url).json == []
+    assert done("recover", "list", "--json", url=bare_database.url).json["artifacts"] == []
 
 
 def test_init_prints_what_psql_can_run(bare_database):
@@ -187,9 +187,9 @@ def test_the_variables_of_libpq_work(database):
         "PGUSER": server.user,
         "PGDATABASE": database.name,
     }
-    assert done("recover", "list", "--json", **variables).json == []
+    assert done("recover", "list", "--json", **variables).json["artifacts"] == []
     option = done("recover", "list", "--json", "--database-url", database.url, PGHOST="nowhere")
-    assert option.json == []
+    assert option.json["artifacts"] == []
 
 
 @pytest.mark.newest

@@ -36,14 +36,14 @@ def drop(url):
 def test_a_column_goes_and_comes_back(database, url, strategy):
     before, rows = database.schema(), database.psql("SELECT legacy_code FROM orders ORDER BY id")
     artifact = done(*COLUMN, strategy, "--yes", "--json", url=url).json
-    assert set(artifact) == ARTIFACT_KEYS
+    assert set(artifact) == ARTIFACT_KEYS | {"format_version", "command"}
     assert (artifact["source_table"], artifact["source_column"]) == ("orders", "legacy_code")
     assert "legacy_code" not in database.psql(
         "SELECT string_agg(attname, ',') FROM pg_attribute WHERE attrelid = 'orders'::regclass"
         " AND NOT attisdropped AND attname = 'legacy_code'"
     )
-    (listed,) = done("recover", "list", "--json", url=url).json
-    assert listed == artifact
+    (listed,) = done("recover", "list", "--json", url=url).json["artifacts"]
+    assert listed == {key: artifact[key] for key in ARTIFACT_KEYS}
     seen = done("recover", "inspect", "orders.legacy_code", "--json", url=url).json
     assert set(seen) >= ARTIFACT_KEYS
     assert {"recovery_sql", "plan", "definition", "dependents", "exports", "activity"} <= set(seen)
@@ -83,7 +83,9 @@ def test_a_whole_migration_comes_back_newest_first(database, url):
     given = ("--migration-id", "0042", "--yes")
     done("drop", "column", "orders.note", "--strategy", "soft", *given, url=url)
     done("drop", "table", "carts", "--strategy", "archive", *given, url=url)
-    planned = done("recover", "restore-migration", "0042", "--dry-run", "--json", url=url).json
+    planned = done("recover", "restore-migration", "0042", "--dry-run", "--json", url=url).json[
+        "plans"
+    ]
     assert [plan["artifact"]["source_table"] for plan in planned] == ["carts", "orders"]
     assert planned[1]["plan"]["waits_for"] == []
     done("recover", "restore-migration", "0042", "--yes", url=url)
@@ -106,7 +108,9 @@ def test_a_column_whose_table_went_in_the_same_migration_waits_for_it(database, 
         *given,
         url=url,
     )
-    planned = done("recover", "restore-migration", "0044", "--dry-run", "--json", url=url).json
+    planned = done("recover", "restore-migration", "0044", "--dry-run", "--json", url=url).json[
+        "plans"
+    ]
     table, column = (entry["artifact"]["id"] for entry in planned)
     assert [entry["plan"]["waits_for"] for entry in planned] == [[], [table]]
     shown = done("recover", "restore-migration", "0044", "--dry-run", url=url).out

@@ -21,7 +21,7 @@ def url(database):
 def test_a_drop_that_is_handed_over_waits_for_a_worker(url):
     told = done(*DROP, "--detach", url=url).out
     assert "waits for a worker" in told
-    (job,) = done("jobs", "list", "--json", url=url).json
+    (job,) = done("jobs", "list", "--json", url=url).json["jobs"]
     assert (job["kind"], job["state"]) == ("capture", "queued")
     assert zanith("recover", "inspect", "orders.legacy_code", url=url).code == 3
     ran = done("worker", "--once", url=url)
@@ -32,7 +32,7 @@ def test_a_drop_that_is_handed_over_waits_for_a_worker(url):
     back = ("recover", "restore-column", "orders.legacy_code", "--online", "--yes", "--detach")
     assert done(*back, "--json", url=url).json["state"] == "queued"
     done("worker", "--once", url=url)
-    found = done("recover", "list", "--json", url=url).json
+    found = done("recover", "list", "--json", url=url).json["artifacts"]
     assert [item["status"] for item in found] == ["restored"]
 
 
@@ -54,7 +54,7 @@ def test_uninstall_takes_all_out_but_not_while_something_is_parked(database, url
     assert (refused.code, "there are artifacts: 1" in refused.err) == (4, True)
     assert zanith("uninstall", url=url).code == 4  # and nobody is there to ask
     done("recover", "restore-column", "orders.legacy_code", "--yes", url=url)
-    (left,) = done("recover", "list", "--json", url=url).json
+    (left,) = done("recover", "list", "--json", url=url).json["artifacts"]
     done("recover", "purge", left["id"], "--yes", url=url)
     assert database.schema() == before
     assert "never been there" in done("uninstall", "--yes", url=url).out

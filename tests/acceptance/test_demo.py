@@ -97,7 +97,7 @@ def test_the_demo_shows_a_shop_with_history(data_dir):
         address = first.wait_for(r"(http://127\.0\.0\.1:\d+/studio)")
         url = first.wait_for(r"psql '(postgresql://[^']+)'")
         assert "legacy_code" in get(address)
-        artifacts = done("recover", "list", "--json", url=url).json
+        artifacts = done("recover", "list", "--json", url=url).json["artifacts"]
         assert {a["artifact_type"] for a in artifacts} == {
             *("soft_drop_column", "archive_column", "soft_drop_table"),
             *("archive_table", "rebuild_table"),
@@ -116,14 +116,14 @@ def test_the_demo_shows_a_shop_with_history(data_dir):
     with serving(*demo) as second:
         get(second.wait_for(r"(http://127\.0\.0\.1:\d+/studio)"))
         assert time.monotonic() - begun < 15  # a second or two, but for a busy machine
-        artifacts = done("recover", "list", "--json", url=url).json
+        artifacts = done("recover", "list", "--json", url=url).json["artifacts"]
         (phone,) = [a for a in artifacts if a["source_column"] == "phone"]
         assert phone["status"] == "restored"
         assert second.stop(signal.SIGTERM) == 0
     assert not (data_dir / "postmaster.pid").exists()
     with serving(*demo, "--fresh") as third:
         third.wait_for(r"(http://127\.0\.0\.1:\d+/studio)")
-        artifacts = done("recover", "list", "--json", url=url).json
+        artifacts = done("recover", "list", "--json", url=url).json["artifacts"]
         (phone,) = [a for a in artifacts if a["source_column"] == "phone"]
         assert phone["status"] == "recoverable"
 

@@ -56,7 +56,8 @@ def cleanup_command(
         if dry_run:
             terminal.show(candidates(plan, terminal.out.width))
             if as_json:
-                terminal.emit([{"artifact": found.to_json(), "skip": why} for found, why in plan])
+                would = [{"artifact": found, "skip": why} for found, why in plan]
+                terminal.emit({"candidates": would})
             return
         if going:
             require_person(terminal, yes=yes)
@@ -75,7 +76,7 @@ def cleanup_command(
             )
         terminal.show(outcomes(results, terminal.out.width))
         if as_json:
-            terminal.emit([result.to_json() for result in results])
+            terminal.emit({"results": results})
         if any(result.outcome == "failed" for result in results):
             stop(Exit.FAILED)
 

@@ -67,7 +67,7 @@ def list_command(
     Example:
 
     $ zanith recover list --table orders --older-than 30d
-    $ zanith recover list --json | jq -r '.[] | select(.health != "ok") | .id'
+    $ zanith recover list --json | jq -r '.artifacts[] | select(.health != "ok") | .id'
     """
     wanted = ArtifactFilter(
         type=artifact_type.value if artifact_type else None,
@@ -86,7 +86,7 @@ def list_command(
         filtered = any((artifact_type, status, table, older_than))
         terminal.show(artifact_list(page, terminal.out.width, filtered=filtered))
         if as_json:
-            terminal.emit([artifact.to_json() for artifact in page.items])
+            terminal.emit({"artifacts": page.items, "total": page.total})
 
     run(body, url=database_url, json=as_json, read_only=True)
 

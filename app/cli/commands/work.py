@@ -86,7 +86,7 @@ def list_jobs(
 
     Example:
 
-    $ zanith jobs list --live --json | jq '.[].progress'
+    $ zanith jobs list --live --json | jq '.jobs[].progress'
     """
 
     async def body(session: Session) -> None:
@@ -94,7 +94,7 @@ def list_jobs(
         found = await jobs.list_jobs(session.db, states=states, limit=limit)
         session.terminal.show(job_list(found))
         if as_json:
-            session.terminal.emit([job.to_json() for job in found])
+            session.terminal.emit({"jobs": found})
 
     run(body, url=database_url, json=as_json)
 

@@ -1,0 +1,126 @@
+"""Every command's --json is one document of one shape, whatever came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from app.cli.commands import command
+from tests.acceptance.command import Result, zanith
+from tests.acceptance.shop import ORDERS
+
+pytestmark = pytest.mark.newest
+
+WITHOUT = {"studio", "demo", "worker"}
+"""Commands that run until they are told to stop."""
+
+DROP = ("drop", "column", "orders.legacy_code", "--strategy", "archive")
+# In the order in which they are run on one database; {id} and {job} are of the last document that
+# has one.
+STORY = [
+    ("init",),
+    (*DROP, "--dry-run"),
+    (*DROP, "--yes"),
+    ("drop", "table", "carts", "--strategy", "soft", "--migration-id", "0042", "--yes"),
+    ("drop", "rebuild", "orders", "--keep-rows", "--yes"),
+    ("recover", "list"),
+    ("recover", "inspect", "orders.legacy_code"),
+    ("recover", "doctor"),
+    ("recover", "seal", "carts"),
+    ("recover", "verify", "orders.legacy_code"),
+    ("recover", "hold", "carts", "--reason", "legal"),
+    ("recover", "release", "carts"),
+    ("recover", "export", "orders.legacy_code", "--output", "{tmp}"),
+    ("recover", "erase", "carts", "--column", "id", "--values-from", "{values}", "--dry-run"),
+    ("recover", "erase", "carts", "--column", "id", "--values-from", "{values}", "--rows", "1",
+     "--confirm", "carts"),
+    ("recover", "restore-column", "orders.legacy_code", "--dry-run"),
+    ("recover", "restore-column", "orders.legacy_code", "--detach", "--yes"),
+    ("jobs", "list"),
+    ("jobs", "show", "{job}"),
+    ("jobs", "pause", "{job}"),
+    ("jobs", "resume", "{job}"),
+    ("jobs", "cancel", "{job}"),
+    ("recover", "restore-column", "orders.legacy_code", "--rehearse"),
+    ("recover", "restore-column", "orders.legacy_code", "--yes"),
+    ("recover", "restore-table", "carts", "--dry-run"),
+    ("recover", "restore-table", "carts", "--as", "carts_again", "--yes"),
+    ("recover", "restore-migration", "0042", "--dry-run"),
+    ("recover", "restore-migration", "0042", "--yes"),
+    ("recover", "purge", "orders", "--yes"),
+    ("recover", "cleanup", "--older-than", "0s", "--dry-run"),
+    ("recover", "cleanup", "--older-than", "0s", "--yes"),
+    ("uninstall", "--yes"),
+]  # fmt: skip
+
+
+def leaves(tree: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Return every command with the words that name it."""
+    children = getattr(tree, "commands", None)
+    if children is None:
+        yield words, tree
+    for name, child in (children or {}).items():
+        yield from leaves(child, (*words, name))
+
+
+TREE = dict(leaves(command()))
+JSON = {words for words, leaf in TREE.items() if any("--json" in p.opts for p in leaf.params)}
+
+
+def named(args: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words of a line that name its command."""
+    return next(args[:n] for n in (1, 2) if args[:n] in TREE)
+
+
+def check(result: Result, words: tuple[str, ...]) -> dict[str, Any]:
+    """Assert that stdout is one document of the one shape, and return it."""
+    document = result.json
+    assert isinstance(document, dict)
+    assert list(document)[:2] == ["format_version", "command"]
+    assert (document["format_version"], document["command"]) == (1, " ".join(words))
+    for key, value, beside in pairs(document):
+        assert key != "rows" or isinstance(value, list), (words, key)
+        if key.endswith("_by") and value is not None and not key.endswith("requested_by"):
+            assert f"{key}_role" in beside, (words, key)
+        assert key != "actor" or "actor_role" in beside, words
+    return document
+
+
+def pairs(value: Any) -> Iterator[tuple[str, Any, dict[str, Any]]]:
+    """Return every key of a document with its value and what is beside it."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield key, inner, value
+            yield from pairs(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from pairs(inner)
+
+
+def test_every_command_has_a_document():
+    assert {words for words in TREE if words not in JSON} == {(name,) for name in WITHOUT}
+    assert {named(args) for args in STORY} == JSON
+
+
+def test_every_document_has_the_one_shape(bare_database, tmp_path):
+    bare_database.psql(ORDERS)
+    (tmp_path / "values").write_text("3\n")
+    known = {"tmp": str(tmp_path), "values": str(tmp_path / "values"), "job": "", "id": ""}
+    for line in STORY:
+        args = [arg.format(**known) for arg in line]
+        result = zanith(*args, "--json", url=bare_database.url)
+        assert result.code in {0, 4}, result
+        document = check(result, named(line))
+        assert not document.get("error") or result.code == 4
+        if document.get("state") == "queued":
+            known["job"] = document["id"]
+
+
+@pytest.mark.parametrize("words", sorted(JSON), ids=" ".join)
+def test_an_error_has_it_too(words):
+    result = zanith(*words, "--json", "--no-such-option")
+    assert result.code == 2
+    assert check(result, words)["error"]["code"] == "usage"
+    assert result.err == ""

@@ -87,6 +87,14 @@ async def hold_one(page: Page) -> None:
     await page.get_by_role("heading", name="Hold 1 artifact").wait_for()
 
 
+async def verify_some(page: Page) -> None:
+    """Verify all of the first page, and wait for the last of them."""
+    await page.goto(page.url.split("?")[0] + "?type=archive_column&limit=8")
+    await page.get_by_label("Tick all on this page").check()
+    await page.get_by_role("button", name="Verify", exact=True).click()
+    await page.get_by_text("came to an end").wait_for()
+
+
 _LISTS = (
     Shown("artifacts", at("/studio"), "What was dropped here"),
     Shown("artifacts by size", at("/studio?sort=size&limit=5"), "Next page"),
@@ -133,6 +141,8 @@ _LISTS = (
     Shown("jobs without a match", at("/studio/jobs?kind=erase"), "No jobs here"),
     Shown("activity", at("/studio/activity"), "Audit log"),
     Shown("activity refused", at("/studio/activity?outcome=refused"), "refused"),
+    Shown("jobs with a mismatch", at("/studio/jobs?state=mismatch"), "mismatch"),
+    Shown("activity with a mismatch", at("/studio/activity?outcome=mismatch"), "mismatch"),
     Shown("activity without a match", at("/studio/activity?actor=nobody"), "No entry matches"),
 )
 
@@ -182,13 +192,14 @@ _BELOW = (
     Shown("restore of the restored", of("restored", "/restore"), "It was restored"),
     Shown("restore of HTML", of("image", "/restore"), "<img src=x onerror=alert(1)>"),
     Shown(
-        "restore not confirmed", of("empty", "/restore"), "not confirmed: nothing was changed",
+        "restore not confirmed", of("empty", "/restore"), "Not confirmed: nothing was changed",
         act=typing("to restore it", "another", "Restore"),
     ),
     Shown("erase", of("values", "/erase"), "one person's rows"),
     Shown("erase of a soft-dropped column", of("held", "/erase"), "still in their table"),
     Shown("erase looked at", of("values", "/erase"), "1 row matches", act=look),
     Shown("several held", at("/studio"), "1 of 1 held", act=hold_one),
+    Shown("several verified", at("/studio"), "came to an end", act=verify_some),
     Shown("export form", of("values", "/export"), "Earlier exports"),
     Shown("export form of HTML", of("image", "/export"), "<img src=x onerror=alert(1)>"),
     Shown("purge", of("cascade", "/purge"), "Delete it for good"),
@@ -196,7 +207,7 @@ _BELOW = (
     Shown("purge of the restored", of("restored", "/purge"), "only its archive goes"),
     Shown("purge of HTML", of("script", "/purge"), "<script>alert(1)</script>"),
     Shown(
-        "purge not confirmed", of("empty", "/purge"), "not confirmed: nothing was changed",
+        "purge not confirmed", of("empty", "/purge"), "Not confirmed: nothing was changed",
         act=typing("to delete it for good", "another", "Purge"),
     ),
     Shown("job waiting for a lock", job("running"), "Waiting for a lock"),

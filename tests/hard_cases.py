@@ -299,8 +299,8 @@ JOBS = {
     "cleaned": _job("cleanup", "done"),
     "purged": _job("purge", "done"),
     "sealed": _job("seal", "done"),
-    "verified": _job("verify", "done", "result ->> 'matches' = 'true'"),
-    "unverified": _job("verify", "done", "result ->> 'matches' = 'false'"),
+    "verified": _job("verify", "done"),
+    "unverified": _job("verify", "mismatch"),
 }
 
 

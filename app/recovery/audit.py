@@ -19,6 +19,8 @@ from app.recovery.errors import Cancelled, Failed, LeaseLost, Locked, Taken, Zan
 from app.recovery.sql import load, to_jsonb
 
 SQL = load("audit")
+# "mismatch": a verification or export that found something else than was sealed.
+OUTCOMES = ("done", "mismatch", "refused", "failed")
 log = logging.getLogger(__name__)
 
 # Entries that became visible after a younger one was written to the file are still found by looking
@@ -70,8 +72,8 @@ async def record(
     object: str | None = None,  # noqa: A002 - the column's name
     detail: dict[str, Any] | None = None,
 ) -> int:
-    """Write an entry in the caller's transaction and return its id; outcome is done, refused or
-    failed.
+    """Write an entry in the caller's transaction and return its id; outcome is done, mismatch,
+    refused or failed.
     """
     number: int = await connection.fetchval(
         SQL["record"],

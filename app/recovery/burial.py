@@ -18,7 +18,7 @@ from app.recovery.database import (
     notify,
     require_change,
 )
-from app.recovery.errors import Locked, NotFound, Refused
+from app.recovery.errors import Locked, NotConfirmed, NotFound, Refused
 from app.recovery.locks import run_locked
 from app.recovery.looking import look
 from app.recovery.lookup import get_artifact
@@ -123,7 +123,7 @@ def _parse_plan(data: dict[str, Any]) -> PurgePlan:
 def require_named(
     typed: str | None, name: str, artifact_id: str | None = None, *, repeat: bool = True
 ) -> None:
-    """Raise Refused unless what was typed names the object, as `names_object` has it.
+    """Raise NotConfirmed unless what was typed names the object, as `names_object` has it.
 
     Without ``repeat`` the error, which is written to the log, does not say what was typed.
     """
@@ -131,7 +131,7 @@ def require_named(
         return
     words = (typed or "").strip()
     said = f"typed: {words}" if words else "no name was typed"
-    raise Refused(
+    raise NotConfirmed(
         "not confirmed: nothing was changed",
         detail=said if repeat or not words else None,
         hint=f"type the name of the object: {name}",

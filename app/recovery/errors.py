@@ -20,6 +20,8 @@ class ZanithError(Exception):
 
     code: ClassVar[str] = "failed"
 
+    unconfirmed: ClassVar[bool] = False  # only the typed confirmation was wrong
+
     stopped_at: str | None = None  # of several artifacts, the one that it is about
 
     # What may be kept of it in the audit log, in a job and in a log file, where message or detail
@@ -125,6 +127,12 @@ class Refused(ZanithError):
     code = "refused"
 
     plan: Any = None  # the plan as it is now, where that is what was refused
+
+
+class NotConfirmed(Refused):
+    """Not confirmed: nothing was changed."""
+
+    unconfirmed = True
 
 
 class NotInstalled(Refused):

@@ -162,7 +162,7 @@ async def push_export(
         if not run.local:
             async with db.acquire() as connection, connection.transaction():
                 await audit.record(
-                    connection, actor, "export", "done", artifact.id, job.object, run.result
+                    connection, actor, "export", run.outcome, artifact.id, job.object, run.result
                 )
                 await run.finish(connection, run.result or {})
             run.finished = True
@@ -208,6 +208,7 @@ async def _export(
             if rest := pack.end():
                 await bounded(sink, rest)
     run.result = describe(artifact, job, facts, measured, pack)
+    run.outcome = "mismatch" if run.result["equals_seal"] is False else "done"
 
 
 def describe(

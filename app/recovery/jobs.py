@@ -17,8 +17,10 @@ from app.recovery.kinds import Kind
 from app.recovery.sql import load
 
 SQL = load("jobs")
-ENDED = frozenset({"done", "failed", "cancelled", "interrupted"})
 LIVE = ("queued", "running")
+# "mismatch": it ran to its end, and what is parked is not what was sealed.
+HOW_IT_ENDED = ("done", "mismatch", "failed", "cancelled", "interrupted")
+ENDED = frozenset(HOW_IT_ENDED)
 
 
 @dataclass(frozen=True)

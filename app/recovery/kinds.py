@@ -47,6 +47,7 @@ class Kind(StrEnum):
     CLEANUP = "cleanup"
     CAPTURE = "capture", Trait.CHANGES | Trait.DETACHES | Trait.SETTLES
     ERASE = "erase", Trait.CHANGES
+    REHEARSE = "rehearse"
 
     @property
     def changes(self) -> bool:

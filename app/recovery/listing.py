@@ -54,7 +54,10 @@ class Page:
 
 @dataclass(frozen=True)
 class Summary:
-    """Totals over all artifacts; bytes, and counts by table and by expiry."""
+    """Totals over all artifacts; bytes, and counts by table and by expiry.
+
+    ``by_table`` names the largest only, ``parked_tables`` says how many there are.
+    """
 
     total: int
     recoverable: int
@@ -65,6 +68,7 @@ class Summary:
     unsealed: int
     expired: int
     held: int
+    parked_tables: int
     by_table: list[tuple[str, int]]
     by_expiry: list[tuple[str, int]]
 

@@ -41,6 +41,7 @@ class Run:
         self.job = job
         self.lease = lease
         self.result: dict[str, Any] | None = None
+        self.outcome = "done"
         self.finishing = False
         self.finished = False
         self.stop_reason: ZanithError | None = None
@@ -76,9 +77,9 @@ class Run:
         await self._write(connection, "progress", to_jsonb(values))
 
     async def finish(self, connection: Connection, result: dict[str, Any]) -> None:
-        """End the job as done inside the data transaction: both commit or neither."""
+        """End the job with its outcome inside the data transaction: both commit or neither."""
         self.finishing = True  # from here on the transaction decides, not the heartbeat
-        await self._write(connection, "finish", "done", to_jsonb(result), None)
+        await self._write(connection, "finish", self.outcome, to_jsonb(result), None)
         self.result = result
 
     async def _write(self, connection: Connection, statement: str, *values: Any) -> None:
@@ -99,9 +100,9 @@ def interrupt(task: asyncio.Task[Any]) -> None:
 async def running(db: Database, job: Job) -> AsyncIterator[Run]:
     """Claim a queued job and keep its lease while the body runs.
 
-    The job ends as done with ``run.result``, cancelled where somebody asked, else failed with
-    the error, which is raised on as a ZanithError. Set ``run.finished`` after a commit that
-    contained :meth:`Run.finish`. Locked where somebody else claimed it first.
+    The job ends with ``run.result`` as done, or as ``run.outcome`` says, cancelled where somebody
+    asked, else failed with the error, which is raised on as a ZanithError. Set ``run.finished``
+    after a commit that contained :meth:`Run.finish`. Locked where somebody else claimed it first.
     """
     lease = secrets.token_hex(8)
     try:
@@ -140,7 +141,7 @@ async def running(db: Database, job: Job) -> AsyncIterator[Run]:
         try:
             await stop(heart)
         finally:
-            await _end(run, "done", None)
+            await _end(run, run.outcome, None)
     finally:
         await stop(heart)
 

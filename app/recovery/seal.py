@@ -155,6 +155,7 @@ async def verify(
             _require_rows(artifact)
             found = await _verify(db, artifact, run, on_progress, jobs_at_once)
             run.result = {key: value for key, value in found.to_json().items() if key != "artifact"}
+            run.outcome = "done" if found.matches else "mismatch"
             if run.local:
                 return found
             async with db.acquire() as connection, connection.transaction():
@@ -163,7 +164,7 @@ async def verify(
                     connection,
                     actor,
                     "verify",
-                    "done",
+                    run.outcome,
                     artifact.id,
                     artifact.object_name,
                     run.result,

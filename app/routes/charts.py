@@ -46,14 +46,16 @@ def _bars(rows: Sequence[tuple[str, float, str, str]]) -> tuple[Bar, ...]:
     )
 
 
-def by_table(rows: Sequence[tuple[str, int]], limit: int = 6) -> BarChart:
-    """Parked bytes by table, the largest first; the rest is summed in words."""
-    ordered = sorted(rows, key=lambda row: -row[1])
-    shown, rest = ordered[:limit], ordered[limit:]
+def by_table(rows: Sequence[tuple[str, int]], tables: int, total: int, limit: int = 6) -> BarChart:
+    """Parked bytes by table, the largest first; the rest of all ``tables`` is summed in words.
+
+    The rows may name the largest only: the rest is what the ``total`` of bytes has besides.
+    """
+    shown = sorted(rows, key=lambda row: -row[1])[:limit]
     more = None
-    if rest:
-        total = human.size(sum(value for _, value in rest))
-        more = f"and {human.plural(len(rest), 'more table')}, {total}"
+    if tables > len(shown):
+        rest = human.size(total - sum(value for _, value in shown))
+        more = f"and {human.plural(tables - len(shown), 'more table')}, {rest}"
     return BarChart(
         "Parked bytes by table",
         _bars([(n, v, human.size(v), f"{human.number(v)} bytes") for n, v in shown]),

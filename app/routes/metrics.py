@@ -53,7 +53,7 @@ class Counters:
         self._refusals.labels(code).inc()
 
     def exported(self, form: str, outcome: str, sent: int) -> None:
-        """Count an export that ended as done, failed or cancelled, and its bytes."""
+        """Count an export that ended as done, mismatch, failed or cancelled, and its bytes."""
         self._exports.labels(form, outcome).inc()
         self._bytes.inc(sent)
 

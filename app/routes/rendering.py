@@ -84,6 +84,24 @@ def link(path: str, params: Mapping[str, Any] | None = None) -> str:
     return f"{path}?{urlencode(pairs, doseq=True)}" if pairs else path
 
 
+def one_line(text: str) -> str:
+    """Return a name for a field of a form, where a browser would write its line breaks anew."""
+    for char, code in _FIELD:
+        text = text.replace(char, code)
+    return text
+
+
+def from_field(text: str) -> str:
+    """Return the name that :func:`one_line` put into a field."""
+    for char, code in reversed(_FIELD):
+        text = text.replace(code, char)
+    return text
+
+
+# Of what a form cannot carry as it is, and of the sign that marks it.
+_FIELD = (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"))
+
+
 @cache
 def static(path: str) -> str:
     """Return the address of a static file with its content's hash, so that it can be kept."""
@@ -150,6 +168,7 @@ def environment() -> Environment:
         relative=human.relative,
         utc=human.utc,
         visible=human.visible,
+        one_line=one_line,
         sql=highlighted,
         seg=lambda text: quote(str(text), safe=""),
         quote_name=quote_name,

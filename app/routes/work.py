@@ -33,7 +33,7 @@ from app.recovery.capture import (
 )
 from app.recovery.database import Actor, require_change
 from app.recovery.erase import check_erasure, erase, plan_erasure
-from app.recovery.errors import Refused, WrongUsage, ZanithError
+from app.recovery.errors import NotConfirmed, Refused, WrongUsage, ZanithError
 from app.recovery.jobs import Job
 from app.recovery.pace import Limits
 from app.recovery.plan import Choices, plan_restore
@@ -246,17 +246,41 @@ def check_verifiable(artifact: Artifact) -> None:
         raise Refused("it is not sealed: there is no checksum to compare with")
 
 
-def start_verifications(studio: Studio, found: list[Artifact], actor: Actor) -> None:
-    """Verify one after another, each under a job of its own that begins when its turn comes."""
+async def start_verifications(studio: Studio, found: list[Artifact], actor: Actor) -> list[Job]:
+    """Verify one after another, each under a job that waits for its turn; return the jobs."""
+    studio.runner.check()
+    waiting = [
+        await queueing.start(
+            studio.db, "verify", artifact.id, {}, actor, object=artifact.object_name
+        )
+        for artifact in found
+    ]
 
     async def each() -> None:
-        for artifact in found:
-            with suppress(ZanithError):  # it is in its job and in the log; the others go on
-                await seal.verify(studio.db, artifact.id, actor)
+        left = list(waiting)
+        try:
+            while left:
+                job = left[0]
+                with suppress(ZanithError):  # it is in its job and in the log; the others go on
+                    if not (await jobs.get(studio.db, job.id)).ended:
+                        await seal.verify(studio.db, job.artifact_id or "", actor, job=job)
+                del left[0]
+        finally:
+            await _give_up(studio, left)
 
-    studio.runner.check()
-    if found:
-        studio.runner.start(each(), f"verification of {len(found)}", None)
+    if waiting:
+        try:
+            studio.runner.start(each(), f"verification of {len(found)}", None)
+        except ShuttingDown:
+            await _give_up(studio, waiting)
+            raise
+    return waiting
+
+
+async def _give_up(studio: Studio, waiting: list[Job]) -> None:
+    for job in waiting:
+        with suppress(ZanithError):
+            await queueing.abandon(studio.db, job.id)
 
 
 async def start_seal(studio: Studio, artifact_id: str, actor: Actor) -> Job:
@@ -286,7 +310,7 @@ async def start_cleanup(
     if not only:
         raise WrongUsage("nothing is selected", hint="tick at least one artifact")
     if confirm != len(only):
-        raise Refused(
+        raise NotConfirmed(
             "not confirmed: nothing was changed",
             detail=f"{len(only)} artifacts are selected, and {confirm or 'no number'} was typed",
             hint=f"type {len(only)}",

@@ -8,6 +8,14 @@ COMMENT ON FUNCTION zanith.version() IS 'The version of the functions installed 
 CREATE OR REPLACE FUNCTION zanith._signed(name text, role text) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$ SELECT CASE WHEN role IS NULL OR role = name THEN name ELSE name || ' as ' || role END $$;
 
+-- The outcome of an entry of the audit log. Entries of older versions say "done" of a verification or export that found something else than
+-- was sealed, and stay so, because the log is append-only.
+CREATE OR REPLACE FUNCTION zanith._outcome(action text, outcome text, detail jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN outcome = 'done' AND (action = 'verify' AND detail ->> 'matches' = 'false' OR action = 'export' AND detail ->> 'equals_seal' = 'false')
+        THEN 'mismatch' ELSE outcome END
+$$;
+
 -- Settings that change how PostgreSQL parses text, prints definitions or prints values. Every connection of the engine has
 -- them from its start. The installer sets them on each function that somebody else can call; inner functions inherit them.
 -- In alphabetical order; the engine reads this list from here (app/recovery/fixed.py).

@@ -100,6 +100,7 @@ TABLE: dict[str, Valid] = {
         },
     ),
     "POST /studio/bulk": change("image", form={"action": "hold", "id": "{id}"}),
+    "GET /studio/bulk": Valid("values", query={"refused": "{id}"}),
     f"GET {PAGE}/erase": Valid("values"),
     f"POST {PAGE}/erase/look": Valid("values", form={"column": "id", "value": "1"}),
     f"POST {PAGE}/erase": change(

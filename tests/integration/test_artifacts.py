@@ -178,6 +178,7 @@ async def test_summary(many):
     assert (summary.damaged, summary.unsealed, summary.held) == (25, 1, 0)
     assert summary.parked_bytes > 0
     assert summary.by_table == [("public.orders", summary.parked_bytes)]
+    assert summary.parked_tables == 1
     assert sum(count for _, count in summary.by_expiry) == 26
     assert summary.expiring_soon == 3
 

@@ -116,7 +116,7 @@ def test_says_what_stands_in_the_way(staff, database):
     cascade = {**said, "strategy": "archive_column", "dependents": "cascade"}
     html = page(staff, cascade)
     assert "Goes too, and comes back with it" in html
-    assert "not confirmed" in send(staff, html, cascade, "orders").text
+    assert "Not confirmed" in send(staff, html, cascade, "orders").text
     database.psql("CREATE VIEW public.more AS SELECT total FROM public.orders")
     stale = send(staff, html, cascade, "total")
     assert stale.status_code == 409

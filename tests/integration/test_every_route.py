@@ -68,7 +68,8 @@ def send(
 ) -> int:
     """Send one request and return its status, 401 for the way to the login page."""
     address, artifact = target(path, valid, cases)
-    said = json.loads(json.dumps([valid.json, valid.form]).replace("{id}", artifact))
+    given = [valid.json, valid.form, valid.query]
+    *said, query = json.loads(json.dumps(given).replace("{id}", artifact))
     sent = {"json": said[0]} if said[0] is not None else {}
     if said[1] is not None:
         sent = {"data": {**said[1], "form_token": form_token}}
@@ -78,7 +79,7 @@ def send(
         with client.stream(method, address) as answer:
             return answer.status_code
     try:
-        answer = client.request(method, address, params=valid.query, **sent)
+        answer = client.request(method, address, params=query, **sent)
     except httpx.RemoteProtocolError:  # an answer that breaks off
         return 599
     asked = answer.headers.get("location", "").startswith("/studio/login?next=")

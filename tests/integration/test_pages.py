@@ -72,6 +72,8 @@ def test_every_template_renders(studio: Running, artifacts, database):
         form = {"form_token": token}
         held = {"action": "hold", "id": [column, "nothing"], **form}
         assert "1 of 2 held" in staff.post("/studio/bulk", data=held).text
+        ticked = {"action": "verify", "id": [column, table], **form}
+        visit(staff, staff.post("/studio/bulk", data=ticked).headers["location"])
         rehearsed = staff.post(f"/studio/artifacts/{column}/restore/rehearse", data=form)
         assert "Rehearsed, and rolled back" in rehearsed.text
 

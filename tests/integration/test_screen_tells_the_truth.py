@@ -13,11 +13,25 @@ from app.cli.console import THEME
 from app.cli.render.plan import restore_plan
 from app.recovery.database import Database
 from app.recovery.plan import plan_restore
-from tests.studios import Running, run_studio, wait_for_seals
+from app.routes import human
+from tests.studios import (
+    Running,
+    capture_orders,
+    form_token,
+    run_studio,
+    wait_for_job,
+    wait_for_seals,
+    wait_until,
+)
 
 pytestmark = pytest.mark.newest
 STAFF, VIEWER = "the-token-of-staff", "the-token-of-viewer"
 NOTHING = "Nothing stands in the way"
+
+
+@pytest.fixture
+def artifacts(database) -> dict[str, str]:
+    return capture_orders(database)
 
 
 @pytest.fixture
@@ -102,3 +116,207 @@ async def test_a_check_that_did_not_run_is_shown_as_not_counted(database, open_s
             await check("would run as")
     finally:
         await db.close()
+
+
+# --------------------------------------------------------------------------------- mismatches
+
+
+def badges(html: str) -> dict[str, str]:
+    """Return the class of each badge by its word."""
+    found = re.findall(r'<span class="badge ([a-z]*)"[^>]*>([^<]+)</span>', html)
+    return {word.strip(): colour for colour, word in found}
+
+
+DAMAGE = "UPDATE _zanith_shadow.{table} SET code = 'other' WHERE id = 7"
+OLD_ENTRY = """
+INSERT INTO zanith._zanith_audit_log (actor, action, outcome, object, detail)
+VALUES ('eve', 'verify', 'done', 'public.old', '{"matches": false}'),
+       ('eve', 'verify', 'done', 'public.same', '{"matches": true}')
+"""
+
+
+def test_a_mismatch_is_red_and_can_be_filtered_for(database, artifacts, open_studio):
+    """In jobs, in the log, where several are verified, and of an export; old entries too."""
+    column, table = artifacts["column"], artifacts["table"]
+    database.psql(OLD_ENTRY)
+    with open_studio.client(STAFF) as staff, open_studio.client(VIEWER) as viewer:
+        place = staff.get(f"/api/artifacts/{column}").json()["physical_name"]
+        database.psql(f"ALTER TABLE _zanith_shadow.{place} DISABLE TRIGGER USER")
+        database.psql(DAMAGE.format(table=place))
+        form = {"form_token": form_token(viewer.get("/studio").text)}
+        ticked = {"action": "verify", "id": [column, table, "nothing"], **form}
+        followed = viewer.post("/studio/bulk", data=ticked)
+        assert followed.status_code == 303
+        here = followed.headers["location"]
+        wait_until(lambda: "every 2s" not in viewer.get(here).text)
+        page = viewer.get(here).text
+        assert badges(page)["mismatch"] == "bad"
+        said = words(page)
+        assert "1 archive does not match its seal." in said
+        assert "1 match, 1 do not, 1 refused" in said
+        assert "<html" not in viewer.get(here, headers={"HX-Request": "true"}).text
+
+        (job,) = staff.get("/api/jobs?state=mismatch").json()["jobs"]
+        assert (job["artifact_id"], job["kind"], job["result"]["matches"]) == (
+            *(column, "verify", False),
+        )
+        events = staff.get(f"/api/jobs/{job['id']}/events").text
+        assert "event: failed" in events
+        assert badges(staff.get("/studio/jobs").text)["mismatch"] == "bad"
+        shown = staff.get("/studio/jobs?state=mismatch").text
+        assert "public.orders.code" in shown
+        assert "public.carts" not in shown
+        for path in (f"/studio/jobs/{job['id']}", f"/studio/artifacts/{column}"):
+            assert badges(staff.get(path).text)["mismatch"] == "bad"
+
+        export = staff.post(f"/api/artifacts/{column}/exports").json()["id"]
+        staff.get(f"/api/exports/{export}/content").raise_for_status()
+        assert staff.get(f"/api/exports/{export}").json()["state"] == "mismatch"
+        assert badges(staff.get(f"/studio/exports/{export}").text)["mismatch"] == "bad"
+
+        log = staff.get("/studio/activity?outcome=mismatch").text
+        assert set(badges(log)) == {"mismatch", "staff"}
+        assert words(log).count("mismatch") >= 3  # the entry of an older version is among them
+        assert "public.old" in log
+        assert "public.same" not in log
+        done = staff.get("/studio/activity?outcome=done&action=verify").text
+        assert "public.old" not in done
+        assert "public.carts" in done
+
+
+# ------------------------------------------------------------------------------------- totals
+
+
+def test_totals_count_all(database, open_studio):
+    """Of 130 tables the largest 100 are named, and all are counted."""
+    database.psql(
+        """
+        DO $$ BEGIN FOR n IN 1 .. 130 LOOP
+            EXECUTE format('CREATE TABLE public.t%s AS SELECT 1 AS a', n);
+            PERFORM zanith.archive_table(format('public.t%s', n)::regclass);
+        END LOOP; END $$"""
+    )
+    with open_studio.client(STAFF) as staff:
+        said = words(staff.get("/studio").text)
+    parked = int(
+        database.psql(
+            "SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c"
+            " JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = '_zanith_shadow' AND c.relkind = 'r'"
+        )
+    )
+    assert f"{human.size(parked)} parked of 130 tables" in said
+    assert f"and 124 more tables, {human.size(parked * 124 / 130)}" in said
+
+
+# ------------------------------------------------------------------------- what was not confirmed
+
+LINES = """
+CREATE TABLE public."two
+lines" (id integer PRIMARY KEY, "first
+second" text);
+INSERT INTO public."two
+lines" VALUES (1, 'a');
+"""
+
+
+def field(html: str, name: str) -> str:
+    """Return the element of a field."""
+    (found,) = re.findall(rf'<input[^>]* name="{name}"[^>]*>', html)
+    return unescape(found)
+
+
+def hidden(html: str, action: str) -> dict[str, str]:
+    """Return the hidden fields of a form, as a browser sends them: with its own line breaks."""
+    form = html.split(f'method="post" action="{action}"', 1)[1].split("</form>", 1)[0]
+    found = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form)
+    return {name: unescape(value).replace("\n", "\r\n") for name, value in found}
+
+
+def test_a_wrong_name_is_said_at_the_field_and_kept(artifacts, open_studio):
+    table, column = artifacts["table"], artifacts["column"]
+    with open_studio.client(STAFF) as staff:
+        form = {"form_token": form_token(staff.get("/studio").text), "confirm": "anoter"}
+        pages = [
+            (f"/studio/artifacts/{table}/purge", {"reason": "too old"}),
+            (f"/studio/artifacts/{column}/restore", {}),
+            (f"/studio/artifacts/{table}/erase", {"column": "id", "value": "1", "rows": "1"}),
+            (
+                "/studio/capture",
+                {"schema": "public", "table": "orders", "strategy": "soft_drop_table"},
+            ),
+        ]
+        for path, sent in pages:
+            answer = staff.post(path, data={**form, **sent})
+            assert answer.status_code == 409
+            typed = field(answer.text, "confirm")
+            assert 'value="anoter"' in typed
+            assert "autofocus" in typed
+            assert 'aria-invalid="true"' in typed
+            said = 'id="confirm-error"><strong>Not confirmed: nothing was changed.</strong>'
+            after = answer.text.split('name="confirm"', 1)[1]
+            assert said in after[:300]
+            assert words(answer.text).count("Not confirmed") == 1
+            if "reason" in sent:
+                assert 'value="too old"' in field(answer.text, "reason")
+        assert "aria-invalid" not in field(staff.get(pages[0][0]).text, "confirm")
+
+
+async def test_a_name_with_a_line_break_is_dropped_and_restored(database, open_studio):
+    database.psql(LINES)
+    with open_studio.client(STAFF) as staff:
+        search = staff.get("/studio/capture?search=two").text
+        (table,) = re.findall(r'class="object" href="([^"]+)"', search)
+        (column,) = [
+            link
+            for link in re.findall(r'href="([^"]+)"', staff.get(unescape(table)).text)
+            if "first" in link
+        ]
+        page = staff.get(unescape(column) + "&strategy=archive_column").text
+        form = hidden(page, "/studio/capture")
+        form |= {"strategy": "archive_column", "confirm": 'public."two lines"."first second"'}
+        dropped = staff.post("/studio/capture", data=form)
+        assert dropped.status_code == 303, words(dropped.text)
+        job = wait_for_job(staff, dropped.headers["location"].rsplit("/", 1)[1])
+        assert job["state"] == "done", job["error"]
+        artifact = job["result"]["artifact_id"]
+        path = f"/studio/artifacts/{artifact}/restore"
+        page = staff.get(path).text
+        assert f"or the id {artifact} , to restore it" in words(page)
+        for confirm in ("first second", artifact):
+            form = hidden(page, path) | {"confirm": confirm}
+            restored = staff.post(path, data=form)
+            assert restored.status_code == 303, words(restored.text)
+            assert wait_for_job(staff, restored.headers["location"][-16:])["state"] == "done"
+
+
+# ------------------------------------------------------------------- a seal that broke, a failure
+
+
+async def test_a_broken_seal_offers_no_restore_and_a_failure_leads_back(
+    database, artifacts, open_studio
+):
+    column = artifacts["column"]
+    path = f"/studio/artifacts/{column}/restore"
+    with open_studio.client(STAFF) as staff:
+        plan = staff.get(f"{path}?as=code_2&not_valid=yes").text
+        place = staff.get(f"/api/artifacts/{column}").json()["physical_name"]
+        database.psql(f"ALTER TABLE _zanith_shadow.{place} DISABLE TRIGGER USER")
+        database.psql(DAMAGE.format(table=place))
+        form = hidden(plan, path) | {"confirm": "code"}
+        started = staff.post(path, data=form)
+        assert started.status_code == 303, words(started.text)
+        job = wait_for_job(staff, started.headers["location"].rsplit("/", 1)[1])
+        assert job["state"] == "failed"
+        failed = staff.get(started.headers["location"]).text
+        assert "Nothing was changed. What it had begun was rolled back." in words(failed)
+        assert f'href="{path}?as=code_2&amp;not_valid=yes">Back to its plan' in failed
+
+        page = staff.get(path).text
+        assert 'name="confirm"' not in page
+        assert "does not match its seal: it is not restored" in words(page)
+        assert "This plan cannot run yet" in words(page)
+        assert f'href="{path}?unverified=yes"' in page
+        assert 'name="confirm"' in staff.get(f"{path}?unverified=yes").text
+        story = staff.get(f"/studio/artifacts/{column}").text
+        assert 'class="button primary"' not in story

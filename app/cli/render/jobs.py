@@ -15,7 +15,13 @@ from app.cli.render.outcome import done
 from app.recovery.jobs import Job
 from app.recovery.names import signed
 
-_STYLES = {"done": "good", "failed": "bad", "interrupted": "warn", "cancelled": "quiet"}
+_STYLES = {
+    "done": "good",
+    "mismatch": "bad",
+    "failed": "bad",
+    "interrupted": "warn",
+    "cancelled": "quiet",
+}
 
 
 def job_list(jobs: Sequence[Job]) -> RenderableType:

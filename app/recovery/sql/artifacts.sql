@@ -143,6 +143,7 @@ SELECT count(*) AS total,
        count(*) FILTER (WHERE health = 'unsealed') AS unsealed,
        count(*) FILTER (WHERE health = 'expired') AS expired,
        count(*) FILTER (WHERE held_by IS NOT NULL) AS held,
+       (SELECT count(*) FROM (SELECT FROM seen GROUP BY source_schema, source_table HAVING sum(bytes) > 0) AS t) AS parked_tables,
        (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(x.name, x.bytes) ORDER BY x.bytes DESC, x.name)::text
         FROM (SELECT quote_ident(source_schema) || '.' || quote_ident(source_table) AS name,
                      sum(bytes)::bigint AS bytes

@@ -98,8 +98,7 @@ def _stream(studio: Studio, job: Job) -> Response:
 
         outcome = "failed"
         try:
-            await export.push_export(studio.db, job.id, count)
-            outcome = "done"
+            outcome = (await export.push_export(studio.db, job.id, count)).state
         except (asyncio.CancelledError, Cancelled):
             outcome = "cancelled"
             raise

@@ -74,7 +74,10 @@ async def resume_job(studio: TheStudio, who: Who, job_id: str) -> dict[str, Any]
 
 @router.get("/jobs/{job_id}/events", response_class=EventSourceResponse)
 async def job_events(studio: TheStudio, who: Who, job_id: str) -> EventSourceResponse:
-    """Follow a job: `progress` whenever it changed, then `done` or `failed`, then the end."""
+    """Follow a job: `progress` whenever it changed, then `done` or `failed`, then the end.
+
+    `failed` is everything but done, a mismatch too: `state` in its data says which.
+    """
     db = studio.reading(who)
     await jobs.get(db, job_id)
     return follow(studio, db, job_id)

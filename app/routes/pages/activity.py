@@ -37,7 +37,6 @@ ACTIONS = (
     "logout",
     "view",
 )
-OUTCOMES = ("done", "refused", "failed")
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ class ActivityView:
     entries: tuple[Activity, ...]
     older: str | None
     actions: tuple[str, ...] = ACTIONS
-    outcomes: tuple[str, ...] = OUTCOMES
+    outcomes: tuple[str, ...] = audit.OUTCOMES
 
     @property
     def download(self) -> str:

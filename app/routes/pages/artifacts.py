@@ -151,7 +151,8 @@ async def build(db: Database, query: ArtifactQuery, *, partial: bool) -> Artifac
 async def build_summary(db: Database) -> SummaryView:
     """Read the figures above the list."""
     summary = await artifacts.summarize(db)
-    by_table, by_expiry = charts.by_table(summary.by_table), charts.by_expiry(summary.by_expiry)
+    by_table = charts.by_table(summary.by_table, summary.parked_tables, summary.parked_bytes)
+    by_expiry = charts.by_expiry(summary.by_expiry)
     return SummaryView(summary, by_table, by_expiry)
 
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from app.recovery import artifacts, hold
+from app.recovery import artifacts, hold, jobs
 from app.recovery.artifacts import Artifact
 from app.recovery.database import Actor
 from app.recovery.errors import WrongUsage, ZanithError
+from app.recovery.jobs import Job
 from app.routes import work
 from app.routes.errors import status_of
 from app.routes.pages.cleanup import link_to_chosen
+from app.routes.rendering import is_partial, link
 from app.routes.studio import Studio, TheStudio, Who, checked_form
 
 router = APIRouter(prefix="/studio/bulk")
+
+PATH = "/studio/bulk"
 
 Action = Literal["hold", "release", "verify", "purge"]
 MOST = 200
@@ -45,6 +49,55 @@ class BulkView:
         return sum(outcome.error is None for outcome in self.outcomes)
 
 
+@dataclass(frozen=True)
+class VerifyingView:
+    """Verifications that were started together, each with its job as it is now."""
+
+    jobs: tuple[Job, ...]
+    refused: tuple[Outcome, ...]
+
+    @property
+    def here(self) -> str:
+        """The address of this page."""
+        return link_to_jobs(self.jobs, self.refused)
+
+    @property
+    def live(self) -> int:
+        """How many wait or run."""
+        return sum(not job.ended for job in self.jobs)
+
+    def ended_as(self, state: str) -> int:
+        """How many ended so."""
+        return sum(job.state == state for job in self.jobs)
+
+
+def link_to_jobs(started: tuple[Job, ...], refused: tuple[Outcome, ...]) -> str:
+    """Return the address of the page that follows these."""
+    ids = [outcome.artifact_id for outcome in refused]
+    return link(PATH, {"job": [job.id for job in started], "refused": ids})
+
+
+@router.get("", response_class=HTMLResponse)
+async def follow(
+    request: Request,
+    studio: TheStudio,
+    who: Who,
+    job: Annotated[list[str] | None, Query(max_length=MOST)] = None,
+    refused: Annotated[list[str] | None, Query(max_length=MOST)] = None,
+) -> Response:
+    """Show verifications that were started together, until the last of them ended."""
+    db = studio.reading(who)
+    if not job and not refused:
+        raise WrongUsage("nothing is selected", hint="tick at least one artifact")
+    view = VerifyingView(
+        tuple([await jobs.get(db, item) for item in job or ()]),
+        tuple([await _one(studio, "verify", item, who, None) for item in refused or ()]),
+    )
+    template = "bulk/verifying.html" if is_partial(request) else "bulk/verify.html"
+    title = f"Verify {len(view.jobs) + len(view.refused)} artifacts"
+    return studio.pages.render(request, template, view, title=title, section="artifacts")
+
+
 @router.post("", response_class=HTMLResponse, dependencies=[checked_form])
 async def act(
     request: Request,
@@ -65,7 +118,10 @@ async def act(
     outcomes = [await _one(studio, action, item, who, reason.strip() or None) for item in ids]
     if action == "verify":
         found = [outcome.artifact for outcome in outcomes if outcome.artifact is not None]
-        work.start_verifications(studio, found, who)
+        started = tuple(await work.start_verifications(studio, found, who))
+        if started:
+            failed = tuple(outcome for outcome in outcomes if outcome.error is not None)
+            return RedirectResponse(link_to_jobs(started, failed), 303)
     view = BulkView(action, tuple(outcomes))
     title = f"{action.capitalize()} {len(ids)} artifacts"
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]

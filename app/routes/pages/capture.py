@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -20,10 +21,10 @@ from app.recovery.catalog import (
 from app.recovery.database import Database
 from app.recovery.durations import format_duration, parse_duration
 from app.recovery.errors import Locked, Refused, WrongUsage, ZanithError
-from app.recovery.names import quote
+from app.recovery.names import parse_name, quote
 from app.routes import work
 from app.routes.errors import status_of
-from app.routes.rendering import is_partial, link
+from app.routes.rendering import from_field, is_partial, link, one_line
 from app.routes.studio import TheStudio, Who, checked_form
 
 router = APIRouter(prefix="/studio/capture")
@@ -59,10 +60,31 @@ class Picked:
         """The strategies that apply to what is picked."""
         return OF_COLUMN if self.column else OF_TABLE
 
+    @classmethod
+    def from_request(cls, made: Mapping[str, Any]) -> Picked:
+        """Return what was picked for a capture, from the request that its job keeps."""
+        request = CaptureRequest.from_json(dict(made))
+        schema, *table = parse_name(request.table)
+        expires = request.expires_in
+        return cls(
+            schema=schema if table else "public",
+            table=table[-1] if table else schema,
+            column=request.column or "",
+            strategy=cast("Strategy", request.strategy),
+            dependents=cast("Dependents", request.on_dependents),
+            published_ok=request.published_ok,
+            keep_rows=request.keep_rows,
+            online=request.online,
+            expires="" if isinstance(expires, str) else format_duration(expires),
+            reason=request.reason or "",
+            migration=request.migration_id or "",
+        )
+
     def link(self) -> str:
         """Return the address of this very page."""
         defaults = Picked()
         said = {k: v for k, v in asdict(self).items() if v != getattr(defaults, k)}
+        said |= {k: one_line(said[k]) for k in ("schema", "table", "column") if k in said}
         return link(PATH, {k: "yes" if v is True else v for k, v in said.items()})
 
     def to_request(self, strategy: str) -> CaptureRequest:
@@ -97,7 +119,8 @@ def picked_in_query(
 ) -> Picked:
     """Read what is picked from the address."""
     return Picked(
-        *(schema, table, column, strategy, dependents, published_ok, keep_rows, online),
+        *(from_field(schema), from_field(table), from_field(column), strategy),
+        *(dependents, published_ok, keep_rows, online),
         *(expires, reason, migration),
     )
 
@@ -117,7 +140,8 @@ def picked_in_form(
 ) -> Picked:
     """Read what is picked from the form that starts the capture."""
     return Picked(
-        *(schema_name, table, column, strategy, dependents, published_ok, keep_rows, online),
+        *(from_field(schema_name), from_field(table), from_field(column), strategy),
+        *(dependents, published_ok, keep_rows, online),
         *(expires, reason, migration),
     )
 
@@ -164,6 +188,7 @@ class CaptureView:
     whole: bool
     retention: timedelta | str | None
     error: ZanithError | None = None
+    typed: str = ""
 
     @property
     def usual_expiry(self) -> str:
@@ -276,7 +301,7 @@ async def start(
             digest=digest or None,
         )
     except (Refused, Locked, WrongUsage) as exc:
-        view = await build(studio.reading(who), picked, exc)
+        view = replace(await build(studio.reading(who), picked, exc), typed=confirm)
         return _show(request, studio, view, status_of(exc))
     target = f"/studio/jobs/{job.id}"
     if is_partial(request):

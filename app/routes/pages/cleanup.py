@@ -41,6 +41,7 @@ class CleanupView:
     asked: bool
     chosen: tuple[str, ...] = ()  # on the list, whatever their age
     error: ZanithError | None = None
+    typed: str = ""
 
     @property
     def going(self) -> tuple[Candidate, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request
@@ -15,6 +15,7 @@ from app.recovery.erase import ErasurePlan, plan_erasure
 from app.recovery.errors import Locked, Refused, WrongUsage, ZanithError
 from app.routes import work
 from app.routes.errors import status_of
+from app.routes.rendering import from_field
 from app.routes.studio import TheStudio, Who, checked_form
 
 router = APIRouter(prefix="/studio/artifacts/{artifact_id}/erase")
@@ -32,6 +33,8 @@ class EraseView:
     plan: ErasurePlan | None
     refusal: ZanithError | None = None
     error: ZanithError | None = None
+    typed: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def pairs_in_form(
     value: Annotated[list[str] | None, Form(max_length=PAIRS)] = None,
 ) -> Pairs:
     """Read which rows are meant."""
-    return Pairs(tuple(zip(column or [], value or [], strict=False)))
+    return Pairs(tuple(zip(map(from_field, column or []), value or [], strict=False)))
 
 
 async def build(
@@ -134,6 +137,10 @@ async def start(
             reason=reason.strip() or None,
         )
     except (Refused, Locked, WrongUsage) as exc:
-        view = await build(studio.reading(who), artifact_id, who, pairs, exc)
+        view = replace(
+            await build(studio.reading(who), artifact_id, who, pairs, exc),
+            typed=confirm,
+            reason=reason,
+        )
         return _show(request, studio, view, status_of(exc))
     return RedirectResponse(f"/studio/jobs/{job.id}", 303)

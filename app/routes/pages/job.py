@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -9,15 +10,19 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from app.recovery import jobs
+from app.recovery.errors import ZanithError
 from app.recovery.jobs import Job
 from app.recovery.kinds import Kind
 from app.routes import work
+from app.routes.pages.capture import Picked
+from app.routes.pages.restore import Chosen
 from app.routes.rendering import is_partial, link
 from app.routes.studio import TheStudio, Who, checked_form
 
 router = APIRouter(prefix="/studio/jobs")
 
 PATH = "/studio/jobs"
+STATES = ("live", *jobs.HOW_IT_ENDED)
 PAGE = 50
 
 
@@ -40,7 +45,7 @@ class JobView:
     def percent(self) -> float | None:
         """How far it is, 0 to 100, where the total is known."""
         progress = self.job.progress
-        if self.job.state == "done":
+        if self.job.state in {"done", "mismatch"}:
             return 100.0
         for done, total in (("done", "total"), ("rows", "rows_expected")):
             if progress.get(done) is not None and progress.get(total):
@@ -60,6 +65,28 @@ class JobView:
             "failed",
             "interrupted",
         }
+
+    @property
+    def nothing_changed(self) -> bool:
+        """Whether it ended without a result in one transaction, which was rolled back."""
+        ended = self.job.state in {"failed", "cancelled"}
+        kept = self.job.progress.get("committed") or self.job.params.get("online")
+        return ended and not kept and self.job.kind != "cleanup"
+
+    @property
+    def plan_link(self) -> str | None:
+        """The address of the plan that it was started from, with the same choices."""
+        job, params = self.job, self.job.params
+        with suppress(ZanithError):  # of another version, whose choices were others
+            if job.kind in {"restore", "rehearse"} and job.artifact_id:
+                return Chosen.from_choices(params.get("choices") or {}).link(job.artifact_id)
+            if job.kind == "capture" and params.get("request"):
+                return Picked.from_request(params["request"]).link()
+        if job.kind in {"purge", "erase", "export"} and job.artifact_id:
+            return f"/studio/artifacts/{job.artifact_id}/{job.kind}"
+        if job.kind == "cleanup":
+            return link("/studio/cleanup", {"chosen": params.get("only")})
+        return None
 
     @property
     def waiting_for(self) -> list[str]:
@@ -100,6 +127,7 @@ class JobsView:
     more: str | None
     first: bool  # the newest are among them
     kinds: tuple[str, ...] = tuple(Kind)
+    states: tuple[str, ...] = STATES
 
     @property
     def live(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated
 
@@ -32,6 +32,8 @@ class PurgeView:
 
     review: PurgeReview
     error: ZanithError | None = None
+    typed: str = ""
+    reason: str = ""
 
     @property
     def artifact(self) -> Artifact:
@@ -86,6 +88,8 @@ async def confirm_purge(
             return RedirectResponse(f"/studio/jobs/{job.id}", 303)
         tombstone = await outcome(task)
     except (Refused, Locked) as exc:
-        view = await build(studio.reading(who), artifact_id, exc)
+        view = replace(
+            await build(studio.reading(who), artifact_id, exc), typed=confirm, reason=reason
+        )
         return _show(request, studio, view, status_of(exc))
     return RedirectResponse(f"/studio/artifacts/{tombstone.artifact_id}", 303)

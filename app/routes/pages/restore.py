@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -51,6 +52,27 @@ class Chosen:
             online=self.online,
             fire_triggers=self.fire_triggers,
             search_path=self.search_path.strip() or None,
+        )
+
+    @classmethod
+    def from_choices(cls, made: Mapping[str, Any]) -> Chosen:
+        """Return the choices as a job keeps them."""
+        choices = Choices.from_json(dict(made))
+        fill_with: Fill = "none"
+        if choices.fill is not None:
+            fill_with = "value"
+        elif choices.fill_default:
+            fill_with = "default"
+        return cls(
+            as_name=choices.as_name or "",
+            fill_with=fill_with,
+            fill=choices.fill or "",
+            allow_null=choices.allow_null,
+            not_valid=choices.not_valid,
+            unverified=choices.unverified,
+            online=choices.online,
+            fire_triggers=choices.fire_triggers,
+            search_path=choices.search_path or "",
         )
 
     def link(self, artifact_id: str) -> str:
@@ -110,11 +132,23 @@ class RestoreView:
     plan: Plan | None
     error: ZanithError | None = None
     rehearsal: RestoreReport | None = None
+    typed: str = ""
+
+    @property
+    def broken(self) -> bool:
+        """Whether what is parked was found changed, and checking it is not left out."""
+        recoverable = self.artifact.status == "recoverable"
+        return recoverable and self.artifact.seal_broken and not self.chosen.unverified
 
     @property
     def runs(self) -> bool:
         """Whether the plan as it stands can run."""
-        return self.plan is not None and not self.plan.blocked
+        return self.plan is not None and not self.plan.blocked and not self.broken
+
+    @property
+    def skipping_the_seal(self) -> str:
+        """The address of the same plan without the check of the seal."""
+        return replace(self.chosen, unverified=True).link(self.artifact.id)
 
     @property
     def available(self) -> frozenset[str]:
@@ -206,7 +240,7 @@ async def start(
         )
     except (Refused, Locked) as exc:
         view = await build(studio.reading(who), artifact_id, chosen, who, exc)
-        return _show(request, studio, view, status_of(exc))
+        return _show(request, studio, replace(view, typed=confirm), status_of(exc))
     target = f"/studio/jobs/{job.id}"
     if is_partial(request):
         return Response(status_code=204, headers={"HX-Redirect": target})

@@ -124,7 +124,7 @@ CREATE OR REPLACE FUNCTION zanith.last_export(of_artifact text) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$ BEGIN RETURN (
     SELECT jsonb_build_object('at', ended_at, 'by', actor, 'by_role', actor_role, 'format', params ->> 'format', 'rows', result -> 'rows', 'bytes', result -> 'bytes',
                               'checksum', result ->> 'checksum', 'equals_seal', result -> 'equals_seal')
-    FROM zanith._zanith_jobs WHERE artifact_id = of_artifact AND kind = 'export' AND state = 'done'
+    FROM zanith._zanith_jobs WHERE artifact_id = of_artifact AND kind = 'export' AND state IN ('done', 'mismatch')
     ORDER BY created_at DESC LIMIT 1
 ); END $$;
 

@@ -211,11 +211,11 @@ $$;
 -- A query for the number of routines and operators outside of pg_catalog that this transaction made something depend on, but for the
 -- functions of triggers.
 CREATE OR REPLACE FUNCTION zanith._called_code() RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT 'SELECT pg_catalog.count(*) FROM pg_catalog.pg_depend d WHERE d.refclassid IN (''pg_catalog.pg_proc''::pg_catalog.regclass, ''pg_catalog.pg_operator''::pg_catalog.regclass)'
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN
+    'SELECT pg_catalog.count(*) FROM pg_catalog.pg_depend d WHERE d.refclassid IN (''pg_catalog.pg_proc''::pg_catalog.regclass, ''pg_catalog.pg_operator''::pg_catalog.regclass)'
         ' AND d.classid <> ''pg_catalog.pg_proc''::pg_catalog.regclass AND d.xmin::pg_catalog.text = (pg_catalog.pg_current_xact_id()::pg_catalog.text::pg_catalog.numeric % 4294967296)::pg_catalog.text'
-        ' AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE d.classid = ''pg_catalog.pg_trigger''::pg_catalog.regclass AND t.oid = d.objid AND t.tgfoid = d.refobjid)'
-$$;
+        ' AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE d.classid = ''pg_catalog.pg_trigger''::pg_catalog.regclass AND t.oid = d.objid AND t.tgfoid = d.refobjid)';
+END $$;
 
 -- The same as zanith.guard_tables, without Zanith: a block of PL/pgSQL. Of a constraint that is to be proved it says in the setting
 -- zanith.guarded whether it may be.

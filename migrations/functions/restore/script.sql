@@ -185,7 +185,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 
 -- One step in a script: what for, the statement, run as whom it says.
 CREATE OR REPLACE FUNCTION zanith._script_step(step jsonb) RETURNS text
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT format(CASE WHEN NOT step ? 'guards' THEN E'\n-- %1$s\n%2$s;\n'
                        -- a key that cannot be proved stays NOT VALID, and the script goes on
                        WHEN step ->> 'proves' IS NOT NULL THEN E'\n-- %1$s\n%3$s;\nSELECT pg_catalog.current_setting(''zanith.guarded'') AS guarded \\gset _zanith_\n\\if :_zanith_guarded\n%2$s;\n\\endif\n'
@@ -206,7 +206,7 @@ LANGUAGE sql STABLE AS $$
                          CASE WHEN e.parses THEN E';\n' || zanith._do(format(E'BEGIN IF (%s)::pg_catalog.text <> pg_catalog.current_setting(''zanith.called'') THEN\n'
                              '    RAISE EXCEPTION ''%%'', %L USING HINT = ''A routine in the search path fits better than the built-in one. Rename it for the length of this restore.''; END IF; END',
                              zanith._called_code(), zanith._one_line(step ->> 'purpose') || ' would call code that it did not call when it was captured')) END) c(before, after)
-$$;
+); END $$;
 
 -- A query for the number of routines and operators outside of pg_catalog that this transaction made something depend on, but for the
 -- functions of triggers.

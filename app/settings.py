@@ -84,11 +84,12 @@ class Settings(BaseSettings):
         timedelta(seconds=2), description="how long one try for a lock waits: 2s, 500ms"
     )
     shutdown_grace: Annotated[timedelta, NoDecode] = Field(
-        timedelta(seconds=10), description="how long running jobs may go on after SIGTERM: 10s, 1m"
+        timedelta(seconds=10),
+        description="how long running jobs may go on after SIGTERM: 10s, 1min",
     )
     read_timeout: Annotated[timedelta, NoDecode] = Field(
         timedelta(minutes=1),
-        description="how long a page or API call may read what others own: 1m, 30s",
+        description="how long a page or API call may read what others own: 1min, 30s",
     )
     lock_retries: int = Field(5, ge=0, le=1000, description="how often a lock is tried again")
     export_dir: Path | None = Field(None, description="where exports to files go by default")
@@ -156,7 +157,7 @@ class Settings(BaseSettings):
     def _parse_lock_timeout(cls, value: Any) -> Any:
         parsed = _duration(value) if isinstance(value, str) else value
         if parsed is None or not timedelta(milliseconds=1) <= parsed <= timedelta(minutes=10):
-            raise ValueError("it must be between 1ms and 10m, such as 2s")
+            raise ValueError("it must be between 1ms and 10min, such as 2s")
         return parsed
 
     @field_validator("read_timeout", mode="before")
@@ -164,7 +165,7 @@ class Settings(BaseSettings):
     def _parse_read_timeout(cls, value: Any) -> Any:
         parsed = _duration(value) if isinstance(value, str) else value
         if parsed is None or not timedelta(seconds=1) <= parsed <= timedelta(hours=1):
-            raise ValueError("it must be between 1s and 1h, such as 1m")
+            raise ValueError("it must be between 1s and 1h, such as 1min")
         return parsed
 
     @field_validator("shutdown_grace", mode="before")
@@ -172,7 +173,7 @@ class Settings(BaseSettings):
     def _parse_grace(cls, value: Any) -> Any:
         parsed = _duration(value) if isinstance(value, str) else value
         if parsed is None or not timedelta() <= parsed <= timedelta(minutes=10):
-            raise ValueError("it must be at most 10m, such as 10s")
+            raise ValueError("it must be at most 10min, such as 10s")
         return parsed
 
     @model_validator(mode="after")

@@ -102,7 +102,11 @@ _LISTS = (
     Shown("artifacts without a match", at("/studio?search=nothing+like+it"), "No artifact matches"),
     Shown("artifacts damaged", at("/studio?health=damaged"), "legacy_code"),
     Shown("cleanup", at("/studio/cleanup"), "Choose what to look at"),
-    Shown("cleanup of everything", at("/studio/cleanup?older_than=0s"), "for good, freeing"),
+    Shown(
+        "cleanup of everything",
+        at("/studio/cleanup?older_than=0s&before_expiry=yes"),
+        "for good, freeing",
+    ),
     Shown("cleanup of expired", at("/studio/cleanup?expired=yes"), "public.expired"),
     Shown("cleanup of nothing", at("/studio/cleanup?older_than=999d"), "Nothing to clean up"),
     Shown("cleanup misread", at("/studio/cleanup?older_than=soon"), "soon"),
@@ -258,7 +262,7 @@ def _viewed() -> tuple[Shown, ...]:
         ("restore", of("cascade", "/restore")),
         ("export form", of("values", "/export")),
         ("purge", of("cascade", "/purge")),
-        ("cleanup", at("/studio/cleanup?older_than=0s")),
+        ("cleanup", at("/studio/cleanup?older_than=0s&before_expiry=yes")),
         ("ways to drop", at("/studio/capture?schema=public&table=orders&strategy=archive_table")),
         ("erase", of("values", "/erase")),
         ("jobs", at("/studio/jobs")),
@@ -272,7 +276,12 @@ def _viewed() -> tuple[Shown, ...]:
 
 _BARE = (
     Shown("bare artifacts", at("/studio"), "Nothing has been parked here yet", where="bare"),
-    Shown("bare cleanup", at("/studio/cleanup?older_than=0s"), "Nothing to clean", where="bare"),
+    Shown(
+        "bare cleanup",
+        at("/studio/cleanup?older_than=0s&before_expiry=yes"),
+        "Nothing to clean",
+        where="bare",
+    ),
     Shown("bare jobs", at("/studio/jobs"), "No jobs here", where="bare"),
     Shown("bare activity", at("/studio/activity?action=purge"), "No entry matches", where="bare"),
 )
@@ -284,7 +293,7 @@ _STANDBY = tuple(
         ("artifact", of("cascade")),
         ("restore", of("cascade", "/restore")),
         ("purge", of("cascade", "/purge")),
-        ("cleanup", at("/studio/cleanup?older_than=0s")),
+        ("cleanup", at("/studio/cleanup?older_than=0s&before_expiry=yes")),
         ("ways to drop", at("/studio/capture?schema=public&table=orders&strategy=archive_table")),
         ("jobs", at("/studio/jobs")),
     )

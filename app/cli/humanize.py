@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from rich.cells import cell_len, set_cell_size
 
 _UNITS = ("kB", "MB", "GB", "TB", "PB")
-_SPANS = (("y", 365 * 86400), ("mo", 30 * 86400), ("d", 86400), ("h", 3600), ("m", 60))
+_SPANS = (("y", 365 * 86400), ("mo", 30 * 86400), ("d", 86400), ("h", 3600), ("min", 60))
 
 
 def size(value: int | None) -> str:
@@ -37,7 +37,7 @@ def plural(number: int, noun: str, nouns: str | None = None) -> str:
 
 
 def span(seconds: float) -> str:
-    """A length of time, rounded to its largest unit: `42s`, `5m`, `3h`, `12d`, `4mo`, `2y`."""
+    """A length of time, rounded to its largest unit: `42s`, `5min`, `3h`, `12d`, `4mo`, `2y`."""
     seconds = abs(seconds)
     for unit, length in _SPANS:
         # Two months and two years up: "45d" says more than "1mo".
@@ -80,7 +80,7 @@ def instant(moment: datetime | None) -> str:
 
 
 def elapsed(value: timedelta | float) -> str:
-    """A measured time: `0.4 ms`, `18 ms`, `3.2 s`, `4m 10s`."""
+    """A measured time: `0.4 ms`, `18 ms`, `3.2 s`, `4min 10s`."""
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if seconds < 0.01:
         return f"{seconds * 1000:.1f} ms"
@@ -88,7 +88,7 @@ def elapsed(value: timedelta | float) -> str:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:
         return f"{seconds:.1f} s"
-    return f"{int(seconds // 60)}m {int(seconds % 60)}s"
+    return f"{int(seconds // 60)}min {int(seconds % 60)}s"
 
 
 def printable(text: str) -> str:

@@ -53,17 +53,24 @@ async def plan_cleanup(
     expired: bool = False,
     *,
     only: list[str] | None = None,
+    before_expiry: bool = False,
 ) -> list[tuple[Artifact, str | None]]:
     """Return what is older than the duration, or past its expiry, oldest first.
 
     ``only`` narrows that to some ids; alone it means just these. With each stands why it would be
-    left: a hold, no expiry, a job under way; None where it goes. WrongUsage where nothing is asked.
+    left: a hold, no expiry, an expiry date to come, a job under way; None where it goes. What is
+    old enough but not expired goes with ``before_expiry``. WrongUsage where nothing is asked.
     """
-    return await _find(db, older_than, expired, only, seen="health")
+    return await _find(db, older_than, expired, only, before_expiry, seen="health")
 
 
 async def _find(
-    db: Database, older_than: timedelta | None, expired: bool, only: list[str] | None, seen: str
+    db: Database,
+    older_than: timedelta | None,
+    expired: bool,
+    only: list[str] | None,
+    before_expiry: bool,
+    seen: str,
 ) -> list[tuple[Artifact, str | None]]:
     if older_than is None and not expired and only is None:
         raise WrongUsage(
@@ -72,7 +79,7 @@ async def _find(
     async with db.acquire() as connection:
         rows = await connection.fetch(
             compose(SQL["candidates"], seen=compose(BLOCKS[seen])),
-            *(older_than, expired, only),
+            *(older_than, expired, only, before_expiry),
         )
     return [(from_row(row), row["skip"]) for row in rows]
 
@@ -84,6 +91,8 @@ async def cleanup(
     actor: Actor,
     only: list[str] | None = None,
     on_progress: OnProgress | None = None,
+    *,
+    before_expiry: bool = False,
 ) -> list[CleanupResult]:
     """Purge what `plan_cleanup` says of the same, and return what became of each.
 
@@ -91,7 +100,7 @@ async def cleanup(
     """
     require_change(actor, "clean up")
     # what is parked is looked at again, closely, by each purge
-    planned = await _find(db, older_than, expired, only, seen="quick")
+    planned = await _find(db, older_than, expired, only, before_expiry, seen="quick")
     results: dict[int, CleanupResult] = {}
     again: list[int] = []
 

@@ -242,6 +242,10 @@ _HINTS = {
     "57P03": "the server is starting up or shutting down: try again in a moment",
 }
 
+# PostgreSQL's own hint for what others depend on, which would delete those too.
+_CASCADE = "Use DROP ... CASCADE to drop the dependent objects too."
+_DEPENDED_ON = "look at what depends on it, and move or change that first"
+
 _DISK_FULL = "free space on the disk, or write to another one"
 _STATEMENT_TIMEOUT = (
     "statement_timeout is too short for this role and this much data: take an online form, or "
@@ -279,6 +283,8 @@ def _from_server(exc: asyncpg.PostgresError) -> ZanithError:
     state = exc.sqlstate or ""
     kind = _BY_STATE.get(state) or _BY_CLASS.get(state[:2], Failed)
     hint = getattr(exc, "hint", None) or _HINTS.get(state)
+    if hint == _CASCADE:
+        hint = _DEPENDED_ON
     if state in {"54000", "XX000"} and "invalid memory alloc request size" in str(exc):
         kind, hint = Refused, _TOO_LARGE
     # the latter where the session had temporary objects before the privilege was revoked

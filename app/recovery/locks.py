@@ -137,7 +137,10 @@ def explain(what: str, exc: ZanithError, seen: list[Blocker], db: Database) -> L
     hint = "try again, or with a longer ZANITH_LOCK_TIMEOUT"
     if seen:
         pid = seen[0].pid
-        hint = f"wait until pid {pid} is done, or end it: SELECT pg_terminate_backend({pid})"
+        hint = (
+            f"wait until pid {pid} is done. To end it: SELECT pg_terminate_backend({pid}), which"
+            " rolls back what it has not committed"
+        )
     error = Locked(
         f"{what} did not get its locks in {tries}: nothing was changed",
         detail="\n".join(blocker.describe() for blocker in seen) or exc.detail or exc.message,

@@ -1,6 +1,13 @@
 """What mends each finding of the doctor, by its code; braces name what the finding is of."""
 
-_BACKUP = "bring it back from a backup, or zanith recover purge {id}"
+_BACKUP = (
+    "bring it back from a backup; if it is lost for good,"
+    " zanith recover purge {id} removes the record"
+)
+_ORPHAN = (
+    "it may be the only copy of what was dropped: bring its row of"
+    " zanith._zanith_migration_artifacts back from a backup"
+)
 _LOOK = "zanith recover verify {id} tells whether the rows are untouched; "
 
 REMEDIES = {
@@ -9,7 +16,7 @@ REMEDIES = {
     "column_dropped": _BACKUP,
     "live_table_dropped": _BACKUP,
     "schema_dropped": _BACKUP,
-    "shadow_dropped": "load _zanith_shadow from a backup that has it, or zanith recover purge {id}",
+    "shadow_dropped": "load _zanith_shadow from a backup that has it",
     "type_dropped": "PostgreSQL dropped the values with the type: " + _BACKUP,
     "partition_dropped": _BACKUP,
     "sequence_dropped": "create the sequence again under its parked name, then restore",
@@ -18,7 +25,8 @@ REMEDIES = {
     "schema_changed": "move it back to {place}: ALTER TABLE … SET SCHEMA",
     "owner_changed": "hand it back: ALTER TABLE … OWNER TO {owner}",
     "owner_gone": "CREATE ROLE {owner}, then ALTER TABLE … OWNER TO {owner}",
-    "claimed_twice": "find out which is the copy, and drop it or take its comment off",
+    "claimed_twice": "find out which one is the copy, and remove its comment:"
+    " COMMENT ON TABLE … IS NULL",
     "live_table_renamed": "nothing to mend: a restore puts the column back where it is",
     "live_table_schema_changed": "nothing to mend: a restore puts the column back where it is",
     "live_table_owner_changed": "nothing to mend: the column belongs to whose its table is",
@@ -26,7 +34,7 @@ REMEDIES = {
     # changed
     "seal_broken": "find out who changed it; verify again after it is mended",
     "column_renamed": "rename the column back",
-    "column_added": _LOOK + "drop the column that was added",
+    "column_added": _LOOK + "save the values of the added column, then drop that column",
     "column_retyped": "change the type back, then " + _LOOK.removesuffix("; "),
     "column_altered": "drop the default and the NOT NULL of the parked column",
     "comment_changed": "COMMENT ON TABLE {place} IS 'zanith artifact {id}'",
@@ -42,14 +50,14 @@ REMEDIES = {
     "row_edited": "compare the row with the audit log and a backup of the schema zanith",
     "recipe_differs": "do not run it; restore with zanith, which renders the steps anew",
     # orphan
-    "orphan_table": "look into it: drop it by hand, or bring its row back from a backup",
-    "orphan_column": "look into it: drop it by hand, or bring its row back from a backup",
-    "orphan_sequence": "look into it: drop it by hand, or bring its row back from a backup",
+    "orphan_table": _ORPHAN,
+    "orphan_column": _ORPHAN,
+    "orphan_sequence": _ORPHAN,
     "orphan_object": "somebody made it in the schema of the archives: move it elsewhere",
     # engine
     "function_missing": "DELETE FROM zanith._zanith_schema WHERE file = '{file}', then zanith init",
     "function_altered": "DELETE FROM zanith._zanith_schema WHERE file = '{file}', then zanith init",
-    "function_unknown": "drop it: DROP FUNCTION {object}",
+    "function_unknown": "find out who made it; move it: ALTER FUNCTION {object} SET SCHEMA …",
     "function_owner_changed": "ALTER FUNCTION … OWNER TO {owner}",
     # blocked, unsealed, expired, ceiling
     "live_table_gone": "bring {gone} back, then restore; the values can be exported as they are",
@@ -61,5 +69,5 @@ REMEDIES = {
     "SELECT zanith.give_up('{id}') undoes it",
     "unsealed": "zanith recover seal {id}",
     "expired": "zanith recover cleanup --expired --dry-run",
-    "ceiling": "zanith recover cleanup --older-than 30d --dry-run",
+    "ceiling": "zanith recover cleanup --expired --dry-run",
 }

@@ -157,7 +157,7 @@ async def _require_own(connection: Connection) -> None:
     raise Refused(
         f"the schema zanith belongs to {name}",
         detail="whoever owns it could change what runs as you",
-        hint="drop it, or install as that role",
+        hint=f"run zanith init as {name}. Do not drop the schema: it has the records of every drop",
     )
 
 
@@ -412,10 +412,14 @@ async def _refuse_leftovers(connection: Connection) -> None:
         raise Refused(
             f"there are artifacts: {count}",
             detail="without Zanith nobody knows what their parked objects are",
-            hint="purge them first, each by name or with zanith recover cleanup",
+            hint="zanith recover list shows them: restore or export what may be needed. Then"
+            " zanith recover purge deletes one artifact for good",
         )
     leftovers = [row[0] for row in await connection.fetch(SQL["shadow_leftovers"])]
     if leftovers:
         raise Refused(
-            "the shadow schema is not empty", detail=", ".join(leftovers), hint="drop these by hand"
+            "the schema _zanith_shadow is not empty",
+            detail=", ".join(leftovers),
+            hint="find out what they are: they may hold the only copy of dropped rows. Move them to"
+            " another schema: ALTER TABLE … SET SCHEMA …",
         )

@@ -303,6 +303,7 @@ async def start_cleanup(
     actor: Actor,
     *,
     confirm: int | None,
+    before_expiry: bool = False,
 ) -> Job:
     """Start a cleanup of exactly the artifacts in `only`; Refused unless their count was typed."""
     studio.runner.check()
@@ -319,12 +320,13 @@ async def start_cleanup(
         "older_than": older_than.total_seconds() if older_than is not None else None,
         "expired": expired,
         "only": only,
+        "before_expiry": before_expiry,
     }
     job = await queueing.start(studio.db, "cleanup", None, params, actor)
     return await _run(
         studio,
         job,
-        _cleanup(studio, job, older_than, expired, only, actor),
+        _cleanup(studio, job, older_than, expired, only, actor, before_expiry),
         f"cleanup of {len(only)}",
     )
 
@@ -336,6 +338,7 @@ async def _cleanup(
     expired: bool,
     only: list[str],
     actor: Actor,
+    before_expiry: bool,
 ) -> None:
     """Run a cleanup under its job; each artifact's outcome is in the progress as it comes."""
     async with runs.running(studio.db, job) as run:
@@ -353,5 +356,10 @@ async def _cleanup(
             )
             await run.progress(done=result.done, total=result.total, results=outcomes[-20:])
 
-        await purge.cleanup(studio.db, older_than, expired, actor, only=only, on_progress=note)
+        await purge.cleanup(
+            *(studio.db, older_than, expired, actor),
+            only=only,
+            on_progress=note,
+            before_expiry=before_expiry,
+        )
         run.result = {"results": outcomes}

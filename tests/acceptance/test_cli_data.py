@@ -283,9 +283,24 @@ class TestCleanup:
         assert self.left(url) == {"t1", "t2", "t3"}
 
     @pytest.mark.usefixtures("four")
-    def test_older_than_takes_a_bare_number_of_days(self, url):
-        done("recover", "cleanup", "--older-than", "30", "--yes", url=url)
+    def test_older_than_takes_a_bare_number_of_days_and_spares_what_has_time_left(
+        self, database, url
+    ):
+        database.psql(
+            "UPDATE zanith._zanith_migration_artifacts SET created_at = now() - interval '40 days',"
+            " expires_at = now() + interval '50 days' WHERE source_table = 't2'"
+        )
+        old = ("recover", "cleanup", "--older-than", "30")
+        shown = done(*old, "--dry-run", url=url).out
+        assert "1 artifact to purge" in shown
+        assert "kept until 20" in shown
+        assert "--before-expiry takes those" in shown
+        done(*old, "--yes", url=url)
         assert self.left(url) == {"t1", "t2", "t3"}
+        done(*old, "--before-expiry", "--yes", url=url)
+        assert self.left(url) == {"t1", "t3"}
+        assert zanith("recover", "cleanup", "--expired", "--before-expiry", url=url).code == 2
+        assert "write 1min for minutes" in zanith(*old[:3], "1m", "--yes", url=url).err
 
     @pytest.mark.newest
     @pytest.mark.usefixtures("four")

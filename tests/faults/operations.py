@@ -171,7 +171,7 @@ async def _gone(db: Database, place: Path) -> bool:
 
 
 async def _cleanup(db: Database, place: Path) -> None:
-    for result in await cleanup(db, timedelta(0), expired=False, actor=DBA):
+    for result in await cleanup(db, timedelta(0), expired=False, actor=DBA, before_expiry=True):
         if result.outcome != "purged":
             raise Refused(f"{result.outcome}: {result.why}")
 

@@ -146,7 +146,9 @@ class Journey:
         await self.do("list", lambda: listing.list_artifacts(self.db))
         await self.do("summarize", lambda: listing.summarize(self.db))
         await self.do("doctor", lambda: health.doctor(self.db))
-        await self.do("plan cleanup", lambda: plan_cleanup(self.db, timedelta(0)))
+        await self.do(
+            "plan cleanup", lambda: plan_cleanup(self.db, timedelta(0), before_expiry=True)
+        )
         await self.do("sweep", lambda: sweep(self.db, DBA, set()))
         await self.do("work", lambda: worker.serve(self.db, 1, _tell_nobody, once=True))
         if artifact is not None:
@@ -162,7 +164,10 @@ class Journey:
     async def cleanup(self, artifact: Artifact) -> None:
         """Purge by age."""
         await self.do(
-            "cleanup", lambda: cleanup(self.db, timedelta(0), False, DBA, only=[artifact.id])
+            "cleanup",
+            lambda: cleanup(
+                self.db, timedelta(0), False, DBA, only=[artifact.id], before_expiry=True
+            ),
         )
 
     def _match(self) -> dict[str, str]:

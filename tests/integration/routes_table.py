@@ -39,7 +39,7 @@ def change(of: str = "", changes: str = "artifacts", **sent: Any) -> Valid:
     return Valid(of, viewer=False, changes=changes, **sent)
 
 
-ALONE = {"older_than": "0s"}
+ALONE = {"older_than": "0s", "before_expiry": True}
 ARTIFACT = "/api/artifacts/{artifact_id}"
 PAGE = "/studio/artifacts/{artifact_id}"
 

@@ -283,7 +283,10 @@ def test_cleans_up_after_a_dry_run(client, artifacts, database):
     database.psql(
         "UPDATE zanith._zanith_migration_artifacts SET created_at = now() - interval '9d'"
     )
-    asked = {"older_than": "7d"}
+    kept = client.post("/api/cleanup", json={"older_than": "7d"}).json()
+    assert kept["count"] == 0
+    assert all("its expiry date" in found["skip"] for found in kept["candidates"])
+    asked = {"older_than": "7d", "before_expiry": True}
     dry = client.post("/api/cleanup", json=asked).json()
     assert dry["count"] == 3
     refused(client.post("/api/cleanup", json={**asked, "dry_run": False}), 409, "refused")

@@ -32,10 +32,10 @@ async def test_a_cleanup_leaves_a_column_whose_online_archive_is_running(db):
     archiving = asyncio.create_task(capture(db, column(), DBA, limits=SLOWLY))
     await until(lambda: followed(db))
     parked = await fetchval(db, f"SELECT id FROM {ARTIFACTS}")
-    ((found, why),) = await plan_cleanup(db, timedelta(0))
+    ((found, why),) = await plan_cleanup(db, timedelta(0), before_expiry=True)
     assert (found.id, why) == (parked, "a capture of it is under way")
     # "only" says no more than which: a page that was loaded before the capture began asks so
-    (result,) = await cleanup(db, timedelta(0), False, DBA, only=[parked])
+    (result,) = await cleanup(db, timedelta(0), False, DBA, only=[parked], before_expiry=True)
     assert (result.outcome, result.why) == ("skipped", "a capture of it is under way")
     with pytest.raises(Locked, match="a capture of it is under way"):
         await purge(db, parked, DBA, confirm=None, confirmed=True)
@@ -65,7 +65,7 @@ async def test_each_kind_of_job_keeps_others_away_or_does_not(db):
             )
             assert said is kind.changes, kind
             live = kind.changes and wait != timedelta(seconds=-1)
-            ((_, why),) = await plan_cleanup(db, timedelta(0))
+            ((_, why),) = await plan_cleanup(db, timedelta(0), before_expiry=True)
             assert why == (f"a {kind} of it is under way" if live else None)
             assert (await find_unsealed(db) == []) is live
             busy = await fetchval(

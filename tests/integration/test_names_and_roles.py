@@ -57,7 +57,7 @@ def test_every_output_shows_both(database, impostor):
         assert shown in client.get("/studio/activity").text
         searched = client.get("/api/artifacts", params={"search": impostor}).json()
         assert [item["created_by_role"] for item in searched["artifacts"]] == [impostor]
-        cleanup = client.get("/studio/cleanup", params={"older_than": "0s"})
+        cleanup = client.get("/studio/cleanup", params={"older_than": "0s", "before_expiry": "yes"})
         assert shown in cleanup.text
 
     with run_studio(database.tcp_url) as studio, studio.client() as client:

@@ -64,7 +64,7 @@ def test_every_template_renders(studio: Running, artifacts, database):
         visit(staff, f"/studio/artifacts/{table}/rows?offset=20")
         visit(staff, f"/studio/artifacts/{table}/rows?offset=200000", 400)
         visit(staff, "/studio/cleanup")
-        visit(staff, "/studio/cleanup?older_than=0s&expired=yes")
+        visit(staff, "/studio/cleanup?older_than=0s&expired=yes&before_expiry=yes")
         visit(staff, "/studio/cleanup?older_than=soon", 400)
         visit(staff, "/studio/nowhere", 404)
 
@@ -91,7 +91,13 @@ def test_every_template_renders(studio: Running, artifacts, database):
         staff.get(f"/studio/jobs/{restored.json()['id']}/progress").raise_for_status()
         visit(staff, f"/studio/jobs/{restored.json()['id']}")
         visit(staff, f"/studio/artifacts/{column}")
-        chosen = {"older_than": "0s", "id": artifacts["weird"], "confirm": "1", **form}
+        chosen = {
+            "older_than": "0s",
+            "before_expiry": "yes",
+            "id": artifacts["weird"],
+            "confirm": "1",
+            **form,
+        }
         cleaned = staff.post("/studio/cleanup", data=chosen)
         assert cleaned.status_code == 303
         wait_for_job(staff, cleaned.headers["location"].rsplit("/", 1)[1])

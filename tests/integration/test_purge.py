@@ -142,7 +142,7 @@ async def test_a_viewer_destroys_nothing(db, archived):
     with pytest.raises(NotPermitted):
         await purge(db, archived.id, VIEWER, confirm="Old")
     with pytest.raises(NotPermitted):
-        await cleanup(db, timedelta(0), False, VIEWER)
+        await cleanup(db, timedelta(0), False, VIEWER, before_expiry=True)
     for change in (hold, release):
         with pytest.raises(NotPermitted):
             await change(db, archived.id, VIEWER)
@@ -162,14 +162,16 @@ async def test_cleanup_goes_on_past_what_stays(db, archived):
     free = await capture(db, CaptureRequest("soft_drop_table", "d"), DBA)
     assert await plan_cleanup(db, timedelta(days=1)) == []
     assert await plan_cleanup(db, expired=True) == []
-    planned = {a.id: why for a, why in await plan_cleanup(db, timedelta(0))}
+    planned = {a.id: why for a, why in await plan_cleanup(db, timedelta(0), before_expiry=True)}
     assert "on hold" in planned[archived.id]
     assert "by name" in planned[never.id]
     assert planned[free.id] is None
     seen = []
     async with client_of(db) as holder, holder.transaction():
         await holder.execute(f'SELECT * FROM _zanith_shadow."{busy.physical_name}"')
-        results = await cleanup(db, timedelta(0), False, DBA, on_progress=seen.append)
+        results = await cleanup(
+            db, timedelta(0), False, DBA, on_progress=seen.append, before_expiry=True
+        )
     outcome = {result.artifact.id: result.outcome for result in results}
     assert outcome == {
         archived.id: "skipped",
@@ -239,7 +241,7 @@ async def test_listeners_hear_of_every_purge_of_a_cleanup(db):
     await park_many(db, 50)
     async with db.events.subscribe() as queue:
         await listen(queue)
-        results = await cleanup(db, timedelta(0), expired=False, actor=DBA)
+        results = await cleanup(db, timedelta(0), expired=False, actor=DBA, before_expiry=True)
         assert {result.outcome for result in results} == {"purged"}
         entries = await list_activity(db, ActivityFilter(action="cleanup"))
         told = {("artifact", result.artifact.id) for result in results}
@@ -265,7 +267,9 @@ async def test_a_cleanup_goes_on_when_a_connection_is_lost(db, database):
                 )
             )
 
-    results = await cleanup(db, timedelta(0), expired=False, actor=DBA, on_progress=note)
+    results = await cleanup(
+        db, timedelta(0), expired=False, actor=DBA, on_progress=note, before_expiry=True
+    )
     assert ended == ["t"]
     assert len(results) == len(seen) == 40
     failed = [result for result in results if result.outcome != "purged"]
@@ -286,7 +290,9 @@ async def test_what_a_cancelled_cleanup_purged_is_listed_and_told(db, after):
     async with db.events.subscribe() as queue:
         await listen(queue)
         working = asyncio.create_task(
-            cleanup(db, timedelta(0), expired=False, actor=DBA, on_progress=note)
+            cleanup(
+                db, timedelta(0), expired=False, actor=DBA, on_progress=note, before_expiry=True
+            )
         )
         await asyncio.wait({working})
         assert working.cancelled()

@@ -202,7 +202,7 @@ def test_a_job_that_ends_in_time_is_let_finish(database, artifacts, tmp_path):
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
 def test_the_second_signal_ends_it_at_once(database, artifacts, tmp_path, second):
-    grace = {"ZANITH_LOCK_TIMEOUT": "30s", "ZANITH_SHUTDOWN_GRACE": "5m"}
+    grace = {"ZANITH_LOCK_TIMEOUT": "30s", "ZANITH_SHUTDOWN_GRACE": "5min"}
     with run_command(database.tcp_url, tmp_path, **grace) as command, command.client() as client:
         wait_for_seals(database)
         with locked(database):

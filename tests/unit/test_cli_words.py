@@ -48,7 +48,7 @@ def test_counts(value, shown):
     [
         (timedelta(seconds=0.2), "just now"),
         (timedelta(seconds=42), "42s ago"),
-        (timedelta(minutes=5), "5m ago"),
+        (timedelta(minutes=5), "5min ago"),
         (timedelta(hours=23, minutes=50), "24h ago"),
         (timedelta(days=45), "45d ago"),
         (timedelta(days=120), "4mo ago"),

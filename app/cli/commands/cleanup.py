@@ -1,5 +1,6 @@
 """`zanith recover cleanup`: purge by age, one transaction each."""
 
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -21,10 +22,19 @@ app = typer.Typer()
 def cleanup_command(
     older_than: Annotated[
         str | None,
-        typer.Option("--older-than", metavar="30d", help="Captured longer ago; 30 means days."),
+        typer.Option(
+            "--older-than", metavar="30d", help="Captured longer ago than this, and expired."
+        ),
     ] = None,
     expired: Annotated[
-        bool, typer.Option("--expired", help="Past their expiry; held ones stay.")
+        bool, typer.Option("--expired", help="Past their expiry date; held ones stay.")
+    ] = False,
+    before_expiry: Annotated[
+        bool,
+        typer.Option(
+            "--before-expiry",
+            help="With --older-than: also purge artifacts whose own expiry date is still to come.",
+        ),
     ] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -32,26 +42,22 @@ def cleanup_command(
     database_url: DatabaseUrl = None,
 ) -> None:
     """
-    Purge what is old or past its date, and say what was skipped and why.
+    Purge artifacts that are past their expiry date. Say what was kept and why.
 
-    Each artifact goes in a transaction of its own: a failure or a lock skips
-    one, not the rest. What was captured to stay for ever goes only by name,
-    with purge. Exit 1 where one failed.
+    Each artifact is purged in a transaction of its own: a failure or a lock
+    skips one, not the rest. An artifact that never expires is purged by name
+    only: zanith recover purge. Exit 1 if a purge failed.
 
     Example:
 
     $ zanith recover cleanup --expired --dry-run
-    $ zanith recover cleanup --older-than 90d --yes --json
+    $ zanith recover cleanup --older-than 90d --dry-run
     """
-    if not expired and older_than is None:
-        raise WrongUsage("say what to clean up", hint="pass --older-than 30d, --expired, or both")
-    age = parse_duration(older_than) if older_than is not None else None
-    if older_than is not None and age is None:
-        raise WrongUsage("--older-than never matches nothing", hint="write 30d or 12h")
+    age = _age(older_than, expired=expired, before_expiry=before_expiry)
 
     async def body(session: Session) -> None:
         terminal = session.terminal
-        plan = await plan_cleanup(session.db, age, expired)
+        plan = await plan_cleanup(session.db, age, expired, before_expiry=before_expiry)
         going = [artifact for artifact, reason in plan if reason is None]
         if dry_run:
             terminal.show(candidates(plan, terminal.out.width))
@@ -73,6 +79,7 @@ def cleanup_command(
                 session.actor,
                 only=None if yes else ids,
                 on_progress=follow,
+                before_expiry=before_expiry,
             )
         terminal.show(outcomes(results, terminal.out.width))
         if as_json:
@@ -81,3 +88,15 @@ def cleanup_command(
             stop(Exit.FAILED)
 
     run(body, url=database_url, json=as_json)
+
+
+def _age(older_than: str | None, *, expired: bool, before_expiry: bool) -> timedelta | None:
+    """Return how old they must be; WrongUsage where nothing, or nothing that can be, is asked."""
+    if older_than is None and not expired:
+        raise WrongUsage("say what to clean up", hint="pass --expired, --older-than 30d, or both")
+    if older_than is None and before_expiry:
+        raise WrongUsage("--before-expiry needs --older-than", hint="say how old they must be")
+    age = parse_duration(older_than) if older_than is not None else None
+    if older_than is not None and age is None:
+        raise WrongUsage("--older-than never matches nothing", hint="write 30d or 12h")
+    return age

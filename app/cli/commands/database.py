@@ -104,14 +104,15 @@ def uninstall_command(
     yes: Yes = False, as_json: Json = False, database_url: DatabaseUrl = None
 ) -> None:
     """
-    Take everything out of the database again: both schemas, the audit log too.
+    Remove Zanith's two schemas from the database, with the audit log.
 
-    Refused while there are artifacts: without Zanith nobody knows what their
-    parked objects are. The database's name is asked for.
+    It is refused while there are artifacts: only Zanith knows what their
+    parked objects are. It asks for the name of the database.
 
     Example:
 
-    $ zanith recover cleanup --older-than 0s --yes && zanith uninstall
+    $ zanith recover list
+    $ zanith uninstall
     """
 
     async def body(session: Session) -> None:

@@ -106,7 +106,7 @@ def demo(
     Example:
 
     $ zanith demo
-    $ zanith demo --port 8080 --fresh
+    $ zanith demo --port 8080
     """
     from app.cli.serving import serve_demo
 

@@ -50,21 +50,27 @@ def _export(looked: PurgeReview) -> str | None:
 def candidates(plan: Sequence[tuple[Artifact, str | None]], width: int) -> RenderableType:
     """What cleanup would take and what it would leave, with why."""
     if not plan:
-        return Text("Nothing is old enough to be cleaned up.", style="quiet")
+        return Text("Nothing to clean up: no artifact matches.", style="quiet")
     table = _table("Would be", width)
     for artifact, reason in plan:
-        word = Text("purged", style="bad") if reason is None else safe(f"kept: {reason}", "quiet")
+        word = Text("purged", style="bad") if reason is None else safe(_kept(reason), "quiet")
         table.add_row(*_cells(artifact, width), word)
     going = [artifact for artifact, reason in plan if reason is None]
     freed = sum(artifact.size_bytes or 0 for artifact in going)
     words = f"{plural(len(going), 'artifact')} to purge, {size(freed)} to free"
-    return Group(table, Text(words, style="head"))
+    early = [reason for _, reason in plan if reason and reason.startswith("kept until")]
+    more = "--before-expiry takes those that are kept until their expiry date, too"
+    return Group(table, Text(words, style="head"), *([Text(more, style="quiet")] if early else []))
+
+
+def _kept(reason: str) -> str:
+    return reason if reason.startswith("kept") else f"kept: {reason}"
 
 
 def outcomes(results: Sequence[CleanupResult], width: int) -> RenderableType:
     """What cleanup did with each."""
     if not results:
-        return Text("Nothing was old enough to be cleaned up.", style="quiet")
+        return Text("Nothing to clean up: no artifact matches.", style="quiet")
     styles = {"purged": "good", "skipped": "warn", "failed": "bad"}
     table = _table("Outcome", width)
     for result in results:

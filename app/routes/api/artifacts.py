@@ -178,7 +178,13 @@ async def cleanup(studio: TheStudio, who: Who, wanted: CleanupIn) -> Any:
     older = parse_duration(wanted.older_than) if wanted.older_than else None
     if older is None and not wanted.expired and not wanted.only:
         raise WrongUsage("say what to clean up", hint="give older_than, expired, or only")
-    planned = await purge.plan_cleanup(studio.reading(who), older, wanted.expired, only=wanted.only)
+    planned = await purge.plan_cleanup(
+        studio.reading(who),
+        older,
+        wanted.expired,
+        only=wanted.only,
+        before_expiry=wanted.before_expiry,
+    )
     if wanted.only is not None:
         chosen = frozenset(wanted.only)
         unknown = chosen - {artifact.id for artifact, _ in planned}
@@ -205,5 +211,6 @@ async def cleanup(studio: TheStudio, who: Who, wanted: CleanupIn) -> Any:
         [artifact.id for artifact in going],
         who,
         confirm=wanted.confirm,
+        before_expiry=wanted.before_expiry,
     )
     return JSONResponse(job.to_json(), 202)

@@ -303,8 +303,13 @@ class ErasurePlanOut(BaseModel):
 class CleanupIn(_Strict):
     """What to clean up. Without `dry_run` the count is the confirmation."""
 
-    older_than: Text | None = Field(None, description="30d, 12h; captured longer ago than that")
+    older_than: Text | None = Field(
+        None, description="30d, 12h; captured longer ago than that, and expired"
+    )
     expired: bool = Field(False, description="past expires_at")
+    before_expiry: bool = Field(
+        False, description="of older_than: also what has an expiry date still to come"
+    )
     only: list[Text] | None = Field(None, description="of those, only these ids; alone, just these")
     dry_run: bool = Field(True, description="say what would go; nothing is deleted")
     confirm: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = Field(

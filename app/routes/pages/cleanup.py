@@ -42,6 +42,7 @@ class CleanupView:
     chosen: tuple[str, ...] = ()  # on the list, whatever their age
     error: ZanithError | None = None
     typed: str = ""
+    before_expiry: bool = False
 
     @property
     def going(self) -> tuple[Candidate, ...]:
@@ -77,6 +78,7 @@ async def build(
     chosen: tuple[str, ...] = (),
     only: frozenset[str] | None = None,
     error: ZanithError | None = None,
+    before_expiry: bool = False,
 ) -> CleanupView:
     """Ask the engine what would go; `only` says what is ticked, all of it by default."""
     asked = expired or bool(older_than.strip()) or bool(chosen)
@@ -84,7 +86,9 @@ async def build(
         return CleanupView(older_than, expired, (), asked=False, error=error)
     try:
         planned = await purge.plan_cleanup(
-            db, parse_age(older_than), expired, only=list(chosen) or None
+            *(db, parse_age(older_than), expired),
+            only=list(chosen) or None,
+            before_expiry=before_expiry,
         )
     except WrongUsage as exc:
         return CleanupView(older_than, expired, (), asked=False, error=exc)
@@ -92,7 +96,13 @@ async def build(
         Candidate(artifact, skip, skip is None and (only is None or artifact.id in only))
         for artifact, skip in planned
     )
-    return CleanupView(older_than, expired, found, asked=True, chosen=chosen, error=error)
+    return CleanupView(
+        *(older_than, expired, found),
+        asked=True,
+        chosen=chosen,
+        error=error,
+        before_expiry=before_expiry,
+    )
 
 
 def link_to_chosen(ids: list[str]) -> str:
@@ -122,10 +132,17 @@ async def show(
     who: Who,
     older_than: Annotated[str, Query(max_length=40)] = "",
     expired: bool = False,
+    before_expiry: bool = False,
     chosen: Annotated[list[str] | None, Query(max_length=200)] = None,
 ) -> Response:
     """Show what would go."""
-    view = await build(studio.reading(who), older_than, expired=expired, chosen=tuple(chosen or ()))
+    view = await build(
+        studio.reading(who),
+        older_than,
+        expired=expired,
+        chosen=tuple(chosen or ()),
+        before_expiry=before_expiry,
+    )
     return _show(request, studio, view, 400 if view.error else 200)
 
 
@@ -136,6 +153,7 @@ async def start(
     who: Who,
     older_than: Annotated[str, Form(max_length=40)] = "",
     expired: Annotated[bool, Form()] = False,
+    before_expiry: Annotated[bool, Form()] = False,
     id: Annotated[list[str] | None, Form()] = None,  # noqa: A002 - the documented name
     chosen: Annotated[list[str] | None, Form()] = None,
     confirm: Annotated[str, Form(max_length=12)] = "",
@@ -145,7 +163,9 @@ async def start(
     try:
         count = int(confirm) if confirm.strip().isdecimal() else None
         job = await work.start_cleanup(
-            studio, parse_age(older_than), expired, only, who, confirm=count
+            *(studio, parse_age(older_than), expired, only, who),
+            confirm=count,
+            before_expiry=before_expiry,
         )
     except (Refused, WrongUsage) as exc:
         view = await build(
@@ -155,6 +175,7 @@ async def start(
             chosen=tuple(chosen or ()),
             only=frozenset(only),
             error=exc,
+            before_expiry=before_expiry,
         )
         return _show(request, studio, view, status_of(exc))
     return RedirectResponse(f"/studio/jobs/{job.id}", 303)

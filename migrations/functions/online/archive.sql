@@ -119,7 +119,7 @@ BEGIN
     END IF;
     SELECT string_agg(format('%s %s', x.item ->> 'kind', x.item ->> 'name'), ', ') INTO other FROM zanith._each(zanith.dependents(a.id)) x;
     IF other IS NOT NULL THEN
-        PERFORM zanith._refuse(format('other objects depend on what is parked of %s', object), 'Drop or change them first.', '2BP01', other);
+        PERFORM zanith._refuse(format('other objects depend on what is parked of %s', object), 'Change them first, so that they no longer use it.', '2BP01', other);
     END IF;
 END $$;
 

@@ -142,7 +142,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         WHERE d ->> 'strategy' = 'archive_column' AND format_type(a.atttypid, a.atttypmod) <> k.item ->> 'type'
         UNION ALL
         SELECT 13, zanith._conflict('name_taken', format('%s already has a %s %I', t.item ->> 'table', t.kind, t.item ->> 'name'),
-            'Rename or drop it, then restore.')
+            'Rename it, then restore.')
         FROM (SELECT 'trigger' AS kind, x.item FROM zanith._each(d #> '{cascade,triggers}') x
               UNION ALL SELECT 'policy', x.item FROM zanith._each(d #> '{cascade,policies}') x
               UNION ALL SELECT 'rule', x.item FROM zanith._each(d #> '{cascade,rules}') x) t
@@ -152,7 +152,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             ELSE EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = to_regclass(t.item ->> 'table') AND r.rulename = t.item ->> 'name') END
         UNION ALL
         SELECT 14, zanith._conflict('function_exists', format('a function %s exists by now, and one with the same arguments comes back', p.oid::regprocedure),
-            format('Rename or drop it, then restore: ALTER ROUTINE %s RENAME TO ….', p.oid::regprocedure))
+            format('Rename it, then restore: ALTER ROUTINE %s RENAME TO ….', p.oid::regprocedure))
         FROM zanith._each(d #> '{cascade,functions}') f
         JOIN pg_proc p ON CASE WHEN f.item ? 'inputs' THEN p.proname = f.item ->> 'routine' AND oidvectortypes(p.proargtypes) = f.item ->> 'inputs' ELSE true END
         JOIN pg_namespace n ON n.oid = p.pronamespace
@@ -161,7 +161,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         UNION ALL
         SELECT 7, zanith._conflict('name_taken', format('%s already has a constraint %I',
                 zanith._qualify(k.item ->> 'schema', k.item ->> 'table'), k.item ->> 'name'),
-            'Rename or drop it, then restore.')
+            'Rename it, then restore.')
         FROM zanith._each(d -> 'references') k
         JOIN pg_constraint c ON c.conrelid = zanith._relation_oid(k.item ->> 'schema', k.item ->> 'table') AND c.conname = k.item ->> 'name'
     ) c

@@ -42,7 +42,7 @@ BEGIN
     WHERE k.contype = 'f' AND k.conrelid NOT IN (SELECT g.member FROM zanith._family(root) g);
     IF other IS NOT NULL THEN
         conflicts := conflicts || zanith._conflict('dependents', 'foreign keys point at what is parked, and deleting could change the tables that they are of',
-            'Drop them first.', '{}', other);
+            'Remove these foreign keys first: ALTER TABLE … DROP CONSTRAINT ….', '{}', other);
     END IF;
     IF NOT pg_has_role((SELECT c.relowner FROM pg_class c WHERE c.oid = root), 'USAGE') THEN
         conflicts := conflicts || zanith._conflict('not_permitted', format('must be owner of %s', target),

@@ -56,7 +56,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         WHERE a.definition ? 'members' AND x.item ->> 'via' = 'table' AND NOT pg_has_role(p.pubowner, 'USAGE')
         UNION ALL
         SELECT 9, zanith._conflict('publication_changed', format('the publication %I is for all tables by now', p.pubname),
-            'Drop it, or make it one of named tables again, as it was; then restore.')
+            'Rename it, or make it one of named tables again, as it was; then restore.')
         FROM zanith._each(a.definition -> 'publications') x JOIN pg_publication p ON p.pubname = x.item ->> 'name'
         WHERE a.definition ? 'members' AND x.item ->> 'via' = 'table' AND p.puballtables
         UNION ALL

@@ -84,7 +84,7 @@ BEGIN
     END IF;
     IF jsonb_array_length(dependents) > 0 THEN
         conflicts := conflicts || zanith._conflict('dependents', format('other objects depend on what is parked of %s', zanith._object_name(a)),
-            'Drop or change them first.', '{}', (SELECT string_agg(x.item ->> 'name', ', ') FROM zanith._each(dependents) x));
+            'Change them first, so that they no longer use it.', '{}', (SELECT string_agg(x.item ->> 'name', ', ') FROM zanith._each(dependents) x));
     END IF;
     IF place ? 'oid' AND NOT pg_has_role((SELECT c.relowner FROM pg_class c WHERE c.oid = (place ->> 'oid')::oid), 'USAGE') THEN
         conflicts := conflicts || zanith._conflict('not_permitted', format('must be owner of %s', target),

@@ -43,7 +43,7 @@ BEGIN
     END IF;
     IF c.relkind IN ('v', 'm') THEN
         PERFORM zanith._refuse(format('%s is a view', name),
-            'A view holds no rows: keep its definition in your migrations and drop it with DROP VIEW.');
+            'A view holds no rows: keep its definition in your migrations, then use DROP VIEW.');
     ELSIF c.relkind = 'f' THEN
         PERFORM zanith._refuse(format('%s is a foreign table', name),
             'Its rows live on another server; capture them there, then use DROP FOREIGN TABLE.');
@@ -256,7 +256,7 @@ BEGIN
             'Use soft_drop_column, or on_dependents => ''cascade''.', '2BP01', listed);
     ELSIF on_dependents = 'cascade' AND unable IS NOT NULL THEN
         PERFORM zanith._refuse(format('cannot cascade to everything that depends on %s', object),
-            'Drop or change these first, or use on_dependents => ''keep'' where a rename allows it.', '0A000', unable);
+            'Change these first, or use on_dependents => ''keep'' where a rename allows it.', '0A000', unable);
     END IF;
 END $$;
 

@@ -33,6 +33,10 @@ test: dev ## Run all tests, on real PostgreSQL servers that they start (PYTEST_A
 	@chromium=$$($(BIN)/python scripts/find_chromium.py) && \
 	ZANITH_CHROMIUM="$$chromium" $(BIN)/python -m pytest $(PYTEST_ARGS)
 
+.PHONY: check
+check: lint ## In about a minute: checks, unit tests, and a few of each kind on PostgreSQL 18
+	@ZANITH_TEST_VERSIONS=18 $(BIN)/python -m pytest $(PYTEST_ARGS) --quiet --durations 10 -m smoke
+
 .PHONY: oracle
 oracle: dev $(VENV)-oracle/.installed ## Judge captures and restores by DROP and pg_dump, on thousands of schemas, or on copies of DB=postgresql://…
 	@$(BIN)/python -m tests.oracle $(if $(DB),--database '$(DB)',--projects all) $(ORACLE_ARGS)

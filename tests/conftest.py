@@ -59,6 +59,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         reaper.communicate(timeout=60)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all unit tests for `make check`."""
+    for item in items:
+        if item.path.is_relative_to(ROOT / "tests" / "unit"):
+            item.add_marker(pytest.mark.smoke)
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     """Name the minor releases that the tests run on, and what chance starts from."""
     versions = ", ".join(clusters.release_of(version) for version in versions_to_test())

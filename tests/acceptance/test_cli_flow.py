@@ -128,6 +128,7 @@ def test_restoring_what_is_back_already_is_a_no_op_that_says_so(url, drop):
     assert "already" in done(*restore, "--yes", url=url).out
 
 
+@pytest.mark.smoke
 @pytest.mark.newest
 def test_dry_runs_show_the_plan_and_change_nothing(database, url, drop):
     before = database.pg_dump()
@@ -155,6 +156,7 @@ def test_a_dry_run_of_what_would_be_refused_exits_4(database, url, drop):
     assert result.json["plan"]["conflicts"]
 
 
+@pytest.mark.smoke
 @pytest.mark.newest
 def test_the_plan_shown_is_what_runs(database, url, drop):
     drop()

@@ -344,6 +344,7 @@ def test_an_archive_is_read_by_the_owner_alone(database: Database, roles: dict[s
         assert not ended[2].endswith("]"), ended
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize(
     "strategy", ["soft_drop_column", "archive_column", "soft_drop_table", "archive_table"]
 )

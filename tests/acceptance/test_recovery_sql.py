@@ -112,6 +112,7 @@ def status(database: Database, artifact: str) -> str:
 # ------------------------------------------------------------------------------------ without us
 
 
+@pytest.mark.smoke
 def test_it_needs_nothing_of_ours(world: Database, tmp_path: Path) -> None:
     """Saved before the schema zanith was lost, every script still brings its object back."""
     moved = see(world, moved=True)

@@ -144,6 +144,7 @@ def refused(run: Callable[[str], object], sql: str) -> asyncpg.PostgresError:
     return caught.value
 
 
+@pytest.mark.smoke
 def test_what_cannot_be_captured_is_refused_by_name(world: Database) -> None:
     """The capture and its plan say the same, and leave everything as it was."""
     before = state(world)

@@ -82,6 +82,7 @@ async def gone_and_back(scene: Scene, strategy: str, table: str) -> None:
         await restore(db, made.id, Choices(), DBA)
 
 
+@pytest.mark.smoke
 async def test_a_partition_key_beneath_the_table(scene):
     scene.by(scene.mallory, """
         CREATE TABLE harm.t (id int, c int NOT NULL DEFAULT 8, d int) PARTITION BY RANGE (id);
@@ -110,6 +111,7 @@ async def test_an_index_of_a_partition_that_is_attached(scene, strategy):
     scene.quiet()
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("child_of", ["superuser", "alice"])
 async def test_a_foreign_key_between_two_owners(scene, child_of):
     child = scene.alice if child_of == "alice" else None

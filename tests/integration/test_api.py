@@ -102,6 +102,7 @@ def test_filters(client, artifacts, filters, expected):
     assert [item["id"] for item in found] == [artifacts[name] for name in expected]
 
 
+@pytest.mark.smoke
 def test_inspects_by_id_prefix_and_name(client, artifacts):
     one = client.get(f"/api/artifacts/{artifacts['column']}").json()
     assert set(one) > KEYS | {"recovery_sql", "plan", "definition", "dependents", "exports"}
@@ -142,6 +143,7 @@ def test_errors_have_one_shape(client, artifacts):
     refused(client.get(f"/api/artifacts/{column}/export?format=xml"), 422, "invalid")
 
 
+@pytest.mark.smoke
 def test_destruction_wants_the_name(client, artifacts, database):
     here = f"/api/artifacts/{artifacts['table']}"
     error = refused(client.delete(here), 409, "refused")

@@ -189,6 +189,7 @@ async def test_the_engine_itself(db, database):
     assert found.damaged
 
 
+@pytest.mark.smoke
 async def test_the_worst_comes_first_and_json_is_whole(db, database):
     database.psql(SHAPES["plain"].replace("{name}", "a"))
     await capture(db, CaptureRequest("archive_table", "a"), DBA)

@@ -69,6 +69,7 @@ FORMS = [
 ]
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("case", EVERYWHERE)
 def test_rows_go_and_the_rest_is_sealed(staff, database, case):
     erase_and_look(staff, database, *case)

@@ -25,6 +25,7 @@ async def db(database):
     await opened.close()
 
 
+@pytest.mark.smoke
 async def test_a_job_runs_reports_and_ends(db):
     job = await queueing.start(db, "restore", "abcdefgh", {"a": 1}, ACTOR, object="public.t")
     assert (job.state, job.params, job.object) == ("queued", {"a": 1}, "public.t")

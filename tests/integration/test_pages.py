@@ -46,6 +46,7 @@ def form_token(html: str) -> str:
     return html.split('name="form_token" value="', 1)[1].split('"', 1)[0]
 
 
+@pytest.mark.smoke
 def test_every_template_renders(studio: Running, artifacts, database):
     column, table = artifacts["column"], artifacts["table"]
     with studio.client("the-token-of-staff") as staff:

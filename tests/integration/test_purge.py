@@ -50,6 +50,7 @@ async def parked(db):
         )
 
 
+@pytest.mark.smoke
 async def test_review_then_purge_then_tombstone(db, archived):
     job = await export.announce(db, export.ExportRequest(archived.id), DBA)
     async for _ in export.stream_export(db, job.id):
@@ -84,6 +85,7 @@ async def test_the_name_may_be_typed_so(db, archived, typed):
     await purge(db, archived.id, DBA, confirm=typed)
 
 
+@pytest.mark.smoke
 async def test_hold_keeps_it(db, archived):
     held = await hold(db, archived.id, DBA, "court order")
     assert (held.held, held.held_reason) == (True, "court order")

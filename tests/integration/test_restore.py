@@ -56,6 +56,7 @@ async def rows(db, table="orders"):
         return await connection.fetch(f"SELECT * FROM {table} ORDER BY id")
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("strategy", ["archive_column", "soft_drop_column"])
 async def test_a_column_goes_and_comes_back(database, db, strategy):
     before, held = database.schema(), [dict(row) for row in await rows(db)]
@@ -87,6 +88,7 @@ async def test_a_column_goes_and_comes_back(database, db, strategy):
     assert again.already_restored
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("strategy", ["archive_table", "soft_drop_table"])
 async def test_a_table_goes_and_comes_back(database, db, strategy):
     before, held = database.schema(), await rows(db)
@@ -102,6 +104,7 @@ async def test_a_table_goes_and_comes_back(database, db, strategy):
     assert report.artifact.verified_at
 
 
+@pytest.mark.smoke
 async def test_a_changed_archive_is_never_restored(db):
     artifact = await capture(db, column(), DBA)
     name = f'_zanith_shadow."{artifact.physical_name}"'
@@ -178,6 +181,7 @@ async def test_capture_names_its_blocker_too(db):
     assert "code" in dict((await rows(db))[0])
 
 
+@pytest.mark.smoke
 async def test_a_plan_that_changed_is_shown_again(db):
     artifact = await capture(db, column(), DBA)
     with pytest.raises(Refused, match="not the one that was confirmed") as error:
@@ -193,6 +197,7 @@ async def test_a_plan_that_changed_is_shown_again(db):
     assert report.artifact.status == "restored"
 
 
+@pytest.mark.smoke
 async def test_drift_blocks_until_a_choice_resolves_it(db):
     artifact = await capture(db, column(), DBA)
     async with client_of(db) as connection:

@@ -25,6 +25,7 @@ def extra_file(monkeypatch):
     return add
 
 
+@pytest.mark.smoke
 async def test_install_is_done_once(bare_database):
     async with bare_database.connect() as connection:
         applied = await schema.install(connection)

@@ -62,6 +62,7 @@ async def announced(db, artifact_id, **options):
     return await export.announce(db, ExportRequest(artifact_id, **options), DBA)
 
 
+@pytest.mark.smoke
 async def test_seal_is_the_sha256_of_psqls_own_copy(database, db, archived, tmp_path):
     sealed = await seal.seal(db, archived, DBA)
     assert (sealed.row_count, sealed.health) == (2000, "ok")

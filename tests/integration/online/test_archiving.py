@@ -37,6 +37,7 @@ from tests.sessions import client_of
 from tests.traffic import Traffic
 
 
+@pytest.mark.smoke
 async def test_a_column_is_archived_and_restored_beside_traffic(database, db):
     traffic = Traffic(database.url, "t", ROWS, only_while=FOLLOWED)
     async with traffic.flowing():

@@ -53,6 +53,41 @@ class Obstacle:
 TABLE = {"column": None}
 PART = {"table": "t1", "column": None}
 OBSTACLES = {
+    "the table has another primary key": Obstacle(
+        T + "ALTER TABLE t ADD UNIQUE (b), ALTER b SET NOT NULL",
+        "ALTER TABLE t ADD CONSTRAINT other PRIMARY KEY (b)",
+        "primary_key_taken",
+        "other",
+        "ALTER TABLE t DROP CONSTRAINT other",
+        column="id",
+    ),
+    "rows came that have no value for the key": Obstacle(
+        T,
+        "INSERT INTO t (a) VALUES (7)",
+        "null_gaps",
+        "1 row would hold NULL in id",
+        "DELETE FROM t WHERE a = 7",
+        column="id",
+        strategies=("soft_drop",),
+    ),
+    "a key takes no NULL": Obstacle(
+        T,
+        "SELECT 1",
+        "null_in_key",
+        "cannot come back without NOT NULL",
+        choices=Choices(allow_null=True),
+        column="id",
+        strategies=("soft_drop",),
+    ),
+    "the values of a key occur twice": Obstacle(
+        T + "ALTER TABLE t ADD UNIQUE (b), ALTER b SET NOT NULL",
+        "ALTER TABLE t DROP CONSTRAINT t_b_key; INSERT INTO t SELECT a, b, c FROM t WHERE b = 1; ALTER TABLE t ADD k serial",
+        "key_gone",
+        "under which the values are filed",
+        "DELETE FROM t WHERE k = 3; ALTER TABLE t DROP k, ADD UNIQUE (b)",
+        column="id",
+        strategies=("archive",),
+    ),
     "the default's function went": Obstacle(
         T + F + "ALTER TABLE t ALTER a SET DEFAULT f(1)",
         "DROP FUNCTION f(int)",

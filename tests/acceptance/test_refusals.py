@@ -40,6 +40,7 @@ CREATE TABLE partial_key (a int NOT NULL, c text);
 CREATE UNIQUE INDEX ON partial_key (a) WHERE a > 0;
 CREATE TABLE expression_key (a int NOT NULL, c text);
 CREATE UNIQUE INDEX ON expression_key ((a + 1));
+CREATE TABLE its_only_key (a int PRIMARY KEY, c text);
 CREATE TABLE its_own_key (a text NOT NULL UNIQUE, c int NOT NULL UNIQUE);
 CREATE TABLE parted (a int, b int, c text) PARTITION BY RANGE (a, (b + 1));
 CREATE TABLE part PARTITION OF parted DEFAULT;
@@ -67,15 +68,6 @@ GRANT ALL ON t TO :reader;
 
 # (strategies, table, column, SQLSTATE, words of the message, words of the hint)
 CASES = [
-    (
-        COLUMN,
-        "t",
-        "id",
-        "0A000",
-        "public.t.id is part of the primary key",
-        "capture the whole table",
-    ),
-    (COLUMN, "t", "r", "0A000", "part of the replica identity", "REPLICA IDENTITY"),
     (COLUMN, "parted", "a", "42P16", "part of the partition key", "whole table"),
     (COLUMN, "parted", "b", "42P16", "part of the partition key", "whole table"),
     (COLUMN, "child", "c", "42P16", "inherited from public.parent", "public.parent.c"),
@@ -85,7 +77,7 @@ CASES = [
     (("soft_drop_column",), "merged", "c", "0A000", "merging has a column", "NO INHERIT"),
     (COLUMN, "typed", "c", "42809", "typed table", "whole table"),
     (("soft_drop_column",), "t", "g", "0A000", "generated column", "archive_column"),
-    (("soft_drop_column",), "t", "i", "0A000", "identity column", "archive_column"),
+    (("archive_column",), "its_only_key", "a", "55000", "no key", "soft_drop_column"),
     (COLUMN, "t", "nope", "42703", "column public.t.nope does not exist", "id, c, g, i, r"),
     (
         COLUMN,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.shapes.columns import TYPES, VALUES
-from tests.acceptance.shapes.constraints import CONSTRAINTS, INDEXES
+from tests.acceptance.shapes.constraints import CONSTRAINTS, INDEXES, KEYS
 from tests.acceptance.shapes.dependents import BESIDE, VIEWS
 from tests.acceptance.shapes.families import CASCADES, PARTITIONED_COLUMNS
 from tests.acceptance.shapes.names import NAMES, WIDE
@@ -19,6 +19,7 @@ FAMILIES = {
     "values": VALUES,
     "constraints": CONSTRAINTS,
     "indexes": INDEXES,
+    "keys": KEYS,
     "views": VIEWS,
     "beside": BESIDE,
     "families": PARTITIONED_COLUMNS,

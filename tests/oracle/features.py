@@ -27,6 +27,7 @@ class Feature:
     number: bool = False  # it wants a column c that holds whole numbers
     still: bool = False  # rows must not go meanwhile: something points at them
     whole: bool = False  # a partition of it cannot come back exactly by itself
+    keyed: bool = False  # it makes the primary key: the table has no other
 
 
 def _features(**options) -> list[Feature]:
@@ -94,6 +95,65 @@ CONSTRAINTS = [
         check_not_enforced="ALTER TABLE [t] ADD CONSTRAINT [k#] CHECK ([c] < 0) NOT ENFORCED",
         _number=True,
         _since=18,
+    ),
+]
+
+KEYS = [
+    *_features(
+        primary_key_of_two="ALTER TABLE [t] ADD CONSTRAINT [k#] PRIMARY KEY ([c], [id]) WITH (fillfactor = 72);"
+        "COMMENT ON CONSTRAINT [k#] ON [t] IS 'key'; COMMENT ON INDEX [k#] IS 'its index'",
+        primary_key_grouped="ALTER TABLE [t] ADD PRIMARY KEY ([id], [c]); CREATE VIEW [v#] AS SELECT [b], max([a]) AS m"
+        " FROM [t] GROUP BY [id], [c]",
+        _number=True,
+        _keyed=True,
+    ),
+    *_features(
+        primary_key_referenced="ALTER TABLE [t] ADD CONSTRAINT [k#] PRIMARY KEY ([id], [c]); CREATE TABLE [q#] (x int, y int,"
+        " CONSTRAINT [f#] FOREIGN KEY (x, y) REFERENCES [t] ON UPDATE CASCADE DEFERRABLE INITIALLY DEFERRED, CONSTRAINT [g#]"
+        " FOREIGN KEY (x, y) REFERENCES [t] ON DELETE SET NULL NOT VALID);"
+        "INSERT INTO [q#] SELECT [id], [c] FROM ONLY [t] LIMIT 2; COMMENT ON CONSTRAINT [f#] ON [q#] IS 'to the key'",
+        _number=True,
+        _kinds=(PLAIN,),
+        _still=True,
+        _keyed=True,
+    ),
+    *_features(
+        primary_key_of_parts_referenced="ALTER TABLE [t] ADD CONSTRAINT [k#] PRIMARY KEY ([id], [c]); CREATE TABLE [q#] (x int,"
+        " y int, FOREIGN KEY (x, y) REFERENCES [t]); INSERT INTO [q#] SELECT [id], [c] FROM [t] LIMIT 2",
+        _number=True,
+        _kinds=(PARTS,),
+        _still=True,
+        _keyed=True,
+    ),
+    *_features(
+        primary_key="ALTER TABLE [t] ADD CONSTRAINT [k#] PRIMARY KEY ([c])",
+        primary_key_deferred="ALTER TABLE [t] ADD PRIMARY KEY ([c]) DEFERRABLE INITIALLY DEFERRED",
+        primary_key_self="ALTER TABLE [t] ADD PRIMARY KEY ([c]); ALTER TABLE [t] ADD CONSTRAINT [f#] FOREIGN KEY ([up])"
+        " REFERENCES [t] ON DELETE SET NULL",
+        primary_key_clustered="ALTER TABLE [t] ADD CONSTRAINT [k#] PRIMARY KEY ([c]) INCLUDE ([b]); ALTER TABLE [t] CLUSTER ON"
+        " [k#]",
+        primary_key_is_identity="ALTER TABLE [t] ADD CONSTRAINT [k#] PRIMARY KEY ([c]); ALTER TABLE [t] REPLICA IDENTITY USING"
+        " INDEX [k#]",
+        _number=True,
+        _kinds=(PLAIN, CHILDREN),
+        _keyed=True,
+    ),
+    *_features(
+        primary_key_includes="ALTER TABLE [t] ADD CONSTRAINT [k#] PRIMARY KEY ([id]) INCLUDE ([c])",
+        _kinds=(PLAIN, CHILDREN),
+        _keyed=True,
+    ),
+    *_features(
+        replica_identity_of_column="ALTER TABLE [t] ALTER [c] SET NOT NULL; CREATE UNIQUE INDEX [i#] ON [t] ([c], [id]);"
+        "ALTER TABLE [t] REPLICA IDENTITY USING INDEX [i#]",
+        _number=True,
+        _kinds=(PLAIN, CHILDREN),
+    ),
+    *_features(
+        local_primary_key="ALTER TABLE [p1] ALTER [c] SET NOT NULL; ALTER TABLE [p1] ADD CONSTRAINT [k#] PRIMARY KEY ([c], [id])",
+        _number=True,
+        _kinds=(PARTS, CHILDREN),
+        _keyed=True,
     ),
 ]
 
@@ -260,6 +320,7 @@ PARTITIONS = [
 
 FEATURES = [
     *CONSTRAINTS,
+    *KEYS,
     *INDEXES,
     *ACTORS,
     *RIGHTS,

@@ -14,6 +14,8 @@ from tests.oracle.rare import ALL
 KEEPING = ("soft_drop_column", "soft_drop_table", "archive_table")  # what depends may stay on it
 STYLES = ("plain", "upper", "punctuated", "quoted", "emoji", "long", "escaped", "keyword")
 KEYWORDS = {"t": "table", "c": "select", "a": "order", "b": "user", "id": "primary", "up": "from"}
+REFERS = re.compile(r"REFERENCES \[(t|p1)\]")
+BY_KEY = re.compile(r"REFERENCES \[(t|p1)\](?! ?\()")  # without naming columns
 WORLD = f"""
 CREATE TABLE log (what text);
 CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
@@ -191,6 +193,14 @@ def fits(feature: Feature, strategy: str, kind: str, form: ColumnForm, version: 
     )
 
 
+def _one_key(chosen: list[Feature], must: Feature | None) -> list[Feature]:
+    """Return the features without what asks for a second primary key, or for one by that name."""
+    keyed = must if must is not None and must.keyed else None
+    if keyed is None and not (must is not None and REFERS.search(must.sql)):
+        keyed = next((f for f in chosen if f.keyed), None)
+    return [f for f in chosen if f is keyed or not (f.keyed or (keyed and BY_KEY.search(f.sql)))]
+
+
 @st.composite
 def cases(draw: st.DrawFn, version: int, strategy: str, wanted: str | None = None) -> Case:
     """Draw a case of a strategy; with `wanted`, one that has this feature or form of the column."""
@@ -209,12 +219,14 @@ def cases(draw: st.DrawFn, version: int, strategy: str, wanted: str | None = Non
     chosen = draw(st.lists(st.sampled_from(able), max_size=6, unique=True)) if able else []
     if must is not None and must not in chosen:
         chosen.insert(draw(st.integers(0, len(chosen))), must)
-    keys = (
-        ["primary", "primary", "index"]
-        if kind != PLAIN or strategy == "archive_column"
-        else ["primary", "index", "none"]
-    )
-    needs_key = any(re.search(r"REFERENCES \[(t|p1)\]", f.sql) for f in chosen)
+    chosen = _one_key(chosen, must)
+    if any(f.keyed for f in chosen):
+        keys = ["index"]
+    elif kind != PLAIN or strategy == "archive_column":
+        keys = ["primary", "primary", "index"]
+    else:
+        keys = ["primary", "index", "none"]
+    needs_key = any(REFERS.search(f.sql) for f in chosen)
     traffic = (
         draw(st.booleans())
         and strategy in COLUMN
@@ -226,7 +238,7 @@ def cases(draw: st.DrawFn, version: int, strategy: str, wanted: str | None = Non
         form=form,
         features=tuple(chosen),
         style=draw(st.sampled_from(STYLES)),
-        key="primary" if needs_key else draw(st.sampled_from(keys)),
+        key="primary" if needs_key and "primary" in keys else draw(st.sampled_from(keys)),
         layout=draw(st.sampled_from(sorted(PARTITIONS))),
         target=draw(st.sampled_from(["t", "t", "p1", "p2"]))
         if strategy in TABLE and kind != PLAIN and not any(f.whole for f in chosen)

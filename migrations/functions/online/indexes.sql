@@ -37,19 +37,19 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     GROUP BY q.name
 ); END $$;
 
--- Unique constraints: the index beside live traffic, then the constraint takes it over in an instant.
+-- Unique constraints and primary keys: the index beside live traffic, then the constraint takes it over in an instant.
 CREATE OR REPLACE FUNCTION zanith._render_uniques_beside(d jsonb, schema_name text, target text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item ORDER BY k.ord, s.ord), '[]') FROM zanith._each(d -> 'constraints') k, LATERAL zanith._each(
         zanith._render_index_beside(k.item -> 'index', schema_name, target)
         || zanith._making(zanith._qualify(schema_name, k.item ->> 'name'), zanith._set_transaction(2,
             -- as the owner: between the two transactions another index may have taken the name
-            zanith._as_owner(zanith._owner_of(target), zanith._step(format('ALTER TABLE %s ADD CONSTRAINT %I UNIQUE USING INDEX %I%s', target, k.item ->> 'name', k.item ->> 'name',
+            zanith._as_owner(zanith._owner_of(target), zanith._step(format('ALTER TABLE %s ADD CONSTRAINT %I %s USING INDEX %I%s', target, k.item ->> 'name', upper(k.item ->> 'kind'), k.item ->> 'name',
                     substring(k.item ->> 'definition' FROM '((?: DEFERRABLE)?(?: INITIALLY DEFERRED)?)$')),
-                format('the unique constraint %I', k.item ->> 'name'), 'ACCESS EXCLUSIVE', ARRAY[target]))
+                format('the %s constraint %I', k.item ->> 'kind', k.item ->> 'name'), 'ACCESS EXCLUSIVE', ARRAY[target]))
             || zanith._render_index_settings(k.item -> 'index', schema_name, target)
             || zanith._render_comment(k.item ->> 'comment', format('CONSTRAINT %I ON %s', k.item ->> 'name', target))), true)) s
-    WHERE k.item ->> 'kind' = 'unique'
+    WHERE k.item ->> 'kind' IN ('primary key', 'unique')
 ); END $$;
 
 -- Indexes that went; of a soft-dropped column those that would have bitten.
@@ -82,7 +82,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
              LATERAL (SELECT zanith._relation_oid(q.schema_name, q.table_name) AS member, q.schema_name
                       FROM (SELECT CASE WHEN p.ord = 0 THEN target_schema ELSE p.part ->> 'schema' END, CASE WHEN p.ord = 0 THEN target_table ELSE p.part ->> 'name' END) q(schema_name, table_name)) r,
              LATERAL (SELECT i.item, NULL::jsonb AS con, i.ord FROM zanith._each(p.part -> 'indexes') i WHERE NOT uniques AND (i.item ->> 'valid')::boolean AND (NOT soft OR NOT (i.item ->> 'plain')::boolean)
-                      UNION ALL SELECT k.item -> 'index', k.item, k.ord FROM zanith._each(p.part -> 'constraints') k WHERE uniques AND k.item ->> 'kind' = 'unique') i,
+                      UNION ALL SELECT k.item -> 'index', k.item, k.ord FROM zanith._each(p.part -> 'constraints') k WHERE uniques AND k.item ->> 'kind' IN ('primary key', 'unique')) i,
              LATERAL zanith._with_parked_columns(i.item, r.member) x(item)
         WHERE x.item IS NOT NULL
     ), down AS (

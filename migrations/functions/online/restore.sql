@@ -112,7 +112,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             || zanith._step(format('SELECT zanith._render_recipe_anew(%L)', a.id), 'its recovery_sql has nothing to take away any more') END
         || zanith._as_owner(q.owner,
             CASE WHEN COALESCE((choices ->> 'allow_null')::boolean, false) THEN '[]'
-                 ELSE zanith._render_not_nulls(d, a.source_schema, a.source_table, q.relation, d #>> '{column,name}', d #>> '{column,name}') END
+                 ELSE zanith._render_not_nulls(d, a.source_schema, a.source_table, q.relation, d #>> '{column,name}', d #>> '{column,name}', true) END
             || zanith._render_constraints_back(d, a.source_schema, a.source_table, q.relation, ARRAY['check'], COALESCE((choices ->> 'not_valid')::boolean, false)))
         || CASE WHEN q.rows = q.live THEN zanith._render_trees_beside(d, a.source_schema, a.source_table, q.relation, true, false) || zanith._render_trees_beside(d, a.source_schema, a.source_table, q.relation, false, false)
                 ELSE zanith._render_uniques_beside(d, a.source_schema, q.live) || zanith._render_indexes_beside(d, a.source_schema, q.live, q.relation, false) END
@@ -323,11 +323,14 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             SELECT FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(p.part -> 'constraints') k
             WHERE k.item ->> 'kind' = 'foreign key' AND zanith._wants_proof_at_once(p.part ->> 'schema', p.part ->> 'name'))),
         (4, 'its partition key calls functions that are not built in', zanith._key_calls_code(live)),
+        (5, 'a key WITHOUT OVERLAPS comes back with it', EXISTS (
+            SELECT FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'constraints') k
+            WHERE k.item ->> 'kind' IN ('primary key', 'unique') AND zanith._masked(k.item ->> 'definition') LIKE '%WITHOUT OVERLAPS%')),
         -- CREATE INDEX CONCURRENTLY runs in no function of the owner's
         (3, 'an index comes back with it that calls functions or operators which are not built in', zanith._runner(d #>> '{table,owner}') IS NOT NULL AND EXISTS (
             SELECT FROM zanith._parts(d) p, LATERAL (SELECT i.item FROM zanith._each(p.part -> 'indexes') i
                                                      WHERE d ->> 'strategy' = 'archive_column' OR NOT (i.item ->> 'plain')::boolean
-                                                     UNION ALL SELECT k.item -> 'index' FROM zanith._each(p.part -> 'constraints') k WHERE k.item ->> 'kind' = 'unique') i
+                                                     UNION ALL SELECT k.item -> 'index' FROM zanith._each(p.part -> 'constraints') k WHERE k.item ->> 'kind' IN ('primary key', 'unique')) i
             WHERE NOT COALESCE((i.item ->> 'builtin')::boolean, (i.item ->> 'plain')::boolean, false)))) c(ord, what, so)
     WHERE c.so
 ); END $$;
@@ -344,6 +347,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         (4, 'an exclusion constraint comes back with it', EXISTS (SELECT FROM zanith._parts(a.definition) p, LATERAL zanith._each(p.part -> 'constraints') k WHERE k.item ->> 'kind' = 'exclude')),
         (5, 'rows that came since are filled', choices ? 'fill' OR COALESCE((choices ->> 'fill_default')::boolean, false)),
         (6, 'it is to come back under another name', choices ? 'as'),
+        (8, 'it is an identity column', a.definition #>> '{column,identity}' IS NOT NULL),
         (7, zanith._find_beside_limits(a.definition, a.source_schema, a.source_table, live), zanith._find_beside_limits(a.definition, a.source_schema, a.source_table, live) IS NOT NULL)) c(ord, what, so)
     WHERE c.so
 ); END $$;

@@ -83,7 +83,11 @@ BEGIN
        AND NOT (COALESCE((choices ->> 'fill_default')::boolean, false) AND d #>> '{column,default}' IS NOT NULL) THEN
         checks := checks || zanith._check('null_gaps', format('%s.%I', live_name, col),
             format('{count} {row|rows} would hold NULL in %I, which is NOT NULL', col), rows_after, format('r.%I IS NULL', col), example,
-            true, ARRAY['--fill VALUE', '--fill default', '--allow-null'], 'Choose a value for them, or let the column come back without NOT NULL.');
+            true,
+            ARRAY['--fill VALUE'] || CASE WHEN d #>> '{column,default}' IS NOT NULL THEN ARRAY['--fill default'] ELSE '{}' END
+                || CASE WHEN zanith._takes_no_null(d) THEN '{}' ELSE ARRAY['--allow-null'] END,
+            CASE WHEN zanith._takes_no_null(d) THEN 'Choose a value for them, or write one into each of them first: it is an identity or part of a key, which takes no NULL.'
+                 ELSE 'Choose a value for them, or let the column come back without NOT NULL.' END);
     END IF;
     FOR k IN SELECT x.item FROM zanith._each(d -> 'constraints') x LOOP
         IF k ->> 'kind' = 'check' AND (k ->> 'enforced')::boolean AND (k ->> 'validated')::boolean THEN
@@ -91,7 +95,7 @@ BEGIN
                 zanith._rows_after(d, live, choices, d #>> '{table,name}'), format('NOT (%s)', k ->> 'expression'),
                 zanith._key_example(d -> 'key', d #>> '{table,name}'), NOT lenient, ARRAY['--not-valid'],
                 'Mend the rows, or let the check come back NOT VALID.');
-        ELSIF k ->> 'kind' = 'unique' THEN
+        ELSIF k ->> 'kind' IN ('primary key', 'unique') THEN
             checks := checks || zanith._duplicate_check(k ->> 'name', k #> '{index,keys}', k #>> '{index,predicate}',
                 zanith._masked(k #>> '{index,using}') LIKE '%NULLS NOT DISTINCT%', rows_after);
         ELSIF k ->> 'kind' = 'foreign key' AND (k ->> 'validated')::boolean AND (k ->> 'enforced')::boolean

@@ -17,14 +17,34 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     FROM zanith._each(steps) s
 ); END $$;
 
+-- Whether a part of a column cannot do without NOT NULL: an identity, a primary key and a replica identity ask for it.
+CREATE OR REPLACE FUNCTION zanith._needs_not_null(part jsonb) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
+    SELECT part #>> '{column,identity}' IS NOT NULL
+        OR jsonb_path_exists(part, '$.constraints[*] ? (@.kind == "primary key" || @.index.replica_identity == true)')
+        OR jsonb_path_exists(part, '$.indexes[*] ? (@.replica_identity == true)')
+); END $$;
+
+-- Whether the column cannot come back without NOT NULL: `_needs_not_null`, of a key that has the column itself, not only beside it.
+CREATE OR REPLACE FUNCTION zanith._takes_no_null(d jsonb) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
+    SELECT COALESCE(d #> '{column,not_null}', 'null') <> 'null' AND (d #>> '{column,identity}' IS NOT NULL
+        OR EXISTS (SELECT FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'constraints') k
+                   WHERE (k.item ->> 'kind' = 'primary key' OR (k.item #>> '{index,replica_identity}')::boolean) AND k.item -> 'columns' ? (d #>> '{column,name}'))
+        OR EXISTS (SELECT FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'indexes') i
+                   WHERE (i.item ->> 'replica_identity')::boolean AND i.item -> 'keys' ? quote_ident(d #>> '{column,name}')))
+); END $$;
+
 -- NOT NULL of the table and of each beneath it that is so by itself or by another name, the lowest first: what is added
--- above merges with what is there.
-CREATE OR REPLACE FUNCTION zanith._render_not_nulls(d jsonb, target_schema text, target_table text, live oid, col text, final text)
+-- above merges with what is there. It is validated at once where what follows in the same transaction asks for it; `beside`:
+-- a key is made after it, beside live traffic.
+CREATE OR REPLACE FUNCTION zanith._render_not_nulls(d jsonb, target_schema text, target_table text, live oid, col text, final text, beside boolean DEFAULT false)
 RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item ORDER BY p.ord DESC, s.ord), '[]')
-    FROM zanith._live_parts(d, target_schema, target_table, live) p,
+    FROM (SELECT NOT beside AND EXISTS (SELECT FROM zanith._live_parts(d, target_schema, target_table, live) p WHERE zanith._needs_not_null(p.part))) q(at_once),
+         zanith._live_parts(d, target_schema, target_table, live) p,
          LATERAL zanith._render_not_null(p.part -> 'column', p.target, col, d ->> 'id', current_setting('server_version_num')::integer,
-            p.ord = 0 AND p.part #>> '{column,identity}' IS NOT NULL, final) n(steps),
+            q.at_once, final) n(steps),
          LATERAL zanith._each(zanith._where_beneath(p.ord, live, p.target, n.steps)) s
     WHERE zanith._has_own_not_null(d, p.ord, p.part)
        OR p.part #>> '{column,not_null,name}' <> d #>> '{column,not_null,name}'
@@ -35,7 +55,7 @@ CREATE OR REPLACE FUNCTION zanith._render_constraints_back(
     d jsonb, target_schema text, target_table text, live oid, kinds text[], not_valid boolean)
 RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item ORDER BY CASE WHEN q.unique_ones THEN -p.ord ELSE p.ord END, NOT (k.item ->> 'inherited')::boolean, t.top, k.ord, s.ord), '[]')
-    FROM (SELECT kinds && ARRAY['unique', 'exclude']) q(unique_ones),
+    FROM (SELECT kinds && ARRAY['primary key', 'unique', 'exclude']) q(unique_ones),
          zanith._live_parts(d, target_schema, target_table, live) p CROSS JOIN LATERAL zanith._each(p.part -> 'constraints') k
          LEFT JOIN zanith._topmost_indexes(d) t ON jsonb_typeof(k.item -> 'index') = 'object' AND t.name = zanith._qualify(p.part ->> 'schema', k.item ->> 'name'),
          LATERAL zanith._constraint_by_owner(k.item, p.part ->> 'owner', p.part ->> 'schema', p.target,
@@ -121,7 +141,7 @@ RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             FROM zanith._each(d #> '{cascade,columns}') g, LATERAL zanith._each(
                 zanith._render_generated_back(g.item, d, target_schema, target_table, live)) s), '[]')
         || zanith._as_owner(q.owner,
-            CASE WHEN q.nullable THEN '[]' ELSE zanith._render_not_nulls(d, target_schema, target_table, live, q.col, q.final) END
+            CASE WHEN q.nullable THEN '[]' ELSE zanith._render_not_nulls(d, target_schema, target_table, live, q.col, q.final, q.online) END
             || zanith._render_constraints_back(d, target_schema, target_table, live, ARRAY['check'], q.not_valid))
         -- a change of type makes statistics objects anew, as the operator's and without their targets
         || CASE WHEN q.soft AND d #>> '{column,base_type}' IS NOT NULL THEN COALESCE((
@@ -131,11 +151,11 @@ RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             WHERE NOT x.item ? 'parked' AND COALESCE((x.item ->> 'plain')::boolean, true)), '[]') ELSE '[]' END
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, s.ord)
             FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(zanith._where_beneath(p.ord, live, p.target,
-                CASE WHEN q.soft THEN '[]' ELSE zanith._render_identity_back(p.part, p.target, q.col) END
+                zanith._render_identity_back(p.part, p.target, q.col)
                 || zanith._as_owner(p.part ->> 'owner', zanith._render_default(p.part -> 'column', q.alone || p.target, q.col)))) s), '[]')
         || CASE WHEN q.online AND zanith._only(d) = '' THEN zanith._render_trees_beside(d, target_schema, target_table, live, true, q.soft) || zanith._render_trees_beside(d, target_schema, target_table, live, false, q.soft)
            WHEN q.online THEN zanith._render_uniques_beside(d, target_schema, q.target) || zanith._render_indexes_beside(d, target_schema, q.target, live, q.soft)
-           ELSE zanith._render_constraints_back(d, target_schema, target_table, live, ARRAY['unique', 'exclude'], q.not_valid)
+           ELSE zanith._render_constraints_back(d, target_schema, target_table, live, ARRAY['primary key', 'unique', 'exclude'], q.not_valid)
                 || zanith._render_indexes_back(d, target_schema, target_table, live, q.soft) END
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, x.ord, s.ord)
                 FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(p.part -> 'statistics') x,

@@ -84,6 +84,13 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         FROM zanith._each(d -> 'constraints') k
         WHERE EXISTS (SELECT FROM pg_constraint c WHERE c.conrelid = live AND c.conname = k.item ->> 'name')
         UNION ALL
+        SELECT 15, zanith._conflict('primary_key_taken', format('%s has another primary key by now: %I', zanith._relation_name(o.relation), c.conname),
+            format('A table has one. Drop that one, or make it a unique key, then restore: ALTER TABLE %s DROP CONSTRAINT %I.', zanith._relation_name(o.relation), c.conname))
+        FROM zanith._live_parts(d, NULL, NULL, live) p, LATERAL zanith._each(p.part -> 'constraints') k,
+             LATERAL (SELECT CASE WHEN p.ord = 0 THEN live ELSE zanith._relation_oid(p.part ->> 'schema', p.part ->> 'name') END) o(relation)
+        JOIN pg_constraint c ON c.conrelid = o.relation AND c.contype = 'p'
+        WHERE live IS NOT NULL AND d ? 'column' AND k.item ->> 'kind' = 'primary key' AND c.conname <> k.item ->> 'name'
+        UNION ALL
         SELECT 4, zanith._conflict('grantee_missing', format('the role %I, which had a grant, does not exist any more', g.grantee),
             format('Create the role: CREATE ROLE %I.', g.grantee))
         FROM (SELECT DISTINCT x.item ->> 'grantee' AS grantee
@@ -270,6 +277,11 @@ BEGIN
     END IF;
     IF as_name IS NOT NULL AND (octet_length(as_name) NOT BETWEEN 1 AND 63) THEN
         found := found || zanith._conflict('bad_name', format('%L is no name: it takes 1 to 63 bytes', as_name), 'Choose another name.', ARRAY['--as NAME']);
+    END IF;
+
+    IF COALESCE((choices ->> 'allow_null')::boolean, false) AND zanith._takes_no_null(d) THEN
+        found := found || zanith._conflict('null_in_key', format('%I cannot come back without NOT NULL: it is an identity, or part of a primary key or of the replica identity', a.source_column),
+            'Give the rows that have no value one with --fill, or write it into them first.', ARRAY['--fill VALUE']);
     END IF;
 
     IF a.artifact_type IN ('soft_drop_column', 'archive_column') THEN

@@ -62,7 +62,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
         SELECT 'the replica identity', f.name, format('ALTER TABLE ONLY %%s REPLICA IDENTITY %%s', f.name,
                    CASE WHEN f.filtered AND NOT f.partly OR f.key IS NULL THEN 'FULL' ELSE 'USING INDEX ' || quote_ident(f.key) END),
                format('ALTER TABLE ONLY %%s REPLICA IDENTITY %%s', f.name, CASE f.relreplident WHEN 'n' THEN 'NOTHING' WHEN 'f' THEN 'FULL'
-                   WHEN 'i' THEN 'USING INDEX ' || quote_ident(f.identity) ELSE 'DEFAULT' END)
+                   WHEN 'i' THEN COALESCE('USING INDEX ' || quote_ident(f.identity), 'NOTHING') ELSE 'DEFAULT' END)
         FROM (SELECT x.*, EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prrelid = x.o AND r.prqual IS NOT NULL) AS filtered,
                      EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prrelid = x.o AND r.prattrs IS NOT NULL)
                        OR EXISTS (SELECT FROM pg_catalog.pg_attribute t WHERE t.attrelid = x.o AND t.attgenerated <> '') AS partly,
@@ -79,7 +79,8 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
                              AND NOT EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prrelid = x.o AND r.prattrs IS NOT NULL
                                              AND NOT (i.indkey::smallint[])[0:i.indnkeyatts - 1] <@ (r.prattrs::smallint[]))
                            ORDER BY i.indnkeyatts, k.oid LIMIT 1) AS key FROM (%3$s) x) f
-        WHERE f.relkind = 'r' AND (f.relreplident = 'n'
+        -- one whose index is gone is none
+        WHERE f.relkind = 'r' AND (f.relreplident = 'n' OR f.relreplident = 'i' AND f.identity IS NULL
               OR f.relreplident = 'd' AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = f.o AND i.indisprimary)
               OR f.relreplident = 'f' AND f.partly OR f.relreplident <> 'f' AND f.filtered AND NOT f.partly OR f.beyond)
           AND EXISTS (SELECT FROM pg_catalog.pg_publication p WHERE p.pubupdate AND (p.puballtables

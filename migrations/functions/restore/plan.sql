@@ -27,6 +27,12 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                         zanith._qualify(t.item ->> 'schema', t.item ->> 'name'), d #>> '{column,name}')) -> 0)
             FROM zanith._each(d -> 'tree') t
             WHERE NOT (t.item #>> '{column,not_null,local}')::boolean AND t.item #>> '{column,not_null,name}' <> d #>> '{column,not_null,name}'), '[]')
+        -- ADD PRIMARY KEY USING INDEX makes it so
+        || COALESCE((SELECT jsonb_agg(zanith._loss('inheritance', format('NOT NULL of the key columns of %s comes back as its own, beside its parent''s',
+                        zanith._qualify(t.item ->> 'schema', t.item ->> 'name'))) -> 0)
+            FROM zanith._each(d -> 'tree') t
+            WHERE (choices ->> 'online')::boolean AND current_setting('server_version_num')::integer >= 180000
+              AND jsonb_path_exists(t.item, '$.constraints[*] ? (@.kind == "primary key" && @.inherited == true)')), '[]')
         || COALESCE((SELECT jsonb_agg(zanith._loss('went_with_another', format('%s stays away: it went with the column %I, which is gone for good',
                         l.item ->> 'called', l.item ->> 'column')) -> 0) FROM zanith._each(d -> 'lost') l), '[]')
         || CASE WHEN (choices ->> 'unverified')::boolean THEN zanith._loss('unverified', 'what is parked is not compared with its seal') ELSE '[]' END
@@ -56,7 +62,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
         (2, 'fill', '--fill VALUE', 'the value for rows that have none', a.source_column IS NOT NULL),
         (3, 'fill_default', '--fill default', 'the column''s own default for rows that have none',
             a.definition #>> '{column,default}' IS NOT NULL),
-        (4, 'allow_null', '--allow-null', 'come back without NOT NULL', COALESCE(a.definition #> '{column,not_null}', 'null') <> 'null'),
+        (4, 'allow_null', '--allow-null', 'come back without NOT NULL', COALESCE(a.definition #> '{column,not_null}', 'null') <> 'null' AND NOT zanith._takes_no_null(a.definition)),
         (5, 'not_valid', '--not-valid', 'checks and foreign keys come back NOT VALID',
             a.source_column IS NULL OR jsonb_array_length(COALESCE(a.definition -> 'constraints', '[]')) > 0
             OR jsonb_array_length(COALESCE(a.definition -> 'references', '[]')) > 0),
@@ -121,6 +127,9 @@ BEGIN
         place := place || '{"state": "ok"}'; -- the column travels with its table
     END IF;
     a.definition := zanith._without_lost(a.definition, live);
+    IF a.artifact_type = 'soft_drop_column' THEN
+        a.definition := a.definition || jsonb_build_object('key', zanith._key_now(a.definition, live)); -- rows are named by it
+    END IF;
     d := a.definition;
     IF live IS NOT NULL THEN
         d := zanith._with_owner(d, (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = live));

@@ -61,10 +61,17 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 CREATE OR REPLACE FUNCTION zanith.row_query(artifact_id text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$ BEGIN RETURN (
     SELECT CASE WHEN a.artifact_type <> 'soft_drop_column' THEN zanith.canonical_query(artifact_id)
-        WHEN p.place ? 'table' THEN format('SELECT %sr.%I AS %I FROM %s r ORDER BY %s', COALESCE(zanith._key_list(a.definition -> 'key', 'r.') || ', ', ''),
+        WHEN p.place ? 'table' THEN format('SELECT %sr.%I AS %I FROM %s r ORDER BY %s', COALESCE(zanith._key_list(k.key, 'r.') || ', ', ''),
                     p.place ->> 'column', a.source_column, zanith._qualify(p.place ->> 'schema', p.place ->> 'table'),
-                    zanith._canonical_order(a.definition -> 'key')) END
-    FROM zanith._artifact(artifact_id) a, LATERAL (SELECT zanith._place(a)) p(place)
+                    zanith._canonical_order(k.key)) END
+    FROM zanith._artifact(artifact_id) a, LATERAL (SELECT zanith._place(a)) p(place), LATERAL (SELECT zanith._key_now(a.definition, (p.place ->> 'oid')::oid)) k(key)
+); END $$;
+
+-- The key by which rows are told apart now: as recorded, or another, or none, where a column of it was dropped or parked since.
+CREATE OR REPLACE FUNCTION zanith._key_now(d jsonb, live oid) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT CASE WHEN live IS NULL OR NOT EXISTS (SELECT FROM zanith._each(d -> 'key') k WHERE zanith._attribute_number(live, k.item ->> 'name') IS NULL) THEN NULLIF(d -> 'key', 'null')
+                ELSE zanith._find_key(live) END
 ); END $$;
 
 -- Where the parked object is, found by its identity: the artifact id in the parked name of a column, or in the

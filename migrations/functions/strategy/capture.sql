@@ -76,6 +76,18 @@ BEGIN
         PERFORM zanith._refuse(format('cannot keep what depends on %s: its domain has to be lifted', object),
             'PostgreSQL does not change the type of a column that a view or rule uses; use on_dependents => ''cascade''.');
     END IF;
+    IF strategy = 'soft_drop_column' AND on_dependents = 'keep' THEN
+        SELECT string_agg(DISTINCT x.name, ', ') INTO lacking
+        FROM zanith._find_dependents(relation, zanith._attribute_number(relation, column_name)) x
+        LEFT JOIN pg_rewrite r ON x.class = 'pg_class'::regclass AND r.ev_class = x.object
+        JOIN pg_depend e ON e.classid = CASE WHEN r.oid IS NULL THEN x.class ELSE 'pg_rewrite'::regclass END AND e.objid = COALESCE(r.oid, x.object) AND e.refclassid = 'pg_constraint'::regclass
+        JOIN pg_constraint k ON k.oid = e.refobjid AND k.conrelid IN (SELECT f.member FROM zanith._family(relation) f) AND k.contype IN ('p', 'u', 'x')
+        WHERE x.kind <> 'foreign key';
+        IF lacking IS NOT NULL THEN
+            PERFORM zanith._refuse(format('cannot keep what depends on a key of %s, which has to be lifted', object),
+                'A view with GROUP BY, or a rule with ON CONFLICT, rests on that key; use on_dependents => ''cascade''.', '0A000', lacking);
+        END IF;
+    END IF;
     -- A rename asks for CREATE where DROP would not.
     SELECT n.schema_name INTO lacking
     FROM (SELECT x.item ->> 'schema' AS schema_name FROM zanith._each(d -> 'members') x

@@ -125,22 +125,9 @@ BEGIN
             'Capture the whole table instead, or move its rows to a table that is partitioned otherwise.', '42P16');
     END IF;
     PERFORM zanith._check_family(strategy, relation, a, name);
-    IF EXISTS (SELECT FROM pg_index i WHERE i.indrelid = relation AND i.indisprimary
-               AND a.attnum = ANY (i.indkey::smallint[])) THEN
-        PERFORM zanith._refuse(format('%s is part of the primary key', name),
-            'Move the primary key to other columns first, or capture the whole table.');
-    END IF;
-    IF EXISTS (SELECT FROM pg_index i WHERE i.indrelid = relation AND i.indisreplident
-               AND a.attnum = ANY (i.indkey::smallint[])) THEN
-        PERFORM zanith._refuse(format('%s is part of the replica identity', name),
-            'Choose another first: ALTER TABLE … REPLICA IDENTITY.');
-    END IF;
     IF strategy = 'soft_drop_column' AND a.attgenerated <> '' THEN
         PERFORM zanith._refuse(format('%s is a generated column', name),
             'A parked column would go on being computed; use archive_column.');
-    ELSIF strategy = 'soft_drop_column' AND a.attidentity <> '' THEN
-        PERFORM zanith._refuse(format('%s is an identity column', name),
-            'A parked column would go on counting; use archive_column.');
     END IF;
     IF EXISTS (SELECT FROM pg_seclabel WHERE classoid = 'pg_class'::regclass AND objoid = relation
                AND objsubid = a.attnum) THEN
@@ -190,9 +177,6 @@ BEGIN
                    OR jsonb_path_exists(zanith._describe_constraints(relation, a.attnum) || zanith._describe_constraints(f.member, f.attnum), '$[*] ? (@.kind == "check")')) THEN
             PERFORM zanith._refuse(format('%s belongs to another than %s, and an expression is evaluated when %I comes back', other, zanith._relation_name(relation), a.attname),
                 format('Give both one owner first: ALTER TABLE %s OWNER TO ….', other));
-        ELSIF EXISTS (SELECT FROM pg_index i WHERE i.indrelid = f.member AND (i.indisprimary OR i.indisreplident) AND f.attnum = ANY (i.indkey::smallint[])) THEN
-            PERFORM zanith._refuse(format('%s.%I is part of the primary key or of the replica identity', other, a.attname),
-                'Choose others there first, or capture the whole table.');
         END IF;
     END LOOP;
     IF (SELECT c.reloftype <> 0 FROM pg_class c WHERE c.oid = relation) THEN

@@ -21,6 +21,11 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
                 format('ALTER TABLE %s%s ALTER COLUMN %I DROP DEFAULT', q.alone, p.target, q.col),
                 'new rows leave it NULL', 'ACCESS EXCLUSIVE', ARRAY[p.target]) -> 0 ORDER BY p.ord)
             FROM zanith._parts(d) p WHERE p.part #>> '{column,default}' IS NOT NULL), '[]')
+        -- the identity of a partition is that of its parent
+        || COALESCE((SELECT jsonb_agg(zanith._step(
+                format('ALTER TABLE %s ALTER COLUMN %I DROP IDENTITY', p.target, q.col),
+                'new rows get no number; the sequence is recorded', 'ACCESS EXCLUSIVE', ARRAY[p.target]) -> 0 ORDER BY p.ord)
+            FROM zanith._parts(d) p WHERE jsonb_path_exists(p.part #> '{column,sequences}', '$[*] ? (@.identity == true)')), '[]')
         || COALESCE((SELECT jsonb_agg(zanith._step(
                 format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL', p.target, q.col),
                 'new rows may leave it NULL', 'ACCESS EXCLUSIVE', ARRAY[p.target]) -> 0 ORDER BY p.ord)

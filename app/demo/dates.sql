@@ -21,6 +21,7 @@ SET created_at = now() - s.age,
     created_by = s.who,
     expires_at = now() + s.expires,
     sealed_at = CASE WHEN a.sealed_at IS NOT NULL THEN now() - s.age + interval '7 seconds' END,
+    verified_at = CASE WHEN a.verified_at IS NOT NULL THEN now() - s.age + interval '5 hours' END,
     restored_at = CASE WHEN a.restored_at IS NOT NULL THEN now() - s.age / 2 END
 FROM story s
 WHERE a.source_table = s.source_table AND a.source_column IS NOT DISTINCT FROM s.source_column;
@@ -33,7 +34,7 @@ SET at = CASE l.action
              WHEN 'restore' THEN coalesce(a.restored_at, l.at)
              ELSE a.created_at + interval '5 hours'
          END,
-    actor = a.created_by
+    actor = CASE l.action WHEN 'capture' THEN a.created_by ELSE l.actor END
 FROM zanith._zanith_migration_artifacts a
 WHERE a.id = l.artifact_id;
 ALTER TABLE zanith._zanith_audit_log ENABLE ALWAYS TRIGGER audit_is_append_only;

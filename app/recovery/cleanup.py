@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +17,7 @@ from app.recovery.database import (
     Actor,
     Connection,
     Database,
+    check_words,
     notify,
     require_change,
 )
@@ -84,6 +86,13 @@ async def _find(
     return [(from_row(row), row["skip"]) for row in rows]
 
 
+async def find_last_exports(db: Database, ids: list[str]) -> dict[str, dict[str, Any]]:
+    """Return the last export of each artifact that was ever exported, by its id."""
+    async with db.side() as connection:
+        rows = await connection.fetch(SQL["last_exports"], ids)
+    return {row["id"]: json.loads(row["last"]) for row in rows if row["last"]}
+
+
 async def cleanup(
     db: Database,
     older_than: timedelta | None,
@@ -93,12 +102,16 @@ async def cleanup(
     on_progress: OnProgress | None = None,
     *,
     before_expiry: bool = False,
+    reason: str | None = None,
 ) -> list[CleanupResult]:
     """Purge what `plan_cleanup` says of the same, and return what became of each.
+
+    The tombstones keep the reason.
 
     It goes on past what is held, locked, depended on or failing; only a lost server ends it.
     """
     require_change(actor, "clean up")
+    check_words(actor, reason)
     # what is parked is looked at again, closely, by each purge
     planned = await _find(db, older_than, expired, only, before_expiry, seen="quick")
     results: dict[int, CleanupResult] = {}
@@ -114,7 +127,11 @@ async def cleanup(
     async def purge(number: int, news: _News, *, alone: bool) -> bool:
         """Purge one, note what came of it, and return whether its connection is still good."""
         artifact, skip = planned[number]
-        found = ("skipped", skip) if skip else await _purge_one(db, news, artifact, actor, alone)
+        found = (
+            ("skipped", skip)
+            if skip
+            else await _purge_one(*(db, news, artifact, actor, alone, reason))
+        )
         if found:
             await settle(number, *found)
         else:
@@ -182,7 +199,12 @@ class _News:
 
 
 async def _purge_one(
-    db: Database, news: _News, artifact: Artifact, actor: Actor, alone: bool
+    db: Database,
+    news: _News,
+    artifact: Artifact,
+    actor: Actor,
+    alone: bool,
+    reason: str | None,
 ) -> tuple[str, str | None] | None:
     """Purge one artifact and return the outcome with its reason; no lock is waited for twice.
 
@@ -190,7 +212,7 @@ async def _purge_one(
     """
     try:
         async with audit.recording_failure(db, actor, "cleanup", artifact.id, artifact.object_name):
-            _, entry = await bury(db, news.connection, artifact, actor, "cleanup")
+            _, entry = await bury(db, news.connection, artifact, actor, "cleanup", reason)
             await news.add(artifact.id, entry)
     except (Locked, Refused, NotFound) as exc:
         if exc.sqlstate == DEADLOCK and not alone:

@@ -304,6 +304,7 @@ async def start_cleanup(
     *,
     confirm: int | None,
     before_expiry: bool = False,
+    reason: str | None = None,
 ) -> Job:
     """Start a cleanup of exactly the artifacts in `only`; Refused unless their count was typed."""
     studio.runner.check()
@@ -321,12 +322,13 @@ async def start_cleanup(
         "expired": expired,
         "only": only,
         "before_expiry": before_expiry,
+        "reason": reason,
     }
     job = await queueing.start(studio.db, "cleanup", None, params, actor)
     return await _run(
         studio,
         job,
-        _cleanup(studio, job, older_than, expired, only, actor, before_expiry),
+        _cleanup(studio, job, older_than, expired, only, actor, before_expiry, reason),
         f"cleanup of {len(only)}",
     )
 
@@ -339,6 +341,7 @@ async def _cleanup(
     only: list[str],
     actor: Actor,
     before_expiry: bool,
+    reason: str | None,
 ) -> None:
     """Run a cleanup under its job; each artifact's outcome is in the progress as it comes."""
     async with runs.running(studio.db, job) as run:
@@ -361,5 +364,6 @@ async def _cleanup(
             only=only,
             on_progress=note,
             before_expiry=before_expiry,
+            reason=reason,
         )
         run.result = {"results": outcomes}

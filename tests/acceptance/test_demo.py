@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 import re
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from tests.acceptance.command import PROGRAM, done, environment, zanith
@@ -70,6 +72,45 @@ def serving(*args: str, url: str | None = None, **env: str) -> Iterator[Running]
         assert "Traceback" not in "".join(running.said), running.said
 
 
+CONTRADICTIONS = {
+    "who restored": """SELECT a.id FROM zanith._zanith_migration_artifacts a
+        JOIN zanith._zanith_audit_log l ON l.artifact_id = a.id AND l.action = 'restore'
+        WHERE (a.restored_by, a.restored_at) IS DISTINCT FROM (l.actor, l.at)""",
+    "who held": """SELECT a.id FROM zanith._zanith_migration_artifacts a
+        JOIN zanith._zanith_audit_log l ON l.artifact_id = a.id AND l.action = 'hold'
+        WHERE a.held_by IS DISTINCT FROM l.actor""",
+    "when it was verified": """SELECT a.id FROM zanith._zanith_migration_artifacts a
+        JOIN zanith._zanith_audit_log l ON l.artifact_id = a.id AND l.action = 'verify'
+        WHERE a.verified_at IS DISTINCT FROM l.at""",
+    "a job and its entry": """SELECT j.id FROM zanith._zanith_jobs j
+        JOIN zanith._zanith_audit_log l ON l.artifact_id = j.artifact_id AND l.action = j.kind
+        WHERE (j.actor, j.state) IS DISTINCT FROM (l.actor, l.outcome)
+           OR abs(EXTRACT(epoch FROM j.created_at - l.at)) > 1""",
+    "steps of what is done": """SELECT id FROM zanith._zanith_jobs
+        WHERE state = 'done' AND progress ->> 'done' <> progress ->> 'total'""",
+    "the order of things": """SELECT a.id FROM zanith._zanith_migration_artifacts a
+        WHERE GREATEST(a.sealed_at, a.verified_at, a.restored_at) > now()
+           OR a.created_at > LEAST(a.sealed_at, a.verified_at, a.restored_at)
+           OR a.sealed_at > a.verified_at""",
+}
+
+
+def contradictions(url: str) -> dict[str, list[str]]:
+    """Return what the demo's tables say against one another."""
+
+    async def ask() -> dict[str, list[str]]:
+        connection = await asyncpg.connect(url)
+        try:
+            return {
+                about: [row[0] for row in await connection.fetch(query)]
+                for about, query in CONTRADICTIONS.items()
+            }
+        finally:
+            await connection.close()
+
+    return {about: found for about, found in asyncio.run(ask()).items() if found}
+
+
 def get(address: str) -> str:
     with urllib.request.urlopen(address, timeout=10) as answer:
         page: bytes = answer.read()
@@ -97,6 +138,7 @@ def test_the_demo_shows_a_shop_with_history(data_dir):
         address = first.wait_for(r"(http://127\.0\.0\.1:\d+/studio)")
         url = first.wait_for(r"psql '(postgresql://[^']+)'")
         assert "legacy_code" in get(address)
+        assert contradictions(url) == {}
         artifacts = done("recover", "list", "--json", url=url).json["artifacts"]
         assert {a["artifact_type"] for a in artifacts} == {
             *("soft_drop_column", "archive_column", "soft_drop_table"),

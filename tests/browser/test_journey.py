@@ -202,11 +202,15 @@ async def test_cleans_up_what_is_ticked(page: Page, database, artifacts):
     )
     await page.goto("/studio/cleanup")
     await page.get_by_label("Past their expiry").check()
+    # nothing was exported: nothing is ticked before somebody looked
+    await expect(page.get_by_role("heading", name="Delete 0 for good")).to_be_visible()
+    for box in await page.locator("input[name=id]").all():
+        await box.check()
     await expect(page.get_by_role("heading", name="Delete 3 for good")).to_be_visible()
     await page.get_by_label("public.orders.code").uncheck()
     await expect(page.get_by_role("heading", name="Delete 2 for good")).to_be_visible()
     await page.get_by_label("Type how many").fill("2")
-    await page.get_by_role("button", name="Clean up").click()
+    await page.get_by_role("button", name="Delete 2 for good").click()
     await expect(page.get_by_text("Purged 2 of 2")).to_be_visible(timeout=15_000)
     left = "SELECT source_table FROM zanith._zanith_migration_artifacts"
     assert database.psql(left) == "orders"

@@ -85,13 +85,15 @@ async def test_several_at_once(page: Page, database, artifacts):
     await page.get_by_label("Tick all on this page").check()
     await expect(page.get_by_text("With 3 ticked")).to_be_visible()
     await page.get_by_role("button", name="Verify").click()
-    await expect(page.get_by_text("3 of 3 being verified")).to_be_visible()
+    await expect(page.get_by_text("The last of them came to an end")).to_be_visible(timeout=15_000)
+    await expect(page.get_by_text("3 match, 0 do not")).to_be_visible()
     await page.goto("/studio")
     await page.get_by_label("Tick all on this page").check()
     await page.get_by_role("button", name="Review a purge").click()
     await expect(page.get_by_text("2 artifacts stay")).to_be_visible()
+    await page.locator("input[name=id]").check()
     await page.get_by_label("Type how many").fill("1")
-    await page.get_by_role("button", name="Clean up").click()
+    await page.get_by_role("button", name="Delete 1 for good").click()
     await expect(page.get_by_text("Purged 1 of 1")).to_be_visible()
     assert database.psql("SELECT count(*) FROM zanith._zanith_migration_artifacts") == "2"
 

@@ -320,3 +320,53 @@ async def test_a_broken_seal_offers_no_restore_and_a_failure_leads_back(
         assert 'name="confirm"' in staff.get(f"{path}?unverified=yes").text
         story = staff.get(f"/studio/artifacts/{column}").text
         assert 'class="button primary"' not in story
+
+
+# ------------------------------------------------------------------------ before a bulk purge
+
+
+def test_a_bulk_purge_is_reviewed_with_checksums_and_exports(database, artifacts, open_studio):
+    """Only what was exported, and matches its seal, is ticked; the tombstone keeps the reason."""
+    column, table, weird = artifacts["column"], artifacts["table"], artifacts["weird"]
+    with open_studio.client(STAFF) as staff:
+        for artifact in (column, table):
+            export = staff.post(f"/api/artifacts/{artifact}/exports").json()["id"]
+            staff.get(f"/api/exports/{export}/content").raise_for_status()
+        place = staff.get(f"/api/artifacts/{column}").json()["physical_name"]
+        database.psql(f"ALTER TABLE _zanith_shadow.{place} DISABLE TRIGGER USER")
+        database.psql(DAMAGE.format(table=place))
+        wait_for_job(staff, staff.post(f"/api/artifacts/{column}/verify").json()["id"])
+        page = staff.get("/studio/cleanup?older_than=0s&before_expiry=yes").text
+        rows = {
+            artifact: page.split(f'id="go-{artifact}"', 1)[1].split("</tr>", 1)[0]
+            for artifact in (column, table, weird)
+        }
+        ticked = {
+            artifact: " checked>" in row.split("<label", 1)[0] for artifact, row in rows.items()
+        }
+        assert ticked == {column: False, table: True, weird: False}
+        seal = staff.get(f"/api/artifacts/{table}").json()["checksum"]
+        said = words(rows[table])
+        assert seal[:12] in said
+        assert "equals the seal" in said
+        assert "“moved”" in said
+        assert badges(rows[column])["mismatch"] == "bad"
+        assert "it does not match its seal" in words(rows[column])
+        assert badges(rows[weird])["never"] == "warn"
+        assert "it was never exported" in words(rows[weird])
+        assert "Delete 1 for good" in words(page)
+        asked = {"older_than": "0s", "before_expiry": True}
+        planned = staff.post("/api/cleanup", json=asked).json()["candidates"]
+        exported = {item["artifact"]["id"]: item["last_export"] for item in planned}
+        assert exported[table]["equals_seal"] is True
+        assert exported[weird] is None
+
+        form = {"form_token": form_token(page), "older_than": "0s", "before_expiry": "yes"}
+        form |= {"reason": "moved to code_v2"}
+        wrong = staff.post("/studio/cleanup", data={**form, "id": [table], "confirm": "7"})
+        assert wrong.status_code == 409
+        assert 'value="7"' in field(wrong.text, "confirm")
+        assert 'value="moved to code_v2"' in field(wrong.text, "reason")
+        done = staff.post("/studio/cleanup", data={**form, "id": [table], "confirm": "1"})
+        wait_for_job(staff, done.headers["location"].rsplit("/", 1)[1])
+        assert "moved to code_v2" in staff.get(f"/studio/artifacts/{table}").text

@@ -13,7 +13,7 @@ from app.cli.render.purge import candidates, outcomes
 from app.cli.session import Session, run
 from app.recovery.durations import parse_duration
 from app.recovery.errors import WrongUsage
-from app.recovery.purge import cleanup, plan_cleanup
+from app.recovery.purge import cleanup, find_last_exports, plan_cleanup
 
 app = typer.Typer()
 
@@ -59,16 +59,20 @@ def cleanup_command(
         terminal = session.terminal
         plan = await plan_cleanup(session.db, age, expired, before_expiry=before_expiry)
         going = [artifact for artifact, reason in plan if reason is None]
+        exports = await find_last_exports(session.db, [artifact.id for artifact, _ in plan])
         if dry_run:
-            terminal.show(candidates(plan, terminal.out.width))
+            terminal.show(candidates(plan, terminal.out.width, exports))
             if as_json:
-                would = [{"artifact": found, "skip": why} for found, why in plan]
+                would = [
+                    {"artifact": found, "skip": why, "last_export": exports.get(found.id)}
+                    for found, why in plan
+                ]
                 terminal.emit({"candidates": would})
             return
         if going:
             require_person(terminal, yes=yes)
             if not yes:
-                terminal.say(candidates(plan, terminal.err.width))
+                terminal.say(candidates(plan, terminal.err.width, exports))
             confirm_word(terminal, str(len(going)), why="to delete them for good", yes=yes)
         ids = [artifact.id for artifact in going]
         with watching(terminal, "Cleaning up") as follow:

@@ -1,7 +1,8 @@
 """Purge and cleanup: everything that one should have read before something is final."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -47,14 +48,20 @@ def _export(looked: PurgeReview) -> str | None:
     return f"{ago(datetime.fromisoformat(last['at']))} by {by}"
 
 
-def candidates(plan: Sequence[tuple[Artifact, str | None]], width: int) -> RenderableType:
-    """What cleanup would take and what it would leave, with why."""
+def candidates(
+    plan: Sequence[tuple[Artifact, str | None]],
+    width: int,
+    exports: Mapping[str, dict[str, Any]],
+) -> RenderableType:
+    """What cleanup would take and what it would leave, with why; how each is proved and copied."""
     if not plan:
         return Text("Nothing to clean up: no artifact matches.", style="quiet")
     table = _table("Would be", width)
     for artifact, reason in plan:
         word = Text("purged", style="bad") if reason is None else safe(_kept(reason), "quiet")
-        table.add_row(*_cells(artifact, width), word)
+        number, name, *rest = _cells(artifact, width)
+        proof = _proof(artifact, exports.get(artifact.id))
+        table.add_row(number, Group(name, proof), *rest, word)
     going = [artifact for artifact, reason in plan if reason is None]
     freed = sum(artifact.size_bytes or 0 for artifact in going)
     words = f"{plural(len(going), 'artifact')} to purge, {size(freed)} to free"
@@ -65,6 +72,29 @@ def candidates(plan: Sequence[tuple[Artifact, str | None]], width: int) -> Rende
 
 def _kept(reason: str) -> str:
     return reason if reason.startswith("kept") else f"kept: {reason}"
+
+
+def _proof(artifact: Artifact, last_export: dict[str, Any] | None) -> Text:
+    """The checksum of one, what its last verification found, and its last export."""
+    words: list[tuple[str, str]] = []
+    if artifact.checksum is None:
+        sealed = artifact.artifact_type == "soft_drop_column" or artifact.physical_name is None
+        words.append(("no seal" if sealed else "not sealed", "quiet" if sealed else "warn"))
+    else:
+        words.append((f"sha256 {artifact.checksum[:12]}", "quiet"))
+        if artifact.verified_at is None:
+            words.append(("never verified", "quiet"))
+        elif artifact.seal_broken:
+            words.append(("MISMATCH", "bad"))
+        else:
+            words.append((f"matched {ago(artifact.verified_at)}", "quiet"))
+    if last_export is not None:
+        unequal = last_export.get("equals_seal") is False
+        at = ago(datetime.fromisoformat(str(last_export["at"])))
+        words.append((f"exported {at}" + ", NOT the seal" * unequal, "bad" if unequal else "quiet"))
+    elif artifact.physical_name is not None:
+        words.append(("never exported", "warn"))
+    return Text(", ", style="quiet").join(Text(text, style=style) for text, style in words)
 
 
 def outcomes(results: Sequence[CleanupResult], width: int) -> RenderableType:

@@ -54,9 +54,10 @@ UPDATE zanith._zanith_jobs SET progress = progress || $3::jsonb
 WHERE id = $1 AND lease = $2 AND state = 'running'
 RETURNING id, pg_catalog.pg_notify('zanith', pg_catalog.json_build_object('event', 'job', 'id', id)::text);
 
--- finish: a job ends, once
+-- finish: a job ends, once; of one that is done all steps are, also those that were too short to be told one by one
 UPDATE zanith._zanith_jobs
-SET state = $3, result = $4::jsonb, error = $5::jsonb, ended_at = clock_timestamp(),
+SET state = $3, result = $4::jsonb,
+    progress = CASE WHEN $3 = 'done' AND progress ? 'total' THEN progress || pg_catalog.jsonb_build_object('done', progress -> 'total') ELSE progress END, error = $5::jsonb, ended_at = clock_timestamp(),
     lease_expires_at = NULL
 WHERE id = $1 AND lease = $2 AND state = 'running'
 RETURNING id, pg_catalog.pg_notify('zanith', pg_catalog.json_build_object('event', 'job', 'id', id)::text);

@@ -4,6 +4,9 @@ SELECT zanith.plan_purge($1)::text;
 -- last_export: the last one that went through
 SELECT zanith.last_export($1)::text;
 
+-- last_exports: the same of several
+SELECT x.id, zanith.last_export(x.id)::text AS last FROM unnest($1::text[]) AS x(id);
+
 -- bury: one purge, which waits as long as the last parameter says for a lock, whole or not at all
 SELECT zanith.bury($1, $2, $3, $4, $5, $6)::text
 FROM (SELECT set_config('lock_timeout', $7, true) AS limited OFFSET 0) AS s WHERE s.limited IS NOT NULL;

@@ -195,11 +195,18 @@ async def cleanup(studio: TheStudio, who: Who, wanted: CleanupIn) -> Any:
         planned = [(artifact, skip) for artifact, skip in planned if artifact.id in chosen]
     going = [artifact for artifact, skip in planned if skip is None]
     if wanted.dry_run:
+        ids = [artifact.id for artifact, _ in planned]
+        exports = await purge.find_last_exports(studio.reading(who), ids)
         return {
             "count": len(going),
             "size_bytes": sum(artifact.size_bytes or 0 for artifact in going),
             "candidates": [
-                {"artifact": artifact.to_json(), "skip": skip} for artifact, skip in planned
+                {
+                    "artifact": artifact.to_json(),
+                    "skip": skip,
+                    "last_export": exports.get(artifact.id),
+                }
+                for artifact, skip in planned
             ],
         }
     if not going:
@@ -212,5 +219,6 @@ async def cleanup(studio: TheStudio, who: Who, wanted: CleanupIn) -> Any:
         who,
         confirm=wanted.confirm,
         before_expiry=wanted.before_expiry,
+        reason=wanted.reason,
     )
     return JSONResponse(job.to_json(), 202)

@@ -312,6 +312,7 @@ class CleanupIn(_Strict):
     )
     only: list[Text] | None = Field(None, description="of those, only these ids; alone, just these")
     dry_run: bool = Field(True, description="say what would go; nothing is deleted")
+    reason: Text | None = Field(None, description="why, for the log and the tombstones")
     confirm: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = Field(
         None, description="how many artifacts go, as a dry run with the same values says; else 409"
     )
@@ -322,6 +323,9 @@ class CandidateOut(BaseModel):
 
     artifact: ArtifactOut
     skip: str | None
+    last_export: dict[str, Any] | None = Field(
+        description="when, by whom, and whether it equals the seal; null where there was none"
+    )
 
 
 class CleanupOut(BaseModel):

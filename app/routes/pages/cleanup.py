@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Annotated
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -22,6 +22,19 @@ from app.routes.studio import TheStudio, Who, checked_form
 router = APIRouter(prefix="/studio/cleanup")
 
 
+def doubt(artifact: Artifact, last_export: dict[str, Any] | None) -> str | None:
+    """Return why a purge of it deserves a second look; None where nothing speaks against it."""
+    if artifact.seal_broken:
+        return "it does not match its seal"
+    if artifact.physical_name is None:  # only the definition was kept: no rows to export
+        return None
+    if last_export is None:
+        return "it was never exported"
+    if last_export.get("equals_seal") is False:
+        return "its last export is not what was sealed"
+    return None
+
+
 @dataclass(frozen=True)
 class Candidate:
     """One artifact that cleanup looks at; with a reason it stays."""
@@ -29,6 +42,18 @@ class Candidate:
     artifact: Artifact
     skip: str | None
     ticked: bool
+    last_export: dict[str, Any] | None
+
+    @property
+    def doubt(self) -> str | None:
+        """Why it is not ticked before somebody looked at it; None where nothing speaks against."""
+        return doubt(self.artifact, self.last_export)
+
+    @property
+    def exported_at(self) -> datetime | None:
+        """When it was last exported."""
+        last = self.last_export
+        return datetime.fromisoformat(str(last["at"])) if last else None
 
 
 @dataclass(frozen=True)
@@ -43,6 +68,7 @@ class CleanupView:
     error: ZanithError | None = None
     typed: str = ""
     before_expiry: bool = False
+    reason: str = ""
 
     @property
     def going(self) -> tuple[Candidate, ...]:
@@ -58,6 +84,11 @@ class CleanupView:
     def ticked(self) -> tuple[Candidate, ...]:
         """What would go if the form were sent as it stands."""
         return tuple(candidate for candidate in self.going if candidate.ticked)
+
+    @property
+    def doubtful(self) -> tuple[Candidate, ...]:
+        """What would go, and is not ticked before somebody looked at it."""
+        return tuple(candidate for candidate in self.going if candidate.doubt)
 
     @property
     def bytes_ticked(self) -> int:
@@ -80,7 +111,10 @@ async def build(
     error: ZanithError | None = None,
     before_expiry: bool = False,
 ) -> CleanupView:
-    """Ask the engine what would go; `only` says what is ticked, all of it by default."""
+    """Ask the engine what would go; `only` says what is ticked.
+
+    By default that is all that was exported and matches its seal.
+    """
     asked = expired or bool(older_than.strip()) or bool(chosen)
     if not asked:
         return CleanupView(older_than, expired, (), asked=False, error=error)
@@ -92,10 +126,14 @@ async def build(
         )
     except WrongUsage as exc:
         return CleanupView(older_than, expired, (), asked=False, error=exc)
-    found = tuple(
-        Candidate(artifact, skip, skip is None and (only is None or artifact.id in only))
-        for artifact, skip in planned
-    )
+    exports = await purge.find_last_exports(db, [artifact.id for artifact, _ in planned])
+
+    def look(artifact: Artifact, skip: str | None) -> Candidate:
+        last = exports.get(artifact.id)
+        fine = doubt(artifact, last) is None if only is None else artifact.id in only
+        return Candidate(artifact, skip, skip is None and fine, last)
+
+    found = tuple(look(artifact, skip) for artifact, skip in planned)
     return CleanupView(
         *(older_than, expired, found),
         asked=True,
@@ -157,6 +195,7 @@ async def start(
     id: Annotated[list[str] | None, Form()] = None,  # noqa: A002 - the documented name
     chosen: Annotated[list[str] | None, Form()] = None,
     confirm: Annotated[str, Form(max_length=12)] = "",
+    reason: Annotated[str, Form(max_length=500)] = "",
 ) -> Response:
     """Start the cleanup of what is ticked, or show it again with why not."""
     only = list(dict.fromkeys(id or []))
@@ -166,6 +205,7 @@ async def start(
             *(studio, parse_age(older_than), expired, only, who),
             confirm=count,
             before_expiry=before_expiry,
+            reason=reason.strip() or None,
         )
     except (Refused, WrongUsage) as exc:
         view = await build(
@@ -177,5 +217,6 @@ async def start(
             error=exc,
             before_expiry=before_expiry,
         )
+        view = replace(view, typed=confirm, reason=reason)
         return _show(request, studio, view, status_of(exc))
     return RedirectResponse(f"/studio/jobs/{job.id}", 303)

@@ -1,11 +1,16 @@
 """Errors for people and for scripts: message, detail, hint, and never a traceback."""
 
+from typing import Any
+
+from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
 from app.cli.console import Terminal
 from app.cli.humanize import printable_block
-from app.cli.render.plan import restore_plan
+from app.cli.render.plan import capture_plan, restore_plan
+from app.cli.render.steps import steps
+from app.recovery.capture import CapturePlan
 from app.recovery.errors import ZanithError
 from app.recovery.plan import Plan
 
@@ -15,17 +20,23 @@ def report(error: ZanithError, terminal: Terminal) -> None:
 
     A plan that is another than the confirmed one is shown as it is now.
     """
-    plan: Plan | None = getattr(error, "plan", None)
+    plan = getattr(error, "plan", None)
     if terminal.json:
         terminal.emit({"error": error.as_dict()} | ({"plan": plan.to_json()} if plan else {}))
         return
-    if plan is not None and not plan.blocked:  # it can run, but is another than was confirmed
-        terminal.say(restore_plan(plan))
+    if plan is not None and not getattr(plan, "blocked", ()):  # it can run, and is another
+        terminal.say(_shown(plan))
     terminal.err.print(Text.assemble(("error: ", "bad"), _sentence(error.message)), soft_wrap=True)
     if error.detail:
         terminal.err.print(Padding(Text(printable_block(error.detail)), (0, 0, 0, 2), expand=False))
     if error.hint:
         terminal.err.print(Text.assemble(("hint: ", "flag"), printable_block(error.hint)))
+
+
+def _shown(plan: Any) -> RenderableType:
+    if isinstance(plan, Plan):
+        return restore_plan(plan)
+    return capture_plan(plan) if isinstance(plan, CapturePlan) else steps(plan.steps)
 
 
 def _sentence(message: str) -> str:

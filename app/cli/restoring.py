@@ -161,6 +161,7 @@ async def restore_migration(session: Session, migration_id: str, wanted: Choices
                 migration_id,
                 wanted,
                 session.actor,
+                expected=None if way.yes else plans,
                 reports=reports,
                 on_progress=follow,
             )

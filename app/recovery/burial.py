@@ -23,7 +23,7 @@ from app.recovery.locks import run_locked
 from app.recovery.looking import look
 from app.recovery.lookup import get_artifact
 from app.recovery.names import names_object
-from app.recovery.plan import Conflict, Step, parse_conflicts, parse_steps
+from app.recovery.plan import Conflict, Step, changed_plan, parse_conflicts, parse_steps
 from app.recovery.progress import OnProgress, tell
 from app.recovery.sql import load
 
@@ -39,6 +39,8 @@ class PurgePlan:
     dependents: tuple[dict[str, Any], ...]
     size_bytes: int
     already_gone: bool
+    digest: str
+    """Of the steps, and of what the artifact says of itself and its seal."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ def _parse_plan(data: dict[str, Any]) -> PurgePlan:
         dependents=tuple(data["dependents"] or ()),
         size_bytes=data["size_bytes"] or 0,
         already_gone=bool(data["already_gone"]),
+        digest=data["digest"],
     )
 
 
@@ -145,14 +148,16 @@ async def purge(
     *,
     confirm: str | None,
     confirmed: bool = False,
+    expected_digest: str | None = None,
     reason: str | None = None,
     job: jobs.Job | None = None,
     on_progress: OnProgress | None = None,
 ) -> Tombstone:
     """Drop what is parked, delete the row, write the tombstone: one transaction.
 
-    Refused unless the name was typed (or a caller said that it is confirmed), on a hold, and while
-    something depends on it; Locked where a job works on it or a lock is not had in time.
+    Refused unless the name was typed (or a caller said that it is confirmed), where the plan is
+    another than the digest says, on a hold, and while something depends on it; Locked where a job
+    works on it or a lock is not had in time.
     """
     check_words(actor, reason)
     artifact = await get_artifact(db, artifact_id)
@@ -166,7 +171,9 @@ async def purge(
         async with runs.running(db, job) as run:
 
             async def work(connection: Connection) -> Tombstone:
-                stone, entry = await bury(db, connection, artifact, actor, "purge", reason, job.id)
+                stone, entry = await bury(
+                    *(db, connection, artifact, actor, "purge", reason, job.id), expected_digest
+                )
                 await notify(connection, "audit", str(entry))
                 await notify(connection, "artifact", artifact.id)
                 await run.finish(connection, stone.to_json())
@@ -190,6 +197,7 @@ async def bury(
     action: str,
     reason: str | None = None,
     job_id: str | None = None,
+    expected_digest: str | None = None,
 ) -> tuple[Tombstone, int]:
     """Do the purge in one statement; return the tombstone and the log's entry that keeps it.
 
@@ -199,7 +207,7 @@ async def bury(
     found: dict[str, Any] = json.loads(
         await connection.fetchval(
             SQL["bury"],
-            *(artifact.id, job_id, action, actor.name, actor.address, reason),
+            *(artifact.id, job_id, action, actor.name, actor.address, reason, expected_digest),
             lock_timeout_text(db.lock_timeout),
         )
     )
@@ -210,4 +218,6 @@ async def bury(
     if "refused" in found:
         (conflict,) = parse_conflicts([found["refused"]])
         raise Refused(conflict.message, detail=conflict.detail, hint=conflict.hint)
+    if "changed" in found:
+        raise changed_plan(artifact.object_name)
     return Tombstone(**found["stone"]), found["entry"]

@@ -21,7 +21,7 @@ from app.recovery.names import quote
 from app.recovery.pace import SQL as ONLINE
 from app.recovery.pace import Limits
 from app.recovery.plan import SQL as PLAN
-from app.recovery.plan import Step, digest_of, parse_steps
+from app.recovery.plan import Step, check_digest, digest_of, parse_steps
 from app.recovery.progress import OnProgress, tell
 from app.recovery.seal import seal
 from app.recovery.sql import load
@@ -331,15 +331,6 @@ def job_params(
         "request": request.to_json(),
         "limits": limits.to_json() if limits and request.online else None,
     }
-
-
-def check_digest(plan: CapturePlan, expected: str | None) -> None:
-    """Raise Refused where the plan is another than the one that was looked at."""
-    if expected is not None and plan.digest != expected:
-        raise Refused(
-            f"{plan.object} is not as it was when the plan was made: nothing was changed",
-            hint="look at the plan as it is now",
-        )
 
 
 def _arguments(request: CaptureRequest, retention: timedelta | str | None) -> tuple[Any, ...]:

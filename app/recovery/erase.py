@@ -29,7 +29,14 @@ from app.recovery.locks import run_locked
 from app.recovery.looking import look
 from app.recovery.lookup import get_artifact
 from app.recovery.plan import SQL as PLAN
-from app.recovery.plan import Conflict, Step, parse_conflicts, parse_steps
+from app.recovery.plan import (
+    Conflict,
+    Step,
+    check_digest,
+    digest_of,
+    parse_conflicts,
+    parse_steps,
+)
 from app.recovery.progress import OnProgress, tell
 from app.recovery.sql import load
 from app.recovery.stream import SQL as STREAM
@@ -52,9 +59,14 @@ class ErasurePlan:
     conflicts: tuple[Conflict, ...]
     rows: int
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the steps, in which no value stands."""
+        return digest_of(self.steps)
+
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON shows it."""
-        return asdict(self)
+        return {**asdict(self), "digest": self.digest}
 
 
 @dataclass(frozen=True)
@@ -110,9 +122,13 @@ async def _plan(
     return plan, data["count_sql"]
 
 
-def check_erasure(plan: ErasurePlan, rows: int) -> None:
-    """Raise Refused where something stands in the way, or not just ``rows`` match, or none."""
+def check_erasure(plan: ErasurePlan, rows: int, expected_digest: str | None = None) -> None:
+    """Raise Refused where something stands in the way, or not just ``rows`` match, or none.
+
+    Refused too where the plan is another than the digest says.
+    """
     _refuse_conflicts(plan)
+    check_digest(plan, expected_digest)
     _require_count(plan.rows, rows)
 
 
@@ -141,14 +157,15 @@ async def erase(
     *,
     rows: int,
     confirm: str | None,
+    expected_digest: str | None = None,
     reason: str | None = None,
     job: jobs.Job | None = None,
     on_progress: OnProgress | None = None,
 ) -> Erased:
     """Take the rows out, seal what is left and write the audit entry: one transaction.
 
-    Refused unless the object's name was typed and just ``rows`` match, on a hold, and where what is
-    parked does not match its seal.
+    Refused unless the object's name was typed and just ``rows`` match, where the plan is another
+    than the digest says, on a hold, and where what is parked does not match its seal.
     """
     check_words(actor, reason)
     artifact = await get_artifact(db, artifact_id)
@@ -165,7 +182,9 @@ async def erase(
                 await run.progress(**values)
 
             async def work(connection: Connection) -> tuple[dict[str, Any], str | None]:
-                found, after = await _erase(db, connection, artifact, match, rows, report)
+                found, after = await _erase(
+                    db, connection, artifact, match, rows, expected_digest, report
+                )
                 found = {**found, "reason": reason}
                 await audit.record(
                     connection, actor, "erase", "done", artifact.id, artifact.object_name, found
@@ -188,6 +207,7 @@ async def _erase(
     artifact: Artifact,
     match: Mapping[str, str],
     rows: int,
+    expected_digest: str | None,
     report: OnProgress,
 ) -> tuple[dict[str, Any], str | None]:
     row: Any = await connection.fetchrow(SQL["lock_row"], artifact.id)
@@ -195,6 +215,7 @@ async def _erase(
         raise NotFound(f"{artifact.object_name} was purged meanwhile")
     plan, count = await _plan(connection, artifact.id, match)
     _refuse_conflicts(plan)
+    check_digest(plan, expected_digest)
     lock, *rest = [step for step in plan.steps if step.transaction == 1]
     await connection.execute(lock.sql)
     reading = await reading_of(connection, artifact.id)

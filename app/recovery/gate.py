@@ -10,7 +10,7 @@ from app.recovery.database import Connection, Database
 from app.recovery.errors import Refused
 from app.recovery.locks import run_savepoint
 from app.recovery.names import quote
-from app.recovery.plan import Plan
+from app.recovery.plan import Plan, check_digest
 from app.recovery.progress import OnProgress, tell
 from app.recovery.seal import SQL as SEAL
 from app.recovery.seal import Sealed, read_seal
@@ -39,14 +39,7 @@ def check_plan(plan: Plan, expected_digest: str | None) -> None:
         error.withhold(rest or _detail(plan, examples=False))
         error.plan = plan
         raise error
-    if expected_digest is not None and plan.digest != expected_digest:
-        error = Refused(
-            f"the plan for {plan.object} is not the one that was confirmed: nothing was changed",
-            detail="the catalog changed meanwhile",
-            hint="look at the plan as it is now, and confirm that",
-        )
-        error.plan = plan
-        raise error
+    check_digest(plan, expected_digest)
 
 
 def _detail(plan: Plan, *, examples: bool) -> str | None:

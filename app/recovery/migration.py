@@ -8,7 +8,7 @@ from app.recovery.artifact import Artifact
 from app.recovery.database import Actor, Database
 from app.recovery.errors import ZanithError
 from app.recovery.lookup import find_migration
-from app.recovery.plan import Choices, Plan, plan_restore
+from app.recovery.plan import Choices, Plan, changed_plan, plan_restore
 from app.recovery.progress import OnProgress
 from app.recovery.report import RestoreReport
 from app.recovery.restore import restore
@@ -50,15 +50,19 @@ async def restore_migration(
     choices: Choices | None,
     actor: Actor,
     *,
+    expected: list[tuple[Artifact, Plan]] | None = None,
     reports: list[RestoreReport] | None = None,
     on_progress: OnProgress | None = None,
 ) -> list[RestoreReport]:
     """Restore everything that a migration dropped, and return the reports.
 
-    Stops at the first that cannot be restored, whose error names it; what came before it stays
-    restored, `reports` holds what came of it, and running it again goes on from there.
+    Refused, with nothing changed, where the plans are others than the expected ones. Stops at the
+    first that cannot be restored, whose error names it; what came before it stays restored,
+    `reports` holds what came of it, and running it again goes on from there.
     """
     done = reports if reports is not None else []
+    if expected is not None:
+        await _check_plans(db, migration_id, choices, expected)
     for artifact in await find_recoverable(db, migration_id):
         try:
             done.append(await restore(db, artifact.id, choices, actor, on_progress=on_progress))
@@ -66,3 +70,16 @@ async def restore_migration(
             error.stopped_at = artifact.id
             raise
     return done
+
+
+async def _check_plans(
+    db: Database,
+    migration_id: str,
+    choices: Choices | None,
+    expected: list[tuple[Artifact, Plan]],
+) -> None:
+    """Compare all plans before the first runs: afterwards each is of another catalog."""
+    now = await plan_migration(db, migration_id, choices)
+    shown = {artifact.id: plan.digest for artifact, plan in expected}
+    if {artifact.id: plan.digest for artifact, plan in now} != shown:
+        raise changed_plan(f"the migration {migration_id}")

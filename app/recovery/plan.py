@@ -7,12 +7,12 @@ import json
 import re
 import time
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 
 from app.recovery.database import Actor, Connection, Database, require_rows
-from app.recovery.errors import WrongUsage, raised_by_owner, translate
+from app.recovery.errors import Refused, WrongUsage, raised_by_owner, translate
 from app.recovery.estimate import Estimate, estimate_step, estimate_verification, total
 from app.recovery.looking import look
 from app.recovery.sql import load, to_jsonb
@@ -289,6 +289,37 @@ def digest_of(steps: tuple[Step, ...]) -> str:
     """Return the SHA-256 of steps, in hex."""
     text = json.dumps([asdict(step) for step in steps], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Planned(Protocol):
+    """A plan that somebody looks at before it runs."""
+
+    @property
+    def object(self) -> str:
+        """What it is about."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """What tells it from another plan."""
+        ...
+
+
+def check_digest(plan: Planned, expected: str | None) -> None:
+    """Raise Refused, carrying the plan, where it is not the one that was confirmed."""
+    if expected is not None and plan.digest != expected:
+        raise changed_plan(plan.object, plan)
+
+
+def changed_plan(name: str, plan: Planned | None = None) -> Refused:
+    """Return the error for a plan that is not the one that was confirmed."""
+    error = Refused(
+        f"the plan for {name} is not the one that was confirmed: nothing was changed",
+        detail="the catalog changed meanwhile",
+        hint="look at the plan as it is now, and confirm that",
+    )
+    error.plan = plan
+    return error
 
 
 LOCKS = (

@@ -27,7 +27,6 @@ from app.recovery.artifacts import Artifact
 from app.recovery.capture import (
     CaptureRequest,
     capture,
-    check_digest,
     job_params,
     plan_capture,
 )
@@ -36,7 +35,7 @@ from app.recovery.erase import check_erasure, erase, plan_erasure
 from app.recovery.errors import NotConfirmed, Refused, WrongUsage, ZanithError
 from app.recovery.jobs import Job
 from app.recovery.pace import Limits
-from app.recovery.plan import Choices, plan_restore
+from app.recovery.plan import Choices, check_digest, plan_restore
 from app.recovery.report import RestoreReport
 from app.recovery.restore import job_params as restore_params
 from app.recovery.restore import restore
@@ -126,7 +125,13 @@ async def rehearse(
 
 
 async def start_purge(
-    studio: Studio, artifact_id: str, actor: Actor, *, confirm: str | None, reason: str | None
+    studio: Studio,
+    artifact_id: str,
+    actor: Actor,
+    *,
+    confirm: str | None,
+    digest: str | None,
+    reason: str | None,
 ) -> tuple[Job, asyncio.Task[purge.Tombstone]]:
     """Start a purge; return its job, and the task whose outcome is the tombstone.
 
@@ -141,7 +146,13 @@ async def start_purge(
         job = await queueing.start(
             studio.db, "purge", artifact.id, {"reason": reason}, actor, object=name
         )
-    work = purge.purge(studio.db, artifact.id, actor, confirm=confirm, reason=reason, job=job)
+    work = purge.purge(
+        *(studio.db, artifact.id, actor),
+        confirm=confirm,
+        expected_digest=digest,
+        reason=reason,
+        job=job,
+    )
     return job, await _task(studio, job, work, f"purge of {artifact.id}", tell=False)
 
 
@@ -214,6 +225,7 @@ async def start_erasure(
     *,
     rows: int,
     confirm: str | None,
+    digest: str | None,
     reason: str | None,
 ) -> Job:
     """Start an erasure and return its job, which knows the columns and no value.
@@ -229,13 +241,18 @@ async def start_erasure(
     ):
         purge.require_named(confirm, artifact.object_name, artifact.id, repeat=False)
         plan = await plan_erasure(studio.db, artifact.id, match, actor)
-        check_erasure(plan, rows)
+        check_erasure(plan, rows, digest)
     params = {"columns": list(match), "steps": []}
     job = await queueing.start(
         studio.db, "erase", artifact.id, params, actor, object=artifact.object_name
     )
     work = erase(
-        *(studio.db, artifact.id, match, actor), rows=rows, confirm=confirm, reason=reason, job=job
+        *(studio.db, artifact.id, match, actor),
+        rows=rows,
+        confirm=confirm,
+        expected_digest=digest,
+        reason=reason,
+        job=job,
     )
     return await _run(studio, job, work, f"erasure in {artifact.id}")
 

@@ -4,6 +4,10 @@ CREATE OR REPLACE FUNCTION zanith.version() RETURNS text
 LANGUAGE sql IMMUTABLE AS $$ SELECT '0.1.0' $$;
 COMMENT ON FUNCTION zanith.version() IS 'The version of the functions installed in this database.';
 
+-- The SHA-256, in hex, of what a person looked at.
+CREATE OR REPLACE FUNCTION zanith._digest(said jsonb) RETURNS text
+LANGUAGE sql STABLE AS $$ SELECT encode(sha256(convert_to(said::text, getdatabaseencoding())), 'hex') $$;
+
 -- Who did it: the name that the client gave, and the database role where that is another.
 CREATE OR REPLACE FUNCTION zanith._signed(name text, role text) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$ SELECT CASE WHEN role IS NULL OR role = name THEN name ELSE name || ' as ' || role END $$;

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from signal import Signals
@@ -22,6 +22,7 @@ from tests import prefork
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 ESCAPES_IN = re.compile(ESCAPES.pattern.encode())
 QUESTION = re.compile(rb"(?:Type .*|is exactly): ")
+Answer = str | Signals | Callable[[], str]
 PROGRAM = Path(sys.executable).parent / "zanith"
 
 
@@ -84,13 +85,14 @@ def done(*args: str, url: str | None = None, **env: str) -> Result:
 
 
 def typed(
-    *args: str, url: str, answer: str | Sequence[str | Signals], columns: int = 100, **env: str
+    *args: str, url: str, answer: str | Sequence[Answer], columns: int = 100, **env: str
 ) -> Result:
     """Run the command in a terminal where somebody answers; what the terminal shows is `err`.
 
-    Several answers are to as many questions; a signal is one too. Then the input ends.
+    Several answers are to as many questions; a signal is one too, and a function, called then, may
+    return one. Then the input ends.
     """
-    answers = [answer] if isinstance(answer, str) else list(answer)
+    answers: list[Answer] = [answer] if isinstance(answer, str) else list(answer)
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (40, columns))
     process = subprocess.Popen(
@@ -113,12 +115,14 @@ def typed(
         if asked < len(QUESTION.findall(ESCAPES_IN.sub(b"", shown))):
             said = answers[asked] if asked < len(answers) else None
             asked += 1
+            if callable(said):
+                said = said()
             if said is None:
                 os.write(ours, b"\x04")  # Ctrl-D
             elif isinstance(said, Signals):
                 process.send_signal(said)
             else:
-                os.write(ours, said.encode() + b"\n")
+                os.write(ours, str(said).encode() + b"\n")
     out, _ = process.communicate(timeout=10)
     screen = ESCAPES.sub("", shown.decode())
     result = Result(process.returncode, out.decode(), screen)

@@ -59,6 +59,7 @@ TABLE: dict[str, Valid] = {
     f"POST {ARTIFACT}/seal": change("twice", "jobs"),
     f"POST {ARTIFACT}/hold": change("empty", json={"reason": "audit"}),
     f"POST {ARTIFACT}/release": change("held"),
+    f"GET {ARTIFACT}/purge": Valid("cascade"),
     f"DELETE {ARTIFACT}": change("expired", json={"confirm": "expired"}),
     f"POST {ARTIFACT}/exports": Valid("values", json={"format": "json"}, changes="jobs"),
     f"GET {ARTIFACT}/export": Valid("values", changes="jobs"),

@@ -120,7 +120,7 @@ def test_says_what_stands_in_the_way(staff, database):
     database.psql("CREATE VIEW public.more AS SELECT total FROM public.orders")
     stale = send(staff, html, cascade, "total")
     assert stale.status_code == 409
-    assert "not as it was when the plan was made" in stale.text
+    assert "is not the one that was confirmed" in stale.text
     assert database.psql("SELECT count(*) FROM zanith._zanith_migration_artifacts") == "0"
     refusals = """SELECT count(*) FROM zanith._zanith_audit_log
         WHERE action = 'capture' AND outcome = 'refused'"""

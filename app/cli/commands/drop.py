@@ -231,7 +231,10 @@ def _drop(
             return
         with watching(terminal, f"Capturing {plan.object}") as follow:
             artifact = await capture(
-                session.db, request, session.actor, on_progress=follow, limits=pace
+                *(session.db, request, session.actor),
+                on_progress=follow,
+                expected_digest=None if yes else plan.digest,
+                limits=pace,
             )
         terminal.show(captured(artifact))
         if as_json:

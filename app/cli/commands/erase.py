@@ -82,7 +82,7 @@ def erase_command(
         terminal, db = session.terminal, session.db
         found = await get_artifact(db, reference)
         match = key_values(terminal, columns, values_from)
-        expected = rows
+        expected, digest = rows, None
         if dry_run or confirm is None:
             plan = await plan_erasure(db, found.id, match, session.actor)
             if dry_run:
@@ -94,7 +94,7 @@ def erase_command(
                 return
             require_person(terminal, yes=False, how="--confirm NAME and --rows N")
             terminal.say(erasure_plan(found, plan))
-            expected = plan.rows if rows is None else rows
+            expected, digest = plan.rows if rows is None else rows, plan.digest
             check_erasure(plan, expected)
             verb = f"erase {plural(plan.rows, 'row')} for good"
             confirm_name(terminal, found.object_name, found.id, verb=verb, yes=False, repeat=False)
@@ -103,6 +103,7 @@ def erase_command(
                 *(db, found.id, match, session.actor),
                 rows=expected or 0,
                 confirm=found.object_name if confirm is None else confirm,
+                expected_digest=digest,
                 reason=reason,
                 on_progress=follow,
             )

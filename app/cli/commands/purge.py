@@ -55,6 +55,7 @@ def purge_command(
             session.actor,
             confirm=None if yes else found.object_name,
             confirmed=yes,
+            expected_digest=None if yes else looked.plan.digest,
             reason=reason,
         )
         freed = f", {size(looked.size_bytes)} freed" if looked.size_bytes else ""

@@ -8,8 +8,8 @@ SELECT zanith.last_export($1)::text;
 SELECT x.id, zanith.last_export(x.id)::text AS last FROM unnest($1::text[]) AS x(id);
 
 -- bury: one purge, which waits as long as the last parameter says for a lock, whole or not at all
-SELECT zanith.bury($1, $2, $3, $4, $5, $6)::text
-FROM (SELECT set_config('lock_timeout', $7, true) AS limited OFFSET 0) AS s WHERE s.limited IS NOT NULL;
+SELECT zanith.bury($1, $2, $3, $4, $5, $6, $7)::text
+FROM (SELECT set_config('lock_timeout', $8, true) AS limited OFFSET 0) AS s WHERE s.limited IS NOT NULL;
 
 -- candidates: what cleanup may take, oldest first, with why it would be left
 SELECT {columns}, {seen} AS health, {size} AS size_bytes, NULL AS key,

@@ -146,9 +146,16 @@ async def erase_rows(
         who,
         rows=wanted.rows,
         confirm=wanted.confirm,
+        digest=wanted.digest,
         reason=wanted.reason,
     )
     return job.to_json()
+
+
+@router.get("/artifacts/{artifact_id}/purge")
+async def review(studio: TheStudio, who: Who, artifact_id: str) -> dict[str, Any]:
+    """Return what a purge would delete, how well it is proved, and the plan with its digest."""
+    return (await purge.review_purge(studio.reading(who), artifact_id)).to_json()
 
 
 @router.delete("/artifacts/{artifact_id}")
@@ -164,7 +171,12 @@ async def purge_artifact(
     """Delete it for good; `confirm` is the object's name. What comes back is the tombstone."""
     wanted = wanted or PurgeIn.model_validate({})
     typed = wanted.confirm or confirm
-    _, task = await work.start_purge(studio, artifact_id, who, confirm=typed, reason=wanted.reason)
+    _, task = await work.start_purge(
+        *(studio, artifact_id, who),
+        confirm=typed,
+        digest=wanted.digest,
+        reason=wanted.reason,
+    )
     return (await outcome(task)).to_json()
 
 

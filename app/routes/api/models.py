@@ -273,6 +273,9 @@ class PurgeIn(ReasonIn):
     """The object's name as confirmation, and why."""
 
     confirm: Text | None = Field(None, description=_CONFIRM)
+    digest: Text | None = Field(
+        None, description="the digest of the plan that was looked at; another plan is refused"
+    )
 
 
 class EraseIn(PurgeIn):
@@ -298,6 +301,7 @@ class ErasurePlanOut(BaseModel):
     steps: list[dict[str, Any]]
     conflicts: list[dict[str, Any]]
     rows: int
+    digest: str
 
 
 class CleanupIn(_Strict):

@@ -123,6 +123,7 @@ async def start(
     pairs: Annotated[Pairs, Depends(pairs_in_form)],
     rows: Annotated[int, Form(ge=0, lt=2**63)] = 0,
     confirm: Annotated[str, Form(max_length=400)] = "",
+    digest: Annotated[str, Form(max_length=64)] = "",
     reason: Annotated[str, Form(max_length=500)] = "",
 ) -> Response:
     """Start the erasure, or show it again with what stands in the way."""
@@ -134,6 +135,7 @@ async def start(
             who,
             rows=rows,
             confirm=confirm,
+            digest=digest or None,
             reason=reason.strip() or None,
         )
     except (Refused, Locked, WrongUsage) as exc:

@@ -76,12 +76,16 @@ async def confirm_purge(
     who: Who,
     artifact_id: str,
     confirm: Annotated[str, Form(max_length=400)] = "",
+    digest: Annotated[str, Form(max_length=64)] = "",
     reason: Annotated[str, Form(max_length=500)] = "",
 ) -> Response:
     """Purge it, or show the review again with why not; what takes its time is followed."""
     try:
         job, task = await work.start_purge(
-            studio, artifact_id, who, confirm=confirm, reason=reason.strip() or None
+            *(studio, artifact_id, who),
+            confirm=confirm,
+            digest=digest or None,
+            reason=reason.strip() or None,
         )
         await asyncio.wait({task}, timeout=QUICK_SECONDS)
         if not task.done():

@@ -116,7 +116,9 @@ BEGIN
     steps := zanith._as_owner_of_key(zanith._runner(place ->> 'owner'), zanith._key_calls_code((place ->> 'oid')::oid), steps);
     RETURN jsonb_build_object('artifact_id', a.id, 'object', zanith._object_name(a), 'steps', steps, 'conflicts', conflicts,
         'dependents', dependents, 'size_bytes', CASE WHEN place ? 'oid' THEN CASE WHEN a.artifact_type = 'soft_drop_column' THEN 0
-            ELSE (SELECT COALESCE(sum(pg_total_relation_size(t.member)), 0) FROM zanith._parked_members(a.id, (place ->> 'oid')::oid) t) END END, 'already_gone', NOT place ? 'oid');
+            ELSE (SELECT COALESCE(sum(pg_total_relation_size(t.member)), 0) FROM zanith._parked_members(a.id, (place ->> 'oid')::oid) t) END END, 'already_gone', NOT place ? 'oid',
+        -- what a person looks at before it is final: another digest means that they should look again
+        'digest', zanith._digest(jsonb_build_array(steps, a.status, a.checksum, a.row_count)));
 END $$;
 
 -- The last export of an artifact that went through.
@@ -129,9 +131,9 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$ BEGIN RETURN
 ); END $$;
 
 -- One purge in the caller's transaction: what is parked is dropped, the row deleted, the tombstone written to the log: {stone, entry}.
--- Where it may not be, nothing is changed: {missing}, {busy: by whom}, or {refused: conflict}. One statement, because a cleanup
+-- Where it may not be, nothing is changed: {missing}, {busy: by whom}, {refused: conflict}, or {changed} where it is not the plan that was expected. One statement, because a cleanup
 -- runs thousands of them; listeners are told by the caller, because transactions that notify commit one after another.
-CREATE OR REPLACE FUNCTION zanith.bury(artifact_id text, job_id text, action text, actor text, address text, reason text) RETURNS jsonb
+CREATE OR REPLACE FUNCTION zanith.bury(artifact_id text, job_id text, action text, actor text, address text, reason text, expected_digest text DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     a zanith._zanith_migration_artifacts;
@@ -153,6 +155,9 @@ BEGIN
     plan := zanith.plan_purge(a.id);
     IF jsonb_array_length(plan -> 'conflicts') > 0 THEN
         RETURN jsonb_build_object('refused', plan #> '{conflicts,0}');
+    END IF;
+    IF plan ->> 'digest' <> expected_digest THEN
+        RETURN jsonb_build_object('changed', true);
     END IF;
     FOR step IN SELECT s.item FROM zanith._each(plan -> 'steps') s ORDER BY s.ord LOOP
         IF step ->> 'role' IS NULL THEN

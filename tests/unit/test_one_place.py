@@ -47,7 +47,7 @@ def test_kinds_of_jobs_are_listed_once():
                 words = re.findall(r"\w+", match.group(1))
                 if is_list_of_kinds(words) and "action IN" not in text[: match.start() + 1]:
                     found.append(f"{file.relative_to(ROOT)}:{line}: {words}")
-    assert found == []
+    assert not found, found
 
 
 def test_one_function_opens_the_database_as_the_settings_say():

@@ -78,15 +78,21 @@ class JobView:
         """The address of the plan that it was started from, with the same choices."""
         job, params = self.job, self.job.params
         with suppress(ZanithError):  # of another version, whose choices were others
-            if job.kind in {"restore", "rehearse"} and job.artifact_id:
+            if job.kind in {Kind.RESTORE, Kind.REHEARSE} and job.artifact_id:
                 return Chosen.from_choices(params.get("choices") or {}).link(job.artifact_id)
-            if job.kind == "capture" and params.get("request"):
+            if job.kind == Kind.CAPTURE and params.get("request"):
                 return Picked.from_request(params["request"]).link()
-        if job.kind in {"purge", "erase", "export"} and job.artifact_id:
+        if job.kind in {Kind.PURGE, Kind.ERASE, Kind.EXPORT} and job.artifact_id:
             return f"/studio/artifacts/{job.artifact_id}/{job.kind}"
         if job.kind == "cleanup":
             return link("/studio/cleanup", {"chosen": params.get("only")})
         return None
+
+    @property
+    def back(self) -> str:
+        """What the link to that page is called."""
+        planned = self.job.kind in {Kind.RESTORE, Kind.REHEARSE, Kind.CAPTURE}
+        return "Back to its plan" if planned else "Look at it again"
 
     @property
     def waiting_for(self) -> list[str]:

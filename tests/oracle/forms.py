@@ -83,7 +83,9 @@ BUILT_IN = {
 MADE = "CREATE TYPE mood AS ENUM ('sad', 'o k'); CREATE TYPE pair AS (x int, \"Y y\" text);\
 CREATE DOMAIN pos AS bigint CHECK (VALUE > 0); CREATE DOMAIN big AS pos DEFAULT 12 CHECK (VALUE < 1000000000);\
 CREATE DOMAIN tags AS text[] CHECK (array_length(VALUE, 1) < 4) NOT NULL DEFAULT '{z}';\
-CREATE DOMAIN good AS pair CHECK ((VALUE).x > 0); CREATE TYPE frange AS RANGE (subtype = float8)"
+CREATE DOMAIN good AS pair CHECK ((VALUE).x > 0); CREATE TYPE frange AS RANGE (subtype = float8);\
+CREATE DOMAIN must AS bigint NOT NULL; CREATE DOMAIN held AS must CHECK (VALUE IS NOT NULL AND VALUE > -1000000);\
+CREATE DOMAIN whole AS pair CHECK (VALUE IS NOT NULL); CREATE DOMAIN lists AS must[] NOT NULL CHECK (cardinality(VALUE) < 9)"
 OWN = {
     "mood": ("'sad'", "'o k'", "NULL"),
     "mood[]": ("'{sad,NULL}'", "NULL", "NULL"),
@@ -92,13 +94,16 @@ OWN = {
     "tags": ("'{a,b}'", "'{}'", "'{c}'"),
     "good": ("'(1,a)'", "NULL", "NULL"),
     "pos[]": ("'{1,2}'", "NULL", "NULL"),
+    "whole": ("'(1,a)'", "'(2,\"b,c\")'", "'(3,\"\")'"),
+    "lists": ("'{1,2}'", "'{}'", "'{3}'"),
+    "must[]": ("'{1,2}'", "NULL", "'{}'"),
     "frange": ("'[1.5,2.5]'", "'empty'", "NULL"),
 }
 
 GROUPS = {
-    "array": r"\[\]$|tags",
+    "array": r"\[\]$|tags|lists",
     "range": "range",
-    "made here": "mood|pair|good",
+    "made here": "mood|pair|good|whole",
     "json": "json",
     "time": "date|time|interval",
     "number": "int|numeric|real|double|money",
@@ -122,6 +127,8 @@ FORMS = [
     ColumnForm("default call", "int DEFAULT give(3) NOT NULL", NUMBERS, number=True),
     ColumnForm("domain", "pos", NUMBERS, number=True),
     ColumnForm("domain of domain", "big NOT NULL", NUMBERS, number=True),
+    ColumnForm("domain not null", "must", NUMBERS, number=True),
+    ColumnForm("domain that refuses NULL", "held DEFAULT 7", NUMBERS, number=True),
     ColumnForm("serial", "serial", NUMBERS, number=True),
     ColumnForm(
         "shared sequence",

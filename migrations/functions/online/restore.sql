@@ -33,10 +33,11 @@ CREATE OR REPLACE FUNCTION zanith._render_fill_begin(a zanith._zanith_migration_
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', q.rows), 'hold the table for an instant', 'ACCESS EXCLUSIVE', ARRAY[q.live])
         || zanith._as_owner(q.owner,
-            zanith._building_anew(col ->> 'base_type' IS NOT NULL, zanith._step(format('ALTER TABLE %s ADD COLUMN %s %s%s%s', q.live, q.half, q.type, COALESCE(' COLLATE ' || (col ->> 'collation'), ''),
+            CASE WHEN choices ? 'fill' THEN zanith._building_anew(col ->> 'base_type' IS NOT NULL, zanith._step(format('ALTER TABLE %s ADD COLUMN %s %s%s%s', q.live, q.half, q.type, COALESCE(' COLLATE ' || (col ->> 'collation'), ''),
                     -- every row has it at once, without being written
-                    CASE WHEN choices ? 'fill' THEN ' DEFAULT ' || zanith._fill_value(col, choices) ELSE '' END),
+                    ' DEFAULT ' || zanith._fill_value(col, choices)),
                 'the column, under a name of its own while it is filled; it stands last', 'ACCESS EXCLUSIVE', ARRAY[q.live]))
+            ELSE zanith._render_add_filled(a.definition, q.live, zanith._half_filled(a.id), q.relation, choices, true) END
             || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, s.ord) FROM zanith._live_parts(a.definition, a.source_schema, a.source_table, q.relation) p, LATERAL zanith._each(
                     zanith._render_column_settings(p.part -> 'column', q.alone || p.target, zanith._half_filled(a.id))
                     || zanith._render_default(p.part -> 'column', q.alone || p.target, zanith._half_filled(a.id))) s), '[]'))
@@ -210,11 +211,13 @@ DECLARE
     last text[] := zanith._find_bound(q.relation, a.definition, q.runner, q.rows, zanith._after(key, after, 't'), size);
 BEGIN
     RETURN jsonb_build_object('last', last, 'role', zanith._runner(q.owner), 'sql', zanith._do(format($body$DECLARE filled bigint; BEGIN
-    UPDATE %1$s t SET %2$s = DEFAULT WHERE %3$s AND %4$s AND pg_catalog.num_nulls(t.%2$s) > 0
+    UPDATE %1$s t SET %2$s = DEFAULT WHERE %3$s AND %4$s%9$s
         AND NOT EXISTS (SELECT FROM ONLY %5$s a WHERE %6$s) AND NOT EXISTS (SELECT FROM %7$s l WHERE %8$s AND NOT l.pending);
     GET DIAGNOSTICS filled = ROW_COUNT;
     PERFORM pg_catalog.set_config('zanith.filled', filled::text, true);
-END$body$, q.rows, q.half, zanith._after(key, after, 't'), zanith._up_to(key, last, 't'), q.archive, zanith._key_match(key), q.log, zanith._follow_match(key, 't'))));
+END$body$, q.rows, q.half, zanith._after(key, after, 't'), zanith._up_to(key, last, 't'), q.archive, zanith._key_match(key), q.log, zanith._follow_match(key, 't'),
+        -- where the type refuses NULL an archived value stands in
+        CASE WHEN EXISTS (SELECT FROM zanith._domain_conditions(to_regtype(q.type))) THEN '' ELSE format(' AND pg_catalog.num_nulls(t.%s) > 0', q.half) END)));
 END $$;
 
 -- Filled against archived, in one snapshot: rows that have the archived value or moved on, those that should have it and
@@ -304,6 +307,11 @@ BEGIN
         found := found || zanith._conflict('triggers_fire', format('the fill fires triggers of %s for every row: %s', zanith._relation_name(live), said),
             CASE WHEN zanith.quiet_session() THEN 'They are set to fire always, or for replication.' ELSE 'A role that may SET session_replication_role keeps them still.' END
             || ' Leave --online out, or let them fire.', ARRAY['--fire-triggers']);
+    END IF;
+    IF NOT choices ? 'fill' AND d #>> '{column,default}' IS NULL AND zanith._refuses_null(to_regtype(d #>> '{column,type}'))
+       AND NOT EXISTS (SELECT FROM pg_type y WHERE y.oid = to_regtype(d #>> '{column,type}') AND y.typdefault IS NOT NULL) THEN
+        found := found || zanith._conflict('needs_value', format('its type %s refuses NULL, and it has no default: an INSERT during the restore would fail', d #>> '{column,type}'),
+            'Choose a value for rows inserted since the drop or during the restore, or leave --online out.', ARRAY['--fill VALUE']);
     END IF;
     IF begun IS NOT NULL AND begun <> zanith._filling_choices(choices) THEN
         found := found || zanith._conflict('begun_otherwise', 'it was begun with other choices',

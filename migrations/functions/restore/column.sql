@@ -120,7 +120,7 @@ RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                 format('ALTER TABLE %s RENAME COLUMN %I TO %I', q.target, d #>> '{parked,column}', q.col),
                 'the column, by its own name', 'ACCESS EXCLUSIVE', ARRAY[q.target])
             ELSE CASE WHEN d ->> 'name' IS NULL AND COALESCE(d #> '{column,generated}', 'null') <> 'null' THEN zanith._render_generated_check(d, q.target) ELSE '[]' END
-                || zanith._render_add_column(d -> 'column', q.target, q.col)
+                || zanith._render_add_filled(d, q.target, q.col, live, choices)
                 || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, s.ord)
                     FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(
                         zanith._where_beneath(p.ord, live, p.target, zanith._render_column_settings(p.part -> 'column', q.alone || p.target, q.col))) s), '[]') END)

@@ -115,6 +115,42 @@ LANGUAGE sql IMMUTABLE AS $$
                 WHEN (choices ->> 'fill_default')::boolean THEN COALESCE(col ->> 'default', 'NULL') END
 $$;
 
+-- Adds the column that is filled from an archive. PostgreSQL gives every row NULL first. Where the type refuses NULL, an archived
+-- value is the default for an instant, until each row has its own; a row without one stops the restore, unless a value
+-- was chosen for it. `beside` live traffic an INSERT needs a default that stays. A script (`live` NULL) does not know what the
+-- domain is when it runs. The block names all with its schema: it may run under a path for event triggers.
+CREATE OR REPLACE FUNCTION zanith._render_add_filled(d jsonb, target text, column_name text, live oid, choices jsonb, beside boolean DEFAULT false) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    col jsonb := d -> 'column';
+    clause text := format('ALTER TABLE %s ADD COLUMN %I %s%s', target, column_name, col ->> 'type', COALESCE(' COLLATE ' || (col ->> 'collation'), ''));
+BEGIN
+    IF COALESCE(col -> 'generated', 'null') <> 'null' OR col ->> 'base_type' IS NULL
+       OR live IS NOT NULL AND NOT EXISTS (SELECT FROM zanith._domain_conditions(to_regtype(col ->> 'type'))) THEN
+        RETURN zanith._render_add_column(col, target, column_name);
+    ELSIF choices ? 'fill' THEN
+        RETURN zanith._building_anew(true, zanith._step(format('%s DEFAULT %s', clause, zanith._fill_value(col, choices)),
+                'Add the column (PostgreSQL can only add it last), with the chosen value in every row', 'ACCESS EXCLUSIVE', ARRAY[target], true))
+            || zanith._step(format('ALTER TABLE %s ALTER COLUMN %I DROP DEFAULT', target, column_name), 'Drop that default', 'ACCESS EXCLUSIVE', ARRAY[target]);
+    END IF;
+    RETURN zanith._building_anew(true, zanith._step(zanith._do(format($body$/* DDL */ DECLARE standin pg_catalog.text; BEGIN
+    %1$s;
+EXCEPTION WHEN OTHERS THEN
+    IF %2$L OR %11$L AND EXISTS (SELECT FROM %3$s t WHERE NOT EXISTS (SELECT FROM ONLY %4$s a WHERE %5$s)) THEN
+        RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = %6$L, HINT = %7$L;
+    END IF;
+    SELECT pg_catalog.format('%%s', a.%8$I) INTO standin FROM ONLY %4$s a WHERE pg_catalog.num_nonnulls(a.%8$I) OPERATOR(pg_catalog.>) 0 LIMIT 1;
+    IF NOT FOUND THEN
+        RAISE;
+    END IF;
+    EXECUTE pg_catalog.format('%%s DEFAULT %%L', %1$L::pg_catalog.text, standin);
+    ALTER TABLE %9$s ALTER COLUMN %10$I DROP DEFAULT;
+END$body$, clause, beside AND col ->> 'default' IS NULL, zanith._only(d) || target, zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'), zanith._key_match(d -> 'key'),
+            format('The type %s refuses NULL, and a row inserted since the drop or during the restore has no archived value.', col ->> 'type'),
+            'Restore with zanith recover, and choose a value for such rows.', col ->> 'name', target, column_name, zanith._fill_value(col, choices) IS NULL)),
+        'Add the column (PostgreSQL can only add it last); an archived value is its default for an instant where its type refuses NULL', 'ACCESS EXCLUSIVE', ARRAY[target], true));
+END $$;
+
 -- Under an owner's search path an operator of somebody's could fit varchar better than PostgreSQL's own, which is for text. For a type
 -- that is not built in it is the operator of the index that makes the key; earlier versions did not record that.
 CREATE OR REPLACE FUNCTION zanith._equals(key_column jsonb) RETURNS text

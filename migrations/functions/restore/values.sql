@@ -32,12 +32,8 @@ BEGIN
                 zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'), zanith._key_match(d -> 'key')), example, false, '{}',
             'PostgreSQL does not tell a row that was changed from one that was made anew: look at these before the restore.');
     END IF;
-    IF d ->> 'strategy' = 'soft_drop_column' AND col ->> 'base_type' IS NOT NULL AND zanith._type_exists(col ->> 'type') THEN
-        FOR x IN SELECT * FROM zanith._domain_conditions(to_regtype(col ->> 'type')) LOOP
-            checks := checks || zanith._check('unfit_values', col ->> 'type', format('{count} {value|values} no longer {fits|fit} the domain %s: %s', col ->> 'type', x.name),
-                format('(SELECT t.*, t.%I AS value FROM %s) t', d #>> '{parked,column}', rows_now), x.broken, example, true, '{}',
-                'Mend the values, or let the domain be as it was.');
-        END LOOP;
+    IF col ->> 'base_type' IS NOT NULL AND COALESCE(col -> 'generated', 'null') = 'null' AND zanith._type_exists(col ->> 'type') THEN
+        checks := checks || zanith._domain_checks(d, live, choices, rows_now, example);
     END IF;
     IF COALESCE(col -> 'generated', 'null') <> 'null' THEN
         RETURN checks || zanith._can_evaluate(format('the expression of %I', col ->> 'name'), col #>> '{generated,expression}', rows_now,
@@ -51,18 +47,67 @@ BEGIN
     RETURN checks;
 END $$;
 
--- What a domain demands, and those beneath it, each as the condition that breaks it; the value is called value.
-CREATE OR REPLACE FUNCTION zanith._domain_conditions(type oid) RETURNS TABLE (name text, broken text)
+-- Values that the domain of the column refuses, of rows inserted since the drop too: these have none. A column of the table may
+-- be called value, so no other column is beside it. OFFSET 0: the planner would evaluate an immutable function of the owner's, rows or not.
+CREATE OR REPLACE FUNCTION zanith._domain_checks(d jsonb, live oid, choices jsonb, rows_now text, example text) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    col jsonb := d -> 'column';
+    domain oid := to_regtype(col ->> 'type');
+    soft boolean := d ->> 'strategy' = 'soft_drop_column';
+    key text := format('SELECT %s AS "_zanith key"', example);
+    -- ADD COLUMN gives every row the default of a domain
+    filled boolean := choices ? 'fill' OR COALESCE((choices ->> 'fill_default')::boolean, false) AND col ->> 'default' IS NOT NULL
+        OR NOT soft AND (SELECT t.typdefault IS NOT NULL FROM pg_type t WHERE t.oid = domain);
+    checks jsonb := '[]';
+    x record;
+BEGIN
+    FOR x IN SELECT * FROM zanith._domain_conditions(domain) LOOP
+        IF soft THEN
+            checks := checks || zanith._check('unfit_values', col ->> 'type', format('{count} {value|values} no longer {fits|fit} the domain %s: %s', col ->> 'type', x.name),
+                format('(%s, t.%I AS value FROM %s OFFSET 0) t', key, d #>> '{parked,column}', rows_now), format('pg_catalog.num_nonnulls(value) > 0 AND (%s)', x.broken), 't."_zanith key"', true, '{}',
+                'Mend the values, or let the domain be as it was.');
+        END IF;
+        IF NOT filled THEN
+            checks := checks || zanith._check('null_gaps', col ->> 'type', format('{count} {row|rows} would hold NULL in %I, which its domain %s refuses: %s', col ->> 'name', col ->> 'type', x.name),
+                CASE WHEN soft THEN format('(%s, t.%I AS value FROM %s OFFSET 0) t', key, d #>> '{parked,column}', rows_now)
+                     ELSE format('(%s, NULL::%s AS value FROM %s WHERE NOT EXISTS (SELECT FROM ONLY %s a WHERE %s) OFFSET 0) t', key, col ->> 'base_type', rows_now,
+                                 zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'), zanith._key_match(d -> 'key')) END,
+                format('pg_catalog.num_nulls(value) > 0 AND (%s)', x.broken), 't."_zanith key"', true,
+                CASE WHEN col ->> 'default' IS NULL THEN ARRAY['--fill VALUE'] ELSE ARRAY['--fill VALUE', '--fill default'] END,
+                'Choose a value for them: no column of this type holds NULL.');
+        END IF;
+    END LOOP;
+    RETURN checks;
+END $$;
+
+-- What a domain demands, and those beneath it, each as the condition that breaks it; the value is called value. `builtin`: it
+-- calls nothing outside of pg_catalog.
+CREATE OR REPLACE FUNCTION zanith._domain_conditions(type oid) RETURNS TABLE (name text, broken text, builtin boolean)
 LANGUAGE sql STABLE AS $$
     WITH RECURSIVE beneath(oid, base, strict) AS (
         SELECT t.oid, t.typbasetype, t.typnotnull FROM pg_type t WHERE t.oid = type AND t.typtype = 'd'
         UNION ALL
         SELECT t.oid, t.typbasetype, t.typnotnull FROM beneath b JOIN pg_type t ON t.oid = b.base AND t.typtype = 'd'
     )
-    SELECT c.conname::text, format('NOT (%s)', pg_get_expr(c.conbin, 0)) FROM beneath b JOIN pg_constraint c ON c.contypid = b.oid AND c.contype = 'c'
+    SELECT c.conname::text, format('NOT (%s)', pg_get_expr(c.conbin, 0)), zanith._is_builtin('pg_constraint'::regclass, c.oid, b.oid) FROM beneath b JOIN pg_constraint c ON c.contypid = b.oid AND c.contype = 'c'
     UNION ALL
-    SELECT 'NOT NULL', 'value IS NULL' FROM beneath WHERE strict
+    SELECT 'NOT NULL', 'pg_catalog.num_nulls(value) > 0', true FROM beneath WHERE strict
 $$;
+
+-- Whether a domain refuses NULL, as far as that is known without running what an owner wrote.
+CREATE OR REPLACE FUNCTION zanith._refuses_null(type oid) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    x record;
+    refuses boolean := false;
+BEGIN
+    FOR x IN SELECT c.broken, c.builtin FROM zanith._domain_conditions(type) c WHERE c.builtin LOOP
+        EXECUTE format('SELECT COALESCE((SELECT %s FROM (SELECT NULL::%s AS value) v), false)', x.broken, zanith._base_type(type, -1)) INTO refuses;
+        EXIT WHEN refuses;
+    END LOOP;
+    RETURN refuses;
+END $$;
 
 -- Rows of a parked partition that its parent's keys of today refuse. ATTACH PARTITION has no NOT VALID.
 CREATE OR REPLACE FUNCTION zanith._parent_checks(d jsonb) RETURNS jsonb

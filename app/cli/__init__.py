@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import typer
 
 from app.cli.console import Terminal, leave_pipe
-from app.cli.document import COMMAND, command_words
+from app.cli.document import COMMAND, command_words, is_group
 from app.cli.exits import Exit, exit_for
 from app.cli.failure import report
 from app.cli.logs import be_quiet
+from app.cli.streams import prepare_streams
 from app.recovery.errors import WrongUsage, ZanithError, translate
 
 __all__ = ["main"]
@@ -23,6 +24,7 @@ _GO_ON = (
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line and end the process; no error leaves as a traceback."""
+    prepare_streams()
     be_quiet()
     arguments = list(sys.argv[1:] if args is None else args)
     sys.exit(_run(arguments))
@@ -33,6 +35,8 @@ def _run(arguments: list[str]) -> int:
 
     tree = command()
     COMMAND.set(command_words(tree, arguments))
+    if arguments == COMMAND.get().split() and is_group(tree, arguments):
+        arguments = [*arguments, "--help"]
     try:
         code = tree.main(arguments, prog_name="zanith", standalone_mode=False)
         sys.stdout.flush()

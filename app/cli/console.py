@@ -30,10 +30,18 @@ THEME = Theme(
 )
 
 
+class _Console(Console):
+    """Raises where rich would end the process: main decides how it ends."""
+
+    def on_broken_pipe(self) -> None:
+        """Say that the reader has gone."""
+        raise BrokenPipeError
+
+
 def make_console(stream: TextIO) -> Console:
     """A console that takes no markup from names, and no colour where none is wanted."""
     width = None if stream.isatty() or os.environ.get("COLUMNS") else WIDE
-    return Console(
+    return _Console(
         file=stream, theme=THEME, width=width, markup=False, highlight=False, emoji=False
     )
 

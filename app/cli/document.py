@@ -35,6 +35,13 @@ def command_words(tree: Any, arguments: list[str]) -> str:
     return " ".join(words)
 
 
+def is_group(tree: Any, words: list[str]) -> bool:
+    """Whether the words name a group of commands rather than one."""
+    for word in words:
+        tree = tree.commands[word]
+    return bool(getattr(tree, "commands", None))
+
+
 def _named(value: Any) -> Any:
     """The value with one name for a number of rows and for a role, at every depth."""
     if hasattr(value, "to_json"):

@@ -10,6 +10,7 @@ from app.cli.console import Terminal
 from app.cli.humanize import printable_block
 from app.cli.render.plan import capture_plan, restore_plan
 from app.cli.render.steps import steps
+from app.cli.words import error_document, on_command
 from app.recovery.capture import CapturePlan
 from app.recovery.errors import ZanithError
 from app.recovery.plan import Plan
@@ -22,15 +23,19 @@ def report(error: ZanithError, terminal: Terminal) -> None:
     """
     plan = getattr(error, "plan", None)
     if terminal.json:
-        terminal.emit({"error": error.as_dict()} | ({"plan": plan.to_json()} if plan else {}))
+        said = error_document(error.as_dict())
+        terminal.emit({"error": said} | ({"plan": plan.to_json()} if plan else {}))
         return
     if plan is not None and not getattr(plan, "blocked", ()):  # it can run, and is another
         terminal.say(_shown(plan))
-    terminal.err.print(Text.assemble(("error: ", "bad"), _sentence(error.message)), soft_wrap=True)
+    terminal.err.print(
+        Text.assemble(("error: ", "bad"), _said(error.message)),
+        soft_wrap=not terminal.err.is_terminal,  # a line stays whole for grep
+    )
     if error.detail:
-        terminal.err.print(Padding(Text(printable_block(error.detail)), (0, 0, 0, 2), expand=False))
+        terminal.err.print(Padding(Text(_said(error.detail)), (0, 0, 0, 2), expand=False))
     if error.hint:
-        terminal.err.print(Text.assemble(("hint: ", "flag"), printable_block(error.hint)))
+        terminal.err.print(Text.assemble(("hint: ", "flag"), _said(error.hint)))
 
 
 def _shown(plan: Any) -> RenderableType:
@@ -39,5 +44,5 @@ def _shown(plan: Any) -> RenderableType:
     return capture_plan(plan) if isinstance(plan, CapturePlan) else steps(plan.steps)
 
 
-def _sentence(message: str) -> str:
-    return printable_block(message.strip())
+def _said(text: str) -> str:
+    return printable_block(on_command(text.strip()))

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from app.cli.console import Terminal
 from app.cli.humanize import count, elapsed, printable, shorten, size
@@ -31,17 +32,32 @@ def watching(terminal: Terminal, what: str) -> Iterator[Follow]:
         room = max(20, terminal.err.width - 56)
         task = bar.add_task(shorten(what, room), total=None, figures="")
 
+        told: list[str] = []
+
         def follow(report: Any) -> None:
             values = _values(report)
+            blockers = list(values.get("waiting_for") or ())
+            pids = [blocker.split(" (")[0] for blocker in blockers]  # the rest tells ages
+            if pids and pids != told:
+                told[:] = pids
+                for blocker in blockers:
+                    bar.console.print(Text(f"Waiting for a lock of {printable(blocker)}"))
             bar.update(
                 task,
-                description=shorten(str(values.get("step") or what), room),
+                description=shorten(_step(values) or what, room),
                 completed=values.get("done") or values.get("rows") or 0,
                 total=values.get("total") or values.get("rows_expected"),
                 figures=figures(values),
             )
 
         yield follow
+
+
+def _step(values: Mapping[str, Any]) -> str:
+    """What is under way; of a wait the number of tries: the blocker stands above the bar."""
+    if values.get("waiting_for"):
+        return f"waiting for it, try {values['tries'] + 1}"
+    return str(values.get("step") or "")
 
 
 def figures(values: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from app.cli.render.layout import heading
 from app.cli.render.outcome import done, rehearsed, restored
 from app.cli.render.plan import restore_plan
 from app.cli.session import Session
+from app.cli.words import error_document
 from app.recovery.artifacts import Artifact, get_artifact
 from app.recovery.errors import WrongUsage, ZanithError
 from app.recovery.gate import check_plan
@@ -186,7 +187,7 @@ def _stopped(session: Session, reports: list[RestoreReport], error: ZanithError)
     if session.terminal.json:
         session.terminal.emit(
             {
-                "error": error.as_dict(),
+                "error": error_document(error.as_dict()),
                 "stopped_at": error.stopped_at,
                 "reports": reports,
             }

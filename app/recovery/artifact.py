@@ -50,6 +50,8 @@ class Artifact:
     restored_at: datetime | None
     restored_by: str | None
     restored_by_role: str | None
+    unfinished: str | None = None
+    """What an online form has begun and not done: archiving or restoring."""
     seal_broken: bool = False
     """Whether the last verification found another checksum; in JSON, health says it."""
 

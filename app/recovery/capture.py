@@ -83,6 +83,7 @@ class CapturePlan:
     steps: tuple[Step, ...]
     warnings: tuple[str, ...]
     dependents: tuple[dict[str, Any], ...]
+    goes_with: tuple[dict[str, Any], ...]
     publications: tuple[str, ...]
     size_bytes: int | None
     row_estimate: int | None
@@ -170,6 +171,7 @@ async def _plan(connection: Connection, request: CaptureRequest, path: str) -> C
         steps=parse_steps(data["steps"]),
         warnings=tuple(data["warnings"] or ()),
         dependents=tuple(data["dependents"] or ()),
+        goes_with=tuple(data["goes_with"] or ()),
         publications=tuple(data["publications"] or ()),
         size_bytes=data["size_bytes"],
         row_estimate=data["row_estimate"],

@@ -12,7 +12,7 @@ SQL = load("purge")
 
 
 async def hold(db: Database, artifact_id: str, actor: Actor, reason: str | None = None) -> Artifact:
-    """Put a hold on the artifact, or give one another reason, and return the artifact."""
+    """Put a hold on the artifact and return the artifact; one that is there keeps its reason."""
     return await _change(db, artifact_id, actor, "hold", reason)
 
 

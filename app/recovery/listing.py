@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Literal
 
+import asyncpg
+
 from app.recovery.artifact import BLOCKS, DAMAGED, HEALTHS, TYPES, Artifact, compose, from_row
 from app.recovery.database import Connection, Database
 from app.recovery.errors import WrongUsage
@@ -229,6 +231,16 @@ async def _count(db: Database, values: tuple[Any, ...], seen: str) -> int:
         return number
 
     return await db.memory.recall(("count", str(values)), db.side, count)
+
+
+async def count_purged(db: Database) -> int | None:
+    """Return how many artifacts were purged; None for a role that may not read the audit log."""
+    try:
+        async with db.side() as connection:
+            number: int = await connection.fetchval(BLOCKS["count_purged"])
+    except asyncpg.InsufficientPrivilegeError:
+        return None
+    return number
 
 
 async def summarize(db: Database) -> Summary:

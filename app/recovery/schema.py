@@ -343,6 +343,7 @@ def print_sql() -> str:
     parts = [
         f"-- Zanith {VERSION}: what zanith init installs into a database without it.",
         "\\set ON_ERROR_STOP on",
+        "\\set SHOW_CONTEXT never",
         "BEGIN;",
         *set_locally().replace(";", ";\n").splitlines(),
         "SET LOCAL check_function_bodies = off;",

@@ -82,10 +82,23 @@ BEGIN
         'steps', zanith._render_locks(relation, d) || zanith._render_capture(d),
         'warnings', zanith._warn(strategy, d, on_dependents, keep_rows),
         'dependents', d -> 'dependents',
+        'goes_with', CASE WHEN column_name IS NULL THEN '[]' ELSE zanith._goes_with(d) END,
         'publications', publications,
         'size_bytes', (SELECT sum(pg_total_relation_size(t.member)) FROM zanith._captured(relation, d) t),
         'row_estimate', (SELECT sum(GREATEST(c.reltuples, 0))::bigint FROM zanith._captured(relation, d) t JOIN pg_class c ON c.oid = t.member));
 END $$;
+
+-- What belongs to a column alone or with others, and goes and comes back with it.
+CREATE OR REPLACE FUNCTION zanith._goes_with(d jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT COALESCE(jsonb_agg(jsonb_build_object('kind', g.kind, 'name', g.name) ORDER BY g.ord, g.name), '[]')
+    FROM (SELECT DISTINCT 1, 'index', quote_ident(i.item ->> 'name') FROM zanith._each(d -> 'indexes') i
+          UNION SELECT 2, CASE k.item ->> 'kind' WHEN 'check' THEN 'check constraint' WHEN 'unique' THEN 'unique constraint'
+                                               WHEN 'exclude' THEN 'exclusion constraint' ELSE k.item ->> 'kind' END, quote_ident(k.item ->> 'name')
+                FROM zanith._each(d -> 'constraints') k
+          UNION SELECT 3, 'statistics object', quote_ident(s.item ->> 'name') FROM zanith._each(d -> 'statistics') s
+          UNION SELECT 4, 'sequence', zanith._qualify(q.item ->> 'schema', q.item ->> 'name') FROM zanith._each(d #> '{column,sequences}') q) g(ord, kind, name)
+); END $$;
 
 -- What is said before it happens.
 CREATE OR REPLACE FUNCTION zanith._warn(strategy text, d jsonb, on_dependents text, keep_rows boolean) RETURNS jsonb

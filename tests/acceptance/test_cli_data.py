@@ -365,4 +365,7 @@ class TestList:
 
     def test_an_empty_list_says_why(self, url):
         assert "Nothing has been dropped yet." in done("recover", "list", url=url).out
+        gone = dropped_table(url, "carts")
+        done("recover", "purge", gone["id"], "--yes", url=url)
+        assert "Nothing is parked. 1 artifact was purged" in done("recover", "list", url=url).out
         assert "No artifacts match." in done("recover", "list", "--table", "x", url=url).out

@@ -59,11 +59,14 @@ def test_version_names_the_program():
     assert done("--version").out.startswith("zanith ")
 
 
-@pytest.mark.parametrize("args", [(), ("recover",), ("drop",)])
+@pytest.mark.parametrize("args", [(), ("recover",), ("drop",), ("jobs",)], ids=" ".join)
 def test_without_a_verb_the_help_is_shown(args):
-    result = zanith(*args)
-    assert result.code == 2
-    assert "Usage: zanith" in result.out + result.err
+    result = done(*args, COLUMNS="80")
+    assert f"Usage: {' '.join(('zanith', *args))}" in result.out
+    assert "Commands" in result.out
+    assert result.err == ""
+    # each command is told of in whole sentences, whose lines fill the width
+    assert "a shop with history, and the studio" in " ".join(done().out.replace("│", " ").split())
 
 
 @pytest.mark.parametrize(

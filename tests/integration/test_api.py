@@ -32,7 +32,7 @@ KEYS = {
     "source_column", "physical_schema", "physical_name", "row_count", "size_bytes", "checksum",
     "checksum_algorithm", "sealed_at", "verified_at", "reason", "created_at", "created_by",
     "created_by_role", "expires_at", "held", "held_by", "held_by_role", "held_reason",
-    "restored_at", "restored_by", "restored_by_role",
+    "restored_at", "restored_by", "restored_by_role", "unfinished",
 }  # fmt: skip
 STAFF, VIEWER = "s3cret-token-of-staff", "s3cret-token-of-viewer"
 

@@ -90,7 +90,16 @@ def command() -> Any:
     """The whole tree, ready to be run."""
     tree = typer.main.get_command(root)
     _hide_types_of_flags(tree, None)
+    _summarize(tree)
     return tree
+
+
+def _summarize(tree: Any) -> None:
+    """Let a list of commands show the first paragraph of each, whose lines were broken for 80."""
+    for child in getattr(tree, "commands", {}).values():
+        if child.help and not child.short_help:
+            child.short_help = " ".join(child.help.strip().split("\n\n")[0].split())
+        _summarize(child)
 
 
 def _hide_types_of_flags(tree: Any, parent: Any) -> None:

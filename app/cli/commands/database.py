@@ -54,7 +54,7 @@ def init(
     $ zanith init --print | psql "$DATABASE_URL"
     """
     if print_only:
-        sys.stdout.write(print_sql())
+        sys.stdout.buffer.write(print_sql().encode())  # exactly, whatever a terminal can show
         return
 
     async def body(session: Session) -> None:

@@ -18,8 +18,10 @@ from app.cli.progress import Follow, watching
 from app.cli.render.layout import marked
 from app.cli.render.outcome import exported
 from app.cli.session import Session, run
+from app.cli.streams import require_stdout, takes_data
 from app.recovery import jobs
 from app.recovery.artifacts import get_artifact
+from app.recovery.compress import EXTENSIONS
 from app.recovery.errors import WrongUsage
 from app.recovery.export import ExportRequest, announce, export_to_file, filename, stream_export
 
@@ -46,24 +48,28 @@ class Compression(StrEnum):
 def export_command(
     reference: Reference,
     output_format: Annotated[
-        Format,
+        Format | None,
         typer.Option(
             "--format",
-            help="csv is canonical: sha256sum prints the checksum; spreadsheet is csv in which"
-            " nothing runs as a formula.",
+            help="Else by the suffix of --output, else csv. csv is canonical: sha256sum prints the"
+            " checksum. spreadsheet is csv in which nothing runs as a formula.",
         ),
-    ] = Format.CSV,
+    ] = None,
     output: Annotated[
         str | None,
         typer.Option(
             "--output",
             "-o",
             metavar="FILE|-",
-            help="A file, or - for stdout; else a file named after the object, here.",
+            help="A file, or - for stdout. Else stdout where it is a file or a pipe, and on a"
+            " terminal a file named after the object, here.",
         ),
     ] = None,
     compress: Annotated[
-        Compression | None, typer.Option("--compress", help="Compress while streaming.")
+        Compression | None,
+        typer.Option(
+            "--compress", help="Compress the stream. Else by the suffix of --output: .gz or .zst."
+        ),
     ] = None,
     jobs_at_once: Jobs = 1,
     as_json: Json = False,
@@ -73,40 +79,71 @@ def export_command(
     Export an artifact's rows, with a manifest beside the file.
 
     A file gets its name only when it is whole. CSV is the canonical form that
-    was sealed, so sha256sum of an uncompressed CSV prints the recorded
-    checksum; where the rows changed since, the file stays and the exit code
-    is 4.
+    was sealed: sha256sum of an uncompressed CSV prints the recorded checksum.
+    If the rows changed since the seal, the file stays and the exit code is 4.
+    With the data on stdout, the summary is on stderr.
 
     Example:
 
     $ zanith recover export orders.legacy_code --output codes.csv
-    $ zanith recover export 7k2m --format jsonl --compress zstd --output - | zstdcat | head
+    $ zanith recover export orders.legacy_code --output codes.jsonl.zst
+    $ zanith recover export orders.legacy_code > codes.csv
     """
     if output == "-" and as_json:
-        raise WrongUsage("--json and --output - both want stdout", hint="export to a file")
+        raise WrongUsage(
+            "--json and --output - both write to stdout", hint="export to a file: --output FILE"
+        )
+    to_stdout = output == "-" or (output is None and not as_json and takes_data())
+    if to_stdout:
+        require_stdout()
+    form, packed = _form(output, output_format, compress)
 
     async def body(session: Session) -> None:
         artifact = await get_artifact(session.db, reference)
         request = ExportRequest(
             artifact_id=artifact.id,
-            format=output_format.value,
-            compress=compress.value if compress else None,
+            format=form,
+            compress=packed,
             jobs=jobs_at_once,
         )
         with watching(session.terminal, f"Exporting {artifact.object_name}") as follow:
-            if output == "-":
+            if to_stdout:
                 result = await _to_stdout(session, request, follow)
-                _stop_if_different(session, artifact.object_name, result)
-                return
-            path = _place(output, session, filename(artifact, request.format, request.compress))
-            job = await export_to_file(session.db, request, path, session.actor, on_progress=follow)
-        result = job.result or {}
-        session.terminal.show(exported(path, result))
+            else:
+                name = filename(artifact, request.format, request.compress)
+                path = _place(output, session, name)
+                job = await export_to_file(
+                    session.db, request, path, session.actor, on_progress=follow
+                )
+                result = {"file": str(path), **(job.result or {})}
+        if to_stdout:
+            session.terminal.say(exported("stdout", result))
+        else:
+            session.terminal.show(exported(result["file"], result))
         if as_json:
-            session.terminal.emit({"file": str(path), **result})
+            session.terminal.emit(result)
         _stop_if_different(session, artifact.object_name, result)
 
     run(body, url=database_url, json=as_json)
+
+
+_FORMATS = {".csv": Format.CSV, ".jsonl": Format.JSONL, ".json": Format.JSON}
+
+
+def _form(
+    output: str | None, chosen: Format | None, compress: Compression | None
+) -> tuple[str, str | None]:
+    """Return the format and the compression: as told, else as the file's suffixes say."""
+    suffixes = Path(output).suffixes if output and output != "-" else []
+    packed = next((way for way, end in EXTENSIONS.items() if end and end in suffixes[-1:]), None)
+    if packed and compress and compress.value != packed:
+        raise WrongUsage(
+            f"{output} is the name of a file of {packed}, and --compress says {compress.value}",
+            hint=f"name it with {EXTENSIONS[compress.value]}, or leave --compress out",
+        )
+    last = suffixes[-2:-1] if packed else suffixes[-1:]
+    form = chosen or next((_FORMATS[end] for end in last if end in _FORMATS), Format.CSV)
+    return form.value, packed or (compress.value if compress else None)
 
 
 def _place(output: str | None, session: Session, name: str) -> Path:

@@ -9,6 +9,7 @@ from app.cli.exits import Exit, stop
 from app.cli.humanize import instant, plural, printable
 from app.cli.options import DatabaseUrl, Jobs, Json, Reason, Reference
 from app.cli.progress import watching
+from app.cli.render.inspection import hold_facts
 from app.cli.render.layout import aside, facts, marked
 from app.cli.render.outcome import done
 from app.cli.session import Session, run
@@ -103,6 +104,8 @@ def hold(
     """
     Keep an artifact from purge and cleanup until it is released.
 
+    A hold that is there already stays, with its reason.
+
     Example:
 
     $ zanith recover hold customers.loyalty_points --reason "legal, case 2214"
@@ -111,7 +114,15 @@ def hold(
     async def body(session: Session) -> None:
         found = await get_artifact(session.db, reference)
         held = await holds.hold(session.db, found.id, session.actor, reason)
-        session.terminal.show(done(f"{printable(held.object_name)} is on hold"))
+        words = done(f"{printable(held.object_name)} is on hold")
+        if found.held:
+            said = (
+                f"{printable(held.object_name)} is on hold already, {printable(hold_facts(held))}."
+            )
+            if reason is not None:
+                said += " That stays. For another reason release it first: zanith recover release"
+            words = marked(Text("·", style="quiet"), said)
+        session.terminal.show(words)
         if as_json:
             session.terminal.emit(held.to_json())
 
@@ -136,7 +147,12 @@ def release(
     async def body(session: Session) -> None:
         found = await get_artifact(session.db, reference)
         free = await holds.release(session.db, found.id, session.actor, reason)
-        session.terminal.show(done(f"{printable(free.object_name)} is no longer on hold"))
+        words = done(f"{printable(free.object_name)} is no longer on hold")
+        if not found.held:
+            words = marked(
+                Text("·", style="quiet"), f"{printable(free.object_name)} was not on hold"
+            )
+        session.terminal.show(words)
         if as_json:
             session.terminal.emit(free.to_json())
 

@@ -14,7 +14,7 @@ from app.cli.render.artifacts import artifact_list
 from app.cli.render.health import diagnosis
 from app.cli.render.inspection import inspection
 from app.cli.session import Session, run
-from app.recovery.artifacts import ArtifactFilter, inspect, list_artifacts
+from app.recovery.artifacts import ArtifactFilter, count_purged, inspect, list_artifacts
 from app.recovery.durations import parse_duration
 from app.recovery.health import doctor
 from app.recovery.operator import superuser_notice
@@ -84,7 +84,8 @@ def list_command(
             page = replace(more, items=[*page.items, *more.items])
         terminal = session.terminal
         filtered = any((artifact_type, status, table, older_than))
-        terminal.show(artifact_list(page, terminal.out.width, filtered=filtered))
+        purged = None if page.items or filtered else await count_purged(session.db)
+        terminal.show(artifact_list(page, terminal.out.width, filtered=filtered, purged=purged))
         if as_json:
             terminal.emit({"artifacts": page.items, "total": page.total})
 

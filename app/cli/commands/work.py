@@ -1,12 +1,14 @@
 """`zanith worker` and `zanith jobs …`: what runs in the database's job table, and who runs it."""
 
 import asyncio
+from collections import Counter
 from typing import Annotated
 
 import typer
+from rich.console import RenderableType
 from rich.text import Text
 
-from app.cli.humanize import printable
+from app.cli.humanize import plural, printable
 from app.cli.options import DatabaseUrl, Json
 from app.cli.render.jobs import job_facts, job_list
 from app.cli.render.outcome import done
@@ -47,7 +49,10 @@ def worker(
     async def body(session: Session) -> None:
         terminal = session.terminal
 
+        ended: Counter[str] = Counter()
+
         def tell(job: Job, word: str) -> None:
+            ended[word if word in {"begun", "done"} else "failed"] += 1
             terminal.say(
                 Text(f"{job.id}  {job.kind} of {printable(job.object or '')}: {printable(word)}")
             )
@@ -58,8 +63,18 @@ def worker(
             await workers.serve(session.db, at_once, tell, once=once)
         except asyncio.CancelledError:
             terminal.say(Text("ended; another worker goes on with what was under way"))
+        else:
+            terminal.show(_did(ended))
 
     run(body, url=database_url)
+
+
+def _did(ended: Counter[str]) -> RenderableType:
+    """What a worker did that ends when nothing is left."""
+    if not ended["begun"]:
+        return Text("No job was waiting.", style="quiet")
+    words = f"{plural(ended['begun'], 'job')}: {ended['done']} done"
+    return Text(words + (f", {ended['failed']} not: zanith jobs list" if ended["failed"] else ""))
 
 
 @group.callback()

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.humanize import ago, count, left, plural, printable, shorten, size
-from app.cli.render.health import badge
+from app.cli.render.health import state
 from app.recovery.artifacts import Artifact, Page
 
 ROOMY = 110
@@ -17,17 +17,37 @@ ROOMY = 110
 
 
 def artifact_list(
-    page: Page, width: int, now: datetime | None = None, *, filtered: bool = True
+    page: Page,
+    width: int,
+    now: datetime | None = None,
+    *,
+    filtered: bool = True,
+    purged: int | None = 0,
 ) -> RenderableType:
-    """A table of the page, and how many there are in all where that is more."""
+    """A table of the page, and how many there are in all where that is more.
+
+    `purged` is how many artifacts there were, None where that is not known.
+    """
     if not page.items:
-        words = "No artifacts match." if filtered else "Nothing has been dropped yet."
-        return Text(words, style="quiet")
+        return Text(_none(filtered=filtered, purged=purged), style="quiet")
     table = _roomy(page, width, now) if width >= ROOMY else _narrow(page, width, now)
     if page.total <= len(page.items):
         return table
     rest = f"{count(len(page.items))} of {plural(page.total, 'artifact')}; --limit shows more"
     return Group(table, Text(rest, style="quiet"))
+
+
+def _none(*, filtered: bool, purged: int | None) -> str:
+    if filtered:
+        return "No artifacts match."
+    if purged is None:
+        return "Nothing is parked."
+    if purged == 0:
+        return "Nothing has been dropped yet."
+    were = "artifact was" if purged == 1 else "artifacts were"
+    return (
+        f"Nothing is parked. {count(purged)} {were} purged; the audit log keeps their tombstones."
+    )
 
 
 def _table() -> Table:
@@ -55,7 +75,7 @@ def _roomy(page: Page, width: int, now: datetime | None) -> Table:
             size(artifact.size_bytes),
             _age(artifact, now),
             Text("held", style="name") if artifact.held else left(artifact.expires_at, now),
-            _health(artifact),
+            state(artifact),
         )
     return table
 
@@ -69,7 +89,7 @@ def _narrow(page: Page, width: int, now: datetime | None) -> Table:
         name = Text(shorten(artifact.object_name, 2 * room))
         figures = Text(" · ".join(_figures(artifact, now)), style="quiet")
         until = Text(_until(artifact, now), style="quiet")
-        table.add_row(artifact.id, Group(name, figures), Group(_health(artifact), until))
+        table.add_row(artifact.id, Group(name, figures), Group(state(artifact), until))
     return table
 
 
@@ -91,8 +111,3 @@ def _until(artifact: Artifact, now: datetime | None) -> str:
 
 def _age(artifact: Artifact, now: datetime | None) -> str:
     return ago(artifact.created_at, now).removesuffix(" ago")
-
-
-def _health(artifact: Artifact) -> Text:
-    restored = artifact.status == "restored" and artifact.health in {"ok", "unsealed"}
-    return badge("restored" if restored else artifact.health)

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from app.cli.humanize import instant, plural, printable, size
 from app.cli.render.layout import aside, marked
+from app.recovery.artifacts import DAMAGED, Artifact
 from app.recovery.health import Diagnosis
 
 _LOOKS = {
@@ -21,17 +22,37 @@ _LOOKS = {
     "engine": ("✗", "bad"),
     "blocked": ("⚠", "warn"),
     "unfinished": ("◐", "warn"),
+    "archiving": ("◐", "warn"),
+    "restoring": ("◐", "warn"),
     "ceiling": ("⚠", "warn"),
 }
 
 MEANING = {
-    "ok": "parked, and nothing speaks against a restore",
+    "ok": "parked, and as it was recorded",
     "unsealed": "no checksum yet: zanith recover seal",
     "expired": "past its date: cleanup --expired takes it",
     "moved": "name, schema or owner of the parked object differ from the record",
     "missing": "the parked object, or a part of it, is gone",
     "changed": "what is parked is not as it was recorded: zanith recover doctor",
 }
+
+
+UNFINISHED = {
+    "archiving": "the online archive is not finished: the column is parked in its table,"
+    " and a restore takes it back from there",
+    "restoring": "the online restore is not finished: the column is not back yet",
+}
+"""What is half done with an artifact; zanith recover doctor tells how to go on."""
+
+
+def state(artifact: Artifact) -> Text:
+    """The badge of an artifact: its damage, else what is half done, else restored, else health."""
+    if artifact.health not in DAMAGED:
+        if artifact.unfinished:
+            return badge(artifact.unfinished)
+        if artifact.status == "restored":
+            return badge("restored")
+    return badge(artifact.health)
 
 
 def badge(health: str) -> Text:

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from app.cli.humanize import ago, count, instant, left, printable, printable_block, size
-from app.cli.render.health import MEANING, badge
+from app.cli.render.health import MEANING, UNFINISHED, state
 from app.cli.render.layout import aside, facts, heading, listing, marked
 from app.cli.render.plan import restore_plan
 from app.recovery.artifacts import Artifact, Inspection
@@ -25,16 +25,17 @@ def inspection(found: Inspection) -> RenderableType:
     parts += listing("Depends on the parked object", "•", "warn", dependents)
     if found.definition_now is not None:
         parts += _then_and_now(found.definition, found.definition_now)
-    if found.plan is not None:
+    back = artifact.status == "restored" and (found.plan is None or found.plan.blocked)
+    if found.plan is not None and not back:
         parts += [heading("How it would come back"), restore_plan(found.plan)]
-    elif found.plan_error is not None:
+    elif found.plan_error is not None and not back:
         parts += [heading("How it would come back"), aside(found.plan_error.message)]
     parts += listing("Exports", "•", "quiet", [_export(item) for item in found.exports])
     parts += listing("Activity", "•", "quiet", [_entry(item) for item in found.activity])
-    if found.recovery_sql and artifact.artifact_type != "rebuild_table":
+    if found.recovery_sql and not back and artifact.artifact_type != "rebuild_table":
         lines = found.recovery_sql.count("\n") + 1
         command = f"zanith recover inspect {artifact.id} --json | jq -r .recovery_sql"
-        parts.append(heading("Without us"))
+        parts.append(heading("Restore with psql"))
         parts.append(marked(" ", f"a psql script of {lines} lines restores it:"))
         parts.append(aside(Text(command, style="flag")))
     return Group(*parts)
@@ -42,10 +43,12 @@ def inspection(found: Inspection) -> RenderableType:
 
 def _title(artifact: Artifact) -> RenderableType:
     line = Text(printable(artifact.object_name), style="name", overflow="fold")
-    line.append("  ").append_text(badge(artifact.health))
-    if artifact.status == "restored":
-        line.append("  ").append_text(badge("restored"))
+    line.append("  ").append_text(state(artifact))
     meaning = MEANING.get(artifact.health)
+    if artifact.status == "restored" and artifact.health in {"ok", "expired"}:
+        meaning = _is_back(artifact)
+    elif artifact.unfinished:
+        meaning = UNFINISHED[artifact.unfinished]
     return Group(line, Text(meaning, style="quiet")) if meaning else line
 
 
@@ -63,13 +66,22 @@ def _story(artifact: Artifact) -> RenderableType:
         ("sealed", _moment(artifact.sealed_at)),
         ("verified", _moment(artifact.verified_at)),
         ("expires", _expiry(artifact)),
-        ("hold", Text(printable(_hold(artifact)), "name") if artifact.held else None),
+        ("hold", Text(printable(hold_facts(artifact)), "name") if artifact.held else None),
         ("restored", _restored(artifact)),
     ]
     return facts(rows)
 
 
+def _is_back(artifact: Artifact) -> str:
+    """What a restore leaves: the archive of a column stays until it is purged."""
+    if artifact.artifact_type == "archive_column":
+        return "restored; its archive stays until it is purged"
+    return "restored; nothing of it is parked any more"
+
+
 def _place(artifact: Artifact) -> str | None:
+    if artifact.status == "restored" and artifact.artifact_type != "archive_column":
+        return None
     names = (artifact.physical_schema, artifact.physical_name)
     return ".".join(name for name in names if name) or None
 
@@ -92,7 +104,8 @@ def _expiry(artifact: Artifact) -> str:
     return f"{word}, {exact}" if word == "expired" else f"in {word}, {exact}"
 
 
-def _hold(artifact: Artifact) -> str:
+def hold_facts(artifact: Artifact) -> str:
+    """Who holds it, and why: `by ana as dba: legal, case 2214`."""
     by = f"by {signed(artifact.held_by, artifact.held_by_role)}"
     return f"{by}: {artifact.held_reason}" if artifact.held_reason else by
 

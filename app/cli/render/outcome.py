@@ -2,7 +2,6 @@
 
 import json
 import shlex
-from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -42,9 +41,9 @@ def captured(artifact: Artifact) -> RenderableType:
     )
 
 
-def exported(path: Path, result: dict[str, Any]) -> RenderableType:
+def exported(place: str, result: dict[str, Any]) -> RenderableType:
     """How much went where, and whether it is what was sealed."""
-    words = f"{path}: {plural(result['rows'], 'row')}, {size(result['bytes'])}"
+    words = f"{place}: {plural(result['rows'], 'row')}, {size(result['bytes'])}"
     equals = result.get("equals_seal")
     seal = Text(_why_no_seal(result.get("manifest") or {}), style="quiet")
     if equals is not None:

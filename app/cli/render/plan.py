@@ -8,6 +8,7 @@ from rich.text import Text
 from app.cli.humanize import about, count, printable, printable_block, size
 from app.cli.render.layout import aside, facts, heading, listing, marked, safe
 from app.cli.render.steps import BESIDE_TRAFFIC, steps
+from app.cli.words import on_command
 from app.recovery.capture import CapturePlan
 from app.recovery.plan import Conflict, Drift, Plan
 
@@ -55,9 +56,11 @@ def capture_plan(plan: CapturePlan) -> RenderableType:
         steps(plan.steps, between=BESIDE_TRAFFIC if plan.online else None),
     ]
     dependents = [f"{item['kind']} {item['name']}" for item in plan.dependents]
+    also = [f"{item['kind']} {item['name']}" for item in plan.goes_with]
+    parts += listing("Goes with the column, and comes back with it", "•", "quiet", also)
     parts += listing("Depends on it", "•", "warn", dependents)
     parts += listing("Published by", "•", "warn", plan.publications)
-    parts += listing("Mind", "!", "warn", plan.warnings)
+    parts += listing("Note", "!", "warn", map(on_command, plan.warnings))
     return Group(*parts)
 
 

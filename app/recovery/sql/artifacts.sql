@@ -2,7 +2,13 @@
 a.id, a.capture_order, a.migration_id, a.artifact_type, a.status, a.source_schema, a.source_table,
 a.source_column, a.physical_schema, a.physical_table, a.physical_column, a.row_count, a.checksum,
 a.sealed_at, a.verified_at, a.reason, a.created_at, a.created_by, a.created_by_role, a.expires_at,
-a.held_by, a.held_by_role, a.held_reason, a.restored_at, a.restored_by, a.restored_by_role, a.verified_ok
+a.held_by, a.held_by_role, a.held_reason, a.restored_at, a.restored_by, a.restored_by_role, a.verified_ok,
+CASE WHEN a.status = 'recoverable' AND a.artifact_type IN ('soft_drop_column', 'archive_column') THEN {half_done} END AS unfinished
+
+-- half_done: online work that has begun and is not done: archiving, restoring, or NULL. As zanith.unfinished(), for roles that may not call it
+(SELECT substring(obj_description(f.oid, 'pg_class') FROM '^zanith unfinished ([a-z]+)')
+ FROM pg_class AS f JOIN pg_namespace AS s ON s.oid = f.relnamespace
+ WHERE s.nspname = '_zanith_shadow' AND f.relname = ('_zanith_follow_' || a.id)::name)
 
 -- place: joins the parked object by its recorded name
 LEFT JOIN pg_namespace AS n ON n.nspname = a.physical_schema
@@ -89,6 +95,10 @@ ORDER BY a.ordering {direction}, a.capture_order {direction};
 -- count: how many match, where health does not matter
 SELECT count(*) FROM zanith._zanith_migration_artifacts AS a
 WHERE {filter} AND ($8::text[] IS NULL);
+
+-- count_purged: how many artifacts were purged since ever
+SELECT count(*) FROM zanith._zanith_audit_log AS l
+WHERE l.action IN ('purge', 'cleanup') AND l.outcome = 'done' AND l.artifact_id IS NOT NULL;
 
 -- count_by_health: how many match in a state of health
 SELECT count(*) FROM zanith._zanith_migration_artifacts AS a {place}

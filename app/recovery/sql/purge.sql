@@ -26,10 +26,9 @@ WHERE (a.created_at < now() - $1::interval OR $2::boolean AND a.expires_at < now
   AND ($3::text[] IS NULL OR a.id = ANY ($3))
 ORDER BY a.capture_order;
 
--- hold: keep it from purge and cleanup; the reason of one that holds stays where no other is given
-UPDATE zanith._zanith_migration_artifacts
-SET held_by = $2, held_by_role = session_user, held_reason = COALESCE($3, CASE WHEN held_by IS NOT NULL THEN held_reason END)
-WHERE id = $1 RETURNING id;
+-- hold: keep it from purge and cleanup; a hold that is there stays as it is
+UPDATE zanith._zanith_migration_artifacts SET held_by = $2, held_by_role = session_user, held_reason = $3
+WHERE id = $1 AND held_by IS NULL RETURNING id;
 
 -- release: let purge and cleanup have it again
 UPDATE zanith._zanith_migration_artifacts SET held_by = NULL, held_by_role = NULL, held_reason = NULL

@@ -250,6 +250,7 @@ class CapturePlanOut(BaseModel):
     steps: list[dict[str, Any]]
     warnings: list[str]
     dependents: list[dict[str, Any]]
+    goes_with: list[dict[str, Any]] = Field(description="what is of the column: kind and name")
     publications: list[str]
     size_bytes: int | None
     row_estimate: int | None

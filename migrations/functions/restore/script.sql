@@ -32,6 +32,7 @@ BEGIN
     script := format(E'-- Restores %s (artifact %s). Run with: psql -X -d DATABASE -f THIS_FILE\n'
                      '\\set ON_ERROR_STOP on\n'
                      '\\set SINGLELINE off\n'
+                     '\\set SHOW_CONTEXT never\n'
                      'BEGIN;\n%s', name, a.id, zanith._script_settings());
     IF a.artifact_type <> 'soft_drop_column' THEN
         script := script || format(E'-- Nobody writes to what is parked from here on.\nLOCK TABLE %s IN SHARE MODE;\n', rows_of);

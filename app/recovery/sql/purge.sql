@@ -5,7 +5,7 @@ SELECT zanith.plan_purge($1)::text;
 SELECT zanith.last_export($1)::text;
 
 -- last_exports: the same of several
-SELECT x.id, zanith.last_export(x.id)::text AS last FROM unnest($1::text[]) AS x(id);
+SELECT x.id, zanith.last_export(x.id)::text AS last FROM pg_catalog.unnest($1::text[]) AS x(id);
 
 -- bury: one purge, which waits as long as the last parameter says for a lock, whole or not at all
 SELECT zanith.bury($1, $2, $3, $4, $5, $6, $7)::text

@@ -215,7 +215,7 @@ async def _purge_one(
             _, entry = await bury(db, news.connection, artifact, actor, "cleanup", reason)
             await news.add(artifact.id, entry)
     except (Locked, Refused, NotFound) as exc:
-        if exc.sqlstate == DEADLOCK and not alone:
+        if exc.sqlstate == DEADLOCK and not exc.by_owner and not alone:
             return None
         return "skipped", exc.for_log
     except ZanithError as exc:

@@ -23,6 +23,7 @@ class ZanithError(Exception):
     unconfirmed: ClassVar[bool] = False  # only the typed confirmation was wrong
 
     stopped_at: str | None = None  # of several artifacts, the one that it is about
+    by_owner = False  # somebody's code raised it: its SQLSTATE says nothing about what we did
 
     # What may be kept of it in the audit log, in a job and in a log file, where message or detail
     # can hold values of rows: those would outlive an erasure.
@@ -84,15 +85,20 @@ class ZanithError(Exception):
         self.kept_hint = hint
         return self
 
-    def within(self, step: str, hint: str) -> Self:
-        """Return the error with the step in the course of which it happened."""
+    def within(self, step: str, hint: str) -> ZanithError:
+        """Return the error with the step in the course of which it happened.
+
+        What a step does not find, or cannot read, is nothing that the person who asked got wrong.
+        """
         said = f"in the step: {step}"
-        error = type(self)(
+        kind = Refused if isinstance(self, NotFound | WrongUsage) else type(self)
+        error = kind(
             self.message,
             detail="\n".join(filter(None, (said, self.detail))),
             hint=self.hint or hint,
             sqlstate=self.sqlstate,
         )
+        error.by_owner = self.by_owner
         if self.withheld:
             kept = "\n".join(filter(None, (said, self.kept_detail)))
             error.withhold(kept, self.kept_message, hint=self.kept_hint or not self.hint)
@@ -212,6 +218,10 @@ _BY_STATE: dict[str, type[ZanithError]] = {
 _TIMED_OUT = "statement timeout"
 _Maker = Callable[[BaseException], ZanithError]
 
+# What says that the caller named something wrong, or may not. Somebody's function that looks for a
+# table of its own in vain says nothing of the kind.
+_ABOUT_THE_CALLER = (NotFound, WrongUsage, NotPermitted)
+
 _BY_CLASS: dict[str, type[ZanithError]] = {"22": Refused, "23": Refused, "42": Refused}
 
 # The way out of a setting that a role, database or server has.
@@ -256,6 +266,14 @@ _TOO_LARGE = (
     "PostgreSQL cannot print a bytea value above 512 MB. Copy it out in parts (substr), shorten it,"
     " then try again"
 )
+# A role that zanith init --grant let capture sees the artifacts and none of the other tables.
+_BOOKS = re.compile(r"^permission denied for table _zanith_")
+_CAPTURES_ONLY = "this role may capture with Zanith and list artifacts, and nothing more"
+_BY_PSQL = (
+    "connect as the role that runs Zanith, or restore with psql. The script is recovery_sql in"
+    " zanith._zanith_migration_artifacts: SELECT recovery_sql FROM"
+    " zanith._zanith_migration_artifacts WHERE id = '…'"
+)
 _TEMP = "the role needs TEMPORARY on the database: GRANT TEMPORARY ON DATABASE … TO …"
 _SERVER_GONE = "is the server running, and does ZANITH_DATABASE_URL point to it?"
 
@@ -281,28 +299,43 @@ def translate(exc: BaseException) -> ZanithError:
 
 def _from_server(exc: asyncpg.PostgresError) -> ZanithError:
     state = exc.sqlstate or ""
-    kind = _BY_STATE.get(state) or _BY_CLASS.get(state[:2], Failed)
-    hint = getattr(exc, "hint", None) or _HINTS.get(state)
-    if hint == _CASCADE:
-        hint = _DEPENDED_ON
-    if state in {"54000", "XX000"} and "invalid memory alloc request size" in str(exc):
-        kind, hint = Refused, _TOO_LARGE
-    # the latter where the session had temporary objects before the privilege was revoked
-    if state == "42501" and ("temporary" in str(exc) or "schema pg_temp_" in str(exc)):
-        hint = _TEMP
-    if state == "57014" and _TIMED_OUT in str(exc):
-        kind, hint = Failed, hint or _STATEMENT_TIMEOUT
-    if "due to transaction timeout" in str(exc):
-        hint = TRANSACTION_TIMEOUT
-    if not hint and (state.startswith("08") or state in {"57P01", "57P02"}):
-        hint = _SERVER_GONE
+    kind, hint = _meaning(exc, state)
+    message, detail = getattr(exc, "message", None) or str(exc), getattr(exc, "detail", None)
+    if state == "42501" and _BOOKS.search(message):
+        message, detail, hint = _CAPTURES_ONLY, message, _BY_PSQL
     error = kind(
-        getattr(exc, "message", None) or str(exc),
-        detail=getattr(exc, "detail", None),
+        message,
+        detail=detail,
         hint=hint,
         sqlstate=state or None,
     )
+    error.by_owner = raised_by_owner(exc)
     return error if _holds_no_values(exc, state) else _withheld(error, exc, state)
+
+
+def _meaning(exc: asyncpg.PostgresError, state: str) -> tuple[type[ZanithError], str | None]:
+    """Return the class of the server's error, and the hint: the server's own, or ours."""
+    said = getattr(exc, "hint", None)
+    if raised_by_owner(exc):
+        return Refused, said
+    kind = _BY_STATE.get(state) or _BY_CLASS.get(state[:2], Failed)
+    if issubclass(kind, _ABOUT_THE_CALLER) and _THEIRS.search(_context(exc)):
+        return Refused, said
+    text, hint = str(exc), said or _HINTS.get(state)
+    if hint == _CASCADE:
+        hint = _DEPENDED_ON
+    if state in {"54000", "XX000"} and "invalid memory alloc request size" in text:
+        return Refused, _TOO_LARGE
+    # the latter where the session had temporary objects before the privilege was revoked
+    if state == "42501" and ("temporary" in text or "schema pg_temp_" in text):
+        hint = _TEMP
+    if state == "57014" and _TIMED_OUT in text:
+        kind, hint = Failed, hint or _STATEMENT_TIMEOUT
+    if "due to transaction timeout" in text:
+        hint = TRANSACTION_TIMEOUT
+    if not hint and (state.startswith("08") or state in {"57P01", "57P02"}):
+        hint = _SERVER_GONE
+    return kind, hint
 
 
 def _is_hint_of_ours(error: ZanithError, exc: asyncpg.PostgresError) -> bool:
@@ -342,7 +375,10 @@ def _raised(exc: asyncpg.PostgresError) -> bool:
 
 
 def raised_by_owner(exc: asyncpg.PostgresError) -> bool:
-    """Whether somebody's function raised it, whose text and state can be anything."""
+    """Whether somebody's function raised it, whose text and state can be anything.
+
+    So it decides no exit code, no HTTP status, and not whether something is tried again.
+    """
     return _raised(exc) and _OURS.match(_context(exc)) is None
 
 

@@ -467,7 +467,7 @@ def unanswered(check: Check, exc: asyncpg.PostgresError) -> Drift:
     proves that.
     """
     error = translate(exc)
-    left = isinstance(exc, _LEFT_TO_THE_PROOF)
+    left = isinstance(exc, _LEFT_TO_THE_PROOF) and not raised_by_owner(exc)
     if check.kind in _UNCOUNTED:
         said = error.message if check.kind == "fill_value" else error.for_log
         message = f"{check.message}: {said}"
@@ -533,8 +533,9 @@ async def _run_check(connection: Connection, check: Check, *, show: bool) -> Dri
                 shown = await query_as(*asked, check.examples_sql, check.path)
                 examples = tuple(map(str, shown[:EXAMPLES]))
     except asyncpg.PostgresError as exc:
+        theirs = raised_by_owner(exc)
         busy = check.guards and isinstance(exc, asyncpg.LockNotAvailableError)
-        if (exc.sqlstate or "").startswith(_NO_ANSWER) and not raised_by_owner(exc) and not busy:
+        if (exc.sqlstate or "").startswith(_NO_ANSWER) and not theirs and not busy:
             raise
         answer = unanswered(check, exc)
         if show:

@@ -137,7 +137,7 @@ def status_of(error: ZanithError) -> int:
         if isinstance(error, kind):
             return status
     away = isinstance(error, Failed) and isinstance(error.__cause__, OSError | TimeoutError)
-    if away or (error.sqlstate or "").startswith(_UNAVAILABLE):
+    if away or (not error.by_owner and (error.sqlstate or "").startswith(_UNAVAILABLE)):
         return 503
     return 500
 

@@ -66,7 +66,8 @@ BEGIN
         IF trigger IS NULL THEN
             RAISE;
         END IF;
-        RAISE EXCEPTION USING ERRCODE = state, MESSAGE = format('the event trigger %I failed: %s', trigger ->> 'name', said), DETAIL = COALESCE(more, ''),
+        -- its SQLSTATE, which may be anything, says nothing about the caller's request
+        RAISE EXCEPTION USING ERRCODE = CASE WHEN state ~ '^(40|53|55P03|57|58|XX)' THEN state ELSE '55000' END, MESSAGE = format('the event trigger %I failed: %s', trigger ->> 'name', said), DETAIL = COALESCE(more, ''),
             HINT = format('It fires for DDL. Give its function a search path (ALTER FUNCTION %s SET search_path = …), or disable it for the length of this: ALTER EVENT TRIGGER %I DISABLE.',
                           trigger ->> 'function', trigger ->> 'name');
     END;

@@ -69,7 +69,7 @@ def typing(label: str, text: str, button: str) -> Act:
 async def rehearse(page: Page) -> None:
     """Run the restore and roll it back."""
     await page.get_by_role("button", name="Rehearse").click()
-    await page.get_by_role("heading", name="Rehearsed, and rolled back").wait_for()
+    await page.get_by_text("Rehearsed, and rolled back").wait_for()
 
 
 async def look(page: Page) -> None:
@@ -180,6 +180,7 @@ _ARTIFACTS = (
 
 _BELOW = (
     Shown("rows of hard values", of("values", "/rows"), "Rows of"),
+    Shown("values without a row", of("drift", "/left"), "no row with their key"),
     Shown("rows of an empty table", of("empty", "/rows"), "It was empty"),
     Shown("rows of a definition", of("definition", "/rows"), "only the definition was kept"),
     Shown("rows of what is live", of("restored", "/rows"), "Rows of"),

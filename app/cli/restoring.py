@@ -1,5 +1,6 @@
 """What the three restore commands share: plan, show, ask, restore, report."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +8,7 @@ from rich.text import Text
 
 from app.cli.confirm import confirm_name, confirm_word
 from app.cli.exits import Exit, exit_for, stop
-from app.cli.humanize import printable
+from app.cli.humanize import about, printable
 from app.cli.progress import watching
 from app.cli.render.jobs import handed_over
 from app.cli.render.layout import heading
@@ -16,8 +17,10 @@ from app.cli.render.plan import restore_plan
 from app.cli.session import Session
 from app.cli.words import error_document
 from app.recovery.artifacts import Artifact, get_artifact
+from app.recovery.blocking import find_blocking
 from app.recovery.errors import WrongUsage, ZanithError
 from app.recovery.gate import check_plan
+from app.recovery.leftover import find_left_over
 from app.recovery.migration import plan_migration
 from app.recovery.migration import restore_migration as run_migration
 from app.recovery.names import parse_name
@@ -27,6 +30,9 @@ from app.recovery.rehearsal import rehearse, rehearse_migration
 from app.recovery.report import RestoreReport
 from app.recovery.restore import find_for_restore, job_params, restore
 from app.recovery.worker import hand_over
+
+LEFT_SHOWN = 20
+"""How many keys of values without a row are shown after a restore."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +100,10 @@ async def restore_object(
     found = await _find(session, name, kind, chosen)
     digest = None
     if way.rehearse:
+        _ask_blocking(session, [await plan_restore(session.db, found.id, wanted)], way)
         with watching(session.terminal, f"Rehearsing {found.object_name}") as follow:
             report = await rehearse(session.db, found.id, wanted, session.actor, on_progress=follow)
-        _tell(session, [report], many=False)
+        await _tell(session, [report], many=False)
         return
     if way.dry_run:
         plan = await plan_restore(session.db, found.id, wanted)
@@ -130,17 +137,19 @@ async def restore_object(
             on_progress=follow,
             limits=way.limits,
         )
-    _tell(session, [report], many=False)
+    await _tell(session, [report], many=False)
 
 
 async def restore_migration(session: Session, migration_id: str, wanted: Choices, way: How) -> None:
     """Restore all that one migration dropped, newest first."""
     if way.rehearse:
+        planned = await plan_migration(session.db, migration_id, wanted)
+        _ask_blocking(session, [plan for _, plan in planned], way)
         with watching(session.terminal, f"Rehearsing {migration_id}") as follow:
             rehearsals = await rehearse_migration(
                 session.db, migration_id, wanted, session.actor, on_progress=follow
             )
-        _tell(session, rehearsals, many=True)
+        await _tell(session, rehearsals, many=True)
         return
     plans = await plan_migration(session.db, migration_id, wanted)
     if way.dry_run:
@@ -167,22 +176,33 @@ async def restore_migration(session: Session, migration_id: str, wanted: Choices
                 on_progress=follow,
             )
     except ZanithError as error:
-        _stopped(session, reports, error)
+        await _stopped(session, reports, error)
         raise
     if not reports:
         session.terminal.show(done(f"nothing of {printable(migration_id)} is left to restore"))
-    _tell(session, reports, many=True)
+    await _tell(session, reports, many=True)
 
 
-def _tell(session: Session, reports: list[RestoreReport], *, many: bool) -> None:
-    """Say what came of it, or would have; as JSON the keys of one report, or several reports."""
+async def _tell(session: Session, reports: list[RestoreReport], *, many: bool) -> None:
+    """Say what came of it, or would have; as JSON the keys of one report, or several reports.
+
+    Archived values that have no row any more are named by their keys, which nothing keeps.
+    """
+    documents = []
     for report in reports:
-        session.terminal.show(rehearsed(report) if report.rehearsed else restored(report))
+        left = None
+        if report.counts is not None and report.counts.left and not report.rehearsed:
+            with suppress(ZanithError):  # the restore is done, whatever became of the table since
+                left = await find_left_over(
+                    session.db, report.artifact.id, session.actor, limit=LEFT_SHOWN
+                )
+        session.terminal.show(rehearsed(report) if report.rehearsed else restored(report, left))
+        documents.append(report.to_json() | {"left_over": left.to_json() if left else None})
     if session.terminal.json:
-        session.terminal.emit({"reports": reports} if many else reports[0].to_json())
+        session.terminal.emit({"reports": documents} if many else documents[0])
 
 
-def _stopped(session: Session, reports: list[RestoreReport], error: ZanithError) -> None:
+async def _stopped(session: Session, reports: list[RestoreReport], error: ZanithError) -> None:
     """Say what a migration that stopped half-way has restored, and what stopped it."""
     if session.terminal.json:
         session.terminal.emit(
@@ -193,7 +213,7 @@ def _stopped(session: Session, reports: list[RestoreReport], error: ZanithError)
             }
         )
         stop(exit_for(error))
-    _tell(session, reports, many=True)
+    await _tell(session, reports, many=True)
 
 
 async def _find(session: Session, name: str, kind: str, chosen: str | None) -> Artifact:
@@ -232,3 +252,14 @@ def _ask_unverified(session: Session, wanted: Choices) -> None:
     if wanted.unverified:
         why = "to restore without checking the archive"
         confirm_word(session.terminal, "unverified", why=why, yes=False)
+
+
+def _ask_blocking(session: Session, plans: list[Plan], way: How) -> None:
+    """Say what a rehearsal keeps others from; where that is for long, ask first."""
+    blocking = find_blocking(plans, rehearsed=True)
+    if not blocking.what:
+        return
+    words = f"{printable(blocking.what)} for {about(blocking.seconds)}"
+    session.terminal.say(Text(f"The rehearsal blocks {words}.", style="warn"))
+    if blocking.is_long:
+        confirm_word(session.terminal, "rehearse", why="if others may wait", yes=way.yes)

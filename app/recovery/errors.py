@@ -20,7 +20,7 @@ class ZanithError(Exception):
 
     code: ClassVar[str] = "failed"
 
-    unconfirmed: ClassVar[bool] = False  # only the typed confirmation was wrong
+    unconfirmed: ClassVar[str] = ""  # which confirmation was missing or wrong, where only that was
 
     stopped_at: str | None = None  # of several artifacts, the one that it is about
     by_owner = False  # somebody's code raised it: its SQLSTATE says nothing about what we did
@@ -138,7 +138,13 @@ class Refused(ZanithError):
 class NotConfirmed(Refused):
     """Not confirmed: nothing was changed."""
 
-    unconfirmed = True
+    unconfirmed = "name"
+
+
+class NotAccepted(NotConfirmed):
+    """Not confirmed that it blocks others: nothing was changed."""
+
+    unconfirmed = "blocking"
 
 
 class NotInstalled(Refused):

@@ -14,6 +14,7 @@ from app.recovery import runs
 from app.recovery.artifact import Artifact
 from app.recovery.database import Connection, Database, transaction
 from app.recovery.errors import Failed, Refused
+from app.recovery.gate import SQL as RESTORE
 from app.recovery.locks import run_locked
 from app.recovery.pace import SQL, Limits, Pace, Position
 from app.recovery.plan import Choices, Step, run_step
@@ -51,6 +52,8 @@ class Filling:
         )
         # which partitions there were when all was compared
         self.shape = ""
+        # rows filled, rows of the table, archived values, as the comparison counted them
+        self.counted: list[int] | None = None
         self._path: str | None = None
 
     async def run_all(self, *, needs_all: bool) -> int:
@@ -125,6 +128,7 @@ class Filling:
             transaction(connection, isolation="repeatable_read"),
         ):
             row: Any = await connection.fetchrow(SQL["compare_fill"], self._artifact.id)
+            self.counted = await connection.fetchval(RESTORE["counts"])
             self.shape = await connection.fetchval(SQL["shape"], self._artifact.id)
         if (row["differing"] or row["empty"]) and before != await self._find_shape():
             return None

@@ -21,6 +21,10 @@ from app.recovery.stream import Measured, Meter, copy_out, discard, reading_of, 
 SQL = load("restore")
 
 
+SEAL_CHECK = "check the archive against its seal"
+"""How the step is called that comes before all others."""
+
+
 class ChangedArchive(Refused):
     """What is parked is not what was sealed."""
 
@@ -111,7 +115,7 @@ async def _measure(
     meter = Meter()
 
     async def write(values: dict[str, Any]) -> None:
-        await tell(on_progress, {**values, "step": "check the archive against its seal"})
+        await tell(on_progress, {**values, "step": SEAL_CHECK})
 
     savepoint = connection.transaction()
     await savepoint.start()

@@ -108,7 +108,8 @@ class Step:
 class Conflict:
     """What stops the plan, whatever the data; ``choices`` are the flags that resolve it.
 
-    ``waits_for`` are the ids of artifacts whose restore resolves it.
+    ``waits_for`` are the ids of artifacts whose restore resolves it; ``artifacts`` of those that it
+    is about.
     """
 
     code: str
@@ -117,6 +118,12 @@ class Conflict:
     hint: str | None
     choices: tuple[str, ...]
     waits_for: tuple[str, ...] = ()
+    artifacts: tuple[str, ...] = ()
+
+    @property
+    def to_look_at(self) -> tuple[str, ...]:
+        """The ids of all artifacts that have to do with it."""
+        return tuple(dict.fromkeys((*self.waits_for, *self.artifacts)))
 
 
 @dataclass(frozen=True)
@@ -370,6 +377,7 @@ def parse_conflicts(data: list[dict[str, Any]]) -> tuple[Conflict, ...]:
             item.get("hint"),
             tuple(item.get("choices") or ()),
             tuple(item.get("waits_for") or ()),
+            tuple(item.get("artifacts") or ()),
         )
         for item in data
     )
@@ -382,7 +390,7 @@ def parse_plan(data: dict[str, Any], drift: tuple[Drift, ...] = ()) -> Plan:
         object=data["object"],
         target=data["target"],
         steps=parse_steps(data["steps"]),
-        checks=tuple(_check(item) for item in data["checks"]),
+        checks=tuple(parse_check(item) for item in data["checks"]),
         conflicts=parse_conflicts(data["conflicts"]),
         drift=drift,
         losses=tuple(Loss(item["code"], item["message"]) for item in data["losses"]),
@@ -398,7 +406,8 @@ def parse_plan(data: dict[str, Any], drift: tuple[Drift, ...] = ()) -> Plan:
     )
 
 
-def _check(item: dict[str, Any]) -> Check:
+def parse_check(item: dict[str, Any]) -> Check:
+    """Return a check of the database's JSON."""
     return Check(
         kind=item["kind"],
         object=item.get("object"),

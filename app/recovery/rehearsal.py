@@ -5,17 +5,27 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
 
+from app.recovery import audit, jobs, queueing, runs
 from app.recovery.artifact import Artifact
 from app.recovery.database import Actor, Connection, Database, require_change
 from app.recovery.errors import WrongUsage
-from app.recovery.gate import ChangedArchive, check_parked, check_plan, note_changed
+from app.recovery.gate import (
+    SEAL_CHECK,
+    SQL,
+    ChangedArchive,
+    check_parked,
+    check_plan,
+    note_changed,
+)
 from app.recovery.locks import run_locked
 from app.recovery.lookup import get_artifact
 from app.recovery.migration import find_recoverable
 from app.recovery.plan import Choices, read_plan
 from app.recovery.progress import OnProgress, tell
-from app.recovery.report import RestoreReport, StepDone
+from app.recovery.report import RestoreReport, RowCounts, StepDone
 from app.recovery.restoring import check_meaning, compare, execute
 
 
@@ -29,6 +39,7 @@ async def rehearse(
     choices: Choices | None,
     actor: Actor,
     *,
+    job: jobs.Job | None = None,
     on_progress: OnProgress | None = None,
 ) -> RestoreReport:
     """Run a restore, roll it back, and return the report that would come, with each step's time.
@@ -38,7 +49,8 @@ async def rehearse(
     """
     artifact = await get_artifact(db, artifact_id)
     what = f"the rehearsal of {artifact.object_name}"
-    return (await _rehearse(db, what, [artifact], choices, actor, on_progress))[0]
+    rehearsal = _Rehearsal(db, what, [artifact], choices or Choices(), actor, on_progress)
+    return (await rehearsal.run_all(artifact.id, artifact.object_name, job))[0]
 
 
 async def rehearse_migration(
@@ -51,67 +63,108 @@ async def rehearse_migration(
 ) -> list[RestoreReport]:
     """Rehearse all that a migration dropped, newest first, each upon what came before it."""
     found = await find_recoverable(db, migration_id)
-    return await _rehearse(
-        db, f"the rehearsal of {migration_id}", found, choices, actor, on_progress
-    )
+    what = f"the rehearsal of {migration_id}"
+    rehearsal = _Rehearsal(db, what, found, choices or Choices(), actor, on_progress)
+    return await rehearsal.run_all(None, migration_id, None)
 
 
-async def _rehearse(
-    db: Database,
-    what: str,
-    artifacts: Sequence[Artifact],
-    choices: Choices | None,
-    actor: Actor,
-    on_progress: OnProgress | None,
-) -> list[RestoreReport]:
-    require_change(actor, "rehearse a restore")
-    if choices is not None and choices.online:
-        raise WrongUsage(
-            "the online form is many transactions, and cannot be rolled back as one",
-            hint="rehearse without --online: the steps and what comes back are the same",
+class _Rehearsal:
+    """One rehearsal under way: a job, and a transaction that is rolled back."""
+
+    def __init__(
+        self,
+        db: Database,
+        what: str,
+        artifacts: Sequence[Artifact],
+        choices: Choices,
+        actor: Actor,
+        on_progress: OnProgress | None,
+    ) -> None:
+        self._db = db
+        self._what = what
+        self._artifacts = artifacts
+        self._choices = choices
+        self._actor = actor
+        self._on_progress = on_progress
+
+    async def run_all(
+        self, artifact_id: str | None, name: str, job: jobs.Job | None
+    ) -> list[RestoreReport]:
+        """Run it under a job, and write the outcome to the audit log."""
+        db, actor = self._db, self._actor
+        async with audit.recording_failure(db, actor, "rehearse", artifact_id, name):
+            require_change(actor, "rehearse a restore")
+            if self._choices.online:
+                raise WrongUsage(
+                    "the online form is many transactions, and cannot be rolled back as one",
+                    hint="rehearse without --online: the steps and what comes back are the same",
+                )
+            params = {"choices": self._choices.to_json()}
+            job = job or await queueing.start(
+                db, "rehearse", artifact_id, params, actor, object=name
+            )
+            async with runs.running(db, job) as run:
+                reports = await self._run_each(run)
+                documents = [report.to_json() for report in reports]
+                run.result = documents[0] if artifact_id else {"reports": documents}
+                detail = {
+                    "choices": self._choices.to_json(),
+                    "steps": [step for document in documents for step in document["steps"]],
+                    "losses": [loss for document in documents for loss in document["losses"]],
+                }
+                async with db.side() as connection, connection.transaction():
+                    await audit.record(
+                        connection, actor, "rehearse", "done", artifact_id, name, detail
+                    )
+            return reports
+
+    async def _run_each(self, run: runs.Run) -> list[RestoreReport]:
+        reports: list[RestoreReport] = []
+
+        async def report(values: dict[str, Any]) -> None:
+            await tell(self._on_progress, values)
+            await run.progress(**values)
+
+        async def work(connection: Connection) -> None:
+            reports.clear()
+            reports.extend(
+                [await self._run(connection, each, run, report) for each in self._artifacts]
+            )
+            raise _RolledBackError
+
+        with suppress(_RolledBackError):
+            await run_locked(self._db, self._what, work, report)
+        return reports
+
+    async def _run(
+        self, connection: Connection, artifact: Artifact, run: runs.Run, report: OnProgress
+    ) -> RestoreReport:
+        done: list[StepDone] = []
+        rows = artifact.row_count
+        if not self._choices.unverified and artifact.artifact_type != "soft_drop_column":
+            started = time.monotonic()
+            try:
+                measured = await check_parked(self._db, connection, artifact, report)
+            except ChangedArchive:
+                await note_changed(self._db, artifact.id)
+                raise
+            if measured is not None:
+                rows = measured.rows
+                done.append(StepDone(SEAL_CHECK, "", round(time.monotonic() - started, 4)))
+        await connection.execute(SQL["forget_counts"])
+        plan = await read_plan(connection, artifact.id, self._choices)
+        check_plan(plan, None)
+        total = len(done) + len(plan.steps)
+        for step in plan.steps:
+            values = {"step": step.purpose, "done": len(done), "total": total}
+            await tell(self._on_progress, values)
+            # between two short steps a write would take longer than they do, under their locks
+            if step.grows or not done or step.transaction == 2:
+                await run.progress(**values, steps=[asdict(item) for item in done])
+            done.append(await execute(connection, step, plan.event_triggers))
+        fidelity = await compare(connection, artifact.id, self._choices)
+        check_meaning(fidelity)
+        counts = RowCounts.of(await connection.fetchval(SQL["counts"]), self._choices)
+        return RestoreReport(
+            artifact, fidelity, tuple(done), rows, plan.losses, rehearsed=True, counts=counts
         )
-    reports: list[RestoreReport] = []
-
-    async def work(connection: Connection) -> None:
-        reports.clear()
-        reports.extend(
-            [
-                await _run(db, connection, artifact, choices or Choices(), on_progress)
-                for artifact in artifacts
-            ]
-        )
-        raise _RolledBackError
-
-    with suppress(_RolledBackError):
-        await run_locked(db, what, work, on_progress)
-    return reports
-
-
-async def _run(
-    db: Database,
-    connection: Connection,
-    artifact: Artifact,
-    choices: Choices,
-    on_progress: OnProgress | None,
-) -> RestoreReport:
-    done: list[StepDone] = []
-    rows = artifact.row_count
-    if not choices.unverified and artifact.artifact_type != "soft_drop_column":
-        started = time.monotonic()
-        try:
-            measured = await check_parked(db, connection, artifact, on_progress)
-        except ChangedArchive:
-            await note_changed(db, artifact.id)
-            raise
-        if measured is not None:
-            rows = measured.rows
-            words = "check the archive against its seal"
-            done.append(StepDone(words, "", round(time.monotonic() - started, 4)))
-    plan = await read_plan(connection, artifact.id, choices)
-    check_plan(plan, None)
-    for number, step in enumerate(plan.steps):
-        await tell(on_progress, {"step": step.purpose, "done": number, "total": len(plan.steps)})
-        done.append(await execute(connection, step, plan.event_triggers))
-    fidelity = await compare(connection, artifact.id, choices)
-    check_meaning(fidelity)
-    return RestoreReport(artifact, fidelity, tuple(done), rows, plan.losses, rehearsed=True)

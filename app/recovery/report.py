@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from app.recovery.artifact import Artifact
-from app.recovery.plan import Loss
+from app.recovery.plan import Choices, Loss
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,34 @@ class StepDone:
 
 
 @dataclass(frozen=True)
+class RowCounts:
+    """What became of rows and archived values when a column was filled from its archive.
+
+    ``filled`` rows have their archived value. ``given`` rows had none, and hold what ``given_what``
+    says: null, default or value. ``left`` archived values have no row any more.
+    """
+
+    filled: int
+    given: int
+    given_what: str
+    left: int
+
+    @classmethod
+    def of(cls, counted: Sequence[int] | None, choices: Choices) -> RowCounts | None:
+        """Return the counts that a fill left behind; None where nothing was filled."""
+        if not counted:
+            return None
+        filled, live, archived = counted
+        what = "default" if choices.fill_default else "null" if choices.fill is None else "value"
+        return cls(filled, live - filled, what, archived - filled)
+
+
+@dataclass(frozen=True)
 class RestoreReport:
     """What came of a restore; ``fidelity`` is the recorded definition beside the catalog.
 
-    ``rehearsed``: all of it was rolled back, and the report is of what would have come.
+    ``counts`` is of a column that was filled from its archive. ``rehearsed``: all of it was rolled
+    back, and the report is of what would have come.
     """
 
     artifact: Artifact
@@ -32,6 +57,7 @@ class RestoreReport:
     losses: tuple[Loss, ...]
     already_restored: bool = False
     rehearsed: bool = False
+    counts: RowCounts | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON shows it."""
@@ -43,4 +69,5 @@ class RestoreReport:
             "losses": [asdict(loss) for loss in self.losses],
             "already_restored": self.already_restored,
             "rehearsed": self.rehearsed,
+            "row_counts": asdict(self.counts) if self.counts else None,
         }

@@ -140,12 +140,18 @@ async def find_choices(db: Database, artifact_id: str) -> Choices:
         return Choices.from_json(json.loads(await connection.fetchval(SQL["choices"], artifact_id)))
 
 
-async def _check_stands(db: Database, artifact: Artifact) -> None:
-    """Raise Refused where what was restored has gone again since."""
+async def is_standing(db: Database, artifact: Artifact) -> bool:
+    """Return whether what was restored is there, by the name that it came back by."""
     chosen = await find_choices(db, artifact.id)
     async with db.side() as connection:
-        if await connection.fetchval(SQL["stands"], artifact.id, chosen.as_name):
-            return
+        found: bool = await connection.fetchval(SQL["stands"], artifact.id, chosen.as_name)
+    return found
+
+
+async def _check_stands(db: Database, artifact: Artifact) -> None:
+    """Raise Refused where what was restored has gone again since."""
+    if await is_standing(db, artifact):
+        return
     hint = "nothing of it is parked any more: look for a newer artifact with zanith recover list"
     if artifact.artifact_type == "archive_column":
         script = f"recovery_sql of its row in zanith._zanith_migration_artifacts ({artifact.id})"

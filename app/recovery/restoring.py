@@ -33,7 +33,7 @@ from app.recovery.plan import (
     run_step,
 )
 from app.recovery.progress import OnProgress, tell
-from app.recovery.report import RestoreReport, StepDone
+from app.recovery.report import RestoreReport, RowCounts, StepDone
 
 
 class Restoring:
@@ -61,6 +61,7 @@ class Restoring:
         self._verified = False
         self._event_triggers: tuple[EventTrigger, ...] = ()
         self._fidelity: dict[str, Any] | None = None
+        self._counts: RowCounts | None = None
 
     async def run_all(self) -> RestoreReport:
         """Do everything, in order, and return the report."""
@@ -127,6 +128,7 @@ class Restoring:
     async def _change(self, connection: Connection) -> Plan:
         """Plan again, run the first transaction's steps, keep the books; in a savepoint."""
         self._done = []
+        await connection.execute(SQL["forget_counts"])
         plan = await self._plan_again(connection)
         check_plan(plan, self._expected_digest)
         self._event_triggers = plan.event_triggers
@@ -144,6 +146,7 @@ class Restoring:
         )
         self._fidelity = await self._compare(connection)
         check_meaning(self._fidelity)
+        self._counts = await self._count(connection)
         await self._keep_books(connection, plan)
         return plan
 
@@ -194,6 +197,9 @@ class Restoring:
     async def _compare(self, connection: Connection) -> dict[str, Any]:
         return await compare(connection, self._artifact.id, self._choices)
 
+    async def _count(self, connection: Connection) -> RowCounts | None:
+        return RowCounts.of(await connection.fetchval(SQL["counts"]), self._choices)
+
     async def _keep_books(self, connection: Connection, plan: Plan) -> None:
         """Mark the row, write the log, end or fence the job: all commits with the change."""
         marked = await connection.fetchval(
@@ -207,6 +213,7 @@ class Restoring:
             "verified": self._verified,
             "unverified": self._choices.unverified,
             "rows": self._rows,
+            "row_counts": asdict(self._counts) if self._counts else None,
             "steps": [asdict(step) for step in self._done],
             "losses": [asdict(loss) for loss in plan.losses],
             "fidelity": self._fidelity,
@@ -257,7 +264,10 @@ class Restoring:
 
     def _report(self, artifact: Artifact, losses: tuple[Loss, ...]) -> RestoreReport:
         restored = replace(artifact, status="restored")
-        return RestoreReport(restored, self._fidelity, tuple(self._done), self._rows, losses)
+        return RestoreReport(
+            *(restored, self._fidelity, tuple(self._done), self._rows, losses),
+            counts=self._counts,
+        )
 
 
 async def find_follow_up(db: Database, artifact_id: str) -> tuple[Step, ...]:

@@ -12,7 +12,7 @@ from app.recovery.locks import begin, run_locked
 from app.recovery.pace import SQL as ONLINE
 from app.recovery.pace import Limits
 from app.recovery.plan import Plan, plan_restore, read_plan
-from app.recovery.report import RestoreReport
+from app.recovery.report import RestoreReport, RowCounts
 from app.recovery.restoring import Restoring
 
 
@@ -24,6 +24,7 @@ class RestoringOnline(Restoring):
     """One restore of an archived column under way, in short transactions."""
 
     _shape: str | None = None
+    _counted: RowCounts | None = None
 
     async def run_in_batches(self, limits: Limits) -> RestoreReport:
         """Do everything, in order, and return the report.
@@ -48,6 +49,7 @@ class RestoringOnline(Restoring):
         for _ in range(ROUNDS):
             self._rows = await filling.run_all(needs_all=self._needs_all(before))
             self._shape = filling.shape
+            self._counted = RowCounts.of(filling.counted, self._choices)
             with suppress(PartitionsMovedError):
                 plan = await run_locked(self._db, self._what, self._change, self._tell)
                 return await self._end(plan)
@@ -83,6 +85,10 @@ class RestoringOnline(Restoring):
                 await self._execute(connection, step)
         await self._run.fence(connection, step="the column is there, and is filled")
         return plan
+
+    async def _count(self, connection: Connection) -> RowCounts | None:
+        """Return what the comparison counted: the last transaction fills nothing."""
+        return self._counted or await super()._count(connection)
 
     async def _plan_again(self, connection: Connection) -> Plan:
         """Plan against the catalog as it is now; the values were compared row by row just now."""

@@ -24,6 +24,7 @@ from app.recovery import (
     worker,
 )
 from app.recovery.artifacts import Artifact
+from app.recovery.blocking import find_blocking, require_accepted
 from app.recovery.capture import (
     CaptureRequest,
     capture,
@@ -36,11 +37,9 @@ from app.recovery.errors import NotConfirmed, Refused, WrongUsage, ZanithError
 from app.recovery.jobs import Job
 from app.recovery.pace import Limits
 from app.recovery.plan import Choices, check_digest, plan_restore
-from app.recovery.report import RestoreReport
 from app.recovery.restore import job_params as restore_params
 from app.recovery.restore import restore
 from app.routes.errors import ShuttingDown
-from app.routes.runner import outcome
 from app.routes.studio import Studio
 
 T = TypeVar("T")
@@ -116,12 +115,31 @@ async def _see_to(studio: Studio, job: Job, work: Coroutine[Any, Any, T]) -> T:
         raise
 
 
-async def rehearse(
-    studio: Studio, artifact_id: str, choices: Choices, actor: Actor
-) -> RestoreReport:
-    """Rehearse a restore and return its report; ShuttingDown where the studio ends meanwhile."""
-    work = rehearsal.rehearse(studio.db, artifact_id, choices, actor)
-    return await outcome(studio.runner.start(work, f"rehearsal of {artifact_id}", None, tell=False))
+async def start_rehearsal(
+    studio: Studio, artifact_id: str, choices: Choices, actor: Actor, *, accepted: bool
+) -> Job:
+    """Start a rehearsal of a restore, which is rolled back, and return its job.
+
+    NotAccepted where it blocks others for long and nobody said that this is fine; Refused at once
+    where the plan cannot run.
+    """
+    studio.runner.check()
+    artifact = await artifacts.get_artifact(studio.db, artifact_id)
+    name = artifact.object_name
+    async with audit.recording_failure(studio.db, actor, "rehearse", artifact.id, name):
+        require_change(actor, "rehearse a restore")
+        plan = await plan_restore(studio.db, artifact.id, choices)
+        gate.check_plan(plan, None)
+        require_accepted(find_blocking([plan], rehearsed=True), accepted=accepted)
+    seal_check = [gate.SEAL_CHECK] if plan.verification is not None else []
+    params = {
+        "choices": choices.to_json(),
+        "address": actor.address,
+        "steps": seal_check + [step.purpose for step in plan.steps],
+    }
+    job = await queueing.start(studio.db, "rehearse", artifact.id, params, actor, object=name)
+    work = rehearsal.rehearse(studio.db, artifact.id, choices, actor, job=job)
+    return await _run(studio, job, work, f"rehearsal of {artifact.id}")
 
 
 async def start_purge(

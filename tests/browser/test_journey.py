@@ -262,7 +262,9 @@ async def test_follows_a_lost_connection(browser: Browser, studio: Running, data
 async def test_rehearses(page: Page, database, artifacts):
     await page.goto(f"/studio/artifacts/{artifacts['column']}/restore")
     await page.get_by_role("button", name="Rehearse").click()
-    await expect(page.get_by_role("heading", name="Rehearsed, and rolled back")).to_be_visible()
+    await expect(page.get_by_text("Rehearsed, and rolled back")).to_be_visible(timeout=15_000)
+    await page.get_by_role("link", name="Back to its plan").click()
+    await expect(page.get_by_role("button", name="Rehearse")).to_be_visible()
     status = "SELECT status FROM zanith._zanith_migration_artifacts WHERE source_column = 'code'"
     assert database.psql(status) == "recoverable"
 

@@ -63,6 +63,7 @@ def test_every_template_renders(studio: Running, artifacts, database):
             visit(staff, f"/studio/capture{path}")
         staff.get("/studio/summary").raise_for_status()
         visit(staff, f"/studio/artifacts/{table}/rows?offset=20")
+        visit(staff, f"/studio/artifacts/{column}/left")
         visit(staff, f"/studio/artifacts/{table}/rows?offset=200000", 400)
         visit(staff, "/studio/cleanup")
         visit(staff, "/studio/cleanup?older_than=0s&expired=yes&before_expiry=yes")
@@ -76,7 +77,9 @@ def test_every_template_renders(studio: Running, artifacts, database):
         ticked = {"action": "verify", "id": [column, table], **form}
         visit(staff, staff.post("/studio/bulk", data=ticked).headers["location"])
         rehearsed = staff.post(f"/studio/artifacts/{column}/restore/rehearse", data=form)
-        assert "Rehearsed, and rolled back" in rehearsed.text
+        assert rehearsed.status_code == 303
+        wait_for_job(staff, rehearsed.headers["location"].rsplit("/", 1)[1])
+        assert "Rehearsed, and rolled back" in visit(staff, rehearsed.headers["location"])
 
         export = staff.post(f"/api/artifacts/{table}/exports").json()["id"]
         visit(staff, f"/studio/exports/{export}")

@@ -18,6 +18,7 @@ from tests.studios import (
     Running,
     capture_orders,
     form_token,
+    locked,
     run_studio,
     wait_for_job,
     wait_for_seals,
@@ -370,3 +371,115 @@ def test_a_bulk_purge_is_reviewed_with_checksums_and_exports(database, artifacts
         done = staff.post("/studio/cleanup", data={**form, "id": [table], "confirm": "1"})
         wait_for_job(staff, done.headers["location"].rsplit("/", 1)[1])
         assert "moved to code_v2" in staff.get(f"/studio/artifacts/{table}").text
+
+
+# --------------------------------------------------------------------------------- rehearsals
+
+
+def test_a_rehearsal_is_a_job_that_says_what_it_blocks(database, artifacts, open_studio):
+    """It can be followed and cancelled, it is in the log, and above a second it is confirmed."""
+    column = artifacts["column"]
+    path, api = f"/studio/artifacts/{column}/restore", f"/api/artifacts/{column}/restore"
+    with open_studio.client(STAFF) as staff, open_studio.client(VIEWER) as viewer:
+        said = words(staff.get(path).text)
+        assert "It blocks reads and writes of public.orders for" in said
+        assert "Blocks reads and writes of public.orders for" in said
+        # an archived table is nobody's before it is back
+        table = f"/studio/artifacts/{artifacts['table']}/restore"
+        assert "It blocks no reads or writes of others." in words(staff.get(table).text)
+        assert viewer.post(api, json={"rehearse": True}).status_code == 403
+
+        form = hidden(staff.get(path).text, path)
+        started = staff.post(f"{path}/rehearse", data=form)
+        assert started.status_code == 303
+        job = wait_for_job(staff, started.headers["location"].rsplit("/", 1)[1])
+        assert (job["kind"], job["state"]) == ("rehearse", "done")
+        assert job["progress"]["done"] == job["progress"]["total"]
+        counts = {"filled": 500, "given": 0, "given_what": "null", "left": 0}
+        assert job["result"]["row_counts"] == counts
+        page = words(staff.get(started.headers["location"]).text)
+        assert "Rehearsed, and rolled back. Nothing was changed." in page
+        assert "500 rows have their archived value" in page
+        assert "Back to its plan" in page
+        assert "check the archive against its seal : done" in page
+        log = staff.get("/studio/activity?action=rehearse").text
+        assert badges(log)["done"] == "good"
+        assert database.psql("SELECT count(*) FROM public.orders") == "500"
+
+        # as large as it says, a rehearsal would take seven seconds and a half
+        statistics = "UPDATE pg_class SET reltuples = 1500000 WHERE relname = 'orders'"
+        database.psql(statistics)
+        dry = staff.post(api, json={"dry_run": True}).json()
+        assert dry["blocks"]["rehearsal"]["reads"] == ["public.orders"]
+        assert dry["blocks"]["rehearsal"]["seconds"] > 7
+        assert "Others may wait for that long" in staff.get(path).text
+        refused = staff.post(f"{path}/rehearse", data=form)
+        assert refused.status_code == 409
+        assert "Tick this box to rehearse." in words(refused.text)
+        assert refused.text.count("Not confirmed") == 1
+        assert "autofocus" in refused.text.split('name="blocking_ok"', 1)[1][:200]
+        answer = staff.post(api, json={"rehearse": True})
+        assert answer.status_code == 409
+        assert "it blocks reads and writes of public.orders" in answer.json()["error"]["message"]
+        with locked(database):
+            waiting = staff.post(f"{path}/rehearse", data={**form, "blocking_ok": "yes"})
+            number = waiting.headers["location"].rsplit("/", 1)[1]
+            staff.post(f"/api/jobs/{number}/cancel").raise_for_status()
+        assert wait_for_job(staff, number)["state"] == "cancelled"
+        assert "nothing was changed" in words(staff.get(f"/studio/jobs/{number}").text)
+        job = staff.post(api, json={"rehearse": True, "blocking_ok": True}).json()
+        assert wait_for_job(staff, job["id"])["state"] == "done"
+
+
+# ---------------------------------------------------------- what is not to be restored, or purged
+
+REBUILT = """
+CREATE TABLE public.notes (id integer PRIMARY KEY, text text);
+SELECT zanith.rebuild_table('public.notes');
+"""
+
+
+def test_pages_offer_only_what_can_be_done(database, artifacts, open_studio):
+    """No restore of what was rebuilt or is live, no purge of what is held, no red for viewers."""
+    rebuilt = database.psql(REBUILT)
+    column, table, weird = artifacts["column"], artifacts["table"], artifacts["weird"]
+    with open_studio.client(STAFF) as staff, open_studio.client(VIEWER) as viewer:
+        story = staff.get(f"/studio/artifacts/{rebuilt}").text
+        assert "there is nothing to put back" in words(story)
+        assert f"/studio/artifacts/{rebuilt}/restore" not in story
+        assert "recovery_sql" not in story
+        plan = staff.get(f"/studio/artifacts/{rebuilt}/restore").text
+        assert 'id="choices"' not in plan
+        assert 'name="confirm"' not in plan
+
+        job = staff.post(f"/api/artifacts/{column}/restore", json={"confirm": "code"}).json()
+        assert wait_for_job(staff, job["id"])["state"] == "done"
+        for path in (f"/studio/artifacts/{column}", f"/studio/artifacts/{column}/restore"):
+            shown = staff.get(path).text
+            assert "public.orders.code is live again since" in words(shown)
+            assert 'id="choices"' not in shown
+            assert 'class="steps"' not in shown
+        database.psql("ALTER TABLE public.orders DROP COLUMN code")
+        for path in (f"/studio/artifacts/{column}", f"/studio/artifacts/{column}/restore"):
+            shown = words(staff.get(path).text)
+            assert "is live again since" not in shown
+            assert "and is gone again since" in shown
+
+        staff.post(f"/api/artifacts/{table}/hold", json={"reason": "audit"}).raise_for_status()
+        review = staff.get(f"/studio/artifacts/{table}/purge").text
+        assert 'name="confirm"' not in review
+        assert "It cannot be purged now" in words(review)
+        assert f'action="/studio/artifacts/{table}/release"' in review
+        form = hidden(review, f"/studio/artifacts/{table}/release")
+        back = staff.post(f"/studio/artifacts/{table}/release", data=form)
+        assert back.headers["location"] == f"/studio/artifacts/{table}/purge"
+        assert 'name="confirm"' in staff.get(back.headers["location"]).text
+
+        red = re.compile(r'class="[^"]*\b(danger|danger-quiet|final)\b')
+        for path in (
+            *(f"/studio/artifacts/{weird}{page}" for page in ("", "/restore", "/purge", "/erase")),
+            *("/studio", "/studio/cleanup?older_than=0s&before_expiry=yes"),
+        ):
+            assert not red.search(viewer.get(path).raise_for_status().text), path
+            if "restore" not in path and "erase" not in path:
+                assert red.search(staff.get(path).raise_for_status().text), path

@@ -147,11 +147,17 @@ def test_what_is_waited_for_is_interrupted_and_says_so(database, artifacts, tmp_
             assert command.process.wait(12) == 0
             asking.join(5)
     [answer] = answers
-    assert answer.status_code == 503, answer.text
-    assert answer.headers["retry-after"]
-    assert answer.json()["error"]["message"] == INTERRUPTED
     if what == "purge":
-        interrupted_once(database, "purge")
+        assert answer.status_code == 503, answer.text
+        assert answer.headers["retry-after"]
+        assert answer.json()["error"]["message"] == INTERRUPTED
+    else:  # nobody waits for it, and its job says so
+        assert answer.status_code == 202, answer.text
+        ended = database.psql(
+            "SELECT state, error ->> 'message' FROM zanith._zanith_jobs WHERE kind = 'rehearse'"
+        )
+        assert ended == f"interrupted|{INTERRUPTED}"
+    interrupted_once(database, "purge" if what == "purge" else "rehearse")
     status = "SELECT string_agg(DISTINCT status, ',') FROM zanith._zanith_migration_artifacts"
     assert database.psql(status) == "recoverable"
     live = "SELECT count(*) FROM zanith._zanith_jobs WHERE ended_at IS NULL"

@@ -11,7 +11,8 @@ from app.cli.humanize import count, left, plural, printable, shorten, size
 from app.cli.humanize import took as timed
 from app.cli.render.layout import aside, facts, listing, marked
 from app.recovery.artifacts import Artifact
-from app.recovery.report import RestoreReport
+from app.recovery.leftover import LeftOver
+from app.recovery.report import RestoreReport, RowCounts
 
 
 def done(words: Text | str) -> RenderableType:
@@ -75,17 +76,43 @@ def _why_no_seal(manifest: dict[str, Any]) -> str:
     return f"not sealed yet: zanith recover seal {manifest.get('artifact', '')}"
 
 
-def restored(report: RestoreReport) -> RenderableType:
-    """What is back, what is not exactly as it was, and how long each step took."""
+_GIVEN = {
+    "null": "NULL",
+    "default": "the column's default",
+    "value": "the value that was chosen",
+}
+
+
+def counts(found: RowCounts | None, keys: LeftOver | None = None) -> list[RenderableType]:
+    """How many rows were filled, were given something else, and what was left without a row."""
+    if found is None:
+        return []
+    left = f"{plural(found.left, 'archived value')} without a row"
+    given = f"{plural(found.given, 'row')} inserted since the drop"
+    parts: list[RenderableType] = [
+        aside(f"{plural(found.filled, 'row')} with the archived value"),
+        aside(f"{given}: {_GIVEN[found.given_what]}" if found.given else given),
+        aside(f"{left}, in the archive still" if found.left else left),
+    ]
+    if keys is not None and keys.keys:
+        shown = "; ".join(map(printable, keys.keys))
+        parts.append(aside(f"  by key: {shown}{'; …' if keys.more else ''}"))
+    return parts
+
+
+def restored(report: RestoreReport, left: LeftOver | None = None) -> RenderableType:
+    """What is back, what is not exactly as it was, and how long each step took.
+
+    ``left`` are keys of archived values that have no row.
+    """
     name = (printable(report.artifact.object_name), "name")
     if report.already_restored:
         return done(Text.assemble(name, " is restored already; nothing was done"))
     words = Text.assemble("restored ", name)
-    if report.rows is not None:
-        # Of a column's archive: rows may have gone or come since, so it is not what was filled.
-        archive = report.artifact.artifact_type == "archive_column"
-        words.append(f", {'from an archive of ' * archive}{plural(report.rows, 'row')}")
+    if report.counts is None and report.rows is not None:
+        words.append(f", {plural(report.rows, 'row')}")
     parts: list[RenderableType] = [done(words)]
+    parts += counts(report.counts, left)
     parts += fidelity(report.fidelity)
     parts += listing("Did not come back exactly", "~", "warn", [x.message for x in report.losses])
     return Group(*parts)
@@ -100,6 +127,7 @@ def rehearsed(report: RestoreReport) -> RenderableType:
         done(Text.assemble("rehearsed ", name, f" in {timed(seconds)}, and rolled back")),
         aside(facts(took)),
     ]
+    parts += counts(report.counts)
     parts += fidelity(report.fidelity)
     parts += listing("Will not come back exactly", "~", "warn", [x.message for x in report.losses])
     return Group(*parts)

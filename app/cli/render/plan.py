@@ -71,6 +71,8 @@ def conflicts(items: Iterable[Conflict]) -> Iterator[RenderableType]:
             yield heading("This stops it")
         yield marked(Text("✗", style="bad"), item.message)
         yield from _way_out(item.detail, item.hint, item.choices)
+        for number in item.to_look_at:
+            yield aside(Text(f"zanith recover inspect {number}", style="flag"))
 
 
 def _drift(items: Iterable[Drift]) -> Iterator[RenderableType]:

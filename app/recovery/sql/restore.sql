@@ -11,6 +11,15 @@ SELECT CASE WHEN a.source_column IS NULL THEN zanith._relation_oid(a.source_sche
             ELSE zanith._attribute_number(zanith._relation_oid(a.source_schema, a.source_table), COALESCE($2, a.source_column)) IS NOT NULL END
 FROM zanith._artifact($1) AS a;
 
+-- forget_counts: nothing is filled yet in this transaction
+SELECT set_config('zanith.fill_counts', '', true);
+
+-- counts: rows that a fill in this transaction gave their value, rows of the table, archived values; NULL where nothing was filled
+SELECT string_to_array(NULLIF(current_setting('zanith.fill_counts', true), ''), ' ')::bigint[];
+
+-- left_over: the check that names archived values without a row
+SELECT zanith.left_over($1)::text;
+
 -- compare: the recorded definition beside the catalog, under the name that it came back by
 SELECT zanith.compare_as($1, $2)::text;
 

@@ -8,9 +8,11 @@ from fastapi import APIRouter, Body, Query, Request
 from fastapi.responses import JSONResponse
 
 from app.recovery import artifacts, hold, purge
+from app.recovery.blocking import find_blocking
 from app.recovery.durations import parse_duration
 from app.recovery.erase import plan_erasure
 from app.recovery.errors import NotFound, Refused, WrongUsage
+from app.recovery.leftover import PAGE, find_left_over
 from app.recovery.plan import plan_restore
 from app.routes import work
 from app.routes.api.models import (
@@ -23,6 +25,7 @@ from app.routes.api.models import (
     ErasurePlanOut,
     InspectionOut,
     JobOut,
+    LeftOverOut,
     PlannedOut,
     PurgeIn,
     ReasonIn,
@@ -58,7 +61,7 @@ async def inspect(studio: TheStudio, who: Who, artifact_id: str) -> dict[str, An
     "/artifacts/{artifact_id}/restore",
     status_code=202,
     response_model=JobOut,
-    responses={200: {"model": PlannedOut, "description": "dry_run, rehearse: nothing changed"}},
+    responses={200: {"model": PlannedOut, "description": "dry_run: nothing changed"}},
 )
 async def restore(
     request: Request,
@@ -69,17 +72,24 @@ async def restore(
 ) -> Any:
     """Start to restore it; `confirm` is the object's name. The job says how it goes.
 
-    With `dry_run` the plan of these choices comes back, with `rehearse` the report of a run that
-    was rolled back. Where the plan stops it, or is not the one of `digest`, 409 holds the new plan.
+    With `dry_run` the plan of these choices comes back. With `rehearse` the job runs all of it and
+    rolls it back; its result is the report that would come. Where the plan stops it, or is not the
+    one of `digest`, 409 holds the new plan.
     """
     if wanted.dry_run:
         request.state.reads_only = True
         found = await artifacts.get_artifact(studio.reading(who), artifact_id)
         plan = await plan_restore(studio.reading(who), found.id, wanted.to_choices(), actor=who)
-        return JSONResponse({"plan": plan.to_json()})
+        blocks = {
+            "restore": find_blocking([plan], rehearsed=False).to_json(),
+            "rehearsal": find_blocking([plan], rehearsed=True).to_json(),
+        }
+        return JSONResponse({"plan": plan.to_json(), "blocks": blocks})
     if wanted.rehearse:
-        report = await work.rehearse(studio, artifact_id, wanted.to_choices(), who)
-        return JSONResponse({"report": report.to_json()})
+        job = await work.start_rehearsal(
+            *(studio, artifact_id, wanted.to_choices(), who), accepted=wanted.blocking_ok
+        )
+        return job.to_json()
     job = await work.start_restore(
         studio,
         artifact_id,
@@ -89,6 +99,19 @@ async def restore(
         digest=wanted.digest,
     )
     return job.to_json()
+
+
+@router.get("/artifacts/{artifact_id}/left-over", response_model=LeftOverOut)
+async def list_left_over(
+    studio: TheStudio,
+    who: Who,
+    artifact_id: str,
+    limit: Annotated[int, Query(ge=1, le=1000)] = PAGE,
+    offset: Annotated[int, Query(ge=0, lt=2**31)] = 0,
+) -> dict[str, Any]:
+    """Name the archived values that have no row in the table as it is now, by their keys."""
+    found = await find_left_over(studio.reading(who), artifact_id, who, limit=limit, offset=offset)
+    return found.to_json()
 
 
 @router.post("/artifacts/{artifact_id}/verify", status_code=202, response_model=JobOut)

@@ -140,6 +140,14 @@ class JobOut(BaseModel):
     elapsed: float = Field(description="seconds that it ran")
 
 
+class LeftOverOut(BaseModel):
+    """Keys of archived values that have no row now; the values themselves are in an export."""
+
+    keys: list[str]
+    offset: int
+    more: bool
+
+
 class JobsOut(BaseModel):
     """One page of jobs; `next` goes into `after`."""
 
@@ -178,8 +186,13 @@ class RestoreIn(_Strict):
     dry_run: bool = Field(False, description="200 with the plan of these choices; nothing runs")
     rehearse: bool = Field(
         False,
-        description="run it, roll it back, and answer 200 with each step's time and the fidelity "
-        "report that would come; takes the locks of the restore, needs no `confirm`",
+        description="run it and roll it back, under a job whose result has each step's time and "
+        "the report that would come; takes the locks of the restore, needs no `confirm`",
+    )
+    blocking_ok: bool = Field(
+        False,
+        description="of rehearse: others may wait for as long as `blocks` of a dry run says; "
+        "needed above one second, else 409",
     )
     digest: Text | None = Field(
         None, description="the digest of the plan that was looked at; another plan is refused"
@@ -258,10 +271,12 @@ class CapturePlanOut(BaseModel):
 
 
 class PlannedOut(BaseModel):
-    """What a restore would do: `plan` of a dry run, or `report` of a rehearsal."""
+    """What a restore would do."""
 
-    plan: PlanOut | None = None
-    report: dict[str, Any] | None = None
+    plan: PlanOut
+    blocks: dict[str, Any] = Field(
+        description="what `restore` and `rehearsal` keep others from, and for how many seconds"
+    )
 
 
 class ReasonIn(_Strict):

@@ -27,6 +27,7 @@ ACTIONS = (
     "seal",
     "verify",
     "restore",
+    "rehearse",
     "export",
     "hold",
     "release",

@@ -15,8 +15,11 @@ from app.recovery.audit import Activity, ActivityFilter
 from app.recovery.database import Actor, Database
 from app.recovery.errors import NotFound
 from app.recovery.jobs import Job
+from app.recovery.leftover import PAGE, LeftOver, find_left_over
+from app.recovery.restore import is_standing
 from app.routes import work
 from app.routes.pages.job import JobView
+from app.routes.pages.restore import is_live_again
 from app.routes.rendering import as_json, is_partial, link
 from app.routes.studio import TheStudio, Who, checked_form
 
@@ -76,11 +79,22 @@ class ArtifactView:
 
     inspection: Inspection
     life: tuple[Station, ...]
+    standing: bool = True
 
     @property
     def artifact(self) -> Artifact:
         """The artifact itself."""
         return self.inspection.artifact
+
+    @property
+    def rebuilt(self) -> bool:
+        """Whether it was only recorded: there is nothing to put back."""
+        return self.artifact.artifact_type == "rebuild_table"
+
+    @property
+    def live_again(self) -> bool:
+        """Whether it was restored, and no plan says anything else."""
+        return is_live_again(self.artifact, self.inspection.plan)
 
     @property
     def exports(self) -> tuple[Job, ...]:
@@ -140,6 +154,29 @@ class RowsView:
 
 
 @dataclass(frozen=True)
+class LeftView:
+    """Keys of archived values that have no row now."""
+
+    artifact: Artifact
+    found: LeftOver
+
+    def at(self, offset: int) -> str:
+        """The address of the keys from that number on."""
+        path = f"/studio/artifacts/{self.artifact.id}/left"
+        return link(path, {"offset": offset} if offset > 0 else {})
+
+    @property
+    def next_link(self) -> str | None:
+        """The keys after these, or None at the end."""
+        return self.at(self.found.offset + len(self.found.keys)) if self.found.more else None
+
+    @property
+    def previous_link(self) -> str | None:
+        """The keys before these, or None at the start."""
+        return self.at(self.found.offset - PAGE) if self.found.offset else None
+
+
+@dataclass(frozen=True)
 class PurgedView:
     """What is left of an artifact after its purge: the tombstone in the log."""
 
@@ -167,7 +204,9 @@ class PurgedView:
 async def build(db: Database, artifact_id: str, actor: Actor) -> ArtifactView:
     """Read everything about one artifact."""
     inspection = await artifacts.inspect(db, artifact_id, actor=actor)
-    return ArtifactView(inspection, life_line(inspection.artifact))
+    artifact = inspection.artifact
+    standing = artifact.status != "restored" or await is_standing(db, artifact)
+    return ArtifactView(inspection, life_line(artifact), standing)
 
 
 async def find_tombstone(db: Database, artifact_id: str) -> PurgedView | None:
@@ -232,6 +271,24 @@ async def show_rows(
     return studio.pages.render(request, template, view, title=title, section="artifacts")
 
 
+@router.get("/left", response_class=HTMLResponse)
+async def show_left(
+    request: Request,
+    studio: TheStudio,
+    who: Who,
+    artifact_id: str,
+    offset: Annotated[int, Query(ge=0, lt=2**31)] = 0,
+) -> Response:
+    """Show which archived values have no row in the table as it is now, by their keys."""
+    db = studio.reading(who)
+    artifact = await artifacts.get_artifact(db, artifact_id)
+    view = LeftView(artifact, await find_left_over(db, artifact.id, who, offset=offset))
+    title = f"Values without a row, of {artifact.object_name}"
+    return studio.pages.render(
+        request, "artifact/left.html", view, title=title, section="artifacts"
+    )
+
+
 def _follow(request: Request, studio: TheStudio, job: Job) -> Response:
     """Lead to the job: its live panel in place, or its page without scripts."""
     if is_partial(request):
@@ -266,10 +323,15 @@ async def put_hold(
 
 
 @router.post("/release", dependencies=[checked_form])
-async def release_hold(studio: TheStudio, who: Who, artifact_id: str) -> Response:
+async def release_hold(
+    studio: TheStudio,
+    who: Who,
+    artifact_id: str,
+    back: Annotated[str, Form(max_length=400)] = "",
+) -> Response:
     """Let purge and cleanup have it again."""
     await hold.release(studio.db, artifact_id, who)
-    return RedirectResponse(_local("", artifact_id), 303)
+    return RedirectResponse(_local(back, artifact_id), 303)
 
 
 def _local(back: str, artifact_id: str) -> str:

@@ -24,6 +24,7 @@ router = APIRouter(prefix="/studio/jobs")
 PATH = "/studio/jobs"
 STATES = ("live", *jobs.HOW_IT_ENDED)
 PAGE = 50
+_NOUNS = {"rehearse": "Rehearsal", "verify": "Verification", "erase": "Erasure"}
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,22 @@ class Ticked:
     state: str
     elapsed: float | None
 
+    @property
+    def seconds(self) -> float:
+        """The same as a number to add up."""
+        return self.elapsed or 0.0
+
 
 @dataclass(frozen=True)
 class JobView:
     """One job, on its page, in its panel and in its progress."""
 
     job: Job
+
+    @property
+    def noun(self) -> str:
+        """What it is, as the beginning of a title."""
+        return _NOUNS.get(self.job.kind, self.job.kind.capitalize())
 
     @property
     def percent(self) -> float | None:
@@ -192,7 +203,7 @@ async def show(request: Request, studio: TheStudio, who: Who, job_id: str) -> Re
     if job.kind == "export":
         return RedirectResponse(f"/studio/exports/{job.id}", 303)
     view = JobView(job)
-    title = f"{job.kind.capitalize()} of {job.object}" if job.object else job.kind.capitalize()
+    title = f"{view.noun} of {job.object}" if job.object else view.noun
     return studio.pages.render(request, "job/page.html", view, title=title, section="jobs")
 
 

@@ -11,10 +11,13 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from app.recovery import artifacts
 from app.recovery.artifacts import Artifact
+from app.recovery.blocking import Blocking, find_blocking
 from app.recovery.database import Actor, Database
 from app.recovery.errors import Locked, Refused, ZanithError
-from app.recovery.plan import Choices, Plan, plan_restore
-from app.recovery.report import RestoreReport
+from app.recovery.jobs import Job
+from app.recovery.plan import Choices, Plan, Step, plan_restore
+from app.recovery.restore import is_standing
+from app.recovery.restoring import find_follow_up
 from app.routes import work
 from app.routes.errors import status_of
 from app.routes.rendering import is_partial, link
@@ -123,6 +126,11 @@ def chosen_in_form(
     return Chosen(as_name, fill_with, fill, *flags, search_path=search_path)
 
 
+def is_live_again(artifact: Artifact, plan: Plan | None) -> bool:
+    """Whether it was restored and there is no plan to restore it once more."""
+    return artifact.status == "restored" and not (plan and plan.steps)
+
+
 @dataclass(frozen=True)
 class RestoreView:
     """The plan with the choices that it was made with."""
@@ -131,8 +139,19 @@ class RestoreView:
     chosen: Chosen
     plan: Plan | None
     error: ZanithError | None = None
-    rehearsal: RestoreReport | None = None
     typed: str = ""
+    left: tuple[Step, ...] = ()
+    standing: bool = True
+
+    @property
+    def rebuilt(self) -> bool:
+        """Whether it was only recorded: there is nothing to put back."""
+        return self.artifact.artifact_type == "rebuild_table"
+
+    @property
+    def live_again(self) -> bool:
+        """Whether it was restored, and nothing is left to do."""
+        return is_live_again(self.artifact, self.plan) and not self.left
 
     @property
     def broken(self) -> bool:
@@ -144,6 +163,16 @@ class RestoreView:
     def runs(self) -> bool:
         """Whether the plan as it stands can run."""
         return self.plan is not None and not self.plan.blocked and not self.broken
+
+    @property
+    def blocking(self) -> Blocking:
+        """What the restore keeps others from."""
+        return find_blocking([self.plan] if self.plan else [], rehearsed=False)
+
+    @property
+    def rehearsal_blocking(self) -> Blocking:
+        """What a rehearsal of it keeps others from."""
+        return find_blocking([self.plan] if self.plan else [], rehearsed=True)
 
     @property
     def skipping_the_seal(self) -> str:
@@ -169,7 +198,13 @@ async def build(
         plan = await plan_restore(db, artifact.id, chosen.to_choices(), actor=actor)
     except ZanithError as exc:
         return RestoreView(artifact, chosen, None, error or exc)
-    return RestoreView(artifact, chosen, plan_on_page(plan), error)
+    left: tuple[Step, ...] = ()
+    standing = True
+    if is_live_again(artifact, plan):
+        standing = await is_standing(db, artifact)
+        left = await find_follow_up(db, artifact.id) if standing else ()
+    shown = plan_on_page(plan)
+    return RestoreView(artifact, chosen, shown, error, left=left, standing=standing)
 
 
 def _show(
@@ -207,15 +242,25 @@ async def rehearse(
     who: Who,
     artifact_id: str,
     chosen: Annotated[Chosen, Depends(chosen_in_form)],
+    confirm: Annotated[str, Form(max_length=400)] = "",
+    blocking_ok: Annotated[bool, Form()] = False,
 ) -> Response:
-    """Run the restore, roll it back, and show the plan with each step's time."""
+    """Start the rehearsal, or show the plan again with what stands in the way."""
     try:
-        report = await work.rehearse(studio, artifact_id, chosen.to_choices(), who)
+        job = await work.start_rehearsal(
+            studio, artifact_id, chosen.to_choices(), who, accepted=blocking_ok
+        )
     except (Refused, Locked) as exc:
         view = await build(studio.reading(who), artifact_id, chosen, who, exc)
-        return _show(request, studio, view, status_of(exc))
-    view = await build(studio.reading(who), artifact_id, chosen, who)
-    return _show(request, studio, replace(view, rehearsal=report))
+        return _show(request, studio, replace(view, typed=confirm), status_of(exc))
+    return _go_to(request, job)
+
+
+def _go_to(request: Request, job: Job) -> Response:
+    target = f"/studio/jobs/{job.id}"
+    if is_partial(request):
+        return Response(status_code=204, headers={"HX-Redirect": target})
+    return RedirectResponse(target, 303)
 
 
 @router.post("", dependencies=[checked_form])
@@ -241,7 +286,4 @@ async def start(
     except (Refused, Locked) as exc:
         view = await build(studio.reading(who), artifact_id, chosen, who, exc)
         return _show(request, studio, replace(view, typed=confirm), status_of(exc))
-    target = f"/studio/jobs/{job.id}"
-    if is_partial(request):
-        return Response(status_code=204, headers={"HX-Redirect": target})
-    return RedirectResponse(target, 303)
+    return _go_to(request, job)

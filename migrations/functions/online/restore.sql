@@ -233,12 +233,13 @@ DECLARE
     type text := COALESCE(a.definition #>> '{column,base_type}', q.type);
 BEGIN
     found := zanith._run_on(q.relation, a.definition, q.runner, format('SELECT pg_catalog.jsonb_build_array(pg_catalog.count(a.%1$s), count(*) FILTER (WHERE a.%1$s IS NOT NULL AND %3$s AND NOT EXISTS (SELECT FROM %4$s l WHERE %5$s AND NOT l.pending)), '
-                   'count(*) FILTER (WHERE pg_catalog.num_nulls(t.%2$s) > 0)) FROM %6$s t LEFT JOIN ONLY %7$s a ON %8$s',
+                   'count(*) FILTER (WHERE pg_catalog.num_nulls(t.%2$s) > 0), count(*)) FROM %6$s t LEFT JOIN ONLY %7$s a ON %8$s',
         quote_ident(key #>> '{0,name}'), q.half, zanith._differ(type, format('t.%s::%s', q.half, type), format('a.%s::%s', q.name, type)),
         q.log, zanith._follow_match(key, 'a'), q.rows, q.archive, zanith._key_match(key)), 'values') -> 0;
     filled := found ->> 0;
     differing := found ->> 1;
     empty := found ->> 2;
+    EXECUTE format('SELECT set_config(''zanith.fill_counts'', concat_ws('' '', $1, $2, count(*)), true) FROM ONLY %s', q.archive) USING found ->> 0, found ->> 3;
 END $$;
 
 -- Whether rows are left that somebody held: what the owner's own count says is not relied on.

@@ -177,6 +177,7 @@ BEGIN
     IF filled <> expected THEN
         RAISE EXCEPTION '%% rows were filled, %% were expected', filled, expected USING ERRCODE = 'data_exception';
     END IF;
+    PERFORM pg_catalog.set_config('zanith.fill_counts', pg_catalog.concat_ws(' ', filled, (SELECT count(*) FROM %1$s AS t), (SELECT count(*) FROM ONLY %3$s AS a)), true);
 END$body$, q.rows, q.col, q.archive, zanith._key_match(d -> 'key'))),
             'fill every row from the archive by its key, and compare the count', 'ACCESS EXCLUSIVE', ARRAY[target], true)
         ELSE '[]' END

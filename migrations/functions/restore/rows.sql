@@ -15,6 +15,23 @@ BEGIN
     RETURN a;
 END $$;
 
+-- A check that names the archived values that have no row in the table as it is now, by their keys; NULL where the artifact is no archive of
+-- a column, or the table is gone. It runs as the checks of a plan do.
+CREATE OR REPLACE FUNCTION zanith.left_over(artifact_id text) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    live oid := CASE WHEN a.artifact_type = 'archive_column' THEN zanith._relation_oid(a.source_schema, a.source_table) END;
+    d jsonb;
+BEGIN
+    IF live IS NULL THEN
+        RETURN NULL;
+    END IF;
+    d := zanith._with_owner(a.definition, (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = live));
+    RETURN zanith._checks_under_path(CASE WHEN zanith._runs_code(d, live, '{}') THEN zanith._owner_path(d, '{}') END, d, zanith._as_owner(d #>> '{table,owner}', (
+        SELECT jsonb_agg(c.item) FROM zanith._each(zanith._column_checks(d, live, '{}')) c WHERE c.item ->> 'kind' = 'rows_gone'))) -> 0;
+END $$;
+
 -- ORDER BY for a key: a collation-free scalar in its own order, every other as text in C, so that the order is the
 -- same on every server; a table without a key by the whole row's text. The text of a type that is not built in comes from
 -- its output function, through format(): a cast to text could be anybody's function.

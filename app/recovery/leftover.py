@@ -1,0 +1,68 @@
+"""Archived values that have no row in the table as it is now: named by their keys, on demand.
+
+Counts of them are kept with a restore. Keys are not: they would outlive an erasure.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from app.recovery.database import Actor, Database, require_rows
+from app.recovery.errors import Refused, WrongUsage
+from app.recovery.gate import SQL
+from app.recovery.looking import look
+from app.recovery.lookup import get_artifact
+from app.recovery.plan import SQL as PLAN
+from app.recovery.plan import Check, guard, parse_check, query_as
+from app.recovery.sql import fill, load
+
+PAGE = 100
+_DEEPEST = 100_000
+LISTING = load("leftover")
+
+
+@dataclass(frozen=True)
+class LeftOver:
+    """Some keys in the order of their text, from ``offset`` on, and whether there are more."""
+
+    keys: tuple[str, ...]
+    offset: int
+    more: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return them as JSON shows them."""
+        return asdict(self)
+
+
+async def find_left_over(
+    db: Database, artifact_id: str, actor: Actor, *, limit: int = PAGE, offset: int = 0
+) -> LeftOver:
+    """Return the keys of archived values that have no row now.
+
+    NotPermitted where the actor may not see rows, Refused where the artifact is no archive of a
+    column of a table that is there.
+    """
+    require_rows(actor, "look at keys")
+    if not 0 <= offset <= _DEEPEST:
+        raise WrongUsage(f"keys can be looked at up to number {_DEEPEST:,}", hint="export the rows")
+    artifact = await get_artifact(db, artifact_id)
+    async with look(db, artifact.id, isolation="repeatable_read") as connection:
+        await connection.execute(PLAN["settings"])
+        text = await connection.fetchval(SQL["left_over"], artifact.id)
+        if text is None:
+            raise Refused(
+                f"{artifact.object_name} is no archived column of a table that is there",
+                hint="only archived values can be left without a row",
+            )
+        check: Check = parse_check(json.loads(text))
+        await guard(connection, check.role, check.guards, nowait=True)
+        query = fill(
+            LISTING["keys"],
+            query=(check.examples_sql or "").removesuffix(" LIMIT 3"),
+            limit=str(limit + 1),
+            offset=str(offset),
+        )
+        found = await query_as(connection, check.role, query, check.path)
+    return LeftOver(tuple(map(str, found[:limit])), offset, len(found) > limit)

@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     )
 
     database_url: SecretStr | None = Field(
-        None, description="postgresql://…; without it the PG* variables work as in libpq"
+        None, description="postgresql://… or host=… dbname=…; else the PG* variables as in libpq"
     )
     listen_url: SecretStr | None = Field(
         None, description="a direct connection for LISTEN where a pooler stands between"
@@ -215,6 +215,11 @@ class Settings(BaseSettings):
         return not is_loopback(self.host)
 
 
+def env_name(field: str) -> str:
+    """Return the environment variable of a setting."""
+    return _PREFIX + field.upper()
+
+
 def load_settings(**given: Any) -> Settings:
     """Return the environment's settings with ``given`` on top.
 
@@ -302,5 +307,5 @@ def _explain(error: Any) -> str:
     message = _PLAIN.get(error["type"]) or str(error["msg"]).removeprefix("Value error, ")
     if not error["loc"]:
         return message
-    name = _PREFIX + str(error["loc"][0]).upper()
+    name = env_name(str(error["loc"][0]))
     return f"{name} is wrong: {message}"

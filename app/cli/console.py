@@ -13,6 +13,7 @@ from rich.theme import Theme
 
 from app.cli.document import document
 from app.cli.exits import Exit
+from app.cli.pager import page
 
 WIDE = 200
 """Columns when the output is no terminal and COLUMNS says nothing: names stay whole for `grep`."""
@@ -59,6 +60,11 @@ class Terminal:
         if not self.json:
             for part in parts:
                 self.out.print(part)
+
+    def page(self, *parts: RenderableType) -> None:
+        """Print for a person what may be long; with --json it is left out."""
+        if not self.json:
+            page(self.out, *parts)
 
     def say(self, *parts: RenderableType) -> None:
         """Print beside the result, on stderr; with --json it is left out."""

@@ -14,8 +14,11 @@ DatabaseUrl = Annotated[
     str | None,
     typer.Option(
         "--database-url",
+        "--dbname",
+        "-d",
         metavar="URL",
-        help="The database; else ZANITH_DATABASE_URL, else the PG* variables as in libpq.",
+        help="A URL, host=… dbname=…, or a database's name; else ZANITH_DATABASE_URL, else the "
+        "PG* variables.",
         rich_help_panel="Everywhere",
     ),
 ]
@@ -46,7 +49,8 @@ DryRun = Annotated[
     bool,
     typer.Option(
         "--dry-run",
-        help="Show the very plan that would run, change nothing; exit 4 if it is stopped.",
+        "-n",
+        help="Show the plan without running it; exit 4 if it is blocked.",
     ),
 ]
 Reason = Annotated[
@@ -54,6 +58,16 @@ Reason = Annotated[
 ]
 Reference = Annotated[
     str,
+    typer.Argument(
+        metavar="ARTIFACT",
+        help="An id, a unique prefix of one (4 characters or more), or the name of what "
+        "was dropped: its latest artifact.",
+        autocompletion=complete_artifact,
+    ),
+]
+
+OptionalReference = Annotated[
+    str | None,
     typer.Argument(
         metavar="ARTIFACT",
         help="An id, a unique prefix of one (4 characters or more), or the name of what "

@@ -4,6 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from rich.console import RenderableType
 from rich.text import Text
 
 from app.cli.confirm import confirm_name, confirm_word
@@ -28,7 +29,7 @@ from app.recovery.pace import Limits
 from app.recovery.plan import Choices, Plan, plan_restore
 from app.recovery.rehearsal import rehearse, rehearse_migration
 from app.recovery.report import RestoreReport
-from app.recovery.restore import find_for_restore, job_params, restore
+from app.recovery.restore import find_any, find_for_restore, job_params, restore
 from app.recovery.worker import hand_over
 
 LEFT_SHOWN = 20
@@ -97,7 +98,22 @@ async def restore_object(
     way: How,
 ) -> None:
     """Restore the latest recoverable artifact of a column or table, or the one that was chosen."""
-    found = await _find(session, name, kind, chosen)
+    await _restore(session, await _find(session, name, kind, chosen), wanted, way)
+
+
+async def restore_any(
+    session: Session, reference: str | None, *, last: bool, wanted: Choices, way: How
+) -> None:
+    """Restore what an id or a name means, a column or a table; or what was dropped last."""
+    if (reference is None) != last:
+        raise WrongUsage(
+            "nothing says what to restore" if reference is None else "--last and a name are two",
+            hint="name an artifact, or pass --last for what was dropped last",
+        )
+    await _restore(session, await find_any(session.db, reference), wanted, way)
+
+
+async def _restore(session: Session, found: Artifact, wanted: Choices, way: How) -> None:
     digest = None
     if way.rehearse:
         _ask_blocking(session, [await plan_restore(session.db, found.id, wanted)], way)
@@ -116,7 +132,7 @@ async def restore_object(
         plan = await plan_restore(session.db, found.id, wanted)
         digest = plan.digest
         if session.terminal.interactive:
-            session.terminal.say(restore_plan(plan))
+            session.terminal.say(_title(found), restore_plan(plan))
         check_plan(plan, None)
         confirm_name(session.terminal, found.object_name, found.id, verb="restore it", yes=way.yes)
         _ask_unverified(session, wanted)
@@ -240,12 +256,15 @@ def _stop_if_blocked(plans: list[Plan]) -> None:
 
 
 def _show(session: Session, plans: list[tuple[Artifact, Plan]], *, aside: bool = False) -> None:
-    tell = session.terminal.say if aside else session.terminal.show
+    tell = session.terminal.say if aside else session.terminal.page
+    parts: list[RenderableType] = []
     for found, plan in plans:
-        tell(heading(f"{printable(found.object_name)}  ({found.artifact_type} {found.id})"))
-        tell(restore_plan(plan))
-    if not plans:
-        tell(Text("Nothing is left to restore.", style="quiet"))
+        parts += [_title(found), restore_plan(plan)]
+    tell(*(parts or [Text("Nothing is left to restore.", style="quiet")]))
+
+
+def _title(found: Artifact) -> Text:
+    return heading(f"{printable(found.object_name)}  ({found.artifact_type} {found.id})")
 
 
 def _ask_unverified(session: Session, wanted: Choices) -> None:

@@ -8,9 +8,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from pydantic import SecretStr
+from rich.text import Text
+
+from app.cli import connection
 from app.cli.console import Terminal, leave_pipe
 from app.cli.exits import stop
+from app.cli.humanize import printable
+from app.profiles import chosen_profile
 from app.recovery.database import Actor, Database
+from app.recovery.errors import WrongUsage
 from app.recovery.schema import require_installed
 from app.settings import Settings, load_settings, open_database
 
@@ -68,9 +75,23 @@ async def _run(
         await db.close()
 
 
-def settings_with(**given: Any) -> Settings:
-    """The settings of the environment, with what the command line gave on top."""
-    return load_settings(**{name: value for name, value in given.items() if value is not None})
+def settings_with(*, database_url: str | None = None, **given: Any) -> Settings:
+    """The settings of the environment and a profile, with what the command line gave on top."""
+    profile = chosen_profile(connection.given().profile)
+    values = {**profile.values} if profile else {}
+    values |= {name: value for name, value in given.items() if value is not None}
+    try:
+        settings = load_settings(**values)
+    except WrongUsage as exc:
+        if profile:
+            exc.detail = exc.detail or f"with the profile {profile.name} of {profile.file}"
+        raise
+    if profile and profile.exposed:
+        words = f"others may read {profile.file}, which holds a password: chmod 600 it"
+        Terminal().say(Text.assemble(("warning: ", "warn"), printable(words)))
+    base = settings.database_url.get_secret_value() if settings.database_url else None
+    url = connection.combine(database_url, base)
+    return settings.model_copy(update={"database_url": SecretStr(url) if url else None})
 
 
 def actor() -> Actor:

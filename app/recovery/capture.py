@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
@@ -210,16 +210,64 @@ async def capture(
             async with runs.running(db, job) as run:
                 artifact_id = await _capture(db, request, actor, expected_digest, on_progress, run)
                 run.finished = True
-    artifact = await get_artifact(db, artifact_id)
-    if artifact.physical_name is None or artifact.artifact_type == "soft_drop_column":
-        return artifact
-    return await _seal(db, artifact, actor, on_progress)
+    return await _seal(db, artifact_id, actor, on_progress)
+
+
+async def capture_together(
+    db: Database,
+    requests: Sequence[CaptureRequest],
+    plans: Sequence[CapturePlan],
+    actor: Actor,
+    on_progress: OnProgress | None = None,
+) -> list[Artifact]:
+    """Capture several in one transaction, in their order; seal what has rows.
+
+    ``plans`` are those that were shown, each made as if it were the only one. A step that several
+    share runs with the first. Refused where a plan is another by now, or where a later one would
+    run what was not shown: then nothing was changed.
+    """
+    require_change(actor, "drop")
+    for request in requests:
+        check_request(request)
+        check_words(actor, request.reason, request.migration_id)
+        if request.online:
+            raise WrongUsage("--online takes one column", hint="drop the columns one by one")
+    names = ", ".join(request.object_name for request in requests)
+    path = await db.configured_path()
+
+    async def work(connection: Connection) -> list[str]:
+        await connection.execute(SQL["actor"], actor.name)
+        for request, shown in zip(requests, plans, strict=True):
+            check_digest(await _plan(connection, request, path), shown.digest)
+        ids: list[str] = []
+        for request, shown in zip(requests, plans, strict=True):
+            if ids:
+                _check_shown(await _plan(connection, request, path), shown)
+            ids.append(await _execute(db, connection, request, path))
+        return ids
+
+    async with audit.recording_failure(db, actor, "capture", None, names):
+        await tell(on_progress, {"step": "capture"})
+        ids = await run_locked(db, f"the drop of {names}", work, on_progress)
+    return [await _seal(db, artifact_id, actor, on_progress) for artifact_id in ids]
+
+
+def _check_shown(now: CapturePlan, shown: CapturePlan) -> None:
+    """Raise Refused where a step would run that was not in the plan that was looked at."""
+    if not {step.sql for step in now.steps} <= {step.sql for step in shown.steps}:
+        raise Refused(
+            f"{now.object} has another plan once the others are dropped: nothing was changed",
+            hint="drop them one after the other, and look at each plan",
+        )
 
 
 async def _seal(
-    db: Database, artifact: Artifact, actor: Actor, on_progress: OnProgress | None
+    db: Database, artifact_id: str, actor: Actor, on_progress: OnProgress | None
 ) -> Artifact:
     """Seal what was just captured, or wait for the sweep that was quicker; return it as it is."""
+    artifact = await get_artifact(db, artifact_id)
+    if artifact.physical_name is None or artifact.artifact_type == "soft_drop_column":
+        return artifact
     try:
         while artifact.sealed_at is None:
             try:
@@ -254,10 +302,7 @@ async def _capture(
         await connection.execute(SQL["actor"], actor.name)
         if expected_digest is not None:
             check_digest(await _plan(connection, request, path), expected_digest)
-        strategy = "soft_drop_column" if request.online else request.strategy
-        arguments = _arguments(request, db.retention)
-        async with _callers_path(connection, request, path):
-            found: str = await connection.fetchval(SQL[strategy], *arguments)
+        found = await _execute(db, connection, request, path)
         if run is not None and request.online:
             await run.attach(connection, found)
         elif run is not None:
@@ -266,6 +311,14 @@ async def _capture(
 
     await report({"step": "capture"})
     return await run_locked(db, f"the drop of {request.object_name}", work, report)
+
+
+async def _execute(db: Database, connection: Connection, request: CaptureRequest, path: str) -> str:
+    """Run a capture in the transaction that is open; the artifact's id."""
+    strategy = "soft_drop_column" if request.online else request.strategy
+    async with _callers_path(connection, request, path):
+        found: str = await connection.fetchval(SQL[strategy], *_arguments(request, db.retention))
+    return found
 
 
 async def _capture_online(

@@ -77,6 +77,13 @@ async def list_relations(
     return RelationPage(items, items[-1] if len(rows) > limit else None)
 
 
+async def name_tables(db: Database, beginning: str, limit: int) -> list[str]:
+    """Return tables whose name, with its schema or without, begins so; as SQL writes them."""
+    async with db.side() as connection:
+        rows = await connection.fetch(SQL["names"], beginning, limit)
+    return [quote([row["schema"], row["name"]]) for row in rows]
+
+
 async def describe_relation(
     db: Database, schema: str, name: str
 ) -> tuple[Relation, tuple[Attribute, ...]]:

@@ -243,9 +243,7 @@ class Database:
         """
         try:
             url = resolve(_reveal(url))
-            listen_url = _reveal(listen_url)
-            if listen_url and "service=" in listen_url:  # PGSERVICE is for the other one
-                listen_url = resolve(listen_url)
+            listen_url = resolve(_reveal(listen_url), environment=False)
             environment = _options_of_environment(url)
         except ValueError:
             raise _unreadable() from None

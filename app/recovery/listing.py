@@ -148,15 +148,7 @@ def _filter_values(wanted: ArtifactFilter) -> tuple[Any, ...]:
     _one_of("type", wanted.type, TYPES)
     _one_of("status", wanted.status, ("recoverable", "restored"))
     _one_of("health", wanted.health, (*HEALTHS, "damaged"))
-    parts = parse_name(wanted.table) if wanted.table else ()
-    if len(parts) > 3:
-        raise WrongUsage(f"{wanted.table} has too many parts", hint="write schema.table")
-    schema, table, column = {
-        0: (None, None, None),
-        1: (None, *parts, None),
-        2: (*parts, None),
-        3: parts,
-    }[len(parts)]
+    schema, table, column = named_table(wanted.table)
     healths = None
     if wanted.health:
         healths = list(DAMAGED) if wanted.health == "damaged" else [wanted.health]
@@ -170,6 +162,16 @@ def _filter_values(wanted: ArtifactFilter) -> tuple[Any, ...]:
         wanted.older_than,
         healths,
     )
+
+
+def named_table(name: str | None) -> tuple[str | None, str | None, str | None]:
+    """Return the schema, table and column of a name; None for each part that it leaves open."""
+    parts = parse_name(name) if name else ()
+    if len(parts) > 3:
+        raise WrongUsage(f"{name} has too many parts", hint="write schema.table")
+    schema = parts[0] if len(parts) > 1 else None
+    table = parts[min(len(parts), 2) - 1] if parts else None
+    return schema, table, parts[2] if len(parts) == 3 else None
 
 
 def _one_of(what: str, value: str | None, allowed: tuple[str, ...]) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
 from app.recovery import audit, jobs, queueing, runs
-from app.recovery.artifact import Artifact
+from app.recovery.artifact import BLOCKS, Artifact
 from app.recovery.database import Actor, Database, require_change
 from app.recovery.errors import Cancelled, NotFound, Refused, WrongUsage, ZanithError
 from app.recovery.filling import find_unfinished, give_up
@@ -46,6 +46,25 @@ async def find_for_restore(db: Database, name: str, kind: str) -> Artifact:
     if found is None:
         raise NotFound(f"no dropped {kind} {name} is recoverable", hint="see zanith recover list")
     return await get_artifact(db, found)
+
+
+async def find_any(db: Database, reference: str | None) -> Artifact:
+    """Return what a reference means, as a restore takes it; of None what was dropped last.
+
+    A name means what can come back, before what was only recorded for a rebuild. NotFound where
+    there is nothing.
+    """
+    if reference is None:
+        async with db.side() as connection:
+            newest = await connection.fetchval(BLOCKS["newest"])
+        if newest is None:
+            raise NotFound("nothing that was dropped is recoverable", hint="see zanith list")
+        return await get_artifact(db, newest)
+    found = await get_artifact(db, reference)
+    if found.artifact_type == "rebuild_table" and not found.id.startswith(reference):
+        with suppress(NotFound):
+            return await find_for_restore(db, reference, "table")
+    return found
 
 
 async def restore(

@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 SQL = load("schema")
 
 # What a role that captures calls itself; the rest is reached through these.
+READ_TABLES = (
+    "_zanith_migration_artifacts",
+    "_zanith_audit_log",
+    "_zanith_jobs",
+    "_zanith_schema",
+)
+"""What one has to read to look at everything, and at the log."""
+
 CAPTURE_FUNCTIONS = (
     "soft_drop_column",
     "soft_drop_table",
@@ -380,6 +388,24 @@ async def grant_capture(connection: Connection, role: str) -> None:
         async with connection.transaction():
             for statement in statements:
                 await connection.execute(statement)
+    except (asyncpg.PostgresError, OSError) as exc:
+        raise translate(exc) from exc
+
+
+async def grant_read(connection: Connection, role: str) -> None:
+    """Let a role look: list, status, inspect and doctor; it changes nothing of Zanith's.
+
+    ``role`` is the role's exact name. NotFound where there is none.
+    """
+    try:
+        if not await connection.fetchval(SQL["role_exists"], role):
+            raise NotFound(f"there is no role {quote(role)}", hint="create it first: CREATE ROLE")
+        tables = ", ".join(f"zanith.{name}" for name in READ_TABLES)
+        async with connection.transaction():
+            await connection.execute(
+                f"GRANT USAGE ON SCHEMA zanith, _zanith_shadow TO {quote(role)}"
+            )
+            await connection.execute(f"GRANT SELECT ON {tables} TO {quote(role)}")
     except (asyncpg.PostgresError, OSError) as exc:
         raise translate(exc) from exc
 

@@ -266,7 +266,13 @@ def _require_rows(artifact: Artifact) -> None:
         raise Refused(f"{artifact.object_name} is live again: nothing is parked")
 
 
-async def find_unsealed(db: Database, limit: int = 100) -> list[str]:
+async def find_sealed(db: Database) -> list[str]:
+    """Return the ids of what has a seal to be verified, the longest ago verified first."""
+    async with db.acquire() as connection:
+        return [row["id"] for row in await connection.fetch(SQL["sealed"])]
+
+
+async def find_unsealed(db: Database, limit: int | None = 100) -> list[str]:
     """Return the ids of what waits for its seal, oldest first; for a sweep."""
     async with db.acquire() as connection:
         return [row["id"] for row in await connection.fetch(SQL["unsealed"], limit)]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
+from app.recovery.conninfo import is_url, parameters, to_url
 from app.recovery.errors import WrongUsage
 
 # Keywords of libpq that say how it behaves, and nothing about where to connect.
@@ -24,38 +24,39 @@ _IGNORED = frozenset(
 _REFUSED = frozenset({"require_auth", "channel_binding", "requirepeer", "ldap"})
 
 
-def resolve(url: str | None) -> str | None:
-    """Return the URL with what its service adds; what the URL says itself stands before it.
+def resolve(text: str | None, *, environment: bool = True) -> str | None:
+    """Return the URL of a connection string, with what its service and the environment add.
 
-    WrongUsage where the service is in no file, or its file cannot be read.
+    What the string says itself stands before its service, and that before PGHOSTADDR. Without
+    ``environment`` neither PGSERVICE nor PGHOSTADDR is looked at. WrongUsage where the service is
+    in no file, or its file or the string cannot be read.
     """
-    parts = urlsplit(url or "postgresql://")
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    name = query.pop("service", None) or os.environ.get("PGSERVICE")
-    if not name:
-        return url
-    given = set(query)
-    netloc = parts.netloc
-    given |= {"host", "port"} if netloc.rpartition("@")[2] else set()
-    given |= {"user"} if parts.username else set()
-    given |= {"password"} if parts.password else set()
-    given |= {"dbname"} if parts.path.strip("/") else set()
-    given |= {"dbname"} if "database" in query else set()
-    found = _read(name)
+    given = parameters(text) if text else {}
+    name = given.pop("service", None) or (os.environ.get("PGSERVICE") if environment else None)
+    address = os.environ.get("PGHOSTADDR") if environment else None
+    special = {"hostaddr", *_REFUSED, *_IGNORED} & set(given)
+    if not (name or address or special) and (not text or is_url(text)):
+        return text
+    found = _usable(given, "the connection string")
+    if name:
+        found = {**_usable(_read(name), f"the service {name}"), **found}
+    if address and "host" not in found and found.get("sslmode") != "verify-full":
+        found["host"] = address
+    return to_url(found)
+
+
+def _usable(given: dict[str, str], what: str) -> dict[str, str]:
+    """Return what asyncpg can do something with; WrongUsage where that would be less safe."""
+    found = dict(given)
     if "host" in found and "hostaddr" in found:  # there is one place for both
         del found["hostaddr" if found.get("sslmode") == "verify-full" else "host"]
-    for key, value in found.items():
-        if key in _REFUSED:
-            raise WrongUsage(
-                f"the service {name} sets {key}, which Zanith cannot keep",
-                hint="write the connection as ZANITH_DATABASE_URL, without it",
-            )
-        key = {"hostaddr": "host", "database": "dbname"}.get(key, key)  # noqa: PLW2901
-        if key not in given and key not in _IGNORED:
-            query[key] = value
-    return urlunsplit(
-        (parts.scheme, netloc, parts.path, urlencode(query, quote_via=quote), parts.fragment)
-    )
+    for key in _REFUSED & set(found):
+        raise WrongUsage(
+            f"{what} sets {key}, which Zanith cannot keep",
+            hint="write the connection as ZANITH_DATABASE_URL, without it",
+        )
+    names = {"hostaddr": "host", "database": "dbname"}
+    return {names.get(key, key): value for key, value in found.items() if key not in _IGNORED}
 
 
 def _read(name: str) -> dict[str, str]:

@@ -17,19 +17,26 @@ WITHOUT = {"studio", "demo", "worker"}
 """Commands that run until they are told to stop."""
 
 DROP = ("drop", "column", "orders.legacy_code", "--strategy", "archive")
-# In the order in which they are run on one database; {id} and {job} are of the last document that
-# has one.
+# In the order in which they are run on one database; {job} is the last that was handed over,
+# {artifact} the one of the document before.
 STORY = [
     ("init",),
     (*DROP, "--dry-run"),
     (*DROP, "--yes"),
     ("drop", "table", "carts", "--strategy", "soft", "--migration-id", "0042", "--yes"),
     ("drop", "rebuild", "orders", "--keep-rows", "--yes"),
-    ("recover", "list"),
+    ("list",),
+    ("status",),
+    ("inspect", "orders.legacy_code"),
+    ("doctor",),
+    ("recover", "list", "orders"),
+    ("recover", "status"),
     ("recover", "inspect", "orders.legacy_code"),
     ("recover", "doctor"),
     ("recover", "seal", "carts"),
     ("recover", "verify", "orders.legacy_code"),
+    ("recover", "seal", "--all"),
+    ("recover", "verify", "--all"),
     ("recover", "hold", "carts", "--reason", "legal"),
     ("recover", "release", "carts"),
     ("recover", "export", "orders.legacy_code", "--output", "{tmp}"),
@@ -49,9 +56,15 @@ STORY = [
     ("recover", "restore-table", "carts", "--as", "carts_again", "--yes"),
     ("recover", "restore-migration", "0042", "--dry-run"),
     ("recover", "restore-migration", "0042", "--yes"),
+    ("recover", "purge", "orders", "-n"),
     ("recover", "purge", "orders", "--yes"),
     ("recover", "cleanup", "--older-than", "0s", "--dry-run"),
-    ("recover", "cleanup", "--older-than", "0s", "--yes"),
+    ("recover", "cleanup", "--older-than", "0s", "--before-expiry", "--yes"),
+    ("list", "--purged"),
+    (*DROP, "--yes"),
+    ("recover", "restore", "--last", "--dry-run"),
+    ("recover", "restore", "--last", "--yes"),
+    ("recover", "purge", "{artifact}", "--yes"),
     ("uninstall", "--yes"),
 ]  # fmt: skip
 
@@ -107,13 +120,14 @@ def test_every_command_has_a_document():
 def test_every_document_has_the_one_shape(bare_database, tmp_path):
     bare_database.psql(ORDERS)
     (tmp_path / "values").write_text("3\n")
-    known = {"tmp": str(tmp_path), "values": str(tmp_path / "values"), "job": "", "id": ""}
+    known = {"tmp": str(tmp_path), "values": str(tmp_path / "values")}
     for line in STORY:
         args = [arg.format(**known) for arg in line]
         result = zanith(*args, "--json", url=bare_database.url)
         assert result.code in {0, 4}, result
         document = check(result, named(line))
         assert not document.get("error") or result.code == 4
+        known["artifact"] = document.get("artifact", {}).get("id", "")
         if document.get("state") == "queued":
             known["job"] = document["id"]
 

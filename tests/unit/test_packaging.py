@@ -92,4 +92,5 @@ def test_the_wheel_carries_pages_styles_scripts_and_sql(tmp_path):
     }
     assert expected - carried == set()
     assert "app/static/vendor/htmx.js" in carried
+    assert [name for name in carried if name.endswith("/data/share/man/man1/zanith.1")]
     assert [name for name in carried if not name.startswith(("app/", "zanith-"))] == []

@@ -18,13 +18,13 @@ from app.cli.commands import (
     serve,
     work,
 )
+from app.cli.commands.shared import add_shared
 
 root = typer.Typer(
     name="zanith",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 recover = typer.Typer(no_args_is_help=True)
 
@@ -38,7 +38,7 @@ def _recover() -> None:
 
     $ zanith recover list
     $ zanith recover inspect orders.legacy_code
-    $ zanith recover restore-column orders.legacy_code --dry-run
+    $ zanith recover restore orders.legacy_code --dry-run
     """
 
 
@@ -63,7 +63,8 @@ def _root(
     $ zanith demo
     $ zanith init
     $ zanith drop column orders.legacy_code --strategy archive --dry-run
-    $ zanith recover list
+    $ zanith list
+    $ zanith recover restore --last
     """
 
 
@@ -79,7 +80,7 @@ def _print_version() -> None:
 
 for family in (look, restore, export, keep, erase, purge, cleanup):
     recover.add_typer(family.app)
-for family in (database, serve, work):
+for family in (look, database, serve, work):
     root.add_typer(family.app)
 root.add_typer(drop.app, name="drop")
 root.add_typer(recover, name="recover")
@@ -89,6 +90,7 @@ root.add_typer(work.group, name="jobs")
 def command() -> Any:
     """The whole tree, ready to be run."""
     tree = typer.main.get_command(root)
+    _share(tree)
     _hide_types_of_flags(tree, None)
     _summarize(tree)
     return tree
@@ -102,8 +104,19 @@ def _summarize(tree: Any) -> None:
         _summarize(child)
 
 
+def _share(tree: Any) -> None:
+    """Give every command the options of its kind."""
+    children = getattr(tree, "commands", None)
+    if children is None:
+        add_shared(tree)
+    for child in (children or {}).values():
+        _share(child)
+
+
 def _hide_types_of_flags(tree: Any, parent: Any) -> None:
-    """Say nothing of a flag's type in help: Typer would print <bool>."""
+    """Say nothing of a flag's type in help: Typer would print <bool>. -h is help but for hosts."""
+    taken = {name for option in tree.params for name in option.opts}
+    tree.context_settings["help_option_names"] = ["--help"] if "-h" in taken else ["-h", "--help"]
     context = typer.Context(tree, parent=parent, **tree.context_settings)
     for option in (*tree.params, tree.get_help_option(context)):
         if getattr(option, "is_flag", False):

@@ -61,7 +61,7 @@ def cleanup_command(
         going = [artifact for artifact, reason in plan if reason is None]
         exports = await find_last_exports(session.db, [artifact.id for artifact, _ in plan])
         if dry_run:
-            terminal.show(candidates(plan, terminal.out.width, exports))
+            terminal.page(candidates(plan, terminal.out.width, exports))
             if as_json:
                 would = [
                     {"artifact": found, "skip": why, "last_export": exports.get(found.id)}

@@ -14,7 +14,7 @@ from app.cli.render.outcome import done
 from app.cli.session import Session, run
 from app.recovery.names import parse_name
 from app.recovery.operator import set_operator, superuser_notice
-from app.recovery.schema import grant_capture, install, print_sql, uninstall
+from app.recovery.schema import grant_capture, grant_read, install, print_sql, uninstall
 
 app = typer.Typer()
 
@@ -24,6 +24,14 @@ def init(
     grant: Annotated[
         str | None,
         typer.Option("--grant", metavar="ROLE", help="Also let this role capture (migrations)."),
+    ] = None,
+    grant_to_read: Annotated[
+        str | None,
+        typer.Option(
+            "--grant-read",
+            metavar="ROLE",
+            help="Also let this role look: list, status, inspect, doctor.",
+        ),
     ] = None,
     operator: Annotated[
         str | None,
@@ -50,6 +58,7 @@ def init(
     Example:
 
     $ zanith init --grant migrator
+    $ zanith init --grant-read auditor
     $ zanith init --operator zanith_operator
     $ zanith init --print | psql "$DATABASE_URL"
     """
@@ -64,6 +73,9 @@ def init(
             role = _role(grant)
             if role is not None:
                 await grant_capture(connection, role)
+            reader = _role(grant_to_read)
+            if reader is not None:
+                await grant_read(connection, reader)
             chosen = _role(operator)
             found = None if chosen is None else await set_operator(connection, chosen)
         notice = None if chosen else await superuser_notice(session.db)
@@ -74,6 +86,7 @@ def init(
                 f"{server.database} on {server.host}:{server.port}: ",
                 f"{plural(len(applied), 'file')} applied" if applied else "already up to date",
                 f"; {role} may capture" if role else "",
+                f"; {reader} may look" if reader else "",
                 f"; {chosen} is the operator" if chosen else "",
             )
         )
@@ -90,6 +103,7 @@ def init(
                     "database": server.database,
                     "applied": applied,
                     "granted": role,
+                    "granted_read": reader,
                     "operator": asdict(found) if found else None,
                     "notes": notes,
                     "notice": notice,

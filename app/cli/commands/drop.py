@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from app.cli.confirm import confirm_name, require_person
+from app.cli.complete import complete_column, complete_table
+from app.cli.confirm import confirm_name, confirm_word, require_person
 from app.cli.options import (
     BatchTime,
     DatabaseUrl,
@@ -29,9 +30,9 @@ from app.cli.options import (
 from app.cli.progress import watching
 from app.cli.render.jobs import handed_over
 from app.cli.render.outcome import captured
-from app.cli.render.plan import capture_plan
+from app.cli.render.plan import capture_plan, capture_plans
 from app.cli.session import Session, run
-from app.recovery.capture import CaptureRequest, capture, job_params, plan_capture
+from app.recovery.capture import CaptureRequest, capture, capture_together, job_params, plan_capture
 from app.recovery.durations import parse_duration
 from app.recovery.errors import WrongUsage
 from app.recovery.names import parse_name, quote
@@ -42,7 +43,11 @@ app = typer.Typer(no_args_is_help=True)
 
 _TABLE = Annotated[
     str,
-    typer.Argument(metavar="TABLE", help="table or schema.table, quoted as in SQL where needed."),
+    typer.Argument(
+        metavar="TABLE",
+        help="table or schema.table, quoted as in SQL where needed.",
+        autocompletion=complete_table,
+    ),
 ]
 
 
@@ -60,8 +65,13 @@ def _drop_group() -> None:
 
 @app.command("column")
 def drop_column(
-    name: Annotated[
-        str, typer.Argument(metavar="TABLE.COLUMN", help="Quoted as in SQL where needed.")
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TABLE.COLUMN...",
+            help="One or several, quoted as in SQL where needed.",
+            autocompletion=complete_column,
+        ),
     ],
     strategy: Strategy,
     migration_id: MigrationId = None,
@@ -85,7 +95,7 @@ def drop_column(
     soft renames it, instant at any size; archive copies its values beside their
     key to the shadow schema, drops it, and seals them; with --online in batches,
     while reads and writes go on. The plan is shown first, and the column's name
-    is asked for.
+    is asked for. Several columns go in one transaction, all or none.
 
     Example:
 
@@ -93,21 +103,29 @@ def drop_column(
     $ zanith drop column orders.legacy_code --strategy archive --online --max-rate 50000
     $ zanith drop column '"Weird.Name"."Col"' --strategy soft --expires-in never --yes
     """
-    parts = parse_name(name)
-    if len(parts) not in {2, 3}:
-        raise WrongUsage(f"{name} does not name a column", hint="write table.column")
-    _drop(
+    requests = [
         CaptureRequest(
             strategy="soft_drop_column" if strategy == "soft" else "archive_column",
-            table=quote(parts[:-1]),
-            column=parts[-1],
+            table=quote(path),
+            column=column,
             migration_id=migration_id,
             expires_in=_expiry(expires_in),
             reason=reason,
             on_dependents=on_dependents.value,
             published_ok=published_ok,
             online=online,
-        ),
+        )
+        for *path, column in map(_column, names)
+    ]
+    if len(requests) > 1:
+        if online or detach:
+            raise WrongUsage(
+                "--online and --detach take one column", hint="drop the columns one by one"
+            )
+        _drop_together(requests, dry_run=dry_run, yes=yes, as_json=as_json, url=database_url)
+        return
+    _drop(
+        requests[0],
         dry_run=dry_run,
         yes=yes,
         as_json=as_json,
@@ -213,7 +231,7 @@ def _drop(
         terminal = session.terminal
         plan = await plan_capture(session.db, request)
         if dry_run:
-            terminal.show(capture_plan(plan))
+            terminal.page(capture_plan(plan))
             if as_json:
                 terminal.emit(plan.to_json())
             return
@@ -241,6 +259,43 @@ def _drop(
             terminal.emit(artifact.to_json())
 
     run(body, url=url, json=as_json)
+
+
+def _drop_together(
+    requests: list[CaptureRequest], *, dry_run: bool, yes: bool, as_json: bool, url: str | None
+) -> None:
+    async def body(session: Session) -> None:
+        terminal = session.terminal
+        plans = [await plan_capture(session.db, request) for request in requests]
+        objects = [plan.object for plan in plans]
+        if len(set(objects)) < len(objects):
+            raise WrongUsage("a column stands twice", hint="name each column once")
+        if dry_run:
+            terminal.page(capture_plans(plans))
+            if as_json:
+                terminal.emit({"plans": [plan.to_json() for plan in plans]})
+            return
+        require_person(terminal, yes=yes)
+        if not yes:
+            terminal.say(capture_plans(plans))
+        why = "to drop so many columns recoverably"
+        confirm_word(terminal, str(len(plans)), why=why, yes=yes)
+        with watching(terminal, f"Capturing {len(plans)} columns") as follow:
+            artifacts = await capture_together(
+                session.db, requests, plans, session.actor, on_progress=follow
+            )
+        terminal.show(*map(captured, artifacts))
+        if as_json:
+            terminal.emit({"artifacts": artifacts})
+
+    run(body, url=url, json=as_json)
+
+
+def _column(name: str) -> tuple[str, ...]:
+    parts = parse_name(name)
+    if len(parts) not in {2, 3}:
+        raise WrongUsage(f"{name} does not name a column", hint="write table.column")
+    return parts
 
 
 def _table(name: str) -> str:

@@ -86,7 +86,7 @@ def erase_command(
         if dry_run or confirm is None:
             plan = await plan_erasure(db, found.id, match, session.actor)
             if dry_run:
-                terminal.show(erasure_plan(found, plan))
+                terminal.page(erasure_plan(found, plan))
                 if as_json:
                     terminal.emit(plan.to_json())
                 if plan.conflicts:

@@ -1,13 +1,16 @@
 """`zanith recover seal`, `verify`, `hold` and `release`: prove an artifact, and protect it."""
 
-from typing import Annotated
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
 
 import typer
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from app.cli.exits import Exit, stop
-from app.cli.humanize import instant, plural, printable
-from app.cli.options import DatabaseUrl, Jobs, Json, Reason, Reference
+from app.cli.humanize import count, instant, plural, printable
+from app.cli.options import DatabaseUrl, Jobs, Json, OptionalReference, Reason, Reference
 from app.cli.progress import watching
 from app.cli.render.inspection import hold_facts
 from app.cli.render.layout import aside, facts, marked
@@ -15,28 +18,36 @@ from app.cli.render.outcome import done
 from app.cli.session import Session, run
 from app.recovery import hold as holds
 from app.recovery import seal as seals
-from app.recovery.artifacts import get_artifact
+from app.recovery.artifacts import Artifact, get_artifact
+from app.recovery.errors import WrongUsage, ZanithError
 
 app = typer.Typer()
 
 
+_All = Annotated[bool, typer.Option("--all", help="Every artifact that it can be done to.")]
+
+
 @app.command("seal")
 def seal(
-    reference: Reference,
+    reference: OptionalReference = None,
+    every: _All = False,
     jobs_at_once: Jobs = 1,
     as_json: Json = False,
     database_url: DatabaseUrl = None,
 ) -> None:
     """
-    Record the exact row count and checksum of what is parked.
+    Record the exact row count and checksum of what is parked; with --all of
+    everything that has no seal yet.
+
+    Exit 1 where one of all failed.
 
     Example:
 
     $ zanith recover seal orders.legacy_code
+    $ zanith recover seal --all
     """
 
-    async def body(session: Session) -> None:
-        found = await get_artifact(session.db, reference)
+    async def one(session: Session, found: Artifact) -> tuple[RenderableType, dict[str, Any]]:
         with watching(session.terminal, f"Sealing {found.object_name}") as follow:
             sealed = await seals.seal(
                 session.db, found.id, session.actor, on_progress=follow, jobs_at_once=jobs_at_once
@@ -46,18 +57,25 @@ def seal(
         if found.sealed_at is not None:
             since = f"{name} is sealed already since {instant(found.sealed_at)}; verify checks it"
             words = marked(Text("·", style="quiet"), since)
-        session.terminal.show(
-            words, aside(Text.assemble(("sha256  ", "quiet"), sealed.checksum or "–"))
-        )
+        checksum = aside(Text.assemble(("sha256  ", "quiet"), sealed.checksum or "–"))
+        return Group(words, checksum), sealed.to_json()
+
+    async def body(session: Session) -> None:
+        if not _one_or_all(reference, every):
+            await _each(session, await seals.find_unsealed(session.db, None), one, "sealed")
+            return
+        shown, document = await one(session, await get_artifact(session.db, reference or ""))
+        session.terminal.show(shown)
         if as_json:
-            session.terminal.emit(sealed.to_json())
+            session.terminal.emit(document)
 
     run(body, url=database_url, json=as_json)
 
 
 @app.command("verify")
 def verify(
-    reference: Reference,
+    reference: OptionalReference = None,
+    every: _All = False,
     jobs_at_once: Jobs = 1,
     as_json: Json = False,
     database_url: DatabaseUrl = None,
@@ -66,14 +84,17 @@ def verify(
     Compute the checksum again and compare it with the seal; exit 4 where they
     differ.
 
+    --all verifies everything that has a seal, the longest ago verified first.
+    Exit 1 where one of all failed and none differs.
+
     Example:
 
     $ zanith recover verify orders.legacy_code
     $ zanith recover verify 7k2m --json | jq .matches
+    $ zanith recover verify --all
     """
 
-    async def body(session: Session) -> None:
-        found = await get_artifact(session.db, reference)
+    async def one(session: Session, found: Artifact) -> tuple[RenderableType, dict[str, Any]]:
         with watching(session.terminal, f"Verifying {found.object_name}") as follow:
             result = await seals.verify(
                 session.db, found.id, session.actor, on_progress=follow, jobs_at_once=jobs_at_once
@@ -81,17 +102,74 @@ def verify(
         name = Text(printable(found.object_name), style="name")
         if result.matches:
             words = Text.assemble(name, f" matches its seal, {plural(result.rows, 'row')}")
-            session.terminal.show(done(words), aside(facts([("sha256", result.actual)])))
+            shown = Group(done(words), aside(facts([("sha256", result.actual)])))
         else:
             words = Text.assemble(name, " has CHANGED since it was sealed")
             sums = facts([("sealed", result.expected), ("now", result.actual)])
-            session.terminal.show(marked(Text("✗", style="bad"), words), aside(sums))
+            shown = Group(marked(Text("✗", style="bad"), words), aside(sums))
+        return shown, result.to_json()
+
+    async def body(session: Session) -> None:
+        if not _one_or_all(reference, every):
+            await _each(session, await seals.find_sealed(session.db), one, "verified")
+            return
+        shown, document = await one(session, await get_artifact(session.db, reference or ""))
+        session.terminal.show(shown)
         if as_json:
-            session.terminal.emit(result.to_json())
-        if not result.matches:
+            session.terminal.emit(document)
+        if not document["matches"]:
             stop(Exit.REFUSED)
 
     run(body, url=database_url, json=as_json)
+
+
+def _one_or_all(reference: str | None, every: bool) -> bool:
+    """Whether one artifact is meant; WrongUsage where nothing says which."""
+    if (reference is None) != every:
+        raise WrongUsage(
+            "nothing says which artifact" if reference is None else "--all and a name are two",
+            hint="name an artifact, or pass --all",
+        )
+    return not every
+
+
+_One = Callable[[Session, Artifact], Awaitable[tuple[RenderableType, dict[str, Any]]]]
+
+
+async def _each(session: Session, ids: list[str], one: _One, word: str) -> None:
+    """Do it to each, whatever becomes of the others, and end as the worst of them."""
+    results: list[dict[str, Any]] = []
+    outcomes: Counter[str] = Counter()
+    for artifact_id in ids:
+        outcome, shown, document = await _outcome(session, artifact_id, one, word)
+        session.terminal.show(shown)
+        results.append({**document, "outcome": outcome})
+        outcomes[outcome] += 1
+    told = ", ".join(f"{count(number)} {outcome}" for outcome, number in outcomes.items())
+    session.terminal.show(Text(told or f"Nothing is left to be {word}.", style="head"))
+    if session.terminal.json:
+        session.terminal.emit({"results": results})
+    if outcomes["changed"]:
+        stop(Exit.REFUSED)
+    if outcomes["failed"]:
+        stop(Exit.FAILED)
+
+
+async def _outcome(
+    session: Session, artifact_id: str, one: _One, word: str
+) -> tuple[str, RenderableType, dict[str, Any]]:
+    found = None
+    try:
+        found = await get_artifact(session.db, artifact_id)
+        shown, document = await one(session, found)
+    except ZanithError as exc:
+        name = found.object_name if found else artifact_id
+        cross = marked(Text("✗", style="bad"), f"{printable(name)}: {exc.message}")
+        hint = [aside(f"hint: {exc.hint}")] if exc.hint else []
+        return "failed", Group(cross, *hint), {"artifact": found, "error": exc.as_dict()}
+    if "artifact" not in document:
+        document = {"artifact": document}
+    return "changed" if document.get("matches") is False else word, shown, document
 
 
 @app.command("hold")

@@ -1,23 +1,36 @@
-"""`zanith recover list`, `inspect` and `doctor`: what was dropped, and whether all is well."""
+"""`zanith list`, `status`, `inspect` and `doctor`: what was dropped, and whether all is well."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
+from app.cli.complete import complete_dropped_table
 from app.cli.exits import Exit, stop
 from app.cli.humanize import printable
 from app.cli.options import DatabaseUrl, Json, Reference
 from app.cli.render.artifacts import artifact_list
 from app.cli.render.health import diagnosis
 from app.cli.render.inspection import inspection
+from app.cli.render.purge import purged_list
+from app.cli.render.status import status
 from app.cli.session import Session, run
-from app.recovery.artifacts import ArtifactFilter, count_purged, inspect, list_artifacts
+from app.recovery import jobs
+from app.recovery.artifacts import (
+    ArtifactFilter,
+    count_purged,
+    inspect,
+    list_artifacts,
+    summarize,
+)
 from app.recovery.durations import parse_duration
+from app.recovery.errors import WrongUsage
 from app.recovery.health import doctor
 from app.recovery.operator import superuser_notice
+from app.recovery.tombstones import list_purged
+from app.recovery.version import VERSION
 
 app = typer.Typer()
 
@@ -41,6 +54,14 @@ class Status(StrEnum):
 
 @app.command("list")
 def list_command(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TABLE",
+            help="Only of this table, as --table.",
+            autocompletion=complete_dropped_table,
+        ),
+    ] = None,
     artifact_type: Annotated[
         Type | None,
         typer.Option("--type", metavar="TYPE", help=f"Only of this type: {', '.join(Type)}."),
@@ -55,6 +76,9 @@ def list_command(
         str | None,
         typer.Option("--older-than", metavar="30d", help="Only captured longer ago than this."),
     ] = None,
+    purged: Annotated[
+        bool, typer.Option("--purged", help="What is gone for good, from the audit log.")
+    ] = False,
     limit: Annotated[
         int | None, typer.Option("--limit", metavar="N", min=1, help="At most so many; else all.")
     ] = None,
@@ -62,13 +86,31 @@ def list_command(
     database_url: DatabaseUrl = None,
 ) -> None:
     """
-    List every artifact, newest first.
+    List every artifact, newest first; or one table's, or what was purged.
 
     Example:
 
-    $ zanith recover list --table orders --older-than 30d
+    $ zanith list
+    $ zanith list orders --older-than 30d
+    $ zanith list --purged
     $ zanith recover list --json | jq -r '.artifacts[] | select(.health != "ok") | .id'
     """
+    if name is not None and table is not None:
+        raise WrongUsage("TABLE and --table are one thing", hint="leave --table out")
+    table = table or name
+    if purged:
+        if artifact_type or status or older_than:
+            raise WrongUsage(
+                "--purged takes a table and --limit, no other filter",
+                hint="zanith list --purged --json has every key to filter by",
+            )
+        run(
+            lambda session: _list_purged(session, table, limit),
+            url=database_url,
+            json=as_json,
+            read_only=True,
+        )
+        return
     wanted = ArtifactFilter(
         type=artifact_type.value if artifact_type else None,
         status=status.value if status else None,
@@ -84,10 +126,49 @@ def list_command(
             page = replace(more, items=[*page.items, *more.items])
         terminal = session.terminal
         filtered = any((artifact_type, status, table, older_than))
-        purged = None if page.items or filtered else await count_purged(session.db)
-        terminal.show(artifact_list(page, terminal.out.width, filtered=filtered, purged=purged))
+        gone = None if page.items or filtered else await count_purged(session.db)
+        terminal.page(artifact_list(page, terminal.out.width, filtered=filtered, purged=gone))
         if as_json:
             terminal.emit({"artifacts": page.items, "total": page.total})
+
+    run(body, url=database_url, json=as_json, read_only=True)
+
+
+async def _list_purged(session: Session, table: str | None, limit: int | None) -> None:
+    found = await list_purged(session.db, table, limit)
+    session.terminal.page(purged_list(found, session.terminal.out.width, filtered=bool(table)))
+    if session.terminal.json:
+        session.terminal.emit({"purged": found})
+
+
+@app.command("status")
+def status_command(as_json: Json = False, database_url: DatabaseUrl = None) -> None:
+    """
+    Say in a few lines where this is, what is parked, and what needs a look.
+
+    It counts and changes nothing. doctor looks at each object, and takes longer.
+
+    Example:
+
+    $ zanith status
+    $ zanith status --json | jq .artifacts.damaged
+    """
+
+    async def body(session: Session) -> None:
+        totals = await summarize(session.db)
+        live = await jobs.list_jobs(session.db, states=list(jobs.LIVE), limit=100)
+        newest = await list_artifacts(session.db, ArtifactFilter(limit=1))
+        session.terminal.show(status(session.db.server, totals, live, newest.items))
+        if as_json:
+            session.terminal.emit(
+                {
+                    "server": asdict(session.db.server),
+                    "engine": VERSION,
+                    "artifacts": asdict(totals),
+                    "jobs": live,
+                    "newest": newest.items[0] if newest.items else None,
+                }
+            )
 
     run(body, url=database_url, json=as_json, read_only=True)
 
@@ -108,7 +189,7 @@ def inspect_command(
 
     async def body(session: Session) -> None:
         found = await inspect(session.db, reference)
-        session.terminal.show(inspection(found))
+        session.terminal.page(inspection(found))
         if as_json:
             session.terminal.emit(found.to_json())
 
@@ -133,15 +214,15 @@ def doctor_command(
 
     Example:
 
-    $ zanith recover doctor
+    $ zanith doctor
     $ zanith recover doctor --json | jq -r '.findings[] | .code'
     """
 
     async def body(session: Session) -> None:
         found = await doctor(session.db, ceiling_bytes=ceiling)
-        session.terminal.show(diagnosis(found))
-        if notice := await superuser_notice(session.db):
-            session.terminal.show(Text(f"! {printable(notice)}", style="warn"))
+        notice = await superuser_notice(session.db)
+        notes = [Text(f"! {printable(notice)}", style="warn")] if notice else []
+        session.terminal.page(diagnosis(found), *notes)
         if as_json:
             session.terminal.emit(found.to_json())
         if found.damaged:

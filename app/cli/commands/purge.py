@@ -4,10 +4,13 @@ import typer
 from rich.text import Text
 
 from app.cli.confirm import confirm_name, require_person
+from app.cli.exits import Exit, stop
 from app.cli.humanize import printable, size
-from app.cli.options import DatabaseUrl, Json, Reason, Reference, Yes
+from app.cli.options import DatabaseUrl, DryRun, Json, Reason, Reference, Yes
 from app.cli.render.outcome import done
+from app.cli.render.plan import conflicts
 from app.cli.render.purge import review
+from app.cli.render.steps import steps
 from app.cli.session import Session, run
 from app.recovery.artifacts import get_artifact
 from app.recovery.errors import Refused
@@ -20,6 +23,7 @@ app = typer.Typer()
 def purge_command(
     reference: Reference,
     reason: Reason = None,
+    dry_run: DryRun = False,
     yes: Yes = False,
     as_json: Json = False,
     database_url: DatabaseUrl = None,
@@ -33,6 +37,7 @@ def purge_command(
 
     Example:
 
+    $ zanith recover purge orders.legacy_code --dry-run
     $ zanith recover purge orders.legacy_code --reason "retention is over"
     """
 
@@ -45,7 +50,15 @@ def purge_command(
                 hint=f"to purge the archive that it left, name it: {found.id}",
             )
         looked = await review_purge(session.db, found.id)
-        require_person(terminal, yes=yes, dry_run=False)
+        if dry_run:
+            plan = looked.plan
+            terminal.page(review(looked), steps(plan.steps), *conflicts(plan.conflicts))
+            if as_json:
+                terminal.emit({**looked.to_json(), "blocked": bool(looked.blocked)})
+            if looked.blocked:
+                stop(Exit.REFUSED)
+            return
+        require_person(terminal, yes=yes)
         if not yes:
             terminal.say(review(looked))
         confirm_name(terminal, found.object_name, found.id, verb="delete it for good", yes=yes)

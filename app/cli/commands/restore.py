@@ -19,13 +19,14 @@ from app.cli.options import (
     MaxRate,
     NotValid,
     Online,
+    OptionalReference,
     Rehearse,
     SearchPath,
     Unverified,
     Yes,
     limits,
 )
-from app.cli.restoring import choices, how, restore_migration, restore_object
+from app.cli.restoring import choices, how, restore_any, restore_migration, restore_object
 from app.cli.session import run
 
 app = typer.Typer()
@@ -87,6 +88,56 @@ def restore_column(
             wanted,
             how(dry_run, rehearse, yes, pace, detach=detach),
         ),
+        url=database_url,
+        json=as_json,
+    )
+
+
+@app.command("restore")
+def restore_command(
+    reference: OptionalReference = None,
+    last: Annotated[
+        bool, typer.Option("--last", help="What was dropped last, of what can come back.")
+    ] = False,
+    as_name: As = None,
+    fill: Fill = None,
+    allow_null: AllowNull = False,
+    not_valid: NotValid = False,
+    unverified: Unverified = False,
+    search_path: SearchPath = None,
+    online: Online = False,
+    fire_triggers: FireTriggers = False,
+    batch_time: BatchTime = None,
+    max_rate: MaxRate = None,
+    max_lag: MaxLag = "10s",
+    detach: Detach = False,
+    rehearse: Rehearse = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """
+    Bring back what one artifact holds, a column or a table.
+
+    It takes the options of restore-column and restore-table. The plan is shown
+    first, and the name is asked for.
+
+    Example:
+
+    $ zanith recover restore orders.legacy_code
+    $ zanith recover restore 7k2m --dry-run
+    $ zanith recover restore --last
+    """
+    wanted = choices(
+        *(as_name, fill, allow_null, not_valid, unverified),
+        online=online,
+        fire_triggers=fire_triggers,
+        search_path=search_path,
+    )
+    way = how(dry_run, rehearse, yes, limits(batch_time, max_rate, max_lag), detach=detach)
+    run(
+        lambda session: restore_any(session, reference, last=last, wanted=wanted, way=way),
         url=database_url,
         json=as_json,
     )

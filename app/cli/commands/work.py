@@ -107,7 +107,7 @@ def list_jobs(
     async def body(session: Session) -> None:
         states = list(jobs.LIVE) if live else None
         found = await jobs.list_jobs(session.db, states=states, limit=limit)
-        session.terminal.show(job_list(found))
+        session.terminal.page(job_list(found))
         if as_json:
             session.terminal.emit({"jobs": found})
 

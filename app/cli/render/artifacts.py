@@ -45,9 +45,7 @@ def _none(*, filtered: bool, purged: int | None) -> str:
     if purged == 0:
         return "Nothing has been dropped yet."
     were = "artifact was" if purged == 1 else "artifacts were"
-    return (
-        f"Nothing is parked. {count(purged)} {were} purged; the audit log keeps their tombstones."
-    )
+    return f"Nothing is parked. {count(purged)} {were} purged: zanith list --purged shows them."
 
 
 def _table() -> Table:

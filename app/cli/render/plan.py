@@ -1,8 +1,9 @@
 """A plan: what will run, under which locks, what stands against it, and what one may choose."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
 from app.cli.humanize import about, count, printable, printable_block, size
@@ -62,6 +63,12 @@ def capture_plan(plan: CapturePlan) -> RenderableType:
     parts += listing("Published by", "•", "warn", plan.publications)
     parts += listing("Note", "!", "warn", map(on_command, plan.warnings))
     return Group(*parts)
+
+
+def capture_plans(plans: Sequence[CapturePlan]) -> RenderableType:
+    """The plan of several captures that are one transaction."""
+    head = Text(f"{len(plans)} columns in one transaction; steps that they share run once", "head")
+    return Group(head, *(Padding(capture_plan(plan), (1, 0, 0, 0), expand=False) for plan in plans))
 
 
 def conflicts(items: Iterable[Conflict]) -> Iterator[RenderableType]:

@@ -14,6 +14,7 @@ from app.cli.render.layout import facts, listing, safe
 from app.recovery.artifacts import Artifact
 from app.recovery.names import signed
 from app.recovery.purge import CleanupResult, PurgeReview
+from app.recovery.tombstones import Purged
 
 
 def review(looked: PurgeReview) -> RenderableType:
@@ -108,6 +109,31 @@ def outcomes(results: Sequence[CleanupResult], width: int) -> RenderableType:
         if result.why:
             word.append_text(safe(f": {result.why}", "quiet"))
         table.add_row(*_cells(result.artifact, width), word)
+    return table
+
+
+def purged_list(items: Sequence[Purged], width: int, *, filtered: bool) -> RenderableType:
+    """What is gone for good: when, by whom and why."""
+    if not items:
+        words = "Nothing of that was purged." if filtered else "Nothing has been purged yet."
+        return Text(words, style="quiet")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("ID", no_wrap=True, style="name")
+    table.add_column("Object", overflow="fold")
+    table.add_column("Size", justify="right", no_wrap=True)
+    table.add_column("Purged", justify="right", no_wrap=True)
+    table.add_column("By", overflow="fold")
+    table.add_column("Why", overflow="fold")
+    for item in items:
+        stone = item.tombstone
+        table.add_row(
+            stone.artifact_id,
+            shorten(stone.object, 2 * max(20, width - 60)),
+            size(stone.size_bytes),
+            ago(item.at),
+            printable(signed(stone.purged_by, stone.purged_by_role)),
+            printable(stone.reason or item.action),
+        )
     return table
 
 

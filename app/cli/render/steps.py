@@ -1,6 +1,7 @@
 """Numbered steps of a plan: purpose, lock and SQL."""
 
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -11,6 +12,9 @@ from app.cli.humanize import about, plural, printable, printable_block, size
 from app.cli.render.layout import aside, marked, safe
 from app.recovery.estimate import Estimate
 from app.recovery.plan import Step
+
+SQL: ContextVar[bool] = ContextVar("sql", default=False)
+"""Whether every statement is shown, not only what it is for (--sql)."""
 
 _PARTS = ("in one transaction", "in two transactions", "in three parts")
 _BETWEEN = "then, in a second transaction:"
@@ -45,7 +49,10 @@ def steps(
         parts.append(
             marked(Text(f"{number:>2}", style="head"), _purpose(step, costs.get(step)), width=2)
         )
-        parts.append(sql_block(step.sql))
+        if SQL.get():
+            parts.append(sql_block(step.sql))
+    if not SQL.get():
+        parts.append(aside("--sql shows every statement"))
     return Group(*parts)
 
 

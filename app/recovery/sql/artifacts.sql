@@ -123,6 +123,11 @@ WHERE ($1::text IS NULL OR a.source_schema = $1) AND a.source_table = $2
 ORDER BY a.status = 'recoverable' DESC, a.capture_order DESC
 LIMIT 100;
 
+-- newest: what was dropped last, of what can come back
+SELECT a.id FROM zanith._zanith_migration_artifacts AS a
+WHERE a.status = 'recoverable' AND a.artifact_type <> 'rebuild_table'
+ORDER BY a.capture_order DESC LIMIT 1;
+
 -- of_migration: everything that a migration dropped, newest first
 SELECT a.id FROM zanith._zanith_migration_artifacts AS a WHERE a.migration_id = $1
 ORDER BY a.capture_order DESC;

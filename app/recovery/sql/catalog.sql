@@ -27,6 +27,16 @@ FROM shown AS s, LATERAL (
 ) AS t
 ORDER BY s.nspname COLLATE "C", s.relname COLLATE "C";
 
+-- names: tables of users whose name begins so, with its schema or without
+SELECT n.nspname AS schema, c.relname AS name
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+  AND n.nspname NOT LIKE 'pg\_%' AND n.nspname NOT IN ('information_schema', 'zanith', '_zanith_shadow')
+  AND c.relname NOT LIKE '\_zanith\_dropped\_%'
+  AND (starts_with(c.relname, $1) OR starts_with(n.nspname || '.' || c.relname, $1))
+ORDER BY n.nspname <> 'public', n.nspname COLLATE "C", c.relname COLLATE "C"
+LIMIT $2;
+
 -- attributes: a table's columns in their order, those that are parked apart
 SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS not_null,
        CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END AS "default",

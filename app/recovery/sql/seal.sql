@@ -9,6 +9,12 @@ SELECT zanith.record_seal($1, $2, $3, $4, $5::jsonb);
 UPDATE zanith._zanith_migration_artifacts SET verified_at = clock_timestamp(), verified_ok = $2
 WHERE id = $1;
 
+-- sealed: what has a seal to be verified, the one that was verified the longest ago first
+SELECT a.id FROM zanith._zanith_migration_artifacts AS a
+WHERE a.sealed_at IS NOT NULL AND a.artifact_type <> 'soft_drop_column' AND a.physical_table IS NOT NULL
+  AND (a.status = 'recoverable' OR a.artifact_type = 'archive_column')
+ORDER BY a.verified_at NULLS FIRST, a.capture_order;
+
 -- unsealed: what a sweep finds to seal, oldest first; not what somebody works on
 SELECT a.id FROM zanith._zanith_migration_artifacts AS a
 WHERE a.sealed_at IS NULL AND a.artifact_type <> 'soft_drop_column'

@@ -264,8 +264,11 @@ async def _leave_jobs(connection: asyncpg.Connection, cases: HardCases) -> None:
         """INSERT INTO zanith._zanith_jobs
                (id, kind, object, state, params, progress, actor, started_at, ended_at, lease,
                 lease_expires_at, pause_requested_by, error) VALUES
-           ('feedface00000005', 'capture', 'public.orders.note', 'running', '{"online": true}',
-            '{"step": "copy key and value", "rows": 1200345, "rows_expected": 4000000}',
+           ('feedface00000005', 'capture', 'public.orders.note', 'running',
+            '{"online": true, "steps": ["copy key and value in batches", "the key of the archive",
+              "compare every value with its copy", "the last transaction"]}',
+            '{"step": "copy key and value", "part": "copy key and value", "rows": 1200345,
+              "rows_expected": 4000000, "rows_rate": 81200, "left": 34.5}',
             'ana', now(), NULL, 'x', now() + interval '1 day', NULL, NULL),
            ('feedface00000006', 'restore', 'public.orders.note', 'running', '{"online": true}',
             '{"step": "fill the column: paused by vic", "rows": 1200345, "rows_expected": 4000000}',

@@ -85,7 +85,9 @@ class Archiving:
             )
             return row["copied"], row["last"]
 
-        await self._pace.go_through("copy key and value", batch, expected, state["last"])
+        # of one that is gone on with, nobody counted what is copied already
+        total = None if state["last"] else expected
+        await self._pace.go_through("copy key and value", batch, total, state["last"])
 
     async def _end(self) -> int:
         """Catch up and compare, until little enough is left to do under the lock."""
@@ -127,6 +129,7 @@ class Archiving:
         """Work off what was noted until little is left, and return by how much the archive grew."""
         step = "follow what changed meanwhile"
         grown = 0
+        await self._pace.tell(step=step)
         while True:
             await self._pace.await_turn(step)
 

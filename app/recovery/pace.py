@@ -24,6 +24,25 @@ LARGEST_BATCH = 200_000
 WAIT = 1.0
 
 
+# Which planned step each part of the work carries out, by how its purpose begins: whoever shows the
+# plan ticks it off by this. A test compares it with the plans.
+PLANNED = {
+    "make the archive, and follow live traffic": "reads go on",
+    "copy key and value": "copy key and value",
+    "make the key of the archive": "the key of the archive",
+    "follow partitions that came or went": "bring up to date",
+    "follow what changed meanwhile": "bring up to date",
+    "compare every value with its copy": "compare every value with its copy",
+    "drop the column": "the last transaction",
+    "fill the column": "fill it in batches",
+    "fill the rows that were held": "fill it in batches",
+    "fill the rows that came since": "fill the rows that came since",
+    "compare every value with the archived one": "compare every value with the archived one",
+}
+COUNTED = ("copy key and value", "fill it in batches")
+"""The planned steps of which rows and their total are told."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """How hard work in batches may press.
@@ -86,6 +105,9 @@ class Pace:
 
     async def tell(self, **values: Any) -> None:
         """Report how far it is, to the job and to whoever listens."""
+        planned = PLANNED.get(str(values.get("step", "")).partition(":")[0])
+        if planned is not None:
+            values["part"] = planned
         await tell(self._on_progress, values)
         await self._run.progress(**values)
 
@@ -99,6 +121,19 @@ class Pace:
         """
         started = time.monotonic()
         rows = 0
+        await self.tell(step=step, rows=0, rows_expected=expected, rows_rate=None, left=None)
+
+        def count(rows: int) -> dict[str, Any]:
+            elapsed = max(time.monotonic() - started, 0.001)
+            left = elapsed * (expected - rows) / rows if expected and rows else None
+            return {
+                "step": step,
+                "rows": rows,
+                "rows_expected": expected,
+                "rows_rate": round(rows / elapsed, 1),
+                "left": None if left is None else max(0.0, left),
+            }
+
         while True:
             await self.await_turn(step)
 
@@ -108,20 +143,17 @@ class Pace:
                 began = time.monotonic()
                 await connection.execute(self.settings)
                 done, reached = await batch(connection, position, self._size)
-                await self._run.fence(connection, step=step, rows=rows + done)
+                await self._run.fence(connection, **count(rows + done))
                 self._took = time.monotonic() - began  # of the try that is committed
                 return done, reached
 
             done, position = await run_locked(self._db, step, work, self._on_progress)
             self._learn(self._took)
             rows += done
-            elapsed = max(time.monotonic() - started, 0.001)
-            left = elapsed * (expected - rows) / rows if expected and rows else None
-            values = {"step": step, "rows": rows, "rows_expected": expected}
-            await tell(self._on_progress, {**values, "left": max(0.0, left) if left else None})
+            await tell(self._on_progress, count(rows))
             if position is None:
                 return rows
-            await self._hold_back(rows, elapsed)
+            await self._hold_back(rows, max(time.monotonic() - started, 0.001))
 
     def _learn(self, seconds: float) -> None:
         """Let the next batch take what one should: at most twice or half as large as this one."""

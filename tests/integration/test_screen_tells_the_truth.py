@@ -483,3 +483,77 @@ def test_pages_offer_only_what_can_be_done(database, artifacts, open_studio):
             assert not red.search(viewer.get(path).raise_for_status().text), path
             if "restore" not in path and "erase" not in path:
                 assert red.search(staff.get(path).raise_for_status().text), path
+
+
+# ----------------------------------------------------------------------- what stands in the way
+
+STOPPED = """
+CREATE TABLE public.shops (id integer PRIMARY KEY);
+CREATE TABLE public.bills (id integer PRIMARY KEY,
+    shop integer CONSTRAINT of_shop REFERENCES public.shops);
+"""
+
+
+def test_a_conflict_names_the_dependent_and_links_the_artifact(database, open_studio):
+    """A foreign key's table that was renamed and replaced, or is parked itself."""
+    database.psql(STOPPED)
+    bills = database.psql("SELECT zanith.archive_table('public.bills')")
+    with open_studio.client(STAFF) as staff:
+
+        def plan() -> tuple[str, str, dict]:
+            text = staff.get(f"/studio/artifacts/{bills}/restore").text
+            found = staff.get(f"/api/artifacts/{bills}").json()["plan"]["conflicts"]
+            return text, words(text), found[0]
+
+        database.psql(
+            "ALTER TABLE public.shops RENAME TO old_shops;"
+            " CREATE TABLE public.shops (id integer PRIMARY KEY)"
+        )
+        _, said, conflict = plan()
+        assert conflict["code"] == "table_replaced"
+        assert conflict["detail"] == "It is needed by the foreign key of_shop."
+        assert "It is needed by the foreign key of_shop." in said
+        assert (
+            "ALTER TABLE public.shops RENAME TO shops_aside;"
+            " ALTER TABLE public.old_shops RENAME TO shops" in said
+        )
+        database.psql("ALTER TABLE public.shops RENAME TO shops_aside")
+        database.psql("ALTER TABLE public.old_shops RENAME TO shops")
+        assert staff.get(f"/api/artifacts/{bills}").json()["plan"]["conflicts"] == []
+
+        shops = database.psql("SELECT zanith.soft_drop_table('public.shops')")
+        text, said, conflict = plan()
+        assert (conflict["code"], conflict["waits_for"]) == ("table_gone", [shops])
+        assert "It is parked: bring it back first." in said
+        assert f'href="/studio/artifacts/{shops}/restore"' in text
+        database.psql("CREATE TABLE public.shops (id integer PRIMARY KEY)")
+        text, said, conflict = plan()
+        assert (conflict["code"], conflict["artifacts"]) == ("table_replaced", [shops])
+        assert f"public.shops is parked, as artifact {shops}" in said
+        assert f'href="/studio/artifacts/{shops}"' in text
+
+
+RESULTS = """
+INSERT INTO zanith._zanith_jobs (id, kind, state, result, actor, started_at, ended_at) VALUES
+    ('feedface000000b1', 'cleanup', 'done', '{"results": [
+        {"outcome": "purged", "object": "a"}, {"outcome": "failed", "object": "b"}]}',
+     'ana', now(), now()),
+    ('feedface000000b2', 'cleanup', 'done', '{"results": [
+        {"outcome": "purged", "object": "a"}, {"outcome": "skipped", "object": "b"}]}',
+     'ana', now(), now()),
+    ('feedface000000b3', 'restore', 'done', '{"rows": 1, "losses": [
+        {"code": "not_validated", "message": "k proved for all rows: no"}]}',
+     'ana', now(), now())
+"""
+
+
+def test_what_went_half_well_is_not_green(database, open_studio):
+    database.psql(RESULTS)
+    with open_studio.client(STAFF) as staff:
+        for number, note in (
+            ("b1", '<p class="note bad">Purged 1 of 2. 1 failed.'),
+            ("b2", '<p class="note warn">Purged 1 of 2.'),
+            ("b3", '<p class="note warn"><strong>Restored.</strong> Not everything was validated'),
+        ):
+            page = staff.get(f"/studio/jobs/feedface000000{number}").raise_for_status().text
+            assert note in page

@@ -92,6 +92,12 @@ class ArtifactView:
         return self.artifact.artifact_type == "rebuild_table"
 
     @property
+    def parked(self) -> bool:
+        """Whether there is anything parked, or at least a definition, that can be looked at."""
+        artifact = self.artifact
+        return artifact.status != "restored" or artifact.artifact_type == "archive_column"
+
+    @property
     def live_again(self) -> bool:
         """Whether it was restored, and no plan says anything else."""
         return is_live_again(self.artifact, self.inspection.plan)

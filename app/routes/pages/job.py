@@ -13,6 +13,7 @@ from app.recovery import jobs
 from app.recovery.errors import ZanithError
 from app.recovery.jobs import Job
 from app.recovery.kinds import Kind
+from app.recovery.pace import COUNTED
 from app.routes import work
 from app.routes.pages.capture import Picked
 from app.routes.pages.restore import Chosen
@@ -58,6 +59,8 @@ class JobView:
         progress = self.job.progress
         if self.job.state in {"done", "mismatch"}:
             return 100.0
+        if not self.counting:
+            return None
         for done, total in (("done", "total"), ("rows", "rows_expected")):
             if progress.get(done) is not None and progress.get(total):
                 return min(100.0, round(100 * float(progress[done]) / float(progress[total]), 1))
@@ -113,11 +116,19 @@ class JobView:
         return [str(line) for line in self.job.progress.get("waiting_for") or []]
 
     @property
+    def counting(self) -> bool:
+        """Whether rows are what its progress is told by; in batches, only while it copies."""
+        part = self.job.progress.get("part")
+        return part is None or part in COUNTED
+
+    @property
     def steps(self) -> list[Ticked]:
         """The steps that were planned, ticked off as far as they are done."""
         result, progress = self.job.result or {}, self.job.progress
         done = result.get("steps") or progress.get("steps") or []
         planned = self.job.params.get("steps") or [step["purpose"] for step in done]
+        if self.job.params.get("online"):
+            return self._ticked_in_batches(planned, done)
         ticked = [Ticked(step["purpose"], "done", step.get("elapsed")) for step in done]
         ticked.extend(Ticked(purpose, "", None) for purpose in planned[len(done) :])
         if len(done) < len(ticked) and self.job.state == "running" and "done" in progress:
@@ -125,6 +136,22 @@ class JobView:
         if len(done) < len(ticked) and self.job.state == "failed" and "done" in progress:
             ticked[len(done)] = Ticked(ticked[len(done)].purpose, "failed", None)
         return ticked
+
+    def _ticked_in_batches(self, planned: list[str], done: list[dict[str, Any]]) -> list[Ticked]:
+        """The same of online work, whose progress names the planned step that is under way."""
+        took = {step["purpose"]: step.get("elapsed") for step in done}
+        if self.job.state == "done":
+            return [Ticked(purpose, "done", took.get(purpose)) for purpose in planned]
+        step, part = (str(self.job.progress.get(key) or "\0") for key in ("step", "part"))
+        here = next(
+            (n for n, purpose in enumerate(planned) if purpose == step),
+            next((n for n, purpose in enumerate(planned) if purpose.startswith(part)), 0),
+        )
+        now = {"running": "now", "failed": "failed"}.get(self.job.state, "")
+        return [
+            Ticked(purpose, "done" if n < here else now if n == here else "", took.get(purpose))
+            for n, purpose in enumerate(planned)
+        ]
 
     @property
     def results(self) -> list[dict[str, Any]]:

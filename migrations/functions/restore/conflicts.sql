@@ -8,6 +8,25 @@ RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
                                                 'waits_for', waits_for))
 $$;
 
+-- The same with the artifacts that it is about, which pages link to.
+CREATE OR REPLACE FUNCTION zanith._about(conflict jsonb, artifacts jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$ SELECT jsonb_build_array((conflict -> 0) || jsonb_build_object('artifacts', artifacts)) $$;
+
+-- The recoverable artifacts that hold a table, or a column of it, newest first: [ids].
+CREATE OR REPLACE FUNCTION zanith._parked_as(of_schema text, of_table text, of_column text DEFAULT NULL) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT COALESCE(jsonb_agg(a.id ORDER BY a.capture_order DESC), '[]') FROM zanith._zanith_migration_artifacts a
+    WHERE a.source_schema = of_schema AND a.source_table = of_table AND a.source_column IS NOT DISTINCT FROM of_column
+      AND a.status = 'recoverable' AND a.artifact_type <> 'rebuild_table'
+); END $$;
+
+-- The artifact that a table is parked by: [id], or [].
+CREATE OR REPLACE FUNCTION zanith._parked_by(relation oid) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT COALESCE(jsonb_agg(a.id), '[]') FROM zanith._zanith_migration_artifacts a
+    WHERE a.source_column IS NULL AND a.status = 'recoverable' AND obj_description(relation, 'pg_class') = 'zanith artifact ' || a.id
+); END $$;
+
 -- Names of objects the restore would create, that somebody else bears by now.
 CREATE OR REPLACE FUNCTION zanith._find_taken_names(d jsonb, as_name text, live oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
@@ -99,7 +118,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         UNION ALL
         SELECT 5, zanith._conflict('table_gone', format('the table %s of the foreign key %I does not exist any more',
                 zanith._qualify(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}'), k.item ->> 'name'),
-            'Bring that table back first (zanith recover list shows whether it is parked).')
+            CASE zanith._parked_as(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}') WHEN '[]' THEN 'Make that table again first.' ELSE 'It is parked: bring it back first.' END,
+            '{}', NULL, zanith._parked_as(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}'))
         FROM zanith._all_foreign_keys(d) k(item)
         WHERE zanith._relation_oid(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}') IS NULL
           AND NOT (k.item #>> '{foreign_key,schema}' = d #>> '{table,schema}' AND k.item #>> '{foreign_key,table}' = d #>> '{table,name}')
@@ -108,17 +128,19 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         UNION ALL
         SELECT 6, zanith._conflict('table_gone', format('the table %s, whose foreign key %I pointed here, does not exist any more',
                 zanith._qualify(k.item ->> 'schema', k.item ->> 'table'), k.item ->> 'name'),
-            'Bring that table back first (zanith recover list shows whether it is parked).')
+            CASE zanith._parked_as(k.item ->> 'schema', k.item ->> 'table') WHEN '[]' THEN 'Make that table again first.' ELSE 'It is parked: bring it back first.' END,
+            '{}', NULL, zanith._parked_as(k.item ->> 'schema', k.item ->> 'table'))
         FROM zanith._each(d -> 'references') k
         WHERE zanith._relation_oid(k.item ->> 'schema', k.item ->> 'table') IS NULL
         UNION ALL
         SELECT 8, CASE WHEN r.now_named IS NULL
             THEN zanith._conflict('column_gone', format('%s has no column %I, which %s needs', n.table_name, n.column_name, n.needed_by),
-                'Bring it back first (zanith recover list shows whether it is parked), or undo its renaming.')
+                CASE o.parked WHEN '[]' THEN 'Make it again, or undo its renaming.' ELSE 'It is parked: bring it back first.' END, '{}', NULL, o.parked)
             ELSE zanith._conflict('column_renamed', format('%s.%I, which %s needs, is called %I by now', n.table_name, n.column_name, n.needed_by, r.now_named),
                 format('Give it its old name for the length of the restore: ALTER TABLE %s RENAME COLUMN %I TO %I.', n.table_name, r.now_named, n.column_name)) END
         FROM zanith._needed_columns(d, live) n,
-             LATERAL (SELECT CASE WHEN n.relation = live THEN zanith._name_now(d, live, n.column_name) END) r(now_named)
+             LATERAL (SELECT CASE WHEN n.relation = live THEN zanith._name_now(d, live, n.column_name) END) r(now_named),
+             LATERAL (SELECT COALESCE((SELECT zanith._parked_as(s.nspname, c.relname, n.column_name) FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace WHERE c.oid = n.relation), '[]')) o(parked)
         WHERE zanith._attribute_number(n.relation, n.column_name) IS NULL
         UNION ALL
         SELECT 9, zanith._conflict('publication_gone', format('the publication %I does not exist any more', p.item ->> 'name'),

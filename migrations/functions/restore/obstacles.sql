@@ -20,10 +20,21 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             format('Create it: CREATE TABLESPACE %I LOCATION ….', s.name))
         FROM zanith._named_tablespaces(a.definition) s WHERE NOT EXISTS (SELECT FROM pg_tablespace t WHERE t.spcname = s.name)
         UNION ALL
-        SELECT 4, zanith._conflict('table_replaced', format('%s was renamed to %s since, and another table bears its name now',
-                zanith._qualify(p.item ->> 'schema', p.item ->> 'name'), zanith._relation_name((p.item ->> 'oid')::oid)),
-            'Give the two their old names for the length of the restore: by name alone it would come back to the wrong one.')
-        FROM zanith._known_tables(a) p
+        SELECT 4, zanith._about(zanith._conflict('table_replaced', CASE q.parked WHEN '[]'
+                THEN format('%s was renamed to %s since, and another table bears its name now', q.name, zanith._relation_name((p.item ->> 'oid')::oid))
+                ELSE format('%s is parked, as artifact %s, and another table bears its name now', q.name, q.parked ->> 0) END,
+            CASE q.parked WHEN '[]'
+                THEN format('By name alone it would come back to the wrong one. For the length of the restore: ALTER TABLE %s RENAME TO %s; ALTER TABLE %s RENAME TO %s.',
+                    q.name, quote_ident(left(p.item ->> 'name', 57) || '_aside'), zanith._relation_name((p.item ->> 'oid')::oid), quote_ident(p.item ->> 'name'))
+                ELSE format('By name alone it would come back to the wrong one. Give the new table another name, ALTER TABLE %s RENAME TO %s, then restore artifact %s first.',
+                    q.name, quote_ident(left(p.item ->> 'name', 57) || '_aside'), q.parked ->> 0) END,
+            '{}', format('It is needed by %s.', COALESCE((
+                SELECT string_agg(DISTINCT format('the foreign key %I', k.name), ', ') FROM (
+                    SELECT x.item ->> 'name', x.item #>> '{foreign_key,schema}', x.item #>> '{foreign_key,table}' FROM zanith._all_foreign_keys(a.definition) x(item)
+                    UNION ALL SELECT x.item ->> 'name', x.item ->> 'schema', x.item ->> 'table' FROM zanith._all_references(a.definition) x(item)) k(name, of_schema, of_table)
+                WHERE k.of_schema = p.item ->> 'schema' AND k.of_table = p.item ->> 'name'), 'the column itself'))), q.parked)
+        FROM zanith._known_tables(a) p,
+             LATERAL (SELECT zanith._qualify(p.item ->> 'schema', p.item ->> 'name'), zanith._parked_by((p.item ->> 'oid')::oid)) q(name, parked)
         WHERE zanith._relation_oid(p.item ->> 'schema', p.item ->> 'name') <> (p.item ->> 'oid')::oid
           AND EXISTS (SELECT FROM pg_class c WHERE c.oid = (p.item ->> 'oid')::oid AND c.relkind IN ('r', 'p'))
         UNION ALL

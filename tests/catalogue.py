@@ -117,6 +117,7 @@ _LISTS = (
     Shown(
         "tables without a match", at("/studio/capture?search=nothing+like+it"), "No table matches"
     ),
+    Shown("coverage not measured", at("/studio/coverage"), "Not measured yet"),
     Shown("columns", at("/studio/capture?schema=public&table=orders"), "Or one column"),
     Shown(
         "ways to drop a table",

@@ -12,6 +12,7 @@ from app.recovery.database import Actor, Database, ServerInfo
 from app.recovery.errors import Failed
 from app.routes.access import FORM_FIELD, Access
 from app.routes.courtesy import Courtesy
+from app.routes.measuring import Measurement
 from app.routes.metrics import Counters
 from app.routes.rendering import Pages
 from app.routes.runner import Runner
@@ -28,6 +29,7 @@ class Studio:
     runner: Runner = field(default_factory=Runner)
     counters: Counters = field(default_factory=Counters)
     courtesy: Courtesy = field(default_factory=Courtesy)
+    measurement: Measurement = field(default_factory=Measurement)
     connections: Callable[[], int] = lambda: 0
     """How many the server that serves it has open."""
     unwritten: dict[str, float] = field(default_factory=dict)

@@ -73,7 +73,13 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 -- The first table beneath a relation that belongs to another role, and a routine of that role's, or of a third one's, which reading
 -- or writing the relation calls: it would run as the owner of the relation. NULL where there is none.
 CREATE OR REPLACE FUNCTION zanith._find_mixed_code(relation oid) RETURNS text
-LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+LANGUAGE plpgsql STABLE AS $$ BEGIN
+    -- most trees have one owner, and the search for code takes many times as long
+    IF NOT EXISTS (SELECT FROM zanith._family(relation) f JOIN pg_class c ON c.oid = f.member
+                   WHERE c.relowner <> (SELECT r.relowner FROM pg_class r WHERE r.oid = relation)) THEN
+        RETURN NULL;
+    END IF;
+    RETURN (
     SELECT format('%s belongs to %I and calls %s of %I', zanith._relation_name(f.member), pg_get_userbyid(c.relowner), p.oid::regprocedure, pg_get_userbyid(p.proowner))
     FROM zanith._family(relation) f JOIN pg_class c ON c.oid = f.member JOIN pg_class r ON r.oid = relation
          CROSS JOIN LATERAL (SELECT array_agg(x.class) AS classes, array_agg(x.object) AS objects FROM zanith._read_parts(f.member) x) parts

@@ -11,6 +11,7 @@ pytestmark = pytest.mark.newest
 GROUPS = [(), ("drop",), ("recover",), ("jobs",)]
 COMMANDS = [
     ("init",),
+    ("coverage",),
     ("demo",),
     ("studio",),
     ("worker",),

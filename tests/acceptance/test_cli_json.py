@@ -25,6 +25,7 @@ STORY = [
     (*DROP, "--yes"),
     ("drop", "table", "carts", "--strategy", "soft", "--migration-id", "0042", "--yes"),
     ("drop", "rebuild", "orders", "--keep-rows", "--yes"),
+    ("coverage",),
     ("list",),
     ("status",),
     ("inspect", "orders.legacy_code"),

@@ -109,6 +109,8 @@ TABLE: dict[str, Valid] = {
     ),
     "GET /studio/activity": Valid(),
     "GET /studio/activity/download": Valid(),
+    "GET /studio/coverage": Valid(),
+    "POST /studio/coverage": Valid(form={}),
     "GET /studio/cleanup": Valid(),
     "POST /studio/cleanup": change("rebuilt", "jobs", form={**ALONE, "id": "{id}", "confirm": "1"}),
     "GET /studio/jobs": Valid(),

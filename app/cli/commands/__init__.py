@@ -7,6 +7,7 @@ import typer
 
 from app.cli.commands import (
     cleanup,
+    coverage,
     database,
     drop,
     erase,
@@ -80,7 +81,7 @@ def _print_version() -> None:
 
 for family in (look, restore, export, keep, erase, purge, cleanup):
     recover.add_typer(family.app)
-for family in (look, database, serve, work):
+for family in (look, database, coverage, serve, work):
     root.add_typer(family.app)
 root.add_typer(drop.app, name="drop")
 root.add_typer(recover, name="recover")

@@ -1,7 +1,8 @@
 """Fixtures that every test can use: servers of each version, and databases on them.
 
 `server` and whatever builds on it runs once for each PostgreSQL version; mark a test or a module
-`newest` where the version cannot matter. ZANITH_TEST_VERSIONS chooses ("15,18" or "all").
+`newest` where the version cannot matter. ZANITH_TEST_VERSIONS chooses ("15,18" or "all"). With
+"all" superuser and operator do everything on each version; else each of them has one.
 """
 
 from __future__ import annotations
@@ -59,11 +60,28 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         reaper.communicate(timeout=60)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark all unit tests for `make check`."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark all unit tests for `make check`; leave each role of `database_of_either` its version."""
+    spared = [item for item in items if not is_of_its_version(item)]
     for item in items:
         if item.path.is_relative_to(ROOT / "tests" / "unit"):
             item.add_marker(pytest.mark.smoke)
+    if spared:
+        items[:] = [item for item in items if is_of_its_version(item)]
+        config.hook.pytest_deselected(items=spared)
+
+
+def is_of_its_version(item: pytest.Item) -> bool:
+    """Tell whether a test runs: a superuser's on the newest, an operator's on the oldest."""
+    params = (
+        item.callspec.params
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+        else {}
+    )
+    role, versions = params.get("database_of_either"), versions_to_test()
+    if role is None or os.environ.get("ZANITH_TEST_VERSIONS") == "all":
+        return True
+    return bool(params["server"] == versions[0 if role == "superuser" else -1])
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -73,7 +73,7 @@ async def get(db: Database, job_id: str) -> Job:
     async with db.side() as connection:
         row = await connection.fetchrow(SQL["get"], job_id)
     if row is None:
-        raise NotFound(f"there is no job {job_id}")
+        raise NotFound(f"there is no job {job_id}", hint="see zanith jobs list")
     return read_job(row)
 
 

@@ -107,5 +107,8 @@ async def find_migration(db: Database, migration_id: str) -> list[Artifact]:
         rows = await connection.fetch(BLOCKS["of_migration"], migration_id)
         found = [await connection.fetchrow(compose(BLOCKS["one"]), row["id"]) for row in rows]
     if not found:
-        raise NotFound(f"no artifact belongs to the migration {migration_id}")
+        raise NotFound(
+            f"no artifact belongs to the migration {migration_id}",
+            hint="zanith recover list shows the migration of each artifact",
+        )
     return [from_row(row) for row in found if row is not None]

@@ -133,6 +133,7 @@ async def install(connection: Connection, notes: list[str] | None = None) -> lis
             await connection.execute("SET LOCAL check_function_bodies = off")
             await connection.execute(SQL["lock"])
             await _require_own(connection)
+            await _require_able(connection)
             if not await connection.fetchval(SQL["exists"]):
                 await connection.execute(SQL["create_table"])
             done = await _apply(connection, await _applied(connection))
@@ -167,6 +168,18 @@ async def _require_own(connection: Connection) -> None:
         detail="whoever owns it could change what runs as you",
         hint=f"run zanith init as {name}. Do not drop the schema: it has the records of every drop",
     )
+
+
+async def _require_able(connection: Connection) -> None:
+    """Raise NotPermitted where this role may not replace what is installed."""
+    owner = await connection.fetchrow(SQL["owner"])
+    if owner is not None and not owner["able"]:
+        name = quote(owner["name"])
+        raise NotPermitted(
+            f"Zanith in this database belongs to {name}",
+            detail=f"{quote(owner['installer'])} may not change it",
+            hint=f"run zanith init as {name} or as a superuser",
+        )
 
 
 async def _apply(connection: Connection, rows: list[Installed]) -> list[str]:

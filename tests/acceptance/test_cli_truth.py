@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.acceptance.command import done, zanith
+from tests.acceptance.command import done, typed, zanith
 from tests.acceptance.shop import ORDERS
 
 pytestmark = pytest.mark.newest
@@ -109,3 +109,26 @@ def test_an_archive_that_is_half_done_is_listed_so(database, url, create_role):
     database.psql(f"SELECT zanith.give_up('{made}')")
     (listed,) = done("recover", "list", "--json", url=url).json["artifacts"]
     assert listed["unfinished"] is None
+
+
+def test_a_mismatch_is_said_wherever_the_verification_is(database, url):
+    made = done(*COLUMN, "--strategy", "archive", "--yes", "--json", url=url).json
+    done("recover", "verify", made["id"], url=url)
+    assert "it matched its seal" in done("recover", "inspect", made["id"], url=url).out
+    place = f'{made["physical_schema"]}."{made["physical_name"]}"'
+    database.psql(
+        f"ALTER TABLE {place} DISABLE TRIGGER ALL; UPDATE {place} SET legacy_code = 'x' WHERE id = 7"
+    )
+    assert zanith("recover", "verify", made["id"], url=url).code == 4
+    assert "it did NOT match its seal" in done("recover", "inspect", made["id"], url=url).out
+    doctor = zanith("recover", "doctor", url=url).out
+    assert "✗ public.orders.legacy_code: it did not match its seal" in doctor
+    purge = typed("recover", "purge", made["id"], url=url, answer="no")
+    assert "it did NOT match its seal" in purge.err
+    # it is said before the question, not after it
+    restore = typed(
+        "recover", "restore-column", "orders.legacy_code", url=url, answer="legacy_code"
+    )
+    assert restore.code == 4
+    assert "did not match its seal when it was last verified" in " ".join(restore.err.split())
+    assert "Type public.orders" not in restore.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncpg
 import pytest
 
 from app.recovery import schema
@@ -176,6 +177,26 @@ async def test_role_without_grant_is_told_whom_to_ask(database, create_role):
         assert "init --grant" in (error.value.hint or "")
     finally:
         await db.close()
+
+
+async def test_another_role_that_installs_is_told_whose_it_is(database, create_role):
+    """Its hint is not to drop what has the records of every drop."""
+    other = create_role()
+    database.psql(f"GRANT CREATE ON DATABASE {database.name} TO {other}")
+    connection = await asyncpg.connect(database.url_of(other))
+    with pytest.raises(NotPermitted) as refused:
+        await schema.install(connection)
+    await connection.close()
+    owner = database.psql("SELECT nspowner::regrole FROM pg_namespace WHERE nspname = 'zanith'")
+    assert f"belongs to {owner}" in refused.value.message
+    assert f"run zanith init as {owner}" in (refused.value.hint or "")
+    # a superuser who trusts no other role
+    database.psql(f"ALTER SCHEMA zanith OWNER TO {other}")
+    async with database.connect() as connection:
+        with pytest.raises(Refused) as not_trusted:
+            await schema.install(connection)
+    assert f"run zanith init as {other}" in (not_trusted.value.hint or "")
+    assert "Do not drop the schema" in (not_trusted.value.hint or "")
 
 
 async def test_uninstall_leaves_nothing(database):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from app.cli.humanize import instant, plural, printable, size
+from app.cli.humanize import ago, instant, plural, printable, size
 from app.cli.render.layout import aside, marked
 from app.recovery.artifacts import DAMAGED, Artifact
 from app.recovery.health import Diagnosis
@@ -57,8 +57,22 @@ def state(artifact: Artifact) -> Text:
 
 def badge(health: str) -> Text:
     """`✓ ok` in green, `✗ changed` in bold red."""
-    symbol, style = _LOOKS.get(health, ("?", "warn"))
+    symbol, style = _look(health)
     return Text(f"{symbol} {health}", style=style, no_wrap=True)
+
+
+def _look(health: str) -> tuple[str, str]:
+    return _LOOKS.get(health, ("?", "warn"))
+
+
+def verified(artifact: Artifact) -> Text | None:
+    """When it was last verified, and that it did not match where it did not."""
+    if artifact.verified_at is None:
+        return None
+    when = f"{ago(artifact.verified_at)}, {instant(artifact.verified_at)}"
+    if artifact.seal_broken:
+        return Text(f"{when}: it did NOT match its seal", style="bad")
+    return Text(f"{when}: it matched its seal")
 
 
 def diagnosis(found: Diagnosis) -> RenderableType:
@@ -66,9 +80,12 @@ def diagnosis(found: Diagnosis) -> RenderableType:
     parts: list[RenderableType] = []
     for finding in found.findings:
         words = Text.assemble(printable(finding.message), (f"  {finding.code}", "quiet"))
-        parts += [marked(badge(finding.kind), words), aside(f"→ {printable(finding.hint)}")]
+        symbol, style = _look(finding.kind)
+        parts += [marked(Text(symbol, style=style), words), aside(f"→ {printable(finding.hint)}")]
     if not found.findings:
-        parts.append(marked(badge("ok"), f"{plural(found.artifacts, 'artifact')}, nothing wrong"))
+        parts.append(
+            marked(Text("✓", style="good"), f"{plural(found.artifacts, 'artifact')}, nothing wrong")
+        )
     return Group(*parts, *(aside(line) for line in _looked_at(found)))
 
 

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from app.cli.humanize import ago, count, instant, left, printable, printable_block, size
-from app.cli.render.health import MEANING, UNFINISHED, state
+from app.cli.render.health import MEANING, UNFINISHED, state, verified
 from app.cli.render.layout import aside, facts, heading, listing, marked
 from app.cli.render.plan import restore_plan
 from app.recovery.artifacts import Artifact, Inspection
@@ -64,7 +64,7 @@ def _story(artifact: Artifact) -> RenderableType:
         ("size", _size(artifact.size_bytes)),
         ("sha256", artifact.checksum),
         ("sealed", _moment(artifact.sealed_at)),
-        ("verified", _moment(artifact.verified_at)),
+        ("verified", verified(artifact)),
         ("expires", _expiry(artifact)),
         ("hold", Text(printable(hold_facts(artifact)), "name") if artifact.held else None),
         ("restored", _restored(artifact)),

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.humanize import ago, count, plural, printable, shorten, size
+from app.cli.render.health import verified
 from app.cli.render.layout import facts, listing, safe
 from app.recovery.artifacts import Artifact
 from app.recovery.names import signed
@@ -30,7 +31,7 @@ def review(looked: PurgeReview) -> RenderableType:
                 ("rows", rows),
                 ("size", size(looked.size_bytes)),
                 ("sha256", looked.checksum_recorded or Text("not sealed", style="warn")),
-                ("verified", ago(looked.verified_at) if looked.verified_at else none),
+                ("verified", verified(artifact) or none),
                 ("exported", _export(looked) or none),
                 ("hold", safe(artifact.held_reason or "yes", "warn") if looked.held else None),
             ]

@@ -96,8 +96,9 @@ BEGIN
     END LOOP;
 END $fix$
 
--- owner: whose the schema is, whether that role may be trusted with whoever installs, and whom the database names as operator
+-- owner: whose the schema is, whether that role may be trusted with whoever installs, whether they may change what it owns, and whom the database names as operator
 SELECT r.rolname::text AS name, current_user::text AS installer, r.rolsuper OR r.rolname = current_user AS trusted,
+       pg_has_role(current_user, r.oid, 'USAGE') AS able,
        (SELECT substring(c.setting FROM '^zanith[.]operator=(.*)$')
         FROM pg_db_role_setting AS s JOIN pg_database AS d ON d.oid = s.setdatabase, pg_catalog.unnest(s.setconfig) AS c(setting)
         WHERE d.datname = current_database() AND s.setrole = 0 AND starts_with(c.setting, 'zanith.operator=')) AS operator

@@ -13,7 +13,7 @@ from app.recovery.remedies import REMEDIES
 ROOT = Path(__file__).resolve().parents[2]
 LOSES = re.compile(
     r"""\b(
-        drop\ it\b | drop\ (these|them) | rename\ or\ drop | drop\ or\ change
+        drop\ it\b | drop\ (these|them)\b(?!\ one\ after) | rename\ or\ drop | drop\ or\ change
         | DROP\ SCHEMA | DROP\ TABLE\ _zanith | DROP\ FUNCTION\ \{
         | DELETE\ FROM\ zanith\._zanith_(migration_artifacts|audit_log)
         | --older-than\ 0

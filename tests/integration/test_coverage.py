@@ -134,7 +134,7 @@ def test_the_command_prints_the_share_and_why_not_the_rest(world: Database) -> N
     """The exit status can hold a database to a share."""
     shown = done("coverage", url=world.url).out
     assert "of the drops that PostgreSQL would carry out are recoverable" in shown
-    assert "a generated column" in shown
+    assert "a child has columns of its own" in shown
     document = done("coverage", "--json", url=world.url).json
     drops = document["drops"]
     assert drops["share"] == drops["covered"] / drops["carried_out"]
@@ -170,4 +170,4 @@ def test_the_page_measures_when_asked(world: Database) -> None:
     for part in ("columns", "tables"):
         assert f">{document[part]['covered']}</td>" in html
         assert f">{document[part]['not_covered']}</td>" in html
-    assert "a generated column" in html
+    assert "a child has columns of its own" in html

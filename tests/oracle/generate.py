@@ -206,14 +206,16 @@ def cases(draw: st.DrawFn, version: int, strategy: str, wanted: str | None = Non
     """Draw a case of a strategy; with `wanted`, one that has this feature or form of the column."""
     must = next((f for f in ALL if f.name == wanted), None)
     kinds = [k for k in (PLAIN, PARTS, CHILDREN) if must is None or k in must.kinds]
-    if strategy == "archive_column":
-        kinds = [k for k in kinds if k != CHILDREN]
     forms = [f for f in FORMS if version >= f.since and strategy in f.strategies]
     if wanted and wanted.startswith("column: "):
         forms = [f for f in forms if f"column: {f.group or f.name}" == wanted]
     elif must is not None and must.number:
         forms = [f for f in forms if f.number]
     form = draw(st.sampled_from(forms))
+    # a generated column is computed again: it needs no key, and its table may have children
+    copied = strategy == "archive_column" and not form.name.startswith("generated")
+    if copied:
+        kinds = [k for k in kinds if k != CHILDREN]
     kind = draw(st.sampled_from([k for k in kinds if k in form.kinds] or kinds[:1]))
     able = [f for f in ALL if fits(f, strategy, kind, form, version)]
     chosen = draw(st.lists(st.sampled_from(able), max_size=6, unique=True)) if able else []
@@ -222,7 +224,7 @@ def cases(draw: st.DrawFn, version: int, strategy: str, wanted: str | None = Non
     chosen = _one_key(chosen, must)
     if any(f.keyed for f in chosen):
         keys = ["index"]
-    elif kind != PLAIN or strategy == "archive_column":
+    elif kind != PLAIN or copied:
         keys = ["primary", "primary", "index"]
     else:
         keys = ["primary", "index", "none"]

@@ -145,6 +145,10 @@ DEPENDENTS = [
         function_default="CREATE FUNCTION [fn#](x text DEFAULT 'x') RETURNS text STABLE SECURITY DEFINER COST 7 SET work_mem = '1MB'"
         " RETURN (SELECT max([c]::text) || x FROM [t]); ALTER FUNCTION [fn#](text) OWNER TO :owner;"
         "GRANT EXECUTE ON FUNCTION [fn#](text) TO :reader WITH GRANT OPTION",
+        aggregate_of_row="CREATE FUNCTION [fn#](int, [t]) RETURNS int LANGUAGE sql AS 'SELECT $1 + 1'; CREATE AGGREGATE [ag#]([t])"
+        " (SFUNC = [fn#], STYPE = int, INITCOND = '7', PARALLEL = RESTRICTED); COMMENT ON AGGREGATE [ag#]([t]) IS 'counts';"
+        "REVOKE ALL ON FUNCTION [ag#]([t]) FROM PUBLIC; GRANT EXECUTE ON FUNCTION [ag#]([t]) TO :reader; CREATE VIEW [v#] AS"
+        " SELECT [ag#]([t]) AS n FROM [t]",
         function_of_set="CREATE FUNCTION [fn#]() RETURNS SETOF [t] LANGUAGE plpgsql AS 'BEGIN END'",
         functions_chain="CREATE FUNCTION [fn#]() RETURNS bigint RETURN (SELECT count([c]) FROM [t]); CREATE FUNCTION [gn#]() RETURNS"
         " bigint RETURN [fn#]() + 1; CREATE VIEW [v#] AS SELECT [gn#]() AS x",

@@ -30,8 +30,20 @@ DECLARE
     code oid[] := ARRAY(SELECT c.routine FROM zanith._code_of_parts(d, part, true) c(routine));
     keys text := (SELECT string_agg(format('a.%I', k.item ->> 'name'), ', ' ORDER BY k.ord) FROM zanith._each(d -> 'key') k);
 BEGIN
-    IF cardinality(code) = 0 OR zanith._is_mixed(d) OR d -> 'key' IS NULL OR d -> 'key' IN ('null', '[]') OR d ->> 'database' IS NULL THEN
+    IF cardinality(code) = 0 OR zanith._is_mixed(d) OR d ->> 'database' IS NULL THEN
         RETURN '[]';
+    ELSIF keys IS NULL THEN
+        -- without a key all values are compared, where no row was written or deleted since
+        RETURN zanith._step(zanith._comparison(format($body$IF pg_catalog.format('%%s/%%s', (SELECT system_identifier FROM pg_catalog.pg_control_system()),
+            (SELECT x.oid FROM pg_catalog.pg_database x WHERE x.datname = pg_catalog.current_database())) = %1$L
+        AND (SELECT pg_catalog.count(*) FROM %3$s t) = (SELECT pg_catalog.count(*) FROM ONLY %4$s a)
+        AND NOT EXISTS (SELECT FROM %3$s t WHERE pg_catalog.age(t.xmin) <= (SELECT pg_catalog.max(pg_catalog.age(a.xmin)) FROM ONLY %4$s a)) THEN
+        SELECT pg_catalog.count(*), 'Its table has no key to name them by' INTO differ, examples FROM (
+            SELECT pg_catalog.format('%%s', (%2$s)) FROM %3$s EXCEPT ALL SELECT pg_catalog.format('%%s', a.%5$I) FROM ONLY %4$s a) q;
+    END IF;$body$, d ->> 'database', d #>> '{column,generated,expression}', zanith._only(d) || target,
+                zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'), d #>> '{column,name}'), '',
+                format('the expression of %I gives other values than the archived ones', d #>> '{column,name}'), code),
+            format('Compare what the expression of %I gives with the archived values', d #>> '{column,name}'), 'ACCESS EXCLUSIVE', ARRAY[target], true);
     END IF;
     RETURN zanith._step(zanith._comparison(format($body$IF pg_catalog.format('%%s/%%s', (SELECT system_identifier FROM pg_catalog.pg_control_system()),
             (SELECT x.oid FROM pg_catalog.pg_database x WHERE x.datname = pg_catalog.current_database())) = %1$L THEN

@@ -159,7 +159,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         UNION ALL
         SELECT 11, zanith._conflict('key_gone', format('%s has no unique key on (%s) any more, under which the values are filed',
                 zanith._relation_name(live), zanith._key_list(d -> 'key')), 'Make the key again, then restore.')
-        WHERE d ->> 'strategy' = 'archive_column' AND live IS NOT NULL
+        WHERE d ->> 'strategy' = 'archive_column' AND live IS NOT NULL AND jsonb_array_length(COALESCE(NULLIF(d -> 'key', 'null'), '[]')) > 0
           AND NOT EXISTS (SELECT FROM zanith._each(d -> 'key') k WHERE zanith._attribute_number(live, k.item ->> 'name') IS NULL)
           AND NOT zanith._is_unique(live, (SELECT jsonb_agg(k.item -> 'name') FROM zanith._each(d -> 'key') k))
         UNION ALL

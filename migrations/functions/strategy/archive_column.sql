@@ -8,9 +8,9 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
                                         WHERE k.item ->> 'kind' = 'exclude'))
         || zanith._render_generated_drop(d -> 'cascade')
         || zanith._render_force(d, false)
-        || zanith._render_copy(d, q.archive, format('SELECT %s, %I FROM %s', q.keys, q.col, q.source), q.source, q.target)
-        || zanith._by_zanith(zanith._step(format('ALTER TABLE %s ADD PRIMARY KEY (%s)', q.archive, q.keys),
-            'the key of the archive', 'ACCESS EXCLUSIVE', ARRAY[q.archive], true))
+        || zanith._render_copy(d, q.archive, format('SELECT %s%I FROM %s', COALESCE(q.keys || ', ', ''), q.col, q.source), q.source, q.target)
+        || CASE WHEN q.keys IS NULL THEN '[]' ELSE zanith._by_zanith(zanith._step(format('ALTER TABLE %s ADD PRIMARY KEY (%s)', q.archive, q.keys),
+            'the key of the archive', 'ACCESS EXCLUSIVE', ARRAY[q.archive], true)) END
         || zanith._render_archive_closed(q.archive, d #>> '{table,owner}', d ->> 'id')
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, r.ord, s.ord)
             FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'renames') r, LATERAL zanith._each(

@@ -51,7 +51,9 @@ BEGIN
             ELSE jsonb_build_object('schema', '_zanith_shadow',
                                     'table', zanith._parked_name((t ->> 'name') || '_' || column_name, id, 0, '_zanith_archive_'),
                                     'column', column_name) END,
-        'key', zanith._find_key(relation, num),
+        -- a key tells apart the rows of one table, not those of its children
+        'key', CASE WHEN soft OR NOT EXISTS (SELECT FROM zanith._family(relation) f JOIN pg_class c ON c.oid = f.member WHERE f.member <> relation AND NOT c.relispartition)
+               THEN zanith._find_key(relation, num) END,
         'constraints', part -> 'constraints', 'references', part -> 'references',
         'indexes', part -> 'indexes', 'statistics', part -> 'statistics', 'renames', part -> 'renames',
         'numbers', zanith._number_neighbours(relation, part || jsonb_build_object('cascade', cascade)),

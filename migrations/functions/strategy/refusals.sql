@@ -138,7 +138,8 @@ BEGIN
         PERFORM zanith._refuse(format('%s could not be added again: its table has used all 1600 columns', name),
             'A dropped column keeps its number; use soft_drop_column.', '54011');
     END IF;
-    IF strategy = 'archive_column' AND zanith._find_key(relation, a.attnum) IS NULL THEN
+    -- a generated column is computed again: no value is stored by a key
+    IF strategy = 'archive_column' AND a.attgenerated = '' AND zanith._find_key(relation, a.attnum) IS NULL THEN
         PERFORM zanith._refuse(format('table %s has no key to file the values under', zanith._relation_name(relation)),
             'An archive needs a primary key, or a valid, immediate, non-partial unique index over NOT NULL columns; '
             'use soft_drop_column, which needs none.', '55000');
@@ -157,7 +158,7 @@ BEGIN
              JOIN pg_class c ON c.oid = x.member JOIN pg_attribute b ON b.attrelid = x.member AND b.attname = a.attname AND NOT b.attisdropped
              WHERE x.member <> relation LOOP
         other := zanith._relation_name(f.member);
-        IF strategy = 'archive_column' AND NOT f.relispartition THEN
+        IF strategy = 'archive_column' AND NOT f.relispartition AND a.attgenerated = '' THEN
             PERFORM zanith._refuse(format('%s has inheritance children (%s), which archive_column does not support', name, other),
                 'Use soft_drop_column, which parks it in all of them.');
         ELSIF f.relkind = 'f' THEN

@@ -1,4 +1,7 @@
-"""The settings: typed, checked once at start, and passed in. Nothing else reads ZANITH_*."""
+"""The settings: typed, checked once at start, and passed in.
+
+Nothing else reads ZANITH_*, but app.profiles, which finds settings under a name, and the pager.
+"""
 
 from __future__ import annotations
 

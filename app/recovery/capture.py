@@ -257,7 +257,7 @@ def _check_shown(now: CapturePlan, shown: CapturePlan) -> None:
     if not {step.sql for step in now.steps} <= {step.sql for step in shown.steps}:
         raise Refused(
             f"{now.object} has another plan once the others are dropped: nothing was changed",
-            hint="drop them one after the other, and look at each plan",
+            hint="name them in another order, or drop them one after the other",
         )
 
 

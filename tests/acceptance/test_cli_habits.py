@@ -249,6 +249,25 @@ def test_several_columns_go_in_one_transaction(database, url):
     assert database.psql(columns) == rows
 
 
+def test_of_several_columns_nothing_runs_that_was_not_shown(database, url):
+    database.psql(
+        "CREATE TABLE keyed (id int PRIMARY KEY, code text NOT NULL UNIQUE, total int);"
+        "INSERT INTO keyed SELECT n, 'c' || n, n FROM generate_series(1, 9) n"
+    )
+    before = database.schema()
+    drop = ("drop", "column", "--strategy", "archive", "--yes")
+    # with id gone, total would be filed under code, and its plan was another
+    refused = zanith(*drop, "keyed.id", "keyed.total", url=url)
+    assert refused.code == 4
+    assert "another plan" in refused.err
+    assert database.schema() == before
+    done(*drop, "keyed.total", "keyed.id", url=url)
+    for _ in range(2):
+        done("recover", "restore", "--last", "--yes", url=url)
+    found = database.psql("SELECT count(*) FROM keyed WHERE code = 'c' || id AND total = id")
+    assert found.strip() == "9"
+
+
 def test_the_shell_offers_names(database, url):
     column = parked("column", "orders.legacy_code", "archive", url)
     database.psql('CREATE SCHEMA apart; CREATE TABLE apart.orders (id int, "Odd name" int, b int)')

@@ -144,7 +144,8 @@ async def _list_purged(session: Session, table: str | None, limit: int | None) -
 @app.command("status")
 def status_command(as_json: Json = False, database_url: DatabaseUrl = None) -> None:
     """
-    Say in a few lines where this is, what is parked, and what needs a look.
+    Show in a few lines the database, the parked objects and what needs
+    attention.
 
     It counts and changes nothing. doctor looks at each object, and takes longer.
 

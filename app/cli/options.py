@@ -30,7 +30,7 @@ Jobs = Annotated[
         metavar="N",
         min=1,
         max=8,
-        help="Read over so many connections at once; the bytes are the same.",
+        help="Read with N connections in parallel; the bytes are the same.",
     ),
 ]
 Json = Annotated[
@@ -111,7 +111,7 @@ OnDependentsOption = Annotated[
 ]
 PublishedOk = Annotated[
     bool,
-    typer.Option("--published-ok", help="Go on although a publication includes the table."),
+    typer.Option("--published-ok", help="Continue although a publication includes the table."),
 ]
 
 
@@ -136,8 +136,8 @@ Online = Annotated[
     bool,
     typer.Option(
         "--online",
-        help="In batches beside live traffic; only instants are locked. A run that was "
-        "ended is taken up by the same command.",
+        help="Work in batches, with short locks, while reads and writes go on. The same "
+        "command resumes a run that ended.",
         rich_help_panel="Online",
     ),
 ]
@@ -146,8 +146,7 @@ BatchTime = Annotated[
     typer.Option(
         "--batch-time",
         metavar="50ms",
-        help="What one batch should take; else 500ms for an archive, which nobody waits for, "
-        "and 50ms for a restore.",
+        help="How long one batch should take. Default: 500ms for an archive, 50ms for a restore.",
         rich_help_panel="Online",
     ),
 ]
@@ -156,7 +155,7 @@ MaxRate = Annotated[
     typer.Option(
         "--max-rate",
         metavar="ROWS",
-        help="At most so many rows a second.",
+        help="The largest number of rows a second.",
         rich_help_panel="Online",
     ),
 ]
@@ -165,7 +164,7 @@ MaxLag = Annotated[
     typer.Option(
         "--max-lag",
         metavar="10s|never",
-        help="Rest while a streaming replica is further behind; never: pay no heed to them.",
+        help="Pause while a streaming replica is further behind. never: ignore replication lag.",
         rich_help_panel="Online",
     ),
 ]
@@ -187,25 +186,29 @@ def limits(batch_time: str | None, max_rate: int | None, max_lag: str) -> Limits
 
 As = Annotated[
     str | None,
-    typer.Option("--as", metavar="NAME", help="Restore under this name; the old one may be taken."),
+    typer.Option(
+        "--as", metavar="NAME", help="Restore under this name, if another object has the old one."
+    ),
 ]
 Fill = Annotated[
     str | None,
     typer.Option(
         "--fill",
         metavar="VALUE|default",
-        help="What rows added since get: a value, or the column's own default.",
+        help="For rows inserted since the drop: this value, or the column's default.",
     ),
 ]
 AllowNull = Annotated[
     bool,
-    typer.Option("--allow-null", help="Leave NOT NULL off where rows added since have no value."),
+    typer.Option(
+        "--allow-null", help="Restore without NOT NULL if rows inserted since have no value."
+    ),
 ]
 NotValid = Annotated[
     bool,
     typer.Option(
         "--not-valid",
-        help="Put constraints back NOT VALID where today's rows break them.",
+        help="Restore constraints as NOT VALID if current rows violate them.",
     ),
 ]
 SearchPath = Annotated[
@@ -213,23 +216,23 @@ SearchPath = Annotated[
     typer.Option(
         "--search-path",
         metavar="SCHEMAS",
-        help="Where the owner's functions find what they name without a schema, such as "
-        "'app, public'; else the search path of the session that dropped it.",
+        help="The search_path of the owner's functions, such as 'app, public'. Default: that "
+        "of the session that dropped it.",
     ),
 ]
 Unverified = Annotated[
     bool,
     typer.Option(
         "--unverified",
-        help="Restore without checking the archive against its seal; asked for again, and audited.",
+        help="Restore without checking the archive against its seal. Asks again; audited.",
     ),
 ]
 Detach = Annotated[
     bool,
     typer.Option(
         "--detach",
-        help="Hand it over to a worker (zanith worker, or the studio) and return; "
-        "zanith jobs follows it.",
+        help="Queue it for a worker (zanith worker or the studio) and return. zanith jobs "
+        "shows how far it is.",
         rich_help_panel="Online",
     ),
 ]
@@ -237,7 +240,7 @@ FireTriggers = Annotated[
     bool,
     typer.Option(
         "--fire-triggers",
-        help="Let triggers act on the rows that are filled.",
+        help="Fire triggers for the rows that the backfill updates.",
         rich_help_panel="Online",
     ),
 ]
@@ -245,8 +248,8 @@ Rehearse = Annotated[
     bool,
     typer.Option(
         "--rehearse",
-        help="Run it, roll it back, and tell each step's time and what would be back exactly; "
-        "takes the same locks.",
+        help="Run every step and roll it back. Show how long each took, and what would differ. "
+        "Takes the same locks.",
     ),
 ]
 FromArtifact = Annotated[

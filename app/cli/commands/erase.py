@@ -40,7 +40,7 @@ def erase_command(
     ] = None,
     rows: Annotated[
         int | None,
-        typer.Option("--rows", metavar="N", min=1, help="Refuse unless just so many rows match."),
+        typer.Option("--rows", metavar="N", min=1, help="Refuse unless exactly N rows match."),
     ] = None,
     confirm: Annotated[
         str | None,

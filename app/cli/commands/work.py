@@ -26,15 +26,18 @@ _Id = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
 @app.command("worker")
 def worker(
     at_once: Annotated[
-        int, typer.Option("--at-once", metavar="N", min=1, max=50, help="So many jobs together.")
+        int,
+        typer.Option(
+            "--at-once", metavar="N", min=1, max=50, help="How many jobs to run at the same time."
+        ),
     ] = 2,
     once: Annotated[
-        bool, typer.Option("--once", help="End when nothing is left to do, as for cron.")
+        bool, typer.Option("--once", help="Exit when no job is left, as for cron.")
     ] = False,
     database_url: DatabaseUrl = None,
 ) -> None:
     """
-    Run what was handed over with --detach, and go on with online work whose
+    Run the jobs that were queued with --detach, and resume online work whose
     worker was lost, until Ctrl-C.
 
     Any number may run, on one machine or many; the studio does the same beside
@@ -80,7 +83,7 @@ def _did(ended: Counter[str]) -> RenderableType:
 @group.callback()
 def _jobs() -> None:
     """
-    Look at what runs and ran, and stop it, let it rest or go on with it.
+    List jobs; cancel, pause or resume one.
 
     Example:
 
@@ -91,7 +94,7 @@ def _jobs() -> None:
 
 @group.command("list")
 def list_jobs(
-    live: Annotated[bool, typer.Option("--live", help="Only what waits or runs.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Only queued and running jobs.")] = False,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000)] = 20,
     as_json: Json = False,
     database_url: DatabaseUrl = None,
@@ -151,7 +154,7 @@ def cancel(job: _Id, as_json: Json = False, database_url: DatabaseUrl = None) ->
 @group.command("pause")
 def pause(job: _Id, as_json: Json = False, database_url: DatabaseUrl = None) -> None:
     """
-    Let online work rest after the batch under way, until it is resumed.
+    Pause online work after the current batch, until it is resumed.
 
     Example:
 
@@ -159,7 +162,7 @@ def pause(job: _Id, as_json: Json = False, database_url: DatabaseUrl = None) -> 
     """
 
     async def body(session: Session) -> None:
-        _tell(session, await jobs.pause(session.db, job, session.actor), "rests after this batch")
+        _tell(session, await jobs.pause(session.db, job, session.actor), "pauses after this batch")
 
     run(body, url=database_url, json=as_json)
 
@@ -167,10 +170,10 @@ def pause(job: _Id, as_json: Json = False, database_url: DatabaseUrl = None) -> 
 @group.command("resume")
 def resume(job: _Id, as_json: Json = False, database_url: DatabaseUrl = None) -> None:
     """
-    Go on with online work: one that rests, or that ended half done.
+    Resume online work that was paused or ended half done.
 
-    What was cancelled, failed or lost its worker gets a new job, which waits for
-    a worker.
+    A job that was cancelled, failed or lost its worker is replaced by a new job,
+    which waits for a worker.
 
     Example:
 
@@ -181,7 +184,7 @@ def resume(job: _Id, as_json: Json = False, database_url: DatabaseUrl = None) ->
         found = await jobs.get(session.db, job)
         if not found.ended:
             found = await jobs.pause(session.db, job, session.actor, pause=False)
-            return _tell(session, found, "goes on")
+            return _tell(session, found, "resumed")
         found = await workers.resume(session.db, job, session.actor)
         return _tell(session, found, "waits for a worker: zanith worker, or the studio")
 

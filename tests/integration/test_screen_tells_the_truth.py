@@ -154,7 +154,7 @@ def test_a_mismatch_is_red_and_can_be_filtered_for(database, artifacts, open_stu
         assert badges(page)["mismatch"] == "bad"
         said = words(page)
         assert "1 archive does not match its seal." in said
-        assert "1 match, 1 do not, 1 refused" in said
+        assert "1 matches, 1 does not, 1 refused" in said
         assert "<html" not in viewer.get(here, headers={"HX-Request": "true"}).text
 
         (job,) = staff.get("/api/jobs?state=mismatch").json()["jobs"]

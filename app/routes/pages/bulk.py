@@ -117,7 +117,7 @@ async def act(
         return RedirectResponse(link_to_chosen(ids), 303)
     outcomes = [await _one(studio, action, item, who, reason.strip() or None) for item in ids]
     if action == "verify":
-        found = [outcome.artifact for outcome in outcomes if outcome.artifact is not None]
+        found = [item.artifact for item in outcomes if item.artifact and item.error is None]
         started = tuple(await work.start_verifications(studio, found, who))
         if started:
             failed = tuple(outcome for outcome in outcomes if outcome.error is not None)
@@ -138,6 +138,7 @@ async def act(
 async def _one(
     studio: Studio, action: Action, artifact_id: str, who: Actor, reason: str | None
 ) -> Outcome:
+    artifact: Artifact | None = None
     try:
         if action == "hold":
             artifact = await hold.hold(studio.db, artifact_id, who, reason)
@@ -147,5 +148,5 @@ async def _one(
             artifact = await artifacts.get_artifact(studio.reading(who), artifact_id)
             work.check_verifiable(artifact)
     except ZanithError as exc:
-        return Outcome(artifact_id, None, exc)
+        return Outcome(artifact_id, artifact, exc)
     return Outcome(artifact_id, artifact, None)

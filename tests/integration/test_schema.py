@@ -207,6 +207,16 @@ async def test_uninstall_leaves_nothing(database):
             await schema.uninstall(connection)
 
 
+async def test_uninstall_passes_on_no_hint_to_cascade(database):
+    database.psql("CREATE VIEW v AS SELECT id FROM zanith._zanith_jobs")
+    async with database.connect() as connection:
+        with pytest.raises(Refused) as refused:
+            await schema.uninstall(connection)
+    assert "view v depends on" in (refused.value.detail or "")
+    assert refused.value.hint == "look at what depends on it, and move or change that first"
+    assert database.psql("SELECT count(*) FROM v") == "0"
+
+
 async def test_uninstall_refuses_while_artifacts_exist(database):
     async with database.connect() as connection:
         await connection.execute(

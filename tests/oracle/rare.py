@@ -230,6 +230,16 @@ PARTITIONS += [
     ),
 ]
 
+PARTITIONS += _features(  # as a dump of an earlier version makes them: each by itself, then attached
+    local_not_null_names="DO $renamed$ DECLARE bound text; k record; BEGIN SELECT pg_get_expr(relpartbound, oid) INTO bound FROM pg_class"
+    " WHERE oid = '[p2]'::regclass; ALTER TABLE [t] DETACH PARTITION [p2]; FOR k IN SELECT conname FROM pg_constraint WHERE conrelid ="
+    " '[p2]'::regclass AND contype = 'n' LOOP EXECUTE 'ALTER TABLE ' || '[p2]'::regclass || ' RENAME CONSTRAINT ' || quote_ident(k.conname)"
+    " || ' TO ' || quote_ident('own ' || left(k.conname, 40)); END LOOP; EXECUTE 'ALTER TABLE ' || '[t]'::regclass || ' ATTACH PARTITION ' ||"
+    " '[p2]'::regclass || ' ' || bound; END $renamed$",
+    _kinds=(PARTS,),
+    _since=18,
+)
+
 LISTS = _features(  # a list of varchar: what PostgreSQL prints of it reads otherwise
     list_in_check="ALTER TABLE [t] ADD CONSTRAINT [k#] CHECK ([b]::varchar IN ('x', 'y') OR [c] IS NULL OR [id] > 0)",
     list_in_index="CREATE INDEX [i#] ON [t] ([c]) WHERE [b]::varchar(9) NOT IN ('x', 'it''s', E'\\\\')",

@@ -177,6 +177,7 @@ RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                 zanith._render_grants(p.part #> '{column,grants}', 'TABLE ' || p.target, p.part ->> 'owner', q.col, NOT q.soft)
                 || CASE WHEN q.soft THEN '[]' ELSE
                     zanith._render_comment(p.part #>> '{column,comment}', format('COLUMN %s.%I', p.target, q.col)) END)) s), '[]')
+        || CASE WHEN q.nullable THEN '[]' ELSE zanith._as_owner(q.owner, zanith._render_not_null_heirs(d, q.target, q.col, live, choices)) END
         || zanith._render_cascade_restore(d -> 'cascade')
         || CASE WHEN q.final <> q.col THEN zanith._step(
             format('ALTER TABLE %s RENAME COLUMN %I TO %I', q.target, q.col, q.final),

@@ -23,10 +23,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             FROM zanith._each(d -> 'publications') p WHERE d ? 'members' HAVING count(*) > 0), '[]')
         || CASE WHEN choices ? 'as' AND d ? 'members' AND jsonb_array_length(COALESCE(d #> '{cascade,views}', '[]')) > 0
                 THEN zanith._loss('views', 'views that were dropped with it name the old table and stay away') ELSE '[]' END
-        || COALESCE((SELECT jsonb_agg(zanith._loss('inheritance', format('NOT NULL of %s.%I comes back as its own, beside its parent''s',
-                        zanith._qualify(t.item ->> 'schema', t.item ->> 'name'), d #>> '{column,name}')) -> 0)
-            FROM zanith._each(d -> 'tree') t
-            WHERE NOT (t.item #>> '{column,not_null,local}')::boolean AND t.item #>> '{column,not_null,name}' <> d #>> '{column,not_null,name}'), '[]')
+        || COALESCE((SELECT jsonb_agg(zanith._loss('inheritance', format('NOT NULL of %s.%I comes back as its own, beside its parent''s', h.name, d #>> '{column,name}')) -> 0)
+            FROM zanith._not_null_heirs(d, zanith._relation_oid(a.source_schema, a.source_table), choices) h WHERE NOT h.kept), '[]')
         -- ADD PRIMARY KEY USING INDEX makes it so
         || COALESCE((SELECT jsonb_agg(zanith._loss('inheritance', format('NOT NULL of the key columns of %s comes back as its own, beside its parent''s',
                         zanith._qualify(t.item ->> 'schema', t.item ->> 'name'))) -> 0)

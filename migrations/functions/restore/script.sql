@@ -310,7 +310,7 @@ BEGIN
     ELSIF a.artifact_type IN ('soft_drop_table', 'archive_table') THEN
         keyed := zanith._key_calls_code(zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}'))
             OR zanith._key_calls_code(zanith._relation_oid(d #>> '{members,0,definition,partition_of,schema}', d #>> '{members,0,definition,partition_of,name}'));
-        RETURN zanith._as_owner_of_key(zanith._runner(d #>> '{table,owner}'), keyed, zanith._in_run_order(zanith._under_paths(zanith._render_restore_table(d, choices), d, NULL, choices, in_script)));
+        RETURN zanith._as_owner_of_key(zanith._runner(d #>> '{table,owner}'), keyed, zanith._in_run_order(zanith._under_paths(zanith._render_restore_table(d, choices, in_script), d, NULL, choices, in_script)));
     END IF;
     IF a.artifact_type = 'soft_drop_column' THEN
         -- the parked column tells which table it is, whatever that is called by now

@@ -11,7 +11,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                 THEN zanith._clip(as_name || '_' || name, 63) ELSE name END
 ); END $$;
 
-CREATE OR REPLACE FUNCTION zanith._render_restore_table(d jsonb, choices jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION zanith._render_restore_table(d jsonb, choices jsonb, in_script boolean DEFAULT false) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE',
                 (SELECT string_agg('ONLY ' || zanith._qualify(m.item ->> 'parked_schema', m.item ->> 'parked'), ', ' ORDER BY m.ord)
@@ -22,6 +22,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY m.ord, s.ord)
             FROM zanith._each(d -> 'members') m, LATERAL zanith._each(
                 zanith._render_member_back(m.item, CASE WHEN m.ord = 1 THEN q.final ELSE m.item ->> 'name' END, q.as_name)) s), '[]')
+        || zanith._render_not_null_names(d, q.target, in_script)
         || zanith._render_attach(d, q.target)
         || zanith._render_inherit(d, q.target)
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY m.ord, s.ord)
@@ -44,6 +45,164 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                  zanith._qualify(d #>> '{table,schema}', COALESCE(choices ->> 'as', d #>> '{table,name}')),
                  COALESCE((choices ->> 'not_valid')::boolean, false)) q(as_name, final, target, not_valid)
 ); END $$;
+
+-- SQL of the tree beneath a table, as an array of oids, in the order in which partitions are attached: the default one last.
+CREATE OR REPLACE FUNCTION zanith._members_sql(target text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN format($sql$ARRAY(
+        WITH RECURSIVE family(o, depth) AS (
+            SELECT %L::pg_catalog.regclass::pg_catalog.oid, 0 UNION SELECT i.inhrelid, depth + 1 FROM family JOIN pg_catalog.pg_inherits i ON i.inhparent = o)
+        SELECT f.o FROM family f JOIN pg_catalog.pg_class c ON c.oid = f.o
+        GROUP BY f.o, c.relpartbound ORDER BY pg_catalog.max(f.depth), pg_catalog.pg_get_expr(c.relpartbound, f.o) = 'DEFAULT', f.o)$sql$, target);
+END $$;
+
+-- SQL of whether each index of the tree in `members` would hang on the same one again: not where two are alike, or one is not valid.
+CREATE OR REPLACE FUNCTION zanith._indexes_find_back_sql() RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN $sql$NOT EXISTS (SELECT FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class y ON y.oid = x.indexrelid AND y.relkind = 'I'
+               WHERE x.indrelid = ANY (members) AND (NOT x.indisvalid OR EXISTS (
+                   SELECT FROM pg_catalog.pg_index z WHERE z.indrelid = x.indrelid AND z.indexrelid <> x.indexrelid AND z.indkey = x.indkey AND z.indclass = x.indclass)))$sql$;
+END $$;
+
+-- PL/pgSQL that detaches the partitions in an array of oids, and keeps in `back` what attaches them again, with their triggers as they were.
+CREATE OR REPLACE FUNCTION zanith._detach_sql(partitions text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN format($sql$back := ARRAY(
+            SELECT pg_catalog.format('ALTER TABLE %%s ATTACH PARTITION %%s %%s', i.inhparent::pg_catalog.regclass, c.oid::pg_catalog.regclass, pg_catalog.pg_get_expr(c.relpartbound, c.oid))
+            FROM pg_catalog.unnest(%1$s) WITH ORDINALITY m(o, ord) JOIN pg_catalog.pg_class c ON c.oid = m.o AND c.relispartition
+            JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid ORDER BY m.ord)
+        || ARRAY(
+            SELECT pg_catalog.format('ALTER TABLE ONLY %%s %%s TRIGGER %%I', g.tgrelid::pg_catalog.regclass,
+                   CASE g.tgenabled WHEN 'O' THEN 'ENABLE' WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE ALWAYS' END, g.tgname)
+            FROM pg_catalog.pg_trigger g WHERE g.tgrelid = ANY (members) AND g.tgparentid <> 0 AND NOT g.tgisinternal ORDER BY g.tgrelid, g.tgname);
+        FOR statement IN
+            SELECT pg_catalog.format('ALTER TABLE %%s DETACH PARTITION %%s', i.inhparent::pg_catalog.regclass, i.inhrelid::pg_catalog.regclass)
+            FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relispartition WHERE i.inhrelid = ANY (%1$s) ORDER BY i.inhrelid LOOP
+            EXECUTE statement;
+        END LOOP;$sql$, partitions);
+END $$;
+
+-- Partitions whose NOT NULL was their parent's, by another name (18): those of tables that were made by themselves, as pg_dump makes
+-- them. Only ATTACH PARTITION makes it so. {name, kept}: whether that is done in the restore of this column; it reads all rows, as
+-- the restore of an archived column does anyway. A script (`live` NULL) finds out when it runs.
+CREATE OR REPLACE FUNCTION zanith._not_null_heirs(d jsonb, live oid, choices jsonb) RETURNS TABLE (name text, kept boolean)
+LANGUAGE plpgsql STABLE ROWS 3 AS $$
+DECLARE
+    able boolean := d ->> 'strategy' = 'archive_column' AND NOT COALESCE((choices ->> 'online')::boolean, false) AND NOT zanith._is_mixed(d);
+BEGIN
+    FOR name IN SELECT zanith._qualify(t.item ->> 'schema', t.item ->> 'name') FROM zanith._each(d -> 'tree') t
+                WHERE NOT (t.item #>> '{column,not_null,local}')::boolean AND t.item #>> '{column,not_null,name}' <> d #>> '{column,not_null,name}' LOOP
+        kept := able;
+        IF able AND live IS NOT NULL THEN
+            EXECUTE format('SELECT %s FROM (SELECT %s) q(members)', zanith._attaches_back_sql(d #>> '{column,name}'), zanith._members_sql(zanith._relation_name(live))) INTO kept;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+
+-- SQL of whether detaching a partition of the tree in `members` and attaching it again changes nothing else.
+CREATE OR REPLACE FUNCTION zanith._attaches_back_sql(column_name text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN format($sql$%s
+           AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.contype = 'f' AND k.confrelid = ANY (members))
+           AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_attribute t ON t.attrelid = k.conrelid AND t.attnum = k.conkey[1] AND t.attname <> %L
+                           WHERE k.conrelid = ANY (members) AND k.contype = 'n' AND k.conislocal AND k.coninhcount > 0)$sql$, zanith._indexes_find_back_sql(), column_name);
+END $$;
+
+-- Their NOT NULL is the parent's again. Last in the transaction: it locks tables that foreign keys refer to.
+CREATE OR REPLACE FUNCTION zanith._render_not_null_heirs(d jsonb, target text, column_name text, live oid, choices jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT CASE WHEN h.names IS NULL THEN '[]' ELSE zanith._step(zanith._do(format($body$/* DDL */ DECLARE
+    members pg_catalog.oid[] := %1$s; heirs pg_catalog.oid[]; back pg_catalog.text[] := '{}'; statement pg_catalog.text;
+BEGIN
+    heirs := ARRAY(
+        SELECT m.o FROM pg_catalog.unnest(members) WITH ORDINALITY m(o, ord) JOIN pg_catalog.pg_class c ON c.oid = m.o AND c.relispartition
+        JOIN pg_catalog.pg_attribute t ON t.attrelid = m.o AND t.attname = %2$L
+        JOIN pg_catalog.pg_constraint k ON k.conrelid = m.o AND k.conkey[1] = t.attnum AND k.contype = 'n' AND k.conislocal AND k.coninhcount = 1
+        WHERE m.o = ANY (ARRAY(SELECT pg_catalog.to_regclass(n.name)::pg_catalog.oid FROM pg_catalog.unnest(%3$L::pg_catalog.text[]) n(name))) ORDER BY m.ord);
+    IF pg_catalog.cardinality(heirs) > 0 AND %4$s THEN
+        %5$s
+        FOREACH statement IN ARRAY back LOOP
+            EXECUTE statement;
+        END LOOP;
+    END IF;
+END$body$, zanith._members_sql(target), column_name, h.names, zanith._attaches_back_sql(column_name), zanith._detach_sql('heirs'))),
+            'Detach and attach partitions, so that their NOT NULL is the parent''s again', 'ACCESS EXCLUSIVE', ARRAY[target] || ARRAY(
+                SELECT DISTINCT zanith._relation_name(k.confrelid) FROM zanith._tree(live) m JOIN pg_constraint k ON k.conrelid = m.member AND k.contype = 'f' ORDER BY 1), true) END
+    FROM (SELECT array_agg(x.name) FILTER (WHERE x.kept) FROM zanith._not_null_heirs(d, live, choices) x) h(names)
+); END $$;
+
+-- Before 18 a NOT NULL has no name. A table that comes to 18 while it is parked gets names there that are made of its parked one;
+-- these become the names that 18 would have made of its own. A constraint that is inherited can't be renamed: what has one by
+-- another name than its parent is detached, and attached again, which reads its rows. Not where an index of the tree would
+-- then hang on another: of two alike, or of one that is not valid.
+CREATE OR REPLACE FUNCTION zanith._render_not_null_names(d jsonb, target text, in_script boolean) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    parked oid := zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}');
+    mixed boolean := EXISTS (SELECT FROM zanith._each(d -> 'members') m WHERE m.item #> '{definition,owner}' <> d #> '{table,owner}');
+BEGIN
+    IF COALESCE((d ->> 'server_version')::integer, 0) >= 180000
+       OR NOT jsonb_path_exists(d, '$.members[*].definition.columns[*].not_null ? (@ != null)')
+       -- a script is the same on every server
+       OR NOT in_script AND (current_setting('server_version_num')::integer < 180000 OR NOT EXISTS (
+            SELECT FROM zanith._family(parked) f JOIN pg_constraint k ON k.conrelid = f.member
+            WHERE k.contype = 'n' AND starts_with(k.conname, '_zanith_dropped_'))) THEN
+        RETURN '[]';
+    END IF;
+    RETURN zanith._as_owner(CASE WHEN NOT mixed THEN d #>> '{table,owner}' END, zanith._step(zanith._do(format($body$/* DDL */ DECLARE
+    members pg_catalog.oid[]; back pg_catalog.text[] := '{}'; con record; above record; statement pg_catalog.text;
+    fresh pg_catalog.text; label pg_catalog.text; one pg_catalog.text; two pg_catalog.text; pass integer; a integer; b integer;
+BEGIN
+    IF pg_catalog.current_setting('server_version_num')::integer < 180000 THEN
+        RETURN;
+    END IF;
+    members := %4$s;
+    IF EXISTS (SELECT FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid AND c.relispartition
+               WHERE k.conrelid = ANY (members) AND k.contype = 'n' AND k.coninhcount > 0 AND pg_catalog.starts_with(k.conname::pg_catalog.text, '_zanith_dropped_'))
+       AND %6$s THEN
+        %5$s
+    END IF;
+    FOR con IN
+        SELECT k.conrelid, k.conname, k.coninhcount, t.attname, c.relname
+        FROM pg_catalog.unnest(members) WITH ORDINALITY m(o, ord) JOIN pg_catalog.pg_class c ON c.oid = m.o JOIN pg_catalog.pg_constraint k ON k.conrelid = m.o
+        JOIN pg_catalog.pg_attribute t ON t.attrelid = m.o AND t.attnum = k.conkey[1]
+        WHERE k.contype = 'n' AND pg_catalog.starts_with(k.conname::pg_catalog.text, '_zanith_dropped_') ORDER BY m.ord, t.attnum LOOP
+        -- a child's goes with its parent's; a parent that is no member has a stand-in
+        SELECT i.inhparent AS relation, k.conname INTO above
+        FROM ROWS FROM (pg_catalog.unnest(%2$L::pg_catalog.text[]), pg_catalog.unnest(%3$L::pg_catalog.text[])) h(placeholder, parent)
+        JOIN pg_catalog.pg_inherits i ON i.inhparent = pg_catalog.to_regclass(h.placeholder) AND i.inhrelid = con.conrelid
+        JOIN pg_catalog.pg_constraint o ON o.conrelid = i.inhparent AND o.conname = con.conname
+        JOIN pg_catalog.pg_attribute t ON t.attrelid = pg_catalog.to_regclass(h.parent) AND t.attname = con.attname
+        JOIN pg_catalog.pg_constraint k ON k.conrelid = t.attrelid AND k.contype = 'n' AND k.conkey[1] = t.attnum
+        ORDER BY i.inhseqno LIMIT 1;
+        IF FOUND AND con.coninhcount = 1 THEN
+            EXECUTE pg_catalog.format('ALTER TABLE %%s RENAME CONSTRAINT %%I TO %%I', above.relation::pg_catalog.regclass, con.conname, above.conname);
+        END IF;
+        CONTINUE WHEN con.coninhcount > 0;
+        pass := 0;
+        LOOP
+            label := CASE pass WHEN 0 THEN '_not_null' ELSE '_not_null' || pass END;
+            a := pg_catalog.octet_length(con.relname::pg_catalog.text);
+            b := pg_catalog.octet_length(con.attname::pg_catalog.text);
+            WHILE a + b + 1 + pg_catalog.octet_length(label) > 63 LOOP
+                IF a > b THEN a := a - 1; ELSE b := b - 1; END IF;
+            END LOOP;
+            one := con.relname;
+            two := con.attname;
+            WHILE pg_catalog.octet_length(one) > a LOOP one := pg_catalog.left(one, -1); END LOOP;
+            WHILE pg_catalog.octet_length(two) > b LOOP two := pg_catalog.left(two, -1); END LOOP;
+            fresh := one || '_' || two || label;
+            EXIT WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid = con.conrelid AND k.conname = fresh);
+            pass := pass + 1;
+        END LOOP;
+        EXECUTE pg_catalog.format('ALTER TABLE %%s RENAME CONSTRAINT %%I TO %%I', con.conrelid::pg_catalog.regclass, con.conname, fresh);
+    END LOOP;
+    FOREACH statement IN ARRAY back LOOP
+        EXECUTE statement;
+    END LOOP;
+END$body$, target,
+            ARRAY(SELECT zanith._qualify(d #>> '{parked,schema}', h.item ->> 'parked') FROM zanith._each(d -> 'placeholders') h ORDER BY h.ord),
+            ARRAY(SELECT zanith._qualify(h.item ->> 'schema', h.item ->> 'name') FROM zanith._each(d -> 'placeholders') h ORDER BY h.ord),
+            zanith._members_sql(target), zanith._detach_sql('members'), zanith._indexes_find_back_sql())),
+        'Name the NOT NULL constraints as PostgreSQL 18 would have named them', 'ACCESS EXCLUSIVE', ARRAY[target], jsonb_array_length(d -> 'members') > 1));
+END $$;
 
 -- The qualified name of the n-th table of the tree as it will be called.
 CREATE OR REPLACE FUNCTION zanith._member_name(d jsonb, ordinal bigint, root_name text) RETURNS text

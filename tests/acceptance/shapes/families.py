@@ -55,6 +55,22 @@ PARTITIONED_COLUMNS = {
         "ALTER TABLE t ADD CONSTRAINT zu UNIQUE (c, id), ADD CONSTRAINT iu UNIQUE (c, id)",
         losses=("column of t2",),
     ),
+    "parted_by_themselves": Shape(
+        NOTE
+        + "CREATE TABLE t (id int PRIMARY KEY, c text CONSTRAINT above NOT NULL, z int) PARTITION BY RANGE (id);"
+        "CREATE TABLE t1 (z int, id int NOT NULL, c text CONSTRAINT own NOT NULL); CREATE TABLE t2 PARTITION OF t DEFAULT;"
+        "ALTER TABLE t ATTACH PARTITION t1 FOR VALUES FROM (0) TO (10);"
+        "CREATE TABLE t3 (z int, id int NOT NULL, c text NOT NULL) PARTITION BY LIST (id);"
+        "CREATE TABLE t31 (z int, id int NOT NULL, c text CONSTRAINT leaf NOT NULL); ALTER TABLE t3 ATTACH PARTITION t31 DEFAULT;"
+        "ALTER TABLE t ATTACH PARTITION t3 FOR VALUES FROM (20) TO (30); INSERT INTO t SELECT i, 'v' || i, 1 FROM generate_series(1, 35) i;"
+        "CREATE INDEX ON t (c); CREATE TABLE ref (x int PRIMARY KEY); INSERT INTO ref VALUES (1); ALTER TABLE t ADD FOREIGN KEY (z) REFERENCES ref;"
+        "CREATE TRIGGER g AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION note(); ALTER TABLE t1 DISABLE TRIGGER g;"
+        "ALTER TABLE t31 ENABLE ALWAYS TRIGGER g",
+        since=18,
+        only=ARCHIVE,
+        then="SELECT conrelid::regclass, conname, conislocal, coninhcount, convalidated FROM pg_constraint WHERE connamespace ="
+        " '{schema}'::regnamespace ORDER BY conrelid::regclass::text, conname",
+    ),
     "parted_domain": Shape(
         "CREATE DOMAIN pos AS int CHECK (VALUE > 0); CREATE TABLE t (id int PRIMARY KEY, c pos, d int) PARTITION BY LIST (id);"
         "CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1); CREATE TABLE t2 PARTITION OF t DEFAULT;"

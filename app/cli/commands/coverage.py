@@ -41,7 +41,7 @@ def coverage_command(
     async def body(session: Session) -> None:
         with watching(session.terminal, "Judging drops") as follow:
             found = await measure_coverage(session.db, on_progress=follow)
-        session.terminal.show(covered(found))
+        session.terminal.page(covered(found))
         if as_json:
             session.terminal.emit(found.to_json())
         share = found.all.share

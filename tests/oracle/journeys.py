@@ -27,12 +27,15 @@ from tests.oracle.judges import capture_call, quote, restore_by_psql, see, show_
 from tests.oracle.run import DBA, Batch, Verdict, outcome_of
 
 DOES = ("capture", "capture", "capture", "restore", "restore", "purge", "rename", "anew")
-WHAT = ("c", "b", "a", "up", "t")
+WHAT = ("c", "b", "a", "up", "id", "t")
 # Where columns meet, so that what is parked of one is in the way of another.
 MEETING = (
     "check over two",
     "unique include",
     "foreign key of two",
+    "primary key of two",
+    "primary key grouped",
+    "primary key includes",
     "referenced",
     "self reference by key",
     "index of two",
@@ -108,7 +111,9 @@ def journeys(draw: st.DrawFn, version: int) -> Journey:
     drawn = draw(cases(version, "archive_column", draw(st.sampled_from(MEETING))))
     more = st.lists(st.sampled_from([f for f in FEATURES if f.name in MEETING]), max_size=3)
     features = dict.fromkeys(f for f in (*drawn.features, *draw(more)) if fits(drawn, f, version))
-    case = replace(drawn, kind=PLAIN, features=tuple(features), traffic=False, sealed=False)
+    keyed = next((f for f in drawn.features if f.keyed), None)  # a table has one primary key
+    chosen = tuple(f for f in features if f is keyed or not f.keyed)
+    case = replace(drawn, kind=PLAIN, features=chosen, traffic=False, sealed=False)
     step = st.builds(
         Step,
         st.sampled_from(DOES),

@@ -36,7 +36,8 @@ RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
             format('the %s constraint %I', con ->> 'kind', con ->> 'name'),
             CASE WHEN con ->> 'kind' = 'foreign key' THEN 'SHARE ROW EXCLUSIVE' ELSE 'ACCESS EXCLUSIVE' END,
             CASE WHEN referenced IS NULL OR referenced = target THEN ARRAY[target] ELSE ARRAY[target, referenced] END,
-            NOT alone AND (NOT p.scans OR at_once)) AS added)
+            -- one that is not enforced looks at no row
+            NOT alone AND (con ->> 'kind' NOT IN ('check', 'foreign key') OR p.scans AND at_once)) AS added)
         || CASE WHEN COALESCE(con -> 'index', 'null') = 'null' THEN '[]'
                 ELSE zanith._render_constraint_index(con -> 'index', schema_name, target) END
         || zanith._render_comment(con ->> 'comment', format('CONSTRAINT %I ON %s', con ->> 'name', target))

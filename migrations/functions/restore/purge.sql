@@ -74,6 +74,16 @@ BEGIN
         conflicts := conflicts || zanith._conflict('table_parked', format('the table of %s is parked itself, and sealed with this column in it', zanith._object_name(a)),
             'Restore or purge the table first.');
     END IF;
+    -- archived values are stored by the key of their table: without it they could not come back
+    SELECT string_agg(format('%s (%s)', zanith._object_name(o), o.id), ', ' ORDER BY o.capture_order) INTO strangers
+    FROM zanith._zanith_migration_artifacts o
+    WHERE a.source_column IS NOT NULL AND a.status = 'recoverable' AND o.status = 'recoverable' AND o.artifact_type = 'archive_column'
+      AND o.capture_order < a.capture_order AND o.definition #> '{table,oid}' = d #> '{table,oid}' AND o.definition -> 'database' = d -> 'database'
+      AND jsonb_path_exists(o.definition, '$.key[*] ? (@.name == $name)', jsonb_build_object('name', a.source_column));
+    IF strangers IS NOT NULL THEN
+        conflicts := conflicts || zanith._conflict('key_needed', format('archived values are stored by %s, and could not come back without it', zanith._object_name(a)),
+            'Restore or purge those first.', '{}', strangers);
+    END IF;
     SELECT string_agg(zanith._relation_name(t.member), ', ') INTO strangers
     FROM zanith._tree((place ->> 'oid')::oid) t
     WHERE a.artifact_type <> 'soft_drop_column' AND place ? 'oid'

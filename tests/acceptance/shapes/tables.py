@@ -22,6 +22,11 @@ TABLES = {
         "REVOKE TRUNCATE, DELETE ON t FROM :owner; COMMENT ON TABLE t IS E'it''s\\n✓'; "
         "COMMENT ON COLUMN t.a IS 'a'"
     ),
+    "not_enforced_by_another": of_table(
+        "CREATE TABLE p (x int PRIMARY KEY); CREATE TABLE t (id int PRIMARY KEY, a int,"
+        " CONSTRAINT k FOREIGN KEY (a) REFERENCES p NOT ENFORCED); ALTER TABLE t OWNER TO :owner",
+        since=18,
+    ),
     "grants_none": of_table("CREATE TABLE t (id int); REVOKE ALL ON t FROM postgres"),
     "identity": of_table(
         "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "

@@ -8,6 +8,7 @@ from app.recovery.capture import CaptureRequest, capture
 from app.recovery.errors import Refused
 from app.recovery.health import doctor
 from app.recovery.plan import Choices, plan_restore
+from app.recovery.purge import purge
 from app.recovery.restore import restore
 from tests.online import DBA, execute, fetchval
 from tests.oracle.judges import see
@@ -76,3 +77,19 @@ async def test_what_the_online_form_does_not_do_is_refused_by_name(db):
         artifact = await capture(db, CaptureRequest("soft_drop_column", "o", "s"), DBA)
         plan = await plan_restore(db, artifact.id, Choices(online=True))
         assert "WITHOUT OVERLAPS" in plan.conflicts[0].message
+
+
+async def test_a_key_is_not_purged_while_archived_values_are_stored_by_it(db):
+    """Without it they could not come back; a parked key goes for good once they did."""
+    await execute(db, "CREATE TABLE k (id int PRIMARY KEY, a int); INSERT INTO k VALUES (1, 2)")
+    values = await capture(db, CaptureRequest("archive_column", "k", "a"), DBA)
+    key = await capture(db, CaptureRequest("soft_drop_column", "k", "id"), DBA)
+    with pytest.raises(Refused, match="archived values are stored by") as refused:
+        await purge(db, key.id, DBA, confirm=None, confirmed=True)
+    assert values.id in (refused.value.detail or "")
+    plan = await plan_restore(db, values.id)
+    assert [conflict.code for conflict in plan.conflicts] == ["key_gone"]
+    await purge(db, values.id, DBA, confirm=None, confirmed=True)
+    assert not (await doctor(db)).findings
+    await purge(db, key.id, DBA, confirm=None, confirmed=True)
+    assert await fetchval(db, "SELECT count(*) FROM k") == 1

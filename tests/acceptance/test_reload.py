@@ -151,6 +151,13 @@ WHERE c.oid = attrelid AND c.oid >= 16384 AND c.relkind <> 'c' AND attoptions IS
 """
 
 
+# earlier versions of Zanith recorded what the server wrote
+AS_EARLIER_VERSIONS_RECORDED = """
+UPDATE zanith._zanith_migration_artifacts
+SET definition = replace(definition::text, '"options": null', '"options": ["pg_attver=7"]')::jsonb;
+"""
+
+
 def make_source(server: Server, reader: Server) -> Source:
     """Make the database, in the form in which the programs of the reader can dump it."""
     name = f"reload_{serial_name()}"
@@ -161,6 +168,7 @@ def make_source(server: Server, reader: Server) -> Source:
     database.psql("GRANT USAGE, CREATE ON SCHEMA _zanith_shadow TO reload_owner;" + SHOP)
     before, rows = lines_of(database), rows_of(database)
     artifacts = asyncio.run(capture_all(database))
+    database.psql(AS_EARLIER_VERSIONS_RECORDED)
     if reader.version != server.version:
         database.psql(WITHOUT_VERSIONS_OF_COLUMNS)
     return Source(database, artifacts, before, rows)

@@ -95,6 +95,7 @@ async def test_an_artifact_of_an_earlier_version_is_restored_without_them(db):
             " recovery_sql = recovery_sql || 'ALTER TABLE t ALTER c SET (pg_attver=42);'"
         )
         assert await connection.fetch(SCHEMA["renew_recipes"]) == []
+    assert "pg_attver" not in await definition_of(db, artifact)
     assert "pg_attver" not in await script_of(db, artifact)
     assert "n_distinct" in await script_of(db, artifact)
     report = await restore(db, artifact.id, Choices(), DBA)

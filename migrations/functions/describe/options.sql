@@ -22,6 +22,11 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 ); END $$;
 
 -- A definition as it is recorded now: earlier versions recorded the server's own options too.
+CREATE OR REPLACE FUNCTION zanith._as_recorded_now(definition jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+    RETURN CASE WHEN position('"pg_attver=' IN definition::text) > 0 THEN zanith._without_server_options(definition) ELSE definition END;
+END $$;
+
 CREATE OR REPLACE FUNCTION zanith._without_server_options(value jsonb, of_column boolean DEFAULT false) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
     IF jsonb_typeof(value) = 'object' THEN

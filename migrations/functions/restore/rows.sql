@@ -9,9 +9,7 @@ BEGIN
     IF NOT FOUND THEN
         PERFORM zanith._refuse(format('there is no artifact %L', artifact_id), 'See zanith recover list.', 'P0002');
     END IF;
-    IF position('"pg_attver=' IN a.definition::text) > 0 THEN
-        a.definition := zanith._without_server_options(a.definition);
-    END IF;
+    a.definition := zanith._as_recorded_now(a.definition);
     RETURN a;
 END $$;
 

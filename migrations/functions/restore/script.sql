@@ -81,7 +81,8 @@ DECLARE
 BEGIN
     FOR a IN SELECT * FROM zanith._zanith_migration_artifacts x WHERE x.status = 'recoverable' ORDER BY x.capture_order LOOP
         BEGIN
-            known := zanith._with_builtin(a.definition, a.definition);
+            known := zanith._as_recorded_now(a.definition);
+            known := zanith._with_builtin(known, known);
             UPDATE zanith._zanith_migration_artifacts x SET definition = known WHERE x.id = a.id AND x.definition <> known;
             UPDATE zanith._zanith_migration_artifacts x SET recovery_sql = r.script
             FROM (SELECT zanith._render_script(a.id) AS script) r WHERE x.id = a.id AND x.recovery_sql IS DISTINCT FROM r.script;

@@ -61,6 +61,12 @@ class Artifact:
         parts = (self.source_schema, self.source_table, self.source_column)
         return quote([part for part in parts if part is not None])
 
+    @property
+    def holds_rows(self) -> bool:
+        """Whether rows or values of it are parked: not where it is live again, or was recorded."""
+        live_again = self.status == "restored" and self.artifact_type != "archive_column"
+        return self.physical_name is not None and not live_again
+
     def to_json(self) -> dict[str, Any]:
         """Return the keys that the CLI and the API promise; times in ISO 8601."""
         names = [field.name for field in fields(self) if field.name != "seal_broken"]

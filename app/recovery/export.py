@@ -81,7 +81,7 @@ async def announce(db: Database, request: ExportRequest, actor: Actor) -> jobs.J
     artifact = await get_artifact(db, request.artifact_id)
     if artifact.physical_name is None:
         raise Refused(f"of {artifact.object_name} only the definition was kept: no rows to export")
-    if artifact.status == "restored" and artifact.artifact_type != "archive_column":
+    if not artifact.holds_rows:
         raise Refused(f"{artifact.object_name} is live again: nothing is parked")
     params = {
         "format": request.format,

@@ -80,7 +80,7 @@ def _proof(artifact: Artifact, last_export: dict[str, Any] | None) -> Text:
     """The checksum of one, what its last verification found, and its last export."""
     words: list[tuple[str, str]] = []
     if artifact.checksum is None:
-        sealed = artifact.artifact_type == "soft_drop_column" or artifact.physical_name is None
+        sealed = artifact.artifact_type == "soft_drop_column" or not artifact.holds_rows
         words.append(("no seal" if sealed else "not sealed", "quiet" if sealed else "warn"))
     else:
         words.append((f"sha256 {artifact.checksum[:12]}", "quiet"))
@@ -94,7 +94,7 @@ def _proof(artifact: Artifact, last_export: dict[str, Any] | None) -> Text:
         unequal = last_export.get("equals_seal") is False
         at = ago(datetime.fromisoformat(str(last_export["at"])))
         words.append((f"exported {at}" + ", NOT the seal" * unequal, "bad" if unequal else "quiet"))
-    elif artifact.physical_name is not None:
+    elif artifact.holds_rows:
         words.append(("never exported", "warn"))
     return Text(", ", style="quiet").join(Text(text, style=style) for text, style in words)
 

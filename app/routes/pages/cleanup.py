@@ -26,7 +26,7 @@ def doubt(artifact: Artifact, last_export: dict[str, Any] | None) -> str | None:
     """Return why a purge of it deserves a second look; None where nothing speaks against it."""
     if artifact.seal_broken:
         return "it does not match its seal"
-    if artifact.physical_name is None:  # only the definition was kept: no rows to export
+    if not artifact.holds_rows:
         return None
     if last_export is None:
         return "it was never exported"

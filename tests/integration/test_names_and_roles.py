@@ -46,7 +46,7 @@ def test_every_output_shows_both(database, impostor):
     assert inspected.out.count(both) == 2, inspected.out  # where it was dropped, and the activity
     found = zanith("recover", "inspect", "badges.code", "--json", url=database.tcp_url).json
     assert (found["created_by"], found["created_by_role"]) == (CLAIMED, impostor)
-    assert [(e["actor"], e["db_role"]) for e in found["activity"]] == [(CLAIMED, impostor)]
+    assert [(e["actor"], e["actor_role"]) for e in found["activity"]] == [(CLAIMED, impostor)]
 
     shown = f'{CLAIMED} <span class="role">as {impostor}</span>'
     with run_studio(database.tcp_url) as studio, studio.client() as client:

@@ -66,7 +66,7 @@ def test_a_script_gives_values_on_stdin(database, url, rows_left):
 
 
 def test_a_person_types_them_and_then_the_name(url, rows_left):
-    result = typed(*ERASE, "--column", "id", url=url, answer=[SECRET, "20", "people"])
+    result = typed(*ERASE, "--column", "id", "--sql", url=url, answer=[SECRET, "20", "people"])
     assert result.code == 0, result
     assert "1 row of 102 matches by email, id" in result.err
     assert "VACUUM" in result.err
@@ -77,7 +77,7 @@ def test_a_person_types_them_and_then_the_name(url, rows_left):
 def test_a_dry_run_shows_the_plan_without_the_values(url, rows_left, tmp_path):
     file = tmp_path / "ticket.txt"
     file.write_text(SECRET)
-    told = silent(done(*ERASE, "--values-from", str(file), "--dry-run", url=url))
+    told = silent(done(*ERASE, "--values-from", str(file), "-n", "--sql", url=url))
     assert "10 rows of 102 match by email" in told.out
     assert "DELETE FROM" in told.out
     plan = done(*ERASE, "--values-from", str(file), "--dry-run", "--json", url=url)

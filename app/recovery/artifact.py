@@ -56,6 +56,11 @@ class Artifact:
     """Whether the last verification found another checksum; in JSON, health says it."""
 
     @property
+    def gone_again(self) -> bool:
+        """Whether it was restored and dropped again by hand, while its archive stands."""
+        return self.status == "recoverable" and self.restored_at is not None
+
+    @property
     def object_name(self) -> str:
         """schema.table[.column] as it was, quoted where PostgreSQL quotes."""
         parts = (self.source_schema, self.source_table, self.source_column)

@@ -82,7 +82,7 @@ async def find_latest(
     Without a schema the search path decides; WrongUsage where that leaves several.
     """
     rows = await connection.fetch(
-        BLOCKS["by_name"], schema, table, column, list(types) if types else None
+        compose(BLOCKS["by_name"]), schema, table, column, list(types) if types else None
     )
     schemas = list(dict.fromkeys(row["source_schema"] for row in rows))
     if len(schemas) > 1:

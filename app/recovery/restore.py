@@ -172,9 +172,11 @@ async def _check_stands(db: Database, artifact: Artifact) -> None:
     if await is_standing(db, artifact):
         return
     hint = "nothing of it is parked any more: look for a newer artifact with zanith recover list"
-    if artifact.artifact_type == "archive_column":
-        script = f"recovery_sql of its row in zanith._zanith_migration_artifacts ({artifact.id})"
-        hint = f"its values are still parked, and psql brings them back: run the {script}"
+    if artifact.artifact_type == "archive_column":  # else it is recoverable again
+        hint = (
+            "its values are still parked: bring its table back first, or restore the newer"
+            " artifact of the column; zanith recover list shows both"
+        )
     by = signed(artifact.restored_by, artifact.restored_by_role)
     raise Refused(
         f"{artifact.object_name} was restored already, and is gone again since",

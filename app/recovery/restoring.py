@@ -203,10 +203,12 @@ class Restoring:
     async def _keep_books(self, connection: Connection, plan: Plan) -> None:
         """Mark the row, write the log, end or fence the job: all commits with the change."""
         marked = await connection.fetchval(
-            SQL["mark"], self._artifact.id, self._actor.name, self._verified
+            SQL["mark"],
+            *(self._artifact.id, self._actor.name, self._verified, self._artifact.restored_at),
         )
         if marked is None:
             raise Refused(f"{self._artifact.object_name} was restored or purged meanwhile")
+        await connection.execute(SQL["renew_script"], self._artifact.id)
         detail = {
             "choices": self._choices.to_json(),
             "digest": plan.digest,

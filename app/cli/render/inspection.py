@@ -113,7 +113,9 @@ def hold_facts(artifact: Artifact) -> str:
 def _restored(artifact: Artifact) -> str | None:
     moment = _moment(artifact.restored_at)
     by = signed(artifact.restored_by, artifact.restored_by_role)
-    return None if moment is None else f"{moment} by {by}"
+    if moment is None:
+        return None
+    return f"{moment} by {by}" + (", and dropped again since" if artifact.gone_again else "")
 
 
 def _export(job: Job) -> str:

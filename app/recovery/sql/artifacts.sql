@@ -1,5 +1,5 @@
 -- columns: what is read of a row, with its state
-a.id, a.capture_order, a.migration_id, a.artifact_type, a.status, a.source_schema, a.source_table,
+a.id, a.capture_order, a.migration_id, a.artifact_type, {status} AS status, a.source_schema, a.source_table,
 a.source_column, a.physical_schema, a.physical_table, a.physical_column, a.row_count, a.checksum,
 a.sealed_at, a.verified_at, a.reason, a.created_at, a.created_by, a.created_by_role, a.expires_at,
 a.held_by, a.held_by_role, a.held_reason, a.restored_at, a.restored_by, a.restored_by_role, a.verified_ok,
@@ -9,6 +9,9 @@ CASE WHEN a.status = 'recoverable' AND a.artifact_type IN ('soft_drop_column', '
 (SELECT substring(obj_description(f.oid, 'pg_class') FROM '^zanith unfinished ([a-z]+)')
  FROM pg_class AS f JOIN pg_namespace AS s ON s.oid = f.relnamespace
  WHERE s.nspname = '_zanith_shadow' AND f.relname = ('_zanith_follow_' || a.id)::name)
+
+-- status: a column that was restored and is gone again is recoverable where its archive stands
+CASE WHEN a.status = 'restored' AND a.artifact_type = 'archive_column' AND zanith.is_recoverable_again(a.id) THEN 'recoverable' ELSE a.status END
 
 -- place: joins the parked object by its recorded name
 LEFT JOIN pg_namespace AS n ON n.nspname = a.physical_schema
@@ -51,7 +54,7 @@ END::bigint
 
 -- filter: every part may be NULL
     ($1::text IS NULL OR a.artifact_type = $1)
-AND ($2::text IS NULL OR a.status = $2)
+AND ($2::text IS NULL OR {status} = $2)
 AND ($3::text IS NULL OR a.source_schema = $3)
 AND ($4::text IS NULL OR a.source_table = $4)
 AND ($5::text IS NULL OR a.source_column = $5)
@@ -115,12 +118,12 @@ SELECT a.id FROM zanith._zanith_migration_artifacts AS a WHERE a.id = $1;
 SELECT a.id FROM zanith._zanith_migration_artifacts AS a WHERE starts_with(a.id, $1) ORDER BY a.id LIMIT 10;
 
 -- by_name: the artifacts of an object, recoverable ones first, newest first; a part may be NULL
-SELECT a.id, a.source_schema, a.source_table, a.source_column, a.status
+SELECT a.id, a.source_schema, a.source_table, a.source_column, {status} AS status
 FROM zanith._zanith_migration_artifacts AS a
 WHERE ($1::text IS NULL OR a.source_schema = $1) AND a.source_table = $2
   AND a.source_column IS NOT DISTINCT FROM $3
   AND ($4::text[] IS NULL OR a.artifact_type = ANY ($4))
-ORDER BY a.status = 'recoverable' DESC, a.capture_order DESC
+ORDER BY {status} = 'recoverable' DESC, a.capture_order DESC
 LIMIT 100;
 
 -- newest: what was dropped last, of what can come back
@@ -141,7 +144,7 @@ SELECT recovery_sql, definition::text FROM zanith._zanith_migration_artifacts WH
 
 -- summary: totals over all artifacts, damage as far as it is quickly told; sizes from the planner's page counts where there are any
 WITH seen AS MATERIALIZED (
-    SELECT a.status, a.held_by, a.expires_at, a.source_schema, a.source_table, {quick} AS health,
+    SELECT {status} AS status, a.held_by, a.expires_at, a.source_schema, a.source_table, {quick} AS health,
            CASE WHEN c.oid IS NULL OR a.artifact_type = 'soft_drop_column'
                      OR (a.status = 'restored' AND a.artifact_type <> 'archive_column') THEN 0
                 WHEN c.relkind = 'r' AND c.relpages > 0 AND c.reltoastrelid = 0 AND NOT c.relhasindex
@@ -176,11 +179,11 @@ SELECT count(*) AS total,
 FROM seen;
 
 -- states: how many of each type and status, and the age of the oldest that waits for its seal
-SELECT a.artifact_type, a.status, count(*) AS number,
+SELECT a.artifact_type, {status} AS status, count(*) AS number,
        max(EXTRACT(epoch FROM now() - a.created_at)) FILTER (WHERE {calm} = 'unsealed') AS oldest
 FROM zanith._zanith_migration_artifacts AS a
-GROUP BY a.artifact_type, a.status
-ORDER BY a.artifact_type, a.status;
+GROUP BY 1, 2
+ORDER BY 1, 2;
 
 -- locate: where the parked object really is
 SELECT zanith.locate($1)::text;

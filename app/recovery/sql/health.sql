@@ -16,7 +16,7 @@ ORDER BY a.capture_order;
 -- recipes: rows whose script is not what this very engine renders from their definition
 SELECT a.id, zanith._object_name(a) AS object
 FROM zanith._zanith_migration_artifacts AS a
-WHERE a.status = 'recoverable' AND a.recovery_sql IS NOT NULL
+WHERE (a.status = 'recoverable' OR zanith.is_recoverable_again(a.id)) AND a.recovery_sql IS NOT NULL
   AND starts_with(a.captured_with, 'zanith ' || zanith.version() || ',')
   AND zanith._place(a) ->> 'state' = 'ok'
   AND (a.source_column IS NULL OR zanith._attribute_number(
@@ -68,7 +68,8 @@ ORDER BY signature;
 SELECT count(*) AS artifacts, count(a.sealed_at) AS sealed,
        count(a.verified_at) FILTER (WHERE a.sealed_at IS NOT NULL) AS verified, min(a.verified_at) AS oldest_verification,
        COALESCE(pg_catalog.array_agg(a.id ORDER BY a.capture_order)
-                FILTER (WHERE a.sealed_at IS NOT NULL AND a.verified_at IS NULL AND a.status = 'recoverable'),
+                FILTER (WHERE a.sealed_at IS NOT NULL AND a.verified_at IS NULL
+                                  AND (a.status = 'recoverable' OR zanith.is_recoverable_again(a.id))),
                 '{}') AS unverified
 FROM zanith._zanith_migration_artifacts AS a;
 

@@ -1,10 +1,13 @@
--- mark: one restore wins; nothing comes back where another was first
+-- mark: one restore wins; nothing comes back where another was first. $4 is when it was restored before
 UPDATE zanith._zanith_migration_artifacts
 SET status = 'restored', restored_at = clock_timestamp(), restored_by = $2, restored_by_role = session_user,
     verified_at = CASE WHEN $3 THEN clock_timestamp() ELSE verified_at END,
     verified_ok = CASE WHEN $3 THEN true ELSE verified_ok END
-WHERE id = $1 AND status = 'recoverable'
+WHERE id = $1 AND restored_at IS NOT DISTINCT FROM $4
 RETURNING id;
+
+-- renew_script: the script of a column whose archive stays
+SELECT zanith._renew_script($1);
 
 -- stands: whether what was restored is there, by the name that it came back by
 SELECT CASE WHEN a.source_column IS NULL THEN zanith._relation_oid(a.source_schema, COALESCE($2, a.source_table)) IS NOT NULL
@@ -29,11 +32,11 @@ SELECT zanith.locate($1)::text;
 -- follow_up: what was to follow the restore of an artifact, with the choices that it was made with
 SELECT zanith.plan_follow_up($1, COALESCE((
     SELECT l.detail -> 'choices' FROM zanith._zanith_audit_log AS l
-    WHERE l.artifact_id = $1 AND l.action = 'restore' AND l.outcome = 'done' AND l.detail ? 'choices'
+    WHERE l.artifact_id = $1 AND l.action = 'restore' AND l.outcome = 'done' AND NOT l.detail ? 'follow_up'
     ORDER BY l.id DESC LIMIT 1), '{}'))::text;
 
 -- choices: those that an artifact was last restored with
 SELECT COALESCE((
     SELECT l.detail -> 'choices' FROM zanith._zanith_audit_log AS l
-    WHERE l.artifact_id = $1 AND l.action = 'restore' AND l.outcome = 'done' AND l.detail ? 'choices'
+    WHERE l.artifact_id = $1 AND l.action = 'restore' AND l.outcome = 'done' AND NOT l.detail ? 'follow_up'
     ORDER BY l.id DESC LIMIT 1), '{}')::text;

@@ -59,14 +59,18 @@ def life_line(artifact: Artifact) -> tuple[Station, ...]:
             Station(what, artifact.sealed_at, None, past=sealed, bad=artifact.seal_broken)
         )
     restored = artifact.status == "restored"
+    if artifact.gone_again:
+        what = "Restored, and dropped again"
+        at, by, role = artifact.restored_at, artifact.restored_by, artifact.restored_by_role
+        stations.append(Station(what, at, by, past=True, role=role))
     end = "Restored" if restored else "Purge" if rebuilt else "Restore, or purge"
     stations.append(
         Station(
             end,
-            artifact.restored_at,
-            artifact.restored_by,
+            artifact.restored_at if restored else None,
+            artifact.restored_by if restored else None,
             past=restored,
-            role=artifact.restored_by_role,
+            role=artifact.restored_by_role if restored else None,
         )
     )
     last = max(index for index, station in enumerate(stations) if station.past)

@@ -219,17 +219,31 @@ LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN ord > 0 AND live IS NULL THEN zanith._where_there(target, steps) ELSE steps END
 $$;
 
--- An archived column's sequence: a parked serial's moves back.
+-- An archived column's sequence: a parked serial's moves back. One that went with a column which was restored before is made anew.
 CREATE OR REPLACE FUNCTION zanith._render_serials_back(part jsonb, target text, column_name text) RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE((SELECT jsonb_agg(s.item ORDER BY r.ord, s.ord)
-            FROM zanith._each(part -> 'renames') r, LATERAL zanith._each(
-                zanith._step(format('ALTER SEQUENCE _zanith_shadow.%I SET SCHEMA %I', r.item ->> 'parked', r.item ->> 'schema'),
+            FROM zanith._each(part -> 'renames') r LEFT JOIN zanith._each(part #> '{column,sequences}') x
+                 ON x.item -> 'name' = r.item -> 'name' AND x.item -> 'schema' = r.item -> 'schema'
+                    AND zanith._relation_oid('_zanith_shadow', r.item ->> 'parked') IS NULL, LATERAL zanith._each(
+                CASE WHEN x.item IS NOT NULL THEN zanith._render_serial_anew(x.item, part ->> 'owner', target, column_name) ELSE zanith._step(format('ALTER SEQUENCE _zanith_shadow.%I SET SCHEMA %I', r.item ->> 'parked', r.item ->> 'schema'),
                     'its sequence, out of the shadow', 'ACCESS EXCLUSIVE')
                 || zanith._step(format('ALTER SEQUENCE %s RENAME TO %I', zanith._qualify(r.item ->> 'schema', r.item ->> 'parked'),
                     r.item ->> 'name'), 'its sequence, by its own name', 'ACCESS EXCLUSIVE')
                 || zanith._step(format('ALTER SEQUENCE %s OWNED BY %s.%I', zanith._qualify(r.item ->> 'schema', r.item ->> 'name'),
-                    target, column_name), 'owned by the column again', 'SHARE ROW EXCLUSIVE')) s), '[]')
+                    target, column_name), 'owned by the column again', 'SHARE ROW EXCLUSIVE') END) s), '[]')
+); END $$;
+
+CREATE OR REPLACE FUNCTION zanith._render_serial_anew(sequence jsonb, owner text, target text, column_name text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
+    SELECT zanith._step(format('CREATE %sSEQUENCE %s AS %s %s', CASE WHEN sequence ->> 'persistence' = 'u' THEN 'UNLOGGED ' ELSE '' END, q.name,
+                sequence ->> 'type', zanith._sequence_options(sequence)), 'its sequence, which was dropped with the column')
+        || zanith._step(format('ALTER SEQUENCE %s OWNER TO %I', q.name, owner), 'owner of its sequence')
+        || zanith._step(format('ALTER SEQUENCE %s OWNED BY %s.%I', q.name, target, column_name), 'owned by the column again', 'SHARE ROW EXCLUSIVE')
+        || zanith._render_position(sequence)
+        || zanith._render_relation_grants_anew(sequence -> 'grants', 'SEQUENCE', q.name, owner)
+        || zanith._render_comment(sequence ->> 'comment', 'SEQUENCE ' || q.name)
+    FROM (SELECT zanith._qualify(sequence ->> 'schema', sequence ->> 'name')) q(name)
 ); END $$;
 
 -- An identity's is made anew where it stood.

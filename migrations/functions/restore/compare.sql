@@ -137,10 +137,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 -- What was restored under another name is compared under that; the name is then what differs.
 CREATE OR REPLACE FUNCTION zanith.compare(artifact_id text) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan AS $$ BEGIN RETURN (
-    SELECT zanith.compare_as(artifact_id, (
-        SELECT l.detail #>> '{choices,as}' FROM zanith._zanith_audit_log l
-        WHERE l.artifact_id = compare.artifact_id AND l.action = 'restore' AND l.outcome = 'done' AND l.detail ? 'choices'
-        ORDER BY l.id DESC LIMIT 1))
+    SELECT zanith.compare_as(artifact_id, zanith._restored_as(artifact_id))
 ); END $$;
 
 CREATE OR REPLACE FUNCTION zanith.compare_as(artifact_id text, as_name text) RETURNS jsonb

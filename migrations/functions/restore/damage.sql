@@ -117,7 +117,7 @@ BEGIN
     RETURN QUERY
         SELECT 'sequence_dropped', format('its sequence %s is gone', zanith._qualify(r.item ->> 'schema', r.item ->> 'name')), true
         FROM zanith._each(a.definition -> 'renames') r
-        WHERE a.artifact_type = 'archive_column' AND a.status = 'recoverable' AND r.item ->> 'kind' = 'sequence'
+        WHERE a.artifact_type = 'archive_column' AND a.status = 'recoverable' AND a.restored_at IS NULL AND r.item ->> 'kind' = 'sequence'
           AND NOT COALESCE((r.item ->> 'shared')::boolean, false)
           AND zanith._relation_oid('_zanith_shadow', r.item ->> 'parked') IS NULL;
 END $$;

@@ -10,6 +10,9 @@ BEGIN
         PERFORM zanith._refuse(format('there is no artifact %L', artifact_id), 'See zanith recover list.', 'P0002');
     END IF;
     a.definition := zanith._as_recorded_now(a.definition);
+    IF a.status = 'restored' AND zanith.is_recoverable_again(a.id) THEN
+        a.status := 'recoverable';
+    END IF;
     RETURN a;
 END $$;
 
@@ -28,6 +31,36 @@ BEGIN
     d := zanith._with_owner(a.definition, (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = live));
     RETURN zanith._checks_under_path(CASE WHEN zanith._runs_code(d, live, '{}') THEN zanith._owner_path(d, '{}') END, d, zanith._as_owner(d #>> '{table,owner}', (
         SELECT jsonb_agg(c.item) FROM zanith._each(zanith._column_checks(d, live, '{}')) c WHERE c.item ->> 'kind' = 'rows_gone'))) -> 0;
+END $$;
+
+-- The name under which an artifact was restored last; NULL is its own.
+CREATE OR REPLACE FUNCTION zanith._restored_as(artifact_id text) RETURNS text
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT l.detail #>> '{choices,as}' FROM zanith._zanith_audit_log l
+    WHERE l.artifact_id = _restored_as.artifact_id AND l.action = 'restore' AND l.outcome = 'done' AND NOT l.detail ? 'follow_up'
+    ORDER BY l.id DESC LIMIT 1
+); END $$;
+
+-- Whether a column that was restored is gone again while its archive stands: its row says `restored`, and it can be restored once more.
+-- Where its table is gone or parked, or where a later artifact has the column, it cannot.
+CREATE OR REPLACE FUNCTION zanith.is_recoverable_again(artifact_id text) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+    a zanith._zanith_migration_artifacts;
+    live oid;
+    name text;
+BEGIN
+    SELECT * INTO a FROM zanith._zanith_migration_artifacts x WHERE x.id = is_recoverable_again.artifact_id;
+    live := zanith._relation_oid(a.source_schema, a.source_table);
+    IF a.status <> 'restored' OR a.artifact_type <> 'archive_column' OR live IS NULL OR COALESCE(obj_description(live, 'pg_class'), '') LIKE 'zanith artifact %' THEN
+        RETURN false;
+    END IF;
+    name := COALESCE(zanith._restored_as(a.id), a.source_column);
+    RETURN zanith._attribute_number(live, name) IS NULL
+       AND zanith._attribute_number(zanith._relation_oid(a.physical_schema, a.physical_table), a.physical_column) IS NOT NULL
+       AND NOT EXISTS (SELECT FROM zanith._zanith_migration_artifacts o
+                       WHERE o.source_schema = a.source_schema AND o.source_table = a.source_table AND o.source_column = name
+                         AND o.status = 'recoverable' AND o.capture_order > a.capture_order);
 END $$;
 
 -- ORDER BY for a key: a collation-free scalar in its own order, every other as text in C, so that the order is the

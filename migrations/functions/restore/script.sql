@@ -79,7 +79,7 @@ DECLARE
     a zanith._zanith_migration_artifacts;
     known jsonb;
 BEGIN
-    FOR a IN SELECT * FROM zanith._zanith_migration_artifacts x WHERE x.status = 'recoverable' ORDER BY x.capture_order LOOP
+    FOR a IN SELECT * FROM zanith._zanith_migration_artifacts x WHERE x.status = 'recoverable' OR x.artifact_type = 'archive_column' ORDER BY x.capture_order LOOP
         BEGIN
             known := zanith._as_recorded_now(a.definition);
             known := zanith._with_builtin(known, known);
@@ -378,7 +378,15 @@ BEGIN
         checksum_settings = settings, sealed_at = COALESCE(r.sealed_at, clock_timestamp())
     WHERE r.id = artifact_id;
     UPDATE zanith._zanith_migration_artifacts r SET recovery_sql = zanith._render_script(artifact_id)
-    WHERE r.id = artifact_id AND r.status = 'recoverable';
+    WHERE r.id = artifact_id AND (r.status = 'recoverable' OR r.artifact_type = 'archive_column');
+END $$;
+
+-- The script of an archive whose column is live again: what went with the column would have to be made anew.
+CREATE OR REPLACE FUNCTION zanith._renew_script(artifact_id text) RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$ BEGIN
+    UPDATE zanith._zanith_migration_artifacts r SET recovery_sql = zanith._render_script(r.id)
+    WHERE r.id = artifact_id AND r.artifact_type = 'archive_column'
+      AND EXISTS (SELECT FROM zanith._parts(r.definition) p WHERE jsonb_array_length(COALESCE(p.part -> 'renames', '[]')) > 0);
 END $$;
 
 -- What the script says at its end. Whoever may act as the owner may say it.
@@ -398,8 +406,10 @@ BEGIN
         PERFORM zanith._refuse(format('must be owner of %s to restore it', zanith._object_name(a)), 'Restore it as its owner.', '42501');
     END IF;
     UPDATE zanith._zanith_migration_artifacts r SET status = 'restored', restored_at = clock_timestamp(), restored_by = caller, restored_by_role = caller
-    WHERE r.id = artifact_id AND r.status = 'recoverable';
+    -- an archive stays, and its column may have been restored once more
+    WHERE r.id = artifact_id AND (r.status = 'recoverable' OR r.artifact_type = 'archive_column');
     IF FOUND THEN
+        PERFORM zanith._renew_script(a.id);
         INSERT INTO zanith._zanith_audit_log (actor, db_role, address, action, outcome, artifact_id, object, detail)
         VALUES (caller, caller, host(inet_client_addr()), 'restore', 'done', a.id, zanith._object_name(a), '{"with": "recovery_sql"}');
         PERFORM pg_notify('zanith', jsonb_build_object('event', 'artifact', 'id', a.id)::text);

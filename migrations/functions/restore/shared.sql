@@ -121,7 +121,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
        AND NOT EXISTS (SELECT FROM zanith._each(d #> '{cascade,columns}') g WHERE g.item ->> 'name' = name)
        AND NOT COALESCE(d -> 'beside', '[]') ? name
        AND NOT EXISTS (SELECT FROM zanith._zanith_migration_artifacts o
-                       WHERE o.source_column = name AND o.status = 'recoverable' AND o.id <> d ->> 'id'
+                       WHERE o.source_column = name AND (o.status = 'recoverable' OR zanith.is_recoverable_again(o.id)) AND o.id <> d ->> 'id'
                          AND (o.source_schema = d #>> '{table,schema}' AND o.source_table = d #>> '{table,name}'
                               OR o.definition #> '{table,oid}' = d #> '{table,oid}' AND o.definition -> 'database' = d -> 'database'))
 ); END $$;

@@ -220,6 +220,22 @@ SearchPath = Annotated[
         "of the session that dropped it.",
     ),
 ]
+Without = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--without",
+        metavar="WHAT",
+        help="Leave out a part that cannot come back, such as 'foreign key orders_customer_fkey' "
+        "or 'grants to reporting'; the plan says what. Can be given several times.",
+    ),
+]
+CurrentOwner = Annotated[
+    bool,
+    typer.Option(
+        "--current-owner",
+        help="Restore a table that was given to another role meanwhile for that role.",
+    ),
+]
 Unverified = Annotated[
     bool,
     typer.Option(

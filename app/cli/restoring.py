@@ -74,6 +74,8 @@ def choices(
     online: bool = False,
     fire_triggers: bool = False,
     search_path: str | None = None,
+    without: list[str] | None = None,
+    current_owner: bool = False,
 ) -> Choices:
     """The choices that the flags make; `--fill default` is the column's own default."""
     return Choices(
@@ -86,6 +88,8 @@ def choices(
         online=online,
         fire_triggers=fire_triggers,
         search_path=search_path,
+        without=tuple(without or ()),
+        current_owner=current_owner,
     )
 
 
@@ -122,14 +126,14 @@ async def _restore(session: Session, found: Artifact, wanted: Choices, way: How)
         await _tell(session, [report], many=False)
         return
     if way.dry_run:
-        plan = await plan_restore(session.db, found.id, wanted)
+        plan = await plan_restore(session.db, found.id, wanted, strict=True)
         _show(session, [(found, plan)])
         if session.terminal.json:
             session.terminal.emit(_document(found, plan))
         _stop_if_blocked([plan])
         return
     if found.status == "recoverable" and not way.yes:
-        plan = await plan_restore(session.db, found.id, wanted)
+        plan = await plan_restore(session.db, found.id, wanted, strict=True)
         digest = plan.digest
         if session.terminal.interactive:
             session.terminal.say(_title(found), restore_plan(plan))

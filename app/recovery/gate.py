@@ -10,7 +10,7 @@ from app.recovery.database import Connection, Database
 from app.recovery.errors import Refused
 from app.recovery.locks import run_savepoint
 from app.recovery.names import quote
-from app.recovery.plan import Plan, check_digest
+from app.recovery.plan import Conflict, Drift, Plan, check_digest
 from app.recovery.progress import OnProgress, tell
 from app.recovery.seal import SQL as SEAL
 from app.recovery.seal import Sealed, read_seal
@@ -32,18 +32,29 @@ class ChangedArchive(Refused):
 def check_plan(plan: Plan, expected_digest: str | None) -> None:
     """Raise Refused, carrying the plan, where it cannot run or is not the one confirmed."""
     if plan.blocked:
-        flags = [flag for conflict in plan.conflicts for flag in conflict.choices]
-        flags += [flag for drift in plan.drift if drift.blocks for flag in drift.choices]
-        first = next(iter(plan.conflicts), None)
-        hint = first.hint if first else None
+        stops: list[Conflict | Drift] = [*plan.conflicts]
+        stops += [drift for drift in plan.drift if drift.blocks]
+        flags = list(dict.fromkeys(_ways_out(stops[0]))) if stops else []
+        hint = stops[0].hint if stops else None
         if flags:
-            hint = f"resolve with {' or '.join(dict.fromkeys(flags))}"
-        rest = "\n".join(plan.blocked[1:])
+            hint = f"resolve with {' or '.join(flags)}"
+        # of several, each with its own way out
+        rest = "\n".join(map(_with_way_out, stops[1:]))
         error = Refused(plan.blocked[0], detail=rest or _detail(plan, examples=True), hint=hint)
         error.withhold(rest or _detail(plan, examples=False))
         error.plan = plan
         raise error
     check_digest(plan, expected_digest)
+
+
+def _ways_out(stop: Conflict | Drift) -> tuple[str, ...]:
+    return stop.ways_out if isinstance(stop, Conflict) else stop.choices
+
+
+def _with_way_out(stop: Conflict | Drift) -> str:
+    flags = " or ".join(dict.fromkeys(_ways_out(stop)))
+    way = f"resolve with {flags}" if flags else stop.hint
+    return f"{stop.message} ({way.rstrip('.')})" if way else stop.message
 
 
 def _detail(plan: Plan, *, examples: bool) -> str | None:

@@ -161,6 +161,11 @@ async def _look(connection: Connection) -> list[Finding]:
         if row["is_table"] and row["now"]:
             code, message = "live_table_elsewhere", f"{message}; it may be {row['now']} by now"
         found.append(_finding("blocked", code, message, **_named(row), gone=row["gone"]))
+    for row in await connection.fetch(SQL["owners"]):
+        message = f"{row['name']} belonged to {quote(row['was'])} when it was dropped, and belongs"
+        message += f" to {quote(row['now'])} by now"
+        more = {"place": row["place"], "owner": quote(row["was"])}
+        found.append(_finding("blocked", "given_to_another", message, **_named(row), **more))
     for row in await connection.fetch(SQL["unfinished"]):
         message = (
             f"the {_UNFINISHED[row['what']]} of {row['object']} is half done, and nobody is at it"

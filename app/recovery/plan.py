@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
@@ -27,12 +30,19 @@ _NO_ANSWER = ("08", "25", "40", "53", "55", "57", "58", "XX")
 _LEFT_TO_THE_PROOF = (asyncpg.InsufficientPrivilegeError, asyncpg.LockNotAvailableError)
 
 
-_FLAGS = ("fill_default", "allow_null", "not_valid", "unverified", "online", "fire_triggers")
+_FLAGS = (
+    *("fill_default", "allow_null", "not_valid", "unverified", "online", "fire_triggers"),
+    "current_owner",
+)
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What the person restoring decided; empty is to restore exactly as it was."""
+    """What the person restoring decided; empty is to restore exactly as it was.
+
+    ``without`` names parts that are left out, as conflicts call them. ``current_owner`` restores a
+    table that was given to another role for that role.
+    """
 
     as_name: str | None = None
     fill: str | None = None
@@ -43,6 +53,8 @@ class Choices:
     online: bool = False
     fire_triggers: bool = False
     search_path: str | None = None
+    without: tuple[str, ...] = ()
+    current_owner: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the choices made, in the form that the database takes and the job keeps."""
@@ -53,16 +65,19 @@ class Choices:
             made["fill"] = self.fill
         if self.search_path is not None:
             made["search_path"] = self.search_path
+        if self.without:
+            made["without"] = list(self.without)
         return made | {name: True for name in _FLAGS if getattr(self, name)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Choices:
         """Return the choices that :meth:`to_json` gave; WrongUsage where a key means nothing."""
-        known = {"as", "fill", "search_path", *_FLAGS}
+        known = {"as", "fill", "search_path", "without", *_FLAGS}
         if unknown := sorted(set(data) - known):
             raise WrongUsage(f"there is no choice {unknown[0]!r}", hint=", ".join(sorted(known)))
         data = dict(data)
-        return cls(as_name=data.pop("as", None), **data)
+        without = tuple(data.pop("without", ()))
+        return cls(as_name=data.pop("as", None), without=without, **data)
 
 
 @dataclass(frozen=True)
@@ -109,7 +124,7 @@ class Conflict:
     """What stops the plan, whatever the data; ``choices`` are the flags that resolve it.
 
     ``waits_for`` are the ids of artifacts whose restore resolves it; ``artifacts`` of those that it
-    is about.
+    is about; ``without`` the parts that can be left out to resolve it.
     """
 
     code: str
@@ -119,11 +134,17 @@ class Conflict:
     choices: tuple[str, ...]
     waits_for: tuple[str, ...] = ()
     artifacts: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
     @property
     def to_look_at(self) -> tuple[str, ...]:
         """The ids of all artifacts that have to do with it."""
         return tuple(dict.fromkeys((*self.waits_for, *self.artifacts)))
+
+    @property
+    def ways_out(self) -> tuple[str, ...]:
+        """The options of the command line that resolve it."""
+        return (*self.choices, *(f"--without {shlex.quote(part)}" for part in self.without))
 
 
 @dataclass(frozen=True)
@@ -204,7 +225,8 @@ class Plan:
 
     ``search_path`` is what code of the owner's runs under; None where none is called.
     ``waits_for`` are the ids of artifacts that come back first; what follows then is planned then.
-    ``owners`` tells whose the tables were that the change locks first.
+    ``owners`` tells whose the tables were that the change locks first, ``left_out`` what was left
+    out by choice.
     """
 
     artifact_id: str
@@ -222,6 +244,7 @@ class Plan:
     search_path: str | None = None
     event_triggers: tuple[EventTrigger, ...] = ()
     owners: dict[str, Any] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
     @property
     def estimates(self) -> tuple[Estimate | None, ...]:
@@ -378,6 +401,7 @@ def parse_conflicts(data: list[dict[str, Any]]) -> tuple[Conflict, ...]:
             tuple(item.get("choices") or ()),
             tuple(item.get("waits_for") or ()),
             tuple(item.get("artifacts") or ()),
+            tuple(item.get("without") or ()),
         )
         for item in data
     )
@@ -403,6 +427,7 @@ def parse_plan(data: dict[str, Any], drift: tuple[Drift, ...] = ()) -> Plan:
             for item in data.get("event_triggers") or ()
         ),
         owners=data.get("owners") or {},
+        left_out=tuple(data.get("left_out") or ()),
     )
 
 
@@ -520,15 +545,37 @@ async def read_plan(
             return "the restore decides without it"
         return read_only if check.writes else None
 
-    drift = tuple(
-        [
-            await _run_check(connection, check, show=examples)
-            if (reason := skipped(check)) is None
-            else not_counted(check, reason)
-            for check in plan.checks
-        ]
-    )
+    async with prepared(connection, () if read_only else data.get("prepares") or ()):
+        drift = tuple(
+            [
+                await _run_check(connection, check, show=examples)
+                if (reason := skipped(check)) is None
+                else not_counted(check, reason)
+                for check in plan.checks
+            ]
+        )
     return parse_plan(data, drift)
+
+
+@asynccontextmanager
+async def prepared(connection: Connection, statements: Sequence[str]) -> AsyncIterator[None]:
+    """Execute statements for the length of some checks, and roll them back.
+
+    Where the operator may not, the checks say what they lack.
+    """
+    if not statements:
+        yield
+        return
+    savepoint = connection.transaction()
+    await savepoint.start()
+    try:
+        for statement in statements:
+            with suppress(asyncpg.InsufficientPrivilegeError):
+                async with connection.transaction():
+                    await connection.execute(statement)
+        yield
+    finally:
+        await savepoint.rollback()
 
 
 async def _run_check(connection: Connection, check: Check, *, show: bool) -> Drift:
@@ -607,8 +654,11 @@ async def plan_restore(
     *,
     decisive: bool = False,
     actor: Actor | None = None,
+    strict: bool = False,
 ) -> Plan:
     """Return the plan against the catalog as it is now; it reads, and changes nothing.
+
+    ``strict`` raises WrongUsage where a part that was to be left out is none of the artifact.
 
     ``decisive`` as for `read_plan`; a plan that is blocked is returned whole. For an ``actor``
     who may not see rows it shows no value of any. NotPermitted where such a one gives a value to
@@ -626,4 +676,18 @@ async def plan_restore(
         )
         if decisive and plan.blocked:
             plan = await read_plan(connection, artifact_id, choices, examples=examples)
+        if strict:
+            _require_parts(plan, choices)
         return plan
+
+
+def _require_parts(plan: Plan, choices: Choices) -> None:
+    unknown = [part for part in choices.without if part not in plan.left_out]
+    if unknown:
+        offered = [part for conflict in plan.conflicts for part in conflict.without]
+        raise WrongUsage(
+            f"{plan.object} has no part {unknown[0]!r} to leave out",
+            hint=f"one of: {', '.join(dict.fromkeys(offered))}"
+            if offered
+            else "nothing that it needs is gone: leave --without out",
+        )

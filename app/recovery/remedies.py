@@ -62,6 +62,8 @@ REMEDIES = {
     # blocked, unsealed, expired, ceiling
     "live_table_gone": "bring {gone} back, then restore; the values can be exported as they are",
     "live_table_elsewhere": "give the table its old name for the length of the restore: {gone}",
+    "given_to_another": "restore it for that role with zanith recover restore-table {object}"
+    " --current-owner, or hand it back: ALTER TABLE {place} OWNER TO {owner}",
     "schema_gone": "CREATE SCHEMA {gone}, then restore",
     "unfinished_archiving": "zanith drop column {object} --strategy archive --online goes on; "
     "zanith recover restore-column {object} takes the column back",

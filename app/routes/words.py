@@ -18,6 +18,8 @@ _WORDS = {
     "--unverified": ("“Skip the seal”", "unverified"),
     "--search-path SCHEMAS": ("“Search path of the owner's code”", "search_path"),
     "--search-path": ("“Search path of the owner's code”", "search_path"),
+    "--current-owner": ("“For its owner of today”", "current_owner"),
+    "--without": ("“Leave out”", "without"),
     "--fill": ("“Rows that came since”", "fill"),
     "on_dependents => 'keep'": ("“keep it on what is parked”", "on_dependents: keep"),
     "on_dependents => 'cascade'": ("“drop it too”", "on_dependents: cascade"),

@@ -42,11 +42,49 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         COALESCE(choices ->> 'search_path', d ->> 'search_path', zanith._configured_path(d #>> '{table,owner}'))), 'pg_catalog'), 'pg_temp')
 ); END $$;
 
--- A definition with the owner that its table has now. The path that was recorded is that of the former one.
+-- A definition with the owner that its table has now, and those beneath it. The path that was recorded is that of the former one.
+-- Grants follow the owner, as in ALTER TABLE … OWNER TO; so does everything else of his where that role is gone.
 CREATE OR REPLACE FUNCTION zanith._with_owner(d jsonb, owner text) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE WHEN owner IS NULL OR owner = d #>> '{table,owner}' THEN d ELSE jsonb_set(d - 'search_path', '{table,owner}', to_jsonb(owner)) END
-$$;
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    was text := d #>> '{table,owner}';
+BEGIN
+    IF owner IS NULL THEN
+        RETURN d;
+    END IF;
+    IF jsonb_array_length(COALESCE(d -> 'tree', '[]')) > 0 THEN
+        d := d || jsonb_build_object('tree', (
+            SELECT jsonb_agg(t.item || jsonb_build_object('owner', COALESCE(zanith._owner_of_table(t.item), t.item ->> 'owner')) ORDER BY t.ord) FROM zanith._each(d -> 'tree') t));
+    END IF;
+    IF owner = was THEN
+        RETURN d;
+    END IF;
+    RETURN jsonb_set(zanith._given_to(d - 'search_path', was, owner, to_regrole(quote_ident(was)) IS NULL), '{table,owner}', to_jsonb(owner));
+END $$;
+
+-- The same of a table that was moved: its owner and those of its partitions, as they are parked now.
+CREATE OR REPLACE FUNCTION zanith._with_owners_now(d jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    members jsonb;
+BEGIN
+    SELECT jsonb_agg(jsonb_set(zanith._given_to(m.item, m.item #>> '{definition,owner}', o.now, true), '{definition,owner}', to_jsonb(o.now)) ORDER BY m.ord) INTO members
+    FROM zanith._each(d -> 'members') m, LATERAL (SELECT COALESCE(
+        zanith._owner_of_table(jsonb_build_object('schema', m.item -> 'parked_schema', 'name', m.item -> 'parked')),
+        zanith._owner_of_table(m.item), m.item #>> '{definition,owner}')) o(now);
+    RETURN zanith._with_owner(zanith._given_to(d - 'search_path', d #>> '{table,owner}', members #>> '{0,definition,owner}', true),
+                              members #>> '{0,definition,owner}') || jsonb_build_object('members', members);
+END $$;
+
+-- A description in which what was one role's is another's: its grants, and with `all_of_it` what it owns.
+CREATE OR REPLACE FUNCTION zanith._given_to(value jsonb, was text, now text, all_of_it boolean) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN CASE jsonb_typeof(value)
+    WHEN 'object' THEN (SELECT COALESCE(jsonb_object_agg(v.key, CASE
+                            WHEN v.key IN ('grantee', 'grantor') OR all_of_it AND v.key = 'owner' THEN CASE WHEN v.value #>> '{}' = was THEN to_jsonb(now) ELSE v.value END
+                            ELSE zanith._given_to(v.value, was, now, all_of_it) END), '{}') FROM jsonb_each(value) v)
+    WHEN 'array' THEN (SELECT COALESCE(jsonb_agg(zanith._given_to(v.item, was, now, all_of_it) ORDER BY v.ord), '[]') FROM zanith._each(value) v)
+    ELSE value END;
+END $$;
 
 CREATE OR REPLACE FUNCTION zanith._owner_path(d jsonb, choices jsonb DEFAULT '{}') RETURNS text
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (

@@ -465,6 +465,54 @@ async def test_a_column_that_somebody_planted(scene):
             await restore(db, made, Choices(), DBA)
 
 
+@pytest.mark.parametrize("strategy", ["soft_drop_table", "archive_table"])
+async def test_a_table_that_was_given_to_another_runs_nothing_as_anyone_else(scene, strategy):
+    """Its new owner is a choice; steps run as that role, and a plan without the choice stops."""
+    scene.by(scene.alice, f"""
+        CREATE TABLE alice.p (c int PRIMARY KEY); INSERT INTO alice.p SELECT generate_series(1, 5);
+        CREATE TABLE alice.t (id int PRIMARY KEY, c int CONSTRAINT theirs REFERENCES alice.p, d int);
+        INSERT INTO alice.t {ROWS}; CREATE VIEW alice.v AS TABLE alice.t""")  # fmt: skip
+    made = scene.artifact(scene.alice, f"{strategy}('alice.t', on_dependents => 'cascade')")
+    table = scene.by(None, "SELECT c.oid::regclass FROM pg_class c WHERE relname ~ '^_zanith_dropped_t_[0-9a-z]+$' AND relkind = 'r'")  # fmt: skip
+    scene.by(None, f"""
+        GRANT ALL ON SCHEMA alice TO {scene.mallory}; GRANT REFERENCES, SELECT ON alice.p TO {scene.mallory};
+        ALTER TABLE {table} OWNER TO {scene.mallory};
+        SET ROLE {scene.mallory}; ALTER TABLE {table} ADD CHECK (harm.note('given away'))""")  # fmt: skip
+    if strategy == "soft_drop_table":
+        scene.by(scene.mallory, f"CREATE INDEX ON {table} (d) WHERE harm.note('given away')")
+    scene.trap.read()
+    async with scene.opened() as db:
+        plan = await plan_restore(db, made)
+        assert [found.code for found in plan.conflicts] == ["owner_changed"]
+        with pytest.raises(ZanithError, match="was given to another role"):
+            await restore(db, made, Choices(unverified=True), DBA)
+        plan = await plan_restore(db, made, Choices(current_owner=True))
+        assert {step.role for step in plan.steps} <= {None, scene.mallory}
+        with suppress(ZanithError):  # refused is as good
+            await restore(db, made, Choices(current_owner=True), DBA)
+    scene.trap.read()
+    scene.quiet()
+
+
+@pytest.mark.parametrize("choices", [Choices(), Choices(current_owner=True, unverified=True)])
+async def test_a_table_that_somebody_planted(scene, choices):
+    """Whoever owns the schema can drop what is parked there, and make another of its name."""
+    scene.by(None, f"GRANT CREATE ON SCHEMA harm TO {scene.alice}")
+    scene.by(scene.alice, "CREATE TABLE harm.p (id int PRIMARY KEY, c text)")
+    made = scene.artifact(scene.alice, "soft_drop_table('harm.p')")
+    parked = f"harm._zanith_dropped_p_{made}"
+    scene.by(scene.mallory, f"""
+        DROP TABLE {parked}; CREATE TABLE {parked} (id int PRIMARY KEY, c text CHECK (harm.note('planted')));
+        COMMENT ON TABLE {parked} IS 'zanith artifact {made}'; INSERT INTO {parked} VALUES (1, 'forged')""")  # fmt: skip
+    scene.trap.read()
+    async with scene.opened() as db:
+        with pytest.raises(ZanithError, match="given to another"):
+            await restore(db, made, choices, DBA)
+        with pytest.raises(ZanithError, match="given to another"):
+            await purge(db, made, DBA, confirm="harm.p")
+    scene.quiet()
+
+
 LEAVING = """
 CREATE SCHEMA evil;
 CREATE FUNCTION evil.lower(text) RETURNS text LANGUAGE plpgsql AS

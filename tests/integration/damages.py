@@ -67,16 +67,15 @@ DAMAGES = {
     ),
     "renamed": Damage("ALTER TABLE {parked} RENAME TO {name}_else", "moved/renamed"),
     "schema_changed": Damage("ALTER TABLE {parked} SET SCHEMA elsewhere", "moved/schema_changed"),
-    "owner_changed": Damage("ALTER TABLE {parked} OWNER TO {role}", "moved/owner_changed"),
+    "owner_changed": Damage("ALTER TABLE {parked} OWNER TO {role}", "moved/owner_changed", COPIED),
+    "given_away": Damage("ALTER TABLE {parked} OWNER TO {role}", "blocked/given_to_another", MOVED),
     "live_renamed": Damage(
         "ALTER TABLE {parked} RENAME TO {name}_else", "moved/live_table_renamed", COLUMN, True
     ),
     "live_moved": Damage(
         "ALTER TABLE {parked} SET SCHEMA elsewhere", "moved/live_table_schema_changed", COLUMN, True
     ),
-    "live_given": Damage(
-        "ALTER TABLE {parked} OWNER TO {role}", "moved/live_table_owner_changed", COLUMN, True
-    ),
+    "live_given": Damage("ALTER TABLE {parked} OWNER TO {role}", "", COLUMN, True),
     "column_added": Damage(
         "ALTER TABLE {parked} ADD COLUMN extra int", "changed/column_added", TABLES, True
     ),

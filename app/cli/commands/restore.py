@@ -8,6 +8,7 @@ from app.cli.options import (
     AllowNull,
     As,
     BatchTime,
+    CurrentOwner,
     DatabaseUrl,
     Detach,
     DryRun,
@@ -23,6 +24,7 @@ from app.cli.options import (
     Rehearse,
     SearchPath,
     Unverified,
+    Without,
     Yes,
     limits,
 )
@@ -44,6 +46,7 @@ def restore_column(
     not_valid: NotValid = False,
     unverified: Unverified = False,
     search_path: SearchPath = None,
+    without: Without = None,
     online: Online = False,
     fire_triggers: FireTriggers = False,
     batch_time: BatchTime = None,
@@ -77,6 +80,7 @@ def restore_column(
         online=online,
         fire_triggers=fire_triggers,
         search_path=search_path,
+        without=without,
     )
     pace = limits(batch_time, max_rate, max_lag)
     run(
@@ -153,6 +157,8 @@ def restore_table(
     not_valid: NotValid = False,
     unverified: Unverified = False,
     search_path: SearchPath = None,
+    without: Without = None,
+    current_owner: CurrentOwner = False,
     rehearse: Rehearse = False,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -171,7 +177,12 @@ def restore_table(
     $ zanith recover restore-table public.carts --dry-run
     $ zanith recover restore-table gift_cards --as gift_cards_old --yes
     """
-    wanted = choices(as_name, fill, allow_null, not_valid, unverified, search_path=search_path)
+    wanted = choices(
+        *(as_name, fill, allow_null, not_valid, unverified),
+        search_path=search_path,
+        without=without,
+        current_owner=current_owner,
+    )
     run(
         lambda session: restore_object(
             session, name, "table", artifact, wanted, how(dry_run, rehearse, yes)
@@ -191,6 +202,8 @@ def restore_migration_command(
     not_valid: NotValid = False,
     unverified: Unverified = False,
     search_path: SearchPath = None,
+    without: Without = None,
+    current_owner: CurrentOwner = False,
     rehearse: Rehearse = False,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -205,7 +218,12 @@ def restore_migration_command(
     $ zanith recover restore-migration 0042_cleanup --dry-run
     $ zanith recover restore-migration 0042_cleanup --yes
     """
-    wanted = choices(None, fill, allow_null, not_valid, unverified, search_path=search_path)
+    wanted = choices(
+        *(None, fill, allow_null, not_valid, unverified),
+        search_path=search_path,
+        without=without,
+        current_owner=current_owner,
+    )
     run(
         lambda session: restore_migration(
             session, migration_id, wanted, how(dry_run, rehearse, yes)

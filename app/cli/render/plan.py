@@ -77,7 +77,7 @@ def conflicts(items: Iterable[Conflict]) -> Iterator[RenderableType]:
         if index == 0:
             yield heading("This stops it")
         yield marked(Text("✗", style="bad"), item.message)
-        yield from _way_out(item.detail, item.hint, item.choices)
+        yield from _way_out(item.detail, item.hint, item.ways_out)
         for number in item.to_look_at:
             yield aside(Text(f"zanith recover inspect {number}", style="flag"))
 

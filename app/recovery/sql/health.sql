@@ -18,7 +18,7 @@ SELECT a.id, zanith._object_name(a) AS object
 FROM zanith._zanith_migration_artifacts AS a
 WHERE (a.status = 'recoverable' OR zanith.is_recoverable_again(a.id)) AND a.recovery_sql IS NOT NULL
   AND starts_with(a.captured_with, 'zanith ' || zanith.version() || ',')
-  AND zanith._place(a) ->> 'state' = 'ok'
+  AND zanith._place(a) ->> 'state' = 'ok' AND COALESCE(zanith._place(a) -> 'owners_were', '{}') = '{}'
   AND (a.source_column IS NULL OR zanith._attribute_number(
            zanith._relation_oid(a.source_schema, a.source_table), a.source_column) IS NULL)
   AND a.recovery_sql <> zanith._render_script(a.id)
@@ -46,6 +46,13 @@ WHERE a.status = 'recoverable'
       WHEN 'archive_table' THEN to_regnamespace(quote_ident(a.source_schema)) IS NULL
       ELSE false END
 ORDER BY a.capture_order;
+
+-- owners: moved tables that were given to another role; a restore takes that as a choice
+SELECT a.id, zanith._object_name(a) AS object, o.key AS name, o.value ->> 'was' AS was, o.value ->> 'now' AS now,
+       zanith._qualify(a.physical_schema, a.physical_table) AS place
+FROM zanith._zanith_migration_artifacts AS a, LATERAL jsonb_each(zanith._place(a) -> 'owners_were') AS o
+WHERE a.status = 'recoverable' AND a.definition ? 'members'
+ORDER BY a.capture_order, o.key;
 
 -- unfinished: online work that nobody is at
 SELECT a.id, zanith._object_name(a) AS object, zanith.unfinished(a.id) AS what

@@ -183,6 +183,14 @@ class RestoreIn(_Strict):
         description="the search path of the owner's functions, such as `app, public`; else that of "
         "the session that dropped it",
     )
+    without: Annotated[list[Text], Field(max_length=100)] = Field(
+        [],
+        description="parts to leave out, as `without` of the plan's conflicts names them, such as "
+        "`foreign key NAME` or `grants to ROLE`",
+    )
+    current_owner: bool = Field(
+        False, description="restore a table that was given to another role for that role"
+    )
     dry_run: bool = Field(False, description="200 with the plan of these choices; nothing runs")
     rehearse: bool = Field(
         False,
@@ -210,6 +218,8 @@ class RestoreIn(_Strict):
             online=self.online,
             fire_triggers=self.fire_triggers,
             search_path=self.search_path,
+            without=tuple(self.without),
+            current_owner=self.current_owner,
         )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import StringConstraints
 
 from app.recovery import artifacts
 from app.recovery.artifacts import Artifact
@@ -27,6 +28,7 @@ from app.routes.words import plan_on_page
 router = APIRouter(prefix="/studio/artifacts/{artifact_id}/restore")
 
 Fill = Literal["none", "default", "value"]
+Part = Annotated[str, StringConstraints(max_length=300)]
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Chosen:
     online: bool = False
     fire_triggers: bool = False
     search_path: str = ""
+    without: tuple[str, ...] = ()
+    current_owner: bool = False
 
     def to_choices(self) -> Choices:
         """Return the choices as the engine takes them."""
@@ -55,6 +59,8 @@ class Chosen:
             online=self.online,
             fire_triggers=self.fire_triggers,
             search_path=self.search_path.strip() or None,
+            without=self.without,
+            current_owner=self.current_owner,
         )
 
     @classmethod
@@ -90,6 +96,8 @@ class Chosen:
             "online": "yes" if self.online else "",
             "fire_triggers": "yes" if self.fire_triggers else "",
             "search_path": self.search_path.strip(),
+            "without": list(self.without),
+            "current_owner": "yes" if self.current_owner else "",
         }
         return link(f"/studio/artifacts/{artifact_id}/restore", said)
 
@@ -104,10 +112,13 @@ def chosen_in_query(
     online: bool = False,
     fire_triggers: bool = False,
     search_path: Annotated[str, Query(max_length=2000)] = "",
+    without: Annotated[list[Part], Query(max_length=100)] = [],  # noqa: B006
+    current_owner: bool = False,
 ) -> Chosen:
     """Read the choices from the address."""
     flags = (allow_null, not_valid, unverified, online, fire_triggers)
-    return Chosen(as_name, fill_with, fill, *flags, search_path=search_path)
+    parts = tuple(part for part in without if part)
+    return Chosen(as_name, fill_with, fill, *flags, search_path, parts, current_owner)
 
 
 def chosen_in_form(
@@ -120,10 +131,13 @@ def chosen_in_form(
     online: Annotated[bool, Form()] = False,
     fire_triggers: Annotated[bool, Form()] = False,
     search_path: Annotated[str, Form(max_length=2000)] = "",
+    without: Annotated[list[Part], Form(max_length=100)] = [],  # noqa: B006
+    current_owner: Annotated[bool, Form()] = False,
 ) -> Chosen:
     """Read the choices from the form that starts the restore."""
     flags = (allow_null, not_valid, unverified, online, fire_triggers)
-    return Chosen(as_name, fill_with, fill, *flags, search_path=search_path)
+    parts = tuple(part for part in without if part)
+    return Chosen(as_name, fill_with, fill, *flags, search_path, parts, current_owner)
 
 
 def is_live_again(artifact: Artifact, plan: Plan | None) -> bool:

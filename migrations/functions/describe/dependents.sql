@@ -194,7 +194,6 @@ RETURNS TABLE (class oid, object oid, subobject integer, uses jsonb) LANGUAGE sq
                             OR o.class = 'pg_class'::regclass AND o.object = t.typrelid AND o.subobject = 0)
                           WHERE m.called = d.called), '[]'))
     FROM dependents d
-    WHERE attribute > 0
 $$;
 
 CREATE OR REPLACE FUNCTION zanith._describe_cascade(relation oid, attribute smallint DEFAULT 0, id text DEFAULT NULL) RETURNS jsonb

@@ -128,7 +128,7 @@ RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         || CASE WHEN q.soft THEN zanith._render_renames_back(d, target_schema, live)
             ELSE COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, s.ord)
                 FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(zanith._where_beneath(p.ord, live, p.target,
-                    zanith._render_serials_back(p.part, p.target, q.col))) s), '[]') END
+                    zanith._render_serials_back(p.part, p.target, q.col, COALESCE((d ->> 'again')::boolean, false)))) s), '[]') END
         || zanith._as_owner(d #>> '{table,owner}',
             COALESCE(zanith._render_fill(d, q.target, live, choices), '[]'), zanith._is_mixed(d))
         || zanith._as_owner(d #>> '{table,owner}',
@@ -220,11 +220,11 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 -- An archived column's sequence: a parked serial's moves back. One that went with a column which was restored before is made anew.
-CREATE OR REPLACE FUNCTION zanith._render_serials_back(part jsonb, target text, column_name text) RETURNS jsonb
+CREATE OR REPLACE FUNCTION zanith._render_serials_back(part jsonb, target text, column_name text, again boolean) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE((SELECT jsonb_agg(s.item ORDER BY r.ord, s.ord)
             FROM zanith._each(part -> 'renames') r LEFT JOIN zanith._each(part #> '{column,sequences}') x
-                 ON x.item -> 'name' = r.item -> 'name' AND x.item -> 'schema' = r.item -> 'schema'
+                 ON again AND x.item -> 'name' = r.item -> 'name' AND x.item -> 'schema' = r.item -> 'schema'
                     AND zanith._relation_oid('_zanith_shadow', r.item ->> 'parked') IS NULL, LATERAL zanith._each(
                 CASE WHEN x.item IS NOT NULL THEN zanith._render_serial_anew(x.item, part ->> 'owner', target, column_name) ELSE zanith._step(format('ALTER SEQUENCE _zanith_shadow.%I SET SCHEMA %I', r.item ->> 'parked', r.item ->> 'schema'),
                     'its sequence, out of the shadow', 'ACCESS EXCLUSIVE')

@@ -92,7 +92,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     FROM (
         SELECT 1 AS place, zanith._conflict('owner_missing', format('the owner %I does not exist any more', d #>> '{table,owner}'),
             format('Create the role: CREATE ROLE %I, or hand what is parked to another with ALTER TABLE … OWNER TO.', d #>> '{table,owner}')) AS conflict
-        WHERE to_regrole(quote_ident(d #>> '{table,owner}')) IS NULL
+        -- of a table that was given to another, that is said; a column belongs to whoever has its table
+        WHERE to_regrole(quote_ident(d #>> '{table,owner}')) IS NULL AND live IS NULL AND (NOT d ? 'members' OR zanith._changed_owners(d) = '{}')
         UNION ALL
         SELECT 2, zanith._conflict('type_missing', format('the type %s does not exist any more', d #>> '{column,type}'),
             'Create the type again, then restore.')
@@ -103,55 +104,58 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         FROM zanith._each(d -> 'constraints') k
         WHERE EXISTS (SELECT FROM pg_constraint c WHERE c.conrelid = live AND c.conname = k.item ->> 'name')
         UNION ALL
-        SELECT 15, zanith._conflict('primary_key_taken', format('%s has another primary key by now: %I', zanith._relation_name(o.relation), c.conname),
-            format('A table has one. Drop that one, or make it a unique key, then restore: ALTER TABLE %s DROP CONSTRAINT %I.', zanith._relation_name(o.relation), c.conname))
+        SELECT 15, zanith._without_it(zanith._conflict('primary_key_taken', format('%s has another primary key by now: %I', zanith._relation_name(o.relation), c.conname),
+            format('A table has one. Drop that one, or make it a unique key, then restore: ALTER TABLE %s DROP CONSTRAINT %I.', zanith._relation_name(o.relation), c.conname)),
+            ARRAY[format('constraint %I', k.item ->> 'name')])
         FROM zanith._live_parts(d, NULL, NULL, live) p, LATERAL zanith._each(p.part -> 'constraints') k,
              LATERAL (SELECT CASE WHEN p.ord = 0 THEN live ELSE zanith._relation_oid(p.part ->> 'schema', p.part ->> 'name') END) o(relation)
         JOIN pg_constraint c ON c.conrelid = o.relation AND c.contype = 'p'
         WHERE live IS NOT NULL AND d ? 'column' AND k.item ->> 'kind' = 'primary key' AND c.conname <> k.item ->> 'name'
         UNION ALL
-        SELECT 4, zanith._conflict('grantee_missing', format('the role %I, which had a grant, does not exist any more', g.grantee),
-            format('Create the role: CREATE ROLE %I.', g.grantee))
+        SELECT 4, zanith._without_it(zanith._conflict('grantee_missing', format('the role %I, which had a grant, does not exist any more', g.grantee),
+            format('Create the role: CREATE ROLE %I.', g.grantee)), ARRAY[format('grants to %I', g.grantee)])
         FROM (SELECT DISTINCT x.item ->> 'grantee' AS grantee
               FROM zanith._all_grants(d) x(item) WHERE x.item ->> 'grantee' IS NOT NULL) g
         WHERE to_regrole(quote_ident(g.grantee)) IS NULL
         UNION ALL
-        SELECT 5, zanith._conflict('table_gone', format('the table %s of the foreign key %I does not exist any more',
+        SELECT 5, zanith._without_it(zanith._conflict('table_gone', format('the table %s of the foreign key %I does not exist any more',
                 zanith._qualify(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}'), k.item ->> 'name'),
             CASE zanith._parked_as(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}') WHEN '[]' THEN 'Make that table again first.' ELSE 'It is parked: bring it back first.' END,
-            '{}', NULL, zanith._parked_as(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}'))
+            '{}', NULL, zanith._parked_as(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}')), ARRAY[format('foreign key %I', k.item ->> 'name')])
         FROM zanith._all_foreign_keys(d) k(item)
         WHERE zanith._relation_oid(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}') IS NULL
           AND NOT (k.item #>> '{foreign_key,schema}' = d #>> '{table,schema}' AND k.item #>> '{foreign_key,table}' = d #>> '{table,name}')
           AND NOT EXISTS (SELECT FROM zanith._each(d -> 'members') m
                           WHERE m.item ->> 'schema' = k.item #>> '{foreign_key,schema}' AND m.item ->> 'name' = k.item #>> '{foreign_key,table}')
         UNION ALL
-        SELECT 6, zanith._conflict('table_gone', format('the table %s, whose foreign key %I pointed here, does not exist any more',
+        SELECT 6, zanith._without_it(zanith._conflict('table_gone', format('the table %s, whose foreign key %I pointed here, does not exist any more',
                 zanith._qualify(k.item ->> 'schema', k.item ->> 'table'), k.item ->> 'name'),
             CASE zanith._parked_as(k.item ->> 'schema', k.item ->> 'table') WHEN '[]' THEN 'Make that table again first.' ELSE 'It is parked: bring it back first.' END,
-            '{}', NULL, zanith._parked_as(k.item ->> 'schema', k.item ->> 'table'))
+            '{}', NULL, zanith._parked_as(k.item ->> 'schema', k.item ->> 'table')),
+            ARRAY[format('foreign key %I of %s', k.item ->> 'name', zanith._qualify(k.item ->> 'schema', k.item ->> 'table'))])
         FROM zanith._each(d -> 'references') k
         WHERE zanith._relation_oid(k.item ->> 'schema', k.item ->> 'table') IS NULL
         UNION ALL
-        SELECT 8, CASE WHEN r.now_named IS NULL
+        SELECT 8, zanith._without_it(CASE WHEN r.now_named IS NULL
             THEN zanith._conflict('column_gone', format('%s has no column %I, which %s needs', n.table_name, n.column_name, n.needed_by),
                 CASE o.parked WHEN '[]' THEN 'Make it again, or undo its renaming.' ELSE 'It is parked: bring it back first.' END, '{}', NULL, o.parked)
             ELSE zanith._conflict('column_renamed', format('%s.%I, which %s needs, is called %I by now', n.table_name, n.column_name, n.needed_by, r.now_named),
-                format('Give it its old name for the length of the restore: ALTER TABLE %s RENAME COLUMN %I TO %I.', n.table_name, r.now_named, n.column_name)) END
+                format('Give it its old name for the length of the restore: ALTER TABLE %s RENAME COLUMN %I TO %I.', n.table_name, r.now_named, n.column_name)) END,
+            ARRAY[zanith._label(n.needed_by)])
         FROM zanith._needed_columns(d, live) n,
              LATERAL (SELECT CASE WHEN n.relation = live THEN zanith._name_now(d, live, n.column_name) END) r(now_named),
              LATERAL (SELECT COALESCE((SELECT zanith._parked_as(s.nspname, c.relname, n.column_name) FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace WHERE c.oid = n.relation), '[]')) o(parked)
         WHERE zanith._attribute_number(n.relation, n.column_name) IS NULL
         UNION ALL
-        SELECT 9, zanith._conflict('publication_gone', format('the publication %I does not exist any more', p.item ->> 'name'),
-            format('Create it again: CREATE PUBLICATION %I.', p.item ->> 'name'))
+        SELECT 9, zanith._without_it(zanith._conflict('publication_gone', format('the publication %I does not exist any more', p.item ->> 'name'),
+            format('Create it again: CREATE PUBLICATION %I.', p.item ->> 'name')), ARRAY[format('publication %I', p.item ->> 'name')])
         FROM zanith._each(d -> 'publications') p
         WHERE d ? 'members' AND p.item ->> 'via' = 'table'
           AND NOT EXISTS (SELECT FROM pg_publication x WHERE x.pubname = p.item ->> 'name')
         UNION ALL
-        SELECT 10, zanith._conflict('key_gone', format('%s has no unique key on (%s) any more, which the foreign key %I needs',
+        SELECT 10, zanith._without_it(zanith._conflict('key_gone', format('%s has no unique key on (%s) any more, which the foreign key %I needs',
                 zanith._relation_name(k.parent), zanith._name_list(k.item #> '{foreign_key,references}'), k.item ->> 'name'),
-            'Make the key again, or restore what it was lost with first.')
+            'Make the key again, or restore what it was lost with first.'), ARRAY[format('foreign key %I', k.item ->> 'name')])
         FROM (SELECT x.item, zanith._relation_oid(x.item #>> '{foreign_key,schema}', x.item #>> '{foreign_key,table}') AS parent
               FROM zanith._all_foreign_keys(d) x(item)
               WHERE NOT (x.item #>> '{foreign_key,self}')::boolean AND NOT (x.item #>> '{foreign_key,period}')::boolean) k
@@ -329,7 +333,9 @@ BEGIN
             found := found || zanith._conflict('name_taken', format('%s already has a column %I', zanith._relation_name(live), COALESCE(as_name, a.source_column)),
                 'Restore it under another name.', ARRAY['--as NAME']);
         END IF;
-        IF a.artifact_type = 'archive_column' AND (SELECT max(attnum) >= 1600 FROM pg_attribute WHERE attrelid = live) THEN
+        IF (SELECT max(t.attnum) FROM zanith._family(live) f JOIN pg_attribute t ON t.attrelid = f.member)
+           + CASE a.artifact_type WHEN 'archive_column' THEN 1 ELSE 0 END + (SELECT count(*) FROM zanith._each(d #> '{cascade,columns}') g
+               WHERE zanith._relation_oid(g.item #>> '{table,schema}', g.item #>> '{table,name}') = live) > 1600 THEN
             found := found || zanith._conflict('too_many_columns', format('%s has used all 1600 columns', zanith._relation_name(live)),
                 'A dropped column keeps its number: export the values, or rebuild the table first.');
         END IF;
@@ -350,6 +356,12 @@ BEGIN
                       WHERE n.nspname = a.source_schema AND t.typname = COALESCE(as_name, a.source_table) AND t.typelem = 0) THEN
             found := found || zanith._conflict('name_taken', format('%s exists by now', zanith._qualify(a.source_schema, COALESCE(as_name, a.source_table))),
                 'Restore it under another name.', ARRAY['--as NAME']);
+        END IF;
+        IF COALESCE(place -> 'owners_were', '{}') <> '{}' AND NOT COALESCE((choices ->> 'current_owner')::boolean, false) THEN
+            SELECT string_agg(format('%s belonged to %I and belongs to %I by now', o.key, o.value ->> 'was', o.value ->> 'now'), '; ' ORDER BY o.key) INTO other
+            FROM jsonb_each(place -> 'owners_were') o;
+            found := found || zanith._conflict('owner_changed', format('what is parked of %s was given to another role', object),
+                'Restore it for the owner that it has now, or give it back with ALTER TABLE … OWNER TO.', ARRAY['--current-owner'], other);
         END IF;
         IF NOT pg_has_role((SELECT c.relowner FROM pg_class c WHERE c.oid = (place ->> 'oid')::oid), 'USAGE') THEN
             found := found || zanith._conflict('not_permitted', format('must be owner of table %s', object),

@@ -14,8 +14,10 @@ BEGIN
         RETURN QUERY SELECT 'changed', 'seal_broken', 'it did not match its seal when it was last verified', false;
     END IF;
     -- a column whose table was parked later went with it
+    -- and a column belongs to whoever has its table
     IF place ->> 'state' = 'moved' AND NOT (starts_with(place ->> 'code', 'live_table_')
-                                            AND COALESCE(obj_description(root, 'pg_class') LIKE 'zanith artifact %', false))
+                                            AND (COALESCE(obj_description(root, 'pg_class') LIKE 'zanith artifact %', false)
+                                                 OR place ->> 'code' IN ('live_table_owner_changed', 'live_table_owner_gone')))
        OR place ->> 'state' = 'missing' AND a.status = 'recoverable' THEN
         RETURN QUERY SELECT place ->> 'state', place ->> 'code', place ->> 'detail',
                             place ->> 'state' = 'missing' OR NOT starts_with(place ->> 'code', 'live_table_');
@@ -142,15 +144,13 @@ RETURNS TABLE (code text, detail text, stops boolean) LANGUAGE sql STABLE ROWS 1
         SELECT 'readable_by_others', format('%s may use %s', string_agg(DISTINCT zanith._grantee(x.grantee), ', '), t.name), false
         FROM (SELECT y.grantee FROM aclexplode(t.relacl) y
               UNION ALL SELECT y.grantee FROM pg_attribute k, LATERAL aclexplode(k.attacl) y WHERE k.attrelid = here AND k.attacl IS NOT NULL) x
-        -- the owner of the table may read its copy
-        WHERE x.grantee <> t.relowner AND (t.moved OR x.grantee <> COALESCE(to_regrole(quote_ident(a.definition #>> '{table,owner}')), 0::oid))
+        -- the owner of the table may read its copy, and so may its owner of today
+        WHERE x.grantee <> t.relowner AND (t.moved OR x.grantee <> COALESCE(to_regrole(quote_ident(a.definition #>> '{table,owner}')), 0::oid)
+                                                  AND x.grantee <> COALESCE((SELECT l.relowner FROM pg_class l WHERE l.oid = zanith._relation_oid(a.source_schema, a.source_table)), 0::oid))
         HAVING count(*) > 0
         UNION ALL
         SELECT 'row_security_changed', format('row security of %s is not as it was', t.name), false
         WHERE t.relforcerowsecurity OR t.relrowsecurity <> COALESCE((m #>> '{definition,row_security}')::boolean, false)
-        UNION ALL
-        SELECT 'owner_changed', format('%s belongs to %I, not to %I', t.name, pg_get_userbyid(t.relowner), m #>> '{definition,owner}'), false
-        WHERE t.moved AND t.relispartition AND pg_get_userbyid(t.relowner) <> m #>> '{definition,owner}'
         UNION ALL
         SELECT 'index_dropped', format('%s lost its index %s', t.name, string_agg(quote_ident(r.item ->> 'name'), ', ' ORDER BY r.ord)), true
         FROM zanith._each(m -> 'renames') r

@@ -5,19 +5,23 @@ CREATE OR REPLACE FUNCTION zanith._find_obstacles(a zanith._zanith_migration_art
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(c.conflict -> 0 ORDER BY c.place), '[]')
     FROM (
-        SELECT 1 AS place, zanith._conflict(CASE WHEN n.item ->> 'type' LIKE '% column' THEN 'column_gone' ELSE 'dependency_gone' END,
+        SELECT 1 AS place, zanith._without_it(zanith._conflict(CASE WHEN n.item ->> 'type' LIKE '% column' THEN 'column_gone' ELSE 'dependency_gone' END,
             format('%s needs the %s, which does not exist any more', n.item ->> 'by', n.item ->> 'what'),
-            'Make it again, undo its renaming, or bring it back first (zanith recover list shows whether it is parked).') AS conflict
-        FROM zanith._each(a.definition -> 'needs') n
+            'Make it again, undo its renaming, or bring it back first (zanith recover list shows whether it is parked).'),
+            -- a column that is generated from this one has no values of its own to come back
+            ARRAY[CASE WHEN n.item ->> 'by' = 'the expression of ' || quote_ident(n.generated) THEN 'column ' || quote_ident(n.generated) ELSE zanith._label(n.item ->> 'by') END]) AS conflict
+        FROM (SELECT x.item, NULL::text AS generated FROM zanith._each(a.definition -> 'needs') x
+              UNION ALL SELECT x.item, g.item ->> 'name' FROM zanith._each(a.definition #> '{cascade,columns}') g, LATERAL zanith._each(g.item -> 'needs') x
+              WHERE x.item ->> 'type' NOT IN ('table', 'table column')) n
         WHERE (SELECT o.objid FROM zanith._object_at(n.item ->> 'type', ARRAY(SELECT jsonb_array_elements_text(n.item -> 'names')),
                                    ARRAY(SELECT jsonb_array_elements_text(n.item -> 'args'))) o) IS NULL
         UNION ALL
-        SELECT 2, zanith._conflict('role_missing', format('the role %I, which %s names, does not exist any more', r.name, r.by),
-            format('Create the role: CREATE ROLE %I.', r.name))
+        SELECT 2, zanith._without_it(zanith._conflict('role_missing', format('the role %I, which %s names, does not exist any more', r.name, r.by),
+            format('Create the role: CREATE ROLE %I.', r.name)), ARRAY[r.label])
         FROM zanith._named_roles(a.definition) r WHERE to_regrole(quote_ident(r.name)) IS NULL
         UNION ALL
-        SELECT 3, zanith._conflict('tablespace_gone', format('the tablespace %I, in which %s was, does not exist any more', s.name, s.by),
-            format('Create it: CREATE TABLESPACE %I LOCATION ….', s.name))
+        SELECT 3, zanith._without_it(zanith._conflict('tablespace_gone', format('the tablespace %I, in which %s was, does not exist any more', s.name, s.by),
+            format('Create it: CREATE TABLESPACE %I LOCATION ….', s.name)), ARRAY[format('tablespace %I', s.name)])
         FROM zanith._named_tablespaces(a.definition) s WHERE NOT EXISTS (SELECT FROM pg_tablespace t WHERE t.spcname = s.name)
         UNION ALL
         SELECT 4, zanith._about(zanith._conflict('table_replaced', CASE q.parked WHEN '[]'
@@ -46,14 +50,14 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                         || COALESCE(jsonb_path_query_array(a.definition, '$.constraints[*] ? (@.index != null)'), '[]')) > 0) s
         WHERE to_regnamespace(quote_ident(s.name)) IS NOT NULL AND NOT has_schema_privilege(s.name, 'CREATE')
         UNION ALL
-        SELECT 6, zanith._conflict('not_permitted', format('must be owner of %s, whose foreign key %I comes back', zanith._relation_name(c.oid), k.item ->> 'name'),
-            'Restore as its owner, as a member of that role, or as a superuser.')
+        SELECT 6, zanith._without_it(zanith._conflict('not_permitted', format('must be owner of %s, whose foreign key %I comes back', zanith._relation_name(c.oid), k.item ->> 'name'),
+            'Restore as its owner, as a member of that role, or as a superuser.'), ARRAY[format('foreign key %I of %s', k.item ->> 'name', zanith._relation_name(c.oid))])
         FROM zanith._all_references(a.definition) k(item)
         JOIN pg_class c ON c.oid = zanith._relation_oid(k.item ->> 'schema', k.item ->> 'table')
         WHERE NOT pg_has_role(c.relowner, 'USAGE')
         UNION ALL
-        SELECT 7, zanith._conflict('not_permitted', format('no privilege to refer to %s, which the foreign key %I does', zanith._relation_name(c.oid), k.item ->> 'name'),
-            format('GRANT REFERENCES ON %s TO %I.', zanith._relation_name(c.oid), current_user))
+        SELECT 7, zanith._without_it(zanith._conflict('not_permitted', format('no privilege to refer to %s, which the foreign key %I does', zanith._relation_name(c.oid), k.item ->> 'name'),
+            format('GRANT REFERENCES ON %s TO %I.', zanith._relation_name(c.oid), current_user)), ARRAY[format('foreign key %I', k.item ->> 'name')])
         FROM zanith._all_foreign_keys(a.definition) k(item)
         JOIN pg_class c ON c.oid = zanith._relation_oid(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}')
         WHERE NOT (k.item #>> '{foreign_key,self}')::boolean
@@ -61,13 +65,13 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                       JOIN pg_attribute t ON t.attrelid = c.oid AND t.attname = x.name AND NOT t.attisdropped
                       WHERE NOT has_column_privilege(c.oid, t.attnum, 'REFERENCES'))
         UNION ALL
-        SELECT 8, zanith._conflict('not_permitted', format('must be owner of the publication %I, in which it comes back', p.pubname),
-            format('Restore as %I, as a member of that role, or as a superuser.', pg_get_userbyid(p.pubowner)))
+        SELECT 8, zanith._without_it(zanith._conflict('not_permitted', format('must be owner of the publication %I, in which it comes back', p.pubname),
+            format('Restore as %I, as a member of that role, or as a superuser.', pg_get_userbyid(p.pubowner))), ARRAY[format('publication %I', p.pubname)])
         FROM zanith._each(a.definition -> 'publications') x JOIN pg_publication p ON p.pubname = x.item ->> 'name'
         WHERE a.definition ? 'members' AND x.item ->> 'via' = 'table' AND NOT pg_has_role(p.pubowner, 'USAGE')
         UNION ALL
-        SELECT 9, zanith._conflict('publication_changed', format('the publication %I is for all tables by now', p.pubname),
-            'Rename it, or make it one of named tables again, as it was; then restore.')
+        SELECT 9, zanith._without_it(zanith._conflict('publication_changed', format('the publication %I is for all tables by now', p.pubname),
+            'Rename it, or make it one of named tables again, as it was; then restore.'), ARRAY[format('publication %I', p.pubname)])
         FROM zanith._each(a.definition -> 'publications') x JOIN pg_publication p ON p.pubname = x.item ->> 'name'
         WHERE a.definition ? 'members' AND x.item ->> 'via' = 'table' AND p.puballtables
         UNION ALL
@@ -133,21 +137,26 @@ LANGUAGE sql IMMUTABLE AS $$
     WHERE d ? 'column' AND NOT COALESCE((s.item ->> 'builtin')::boolean, false) AND (d ->> 'strategy' = 'archive_column' OR NOT COALESCE((s.item ->> 'plain')::boolean, true))
 $$;
 
--- Roles that would be named again besides the owner and grantees of the object itself.
-CREATE OR REPLACE FUNCTION zanith._named_roles(d jsonb) RETURNS TABLE (name text, by text)
+-- Roles that would be named again besides the owner and grantees of the object itself; `label`: what names them.
+CREATE OR REPLACE FUNCTION zanith._named_roles(d jsonb) RETURNS TABLE (name text, by text, label text)
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT DISTINCT r.name, r.by FROM (
-        SELECT v.item ->> 'owner', format('the view %I', v.item ->> 'name') FROM zanith._each(d #> '{cascade,views}') v
+    SELECT DISTINCT r.name, r.by, COALESCE(r.label, 'grants to ' || quote_ident(r.name)) FROM (
+        SELECT v.item ->> 'owner', format('the view %I', v.item ->> 'name'), zanith._label(zanith._called('views', v.item)) FROM zanith._each(d #> '{cascade,views}') v
         UNION ALL
-        SELECT g.item ->> 'grantee', format('a grant of the view %I', v.item ->> 'name')
+        SELECT f.item ->> 'owner', format('the function %s', f.item ->> 'name'), zanith._label(zanith._called('functions', f.item)) FROM zanith._each(d #> '{cascade,functions}') f
+        UNION ALL
+        SELECT g.item ->> 'grantee', format('a grant of the function %s', f.item ->> 'name'), NULL
+        FROM zanith._each(d #> '{cascade,functions}') f, LATERAL zanith._each(f.item -> 'grants') g
+        UNION ALL
+        SELECT g.item ->> 'grantee', format('a grant of the view %I', v.item ->> 'name'), NULL
         FROM zanith._each(d #> '{cascade,views}') v, LATERAL zanith._each(v.item -> 'grants') g
         UNION ALL
-        SELECT x.name, format('the policy %I', p.item ->> 'name')
+        SELECT x.name, format('the policy %I', p.item ->> 'name'), zanith._label(zanith._called('policies', p.item))
         FROM zanith._each(d #> '{cascade,policies}') p, LATERAL jsonb_array_elements_text(p.item -> 'roles') x(name)
         UNION ALL
-        SELECT g.item ->> 'grantee', format('a grant of the sequence %I', s.item ->> 'name')
+        SELECT g.item ->> 'grantee', format('a grant of the sequence %I', s.item ->> 'name'), NULL
         FROM zanith._each(d #> '{column,sequences}') s, LATERAL zanith._each(s.item -> 'grants') g WHERE (s.item ->> 'identity')::boolean
-    ) r(name, by)
+    ) r(name, by, label)
     WHERE r.name IS NOT NULL
 $$;
 

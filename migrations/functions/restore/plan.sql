@@ -4,7 +4,7 @@ CREATE OR REPLACE FUNCTION zanith._loss(code text, message text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$ SELECT jsonb_build_array(jsonb_build_object('code', code, 'message', message)) $$;
 
 -- What cannot come back exactly, with these choices.
-CREATE OR REPLACE FUNCTION zanith._find_losses(a zanith._zanith_migration_artifacts, choices jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION zanith._find_losses(a zanith._zanith_migration_artifacts, choices jsonb, owners_were jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN a.artifact_type = 'archive_column' THEN zanith._loss('position',
                 format('%I stands last: PostgreSQL adds a column nowhere else', COALESCE(choices ->> 'as', a.source_column))) ELSE '[]' END
@@ -31,6 +31,9 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             FROM zanith._each(d -> 'tree') t
             WHERE (choices ->> 'online')::boolean AND current_setting('server_version_num')::integer >= 180000
               AND jsonb_path_exists(t.item, '$.constraints[*] ? (@.kind == "primary key" && @.inherited == true)')), '[]')
+        || COALESCE((SELECT jsonb_agg(zanith._loss('left_out', format('left out by choice: %s', l.item #>> '{}')) -> 0 ORDER BY l.ord) FROM zanith._each(d -> 'left_out') l), '[]')
+        || COALESCE((SELECT jsonb_agg(zanith._loss('owner', format('%s belonged to %I; it comes back as a table of %I', o.key, o.value ->> 'was', o.value ->> 'now')) -> 0 ORDER BY o.key)
+            FROM jsonb_each(CASE WHEN (choices ->> 'current_owner')::boolean THEN owners_were END) o), '[]')
         || COALESCE((SELECT jsonb_agg(zanith._loss('went_with_another', format('%s stays away: it went with the column %I, which is gone for good',
                         l.item ->> 'called', l.item ->> 'column')) -> 0) FROM zanith._each(d -> 'lost') l), '[]')
         || CASE WHEN (choices ->> 'unverified')::boolean THEN zanith._loss('unverified', 'what is parked is not compared with its seal') ELSE '[]' END
@@ -53,7 +56,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 ); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._list_choices(a zanith._zanith_migration_artifacts) RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(jsonb_build_object('name', c.name, 'flag', c.flag, 'help', c.help) ORDER BY c.ord), '[]')
     FROM (VALUES
         (1, 'as', '--as NAME', 'restore under another name', true),
@@ -67,7 +70,9 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
         (6, 'unverified', '--unverified', 'skip the checksum of what is parked', a.artifact_type <> 'soft_drop_column'),
         (7, 'online', '--online', 'beside live traffic; only instants are locked', a.source_column IS NOT NULL),
         (8, 'fire_triggers', '--fire-triggers', 'let triggers act on the rows that the online form fills', a.artifact_type = 'archive_column'),
-        (9, 'search_path', '--search-path SCHEMAS', 'the search path of the owner''s functions', true)
+        (9, 'search_path', '--search-path SCHEMAS', 'the search path of the owner''s functions', true),
+        (10, 'without', '--without WHAT', 'leave out a part that cannot come back, as the conflict calls it', true),
+        (11, 'current_owner', '--current-owner', 'restore it for the owner that it has now', COALESCE(zanith._changed_owners(a.definition), '{}') <> '{}')
     ) c(ord, name, flag, help, applies)
     WHERE c.applies AND a.artifact_type <> 'rebuild_table'
 ); END $$;
@@ -102,6 +107,8 @@ CREATE OR REPLACE FUNCTION zanith.plan_restore(artifact_id text, choices jsonb D
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    recorded zanith._zanith_migration_artifacts := a;
+    asked zanith._zanith_migration_artifacts;
     d jsonb := a.definition;
     place jsonb := zanith._place(a);
     live oid;
@@ -124,18 +131,18 @@ BEGIN
     IF a.artifact_type = 'soft_drop_column' AND place ->> 'state' = 'moved' AND place ->> 'code' <> 'claimed_twice' THEN
         place := place || '{"state": "ok"}'; -- the column travels with its table
     END IF;
-    a.definition := zanith._without_lost(a.definition, live);
+    a.definition := zanith._as_chosen(zanith._without_lost(a.definition, live), live, choices);
     IF a.artifact_type = 'soft_drop_column' THEN
         a.definition := a.definition || jsonb_build_object('key', zanith._key_now(a.definition, live)); -- rows are named by it
     END IF;
     d := a.definition;
-    IF live IS NOT NULL THEN
-        d := zanith._with_owner(d, (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = live));
-    END IF;
     runs_code := zanith._runs_code(d, live, choices);
-    conflicts := zanith._find_conflicts(a, place, live, choices);
+    -- what else stands in the way is told of the owner of today: it is blocked until that is chosen
+    asked := a;
+    asked.definition := CASE WHEN COALESCE(place -> 'owners_were', '{}') = '{}' THEN d ELSE zanith._with_owners_now(d) END;
+    conflicts := zanith._find_conflicts(asked, place, live, choices);
     IF NOT EXISTS (SELECT FROM zanith._each(conflicts) c WHERE c.item ->> 'code' IN ('forensic', 'restored')) THEN
-        conflicts := conflicts || zanith._find_obstacles(a, live) || zanith._find_mixed_keys(a.definition, choices) || zanith._find_online_conflicts(a, live, choices) || zanith._find_path_conflicts(d, live, choices);
+        conflicts := conflicts || zanith._find_obstacles(asked, live) || zanith._find_mixed_keys(a.definition, choices) || zanith._find_online_conflicts(a, live, choices) || zanith._find_path_conflicts(d, live, choices);
     END IF;
     fatal := EXISTS (SELECT FROM zanith._each(conflicts) c
                      WHERE c.item ->> 'code' IN ('forensic', 'restored', 'archive_missing', 'archive_moved', 'table_gone', 'key_gone', 'type_missing', 'column_gone', 'column_renamed'));
@@ -158,8 +165,13 @@ BEGIN
         'owners', zanith.owners_of(ARRAY(SELECT t.name FROM zanith._each(steps) s, LATERAL jsonb_array_elements_text(s.item -> 'tables') t(name)
                                          WHERE starts_with(s.item ->> 'sql', 'LOCK TABLE '))),
         'conflicts', conflicts,
-        'losses', CASE WHEN a.artifact_type = 'rebuild_table' THEN '[]' ELSE zanith._find_losses(a, choices) || zanith._find_path_losses(d, live, choices, steps) END,
-        'choices', (SELECT COALESCE(jsonb_agg(c.item ORDER BY c.ord), '[]') FROM zanith._each(zanith._list_choices(a)) c WHERE runs_code OR c.item ->> 'name' <> 'search_path'),
+        'losses', CASE WHEN a.artifact_type = 'rebuild_table' THEN '[]' ELSE zanith._find_losses(a, choices, COALESCE(place -> 'owners_were', '{}')) || zanith._find_path_losses(d, live, choices, steps) END,
+        'choices', (SELECT COALESCE(jsonb_agg(c.item ORDER BY c.ord), '[]') FROM zanith._each(zanith._list_choices(recorded)) c
+                    WHERE CASE c.item ->> 'name' WHEN 'search_path' THEN runs_code
+                               WHEN 'without' THEN jsonb_path_exists(conflicts, '$[*].without[*]') OR choices ? 'without' ELSE true END),
+        -- checks read the archive as the owner of today
+        'prepares', (SELECT COALESCE(jsonb_agg(s.item -> 'sql'), '[]') FROM zanith._each(zanith._render_archive_readable(recorded, live)) s),
+        'left_out', COALESCE(d -> 'left_out', '[]'),
         'archive', jsonb_build_object('rows', a.row_count, 'size_bytes', zanith.locate(a.id) -> 'size_bytes', 'sealed', a.sealed_at IS NOT NULL));
 END $$;
 

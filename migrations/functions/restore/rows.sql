@@ -10,8 +10,12 @@ BEGIN
         PERFORM zanith._refuse(format('there is no artifact %L', artifact_id), 'See zanith recover list.', 'P0002');
     END IF;
     a.definition := zanith._as_recorded_now(a.definition);
-    IF a.status = 'restored' AND zanith.is_recoverable_again(a.id) THEN
-        a.status := 'recoverable';
+    IF a.status = 'restored' THEN
+        -- a sequence that is not parked any more went back to the column
+        a.definition := a.definition || '{"again": true}';
+        IF zanith.is_recoverable_again(a.id) THEN
+            a.status := 'recoverable';
+        END IF;
     END IF;
     RETURN a;
 END $$;
@@ -133,6 +137,7 @@ DECLARE
     here oid := zanith._relation_oid(a.physical_schema, a.physical_table);
     by_column boolean := a.artifact_type = 'soft_drop_column';
     codes text[];
+    owners jsonb := '{}';
     foreign_owner boolean;
 BEGIN
     IF a.physical_table IS NULL THEN
@@ -163,7 +168,15 @@ BEGIN
     END IF;
     -- a copy belongs to Zanith itself; what was moved or renamed, and copies of earlier versions, to the owner of the table
     foreign_owner := found.owner <> a.definition #>> '{table,owner}'
-        AND NOT (a.artifact_type IN ('archive_column', 'rebuild_table') AND found.owner = zanith._own_role());
+        AND NOT (a.artifact_type IN ('archive_column', 'rebuild_table') AND (found.owner = zanith._own_role()
+            -- a load without owners gives it to whoever loads; REASSIGN OWNED gives both to one
+            OR zanith._is_superuser(found.owner) OR found.owner = zanith._owner_of_table(jsonb_build_object('schema', a.source_schema, 'name', a.source_table))));
+    -- a moved table that was given to another is the same table, or one that was loaded: its new owner is a choice of the restore. One
+    -- that took the place of the parked one is not believed.
+    IF NOT by_column AND a.definition ? 'members' AND (a.definition ->> 'database' IS DISTINCT FROM zanith._database_identity() OR found.oid = (a.definition #>> '{table,oid}')::oid) THEN
+        owners := zanith._changed_owners(a.definition);
+        foreign_owner := false;
+    END IF;
     codes := ARRAY(SELECT c.code FROM (VALUES
         (1, 'claimed_twice', cardinality(claims) > 1),
         (2, 'renamed', found.relname <> a.physical_table),
@@ -175,7 +188,7 @@ BEGIN
         -- a column travels with its table, and what happens to that is no damage
         'code', CASE WHEN by_column AND codes[1] <> 'claimed_twice' THEN 'live_table_' ELSE '' END || codes[1],
         'schema', found.nspname, 'table', found.relname, 'column', a.physical_column,
-        'owner', found.owner, 'oid', found.oid,
+        'owner', found.owner, 'oid', found.oid, 'owners_were', owners,
         'detail', NULLIF(concat_ws('; ',
             CASE WHEN cardinality(claims) > 1
                  THEN 'several bear its id: ' || (SELECT string_agg(zanith._relation_name(c), ', ' ORDER BY c) FROM unnest(claims) c) END,
@@ -184,6 +197,15 @@ BEGIN
             CASE WHEN foreign_owner
                  THEN format('recorded owner %I, now %I', a.definition #>> '{table,owner}', found.owner) END), ''));
 END $$;
+
+-- The tables of a parked tree that belong to another role by now: {name: {was, now}}.
+CREATE OR REPLACE FUNCTION zanith._changed_owners(d jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT COALESCE(jsonb_object_agg(zanith._qualify(m.item ->> 'schema', m.item ->> 'name'), jsonb_build_object('was', m.item #> '{definition,owner}', 'now', o.now)), '{}')
+    FROM zanith._each(d -> 'members') m,
+         LATERAL (SELECT zanith._owner_of_table(jsonb_build_object('schema', m.item -> 'parked_schema', 'name', m.item -> 'parked'))) o(now)
+    WHERE o.now <> m.item #>> '{definition,owner}'
+); END $$;
 
 -- All tables that bear the artifact's id: in the name of a column of their own, or in their comment; a partition that
 -- went along bears it too, and does not count.

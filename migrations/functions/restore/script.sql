@@ -309,6 +309,7 @@ BEGIN
     IF a.artifact_type = 'rebuild_table' THEN
         RETURN '[]';
     ELSIF a.artifact_type IN ('soft_drop_table', 'archive_table') THEN
+        d := CASE WHEN in_script THEN d ELSE zanith._as_chosen(d, NULL, choices) END;
         keyed := zanith._key_calls_code(zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}'))
             OR zanith._key_calls_code(zanith._relation_oid(d #>> '{members,0,definition,partition_of,schema}', d #>> '{members,0,definition,partition_of,name}'));
         RETURN zanith._as_owner_of_key(zanith._runner(d #>> '{table,owner}'), keyed, zanith._in_run_order(zanith._under_paths(zanith._render_restore_table(d, choices, in_script), d, NULL, choices, in_script)));
@@ -321,18 +322,27 @@ BEGIN
     END IF;
     live := zanith._relation_oid(live_schema, live_table);
     IF NOT in_script THEN
-        -- whose table it is by now
-        d := zanith._with_owner(d, (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = live));
+        d := zanith._as_chosen(d, live, choices);
     END IF;
     keyed := zanith._key_calls_code(zanith._relation_oid(live_schema, live_table));
     IF COALESCE((choices ->> 'online')::boolean, false) AND a.artifact_type = 'archive_column' AND NOT in_script THEN
         a.definition := d;
-        RETURN zanith._in_run_order(zanith._under_paths(zanith._render_restore_online(a, choices), d, live, choices, in_script));
+        RETURN zanith._in_run_order(zanith._under_paths(zanith._set_transaction(0, zanith._render_archive_readable(a, live)) || zanith._render_restore_online(a, choices), d, live, choices, in_script));
     END IF;
-    RETURN zanith._as_owner_of_key(zanith._runner(d #>> '{table,owner}'), keyed, zanith._in_run_order(zanith._under_paths(zanith._render_follow_end(a.id) || zanith._render_unmake(a.id) || zanith._render_restore_column(d, live_schema, live_table,
+    RETURN zanith._as_owner_of_key(zanith._runner(d #>> '{table,owner}'), keyed, zanith._in_run_order(zanith._under_paths(CASE WHEN in_script THEN '[]' ELSE zanith._render_archive_readable(a, live) END || zanith._render_follow_end(a.id) || zanith._render_unmake(a.id) || zanith._render_restore_column(d, live_schema, live_table,
         CASE WHEN NOT in_script THEN live END,
         EXISTS (SELECT FROM pg_attribute t WHERE t.attrelid = live
                 AND t.attname = a.source_column AND NOT t.attisdropped), choices), d, live, choices, in_script)));
+END $$;
+
+-- The archive was made readable for the owner that the table had. Another owner of today has to be able to read it too.
+CREATE OR REPLACE FUNCTION zanith._render_archive_readable(a zanith._zanith_migration_artifacts, live oid) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN COALESCE((
+    SELECT zanith._step(format('GRANT SELECT, TRUNCATE ON TABLE %s TO %I', zanith._relation_name(c.oid), pg_get_userbyid(t.relowner)),
+        'the owner of the table by now may read and lock its archive')
+    FROM pg_class t, pg_class c
+    WHERE a.artifact_type = 'archive_column' AND a.status = 'recoverable' AND t.oid = live AND c.oid = zanith._relation_oid(a.physical_schema, a.physical_table)
+      AND NOT has_table_privilege(t.relowner, c.oid, 'SELECT')), '[]');
 END $$;
 
 CREATE OR REPLACE FUNCTION zanith._in_run_order(steps jsonb) RETURNS jsonb

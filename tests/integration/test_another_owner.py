@@ -1,0 +1,138 @@
+"""What is parked, or its table, was given to another role: a choice of the restore, no damage."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.recovery.artifacts import get_artifact
+from app.recovery.capture import CaptureRequest, capture
+from app.recovery.database import Actor, Database
+from app.recovery.errors import Refused
+from app.recovery.health import doctor
+from app.recovery.plan import Choices, plan_restore
+from app.recovery.restore import restore
+from tests.acceptance.command import done, zanith
+from tests.studios import run_studio
+
+DBA = Actor("dba")
+COLUMNS = ("soft_drop_column", "archive_column")
+TABLES = ("soft_drop_table", "archive_table")
+STRATEGIES = (*COLUMNS, *TABLES)
+MADE = """
+SET ROLE {old};
+CREATE TABLE {t} (id int PRIMARY KEY, c serial, d text CHECK (d <> ''), k int REFERENCES {t});
+CREATE VIEW v_{t} AS SELECT c FROM {t}; GRANT SELECT ON v_{t} TO {other};
+GRANT SELECT ON {t} TO {other}; GRANT UPDATE (c) ON {t} TO PUBLIC;
+CREATE INDEX i_{t} ON {t} (c) WHERE f(c) > 0;
+INSERT INTO {t} (id, d) SELECT n, 'd' || n FROM generate_series(1, 9) n;
+"""
+FUNCTION = "CREATE FUNCTION f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1'"
+
+
+@pytest.fixture
+async def db(database):
+    opened = await Database.open(database.url)
+    yield opened
+    await opened.close()
+
+
+async def park(database, db, create_role) -> tuple[dict, str, str, str]:
+    old, new, other = f"{database.name}_old", create_role("new"), create_role("other")
+    database.psql(f"CREATE ROLE {old}; GRANT ALL ON SCHEMA public TO {old}, {new}; {FUNCTION}")
+    made = {}
+    for strategy in STRATEGIES:
+        database.psql(MADE.format(t=strategy, old=old, other=other))
+        column = "c" if strategy in COLUMNS else None
+        request = CaptureRequest(strategy, strategy, column, on_dependents="cascade")
+        made[strategy] = (await capture(db, request, DBA)).id
+    return made, old, new, other
+
+
+@pytest.mark.parametrize("role", ["stays", "goes"])
+async def test_all_comes_back_to_the_owner_of_today(database, db, create_role, role):
+    made, old, new, other = await park(database, db, create_role)
+    gone = "; DROP ROLE " + old
+    revoked = f"REASSIGN OWNED BY {old} TO {new}; DROP OWNED BY {old}"
+    database.psql(revoked + gone if role == "goes" else f"REASSIGN OWNED BY {old} TO {new}")
+    try:
+        found = (await doctor(db)).findings
+        assert {(one.kind, one.artifact_id) for one in found} == {
+            ("blocked", made[strategy]) for strategy in TABLES
+        }
+        for strategy, artifact in made.items():
+            assert (await get_artifact(db, artifact)).health == "ok"
+            plan = await plan_restore(db, artifact)
+            wanted = ["owner_changed"] if strategy in TABLES else []
+            assert [conflict.code for conflict in plan.conflicts] == wanted
+            assert all(drift.count is not None for drift in plan.drift), strategy
+            if wanted:
+                with pytest.raises(Refused, match="was given to another role") as caught:
+                    await restore(db, artifact, Choices(), DBA)
+                assert caught.value.hint == "resolve with --current-owner"
+            plan = await plan_restore(db, artifact, Choices(current_owner=True))
+            assert {step.role for step in plan.steps} <= {None, new}
+            report = await restore(db, artifact, Choices(current_owner=bool(wanted)), DBA)
+            assert not report.fidelity["missing"]
+            assert [loss.code for loss in report.losses if loss.code == "owner"] == (
+                ["owner"] if wanted else []
+            )
+            owners = "SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class WHERE relname IN "
+            names = f"('{strategy}', '{strategy}_c_seq', 'i_{strategy}')"
+            assert database.psql(owners + names) == new
+            view = f"SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'v_{strategy}'"
+            stays = strategy in COLUMNS and role == "stays"
+            assert database.psql(view) == (old if stays else new)
+            counted = f"SET ROLE {other}; SELECT count(*) FROM {strategy} WHERE c = id"
+            assert database.psql(counted) == "9"
+        assert [one.kind for one in (await doctor(db)).findings] == []
+    finally:
+        if role == "stays":
+            database.psql(f"DROP OWNED BY {old} CASCADE; DROP ROLE {old}")
+
+
+async def test_a_load_without_owners_is_restored_for_whoever_loaded(
+    database, bare_database, db, create_role
+):
+    made, old, *_ = await park(database, db, create_role)
+    bare_database.psql(database.pg_dump("--no-owner"))
+    loaded = await Database.open(bare_database.url)
+    try:
+        for strategy, artifact in made.items():
+            plan = await plan_restore(loaded, artifact)
+            wanted = ["owner_changed"] if strategy in TABLES else []
+            assert [conflict.code for conflict in plan.conflicts] == wanted
+            await restore(loaded, artifact, Choices(current_owner=bool(wanted)), DBA)
+            assert bare_database.psql(f"SELECT count(*) FROM {strategy} WHERE c = id") == "9"
+    finally:
+        await loaded.close()
+        bare_database.psql(f"DROP OWNED BY {old} CASCADE")
+        database.psql(f"DROP OWNED BY {old} CASCADE; DROP ROLE {old}")
+
+
+def test_every_interface_takes_the_choice(database, create_role):
+    new = create_role("new")
+    database.psql("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
+    url = database.url
+    drop = ("drop", "table", "t", "--strategy", "soft", "--yes", "--json")
+    made = done(*drop, url=url).json
+    database.psql(f"ALTER TABLE {made['physical_name']} OWNER TO {new}")
+    refused = zanith("recover", "restore-table", "t", "--yes", url=url)
+    assert refused.code == 4
+    assert "resolve with --current-owner" in refused.err
+    with (
+        run_studio(database.tcp_url, auth_token="ana:the-token-of-staff") as running,
+        running.client("the-token-of-staff") as staff,
+    ):
+        path = f"/studio/artifacts/{made['id']}/restore"
+        assert 'form="choices" name="current_owner"' in staff.get(path).text
+        page = staff.get(path, params={"current_owner": "yes"}).text
+        assert f"it comes back as a table of {new}" in page
+        assert '<input type="hidden" name="current_owner" value="yes">' in page
+        answer = staff.post(
+            f"/api/artifacts/{made['id']}/restore", json={"current_owner": True, "dry_run": True}
+        )
+        assert answer.json()["plan"]["blocked"] == []
+    done("recover", "restore-table", "t", "--current-owner", "--yes", url=url)
+    assert (
+        database.psql("SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 't'") == new
+    )

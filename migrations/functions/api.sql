@@ -116,7 +116,29 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
              FROM zanith._each(d -> 'publications') p),
             strategy <> 'rebuild_table' AND jsonb_array_length(d -> 'publications') > 0),
         (7, (SELECT string_agg(format('the foreign key %I of %s is lifted', k.item ->> 'name', zanith._qualify(k.item ->> 'schema', k.item ->> 'table')), '; ')
-             FROM zanith._each(d -> 'references') k), strategy <> 'rebuild_table' AND jsonb_array_length(d -> 'references') > 0)
+             FROM zanith._each(d -> 'references') k), strategy <> 'rebuild_table' AND jsonb_array_length(d -> 'references') > 0),
+        (20, zanith._warn_of_types(d), zanith._warn_of_types(d) IS NOT NULL)
     ) w(ord, warning, applies)
     WHERE w.applies
+); END $$;
+
+-- Types of the database's own that columns keep while they are parked. A soft-dropped column has its domain lifted.
+CREATE OR REPLACE FUNCTION zanith._parked_types(d jsonb) RETURNS TABLE (name text)
+LANGUAGE sql STABLE AS $$
+    SELECT DISTINCT zanith._qualify(n.nspname, t.typname)
+    FROM (SELECT d #> '{column}' AS col WHERE d ? 'column' AND NOT (d ->> 'strategy' = 'soft_drop_column' AND d #>> '{column,base_type}' IS NOT NULL)
+          UNION ALL SELECT c.item FROM zanith._each(d -> 'members') m, LATERAL zanith._each(m.item #> '{definition,columns}') c
+          UNION ALL SELECT c.item FROM zanith._each(d #> '{definition,columns}') c WHERE COALESCE(d -> 'parked', 'null') <> 'null') x,
+         LATERAL (SELECT CASE WHEN zanith._type_exists(x.col ->> 'type') THEN to_regtype(x.col ->> 'type')::oid END) o(oid)
+    JOIN pg_type p ON p.oid = o.oid LEFT JOIN pg_type e ON e.oid = p.typelem AND p.typcategory = 'A'
+    JOIN pg_type t ON t.oid = COALESCE(e.oid, p.oid) JOIN pg_namespace n ON n.oid = t.typnamespace
+    WHERE t.oid >= 16384 AND t.typtype IN ('e', 'd', 'c', 'r')
+      AND NOT EXISTS (SELECT FROM pg_depend k WHERE k.classid = 'pg_type'::regclass AND k.objid = t.oid AND k.deptype = 'e')
+$$;
+
+CREATE OR REPLACE FUNCTION zanith._warn_of_types(d jsonb) RETURNS text
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT format('the type %1$s stays while this is parked: DROP TYPE is refused, and DROP TYPE %1$s CASCADE would destroy the parked values; move it aside instead: ALTER TYPE %1$s RENAME TO ...', min(y.name))
+           || CASE WHEN count(*) > 1 THEN '; so do ' || string_agg(y.name, ', ' ORDER BY y.name) FILTER (WHERE y.name > (SELECT min(x.name) FROM zanith._parked_types(d) x)) ELSE '' END
+    FROM zanith._parked_types(d) y HAVING count(*) > 0
 ); END $$;

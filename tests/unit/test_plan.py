@@ -111,7 +111,9 @@ def test_a_blocked_plan_is_refused_with_its_way_out():
     with pytest.raises(Refused) as error:
         check_plan(plan, None)
     assert error.value.plan is plan
-    assert error.value.hint == "resolve with --as NAME or --fill VALUE"
+    assert error.value.hint == "resolve with --as NAME"
+    # each of several with its own way out
+    assert error.value.detail == "2 rows have none (resolve with --fill VALUE)"
 
 
 def test_another_plan_than_the_confirmed_is_refused():

@@ -97,7 +97,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         UNION ALL
         SELECT 2, zanith._conflict('type_missing', format('the type %s does not exist any more', d #>> '{column,type}'),
             'Create the type again, then restore.')
-        WHERE d ? 'column' AND NOT zanith._type_exists(d #>> '{column,type}')
+        -- a soft-dropped column has its type, whatever that is called by now; a domain was lifted off it
+        WHERE d ? 'column' AND (d ->> 'strategy' = 'archive_column' OR d #>> '{column,base_type}' IS NOT NULL) AND NOT zanith._type_exists(d #>> '{column,type}')
         UNION ALL
         SELECT 3, zanith._conflict('name_taken', format('the table already has a constraint %I', k.item ->> 'name'),
             format('Rename it: ALTER TABLE %s RENAME CONSTRAINT %I TO …', live::regclass, k.item ->> 'name'))
@@ -173,6 +174,9 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         FROM zanith._each(d -> 'key') k
         JOIN pg_attribute a ON a.attrelid = live AND a.attname = k.item ->> 'name' AND NOT a.attisdropped
         WHERE d ->> 'strategy' = 'archive_column' AND format_type(a.atttypid, a.atttypmod) <> k.item ->> 'type'
+          -- a type that was renamed is still that of the archive
+          AND NOT EXISTS (SELECT FROM pg_attribute o WHERE o.attrelid = zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}')
+                          AND o.attname = a.attname AND o.atttypid = a.atttypid AND o.atttypmod = a.atttypmod AND NOT o.attisdropped)
         UNION ALL
         SELECT 13, zanith._conflict('name_taken', format('%s already has a %s %I', t.item ->> 'table', t.kind, t.item ->> 'name'),
             'Rename it, then restore.')
@@ -334,7 +338,7 @@ BEGIN
                 'Restore it under another name.', ARRAY['--as NAME']);
         END IF;
         IF (SELECT max(t.attnum) FROM zanith._family(live) f JOIN pg_attribute t ON t.attrelid = f.member)
-           + CASE a.artifact_type WHEN 'archive_column' THEN 1 ELSE 0 END + (SELECT count(*) FROM zanith._each(d #> '{cascade,columns}') g
+           + (CASE a.artifact_type WHEN 'archive_column' THEN 1 ELSE 0 END) + (SELECT count(*) FROM zanith._each(d #> '{cascade,columns}') g
                WHERE zanith._relation_oid(g.item #>> '{table,schema}', g.item #>> '{table,name}') = live) > 1600 THEN
             found := found || zanith._conflict('too_many_columns', format('%s has used all 1600 columns', zanith._relation_name(live)),
                 'A dropped column keeps its number: export the values, or rebuild the table first.');

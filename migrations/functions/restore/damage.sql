@@ -66,7 +66,7 @@ LANGUAGE sql STABLE ROWS 1 AS $$
     SELECT 'column_retyped', format('it is %s by now; it was parked as %s', format_type(t.atttypid, t.atttypmod), q.type)
     FROM pg_attribute t, (SELECT COALESCE(a.definition #>> '{column,base_type}', a.definition #>> '{column,type}')) q(type)
     WHERE t.attrelid = root AND t.attname = a.physical_column AND NOT t.attisdropped
-      AND format_type(t.atttypid, t.atttypmod) <> q.type
+      AND format_type(t.atttypid, t.atttypmod) <> q.type AND zanith._type_exists(q.type) -- else the type was renamed
     UNION ALL
     SELECT 'column_altered', 'a default or NOT NULL was put on it: live rows feel it again'
     FROM pg_attribute t
@@ -195,7 +195,7 @@ RETURNS TABLE (code text, detail text, stops boolean) LANGUAGE sql STABLE ROWS 1
                string_agg(quote_ident(was), ', ') FILTER (WHERE now IS NULL) AS names,
                string_agg(quote_ident(now), ', ') FILTER (WHERE was IS NULL) AS new_names,
                bool_and(zanith._type_exists(type)) FILTER (WHERE now IS NULL) AS types_there,
-               string_agg(format('%I is %s, it was %s', was, type_now, type), ', ') FILTER (WHERE type <> type_now) AS retyped
+               string_agg(format('%I is %s, it was %s', was, type_now, type), ', ') FILTER (WHERE type <> type_now AND zanith._type_exists(type)) AS retyped
         FROM pair
     )
     SELECT CASE WHEN new > 0 THEN 'column_renamed' WHEN NOT types_there THEN 'type_dropped' ELSE 'column_dropped' END,

@@ -9,7 +9,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             format('%s needs the %s, which does not exist any more', n.item ->> 'by', n.item ->> 'what'),
             'Make it again, undo its renaming, or bring it back first (zanith recover list shows whether it is parked).'),
             -- a column that is generated from this one has no values of its own to come back
-            ARRAY[CASE WHEN n.item ->> 'by' = 'the expression of ' || quote_ident(n.generated) THEN 'column ' || quote_ident(n.generated) ELSE zanith._label(n.item ->> 'by') END]) AS conflict
+            CASE WHEN n.item ->> 'by' = 'the expression of ' || quote_ident(a.source_column) AND jsonb_array_length(COALESCE(NULLIF(a.definition -> 'key', 'null'), '[]')) = 0 THEN '{}'
+                 ELSE ARRAY[CASE WHEN n.item ->> 'by' = 'the expression of ' || quote_ident(n.generated) THEN 'column ' || quote_ident(n.generated) ELSE zanith._label(n.item ->> 'by') END] END) AS conflict
         FROM (SELECT x.item, NULL::text AS generated FROM zanith._each(a.definition -> 'needs') x
               UNION ALL SELECT x.item, g.item ->> 'name' FROM zanith._each(a.definition #> '{cascade,columns}') g, LATERAL zanith._each(g.item -> 'needs') x
               WHERE x.item ->> 'type' NOT IN ('table', 'table column')) n

@@ -31,6 +31,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             FROM zanith._each(d -> 'tree') t
             WHERE (choices ->> 'online')::boolean AND current_setting('server_version_num')::integer >= 180000
               AND jsonb_path_exists(t.item, '$.constraints[*] ? (@.kind == "primary key" && @.inherited == true)')), '[]')
+        || CASE WHEN d ? 'retyped' THEN zanith._loss('type', format('%I comes back with the type %s, as its type is called by now', d #>> '{column,name}', d ->> 'retyped')) ELSE '[]' END
         || COALESCE((SELECT jsonb_agg(zanith._loss('left_out', format('left out by choice: %s', l.item #>> '{}')) -> 0 ORDER BY l.ord) FROM zanith._each(d -> 'left_out') l), '[]')
         || COALESCE((SELECT jsonb_agg(zanith._loss('owner', format('%s belonged to %I; it comes back as a table of %I', o.key, o.value ->> 'was', o.value ->> 'now')) -> 0 ORDER BY o.key)
             FROM jsonb_each(CASE WHEN (choices ->> 'current_owner')::boolean THEN owners_were END) o), '[]')

@@ -7,7 +7,7 @@ CREATE OR REPLACE FUNCTION zanith.split_rows(artifact_id text, jobs integer, rol
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
-    d jsonb := a.definition;
+    d jsonb := zanith._with_recorded_labels(a.definition);
     whole text := zanith.row_query(artifact_id);
     place jsonb := zanith._place(a);
     first text := CASE WHEN d #> '{key,0}' <> 'null' THEN zanith._canonical_order(jsonb_build_array(d #> '{key,0}')) END;

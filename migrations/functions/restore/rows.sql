@@ -67,12 +67,51 @@ BEGIN
                          AND o.status = 'recoverable' AND o.capture_order > a.capture_order);
 END $$;
 
+-- The labels of a table's enum columns, by the oid of each label: {column: {oid: label}}. ALTER TYPE … RENAME VALUE changes how values are
+-- printed, not the values.
+CREATE OR REPLACE FUNCTION zanith._describe_labels(relation oid, names jsonb DEFAULT NULL) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT COALESCE(jsonb_object_agg(a.attname, l.labels), '{}')
+    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid AND t.typtype = 'e',
+         LATERAL (SELECT jsonb_object_agg(e.oid::text, e.enumlabel) FROM pg_enum e WHERE e.enumtypid = t.oid) l(labels)
+    WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped AND (names IS NULL OR names ? a.attname) AND l.labels IS NOT NULL
+); END $$;
+
+-- A definition that says which labels were renamed since, {column: {now: was}} under `relabelled`, and in the columns of its key.
+CREATE OR REPLACE FUNCTION zanith._with_recorded_labels(d jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    renamed jsonb;
+BEGIN
+    IF COALESCE(d -> 'labels', '{}') = '{}' OR d ->> 'database' IS DISTINCT FROM zanith._database_identity() THEN
+        RETURN d; -- a dump has the labels of its time
+    END IF;
+    SELECT jsonb_object_agg(x.name, x.labels) INTO renamed FROM (
+        SELECT c.key AS name, jsonb_object_agg(e.enumlabel, l.value) AS labels
+        FROM jsonb_each(d -> 'labels') c, LATERAL jsonb_each_text(c.value) l JOIN pg_enum e ON e.oid = l.key::oid AND e.enumlabel <> l.value GROUP BY c.key) x;
+    IF renamed IS NULL THEN
+        RETURN d;
+    END IF;
+    RETURN d || jsonb_build_object('relabelled', renamed) || CASE WHEN jsonb_typeof(d -> 'key') <> 'array' THEN '{}' ELSE jsonb_build_object('key', (
+        SELECT jsonb_agg(k.item || CASE WHEN renamed ? (k.item ->> 'name') THEN jsonb_build_object('relabelled', renamed -> (k.item ->> 'name')) ELSE '{}' END ORDER BY k.ord)
+        FROM zanith._each(d -> 'key') k)) END;
+END $$;
+
+-- An enum value as text, under the label that it had.
+CREATE OR REPLACE FUNCTION zanith._relabelled_value(name text, renamed jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
+    SELECT format('(CASE WHEN r.%1$I IS NULL THEN NULL ELSE CASE pg_catalog.format(''%%s'', r.%1$I) %2$s ELSE pg_catalog.format(''%%s'', r.%1$I) END END)', name,
+                  string_agg(format('WHEN %L THEN %L', l.key, l.value), ' ' ORDER BY l.key COLLATE "C"))
+    FROM jsonb_each_text(renamed) l
+); END $$;
+
 -- ORDER BY for a key: a collation-free scalar in its own order, every other as text in C, so that the order is the
 -- same on every server; a table without a key by the whole row's text. The text of a type that is not built in comes from
 -- its output function, through format(): a cast to text could be anybody's function.
 CREATE OR REPLACE FUNCTION zanith._canonical_order(key jsonb) RETURNS text
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(string_agg(CASE WHEN (k.item ->> 'native')::boolean THEN format('r.%I', k.item ->> 'name')
+    SELECT COALESCE(string_agg(CASE WHEN k.item ? 'relabelled' THEN zanith._relabelled_value(k.item ->> 'name', k.item -> 'relabelled') || ' COLLATE "C"'
+                                    WHEN (k.item ->> 'native')::boolean THEN format('r.%I', k.item ->> 'name')
                                     WHEN (k.item ->> 'builtin')::boolean THEN format('r.%I::text COLLATE "C"', k.item ->> 'name')
                                     ELSE format('pg_catalog.format(''%%s'', r.%I) COLLATE "C"', k.item ->> 'name') END, ', ' ORDER BY k.ord),
                     'pg_catalog.format(''%s'', r) COLLATE "C"')
@@ -93,7 +132,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 CREATE OR REPLACE FUNCTION zanith.canonical_query(artifact_id text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$ BEGIN RETURN (
     SELECT CASE WHEN a.artifact_type <> 'soft_drop_column' AND p.place ? 'table' THEN
-        zanith._canonical_query(a.definition, p.place ->> 'schema', p.place ->> 'table') END
+        zanith._canonical_query(zanith._with_recorded_labels(a.definition), p.place ->> 'schema', p.place ->> 'table') END
     FROM zanith._artifact(artifact_id) a, LATERAL (SELECT zanith._place(a)) p(place)
 ); END $$;
 
@@ -101,7 +140,8 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $
 CREATE OR REPLACE FUNCTION zanith._canonical_query(d jsonb, schema_name text, table_name text, condition text DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT format('SELECT %s FROM %s%s r%s ORDER BY %s',
-        COALESCE((SELECT string_agg('r.' || quote_ident(c.name), ', ' ORDER BY c.ord)
+        COALESCE((SELECT string_agg(CASE WHEN d -> 'relabelled' ? c.name THEN format('%s AS %I', zanith._relabelled_value(c.name, d #> ARRAY['relabelled', c.name]), c.name)
+                                         ELSE 'r.' || quote_ident(c.name) END, ', ' ORDER BY c.ord)
                   FROM jsonb_array_elements_text(zanith._row_columns(d)) WITH ORDINALITY c(name, ord)), ''),
         CASE WHEN d ? 'members' THEN zanith._only(d) ELSE 'ONLY ' END,
         zanith._qualify(schema_name, table_name),

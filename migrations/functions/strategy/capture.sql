@@ -70,6 +70,7 @@ BEGIN
         IF d ? 'members' AND on_dependents = 'cascade' THEN
             PERFORM zanith._check_children(relation);
         END IF;
+        PERFORM zanith._check_way_back(strategy, relation, object, d);
     END IF;
     IF strategy = 'soft_drop_column' AND on_dependents = 'keep' AND d #>> '{column,base_type}' IS NOT NULL
        AND EXISTS (SELECT FROM zanith._each(d -> 'dependents') x WHERE x.item ->> 'kind' <> 'foreign key') THEN
@@ -181,6 +182,9 @@ BEGIN
         END IF;
     END LOOP;
     PERFORM zanith._finish_capture(id, rows_copied, notify, proof);
+    IF zanith._warn_of_types(d) IS NOT NULL THEN
+        RAISE NOTICE '%', zanith._warn_of_types(d);
+    END IF;
     PERFORM set_config('lock_timeout', timeout, true);
     PERFORM set_config('row_security', security, true);
     IF sandboxed THEN

@@ -61,6 +61,7 @@ BEGIN
         'publications', zanith._describe_publications(relation),
         'dependents', zanith._list_dependents(relation, num),
         'on_dependents', on_dependents,
+        'labels', CASE WHEN soft THEN '{}' ELSE zanith._describe_labels(relation, COALESCE(jsonb_path_query_array(zanith._find_key(relation, num), '$[*].name'), '[]') || to_jsonb(column_name)) END,
         'needs', zanith._describe_needs(relation, num), 'database', zanith._database_identity(),
         'partners', zanith._describe_partners(ARRAY(SELECT f.member FROM zanith._family(relation) f)));
 END $$;
@@ -230,6 +231,7 @@ BEGIN
                          LATERAL zanith._each(x.item #> '{definition,publications}') p),
         'dependents', zanith._list_dependents(relation),
         'on_dependents', on_dependents,
+        'labels', zanith._describe_labels(relation),
         'needs', CASE WHEN on_dependents = 'cascade' THEN zanith._describe_needs(relation) ELSE '[]' END, 'database', zanith._database_identity(),
         'partners', zanith._describe_partners(ARRAY(SELECT x.member FROM zanith._tree(relation) x)));
 END $$;
@@ -256,6 +258,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                                     'runner', zanith._runner(t ->> 'owner'), 'partitioned', t -> 'partitioned'),
         'direct', keep_rows AND zanith._copies_directly(relation),
         'definition', t,
+        'labels', CASE WHEN keep_rows THEN zanith._describe_labels(relation) ELSE '{}' END, 'database', zanith._database_identity(),
         'parked', CASE WHEN keep_rows THEN jsonb_build_object('schema', '_zanith_shadow',
                   'table', zanith._parked_name(t ->> 'name', id, 0, '_zanith_archive_')) END,
         'key', zanith._find_key(relation),

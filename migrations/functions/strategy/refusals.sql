@@ -134,10 +134,6 @@ BEGIN
         PERFORM zanith._refuse(format('%s bears security labels, which are not supported yet', name),
             'Remove the labels first: SECURITY LABEL … IS NULL.');
     END IF;
-    IF strategy = 'archive_column' AND (SELECT max(attnum) >= 1600 FROM pg_attribute WHERE attrelid = relation) THEN
-        PERFORM zanith._refuse(format('%s could not be added again: its table has used all 1600 columns', name),
-            'A dropped column keeps its number; use soft_drop_column.', '54011');
-    END IF;
     -- a generated column is computed again: no value is stored by a key
     IF strategy = 'archive_column' AND a.attgenerated = '' AND zanith._find_key(relation, a.attnum) IS NULL THEN
         PERFORM zanith._refuse(format('table %s has no key to file the values under', zanith._relation_name(relation)),
@@ -184,6 +180,58 @@ BEGIN
         PERFORM zanith._refuse(format('%s is a column of a typed table', name), 'Capture the whole table: PostgreSQL does not change the columns of a typed one.', '42809');
     END IF;
 END $$;
+
+-- Refusals of what a restore could not do: nothing is captured that cannot come back. `d` is the definition.
+CREATE OR REPLACE FUNCTION zanith._check_way_back(strategy text, relation oid, object text, d jsonb) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    m record;
+    new integer := CASE WHEN strategy = 'archive_column' THEN 1 ELSE 0 END + (SELECT count(*) FROM zanith._each(d #> '{cascade,columns}') g
+        WHERE zanith._relation_oid(g.item #>> '{table,schema}', g.item #>> '{table,name}') = relation);
+    used integer := (SELECT max(a.attnum) FROM zanith._family(relation) f JOIN pg_attribute a ON a.attrelid = f.member);
+    pending integer;
+BEGIN
+    -- a dropped column keeps its number, and each column that is added again takes another
+    IF strategy IN ('soft_drop_column', 'archive_column') AND new > 0 THEN
+        pending := CASE WHEN used > 1400 THEN zanith._columns_to_come(relation) ELSE 0 END;
+        IF used + pending + new > 1600 THEN
+            PERFORM zanith._refuse(format('%s could not come back: its table would need more than 1600 columns', object),
+                CASE strategy WHEN 'archive_column' THEN 'A dropped column keeps its number; use soft_drop_column, which adds none, or move the rows to a new table first.'
+                     ELSE 'A dropped column keeps its number; drop the columns that are generated from it for good first.' END, '54011',
+                format('%s numbers are used, %s are needed by what is parked of it already, and %s by this', used, pending, new));
+        END IF;
+    END IF;
+    -- an index, a view or a statistics object gets its name in a schema, by its owner where it calls code
+    FOR m IN SELECT o.owner, o.schema_name, o.what FROM zanith._made_by_owner(d) o
+             WHERE zanith._runner(o.owner) IS NOT NULL AND NOT has_schema_privilege(o.owner, o.schema_name, 'CREATE') LIMIT 1 LOOP
+        PERFORM zanith._refuse(format('%s could not come back: %I may not create %s in the schema %I', object, m.owner, m.what, m.schema_name),
+            format('GRANT CREATE ON SCHEMA %I TO %I; it calls functions that are not built in, and is made as its owner.', m.schema_name, m.owner), '42501');
+    END LOOP;
+    FOR m IN SELECT p.part ->> 'schema' AS schema_name, i.item ->> 'name' AS name
+             FROM zanith._parts(d) p, LATERAL (SELECT x.item FROM zanith._each(p.part -> 'indexes') x WHERE strategy = 'archive_column' OR NOT (x.item ->> 'plain')::boolean
+                                               UNION ALL SELECT k.item -> 'index' FROM zanith._each(p.part -> 'constraints') k WHERE jsonb_typeof(k.item -> 'index') = 'object') i
+             WHERE d ? 'column' AND NOT has_schema_privilege(p.part ->> 'schema', 'CREATE') LIMIT 1 LOOP
+        PERFORM zanith._refuse(format('%s could not come back: you may not create the index %I in the schema %I', object, m.name, m.schema_name),
+            format('GRANT CREATE ON SCHEMA %I TO %I, or capture it as a role that may.', m.schema_name, current_user), '42501');
+    END LOOP;
+    -- steps of a restore run as the owner
+    FOR m IN SELECT DISTINCT o.owner FROM (
+                 SELECT x.item #>> '{definition,owner}' AS owner FROM zanith._each(d -> 'members') x UNION ALL SELECT p.part ->> 'owner' FROM zanith._parts(d) p WHERE d ? 'column') o
+             WHERE zanith._runner(o.owner) IS NOT NULL
+               AND NOT pg_has_role(o.owner, CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END) LOOP
+        PERFORM zanith._refuse(format('%s could not come back: steps of its restore run as %I, and %I may not become that role', object, m.owner, current_user),
+            format('GRANT %I TO %I WITH SET TRUE, or capture it as %1$I.', m.owner, current_user), '42501');
+    END LOOP;
+END $$;
+
+-- How many columns what is parked of a table would add to it. It counts, and shows nothing else.
+CREATE OR REPLACE FUNCTION zanith._columns_to_come(relation oid) RETURNS integer
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$ BEGIN RETURN (
+    SELECT COALESCE(sum(CASE a.artifact_type WHEN 'archive_column' THEN 1 ELSE 0 END + jsonb_array_length(COALESCE(a.definition #> '{cascade,columns}', '[]'))), 0)::integer
+    FROM zanith._zanith_migration_artifacts a, pg_class c, pg_namespace n
+    WHERE c.oid = relation AND n.oid = c.relnamespace AND a.source_schema = n.nspname AND a.source_table = c.relname
+      AND a.status = 'recoverable' AND a.source_column IS NOT NULL
+); END $$;
 
 -- Refusals that hold for inheritance children which a cascade takes along.
 CREATE OR REPLACE FUNCTION zanith._check_children(relation oid) RETURNS void

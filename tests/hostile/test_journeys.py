@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.recovery.coverage import measure_coverage
 from tests.hostile import journeys
 from tests.hostile.hooks import TABLES, Table
 from tests.hostile.journeys import Journey, opened
@@ -51,3 +52,12 @@ async def test_the_operations_do_happen(ground, cast, trap, operator, journey):
         await journey(done)
     refused = {step.operation: step.refused for step in done.steps if step.refused}
     assert refused.keys() == EXPECTED.get(journey.__name__, set()), refused
+
+
+async def test_coverage_runs_nothing_of_an_owner(ground, cast, trap, operator):
+    """Every drop of every table is judged, and nothing that an owner wrote runs."""
+    async with opened(ground.url_of(cast.user(operator))) as db:
+        done = Journey(db, trap, PLAIN)
+        found = await done.do("coverage", lambda: measure_coverage(db))
+    assert not done.report(), done.report()
+    assert found.all.carried_out > 100

@@ -7,24 +7,24 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from app.recovery import audit, jobs, queueing, runs
+from app.recovery import jobs
 from app.recovery.artifact import Artifact
 from app.recovery.database import (
     Actor,
     Connection,
     Database,
-    check_words,
     lock_timeout_text,
     notify,
-    require_change,
 )
 from app.recovery.errors import Locked, NotConfirmed, NotFound, Refused
+from app.recovery.kinds import Kind
 from app.recovery.locks import run_locked
 from app.recovery.looking import look
 from app.recovery.lookup import get_artifact
 from app.recovery.names import names_object
+from app.recovery.operation import operation
 from app.recovery.plan import Conflict, Step, changed_plan, parse_conflicts, parse_steps
-from app.recovery.progress import OnProgress, tell
+from app.recovery.progress import OnProgress
 from app.recovery.sql import load
 
 SQL = load("purge")
@@ -159,32 +159,25 @@ async def purge(
     another than the digest says, on a hold, and while something depends on it; Locked where a job
     works on it or a lock is not had in time.
     """
-    check_words(actor, reason)
-    artifact = await get_artifact(db, artifact_id)
-    async with audit.recording_failure(db, actor, "purge", artifact.id, artifact.object_name):
-        require_change(actor, "purge")
+    doing = operation(
+        *(db, Kind.PURGE, actor, artifact_id), job=job, on_progress=on_progress, reason=reason
+    )
+    async with doing as op:
+        artifact = op.artifact
         if not confirmed:
             require_named(confirm, artifact.object_name, artifact.id)
-        job = job or await queueing.start(
-            db, "purge", artifact.id, {"reason": reason}, actor, object=artifact.object_name
-        )
-        async with runs.running(db, job) as run:
+        async with op.running({"reason": reason}) as run:
 
             async def work(connection: Connection) -> Tombstone:
                 stone, entry = await bury(
-                    *(db, connection, artifact, actor, "purge", reason, job.id), expected_digest
+                    *(db, connection, artifact, actor, "purge", reason, run.job.id), expected_digest
                 )
                 await notify(connection, "audit", str(entry))
                 await notify(connection, "artifact", artifact.id)
                 await run.finish(connection, stone.to_json())
                 return stone
 
-            async def report(values: dict[str, Any]) -> None:
-                await tell(on_progress, values)
-                await run.progress(**values)
-
-            what = f"the purge of {artifact.object_name}"
-            stone = await run_locked(db, what, work, report)
+            stone = await run_locked(db, f"the purge of {artifact.object_name}", work, op.report)
             run.finished = True
     return stone
 

@@ -9,15 +9,17 @@ from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from app.recovery import audit, jobs, queueing, runs
+from app.recovery import jobs, queueing, runs
 from app.recovery.archiving import Archiving
 from app.recovery.artifact import TYPES, Artifact
-from app.recovery.database import Actor, Connection, Database, check_words, require_change
+from app.recovery.database import Actor, Connection, Database
 from app.recovery.errors import NotFound, Refused, Taken, WrongUsage, ZanithError
+from app.recovery.kinds import Kind
 from app.recovery.locks import run_locked
 from app.recovery.looking import look
 from app.recovery.lookup import get_artifact
 from app.recovery.names import quote
+from app.recovery.operation import Operation, operation
 from app.recovery.pace import SQL as ONLINE
 from app.recovery.pace import Limits
 from app.recovery.plan import SQL as PLAN
@@ -195,20 +197,26 @@ async def capture(
     had in the tries that the settings allow; Refused where the plan is another than the digest
     says. A seal that fails leaves the capture unsealed: the log says why, and a sweep tries again.
     """
-    require_change(actor, "drop")
-    check_request(request)
-    check_words(actor, request.reason, request.migration_id)
-    (limits or Limits()).check()
-    async with audit.recording_failure(db, actor, "capture", None, request.object_name):
+    doing = operation(
+        *(db, Kind.CAPTURE, actor),
+        name=request.object_name,
+        job=job,
+        on_progress=on_progress,
+        reason=request.reason,
+        migration_id=request.migration_id,
+    )
+    async with doing as op:
+        check_request(request)
+        (limits or Limits()).check()
         if request.online:
             artifact_id = await _capture_online(
-                db, request, actor, expected_digest, on_progress, job, limits or Limits()
+                op, request, expected_digest, on_progress, limits or Limits()
             )
-        elif job is None:
-            artifact_id = await _capture(db, request, actor, expected_digest, on_progress, None)
+        elif job is None:  # a role that may only capture has no access to jobs
+            artifact_id = await _capture(op, request, expected_digest, None)
         else:
-            async with runs.running(db, job) as run:
-                artifact_id = await _capture(db, request, actor, expected_digest, on_progress, run)
+            async with op.running() as run:
+                artifact_id = await _capture(op, request, expected_digest, run)
                 run.finished = True
     return await _seal(db, artifact_id, actor, on_progress)
 
@@ -284,22 +292,13 @@ async def _seal(
 
 
 async def _capture(
-    db: Database,
-    request: CaptureRequest,
-    actor: Actor,
-    expected_digest: str | None,
-    on_progress: OnProgress | None,
-    run: runs.Run | None,
+    op: Operation, request: CaptureRequest, expected_digest: str | None, run: runs.Run | None
 ) -> str:
-    async def report(values: dict[str, Any]) -> None:
-        await tell(on_progress, values)
-        if run is not None:
-            await run.progress(**values)
-
+    db = op.db
     path = await db.configured_path()
 
     async def work(connection: Connection) -> str:
-        await connection.execute(SQL["actor"], actor.name)
+        await connection.execute(SQL["actor"], op.actor.name)
         if expected_digest is not None:
             check_digest(await _plan(connection, request, path), expected_digest)
         found = await _execute(db, connection, request, path)
@@ -309,8 +308,8 @@ async def _capture(
             await run.finish(connection, {"artifact_id": found})
         return found
 
-    await report({"step": "capture"})
-    return await run_locked(db, f"the drop of {request.object_name}", work, report)
+    await op.report({"step": "capture"})
+    return await run_locked(db, f"the drop of {request.object_name}", work, op.report)
 
 
 async def _execute(db: Database, connection: Connection, request: CaptureRequest, path: str) -> str:
@@ -322,37 +321,37 @@ async def _execute(db: Database, connection: Connection, request: CaptureRequest
 
 
 async def _capture_online(
-    db: Database,
+    op: Operation,
     request: CaptureRequest,
-    actor: Actor,
     expected_digest: str | None,
     on_progress: OnProgress | None,
-    job: jobs.Job | None,
     limits: Limits,
 ) -> str:
     """Park the column and archive it from there; one that is parked already is gone on with.
 
     A job that is given is claimed before anything is looked at: of several workers one may.
     """
-    found = None
-    if job is None:
+    db, found = op.db, None
+    if op.job is None:
         found = parked, plan = await _look(db, request)
         params = job_params(db, request, limits)
-        job = await queueing.start(db, "capture", parked, params, actor, object=plan.object)
+        running = op.running(params, artifact_id=parked, name=plan.object)
+    else:
+        running = op.running()
     artifact_id: str | None = None
     try:
-        async with runs.running(db, job) as run:
+        async with running as run:
             artifact_id, plan = found or await _look(db, request)
-            if job.artifact_id not in {None, artifact_id}:
+            if run.job.artifact_id not in {None, artifact_id}:
                 raise Refused(
                     f"{plan.object} is not parked any more: there is nothing to go on with"
                 )
             if artifact_id is None:
-                artifact_id = await _capture(db, request, actor, expected_digest, on_progress, run)
+                artifact_id = await _capture(op, request, expected_digest, run)
             else:
                 check_digest(plan, expected_digest)
             artifact = await get_artifact(db, artifact_id)
-            work = Archiving(db, artifact, actor, run, limits, on_progress)
+            work = Archiving(db, artifact, op.actor, run, limits, on_progress)
             await work.run_all(plan.row_estimate)
     except ZanithError as exc:
         if artifact_id is None:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import asyncpg
 
-from app.recovery import audit
 from app.recovery.artifact import BLOCKS, Artifact, compose, from_row
 from app.recovery.burial import SQL, bury
 from app.recovery.database import (
     Actor,
     Connection,
     Database,
-    check_words,
     notify,
-    require_change,
 )
 from app.recovery.errors import Locked, NotFound, Refused, WrongUsage, ZanithError
+from app.recovery.jobs import Job
+from app.recovery.kinds import Kind
+from app.recovery.operation import Operation, attempt, operation
 from app.recovery.progress import OnProgress, tell
 from app.recovery.tasks import see_through, together
 
@@ -47,6 +49,16 @@ class CleanupResult:
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON shows it."""
         return {"artifact": self.artifact.to_json(), "outcome": self.outcome, "why": self.why}
+
+    def to_outcome(self) -> dict[str, Any]:
+        """Return what a job keeps of it."""
+        return {
+            "artifact_id": self.artifact.id,
+            "object": self.artifact.object_name,
+            "size_bytes": self.artifact.size_bytes,
+            "outcome": self.outcome,
+            "why": self.why,
+        }
 
 
 async def plan_cleanup(
@@ -103,15 +115,41 @@ async def cleanup(
     *,
     before_expiry: bool = False,
     reason: str | None = None,
+    job: Job | None = None,
 ) -> list[CleanupResult]:
     """Purge what `plan_cleanup` says of the same, and return what became of each.
 
-    The tombstones keep the reason.
-
+    The tombstones keep the reason. Under a job, each outcome is in its progress as it comes.
     It goes on past what is held, locked, depended on or failing; only a lost server ends it.
     """
-    require_change(actor, "clean up")
-    check_words(actor, reason)
+    asked = (older_than, expired, only, before_expiry)
+    doing = operation(db, Kind.CLEANUP, actor, job=job, on_progress=on_progress, reason=reason)
+    async with doing as op:
+        if job is None:
+            return await _cleanup(op, *asked, reason, partial(tell, on_progress))
+        async with op.running() as run:
+            outcomes: list[dict[str, Any]] = []
+
+            async def note(result: CleanupResult) -> None:
+                outcomes.append(result.to_outcome())
+                await run.progress(done=result.done, total=result.total, results=outcomes[-20:])
+                await tell(on_progress, result)
+
+            found = await _cleanup(op, *asked, reason, note)
+            run.result = {"results": outcomes}
+            return found
+
+
+async def _cleanup(
+    op: Operation,
+    older_than: timedelta | None,
+    expired: bool,
+    only: list[str] | None,
+    before_expiry: bool,
+    reason: str | None,
+    note: Callable[[CleanupResult], Awaitable[None]],
+) -> list[CleanupResult]:
+    db, actor = op.db, op.actor
     # what is parked is looked at again, closely, by each purge
     planned = await _find(db, older_than, expired, only, before_expiry, seen="quick")
     results: dict[int, CleanupResult] = {}
@@ -120,7 +158,7 @@ async def cleanup(
     async def settle(number: int, outcome: str, why: str | None) -> None:
         result = CleanupResult(planned[number][0], outcome, why, len(results) + 1, len(planned))
         results[number] = result
-        await tell(on_progress, result)
+        await note(result)
 
     numbers = iter(range(len(planned)))
 
@@ -211,7 +249,7 @@ async def _purge_one(
     None where it got into a deadlock with another one: then it has to be done alone.
     """
     try:
-        async with audit.recording_failure(db, actor, "cleanup", artifact.id, artifact.object_name):
+        async with attempt(db, actor, Kind.CLEANUP, artifact.id, artifact.object_name):
             _, entry = await bury(db, news.connection, artifact, actor, "cleanup", reason)
             await news.add(artifact.id, entry)
     except (Locked, Refused, NotFound) as exc:

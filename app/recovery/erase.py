@@ -12,22 +12,22 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from app.recovery import audit, jobs, queueing, runs
+from app.recovery import jobs
 from app.recovery.artifact import Artifact
 from app.recovery.burial import require_named
 from app.recovery.database import (
     Actor,
     Connection,
     Database,
-    check_words,
     notify,
-    require_change,
     require_rows,
 )
 from app.recovery.errors import Failed, NotFound, Refused, WrongUsage, ZanithError
+from app.recovery.kinds import Kind
 from app.recovery.locks import run_locked
 from app.recovery.looking import look
 from app.recovery.lookup import get_artifact
+from app.recovery.operation import operation
 from app.recovery.plan import SQL as PLAN
 from app.recovery.plan import (
     Conflict,
@@ -167,34 +167,26 @@ async def erase(
     Refused unless the object's name was typed and just ``rows`` match, where the plan is another
     than the digest says, on a hold, and where what is parked does not match its seal.
     """
-    check_words(actor, reason)
-    artifact = await get_artifact(db, artifact_id)
-    async with audit.recording_failure(db, actor, "erase", artifact.id, artifact.object_name):
-        require_change(actor, "erase")
+    doing = operation(
+        *(db, Kind.ERASE, actor, artifact_id), job=job, on_progress=on_progress, reason=reason
+    )
+    async with doing as op:
+        artifact = op.artifact
         require_named(confirm, artifact.object_name, artifact.id, repeat=False)
-        job = job or await queueing.start(
-            db, "erase", artifact.id, {"columns": list(match)}, actor, object=artifact.object_name
-        )
-        async with runs.running(db, job) as run:
-
-            async def report(values: dict[str, Any]) -> None:
-                await tell(on_progress, values)
-                await run.progress(**values)
+        async with op.running({"columns": list(match)}) as run:
 
             async def work(connection: Connection) -> tuple[dict[str, Any], str | None]:
                 found, after = await _erase(
-                    db, connection, artifact, match, rows, expected_digest, report
+                    *(db, connection, artifact, match, rows, expected_digest, op.report)
                 )
                 found = {**found, "reason": reason}
-                await audit.record(
-                    connection, actor, "erase", "done", artifact.id, artifact.object_name, found
-                )
+                await op.record(connection, found)
                 await notify(connection, "artifact", artifact.id)
                 await run.finish(connection, found)
                 return found, after
 
             what = f"the erasure in {artifact.object_name}"
-            found, after = await run_locked(db, what, work, report)
+            found, after = await run_locked(db, what, work, op.report)
             run.finished = True
     if after is not None:
         await _vacuum(db, after)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from app.recovery import audit, jobs, leases, queueing, runs
+from app.recovery import jobs, leases, queueing, runs
 from app.recovery.artifact import Artifact
 from app.recovery.compress import EXTENSIONS, Compressor, compressor
 from app.recovery.database import Actor, Database, require_rows
@@ -25,8 +25,10 @@ from app.recovery.errors import (
     WrongUsage,
     translate,
 )
+from app.recovery.kinds import Kind
 from app.recovery.lookup import get_artifact
-from app.recovery.progress import OnProgress, tell
+from app.recovery.operation import Operation, attempt, operation
+from app.recovery.progress import OnProgress
 from app.recovery.ranges import check_jobs, copy_rows
 from app.recovery.sql import load
 from app.recovery.stream import Measured, Meter, Sink, bounded, reporting, snapshot
@@ -70,6 +72,14 @@ async def announce(db: Database, request: ExportRequest, actor: Actor) -> jobs.J
     WrongUsage for an unknown format, NotPermitted where the actor may not see rows, Refused where
     there are none.
     """
+    artifact = await get_artifact(db, request.artifact_id)
+    async with attempt(db, actor, Kind.EXPORT, artifact.id, artifact.object_name):
+        return await _announce(db, artifact, request, actor)
+
+
+async def _announce(
+    db: Database, artifact: Artifact, request: ExportRequest, actor: Actor
+) -> jobs.Job:
     if request.format not in FORMATS:
         raise WrongUsage(
             f"there is no format {request.format!r}", hint=f"one of {', '.join(FORMATS)}"
@@ -78,7 +88,6 @@ async def announce(db: Database, request: ExportRequest, actor: Actor) -> jobs.J
         raise WrongUsage(f"there is no compression {request.compress!r}", hint="gzip or zstd")
     check_jobs(request.jobs)
     require_rows(actor, "export")
-    artifact = await get_artifact(db, request.artifact_id)
     if artifact.physical_name is None:
         raise Refused(f"of {artifact.object_name} only the definition was kept: no rows to export")
     if not artifact.holds_rows:
@@ -92,7 +101,7 @@ async def announce(db: Database, request: ExportRequest, actor: Actor) -> jobs.J
         "role": actor.role,
     }
     return await queueing.queue(
-        *(db, "export", artifact.id, params, actor),
+        *(db, Kind.EXPORT, artifact.id, params, actor),
         object=artifact.object_name,
         wait=leases.WAIT_TO_START,
     )
@@ -153,37 +162,24 @@ async def push_export(
     if job.kind != "export" or job.artifact_id is None:
         raise NotFound(f"there is no export {job_id}")
     actor = Actor(job.actor, job.params.get("address"), job.params.get("role", "cli"))
-    async with (
-        audit.recording_failure(db, actor, "export", job.artifact_id, job.object),
-        runs.running(db, job) as run,
-    ):
-        artifact = await get_artifact(db, job.artifact_id)
-        await _export(db, artifact, job, run, sink, on_progress)
+    doing = operation(db, Kind.EXPORT, actor, job.artifact_id, job=job, on_progress=on_progress)
+    async with doing as op, op.running() as run:
+        await _export(op, job, run, sink)
         if not run.local:
             async with db.acquire() as connection, connection.transaction():
-                await audit.record(
-                    connection, actor, "export", run.outcome, artifact.id, job.object, run.result
-                )
+                await op.record(connection, run.result, run.outcome)
                 await run.finish(connection, run.result or {})
             run.finished = True
     return await jobs.get(db, job_id)
 
 
-async def _export(
-    db: Database,
-    artifact: Artifact,
-    job: jobs.Job,
-    run: runs.Run,
-    sink: Sink,
-    on_progress: OnProgress | None,
-) -> None:
+async def _export(op: Operation, job: jobs.Job, run: runs.Run, sink: Sink) -> None:
+    db, artifact = op.db, op.artifact
     meter = Meter()
     pack = compressor(job.params.get("compress"))
 
     async def write(values: dict[str, Any]) -> None:
-        values = {**values, "bytes_sent": pack.sent}
-        await tell(on_progress, values)
-        await run.progress(**values)
+        await op.report({**values, "bytes_sent": pack.sent})
 
     async def send(chunk: bytes) -> None:
         if packed := pack.add(chunk):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from app.recovery import audit
 from app.recovery.artifact import Artifact
-from app.recovery.database import Actor, Database, check_words, notify, require_change
+from app.recovery.database import Actor, Database, notify
 from app.recovery.lookup import get_artifact
+from app.recovery.operation import attempt
 from app.recovery.sql import load
 
 SQL = load("purge")
@@ -26,10 +27,8 @@ async def release(
 async def _change(
     db: Database, artifact_id: str, actor: Actor, action: str, reason: str | None
 ) -> Artifact:
-    check_words(actor, reason)
     artifact = await get_artifact(db, artifact_id)
-    async with audit.recording_failure(db, actor, action, artifact.id, artifact.object_name):
-        require_change(actor, action)
+    async with attempt(db, actor, action, artifact.id, artifact.object_name, reason=reason):
         values = (actor.name, reason) if action == "hold" else ()
         async with db.acquire() as connection, connection.transaction():
             if await connection.fetchval(SQL[action], artifact.id, *values):

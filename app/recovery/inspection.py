@@ -16,6 +16,7 @@ from app.recovery.errors import Refused, WrongUsage, ZanithError
 from app.recovery.jobs import Job, list_jobs
 from app.recovery.looking import look
 from app.recovery.lookup import get_artifact
+from app.recovery.operation import attempt
 from app.recovery.plan import Choices, Plan, plan_restore
 from app.recovery.sql import fill, load
 from app.recovery.stream import prove, read_as
@@ -146,7 +147,7 @@ async def preview_rows(
             f"rows can be looked at up to number {_DEEPEST:,}", hint="export them to see all"
         )
     artifact = await get_artifact(db, artifact_id)
-    async with audit.recording_failure(db, actor, "view", artifact.id, artifact.object_name):
+    async with attempt(db, actor, "view", artifact.id, artifact.object_name):
         require_rows(actor, "look at rows")
         preview = await _read_rows(db, artifact.id, limit, offset)
         if preview is not None and not db.server.standby:  # which takes no writes

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from app.recovery import audit
 from app.recovery.database import Actor, Database, notify, require_change
 from app.recovery.errors import NotFound, Refused
 from app.recovery.events import await_about
@@ -124,8 +125,11 @@ async def cancel(db: Database, job_id: str, actor: Actor) -> Job:
     if job.id in db.local_jobs:
         return job if job.ended else db.local_jobs.change(job.id, cancel_requested_by=actor.name)
     async with db.side() as connection, connection.transaction():
-        if await connection.fetchval(SQL["request_cancel"], job_id, actor.name):
+        state = await connection.fetchval(SQL["request_cancel"], job_id, actor.name)
+        if state is not None:
             await notify(connection, "job", job_id)
+        if state == "cancelled" and job.params.get("handed_over"):  # nobody else tells of it
+            await audit.record_ended(connection, job_id)
     return await get(db, job_id)
 
 

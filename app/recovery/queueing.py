@@ -15,7 +15,7 @@ import asyncpg
 
 from app.recovery import audit, leases
 from app.recovery.database import Actor, Database, check_words, notify, require_change
-from app.recovery.errors import Failed, Locked, Taken, ZanithError
+from app.recovery.errors import Cancelled, Failed, Locked, Taken, ZanithError
 from app.recovery.events import await_about
 from app.recovery.jobs import SQL, Job, cancel, get, read_job
 from app.recovery.kinds import Kind
@@ -124,9 +124,9 @@ def _occupied(live: Job | None, kind: Kind) -> Locked:
     return found
 
 
-async def abandon(db: Database, job_id: str, error: ZanithError | None = None) -> None:
+async def abandon(db: Database, job_id: str) -> None:
     """End a job that whoever took it on will not run; nothing where it began or ended."""
-    error = error or Failed(SHUT_DOWN)
+    error = Failed(SHUT_DOWN)
     if (local := db.local_jobs.get(job_id)) is not None:
         if local.state == "queued":
             now = datetime.now(UTC)
@@ -134,8 +134,23 @@ async def abandon(db: Database, job_id: str, error: ZanithError | None = None) -
             db.local_jobs.change(job_id, state="interrupted", error=said, ended_at=now)
         return
     async with db.side() as connection, connection.transaction():
-        if await connection.fetchval(SQL["abandon"], job_id, to_jsonb(error.as_kept())):
+        if await connection.fetchval(
+            SQL["abandon"], job_id, to_jsonb(error.as_kept()), "interrupted"
+        ):
             await audit.record_ended(connection, job_id)
+            await notify(connection, "job", job_id)
+
+
+async def end_unbegun(db: Database, job_id: str, error: ZanithError) -> None:
+    """End a job whose work was refused before it began; the audit log has the reason already."""
+    state = "cancelled" if isinstance(error, Cancelled) else "failed"
+    if (local := db.local_jobs.get(job_id)) is not None:
+        if local.state == "queued":
+            said, now = error.as_kept(), datetime.now(UTC)
+            db.local_jobs.change(job_id, state=state, error=said, ended_at=now)
+        return
+    async with db.side() as connection, connection.transaction():
+        if await connection.fetchval(SQL["abandon"], job_id, to_jsonb(error.as_kept()), state):
             await notify(connection, "job", job_id)
 
 

@@ -8,14 +8,16 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
-from app.recovery import audit, jobs, queueing, runs
+from app.recovery import jobs
 from app.recovery.artifact import BLOCKS, Artifact
-from app.recovery.database import Actor, Database, require_change
+from app.recovery.database import Actor, Database
 from app.recovery.errors import Cancelled, NotFound, Refused, WrongUsage, ZanithError
 from app.recovery.filling import find_unfinished, give_up
 from app.recovery.gate import SQL
+from app.recovery.kinds import Kind
 from app.recovery.lookup import find_latest, get_artifact
 from app.recovery.names import parse_name, signed
+from app.recovery.operation import Operation, operation
 from app.recovery.pace import Limits
 from app.recovery.plan import Choices, Step
 from app.recovery.progress import OnProgress
@@ -83,24 +85,17 @@ async def restore(
     Refused, with the new plan, where the plan is not the one confirmed or cannot run; Locked where
     another works on it or a lock is not had in time; ChangedArchive where its seal is broken.
     """
-    require_change(actor, "restore")
     choices = choices or Choices()
-    (limits or Limits()).check()
-    artifact = await get_artifact(db, artifact_id)
-    if artifact.status == "restored" and job is None:
-        await _check_stands(db, artifact)
-        left = await find_follow_up(db, artifact.id)
-        return (
-            await _go_on(db, artifact, left, actor, on_progress)
-            if left
-            else _nothing_to_do(artifact)
-        )
-    async with audit.recording_failure(db, actor, "restore", artifact.id, artifact.object_name):
+    doing = operation(db, Kind.RESTORE, actor, artifact_id, job=job, on_progress=on_progress)
+    async with doing as op:
+        (limits or Limits()).check()
+        artifact = op.artifact
+        if artifact.status == "restored" and job is None:
+            await _check_stands(db, artifact)
+            left = await find_follow_up(db, artifact.id)
+            return await _go_on(op, left, on_progress) if left else _nothing_to_do(artifact)
         params = job_params(artifact, choices, expected_digest, limits)
-        job = job or await queueing.start(
-            db, "restore", artifact.id, params, actor, object=artifact.object_name
-        )
-        async with _given_up_when_cancelled(db, artifact, choices), runs.running(db, job) as run:
+        async with _given_up_when_cancelled(db, artifact, choices), op.running(params) as run:
             artifact = await get_artifact(db, artifact.id)
             if artifact.status == "restored":
                 await _check_stands(db, artifact)
@@ -187,27 +182,18 @@ async def _check_stands(db: Database, artifact: Artifact) -> None:
 
 
 async def _go_on(
-    db: Database,
-    artifact: Artifact,
-    steps: tuple[Step, ...],
-    actor: Actor,
-    on_progress: OnProgress | None,
+    op: Operation, steps: tuple[Step, ...], on_progress: OnProgress | None
 ) -> RestoreReport:
     """Prove what a restore left unproved, and return the report of that."""
-    async with audit.recording_failure(db, actor, "restore", artifact.id, artifact.object_name):
-        job = await queueing.start(
-            db, "restore", artifact.id, {"follow_up": True}, actor, object=artifact.object_name
-        )
-        async with runs.running(db, job) as run:
-            chosen = await find_choices(db, artifact.id)
-            work = Restoring(db, artifact, chosen, actor, None, run, on_progress)
-            report = await work.run_follow_up(steps)
-            async with db.acquire() as connection:
-                detail = {"follow_up": True, "losses": [asdict(loss) for loss in report.losses]}
-                await audit.record(
-                    connection, actor, "restore", "done", artifact.id, artifact.object_name, detail
-                )
-            return report
+    db, artifact = op.db, op.artifact
+    async with op.running({"follow_up": True}) as run:
+        chosen = await find_choices(db, artifact.id)
+        work = Restoring(db, artifact, chosen, op.actor, None, run, on_progress)
+        report = await work.run_follow_up(steps)
+        async with db.acquire() as connection:
+            losses = [asdict(loss) for loss in report.losses]
+            await op.record(connection, {"follow_up": True, "losses": losses})
+        return report
 
 
 def _nothing_to_do(artifact: Artifact) -> RestoreReport:

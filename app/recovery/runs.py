@@ -25,12 +25,12 @@ from app.recovery.errors import (
 )
 from app.recovery.jobs import SQL, Job, get
 from app.recovery.kinds import Kind
-from app.recovery.queueing import SHUT_DOWN, abandon
+from app.recovery.queueing import SHUT_DOWN
 from app.recovery.sql import to_jsonb
 from app.recovery.tasks import stop
 
 _interrupted: WeakSet[asyncio.Task[Any]] = WeakSet()
-_GONE = Cancelled("cancelled: whoever asked for it went away")
+GONE = Cancelled("cancelled: whoever asked for it went away")
 
 
 class Run:
@@ -105,15 +105,9 @@ async def running(db: Database, job: Job) -> AsyncIterator[Run]:
     after a commit that contained :meth:`Run.finish`. Locked where somebody else claimed it first.
     """
     lease = secrets.token_hex(8)
-    try:
-        await _claim(db, job, lease)
-        if (keeping := db.kept_jobs.get(job.id)) is not None:
-            keeping.cancel()
-    except Failed as exc:  # nobody else is to wait for it, where it is nobody else's to run
-        if not job.params.get("handed_over"):
-            with suppress(ZanithError):
-                await abandon(db, job.id, exc)
-        raise
+    await _claim(db, job, lease)
+    if (keeping := db.kept_jobs.get(job.id)) is not None:
+        keeping.cancel()
     run = Run(db, job, lease)
     body = asyncio.current_task()
     assert body is not None  # noqa: S101 - a coroutine always runs in a task
@@ -161,7 +155,9 @@ async def _claim(db: Database, job: Job, lease: str) -> None:
         raise _not_waiting(await get(db, job.id))
 
 
-def _not_waiting(now: Job) -> Locked:
+def _not_waiting(now: Job) -> ZanithError:
+    if now.state == "cancelled":
+        return Cancelled(f"cancelled by {now.cancel_requested_by}")
     message = f"job {now.id} is not waiting to be run"
     return Taken(message) if now.worker is not None else Locked(message)
 
@@ -170,7 +166,7 @@ async def _end_cancelled(run: Run, body: asyncio.Task[Any]) -> None:
     if run.stop_reason is None and body in _interrupted:
         await _end(run, "interrupted", await _shut_down(run))
     else:
-        await _end_failed(run, run.stop_reason or _GONE)
+        await _end_failed(run, run.stop_reason or GONE)
 
 
 async def _end_failed(run: Run, error: ZanithError) -> None:
@@ -197,8 +193,8 @@ async def _end(run: Run, state: str, error: ZanithError | None) -> None:
                 to_jsonb(run.result) if run.result is not None else None,
                 to_jsonb(error.as_kept()) if error else None,
             )
-            # nobody is there to tell it; of an export most of the rows may have left already
-            if state == "interrupted" or (error is _GONE and run.job.kind is Kind.EXPORT):
+            # nobody is there to tell it: the work did not end with an error
+            if state == "interrupted" or error is GONE:
                 await audit.record_ended(connection, run.job.id)
 
 

@@ -6,12 +6,14 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from app.recovery import audit, jobs, queueing, runs
+from app.recovery import jobs, queueing, runs
 from app.recovery.artifact import Artifact
-from app.recovery.database import Actor, Connection, Database, notify, require_change
+from app.recovery.database import Actor, Connection, Database, notify
 from app.recovery.errors import Refused, ZanithError
+from app.recovery.kinds import Kind
 from app.recovery.lookup import get_artifact
-from app.recovery.progress import OnProgress, tell
+from app.recovery.operation import Operation, operation
+from app.recovery.progress import OnProgress
 from app.recovery.ranges import check_jobs, copy_rows
 from app.recovery.sql import load
 from app.recovery.stream import (
@@ -82,33 +84,23 @@ async def seal(
     One that is sealed already is returned as it is. Refused where there is nothing to seal, or the
     count is not the recorded one; Locked where a change of it is under way.
     """
-    require_change(actor, "seal")
-    check_jobs(jobs_at_once)
-    artifact = await get_artifact(db, artifact_id)
-    async with audit.recording_failure(db, actor, "seal", artifact.id, artifact.object_name):
-        job = job or await queueing.start(
-            db, "seal", artifact.id, {}, actor, object=artifact.object_name
-        )
-        async with runs.running(db, job) as run:
-            _require_rows(artifact)
-            artifact = await get_artifact(db, artifact.id)
+    doing = operation(db, Kind.SEAL, actor, artifact_id, job=job, on_progress=on_progress)
+    async with doing as op:
+        check_jobs(jobs_at_once)
+        async with op.running() as run:
+            _require_rows(op.artifact)
+            artifact = await get_artifact(db, op.artifact.id)
             if artifact.sealed_at is None:
-                await _seal(db, artifact, actor, run, on_progress, jobs_at_once)
-    return await get_artifact(db, artifact.id)
+                await _seal(op, artifact, run, jobs_at_once)
+    return await get_artifact(db, op.artifact.id)
 
 
-async def _seal(
-    db: Database,
-    artifact: Artifact,
-    actor: Actor,
-    run: runs.Run,
-    on_progress: OnProgress | None,
-    jobs_at_once: int,
-) -> None:
+async def _seal(op: Operation, artifact: Artifact, run: runs.Run, jobs_at_once: int) -> None:
+    db = op.db
     async with snapshot(db, artifact.id) as reading:
         settings = await reading.connection.fetchval(STREAM["canonical_settings"])
         query = await _query(reading.connection, artifact)
-        measure = _Measure(db, artifact, run, on_progress, jobs_at_once, settings)
+        measure = _Measure(op, artifact, jobs_at_once, settings)
         measured = await measure.take(reading, query)
     if artifact.row_count is not None and artifact.row_count != measured.rows:
         raise Refused(
@@ -121,9 +113,7 @@ async def _seal(
             SQL["record_seal"], artifact.id, measured.rows, measured.checksum, query, settings
         )
         found = {"rows": measured.rows, "bytes": measured.bytes, "checksum": measured.checksum}
-        await audit.record(
-            connection, actor, "seal", "done", artifact.id, artifact.object_name, found
-        )
+        await op.record(connection, found)
         await notify(connection, "artifact", artifact.id)
         await run.finish(connection, found)
     run.finished = True
@@ -145,30 +135,20 @@ async def verify(
     A mismatch is an answer, not an error: ``matches`` is False and the artifact's health "changed".
     Refused where there is no seal.
     """
-    check_jobs(jobs_at_once)
-    artifact = await get_artifact(db, artifact_id)
-    async with audit.recording_failure(db, actor, "verify", artifact.id, artifact.object_name):
-        job = job or await queueing.start(
-            db, "verify", artifact.id, {}, actor, object=artifact.object_name
-        )
-        async with runs.running(db, job) as run:
+    doing = operation(db, Kind.VERIFY, actor, artifact_id, job=job, on_progress=on_progress)
+    async with doing as op:
+        check_jobs(jobs_at_once)
+        artifact = op.artifact
+        async with op.running() as run:
             _require_rows(artifact)
-            found = await _verify(db, artifact, run, on_progress, jobs_at_once)
+            found = await _verify(op, jobs_at_once)
             run.result = {key: value for key, value in found.to_json().items() if key != "artifact"}
             run.outcome = "done" if found.matches else "mismatch"
             if run.local:
                 return found
             async with db.acquire() as connection, connection.transaction():
                 await connection.execute(SQL["record_verification"], artifact.id, found.matches)
-                await audit.record(
-                    connection,
-                    actor,
-                    "verify",
-                    run.outcome,
-                    artifact.id,
-                    artifact.object_name,
-                    run.result,
-                )
+                await op.record(connection, run.result, run.outcome)
                 await notify(connection, "artifact", artifact.id)
                 await run.finish(connection, run.result)
             run.finished = True
@@ -182,13 +162,8 @@ async def verify(
     )
 
 
-async def _verify(
-    db: Database,
-    artifact: Artifact,
-    run: runs.Run,
-    on_progress: OnProgress | None,
-    jobs_at_once: int,
-) -> Verification:
+async def _verify(op: Operation, jobs_at_once: int) -> Verification:
+    db, artifact = op.db, op.artifact
     async with db.acquire() as connection:
         sealed = await read_seal(connection, artifact.id)
     if sealed.checksum is None:
@@ -198,7 +173,7 @@ async def _verify(
         )
     async with snapshot(db, artifact.id, sealed.settings) as reading:
         query = await _query(reading.connection, artifact)
-        measure = _Measure(db, artifact, run, on_progress, jobs_at_once, sealed.settings)
+        measure = _Measure(op, artifact, jobs_at_once, sealed.settings)
         measured = await measure.take(reading, query)
     return judge(artifact, sealed, measured)
 
@@ -219,19 +194,17 @@ def judge(artifact: Artifact, sealed: Sealed, measured: Measured) -> Verificatio
 class _Measure:
     """How what is parked is read: for whom, and over how many connections."""
 
-    db: Database
+    op: Operation
     artifact: Artifact
-    run: runs.Run
-    on_progress: OnProgress | None
     jobs_at_once: int
     settings: str | None
 
     async def take(self, reading: Reading, query: str) -> Measured:
         """Read it in its snapshot, and return what went through."""
         meter = Meter()
-        async with reporting(self.db, meter, self.artifact.row_count, self._write):
+        async with reporting(self.op.db, meter, self.artifact.row_count, self.op.report):
             return await copy_rows(
-                self.db,
+                self.op.db,
                 reading,
                 self.artifact.id,
                 query,
@@ -240,10 +213,6 @@ class _Measure:
                 jobs=self.jobs_at_once,
                 settings=self.settings,
             )
-
-    async def _write(self, values: dict[str, Any]) -> None:
-        await tell(self.on_progress, values)
-        await self.run.progress(**values)
 
 
 async def _query(connection: Connection, artifact: Artifact) -> str:
@@ -291,12 +260,7 @@ async def sweep(db: Database, actor: Actor, given_up: set[str]) -> None:
             job = await queueing.start(
                 db, "seal", artifact.id, {}, actor, object=artifact.object_name
             )
-            try:
-                await seal(db, artifact.id, actor, job)
-            except BaseException:
-                # where it had not begun, nobody is to wait for it
-                await queueing.abandon(db, job.id)
-                raise
+            await seal(db, artifact.id, actor, job)
         except ZanithError as exc:
             if exc.code != "locked":
                 given_up.add(artifact_id)

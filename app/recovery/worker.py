@@ -20,6 +20,7 @@ from app.recovery.database import Actor, Database, require_change
 from app.recovery.errors import Failed, Locked, Refused, Taken, ZanithError
 from app.recovery.jobs import SQL, Job
 from app.recovery.kinds import Kind, Trait, kinds_with
+from app.recovery.operation import attempt
 from app.recovery.pace import Limits
 from app.recovery.plan import Choices
 from app.recovery.restore import restore
@@ -49,10 +50,22 @@ async def hand_over(
     Locked, naming who runs what, where a live change of the artifact exists; Refused for a kind
     that wants somebody to confirm it.
     """
-    if not Kind(kind).detaches:
-        raise Refused(f"a {kind} cannot be handed over: somebody has to confirm it")
+    async with attempt(db, actor, kind, artifact_id, object):
+        if not Kind(kind).detaches:
+            raise Refused(f"a {kind} cannot be handed over: somebody has to confirm it")
+        return await _hand_over(db, kind, artifact_id, params, actor, object)
+
+
+async def _hand_over(
+    db: Database,
+    kind: str,
+    artifact_id: str | None,
+    params: dict[str, Any],
+    actor: Actor,
+    name: str | None,
+) -> Job:
     said = {**params, "handed_over": True, "address": actor.address}
-    return await queueing.queue(db, kind, artifact_id, said, actor, object=object, wait=None)
+    return await queueing.queue(db, kind, artifact_id, said, actor, object=name, wait=None)
 
 
 async def find_work(db: Database) -> list[Job]:
@@ -158,8 +171,11 @@ async def resume(db: Database, job_id: str, actor: Actor | None) -> Job:
         "attempt": int(job.params.get("attempt", 1)) + (actor is None),
         "digest": None if begun else job.params.get("digest"),
     }
-    who = actor or acting_for(job)
-    return await hand_over(db, job.kind, job.artifact_id, params, who, object=job.object)
+    if actor is None:  # of several workers one goes on with it, and the others have no part in it
+        return await _hand_over(
+            *(db, job.kind, job.artifact_id, params), acting_for(job), job.object
+        )
+    return await hand_over(db, job.kind, job.artifact_id, params, actor, object=job.object)
 
 
 def acting_for(job: Job) -> Actor:
@@ -169,18 +185,6 @@ def acting_for(job: Job) -> Actor:
 
 async def perform(db: Database, job: Job) -> None:
     """Run a job as its row says it, and raise what that raises; Locked where another has it."""
-    try:
-        await _perform(db, job)
-    except Taken:
-        raise
-    except ZanithError:
-        with suppress(ZanithError):  # where it did not even begin, its row says why
-            async with runs.running(db, job):
-                raise
-        raise
-
-
-async def _perform(db: Database, job: Job) -> None:
     actor, params = acting_for(job), job.params
     limits = Limits(**params["limits"]) if params.get("limits") else None
     if job.kind is Kind.CAPTURE:

@@ -13,13 +13,11 @@ from typing import Any, TypeVar
 
 from app.recovery import (
     artifacts,
-    audit,
     gate,
     jobs,
     purge,
     queueing,
     rehearsal,
-    runs,
     seal,
     worker,
 )
@@ -31,10 +29,12 @@ from app.recovery.capture import (
     job_params,
     plan_capture,
 )
-from app.recovery.database import Actor, require_change
+from app.recovery.database import Actor
 from app.recovery.erase import check_erasure, erase, plan_erasure
 from app.recovery.errors import NotConfirmed, Refused, WrongUsage, ZanithError
 from app.recovery.jobs import Job
+from app.recovery.kinds import Kind
+from app.recovery.operation import attempt
 from app.recovery.pace import Limits
 from app.recovery.plan import Choices, check_digest, plan_restore
 from app.recovery.restore import job_params as restore_params
@@ -59,25 +59,20 @@ async def start_restore(
     Refused without the typed name, and at once where the plan cannot run or is another by now.
     """
     studio.runner.check()
-    require_change(actor, "restore")
     artifact = await artifacts.get_artifact(studio.db, artifact_id)
     steps: list[str] = []
-    async with audit.recording_failure(
-        studio.db, actor, "restore", artifact.id, artifact.object_name
-    ):
+    async with attempt(studio.db, actor, Kind.RESTORE, artifact.id, artifact.object_name):
         purge.require_named(confirm, artifact.object_name, artifact.id)
         if artifact.status == "recoverable":
             plan = await plan_restore(studio.db, artifact.id, choices)
             gate.check_plan(plan, digest)
             steps = [step.purpose for step in sorted(plan.steps, key=lambda step: step.transaction)]
-    params = {
-        **restore_params(artifact, choices, digest),
-        "address": actor.address,
-        "steps": steps,
-    }
-    job = await queueing.start(
-        studio.db, "restore", artifact.id, params, actor, object=artifact.object_name
-    )
+        params = {
+            **restore_params(artifact, choices, digest),
+            "address": actor.address,
+            "steps": steps,
+        }
+        job = await _queue(studio, Kind.RESTORE, artifact, params, actor)
     return await _run(
         studio,
         job,
@@ -97,22 +92,20 @@ async def _task(
 ) -> asyncio.Task[T]:
     """Run a job and return its task; where the studio ends meanwhile, end the job as well."""
     try:
-        return studio.runner.start(_see_to(studio, job, work), name, job.id, tell=tell)
+        return studio.runner.start(work, name, job.id, tell=tell)
     except ShuttingDown:
         work.close()
         await queueing.abandon(studio.db, job.id)
         raise
 
 
-async def _see_to(studio: Studio, job: Job, work: Coroutine[Any, Any, T]) -> T:
-    """Run a job's work; where that was refused before the job began, the job ends with why."""
-    try:
-        return await work
-    except ZanithError as exc:
-        if not job.params.get("handed_over"):  # others may still run that
-            with suppress(ZanithError):
-                await queueing.abandon(studio.db, job.id, exc)
-        raise
+async def _queue(
+    studio: Studio, kind: Kind, artifact: Artifact, params: dict[str, Any], actor: Actor
+) -> Job:
+    """Put a job of an artifact into the table, which this process is about to run."""
+    return await queueing.start(
+        studio.db, kind, artifact.id, params, actor, object=artifact.object_name
+    )
 
 
 async def start_rehearsal(
@@ -158,12 +151,9 @@ async def start_purge(
     studio.runner.check()
     artifact = await artifacts.get_artifact(studio.db, artifact_id)
     name = artifact.object_name
-    async with audit.recording_failure(studio.db, actor, "purge", artifact.id, name):
-        require_change(actor, "purge")
+    async with attempt(studio.db, actor, Kind.PURGE, artifact.id, name, reason=reason):
         purge.require_named(confirm, name, artifact.id)
-        job = await queueing.start(
-            studio.db, "purge", artifact.id, {"reason": reason}, actor, object=name
-        )
+        job = await _queue(studio, Kind.PURGE, artifact, {"reason": reason}, actor)
     work = purge.purge(
         *(studio.db, artifact.id, actor),
         confirm=confirm,
@@ -187,21 +177,22 @@ async def start_capture(
     Refused without the typed name, and at once where it cannot be done or its plan is another by
     now.
     """
-    require_change(actor, "drop")
     studio.runner.check()
-    async with audit.recording_failure(studio.db, actor, "capture", None, request.object_name):
+    words = {"reason": request.reason, "migration_id": request.migration_id}
+    name = request.object_name
+    async with attempt(studio.db, actor, Kind.CAPTURE, None, name, **words):
         plan = await plan_capture(studio.db, request)
         purge.require_named(confirm, plan.object)
         check_digest(plan, digest)
-    params = {
-        **job_params(studio.db, request, Limits()),
-        "digest": digest,
-        "address": actor.address,
-        "strategy": request.strategy,
-        "on_dependents": request.on_dependents,
-        "steps": [step.purpose for step in plan.steps],
-    }
-    job = await queueing.start(studio.db, "capture", None, params, actor, object=plan.object)
+        params = {
+            **job_params(studio.db, request, Limits()),
+            "digest": digest,
+            "address": actor.address,
+            "strategy": request.strategy,
+            "on_dependents": request.on_dependents,
+            "steps": [step.purpose for step in plan.steps],
+        }
+        job = await queueing.start(studio.db, Kind.CAPTURE, None, params, actor, object=plan.object)
     return await _run(
         studio,
         job,
@@ -224,9 +215,8 @@ async def start_verify(studio: Studio, artifact_id: str, actor: Actor) -> Job:
     """Start a verification and return its job."""
     studio.runner.check()
     artifact = await artifacts.get_artifact(studio.db, artifact_id)
-    job = await queueing.start(
-        studio.db, "verify", artifact.id, {}, actor, object=artifact.object_name
-    )
+    async with attempt(studio.db, actor, Kind.VERIFY, artifact.id, artifact.object_name):
+        job = await _queue(studio, Kind.VERIFY, artifact, {}, actor)
     return await _run(
         studio,
         job,
@@ -251,19 +241,15 @@ async def start_erasure(
     Refused without the typed name, and at once where something stands in the way or other rows
     match.
     """
-    require_change(actor, "erase")
     studio.runner.check()
     artifact = await artifacts.get_artifact(studio.db, artifact_id)
-    async with audit.recording_failure(
-        studio.db, actor, "erase", artifact.id, artifact.object_name
-    ):
+    name = artifact.object_name
+    async with attempt(studio.db, actor, Kind.ERASE, artifact.id, name, reason=reason):
         purge.require_named(confirm, artifact.object_name, artifact.id, repeat=False)
         plan = await plan_erasure(studio.db, artifact.id, match, actor)
         check_erasure(plan, rows, digest)
-    params = {"columns": list(match), "steps": []}
-    job = await queueing.start(
-        studio.db, "erase", artifact.id, params, actor, object=artifact.object_name
-    )
+        params = {"columns": list(match), "steps": []}
+        job = await _queue(studio, Kind.ERASE, artifact, params, actor)
     work = erase(
         *(studio.db, artifact.id, match, actor),
         rows=rows,
@@ -284,12 +270,7 @@ def check_verifiable(artifact: Artifact) -> None:
 async def start_verifications(studio: Studio, found: list[Artifact], actor: Actor) -> list[Job]:
     """Verify one after another, each under a job that waits for its turn; return the jobs."""
     studio.runner.check()
-    waiting = [
-        await queueing.start(
-            studio.db, "verify", artifact.id, {}, actor, object=artifact.object_name
-        )
-        for artifact in found
-    ]
+    waiting = [await _queue(studio, Kind.VERIFY, artifact, {}, actor) for artifact in found]
 
     async def each() -> None:
         left = list(waiting)
@@ -322,9 +303,8 @@ async def start_seal(studio: Studio, artifact_id: str, actor: Actor) -> Job:
     """Start a seal and return its job."""
     studio.runner.check()
     artifact = await artifacts.get_artifact(studio.db, artifact_id)
-    job = await queueing.start(
-        studio.db, "seal", artifact.id, {}, actor, object=artifact.object_name
-    )
+    async with attempt(studio.db, actor, Kind.SEAL, artifact.id, artifact.object_name):
+        job = await _queue(studio, Kind.SEAL, artifact, {}, actor)
     return await _run(
         studio, job, seal.seal(studio.db, artifact.id, actor, job=job), f"seal of {artifact.id}"
     )
@@ -343,62 +323,28 @@ async def start_cleanup(
 ) -> Job:
     """Start a cleanup of exactly the artifacts in `only`; Refused unless their count was typed."""
     studio.runner.check()
-    require_change(actor, "clean up")
-    if not only:
-        raise WrongUsage("nothing is selected", hint="tick at least one artifact")
-    if confirm != len(only):
-        raise NotConfirmed(
-            "not confirmed: nothing was changed",
-            detail=f"{len(only)} artifacts are selected, and {confirm or 'no number'} was typed",
-            hint=f"type {len(only)}",
-        )
-    params = {
-        "older_than": older_than.total_seconds() if older_than is not None else None,
-        "expired": expired,
-        "only": only,
-        "before_expiry": before_expiry,
-        "reason": reason,
-    }
-    job = await queueing.start(studio.db, "cleanup", None, params, actor)
-    return await _run(
-        studio,
-        job,
-        _cleanup(studio, job, older_than, expired, only, actor, before_expiry, reason),
-        f"cleanup of {len(only)}",
-    )
-
-
-async def _cleanup(
-    studio: Studio,
-    job: Job,
-    older_than: timedelta | None,
-    expired: bool,
-    only: list[str],
-    actor: Actor,
-    before_expiry: bool,
-    reason: str | None,
-) -> None:
-    """Run a cleanup under its job; each artifact's outcome is in the progress as it comes."""
-    async with runs.running(studio.db, job) as run:
-        outcomes: list[dict[str, Any]] = []
-
-        async def note(result: purge.CleanupResult) -> None:
-            outcomes.append(
-                {
-                    "artifact_id": result.artifact.id,
-                    "object": result.artifact.object_name,
-                    "size_bytes": result.artifact.size_bytes,
-                    "outcome": result.outcome,
-                    "why": result.why,
-                }
+    async with attempt(studio.db, actor, Kind.CLEANUP, None, None, reason=reason):
+        if not only:
+            raise WrongUsage("nothing is selected", hint="tick at least one artifact")
+        if confirm != len(only):
+            raise NotConfirmed(
+                "not confirmed: nothing was changed",
+                detail=f"{len(only)} artifacts are selected,"
+                f" and {confirm or 'no number'} was typed",
+                hint=f"type {len(only)}",
             )
-            await run.progress(done=result.done, total=result.total, results=outcomes[-20:])
-
-        await purge.cleanup(
-            *(studio.db, older_than, expired, actor),
-            only=only,
-            on_progress=note,
-            before_expiry=before_expiry,
-            reason=reason,
-        )
-        run.result = {"results": outcomes}
+        params = {
+            "older_than": older_than.total_seconds() if older_than is not None else None,
+            "expired": expired,
+            "only": only,
+            "before_expiry": before_expiry,
+            "reason": reason,
+        }
+        job = await queueing.start(studio.db, Kind.CLEANUP, None, params, actor)
+    work = purge.cleanup(
+        *(studio.db, older_than, expired, actor, only),
+        before_expiry=before_expiry,
+        reason=reason,
+        job=job,
+    )
+    return await _run(studio, job, work, f"cleanup of {len(only)}")

@@ -11,12 +11,14 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from app.recovery import jobs, leases, queueing, runs, worker
+from app.recovery import jobs, leases, queueing, worker
 from app.recovery.artifacts import get_artifact
 from app.recovery.capture import CaptureRequest, capture, job_params
 from app.recovery.database import Actor, Database, transaction
 from app.recovery.errors import Failed, ZanithError
 from app.recovery.hold import hold
+from app.recovery.kinds import Kind
+from app.recovery.operation import operation
 from app.recovery.pace import Limits
 from app.recovery.schema import install
 from app.recovery.seal import seal
@@ -142,10 +144,10 @@ async def test_what_could_not_begin_is_in_nobodys_way(db, proxy):
 
     proxy.counted, proxy.at, proxy.act, proxy.counting = 0, 1, cut, True
     with pytest.raises(Failed):
-        async with runs.running(db, job):
+        async with operation(db, Kind.RESTORE, DBA, job=job) as op, op.running():
             pass
     ended = await jobs.get(db, job.id)
-    assert ended.state == "interrupted"
+    assert ended.state == "failed"
     assert "connection" in ended.error["message"]
     await queueing.start(db, "restore", found.id, {}, DBA)
 

@@ -247,7 +247,7 @@ async def test_what_is_handed_over_or_to_be_fetched_waits_without_its_process(db
 async def test_a_waiting_job_is_cancelled_at_once(db):
     job = await queueing.start(db, "restore", "abcdefgh", {}, ACTOR)
     assert (await jobs.cancel(db, job.id, ACTOR)).state == "cancelled"
-    with pytest.raises(Locked):
+    with pytest.raises(Cancelled, match="cancelled by dba"):
         async with runs.running(db, job):
             pass
 

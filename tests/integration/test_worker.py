@@ -205,7 +205,8 @@ async def test_what_was_cancelled_goes_on_when_somebody_wants(db):
 async def restore_and_resume(db, job_id):
     again = await worker.resume(db, job_id, DBA)
     await worker.serve(db, 1, lambda *_: None, once=True)
-    assert (await jobs.get(db, again.id)).state == "done"
+    ended = await jobs.get(db, again.id)
+    assert ended.state == "done", ended.error
     artifact = await get_artifact(db, "public.t1.code")
     assert artifact.artifact_type == "archive_column"
     await restore(db, artifact.id, None, DBA)

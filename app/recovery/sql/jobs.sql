@@ -66,13 +66,15 @@ RETURNING id, pg_catalog.pg_notify('zanith', pg_catalog.json_build_object('event
 UPDATE zanith._zanith_jobs
 SET cancel_requested_by = COALESCE(cancel_requested_by, $2),
     state = CASE state WHEN 'queued' THEN 'cancelled' ELSE state END,
+    error = CASE state WHEN 'queued' THEN pg_catalog.jsonb_build_object('code', 'refused', 'message', 'cancelled by ' || $2,
+                                                                        'detail', NULL, 'hint', NULL, 'sqlstate', NULL) END,
     ended_at = CASE state WHEN 'queued' THEN clock_timestamp() END
 WHERE id = $1 AND state IN ('queued', 'running')
-RETURNING id;
+RETURNING state;
 
 -- abandon: a job that waits will not be run by whoever took it on
 UPDATE zanith._zanith_jobs
-SET state = 'interrupted', error = $2::jsonb, ended_at = clock_timestamp(), lease_expires_at = NULL
+SET state = $3, error = $2::jsonb, ended_at = clock_timestamp(), lease_expires_at = NULL
 WHERE id = $1 AND state = 'queued'
 RETURNING id;
 

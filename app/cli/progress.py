@@ -8,7 +8,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.text import Text
 
 from app.cli.console import Terminal
-from app.cli.humanize import count, elapsed, printable, shorten, size
+from app.cli.humanize import printable, shorten
+from app.text import count, size, took
 
 Follow = Callable[[Any], None]
 
@@ -70,7 +71,7 @@ def figures(values: Mapping[str, Any]) -> str:
     if values.get("rate"):
         parts.append(f"{size(int(values['rate']))}/s")
     if values.get("left") is not None:
-        parts.append(f"{elapsed(values['left'])} left")
+        parts.append(f"{took(values['left'])} left")
     return printable(" · ".join(parts))
 
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from app.cli.confirm import confirm_name, confirm_word
 from app.cli.exits import Exit, exit_for, stop
-from app.cli.humanize import about, ago, printable
+from app.cli.humanize import printable
 from app.cli.progress import watching
 from app.cli.render.jobs import handed_over
 from app.cli.render.layout import heading
@@ -31,6 +31,7 @@ from app.recovery.rehearsal import rehearse, rehearse_migration
 from app.recovery.report import RestoreReport
 from app.recovery.restore import find_any, find_for_restore, job_params, restore
 from app.recovery.worker import hand_over
+from app.text import about, ago
 
 LEFT_SHOWN = 20
 """How many keys of values without a row are shown after a restore."""

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from app.cli.confirm import ask
 from app.cli.console import Terminal
-from app.cli.humanize import plural, printable
+from app.cli.humanize import printable
 from app.recovery.errors import WrongUsage
 from app.recovery.names import parse_name
+from app.text import plural
 
 MOST_BYTES = 1 << 20
 """More than any set of keys needs; a wrong file is not read whole."""

@@ -16,8 +16,11 @@ from app.recovery.artifact import Artifact
 from app.recovery.database import Actor, Connection, Database, transaction
 from app.recovery.errors import Failed, Refused
 from app.recovery.locks import run_locked
-from app.recovery.pace import SQL, Limits, Pace, Position
+from app.recovery.pace import Limits, Pace, Position
 from app.recovery.progress import OnProgress
+from app.recovery.sql import load
+
+SQL = load("online")
 
 # Nobody waits for a batch: long ones cost less.
 BATCH_SECONDS = 0.5

@@ -20,15 +20,15 @@ from app.recovery.looking import look
 from app.recovery.lookup import get_artifact
 from app.recovery.names import quote
 from app.recovery.operation import Operation, operation
-from app.recovery.pace import SQL as ONLINE
 from app.recovery.pace import Limits
-from app.recovery.plan import SQL as PLAN
 from app.recovery.plan import Step, check_digest, digest_of, parse_steps
 from app.recovery.progress import OnProgress, tell
 from app.recovery.seal import seal
 from app.recovery.sql import load
 
 SQL = load("capture")
+ONLINE = load("online")
+PLAN = load("plan")
 COLUMN_STRATEGIES = ("soft_drop_column", "archive_column")
 _GO_ON = (
     "the column is parked as {}: the same command goes on, zanith recover restore-column undoes it"
@@ -173,7 +173,7 @@ async def _plan(connection: Connection, request: CaptureRequest, path: str) -> C
         steps=parse_steps(data["steps"]),
         warnings=tuple(data["warnings"] or ()),
         dependents=tuple(data["dependents"] or ()),
-        goes_with=tuple(data["goes_with"] or ()),
+        goes_with=tuple(data.get("goes_with") or ()),
         publications=tuple(data["publications"] or ()),
         size_bytes=data["size_bytes"],
         row_estimate=data["row_estimate"],
@@ -234,12 +234,6 @@ async def capture_together(
     share runs with the first. Refused where a plan is another by now, or where a later one would
     run what was not shown: then nothing was changed.
     """
-    require_change(actor, "drop")
-    for request in requests:
-        check_request(request)
-        check_words(actor, request.reason, request.migration_id)
-        if request.online:
-            raise WrongUsage("--online takes one column", hint="drop the columns one by one")
     names = ", ".join(request.object_name for request in requests)
     path = await db.configured_path()
 
@@ -254,9 +248,20 @@ async def capture_together(
             ids.append(await _execute(db, connection, request, path))
         return ids
 
-    async with audit.recording_failure(db, actor, "capture", None, names):
-        await tell(on_progress, {"step": "capture"})
-        ids = await run_locked(db, f"the drop of {names}", work, on_progress)
+    doing = operation(
+        *(db, Kind.CAPTURE, actor),
+        name=names,
+        on_progress=on_progress,
+        reason=requests[0].reason,
+        migration_id=requests[0].migration_id,
+    )
+    async with doing as op:
+        for request in requests:
+            check_request(request)
+            if request.online:
+                raise WrongUsage("--online takes one column", hint="drop the columns one by one")
+        await op.report({"step": "capture"})
+        ids = await run_locked(db, f"the drop of {names}", work, op.report)
     return [await _seal(db, artifact_id, actor, on_progress) for artifact_id in ids]
 
 

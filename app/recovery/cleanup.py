@@ -12,8 +12,8 @@ from typing import Any
 
 import asyncpg
 
-from app.recovery.artifact import BLOCKS, Artifact, compose, from_row
-from app.recovery.burial import SQL, bury
+from app.recovery.artifact import Artifact, compose, from_row
+from app.recovery.burial import bury
 from app.recovery.database import (
     Actor,
     Connection,
@@ -25,7 +25,11 @@ from app.recovery.jobs import Job
 from app.recovery.kinds import Kind
 from app.recovery.operation import Operation, attempt, operation
 from app.recovery.progress import OnProgress, tell
+from app.recovery.sql import load
 from app.recovery.tasks import see_through, together
+
+BLOCKS = load("artifacts")
+SQL = load("purge")
 
 # At once: most of a purge is a commit that waits for the disk, and several wait for it together.
 WORKERS = 4

@@ -28,7 +28,6 @@ from app.recovery.locks import run_locked
 from app.recovery.looking import look
 from app.recovery.lookup import get_artifact
 from app.recovery.operation import operation
-from app.recovery.plan import SQL as PLAN
 from app.recovery.plan import (
     Conflict,
     Step,
@@ -39,10 +38,11 @@ from app.recovery.plan import (
 )
 from app.recovery.progress import OnProgress, tell
 from app.recovery.sql import load
-from app.recovery.stream import SQL as STREAM
 from app.recovery.stream import Measured, Meter, Reading, copy_out, discard, prove, reading_of
 
 SQL = load("erase")
+PLAN = load("plan")
+STREAM = load("stream")
 log = logging.getLogger("zanith")
 MOST_COLUMNS = 8
 

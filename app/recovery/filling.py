@@ -14,11 +14,14 @@ from app.recovery import runs
 from app.recovery.artifact import Artifact
 from app.recovery.database import Connection, Database, transaction
 from app.recovery.errors import Failed, Refused
-from app.recovery.gate import SQL as RESTORE
 from app.recovery.locks import run_locked
-from app.recovery.pace import SQL, Limits, Pace, Position
+from app.recovery.pace import Limits, Pace, Position
 from app.recovery.plan import Choices, Step, run_step
 from app.recovery.progress import OnProgress
+from app.recovery.sql import load
+
+SQL = load("online")
+RESTORE = load("restore")
 
 # Writers of its rows wait for a batch.
 BATCH_SECONDS = 0.05

@@ -12,13 +12,13 @@ from app.recovery.locks import run_savepoint
 from app.recovery.names import quote
 from app.recovery.plan import Conflict, Drift, Plan, check_digest
 from app.recovery.progress import OnProgress, tell
-from app.recovery.seal import SQL as SEAL
 from app.recovery.seal import Sealed, read_seal
 from app.recovery.sql import fill, load
-from app.recovery.stream import SQL as STREAM
 from app.recovery.stream import Measured, Meter, copy_out, discard, reading_of, reporting
 
 SQL = load("restore")
+SEAL = load("seal")
+STREAM = load("stream")
 
 
 SEAL_CHECK = "check the archive against its seal"

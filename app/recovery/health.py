@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from app.recovery import fixed
-from app.recovery.artifact import BLOCKS, compose
+from app.recovery.artifact import compose
 from app.recovery.database import Connection, Database
 from app.recovery.names import quote
 from app.recovery.remedies import REMEDIES
@@ -16,6 +16,7 @@ from app.recovery.sources import files
 from app.recovery.sql import load
 
 SQL = load("health")
+BLOCKS = load("artifacts")
 
 Kind = Literal[
     "missing",

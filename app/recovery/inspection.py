@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 
 from app.recovery import audit
-from app.recovery.artifact import BLOCKS, Artifact
+from app.recovery.artifact import Artifact
 from app.recovery.audit import Activity, ActivityFilter, list_activity
 from app.recovery.database import Actor, Database, require_rows
 from app.recovery.errors import Refused, WrongUsage, ZanithError
@@ -22,6 +22,7 @@ from app.recovery.sql import fill, load
 from app.recovery.stream import prove, read_as
 
 SQL = load("inspection")
+BLOCKS = load("artifacts")
 _WIDEST = 2_000
 _DEEPEST = 100_000
 

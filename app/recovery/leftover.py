@@ -11,16 +11,16 @@ from typing import Any
 
 from app.recovery.database import Actor, Database, require_rows
 from app.recovery.errors import Refused, WrongUsage
-from app.recovery.gate import SQL
 from app.recovery.looking import look
 from app.recovery.lookup import get_artifact
-from app.recovery.plan import SQL as PLAN
 from app.recovery.plan import Check, guard, parse_check, query_as
 from app.recovery.sql import fill, load
 
 PAGE = 100
 _DEEPEST = 100_000
 LISTING = load("leftover")
+SQL = load("restore")
+PLAN = load("plan")
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,14 @@ from typing import Any, Literal
 
 import asyncpg
 
-from app.recovery.artifact import BLOCKS, DAMAGED, HEALTHS, TYPES, Artifact, compose, from_row
+from app.recovery.artifact import DAMAGED, HEALTHS, TYPES, Artifact, compose, from_row
 from app.recovery.database import Connection, Database
 from app.recovery.errors import WrongUsage
 from app.recovery.names import parse_name
-from app.recovery.sql import containing, places
+from app.recovery.sql import containing, load, places
 from app.recovery.tasks import together
+
+BLOCKS = load("artifacts")
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 
-from app.recovery.artifact import BLOCKS, Artifact, compose, from_row
+from app.recovery.artifact import Artifact, compose, from_row
 from app.recovery.database import Connection, Database, rolled_back
 from app.recovery.errors import NotFound, WrongUsage
 from app.recovery.names import SHORTEST_ID, parse_name, quote
+from app.recovery.sql import load
+
+BLOCKS = load("artifacts")
 
 _ID = re.compile(r"[0-9a-z]{1,24}")
 

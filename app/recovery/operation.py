@@ -105,9 +105,13 @@ class Operation:
             self._run = run
             yield run
 
+    async def tell(self, values: dict[str, Any]) -> None:
+        """Tell whoever listens how far it is; the job's row is not written."""
+        await tell(self._on_progress, values)
+
     async def report(self, values: dict[str, Any]) -> None:
         """Tell whoever listens how far it is, and write it into the job's row."""
-        await tell(self._on_progress, values)
+        await self.tell(values)
         if self._run is not None:
             await self._run.progress(**values)
 
@@ -115,10 +119,8 @@ class Operation:
         self, connection: Any, detail: dict[str, Any] | None, outcome: str = "done"
     ) -> None:
         """Write to the audit log, in the work's own transaction, what came of it."""
-        await audit.record(
-            *(connection, self.actor, self.kind, outcome, self.artifact.id),
-            *(self.artifact.object_name, detail),
-        )
+        about = self._artifact.id if self._artifact is not None else None
+        await audit.record(connection, self.actor, self.kind, outcome, about, self._name, detail)
 
     async def end_unbegun(self, exc: BaseException) -> None:
         """End the job that nobody is going to run any more; nothing where it began or ended."""

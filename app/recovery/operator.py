@@ -13,10 +13,12 @@ import asyncpg
 
 from app.recovery.errors import NotFound, NotInstalled, Refused, translate
 from app.recovery.names import quote
-from app.recovery.schema import SQL
+from app.recovery.sql import load
 
 if TYPE_CHECKING:
     from app.recovery.database import Connection, Database
+
+SQL = load("schema")
 
 
 @dataclass(frozen=True)

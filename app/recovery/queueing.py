@@ -17,9 +17,11 @@ from app.recovery import audit, leases
 from app.recovery.database import Actor, Database, check_words, notify, require_change
 from app.recovery.errors import Cancelled, Failed, Locked, Taken, ZanithError
 from app.recovery.events import await_about
-from app.recovery.jobs import SQL, Job, cancel, get, read_job
+from app.recovery.jobs import Job, cancel, get, read_job
 from app.recovery.kinds import Kind
-from app.recovery.sql import to_jsonb
+from app.recovery.sql import load, to_jsonb
+
+SQL = load("jobs")
 
 # So long is a job that gives way waited for.
 GIVE_WAY = timedelta(seconds=10)

@@ -15,11 +15,10 @@ import asyncpg
 
 from app.recovery.database import Database, rolled_back
 from app.recovery.errors import PoolExhausted, WrongUsage
-from app.recovery.sql import fill
+from app.recovery.sql import fill, load
 from app.recovery.stream import (
     BREATH,
     SHORT,
-    SQL,
     Measured,
     Meter,
     Reading,
@@ -29,6 +28,8 @@ from app.recovery.stream import (
     copy_out,
     statement_for,
 )
+
+SQL = load("stream")
 
 MOST_JOBS = 8
 # A range's buffer is of so many chunks. Most ranges fit; a longer one waits until it is its turn.

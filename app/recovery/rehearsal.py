@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from app.recovery import audit, jobs, queueing, runs
+from app.recovery import jobs, runs
 from app.recovery.artifact import Artifact
-from app.recovery.database import Actor, Connection, Database, require_change
+from app.recovery.database import Actor, Connection, Database
 from app.recovery.errors import WrongUsage
-from app.recovery.gate import (
-    SEAL_CHECK,
-    SQL,
-    ChangedArchive,
-    check_parked,
-    check_plan,
-    note_changed,
-)
+from app.recovery.gate import SEAL_CHECK, ChangedArchive, check_parked, check_plan, note_changed
+from app.recovery.kinds import Kind
 from app.recovery.locks import run_locked
-from app.recovery.lookup import get_artifact
 from app.recovery.migration import find_recoverable
+from app.recovery.operation import Operation, operation
 from app.recovery.plan import Choices, read_plan
-from app.recovery.progress import OnProgress, tell
+from app.recovery.progress import OnProgress
 from app.recovery.report import RestoreReport, RowCounts, StepDone
 from app.recovery.restoring import check_meaning, compare, execute
+from app.recovery.sql import load
+
+SQL = load("restore")
 
 
 class _RolledBackError(Exception):
@@ -47,10 +44,12 @@ async def rehearse(
     The steps of the second transaction run too, so that what they would prove is known. It takes
     the locks of the real restore and holds them for as long as all of it takes.
     """
-    artifact = await get_artifact(db, artifact_id)
-    what = f"the rehearsal of {artifact.object_name}"
-    rehearsal = _Rehearsal(db, what, [artifact], choices or Choices(), actor, on_progress)
-    return (await rehearsal.run_all(artifact.id, artifact.object_name, job))[0]
+    doing = operation(db, Kind.REHEARSE, actor, artifact_id, job=job, on_progress=on_progress)
+    async with doing as op:
+        what = f"the rehearsal of {op.artifact.object_name}"
+        rehearsal = _Rehearsal(op, what, [op.artifact], choices or Choices())
+        (report,) = await rehearsal.run_all(lambda documents: documents[0])
+        return report
 
 
 async def rehearse_migration(
@@ -62,68 +61,51 @@ async def rehearse_migration(
     on_progress: OnProgress | None = None,
 ) -> list[RestoreReport]:
     """Rehearse all that a migration dropped, newest first, each upon what came before it."""
-    found = await find_recoverable(db, migration_id)
-    what = f"the rehearsal of {migration_id}"
-    rehearsal = _Rehearsal(db, what, found, choices or Choices(), actor, on_progress)
-    return await rehearsal.run_all(None, migration_id, None)
+    doing = operation(db, Kind.REHEARSE, actor, name=migration_id, on_progress=on_progress)
+    async with doing as op:
+        found = await find_recoverable(db, migration_id)
+        what = f"the rehearsal of {migration_id}"
+        rehearsal = _Rehearsal(op, what, found, choices or Choices())
+        return await rehearsal.run_all(lambda documents: {"reports": documents})
 
 
 class _Rehearsal:
     """One rehearsal under way: a job, and a transaction that is rolled back."""
 
     def __init__(
-        self,
-        db: Database,
-        what: str,
-        artifacts: Sequence[Artifact],
-        choices: Choices,
-        actor: Actor,
-        on_progress: OnProgress | None,
+        self, op: Operation, what: str, artifacts: Sequence[Artifact], choices: Choices
     ) -> None:
-        self._db = db
+        self._op = op
+        self._db = op.db
         self._what = what
         self._artifacts = artifacts
         self._choices = choices
-        self._actor = actor
-        self._on_progress = on_progress
 
     async def run_all(
-        self, artifact_id: str | None, name: str, job: jobs.Job | None
+        self, result: Callable[[list[dict[str, Any]]], dict[str, Any]]
     ) -> list[RestoreReport]:
-        """Run it under a job, and write the outcome to the audit log."""
-        db, actor = self._db, self._actor
-        async with audit.recording_failure(db, actor, "rehearse", artifact_id, name):
-            require_change(actor, "rehearse a restore")
-            if self._choices.online:
-                raise WrongUsage(
-                    "the online form is many transactions, and cannot be rolled back as one",
-                    hint="rehearse without --online: the steps and what comes back are the same",
-                )
-            params = {"choices": self._choices.to_json()}
-            job = job or await queueing.start(
-                db, "rehearse", artifact_id, params, actor, object=name
+        """Run it under a job, whose result is made of the reports; the audit log has the steps."""
+        if self._choices.online:
+            raise WrongUsage(
+                "the online form is many transactions, and cannot be rolled back as one",
+                hint="rehearse without --online: the steps and what comes back are the same",
             )
-            async with runs.running(db, job) as run:
-                reports = await self._run_each(run)
-                documents = [report.to_json() for report in reports]
-                run.result = documents[0] if artifact_id else {"reports": documents}
-                detail = {
-                    "choices": self._choices.to_json(),
-                    "steps": [step for document in documents for step in document["steps"]],
-                    "losses": [loss for document in documents for loss in document["losses"]],
-                }
-                async with db.side() as connection, connection.transaction():
-                    await audit.record(
-                        connection, actor, "rehearse", "done", artifact_id, name, detail
-                    )
-            return reports
+        async with self._op.running({"choices": self._choices.to_json()}) as run:
+            reports = await self._run_each(run)
+            documents = [report.to_json() for report in reports]
+            run.result = result(documents)
+            detail = {
+                "choices": self._choices.to_json(),
+                "steps": [step for document in documents for step in document["steps"]],
+                "losses": [loss for document in documents for loss in document["losses"]],
+            }
+            async with self._db.side() as connection, connection.transaction():
+                await self._op.record(connection, detail)
+        return reports
 
     async def _run_each(self, run: runs.Run) -> list[RestoreReport]:
         reports: list[RestoreReport] = []
-
-        async def report(values: dict[str, Any]) -> None:
-            await tell(self._on_progress, values)
-            await run.progress(**values)
+        report = self._op.report
 
         async def work(connection: Connection) -> None:
             reports.clear()
@@ -157,7 +139,7 @@ class _Rehearsal:
         total = len(done) + len(plan.steps)
         for step in plan.steps:
             values = {"step": step.purpose, "done": len(done), "total": total}
-            await tell(self._on_progress, values)
+            await self._op.tell(values)
             # between two short steps a write would take longer than they do, under their locks
             if step.grows or not done or step.transaction == 2:
                 await run.progress(**values, steps=[asdict(item) for item in done])

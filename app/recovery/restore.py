@@ -9,11 +9,10 @@ from dataclasses import asdict
 from typing import Any
 
 from app.recovery import jobs
-from app.recovery.artifact import BLOCKS, Artifact
+from app.recovery.artifact import Artifact
 from app.recovery.database import Actor, Database
 from app.recovery.errors import Cancelled, NotFound, Refused, WrongUsage, ZanithError
 from app.recovery.filling import find_unfinished, give_up
-from app.recovery.gate import SQL
 from app.recovery.kinds import Kind
 from app.recovery.lookup import find_latest, get_artifact
 from app.recovery.names import parse_name, signed
@@ -24,6 +23,10 @@ from app.recovery.progress import OnProgress
 from app.recovery.report import RestoreReport
 from app.recovery.restoring import Restoring, find_follow_up
 from app.recovery.restoring_online import RestoringOnline
+from app.recovery.sql import load
+
+SQL = load("restore")
+BLOCKS = load("artifacts")
 
 COLUMN_TYPES = ("soft_drop_column", "archive_column")
 TABLE_TYPES = ("soft_drop_table", "archive_table")

@@ -16,11 +16,10 @@ from app.recovery import audit, runs
 from app.recovery.artifact import Artifact
 from app.recovery.database import Actor, Connection, Database, notify, transaction
 from app.recovery.errors import Locked, Refused, ZanithError, translate
-from app.recovery.gate import SQL, ChangedArchive, check_parked, check_plan, note_changed
+from app.recovery.gate import ChangedArchive, check_parked, check_plan, note_changed
 from app.recovery.locks import begin, run_locked, run_savepoint
 from app.recovery.lookup import get_artifact
 from app.recovery.names import quote
-from app.recovery.plan import SQL as PLAN
 from app.recovery.plan import (
     Choices,
     EventTrigger,
@@ -34,6 +33,10 @@ from app.recovery.plan import (
 )
 from app.recovery.progress import OnProgress, tell
 from app.recovery.report import RestoreReport, RowCounts, StepDone
+from app.recovery.sql import load
+
+SQL = load("restore")
+PLAN = load("plan")
 
 
 class Restoring:

@@ -9,11 +9,13 @@ from app.recovery.errors import Failed, Refused
 from app.recovery.filling import ROUNDS, Filling
 from app.recovery.gate import ChangedArchive, check_plan, note_changed
 from app.recovery.locks import begin, run_locked
-from app.recovery.pace import SQL as ONLINE
 from app.recovery.pace import Limits
 from app.recovery.plan import Plan, plan_restore, read_plan
 from app.recovery.report import RestoreReport, RowCounts
 from app.recovery.restoring import Restoring
+from app.recovery.sql import load
+
+ONLINE = load("online")
 
 
 class PartitionsMovedError(Exception):

@@ -23,11 +23,13 @@ from app.recovery.errors import (
     ZanithError,
     translate,
 )
-from app.recovery.jobs import SQL, Job, get
+from app.recovery.jobs import Job, get
 from app.recovery.kinds import Kind
 from app.recovery.queueing import SHUT_DOWN
-from app.recovery.sql import to_jsonb
+from app.recovery.sql import load, to_jsonb
 from app.recovery.tasks import stop
+
+SQL = load("jobs")
 
 _interrupted: WeakSet[asyncio.Task[Any]] = WeakSet()
 GONE = Cancelled("cancelled: whoever asked for it went away")

@@ -17,9 +17,6 @@ from app.recovery.progress import OnProgress
 from app.recovery.ranges import check_jobs, copy_rows
 from app.recovery.sql import load
 from app.recovery.stream import (
-    SQL as STREAM,
-)
-from app.recovery.stream import (
     Measured,
     Meter,
     Reading,
@@ -30,6 +27,7 @@ from app.recovery.stream import (
 
 log = logging.getLogger("zanith.seal")
 SQL = load("seal")
+STREAM = load("stream")
 
 
 @dataclass(frozen=True)

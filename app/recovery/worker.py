@@ -18,13 +18,16 @@ from app.recovery import jobs, leases, queueing, runs
 from app.recovery.capture import CaptureRequest, capture
 from app.recovery.database import Actor, Database, require_change
 from app.recovery.errors import Failed, Locked, Refused, Taken, ZanithError
-from app.recovery.jobs import SQL, Job
+from app.recovery.jobs import Job
 from app.recovery.kinds import Kind, Trait, kinds_with
 from app.recovery.operation import attempt
 from app.recovery.pace import Limits
 from app.recovery.plan import Choices
 from app.recovery.restore import restore
 from app.recovery.seal import seal, sweep, verify
+from app.recovery.sql import load
+
+SQL = load("jobs")
 
 log = logging.getLogger(__name__)
 ACTOR = Actor(name="zanith worker", address=None, role="staff")

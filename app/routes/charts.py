@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.routes import human
+from app import text as formats
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ def by_table(rows: Sequence[tuple[str, int]], tables: int, total: int, limit: in
     shown = sorted(rows, key=lambda row: -row[1])[:limit]
     more = None
     if tables > len(shown):
-        rest = human.size(total - sum(value for _, value in shown))
-        more = f"and {human.plural(tables - len(shown), 'more table')}, {rest}"
+        rest = formats.size(total - sum(value for _, value in shown))
+        more = f"and {formats.plural(tables - len(shown), 'more table')}, {rest}"
     return BarChart(
         "Parked bytes by table",
-        _bars([(n, v, human.size(v), f"{human.number(v)} bytes") for n, v in shown]),
+        _bars([(n, v, formats.size(v), f"{formats.number(v)} bytes") for n, v in shown]),
         more,
     )
 
@@ -67,5 +67,5 @@ def by_expiry(rows: Sequence[tuple[str, int]]) -> BarChart:
     """How many artifacts expire when, soonest first, in the engine's own buckets."""
     return BarChart(
         "What expires when",
-        _bars([(n, v, human.number(v), human.plural(v, "artifact")) for n, v in rows]),
+        _bars([(n, v, formats.number(v), formats.plural(v, "artifact")) for n, v in rows]),
     )

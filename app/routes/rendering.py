@@ -20,11 +20,11 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.types import Scope
 
+from app import text as formats
 from app.recovery.database import Actor, ServerInfo
 from app.recovery.errors import ZanithError
 from app.recovery.names import quote as quote_name
 from app.recovery.version import VERSION
-from app.routes import human
 from app.routes.access import FORM, FORM_FIELD, Access, set_cookie
 from app.routes.prefix import outside
 from app.routes.sql_text import highlighted
@@ -160,14 +160,14 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     env.filters.update(
-        size=human.size,
-        number=human.number,
-        short=human.short_number,
-        span=human.span,
-        about=human.about,
-        relative=human.relative,
-        utc=human.utc,
-        visible=human.visible,
+        size=formats.size,
+        number=formats.number,
+        short=formats.short_number,
+        span=formats.took,
+        about=formats.about,
+        relative=formats.relative,
+        utc=formats.instant,
+        visible=formats.visible,
         one_line=one_line,
         sql=highlighted,
         seg=lambda text: quote(str(text), safe=""),
@@ -180,8 +180,8 @@ def environment() -> Environment:
         static=static,
         link=link,
         type_names=TYPE_NAMES,
-        plural=human.plural,
-        days_left=human.days_left,
+        plural=formats.plural,
+        days_left=formats.days_left,
     )
     return env
 

@@ -119,18 +119,17 @@ async def start_rehearsal(
     studio.runner.check()
     artifact = await artifacts.get_artifact(studio.db, artifact_id)
     name = artifact.object_name
-    async with audit.recording_failure(studio.db, actor, "rehearse", artifact.id, name):
-        require_change(actor, "rehearse a restore")
+    async with attempt(studio.db, actor, Kind.REHEARSE, artifact.id, name):
         plan = await plan_restore(studio.db, artifact.id, choices)
         gate.check_plan(plan, None)
         require_accepted(find_blocking([plan], rehearsed=True), accepted=accepted)
-    seal_check = [gate.SEAL_CHECK] if plan.verification is not None else []
-    params = {
-        "choices": choices.to_json(),
-        "address": actor.address,
-        "steps": seal_check + [step.purpose for step in plan.steps],
-    }
-    job = await queueing.start(studio.db, "rehearse", artifact.id, params, actor, object=name)
+        seal_check = [gate.SEAL_CHECK] if plan.verification is not None else []
+        params = {
+            "choices": choices.to_json(),
+            "address": actor.address,
+            "steps": seal_check + [step.purpose for step in plan.steps],
+        }
+        job = await _queue(studio, Kind.REHEARSE, artifact, params, actor)
     work = rehearsal.rehearse(studio.db, artifact.id, choices, actor, job=job)
     return await _run(studio, job, work, f"rehearsal of {artifact.id}")
 

@@ -244,8 +244,8 @@
   const human = (bytes) => {
     let value = bytes;
     let unit = 0;
-    while (Math.abs(value) >= 1024 && unit < sizes.length - 1) { value /= 1024; unit += 1; }
-    return `${unit === 0 || value >= 100 ? value.toFixed(0) : value.toFixed(1)} ${sizes[unit]}`;
+    while (value >= (unit === 0 ? 1024 : 999.5) && unit < sizes.length - 1) { value /= 1024; unit += 1; }
+    return `${unit === 0 || value >= 10 ? value.toFixed(0) : value.toFixed(1)} ${sizes[unit]}`;
   };
 
   const sum = (form) => {

@@ -23,6 +23,7 @@ from app.recovery.errors import Cancelled, Failed, Locked, NotPermitted, ZanithE
 from app.recovery.hold import hold, release
 from app.recovery.kinds import Kind
 from app.recovery.purge import purge
+from app.recovery.rehearsal import rehearse
 from app.recovery.restore import restore
 from app.recovery.seal import seal, verify
 from tests.online import execute, fetchval
@@ -89,6 +90,11 @@ CASES = {
             confirm=about,
             job=job,
             on_progress=tell,
+        )
+    ),
+    Kind.REHEARSE: Case(
+        lambda db, about, actor, job, tell: rehearse(
+            db, about, None, actor, job=job, on_progress=tell
         )
     ),
     Kind.CLEANUP: Case(
@@ -243,4 +249,4 @@ async def test_holds_tell_once_too_and_a_job_of_a_purged_artifact_ends(db):
 
 
 def test_every_kind_has_a_case():
-    assert set(CASES) == set(Kind) - {Kind.REHEARSE}  # which takes no job yet
+    assert set(CASES) == set(Kind)

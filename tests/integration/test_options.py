@@ -10,7 +10,7 @@ from app.recovery.capture import CaptureRequest, capture
 from app.recovery.database import Actor, Database
 from app.recovery.plan import Choices, plan_restore
 from app.recovery.restore import restore
-from app.recovery.schema import SQL as SCHEMA
+from app.recovery.sql import load
 
 DBA = Actor("dba", None, "staff")
 GROUND = """
@@ -94,7 +94,7 @@ async def test_an_artifact_of_an_earlier_version_is_restored_without_them(db):
             """ '["pg_attver=42", "n_distinct=-0.5"]'),"""
             " recovery_sql = recovery_sql || 'ALTER TABLE t ALTER c SET (pg_attver=42);'"
         )
-        assert await connection.fetch(SCHEMA["renew_recipes"]) == []
+        assert await connection.fetch(load("schema")["renew_recipes"]) == []
     assert "pg_attver" not in await definition_of(db, artifact)
     assert "pg_attver" not in await script_of(db, artifact)
     assert "n_distinct" in await script_of(db, artifact)

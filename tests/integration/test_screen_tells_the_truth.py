@@ -9,11 +9,11 @@ from html import unescape
 import pytest
 from rich.console import Console
 
+from app import text as formats
 from app.cli.console import THEME
 from app.cli.render.plan import restore_plan
 from app.recovery.database import Database
 from app.recovery.plan import plan_restore
-from app.routes import human
 from tests.studios import (
     Running,
     capture_orders,
@@ -206,8 +206,8 @@ def test_totals_count_all(database, open_studio):
             " WHERE n.nspname = '_zanith_shadow' AND c.relkind = 'r'"
         )
     )
-    assert f"{human.size(parked)} parked of 130 tables" in said
-    assert f"and 124 more tables, {human.size(parked * 124 / 130)}" in said
+    assert f"{formats.size(parked)} parked of 130 tables" in said
+    assert f"and 124 more tables, {formats.size(parked * 124 / 130)}" in said
 
 
 # ------------------------------------------------------------------------- what was not confirmed

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from app import text
 from app.cli import humanize
 from app.cli.exits import Exit, exit_for
 from app.cli.render.outcome import difference
@@ -32,7 +33,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
     ],
 )
 def test_sizes(value, shown):
-    assert humanize.size(value) == shown
+    assert text.size(value) == shown
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def test_sizes(value, shown):
     [(None, "–"), (0, "0"), (2_000_000, "2,000,000"), (20_400_000, "20.4 M"), (3 * 10**9, "3.0 G")],
 )
 def test_counts(value, shown):
-    assert humanize.count(value) == shown
+    assert text.count(value) == shown
 
 
 @pytest.mark.parametrize(
@@ -56,13 +57,13 @@ def test_counts(value, shown):
     ],
 )
 def test_ages(passed, shown):
-    assert humanize.ago(NOW - passed, NOW) == shown
+    assert text.ago(NOW - passed, NOW) == shown
 
 
 def test_what_is_left():
-    assert humanize.left(None, NOW) == "never"
-    assert humanize.left(NOW, NOW) == "expired"
-    assert humanize.left(NOW + timedelta(days=29, hours=23), NOW) == "30d"
+    assert text.left(None, NOW) == "never"
+    assert text.left(NOW, NOW) == "expired"
+    assert text.left(NOW + timedelta(days=29, hours=23), NOW) == "30d"
 
 
 @given(st.text(max_size=80), st.integers(3, 60))

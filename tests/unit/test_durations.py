@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.cli.humanize import span
 from app.recovery.durations import format_duration, parse_duration
 from app.recovery.errors import WrongUsage
+from app.text import span
 
 
 @pytest.mark.parametrize(

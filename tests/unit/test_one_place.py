@@ -58,3 +58,43 @@ def test_one_function_opens_the_database_as_the_settings_say():
         if "Database.open(" in file.read_text("utf-8")
     ]
     assert found == ["app/demo/story.py", "app/settings.py"]
+
+
+def test_sizes_are_written_by_one_function():
+    """The studio's script sums what is ticked, and a test of the browser compares the two."""
+    found = [
+        str(file.relative_to(ROOT))
+        for file in sources("app", suffix=".py")
+        if '"kB"' in file.read_text("utf-8")
+    ]
+    assert found == ["app/text.py"]
+
+
+def test_each_module_loads_the_sql_that_it_uses():
+    """Reached through a neighbour, a statement has no place that one could look for."""
+    found = [
+        f"{file.relative_to(ROOT)}: {alias.name} of {node.module}"
+        for file in sources("app", suffix=".py")
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("app.")
+        for alias in node.names
+        if alias.name == "SQL"
+    ]
+    assert found == []
+
+
+def test_one_preamble_checks_the_rights_and_audits():
+    """Work on jobs themselves (to cancel, pause or queue one) checks the rights for itself."""
+    found = {
+        name: [
+            file.stem
+            for file in sources("app", suffix=".py")
+            if f"{name}(" in file.read_text("utf-8")
+        ]
+        for name in ("recording_failure", "require_change", "check_words")
+    }
+    assert found == {
+        "recording_failure": ["audit", "operation"],
+        "require_change": ["database", "jobs", "operation", "queueing", "worker"],
+        "check_words": ["database", "operation", "queueing"],
+    }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.routes import human, words
+from app import text as formats
+from app.routes import words
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,7 @@ from app.routes import human, words
     ],
 )
 def test_what_cannot_be_seen_is_shown(text: str, shown: str):
-    assert human.visible(text) == shown
+    assert formats.visible(text) == shown
 
 
 def test_a_hint_names_the_fields_of_the_page_and_the_keys_of_the_api():

@@ -8,13 +8,14 @@ import typer
 from rich.text import Text
 
 from app.cli.confirm import confirm_word, require_person
-from app.cli.humanize import plural, printable, printable_block
+from app.cli.humanize import printable, printable_block
 from app.cli.options import DatabaseUrl, Json, Yes
 from app.cli.render.outcome import done
 from app.cli.session import Session, run
 from app.recovery.names import parse_name
 from app.recovery.operator import set_operator, superuser_notice
 from app.recovery.schema import grant_capture, grant_read, install, print_sql, uninstall
+from app.text import plural
 
 app = typer.Typer()
 

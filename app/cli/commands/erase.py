@@ -7,7 +7,7 @@ from rich.text import Text
 
 from app.cli.confirm import confirm_name, require_person
 from app.cli.exits import Exit, stop
-from app.cli.humanize import count, plural, printable
+from app.cli.humanize import printable
 from app.cli.options import DatabaseUrl, DryRun, Json, Reference
 from app.cli.progress import watching
 from app.cli.render.erase import erasure_plan
@@ -17,6 +17,7 @@ from app.cli.values import key_columns, key_values
 from app.recovery.artifacts import get_artifact
 from app.recovery.erase import check_erasure, erase, plan_erasure
 from app.recovery.errors import WrongUsage
+from app.text import count, plural
 
 app = typer.Typer()
 

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from app.cli.exits import Exit, stop
-from app.cli.humanize import count, instant, plural, printable
+from app.cli.humanize import printable
 from app.cli.options import DatabaseUrl, Jobs, Json, OptionalReference, Reason, Reference
 from app.cli.progress import watching
 from app.cli.render.inspection import hold_facts
@@ -20,6 +20,7 @@ from app.recovery import hold as holds
 from app.recovery import seal as seals
 from app.recovery.artifacts import Artifact, get_artifact
 from app.recovery.errors import WrongUsage, ZanithError
+from app.text import count, instant, plural
 
 app = typer.Typer()
 

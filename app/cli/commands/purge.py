@@ -5,7 +5,7 @@ from rich.text import Text
 
 from app.cli.confirm import confirm_name, require_person
 from app.cli.exits import Exit, stop
-from app.cli.humanize import printable, size
+from app.cli.humanize import printable
 from app.cli.options import DatabaseUrl, DryRun, Json, Reason, Reference, Yes
 from app.cli.render.outcome import done
 from app.cli.render.plan import conflicts
@@ -15,6 +15,7 @@ from app.cli.session import Session, run
 from app.recovery.artifacts import get_artifact
 from app.recovery.errors import Refused
 from app.recovery.purge import purge, review_purge
+from app.text import size
 
 app = typer.Typer()
 

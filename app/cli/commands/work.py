@@ -8,7 +8,7 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from app.cli.humanize import plural, printable
+from app.cli.humanize import printable
 from app.cli.options import DatabaseUrl, Json
 from app.cli.render.jobs import job_facts, job_list
 from app.cli.render.outcome import done
@@ -16,6 +16,7 @@ from app.cli.session import Session, run
 from app.recovery import jobs
 from app.recovery import worker as workers
 from app.recovery.jobs import Job
+from app.text import plural
 
 app = typer.Typer()
 group = typer.Typer(no_args_is_help=True)

@@ -8,9 +8,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.humanize import ago, count, left, plural, printable, shorten, size
+from app.cli.humanize import printable, shorten
 from app.cli.render.health import state
 from app.recovery.artifacts import Artifact, Page
+from app.text import ago, count, left, plural, size
 
 ROOMY = 110
 """Columns from which every figure gets a column of its own."""

@@ -3,9 +3,10 @@
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from app.cli.humanize import count, plural, printable
+from app.cli.humanize import printable
 from app.cli.render.layout import aside, facts, heading, marked
 from app.recovery.coverage import Coverage, Tally
+from app.text import count, plural
 
 
 def covered(found: Coverage) -> RenderableType:

@@ -3,12 +3,13 @@
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from app.cli.humanize import count, plural, printable
+from app.cli.humanize import printable
 from app.cli.render.layout import aside, marked
 from app.cli.render.plan import conflicts
 from app.cli.render.steps import steps
 from app.recovery.artifacts import Artifact
 from app.recovery.erase import ErasurePlan
+from app.text import count, plural
 
 
 def erasure_plan(artifact: Artifact, plan: ErasurePlan) -> RenderableType:

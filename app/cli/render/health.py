@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from app.cli.humanize import ago, instant, plural, printable, size
+from app.cli.humanize import printable
 from app.cli.render.layout import aside, marked
 from app.recovery.artifacts import DAMAGED, Artifact
 from app.recovery.health import Diagnosis
+from app.text import ago, instant, plural, size
 
 _LOOKS = {
     "ok": ("✓", "good"),

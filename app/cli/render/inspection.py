@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from app.cli.humanize import ago, count, instant, left, printable, printable_block, size
+from app.cli.humanize import printable, printable_block
 from app.cli.render.health import MEANING, UNFINISHED, state, verified
 from app.cli.render.layout import aside, facts, heading, listing, marked
 from app.cli.render.plan import restore_plan
@@ -15,6 +15,7 @@ from app.recovery.artifacts import Artifact, Inspection
 from app.recovery.audit import Activity
 from app.recovery.jobs import Job
 from app.recovery.names import signed
+from app.text import ago, count, instant, left, size
 
 
 def inspection(found: Inspection) -> RenderableType:

@@ -8,12 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.console import Terminal
-from app.cli.humanize import elapsed, instant, printable
+from app.cli.humanize import printable
 from app.cli.progress import figures
 from app.cli.render.layout import aside, facts
 from app.cli.render.outcome import done
 from app.recovery.jobs import Job
 from app.recovery.names import signed
+from app.text import instant, took
 
 _STYLES = {
     "done": "good",
@@ -40,7 +41,7 @@ def job_list(jobs: Sequence[Job]) -> RenderableType:
             _what(job),
             _state(job),
             printable(signed(job.actor, job.actor_role)),
-            elapsed(job.elapsed),
+            took(job.elapsed),
         )
     return table
 
@@ -57,7 +58,7 @@ def job_facts(job: Job) -> RenderableType:
             ("so far", None if job.ended else figures(job.progress) or None),
             ("asked by", f"{signed(job.actor, job.actor_role)}, {instant(job.created_at)}"),
             ("run by", job.worker),
-            ("took", elapsed(job.elapsed) if job.started_at else None),
+            ("took", took(job.elapsed) if job.started_at else None),
             ("paused by", job.pause_requested_by if not job.ended else None),
             ("because", error.get("message")),
             ("hint", error.get("hint")),

@@ -7,12 +7,13 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from app.cli.humanize import count, left, plural, printable, shorten, size
-from app.cli.humanize import took as timed
+from app.cli.humanize import printable, shorten
 from app.cli.render.layout import aside, facts, listing, marked
 from app.recovery.artifacts import Artifact
 from app.recovery.leftover import LeftOver
 from app.recovery.report import RestoreReport, RowCounts
+from app.text import count, left, plural, size
+from app.text import took as timed
 
 
 def done(words: Text | str) -> RenderableType:

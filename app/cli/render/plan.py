@@ -6,12 +6,13 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from app.cli.humanize import about, count, printable, printable_block, size
+from app.cli.humanize import printable, printable_block
 from app.cli.render.layout import aside, facts, heading, listing, marked, safe
 from app.cli.render.steps import BESIDE_TRAFFIC, steps
 from app.cli.words import on_command
 from app.recovery.capture import CapturePlan
 from app.recovery.plan import Conflict, Drift, Plan
+from app.text import about, count, size
 
 
 def restore_plan(plan: Plan) -> RenderableType:

@@ -9,13 +9,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.humanize import ago, count, plural, printable, shorten, size
+from app.cli.humanize import printable, shorten
 from app.cli.render.health import verified
 from app.cli.render.layout import facts, listing, safe
 from app.recovery.artifacts import Artifact
 from app.recovery.names import signed
 from app.recovery.purge import CleanupResult, PurgeReview
 from app.recovery.tombstones import Purged
+from app.text import ago, count, plural, size
 
 
 def review(looked: PurgeReview) -> RenderableType:

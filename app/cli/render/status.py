@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from app.cli.humanize import ago, count, printable, size
+from app.cli.humanize import printable
 from app.cli.render.layout import facts
 from app.recovery.artifacts import Artifact, Summary
 from app.recovery.database import ServerInfo
 from app.recovery.jobs import Job
 from app.recovery.names import signed
 from app.recovery.version import VERSION
+from app.text import ago, count, size
 
 
 def status(

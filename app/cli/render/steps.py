@@ -8,10 +8,11 @@ from rich.padding import Padding
 from rich.syntax import Syntax
 from rich.text import Text
 
-from app.cli.humanize import about, plural, printable, printable_block, size
+from app.cli.humanize import printable, printable_block
 from app.cli.render.layout import aside, marked, safe
 from app.recovery.estimate import Estimate
 from app.recovery.plan import Step
+from app.text import about, plural, size
 
 SQL: ContextVar[bool] = ContextVar("sql", default=False)
 """Whether every statement is shown, not only what it is for (--sql)."""

@@ -76,7 +76,7 @@ def test_each_module_loads_the_sql_that_it_uses():
         f"{file.relative_to(ROOT)}: {alias.name} of {node.module}"
         for file in sources("app", suffix=".py")
         for node in ast.walk(ast.parse(file.read_text("utf-8")))
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("app.")
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("app.recovery.")
         for alias in node.names
         if alias.name == "SQL"
     ]

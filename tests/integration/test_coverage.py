@@ -119,10 +119,8 @@ async def test_a_role_is_told_what_it_may_not_judge(world: Database, create_role
         found = await measure_coverage(engine, steps.append)
     finally:
         await engine.close()
-    assert (found.all.covered, found.all.not_covered) == (
-        4,
-        2,
-    )  # no CREATE on the schema: no rename
+    # no CREATE on the schema: neither a rename, nor the index of the key once more
+    assert (found.all.covered, found.all.not_covered) == (2, 4)
     assert found.all.not_judged > 40
     assert steps[-1]["done"] == steps[-1]["total"]
     assert found.all.carried_out + found.all.refused + found.all.not_judged == steps[-1]["total"]

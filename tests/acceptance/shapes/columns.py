@@ -155,12 +155,6 @@ VALUES = {
         "INSERT INTO t VALUES (4), (4), (NULL); CREATE INDEX i ON t (c)",
         only=ARCHIVE,
     ),
-    "generated_of_heirs": Shape(
-        "CREATE TABLE t (id int PRIMARY KEY, a int, c int GENERATED ALWAYS AS (a * 2) STORED);"
-        "CREATE TABLE t1 (z int) INHERITS (t); INSERT INTO t VALUES (1, 4); INSERT INTO t1 VALUES (1, 5);"
-        "CREATE INDEX i ON t1 (c); COMMENT ON COLUMN t1.c IS 'of the child'",
-        only=ARCHIVE,
-    ),
     "generated": Shape(
         "CREATE TABLE t (id int PRIMARY KEY, a int, c int GENERATED ALWAYS AS (a * 2) STORED, "
         "z int);"

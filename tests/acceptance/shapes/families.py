@@ -34,6 +34,12 @@ def heirs(more: str = "", table: str = "t", column: str | None = None, **options
 
 
 PARTITIONED_COLUMNS = {
+    "generated_of_heirs": Shape(
+        "CREATE TABLE t (id int PRIMARY KEY, a int, c int GENERATED ALWAYS AS (a * 2) STORED);"
+        "CREATE TABLE t1 (z int) INHERITS (t); INSERT INTO t VALUES (1, 4); INSERT INTO t1 VALUES (1, 5);"
+        "CREATE INDEX i ON t1 (c); COMMENT ON COLUMN t1.c IS 'of the child'",
+        only=ARCHIVE,
+    ),
     "parted": parted(losses=("column of t2",)),
     "parted_indexes": parted(
         'CREATE INDEX plain ON t (c, d); ALTER INDEX t1_c_d_idx RENAME TO "My idx"; COMMENT ON INDEX "My idx" IS \'m\';'

@@ -129,8 +129,8 @@ def test_every_document_has_the_one_shape(bare_database, tmp_path):
         document = check(result, named(line))
         assert not document.get("error") or result.code == 4
         known["artifact"] = document.get("artifact", {}).get("id", "")
-        if document.get("state") == "queued":
-            known["job"] = document["id"]
+        if document.get("job", {}).get("state") == "queued":
+            known["job"] = document["job"]["id"]
 
 
 @pytest.mark.parametrize("words", sorted(JSON), ids=" ".join)

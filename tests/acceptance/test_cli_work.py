@@ -30,14 +30,14 @@ def test_a_drop_that_is_handed_over_waits_for_a_worker(url):
     artifact = done("recover", "inspect", "orders.legacy_code", "--json", url=url).json
     assert "archive_column" in str(artifact)
     back = ("recover", "restore-column", "orders.legacy_code", "--online", "--yes", "--detach")
-    assert done(*back, "--json", url=url).json["state"] == "queued"
+    assert done(*back, "--json", url=url).json["job"]["state"] == "queued"
     done("worker", "--once", url=url)
     found = done("recover", "list", "--json", url=url).json["artifacts"]
     assert [item["status"] for item in found] == ["restored"]
 
 
 def test_a_job_that_waits_is_cancelled_and_then_there_is_nothing_to_resume(url):
-    job = done(*DROP, "--detach", "--json", url=url).json
+    job = done(*DROP, "--detach", "--json", url=url).json["job"]
     assert "asked to stop" in done("jobs", "cancel", job["id"], url=url).out
     assert "had ended already" in done("jobs", "cancel", job["id"], url=url).out
     assert done("jobs", "list", "--live", url=url).out.strip() == "No jobs."

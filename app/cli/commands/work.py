@@ -197,4 +197,4 @@ def _tell(session: Session, job: Job, word: str = "") -> None:
         session.terminal.show(done(f"{job.kind} of {printable(job.object or '')} {word}"))
     session.terminal.show(job_facts(job))
     if session.terminal.json:
-        session.terminal.emit(job.to_json())
+        session.terminal.emit({"job": job.to_json()})

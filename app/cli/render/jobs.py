@@ -71,7 +71,7 @@ def handed_over(terminal: Terminal, job: Job) -> None:
     terminal.show(done(f"{_what(job)} waits for a worker: zanith worker, or the studio"))
     terminal.show(aside(facts([("job", job.id), ("follow it", f"zanith jobs show {job.id}")])))
     if terminal.json:
-        terminal.emit(job.to_json())
+        terminal.emit({"job": job.to_json()})
 
 
 def _step(job: Job) -> str | None:

@@ -26,7 +26,7 @@ from app.recovery.migration import plan_migration
 from app.recovery.migration import restore_migration as run_migration
 from app.recovery.names import parse_name
 from app.recovery.pace import Limits
-from app.recovery.plan import Choices, Plan, plan_restore
+from app.recovery.plan import Choices, Plan, plan_restore, with_seal
 from app.recovery.rehearsal import rehearse, rehearse_migration
 from app.recovery.report import RestoreReport
 from app.recovery.restore import find_any, find_for_restore, job_params, restore
@@ -127,7 +127,7 @@ async def _restore(session: Session, found: Artifact, wanted: Choices, way: How)
         await _tell(session, [report], many=False)
         return
     if way.dry_run:
-        plan = await plan_restore(session.db, found.id, wanted, strict=True)
+        plan = with_seal(await plan_restore(session.db, found.id, wanted, strict=True), wanted)
         _show(session, [(found, plan)])
         if session.terminal.json:
             session.terminal.emit(_document(found, plan))
@@ -173,16 +173,21 @@ async def restore_migration(session: Session, migration_id: str, wanted: Choices
             )
         await _tell(session, rehearsals, many=True)
         return
-    plans = await plan_migration(session.db, migration_id, wanted)
+    plans = [
+        (found, with_seal(plan, wanted))
+        for found, plan in await plan_migration(session.db, migration_id, wanted)
+    ]
     if way.dry_run:
         _show(session, plans)
         if session.terminal.json:
             session.terminal.emit({"plans": [_document(found, plan) for found, plan in plans]})
         _stop_if_blocked([plan for _, plan in plans])
         return
+    if plans and session.terminal.interactive and not way.yes:
+        _show(session, plans, aside=True)
+    for _, plan in plans:
+        check_plan(plan, None)
     if plans and not way.yes:
-        if session.terminal.interactive:
-            _show(session, plans, aside=True)
         confirm_word(session.terminal, migration_id, why="to restore all of it", yes=way.yes)
         _ask_unverified(session, wanted)
     reports: list[RestoreReport] = []

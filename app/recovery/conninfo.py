@@ -35,6 +35,10 @@ def parameters(text: str) -> dict[str, str]:
     """
     if is_url(text):
         found = _of_url(text)
+    elif "://" in text:
+        raise WrongUsage(
+            "the database URL cannot be read", hint="write it as postgresql://user@host:5432/database"
+        )
     elif is_name(text):
         found = {"dbname": text}
     else:

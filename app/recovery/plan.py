@@ -493,6 +493,24 @@ def not_counted(check: Check, reason: str) -> Drift:
     )
 
 
+def with_seal(plan: Plan, choices: Choices) -> Plan:
+    """Return the plan with a conflict where the last verification found another checksum.
+
+    A restore verifies again and decides by that; whoever looks at a plan learns of it before.
+    """
+    if not plan.archive.get("changed") or choices.unverified or not plan.steps:
+        return plan
+    conflict = Conflict(
+        "seal_broken",
+        f"{plan.object} did not match its seal when it was last verified",
+        None,
+        f"zanith recover verify {plan.artifact_id} reads it again. Find out who changed it;"
+        " --unverified restores it as it is, and is audited",
+        (),
+    )
+    return replace(plan, conflicts=(*plan.conflicts, conflict))
+
+
 def unanswered(check: Check, exc: asyncpg.PostgresError) -> Drift:
     """Return what is said of a check that the schema of today gives no answer to: it blocks.
 

@@ -109,6 +109,8 @@ def restore_command(
     not_valid: NotValid = False,
     unverified: Unverified = False,
     search_path: SearchPath = None,
+    without: Without = None,
+    current_owner: CurrentOwner = False,
     online: Online = False,
     fire_triggers: FireTriggers = False,
     batch_time: BatchTime = None,
@@ -138,6 +140,8 @@ def restore_command(
         online=online,
         fire_triggers=fire_triggers,
         search_path=search_path,
+        without=without,
+        current_owner=current_owner,
     )
     way = how(dry_run, rehearse, yes, limits(batch_time, max_rate, max_lag), detach=detach)
     run(

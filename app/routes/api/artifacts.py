@@ -13,7 +13,7 @@ from app.recovery.durations import parse_duration
 from app.recovery.erase import plan_erasure
 from app.recovery.errors import NotFound, Refused, WrongUsage
 from app.recovery.leftover import PAGE, find_left_over
-from app.recovery.plan import plan_restore
+from app.recovery.plan import plan_restore, with_seal
 from app.routes import work
 from app.routes.api.models import (
     RESPONSES,
@@ -79,7 +79,9 @@ async def restore(
     if wanted.dry_run:
         request.state.reads_only = True
         found = await artifacts.get_artifact(studio.reading(who), artifact_id)
-        plan = await plan_restore(studio.reading(who), found.id, wanted.to_choices(), actor=who)
+        chosen = wanted.to_choices()
+        plan = await plan_restore(studio.reading(who), found.id, chosen, actor=who)
+        plan = with_seal(plan, chosen)
         blocks = {
             "restore": find_blocking([plan], rehearsed=False).to_json(),
             "rehearsal": find_blocking([plan], rehearsed=True).to_json(),

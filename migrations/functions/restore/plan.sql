@@ -173,7 +173,7 @@ BEGIN
         -- checks read the archive as the owner of today
         'prepares', (SELECT COALESCE(jsonb_agg(s.item -> 'sql'), '[]') FROM zanith._each(zanith._render_archive_readable(recorded, live)) s),
         'left_out', COALESCE(d -> 'left_out', '[]'),
-        'archive', jsonb_build_object('rows', a.row_count, 'size_bytes', zanith.locate(a.id) -> 'size_bytes', 'sealed', a.sealed_at IS NOT NULL));
+        'archive', jsonb_build_object('rows', a.row_count, 'size_bytes', zanith.locate(a.id) -> 'size_bytes', 'sealed', a.sealed_at IS NOT NULL, 'changed', COALESCE(NOT a.verified_ok, false)));
 END $$;
 
 -- What is still to be proved of a restored artifact: steps of the second transaction that never ran, or failed.

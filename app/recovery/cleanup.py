@@ -72,14 +72,17 @@ async def plan_cleanup(
     *,
     only: list[str] | None = None,
     before_expiry: bool = False,
+    broken: bool = False,
 ) -> list[tuple[Artifact, str | None]]:
     """Return what is older than the duration, or past its expiry, oldest first.
 
     ``only`` narrows that to some ids; alone it means just these. With each stands why it would be
-    left: a hold, no expiry, an expiry date to come, a job under way; None where it goes. What is
-    old enough but not expired goes with ``before_expiry``. WrongUsage where nothing is asked.
+    left: a hold, no expiry, an expiry date to come, a broken seal, a job under way; None where it
+    goes. What is old enough but not expired goes with ``before_expiry``, and what does not match
+    its seal with ``broken`` or by its id. WrongUsage where nothing is asked.
     """
-    return await _find(db, older_than, expired, only, before_expiry, seen="health")
+    asked = (older_than, expired, only, before_expiry)
+    return await _find(db, *asked, seen="health", broken=broken)
 
 
 async def _find(
@@ -89,6 +92,8 @@ async def _find(
     only: list[str] | None,
     before_expiry: bool,
     seen: str,
+    *,
+    broken: bool = False,
 ) -> list[tuple[Artifact, str | None]]:
     if older_than is None and not expired and only is None:
         raise WrongUsage(
@@ -97,7 +102,7 @@ async def _find(
     async with db.acquire() as connection:
         rows = await connection.fetch(
             compose(SQL["candidates"], seen=compose(BLOCKS[seen])),
-            *(older_than, expired, only, before_expiry),
+            *(older_than, expired, only, before_expiry, broken),
         )
     return [(from_row(row), row["skip"]) for row in rows]
 

@@ -37,7 +37,8 @@ def parameters(text: str) -> dict[str, str]:
         found = _of_url(text)
     elif "://" in text:
         raise WrongUsage(
-            "the database URL cannot be read", hint="write it as postgresql://user@host:5432/database"
+            "the database URL cannot be read",
+            hint="write it as postgresql://user@host:5432/database",
         )
     elif is_name(text):
         found = {"dbname": text}

@@ -269,7 +269,14 @@ def check_verifiable(artifact: Artifact) -> None:
 async def start_verifications(studio: Studio, found: list[Artifact], actor: Actor) -> list[Job]:
     """Verify one after another, each under a job that waits for its turn; return the jobs."""
     studio.runner.check()
-    waiting = [await _queue(studio, Kind.VERIFY, artifact, {}, actor) for artifact in found]
+    waiting: list[Job] = []
+    try:
+        for artifact in found:
+            job = await _queue(studio, Kind.VERIFY, artifact, {}, actor)
+            waiting.append(job)
+    except BaseException:
+        await _give_up(studio, waiting)
+        raise
 
     async def each() -> None:
         left = list(waiting)

@@ -87,6 +87,15 @@ def test_4_a_changed_archive_is_not_restored_unless_said_so(database, url, tmp_p
         assert exported.code == 4
         assert "✗" in exported.err
     assert (tmp_path / "codes.csv").exists()
+    for dry in (
+        ("recover", "restore", "orders.legacy_code", "--dry-run"),
+        ("recover", "restore-column", "orders.legacy_code", "--dry-run"),
+    ):
+        shown = zanith(*dry, "--json", url=url)
+        assert (shown.code, "did not match its seal" in str(shown.json)) == (4, True), dry
+    aged = ("recover", "cleanup", "--older-than", "0s", "--before-expiry")
+    (kept,) = done(*aged, "--yes", "--json", url=url).json["results"]
+    assert (kept["outcome"], "did not match its seal" in kept["why"]) == ("skipped", True)
     restore = ("recover", "restore-column", "orders.legacy_code", "--yes")
     fails(4, "refused", *restore, url=url)
     done(*restore, "--unverified", url=url)

@@ -88,6 +88,11 @@ def test_a_whole_migration_comes_back_newest_first(database, url):
     ]
     assert [plan["artifact"]["source_table"] for plan in planned] == ["carts", "orders"]
     assert planned[1]["plan"]["waits_for"] == []
+    database.psql("ALTER TABLE orders ADD COLUMN note text")  # one of the two cannot come back
+    refused = zanith("recover", "restore-migration", "0042", "--yes", url=url)
+    assert (refused.code, "already has a column" in refused.err) == (4, True)
+    assert database.psql("SELECT to_regclass('carts') IS NULL") == "t"
+    database.psql("ALTER TABLE orders DROP COLUMN note")
     done("recover", "restore-migration", "0042", "--yes", url=url)
     assert database.schema() == before
     assert zanith("recover", "restore-migration", "0043", "--yes", url=url).code == 3

@@ -18,6 +18,7 @@ SELECT {columns}, {seen} AS health, {size} AS size_bytes, NULL AS key,
             WHEN a.expires_at IS NULL THEN 'never expires: purge it by name'
             WHEN a.expires_at > now() AND $1::interval IS NOT NULL AND NOT $4::boolean
                 THEN 'kept until ' || to_char(a.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC, its expiry date'
+            WHEN NOT a.verified_ok AND $3::text[] IS NULL AND NOT $5::boolean THEN 'it did not match its seal when it was last verified: purge it by name'
             WHEN j.kind IS NOT NULL THEN 'a ' || j.kind || ' of it is under way' END AS skip
 FROM zanith._zanith_migration_artifacts AS a {place}
 CROSS JOIN LATERAL zanith._live_change(a.id) AS j

@@ -123,6 +123,7 @@ async def build(
             *(db, parse_age(older_than), expired),
             only=list(chosen) or None,
             before_expiry=before_expiry,
+            broken=True,
         )
     except WrongUsage as exc:
         return CleanupView(older_than, expired, (), asked=False, error=exc)

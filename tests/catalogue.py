@@ -92,7 +92,7 @@ async def verify_some(page: Page) -> None:
     await page.goto(page.url.split("?")[0] + "?type=archive_column&limit=8")
     await page.get_by_label("Tick all on this page").check()
     await page.get_by_role("button", name="Verify", exact=True).click()
-    await page.get_by_text("came to an end").wait_for()
+    await page.get_by_text("Finished:").wait_for()
 
 
 _LISTS = (
@@ -205,7 +205,7 @@ _BELOW = (
     Shown("erase of a soft-dropped column", of("held", "/erase"), "still in their table"),
     Shown("erase looked at", of("values", "/erase"), "1 row matches", act=look),
     Shown("several held", at("/studio"), "1 of 1 held", act=hold_one),
-    Shown("several verified", at("/studio"), "came to an end", act=verify_some),
+    Shown("several verified", at("/studio"), "Finished:", act=verify_some),
     Shown("export form", of("values", "/export"), "Earlier exports"),
     Shown("export form of HTML", of("image", "/export"), "<img src=x onerror=alert(1)>"),
     Shown("purge", of("cascade", "/purge"), "Delete it for good"),

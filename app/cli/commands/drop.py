@@ -278,7 +278,7 @@ def _drop_together(
         require_person(terminal, yes=yes)
         if not yes:
             terminal.say(capture_plans(plans))
-        why = "to drop so many columns recoverably"
+        why = f"to drop these {len(plans)} columns recoverably"
         confirm_word(terminal, str(len(plans)), why=why, yes=yes)
         with watching(terminal, f"Capturing {len(plans)} columns") as follow:
             artifacts = await capture_together(

@@ -14,24 +14,24 @@ CREATE OR REPLACE FUNCTION zanith._render_refusal(target text, partitioned boole
 LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._step(format('CREATE TRIGGER _zanith_refuse_statement BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE '
                 'ON %s FOR EACH STATEMENT EXECUTE FUNCTION zanith.refuse_write()', target),
-            'no statement writes to what is parked', 'SHARE ROW EXCLUSIVE', ARRAY[target])
+            'a trigger refuses every statement that writes', 'SHARE ROW EXCLUSIVE', ARRAY[target])
         || zanith._step(format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER _zanith_refuse_statement', target),
-            'not replication either', 'SHARE ROW EXCLUSIVE', ARRAY[target])
+            'it also fires for replication', 'SHARE ROW EXCLUSIVE', ARRAY[target])
         || CASE WHEN partitioned THEN '[]' ELSE
             zanith._step(format('CREATE TRIGGER _zanith_refuse_row BEFORE INSERT OR UPDATE OR DELETE '
                 'ON %s FOR EACH ROW EXECUTE FUNCTION zanith.refuse_write()', target),
-                'nor a row that comes another way', 'SHARE ROW EXCLUSIVE', ARRAY[target])
+                'a trigger refuses every row that is written', 'SHARE ROW EXCLUSIVE', ARRAY[target])
             || zanith._step(format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER _zanith_refuse_row', target),
-                'not replication either', 'SHARE ROW EXCLUSIVE', ARRAY[target]) END
+                'it also fires for replication', 'SHARE ROW EXCLUSIVE', ARRAY[target]) END
 $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_refusal_end(target text, partitioned boolean) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._step(format('DROP TRIGGER IF EXISTS _zanith_refuse_statement ON %s', target),
-            'writes are welcome again', 'ACCESS EXCLUSIVE', ARRAY[target])
+            'remove the trigger that refuses statements', 'ACCESS EXCLUSIVE', ARRAY[target])
         || CASE WHEN partitioned THEN '[]' ELSE
             zanith._step(format('DROP TRIGGER IF EXISTS _zanith_refuse_row ON %s', target),
-                'writes are welcome again', 'ACCESS EXCLUSIVE', ARRAY[target]) END
+                'remove the trigger that refuses rows', 'ACCESS EXCLUSIVE', ARRAY[target]) END
 $$;
 
 -- Default privileges may have given a new table away.

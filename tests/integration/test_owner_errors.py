@@ -13,7 +13,7 @@ from app.recovery.plan import Choices, plan_restore
 from app.recovery.restore import restore
 from tests.acceptance.command import zanith
 from tests.conftest import allow_capture
-from tests.studios import run_studio
+from tests.studios import run_studio, wait_for_job
 
 pytestmark = pytest.mark.newest
 
@@ -73,8 +73,10 @@ async def test_a_step_that_runs_an_owners_code_is_refused_whatever_that_raises(d
         for state in ("P0002", "22023", "53100"):
             database.psql(f"UPDATE public.says SET state = '{state}'")
             assert zanith(*command, url=database.url).code == 4, state
-            said = client.post(f"/api/artifacts/{artifact.id}/restore", json={"rehearse": True})
-            assert (said.status_code, said.json()["error"]["code"]) == (409, "refused"), state
+            asked = {"rehearse": True, "blocking_ok": True}
+            said = client.post(f"/api/artifacts/{artifact.id}/restore", json=asked)
+            ended = wait_for_job(client, said.json()["id"])
+            assert (ended["state"], ended["error"]["code"]) == ("failed", "refused"), state
     database.psql("UPDATE public.says SET state = ''")
     await restore(db, artifact.id, Choices(), DBA)
 
@@ -106,7 +108,9 @@ async def test_an_event_trigger_chooses_no_exit_code_of_a_capture(database, db):
 def test_a_role_that_may_only_capture_is_told_that_psql_restores(database, create_role, tmp_path):
     role = create_role("migrator")
     allow_capture(database.url, role)
-    database.psql(MADE + f"ALTER TABLE public.t OWNER TO {role};")
+    database.psql(
+        MADE + f"ALTER TABLE public.t OWNER TO {role}; GRANT CREATE ON SCHEMA public TO {role};"
+    )
     url = database.url_of(role)
     with_psql = f"SET ROLE {role}; SELECT zanith.archive_column('public.t', 'code')"
     artifact = database.psql(with_psql).split()[-1]

@@ -154,14 +154,8 @@ class Restoring:
         return plan
 
     async def _look_under_lock(self, connection: Connection, plan: Plan) -> None:
-        """Raise Refused where a table got another owner until the lock was there."""
-        text = await connection.fetchval(PLAN["owners"], list(plan.owners))
-        if plan.owners != json.loads(text):
-            raise Refused(
-                f"{self._what} was planned for another owner of the table",
-                detail="the table was given to another role, or exchanged, a moment ago",
-                hint="look at the plan again",
-            )
+        """Raise Refused where what was planned is not so any more under the lock."""
+        await check_owners(connection, plan, self._what)
 
     async def _warm(self, connection: Connection) -> None:
         """Compare once before the lock is taken, under the parked name; the answer is not used.
@@ -212,6 +206,8 @@ class Restoring:
         if marked is None:
             raise Refused(f"{self._artifact.object_name} was restored or purged meanwhile")
         await connection.execute(SQL["renew_script"], self._artifact.id)
+        asked = (self._artifact.id, self._choices.as_name)
+        column = await connection.fetchval(SQL["restored_column"], *asked)
         detail = {
             "choices": self._choices.to_json(),
             "digest": plan.digest,
@@ -222,6 +218,7 @@ class Restoring:
             "steps": [asdict(step) for step in self._done],
             "losses": [asdict(loss) for loss in plan.losses],
             "fidelity": self._fidelity,
+            "column": json.loads(column) if column else None,
         }
         await audit.record(
             connection,
@@ -272,6 +269,17 @@ class Restoring:
         return RestoreReport(
             *(restored, self._fidelity, tuple(self._done), self._rows, losses),
             counts=self._counts,
+        )
+
+
+async def check_owners(connection: Connection, plan: Plan, what: str) -> None:
+    """Raise Refused where a table got another owner until the lock was there."""
+    text = await connection.fetchval(PLAN["owners"], list(plan.owners))
+    if plan.owners != json.loads(text):
+        raise Refused(
+            f"{what} was planned for another owner of the table",
+            detail="the table was given to another role, or exchanged, a moment ago",
+            hint="look at the plan again",
         )
 
 

@@ -11,6 +11,7 @@ from app.recovery.errors import Refused
 from app.recovery.health import doctor
 from app.recovery.listing import ArtifactFilter, list_artifacts, summarize
 from app.recovery.plan import Choices
+from app.recovery.purge import purge
 from app.recovery.restore import find_for_restore, restore
 from tests.acceptance.command import done
 from tests.oracle.judges import restore_by_psql
@@ -103,6 +104,45 @@ async def test_what_makes_it_recoverable_again_and_what_does_not(database, db):
     newer = await capture(db, request, DBA)
     assert await status() == "restored"  # the newer artifact has the column
     assert (await find_for_restore(db, "t.c", "column")).id == newer.id
+
+
+@pytest.mark.parametrize("way", ["engine", "psql"])
+async def test_a_renamed_column_is_not_gone(database, db, way, tmp_path):
+    make(database, "serial")
+    made = await capture(
+        db, CaptureRequest("archive_column", "t", "c", on_dependents="cascade"), DBA
+    )
+    if way == "psql":
+        restore_by_psql(database, made.id, tmp_path)
+    else:
+        await restore(db, made.id, Choices(as_name="other"), DBA)
+        database.psql("ALTER TABLE t RENAME COLUMN other TO c")
+    database.psql("ALTER TABLE t RENAME COLUMN c TO renamed")
+    assert (await get_artifact(db, made.id)).status == "restored"
+    with pytest.raises(Refused, match="was restored already"):
+        await restore(db, made.id, Choices(), DBA)
+    database.psql("ALTER TABLE t DROP COLUMN renamed CASCADE")
+    assert (await get_artifact(db, made.id)).status == "recoverable"
+    await restore(db, made.id, Choices(), DBA)
+    # a table that was made anew, as by the load of a dump, tells it by the names
+    database.psql("CREATE TABLE x AS TABLE t; DROP TABLE t CASCADE; ALTER TABLE x RENAME TO t")
+    database.psql("ALTER TABLE t RENAME COLUMN c TO renamed")
+    assert (await get_artifact(db, made.id)).status == "restored"
+    database.psql("ALTER TABLE t DROP COLUMN renamed")
+    assert (await get_artifact(db, made.id)).status == "recoverable"
+
+
+async def test_the_key_of_values_that_are_gone_again_stays(database, db):
+    database.psql("CREATE TABLE t (id integer PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a')")
+    made = await capture(db, CaptureRequest("archive_column", "t", "v"), DBA)
+    await restore(db, made.id, Choices(), DBA)
+    database.psql("ALTER TABLE t DROP COLUMN v")
+    key = await capture(db, CaptureRequest("soft_drop_column", "t", "id"), DBA)
+    with pytest.raises(Refused, match="archived values are stored by"):
+        await purge(db, key.id, DBA, confirm="public.t.id")
+    await restore(db, key.id, Choices(), DBA)
+    await restore(db, made.id, Choices(), DBA)
+    assert database.psql("TABLE t") == "1|a"
 
 
 def test_every_interface_says_so(database):

@@ -9,6 +9,9 @@ RETURNING id;
 -- renew_script: the script of a column whose archive stays
 SELECT zanith._renew_script($1);
 
+-- restored_column: what the column of an archive is told by from now on; $2 is the name that it came back by, NULL its own
+SELECT zanith._restored_column($1, $2)::text;
+
 -- stands: whether what was restored is there, by the name that it came back by
 SELECT CASE WHEN a.source_column IS NULL THEN zanith._relation_oid(a.source_schema, COALESCE($2, a.source_table)) IS NOT NULL
             ELSE zanith._attribute_number(zanith._relation_oid(a.source_schema, a.source_table), COALESCE($2, a.source_column)) IS NOT NULL END

@@ -77,7 +77,7 @@ BEGIN
     -- archived values are stored by the key of their table: without it they could not come back
     SELECT string_agg(format('%s (%s)', zanith._object_name(o), o.id), ', ' ORDER BY o.capture_order) INTO strangers
     FROM zanith._zanith_migration_artifacts o
-    WHERE a.source_column IS NOT NULL AND a.status = 'recoverable' AND o.status = 'recoverable' AND o.artifact_type = 'archive_column'
+    WHERE a.source_column IS NOT NULL AND a.status = 'recoverable' AND o.artifact_type = 'archive_column' AND (o.status = 'recoverable' OR zanith.is_recoverable_again(o.id))
       AND o.capture_order < a.capture_order AND o.definition #> '{table,oid}' = d #> '{table,oid}' AND o.definition -> 'database' = d -> 'database'
       AND jsonb_path_exists(o.definition, '$.key[*] ? (@.name == $name)', jsonb_build_object('name', a.source_column));
     IF strangers IS NOT NULL THEN

@@ -45,8 +45,35 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     ORDER BY l.id DESC LIMIT 1
 ); END $$;
 
+-- What a restored column is told by when it bears another name: the number in its table; in a table that was made anew, as by the load of
+-- a dump, the names of all columns. {database, table, number, columns}
+CREATE OR REPLACE FUNCTION zanith._restored_column(artifact_id text, called text DEFAULT NULL) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT jsonb_build_object('database', zanith._database_identity(), 'table', l.live, 'number', zanith._attribute_number(l.live, COALESCE(called, x.source_column)),
+        'columns', (SELECT jsonb_agg(c.attname ORDER BY c.attnum) FROM pg_attribute c WHERE c.attrelid = l.live AND c.attnum > 0 AND NOT c.attisdropped))
+    FROM zanith._zanith_migration_artifacts x, LATERAL (SELECT zanith._relation_oid(x.source_schema, x.source_table)) l(live)
+    WHERE x.id = artifact_id AND x.artifact_type = 'archive_column'
+); END $$;
+
+-- Whether the column that was restored last was dropped. A renamed one was not. False where no record tells.
+CREATE OR REPLACE FUNCTION zanith._is_dropped_again(artifact_id text, live oid) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    known jsonb;
+BEGIN
+    SELECT l.detail -> 'column' INTO known FROM zanith._zanith_audit_log l
+    WHERE l.artifact_id = _is_dropped_again.artifact_id AND l.action = 'restore' AND l.outcome = 'done' AND NOT l.detail ? 'follow_up'
+    ORDER BY l.id DESC LIMIT 1;
+    IF COALESCE(jsonb_typeof(known), 'null') <> 'object' THEN
+        RETURN false;
+    ELSIF known ->> 'database' = zanith._database_identity() AND live = (known ->> 'table')::oid THEN
+        RETURN EXISTS (SELECT FROM pg_attribute c WHERE c.attrelid = live AND c.attnum = (known ->> 'number')::smallint AND c.attisdropped);
+    END IF;
+    RETURN NOT EXISTS (SELECT FROM pg_attribute c WHERE c.attrelid = live AND c.attnum > 0 AND NOT c.attisdropped AND NOT known -> 'columns' ? c.attname);
+END $$;
+
 -- Whether a column that was restored is gone again while its archive stands: its row says `restored`, and it can be restored once more.
--- Where its table is gone or parked, or where a later artifact has the column, it cannot.
+-- Where its table is gone or parked, where a later artifact has the column, or where it was renamed, it cannot.
 CREATE OR REPLACE FUNCTION zanith.is_recoverable_again(artifact_id text) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
@@ -60,7 +87,7 @@ BEGIN
         RETURN false;
     END IF;
     name := COALESCE(zanith._restored_as(a.id), a.source_column);
-    RETURN zanith._attribute_number(live, name) IS NULL
+    RETURN zanith._attribute_number(live, name) IS NULL AND zanith._is_dropped_again(a.id, live)
        AND zanith._attribute_number(zanith._relation_oid(a.physical_schema, a.physical_table), a.physical_column) IS NOT NULL
        AND NOT EXISTS (SELECT FROM zanith._zanith_migration_artifacts o
                        WHERE o.source_schema = a.source_schema AND o.source_table = a.source_table AND o.source_column = name

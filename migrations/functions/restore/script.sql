@@ -211,12 +211,13 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 ); END $$;
 
 -- A query for the number of routines and operators outside of pg_catalog that this transaction made something depend on, but for the
--- functions of triggers.
+-- functions of triggers, and for the operators of foreign keys, which come from their index.
 CREATE OR REPLACE FUNCTION zanith._called_code() RETURNS text
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN
     'SELECT pg_catalog.count(*) FROM pg_catalog.pg_depend d WHERE d.refclassid IN (''pg_catalog.pg_proc''::pg_catalog.regclass, ''pg_catalog.pg_operator''::pg_catalog.regclass)'
         ' AND d.classid <> ''pg_catalog.pg_proc''::pg_catalog.regclass AND d.xmin::pg_catalog.text = (pg_catalog.pg_current_xact_id()::pg_catalog.text::pg_catalog.numeric % 4294967296)::pg_catalog.text'
-        ' AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE d.classid = ''pg_catalog.pg_trigger''::pg_catalog.regclass AND t.oid = d.objid AND t.tgfoid = d.refobjid)';
+        ' AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE d.classid = ''pg_catalog.pg_trigger''::pg_catalog.regclass AND t.oid = d.objid AND t.tgfoid = d.refobjid)'
+        ' AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint c WHERE d.classid = ''pg_catalog.pg_constraint''::pg_catalog.regclass AND c.oid = d.objid AND c.contype = ''f'')';
 END $$;
 
 -- The same as zanith.guard_tables, without Zanith: a block of PL/pgSQL. Of a constraint that is to be proved it says in the setting
@@ -421,7 +422,8 @@ BEGIN
     IF FOUND THEN
         PERFORM zanith._renew_script(a.id);
         INSERT INTO zanith._zanith_audit_log (actor, db_role, address, action, outcome, artifact_id, object, detail)
-        VALUES (caller, caller, host(inet_client_addr()), 'restore', 'done', a.id, zanith._object_name(a), '{"with": "recovery_sql"}');
+        VALUES (caller, caller, host(inet_client_addr()), 'restore', 'done', a.id, zanith._object_name(a),
+                jsonb_build_object('with', 'recovery_sql', 'column', zanith._restored_column(a.id)));
         PERFORM pg_notify('zanith', jsonb_build_object('event', 'artifact', 'id', a.id)::text);
     END IF;
 END $$;

@@ -41,6 +41,7 @@ CREATE UNIQUE INDEX ON partial_key (a) WHERE a > 0;
 CREATE TABLE expression_key (a int NOT NULL, c text);
 CREATE UNIQUE INDEX ON expression_key ((a + 1));
 CREATE TABLE its_only_key (a int PRIMARY KEY, c text);
+CREATE TABLE including (a int, b int, c text, PRIMARY KEY (a, b) INCLUDE (c));
 CREATE TABLE its_own_key (a text NOT NULL UNIQUE, c int NOT NULL UNIQUE);
 CREATE TABLE parted (a int, b int, c text) PARTITION BY RANGE (a, (b + 1));
 CREATE TABLE part PARTITION OF parted DEFAULT;
@@ -78,6 +79,7 @@ CASES = [
     (COLUMN, "typed", "c", "42809", "typed table", "whole table"),
     (("soft_drop_column",), "t", "g", "0A000", "generated column", "archive_column"),
     (("archive_column",), "its_only_key", "a", "55000", "no key", "soft_drop_column"),
+    (("archive_column",), "including", "c", "55000", "no key", "soft_drop_column"),
     (COLUMN, "t", "nope", "42703", "column public.t.nope does not exist", "id, c, g, i, r"),
     (
         COLUMN,

@@ -104,7 +104,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     FROM pg_index i
     WHERE i.indrelid = relation AND i.indisunique AND i.indisvalid AND i.indimmediate
       AND i.indpred IS NULL AND i.indexprs IS NULL
-      AND (besides IS NULL OR NOT besides = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1]))
+      AND (besides IS NULL OR NOT besides = ANY (i.indkey::smallint[])) -- a column of INCLUDE takes its index along
       AND NOT EXISTS (SELECT FROM unnest((i.indkey::smallint[])[0:i.indnkeyatts - 1]) k(num)
                       JOIN pg_attribute a ON a.attrelid = relation AND a.attnum = k.num
                       WHERE NOT a.attnotnull)

@@ -191,7 +191,7 @@ def test_the_command_line_works_through_it(database, pooled_url):
         return ended.stdout
 
     database.psql("SELECT zanith.archive_table('public.lines')")
-    [found] = json.loads(zanith("list", "--json"))
+    [found] = json.loads(zanith("list", "--json"))["artifacts"]
     assert "lines" in zanith("inspect", found["id"])
     zanith("doctor")
     zanith("restore-table", "lines", "--yes")

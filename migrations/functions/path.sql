@@ -42,8 +42,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         COALESCE(choices ->> 'search_path', d ->> 'search_path', zanith._configured_path(d #>> '{table,owner}'))), 'pg_catalog'), 'pg_temp')
 ); END $$;
 
--- A definition with the owner that its table has now, and those beneath it. The path that was recorded is that of the former one.
--- Grants follow the owner, as in ALTER TABLE … OWNER TO; so does everything else of his where that role is gone.
+-- A definition with the owner that its table has now, and those of the tables beneath it. The recorded path is the former owner's.
+-- Grants follow the owner, as in ALTER TABLE … OWNER TO. A dependent keeps its owner and its grants: it was nobody's to give away.
 CREATE OR REPLACE FUNCTION zanith._with_owner(d jsonb, owner text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -54,12 +54,19 @@ BEGIN
     END IF;
     IF jsonb_array_length(COALESCE(d -> 'tree', '[]')) > 0 THEN
         d := d || jsonb_build_object('tree', (
-            SELECT jsonb_agg(t.item || jsonb_build_object('owner', COALESCE(zanith._owner_of_table(t.item), t.item ->> 'owner')) ORDER BY t.ord) FROM zanith._each(d -> 'tree') t));
+            SELECT jsonb_agg(zanith._given_to(t.item, t.item ->> 'owner', o.now) || jsonb_build_object('owner', o.now) ORDER BY t.ord)
+            FROM zanith._each(d -> 'tree') t, LATERAL (SELECT COALESCE(zanith._owner_of_table(t.item), t.item ->> 'owner')) o(now)));
+    END IF;
+    IF jsonb_array_length(COALESCE(d #> '{cascade,columns}', '[]')) > 0 THEN -- a generated column belongs to its table's owner
+        d := jsonb_set(d, '{cascade,columns}', (
+            SELECT jsonb_agg(zanith._with_owner(g.item, CASE WHEN g.item #> '{table,schema}' = d #> '{table,schema}' AND g.item #> '{table,name}' = d #> '{table,name}' THEN owner
+                                                             ELSE zanith._owner_of_table(g.item -> 'table') END) ORDER BY g.ord) FROM zanith._each(d #> '{cascade,columns}') g));
     END IF;
     IF owner = was THEN
         RETURN d;
     END IF;
-    RETURN jsonb_set(zanith._given_to(d - 'search_path', was, owner, to_regrole(quote_ident(was)) IS NULL), '{table,owner}', to_jsonb(owner));
+    RETURN jsonb_set(zanith._given_to(d - ARRAY['search_path', 'tree', 'members'], was, owner), '{table,owner}', to_jsonb(owner))
+        || (SELECT COALESCE(jsonb_object_agg(k.key, k.value), '{}') FROM jsonb_each(d) k WHERE k.key IN ('tree', 'members'));
 END $$;
 
 -- The same of a table that was moved: its owner and those of its partitions, as they are parked now.
@@ -68,21 +75,25 @@ LANGUAGE plpgsql STABLE AS $$
 DECLARE
     members jsonb;
 BEGIN
-    SELECT jsonb_agg(jsonb_set(zanith._given_to(m.item, m.item #>> '{definition,owner}', o.now, true), '{definition,owner}', to_jsonb(o.now)) ORDER BY m.ord) INTO members
+    SELECT jsonb_agg(jsonb_set(zanith._given_to(m.item, m.item #>> '{definition,owner}', o.now), '{definition,owner}', to_jsonb(o.now)) ORDER BY m.ord) INTO members
     FROM zanith._each(d -> 'members') m, LATERAL (SELECT COALESCE(
         zanith._owner_of_table(jsonb_build_object('schema', m.item -> 'parked_schema', 'name', m.item -> 'parked')),
         zanith._owner_of_table(m.item), m.item #>> '{definition,owner}')) o(now);
-    RETURN zanith._with_owner(zanith._given_to(d - 'search_path', d #>> '{table,owner}', members #>> '{0,definition,owner}', true),
-                              members #>> '{0,definition,owner}') || jsonb_build_object('members', members);
+    RETURN zanith._with_owner(d - 'search_path', members #>> '{0,definition,owner}') || jsonb_build_object('members', members);
 END $$;
 
--- A description in which what was one role's is another's: its grants, and with `all_of_it` what it owns.
-CREATE OR REPLACE FUNCTION zanith._given_to(value jsonb, was text, now text, all_of_it boolean) RETURNS jsonb
+-- A description in which the grants of one role, and the sequences that belong to it, are another's. What depends on the table and what
+-- refers to it may belong to anybody: a routine or a view that got another owner would run as that one.
+CREATE OR REPLACE FUNCTION zanith._given_to(value jsonb, was text, now text) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN CASE jsonb_typeof(value)
     WHEN 'object' THEN (SELECT COALESCE(jsonb_object_agg(v.key, CASE
-                            WHEN v.key IN ('grantee', 'grantor') OR all_of_it AND v.key = 'owner' THEN CASE WHEN v.value #>> '{}' = was THEN to_jsonb(now) ELSE v.value END
-                            ELSE zanith._given_to(v.value, was, now, all_of_it) END), '{}') FROM jsonb_each(value) v)
-    WHEN 'array' THEN (SELECT COALESCE(jsonb_agg(zanith._given_to(v.item, was, now, all_of_it) ORDER BY v.ord), '[]') FROM zanith._each(value) v)
+                            WHEN v.key IN ('cascade', 'publications', 'references') THEN v.value
+                            WHEN v.key IN ('grantee', 'grantor') AND v.value #>> '{}' = was THEN to_jsonb(now)
+                            WHEN v.key IN ('sequences', 'statistics') AND jsonb_typeof(v.value) = 'array' THEN (
+                                SELECT COALESCE(jsonb_agg(zanith._given_to(x.item, was, now) || CASE WHEN x.item ->> 'owner' = was THEN jsonb_build_object('owner', now) ELSE '{}' END ORDER BY x.ord), '[]')
+                                FROM zanith._each(v.value) x)
+                            ELSE zanith._given_to(v.value, was, now) END), '{}') FROM jsonb_each(value) v)
+    WHEN 'array' THEN (SELECT COALESCE(jsonb_agg(zanith._given_to(v.item, was, now) ORDER BY v.ord), '[]') FROM zanith._each(value) v)
     ELSE value END;
 END $$;
 

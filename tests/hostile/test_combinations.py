@@ -18,6 +18,7 @@ from app.recovery.errors import ZanithError
 from app.recovery.export import ExportRequest, export_to_file
 from app.recovery.plan import Choices, plan_restore
 from app.recovery.purge import purge
+from app.recovery.rehearsal import rehearse
 from app.recovery.restore import restore
 from app.recovery.seal import seal, verify
 from tests.clusters import CommandFailed
@@ -491,6 +492,72 @@ async def test_a_table_that_was_given_to_another_runs_nothing_as_anyone_else(sce
         with suppress(ZanithError):  # refused is as good
             await restore(db, made, Choices(current_owner=True), DBA)
     scene.trap.read()
+    scene.quiet()
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+@pytest.mark.parametrize("strategy", ["soft_drop_table", "archive_column"])
+async def test_a_function_that_ran_as_its_owner_never_gets_another(scene, strategy, renamed):
+    """The table went to a superuser: what depended on it did not, not even where its owner's name is gone."""
+    scene.by(scene.mallory, f"""
+        CREATE TABLE harm.t (id int PRIMARY KEY, c int, d int); INSERT INTO harm.t {ROWS};
+        CREATE VIEW harm.v AS SELECT c FROM harm.t;
+        CREATE FUNCTION harm.definer() RETURNS boolean LANGUAGE sql SECURITY DEFINER
+            BEGIN ATOMIC SELECT harm.note('definer') AND EXISTS (SELECT c FROM harm.t); END""")  # fmt: skip
+    column = "c" if strategy == "archive_column" else None
+    of_table = Choices(current_owner=column is None)
+    scene.trap.read()
+    async with scene.opened() as db:
+        request = CaptureRequest(strategy, "harm.t", column, on_dependents="cascade")
+        made = await capture(db, request, DBA)
+        given = f"harm._zanith_dropped_t_{made.id}" if column is None else "harm.t"
+        scene.by(None, f"ALTER TABLE {given} OWNER TO CURRENT_USER")
+        if renamed:
+            scene.by(None, f"ALTER ROLE {scene.mallory} RENAME TO {scene.mallory}_2")
+        try:
+            plan = await plan_restore(db, made.id, of_table)
+            assert {found.code for found in plan.conflicts} == (
+                {"role_missing"} if renamed else set()
+            )
+            with suppress(ZanithError):
+                await restore(db, made.id, of_table, DBA)
+        finally:
+            if renamed:
+                scene.by(None, f"ALTER ROLE {scene.mallory}_2 RENAME TO {scene.mallory}")
+    owners = """SELECT DISTINCT pg_get_userbyid(x.owner) FROM (SELECT proowner FROM pg_proc WHERE proname = 'definer'
+                UNION ALL SELECT relowner FROM pg_class WHERE oid = to_regclass('harm.v')) x(owner)"""  # fmt: skip
+    assert scene.by(None, owners) == ("" if renamed else scene.mallory)
+    with suppress(CommandFailed):
+        scene.by(scene.mallory, "SELECT harm.definer()")
+    scene.quiet()
+
+
+@pytest.mark.parametrize("kind", ["domain", "generated", "check"])
+async def test_a_partition_that_was_given_away_while_a_column_was_parked(scene, kind):
+    """Nobody but the operator could change both tables, and the code would run as the operator."""
+    column = {
+        "domain": "c harm.dom",
+        "generated": "c int GENERATED ALWAYS AS (harm.tap('generated', id)) STORED",
+        "check": "c int CHECK (c > 0)",
+    }[kind]
+    scene.by(scene.mallory, "CREATE DOMAIN harm.dom AS int")
+    scene.by(scene.alice, f"""
+        CREATE TABLE alice.t (id int PRIMARY KEY, {column}) PARTITION BY RANGE (id);
+        CREATE TABLE alice.t1 PARTITION OF alice.t FOR VALUES FROM (0) TO (10);
+        CREATE TABLE alice.t2 PARTITION OF alice.t FOR VALUES FROM (10) TO (20);
+        INSERT INTO alice.t (id) VALUES (1), (11)""")  # fmt: skip
+    made = scene.artifact(scene.alice, "archive_column('alice.t', 'c')")
+    scene.by(None, f"ALTER TABLE alice.t2 OWNER TO {scene.mallory}")
+    scene.by(
+        scene.mallory, "ALTER DOMAIN harm.dom ADD CHECK (harm.tap('domain', VALUE) > 0) NOT VALID"
+    )
+    scene.trap.read()
+    async with scene.opened() as db:
+        plan = await plan_restore(db, made)
+        assert [found.code for found in plan.conflicts] == ["several_owners"]
+        for run in (rehearse, restore):
+            with pytest.raises(ZanithError, match="belong to other roles"):
+                await run(db, made, Choices(), DBA)
     scene.quiet()
 
 

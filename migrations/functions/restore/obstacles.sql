@@ -92,6 +92,14 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         FROM (SELECT a.definition #> '{members,0,definition,partition_of}') p(at)
         WHERE COALESCE(p.at, 'null') <> 'null' AND zanith._owner_of_table(p.at) <> a.definition #>> '{table,owner}'
           AND zanith._attaching_calls_code(a.definition, p.at)
+        UNION ALL
+        -- the same as _check_family refuses at the capture: a table beneath may have been given away since
+        SELECT 14, zanith._conflict('several_owners', format('tables beneath %s belong to other roles, and an expression is evaluated when %I comes back', zanith._relation_name(live), g.d ->> 'name'),
+            format('Give all of it one owner first: ALTER TABLE … OWNER TO %I.', g.d #>> '{table,owner}'))
+        FROM (SELECT a.definition || jsonb_build_object('name', a.source_column) UNION ALL SELECT x.item FROM zanith._each(a.definition #> '{cascade,columns}') x) g(d)
+        WHERE a.definition ? 'column' AND zanith._is_mixed(g.d)
+          AND (COALESCE(g.d #> '{column,generated}', 'null') <> 'null' OR g.d #>> '{column,base_type}' IS NOT NULL
+               OR EXISTS (SELECT FROM zanith._parts(g.d) p, LATERAL zanith._each(p.part -> 'constraints') k WHERE k.item ->> 'kind' = 'check'))
     ) c
 ); END $$;
 

@@ -12,6 +12,9 @@ from app.recovery.health import doctor
 from app.recovery.plan import Choices, plan_restore
 from app.recovery.restore import restore
 from tests.acceptance.command import done, zanith
+from tests.clusters import CommandFailed
+from tests.conftest import allow_capture
+from tests.oracle.judges import restore_by_psql
 from tests.studios import run_studio
 
 DBA = Actor("dba")
@@ -133,6 +136,26 @@ async def test_a_load_without_owners_is_restored_for_whoever_loaded(
         await loaded.close()
         bare_database.psql(f"DROP OWNED BY {old} CASCADE")
         database.psql(f"DROP OWNED BY {old} CASCADE; DROP ROLE {old}")
+
+
+@pytest.mark.parametrize("strategy", TABLES)
+def test_the_script_says_that_the_table_was_given_away(database, create_role, tmp_path, strategy):
+    old, new, group = create_role("old"), create_role("new"), create_role("group")
+    allow_capture(database.url, old)
+    database.psql(f"""
+        GRANT ALL ON SCHEMA public TO {old}, {new}, {group}; SET ROLE {old};
+        CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)""")
+    made = database.psql(f"SELECT zanith.{strategy}('t')", user=old).splitlines()[-1]
+    parked = "SELECT oid::regclass FROM pg_class WHERE relname ~ '^_zanith_dropped_t_[0-9a-z]+$'"
+    given = f"ALTER TABLE {database.psql(parked)} OWNER TO"
+    database.psql(f"{given} {new}")
+    with pytest.raises(CommandFailed, match=f"belongs to {new} by now") as caught:
+        restore_by_psql(database, made, tmp_path)
+    assert "zanith recover restore-table public.t --current-owner" in str(caught.value)
+    # a member of its owner may do what the owner may
+    database.psql(f"{given} {group}; GRANT {group} TO {old}")
+    restore_by_psql(database, made, tmp_path)
+    assert database.psql("SELECT count(*) FROM t") == "1"
 
 
 def test_every_interface_takes_the_choice(database, create_role):

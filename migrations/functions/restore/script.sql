@@ -34,6 +34,7 @@ BEGIN
                      '\\set SINGLELINE off\n'
                      '\\set SHOW_CONTEXT never\n'
                      'BEGIN;\n%s', name, a.id, zanith._script_settings());
+    script := script || zanith._script_owner(a, rows_of);
     IF a.artifact_type <> 'soft_drop_column' THEN
         script := script || format(E'-- Nobody writes to what is parked from here on.\nLOCK TABLE %s IN SHARE MODE;\n', rows_of);
     END IF;
@@ -102,6 +103,25 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN
     IF NOT FOUND AND a.artifact_type IN ('archive_table', 'soft_drop_table') THEN
         owner := a.definition #>> '{table,owner}';
     END IF;
+END $$;
+
+-- A table that was moved is read and restored as the owner that was recorded, who can do neither once it was given to another role.
+CREATE OR REPLACE FUNCTION zanith._script_owner(a zanith._zanith_migration_artifacts, rows_of text) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    runner text := zanith._runner(a.definition #>> '{table,owner}');
+BEGIN
+    IF NOT a.definition ? 'members' OR runner IS NULL THEN
+        RETURN '';
+    END IF;
+    RETURN format(E'-- What is parked comes back for the owner that was recorded.\n%s;\n', zanith._do(format(
+        E'DECLARE given text; BEGIN\n'
+        '    SELECT pg_catalog.format(''%%s belongs to %%I by now, and this script restores it for %%I'', c.oid::pg_catalog.regclass, o.rolname, %2$L::pg_catalog.text) INTO given\n'
+        '    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles o ON o.oid = c.relowner LEFT JOIN pg_catalog.pg_roles r ON r.rolname = %2$L\n'
+        '    WHERE c.oid = pg_catalog.to_regclass(%1$L) AND (r.oid IS NULL OR NOT pg_catalog.pg_has_role(r.oid, o.oid, ''USAGE''));\n'
+        '    IF FOUND THEN\n'
+        '        RAISE EXCEPTION ''%%'', given USING HINT = %3$L; END IF; END', rows_of, runner,
+        format('Restore it for its owner of today: zanith recover restore-table %s --current-owner. Or give it back with ALTER TABLE … OWNER TO.', zanith._object_name(a)))));
 END $$;
 
 -- Steps on a superuser's table run as whoever runs the script. A table that was given away since would run its new owner's code so.

@@ -738,3 +738,19 @@ async def test_an_index_that_is_exchanged_before_it_becomes_a_constraint(scene):
         await restore(db, made, Choices(online=True), DBA, on_progress=exchange)
     assert exchanged == ["the unique constraint once"]
     scene.quiet()
+
+
+@pytest.mark.parametrize("strategy", ["soft_drop_column", "archive_column"])
+async def test_a_domain_whose_check_runs_sql_through_a_function_of_postgresql(scene, strategy):
+    scene.by(scene.mallory, f"""
+        SET search_path = harm;
+        CREATE DOMAIN runs AS int CHECK (num_nulls(ts_rewrite('a'::tsquery,
+            'SELECT ''a''::tsquery, ''b''::tsquery WHERE harm.note(''through ts_rewrite'')')) = 0);
+        CREATE TABLE t (id int PRIMARY KEY, c runs, d int); INSERT INTO t {ROWS}""")  # fmt: skip
+    made = scene.artifact(scene.mallory, f"{strategy}('harm.t', 'c')")
+    scene.trap.read()
+    async with scene.opened() as db:
+        for choices in (Choices(fill="5"), Choices(online=True), Choices()):
+            with suppress(ZanithError):  # refused is as good
+                await plan_restore(db, made, choices)
+    scene.quiet()

@@ -178,3 +178,41 @@ async def test_online_without_a_value_it_is_refused_where_only_the_owners_code_t
         await restore(db, artifact.id, Choices(online=True), DBA)
     assert "choose a value" in str(caught.value.hint)
     assert database.schema() == before
+
+
+@pytest.mark.parametrize(
+    ("check", "refuses"),
+    [
+        ("VALUE IS NOT NULL", True),
+        ("VALUE IS NOT NULL AND VALUE <> 'x' AND VALUE <> 'y'", True),
+        ("VALUE <> 'x' AND VALUE IS NOT NULL", True),
+        ("VALUE <> ' AND (VALUE IS NOT NULL))'", False),
+        ("VALUE IS NOT NULL AND VALUE <> 'x' OR VALUE IS NULL", False),
+        ("VALUE IS NULL OR VALUE <> 'x' AND VALUE IS NOT NULL", False),
+        ("NOT (VALUE = 'x' AND VALUE IS NOT NULL)", False),
+        ("(VALUE IS NOT NULL AND VALUE <> 'x') IS NOT NULL", False),
+        ("COALESCE(false, VALUE <> 'x' AND VALUE IS NOT NULL) = false", False),
+    ],
+)
+def test_a_check_shows_by_its_text_that_it_refuses_null(database, check, refuses):
+    database.psql(f"CREATE DOMAIN public.d AS text CHECK ({check})")
+    known = database.psql("SELECT zanith._refuses_null('public.d'::regtype)")
+    assert known == ("t" if refuses else "f")
+
+
+@pytest.mark.parametrize("strategy", BOTH)
+async def test_a_row_of_nulls_is_a_value_and_is_kept(database, db, strategy):
+    rows = "SELECT string_agg(id || ' ' || COALESCE(c::text, '-'), ', ' ORDER BY id) FROM t"
+    database.psql(
+        "CREATE TYPE comp AS (a int, b int);"
+        "CREATE TABLE t (id int PRIMARY KEY, c comp NOT NULL UNIQUE);"
+        "INSERT INTO t VALUES (1, ROW(1, 2)), (2, ROW(NULL, NULL)), (3, ROW(NULL, 4))"
+    )
+    for number, chosen in [(8, Choices(fill="(8,9)")), (9, Choices(fill="(9,9)", allow_null=True))]:
+        before = database.psql(rows)
+        artifact = await capture(db, CaptureRequest(strategy, "public.t", "c"), DBA)
+        database.psql(f"INSERT INTO t (id) VALUES ({number})")
+        gaps = [d for d in (await plan_restore(db, artifact.id)).drift if d.kind == "null_gaps"]
+        assert [gap.count for gap in gaps] == [1]
+        await restore(db, artifact.id, chosen, DBA)
+        assert database.psql(rows) == f"{before}, {number} {chosen.fill}"

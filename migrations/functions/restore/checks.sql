@@ -41,7 +41,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                 CASE WHEN f.value IS NULL THEN p.col ELSE format('COALESCE(%s, %s)', p.col, f.value) END, d #>> '{column,name}', l.name, alias)
         ELSE format('(SELECT %s, %s AS %I FROM %s t LEFT JOIN ONLY %s a ON %s) %I', l.columns,
                 CASE WHEN f.value IS NULL THEN format('a.%I', d #>> '{column,name}')
-                     ELSE format('CASE WHEN a.%I IS NULL THEN %s ELSE a.%I END', d #>> '{key,0,name}', f.value, d #>> '{column,name}') END,
+                     ELSE format('CASE WHEN pg_catalog.num_nulls(a.%I) > 0 THEN %s ELSE a.%I END', d #>> '{key,0,name}', f.value, d #>> '{column,name}') END,
                 d #>> '{column,name}', l.name, zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'),
                 zanith._key_match(d -> 'key'), alias) END
     FROM (SELECT zanith._only(d) || zanith._relation_name(live), (SELECT COALESCE(string_agg('t.' || quote_ident(attname), ', ' ORDER BY attnum), '0')
@@ -82,7 +82,7 @@ BEGIN
     IF must AND NOT COALESCE((choices ->> 'allow_null')::boolean, false)
        AND NOT (COALESCE((choices ->> 'fill_default')::boolean, false) AND d #>> '{column,default}' IS NOT NULL) THEN
         checks := checks || zanith._check('null_gaps', format('%s.%I', live_name, col),
-            format('{count} {row|rows} would hold NULL in %I, which is NOT NULL', col), rows_after, format('r.%I IS NULL', col), example,
+            format('{count} {row|rows} would hold NULL in %I, which is NOT NULL', col), rows_after, format('pg_catalog.num_nulls(r.%I) > 0', col), example,
             true,
             ARRAY['--fill VALUE'] || CASE WHEN d #>> '{column,default}' IS NOT NULL THEN ARRAY['--fill default'] ELSE '{}' END
                 || CASE WHEN zanith._takes_no_null(d) THEN '{}' ELSE ARRAY['--allow-null'] END,
@@ -129,7 +129,7 @@ RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
         'blocks', true, 'choices', '[]'::jsonb, 'hint', 'Mend the rows first: a unique key cannot come back unproved.'))
     FROM (SELECT string_agg(x.key, ', ' ORDER BY x.ord),
                  COALESCE(' WHERE ' || NULLIF(concat_ws(' AND ', '(' || predicate || ')', CASE WHEN nulls_equal THEN NULL
-                     ELSE string_agg(format('(%s) IS NOT NULL', x.key), ' AND ' ORDER BY x.ord) END), ''), '')
+                     ELSE string_agg(format('pg_catalog.num_nonnulls(%s) > 0', x.key), ' AND ' ORDER BY x.ord) END), ''), '')
           FROM jsonb_array_elements_text(keys) WITH ORDINALITY x(key, ord)) q(keys, "where")
 ); END $$;
 

@@ -187,7 +187,7 @@ END$body$, q.rows, q.col, q.archive, zanith._key_match(d -> 'key'))),
                        q.rows, q.col, q.value, q.archive, zanith._key_match(d -> 'key')),
                 'fill the rows that came since', 'ACCESS EXCLUSIVE', ARRAY[target], true)
             ELSE zanith._step(
-                format('UPDATE %s SET %I = %s WHERE %2$I IS NULL', q.rows, q.col, q.value),
+                format('UPDATE %s SET %I = %s WHERE pg_catalog.num_nulls(%2$I) > 0', q.rows, q.col, q.value),
                 'fill the rows that came since', 'ACCESS EXCLUSIVE', ARRAY[target], true) END
         || zanith._step('SET CONSTRAINTS ALL IMMEDIATE', 'nothing is left pending before the next change'),
         CASE WHEN zanith._is_mixed(d) THEN zanith._runner(d #>> '{table,owner}') END)

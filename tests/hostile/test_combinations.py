@@ -780,3 +780,37 @@ async def test_a_domain_whose_check_runs_sql_through_a_function_of_postgresql(sc
             with suppress(ZanithError):  # refused is as good
                 await plan_restore(db, made, choices)
     scene.quiet()
+
+
+async def test_a_partition_that_was_given_away_in_a_table_from_before_18(scene):
+    """There NOT NULL constraints get their names again by DETACH and ATTACH, which reads checks."""
+    if scene.place.server.version < 18:
+        pytest.skip("NOT NULL has a name since 18")
+    scene.by(None, """
+        CREATE TABLE alice.t (id int NOT NULL, c int NOT NULL) PARTITION BY RANGE (id);
+        CREATE TABLE alice.t1 PARTITION OF alice.t FOR VALUES FROM (0) TO (10);
+        CREATE TABLE alice.t2 PARTITION OF alice.t FOR VALUES FROM (10) TO (20)""")  # fmt: skip
+    made = scene.artifact(None, "soft_drop_table('alice.t')")
+    root = scene.by(
+        None,
+        "SELECT oid::regclass FROM pg_class WHERE relkind = 'p' AND relname ~ '^_zanith_dropped_'",
+    )
+    beneath = (
+        f"SELECT max(inhrelid)::regclass FROM pg_inherits WHERE inhparent = '{root}'::regclass"
+    )
+    member = scene.by(None, beneath)
+    # as a dump of 17 leaves it
+    scene.by(None, f"""
+        ALTER TABLE {root} RENAME CONSTRAINT t_c_not_null TO _zanith_dropped_t_c_not_null;
+        UPDATE zanith._zanith_migration_artifacts SET definition = definition || '{{"server_version": 170000}}' WHERE id = '{made}';
+        SELECT zanith._renew_recipes();
+        GRANT USAGE, CREATE ON SCHEMA alice TO {scene.mallory};
+        ALTER TABLE {member} OWNER TO {scene.mallory}""")  # fmt: skip
+    scene.by(scene.mallory, f"ALTER TABLE {member} ADD CHECK (harm.tap('attached', 1) = 1)")
+    scene.trap.read()
+    async with scene.opened() as db:
+        report = await restore(db, made, Choices(current_owner=True, unverified=True), DBA)
+    scene.quiet()
+    assert "name" in [loss.code for loss in report.losses]
+    names = "SELECT DISTINCT conname FROM pg_constraint WHERE contype = 'n' AND conrelid IN ('alice.t'::regclass, 'alice.t2'::regclass)"
+    assert "_zanith_dropped_t_c_not_null" in scene.by(None, names)

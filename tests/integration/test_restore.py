@@ -353,3 +353,21 @@ async def test_a_viewer_and_wrong_names(db):
         await plan_capture(db, CaptureRequest("archive_table", "nothing"))
     refused = await list_activity(db, ActivityFilter(action="capture", outcome="refused"))
     assert refused == []
+
+
+async def test_a_partition_that_is_attached_again_keeps_the_comments_on_its_triggers(db):
+    async with client_of(db) as connection:
+        await connection.execute("""
+            CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+            CREATE TABLE tree (id int PRIMARY KEY, code text NOT NULL) PARTITION BY RANGE (id);
+            CREATE TABLE tree_1 (id int NOT NULL, code text NOT NULL);
+            ALTER TABLE tree ATTACH PARTITION tree_1 DEFAULT;
+            CREATE TRIGGER noted AFTER INSERT ON tree FOR EACH ROW EXECUTE FUNCTION note();
+            COMMENT ON TRIGGER noted ON tree_1 IS 'the partition''s';
+            INSERT INTO tree VALUES (1, 'a')""")
+        made = await capture(db, CaptureRequest("archive_column", "tree", "code"), DBA)
+        report = await restore(db, made.id, Choices(), DBA)
+        assert "inheritance" not in [loss.code for loss in report.losses]
+        partition = await connection.fetchval("SELECT 'tree_1'::regclass::oid")
+        comment = "SELECT obj_description(oid, 'pg_trigger') FROM pg_trigger WHERE tgrelid = $1"
+        assert await connection.fetchval(comment, partition) == "the partition's"

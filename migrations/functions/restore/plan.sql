@@ -31,6 +31,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             FROM zanith._each(d -> 'tree') t
             WHERE (choices ->> 'online')::boolean AND current_setting('server_version_num')::integer >= 180000
               AND jsonb_path_exists(t.item, '$.constraints[*] ? (@.kind == "primary key" && @.inherited == true)')), '[]')
+        || CASE WHEN zanith._has_mixed_members(d) AND zanith._has_parked_names(d) THEN zanith._loss('name',
+                'its NOT NULL constraints keep the names that they have while it is parked: its partitions or children belong to several roles') ELSE '[]' END
         || CASE WHEN d ? 'retyped' THEN zanith._loss('type', format('%I comes back with the type %s, as its type is called by now', d #>> '{column,name}', d ->> 'retyped')) ELSE '[]' END
         || COALESCE((SELECT jsonb_agg(zanith._loss('left_out', format('left out by choice: %s', l.item #>> '{}')) -> 0 ORDER BY l.ord) FROM zanith._each(d -> 'left_out') l), '[]')
         || COALESCE((SELECT jsonb_agg(zanith._loss('owner', format('%s belonged to %I; it comes back as a table of %I', o.key, o.value ->> 'was', o.value ->> 'now')) -> 0 ORDER BY o.key)

@@ -62,7 +62,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN $sql$NOT EXISTS (SELECT FROM pg_ca
                    SELECT FROM pg_catalog.pg_index z WHERE z.indrelid = x.indrelid AND z.indexrelid <> x.indexrelid AND z.indkey = x.indkey AND z.indclass = x.indclass)))$sql$;
 END $$;
 
--- PL/pgSQL that detaches the partitions in an array of oids, and keeps in `back` what attaches them again, with their triggers as they were.
+-- PL/pgSQL that detaches the partitions in an array of oids, and keeps in `back` what attaches them again, with their triggers as they were and the comments on these.
 CREATE OR REPLACE FUNCTION zanith._detach_sql(partitions text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN format($sql$back := ARRAY(
             SELECT pg_catalog.format('ALTER TABLE %%s ATTACH PARTITION %%s %%s', i.inhparent::pg_catalog.regclass, c.oid::pg_catalog.regclass, pg_catalog.pg_get_expr(c.relpartbound, c.oid))
@@ -71,7 +71,11 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN format($sql$back := ARRAY(
         || ARRAY(
             SELECT pg_catalog.format('ALTER TABLE ONLY %%s %%s TRIGGER %%I', g.tgrelid::pg_catalog.regclass,
                    CASE g.tgenabled WHEN 'O' THEN 'ENABLE' WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE ALWAYS' END, g.tgname)
-            FROM pg_catalog.pg_trigger g WHERE g.tgrelid = ANY (members) AND g.tgparentid <> 0 AND NOT g.tgisinternal ORDER BY g.tgrelid, g.tgname);
+            FROM pg_catalog.pg_trigger g WHERE g.tgrelid = ANY (members) AND g.tgparentid <> 0 AND NOT g.tgisinternal ORDER BY g.tgrelid, g.tgname)
+        || ARRAY(
+            SELECT pg_catalog.format('COMMENT ON TRIGGER %%I ON %%s IS %%L', g.tgname, g.tgrelid::pg_catalog.regclass, x.description)
+            FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_description x ON x.classoid = 'pg_catalog.pg_trigger'::pg_catalog.regclass AND x.objoid = g.oid
+            WHERE g.tgrelid = ANY (members) AND g.tgparentid <> 0 AND NOT g.tgisinternal ORDER BY g.tgrelid, g.tgname);
         FOR statement IN
             SELECT pg_catalog.format('ALTER TABLE %%s DETACH PARTITION %%s', i.inhparent::pg_catalog.regclass, i.inhrelid::pg_catalog.regclass)
             FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relispartition WHERE i.inhrelid = ANY (%1$s) ORDER BY i.inhrelid LOOP
@@ -128,25 +132,34 @@ END$body$, zanith._members_sql(target), column_name, h.names, zanith._attaches_b
     FROM (SELECT array_agg(x.name) FILTER (WHERE x.kept) FROM zanith._not_null_heirs(d, live, choices) x) h(names)
 ); END $$;
 
+-- Whether NOT NULL constraints of a parked tree have names that 18 made of its parked names.
+CREATE OR REPLACE FUNCTION zanith._has_parked_names(d jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN
+    COALESCE((d ->> 'server_version')::integer, 0) < 180000 AND current_setting('server_version_num')::integer >= 180000
+    AND jsonb_path_exists(d, '$.members[*].definition.columns[*].not_null ? (@ != null)')
+    AND EXISTS (SELECT FROM zanith._family(zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}')) f JOIN pg_constraint k ON k.conrelid = f.member
+                WHERE k.contype = 'n' AND starts_with(k.conname, '_zanith_dropped_'));
+END $$;
+
+CREATE OR REPLACE FUNCTION zanith._has_mixed_members(d jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS $$ SELECT EXISTS (SELECT FROM zanith._each(d -> 'members') m WHERE m.item #> '{definition,owner}' <> d #> '{table,owner}') $$;
+
 -- Before 18 a NOT NULL has no name. A table that comes to 18 while it is parked gets names there that are made of its parked one;
 -- these become the names that 18 would have made of its own. A constraint that is inherited can't be renamed: what has one by
 -- another name than its parent is detached, and attached again, which reads its rows. Not where an index of the tree would
--- then hang on another: of two alike, or of one that is not valid.
+-- then hang on another: of two alike, or of one that is not valid. Not in a tree of several owners: ATTACH PARTITION evaluates
+-- checks of the partition, which would run as another.
 CREATE OR REPLACE FUNCTION zanith._render_not_null_names(d jsonb, target text, in_script boolean) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
-DECLARE
-    parked oid := zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}');
-    mixed boolean := EXISTS (SELECT FROM zanith._each(d -> 'members') m WHERE m.item #> '{definition,owner}' <> d #> '{table,owner}');
 BEGIN
     IF COALESCE((d ->> 'server_version')::integer, 0) >= 180000
        OR NOT jsonb_path_exists(d, '$.members[*].definition.columns[*].not_null ? (@ != null)')
+       OR zanith._has_mixed_members(d)
        -- a script is the same on every server
-       OR NOT in_script AND (current_setting('server_version_num')::integer < 180000 OR NOT EXISTS (
-            SELECT FROM zanith._family(parked) f JOIN pg_constraint k ON k.conrelid = f.member
-            WHERE k.contype = 'n' AND starts_with(k.conname, '_zanith_dropped_'))) THEN
+       OR NOT in_script AND NOT zanith._has_parked_names(d) THEN
         RETURN '[]';
     END IF;
-    RETURN zanith._as_owner(CASE WHEN NOT mixed THEN d #>> '{table,owner}' END, zanith._step(zanith._do(format($body$/* DDL */ DECLARE
+    RETURN zanith._as_owner(d #>> '{table,owner}', zanith._step(zanith._do(format($body$/* DDL */ DECLARE
     members pg_catalog.oid[]; back pg_catalog.text[] := '{}'; con record; above record; statement pg_catalog.text;
     fresh pg_catalog.text; label pg_catalog.text; one pg_catalog.text; two pg_catalog.text; pass integer; a integer; b integer;
 BEGIN
@@ -154,6 +167,11 @@ BEGIN
         RETURN;
     END IF;
     members := %4$s;
+    -- given to another role since
+    IF EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
+               WHERE c.oid = ANY (members) AND r.rolname <> CURRENT_USER AND NOT r.rolsuper) THEN
+        RETURN;
+    END IF;
     IF EXISTS (SELECT FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid AND c.relispartition
                WHERE k.conrelid = ANY (members) AND k.contype = 'n' AND k.coninhcount > 0 AND pg_catalog.starts_with(k.conname::pg_catalog.text, '_zanith_dropped_'))
        AND %6$s THEN

@@ -15,6 +15,7 @@ from app.recovery.plan import Choices, plan_restore
 from app.recovery.restore import restore
 from app.recovery.seal import verify
 from tests.clusters import CommandFailed
+from tests.oracle.judges import restore_by_psql
 
 DBA = Actor("dba")
 STRATEGIES = ("archive_column", "soft_drop_column", "archive_table", "soft_drop_table")
@@ -65,6 +66,41 @@ async def test_labels_are_renamed_and_the_type_is_moved_aside(database, db, tmp_
         assert losses == ([wanted] if strategy == "archive_column" else [])
         values = f"SELECT string_agg(DISTINCT c::text, ',') FROM {strategy} WHERE c = k"
         assert database.psql(values) == "fine,it's,ok"
+
+
+@pytest.mark.parametrize("owner", ["superuser", "another"])
+async def test_recovery_sql_knows_labels_that_were_renamed(
+    database, db, create_role, owner, tmp_path
+):
+    made = {}
+    by = create_role("another") if owner == "another" else None
+    database.psql("CREATE TYPE mood AS ENUM ('sad', 'ok', 'it''s')")
+    for strategy in STRATEGIES:
+        database.psql(MADE.format(t=strategy))
+        if by:
+            database.psql(f"ALTER TABLE {strategy} OWNER TO {by}")
+        request = CaptureRequest(strategy, strategy, "c" if strategy.endswith("column") else None)
+        made[strategy] = await capture(db, request, DBA)
+    assert made["archive_column"].checksum
+    database.psql("""
+        ALTER TYPE mood RENAME VALUE 'ok' TO 'fine'; ALTER TYPE mood RENAME VALUE 'sad' TO 'ok';
+        ALTER TYPE mood ADD VALUE 'new'""")  # fmt: skip
+    for strategy, artifact in made.items():
+        restore_by_psql(database, artifact.id, tmp_path)
+        values = f"SELECT string_agg(DISTINCT c::text, ',') FROM {strategy} WHERE c = k"
+        assert database.psql(values) == "fine,it's,ok", strategy
+
+
+async def test_recovery_sql_still_tells_another_value(database, db, tmp_path):
+    database.psql("CREATE TYPE mood AS ENUM ('sad', 'ok', 'it''s'); " + MADE.format(t="t"))
+    artifact = await capture(db, CaptureRequest("archive_table", "t"), DBA)
+    database.psql("ALTER TYPE mood RENAME VALUE 'ok' TO 'fine'")
+    table = f"_zanith_shadow.{artifact.physical_name}"
+    database.psql(
+        f"ALTER TABLE {table} DISABLE TRIGGER ALL; UPDATE {table} SET c = 'sad' WHERE id = 1"
+    )
+    with pytest.raises(CommandFailed, match="sha256sum"):
+        restore_by_psql(database, artifact.id, tmp_path)
 
 
 async def test_another_value_is_still_told(database, db):

@@ -124,9 +124,29 @@ BEGIN
         FROM zanith._each(d -> 'key') k)) END;
 END $$;
 
--- An enum value as text, under the label that it had.
+-- The same for a script, which is run later than it is written: {column: {oids: {oid: was}}}, so that it finds itself what was renamed.
+CREATE OR REPLACE FUNCTION zanith._with_labels_by_oid(d jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    known jsonb := (SELECT jsonb_object_agg(l.key, jsonb_build_object('oids', l.value)) FROM jsonb_each(NULLIF(d -> 'labels', 'null')) l);
+BEGIN
+    RETURN d || jsonb_build_object('relabelled', COALESCE(known, '{}')) || CASE WHEN jsonb_typeof(d -> 'key') <> 'array' THEN '{}' ELSE jsonb_build_object('key', (
+        SELECT jsonb_agg(k.item || CASE WHEN known ? (k.item ->> 'name') THEN jsonb_build_object('relabelled', known -> (k.item ->> 'name')) ELSE '{}' END ORDER BY k.ord)
+        FROM zanith._each(d -> 'key') k)) END;
+END $$;
+
+-- An enum value as text, under the label that it had. Of labels by oid it is known only when it runs which were renamed. Where the oids
+-- are not those of one type, as in another database, every label stays.
 CREATE OR REPLACE FUNCTION zanith._relabelled_value(name text, renamed jsonb) RETURNS text
-LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+    IF jsonb_typeof(renamed -> 'oids') = 'object' THEN
+        RETURN format('(CASE WHEN r.%1$I IS NULL THEN NULL ELSE COALESCE((SELECT pg_catalog.jsonb_object_agg(e.enumlabel, l.value)'
+            ' FROM pg_catalog.jsonb_each_text(%2$L::pg_catalog.jsonb) l JOIN pg_catalog.pg_enum e ON e.oid OPERATOR(pg_catalog.=) l.key::pg_catalog.oid'
+            ' HAVING pg_catalog.count(*) OPERATOR(pg_catalog.=) %3$s AND pg_catalog.min(e.enumtypid) OPERATOR(pg_catalog.=) pg_catalog.max(e.enumtypid))'
+            ' OPERATOR(pg_catalog.->>) pg_catalog.format(''%%s'', r.%1$I), pg_catalog.format(''%%s'', r.%1$I)) END)',
+            name, renamed -> 'oids', (SELECT count(*) FROM jsonb_object_keys(renamed -> 'oids')));
+    END IF;
+    RETURN (
     SELECT format('(CASE WHEN r.%1$I IS NULL THEN NULL ELSE CASE pg_catalog.format(''%%s'', r.%1$I) %2$s ELSE pg_catalog.format(''%%s'', r.%1$I) END END)', name,
                   string_agg(format('WHEN %L THEN %L', l.key, l.value), ' ' ORDER BY l.key COLLATE "C"))
     FROM jsonb_each_text(renamed) l

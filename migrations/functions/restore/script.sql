@@ -159,7 +159,9 @@ DECLARE
     reader text := CASE WHEN a.artifact_type <> 'soft_drop_column' THEN COALESCE(runner, CASE WHEN path IS NOT NULL THEN d #>> '{table,owner}' END) END;
     names text[] := ARRAY(SELECT c.name FROM jsonb_array_elements_text(zanith._row_columns(d)) WITH ORDINALITY c(name, ord) ORDER BY c.ord);
     counted text := CASE WHEN d ? 'members' THEN zanith._only(d) ELSE 'ONLY ' END || rows_of;
-    gate text := a.checksum_query;
+    sealed text := CASE WHEN COALESCE(d -> 'labels', '{}') NOT IN ('{}', 'null') AND d ->> 'database' = zanith._database_identity()
+        THEN zanith._canonical_query(zanith._with_labels_by_oid(d), a.physical_schema, a.physical_table) ELSE a.checksum_query END;
+    gate text := sealed;
     events text := zanith._sandbox_event_path(NULL);
     script text := E'SAVEPOINT _zanith_read;\n' || COALESCE(format(E'SELECT pg_catalog.set_config(''search_path'', %L, true);\n', events), '');
 BEGIN
@@ -169,7 +171,7 @@ BEGIN
     IF reader IS NOT NULL THEN
         script := script || format(E'-- What is parked belongs to %1$s and is read as %1$s.\nSET LOCAL check_function_bodies = off;\nSET LOCAL ROLE %2$I;\n%3$s;\n%4$sRESET ROLE;\n',
             zanith._one_line(quote_ident(reader)), reader, zanith._render_reader('_zanith_count', 'SELECT true FROM ' || counted, 1, path),
-            CASE WHEN a.checksum IS NOT NULL THEN zanith._render_reader('_zanith_rows', a.checksum_query, cardinality(names), path) || E';\n' END);
+            CASE WHEN a.checksum IS NOT NULL THEN zanith._render_reader('_zanith_rows', sealed, cardinality(names), path) || E';\n' END);
         counted := 'pg_temp._zanith_count()';
         gate := zanith._render_reading('_zanith_rows', names);
     END IF;

@@ -325,6 +325,9 @@ def _meaning(exc: asyncpg.PostgresError, state: str) -> tuple[type[ZanithError],
     if raised_by_owner(exc):
         return Refused, said
     kind = _BY_STATE.get(state) or _BY_CLASS.get(state[:2], Failed)
+    # the latter where the session had temporary objects before the privilege was revoked
+    if state == "42501" and ("temporary" in str(exc) or "schema pg_temp_" in str(exc)):
+        return kind, _TEMP
     if issubclass(kind, _ABOUT_THE_CALLER) and _THEIRS.search(_context(exc)):
         return Refused, said
     text, hint = str(exc), said or _HINTS.get(state)
@@ -332,9 +335,6 @@ def _meaning(exc: asyncpg.PostgresError, state: str) -> tuple[type[ZanithError],
         hint = _DEPENDED_ON
     if state in {"54000", "XX000"} and "invalid memory alloc request size" in text:
         return Refused, _TOO_LARGE
-    # the latter where the session had temporary objects before the privilege was revoked
-    if state == "42501" and ("temporary" in text or "schema pg_temp_" in text):
-        hint = _TEMP
     if state == "57014" and _TIMED_OUT in text:
         kind, hint = Failed, hint or _STATEMENT_TIMEOUT
     if "due to transaction timeout" in text:

@@ -29,7 +29,7 @@ BINDING = {
     "default_transaction_read_only": "on",
     "statement_timeout": "1ms",
     "lock_timeout": "1ms",
-    "transaction_timeout": "1ms",
+    "transaction_timeout": "10ms",
 }
 NAMES = ("captured", "sealed", "planned", "restored", "exported", "purged")
 

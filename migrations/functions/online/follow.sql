@@ -241,6 +241,9 @@ BEGIN
     IF (zanith._only(d) = '') <> (SELECT c.relkind = 'p' FROM pg_class c WHERE c.oid = relation) THEN
         PERFORM zanith._refuse(format('%s was partitioned, or is so only now', name), 'Leave --online out.', '55000');
     END IF;
+    IF d #>> '{column,identity}' IS NOT NULL THEN
+        PERFORM zanith._refuse(format('%I of %s is an identity column, which the online form does not support', d #>> '{column,name}', name), 'Leave --online out.');
+    END IF;
     SELECT string_agg(zanith._relation_name(m.member), ', ' ORDER BY m.member) INTO other
     FROM zanith._tree(relation) m JOIN pg_class c ON c.oid = m.member WHERE c.relkind = 'f';
     IF other IS NOT NULL THEN

@@ -142,7 +142,9 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN
 END $$;
 
 CREATE OR REPLACE FUNCTION zanith._has_mixed_members(d jsonb) RETURNS boolean
-LANGUAGE sql IMMUTABLE AS $$ SELECT EXISTS (SELECT FROM zanith._each(d -> 'members') m WHERE m.item #> '{definition,owner}' <> d #> '{table,owner}') $$;
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+    RETURN EXISTS (SELECT FROM zanith._each(d -> 'members') m WHERE m.item #> '{definition,owner}' <> d #> '{table,owner}');
+END $$;
 
 -- Before 18 a NOT NULL has no name. A table that comes to 18 while it is parked gets names there that are made of its parked one;
 -- these become the names that 18 would have made of its own. A constraint that is inherited can't be renamed: what has one by

@@ -19,7 +19,7 @@ from app.cli.session import Session
 from app.cli.words import error_document
 from app.recovery.artifacts import Artifact, get_artifact
 from app.recovery.blocking import find_blocking
-from app.recovery.errors import Refused, WrongUsage, ZanithError
+from app.recovery.errors import WrongUsage, ZanithError
 from app.recovery.gate import check_plan
 from app.recovery.leftover import find_left_over
 from app.recovery.migration import plan_migration
@@ -31,7 +31,7 @@ from app.recovery.rehearsal import rehearse, rehearse_migration
 from app.recovery.report import RestoreReport
 from app.recovery.restore import find_any, find_for_restore, job_params, restore
 from app.recovery.worker import hand_over
-from app.text import about, ago
+from app.text import about
 
 LEFT_SHOWN = 20
 """How many keys of values without a row are shown after a restore."""
@@ -134,12 +134,11 @@ async def _restore(session: Session, found: Artifact, wanted: Choices, way: How)
         _stop_if_blocked([plan])
         return
     if found.status == "recoverable" and not way.yes:
-        plan = await plan_restore(session.db, found.id, wanted, strict=True)
+        plan = with_seal(await plan_restore(session.db, found.id, wanted, strict=True), wanted)
         digest = plan.digest
         if session.terminal.interactive:
             session.terminal.say(_title(found), restore_plan(plan))
         check_plan(plan, None)
-        _require_unbroken(found, wanted)
         confirm_name(session.terminal, found.object_name, found.id, verb="restore it", yes=way.yes)
         _ask_unverified(session, wanted)
     if way.detach and found.status == "recoverable":
@@ -254,17 +253,6 @@ async def _find(session: Session, name: str, kind: str, chosen: str | None) -> A
             detail=f"it is the {found.artifact_type} of {found.object_name}",
         )
     return found
-
-
-def _require_unbroken(found: Artifact, wanted: Choices) -> None:
-    """Refused before the question where the last verification found another checksum."""
-    if found.seal_broken and not wanted.unverified:
-        raise Refused(
-            f"{found.object_name} did not match its seal when it was last verified,"
-            f" {ago(found.verified_at)}: nothing was changed",
-            hint=f"zanith recover verify {found.id} reads it again. Find out who changed it;"
-            " --unverified restores it as it is, and is audited",
-        )
 
 
 def _document(found: Artifact, plan: Plan) -> dict[str, Any]:

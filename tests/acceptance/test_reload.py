@@ -420,6 +420,8 @@ def test_not_null_constraints_have_the_names_of_tables_that_were_never_parked(
         ]
         artifacts = [oldest.psql(names[1], call) for call in calls]
         for name in names:
+            if newest.version != oldest.version:
+                oldest.psql(name, WITHOUT_VERSIONS_OF_COLUMNS)
             newest.create_database(f"{name}_new")
             file = tmp_path / name
             run([newest.bin_dir / "pg_dump", "-f", file, "-d", oldest.url(name)])

@@ -161,7 +161,7 @@ _ARTIFACTS = (
     Shown("unsealed table", of("unsealed"), "Not sealed yet"),
     Shown("taken name", of("taken"), "exists by now"),
     Shown("lacking function", of("lacking"), "middling"),
-    Shown("column with drift", of("drift"), "came since"),
+    Shown("column with drift", of("drift"), "inserted since the drop"),
     Shown("column with twice a key", of("twice"), "no unique key"),
     Shown("column under a lock", of("locked"), "public.carts.note"),
     Shown("cascade", of("cascade"), "base_2"),

@@ -59,13 +59,13 @@ class Archiving:
         """
         await self._begin()
         await self._copy(expected)
-        await self._pace.tell(step="make the key of the archive")
+        await self._pace.tell(step="add the key of the archive")
         async with self._db.acquire() as connection:
             await connection.execute(SQL["key_archive"], self._artifact.id)
         return await self._end()
 
     async def _begin(self) -> None:
-        step = "make the archive, and follow live traffic"
+        step = "create the archive"
 
         async def work(connection: Connection) -> None:
             await connection.execute(SQL["begin_archive"], self._artifact.id)
@@ -112,7 +112,7 @@ class Archiving:
 
     async def _realign(self) -> None:
         """Follow partitions that came meanwhile, and copy what came and went with them."""
-        step = "follow partitions that came or went"
+        step = "follow new and detached partitions"
 
         async def work(connection: Connection) -> bool:
             found: bool = await connection.fetchval(SQL["follow_shape"], self._artifact.id)
@@ -130,7 +130,7 @@ class Archiving:
 
     async def _catch_up(self) -> int:
         """Work off what was noted until little is left, and return by how much the archive grew."""
-        step = "follow what changed meanwhile"
+        step = "copy changed rows"
         grown = 0
         await self._pace.tell(step=step)
         while True:

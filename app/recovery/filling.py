@@ -72,10 +72,12 @@ class Filling:
                 self._pace.settings = f"{SQL['commit_later']}; {SQL['quiet']}"
         for _ in range(ROUNDS):
             before = await self._find_shape()
-            await self._pace.go_through("fill the column", self._batch, self._artifact.row_count)
+            await self._pace.go_through(
+                "backfill the column", self._batch, self._artifact.row_count
+            )
             if self._choices.fill_default:
-                await self._pace.go_through("fill the rows that came since", self._since, None)
-            await self._pace.go_through("fill the rows that were held", self._pending, None)
+                await self._pace.go_through("fill rows inserted since the drop", self._since, None)
+            await self._pace.go_through("backfill rows that were locked", self._pending, None)
             filled = await self._compare(before, needs_all=needs_all)
             if filled is not None:
                 return filled
@@ -145,7 +147,7 @@ class Filling:
             raise Refused(
                 f"{row['empty']:,} rows have no value, and {self._artifact.object_name}"
                 " is NOT NULL: it is not named",
-                detail="they came since it was archived",
+                detail="they were inserted since the drop",
                 hint=f"choose --allow-null; for --fill, begin anew after"
                 f" SELECT zanith.give_up('{self._artifact.id}')",
             )

@@ -27,19 +27,19 @@ WAIT = 1.0
 # Which planned step each part of the work carries out, by how its purpose begins: whoever shows the
 # plan ticks it off by this. A test compares it with the plans.
 PLANNED = {
-    "make the archive, and follow live traffic": "reads go on",
-    "copy key and value": "copy key and value",
-    "make the key of the archive": "the key of the archive",
-    "follow partitions that came or went": "bring up to date",
-    "follow what changed meanwhile": "bring up to date",
-    "compare every value with its copy": "compare every value with its copy",
-    "drop the column": "the last transaction",
-    "fill the column": "fill it in batches",
-    "fill the rows that were held": "fill it in batches",
-    "fill the rows that came since": "fill the rows that came since",
-    "compare every value with the archived one": "compare every value with the archived one",
+    "create the archive": "Lock the table: reads go on",
+    "copy key and value": "Copy key and value",
+    "add the key of the archive": "Add the primary key of the archive",
+    "follow new and detached partitions": "Copy the rows that live traffic changed",
+    "copy changed rows": "Copy the rows that live traffic changed",
+    "compare every value with its copy": "Compare every value with its copy",
+    "drop the column": "Lock the table, then compare again",
+    "backfill the column": "Backfill the column in batches",
+    "backfill rows that were locked": "Backfill the column in batches",
+    "fill rows inserted since the drop": "Fill rows inserted since the drop",
+    "compare every value with the archived one": "Compare every value with the archived one",
 }
-COUNTED = ("copy key and value", "fill it in batches")
+COUNTED = ("Copy key and value", "Backfill the column in batches")
 """The planned steps of which rows and their total are told."""
 
 

@@ -20,7 +20,7 @@ _WORDS = {
     "--search-path": ("“Search path of the owner's code”", "search_path"),
     "--current-owner": ("“For its owner of today”", "current_owner"),
     "--without": ("“Leave out”", "without"),
-    "--fill": ("“Rows that came since”", "fill"),
+    "--fill": ("“Rows inserted since the drop”", "fill"),
     "on_dependents => 'keep'": ("“keep it on what is parked”", "on_dependents: keep"),
     "on_dependents => 'cascade'": ("“drop it too”", "on_dependents: cascade"),
     "published_ok => true (--published-ok)": ("“Published is fine”", "published_ok: true"),

@@ -148,7 +148,7 @@ async def test_code_that_a_referenced_table_calls_since(scene, way, child_of, co
         INSERT INTO alice.child {ROWS}""")  # fmt: skip
 
     async def add_code(told: dict) -> None:
-        if code and told.get("step") == "theirs proved for all rows":
+        if code and told.get("step") == "Validate the constraint theirs":
             scene.by(scene.mallory, adds)
 
     adds = "CREATE INDEX ON harm.p (d) WHERE harm.note('folded')"
@@ -332,7 +332,10 @@ async def test_a_parent_that_calls_code_since(scene, when, tmp_path):
     adds = "CREATE INDEX ON harm.t ((d + harm.tap('index above', 1)))"
 
     async def add_code(told: dict) -> None:
-        if when == "meanwhile" and told.get("step") == "back on its parent, with its bound":
+        if (
+            when == "meanwhile"
+            and told.get("step") == "Attach the partition to its parent, with its bound"
+        ):
             scene.by(scene.mallory, adds)
 
     async with scene.opened() as db:

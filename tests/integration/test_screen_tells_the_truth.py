@@ -542,7 +542,7 @@ INSERT INTO zanith._zanith_jobs (id, kind, state, result, actor, started_at, end
         {"outcome": "purged", "object": "a"}, {"outcome": "skipped", "object": "b"}]}',
      'ana', now(), now()),
     ('feedface000000b3', 'restore', 'done', '{"rows": 1, "losses": [
-        {"code": "not_validated", "message": "k proved for all rows: no"}]}',
+        {"code": "not_validated", "message": "Validate the constraint k: no"}]}',
      'ana', now(), now())
 """
 

@@ -169,8 +169,8 @@ class RestoreIn(_Strict):
 
     confirm: Text | None = Field(None, description=_CONFIRM)
     as_name: Text | None = Field(None, alias="as", description="restore under this name")
-    fill: Text | None = Field(None, description="for rows that came since: this value")
-    fill_default: bool = Field(False, description="for rows that came since: the default")
+    fill: Text | None = Field(None, description="for rows inserted since the drop: this value")
+    fill_default: bool = Field(False, description="for rows inserted since the drop: the default")
     allow_null: bool = Field(False, description="leave NOT NULL off where values are missing")
     not_valid: bool = Field(False, description="leave constraints that rows break NOT VALID")
     unverified: bool = Field(False, description="do not verify the seal first; audited")

@@ -50,18 +50,18 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 -- owner's, the owner could put a trigger that runs as somebody else. The owner of the table reads it, and writes to them.
 CREATE OR REPLACE FUNCTION zanith._render_archive_begin(a zanith._zanith_migration_artifacts) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT zanith._step(format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', q.rows), 'reads go on; writes wait for this transaction', 'SHARE ROW EXCLUSIVE', ARRAY[q.live])
+    SELECT zanith._step(format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', q.rows), 'Lock the table: reads go on, writes wait until this transaction ends', 'SHARE ROW EXCLUSIVE', ARRAY[q.live])
         || zanith._step(format('CREATE TABLE %s AS SELECT %s, %s AS %s FROM %s WITH NO DATA', q.archive, q.keys, q.col, q.name, q.rows),
-            'the place for key and value of every row', 'ACCESS SHARE', ARRAY[q.live])
+            'Create the archive table for the key and value of every row', 'ACCESS SHARE', ARRAY[q.live])
         || zanith._step(format('ALTER TABLE %s %s', q.archive, (SELECT string_agg(format('ALTER %I SET NOT NULL', k.item ->> 'name'), ', ' ORDER BY k.ord) FROM zanith._each(q.d -> 'key') k)),
-            'what its key will want, while there is nothing to be looked through', 'ACCESS EXCLUSIVE', ARRAY[q.archive])
+            'Set the key columns NOT NULL while the archive is empty', 'ACCESS EXCLUSIVE', ARRAY[q.archive])
         || zanith._render_privacy(q.archive)
-        || zanith._step(format('COMMENT ON TABLE %s IS %L', q.archive, zanith._unfinished_comment(a.id, 'archive')), 'whose it is, and that it is not whole')
+        || zanith._step(format('COMMENT ON TABLE %s IS %L', q.archive, zanith._unfinished_comment(a.id, 'archive')), 'Mark the archive as unfinished, with the artifact''s id')
         || zanith._step(format('CREATE TABLE %s (seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, %s)', q.log, zanith._follow_columns(q.d -> 'key', '', true)),
-            'where keys are noted whose rows changed')
+            'Create the table for the keys of changed rows')
         || zanith._render_privacy(q.log)
-        || zanith._step(format('COMMENT ON TABLE %s IS %L', q.log, zanith._unfinished_comment(a.id, 'archiving')), 'whose it is')
-        || zanith._step(format('GRANT SELECT, INSERT, DELETE ON TABLE %s, %s TO %I', q.archive, q.log, q.owner), 'the owner of the table copies its rows')
+        || zanith._step(format('COMMENT ON TABLE %s IS %L', q.log, zanith._unfinished_comment(a.id, 'archiving')), 'Mark the table of keys with the artifact''s id')
+        || zanith._step(format('GRANT SELECT, INSERT, DELETE ON TABLE %s, %s TO %I', q.archive, q.log, q.owner), 'Let the owner of the table copy the rows')
         || zanith._render_follow_function(a.id, q.owner, format($body$
 BEGIN
     IF TG_OP = 'TRUNCATE' THEN
@@ -400,17 +400,17 @@ CREATE OR REPLACE FUNCTION zanith._render_archive_end(a zanith._zanith_migration
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._render_follow_end(a.id)
         || zanith._render_refusal(q.archive, false)
-        || zanith._step(format('COMMENT ON TABLE %s IS %L', q.archive, zanith._parked_comment(a.id)), 'whose archive this is')
-        || zanith._step(format('REVOKE ALL ON TABLE %s FROM %I', q.archive, q.owner), 'nobody writes to it any more')
-        || zanith._step(format('GRANT SELECT, TRUNCATE ON TABLE %s TO %I', q.archive, q.owner), 'the owner of the table may read and lock it; a trigger refuses TRUNCATE')
-        || zanith._step(format('ALTER TABLE %s OWNER TO %I', q.archive, zanith._own_role()), 'it belongs to Zanith')
+        || zanith._step(format('COMMENT ON TABLE %s IS %L', q.archive, zanith._parked_comment(a.id)), 'Mark the archive with the artifact''s id')
+        || zanith._step(format('REVOKE ALL ON TABLE %s FROM %I', q.archive, q.owner), 'Revoke the privilege to write to the archive')
+        || zanith._step(format('GRANT SELECT, TRUNCATE ON TABLE %s TO %I', q.archive, q.owner), 'Let the owner of the table read and lock the archive (a trigger refuses TRUNCATE)')
+        || zanith._step(format('ALTER TABLE %s OWNER TO %I', q.archive, zanith._own_role()), 'Give the archive to Zanith''s own role')
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, r.ord, s.ord)
             FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'renames') r, LATERAL zanith._each(
                 zanith._step(format('ALTER SEQUENCE %s OWNED BY NONE', zanith._qualify(r.item ->> 'schema', r.item ->> 'parked')),
-                    'its sequence outlives the column', 'SHARE ROW EXCLUSIVE')
+                    'Keep the sequence when the column is dropped', 'SHARE ROW EXCLUSIVE')
                 || zanith._step(format('ALTER SEQUENCE %s SET SCHEMA _zanith_shadow', zanith._qualify(r.item ->> 'schema', r.item ->> 'parked')),
-                    'park its sequence', 'ACCESS EXCLUSIVE')) s), '[]')
-        || zanith._step(format('ALTER TABLE %s DROP COLUMN %s', q.live, q.col), 'drop the parked column', 'ACCESS EXCLUSIVE', ARRAY[q.live])
+                    'Park the sequence', 'ACCESS EXCLUSIVE')) s), '[]')
+        || zanith._step(format('ALTER TABLE %s DROP COLUMN %s', q.live, q.col), 'Drop the parked column', 'ACCESS EXCLUSIVE', ARRAY[q.live])
     FROM zanith._archiving(a) q
 ); END $$;
 
@@ -497,12 +497,12 @@ BEGIN
             FROM zanith._archiving(a) q, LATERAL (VALUES (2,
                 CASE WHEN zanith.unfinished(a.id) IS NULL THEN zanith._render_archive_begin(a) ELSE '[]' END
                 || zanith._step(format('INSERT INTO %s SELECT %s, %s FROM %s WHERE (%2$s) > … ORDER BY %2$s LIMIT …', q.archive, q.keys, q.col, q.rows),
-                    'copy key and value in batches, each a transaction of its own; nobody waits', 'ACCESS SHARE', ARRAY[q.live], true)
-                || zanith._step(format('ALTER TABLE %s ADD PRIMARY KEY (%s)', q.archive, q.keys), 'the key of the archive', 'ACCESS EXCLUSIVE', ARRAY[q.archive], true)
-                || zanith._step(format('SELECT * FROM zanith.catch_up(%L, …)', a.id), 'bring up to date what traffic changed meanwhile', 'ACCESS SHARE', ARRAY[q.live])
-                || zanith._step(format('SELECT * FROM zanith.compare_copy(%L)', a.id), 'compare every value with its copy, byte by byte; nothing goes on where one differs',
+                    'Copy key and value in batches, each in its own transaction (nobody waits)', 'ACCESS SHARE', ARRAY[q.live], true)
+                || zanith._step(format('ALTER TABLE %s ADD PRIMARY KEY (%s)', q.archive, q.keys), 'Add the primary key of the archive', 'ACCESS EXCLUSIVE', ARRAY[q.archive], true)
+                || zanith._step(format('SELECT * FROM zanith.catch_up(%L, …)', a.id), 'Copy the rows that live traffic changed during the copy', 'ACCESS SHARE', ARRAY[q.live])
+                || zanith._step(format('SELECT * FROM zanith.compare_copy(%L)', a.id), 'Compare every value with its copy, byte by byte; stop if one differs',
                     'ACCESS SHARE', ARRAY[q.live], true)),
-                (3, zanith._step(format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', q.rows), 'the last transaction: short, and what changed since is compared again', 'ACCESS EXCLUSIVE', ARRAY[q.live])
+                (3, zanith._step(format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', q.rows), 'Lock the table, then compare again the rows that changed since (the last, short transaction)', 'ACCESS EXCLUSIVE', ARRAY[q.live])
                 || zanith._render_archive_end(a, zanith._archived_definition(a.definition)))) r(part, steps), LATERAL zanith._each(r.steps) s));
 END $$;
 

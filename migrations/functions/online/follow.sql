@@ -66,10 +66,10 @@ CREATE OR REPLACE FUNCTION zanith._render_follow_trigger(id text, target text, e
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(format('CREATE TRIGGER %s %s ON %s FOR EACH %s EXECUTE FUNCTION %s()', q.name, timing, target,
                 CASE WHEN condition IS NULL THEN 'STATEMENT' ELSE 'ROW WHEN (' || condition || ')' END, zanith._follow_name(id)),
-            format('follow what live traffic does: %s', event), 'SHARE ROW EXCLUSIVE', ARRAY[target])
+            format('Create the trigger that records the keys of changed rows: %s', event), 'SHARE ROW EXCLUSIVE', ARRAY[target])
         -- of a row trigger of a partitioned table each partition has its own, and that is set with it
         || zanith._step(format('ALTER TABLE %s%s ENABLE ALWAYS TRIGGER %s', CASE WHEN condition IS NULL THEN 'ONLY ' ELSE '' END, target, q.name),
-            'also what replication applies', 'SHARE ROW EXCLUSIVE', ARRAY[target])
+            'Fire this trigger for replicated changes too', 'SHARE ROW EXCLUSIVE', ARRAY[target])
     FROM (SELECT zanith._follow_trigger(id, event)) q(name)
 ); END $$;
 
@@ -112,13 +112,13 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $
 CREATE OR REPLACE FUNCTION zanith._render_follow_function(id text, owner text, body text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(format('CREATE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS %L', q.name, body),
-            'what follows live traffic')
-        || zanith._step(format('REVOKE ALL ON FUNCTION %s() FROM PUBLIC', q.name), 'nobody else calls it')
+            'Create the trigger function that records the keys of changed rows')
+        || zanith._step(format('REVOKE ALL ON FUNCTION %s() FROM PUBLIC', q.name), 'Revoke EXECUTE on it from PUBLIC')
         -- who is no superuser gives a function only to a role that may create in its schema: for an instant, within this transaction
-        || CASE WHEN q.free THEN '[]' ELSE zanith._step('SELECT pg_catalog.pg_advisory_xact_lock(7300742847)', 'one such grant at a time')
-            || zanith._step(format('GRANT CREATE ON SCHEMA _zanith_shadow TO %I', owner), 'to be given the function') END
-        || zanith._step(format('ALTER FUNCTION %s() OWNER TO %I', q.name, owner), 'it acts as the owner of the table')
-        || CASE WHEN q.free THEN '[]' ELSE zanith._step(format('REVOKE CREATE ON SCHEMA _zanith_shadow FROM %I', owner), 'nobody creates there') END
+        || CASE WHEN q.free THEN '[]' ELSE zanith._step('SELECT pg_catalog.pg_advisory_xact_lock(7300742847)', 'Wait for other sessions that make the same grant')
+            || zanith._step(format('GRANT CREATE ON SCHEMA _zanith_shadow TO %I', owner), 'Let the owner of the table take the function (revoked two steps later)') END
+        || zanith._step(format('ALTER FUNCTION %s() OWNER TO %I', q.name, owner), 'Give the function to the owner of the table')
+        || CASE WHEN q.free THEN '[]' ELSE zanith._step(format('REVOKE CREATE ON SCHEMA _zanith_shadow FROM %I', owner), 'Revoke CREATE on the shadow schema again') END
     FROM (SELECT zanith._follow_name(id), zanith._is_superuser(current_user) OR owner = current_user) q(name, free)
 ); END $$;
 
@@ -134,10 +134,10 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE((SELECT jsonb_agg(zanith._step(format('DROP TRIGGER %s%I ON %s',
                -- a partition may be gone when a script runs
                CASE WHEN c.relispartition THEN 'IF EXISTS ' ELSE '' END, g.tgname, zanith._relation_name(g.tgrelid)),
-               'live traffic is followed no longer', 'ACCESS EXCLUSIVE', ARRAY[zanith._relation_name(g.tgrelid)]) -> 0 ORDER BY c.relispartition, g.tgname, c.oid)
+               'Drop the trigger that records keys', 'ACCESS EXCLUSIVE', ARRAY[zanith._relation_name(g.tgrelid)]) -> 0 ORDER BY c.relispartition, g.tgname, c.oid)
            FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid WHERE q.there AND starts_with(g.tgname, '~zanith_follow_' || id || '_') AND g.tgfoid = to_regprocedure(q.name || '()') AND NOT g.tgisinternal AND g.tgparentid = 0), '[]')
-        || CASE WHEN to_regprocedure(q.name || '()') IS NOT NULL THEN zanith._step(format('DROP FUNCTION %s()', q.name), 'what followed it') ELSE '[]' END
-        || CASE WHEN to_regclass(q.name) IS NOT NULL THEN zanith._step(format('DROP TABLE %s', q.name), 'the keys that it noted', 'ACCESS EXCLUSIVE', ARRAY[q.name]) ELSE '[]' END
+        || CASE WHEN to_regprocedure(q.name || '()') IS NOT NULL THEN zanith._step(format('DROP FUNCTION %s()', q.name), 'Drop its trigger function') ELSE '[]' END
+        || CASE WHEN to_regclass(q.name) IS NOT NULL THEN zanith._step(format('DROP TABLE %s', q.name), 'Drop the table of recorded keys', 'ACCESS EXCLUSIVE', ARRAY[q.name]) ELSE '[]' END
     FROM (SELECT zanith._follow_name(id), zanith._is_followed(id)) q(name, there)
 ); END $$;
 
@@ -148,7 +148,7 @@ LANGUAGE sql IMMUTABLE AS $$ SELECT '_zanith_restoring_' || id $$;
 -- What was half made: the archive that a copy had begun, or the column that a fill had begun.
 CREATE OR REPLACE FUNCTION zanith._render_unmake(id text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE((SELECT jsonb_agg(zanith._step(format('DROP TABLE %s', zanith._relation_name(d.objoid)), 'the archive that was half made',
+    SELECT COALESCE((SELECT jsonb_agg(zanith._step(format('DROP TABLE %s', zanith._relation_name(d.objoid)), 'Drop the unfinished archive',
                'ACCESS EXCLUSIVE', ARRAY[zanith._relation_name(d.objoid)]) -> 0)
            FROM pg_description d JOIN pg_class c ON c.oid = d.objoid AND c.relnamespace = '_zanith_shadow'::regnamespace
            -- one that an earlier version began belongs to the owner of the table
@@ -156,7 +156,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
            WHERE q.there AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND d.description = zanith._unfinished_comment(_render_unmake.id, 'archive')
              AND (zanith._is_trusted(pg_get_userbyid(c.relowner)) OR pg_get_userbyid(c.relowner) = a.definition #>> '{table,owner}')), '[]')
         || COALESCE((SELECT jsonb_agg(zanith._step(format('ALTER TABLE %s DROP COLUMN %I', zanith._relation_name(t.attrelid), t.attname),
-               'the column that was half filled', 'ACCESS EXCLUSIVE', ARRAY[zanith._relation_name(t.attrelid)]) -> 0)
+               'Drop the unfinished column', 'ACCESS EXCLUSIVE', ARRAY[zanith._relation_name(t.attrelid)]) -> 0)
            FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid
            WHERE q.there AND t.attname = zanith._half_filled(id) AND NOT t.attisdropped AND c.relkind IN ('r', 'p') AND t.attinhcount = 0), '[]')
     FROM (SELECT zanith._is_followed(id)) q(there)

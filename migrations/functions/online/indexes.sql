@@ -30,10 +30,10 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     FROM (SELECT zanith._qualify(schema_name, index ->> 'name')) q(name),
     LATERAL zanith._each(
         CASE WHEN EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = to_regclass(q.name) AND NOT i.indisvalid) THEN zanith._step(
-            format('DROP INDEX CONCURRENTLY %s', q.name), 'what an earlier try left half made', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], false, 2) ELSE '[]' END
+            format('DROP INDEX CONCURRENTLY %s', q.name), 'Drop the invalid index of an earlier attempt', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], false, 2) ELSE '[]' END
         || zanith._step(format('CREATE %sINDEX CONCURRENTLY %I ON %s %s', CASE WHEN (index ->> 'unique')::boolean THEN 'UNIQUE ' ELSE '' END, index ->> 'name',
                 target, zanith._steady(index ->> 'using')),
-            'its index, while writes go on', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], true, 2)) s
+            'Build the index (writes go on)', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], true, 2)) s
     GROUP BY q.name
 ); END $$;
 
@@ -46,7 +46,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             -- as the owner: between the two transactions another index may have taken the name
             zanith._as_owner(zanith._owner_of(target), zanith._step(format('ALTER TABLE %s ADD CONSTRAINT %I %s USING INDEX %I%s', target, k.item ->> 'name', upper(k.item ->> 'kind'), k.item ->> 'name',
                     substring(k.item ->> 'definition' FROM '((?: DEFERRABLE)?(?: INITIALLY DEFERRED)?)$')),
-                format('the %s constraint %I', k.item ->> 'kind', k.item ->> 'name'), 'ACCESS EXCLUSIVE', ARRAY[target]))
+                format('Add the %s constraint %I', k.item ->> 'kind', k.item ->> 'name'), 'ACCESS EXCLUSIVE', ARRAY[target]))
             || zanith._render_index_settings(k.item -> 'index', schema_name, target)
             || zanith._render_comment(k.item ->> 'comment', format('CONSTRAINT %I ON %s', k.item ->> 'name', target))), true)) s
     WHERE k.item ->> 'kind' IN ('primary key', 'unique')
@@ -108,12 +108,12 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             CASE WHEN uniques THEN zanith._render_constraint_alone(o.con, o.schema_name, o.target)
                  ELSE zanith._step(format('CREATE %sINDEX %I ON ONLY %s %s', CASE WHEN (o.item ->> 'unique')::boolean THEN 'UNIQUE ' ELSE '' END, o.item ->> 'name',
                             o.target, zanith._steady(o.item ->> 'using')),
-                        'its index, of the partitioned table alone; it is valid when each partition has its own', 'SHARE', ARRAY[o.target])
+                        'Create the index on the partitioned table only; it becomes valid when each partition has its index', 'SHARE', ARRAY[o.target])
                       || zanith._render_index_settings(o.item, o.schema_name, o.target) END))
         ELSE '[]' END
         || CASE WHEN o.above IS NULL THEN '[]' ELSE zanith._attaching(q.name, zanith._set_transaction(2,
             zanith._as_owner(zanith._owner_of(o.target),
-            zanith._step(format('ALTER INDEX %s ATTACH PARTITION %s', o.above, q.name), 'the index of a partition, as part of it', 'SHARE UPDATE EXCLUSIVE', ARRAY[o.target])))) END) s
+            zanith._step(format('ALTER INDEX %s ATTACH PARTITION %s', o.above, q.name), 'Attach the index of a partition', 'SHARE UPDATE EXCLUSIVE', ARRAY[o.target])))) END) s
 ); END $$;
 
 -- A unique constraint of a partitioned table alone: those of its partitions are attached to it.

@@ -31,22 +31,22 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 -- Before the first batch: the column under its working name, and what follows traffic.
 CREATE OR REPLACE FUNCTION zanith._render_fill_begin(a zanith._zanith_migration_artifacts, choices jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT zanith._step(format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', q.rows), 'hold the table for an instant', 'ACCESS EXCLUSIVE', ARRAY[q.live])
+    SELECT zanith._step(format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', q.rows), 'Lock the table for a moment', 'ACCESS EXCLUSIVE', ARRAY[q.live])
         || zanith._as_owner(q.owner,
             CASE WHEN choices ? 'fill' THEN zanith._building_anew(col ->> 'base_type' IS NOT NULL, zanith._step(format('ALTER TABLE %s ADD COLUMN %s %s%s%s', q.live, q.half, q.type, COALESCE(' COLLATE ' || (col ->> 'collation'), ''),
                     -- every row has it at once, without being written
                     ' DEFAULT ' || zanith._fill_value(col, choices)),
-                'the column, under a name of its own while it is filled; it stands last', 'ACCESS EXCLUSIVE', ARRAY[q.live]))
+                'Add the column under a temporary name for the backfill (PostgreSQL can only add it last)', 'ACCESS EXCLUSIVE', ARRAY[q.live]))
             ELSE zanith._render_add_filled(a.definition, q.live, zanith._half_filled(a.id), q.relation, choices, true) END
             || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, s.ord) FROM zanith._live_parts(a.definition, a.source_schema, a.source_table, q.relation) p, LATERAL zanith._each(
                     zanith._render_column_settings(p.part -> 'column', q.alone || p.target, zanith._half_filled(a.id))
                     || zanith._render_default(p.part -> 'column', q.alone || p.target, zanith._half_filled(a.id))) s), '[]'))
         || zanith._step(format('CREATE TABLE %s (%s, pending boolean NOT NULL DEFAULT false, PRIMARY KEY (%s))', q.log,
                 zanith._follow_columns(a.definition -> 'key', ' NOT NULL', true), zanith._follow_columns(a.definition -> 'key')),
-            'where keys are noted whose row is not the archived one any more')
+            'Create the table for the keys of rows that are no longer the archived ones')
         || zanith._render_privacy(q.log)
-        || zanith._step(format('COMMENT ON TABLE %s IS %L', q.log, zanith._unfinished_comment(a.id, 'restoring') || ' ' || zanith._filling_choices(choices)::text), 'whose it is')
-        || zanith._step(format('GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE %s TO %I', q.log, q.owner), 'the owner of the table fills it, and notes keys')
+        || zanith._step(format('COMMENT ON TABLE %s IS %L', q.log, zanith._unfinished_comment(a.id, 'restoring') || ' ' || zanith._filling_choices(choices)::text), 'Mark the table of keys with the artifact''s id')
+        || zanith._step(format('GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE %s TO %I', q.log, q.owner), 'Let the owner of the table record keys')
         || zanith._render_follow_function(a.id, q.owner, format($body$
 DECLARE
     archived record;
@@ -68,7 +68,7 @@ END $body$, q.log, zanith._follow_columns(a.definition -> 'key'), zanith._key_li
         || zanith._render_follow_trigger(a.id, q.live, 'carry', 'BEFORE UPDATE', q.moved)
         || zanith._render_follow_trigger(a.id, q.live, 'move', 'AFTER UPDATE', q.moved)
         || zanith._render_follow_trigger(a.id, q.live, 'insert', 'AFTER INSERT', 'true')
-        || zanith._step(format('SELECT zanith._render_recipe_anew(%L)', a.id), 'its recovery_sql takes this away first')
+        || zanith._step(format('SELECT zanith._render_recipe_anew(%L)', a.id), 'Update recovery_sql: it removes the unfinished work first')
     FROM zanith._filling(a) r, LATERAL (SELECT r.*, a.definition -> 'column' AS col, CASE WHEN r.rows = r.live THEN 'ONLY ' ELSE '' END AS alone,
         zanith._changed(a.definition -> 'key') AS moved) q
 ); END $$;
@@ -78,7 +78,7 @@ END $body$, q.log, zanith._follow_columns(a.definition -> 'key'), zanith._key_li
 CREATE OR REPLACE FUNCTION zanith._render_fill_value_off(d jsonb, target_schema text, target_table text, live oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(zanith._step(format('ALTER TABLE %s%s ALTER COLUMN %I DROP DEFAULT', CASE WHEN zanith._only(d) = '' THEN 'ONLY ' ELSE '' END, m.name, d #>> '{column,name}'),
-            'what filled it is no default', 'ACCESS EXCLUSIVE', ARRAY[m.name]) -> 0 ORDER BY m.depth, m.member), '[]')
+            'Drop the temporary default', 'ACCESS EXCLUSIVE', ARRAY[m.name]) -> 0 ORDER BY m.depth, m.member), '[]')
     FROM (SELECT t.member, t.depth, zanith._relation_name(t.member) AS name, zanith._default_of(t.member, d ->> 'id') AS now, p.ord, p.part #>> '{column,default}' AS own
           FROM zanith._tree(live) t LEFT JOIN zanith._live_parts(d, target_schema, target_table, live) p
             ON zanith._relation_oid(CASE WHEN p.ord = 0 THEN target_schema ELSE p.part ->> 'schema' END, CASE WHEN p.ord = 0 THEN target_table ELSE p.part ->> 'name' END) = t.member) m
@@ -100,17 +100,17 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                 CASE WHEN zanith.unfinished(a.id) IS NULL THEN zanith._render_fill_begin(a, choices) ELSE '[]' END
                 || zanith._in_batches(zanith._as_owner(q.owner, zanith._step(format('UPDATE %s t SET %s = a.%s FROM ONLY %s a WHERE %s AND (%s) > …', q.rows, q.half, q.name, q.archive,
                         zanith._key_match(d -> 'key'), zanith._key_list(d -> 'key', 'a.')),
-                    'fill it in batches along the key, each a transaction of its own; a row that somebody holds is left for later', 'ROW EXCLUSIVE', ARRAY[q.live], true)))
+                    'Backfill the column in batches along the key, each in its own transaction (locked rows come later)', 'ROW EXCLUSIVE', ARRAY[q.live], true)))
                 || CASE WHEN COALESCE((choices ->> 'fill_default')::boolean, false) THEN zanith._in_batches(zanith._as_owner(q.owner, zanith._step(
                         format('UPDATE %s t SET %s = DEFAULT WHERE NOT EXISTS (SELECT FROM ONLY %s a WHERE %s)', q.rows, q.half, q.archive, zanith._key_match(d -> 'key')),
-                    'fill the rows that came since, in batches', 'ROW EXCLUSIVE', ARRAY[q.live], true))) ELSE '[]' END
+                    'Fill rows inserted since the drop, in batches', 'ROW EXCLUSIVE', ARRAY[q.live], true))) ELSE '[]' END
                 || zanith._in_batches(zanith._step(format('SELECT * FROM zanith.compare_fill(%L)', a.id),
-                    'compare every value with the archived one, byte by byte; it is not named where one differs', 'ACCESS SHARE', ARRAY[q.live], true)))
-            || zanith._step(format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', q.rows), 'hold the table for an instant', 'ACCESS EXCLUSIVE', ARRAY[q.live])
+                    'Compare every value with the archived one, byte by byte; stop if one differs', 'ACCESS SHARE', ARRAY[q.live], true)))
+            || zanith._step(format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', q.rows), 'Lock the table for a moment', 'ACCESS EXCLUSIVE', ARRAY[q.live])
             || zanith._render_follow_end(a.id)
-            || zanith._as_owner(q.owner, zanith._step(format('ALTER TABLE %s RENAME COLUMN %s TO %s', q.live, q.half, q.name), 'the column, by its own name', 'ACCESS EXCLUSIVE', ARRAY[q.live]))
+            || zanith._as_owner(q.owner, zanith._step(format('ALTER TABLE %s RENAME COLUMN %s TO %s', q.live, q.half, q.name), 'Give the column its own name', 'ACCESS EXCLUSIVE', ARRAY[q.live]))
             || CASE WHEN choices ? 'fill' THEN zanith._render_fill_value_off(d, a.source_schema, a.source_table, q.relation) ELSE '[]' END
-            || zanith._step(format('SELECT zanith._render_recipe_anew(%L)', a.id), 'its recovery_sql has nothing to take away any more') END
+            || zanith._step(format('SELECT zanith._render_recipe_anew(%L)', a.id), 'Update recovery_sql: there is no unfinished work to remove') END
         || zanith._as_owner(q.owner,
             CASE WHEN COALESCE((choices ->> 'allow_null')::boolean, false) THEN '[]'
                  ELSE zanith._render_not_nulls(d, a.source_schema, a.source_table, q.relation, d #>> '{column,name}', d #>> '{column,name}', true) END
@@ -354,7 +354,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         (2, 'every value is checked against its domain', a.definition #>> '{column,base_type}' IS NOT NULL),
         (3, 'columns generated from it come back with it', jsonb_array_length(COALESCE(a.definition #> '{cascade,columns}', '[]')) > 0),
         (4, 'an exclusion constraint comes back with it', EXISTS (SELECT FROM zanith._parts(a.definition) p, LATERAL zanith._each(p.part -> 'constraints') k WHERE k.item ->> 'kind' = 'exclude')),
-        (5, 'rows that came since are filled', choices ? 'fill' OR COALESCE((choices ->> 'fill_default')::boolean, false)),
+        (5, 'rows inserted since the drop are filled', choices ? 'fill' OR COALESCE((choices ->> 'fill_default')::boolean, false)),
         (6, 'it is to come back under another name', choices ? 'as'),
         (8, 'it is an identity column', a.definition #>> '{column,identity}' IS NOT NULL),
         (7, zanith._find_beside_limits(a.definition, a.source_schema, a.source_table, live), zanith._find_beside_limits(a.definition, a.source_schema, a.source_table, live) IS NOT NULL)) c(ord, what, so)

@@ -12,17 +12,17 @@ $$;
 CREATE OR REPLACE FUNCTION zanith._render_cascade_drop(cascade jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE((SELECT jsonb_agg(zanith._step(format('DROP %s %I ON %s', upper(k.kind), d.item ->> 'name', d.item ->> 'table'),
-                format('drop a dependent %s; it is recorded', k.kind), 'ACCESS EXCLUSIVE', ARRAY[d.item ->> 'table']) -> 0 ORDER BY k.ord, d.ord)
+                format('Drop a dependent %s (recorded)', k.kind), 'ACCESS EXCLUSIVE', ARRAY[d.item ->> 'table']) -> 0 ORDER BY k.ord, d.ord)
             FROM (VALUES (1, 'policy', 'policies'), (2, 'trigger', 'triggers'), (3, 'rule', 'rules')) k(ord, kind, list),
                  LATERAL zanith._each(cascade -> k.list) d), '[]')
         || zanith._render_unpublish(cascade -> 'publications')
         || COALESCE((SELECT jsonb_agg(zanith._step(format('ALTER TABLE ONLY %s ALTER COLUMN %I DROP DEFAULT', d.item ->> 'table', d.item ->> 'column'),
-                'drop a dependent default; it is recorded', 'ACCESS EXCLUSIVE', ARRAY[d.item ->> 'table']) -> 0 ORDER BY d.ord)
+                'Drop a dependent default (recorded)', 'ACCESS EXCLUSIVE', ARRAY[d.item ->> 'table']) -> 0 ORDER BY d.ord)
             FROM zanith._each(cascade -> 'defaults') d), '[]')
         || COALESCE((SELECT jsonb_agg(CASE o.kind WHEN 'functions'
-                THEN zanith._step(format('DROP ROUTINE %s', o.item ->> 'name'), 'drop a dependent function; it is recorded')
+                THEN zanith._step(format('DROP ROUTINE %s', o.item ->> 'name'), 'Drop a dependent function (recorded)')
                 ELSE zanith._step(format('DROP %sVIEW %s', CASE WHEN (o.item ->> 'materialized')::boolean THEN 'MATERIALIZED ' ELSE '' END, q.name),
-                    'drop a dependent view; it is recorded', 'ACCESS EXCLUSIVE', ARRAY[q.name]) END -> 0 ORDER BY o.ord DESC)
+                    'Drop a dependent view (recorded)', 'ACCESS EXCLUSIVE', ARRAY[q.name]) END -> 0 ORDER BY o.ord DESC)
             FROM zanith._cascade_objects(cascade) o,
                  LATERAL (SELECT zanith._qualify(o.item ->> 'schema', o.item ->> 'name')) q(name)), '[]')
 ); END $$;
@@ -35,7 +35,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
          LATERAL (SELECT zanith._qualify(c.item #>> '{table,schema}', c.item #>> '{table,name}')) q(target),
          LATERAL zanith._each(zanith._render_parts_off(c.item, '[]')
             || zanith._step(format('ALTER TABLE %s DROP COLUMN %I', q.target, c.item #>> '{column,name}'),
-                'drop a column that is generated from it; it is recorded', 'ACCESS EXCLUSIVE', ARRAY[q.target])) s
+                'Drop a column that is generated from it (recorded)', 'ACCESS EXCLUSIVE', ARRAY[q.target])) s
 ); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_cascade_restore(cascade jsonb) RETURNS jsonb
@@ -45,7 +45,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                  LATERAL zanith._each(CASE o.kind WHEN 'functions' THEN zanith._routine_by_owner(o.item) ELSE zanith._render_view(o.item) END) s), '[]')
         || COALESCE((SELECT jsonb_agg(zanith._made_by('{}', zanith._owner_of(d.item ->> 'table'),
                 zanith._step(format('ALTER TABLE ONLY %s ALTER COLUMN %I SET DEFAULT %s', d.item ->> 'table', d.item ->> 'column', zanith._steady(d.item ->> 'default')),
-                'a default that was dropped with it', 'ACCESS EXCLUSIVE', ARRAY[d.item ->> 'table'])) -> 0 ORDER BY d.ord)
+                'Set a default that was dropped with the column', 'ACCESS EXCLUSIVE', ARRAY[d.item ->> 'table'])) -> 0 ORDER BY d.ord)
             FROM zanith._each(cascade -> 'defaults') d), '[]')
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY d.ord, s.ord)
             FROM zanith._each(cascade -> 'rules') d,

@@ -7,7 +7,7 @@ LANGUAGE sql IMMUTABLE AS $$
             COALESCE(' COLLATE ' || (col ->> 'collation'), ''),
             COALESCE(' GENERATED ALWAYS AS (' || zanith._steady(col #>> '{generated,expression}') || ') '
                      || (col #>> '{generated,kind}'), '')),
-        'add the column; it stands last, PostgreSQL allows no other place',
+        'Add the column (PostgreSQL can only add it last)',
         'ACCESS EXCLUSIVE', ARRAY[target], COALESCE(col #>> '{generated,kind}' = 'STORED', false)))
 $$;
 
@@ -18,10 +18,10 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
         format('ALTER TABLE %s ALTER COLUMN %I SET %s', target, column_name, s.clause),
         s.purpose, 'SHARE UPDATE EXCLUSIVE', ARRAY[target]) -> 0 ORDER BY s.ord), '[]')
     FROM (VALUES
-        (1, 'STORAGE ' || (col ->> 'storage'), 'its storage'),
-        (2, 'COMPRESSION ' || (col ->> 'compression'), 'its compression'),
-        (3, 'STATISTICS ' || (col ->> 'statistics'), 'its statistics target'),
-        (4, '(' || zanith._option_list(col -> 'options') || ')', 'its options')
+        (1, 'STORAGE ' || (col ->> 'storage'), 'Set the storage of the column'),
+        (2, 'COMPRESSION ' || (col ->> 'compression'), 'Set the compression of the column'),
+        (3, 'STATISTICS ' || (col ->> 'statistics'), 'Set the statistics target'),
+        (4, '(' || zanith._option_list(col -> 'options') || ')', 'Set the options of the column')
     ) s(ord, clause, purpose)
     WHERE s.clause IS NOT NULL
 ); END $$;
@@ -30,7 +30,7 @@ CREATE OR REPLACE FUNCTION zanith._render_default(col jsonb, target text, column
 LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN col ->> 'default' IS NULL THEN '[]' ELSE zanith._step(
         format('ALTER TABLE %s ALTER COLUMN %I SET DEFAULT %s', target, column_name, zanith._steady(col ->> 'default')),
-        'its default', 'ACCESS EXCLUSIVE', ARRAY[target]) END
+        'Set the default', 'ACCESS EXCLUSIVE', ARRAY[target]) END
 $$;
 
 -- NOT NULL without a long lock: by its name, NOT VALID and validated afterwards where the server has named ones (18);
@@ -45,26 +45,26 @@ RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
             zanith._step(format('ALTER TABLE %s ADD CONSTRAINT %I NOT NULL %I%s%s', target, col #>> '{not_null,name}',
                     column_name, CASE WHEN (col #>> '{not_null,no_inherit}')::boolean THEN ' NO INHERIT' ELSE '' END,
                     CASE WHEN now THEN '' ELSE ' NOT VALID' END),
-                'NOT NULL for new rows', 'ACCESS EXCLUSIVE', ARRAY[target], now)
+                'Add NOT NULL for new rows', 'ACCESS EXCLUSIVE', ARRAY[target], now)
             || zanith._render_comment(col #>> '{not_null,comment}',
                     format('CONSTRAINT %I ON %s', col #>> '{not_null,name}', target))
             || CASE WHEN now OR NOT (col #>> '{not_null,validated}')::boolean THEN '[]' ELSE
                 zanith._proving(col #>> '{not_null,name}',
                     zanith._step(format('ALTER TABLE %s VALIDATE CONSTRAINT %I', target, col #>> '{not_null,name}'),
-                    'NOT NULL proved for all rows', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], true, 2)) END
+                    'Validate NOT NULL', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], true, 2)) END
         WHEN now THEN
             zanith._step(format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', target, column_name),
-                'NOT NULL', 'ACCESS EXCLUSIVE', ARRAY[target], true)
+                'Set NOT NULL', 'ACCESS EXCLUSIVE', ARRAY[target], true)
         ELSE
             zanith._step(format('ALTER TABLE %s ADD CONSTRAINT %I CHECK (%I IS NOT NULL) NOT VALID',
                     target, '_zanith_not_null_' || id, column_name),
-                'no NULL in new rows', 'ACCESS EXCLUSIVE', ARRAY[target])
+                'Add a helper CHECK for new rows', 'ACCESS EXCLUSIVE', ARRAY[target])
             || zanith._proving('_zanith_not_null_' || id,
                zanith._step(format('ALTER TABLE %s VALIDATE CONSTRAINT %I', target, '_zanith_not_null_' || id),
-                'no NULL in any row', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], true, 2)
+                'Validate the helper CHECK', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], true, 2)
             || zanith._step(format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', target, final_name),
-                'NOT NULL, proved by the check: no scan', 'ACCESS EXCLUSIVE', ARRAY[target], false, 2)
+                'Set NOT NULL (the helper CHECK saves the scan)', 'ACCESS EXCLUSIVE', ARRAY[target], false, 2)
             || zanith._step(format('ALTER TABLE %s DROP CONSTRAINT %I', target, '_zanith_not_null_' || id),
-                'the check has served', 'ACCESS EXCLUSIVE', ARRAY[target], false, 2))
+                'Drop the helper CHECK', 'ACCESS EXCLUSIVE', ARRAY[target], false, 2))
     END
 $$;

@@ -33,7 +33,7 @@ RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
             FROM zanith._step(
             format('ALTER TABLE %s%s ADD CONSTRAINT %I %s%s', CASE WHEN alone THEN 'ONLY ' ELSE '' END, target, con ->> 'name', p.clause,
                    CASE WHEN p.scans AND NOT at_once THEN ' NOT VALID' ELSE '' END),
-            format('the %s constraint %I', con ->> 'kind', con ->> 'name'),
+            format('Add the %s constraint %I', con ->> 'kind', con ->> 'name'),
             CASE WHEN con ->> 'kind' = 'foreign key' THEN 'SHARE ROW EXCLUSIVE' ELSE 'ACCESS EXCLUSIVE' END,
             CASE WHEN referenced IS NULL OR referenced = target THEN ARRAY[target] ELSE ARRAY[target, referenced] END,
             -- one that is not enforced looks at no row
@@ -43,7 +43,7 @@ RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
         || zanith._render_comment(con ->> 'comment', format('CONSTRAINT %I ON %s', con ->> 'name', target))
         || CASE WHEN p.scans AND NOT at_once AND NOT not_valid AND (con ->> 'validated')::boolean
                 THEN zanith._proving(con ->> 'name', zanith._step(format('ALTER TABLE %s VALIDATE CONSTRAINT %I', target, con ->> 'name'),
-                    format('%I proved for all rows', con ->> 'name'), 'SHARE UPDATE EXCLUSIVE',
+                    format('Validate the constraint %I', con ->> 'name'), 'SHARE UPDATE EXCLUSIVE',
                     CASE WHEN referenced IS NULL OR referenced = target THEN ARRAY[target]
                          ELSE ARRAY[target, referenced] END, true, 2))
                 ELSE '[]' END
@@ -83,7 +83,7 @@ CREATE OR REPLACE FUNCTION zanith._render_constraint_index(index jsonb, schema_n
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE((SELECT zanith._step(
             format('ALTER INDEX %s SET (%s)', zanith._qualify(schema_name, index ->> 'name'), o.list),
-            'options of its index', 'SHARE UPDATE EXCLUSIVE', ARRAY[target])
+            'Set the options of the index', 'SHARE UPDATE EXCLUSIVE', ARRAY[target])
         FROM (SELECT zanith._option_list(index -> 'options')) o(list)
         WHERE o.list IS NOT NULL AND NOT COALESCE((index ->> 'partitioned')::boolean, false)), '[]')
     || zanith._render_index_settings(index, schema_name, target)

@@ -7,7 +7,7 @@ CREATE OR REPLACE FUNCTION zanith._render_grants(
 RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(CASE WHEN anew AND grants <> 'null' AND column_name IS NULL
                  THEN zanith._step(format('REVOKE ALL ON %s FROM %I', object, owner),
-                                   'start from no privileges') END, '[]')
+                                   'Revoke the privileges of the owner (what was recorded is granted next)') END, '[]')
         || COALESCE((
         SELECT jsonb_agg(s.step ORDER BY g.ord, s.part)
         FROM zanith._each(grants) g,
@@ -20,7 +20,7 @@ RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
                         object,
                         COALESCE(quote_ident(g.item ->> 'grantee'), 'PUBLIC'),
                         CASE WHEN p.part = 2 THEN ' WITH GRANT OPTION' ELSE '' END),
-                    'give back what was granted') -> 0 AS step
+                    'Grant the recorded privileges') -> 0 AS step
                 FROM (VALUES
                     (1, (SELECT COALESCE(jsonb_agg(e.v), '[]') FROM jsonb_array_elements(g.item -> 'privileges') e(v)
                          WHERE NOT g.item -> 'grantable' @> e.v)),
@@ -46,7 +46,7 @@ END$body$, acl, COALESCE(grants, 'null') <> 'null', format('REVOKE ALL ON %s %s 
             format('REVOKE ALL ON %s %s FROM ', kind, object),
             CASE WHEN COALESCE(grants, 'null') <> 'null' THEN '' ELSE format(E'\n        EXECUTE %L;', format('GRANT ALL ON %s %s TO %I%s', kind, object, owner,
                 CASE kind WHEN 'ROUTINE' THEN ', PUBLIC' ELSE '' END)) END)),
-            'no privileges but those that were recorded')
+            'Revoke privileges that were not recorded')
         || zanith._render_grants(grants, format('%s %s', kind, object), owner, NULL, true)
 ); END $$;
 
@@ -62,7 +62,7 @@ CREATE OR REPLACE FUNCTION zanith._render_revokes(
 RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(zanith._step(
         format('REVOKE ALL%s ON %s FROM %s CASCADE', COALESCE(' (' || quote_ident(column_name) || ')', ''), object, e.grantee),
-        'readable by nobody but its owner') -> 0 ORDER BY e.first), '[]')
+        'Revoke the privileges of other roles') -> 0 ORDER BY e.first), '[]')
     FROM (
         SELECT COALESCE(quote_ident(g.item ->> 'grantee'), 'PUBLIC') AS grantee, min(g.ord) AS first
         FROM zanith._each(grants) g

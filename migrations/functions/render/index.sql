@@ -6,7 +6,7 @@ LANGUAGE sql IMMUTABLE AS $$
             -- one that lacks its counterpart in a partition was invalid, and comes back so
             format('CREATE %sINDEX %I ON %s%s %s', CASE WHEN (index ->> 'unique')::boolean THEN 'UNIQUE ' ELSE '' END, index ->> 'name',
                    CASE WHEN (index ->> 'partitioned')::boolean AND NOT (index ->> 'valid')::boolean THEN 'ONLY ' ELSE '' END, target, zanith._steady(index ->> 'using')),
-            'its index', 'SHARE', ARRAY[target], true), false, NULL, jsonb_build_object('index', index, 'target', target))
+            format('Build the index %I', index ->> 'name'), 'SHARE', ARRAY[target], true), false, NULL, jsonb_build_object('index', index, 'target', target))
         || zanith._render_index_settings(index, schema_name, target)
 $$;
 
@@ -16,15 +16,15 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE((SELECT jsonb_agg(zanith._step(s.sql, s.purpose, s.lock, ARRAY[target]) -> 0 ORDER BY s.ord)
         FROM (VALUES
             (1, format('ALTER INDEX %s SET TABLESPACE ', q.name) || quote_ident(index ->> 'tablespace'),
-                'its tablespace', 'ACCESS EXCLUSIVE', index ->> 'tablespace' IS NOT NULL),
+                'Set the tablespace of the index', 'ACCESS EXCLUSIVE', index ->> 'tablespace' IS NOT NULL),
             (2, format('ALTER TABLE %s CLUSTER ON %I', target, index ->> 'name'),
-                'the table is clustered on it', 'SHARE UPDATE EXCLUSIVE', (index ->> 'clustered')::boolean),
+                'Mark the index for CLUSTER', 'SHARE UPDATE EXCLUSIVE', (index ->> 'clustered')::boolean),
             (3, format('ALTER TABLE %s REPLICA IDENTITY USING INDEX %I', target, index ->> 'name'),
-                'the replica identity', 'ACCESS EXCLUSIVE', (index ->> 'replica_identity')::boolean)
+                'Set the replica identity', 'ACCESS EXCLUSIVE', (index ->> 'replica_identity')::boolean)
         ) s(ord, sql, purpose, lock, wanted) WHERE s.wanted), '[]')
     || COALESCE((SELECT jsonb_agg(zanith._step(
             format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', q.name, t.key, t.value),
-            'its statistics target', 'SHARE UPDATE EXCLUSIVE', ARRAY[target]) -> 0 ORDER BY t.key)
+            'Set the statistics target', 'SHARE UPDATE EXCLUSIVE', ARRAY[target]) -> 0 ORDER BY t.key)
         FROM jsonb_each_text(NULLIF(index -> 'statistics', 'null')) t), '[]')
     || zanith._render_comment(index ->> 'comment', 'INDEX ' || q.name)
     FROM (SELECT zanith._qualify(schema_name, index ->> 'name')) q(name)

@@ -14,24 +14,24 @@ CREATE OR REPLACE FUNCTION zanith._render_refusal(target text, partitioned boole
 LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._step(format('CREATE TRIGGER _zanith_refuse_statement BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE '
                 'ON %s FOR EACH STATEMENT EXECUTE FUNCTION zanith.refuse_write()', target),
-            'a trigger refuses every statement that writes', 'SHARE ROW EXCLUSIVE', ARRAY[target])
+            'Create a trigger that refuses every statement that writes', 'SHARE ROW EXCLUSIVE', ARRAY[target])
         || zanith._step(format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER _zanith_refuse_statement', target),
-            'it also fires for replication', 'SHARE ROW EXCLUSIVE', ARRAY[target])
+            'Fire this trigger for replicated changes too', 'SHARE ROW EXCLUSIVE', ARRAY[target])
         || CASE WHEN partitioned THEN '[]' ELSE
             zanith._step(format('CREATE TRIGGER _zanith_refuse_row BEFORE INSERT OR UPDATE OR DELETE '
                 'ON %s FOR EACH ROW EXECUTE FUNCTION zanith.refuse_write()', target),
-                'a trigger refuses every row that is written', 'SHARE ROW EXCLUSIVE', ARRAY[target])
+                'Create a trigger that refuses every row that is written', 'SHARE ROW EXCLUSIVE', ARRAY[target])
             || zanith._step(format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER _zanith_refuse_row', target),
-                'it also fires for replication', 'SHARE ROW EXCLUSIVE', ARRAY[target]) END
+                'Fire this trigger for replicated changes too', 'SHARE ROW EXCLUSIVE', ARRAY[target]) END
 $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_refusal_end(target text, partitioned boolean) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._step(format('DROP TRIGGER IF EXISTS _zanith_refuse_statement ON %s', target),
-            'remove the trigger that refuses statements', 'ACCESS EXCLUSIVE', ARRAY[target])
+            'Remove the write guard for statements', 'ACCESS EXCLUSIVE', ARRAY[target])
         || CASE WHEN partitioned THEN '[]' ELSE
             zanith._step(format('DROP TRIGGER IF EXISTS _zanith_refuse_row ON %s', target),
-                'remove the trigger that refuses rows', 'ACCESS EXCLUSIVE', ARRAY[target]) END
+                'Remove the write guard for rows', 'ACCESS EXCLUSIVE', ARRAY[target]) END
 $$;
 
 -- Default privileges may have given a new table away.
@@ -43,7 +43,7 @@ LANGUAGE sql IMMUTABLE AS $$
                 'FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) x WHERE c.oid OPERATOR(pg_catalog.=) %L::pg_catalog.regclass::pg_catalog.oid '
                 'AND x.grantee OPERATOR(pg_catalog.<>) c.relowner '
                 'LOOP EXECUTE pg_catalog.format(''REVOKE ALL ON TABLE %%s FROM %%s'', %L::pg_catalog.text, r.name); END LOOP; END', archive, archive)),
-            'readable by nobody but its owner, default privileges or not')
+            'Revoke the privileges of other roles, those from default privileges too')
 $$;
 
 -- A new archive in the shadow: owned, closed, named, still.
@@ -51,6 +51,6 @@ CREATE OR REPLACE FUNCTION zanith._render_archive_care(archive text, owner text,
 LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._render_privacy(archive)
         || zanith._render_refusal(archive, false)
-        || zanith._step(format('COMMENT ON TABLE %s IS %L', archive, zanith._parked_comment(id)), 'whose archive this is')
-        || zanith._step(format('ALTER TABLE %s OWNER TO %I', archive, owner), 'it belongs to the owner of the table')
+        || zanith._step(format('COMMENT ON TABLE %s IS %L', archive, zanith._parked_comment(id)), 'Mark the archive with the artifact''s id')
+        || zanith._step(format('ALTER TABLE %s OWNER TO %I', archive, owner), 'Give the archive to the owner of the table')
 $$;

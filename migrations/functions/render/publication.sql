@@ -5,7 +5,7 @@ CREATE OR REPLACE FUNCTION zanith._render_unpublish(publications jsonb, target t
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(zanith._step(
         format('ALTER PUBLICATION %I DROP TABLE ONLY %s', p.item ->> 'name', q.target),
-        'out of the publication, as a drop would take it', 'SHARE UPDATE EXCLUSIVE', ARRAY[q.target]) -> 0 ORDER BY p.ord), '[]')
+        'Remove the table from the publication, as DROP would', 'SHARE UPDATE EXCLUSIVE', ARRAY[q.target]) -> 0 ORDER BY p.ord), '[]')
     FROM zanith._each(publications) p, LATERAL (SELECT COALESCE(_render_unpublish.target, p.item ->> 'table')) q(target)
     WHERE p.item ->> 'via' = 'table'
 ); END $$;
@@ -16,7 +16,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
         format('ALTER PUBLICATION %I ADD TABLE ONLY %s%s%s', p.item ->> 'name', q.target,
             COALESCE(' (' || zanith._name_list(NULLIF(p.item -> 'columns', 'null')) || ')', ''),
             COALESCE(' WHERE (' || zanith._steady(p.item ->> 'where') || ')', '')),
-        'back in the publication', 'SHARE UPDATE EXCLUSIVE', ARRAY[q.target]) -> 0 ORDER BY p.ord), '[]')
+        'Add the table to the publication', 'SHARE UPDATE EXCLUSIVE', ARRAY[q.target]) -> 0 ORDER BY p.ord), '[]')
     FROM zanith._each(publications) p, LATERAL (SELECT COALESCE(_render_publish.target, p.item ->> 'table')) q(target)
     WHERE p.item ->> 'via' = 'table'
 ); END $$;

@@ -2,11 +2,11 @@
 
 CREATE OR REPLACE FUNCTION zanith._render_routine(routine jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
-    SELECT zanith._step('SET LOCAL check_function_bodies = off', 'a body may name what is still to come')
+    SELECT zanith._step('SET LOCAL check_function_bodies = off', 'Do not check function bodies (they may name objects of later steps)')
         -- PostgreSQL prints CREATE OR REPLACE, which would take the place of one that somebody made meanwhile
         || zanith._step('CREATE ' || substr(d.definition, 1 + length(CASE WHEN starts_with(d.definition, 'CREATE OR REPLACE ') THEN 'CREATE OR REPLACE ' ELSE 'CREATE ' END)),
-                        format('the function %s', routine ->> 'name'))
-        || zanith._step(format('ALTER ROUTINE %s OWNER TO %I', routine ->> 'name', routine ->> 'owner'), 'its owner')
+                        format('Create the function %s', routine ->> 'name'))
+        || zanith._step(format('ALTER ROUTINE %s OWNER TO %I', routine ->> 'name', routine ->> 'owner'), 'Set the owner of the function')
         || zanith._render_grants_anew(routine -> 'grants', 'ROUTINE', routine ->> 'name', routine ->> 'owner',
             format('SELECT p.proacl FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace '
                    'WHERE pg_catalog.format(''%%I.%%I(%%s)'', n.nspname, p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid)) = %L', routine ->> 'name'))

@@ -14,5 +14,5 @@ LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._step(
         format('SELECT pg_catalog.setval(%L, %s, %s)', zanith._qualify(sequence ->> 'schema', sequence ->> 'name'),
                sequence ->> 'last_value', sequence ->> 'is_called'),
-        'the sequence goes on from where it stood')
+        'Set the sequence to its last value')
 $$;

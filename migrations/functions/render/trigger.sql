@@ -2,12 +2,12 @@
 
 CREATE OR REPLACE FUNCTION zanith._render_trigger(trigger jsonb, target text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT zanith._step(zanith._steady(trigger ->> 'definition'), format('the trigger %I', trigger ->> 'name'),
+    SELECT zanith._step(zanith._steady(trigger ->> 'definition'), format('Create the trigger %I', trigger ->> 'name'),
                         'SHARE ROW EXCLUSIVE', ARRAY[target])
         || CASE WHEN trigger ->> 'enabled' = 'ENABLE' THEN '[]'
                 ELSE zanith._step(format('ALTER TABLE %s %s TRIGGER %I', target, trigger ->> 'enabled',
                                          trigger ->> 'name'),
-                                  'its state', 'SHARE ROW EXCLUSIVE', ARRAY[target]) END
+                                  'Set its state', 'SHARE ROW EXCLUSIVE', ARRAY[target]) END
         || zanith._render_comment(trigger ->> 'comment', format('TRIGGER %I ON %s', trigger ->> 'name', target))
 $$;
 
@@ -21,16 +21,16 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
                  FROM jsonb_array_elements_text(policy -> 'roles') WITH ORDINALITY r(name, ord)),
                 COALESCE(' USING (' || zanith._steady(policy ->> 'using') || ')', ''),
                 COALESCE(' WITH CHECK (' || zanith._steady(policy ->> 'check') || ')', '')),
-            format('the policy %I', policy ->> 'name'), 'ACCESS EXCLUSIVE', ARRAY[target])
+            format('Create the policy %I', policy ->> 'name'), 'ACCESS EXCLUSIVE', ARRAY[target])
         || zanith._render_comment(policy ->> 'comment', format('POLICY %I ON %s', policy ->> 'name', target))
 ); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_rule(rule jsonb, target text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT zanith._step(rtrim(zanith._steady(rule ->> 'definition'), ';'), format('the rule %I', rule ->> 'name'),
+    SELECT zanith._step(rtrim(zanith._steady(rule ->> 'definition'), ';'), format('Create the rule %I', rule ->> 'name'),
                         'ACCESS EXCLUSIVE', ARRAY[target])
         || CASE WHEN rule ->> 'enabled' = 'ENABLE' THEN '[]'
                 ELSE zanith._step(format('ALTER TABLE %s %s RULE %I', target, rule ->> 'enabled', rule ->> 'name'),
-                                  'its state', 'ACCESS EXCLUSIVE', ARRAY[target]) END
+                                  'Set its state', 'ACCESS EXCLUSIVE', ARRAY[target]) END
         || zanith._render_comment(rule ->> 'comment', format('RULE %I ON %s', rule ->> 'name', target))
 $$;

@@ -11,8 +11,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                      THEN format(' TABLESPACE %I', view ->> 'tablespace') ELSE '' END,
                 zanith._steady(view ->> 'definition'),
                 CASE WHEN q.mat THEN ' WITH NO DATA' ELSE '' END),
-            format('the %s %s', q.kind, q.name), 'ACCESS SHARE', ARRAY[q.name]))
-        || zanith._step(format('ALTER %s %s OWNER TO %I', upper(q.kind), q.name, view ->> 'owner'), 'its owner')
+            format('Create the %s %s', q.kind, q.name), 'ACCESS SHARE', ARRAY[q.name]))
+        || zanith._step(format('ALTER %s %s OWNER TO %I', upper(q.kind), q.name, view ->> 'owner'), 'Set the owner of the view')
         || COALESCE((SELECT jsonb_agg(s.step ORDER BY c.ord, s.ord)
             FROM zanith._each(view -> 'columns') c,
                  LATERAL zanith._each(
@@ -40,7 +40,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                                                             c.item ->> 'name', true)) s(step, ord)), '[]')
         -- the query runs as the owner then, not as the operator
         || CASE WHEN q.mat AND (view ->> 'populated')::boolean
-                THEN zanith._building(ARRAY['the view ' || q.name], zanith._step(format('REFRESH MATERIALIZED VIEW %s', q.name), 'its rows', 'ACCESS EXCLUSIVE', ARRAY[q.name], true),
+                THEN zanith._building(ARRAY['the view ' || q.name], zanith._step(format('REFRESH MATERIALIZED VIEW %s', q.name), 'Compute the rows of the materialized view', 'ACCESS EXCLUSIVE', ARRAY[q.name], true),
                     false, view ->> 'owner', jsonb_build_object('view', q.name, 'definition', view ->> 'definition'))
                 ELSE '[]' END
     FROM (SELECT zanith._qualify(view ->> 'schema', view ->> 'name'),

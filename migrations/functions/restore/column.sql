@@ -79,7 +79,7 @@ RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
          LATERAL (SELECT zanith._made_by(x.item, p.part ->> 'owner', zanith._render_index(x.item, p.part ->> 'schema', p.target)) || CASE WHEN (i.item ->> 'valid')::boolean THEN '[]' ELSE COALESCE((
                       SELECT jsonb_agg(zanith._as_owner(CASE WHEN NOT COALESCE((x.item ->> 'builtin')::boolean, false) THEN p.part ->> 'owner' END, zanith._step(
                           format('ALTER INDEX %s ATTACH PARTITION %s', y.item ->> 'parent', zanith._qualify(c.part ->> 'schema', y.item ->> 'name')),
-                          'the index of a partition, as part of it', 'SHARE UPDATE EXCLUSIVE', ARRAY[c.target])) -> 0 ORDER BY c.ord, y.ord)
+                          'Attach the index of a partition', 'SHARE UPDATE EXCLUSIVE', ARRAY[c.target])) -> 0 ORDER BY c.ord, y.ord)
                       FROM zanith._live_parts(d, target_schema, target_table, live) c, LATERAL zanith._each(c.part -> 'indexes') y
                       WHERE y.item ->> 'parent' = zanith._qualify(p.part ->> 'schema', i.item ->> 'name')), '[]') END) r(steps),
          LATERAL zanith._each(zanith._where_beneath(p.ord, live, p.target, r.steps)) s
@@ -111,14 +111,14 @@ CREATE OR REPLACE FUNCTION zanith._render_restore_column(
     d jsonb, target_schema text, target_table text, live oid, name_taken boolean, choices jsonb)
 RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', q.rows),
-            'hold the table for the change', 'ACCESS EXCLUSIVE', ARRAY[q.target])
+            'Lock the table', 'ACCESS EXCLUSIVE', ARRAY[q.target])
         || CASE WHEN q.final <> q.col AND name_taken THEN zanith._step(
             format('ALTER TABLE %s RENAME COLUMN %I TO %I', q.target, q.col, q.swap),
-            'the name is taken: lend it for the length of this transaction', 'ACCESS EXCLUSIVE', ARRAY[q.target]) ELSE '[]' END
+            'Rename the live column of this name until the end of this transaction', 'ACCESS EXCLUSIVE', ARRAY[q.target]) ELSE '[]' END
         || zanith._as_owner(q.owner,
             CASE WHEN q.soft THEN zanith._step(
                 format('ALTER TABLE %s RENAME COLUMN %I TO %I', q.target, d #>> '{parked,column}', q.col),
-                'the column, by its own name', 'ACCESS EXCLUSIVE', ARRAY[q.target])
+                'Give the column its own name', 'ACCESS EXCLUSIVE', ARRAY[q.target])
             ELSE CASE WHEN d ->> 'name' IS NULL AND COALESCE(d #> '{column,generated}', 'null') <> 'null' THEN zanith._render_generated_check(d, q.target) ELSE '[]' END
                 || zanith._render_add_filled(d, q.target, q.col, live, choices)
                 || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, s.ord)
@@ -135,7 +135,7 @@ RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             CASE WHEN q.soft AND d #>> '{column,base_type}' IS NOT NULL THEN zanith._building_anew(true, zanith._step(
                 format('ALTER TABLE %s ALTER COLUMN %I TYPE %s%s', q.target, q.col, d #>> '{column,type}',
                        COALESCE(' COLLATE ' || (d #>> '{column,collation}'), '')),
-                'its domain; every value is checked', 'ACCESS EXCLUSIVE', ARRAY[q.target], true))
+                'Set the domain again (every value is checked)', 'ACCESS EXCLUSIVE', ARRAY[q.target], true))
                 || zanith._render_column_settings((d -> 'column') - 'statistics' - 'options', q.target, q.col) ELSE '[]' END)
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY g.ord, s.ord)
             FROM zanith._each(d #> '{cascade,columns}') g, LATERAL zanith._each(
@@ -181,10 +181,10 @@ RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         || zanith._render_cascade_restore(d -> 'cascade')
         || CASE WHEN q.final <> q.col THEN zanith._step(
             format('ALTER TABLE %s RENAME COLUMN %I TO %I', q.target, q.col, q.final),
-            'the name that was chosen', 'ACCESS EXCLUSIVE', ARRAY[q.target]) ELSE '[]' END
+            'Give the column the chosen name', 'ACCESS EXCLUSIVE', ARRAY[q.target]) ELSE '[]' END
         || CASE WHEN q.final <> q.col AND name_taken THEN zanith._step(
             format('ALTER TABLE %s RENAME COLUMN %I TO %I', q.target, q.swap, q.col),
-            'the lent name goes back', 'ACCESS EXCLUSIVE', ARRAY[q.target]) ELSE '[]' END
+            'Give the live column its name back', 'ACCESS EXCLUSIVE', ARRAY[q.target]) ELSE '[]' END
     FROM (SELECT zanith._qualify(target_schema, target_table), d #>> '{column,name}',
                  COALESCE(choices ->> 'as', d #>> '{column,name}'), '_zanith_lent_' || (d ->> 'id'),
                  d ->> 'strategy' = 'soft_drop_column',
@@ -227,19 +227,19 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                  ON again AND x.item -> 'name' = r.item -> 'name' AND x.item -> 'schema' = r.item -> 'schema'
                     AND zanith._relation_oid('_zanith_shadow', r.item ->> 'parked') IS NULL, LATERAL zanith._each(
                 CASE WHEN x.item IS NOT NULL THEN zanith._render_serial_anew(x.item, part ->> 'owner', target, column_name) ELSE zanith._step(format('ALTER SEQUENCE _zanith_shadow.%I SET SCHEMA %I', r.item ->> 'parked', r.item ->> 'schema'),
-                    'its sequence, out of the shadow', 'ACCESS EXCLUSIVE')
+                    'Move the sequence back to its schema', 'ACCESS EXCLUSIVE')
                 || zanith._step(format('ALTER SEQUENCE %s RENAME TO %I', zanith._qualify(r.item ->> 'schema', r.item ->> 'parked'),
-                    r.item ->> 'name'), 'its sequence, by its own name', 'ACCESS EXCLUSIVE')
+                    r.item ->> 'name'), 'Give the sequence its own name', 'ACCESS EXCLUSIVE')
                 || zanith._step(format('ALTER SEQUENCE %s OWNED BY %s.%I', zanith._qualify(r.item ->> 'schema', r.item ->> 'name'),
-                    target, column_name), 'owned by the column again', 'SHARE ROW EXCLUSIVE') END) s), '[]')
+                    target, column_name), 'Make the column own its sequence', 'SHARE ROW EXCLUSIVE') END) s), '[]')
 ); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_serial_anew(sequence jsonb, owner text, target text, column_name text) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(format('CREATE %sSEQUENCE %s AS %s %s', CASE WHEN sequence ->> 'persistence' = 'u' THEN 'UNLOGGED ' ELSE '' END, q.name,
-                sequence ->> 'type', zanith._sequence_options(sequence)), 'its sequence, which was dropped with the column')
-        || zanith._step(format('ALTER SEQUENCE %s OWNER TO %I', q.name, owner), 'owner of its sequence')
-        || zanith._step(format('ALTER SEQUENCE %s OWNED BY %s.%I', q.name, target, column_name), 'owned by the column again', 'SHARE ROW EXCLUSIVE')
+                sequence ->> 'type', zanith._sequence_options(sequence)), 'Create the sequence that was dropped with the column')
+        || zanith._step(format('ALTER SEQUENCE %s OWNER TO %I', q.name, owner), 'Set the owner of the sequence')
+        || zanith._step(format('ALTER SEQUENCE %s OWNED BY %s.%I', q.name, target, column_name), 'Make the column own its sequence', 'SHARE ROW EXCLUSIVE')
         || zanith._render_position(sequence)
         || zanith._render_relation_grants_anew(sequence -> 'grants', 'SEQUENCE', q.name, owner)
         || zanith._render_comment(sequence ->> 'comment', 'SEQUENCE ' || q.name)
@@ -254,7 +254,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
                 zanith._step(format('ALTER TABLE %s ALTER COLUMN %I ADD GENERATED %s AS IDENTITY (SEQUENCE NAME %s %s)',
                         target, column_name, part #>> '{column,identity}',
                         zanith._qualify(x.item ->> 'schema', x.item ->> 'name'), zanith._sequence_options(x.item)),
-                    'identity, with its own sequence', 'ACCESS EXCLUSIVE', ARRAY[target])
+                    'Make it an identity column, with its own sequence', 'ACCESS EXCLUSIVE', ARRAY[target])
                 || zanith._render_position(x.item)
                 || zanith._render_relation_grants_anew(x.item -> 'grants', 'SEQUENCE', zanith._qualify(x.item ->> 'schema', x.item ->> 'name'), x.item ->> 'owner')
                 || zanith._render_comment(x.item ->> 'comment', 'SEQUENCE ' || zanith._qualify(x.item ->> 'schema', x.item ->> 'name'))

@@ -54,11 +54,11 @@ BEGIN
     RETURN jsonb_build_object(
         'artifact_id', a.id, 'object', zanith._object_name(a), 'target', target, 'columns', to_jsonb(columns), 'conflicts', conflicts,
         'count_sql', format('SELECT count(*) FROM %s r WHERE %s', source, matches),
-        'steps', zanith._step(format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', source), 'hold what is parked for the change', 'ACCESS EXCLUSIVE', ARRAY[target])
+        'steps', zanith._step(format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', source), 'Lock the parked table', 'ACCESS EXCLUSIVE', ARRAY[target])
             || zanith._render_triggers_still(root, true)
-            || zanith._step(format('DELETE FROM %s r WHERE %s', source, matches), 'the rows; what they hold is not written down anywhere', 'ROW EXCLUSIVE', ARRAY[target], true)
+            || zanith._step(format('DELETE FROM %s r WHERE %s', source, matches), 'Delete the rows (their values are not recorded anywhere)', 'ROW EXCLUSIVE', ARRAY[target], true)
             || zanith._render_triggers_still(root, false)
-            || zanith._step(format('VACUUM %s', target), 'the space that they took is free to be written over', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], true, 2));
+            || zanith._step(format('VACUUM %s', target), 'Free the space of the deleted rows for new data', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], true, 2));
 END $$;
 
 -- Triggers and rules of what is parked, those that refuse writes and the table's own: disabled, or again as they were. Read while they
@@ -68,7 +68,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(zanith._step(
         format('ALTER TABLE ONLY %s %s %s %I', f.name, CASE WHEN off THEN 'DISABLE' ELSE CASE t.enabled WHEN 'A' THEN 'ENABLE ALWAYS' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE' END END,
                upper(t.kind), t.name),
-        CASE WHEN off THEN format('no %s acts on the erased rows', t.kind) ELSE format('the %s, as it was', t.kind) END,
+        CASE WHEN off THEN format('Disable the %s %I for the deletion', t.kind, t.name) ELSE format('Enable the %s %I as it was', t.kind, t.name) END,
         CASE t.kind WHEN 'rule' THEN 'ACCESS EXCLUSIVE' ELSE 'SHARE ROW EXCLUSIVE' END, ARRAY[f.name]) -> 0 ORDER BY m.member, t.kind DESC, t.name), '[]')
     FROM zanith._family(root) m JOIN (
         SELECT 'trigger' AS kind, g.tgrelid AS relation, g.tgname AS name, g.tgenabled AS enabled FROM pg_trigger g WHERE NOT g.tgisinternal

@@ -6,10 +6,10 @@
 CREATE OR REPLACE FUNCTION zanith._render_quiet(target text, live oid, steps jsonb, runner text DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN live IS NULL THEN zanith._render_quiet_script(target, steps, runner)
-        ELSE COALESCE(jsonb_agg(zanith._step(q.off, q.what || ' off, so that it does not act on the fill',
+        ELSE COALESCE(jsonb_agg(zanith._step(q.off, format('%s %s during the backfill', CASE q.what WHEN 'the replica identity' THEN 'Change' ELSE 'Disable' END, q.what),
                 'ACCESS EXCLUSIVE', ARRAY[q.on_table]) -> 0 ORDER BY q.ord), '[]')
             || steps
-            || COALESCE(jsonb_agg(zanith._step(q.back, q.what || ' back in its exact state',
+            || COALESCE(jsonb_agg(zanith._step(q.back, format('%s %s as it was', CASE q.what WHEN 'the replica identity' THEN 'Set' ELSE 'Enable' END, q.what),
                 'ACCESS EXCLUSIVE', ARRAY[q.on_table]) -> 0 ORDER BY q.ord), '[]') END
     FROM zanith._find_disturbances(live, target) q
 ); END $$;
@@ -26,7 +26,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                      'PERFORM pg_catalog.set_config(''search_path'', ''pg_catalog, pg_temp'', true); '
                      'EXECUTE ''CLOSE ALL''; EXECUTE ''DISCARD TEMP''; %s;', runner, zanith.sandbox(), x.item ->> 'sql', zanith._deferral_check()) END, ' ' ORDER BY x.ord)
              FROM zanith._each(steps) x))),
-        (SELECT string_agg(x.item ->> 'purpose', '; ' ORDER BY x.ord) FROM zanith._each(steps) x) || ', with user triggers and rules off',
+        (SELECT string_agg(x.item ->> 'purpose', '; ' ORDER BY x.ord) FROM zanith._each(steps) x) || ' (with user triggers and rules disabled)',
         -- of several owners: not as one of them
         'ACCESS EXCLUSIVE', ARRAY[target], runner IS NULL)
 ); END $$;
@@ -179,17 +179,17 @@ BEGIN
     END IF;
     PERFORM pg_catalog.set_config('zanith.fill_counts', pg_catalog.concat_ws(' ', filled, (SELECT count(*) FROM %1$s AS t), (SELECT count(*) FROM ONLY %3$s AS a)), true);
 END$body$, q.rows, q.col, q.archive, zanith._key_match(d -> 'key'))),
-            'fill every row from the archive by its key, and compare the count', 'ACCESS EXCLUSIVE', ARRAY[target], true)
+            'Backfill every row from the archive by its key, and compare the count', 'ACCESS EXCLUSIVE', ARRAY[target], true)
         ELSE '[]' END
         || CASE WHEN q.value IS NULL THEN '[]'
             WHEN d ->> 'strategy' = 'archive_column' THEN zanith._step(
                 format('UPDATE %s AS t SET %I = %s WHERE NOT EXISTS (SELECT FROM ONLY %s AS a WHERE %s)',
                        q.rows, q.col, q.value, q.archive, zanith._key_match(d -> 'key')),
-                'fill the rows that came since', 'ACCESS EXCLUSIVE', ARRAY[target], true)
+                'Fill rows inserted since the drop', 'ACCESS EXCLUSIVE', ARRAY[target], true)
             ELSE zanith._step(
                 format('UPDATE %s SET %I = %s WHERE pg_catalog.num_nulls(%2$I) > 0', q.rows, q.col, q.value),
-                'fill the rows that came since', 'ACCESS EXCLUSIVE', ARRAY[target], true) END
-        || zanith._step('SET CONSTRAINTS ALL IMMEDIATE', 'nothing is left pending before the next change'),
+                'Fill rows inserted since the drop', 'ACCESS EXCLUSIVE', ARRAY[target], true) END
+        || zanith._step('SET CONSTRAINTS ALL IMMEDIATE', 'Run deferred constraints now'),
         CASE WHEN zanith._is_mixed(d) THEN zanith._runner(d #>> '{table,owner}') END)
     FROM (SELECT d #>> '{column,name}', zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'),
                  zanith._fill_value(d -> 'column', choices), zanith._only(d) || target) q(col, archive, value, rows)

@@ -106,9 +106,9 @@ BEGIN
         END IF;
         steps := steps || CASE WHEN a.artifact_type = 'soft_drop_column'
             THEN zanith._step(format('ALTER TABLE %s DROP COLUMN %I', target, place ->> 'column'),
-                'drop the parked column for good', 'ACCESS EXCLUSIVE', ARRAY[target])
+                'Drop the parked column for good', 'ACCESS EXCLUSIVE', ARRAY[target])
             ELSE (SELECT zanith._step('DROP TABLE ' || string_agg(m.name, ', ' ORDER BY m.name <> target, m.name),
-                         'drop what is parked for good', 'ACCESS EXCLUSIVE', array_agg(m.name ORDER BY m.name <> target, m.name))
+                         'Drop the parked table for good', 'ACCESS EXCLUSIVE', array_agg(m.name ORDER BY m.name <> target, m.name))
                   FROM (SELECT zanith._qualify(d #>> '{parked,schema}', h.item ->> 'parked') AS name FROM zanith._each(d -> 'placeholders') h
                         WHERE a.status = 'recoverable' AND zanith._relation_oid(d #>> '{parked,schema}', h.item ->> 'parked') IS NOT NULL
                         UNION ALL
@@ -118,7 +118,7 @@ BEGIN
                         WHERE x.member = (place ->> 'oid')::oid OR NOT c.relispartition) m) END;
         IF a.artifact_type = 'archive_column' AND a.status = 'recoverable' THEN
             steps := steps || COALESCE((SELECT jsonb_agg(zanith._step(format('DROP SEQUENCE _zanith_shadow.%I', r.item ->> 'parked'),
-                'and its sequence', 'ACCESS EXCLUSIVE') -> 0 ORDER BY r.ord)
+                'Drop its sequence for good', 'ACCESS EXCLUSIVE') -> 0 ORDER BY r.ord)
                 FROM zanith._each(d -> 'renames') r
                 WHERE zanith._relation_oid('_zanith_shadow', r.item ->> 'parked') IS NOT NULL), '[]');
         END IF;

@@ -362,7 +362,7 @@ END $$;
 CREATE OR REPLACE FUNCTION zanith._render_archive_readable(a zanith._zanith_migration_artifacts, live oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN COALESCE((
     SELECT zanith._step(format('GRANT SELECT, TRUNCATE ON TABLE %s TO %I', zanith._relation_name(c.oid), pg_get_userbyid(t.relowner)),
-        'the owner of the table by now may read and lock its archive')
+        'Let the present owner of the table read and lock the archive')
     FROM pg_class t, pg_class c
     WHERE a.artifact_type = 'archive_column' AND a.status = 'recoverable' AND t.oid = live AND c.oid = zanith._relation_oid(a.physical_schema, a.physical_table)
       AND NOT has_table_privilege(t.relowner, c.oid, 'SELECT')), '[]');

@@ -16,7 +16,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE',
                 (SELECT string_agg('ONLY ' || zanith._qualify(m.item ->> 'parked_schema', m.item ->> 'parked'), ', ' ORDER BY m.ord)
                  FROM zanith._each(d -> 'members') m)),
-            'hold what is parked for the change', 'ACCESS EXCLUSIVE',
+            'Lock the parked table', 'ACCESS EXCLUSIVE',
             (SELECT array_agg(zanith._qualify(m.item ->> 'parked_schema', m.item ->> 'parked') ORDER BY m.ord)
              FROM zanith._each(d -> 'members') m))
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY m.ord, s.ord)
@@ -246,18 +246,18 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._render_refusal_end(q.parked, (m #>> '{definition,partitioned}')::boolean)
         || CASE WHEN m ->> 'parked_schema' = m ->> 'schema' THEN '[]' ELSE zanith._step(
             format('ALTER TABLE %s SET SCHEMA %I', q.parked, m ->> 'schema'),
-            'out of the shadow; no rows move', 'ACCESS EXCLUSIVE', ARRAY[q.parked]) END
+            'Move the table back to its schema (no rows move)', 'ACCESS EXCLUSIVE', ARRAY[q.parked]) END
         || zanith._step(format('ALTER TABLE %s RENAME TO %I', zanith._qualify(m ->> 'schema', m ->> 'parked'), final),
-            'the table, by name', 'ACCESS EXCLUSIVE', ARRAY[q.parked])
+            'Give the table its own name', 'ACCESS EXCLUSIVE', ARRAY[q.parked])
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY r.ord, s.ord)
             FROM zanith._each(m -> 'renames') r, LATERAL zanith._each(zanith._render_renames(
                 jsonb_build_array(r.item || jsonb_build_object('name',
                     zanith._name_back(r.item ->> 'kind', r.item ->> 'schema', r.item ->> 'name', as_name))), NULL, true)) s), '[]')
         || zanith._step(format('COMMENT ON TABLE %s IS %s', q.target, COALESCE(quote_literal(m #>> '{definition,comment}'), 'NULL')),
-            'its own comment')
+            'Set the table''s own comment')
         || CASE WHEN (m #>> '{definition,force_row_security}')::boolean THEN zanith._step(
             format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', q.target),
-            'row security binds the owner again', 'ACCESS EXCLUSIVE', ARRAY[q.target]) ELSE '[]' END
+            'Apply row security to the owner again (FORCE)', 'ACCESS EXCLUSIVE', ARRAY[q.target]) ELSE '[]' END
         || zanith._render_grants(m #> '{definition,grants}', 'TABLE ' || q.target, q.owner)
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY c.ord, s.ord)
             FROM zanith._each(m #> '{definition,columns}') c, LATERAL zanith._each(
@@ -293,10 +293,10 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         -- by whoever owns both: a check may be added to what is parked before this runs
         zanith._guarding(ARRAY[q.parent, target], zanith._as_owner(CASE WHEN zanith._attaching_calls_code(d, q.at) OR zanith._owner_of_table(q.at) = d #>> '{table,owner}' THEN d #>> '{table,owner}' END, zanith._step(
             format('ALTER TABLE %s ATTACH PARTITION %s %s', q.parent, target, q.at ->> 'bound'),
-            'back on its parent, with its bound', 'ACCESS EXCLUSIVE', ARRAY[q.parent, target], true)))
+            'Attach the partition to its parent, with its bound', 'ACCESS EXCLUSIVE', ARRAY[q.parent, target], true)))
         || COALESCE((SELECT jsonb_agg(zanith._step(
                 format('ALTER TABLE ONLY %s %s TRIGGER %I', w.name, t.item ->> 'enabled', t.item ->> 'name'),
-                'the state of a trigger that the parent gives it', 'SHARE ROW EXCLUSIVE', ARRAY[w.name]) -> 0 ORDER BY m.ord, t.ord)
+                'Set the state of a trigger of the parent', 'SHARE ROW EXCLUSIVE', ARRAY[w.name]) -> 0 ORDER BY m.ord, t.ord)
             FROM zanith._each(d -> 'members') m, LATERAL zanith._each(m.item #> '{definition,triggers}') t,
                  LATERAL (SELECT CASE WHEN m.ord = 1 THEN target ELSE zanith._qualify(m.item ->> 'schema', m.item ->> 'name') END) w(name)
             WHERE (t.item ->> 'inherited')::boolean), '[]') END
@@ -315,9 +315,9 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
          LATERAL (
             SELECT 1 AS part, e.item, e.ord FROM zanith._each(
                 zanith._step(format('ALTER TABLE %s INHERIT %s', target, q.parent),
-                    'its rows are its parent''s again', 'ACCESS EXCLUSIVE', ARRAY[q.parent, target])) e
+                    'Inherit from the parent again', 'ACCESS EXCLUSIVE', ARRAY[q.parent, target])) e
             UNION ALL
             SELECT 2, e.item, e.ord FROM zanith._each(
-                zanith._step(format('ALTER TABLE %s NO INHERIT %s', target, q.placeholder), 'the stand-in has served', 'ACCESS EXCLUSIVE', ARRAY[target])
-                || zanith._step(format('DROP TABLE %s', q.placeholder), 'the stand-in goes', 'ACCESS EXCLUSIVE')) e) s
+                zanith._step(format('ALTER TABLE %s NO INHERIT %s', target, q.placeholder), 'Detach from the placeholder', 'ACCESS EXCLUSIVE', ARRAY[target])
+                || zanith._step(format('DROP TABLE %s', q.placeholder), 'Drop the placeholder', 'ACCESS EXCLUSIVE')) e) s
 ); END $$;

@@ -10,18 +10,18 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
         || zanith._render_force(d, false)
         || zanith._render_copy(d, q.archive, format('SELECT %s%I FROM %s', COALESCE(q.keys || ', ', ''), q.col, q.source), q.source, q.target)
         || CASE WHEN q.keys IS NULL THEN '[]' ELSE zanith._by_zanith(zanith._step(format('ALTER TABLE %s ADD PRIMARY KEY (%s)', q.archive, q.keys),
-            'the key of the archive', 'ACCESS EXCLUSIVE', ARRAY[q.archive], true)) END
+            'Add the primary key of the archive', 'ACCESS EXCLUSIVE', ARRAY[q.archive], true)) END
         || zanith._render_archive_closed(q.archive, d #>> '{table,owner}', d ->> 'id')
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, r.ord, s.ord)
             FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'renames') r, LATERAL zanith._each(
                 zanith._step(format('ALTER SEQUENCE %s OWNED BY NONE', zanith._qualify(r.item ->> 'schema', r.item ->> 'name')),
-                    'its sequence outlives the column', 'SHARE ROW EXCLUSIVE')
+                    'Keep the sequence when the column is dropped', 'SHARE ROW EXCLUSIVE')
                 || zanith._step(format('ALTER SEQUENCE %s RENAME TO %I', zanith._qualify(r.item ->> 'schema', r.item ->> 'name'),
-                    r.item ->> 'parked'), 'free the name of its sequence', 'ACCESS EXCLUSIVE')
+                    r.item ->> 'parked'), 'Free the name of the sequence', 'ACCESS EXCLUSIVE')
                 || zanith._moving(zanith._step(format('ALTER SEQUENCE %s SET SCHEMA _zanith_shadow',
-                    zanith._qualify(r.item ->> 'schema', r.item ->> 'parked')), 'park its sequence', 'ACCESS EXCLUSIVE'), r.item ->> 'schema', r.item ->> 'parked')) s), '[]')
+                    zanith._qualify(r.item ->> 'schema', r.item ->> 'parked')), 'Park the sequence', 'ACCESS EXCLUSIVE'), r.item ->> 'schema', r.item ->> 'parked')) s), '[]')
         || zanith._step(format('ALTER TABLE %s DROP COLUMN %I', q.target, q.col),
-            'drop the column', 'ACCESS EXCLUSIVE', ARRAY[q.target])
+            'Drop the column', 'ACCESS EXCLUSIVE', ARRAY[q.target])
         || zanith._render_force(d, true)
     FROM (SELECT zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}'), d #>> '{column,name}',
                  zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'),
@@ -48,14 +48,14 @@ CREATE OR REPLACE FUNCTION zanith._render_copy(d jsonb, archive text, query text
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN (d ->> 'direct')::boolean THEN
             zanith._marked(zanith._by_zanith(zanith._step(format('CREATE TABLE %s AS %s', archive, query),
-                'copy key and value of every row', 'ACCESS SHARE', ARRAY[target], true)), '{"copies": true}')
+                'Copy the key and value of every row', 'ACCESS SHARE', ARRAY[target], true)), '{"copies": true}')
         ELSE
-            zanith._by_zanith(zanith._step(format('CREATE TABLE %s AS %s WITH NO DATA', archive, query), 'the place for the copy', 'ACCESS SHARE', ARRAY[target])
-                || zanith._step(format('GRANT INSERT, SELECT ON TABLE %s TO %I', archive, d #>> '{table,owner}'), 'its owner copies: reading it runs code of the owner'))
+            zanith._by_zanith(zanith._step(format('CREATE TABLE %s AS %s WITH NO DATA', archive, query), 'Create the table for the copy', 'ACCESS SHARE', ARRAY[target])
+                || zanith._step(format('GRANT INSERT, SELECT ON TABLE %s TO %I', archive, d #>> '{table,owner}'), 'Let the owner of the table copy the rows (reading the table runs the owner''s code)'))
             || zanith._marked(zanith._as_role(d #>> '{table,runner}', zanith._step(format('INSERT INTO %s %s', archive, query),
-                'copy key and value of every row', 'ACCESS SHARE', ARRAY[target], true)), '{"copies": true}')
-            || zanith._by_zanith(zanith._step(format('REVOKE INSERT ON TABLE %s FROM %I', archive, d #>> '{table,owner}'), 'nobody writes to it any more')) END
-        || zanith._marked(zanith._step(format('SELECT count(*) FROM %s', source), 'compare rows copied with rows there', 'ACCESS SHARE', ARRAY[target], true),
+                'Copy the key and value of every row', 'ACCESS SHARE', ARRAY[target], true)), '{"copies": true}')
+            || zanith._by_zanith(zanith._step(format('REVOKE INSERT ON TABLE %s FROM %I', archive, d #>> '{table,owner}'), 'Revoke the privilege to write to the archive')) END
+        || zanith._marked(zanith._step(format('SELECT count(*) FROM %s', source), 'Compare the number of rows copied with the number in the table', 'ACCESS SHARE', ARRAY[target], true),
                CASE WHEN (d ->> 'direct')::boolean THEN '{"counts": true, "by": "zanith"}' ELSE jsonb_build_object('counts', true, 'role', d #>> '{table,runner}') END)
 ); END $$;
 
@@ -71,9 +71,9 @@ LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._by_zanith(
         zanith._render_privacy(archive)
         || zanith._render_refusal(archive, false)
-        || zanith._step(format('COMMENT ON TABLE %s IS %L', archive, zanith._parked_comment(id)), 'whose archive this is')
+        || zanith._step(format('COMMENT ON TABLE %s IS %L', archive, zanith._parked_comment(id)), 'Mark the archive with the artifact''s id')
         || zanith._step(format('GRANT SELECT, TRUNCATE ON TABLE %s TO %I', archive, owner),
-               'the owner of the table may read and lock it; a trigger refuses TRUNCATE'))
+               'Let the owner of the table read and lock the archive (a trigger refuses TRUNCATE)'))
 $$;
 
 -- FORCE ROW LEVEL SECURITY would hide rows from their owner: lifted for the copy, put back after it.
@@ -81,7 +81,7 @@ CREATE OR REPLACE FUNCTION zanith._render_force(d jsonb, back boolean) RETURNS j
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN COALESCE((d #>> '{table,force_row_security}')::boolean, false) THEN zanith._step(
         format('ALTER TABLE %s %sFORCE ROW LEVEL SECURITY', q.target, CASE WHEN back THEN '' ELSE 'NO ' END),
-        CASE WHEN back THEN 'row security binds the owner again' ELSE 'let the owner see every row' END,
+        CASE WHEN back THEN 'Apply row security to the owner again (FORCE)' ELSE 'Let the owner see every row (NO FORCE ROW LEVEL SECURITY)' END,
         'ACCESS EXCLUSIVE', ARRAY[q.target]) ELSE '[]' END
     FROM (SELECT zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}')) q(target)
 ); END $$;

@@ -4,8 +4,8 @@
 CREATE OR REPLACE FUNCTION zanith._render_locks(relation oid, d jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(format('LOCK TABLE %s IN %s MODE', string_agg('ONLY ' || l.name, ', ' ORDER BY l.oid), m.mode),
-        CASE m.mode WHEN 'ACCESS SHARE' THEN 'nothing changes while it is described'
-                    ELSE 'one lock at once on all its tables, in one order; reads wait until the transaction ends' END,
+        CASE m.mode WHEN 'ACCESS SHARE' THEN 'Lock the table against changes of its definition'
+                    ELSE 'Lock all its tables at once, in one order; reads and writes wait until the transaction ends' END,
         m.mode, array_agg(l.name ORDER BY l.oid))
     FROM (SELECT CASE WHEN d ->> 'strategy' = 'rebuild_table' AND COALESCE(d -> 'parked', 'null') = 'null'
                       THEN 'ACCESS SHARE' ELSE 'ACCESS EXCLUSIVE' END) m(mode),

@@ -10,7 +10,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
                                          zanith._qualify(m.item ->> 'schema', m.item ->> 'name'))) s), '[]')
         || CASE WHEN COALESCE(root #> '{definition,partition_of}', 'null') = 'null' THEN '[]' ELSE zanith._step(
             format('ALTER TABLE %s DETACH PARTITION %s', q.parent, q.target),
-            'detach it; bound and parent are recorded', 'ACCESS EXCLUSIVE', ARRAY[q.parent, q.target]) END
+            'Detach the partition (its bound and parent are recorded)', 'ACCESS EXCLUSIVE', ARRAY[q.parent, q.target]) END
         || zanith._render_disinherit(d, q.target)
         || zanith._render_constraints_off((
             SELECT jsonb_agg(k.item ORDER BY m.ord, k.ord)
@@ -43,15 +43,15 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
             ) s), '[]')
         || CASE WHEN (m #>> '{definition,force_row_security}')::boolean THEN zanith._step(
             format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', q.target),
-            'let the owner see every row', 'ACCESS EXCLUSIVE', ARRAY[q.target]) ELSE '[]' END
+            'Let the owner see every row (NO FORCE ROW LEVEL SECURITY)', 'ACCESS EXCLUSIVE', ARRAY[q.target]) ELSE '[]' END
         || zanith._render_renames(m -> 'renames', NULL)
         || zanith._render_refusal(q.target, (m #>> '{definition,partitioned}')::boolean)
-        || zanith._step(format('COMMENT ON TABLE %s IS %L', q.target, zanith._parked_comment(id)), 'whose it is')
+        || zanith._step(format('COMMENT ON TABLE %s IS %L', q.target, zanith._parked_comment(id)), 'Mark the table with the artifact''s id')
         || zanith._step(format('ALTER TABLE %s RENAME TO %I', q.target, m ->> 'parked'),
-            'park the table under a name that nobody wants', 'ACCESS EXCLUSIVE', ARRAY[q.target])
+            'Park the table under another name', 'ACCESS EXCLUSIVE', ARRAY[q.target])
         || CASE WHEN m ->> 'parked_schema' = m ->> 'schema' THEN '[]' ELSE zanith._moving(zanith._step(
             format('ALTER TABLE %s SET SCHEMA %I', zanith._qualify(m ->> 'schema', m ->> 'parked'), m ->> 'parked_schema'),
-            'move it to the shadow; no rows move', 'ACCESS EXCLUSIVE', ARRAY[q.target]), m ->> 'schema', m ->> 'parked') END
+            'Move the table to the shadow schema (no rows move)', 'ACCESS EXCLUSIVE', ARRAY[q.target]), m ->> 'schema', m ->> 'parked') END
     FROM (SELECT zanith._qualify(m ->> 'schema', m ->> 'name'), m #>> '{definition,owner}') q(target, owner)
 ); END $$;
 
@@ -67,23 +67,23 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
             SELECT 1 AS part, e.item, e.ord FROM zanith._each(
                 -- its expressions are its parent's: read as the owner
                 zanith._as_role(d #>> '{table,runner}', zanith._step(format('CREATE TABLE %s (LIKE %s INCLUDING CONSTRAINTS INCLUDING GENERATED)', q.placeholder, q.parent),
-                    'an empty stand-in for its parent', 'ACCESS SHARE', ARRAY[q.parent]))
+                    'Create an empty placeholder for the parent', 'ACCESS SHARE', ARRAY[q.parent]))
                 -- LIKE makes a constraint valid; it has to be as the table has it
                 || COALESCE((SELECT jsonb_agg(c.item ORDER BY k.ord, c.ord)
                     FROM zanith._each(d #> '{members,0,definition,constraints}') k, LATERAL zanith._each(zanith._as_role(d #>> '{table,runner}',
-                        zanith._step(format('ALTER TABLE %s DROP CONSTRAINT IF EXISTS %I', q.placeholder, k.item ->> 'name'), 'the stand-in has it', 'ACCESS EXCLUSIVE')
+                        zanith._step(format('ALTER TABLE %s DROP CONSTRAINT IF EXISTS %I', q.placeholder, k.item ->> 'name'), 'Drop the constraint of the placeholder', 'ACCESS EXCLUSIVE')
                         || zanith._step(format('ALTER TABLE %s ADD CONSTRAINT %I %s', q.placeholder, k.item ->> 'name', zanith._steady(k.item ->> 'definition')),
-                            'as the table has it', 'ACCESS EXCLUSIVE'))) c
+                            'Add the constraint to the placeholder as the table has it', 'ACCESS EXCLUSIVE'))) c
                     WHERE k.item ->> 'kind' = 'check' AND (k.item ->> 'inherited')::boolean
                       AND NOT ((k.item ->> 'validated')::boolean AND (k.item ->> 'enforced')::boolean)), '[]')
                 || zanith._render_archive_care(q.placeholder, d #>> '{table,owner}', d ->> 'id')
                 || zanith._step(format('ALTER TABLE %s INHERIT %s', target, q.placeholder),
-                    'what it inherits stays inherited', 'ACCESS EXCLUSIVE', ARRAY[target])
+                    'Inherit from the placeholder, so that inherited columns stay inherited', 'ACCESS EXCLUSIVE', ARRAY[target])
                 || CASE WHEN d #>> '{parked,schema}' = d #>> '{table,schema}' THEN '[]' ELSE zanith._moving(zanith._step(
-                    format('ALTER TABLE %s SET SCHEMA %I', q.placeholder, d #>> '{parked,schema}'), 'the stand-in goes along', 'ACCESS EXCLUSIVE'),
+                    format('ALTER TABLE %s SET SCHEMA %I', q.placeholder, d #>> '{parked,schema}'), 'Move the placeholder to the shadow schema', 'ACCESS EXCLUSIVE'),
                     d #>> '{table,schema}', p.item ->> 'parked') END) e
             UNION ALL
             SELECT 2, e.item, e.ord FROM zanith._each(
                 zanith._step(format('ALTER TABLE %s NO INHERIT %s', target, q.parent),
-                    'its rows are its parent''s no more; the parent is recorded', 'ACCESS EXCLUSIVE', ARRAY[q.parent, target])) e) s
+                    'Detach from the parent (NO INHERIT; the parent is recorded)', 'ACCESS EXCLUSIVE', ARRAY[q.parent, target])) e) s
 ); END $$;

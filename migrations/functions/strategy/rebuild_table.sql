@@ -7,7 +7,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
         || zanith._render_copy(d, q.archive, format('SELECT * FROM %s', q.source), q.source, q.target)
         || CASE WHEN COALESCE(d -> 'key', 'null') = 'null' THEN '[]' ELSE
             zanith._by_zanith(zanith._step(format('ALTER TABLE %s ADD PRIMARY KEY (%s)', q.archive, zanith._key_list(d -> 'key')),
-                'the key of the copy', 'ACCESS EXCLUSIVE', ARRAY[q.archive], true)) END
+                'Add the primary key of the copy', 'ACCESS EXCLUSIVE', ARRAY[q.archive], true)) END
         || zanith._render_archive_closed(q.archive, d #>> '{table,owner}', d ->> 'id')
         || zanith._render_force(d, true) END
     FROM (SELECT zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}'),

@@ -6,41 +6,41 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
         || zanith._render_parts_off(d, d -> 'constraints')
         || COALESCE((SELECT jsonb_agg(zanith._step(
                 format('DROP INDEX %s', zanith._qualify(p.part ->> 'schema', COALESCE(i.item #>> '{parked,name}', i.item ->> 'name'))),
-                'a unique, partial or expression index would still bite; it is recorded',
+                'Drop a unique, partial or expression index (recorded)',
                 'ACCESS EXCLUSIVE', ARRAY[p.target]) -> 0 ORDER BY p.ord, i.ord)
             FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'indexes') i
             -- one attached to an index of the parent goes with that
             WHERE NOT (i.item ->> 'plain')::boolean AND NOT (p.ord > 0 AND (i.item ->> 'partition')::boolean)), '[]')
         || COALESCE((SELECT jsonb_agg(zanith._step(
                 format('DROP STATISTICS %s', zanith._qualify(x.item ->> 'schema', COALESCE(x.item #>> '{parked,name}', x.item ->> 'name'))),
-                'it would not come back in its own words from a parked column; it is recorded') -> 0 ORDER BY p.ord, x.ord)
+                'Drop a statistics object (recorded)') -> 0 ORDER BY p.ord, x.ord)
             FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'statistics') x
             WHERE NOT COALESCE((x.item ->> 'plain')::boolean, true)), '[]')
         || zanith._render_generated_drop(d -> 'cascade')
         || COALESCE((SELECT jsonb_agg(zanith._step(
                 format('ALTER TABLE %s%s ALTER COLUMN %I DROP DEFAULT', q.alone, p.target, q.col),
-                'new rows leave it NULL', 'ACCESS EXCLUSIVE', ARRAY[p.target]) -> 0 ORDER BY p.ord)
+                'Drop the default, so that new rows leave the column NULL', 'ACCESS EXCLUSIVE', ARRAY[p.target]) -> 0 ORDER BY p.ord)
             FROM zanith._parts(d) p WHERE p.part #>> '{column,default}' IS NOT NULL), '[]')
         -- the identity of a partition is that of its parent
         || COALESCE((SELECT jsonb_agg(zanith._step(
                 format('ALTER TABLE %s ALTER COLUMN %I DROP IDENTITY', p.target, q.col),
-                'new rows get no number; the sequence is recorded', 'ACCESS EXCLUSIVE', ARRAY[p.target]) -> 0 ORDER BY p.ord)
+                'Drop the identity (its sequence is recorded)', 'ACCESS EXCLUSIVE', ARRAY[p.target]) -> 0 ORDER BY p.ord)
             FROM zanith._parts(d) p WHERE jsonb_path_exists(p.part #> '{column,sequences}', '$[*] ? (@.identity == true)')), '[]')
         || COALESCE((SELECT jsonb_agg(zanith._step(
                 format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL', p.target, q.col),
-                'new rows may leave it NULL', 'ACCESS EXCLUSIVE', ARRAY[p.target]) -> 0 ORDER BY p.ord)
+                'Drop NOT NULL, so that new rows may leave the column NULL', 'ACCESS EXCLUSIVE', ARRAY[p.target]) -> 0 ORDER BY p.ord)
             FROM zanith._parts(d) p WHERE zanith._has_own_not_null(d, p.ord, p.part)), '[]')
         -- PostgreSQL reads the expressions of the table anew
         || CASE WHEN d #>> '{column,base_type}' IS NULL THEN '[]' ELSE zanith._as_role(d #>> '{table,runner}', zanith._step(
                 format('ALTER TABLE %s ALTER COLUMN %I TYPE %s%s', q.target, q.col, d #>> '{column,base_type}',
                        COALESCE(' COLLATE ' || (d #>> '{column,collation}'), '')),
-                'no domain check bites', 'ACCESS EXCLUSIVE', ARRAY[q.target])) END
+                'Replace the domain by its base type, so that no check of it applies', 'ACCESS EXCLUSIVE', ARRAY[q.target])) END
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, s.ord)
             FROM zanith._parts(d) p, LATERAL zanith._each(
                 zanith._render_revokes(p.part #> '{column,grants}', 'TABLE ' || p.target, p.part ->> 'owner', q.col)
                 || zanith._render_renames(p.part -> 'renames', NULL)) s), '[]')
         || zanith._step(format('ALTER TABLE %s RENAME COLUMN %I TO %I', q.target, q.col, d #>> '{parked,column}'),
-            'park the column under a name that nobody wants', 'ACCESS EXCLUSIVE', ARRAY[q.target])
+            'Park the column under another name', 'ACCESS EXCLUSIVE', ARRAY[q.target])
     FROM (SELECT zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}'), d #>> '{column,name}',
                  CASE WHEN zanith._only(d) = '' THEN 'ONLY ' ELSE '' END) q(target, col, alone)
 ); END $$;
@@ -63,7 +63,7 @@ CREATE OR REPLACE FUNCTION zanith._render_constraints_off(constraints jsonb) RET
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(zanith._step(
         format('ALTER TABLE %s DROP CONSTRAINT %I', q.target, k.item ->> 'name'),
-        format('lift the %s constraint; it is recorded', k.item ->> 'kind'), 'ACCESS EXCLUSIVE',
+        format('Drop the %s constraint (recorded)', k.item ->> 'kind'), 'ACCESS EXCLUSIVE',
         CASE WHEN k.item ->> 'kind' = 'foreign key' THEN ARRAY[q.target,
              zanith._qualify(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}')]
              ELSE ARRAY[q.target] END) -> 0
@@ -81,8 +81,8 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
                                  ELSE COALESCE(now_in, r.item ->> 'schema') END,
                             r.item ->> CASE WHEN back THEN 'parked' ELSE 'name' END),
             r.item ->> CASE WHEN back THEN 'name' ELSE 'parked' END),
-        CASE WHEN back THEN format('its %s, by its own name', r.item ->> 'kind')
-             ELSE format('free the name of its %s', r.item ->> 'kind') END,
+        CASE WHEN back THEN format('Give its %s its own name', r.item ->> 'kind')
+             ELSE format('Free the name of its %s', r.item ->> 'kind') END,
         CASE r.item ->> 'kind' WHEN 'index' THEN 'SHARE UPDATE EXCLUSIVE' WHEN 'statistics' THEN NULL
              ELSE 'ACCESS EXCLUSIVE' END) -> 0 ORDER BY r.ord), '[]')
     FROM zanith._each(renames) r WHERE back OR NOT COALESCE((r.item ->> 'shared')::boolean, false)

@@ -102,5 +102,5 @@ async def test_batches_do_not_wait_for_the_disk_and_the_end_does(db, database):
     found = json.loads(rows)
     assert found["done"] == ["local"]
     assert "off" in found["copy key and value"]
-    assert "off" in found["fill the column"]
-    assert found["make the archive, and follow live traffic"] == ["local"]
+    assert "off" in found["backfill the column"]
+    assert found["create the archive"] == ["local"]

@@ -162,6 +162,8 @@ class Check:
     role: str | None = None
     path: str | None = None
     guards: tuple[str, ...] = ()
+    unknown: str | None = None
+    """Why nobody can know the answer; it is not asked then."""
 
     @property
     def writes(self) -> bool:
@@ -445,6 +447,7 @@ def parse_check(item: dict[str, Any]) -> Check:
         role=item.get("role"),
         path=item.get("path"),
         guards=tuple(item.get("guards") or ()),
+        unknown=item.get("unknown"),
     )
 
 
@@ -559,6 +562,8 @@ async def read_plan(
     read_only: str | None = await connection.fetchval(SQL["read_only"])
 
     def skipped(check: Check) -> str | None:
+        if check.unknown:
+            return check.unknown
         if not checks or (decisive and not check.blocks):
             return "the restore decides without it"
         return read_only if check.writes else None

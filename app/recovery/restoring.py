@@ -220,15 +220,17 @@ class Restoring:
             "fidelity": self._fidelity,
             "column": json.loads(column) if column else None,
         }
-        await audit.record(
-            connection,
-            self._actor,
-            "restore",
-            "done",
-            self._artifact.id,
-            self._artifact.object_name,
-            detail,
-        )
+        # In a subtransaction: its number is higher than those of all that this restore wrote.
+        async with connection.transaction():
+            await audit.record(
+                connection,
+                self._actor,
+                "restore",
+                "done",
+                self._artifact.id,
+                self._artifact.object_name,
+                detail,
+            )
         await notify(connection, "artifact", self._artifact.id)
         if any(step.transaction == 2 for step in plan.steps):
             await self._run.fence(connection, committed=True)

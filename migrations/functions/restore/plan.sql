@@ -160,7 +160,7 @@ BEGIN
         'steps', steps, 'sizes', zanith._measure_tables(d, steps, choices ->> 'as'),
         -- each can call what the owner wrote: an expression of an index, a default, an operator
         'checks', zanith._checks_under_path(CASE WHEN runs_code THEN zanith._owner_path(d, choices) END, d, zanith._as_owner(d #>> '{table,owner}', CASE WHEN fatal THEN '[]'
-            WHEN a.source_column IS NOT NULL THEN zanith._column_checks(d, live, choices) || zanith._value_checks(d, live, choices)
+            WHEN a.source_column IS NOT NULL THEN zanith._column_checks(d, live, choices) || zanith._value_checks(d, live, choices) || zanith._rewritten_checks(a, d, live)
             ELSE zanith._table_checks(d, choices) || zanith._parent_checks(d) END)),
         -- under which code of the owner runs, where any does
         'search_path', CASE WHEN runs_code THEN zanith._owner_path(d, choices) END,

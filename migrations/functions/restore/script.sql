@@ -443,9 +443,13 @@ BEGIN
     WHERE r.id = artifact_id AND (r.status = 'recoverable' OR r.artifact_type = 'archive_column');
     IF FOUND THEN
         PERFORM zanith._renew_script(a.id);
-        INSERT INTO zanith._zanith_audit_log (actor, db_role, address, action, outcome, artifact_id, object, detail)
-        VALUES (caller, caller, host(inet_client_addr()), 'restore', 'done', a.id, zanith._object_name(a),
-                jsonb_build_object('with', 'recovery_sql', 'column', zanith._restored_column(a.id)));
+        BEGIN -- a subtransaction: its number is higher than those of all that the script wrote
+            INSERT INTO zanith._zanith_audit_log (actor, db_role, address, action, outcome, artifact_id, object, detail)
+            VALUES (caller, caller, host(inet_client_addr()), 'restore', 'done', a.id, zanith._object_name(a),
+                    jsonb_build_object('with', 'recovery_sql', 'column', zanith._restored_column(a.id)));
+        EXCEPTION WHEN OTHERS THEN
+            RAISE;
+        END;
         PERFORM pg_notify('zanith', jsonb_build_object('event', 'artifact', 'id', a.id)::text);
     END IF;
 END $$;

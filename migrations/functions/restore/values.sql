@@ -24,14 +24,6 @@ BEGIN
             'count_sql', format('SELECT count(*) FROM (SELECT %L::%s OFFSET 0) f(v) WHERE (v IS NULL) IS NULL', choices ->> 'fill', col ->> 'type'), 'examples_sql', NULL,
             'blocks', true, 'choices', '["--fill VALUE"]'::jsonb, 'hint', format('Give a value that is one of %s.', col ->> 'type')));
     END IF;
-    IF d ->> 'strategy' = 'archive_column' AND COALESCE(col -> 'generated', 'null') = 'null' THEN
-        -- versions of rows that are younger than the archive: changed since, or gone and made anew under the same key
-        checks := checks || zanith._check('rows_rewritten', zanith._relation_name(live),
-            '{count} {row was|rows were} written again since; one that was deleted and made anew under its key gets the value of the old one',
-            rows_now, format('EXISTS (SELECT FROM ONLY %s a WHERE %s AND pg_catalog.age(t.xmin) < pg_catalog.age(a.xmin))',
-                zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'), zanith._key_match(d -> 'key')), example, false, '{}',
-            'PostgreSQL does not tell a row that was changed from one that was made anew: look at these before the restore.');
-    END IF;
     IF col ->> 'base_type' IS NOT NULL AND COALESCE(col -> 'generated', 'null') = 'null' AND zanith._type_exists(col ->> 'type') THEN
         checks := checks || zanith._domain_checks(d, live, choices, rows_now, example);
     END IF;
@@ -44,6 +36,41 @@ BEGIN
                 (SELECT string_agg(k.key, ', ' ORDER BY k.ord) FROM jsonb_array_elements_text(x.item -> 'keys') WITH ORDINALITY k(key, ord)),
                 x.item ->> 'predicate'), after, 'Its columns or functions are others by now: change them back for the length of the restore.');
     END LOOP;
+    RETURN checks;
+END $$;
+
+-- Rows that were written since: changed, or gone and made anew under the same key. Told by the transaction that wrote them, if that is
+-- younger than the archive. A restore of a column of the same table wrote every row, so only younger ones tell anything. The audit entry of
+-- a restore is written last (in a subtransaction of its own: the restore may have used some). The load of a dump gives new transactions.
+CREATE OR REPLACE FUNCTION zanith._rewritten_checks(a zanith._zanith_migration_artifacts, d jsonb, live oid) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    here text := zanith._database_identity();
+    name text := zanith._relation_name(live);
+    beside record;
+    checks jsonb;
+BEGIN
+    IF a.artifact_type <> 'archive_column' OR d #> '{column,generated}' <> 'null' THEN
+        RETURN '[]';
+    END IF;
+    SELECT l.xmin AS written, l.object, l.at INTO beside FROM zanith._zanith_audit_log l
+    WHERE l.action = 'restore' AND l.outcome = 'done' AND l.detail #>> '{column,table}' = live::text AND l.detail #>> '{column,database}' = here
+      AND l.id > (SELECT max(c.id) FROM zanith._zanith_audit_log c WHERE c.artifact_id = a.id AND c.action = 'capture' AND c.outcome = 'done')
+    ORDER BY l.id DESC LIMIT 1;
+    checks := zanith._check('rows_rewritten', name, format('{count} {row|rows} of %s {was|were} written again since the %s',
+            name, COALESCE('restore of ' || beside.object, 'drop')),
+        zanith._only(d -> 'table') || name || ' t',
+        format('EXISTS (SELECT FROM ONLY %s a WHERE %s AND pg_catalog.age(t.xmin) < %s)', zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'),
+            zanith._key_match(d -> 'key'), COALESCE(format('LEAST(pg_catalog.age(a.xmin), pg_catalog.age(%L::pg_catalog.xid))', beside.written::text), 'pg_catalog.age(a.xmin)')),
+        zanith._key_example(d -> 'key', 't'), false, '{}',
+        'A row that was deleted and inserted again under its key gets the archived value of the old row. PostgreSQL does not tell it from a changed row: look at these before the restore.');
+    IF COALESCE(a.definition ->> 'database', here) <> here THEN
+        RETURN jsonb_build_array(checks -> 0 || jsonb_build_object('unknown', 'this database was loaded from a dump or upgraded since the drop'));
+    ELSIF beside.object IS NOT NULL THEN
+        RETURN checks || jsonb_build_array(checks -> 0 || jsonb_build_object(
+            'message', format('{count} {row|rows} of %s {was|were} written again between the drop and the restore of %s', name, beside.object),
+            'unknown', format('the restore of %s wrote every row', beside.object)));
+    END IF;
     RETURN checks;
 END $$;
 

@@ -52,6 +52,16 @@ def chosen_profile(name: str | None) -> Profile | None:
     return Profile(wanted, file, values, exposed=_secret(values) and _readable_by_others(file))
 
 
+def profile_names() -> list[str]:
+    """Return the names of all profiles; none where the file cannot be read."""
+    file = config_file()
+    try:
+        found = _read("", file).get("profiles", {})
+    except WrongUsage:
+        return []
+    return sorted(found) if isinstance(found, dict) else []
+
+
 def _values(name: str, file: Path) -> dict[str, Any]:
     profiles = _read(name, file).get("profiles", {})
     found = profiles.get(name) if isinstance(profiles, dict) else None

@@ -6,10 +6,13 @@ import io
 import os
 import re
 import signal
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import typer
+
+from app.text import plural
 
 if TYPE_CHECKING:
     from app.recovery.database import Database
@@ -35,8 +38,35 @@ def complete_dropped_table(ctx: typer.Context, incomplete: str) -> Iterator[Offe
     yield from _ask(ctx, lambda db: _dropped_tables(db, incomplete))
 
 
+def complete_dropped_column(ctx: typer.Context, incomplete: str) -> Iterator[Offer]:
+    """Columns that were dropped and can come back."""
+    yield from _ask(ctx, lambda db: _restorable(db, incomplete, "column"))
+
+
+def complete_parked_table(ctx: typer.Context, incomplete: str) -> Iterator[Offer]:
+    """Tables that were dropped and can come back."""
+    yield from _ask(ctx, lambda db: _restorable(db, incomplete, "table"))
+
+
+def complete_migration(ctx: typer.Context, incomplete: str) -> Iterator[Offer]:
+    """Migrations of which something can come back."""
+    yield from _ask(ctx, lambda db: _migrations(db, incomplete))
+
+
+def complete_job(ctx: typer.Context, incomplete: str) -> Iterator[Offer]:
+    """Ids of jobs, the newest first."""
+    yield from _ask(ctx, lambda db: _jobs(db, incomplete))
+
+
+def complete_profile(incomplete: str) -> Iterator[str]:
+    """Names of the profiles of the configuration file."""
+    from app.profiles import profile_names
+
+    yield from (name for name in profile_names() if name.startswith(incomplete))
+
+
 def complete_table(ctx: typer.Context, incomplete: str) -> Iterator[Offer]:
-    """Tables, with their schema; those of public also without."""
+    """Tables, with their schema; those that the search path finds also without."""
     yield from _ask(ctx, lambda db: _tables(db, incomplete))
 
 
@@ -95,6 +125,48 @@ async def _artifacts(db: "Database", incomplete: str) -> list[Offer]:
     return [*names.items(), *ids]
 
 
+async def _restorable(db: "Database", incomplete: str, kind: str) -> list[Offer]:
+    from app.recovery.artifacts import ArtifactFilter, list_artifacts
+
+    page = await list_artifacts(db, ArtifactFilter(status="recoverable", limit=MOST))
+    names: dict[str, str] = {}
+    for artifact in page.items:
+        of_column = artifact.source_column is not None
+        if of_column != (kind == "column") or artifact.artifact_type == "rebuild_table":
+            continue
+        for name in (artifact.object_name, artifact.object_name.partition(".")[2]):
+            if name.startswith(incomplete):
+                names.setdefault(name, f"{artifact.artifact_type}, {artifact.id}")
+                break
+    return list(names.items())
+
+
+async def _migrations(db: "Database", incomplete: str) -> list[Offer]:
+    from app.recovery.artifacts import ArtifactFilter, list_artifacts
+
+    page = await list_artifacts(db, ArtifactFilter(status="recoverable", limit=MOST))
+    counts = Counter(
+        artifact.migration_id
+        for artifact in page.items
+        if artifact.migration_id and artifact.artifact_type != "rebuild_table"
+    )
+    return [
+        (name, plural(number, "artifact"))
+        for name, number in counts.items()
+        if name.startswith(incomplete)
+    ]
+
+
+async def _jobs(db: "Database", incomplete: str) -> list[Offer]:
+    from app.recovery.jobs import list_jobs
+
+    return [
+        (job.id, f"{job.kind} of {job.object or 'several'}, {job.state}")
+        for job in await list_jobs(db, limit=MOST)
+        if job.id.startswith(incomplete)
+    ]
+
+
 async def _dropped_tables(db: "Database", incomplete: str) -> list[Offer]:
     from app.recovery.artifacts import ArtifactFilter, list_artifacts
     from app.recovery.names import quote
@@ -114,10 +186,12 @@ async def _dropped_tables(db: "Database", incomplete: str) -> list[Offer]:
 
 async def _tables(db: "Database", incomplete: str, end: str = "") -> list[Offer]:
     from app.recovery.catalog import name_tables
+    from app.recovery.names import quote
 
     found = []
-    for qualified in await name_tables(db, incomplete, MOST):
-        for name in (qualified, qualified.removeprefix("public.")):
+    for table in await name_tables(db, incomplete, MOST):
+        qualified, short = quote([table.schema, table.name]), quote(table.name)
+        for name in (qualified, *([short] if table.on_path else [])):
             if name.startswith(incomplete):
                 found.append((name + end, "table"))
                 break
@@ -125,16 +199,19 @@ async def _tables(db: "Database", incomplete: str, end: str = "") -> list[Offer]
 
 
 async def _columns(db: "Database", incomplete: str) -> list[Offer]:
-    from app.recovery.catalog import describe_relation
+    from app.recovery.catalog import describe_relation, name_tables
     from app.recovery.errors import ZanithError
     from app.recovery.names import parse_name, quote
 
     table, dot, _ = incomplete.rpartition(".")
     found: list[Offer] = []
     if dot:
-        with contextlib.suppress(ZanithError):
+        with contextlib.suppress(ZanithError, IndexError):
             *schema, name = parse_name(table)
-            _, columns = await describe_relation(db, schema[0] if schema else "public", name)
+            if not schema:
+                named = await name_tables(db, name, MOST)
+                schema = [one.schema for one in named if one.on_path and one.name == name]
+            _, columns = await describe_relation(db, schema[0], name)
             found = [(f"{table}.{quote(column.name)}", column.type) for column in columns]
     found = [offer for offer in found if offer[0].startswith(incomplete)]
     return found or await _tables(db, incomplete, ".")

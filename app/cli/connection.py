@@ -1,5 +1,6 @@
 """Which database is meant: the options of psql over a profile, the environment and libpq."""
 
+import os
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -12,6 +13,7 @@ class Given:
 
     parts: dict[str, str] = field(default_factory=dict)
     profile: str | None = None
+    text: str | None = None
 
 
 GIVEN: ContextVar[Given] = ContextVar("given")
@@ -32,6 +34,7 @@ def combine(text: str | None, base: str | None) -> str | None:
     their part of the settings' string. Its password is for its own server and user: it is left out
     where another is named.
     """
+    given().text = text
     parts = given().parts
     if text is not None and not is_name(text):
         return to_url({**parts, **parameters(text)}) if parts else text
@@ -44,3 +47,34 @@ def combine(text: str | None, base: str | None) -> str | None:
     if "host" in parts:
         found.pop("hostaddr", None)
     return to_url({**found, **named})
+
+
+_OPTIONS = {"host": "-h", "port": "-p", "user": "-U"}
+_VARIABLES = ("PGSERVICE", "PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER")
+_SETTING = "ZANITH_DATABASE_URL"
+
+
+def name_source(text: str) -> str:
+    """Return a hint that names the setting with what really named the server, as `-h and -p`."""
+    return text.replace(f"in {_SETTING}", f"in {_source()}")
+
+
+def _source() -> str:
+    """What named the server: options, a profile, or variables, in the order in which they count."""
+    found = given()
+    options = ["-d"] if found.text else []
+    options += [option for part, option in _OPTIONS.items() if part in found.parts]
+    if found.text and not is_name(found.text):
+        return _joined(options)
+    profile = found.profile or (None if _SETTING in os.environ else os.getenv("ZANITH_PROFILE"))
+    if profile:
+        rest = [f"the profile {profile}"]
+    elif os.environ.get(_SETTING):
+        rest = [_SETTING]
+    else:
+        rest = [name for name in _VARIABLES if os.environ.get(name)]
+    return _joined([*options, *rest]) or f"-d or {_SETTING} (neither is set)"
+
+
+def _joined(words: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))

@@ -1,7 +1,7 @@
 """What the three restore commands share: plan, show, ask, restore, report."""
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.console import RenderableType
@@ -173,7 +173,7 @@ async def restore_migration(session: Session, migration_id: str, wanted: Choices
         await _tell(session, rehearsals, many=True)
         return
     plans = [
-        (found, with_seal(plan, wanted))
+        (found, _of_many(with_seal(plan, wanted)))
         for found, plan in await plan_migration(session.db, migration_id, wanted)
     ]
     if way.dry_run:
@@ -207,6 +207,30 @@ async def restore_migration(session: Session, migration_id: str, wanted: Choices
     if not reports:
         session.terminal.show(done(f"nothing of {printable(migration_id)} is left to restore"))
     await _tell(session, reports, many=True)
+
+
+_OF_ONE = ("--as", "--online", "--fire-triggers")
+"""Options that restore-migration does not take: each is of one object."""
+
+
+def _of_many(plan: Plan) -> Plan:
+    """Return the plan with the choices of restore-migration; another is made for its object alone.
+
+    What is restored alone first is left out of the migration then.
+    """
+
+    def way_out(flag: str) -> str:
+        alone = flag.startswith(_OF_ONE)
+        return f"zanith recover restore {plan.artifact_id} {flag}" if alone else flag
+
+    return replace(
+        plan,
+        choices=tuple(choice for choice in plan.choices if not choice.flag.startswith(_OF_ONE)),
+        conflicts=tuple(
+            replace(conflict, choices=tuple(map(way_out, conflict.choices)))
+            for conflict in plan.conflicts
+        ),
+    )
 
 
 async def _tell(session: Session, reports: list[RestoreReport], *, many: bool) -> None:

@@ -3,8 +3,11 @@
 import asyncio
 import errno
 import importlib
+import shlex
+import shutil
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -69,8 +72,20 @@ def serve_demo(
         running(data_dir, fresh=fresh, tell=tell) as url,
     ):
         mine = settings.model_copy(update={**open_here, "database_url": SecretStr(url)})
-        terminal.say(Text.assemble("  psql ", (f"'{url}'", "quiet")))
+        terminal.say(Text("in another terminal:"))
+        # One line each on every width: what is copied has no break in it.
+        for line in _from_another_terminal(url):
+            terminal.err.print(Text(f"  {line}", style="quiet"), soft_wrap=True)
         _serve(mine, _application(mine), listener, terminal, "the demo")
+
+
+def _from_another_terminal(url: str) -> tuple[str, ...]:
+    """Return the lines that use the command line and psql on the demo, each to be copied."""
+    program = sys.argv[0]
+    if shutil.which("zanith") == program:
+        program = "zanith"
+    address = shlex.quote(url)
+    return f"export ZANITH_DATABASE_URL={address}", f"{program} list", f"psql {address}"
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -16,6 +16,8 @@ from app.recovery.seal import seal, verify
 
 DATABASE = "shop"
 _DRAFT = "shop_draft"
+_PATH = "shop, public"
+"""So that `orders` means shop.orders, as in the README."""
 _ACTOR = Actor(name="ana")
 
 
@@ -35,6 +37,7 @@ async def prepare(url: str, *, fresh: bool, tell: Callable[[str], None]) -> str:
             await server.execute("SELECT pg_reload_conf()")
             await server.execute(f"DROP DATABASE IF EXISTS {_DRAFT} WITH (FORCE)")
             await server.execute(f"CREATE DATABASE {_DRAFT}")
+            await server.execute(f"ALTER DATABASE {_DRAFT} SET search_path = {_PATH}")
             await _tell_story(_on(url, _DRAFT))
             await server.execute(f"ALTER DATABASE {_DRAFT} RENAME TO {DATABASE}")
     finally:
@@ -52,6 +55,7 @@ async def _upgrade(url: str) -> None:
     """Bring what an earlier version left up to date."""
     connection = await asyncpg.connect(url)
     try:
+        await connection.execute(f"ALTER DATABASE {DATABASE} SET search_path = {_PATH}")
         await install(connection)
     finally:
         await connection.close()

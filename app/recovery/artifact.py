@@ -72,6 +72,28 @@ class Artifact:
         live_again = self.status == "restored" and self.artifact_type != "archive_column"
         return self.physical_name is not None and not live_again
 
+    @property
+    def purged_part(self) -> str | None:
+        """What a purge takes of an object that is live again: its archive, or the record alone."""
+        if self.status != "restored":
+            return None
+        return "archive" if self.artifact_type == "archive_column" else "record"
+
+    @property
+    def stays(self) -> str | None:
+        """What a purge leaves in the live schema; None where nothing of the object is there."""
+        kind = "table" if self.source_column is None else "column"
+        if self.purged_part is not None:
+            only = "its archive is deleted" if self.purged_part == "archive" else "this record goes"
+            return f"the restored {kind} and its rows stay; only {only}"
+        if self.artifact_type == "soft_drop_column":
+            return "the rows of the table stay; the values of this column are deleted"
+        if self.source_column is not None:
+            return "the rows of the table stay; the archived values are deleted"
+        if self.artifact_type == "rebuild_table":
+            return "the rebuilt table stays; what was recorded of the old one is deleted"
+        return None
+
     def to_json(self) -> dict[str, Any]:
         """Return the keys that the CLI and the API promise; times in ISO 8601."""
         names = [field.name for field in fields(self) if field.name != "seal_broken"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.recovery.database import Database
 from app.recovery.errors import NotFound
+from app.recovery.lookup import schemas_on_path
 from app.recovery.names import quote
 from app.recovery.sql import containing, load
 
@@ -77,11 +78,21 @@ async def list_relations(
     return RelationPage(items, items[-1] if len(rows) > limit else None)
 
 
-async def name_tables(db: Database, beginning: str, limit: int) -> list[str]:
-    """Return tables whose name, with its schema or without, begins so; as SQL writes them."""
+@dataclass(frozen=True)
+class Named:
+    """A table's schema and name; whether an ordinary session finds it without its schema."""
+
+    schema: str
+    name: str
+    on_path: bool
+
+
+async def name_tables(db: Database, beginning: str, limit: int) -> list[Named]:
+    """Return tables whose name, with its schema or without, begins so: first those on the path."""
     async with db.side() as connection:
-        rows = await connection.fetch(SQL["names"], beginning, limit)
-    return [quote([row["schema"], row["name"]]) for row in rows]
+        path = await schemas_on_path(db, connection)
+        rows = await connection.fetch(SQL["names"], path, beginning, limit)
+    return [Named(row["schema"], row["name"], row["on_path"]) for row in rows]
 
 
 async def describe_relation(

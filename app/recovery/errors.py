@@ -244,9 +244,9 @@ _HINTS = {
     "25006": "a standby lists, inspects, verifies and exports: make changes on the primary. On a"
     " primary default_transaction_read_only is on for this role or database: "
     + _SET.format("default_transaction_read_only", "off"),
-    "28000": "check the role and pg_hba.conf, or set another ZANITH_DATABASE_URL",
-    "28P01": "check the user and password of ZANITH_DATABASE_URL, PGPASSWORD or ~/.pgpass",
-    "3D000": "check the database's name in ZANITH_DATABASE_URL or PGDATABASE",
+    "28000": "check the role in ZANITH_DATABASE_URL, and pg_hba.conf on the server",
+    "28P01": "check the role in ZANITH_DATABASE_URL, and its password (also PGPASSWORD, ~/.pgpass)",
+    "3D000": "check the database's name in ZANITH_DATABASE_URL",
     "25P03": "idle_in_transaction_session_timeout is too short for this role: nothing was changed; "
     + _SET.format("idle_in_transaction_session_timeout", "'10min'"),
     "25P04": TRANSACTION_TIMEOUT,
@@ -281,7 +281,7 @@ _BY_PSQL = (
     " zanith._zanith_migration_artifacts WHERE id = '…'"
 )
 _TEMP = "the role needs TEMPORARY on the database: GRANT TEMPORARY ON DATABASE … TO …"
-_SERVER_GONE = "is the server running, and does ZANITH_DATABASE_URL point to it?"
+_SERVER_GONE = "check that the server is running, and its address in ZANITH_DATABASE_URL"
 
 
 def translate(exc: BaseException) -> ZanithError:

@@ -172,7 +172,7 @@ async def _look(connection: Connection) -> list[Finding]:
             f"the {_UNFINISHED[row['what']]} of {row['object']} is half done, and nobody is at it"
         )
         found.append(_finding("unfinished", f"unfinished_{row['what']}", message, **_named(row)))
-    found += _look_at_dates(await connection.fetch(SQL["told_by_rows"]))
+    found += _look_at_dates(await connection.fetch(compose(SQL["told_by_rows"])))
     for row in await connection.fetch(SQL["orphans"]):
         found.append(_orphan(row))
     return found

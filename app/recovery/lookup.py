@@ -12,7 +12,7 @@ from app.recovery.sql import load
 
 BLOCKS = load("artifacts")
 
-_ID = re.compile(r"[0-9a-z]{1,24}")
+ID = re.compile(r"[0-9a-z]{1,24}")
 
 
 async def get_artifact(db: Database, reference: str) -> Artifact:
@@ -31,7 +31,7 @@ async def get_artifact(db: Database, reference: str) -> Artifact:
 
 
 async def _resolve(db: Database, connection: Connection, reference: str) -> str:
-    like_id = _ID.fullmatch(reference) is not None
+    like_id = ID.fullmatch(reference) is not None
     if like_id and await connection.fetchval(BLOCKS["by_id"], reference):
         return reference
     named = None if reference[:1].isdigit() else await _find_by_name(db, connection, reference)
@@ -60,16 +60,20 @@ async def _find_by_name(db: Database, connection: Connection, reference: str) ->
     parts = parse_name(reference)
     if len(parts) > 3:
         raise WrongUsage(f"{reference} has too many parts", hint="write schema.table.column")
-    readings: list[tuple[str | None, str, str | None]] = [
-        *([(parts[0], parts[1], parts[2])] if len(parts) == 3 else []),
-        *([(parts[0], parts[1], None), (None, parts[0], parts[1])] if len(parts) == 2 else []),
-        *([(None, parts[0], None)] if len(parts) == 1 else []),
-    ]
-    for schema, table, column in readings:
+    for schema, table, column in readings(parts):
         found = await find_latest(db, connection, schema, table, column)
         if found is not None:
             return found
     return None
+
+
+def readings(parts: tuple[str, ...]) -> list[tuple[str | None, str, str | None]]:
+    """Return what a name can mean, as schema, table and column, the likeliest first."""
+    return [
+        *([(parts[0], parts[1], parts[2])] if len(parts) == 3 else []),
+        *([(parts[0], parts[1], None), (None, parts[0], parts[1])] if len(parts) == 2 else []),
+        *([(None, parts[0], None)] if len(parts) == 1 else []),
+    ]
 
 
 async def find_latest(
@@ -89,9 +93,7 @@ async def find_latest(
     )
     schemas = list(dict.fromkeys(row["source_schema"] for row in rows))
     if len(schemas) > 1:
-        configured = await db.configured_path(connection)
-        async with rolled_back(connection):
-            path = await connection.fetchval(BLOCKS["search_path"], configured)
+        path = await schemas_on_path(db, connection)
         visible = [name for name in path if name in schemas]
         if not visible:
             names = [quote([name, table, *([column] if column else [])]) for name in schemas]
@@ -102,6 +104,14 @@ async def find_latest(
             )
         rows = [row for row in rows if row["source_schema"] == visible[0]]
     return str(rows[0]["id"]) if rows else None
+
+
+async def schemas_on_path(db: Database, connection: Connection) -> list[str]:
+    """Return the schemas in which an ordinary session looks for a name without one."""
+    configured = await db.configured_path(connection)
+    async with rolled_back(connection):
+        path: list[str] = await connection.fetchval(BLOCKS["search_path"], configured)
+    return path
 
 
 async def find_migration(db: Database, migration_id: str) -> list[Artifact]:

@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import asyncpg
+
 from app.recovery.burial import Tombstone
 from app.recovery.database import Database
+from app.recovery.errors import WrongUsage
 from app.recovery.listing import named_table
+from app.recovery.lookup import ID, readings
+from app.recovery.names import SHORTEST_ID, parse_name
 from app.recovery.sql import load
 
 SQL = load("tombstones")
@@ -34,6 +39,33 @@ async def list_purged(
     """Return what was purged, newest first: all, or what was of one table."""
     async with db.side() as connection:
         rows = await connection.fetch(SQL["purged"], *named_table(table), limit)
-    return [
-        Purged(row["at"], row["action"], Tombstone(**json.loads(row["detail"]))) for row in rows
-    ]
+    return [_purged(row) for row in rows]
+
+
+async def find_purged(db: Database, reference: str) -> Purged | None:
+    """Return what is left of the artifact that a reference named before it was purged.
+
+    A reference is what `get_artifact` takes. None where nothing of it was purged, where an id's
+    beginning means several, and for a role that may not read the audit log.
+    """
+    words = reference.strip()
+    try:
+        async with db.side() as connection:
+            if ID.fullmatch(words) and len(words) >= SHORTEST_ID:
+                rows = await connection.fetch(SQL["of_id"], words)
+                found = [_purged(row) for row in rows]
+                if found and (len(found) == 1 or found[0].tombstone.artifact_id == words):
+                    return found[0]
+            if words[:1].isdigit():
+                return None
+            for reading in readings(parse_name(words)):
+                row = await connection.fetchrow(SQL["of_object"], *reading)
+                if row is not None:
+                    return _purged(row)
+    except (asyncpg.InsufficientPrivilegeError, WrongUsage):
+        pass
+    return None
+
+
+def _purged(row: Any) -> Purged:
+    return Purged(row["at"], row["action"], Tombstone(**json.loads(row["detail"])))

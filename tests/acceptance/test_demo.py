@@ -6,6 +6,7 @@ import asyncio
 import os
 import pwd
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -139,6 +140,14 @@ def test_the_demo_shows_a_shop_with_history(data_dir):
         url = first.wait_for(r"psql '(postgresql://[^']+)'")
         assert "legacy_code" in get(address)
         assert contradictions(url) == {}
+        exported = first.wait_for(r"export ZANITH_DATABASE_URL=(\S+)")
+        assert shlex.split(exported) == [url]
+        first.wait_for(r"(zanith list)\n")
+        # as in the README, where no schema is written
+        drop = ("drop", "column", "orders.placed_at", "--strategy", "soft", "--dry-run", "--json")
+        dropped = done(*drop, url=url).json
+        assert dropped["object"] == "shop.orders.placed_at"
+        assert done("inspect", "orders.legacy_code", "--json", url=url).json["id"]
         artifacts = done("recover", "list", "--json", url=url).json["artifacts"]
         assert {a["artifact_type"] for a in artifacts} == {
             *("soft_drop_column", "archive_column", "soft_drop_table"),

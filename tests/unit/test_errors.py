@@ -68,10 +68,14 @@ def test_states_of_the_server(state, kind):
 @pytest.mark.parametrize(
     ("exc", "kind", "hint"),
     [
-        (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), Failed, "is the server running"),
-        (TimeoutError(), Failed, "is the server running"),
-        (asyncpg.InterfaceError("x"), Failed, "is the server running"),
-        (asyncpg.AdminShutdownError("x"), Failed, "is the server running"),
+        (
+            ConnectionRefusedError(errno.ECONNREFUSED, "refused"),
+            Failed,
+            "the server is running",
+        ),
+        (TimeoutError(), Failed, "the server is running"),
+        (asyncpg.InterfaceError("x"), Failed, "the server is running"),
+        (asyncpg.AdminShutdownError("x"), Failed, "the server is running"),
         (OSError(errno.ENOSPC, "No space left"), Failed, "free space"),
         (PermissionError(errno.EACCES, "denied", "/nope"), Failed, "/nope"),
         (asyncio.CancelledError(), Cancelled, ""),

@@ -1,6 +1,7 @@
 """`zanith recover export`: stream an artifact's data to a file or to stdout."""
 
 import asyncio
+import shlex
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -128,22 +129,45 @@ def export_command(
 
 
 _FORMATS = {".csv": Format.CSV, ".jsonl": Format.JSONL, ".json": Format.JSON}
+_NOT_WRITTEN = {".bz2": "bzip2", ".xz": "xz", ".lz4": "lz4", ".br": "brotli", ".zip": "zip"}
+"""Suffixes of compressions that we do not write, and the programs that do."""
+_OTHER_FORMATS = frozenset({".xlsx", ".xls", ".ods", ".parquet", ".avro", ".xml", ".sql", ".tsv"})
 
 
 def _form(
     output: str | None, chosen: Format | None, compress: Compression | None
 ) -> tuple[str, str | None]:
     """Return the format and the compression: as told, else as the file's suffixes say."""
-    suffixes = Path(output).suffixes if output and output != "-" else []
+    suffixes = [end.lower() for end in Path(output).suffixes] if output and output != "-" else []
     packed = next((way for way, end in EXTENSIONS.items() if end and end in suffixes[-1:]), None)
     if packed and compress and compress.value != packed:
         raise WrongUsage(
             f"{output} is the name of a file of {packed}, and --compress says {compress.value}",
             hint=f"name it with {EXTENSIONS[compress.value]}, or leave --compress out",
         )
-    last = suffixes[-2:-1] if packed else suffixes[-1:]
-    form = chosen or next((_FORMATS[end] for end in last if end in _FORMATS), Format.CSV)
+    ending = "".join(suffixes[-2:-1] if packed else suffixes[-1:])
+    _refuse_ending(str(output), ending)
+    named = _FORMATS.get(ending)
+    form = chosen or named or Format.CSV
+    if named not in {None, form} and (named, form) != (Format.CSV, Format.SPREADSHEET):
+        raise WrongUsage(
+            f"{output} is the name of a {named} file, and --format says {form}",
+            hint="give the file another suffix, or leave --format out",
+        )
     return form.value, packed or (compress.value if compress else None)
+
+
+def _refuse_ending(output: str, ending: str) -> None:
+    """Raise WrongUsage where a file's name promises what is not written."""
+    if program := _NOT_WRITTEN.get(ending):
+        pipe = f"zanith recover export … --output - | {program} > {shlex.quote(output)}"
+        hint = "name it .gz or .zst" + ("" if program == "zip" else f", or use a pipe: {pipe}")
+        raise WrongUsage(f"{output}: an export is not compressed with {program}", hint=hint)
+    if ending in _OTHER_FORMATS:
+        raise WrongUsage(
+            f"{output}: an export is written as csv, jsonl or json",
+            hint="a spreadsheet reads csv: name it .csv, and pass --format spreadsheet",
+        )
 
 
 def _place(output: str | None, session: Session, name: str) -> Path:

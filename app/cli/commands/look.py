@@ -14,7 +14,7 @@ from app.cli.options import DatabaseUrl, Json, Reference
 from app.cli.render.artifacts import artifact_list
 from app.cli.render.health import diagnosis
 from app.cli.render.inspection import inspection
-from app.cli.render.purge import purged_list
+from app.cli.render.purge import purged_list, tombstone
 from app.cli.render.status import status
 from app.cli.session import Session, run
 from app.recovery import jobs
@@ -26,10 +26,10 @@ from app.recovery.artifacts import (
     summarize,
 )
 from app.recovery.durations import parse_duration
-from app.recovery.errors import WrongUsage
+from app.recovery.errors import NotFound, WrongUsage
 from app.recovery.health import doctor
 from app.recovery.operator import superuser_notice
-from app.recovery.tombstones import list_purged
+from app.recovery.tombstones import find_purged, list_purged
 from app.recovery.version import VERSION
 
 app = typer.Typer()
@@ -180,7 +180,7 @@ def inspect_command(
 ) -> None:
     """
     Show one artifact: what was dropped, where it is, and the plan of its
-    restore as of now.
+    restore as of now. Of a purged one, show what the audit log keeps.
 
     Example:
 
@@ -189,7 +189,16 @@ def inspect_command(
     """
 
     async def body(session: Session) -> None:
-        found = await inspect(session.db, reference)
+        try:
+            found = await inspect(session.db, reference)
+        except NotFound:
+            purged = await find_purged(session.db, reference)
+            if purged is None:
+                raise
+            session.terminal.page(tombstone(purged))
+            if as_json:
+                session.terminal.emit(purged.to_json())
+            return
         session.terminal.page(inspection(found))
         if as_json:
             session.terminal.emit(found.to_json())

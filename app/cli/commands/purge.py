@@ -48,7 +48,7 @@ def purge_command(
         if found.status == "restored" and not found.id.startswith(reference):
             raise Refused(
                 f"{found.object_name} was restored, and nothing else of that name is recoverable",
-                hint=f"to purge the archive that it left, name it: {found.id}",
+                hint=f"to purge the {found.purged_part} that it left, give its id: {found.id}",
             )
         looked = await review_purge(session.db, found.id)
         if dry_run:

@@ -4,6 +4,11 @@ from typing import Annotated
 
 import typer
 
+from app.cli.complete import (
+    complete_dropped_column,
+    complete_migration,
+    complete_parked_table,
+)
 from app.cli.options import (
     AllowNull,
     As,
@@ -37,7 +42,12 @@ app = typer.Typer()
 @app.command("restore-column")
 def restore_column(
     name: Annotated[
-        str, typer.Argument(metavar="TABLE.COLUMN", help="The column, as it was called.")
+        str,
+        typer.Argument(
+            metavar="TABLE.COLUMN",
+            help="The column, as it was called.",
+            autocompletion=complete_dropped_column,
+        ),
     ],
     artifact: FromArtifact = None,
     as_name: As = None,
@@ -153,7 +163,14 @@ def restore_command(
 
 @app.command("restore-table")
 def restore_table(
-    name: Annotated[str, typer.Argument(metavar="TABLE", help="The table, as it was called.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="TABLE",
+            help="The table, as it was called.",
+            autocompletion=complete_parked_table,
+        ),
+    ],
     artifact: FromArtifact = None,
     as_name: As = None,
     fill: Fill = None,
@@ -199,7 +216,12 @@ def restore_table(
 @app.command("restore-migration")
 def restore_migration_command(
     migration_id: Annotated[
-        str, typer.Argument(metavar="MIGRATION_ID", help="What the captures were given.")
+        str,
+        typer.Argument(
+            metavar="MIGRATION_ID",
+            help="What the captures were given.",
+            autocompletion=complete_migration,
+        ),
     ],
     fill: Fill = None,
     allow_null: AllowNull = False,

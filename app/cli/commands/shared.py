@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from app.cli.complete import complete_profile
 from app.cli.connection import given
 from app.cli.render.steps import SQL
 
@@ -86,6 +87,7 @@ def _of_connections(
             metavar="NAME",
             help="A profile of the configuration file; else ZANITH_PROFILE.",
             callback=_profile,
+            autocompletion=complete_profile,
             rich_help_panel="Everywhere",
         ),
     ] = None,

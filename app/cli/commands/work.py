@@ -8,6 +8,7 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
+from app.cli.complete import complete_job
 from app.cli.humanize import printable
 from app.cli.options import DatabaseUrl, Json
 from app.cli.render.jobs import job_facts, job_list
@@ -15,13 +16,18 @@ from app.cli.render.outcome import done
 from app.cli.session import Session, run
 from app.recovery import jobs
 from app.recovery import worker as workers
+from app.recovery.errors import WrongUsage
 from app.recovery.jobs import Job
 from app.text import plural
 
 app = typer.Typer()
 group = typer.Typer(no_args_is_help=True)
 
-_Id = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
+_Id = Annotated[
+    str, typer.Argument(metavar="JOB", help="The job's id.", autocompletion=complete_job)
+]
+_SHOWN = 20
+_PAGE = 500
 
 
 @app.command("worker")
@@ -96,7 +102,11 @@ def _jobs() -> None:
 @group.command("list")
 def list_jobs(
     live: Annotated[bool, typer.Option("--live", help="Only queued and running jobs.")] = False,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000)] = 20,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", metavar="N", min=1, help=f"At most so many; else {_SHOWN}."),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All of them, also the oldest.")] = False,
     as_json: Json = False,
     database_url: DatabaseUrl = None,
 ) -> None:
@@ -105,15 +115,26 @@ def list_jobs(
 
     Example:
 
+    $ zanith jobs list --limit 50
     $ zanith jobs list --live --json | jq '.jobs[].progress'
     """
+    if every and limit is not None:
+        raise WrongUsage("--all and --limit are two things", hint="leave one of them out")
+    most = None if every else limit or _SHOWN
 
     async def body(session: Session) -> None:
         states = list(jobs.LIVE) if live else None
-        found = await jobs.list_jobs(session.db, states=states, limit=limit)
-        session.terminal.page(job_list(found))
+        found: list[Job] = []
+        more = True
+        while more and (most is None or len(found) < most):
+            size = _PAGE if most is None else min(_PAGE, most - len(found))
+            after = found[-1] if found else None
+            page = await jobs.list_jobs(session.db, states=states, after=after, limit=size + 1)
+            more = len(page) > size
+            found += page[:size]
+        session.terminal.page(job_list(found, more=more))
         if as_json:
-            session.terminal.emit({"jobs": found})
+            session.terminal.emit({"jobs": found, "more": more})
 
     run(body, url=database_url, json=as_json)
 

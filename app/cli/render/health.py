@@ -98,7 +98,8 @@ def _looked_at(found: Diagnosis) -> Iterator[str]:
         since = f", the longest ago on {instant(oldest)}" if oldest else ""
         yield f"{plural(found.sealed, 'seal')}, verified: {found.verified}{since}"
     if found.unverified:
-        first = " ".join(found.unverified[:5]) + " …" * (len(found.unverified) > 5)
-        yield f"never verified: {first}: zanith recover verify"
+        first = " ".join(found.unverified[:3]) + " …" * (len(found.unverified) > 3)
+        words = f"{len(found.unverified)} never verified ({first})"
+        yield f"{words}: zanith recover verify --all"
     if found.schemas:
         yield "a backup by schema has to name: " + ", ".join(map(printable, found.schemas))

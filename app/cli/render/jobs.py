@@ -1,9 +1,10 @@
 """Jobs: one line each, and one in full."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from rich import box
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -14,7 +15,7 @@ from app.cli.render.layout import aside, facts
 from app.cli.render.outcome import done
 from app.recovery.jobs import Job
 from app.recovery.names import signed
-from app.text import instant, took
+from app.text import ago, instant, plural, took
 
 _STYLES = {
     "done": "good",
@@ -25,25 +26,24 @@ _STYLES = {
 }
 
 
-def job_list(jobs: Sequence[Job]) -> RenderableType:
-    """A table of jobs, or that there are none."""
+def job_list(jobs: Sequence[Job], *, more: bool = False) -> RenderableType:
+    """A table of jobs, or that there are none; and whether there are older ones."""
     if not jobs:
         return Text("No jobs.", style="quiet")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("ID", no_wrap=True, style="name")
     table.add_column("What", overflow="fold")
-    for name in ("State", "By"):
-        table.add_column(name, no_wrap=True)
+    table.add_column("State", no_wrap=True)
     table.add_column("Took", justify="right", no_wrap=True)
     for job in jobs:
         table.add_row(
             job.id,
-            _what(job),
+            Group(Text(_what(job)), Text(_when(job), style="quiet")),
             _state(job),
-            printable(signed(job.actor, job.actor_role)),
-            took(job.elapsed),
+            took(job.elapsed) if job.started_at else Text("–", style="quiet"),
         )
-    return table
+    words = f"the newest {plural(len(jobs), 'job')}; older ones with --all or --limit"
+    return Group(table, Text(words, style="quiet")) if more else table
 
 
 def job_facts(job: Job) -> RenderableType:
@@ -58,6 +58,8 @@ def job_facts(job: Job) -> RenderableType:
             ("so far", None if job.ended else figures(job.progress) or None),
             ("asked by", f"{signed(job.actor, job.actor_role)}, {instant(job.created_at)}"),
             ("run by", job.worker),
+            ("started", _moment(job.started_at)),
+            ("ended", _moment(job.ended_at)),
             ("took", took(job.elapsed) if job.started_at else None),
             ("paused by", job.pause_requested_by if not job.ended else None),
             ("because", error.get("message")),
@@ -72,6 +74,17 @@ def handed_over(terminal: Terminal, job: Job) -> None:
     terminal.show(aside(facts([("job", job.id), ("follow it", f"zanith jobs show {job.id}")])))
     if terminal.json:
         terminal.emit({"job": job.to_json()})
+
+
+def _when(job: Job) -> str:
+    by = f"by {printable(signed(job.actor, job.actor_role))}"
+    if job.started_at is None:
+        return f"asked for {ago(job.created_at)} {by}"
+    return f"started {ago(job.started_at)} {by}"
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return f"{ago(moment)}, {instant(moment)}" if moment else None
 
 
 def _step(job: Job) -> str | None:

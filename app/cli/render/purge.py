@@ -16,7 +16,7 @@ from app.recovery.artifacts import Artifact
 from app.recovery.names import signed
 from app.recovery.purge import CleanupResult, PurgeReview
 from app.recovery.tombstones import Purged
-from app.text import ago, count, plural, size
+from app.text import ago, count, instant, plural, size
 
 
 def review(looked: PurgeReview) -> RenderableType:
@@ -25,15 +25,22 @@ def review(looked: PurgeReview) -> RenderableType:
     none = Text("never", style="warn")
     rows = "–" if artifact.row_count is None else count(artifact.row_count)
     parts: list[RenderableType] = [
-        Text.assemble(("Purge ", "bad"), (printable(artifact.object_name), "name"), " for good"),
+        Text.assemble(
+            ("Purge ", "bad"),
+            f"the {artifact.purged_part} of " if artifact.purged_part else "",
+            (printable(artifact.object_name), "name"),
+            " for good",
+        ),
         facts(
             [
                 ("artifact", f"{artifact.id}  {artifact.artifact_type}, {artifact.status}"),
+                ("restored", _restored(artifact)),
+                ("stays", artifact.stays),
                 ("rows", rows),
                 ("size", size(looked.size_bytes)),
                 ("sha256", looked.checksum_recorded or Text("not sealed", style="warn")),
                 ("verified", verified(artifact) or none),
-                ("exported", _export(looked) or none),
+                ("exported", exported(looked.last_export) or none),
                 ("hold", safe(artifact.held_reason or "yes", "warn") if looked.held else None),
             ]
         ),
@@ -43,8 +50,17 @@ def review(looked: PurgeReview) -> RenderableType:
     return Group(*parts, Text())
 
 
-def _export(looked: PurgeReview) -> str | None:
-    last = looked.last_export
+def _restored(artifact: Artifact) -> str | None:
+    """When and by whom it was restored; None where it was not."""
+    if artifact.restored_at is None:
+        return None
+    by = signed(artifact.restored_by, artifact.restored_by_role)
+    again = ", and dropped again since" if artifact.gone_again else ""
+    return f"{ago(artifact.restored_at)}, {instant(artifact.restored_at)} by {by}{again}"
+
+
+def exported(last: Mapping[str, Any] | None) -> str | None:
+    """When and by whom the last export was made; None where there is none."""
     if not last:
         return None
     by = printable(signed(last["by"], last.get("by_role")))
@@ -64,6 +80,9 @@ def candidates(
         word = Text("purged", style="bad") if reason is None else safe(_kept(reason), "quiet")
         number, name, *rest = _cells(artifact, width)
         proof = _proof(artifact, exports.get(artifact.id))
+        if artifact.purged_part:
+            words = f"restored: only its {artifact.purged_part} would go, "
+            proof = Text.assemble((words, "quiet"), proof)
         table.add_row(number, Group(name, proof), *rest, word)
     going = [artifact for artifact, reason in plan if reason is None]
     freed = sum(artifact.size_bytes or 0 for artifact in going)
@@ -137,6 +156,41 @@ def purged_list(items: Sequence[Purged], width: int, *, filtered: bool) -> Rende
             printable(stone.reason or item.action),
         )
     return table
+
+
+def tombstone(purged: Purged) -> RenderableType:
+    """What is left of one artifact: what it was, and who purged it, when and why."""
+    stone, row = purged.tombstone, purged.tombstone.row
+    by = signed(stone.purged_by, stone.purged_by_role)
+    number = row.get("row_count")
+    created = datetime.fromisoformat(row["created_at"]) if row.get("created_at") else None
+    dropped = signed(row.get("created_by"), row.get("created_by_role"))
+    proved = datetime.fromisoformat(row["verified_at"]) if row.get("verified_at") else None
+    matched = "MISMATCH" if row.get("verified_ok") is False else "matched"
+    title = Text.assemble((printable(stone.object), "name"), "  ", ("purged", "bad"))
+    meaning = "deleted for good; this is what the audit log keeps of it"
+    return Group(
+        title,
+        Text(meaning, style="quiet"),
+        facts(
+            [
+                ("artifact", f"{stone.artifact_id}  {row.get('artifact_type') or ''}".rstrip()),
+                ("purged", f"{ago(purged.at)}, {instant(purged.at)} by {by}"),
+                ("reason", stone.reason or ("a cleanup" if purged.action == "cleanup" else "–")),
+                (
+                    "dropped",
+                    f"{ago(created)}, {instant(created)} by {dropped}" if created else None,
+                ),
+                ("dropped for", row.get("reason")),
+                ("migration", row.get("migration_id")),
+                ("rows", None if number is None else f"{number:,}"),
+                ("freed", size(stone.size_bytes)),
+                ("sha256", row.get("checksum") or "never sealed"),
+                ("verified", f"{matched} {ago(proved)}" if proved else "never"),
+                ("exported", exported(stone.last_export) or "never"),
+            ]
+        ),
+    )
 
 
 def _table(last: str, width: int) -> Table:

@@ -39,9 +39,12 @@ END
 CASE
     WHEN a.sealed_at IS NULL AND a.physical_table IS NOT NULL AND a.status = 'recoverable'
          AND a.artifact_type <> 'soft_drop_column' THEN 'unsealed'
-    WHEN a.expires_at < now() THEN 'expired'
+    WHEN {overdue} THEN 'expired'
     ELSE 'ok'
 END
+
+-- overdue: a cleanup takes it by its date, and takes more than the record of what was restored
+a.expires_at < now() AND a.held_by IS NULL AND (a.status = 'recoverable' OR a.artifact_type = 'archive_column')
 
 -- size: bytes of what is parked, indexes and TOAST included; NULL for what lives in a live table
 CASE
@@ -142,7 +145,7 @@ FROM (SELECT pg_catalog.set_config('search_path', $1, true) AS path OFFSET 0) AS
 -- texts: what inspect shows of the row
 SELECT recovery_sql, definition::text FROM zanith._zanith_migration_artifacts WHERE id = $1;
 
--- summary: totals over all artifacts, damage as far as it is quickly told; sizes from the planner's page counts where there are any
+-- summary: totals over all artifacts, damage as far as it is quickly told; dates of what a cleanup takes that can still come back; sizes from the planner's page counts where there are any
 WITH seen AS MATERIALIZED (
     SELECT {status} AS status, a.held_by, a.expires_at, a.source_schema, a.source_table, {quick} AS health,
            CASE WHEN c.oid IS NULL OR a.artifact_type = 'soft_drop_column'
@@ -156,7 +159,7 @@ SELECT count(*) AS total,
        count(*) FILTER (WHERE status = 'recoverable') AS recoverable,
        count(*) FILTER (WHERE status = 'restored') AS restored,
        COALESCE(sum(bytes), 0)::bigint AS parked_bytes,
-       count(*) FILTER (WHERE expires_at BETWEEN now() AND now() + interval '7 days') AS expiring_soon,
+       count(*) FILTER (WHERE goes AND expires_at BETWEEN now() AND now() + interval '7 days') AS expiring_soon,
        count(*) FILTER (WHERE health IN ('missing', 'moved', 'changed')) AS damaged,
        count(*) FILTER (WHERE health = 'unsealed') AS unsealed,
        count(*) FILTER (WHERE health = 'expired') AS expired,
@@ -167,16 +170,17 @@ SELECT count(*) AS total,
                      sum(bytes)::bigint AS bytes
               FROM seen GROUP BY 1 HAVING sum(bytes) > 0 ORDER BY 2 DESC, 1 LIMIT 100) AS x) AS by_table,
        pg_catalog.json_build_array(
-           pg_catalog.json_build_array('overdue', count(*) FILTER (WHERE expires_at < now())),
+           pg_catalog.json_build_array('overdue', count(*) FILTER (WHERE goes AND expires_at < now())),
            pg_catalog.json_build_array('in 7 days', count(*) FILTER (
-               WHERE expires_at >= now() AND expires_at < now() + interval '7 days')),
+               WHERE goes AND expires_at >= now() AND expires_at < now() + interval '7 days')),
            pg_catalog.json_build_array('in 30 days', count(*) FILTER (
-               WHERE expires_at >= now() + interval '7 days' AND expires_at < now() + interval '30 days')),
+               WHERE goes AND expires_at >= now() + interval '7 days' AND expires_at < now() + interval '30 days')),
            pg_catalog.json_build_array('in 90 days', count(*) FILTER (
-               WHERE expires_at >= now() + interval '30 days' AND expires_at < now() + interval '90 days')),
-           pg_catalog.json_build_array('later', count(*) FILTER (WHERE expires_at >= now() + interval '90 days')),
-           pg_catalog.json_build_array('never', count(*) FILTER (WHERE expires_at IS NULL)))::text AS by_expiry
-FROM seen;
+               WHERE goes AND expires_at >= now() + interval '30 days' AND expires_at < now() + interval '90 days')),
+           pg_catalog.json_build_array('later', count(*) FILTER (WHERE goes AND expires_at >= now() + interval '90 days')),
+           pg_catalog.json_build_array('on hold', count(*) FILTER (WHERE held_by IS NOT NULL AND status = 'recoverable')),
+           pg_catalog.json_build_array('never', count(*) FILTER (WHERE goes AND expires_at IS NULL)))::text AS by_expiry
+FROM (SELECT *, held_by IS NULL AND status = 'recoverable' AS goes FROM seen) AS seen;
 
 -- states: how many of each type and status, and the age of the oldest that waits for its seal
 SELECT a.artifact_type, {status} AS status, count(*) AS number,

@@ -27,15 +27,18 @@ FROM shown AS s, LATERAL (
 ) AS t
 ORDER BY s.nspname COLLATE "C", s.relname COLLATE "C";
 
--- names: tables of users whose name begins so, with its schema or without
-SELECT n.nspname AS schema, c.relname AS name
+-- names: tables of users whose name begins so, with its schema or without, and whether the schemas of a path find it first
+SELECT n.nspname AS schema, c.relname AS name,
+       n.nspname = ANY ($1::text[]) AND NOT EXISTS (
+           SELECT FROM pg_class AS b JOIN pg_namespace AS m ON m.oid = b.relnamespace
+           WHERE b.relname = c.relname AND array_position($1, m.nspname::text) < array_position($1, n.nspname::text)) AS on_path
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
   AND n.nspname NOT LIKE 'pg\_%' AND n.nspname NOT IN ('information_schema', 'zanith', '_zanith_shadow')
   AND c.relname NOT LIKE '\_zanith\_dropped\_%'
-  AND (starts_with(c.relname, $1) OR starts_with(n.nspname || '.' || c.relname, $1))
-ORDER BY n.nspname <> 'public', n.nspname COLLATE "C", c.relname COLLATE "C"
-LIMIT $2;
+  AND (starts_with(c.relname, $2) OR starts_with(n.nspname || '.' || c.relname, $2))
+ORDER BY on_path DESC, n.nspname COLLATE "C", c.relname COLLATE "C"
+LIMIT $3;
 
 -- attributes: a table's columns in their order, those that are parked apart
 SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS not_null,

@@ -8,7 +8,7 @@ ORDER BY a.capture_order, d.code, d.detail;
 SELECT a.id, zanith._object_name(a) AS object,
        a.sealed_at IS NULL AND a.physical_table IS NOT NULL AND a.status = 'recoverable'
            AND a.artifact_type <> 'soft_drop_column' AS unsealed,
-       a.expires_at < now() AS expired, a.expires_at
+       COALESCE({overdue}, false) AS expired, a.expires_at
 FROM zanith._zanith_migration_artifacts AS a
 WHERE a.sealed_at IS NULL OR a.expires_at < now()
 ORDER BY a.capture_order;

@@ -18,6 +18,7 @@ from app.routes import work
 from app.routes.errors import status_of
 from app.routes.rendering import is_partial, link
 from app.routes.studio import TheStudio, Who, checked_form
+from app.text import plural
 
 router = APIRouter(prefix="/studio/cleanup")
 
@@ -69,6 +70,17 @@ class CleanupView:
     typed: str = ""
     before_expiry: bool = False
     reason: str = ""
+
+    @property
+    def by_choice(self) -> bool:
+        """Whether it is of what was chosen on the list, and of nothing else."""
+        return bool(self.chosen) and not self.expired and not self.older_than.strip()
+
+    @property
+    def title(self) -> str:
+        """What the page is called."""
+        number = len(self.candidates)
+        return f"Purge {plural(number, 'chosen artifact')}" if self.by_choice else "Cleanup"
 
     @property
     def going(self) -> tuple[Candidate, ...]:
@@ -157,7 +169,7 @@ def _show(
         request,
         template,
         view,
-        title="Cleanup",
+        title=view.title,
         section="cleanup",
         status=status,
         headers={"HX-Retarget": "#candidates"} if is_partial(request) and status >= 400 else None,

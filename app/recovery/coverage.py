@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from app.recovery.database import Database
+from app.recovery.database import SERVER_ERRORS, Database, lock_timeout_text
+from app.recovery.errors import ZanithError, translate
 from app.recovery.names import quote
 from app.recovery.sql import load
 
@@ -34,7 +36,7 @@ class Drop:
 
 @dataclass(frozen=True)
 class Gap:
-    """What is not covered for one reason, with the first few of it."""
+    """What is not covered, or not judged, for one reason, with the first few of it."""
 
     reason: str
     count: int
@@ -46,7 +48,7 @@ class Tally:
     """Drops by what becomes of them.
 
     ``refused`` are those that PostgreSQL refuses too. ``not_judged`` are of tables that this role
-    does not own: whether a capture would take them is not known.
+    does not own, or met an error of the moment: whether a capture would take them is not known.
     """
 
     covered: int = 0
@@ -78,6 +80,26 @@ class Tally:
 
 
 @dataclass
+class Reasons:
+    """How many drops each reason has, and the first few of them."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[Drop]] = field(default_factory=dict)
+
+    def add(self, reason: str, drop: Drop, number: int = 1) -> None:
+        """Count a drop, or several of one object, and keep the first few."""
+        self.counts[reason] += number
+        known = self.examples.setdefault(reason, [])
+        if len(known) < EXAMPLES and all(other.object != drop.object for other in known):
+            known.append(drop)
+
+    def gaps(self) -> tuple[Gap, ...]:
+        """Return the reasons, the most frequent first."""
+        most = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
+        return tuple(Gap(why, number, tuple(self.examples[why])) for why, number in most)
+
+
+@dataclass
 class Coverage:
     """What was judged, in all and by what is dropped; gaps by reason, the most frequent first."""
 
@@ -86,27 +108,37 @@ class Coverage:
     of_tables: Tally = field(default_factory=Tally)
     of_columns: Tally = field(default_factory=Tally)
     measured_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    reasons: dict[str, list[Drop]] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
+    _uncovered: Reasons = field(default_factory=Reasons)
+    _unjudged: Reasons = field(default_factory=Reasons)
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
         """Why what is not covered is not."""
-        most = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
-        return tuple(Gap(why, number, tuple(self.reasons[why])) for why, number in most)
+        return self._uncovered.gaps()
+
+    @property
+    def not_judged(self) -> tuple[Gap, ...]:
+        """Why what was not judged was not."""
+        return self._unjudged.gaps()
 
     def add(self, table: str, row: Any) -> None:
         """Count one verdict."""
         part = self.of_tables if row["column_name"] is None else self.of_columns
         for tally in (self.all, part):
             setattr(tally, row["verdict"], getattr(tally, row["verdict"]) + 1)
-        if row["verdict"] == "not_covered":
-            why = row["reason"]
-            self.counts[why] = self.counts.get(why, 0) + 1
+        if row["verdict"] in {"not_covered", "not_judged"}:
+            kept = self._uncovered if row["verdict"] == "not_covered" else self._unjudged
             named = table if row["column_name"] is None else f"{table}.{quote(row['column_name'])}"
-            known = self.reasons.setdefault(why, [])
-            if len(known) < EXAMPLES and all(drop.object != named for drop in known):
-                known.append(Drop(named, row["cascade"], row["message"], row["hint"]))
+            message = row["message"] or row["reason"]
+            kept.add(row["reason"], Drop(named, row["cascade"], message, row["hint"]))
+
+    def skip(self, table: str, drops: int, error: ZanithError) -> None:
+        """Count all drops of a table as not judged: an error came where they were looked at."""
+        self.all.not_judged += drops
+        self.of_tables.not_judged += 2
+        self.of_columns.not_judged += drops - 2
+        drop = Drop(table, cascade=False, message=error.message, hint=error.hint)
+        self._unjudged.add(error.message, drop, drops)
 
     def to_json(self) -> dict[str, Any]:
         """Return the coverage as JSON shows it."""
@@ -116,6 +148,7 @@ class Coverage:
             "tables": self.of_tables.to_json(),
             "columns": self.of_columns.to_json(),
             "gaps": [asdict(gap) for gap in self.gaps],
+            "not_judged": [asdict(gap) for gap in self.not_judged],
             "measured_at": self.measured_at.isoformat(),
         }
 
@@ -126,25 +159,48 @@ Progress = Callable[[dict[str, Any]], None]
 async def measure_coverage(db: Database, on_progress: Progress | None = None) -> Coverage:
     """Judge every drop of every table and column that this role may judge.
 
-    It reads the catalog alone, in read-only transactions, so a standby will do.
+    It reads the catalog alone, in read-only transactions, so a standby will do. What an error of
+    the moment kept from being judged is counted as that. Where no connection can be had any more,
+    there is no measurement.
     """
     found = Coverage()
-    async with db.acquire() as connection:
-        async with connection.transaction(readonly=True):
-            tables = await connection.fetch(SQL["tables"])
-        names = {row["relation"]: row["name"] for row in tables}
-        total, done = sum(row["drops"] for row in tables), 0
-        for batch in _batches(tables):
-            async with connection.transaction(readonly=True):
-                rows = await connection.fetch(SQL["judged"], [row["relation"] for row in batch])
-            for row in rows:
-                found.add(names[row["relation"]], row)
-            found.tables += len(batch)
-            done += sum(row["drops"] for row in batch)
-            if on_progress is not None:
-                step = f"{found.tables} of {len(tables)} tables"
-                on_progress({"step": step, "done": done, "total": total})
+    async with db.acquire() as connection, connection.transaction(readonly=True):
+        tables = await connection.fetch(SQL["tables"])
+    total, done = sum(row["drops"] for row in tables), 0
+    for batch in _batches(tables):
+        verdicts = await _judge(db, batch)
+        # who stood in the way of one table is nothing to the others
+        for part in [[row] for row in batch] if isinstance(verdicts, ZanithError) else []:
+            alone = await _judge(db, part)
+            if isinstance(alone, ZanithError):
+                found.skip(part[0]["name"], part[0]["drops"], alone)
+            else:
+                _count(found, part, alone)
+        if not isinstance(verdicts, ZanithError):
+            _count(found, batch, verdicts)
+        found.tables += len(batch)
+        done += sum(row["drops"] for row in batch)
+        if on_progress is not None:
+            step = f"{found.tables} of {len(tables)} tables"
+            on_progress({"step": step, "done": done, "total": total})
     return found
+
+
+async def _judge(db: Database, tables: list[Any]) -> list[Any] | ZanithError:
+    """Return the verdicts on some tables, or the error that came instead."""
+    async with db.acquire() as connection:
+        try:
+            async with connection.transaction(readonly=True):
+                await connection.fetchval(SQL["patience"], lock_timeout_text(db.lock_timeout))
+                return await connection.fetch(SQL["judged"], [row["relation"] for row in tables])
+        except SERVER_ERRORS as exc:
+            return translate(exc)
+
+
+def _count(found: Coverage, tables: list[Any], verdicts: list[Any]) -> None:
+    names = {row["relation"]: row["name"] for row in tables}
+    for row in verdicts:
+        found.add(names[row["relation"]], row)
 
 
 def _batches(tables: list[Any]) -> Iterator[list[Any]]:

@@ -54,8 +54,51 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
         WHERE message ~ r.pattern ORDER BY r.ord LIMIT 1), format('%s (%s)', message, state))
 ); END $$;
 
+-- Whether an error says nothing of the object, but of the moment: a lock that was not had in time, a conflict, too little memory or disk, a
+-- server or a connection that ends, a statement that was stopped, a table that went meanwhile.
+CREATE OR REPLACE FUNCTION zanith._is_momentary(state text) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT left(state, 2) IN ('08', '40', '53', '57', '58', 'XX') OR state IN ('25P03', '25P04', '42P01', '55006', '55P03')
+$$;
+
+-- Whether nothing that a capture renames where it is, of a table and of its columns, could want for a right: this role may create in each
+-- schema that has a part of it; so may each owner, and this role may become that owner.
+CREATE OR REPLACE FUNCTION zanith._may_rename_all(relation oid) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    WITH tables AS MATERIALIZED (SELECT c.oid, c.relnamespace, c.relowner FROM zanith._family(relation) f JOIN pg_class c ON c.oid = f.member),
+         schemas AS MATERIALIZED (
+            SELECT t.relnamespace AS oid FROM tables t
+            UNION SELECT s.stxnamespace FROM tables t JOIN pg_statistic_ext s ON s.stxrelid = t.oid
+            UNION SELECT q.relnamespace FROM tables t
+                  JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = t.oid AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+                  JOIN pg_class q ON q.oid = d.objid AND q.relkind = 'S')
+    SELECT NOT EXISTS (SELECT FROM schemas s WHERE NOT has_schema_privilege(s.oid, 'CREATE'))
+       AND NOT EXISTS (SELECT FROM (SELECT DISTINCT t.relowner AS oid FROM tables t) o
+                       WHERE zanith._runner(pg_get_userbyid(o.oid)) IS NOT NULL AND (
+                             NOT pg_has_role(o.oid, CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END)
+                          OR EXISTS (SELECT FROM schemas s WHERE NOT has_schema_privilege(o.oid, s.oid, 'CREATE'))))
+); END $$;
+
+-- Raises what a capture of a table, or of a column of it, refuses with; _check_table has passed. A definition takes longest. It says nothing
+-- new where no right is wanting (`rights`, see _may_rename_all) and all `dependents` are such as are lifted, and set again where they were.
+CREATE OR REPLACE FUNCTION zanith._try_capture(strategy text, target oid, column_name text, dependents jsonb, rights boolean) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    choice text := CASE WHEN jsonb_array_length(dependents) > 0 THEN 'cascade' ELSE 'refuse' END;
+BEGIN
+    IF column_name IS NOT NULL THEN
+        PERFORM zanith._check_column(strategy, target, column_name);
+    END IF;
+    IF rights AND strategy IN ('soft_drop_column', 'soft_drop_table') AND NOT EXISTS (
+           SELECT FROM zanith._each(dependents) x WHERE x.item ->> 'kind' NOT IN ('foreign key', 'policy', 'trigger', 'rule', 'default', 'publication')) THEN
+        RETURN;
+    END IF;
+    PERFORM zanith._check_capture(strategy, target, column_name,
+                zanith._define(strategy, target, column_name, '000000000000', choice, false), choice, true, false);
+END $$;
+
 -- What becomes of each drop of a table and of its columns: {column, cascade, verdict, strategy, reason, message, hint}. verdict: covered; not_covered;
--- refused, where PostgreSQL refuses the drop too; not_judged, where this role owns too little to tell.
+-- refused, where PostgreSQL refuses the drop too; not_judged, where this role owns too little to tell, or where an error of the moment stood in the way.
 CREATE OR REPLACE FUNCTION zanith.judge_drops(target oid)
 RETURNS TABLE (column_name text, cascade boolean, verdict text, strategy text, reason text, message text, hint text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan
@@ -63,10 +106,13 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET 
 SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     owned boolean := (SELECT pg_has_role(c.relowner, 'USAGE') FROM pg_class c WHERE c.oid = target);
+    fit text[] := '{}'; -- the strategies that the table itself is fit for, whichever column it is
+    rights boolean;
     item record;
-    d jsonb;
-    depended boolean;
+    dependents jsonb;
+    extended boolean;
     state text;
+    failure text;
 BEGIN
     IF owned IS NULL THEN
         RETURN; -- it was dropped meanwhile
@@ -84,9 +130,11 @@ BEGIN
             cascade := true; RETURN NEXT;
             CONTINUE;
         END IF;
-        depended := EXISTS (SELECT FROM zanith._find_dependents(target, item.num));
-        IF depended AND EXISTS (SELECT FROM zanith._find_dependents(target, item.num) x JOIN pg_depend e
-                                  ON e.classid = x.class AND e.objid = x.object AND x.subobject = 0 AND e.refclassid = 'pg_extension'::regclass AND e.deptype = 'e') THEN
+        SELECT COALESCE(jsonb_agg(to_jsonb(x)), '[]'), COALESCE(bool_or(EXISTS (
+                   SELECT FROM pg_depend e WHERE e.classid = x.class AND e.objid = x.object AND x.subobject = 0
+                      AND e.refclassid = 'pg_extension'::regclass AND e.deptype = 'e')), false)
+        INTO dependents, extended FROM zanith._find_dependents(target, item.num) x;
+        IF extended THEN
             verdict := 'refused'; reason := 'an extension needs what depends on it';
             cascade := false; RETURN NEXT;
             cascade := true; RETURN NEXT;
@@ -95,29 +143,33 @@ BEGIN
         verdict := 'not_covered';
         FOREACH strategy IN ARRAY item.strategies LOOP
             BEGIN
-                PERFORM zanith._check_table(strategy, target);
-                IF item.num > 0 THEN
-                    PERFORM zanith._check_column(strategy, target, item.name);
+                IF NOT strategy = ANY (fit) THEN
+                    PERFORM zanith._check_table(strategy, target);
+                    fit := fit || strategy;
                 END IF;
-                d := zanith._define(strategy, target, item.name, '000000000000', CASE WHEN depended THEN 'cascade' ELSE 'refuse' END, false);
-                PERFORM zanith._check_capture(strategy, target, item.name, d, CASE WHEN depended THEN 'cascade' ELSE 'refuse' END, true, false);
+                rights := COALESCE(rights, zanith._may_rename_all(target));
+                PERFORM zanith._try_capture(strategy, target, item.name, dependents, rights);
                 verdict := 'covered'; reason := NULL; message := NULL; hint := NULL;
                 EXIT;
             EXCEPTION WHEN OTHERS THEN
-                -- what keeps the first way from being used is the reason
-                IF message IS NULL THEN
-                    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT, state = RETURNED_SQLSTATE;
-                    reason := zanith._reason_of(state, message);
+                GET STACKED DIAGNOSTICS failure = MESSAGE_TEXT, state = RETURNED_SQLSTATE;
+                IF zanith._is_momentary(state) THEN
+                    -- this strategy may take it all the same
+                    verdict := 'not_judged'; reason := format('%s (%s)', failure, state); message := failure; hint := NULL;
+                ELSIF message IS NULL THEN
+                    -- what keeps the first way from being used is the reason
+                    GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+                    reason := zanith._reason_of(state, failure); message := failure;
                 END IF;
             END;
         END LOOP;
-        IF verdict = 'not_covered' THEN
+        IF verdict <> 'covered' THEN
             strategy := NULL;
         END IF;
         cascade := true; RETURN NEXT;
         -- without dependents both forms of DROP do the same
         cascade := false;
-        IF depended THEN
+        IF jsonb_array_length(dependents) > 0 THEN
             verdict := 'refused'; reason := 'other objects depend on it'; strategy := NULL; message := NULL; hint := NULL;
         END IF;
         RETURN NEXT;

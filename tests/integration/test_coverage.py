@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
+from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import asyncpg
 import pytest
@@ -125,6 +128,80 @@ async def test_a_role_is_told_what_it_may_not_judge(world: Database, create_role
     assert steps[-1]["done"] == steps[-1]["total"]
     assert found.all.carried_out + found.all.refused + found.all.not_judged == steps[-1]["total"]
     assert world.pg_dump() == before
+
+
+BUSY = """
+CREATE TABLE busy (id int PRIMARY KEY, a text);
+CREATE VIEW shown AS SELECT a FROM busy;
+CREATE TABLE calm (id int PRIMARY KEY, a text);
+"""
+STOP = """
+SELECT {}(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock' AND pid <> pg_backend_pid()
+"""
+
+
+@asynccontextmanager
+async def locked_view(world: Database):
+    """Hold a lock for which the definition of a view waits."""
+    async with world.connect() as holder, holder.transaction():
+        await holder.execute("LOCK TABLE shown IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+async def measured(world: Database, lock_timeout: timedelta) -> Coverage:
+    engine = await Engine.open(world.url, lock_timeout=lock_timeout)
+    try:
+        return await measure_coverage(engine)
+    finally:
+        await engine.close()
+
+
+async def test_a_lock_that_was_not_had_is_no_gap(database: Database) -> None:
+    """What could not be read at the moment is counted as not judged, with the error."""
+    database.psql(BUSY)
+    async with locked_view(database):
+        found = await measured(database, timedelta(milliseconds=100))
+    whole = await measured(database, timedelta(seconds=2))
+    # the table and its column, each with CASCADE: those that take the view along
+    assert (found.all.not_covered, found.all.not_judged, found.all.covered) == (0, 2, 8)
+    (why,) = found.not_judged
+    assert why.reason == "canceling statement due to lock timeout (55P03)"
+    assert {drop.words for drop in why.examples} == {
+        "public.busy CASCADE",
+        "public.busy.a CASCADE",
+    }
+    assert (whole.all.not_covered, whole.all.not_judged, whole.all.covered) == (0, 0, 10)
+
+
+@pytest.mark.newest
+@pytest.mark.parametrize(
+    ("stops", "says"),
+    [("pg_cancel_backend", "user request"), ("pg_terminate_backend", "connection to the server")],
+)
+async def test_a_measurement_that_is_stopped_at_one_table_judges_the_others(
+    database: Database, stops: str, says: str
+) -> None:
+    """A lost connection or a cancelled statement costs the drops of that table, not the rest."""
+    database.psql(BUSY)
+
+    async def keep_stopping() -> None:
+        async with database.connect() as other:
+            while True:
+                await other.execute(STOP.format(stops))
+                await asyncio.sleep(0.05)
+
+    stopping = asyncio.create_task(keep_stopping())
+    try:
+        async with locked_view(database):
+            found = await measured(database, timedelta(seconds=60))
+    finally:
+        stopping.cancel()
+    assert (found.all.not_covered, found.all.not_judged, found.all.covered) == (0, 6, 6)
+    (why,) = found.not_judged
+    assert (why.count, why.examples[0].object) == (6, "public.busy")
+    assert says in why.reason
+    assert found.to_json()["not_judged"][0]["count"] == 6
 
 
 @pytest.mark.newest

@@ -30,7 +30,8 @@ def coverage_command(
 
     It looks at every table and every column, with CASCADE and without, and
     counts the drops that PostgreSQL would carry out. It only reads the
-    catalog. Tables of other roles are counted as not judged.
+    catalog. Tables of other roles are counted as not judged, and so is what
+    an error of the moment kept from being judged.
 
     Example:
 

@@ -24,10 +24,10 @@ def covered(found: Coverage) -> RenderableType:
         ("tables", _line(found.of_tables)),
         ("refused", f"{plural(drops.refused, 'drop')} that PostgreSQL itself refuses"),
     ]
-    if drops.not_judged:
-        rows.append(
-            ("not judged", f"{plural(drops.not_judged, 'drop')} of tables that other roles own")
-        )
+    rows += [
+        ("not judged", f"{plural(gap.count, 'drop')}: {printable(gap.reason)}")
+        for gap in found.not_judged
+    ]
     parts.append(aside(facts(rows)))
     if found.gaps:
         parts.append(heading("Not covered"))

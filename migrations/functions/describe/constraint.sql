@@ -60,16 +60,27 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                       WHERE d.classid = 'pg_constraint'::regclass AND d.objid = c.oid
                         AND d.refclassid = 'pg_class'::regclass AND d.refobjid = relation
                         AND d.refobjsubid = attribute)
-           OR (c.conindid <> 0 AND c.contype IN ('p', 'u', 'x') AND zanith._index_columns(c.conindid)
-               ? (SELECT attname FROM pg_attribute WHERE attrelid = relation AND attnum = attribute)))
+           OR c.contype IN ('p', 'u', 'x') AND EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = c.conindid AND attribute = ANY (i.indkey::smallint[]))
+           OR c.contype IN ('p', 'u', 'x') AND EXISTS (SELECT FROM pg_depend d
+                      WHERE d.classid = 'pg_class'::regclass AND d.objid = c.conindid
+                        AND d.refclassid = 'pg_class'::regclass AND d.refobjid = relation AND d.refobjsubid = attribute))
 ); END $$;
+
+-- The foreign keys that point at tables, by their dependencies: pg_constraint has no index on confrelid.
+CREATE OR REPLACE FUNCTION zanith._foreign_keys_to(tables oid[]) RETURNS SETOF pg_constraint
+LANGUAGE sql STABLE ROWS 3 AS $$
+    SELECT c.* FROM pg_constraint c
+    WHERE c.contype = 'f' AND c.confrelid = ANY (tables) AND c.oid IN (
+        SELECT d.objid FROM pg_depend d
+        WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY (tables) AND d.classid = 'pg_constraint'::regclass)
+$$;
 
 -- Foreign keys of other tables that point here; with a column, those that point at it, or rest on an index that names it.
 CREATE OR REPLACE FUNCTION zanith._describe_references(relation oid, attribute smallint DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(zanith._describe_constraint(c.oid) ORDER BY c.oid), '[]')
-    FROM pg_constraint c
-    WHERE c.confrelid = relation AND c.contype = 'f' AND c.conparentid = 0
+    FROM zanith._foreign_keys_to(ARRAY[relation]) c
+    WHERE c.conparentid = 0
       AND (c.conrelid <> relation OR attribute IS NOT NULL AND NOT attribute = ANY (c.conkey))
       AND (attribute IS NULL OR attribute = ANY (c.confkey)
            OR EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = c.conindid AND attribute = ANY (i.indkey::smallint[])))

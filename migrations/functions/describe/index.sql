@@ -44,11 +44,15 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                         AND d.refobjsubid = a.attnum))
 ); END $$;
 
--- Indexes that stand on their own, by name.
-CREATE OR REPLACE FUNCTION zanith._describe_indexes(relation oid) RETURNS jsonb
+-- Indexes that stand on their own, by name; with a column, those that name it. A constraint is found by its table:
+-- pg_constraint has no index on conindid.
+CREATE OR REPLACE FUNCTION zanith._describe_indexes(relation oid, attribute smallint DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(zanith._describe_index(i.indexrelid) ORDER BY c.relname COLLATE "C"), '[]')
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
     WHERE i.indrelid = relation
-      AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
+      AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = i.indrelid AND k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
+      AND (attribute IS NULL OR attribute = ANY (i.indkey::smallint[])
+           OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
+                        AND d.refclassid = 'pg_class'::regclass AND d.refobjid = relation AND d.refobjsubid = attribute))
 ); END $$;

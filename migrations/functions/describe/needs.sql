@@ -101,8 +101,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 CREATE OR REPLACE FUNCTION zanith._describe_partners(tables oid[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(DISTINCT jsonb_build_object('schema', n.nspname, 'name', c.relname, 'oid', c.oid)), '[]')
-    FROM pg_constraint k
-    JOIN pg_class c ON c.oid IN (k.conrelid, k.confrelid) AND NOT c.oid = ANY (tables)
+    FROM (SELECT k.confrelid AS oid FROM pg_constraint k WHERE k.contype = 'f' AND k.conrelid = ANY (tables)
+          UNION SELECT k.conrelid FROM zanith._foreign_keys_to(tables) k) p
+    JOIN pg_class c ON c.oid = p.oid AND NOT c.oid = ANY (tables)
     JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE k.contype = 'f' AND (k.conrelid = ANY (tables) OR k.confrelid = ANY (tables))
 ); END $$;

@@ -109,7 +109,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                       JOIN pg_attribute a ON a.attrelid = relation AND a.attnum = k.num
                       WHERE NOT a.attnotnull)
       AND COALESCE((SELECT NOT (to_jsonb(c) ->> 'conperiod')::boolean
-                    FROM pg_constraint c WHERE c.conindid = i.indexrelid AND c.contype IN ('p', 'u')), true)
+                    FROM pg_constraint c WHERE c.conrelid = i.indrelid AND c.conindid = i.indexrelid AND c.contype IN ('p', 'u')), true)
     ORDER BY i.indisprimary DESC, i.indnkeyatts, i.indexrelid
     LIMIT 1
 ); END $$;

@@ -119,7 +119,7 @@ DECLARE
 BEGIN
     SELECT COALESCE(jsonb_agg(zanith._with_original_names(x.item || CASE WHEN retyped OR x.item -> 'columns' ?| going THEN '{"plain": false}'::jsonb ELSE '{}' END)
                               ORDER BY x.ord), '[]') INTO indexes
-    FROM zanith._each(zanith._describe_indexes(relation)) x WHERE x.item -> 'columns' @> named;
+    FROM zanith._each(zanith._describe_indexes(relation, num)) x;
     -- nor is one that the change to the base type would make anew, in words that PostgreSQL reads otherwise
     SELECT COALESCE(jsonb_agg(zanith._with_original_names(x.item || CASE WHEN x.item -> 'columns' ?| going
                                 OR soft AND col ->> 'base_type' IS NOT NULL AND zanith._steady(x.item ->> 'definition') <> x.item ->> 'definition'
@@ -242,9 +242,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     WITH tree AS (SELECT member FROM zanith._tree(relation) UNION SELECT f.member FROM zanith._family(relation) f WHERE family),
          above AS (SELECT a.relid::oid AS member FROM pg_partition_ancestors(relation) a(relid) WHERE a.relid <> relation)
     SELECT COALESCE(jsonb_agg(zanith._describe_constraint(c.oid) ORDER BY c.oid), '[]')
-    FROM pg_constraint c
-    WHERE c.confrelid IN (SELECT member FROM tree UNION ALL SELECT member FROM above) AND c.conrelid NOT IN (SELECT member FROM tree)
-      AND c.contype = 'f' AND c.conparentid = 0
+    FROM zanith._foreign_keys_to(ARRAY(SELECT member FROM tree UNION ALL SELECT member FROM above)) c
+    WHERE c.conrelid NOT IN (SELECT member FROM tree) AND c.conparentid = 0
 ); END $$;
 
 -- rebuild_table: the full definition; nothing moves.

@@ -31,7 +31,7 @@ ORDER BY s.nspname COLLATE "C", s.relname COLLATE "C";
 SELECT n.nspname AS schema, c.relname AS name,
        n.nspname = ANY ($1::text[]) AND NOT EXISTS (
            SELECT FROM pg_class AS b JOIN pg_namespace AS m ON m.oid = b.relnamespace
-           WHERE b.relname = c.relname AND array_position($1, m.nspname::text) < array_position($1, n.nspname::text)) AS on_path
+           WHERE b.relname = c.relname AND pg_catalog.array_position($1, m.nspname::text) < pg_catalog.array_position($1, n.nspname::text)) AS on_path
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
   AND n.nspname NOT LIKE 'pg\_%' AND n.nspname NOT IN ('information_schema', 'zanith', '_zanith_shadow')

@@ -44,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         config.stash[RUN_DIRECTORY] = Path(config.workerinput["clusters"])
     else:
-        config.stash[RUN_DIRECTORY] = clusters.create_run_directory()
+        config.stash[RUN_DIRECTORY] = clusters.create_run_directory(in_memory=True)
         config.stash[REAPER] = clusters.start_reaper(config.stash[RUN_DIRECTORY])
 
 

@@ -292,7 +292,7 @@ def judge_url(url: str, report: Callable[[Findings], bool], pool: Executor) -> b
     able = sorted(v for v in clusters.find_versions() if v >= version)
     if not able:
         raise SystemExit(f"the database is of PostgreSQL {version}: no server that new is here")
-    directory = clusters.create_run_directory()
+    directory = clusters.create_run_directory(in_memory=True)
     reaper = clusters.start_reaper(directory)
     try:
         server = clusters.obtain_server(directory, able[0])

@@ -180,7 +180,7 @@ class Bench:
 @contextmanager
 def serving(version: int) -> Iterator[Bench]:
     """Start a server with the engine in a template, and stop it."""
-    directory = clusters.create_run_directory()
+    directory = clusters.create_run_directory(in_memory=True)
     reaper = clusters.start_reaper(directory)
     try:
         server = clusters.obtain_server(directory, version)
@@ -283,7 +283,7 @@ def report_database(found: Findings) -> bool:
 def run_projects(version: int, names: list[str], pool: ProcessPoolExecutor) -> bool:
     """Judge what others' migrations build; return whether nothing differs."""
     good = True
-    directory = clusters.create_run_directory()
+    directory = clusters.create_run_directory(in_memory=True)
     reaper = clusters.start_reaper(directory)
     try:
         server = clusters.obtain_server(directory, version)

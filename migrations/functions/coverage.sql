@@ -49,7 +49,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
         (13, '^permission denied for schema', 'no privilege to create in its schema'),
         (14, '^must be owner of', 'another role owns a part of it'),
         (15, 'cannot be moved to _zanith_shadow', 'Zanith''s own role may not act as its owner'),
-        (16, 'belongs to another|belongs to .* as well|several owners|of several owners', 'tables of one tree have several owners'),
+        (16, 'belongs? to (an)?other|belongs to .* as well|several owners', 'tables of one tree have several owners'),
         (17, 'is generated otherwise in', 'a partition generates the column otherwise')) r(ord, pattern, reason)
         WHERE message ~ r.pattern ORDER BY r.ord LIMIT 1), format('%s (%s)', message, state))
 ); END $$;

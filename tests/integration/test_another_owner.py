@@ -158,6 +158,138 @@ def test_the_script_says_that_the_table_was_given_away(database, create_role, tm
     assert database.psql("SELECT count(*) FROM t") == "1"
 
 
+@pytest.mark.parametrize("way", ["engine", "psql"])
+@pytest.mark.parametrize("strategy", TABLES)
+async def test_children_of_another_owner_stay_theirs(
+    database, db, create_role, tmp_path, strategy, way
+):
+    other = create_role("other")
+    database.psql(f"""
+        GRANT ALL ON SCHEMA public TO {other};
+        CREATE TABLE t (id int NOT NULL, c text CHECK (c <> ''));
+        CREATE TABLE p (own int) INHERITS (t);
+        CREATE TABLE q () INHERITS (p);
+        INSERT INTO t VALUES (1, 't'); INSERT INTO p VALUES (2, 'p', 2);
+        ALTER TABLE q OWNER TO {other}""")
+    if strategy == "archive_table":
+        database.psql("ALTER TABLE p NO INHERIT t")  # archive_table takes no children
+    made = await capture(db, CaptureRequest(strategy, "t", on_dependents="keep"), DBA)
+    if way == "psql":
+        restore_by_psql(database, made.id, tmp_path)
+    else:
+        await restore(db, made.id, Choices(), DBA)
+    rows = {"soft_drop_table": "t, p", "archive_table": "t"}[strategy]
+    assert database.psql("SELECT string_agg(c, ', ' ORDER BY id) FROM t") == rows
+    assert database.psql("SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'q'") == (
+        other
+    )
+
+
+@pytest.mark.parametrize("way", ["engine", "psql"])
+@pytest.mark.parametrize("strategy", TABLES)
+async def test_a_child_of_another_owners_table_inherits_again(
+    database, db, create_role, tmp_path, strategy, way
+):
+    owner = create_role("owner")
+    database.psql(f"""
+        GRANT ALL ON SCHEMA public TO {owner}; {FUNCTION};
+        CREATE TABLE t (id int NOT NULL CHECK (f(id) > 0), g int GENERATED ALWAYS AS (id + 1) STORED);
+        CREATE TABLE p (own int) INHERITS (t); INSERT INTO p VALUES (2, DEFAULT, 3);
+        ALTER TABLE t ADD CHECK (id < 9) NOT VALID; ALTER TABLE p OWNER TO {owner}""")
+    before = database.schema()
+    made = await capture(db, CaptureRequest(strategy, "p"), DBA)
+    assert database.psql("SELECT count(*) FROM t") == "0"
+    if way == "psql":
+        restore_by_psql(database, made.id, tmp_path)
+    else:
+        report = await restore(db, made.id, Choices(), DBA)
+        assert not report.fidelity["different"]
+    assert database.schema() == before
+    assert database.psql("SELECT id, g FROM t") == "2|3"
+
+
+@pytest.mark.parametrize("strategy", TABLES)
+async def test_a_child_whose_parent_calls_another_owners_code_is_not_captured(
+    database, db, create_role, strategy
+):
+    owner, other = create_role("owner"), create_role("other")
+    database.psql(f"""
+        GRANT ALL ON SCHEMA public TO {owner}, {other}; SET ROLE {other}; {FUNCTION};
+        CREATE TABLE t (id int NOT NULL CHECK (f(id) > 0)); CREATE TABLE p () INHERITS (t);
+        RESET ROLE; ALTER TABLE p OWNER TO {owner}""")
+    with pytest.raises(Refused, match=r"belongs to another role and calls code") as caught:
+        await capture(db, CaptureRequest(strategy, "p"), DBA)
+    assert caught.value.hint
+
+
+def test_whoever_may_not_read_the_parent_is_told(database, create_role):
+    owner = create_role("owner")
+    allow_capture(database.url, owner)
+    database.psql(f"""
+        GRANT ALL ON SCHEMA public TO {owner};
+        CREATE TABLE t (id int); CREATE TABLE p () INHERITS (t); ALTER TABLE p OWNER TO {owner}""")
+    with pytest.raises(CommandFailed, match=rf"GRANT SELECT ON public.t TO {owner}"):
+        database.psql("SELECT zanith.archive_table('p')", user=owner)
+
+
+async def test_a_child_that_was_given_away_since_stops_the_script(
+    database, db, create_role, tmp_path
+):
+    other = create_role("other")
+    database.psql("CREATE TABLE t (id int, c text); CREATE TABLE p () INHERITS (t)")
+    made = await capture(db, CaptureRequest("soft_drop_table", "t", on_dependents="keep"), DBA)
+    database.psql(f"ALTER TABLE p OWNER TO {other}")
+    with pytest.raises(CommandFailed, match=f"p belongs to {other} by now"):
+        restore_by_psql(database, made.id, tmp_path)
+
+
+@pytest.mark.parametrize("way", ["engine", "psql"])
+async def test_a_key_to_a_table_with_rules_is_validated_again(
+    database, db, create_role, tmp_path, way
+):
+    """A query that proves a key runs no rule for INSERT, UPDATE or DELETE."""
+    other = create_role("other")
+    database.psql(f"""
+        GRANT ALL ON SCHEMA public TO {other};
+        CREATE TABLE t (id int PRIMARY KEY, c text); INSERT INTO t VALUES (1, 'x');
+        CREATE RULE r AS ON UPDATE TO t WHERE OLD.c IN ('x', 'y') DO ALSO NOTHING;
+        CREATE TABLE q (x int PRIMARY KEY, y int REFERENCES t); INSERT INTO q VALUES (2, 1);
+        ALTER TABLE t OWNER TO {other}""")
+    made = await capture(db, CaptureRequest("archive_table", "t", on_dependents="cascade"), DBA)
+    if way == "psql":
+        restore_by_psql(database, made.id, tmp_path)
+    else:
+        await restore(db, made.id, Choices(), DBA)
+    assert database.psql("SELECT conname, convalidated FROM pg_constraint WHERE contype = 'f'") == (
+        "q_y_fkey|t"
+    )
+
+
+@pytest.mark.parametrize("strategy", COLUMNS)
+@pytest.mark.parametrize("form", ["generated", "cascaded", "domain", "check", "check beneath"])
+async def test_what_a_tree_of_several_owners_would_evaluate_is_not_captured(
+    database, db, create_role, strategy, form
+):
+    other = create_role("other")
+    kind = "d" if form == "domain" else "text"
+    check = "CHECK (c <> '')" if form == "check" else ""
+    database.psql(f"""
+        GRANT ALL ON SCHEMA public TO {other}; CREATE DOMAIN d AS text CHECK (VALUE <> '');
+        CREATE TABLE t (id int PRIMARY KEY, c {kind} {check}) PARTITION BY RANGE (id);
+        CREATE TABLE p PARTITION OF t DEFAULT; INSERT INTO t VALUES (1, 'c')""")
+    if form == "check beneath":
+        database.psql("ALTER TABLE p ADD CHECK (c <> 'z')")
+    elif form in {"generated", "cascaded"}:
+        database.psql("ALTER TABLE t ADD g text GENERATED ALWAYS AS (lower(c)) STORED")
+    database.psql(f"ALTER TABLE p OWNER TO {other}")
+    column = "g" if form == "generated" else "c"
+    request = CaptureRequest(strategy, "t", column, on_dependents="cascade")
+    with pytest.raises(Refused, match=r"belong to other roles|is a generated column") as caught:
+        await capture(db, request, DBA)
+    assert caught.value.hint
+    assert database.psql("SELECT c FROM t") == "c"
+
+
 def test_every_interface_takes_the_choice(database, create_role):
     new = create_role("new")
     database.psql("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")

@@ -117,6 +117,25 @@ async def test_a_column_of_such_a_type_comes_back(database, db, owner, tmp_path,
     assert look(database, empty).endswith("s.must")
 
 
+async def test_a_table_needs_no_key_for_it(database, db, owner):
+    for m, form in enumerate(FORMS):
+        t = f"t{m}"
+        make(database, owner, t, form)
+        database.psql(f"ALTER TABLE s.{t} DROP CONSTRAINT {t}_pkey")
+        before = look(database, t)
+        artifact = await capture(db, CaptureRequest("soft_drop_column", f"s.{t}", "c"), DBA)
+        plan = await plan_restore(db, artifact.id)
+        assert [drift.message for drift in plan.drift if drift.blocks and drift.count] == [], form
+        await restore(db, artifact.id, Choices(), DBA)
+        assert look(database, t) == before, form
+    artifact = await capture(db, CaptureRequest("soft_drop_column", "s.t0", "c"), DBA)
+    later(database, owner, "t0")
+    gaps = (await plan_restore(db, artifact.id)).drift
+    assert [(gap.kind, gap.count, gap.examples) for gap in gaps if gap.blocks] == [
+        ("null_gaps", 1, ("s.t0, ctid (0,5)",))
+    ]
+
+
 @pytest.mark.parametrize("strategy", BOTH)
 async def test_a_row_that_came_since_needs_a_value_first(database, db, owner, tmp_path, strategy):
     for m, form in enumerate(["must", "checked", "above DEFAULT 'own'", "told"]):

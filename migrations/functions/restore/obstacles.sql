@@ -93,15 +93,22 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         WHERE COALESCE(p.at, 'null') <> 'null' AND zanith._owner_of_table(p.at) <> a.definition #>> '{table,owner}'
           AND zanith._attaching_calls_code(a.definition, p.at)
         UNION ALL
-        -- the same as _check_family refuses at the capture: a table beneath may have been given away since
-        SELECT 14, zanith._conflict('several_owners', format('tables beneath %s belong to other roles, and an expression is evaluated when %I comes back', zanith._relation_name(live), g.d ->> 'name'),
-            format('Give all of it one owner first: ALTER TABLE … OWNER TO %I.', g.d #>> '{table,owner}'))
-        FROM (SELECT a.definition || jsonb_build_object('name', a.source_column) UNION ALL SELECT x.item FROM zanith._each(a.definition #> '{cascade,columns}') x) g(d)
-        WHERE a.definition ? 'column' AND zanith._is_mixed(g.d)
-          AND (COALESCE(g.d #> '{column,generated}', 'null') <> 'null' OR g.d #>> '{column,base_type}' IS NOT NULL
-               OR EXISTS (SELECT FROM zanith._parts(g.d) p, LATERAL zanith._each(p.part -> 'constraints') k WHERE k.item ->> 'kind' = 'check'))
+        -- a table beneath may have been given away since the capture, which refuses the same
+        SELECT 14, zanith._conflict('several_owners', m.what, format('Give all of it one owner first: ALTER TABLE … OWNER TO %I.', m.owner))
+        FROM zanith._mixed_expressions(a.definition) m
     ) c
 ); END $$;
+
+-- Columns of a definition whose expressions are evaluated when they come back, in a tree whose tables belong to several owners.
+CREATE OR REPLACE FUNCTION zanith._mixed_expressions(d jsonb) RETURNS TABLE (what text, owner text)
+LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN RETURN QUERY
+    SELECT format('tables beneath %s belong to other roles, and an expression is evaluated when %I comes back',
+                  zanith._qualify(g.part #>> '{table,schema}', g.part #>> '{table,name}'), g.part #>> '{column,name}'), g.part #>> '{table,owner}'
+    FROM (SELECT d UNION ALL SELECT x.item FROM zanith._each(d #> '{cascade,columns}') x) g(part)
+    WHERE d ? 'column' AND zanith._is_mixed(g.part)
+      AND (COALESCE(g.part #> '{column,generated}', 'null') <> 'null' OR g.part #>> '{column,base_type}' IS NOT NULL
+           OR EXISTS (SELECT FROM zanith._parts(g.part) p, LATERAL zanith._each(p.part -> 'constraints') k WHERE k.item ->> 'kind' = 'check'));
+END $$;
 
 -- Foreign keys to a table of another owner that calls code. To prove one PostgreSQL plans a query on both tables as the owner of the one
 -- that has it, and evaluates expressions of the other's indexes.
@@ -113,7 +120,7 @@ LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN RETURN QUERY
                          zanith._relation_oid(k.con #>> '{foreign_key,schema}', k.con #>> '{foreign_key,table}'),
                          -- of a table that was moved, what is parked is the one that is not there
                          CASE WHEN d ? 'members' THEN zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}') END) o(child, parent, parked),
-         pg_class c, pg_class p, LATERAL (SELECT zanith._find_foreign_code(p.oid)) f(code)
+         pg_class c, pg_class p, LATERAL (SELECT zanith._find_foreign_code(p.oid, false)) f(code)
     WHERE c.oid = COALESCE(o.child, o.parked) AND p.oid = COALESCE(o.parent, o.parked)
       AND c.relowner <> p.relowner AND NOT zanith._is_superuser(pg_get_userbyid(p.relowner)) AND f.code IS NOT NULL;
 END $$;

@@ -143,7 +143,8 @@ BEGIN
         '    IF FOUND THEN\n'
         '        RAISE EXCEPTION ''%%: its code would run as %%'', given, current_user USING HINT = ''Restore it with zanith recover, or run this as that role.'';\n'
         '    END IF; END', target, ARRAY(SELECT DISTINCT o.owner FROM (SELECT t.item ->> 'owner' AS owner FROM zanith._each(a.definition -> 'tree') t
-            UNION ALL SELECT m.item #>> '{definition,owner}' FROM zanith._each(a.definition -> 'members') m) o WHERE o.owner IS NOT NULL))));
+            UNION ALL SELECT m.item #>> '{definition,owner}' FROM zanith._each(a.definition -> 'members') m
+            UNION ALL SELECT h.item #>> '{}' FROM zanith._each(a.definition -> 'owners') h) o WHERE o.owner IS NOT NULL))));
 END $$;
 
 -- What a script checks before it changes anything: the number of rows, and the checksum where there is one. A table that was moved
@@ -265,8 +266,8 @@ DECLARE
             OR d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid IN (SELECT k.oid FROM pg_catalog.pg_constraint k WHERE k.conrelid = beside.oid AND k.contype IN ('c', 'x'))
             OR d.classid = 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass AND d.objid IN (SELECT e.oid FROM pg_catalog.pg_statistic_ext e WHERE e.stxrelid = beside.oid)
             OR d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid IN (SELECT f.oid FROM pg_catalog.pg_attrdef f JOIN pg_catalog.pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum AND a.attgenerated <> '' WHERE f.adrelid = beside.oid)) LIMIT 1;
-        IF FOUND OR NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = beside.oid AND c.relkind IN ('r', 'p') AND NOT c.relhasrules) OR %s THEN
-            RAISE EXCEPTION 'code of %% would run as %%: %% belongs to another role', beside.owner, runner, beside.name USING DETAIL = COALESCE(code, 'It is no ordinary table, it has rules, or its schema belongs to another role.');
+        IF FOUND OR NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = beside.oid AND c.relkind IN ('r', 'p')) OR %s THEN
+            RAISE EXCEPTION 'code of %% would run as %%: %% belongs to another role', beside.owner, runner, beside.name USING DETAIL = COALESCE(code, 'It is no ordinary table, or its schema belongs to another role.');
         END IF;
     END LOOP;
 $block$;

@@ -14,7 +14,7 @@ DECLARE
     col jsonb := d -> 'column';
     after text := zanith._rows_after(d, live, choices - 'fill', d #>> '{table,name}');
     rows_now text := zanith._only(d -> 'table') || zanith._relation_name(live) || ' t';
-    example text := zanith._key_example(d -> 'key', 't');
+    example text := COALESCE(zanith._key_example(d -> 'key', 't'), zanith._row_example(live, 't'));
     checks jsonb := '[]';
     x record;
 BEGIN

@@ -222,7 +222,11 @@ BEGIN
                                     'whole', family OR (members #>> '{0,definition,partitioned}')::boolean),
         'parked', jsonb_build_object('schema', members #>> '{0,parked_schema}', 'table', members #>> '{0,parked}'),
         'members', members,
-        'placeholders', zanith._park_names(members #> '{0,definition,inherits}', id, ordinal),
+        -- of inheritance children too, which stay where they are
+        'owners', (SELECT jsonb_agg(DISTINCT pg_get_userbyid(c.relowner)) FROM zanith._family(relation) f JOIN pg_class c ON c.oid = f.member),
+        'placeholders', (SELECT COALESCE(jsonb_agg(h.item || jsonb_build_object('other_owner',
+                                 COALESCE(zanith._owner_of_table(h.item) <> members #>> '{0,definition,owner}', false)) ORDER BY h.ord), '[]')
+                         FROM zanith._each(zanith._park_names(members #> '{0,definition,inherits}', id, ordinal)) h),
         -- a key tells apart the rows of one table, not those of its children
         'key', CASE WHEN NOT family THEN zanith._find_key(relation) END,
         'references', zanith._describe_tree_references(relation, family),

@@ -62,12 +62,15 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item ORDER BY s.part, p.ord, s.ord), '[]')
     FROM zanith._each(d -> 'placeholders') p,
          LATERAL (SELECT zanith._qualify(p.item ->> 'schema', p.item ->> 'name'),
-                         zanith._qualify(d #>> '{table,schema}', p.item ->> 'parked')) q(parent, placeholder),
+                         zanith._qualify(d #>> '{table,schema}', p.item ->> 'parked'), COALESCE((p.item ->> 'other_owner')::boolean, false)) q(parent, placeholder, other),
          LATERAL (
             SELECT 1 AS part, e.item, e.ord FROM zanith._each(
-                -- its expressions are its parent's: read as the owner
-                zanith._as_role(d #>> '{table,runner}', zanith._step(format('CREATE TABLE %s (LIKE %s INCLUDING CONSTRAINTS INCLUDING GENERATED)', q.placeholder, q.parent),
+                -- its expressions are its parent's: read as the owner; a parent of another owner calls no code (see _check_parents)
+                zanith._as_role(CASE WHEN NOT q.other THEN d #>> '{table,runner}' END, zanith._step(
+                    format('CREATE TABLE %s (LIKE %s INCLUDING CONSTRAINTS INCLUDING GENERATED)', q.placeholder, q.parent),
                     'Create an empty placeholder for the parent', 'ACCESS SHARE', ARRAY[q.parent]))
+                || CASE WHEN q.other THEN zanith._step(format('ALTER TABLE %s OWNER TO %I', q.placeholder, d #>> '{table,owner}'),
+                    'Give the placeholder to the owner of the table', 'ACCESS EXCLUSIVE') ELSE '[]' END
                 -- LIKE makes a constraint valid; it has to be as the table has it
                 || COALESCE((SELECT jsonb_agg(c.item ORDER BY k.ord, c.ord)
                     FROM zanith._each(d #> '{members,0,definition,constraints}') k, LATERAL zanith._each(zanith._as_role(d #>> '{table,runner}',

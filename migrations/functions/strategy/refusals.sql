@@ -17,11 +17,30 @@ DECLARE
 BEGIN
     SELECT p.oid, p.relowner INTO parent FROM pg_class c JOIN pg_inherits i ON i.inhrelid = c.oid JOIN pg_class p ON p.oid = i.inhparent
     WHERE c.oid = relation AND c.relispartition AND p.relowner <> c.relowner;
-    IF FOUND AND (zanith._key_calls_code(parent.oid) OR zanith._find_foreign_code(parent.oid) IS NOT NULL) THEN
+    IF FOUND AND (zanith._key_calls_code(parent.oid) OR zanith._find_foreign_code(parent.oid, false) IS NOT NULL) THEN
         PERFORM zanith._refuse(format('%s is a partition of %s, which belongs to another role, and attaching it again would call code',
             zanith._relation_name(relation), zanith._relation_name(parent.oid)),
-            format('Give both one owner first: ALTER TABLE %s OWNER TO …, or detach it.', zanith._relation_name(relation)), '0A000', zanith._find_foreign_code(parent.oid));
+            format('Give both one owner first: ALTER TABLE %s OWNER TO …, or detach it.', zanith._relation_name(relation)), '0A000', zanith._find_foreign_code(parent.oid, false));
     END IF;
+END $$;
+
+-- A table that inherits is parked with a placeholder that is made like its parent, and comes back by INHERIT.
+CREATE OR REPLACE FUNCTION zanith._check_parents(relation oid) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    parent record;
+BEGIN
+    FOR parent IN SELECT p.oid, p.relowner, zanith._relation_name(p.oid) AS name, zanith._find_foreign_code(p.oid, false) AS code
+                  FROM pg_class c JOIN pg_inherits i ON i.inhrelid = c.oid JOIN pg_class p ON p.oid = i.inhparent
+                  WHERE c.oid = relation AND NOT c.relispartition AND p.relowner <> c.relowner LOOP
+        IF parent.code IS NOT NULL AND NOT zanith._is_superuser(pg_get_userbyid(parent.relowner)) THEN
+            PERFORM zanith._refuse(format('%s inherits from %s, which belongs to another role and calls code', zanith._relation_name(relation), parent.name),
+                format('Give both one owner first: ALTER TABLE %s OWNER TO …, or end the inheritance.', zanith._relation_name(relation)), '0A000', parent.code);
+        ELSIF NOT has_table_privilege(parent.oid, 'SELECT') THEN
+            PERFORM zanith._refuse(format('permission denied for table %s', parent.name),
+                format('It is inherited from, and a placeholder is made like it: GRANT SELECT ON %s TO %I.', parent.name, current_user), '42501');
+        END IF;
+    END LOOP;
 END $$;
 
 -- Refusals that hold for a table whatever the strategy.
@@ -79,6 +98,7 @@ BEGIN
             format('Enable them first: ALTER TABLE %s ENABLE TRIGGER ALL.', other));
     END IF;
     IF strategy IN ('soft_drop_table', 'archive_table') THEN
+        PERFORM zanith._check_parents(relation);
         SELECT zanith._relation_name(t.member) INTO other FROM zanith._tree(relation) t
         JOIN pg_class k ON k.oid = t.member WHERE k.relkind = 'f' LIMIT 1;
         IF FOUND THEN
@@ -169,11 +189,6 @@ BEGIN
               (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d WHERE d.adrelid = f.member AND d.adnum = f.attnum)
               IS DISTINCT FROM (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d WHERE d.adrelid = relation AND d.adnum = a.attnum) THEN
             PERFORM zanith._refuse(format('%s is generated otherwise in %s, which is not supported yet', name, other), 'Detach the partition first.');
-        ELSIF f.relowner <> (SELECT c.relowner FROM pg_class c WHERE c.oid = relation)
-              AND (a.attgenerated <> '' OR (SELECT t.typtype = 'd' FROM pg_type t WHERE t.oid = a.atttypid)
-                   OR jsonb_path_exists(zanith._describe_constraints(relation, a.attnum) || zanith._describe_constraints(f.member, f.attnum), '$[*] ? (@.kind == "check")')) THEN
-            PERFORM zanith._refuse(format('%s belongs to another than %s, and an expression is evaluated when %I comes back', other, zanith._relation_name(relation), a.attname),
-                format('Give both one owner first: ALTER TABLE %s OWNER TO ….', other));
         END IF;
     END LOOP;
     IF (SELECT c.reloftype <> 0 FROM pg_class c WHERE c.oid = relation) THEN
@@ -201,6 +216,9 @@ BEGIN
                 format('%s numbers are used, %s are needed by what is parked of it already, and %s by this', used, pending, new));
         END IF;
     END IF;
+    FOR m IN SELECT x.what, x.owner FROM zanith._mixed_expressions(d) x LIMIT 1 LOOP
+        PERFORM zanith._refuse(m.what, format('Give all of it one owner first: ALTER TABLE … OWNER TO %I.', m.owner));
+    END LOOP;
     -- an index, a view or a statistics object gets its name in a schema, by its owner where it calls code
     FOR m IN SELECT o.owner, o.schema_name, o.what FROM zanith._made_by_owner(d) o
              WHERE zanith._runner(o.owner) IS NOT NULL AND NOT has_schema_privilege(o.owner, o.schema_name, 'CREATE') LIMIT 1 LOOP

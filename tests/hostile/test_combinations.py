@@ -765,7 +765,7 @@ async def test_an_index_that_is_exchanged_before_it_becomes_a_constraint(scene):
 
     async with scene.opened() as db:
         await restore(db, made, Choices(online=True), DBA, on_progress=exchange)
-    assert exchanged == ["the unique constraint once"]
+    assert exchanged == ["Add the unique constraint once"]
     scene.quiet()
 
 

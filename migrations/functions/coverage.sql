@@ -34,6 +34,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 CREATE OR REPLACE FUNCTION zanith._reason_of(state text, message text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE((SELECT r.reason FROM (VALUES
+        (0, 'security labels', 'security labels'),
         (1, '^cannot cascade to everything', 'something depends on it that a cascade cannot record'),
         (2, 'has no key to file', 'no other key tells the rows of its table apart'),
         (3, 'is a generated column$', 'a generated column'),
@@ -42,7 +43,6 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
         (6, 'inherits from .* too$', 'a child has another parent'),
         (7, 'has columns of its own', 'a child has columns of its own'),
         (8, 'belongs to the extension', 'a table of an extension'),
-        (9, 'security labels', 'security labels'),
         (10, 'foreign table', 'a partition or child is a foreign table'),
         (11, 'were disabled \(DISABLE TRIGGER ALL\)', 'constraint triggers that were disabled'),
         (12, 'used all 1600 columns', 'its table has used all 1600 columns'),

@@ -149,6 +149,14 @@ DEPENDENTS = [
         " (SFUNC = [fn#], STYPE = int, INITCOND = '7', PARALLEL = RESTRICTED); COMMENT ON AGGREGATE [ag#]([t]) IS 'counts';"
         "REVOKE ALL ON FUNCTION [ag#]([t]) FROM PUBLIC; GRANT EXECUTE ON FUNCTION [ag#]([t]) TO :reader; CREATE VIEW [v#] AS"
         " SELECT [ag#]([t]) AS n FROM [t]",
+        ordered_set_of_row="CREATE FUNCTION [fn#](int, [t]) RETURNS int LANGUAGE sql AS 'SELECT $1 + 1'; CREATE FUNCTION [gn#](int, float8)"
+        " RETURNS int LANGUAGE sql AS 'SELECT $1 + 1'; CREATE AGGREGATE [ag#](float8 ORDER BY [t]) (SFUNC = [fn#], STYPE = int, INITCOND = '7',"
+        " FINALFUNC = [gn#], FINALFUNC_MODIFY = SHAREABLE); COMMENT ON AGGREGATE [ag#](float8 ORDER BY [t]) IS 'ordered';"
+        "REVOKE ALL ON FUNCTION [ag#](float8, [t]) FROM PUBLIC; GRANT EXECUTE ON FUNCTION [ag#](float8, [t]) TO :reader; CREATE VIEW [v#] AS"
+        " SELECT [ag#](0.5) WITHIN GROUP (ORDER BY [t]) AS n FROM [t]",
+        hypothetical_set_of_row="CREATE FUNCTION [fn#](int, [t]) RETURNS int LANGUAGE sql AS 'SELECT $1 + 1'; CREATE FUNCTION [gn#](int, [t])"
+        " RETURNS int LANGUAGE sql AS 'SELECT $1'; CREATE AGGREGATE [ag#]([t] ORDER BY [t]) (SFUNC = [fn#], STYPE = int, INITCOND = '7',"
+        " FINALFUNC = [gn#], HYPOTHETICAL)",
         function_of_set="CREATE FUNCTION [fn#]() RETURNS SETOF [t] LANGUAGE plpgsql AS 'BEGIN END'",
         functions_chain="CREATE FUNCTION [fn#]() RETURNS bigint RETURN (SELECT count([c]) FROM [t]); CREATE FUNCTION [gn#]() RETURNS"
         " bigint RETURN [fn#]() + 1; CREATE VIEW [v#] AS SELECT [gn#]() AS x",

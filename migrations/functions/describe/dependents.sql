@@ -151,15 +151,22 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         ELSE 'object' END
 ); END $$;
 
+-- Whether a dependent that is dropped and made again, or a part of it, bears a security label. A table of the family is renamed, and keeps its own.
+CREATE OR REPLACE FUNCTION zanith._loses_label(class oid, object oid, subobject integer, kind text) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$ BEGIN
+    RETURN kind <> 'table' AND EXISTS (SELECT FROM pg_seclabel s WHERE s.classoid = class AND s.objoid = object AND (subobject = 0 OR s.objsubid = subobject));
+END $$;
+
 -- The same as a jsonb list for a definition, nearest first: [{kind, name, on}]; `able`: a cascade can
--- take it along, though not all of its kind.
+-- take it along, though not all of its kind; `labelled`: it cannot, since a security label would be lost.
 CREATE OR REPLACE FUNCTION zanith._list_dependents(relation oid, attribute smallint DEFAULT 0, besides oid[] DEFAULT '{}') RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(jsonb_build_object('kind', kind, 'name', name, 'on', "on")
                               || CASE WHEN kind = 'table' AND object IN (SELECT f.member FROM zanith._family(relation) f)
                                         OR kind = 'column' AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = object AND a.attnum = subobject AND a.attgenerated <> '')
-                                        OR kind = 'function' AND zanith._describe_routine(object) IS NOT NULL
+                                        OR kind = 'function'
                                       THEN jsonb_build_object('able', true) ELSE jsonb_build_object() END
+                              || CASE WHEN zanith._loses_label(class, object, subobject, kind) THEN jsonb_build_object('labelled', true) ELSE jsonb_build_object() END
                               ORDER BY distance, name COLLATE "C"), '[]')
     FROM zanith._find_dependents(relation, attribute, besides)
 ); END $$;

@@ -3,7 +3,7 @@
 CREATE OR REPLACE FUNCTION zanith._describe_routine(routine oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT jsonb_build_object(
-        'name', format('%s(%s)', zanith._qualify(n.nspname, p.proname), pg_get_function_identity_arguments(p.oid)),
+        'name', zanith._routine_address(p.oid),
         'namespace', n.nspname, 'routine', p.proname, 'inputs', oidvectortypes(p.proargtypes),
         'definition', CASE WHEN p.prokind = 'a' THEN zanith._aggregate_definition(p.oid) ELSE pg_get_functiondef(p.oid) END,
         'standard', p.prosqlbody IS NOT NULL,
@@ -11,8 +11,16 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         'grants', zanith._describe_grants(p.proacl, 'f', p.proowner),
         'comment', obj_description(p.oid, 'pg_proc'))
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-    -- an ordered-set aggregate has no name that DROP ROUTINE and ALTER ROUTINE take
-    WHERE p.oid = routine AND (p.prokind IN ('f', 'p', 'w') OR EXISTS (SELECT FROM pg_aggregate a WHERE a.aggfnoid = p.oid AND a.aggkind = 'n'))
+    WHERE p.oid = routine
+); END $$;
+
+-- What DROP ROUTINE, ALTER ROUTINE and GRANT take. The arguments of an ordered-set aggregate are printed with ORDER BY, which only
+-- AGGREGATE takes: of those it is the types.
+CREATE OR REPLACE FUNCTION zanith._routine_address(routine oid) RETURNS text
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT format('%s(%s)', zanith._qualify(n.nspname, p.proname),
+                  CASE WHEN a.aggkind <> 'n' THEN oidvectortypes(p.proargtypes) ELSE pg_get_function_identity_arguments(p.oid) END)
+    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace LEFT JOIN pg_aggregate a ON a.aggfnoid = p.oid WHERE p.oid = routine
 ); END $$;
 
 -- CREATE AGGREGATE, which PostgreSQL has no function for, as pg_dump writes it.
@@ -26,7 +34,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             (3, 'SSPACE', a.aggtransspace::text, a.aggtransspace <> 0),
             (4, 'FINALFUNC', zanith._routine_called(a.aggfinalfn), a.aggfinalfn <> 0),
             (5, 'FINALFUNC_EXTRA', NULL, a.aggfinalextra),
-            (6, 'FINALFUNC_MODIFY', zanith._modifies(a.aggfinalmodify), a.aggfinalfn <> 0 AND a.aggfinalmodify <> 'r'),
+            (6, 'FINALFUNC_MODIFY', zanith._modifies(a.aggfinalmodify), a.aggfinalfn <> 0 AND (a.aggfinalmodify <> 'r' OR a.aggkind <> 'n')), -- the default of the others is READ_WRITE
             (7, 'COMBINEFUNC', zanith._routine_called(a.aggcombinefn), a.aggcombinefn <> 0),
             (8, 'SERIALFUNC', zanith._routine_called(a.aggserialfn), a.aggserialfn <> 0),
             (9, 'DESERIALFUNC', zanith._routine_called(a.aggdeserialfn), a.aggdeserialfn <> 0),
@@ -40,7 +48,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             (17, 'MFINALFUNC_MODIFY', zanith._modifies(a.aggmfinalmodify), a.aggmfinalfn <> 0 AND a.aggmfinalmodify <> 'r'),
             (18, 'MINITCOND', quote_literal(a.aggminitval), a.aggminitval IS NOT NULL),
             (19, 'SORTOP', (SELECT format('OPERATOR(%I.%s)', s.nspname, r.oprname) FROM pg_operator r JOIN pg_namespace s ON s.oid = r.oprnamespace WHERE r.oid = a.aggsortop), a.aggsortop <> 0),
-            (20, 'PARALLEL', CASE p.proparallel WHEN 's' THEN 'SAFE' WHEN 'r' THEN 'RESTRICTED' END, p.proparallel <> 'u')) o(ord, word, value, wanted)
+            (20, 'PARALLEL', CASE p.proparallel WHEN 's' THEN 'SAFE' WHEN 'r' THEN 'RESTRICTED' END, p.proparallel <> 'u'),
+            (21, 'HYPOTHETICAL', NULL, a.aggkind = 'h')) o(ord, word, value, wanted)
          WHERE o.wanted))
     FROM pg_aggregate a JOIN pg_proc p ON p.oid = a.aggfnoid JOIN pg_namespace n ON n.oid = p.pronamespace WHERE a.aggfnoid = routine
 ); END $$;

@@ -8,8 +8,10 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
                         format('Create the function %s', routine ->> 'name'))
         || zanith._step(format('ALTER ROUTINE %s OWNER TO %I', routine ->> 'name', routine ->> 'owner'), 'Set the owner of the function')
         || zanith._render_grants_anew(routine -> 'grants', 'ROUTINE', routine ->> 'name', routine ->> 'owner',
+            -- an ordered-set aggregate is called by its types
             format('SELECT p.proacl FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace '
-                   'WHERE pg_catalog.format(''%%I.%%I(%%s)'', n.nspname, p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid)) = %L', routine ->> 'name'))
+                   'WHERE %L IN (pg_catalog.format(''%%I.%%I(%%s)'', n.nspname, p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid)), '
+                   'pg_catalog.format(''%%I.%%I(%%s)'', n.nspname, p.proname, pg_catalog.oidvectortypes(p.proargtypes)))', routine ->> 'name'))
         || zanith._render_comment(routine ->> 'comment', 'ROUTINE ' || (routine ->> 'name'))
     FROM (SELECT rtrim(CASE WHEN (routine ->> 'standard')::boolean THEN zanith._steady(routine ->> 'definition') ELSE routine ->> 'definition' END, chr(10))) d(definition)
 ); END $$;

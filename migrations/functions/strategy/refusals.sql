@@ -87,8 +87,9 @@ BEGIN
         PERFORM zanith._refuse(format('%s belongs to the extension %I', name, other),
             'Use DROP EXTENSION, or ALTER EXTENSION … DROP TABLE first.');
     END IF;
-    IF EXISTS (SELECT FROM pg_seclabel WHERE classoid = 'pg_class'::regclass AND objoid = relation) THEN
-        PERFORM zanith._refuse(format('%s bears security labels, which are not supported yet', name),
+    -- what is renamed or moved keeps its labels
+    IF strategy = 'rebuild_table' AND EXISTS (SELECT FROM pg_seclabel WHERE classoid = 'pg_class'::regclass AND objoid = relation) THEN
+        PERFORM zanith._refuse(format('%s bears security labels, which rebuild_table does not record', name),
             'Remove the labels first: SECURITY LABEL … IS NULL.');
     END IF;
     SELECT zanith._relation_name(t.tgrelid) INTO other FROM pg_trigger t
@@ -149,10 +150,11 @@ BEGIN
         PERFORM zanith._refuse(format('%s is a generated column', name),
             'A parked column would go on being computed; use archive_column.');
     END IF;
-    IF EXISTS (SELECT FROM pg_seclabel WHERE classoid = 'pg_class'::regclass AND objoid = relation
-               AND objsubid = a.attnum) THEN
-        PERFORM zanith._refuse(format('%s bears security labels, which are not supported yet', name),
-            'Remove the labels first: SECURITY LABEL … IS NULL.');
+    SELECT zanith._labelled(strategy, relation, a.attname) INTO other;
+    IF other IS NOT NULL THEN
+        PERFORM zanith._refuse(format('%s bears security labels, which a capture of %s would lose', other, name),
+            CASE WHEN strategy = 'archive_column' THEN 'Use soft_drop_column, which keeps the labels of a column; or remove them first: SECURITY LABEL … IS NULL.'
+                 ELSE 'Remove the labels first: SECURITY LABEL … IS NULL.' END);
     END IF;
     -- a generated column is computed again: no value is stored by a key
     IF strategy = 'archive_column' AND a.attgenerated = '' AND zanith._find_key(relation, a.attnum) IS NULL THEN
@@ -160,6 +162,24 @@ BEGIN
             'An archive needs a primary key, or a valid, immediate, non-partial unique index over NOT NULL columns; '
             'use soft_drop_column, which needs none.', '55000');
     END IF;
+END $$;
+
+-- What has a security label that would not come back with a column: the column itself where it is dropped, and the sequence of an identity,
+-- which goes in any case. NULL where there is none.
+CREATE OR REPLACE FUNCTION zanith._labelled(strategy text, relation oid, column_name text) RETURNS text
+LANGUAGE plpgsql STABLE AS $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_seclabel) THEN
+        RETURN NULL;
+    END IF;
+    RETURN (
+        SELECT pg_describe_object(o.class, o.object, o.subobject) FROM (
+            SELECT 'pg_class'::regclass::oid, a.attrelid, a.attnum::integer FROM zanith._family(relation) f
+            JOIN pg_attribute a ON a.attrelid = f.member AND a.attname = column_name AND NOT a.attisdropped WHERE strategy = 'archive_column'
+            UNION ALL
+            SELECT d.classid, d.objid, 0 FROM pg_attribute a JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.deptype = 'i'
+               AND d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum
+            WHERE a.attrelid = relation AND a.attname = column_name AND NOT a.attisdropped AND a.attidentity <> '') o(class, object, subobject)
+        WHERE EXISTS (SELECT FROM pg_seclabel s WHERE s.classoid = o.class AND s.objoid = o.object AND s.objsubid = o.subobject) LIMIT 1);
 END $$;
 
 -- Refusals that hold for a column that tables beneath have too: PostgreSQL drops it there as well, but for those that
@@ -284,6 +304,8 @@ RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     listed text;
     unable text;
+    labelled text;
+    of_row_type text;
     relocates boolean := strategy = 'archive_column';
     can_cascade text[] := ARRAY['view', 'materialized view', 'foreign key', 'exclusion constraint', 'policy', 'trigger', 'rule',
                                 'default', 'publication'];
@@ -293,8 +315,11 @@ BEGIN
     END IF;
     SELECT string_agg(format('%s depends on %s', d.item ->> 'name', d.item ->> 'on'), E'\n' ORDER BY d.ord),
            string_agg(format('%s depends on %s', d.item ->> 'name', d.item ->> 'on'), E'\n' ORDER BY d.ord)
-               FILTER (WHERE NOT d.item ->> 'kind' = ANY (can_cascade) AND NOT COALESCE((d.item ->> 'able')::boolean, false))
-    INTO listed, unable FROM zanith._each(dependents) d;
+               FILTER (WHERE NOT d.item ->> 'kind' = ANY (can_cascade) AND NOT COALESCE((d.item ->> 'able')::boolean, false)),
+           string_agg(d.item ->> 'name', E'\n' ORDER BY d.ord) FILTER (WHERE d.item ? 'labelled'),
+           CASE WHEN bool_and(d.item ->> 'kind' = 'column') FILTER (WHERE NOT d.item ->> 'kind' = ANY (can_cascade) AND NOT COALESCE((d.item ->> 'able')::boolean, false))
+                THEN string_agg(d.item ->> 'name', ', ' ORDER BY d.ord) FILTER (WHERE NOT d.item ->> 'kind' = ANY (can_cascade) AND NOT COALESCE((d.item ->> 'able')::boolean, false)) END
+    INTO listed, unable, labelled, of_row_type FROM zanith._each(dependents) d;
     IF listed IS NULL THEN
         RETURN;
     ELSIF on_dependents = 'refuse' THEN
@@ -307,7 +332,11 @@ BEGIN
             'Use soft_drop_column, or on_dependents => ''cascade''.', '2BP01', listed);
     ELSIF on_dependents = 'cascade' AND unable IS NOT NULL THEN
         PERFORM zanith._refuse(format('cannot cascade to everything that depends on %s', object),
-            'Change these first, or use on_dependents => ''keep'' where a rename allows it.', '0A000', unable);
+            CASE WHEN of_row_type IS NOT NULL THEN format('Capture %s by soft_drop_column first, then this table with on_dependents => ''keep''.', of_row_type)
+                 ELSE 'Change these first, or use on_dependents => ''keep'' where a rename allows it.' END, '0A000', unable);
+    ELSIF on_dependents = 'cascade' AND labelled IS NOT NULL THEN
+        PERFORM zanith._refuse(format('cannot cascade to everything that depends on %s: security labels would be lost', object),
+            'Remove the labels first: SECURITY LABEL … IS NULL. Or use on_dependents => ''keep'' where a rename allows it.', '0A000', labelled);
     END IF;
 END $$;
 

@@ -236,6 +236,13 @@ CurrentOwner = Annotated[
         help="Restore a table that was given to another role meanwhile for that role.",
     ),
 ]
+AsText = Annotated[
+    bool,
+    typer.Option(
+        "--as-text",
+        help="Restore an archived column as text, where its type was dropped or changed.",
+    ),
+]
 Unverified = Annotated[
     bool,
     typer.Option(

@@ -77,6 +77,7 @@ def choices(
     search_path: str | None = None,
     without: list[str] | None = None,
     current_owner: bool = False,
+    as_text: bool = False,
 ) -> Choices:
     """The choices that the flags make; `--fill default` is the column's own default."""
     return Choices(
@@ -91,6 +92,7 @@ def choices(
         search_path=search_path,
         without=tuple(without or ()),
         current_owner=current_owner,
+        as_text=as_text,
     )
 
 

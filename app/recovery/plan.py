@@ -32,7 +32,7 @@ _LEFT_TO_THE_PROOF = (asyncpg.InsufficientPrivilegeError, asyncpg.LockNotAvailab
 
 _FLAGS = (
     *("fill_default", "allow_null", "not_valid", "unverified", "online", "fire_triggers"),
-    "current_owner",
+    *("current_owner", "as_text"),
 )
 
 
@@ -41,7 +41,8 @@ class Choices:
     """What the person restoring decided; empty is to restore exactly as it was.
 
     ``without`` names parts that are left out, as conflicts call them. ``current_owner`` restores a
-    table that was given to another role for that role.
+    table that was given to another role for that role. ``as_text`` restores a column as the text
+    that its archive holds, without its type.
     """
 
     as_name: str | None = None
@@ -55,6 +56,7 @@ class Choices:
     search_path: str | None = None
     without: tuple[str, ...] = ()
     current_owner: bool = False
+    as_text: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the choices made, in the form that the database takes and the job keeps."""

@@ -19,6 +19,7 @@ _WORDS = {
     "--search-path SCHEMAS": ("“Search path of the owner's code”", "search_path"),
     "--search-path": ("“Search path of the owner's code”", "search_path"),
     "--current-owner": ("“For its owner of today”", "current_owner"),
+    "--as-text": ("“As text”", "as_text"),
     "--without": ("“Leave out”", "without"),
     "--fill": ("“Rows inserted since the drop”", "fill"),
     "on_dependents => 'keep'": ("“keep it on what is parked”", "on_dependents: keep"),

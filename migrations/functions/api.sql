@@ -117,18 +117,22 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             strategy <> 'rebuild_table' AND jsonb_array_length(d -> 'publications') > 0),
         (7, (SELECT string_agg(format('the foreign key %I of %s is lifted', k.item ->> 'name', zanith._qualify(k.item ->> 'schema', k.item ->> 'table')), '; ')
              FROM zanith._each(d -> 'references') k), strategy <> 'rebuild_table' AND jsonb_array_length(d -> 'references') > 0),
-        (20, zanith._warn_of_types(d), zanith._warn_of_types(d) IS NOT NULL)
+        (20, zanith._warn_of_types(d), zanith._warn_of_types(d) IS NOT NULL),
+        (21, zanith._note_of_types(d), zanith._is_kept_as_text(d))
     ) w(ord, warning, applies)
     WHERE w.applies
 ); END $$;
 
--- Types of the database's own that columns keep while they are parked. A soft-dropped column has its domain lifted.
+-- Types of the database's own that columns keep while they are parked. A soft-dropped column has its domain lifted; an archive keeps values
+-- of such types as text, but not its key.
 CREATE OR REPLACE FUNCTION zanith._parked_types(d jsonb) RETURNS TABLE (name text)
 LANGUAGE sql STABLE AS $$
     SELECT DISTINCT zanith._qualify(n.nspname, t.typname)
-    FROM (SELECT d #> '{column}' AS col WHERE d ? 'column' AND NOT (d ->> 'strategy' = 'soft_drop_column' AND d #>> '{column,base_type}' IS NOT NULL)
+    FROM (SELECT CASE WHEN d #>> '{column,base_type}' IS NOT NULL THEN jsonb_build_object('type', d #> '{column,base_type}') ELSE d -> 'column' END AS col
+          WHERE d ->> 'strategy' = 'soft_drop_column'
+          UNION ALL SELECT k.item FROM zanith._each(NULLIF(d -> 'key', 'null')) k WHERE d ->> 'strategy' = 'archive_column'
           UNION ALL SELECT c.item FROM zanith._each(d -> 'members') m, LATERAL zanith._each(m.item #> '{definition,columns}') c
-          UNION ALL SELECT c.item FROM zanith._each(d #> '{definition,columns}') c WHERE COALESCE(d -> 'parked', 'null') <> 'null') x,
+          UNION ALL SELECT c.item FROM zanith._each(d #> '{definition,columns}') c WHERE COALESCE(d -> 'parked', 'null') <> 'null') x(col),
          LATERAL (SELECT CASE WHEN zanith._type_exists(x.col ->> 'type') THEN to_regtype(x.col ->> 'type')::oid END) o(oid)
     JOIN pg_type p ON p.oid = o.oid LEFT JOIN pg_type e ON e.oid = p.typelem AND p.typcategory = 'A'
     JOIN pg_type t ON t.oid = COALESCE(e.oid, p.oid) JOIN pg_namespace n ON n.oid = t.typnamespace
@@ -138,7 +142,16 @@ $$;
 
 CREATE OR REPLACE FUNCTION zanith._warn_of_types(d jsonb) RETURNS text
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT format('the type %1$s stays while this is parked: DROP TYPE is refused, and DROP TYPE %1$s CASCADE would destroy the parked values; move it aside instead: ALTER TYPE %1$s RENAME TO ...', min(y.name))
+    SELECT format('the type %1$s stays while this is parked: DROP TYPE is refused, and DROP TYPE %1$s CASCADE would destroy the parked values; ', min(y.name))
+           || CASE WHEN d ->> 'strategy' = 'soft_drop_column' THEN 'archive_column keeps them as text; or ' ELSE '' END
+           || format('move it aside: ALTER TYPE %s RENAME TO ..., or export or restore the values first', min(y.name))
            || CASE WHEN count(*) > 1 THEN '; so do ' || string_agg(y.name, ', ' ORDER BY y.name) FILTER (WHERE y.name > (SELECT min(x.name) FROM zanith._parked_types(d) x)) ELSE '' END
     FROM zanith._parked_types(d) y HAVING count(*) > 0
 ); END $$;
+
+-- An archive that does not depend on the type of its column: what is needed to restore it after DROP TYPE.
+CREATE OR REPLACE FUNCTION zanith._note_of_types(d jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT format('its values are kept as text, so DROP TYPE and DROP EXTENSION leave them alone; a restore needs the type %s, or --as-text', d #>> '{column,type}')
+    WHERE zanith._is_kept_as_text(d)
+$$;

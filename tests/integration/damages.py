@@ -9,6 +9,7 @@ COPIED = ("archive_column", "rebuild_table")
 TABLES = (*MOVED, *COPIED)
 COLUMN = ("soft_drop_column",)
 EVERY = (*COLUMN, *TABLES)
+NATIVE = tuple(s for s in EVERY if s != "archive_column")  # that keep values with their type
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,20 @@ DAMAGES = {
     ),
     "live_dropped": Damage("DROP TABLE {parked}", "missing/live_table_dropped", COLUMN),
     "type_dropped": Damage(
-        "DROP TYPE {name}_type CASCADE", "missing/type_dropped", EVERY, False, "enum"
+        "DROP TYPE {name}_type CASCADE", "missing/type_dropped", NATIVE, False, "enum"
     ),
     "domain_dropped": Damage(
-        "DROP DOMAIN {name}_type CASCADE", "missing/type_dropped", TABLES, False, "domain"
+        "DROP DOMAIN {name}_type CASCADE",
+        "missing/type_dropped",
+        tuple(s for s in NATIVE if s in TABLES),
+        False,
+        "domain",
+    ),
+    "type_of_archive_dropped": Damage(
+        "DROP TYPE {name}_type CASCADE", "", ("archive_column",), False, "enum"
+    ),
+    "domain_of_archive_dropped": Damage(
+        "DROP DOMAIN {name}_type CASCADE", "", ("archive_column",), False, "domain"
     ),
     "owned_dropped": Damage(
         "ALTER TABLE {parked} OWNER TO {role}; DROP OWNED BY {role}", "missing/table_dropped"

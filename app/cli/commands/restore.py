@@ -12,6 +12,7 @@ from app.cli.complete import (
 from app.cli.options import (
     AllowNull,
     As,
+    AsText,
     BatchTime,
     CurrentOwner,
     DatabaseUrl,
@@ -57,6 +58,7 @@ def restore_column(
     unverified: Unverified = False,
     search_path: SearchPath = None,
     without: Without = None,
+    as_text: AsText = False,
     online: Online = False,
     fire_triggers: FireTriggers = False,
     batch_time: BatchTime = None,
@@ -91,6 +93,7 @@ def restore_column(
         fire_triggers=fire_triggers,
         search_path=search_path,
         without=without,
+        as_text=as_text,
     )
     pace = limits(batch_time, max_rate, max_lag)
     run(
@@ -120,6 +123,7 @@ def restore_command(
     unverified: Unverified = False,
     search_path: SearchPath = None,
     without: Without = None,
+    as_text: AsText = False,
     current_owner: CurrentOwner = False,
     online: Online = False,
     fire_triggers: FireTriggers = False,
@@ -151,6 +155,7 @@ def restore_command(
         fire_triggers=fire_triggers,
         search_path=search_path,
         without=without,
+        as_text=as_text,
         current_owner=current_owner,
     )
     way = how(dry_run, rehearse, yes, limits(batch_time, max_rate, max_lag), detach=detach)
@@ -229,6 +234,7 @@ def restore_migration_command(
     unverified: Unverified = False,
     search_path: SearchPath = None,
     without: Without = None,
+    as_text: AsText = False,
     current_owner: CurrentOwner = False,
     rehearse: Rehearse = False,
     dry_run: DryRun = False,
@@ -248,6 +254,7 @@ def restore_migration_command(
         *(None, fill, allow_null, not_valid, unverified),
         search_path=search_path,
         without=without,
+        as_text=as_text,
         current_owner=current_owner,
     )
     run(

@@ -191,6 +191,9 @@ class RestoreIn(_Strict):
     current_owner: bool = Field(
         False, description="restore a table that was given to another role for that role"
     )
+    as_text: bool = Field(
+        False, description="restore a column as the text that its archive holds, without its type"
+    )
     dry_run: bool = Field(False, description="200 with the plan of these choices; nothing runs")
     rehearse: bool = Field(
         False,
@@ -220,6 +223,7 @@ class RestoreIn(_Strict):
             search_path=self.search_path,
             without=tuple(self.without),
             current_owner=self.current_owner,
+            as_text=self.as_text,
         )
 
 

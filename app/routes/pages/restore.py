@@ -46,6 +46,7 @@ class Chosen:
     search_path: str = ""
     without: tuple[str, ...] = ()
     current_owner: bool = False
+    as_text: bool = False
 
     def to_choices(self) -> Choices:
         """Return the choices as the engine takes them."""
@@ -61,6 +62,7 @@ class Chosen:
             search_path=self.search_path.strip() or None,
             without=self.without,
             current_owner=self.current_owner,
+            as_text=self.as_text,
         )
 
     @classmethod
@@ -82,6 +84,9 @@ class Chosen:
             online=choices.online,
             fire_triggers=choices.fire_triggers,
             search_path=choices.search_path or "",
+            without=choices.without,
+            current_owner=choices.current_owner,
+            as_text=choices.as_text,
         )
 
     def link(self, artifact_id: str) -> str:
@@ -98,6 +103,7 @@ class Chosen:
             "search_path": self.search_path.strip(),
             "without": list(self.without),
             "current_owner": "yes" if self.current_owner else "",
+            "as_text": "yes" if self.as_text else "",
         }
         return link(f"/studio/artifacts/{artifact_id}/restore", said)
 
@@ -114,11 +120,12 @@ def chosen_in_query(
     search_path: Annotated[str, Query(max_length=2000)] = "",
     without: Annotated[list[Part], Query(max_length=100)] = [],  # noqa: B006
     current_owner: bool = False,
+    as_text: bool = False,
 ) -> Chosen:
     """Read the choices from the address."""
     flags = (allow_null, not_valid, unverified, online, fire_triggers)
     parts = tuple(part for part in without if part)
-    return Chosen(as_name, fill_with, fill, *flags, search_path, parts, current_owner)
+    return Chosen(as_name, fill_with, fill, *flags, search_path, parts, current_owner, as_text)
 
 
 def chosen_in_form(
@@ -133,11 +140,12 @@ def chosen_in_form(
     search_path: Annotated[str, Form(max_length=2000)] = "",
     without: Annotated[list[Part], Form(max_length=100)] = [],  # noqa: B006
     current_owner: Annotated[bool, Form()] = False,
+    as_text: Annotated[bool, Form()] = False,
 ) -> Chosen:
     """Read the choices from the form that starts the restore."""
     flags = (allow_null, not_valid, unverified, online, fire_triggers)
     parts = tuple(part for part in without if part)
-    return Chosen(as_name, fill_with, fill, *flags, search_path, parts, current_owner)
+    return Chosen(as_name, fill_with, fill, *flags, search_path, parts, current_owner, as_text)
 
 
 def is_live_again(artifact: Artifact, plan: Plan | None) -> bool:

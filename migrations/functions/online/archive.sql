@@ -6,7 +6,7 @@
 -- The parked column of a table that is archived online: what the steps are about.
 CREATE OR REPLACE FUNCTION zanith._archiving(a zanith._zanith_migration_artifacts,
     OUT live text, OUT archive text, OUT log text, OUT col text, OUT name text, OUT keys text, OUT keep text, OUT relation oid, OUT state text,
-    OUT live_type text, OUT owner text, OUT runner text, OUT rows text)
+    OUT live_type text, OUT owner text, OUT runner text, OUT rows text, OUT value text, OUT differs text)
 LANGUAGE plpgsql STABLE AS $$ BEGIN
     SELECT n.live,
            zanith._qualify('_zanith_shadow', zanith._archive_name(a.definition)),
@@ -20,6 +20,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN
     FROM (SELECT zanith._place(a)) p(place), LATERAL (SELECT
            COALESCE((SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = (p.place ->> 'oid')::oid), a.definition #>> '{table,owner}')) o(name), LATERAL (SELECT
            CASE WHEN p.place ? 'oid' THEN zanith._qualify(p.place ->> 'schema', p.place ->> 'table') ELSE zanith._qualify(a.source_schema, a.source_table) END) n(live);
+    value := zanith._keep_value(a.definition, 't.' || col);
+    differs := CASE WHEN (a.definition #>> '{kept,text}')::boolean THEN zanith._differ('text', value, 'a.' || name) ELSE zanith._differ(live_type, 't.' || col, 'a.' || name) END;
 END $$;
 
 CREATE OR REPLACE FUNCTION zanith._archive_name(d jsonb) RETURNS text
@@ -34,7 +36,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
         'strategy', 'archive_column',
         'parked', jsonb_build_object('schema', '_zanith_shadow', 'table', zanith._archive_name(d), 'column', d #> '{column,name}',
             -- the values were parked without their domain, whose checks would run as whoever copies them
-            'type', COALESCE(d #> '{column,base_type}', 'null')),
+            'type', COALESCE(NULLIF(d #> '{kept,type}', 'null'), d #> '{column,base_type}', 'null'), 'text', d #> '{kept,text}'),
         -- indexes and statistics went with the column; they are made again from their definitions
         'renames', zanith._sequences_of(d -> 'renames'),
         'tree', (SELECT COALESCE(jsonb_agg(t.item || jsonb_build_object('renames', zanith._sequences_of(t.item -> 'renames')) ORDER BY t.ord), '[]')
@@ -51,7 +53,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 CREATE OR REPLACE FUNCTION zanith._render_archive_begin(a zanith._zanith_migration_artifacts) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', q.rows), 'Lock the table: reads go on, writes wait until this transaction ends', 'SHARE ROW EXCLUSIVE', ARRAY[q.live])
-        || zanith._step(format('CREATE TABLE %s AS SELECT %s, %s AS %s FROM %s WITH NO DATA', q.archive, q.keys, q.col, q.name, q.rows),
+        || zanith._step(format('CREATE TABLE %s AS SELECT %s, %s AS %s FROM %s t WITH NO DATA', q.archive, q.keys, q.value, q.name, q.rows),
             'Create the archive table for the key and value of every row', 'ACCESS SHARE', ARRAY[q.live])
         || zanith._step(format('ALTER TABLE %s %s', q.archive, (SELECT string_agg(format('ALTER %I SET NOT NULL', k.item ->> 'name'), ', ' ORDER BY k.ord) FROM zanith._each(q.d -> 'key') k)),
             'Set the key columns NOT NULL while the archive is empty', 'ACCESS EXCLUSIVE', ARRAY[q.archive])
@@ -156,8 +158,8 @@ DECLARE
     bounds text := zanith._after(a.definition -> 'key', after, 't');
 BEGIN
     last := zanith._find_bound(q.relation, a.definition, q.runner, q.rows, bounds, size);
-    copied := zanith._run_on(q.relation, a.definition, q.runner, format('INSERT INTO %s SELECT %s, t.%s FROM %s t WHERE %s AND %s AND %s ORDER BY %2$s', q.archive,
-        zanith._key_list(a.definition -> 'key', 't.'), q.col, q.rows, bounds, zanith._up_to(a.definition -> 'key', last, 't'), q.keep));
+    copied := zanith._run_on(q.relation, a.definition, q.runner, format('INSERT INTO %s SELECT %s, %s FROM %s t WHERE %s AND %s AND %s ORDER BY %2$s', q.archive,
+        zanith._key_list(a.definition -> 'key', 't.'), q.value, q.rows, bounds, zanith._up_to(a.definition -> 'key', last, 't'), q.keep));
     PERFORM zanith._watch_shape(a, q.relation);
 END $$;
 
@@ -247,8 +249,8 @@ BEGIN
     END IF;
     EXECUTE format('DELETE FROM ONLY %s a USING %s WHERE %s', q.archive, due, zanith._follow_match(a.definition -> 'key', 'a'));
     GET DIAGNOSTICS gone = ROW_COUNT;
-    come := zanith._run_on(q.relation, a.definition, q.runner, format('INSERT INTO %s SELECT %s, t.%s FROM %s t JOIN %s ON %s WHERE %s', q.archive, zanith._key_list(a.definition -> 'key', 't.'),
-        q.col, q.rows, due, zanith._follow_match(a.definition -> 'key', 't'), q.keep));
+    come := zanith._run_on(q.relation, a.definition, q.runner, format('INSERT INTO %s SELECT %s, %s FROM %s t JOIN %s ON %s WHERE %s', q.archive, zanith._key_list(a.definition -> 'key', 't.'),
+        q.value, q.rows, due, zanith._follow_match(a.definition -> 'key', 't'), q.keep));
     RETURN grown - gone + come;
 END $$;
 
@@ -260,7 +262,7 @@ DECLARE
     q record := zanith._archiving(a);
 BEGIN
     RETURN zanith._run_on(q.relation, a.definition, q.runner, format('DELETE FROM ONLY %s a WHERE NOT EXISTS (SELECT FROM %s t WHERE %s AND NOT (%s))',
-        q.archive, q.rows, zanith._key_match(a.definition -> 'key'), zanith._differ(q.live_type, 't.' || q.col, 'a.' || q.name)));
+        q.archive, q.rows, zanith._key_match(a.definition -> 'key'), q.differs));
 END $$;
 
 -- Where partitions came or went since the archive was in line with them: follows those that came, and says so. In a short
@@ -294,8 +296,8 @@ DECLARE
     shape text := zanith._shape(a.id, q.relation);
 BEGIN
     PERFORM zanith._drop_gone(a);
-    PERFORM zanith._run_on(q.relation, a.definition, q.runner, format('INSERT INTO %1$s SELECT %2$s, t.%3$s FROM %4$s t WHERE %5$s AND NOT EXISTS (SELECT FROM ONLY %1$s a WHERE %6$s)', q.archive,
-        zanith._key_list(a.definition -> 'key', 't.'), q.col, q.rows, q.keep, zanith._key_match(a.definition -> 'key')));
+    PERFORM zanith._run_on(q.relation, a.definition, q.runner, format('INSERT INTO %1$s SELECT %2$s, %3$s FROM %4$s t WHERE %5$s AND NOT EXISTS (SELECT FROM ONLY %1$s a WHERE %6$s)', q.archive,
+        zanith._key_list(a.definition -> 'key', 't.'), q.value, q.rows, q.keep, zanith._key_match(a.definition -> 'key')));
     PERFORM zanith._keep_shape(a.id, shape);
 END $$;
 
@@ -336,7 +338,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT format('pg_catalog.count(a.%1$s), count(*) FILTER (WHERE a.%1$s IS NULL AND pg_catalog.num_nonnulls(t.%2$s) > 0 AND %3$s), '
         'count(*) FILTER (WHERE t.%1$s IS NULL AND a.%1$s IS NOT NULL AND %3$s), '
         'count(*) FILTER (WHERE t.%1$s IS NOT NULL AND a.%1$s IS NOT NULL AND %4$s AND %3$s)',
-        quote_ident(a.definition #>> '{key,0,name}'), q.col, counts, zanith._differ(q.live_type, 't.' || q.col, 'a.' || q.name))
+        quote_ident(a.definition #>> '{key,0,name}'), q.col, counts, q.differs)
     FROM zanith._archiving(a) q
 ); END $$;
 
@@ -421,7 +423,12 @@ DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     d jsonb := zanith._archived_definition(a.definition);
     caller text := zanith._check_own(a, proof);
+    archive oid := zanith._relation_oid('_zanith_shadow', d #>> '{parked,table}');
 BEGIN
+    -- the labels of now are those that the archive was written with: others would be another shape
+    d := d || jsonb_build_object('labels', zanith._describe_labels(archive))
+        || CASE WHEN d #> '{kept,labels}' IS NULL OR d #> '{kept,labels}' = 'null' THEN '{}' ELSE jsonb_build_object('kept', d -> 'kept' || jsonb_build_object('labels', (
+            SELECT jsonb_object_agg(e.enumlabel, e.oid::text) FROM pg_enum e WHERE e.enumtypid = zanith._beneath_domain((d #>> '{kept,oid}')::oid)))) END;
     IF a.artifact_type <> 'soft_drop_column'
        -- a partition that was detached meanwhile keeps the column that went with it
        OR (CASE WHEN zanith._only(a.definition) = '' THEN zanith._attribute_number(zanith._relation_oid(a.physical_schema, a.physical_table), a.physical_column) IS NOT NULL
@@ -491,12 +498,13 @@ BEGIN
         a.source_column := column_name;
         a.physical_column := a.definition #>> '{parked,column}';
     END IF;
-    RETURN p || jsonb_build_object('strategy', 'archive_column', 'warnings', p -> 'warnings' || zanith._warn_online(relation, a.definition),
+    RETURN p || jsonb_build_object('strategy', 'archive_column', 'warnings', (p -> 'warnings') - COALESCE(zanith._warn_of_types(a.definition), '') || zanith._warn_online(relation, a.definition)
+            || array_to_json(array_remove(ARRAY[zanith._warn_of_types(zanith._archived_definition(a.definition)), zanith._note_of_types(zanith._archived_definition(a.definition))], NULL))::jsonb,
         'steps', p -> 'steps' || (
             SELECT jsonb_agg(s.item || jsonb_build_object('transaction', r.part) ORDER BY r.part, s.ord)
             FROM zanith._archiving(a) q, LATERAL (VALUES (2,
                 CASE WHEN zanith.unfinished(a.id) IS NULL THEN zanith._render_archive_begin(a) ELSE '[]' END
-                || zanith._step(format('INSERT INTO %s SELECT %s, %s FROM %s WHERE (%2$s) > … ORDER BY %2$s LIMIT …', q.archive, q.keys, q.col, q.rows),
+                || zanith._step(format('INSERT INTO %s SELECT %s, %s FROM %s t WHERE (%2$s) > … ORDER BY %2$s LIMIT …', q.archive, q.keys, q.value, q.rows),
                     'Copy key and value in batches, each in its own transaction (nobody waits)', 'ACCESS SHARE', ARRAY[q.live], true)
                 || zanith._step(format('ALTER TABLE %s ADD PRIMARY KEY (%s)', q.archive, q.keys), 'Add the primary key of the archive', 'ACCESS EXCLUSIVE', ARRAY[q.archive], true)
                 || zanith._step(format('SELECT * FROM zanith.catch_up(%L, …)', a.id), 'Copy the rows that live traffic changed during the copy', 'ACCESS SHARE', ARRAY[q.live])

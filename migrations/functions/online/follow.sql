@@ -85,7 +85,11 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 -- its triggers are made anew.
 CREATE OR REPLACE FUNCTION zanith._shape(id text, relation oid) RETURNS text
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT md5(COALESCE(string_agg(concat_ws(':', m.member, i.inhdetachpending, g.made), ',' ORDER BY m.member), ''))
+    SELECT md5(COALESCE(string_agg(concat_ws(':', m.member, i.inhdetachpending, g.made), ',' ORDER BY m.member), '')
+        -- text that was archived before a label was renamed is not in line
+        || COALESCE((SELECT string_agg(e.enumlabel, ',' ORDER BY e.oid) FROM zanith._zanith_migration_artifacts a
+                     JOIN pg_enum e ON e.enumtypid = zanith._beneath_domain((a.definition #>> '{kept,oid}')::oid)
+                     WHERE a.id = _shape.id AND a.artifact_type = 'soft_drop_column' AND a.definition #>> '{kept,labels}' IS NOT NULL), ''))
     FROM zanith._tree(relation) m LEFT JOIN pg_inherits i ON i.inhrelid = m.member,
          LATERAL (SELECT string_agg(g.oid::text, ' ' ORDER BY g.oid) AS made FROM pg_trigger g
                   WHERE g.tgrelid = m.member AND starts_with(g.tgname, '~zanith_follow_' || id || '_')) g

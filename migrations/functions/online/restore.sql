@@ -3,10 +3,12 @@
 
 -- The column on its way back: what the steps are about.
 CREATE OR REPLACE FUNCTION zanith._filling(a zanith._zanith_migration_artifacts,
-    OUT live text, OUT archive text, OUT log text, OUT half text, OUT name text, OUT type text, OUT relation oid, OUT owner text, OUT rows text, OUT runner text, OUT reader text)
+    OUT live text, OUT archive text, OUT log text, OUT half text, OUT name text, OUT type text, OUT relation oid, OUT owner text, OUT rows text, OUT runner text, OUT reader text, OUT value text, OUT d jsonb)
 LANGUAGE plpgsql STABLE AS $$ BEGIN
+    -- what the column came back as when it was begun
+    d := zanith._with_type_now(CASE WHEN zanith._is_kept_as_text(a.definition) AND (zanith._begun_with(a.id) ->> 'as_text')::boolean THEN zanith._as_text(a.definition) ELSE a.definition END);
     SELECT zanith._qualify(a.source_schema, a.source_table), zanith._qualify(a.physical_schema, a.physical_table), zanith._follow_name(a.id),
-           quote_ident(zanith._half_filled(a.id)), quote_ident(a.source_column), a.definition #>> '{column,type}',
+           quote_ident(zanith._half_filled(a.id)), quote_ident(a.source_column), d #>> '{column,type}',
            q.oid, (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = q.oid),
            zanith._only(a.definition) || zanith._qualify(a.source_schema, a.source_table),
            -- archives of earlier versions belong to the owner of the table
@@ -15,6 +17,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN
     INTO live, archive, log, half, name, type, relation, owner, rows, reader
     FROM (SELECT zanith._relation_oid(a.source_schema, a.source_table)) q(oid);
     runner := zanith._runner(owner);
+    value := zanith._read_kept(d, 'a.' || name);
 END $$;
 
 -- What a fill was begun with; it goes on with the same.
@@ -25,7 +28,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 
 CREATE OR REPLACE FUNCTION zanith._filling_choices(choices jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_object_agg(c.key, c.value), '{}') FROM jsonb_each(choices) c WHERE c.key IN ('fill', 'fill_default')
+    SELECT COALESCE(jsonb_object_agg(c.key, c.value), '{}') FROM jsonb_each(choices) c WHERE c.key IN ('fill', 'fill_default', 'as_text')
 ); END $$;
 
 -- Before the first batch: the column under its working name, and what follows traffic.
@@ -56,14 +59,14 @@ BEGIN
         RETURN NULL;
     END IF;
     IF NOT EXISTS (SELECT FROM %1$s l WHERE %4$s AND NOT l.pending) THEN
-        SELECT a.%5$s AS value INTO archived FROM ONLY %6$s a WHERE %7$s;
+        SELECT %5$s AS value INTO archived FROM ONLY %6$s a WHERE %7$s;
         IF FOUND THEN
             NEW.%8$s := archived.value;
         END IF;
     END IF;
     RETURN NEW;
 END $body$, q.log, zanith._follow_columns(a.definition -> 'key'), zanith._key_list(a.definition -> 'key', 'NEW.'),
-                zanith._follow_match(a.definition -> 'key', 'OLD'), q.name, q.archive,
+                zanith._follow_match(a.definition -> 'key', 'OLD'), q.value, q.archive,
                 (SELECT string_agg(format('a.%I = OLD.%1$I', k.item ->> 'name'), ' AND ' ORDER BY k.ord) FROM zanith._each(a.definition -> 'key') k), q.half))
         || zanith._render_follow_trigger(a.id, q.live, 'carry', 'BEFORE UPDATE', q.moved)
         || zanith._render_follow_trigger(a.id, q.live, 'move', 'AFTER UPDATE', q.moved)
@@ -98,7 +101,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN a.status <> 'recoverable' THEN '[]' ELSE
             zanith._set_transaction(0,
                 CASE WHEN zanith.unfinished(a.id) IS NULL THEN zanith._render_fill_begin(a, choices) ELSE '[]' END
-                || zanith._in_batches(zanith._as_owner(q.owner, zanith._step(format('UPDATE %s t SET %s = a.%s FROM ONLY %s a WHERE %s AND (%s) > …', q.rows, q.half, q.name, q.archive,
+                || zanith._in_batches(zanith._as_owner(q.owner, zanith._step(format('UPDATE %s t SET %s = %s FROM ONLY %s a WHERE %s AND (%s) > …', q.rows, q.half, q.value, q.archive,
                         zanith._key_match(d -> 'key'), zanith._key_list(d -> 'key', 'a.')),
                     'Backfill the column in batches along the key, each in its own transaction (locked rows come later)', 'ROW EXCLUSIVE', ARRAY[q.live], true)))
                 || CASE WHEN COALESCE((choices ->> 'fill_default')::boolean, false) THEN zanith._in_batches(zanith._as_owner(q.owner, zanith._step(
@@ -128,7 +131,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                 zanith._render_grants(p.part #> '{column,grants}', 'TABLE ' || p.target, p.part ->> 'owner', d #>> '{column,name}', true)
                 || zanith._render_comment(p.part #>> '{column,comment}', format('COLUMN %s.%s', p.target, q.name))) s), '[]')
         || zanith._render_cascade_restore(d -> 'cascade')
-    FROM zanith._filling(a) q, LATERAL (SELECT a.definition) x(d)
+    FROM zanith._filling(a) q
 ); END $$;
 
 -- One batch, as the SQL of a step that the owner runs, and the key that it comes to, NULL at the end. The count of rows
@@ -148,13 +151,13 @@ BEGIN
     RETURN jsonb_build_object('last', last, 'role', zanith._runner(q.owner), 'sql', zanith._do(format($body$DECLARE filled bigint; patience text := pg_catalog.current_setting('lock_timeout'); BEGIN
     BEGIN
         PERFORM pg_catalog.set_config('lock_timeout', '20ms', true);
-        UPDATE %2$s t SET %8$s = a.%1$s FROM ONLY %3$s a
+        UPDATE %2$s t SET %8$s = %1$s FROM ONLY %3$s a
         WHERE %4$s AND %5$s AND %12$s
             AND (NOT EXISTS (SELECT FROM %6$s) OR NOT EXISTS (SELECT FROM %6$s l WHERE %7$s));
         GET DIAGNOSTICS filled = ROW_COUNT;
     EXCEPTION WHEN lock_not_available OR deadlock_detected OR serialization_failure THEN -- this where a row went to another partition
         WITH got AS (
-            SELECT %13$s, a.%1$s AS value FROM %2$s t JOIN ONLY %3$s a ON %4$s
+            SELECT %13$s, %1$s AS value FROM %2$s t JOIN ONLY %3$s a ON %4$s
             WHERE %5$s AND %12$s
                 AND NOT EXISTS (SELECT FROM %6$s l WHERE %7$s)
             FOR NO KEY UPDATE OF t SKIP LOCKED
@@ -170,9 +173,10 @@ BEGIN
         ON CONFLICT DO NOTHING;
     END IF;
     PERFORM pg_catalog.set_config('zanith.filled', filled::text, true);
-END$body$, q.name, q.rows, q.archive, zanith._key_match(key), due, q.log, zanith._follow_match(key, 'a'), q.half,
+END$body$, q.value, q.rows, q.archive, zanith._key_match(key), due, q.log, zanith._follow_match(key, 'a'), q.half,
         CASE WHEN last IS NULL THEN -1 ELSE size END, zanith._follow_columns(key), zanith._key_list(key, 'a.'),
-        zanith._differ(q.type, 't.' || q.half, format('a.%s::%s', q.name, q.type)),
+        CASE WHEN zanith._is_kept_as_text(q.d) THEN zanith._differs_from_kept(q.d, 't.' || q.half, 'a.' || q.name)
+             ELSE zanith._differ(q.type, 't.' || q.half, format('a.%s::%s', q.name, q.type)) END,
         -- a ctid tells rows of one table apart
         CASE WHEN q.rows = q.live THEN zanith._key_list(key, 't.') ELSE 't.ctid AS at' END,
         CASE WHEN q.rows = q.live THEN (SELECT string_agg(format('t.%I %s got.%1$I', k.item ->> 'name', zanith._equals(k.item)), ' AND ' ORDER BY k.ord) FROM zanith._each(key) k) ELSE 't.ctid = got.at' END)));
@@ -188,13 +192,13 @@ DECLARE
 BEGIN
     RETURN jsonb_build_object('role', zanith._runner(q.owner), 'sql', zanith._do(format($body$DECLARE r record; filled bigint := 0; BEGIN
     FOR r IN SELECT * FROM %1$s WHERE pending ORDER BY %2$s LIMIT %3$s LOOP
-        UPDATE %4$s t SET %5$s = a.%6$s FROM ONLY %7$s a WHERE %8$s AND %9$s
+        UPDATE %4$s t SET %5$s = %6$s FROM ONLY %7$s a WHERE %8$s AND %9$s
             AND EXISTS (SELECT FROM %1$s l WHERE %10$s AND l.pending);
         DELETE FROM %1$s l WHERE %11$s AND l.pending;
         filled := filled + 1;
     END LOOP;
     PERFORM pg_catalog.set_config('zanith.filled', filled::text, true);
-END$body$, q.log, zanith._follow_columns(key), size, q.rows, q.half, q.name, q.archive, zanith._key_match(key),
+END$body$, q.log, zanith._follow_columns(key), size, q.rows, q.half, q.value, q.archive, zanith._key_match(key),
         (SELECT string_agg(format('a.%I %s r.k%s', k.item ->> 'name', zanith._equals(k.item), k.ord), ' AND ' ORDER BY k.ord) FROM zanith._each(key) k),
         zanith._follow_match(key, 'a'),
         (SELECT string_agg(format('l.k%s %s r.k%1$s', k.ord, zanith._equals(k.item)), ' AND ' ORDER BY k.ord) FROM zanith._each(key) k))));
@@ -229,12 +233,10 @@ DECLARE
     q record := zanith._filling(a);
     found jsonb;
     key jsonb := a.definition -> 'key';
-    -- not as the domain: its checks would run as the operator
-    type text := COALESCE(a.definition #>> '{column,base_type}', q.type);
 BEGIN
     found := zanith._run_on(q.relation, a.definition, q.runner, format('SELECT pg_catalog.jsonb_build_array(pg_catalog.count(a.%1$s), count(*) FILTER (WHERE a.%1$s IS NOT NULL AND %3$s AND NOT EXISTS (SELECT FROM %4$s l WHERE %5$s AND NOT l.pending)), '
                    'count(*) FILTER (WHERE pg_catalog.num_nulls(t.%2$s) > 0), count(*)) FROM %6$s t LEFT JOIN ONLY %7$s a ON %8$s',
-        quote_ident(key #>> '{0,name}'), q.half, zanith._differ(type, format('t.%s::%s', q.half, type), format('a.%s::%s', q.name, type)),
+        quote_ident(key #>> '{0,name}'), q.half, zanith._differs_from_kept(q.d, 't.' || q.half, 'a.' || q.name),
         q.log, zanith._follow_match(key, 'a'), q.rows, q.archive, zanith._key_match(key)), 'values') -> 0;
     filled := found ->> 0;
     differing := found ->> 1;

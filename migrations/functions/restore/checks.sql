@@ -40,8 +40,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             format('(SELECT %s, %s AS %I FROM %s t) %I', l.columns,
                 CASE WHEN f.value IS NULL THEN p.col ELSE format('COALESCE(%s, %s)', p.col, f.value) END, d #>> '{column,name}', l.name, alias)
         ELSE format('(SELECT %s, %s AS %I FROM %s t LEFT JOIN ONLY %s a ON %s) %I', l.columns,
-                CASE WHEN f.value IS NULL THEN format('a.%I', d #>> '{column,name}')
-                     ELSE format('CASE WHEN pg_catalog.num_nulls(a.%I) > 0 THEN %s ELSE a.%I END', d #>> '{key,0,name}', f.value, d #>> '{column,name}') END,
+                CASE WHEN f.value IS NULL THEN v.archived
+                     ELSE format('CASE WHEN pg_catalog.num_nulls(a.%I) > 0 THEN %s ELSE %s END', d #>> '{key,0,name}', f.value, v.archived) END,
                 d #>> '{column,name}', l.name, zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'),
                 zanith._key_match(d -> 'key'), alias) END
     FROM (SELECT zanith._only(d) || zanith._relation_name(live), (SELECT COALESCE(string_agg('t.' || quote_ident(attname), ', ' ORDER BY attnum), '0')
@@ -49,7 +49,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
              AND attname <> d #>> '{column,name}')) l(name, columns),
          -- a default is not evaluated for a look: it may write, as nextval does
          (SELECT zanith._fill_value(d -> 'column', choices - 'fill_default')) f(value),
-         (SELECT format('t.%I', d #>> '{parked,column}')) p(col)
+         (SELECT format('t.%I', d #>> '{parked,column}')) p(col),
+         (SELECT zanith._read_kept(d, format('a.%I', d #>> '{column,name}'))) v(archived)
 ); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._column_checks(d jsonb, live oid, choices jsonb) RETURNS jsonb

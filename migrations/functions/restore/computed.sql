@@ -39,9 +39,10 @@ BEGIN
         AND (SELECT pg_catalog.count(*) FROM %3$s t) = (SELECT pg_catalog.count(*) FROM ONLY %4$s a)
         AND NOT EXISTS (SELECT FROM %3$s t WHERE pg_catalog.age(t.xmin) <= (SELECT pg_catalog.max(pg_catalog.age(a.xmin)) FROM ONLY %4$s a)) THEN
         SELECT pg_catalog.count(*), 'Its table has no key to name them by' INTO differ, examples FROM (
-            SELECT pg_catalog.format('%%s', (%2$s)) FROM %3$s EXCEPT ALL SELECT pg_catalog.format('%%s', a.%5$I) FROM ONLY %4$s a) q;
+            SELECT pg_catalog.format('%%s', (%2$s)) FROM %3$s EXCEPT ALL SELECT pg_catalog.format('%%s', %5$s) FROM ONLY %4$s a) q;
     END IF;$body$, d ->> 'database', d #>> '{column,generated,expression}', zanith._only(d) || target,
-                zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'), d #>> '{column,name}'), '',
+                zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'),
+                CASE WHEN zanith._is_kept_as_text(d) THEN zanith._relabel_kept(d, format('a.%I', d #>> '{column,name}')) ELSE format('a.%I', d #>> '{column,name}') END), '',
                 format('the expression of %I gives other values than the archived ones', d #>> '{column,name}'), code),
             format('Compare what the expression of %I gives with the archived values', d #>> '{column,name}'), 'ACCESS EXCLUSIVE', ARRAY[target], true);
     END IF;
@@ -54,7 +55,8 @@ BEGIN
         SELECT pg_catalog.count(*), (SELECT pg_catalog.concat('For example the rows with the key ', pg_catalog.string_agg(x.key, '; ')) FROM (SELECT key FROM differing LIMIT 3) x) INTO differ, examples FROM differing;
     END IF;$body$, d ->> 'database', keys, zanith._key_list(d -> 'key'), d #>> '{column,generated,expression}', zanith._only(d) || target,
             zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'), zanith._key_match(d -> 'key'),
-            zanith._differ(d #>> '{column,type}', 't."_zanith value"', format('a.%I', d #>> '{column,name}'))), '',
+            CASE WHEN d #>> '{parked,type}' IS NULL THEN zanith._differ(d #>> '{column,type}', 't."_zanith value"', format('a.%I', d #>> '{column,name}'))
+                 ELSE zanith._differs_from_kept(d, 't."_zanith value"', format('a.%I', d #>> '{column,name}')) END), '',
             format('the expression of %I gives other values than the archived ones', d #>> '{column,name}'), code),
         format('Compare what the expression of %I gives with the archived values', d #>> '{column,name}'), 'ACCESS EXCLUSIVE', ARRAY[target], true);
 END $$;

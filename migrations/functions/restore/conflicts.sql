@@ -96,7 +96,9 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         WHERE to_regrole(quote_ident(d #>> '{table,owner}')) IS NULL AND live IS NULL AND (NOT d ? 'members' OR zanith._changed_owners(d) = '{}')
         UNION ALL
         SELECT 2, zanith._conflict('type_missing', format('the type %s does not exist any more', d #>> '{column,type}'),
-            'Create the type again, then restore.')
+            'Create the type again, then restore' || COALESCE((
+                SELECT ': ' || string_agg(t.item ->> 'sql', '; ' ORDER BY t.ord) FROM zanith._each(d #> '{kept,types}') t WHERE NOT zanith._type_exists(t.item ->> 'name')), '') || '.',
+            CASE WHEN zanith._is_kept_as_text(d) THEN ARRAY['--as-text'] ELSE '{}' END)
         -- a soft-dropped column has its type, whatever that is called by now; a domain was lifted off it
         WHERE d ? 'column' AND (d ->> 'strategy' = 'archive_column' OR d #>> '{column,base_type}' IS NOT NULL) AND NOT zanith._type_exists(d #>> '{column,type}')
         UNION ALL

@@ -139,7 +139,7 @@ EXCEPTION WHEN OTHERS THEN
     IF %2$L OR %11$L AND EXISTS (SELECT FROM %3$s t WHERE NOT EXISTS (SELECT FROM ONLY %4$s a WHERE %5$s)) THEN
         RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = %6$L, HINT = %7$L;
     END IF;
-    SELECT pg_catalog.format('%%s', a.%8$I) INTO standin FROM ONLY %4$s a WHERE pg_catalog.num_nonnulls(a.%8$I) OPERATOR(pg_catalog.>) 0 LIMIT 1;
+    SELECT pg_catalog.format('%%s', %12$s) INTO standin FROM ONLY %4$s a WHERE pg_catalog.num_nonnulls(a.%8$I) OPERATOR(pg_catalog.>) 0 LIMIT 1;
     IF NOT FOUND THEN
         RAISE;
     END IF;
@@ -147,7 +147,8 @@ EXCEPTION WHEN OTHERS THEN
     ALTER TABLE %9$s ALTER COLUMN %10$I DROP DEFAULT;
 END$body$, clause, beside AND col ->> 'default' IS NULL, zanith._only(d) || target, zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'), zanith._key_match(d -> 'key'),
             format('The type %s refuses NULL, and a row inserted since the drop or during the restore has no archived value.', col ->> 'type'),
-            'Restore with zanith recover, and choose a value for such rows.', col ->> 'name', target, column_name, zanith._fill_value(col, choices) IS NULL)),
+            'Restore with zanith recover, and choose a value for such rows.', col ->> 'name', target, column_name, zanith._fill_value(col, choices) IS NULL,
+            CASE WHEN zanith._is_kept_as_text(d) THEN zanith._relabel_kept(d, format('a.%I', col ->> 'name'), live IS NULL) ELSE format('a.%I', col ->> 'name') END)),
         'Add the column (PostgreSQL can only add it last); an archived value is its default for an instant where its type refuses NULL', 'ACCESS EXCLUSIVE', ARRAY[target], true));
 END $$;
 
@@ -170,7 +171,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         CASE WHEN d ->> 'strategy' = 'archive_column' THEN zanith._step(zanith._do(format($body$DECLARE filled bigint; expected bigint; hashing text := pg_catalog.current_setting('enable_hashjoin');
 BEGIN
     PERFORM pg_catalog.set_config('enable_hashjoin', 'off', true);
-    UPDATE %1$s AS t SET %2$I = a.%2$I FROM ONLY %3$s AS a WHERE %4$s;
+    UPDATE %1$s AS t SET %2$I = %5$s FROM ONLY %3$s AS a WHERE %4$s;
     GET DIAGNOSTICS filled = ROW_COUNT;
     PERFORM pg_catalog.set_config('enable_hashjoin', hashing, true);
     expected := (SELECT count(*) FROM ONLY %3$s AS a WHERE EXISTS (SELECT FROM %1$s AS t WHERE %4$s));
@@ -178,7 +179,7 @@ BEGIN
         RAISE EXCEPTION '%% rows were filled, %% were expected', filled, expected USING ERRCODE = 'data_exception';
     END IF;
     PERFORM pg_catalog.set_config('zanith.fill_counts', pg_catalog.concat_ws(' ', filled, (SELECT count(*) FROM %1$s AS t), (SELECT count(*) FROM ONLY %3$s AS a)), true);
-END$body$, q.rows, q.col, q.archive, zanith._key_match(d -> 'key'))),
+END$body$, q.rows, q.col, q.archive, zanith._key_match(d -> 'key'), zanith._read_kept(d, format('a.%I', q.col), live IS NULL))),
             'Backfill every row from the archive by its key, and compare the count', 'ACCESS EXCLUSIVE', ARRAY[target], true)
         ELSE '[]' END
         || CASE WHEN q.value IS NULL THEN '[]'

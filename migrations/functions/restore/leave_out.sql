@@ -5,6 +5,9 @@
 -- moved table is restored for another owner by choice alone.
 CREATE OR REPLACE FUNCTION zanith._as_chosen(d jsonb, live oid, choices jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN
+    IF COALESCE((choices ->> 'as_text')::boolean, false) AND zanith._is_kept_as_text(d) THEN
+        d := zanith._as_text(d);
+    END IF;
     d := zanith._with_type_now(zanith._leave_out(d, choices -> 'without'));
     IF d ? 'column' THEN
         RETURN zanith._with_owner(d, (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = live));
@@ -12,6 +15,22 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN
         RETURN zanith._with_owners_now(d);
     END IF;
     RETURN d;
+END $$;
+
+-- A column that comes back as the text that its archive holds: without its type, without its default, and without the parts that name the type.
+CREATE OR REPLACE FUNCTION zanith._as_text(d jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    col text := quote_ident(d #>> '{column,name}');
+    types text[] := ARRAY(SELECT t.item ->> 'name' FROM zanith._each(d #> '{kept,types}') t) || (d #>> '{column,type}');
+    labels jsonb := (SELECT jsonb_agg(DISTINCT zanith._label(n.item ->> 'by')) FROM zanith._each(d -> 'needs') n
+                     WHERE n.item ->> 'type' = 'type' AND n.item #>> '{names,0}' = ANY (types)
+                        OR n.item ->> 'type' LIKE 'composite type%' AND zanith._qualify(n.item #>> '{names,0}', n.item #>> '{names,1}') = ANY (types));
+    plain jsonb := '{"type": "text", "base_type": null, "collation": null, "storage": null}';
+BEGIN
+    d := zanith._leave_out(d, COALESCE(labels, '[]') || to_jsonb(ARRAY['default of ' || col]));
+    RETURN jsonb_set(d, '{parked,text}', 'false') || jsonb_build_object('column', d -> 'column' || plain, 'tree', COALESCE((
+        SELECT jsonb_agg(t.item || jsonb_build_object('column', t.item -> 'column' || plain) ORDER BY t.ord) FROM zanith._each(d -> 'tree') t), '[]'));
 END $$;
 
 -- A definition whose type was renamed or moved to another schema since: the type that the archive has by now.
@@ -26,6 +45,10 @@ BEGIN
     END IF;
     SELECT format_type(t.atttypid, t.atttypmod) INTO now FROM pg_attribute t
     WHERE t.attrelid = zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}') AND t.attname = d #>> '{parked,column}' AND NOT t.attisdropped;
+    IF d #>> '{parked,type}' IS NOT NULL THEN
+        SELECT format_type(t.oid, (d #>> '{kept,modifier}')::integer) INTO now FROM pg_type t
+        WHERE t.oid = (d #>> '{kept,oid}')::oid AND d ->> 'database' = zanith._database_identity();
+    END IF;
     IF now IS NULL THEN
         RETURN d;
     END IF;

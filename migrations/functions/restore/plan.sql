@@ -33,6 +33,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
               AND jsonb_path_exists(t.item, '$.constraints[*] ? (@.kind == "primary key" && @.inherited == true)')), '[]')
         || CASE WHEN zanith._has_mixed_members(d) AND zanith._has_parked_names(d) THEN zanith._loss('name',
                 'its NOT NULL constraints keep the names that they have while it is parked: its partitions or children belong to several roles') ELSE '[]' END
+        || CASE WHEN (choices ->> 'as_text')::boolean AND d #>> '{kept,text}' = 'true'
+                THEN zanith._loss('type', format('%I comes back as text, not with its type', d #>> '{column,name}')) ELSE '[]' END
         || CASE WHEN d ? 'retyped' THEN zanith._loss('type', format('%I comes back with the type %s, as its type is called by now', d #>> '{column,name}', d ->> 'retyped')) ELSE '[]' END
         || COALESCE((SELECT jsonb_agg(zanith._loss('left_out', format('left out by choice: %s', l.item #>> '{}')) -> 0 ORDER BY l.ord) FROM zanith._each(d -> 'left_out') l), '[]')
         || COALESCE((SELECT jsonb_agg(zanith._loss('owner', format('%s belonged to %I; it comes back as a table of %I', o.key, o.value ->> 'was', o.value ->> 'now')) -> 0 ORDER BY o.key)
@@ -75,6 +77,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         (8, 'fire_triggers', '--fire-triggers', 'let triggers act on the rows that the online form fills', a.artifact_type = 'archive_column'),
         (9, 'search_path', '--search-path SCHEMAS', 'the search path of the owner''s functions', true),
         (10, 'without', '--without WHAT', 'leave out a part that cannot come back, as the conflict calls it', true),
+        (12, 'as_text', '--as-text', 'come back as text, as the archive holds it', zanith._is_kept_as_text(a.definition)),
         (11, 'current_owner', '--current-owner', 'restore it for the owner that it has now', COALESCE(zanith._changed_owners(a.definition), '{}') <> '{}')
     ) c(ord, name, flag, help, applies)
     WHERE c.applies AND a.artifact_type <> 'rebuild_table'

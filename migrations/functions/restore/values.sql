@@ -24,6 +24,9 @@ BEGIN
             'count_sql', format('SELECT count(*) FROM (SELECT %L::%s OFFSET 0) f(v) WHERE (v IS NULL) IS NULL', choices ->> 'fill', col ->> 'type'), 'examples_sql', NULL,
             'blocks', true, 'choices', '["--fill VALUE"]'::jsonb, 'hint', format('Give a value that is one of %s.', col ->> 'type')));
     END IF;
+    IF zanith._is_kept_as_text(d) AND COALESCE(col -> 'generated', 'null') = 'null' AND zanith._type_exists(col ->> 'type') THEN
+        checks := checks || zanith._kept_checks(d, live);
+    END IF;
     IF col ->> 'base_type' IS NOT NULL AND COALESCE(col -> 'generated', 'null') = 'null' AND zanith._type_exists(col ->> 'type') THEN
         checks := checks || zanith._domain_checks(d, live, choices, rows_now, example);
     END IF;
@@ -72,6 +75,30 @@ BEGIN
             'unknown', format('the restore of %s wrote every row', beside.object)));
     END IF;
     RETURN checks;
+END $$;
+
+-- Archived text that the type, as it is now, does not read: a label that is gone, an attribute that was added. Before 16 PostgreSQL cannot be
+-- asked, but for an enum its labels can; else the restore fails where it meets such a value, and is rolled back.
+CREATE OR REPLACE FUNCTION zanith._kept_checks(d jsonb, live oid) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    type text := d #>> '{column,type}';
+    base oid := zanith._beneath_domain(to_regtype(type));
+    value text := zanith._relabel_kept(d, format('a.%I', d #>> '{column,name}'));
+    reads text;
+BEGIN
+    IF EXISTS (SELECT FROM pg_type t WHERE t.oid = base AND t.typtype = 'e') THEN
+        reads := format('EXISTS (SELECT FROM pg_catalog.pg_enum e WHERE e.enumtypid OPERATOR(pg_catalog.=) %s::pg_catalog.oid AND e.enumlabel::pg_catalog.text OPERATOR(pg_catalog.=) %s)', base, value);
+    ELSIF current_setting('server_version_num')::integer >= 160000 THEN
+        reads := format('pg_catalog.pg_input_is_valid(%s, %L)', value, type);
+    ELSE
+        RETURN '[]';
+    END IF;
+    RETURN zanith._check('unfit_values', type, format('{count} archived {value is|values are} no {value|values} of the type %s as it is now', type),
+        format('ONLY %s a', zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}')),
+        format('pg_catalog.num_nonnulls(a.%I) > 0 AND NOT %s AND EXISTS (SELECT FROM %s t WHERE %s)', d #>> '{column,name}', reads, zanith._only(d) || zanith._relation_name(live), zanith._key_match(d -> 'key')),
+        zanith._key_example(d -> 'key', 'a'), true, ARRAY['--as-text'],
+        'Let the type be as it was for the length of the restore, or let the column come back as text.');
 END $$;
 
 -- Values that the domain of the column refuses, of rows inserted since the drop too: these have none. A column of the table may

@@ -8,7 +8,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
                                         WHERE k.item ->> 'kind' = 'exclude'))
         || zanith._render_generated_drop(d -> 'cascade')
         || zanith._render_force(d, false)
-        || zanith._render_copy(d, q.archive, format('SELECT %s%I FROM %s', COALESCE(q.keys || ', ', ''), q.col, q.source), q.source, q.target)
+        || zanith._render_copy(d, q.archive, format('SELECT %s%s FROM %s', COALESCE(q.keys || ', ', ''), zanith._as_kept(d, quote_ident(q.col)), q.source), q.source, q.target)
         || CASE WHEN q.keys IS NULL THEN '[]' ELSE zanith._by_zanith(zanith._step(format('ALTER TABLE %s ADD PRIMARY KEY (%s)', q.archive, q.keys),
             'Add the primary key of the archive', 'ACCESS EXCLUSIVE', ARRAY[q.archive], true)) END
         || zanith._render_archive_closed(q.archive, d #>> '{table,owner}', d ->> 'id')

@@ -30,6 +30,7 @@ DECLARE
     tree jsonb := '[]';
     cascade jsonb := CASE WHEN on_dependents = 'cascade' THEN zanith._describe_cascade(relation, num, id) ELSE '{}' END;
     ordinal integer := 1 + jsonb_array_length(part -> 'renames');
+    kept jsonb := zanith._describe_kept(relation, num);
     m oid;
 BEGIN
     SELECT n.nspname, jsonb_build_object(
@@ -50,7 +51,8 @@ BEGIN
                                     'column', zanith._parked_name(column_name, id))
             ELSE jsonb_build_object('schema', '_zanith_shadow',
                                     'table', zanith._parked_name((t ->> 'name') || '_' || column_name, id, 0, '_zanith_archive_'),
-                                    'column', column_name) END,
+                                    'column', column_name, 'type', kept -> 'type', 'text', kept -> 'text') END,
+        'kept', kept,
         -- a key tells apart the rows of one table, not those of its children
         'key', CASE WHEN soft OR NOT EXISTS (SELECT FROM zanith._family(relation) f JOIN pg_class c ON c.oid = f.member WHERE f.member <> relation AND NOT c.relispartition)
                THEN zanith._find_key(relation, num) END,
@@ -61,7 +63,9 @@ BEGIN
         'publications', zanith._describe_publications(relation),
         'dependents', zanith._list_dependents(relation, num),
         'on_dependents', on_dependents,
-        'labels', CASE WHEN soft THEN '{}' ELSE zanith._describe_labels(relation, COALESCE(jsonb_path_query_array(zanith._find_key(relation, num), '$[*].name'), '[]') || to_jsonb(column_name)) END,
+        -- text in the archive keeps its labels
+        'labels', CASE WHEN soft THEN '{}' ELSE zanith._describe_labels(relation, COALESCE(jsonb_path_query_array(zanith._find_key(relation, num), '$[*].name'), '[]')
+            || CASE WHEN kept IS NULL THEN to_jsonb(column_name) ELSE '[]' END) END,
         'needs', zanith._describe_needs(relation, num), 'database', zanith._database_identity(),
         'partners', zanith._describe_partners(ARRAY(SELECT f.member FROM zanith._family(relation) f)));
 END $$;

@@ -41,7 +41,10 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 CREATE OR REPLACE FUNCTION zanith._render_not_nulls(d jsonb, target_schema text, target_table text, live oid, col text, final text, beside boolean DEFAULT false)
 RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(s.item ORDER BY p.ord DESC, s.ord), '[]')
-    FROM (SELECT NOT beside AND EXISTS (SELECT FROM zanith._live_parts(d, target_schema, target_table, live) p WHERE zanith._needs_not_null(p.part))) q(at_once),
+    FROM (SELECT NOT beside AND EXISTS (SELECT FROM zanith._live_parts(d, target_schema, target_table, live) p WHERE zanith._needs_not_null(p.part))
+              -- before 18 a check proves NOT NULL, which a row of NULLs fails, although NOT NULL takes it
+              OR current_setting('server_version_num')::integer < 180000 AND EXISTS (
+                  SELECT FROM pg_type t WHERE t.oid = zanith._beneath_domain(to_regtype(d #>> '{column,type}')) AND t.typtype = 'c')) q(at_once),
          zanith._live_parts(d, target_schema, target_table, live) p,
          LATERAL zanith._render_not_null(p.part -> 'column', p.target, col, d ->> 'id', current_setting('server_version_num')::integer,
             q.at_once, final) n(steps),

@@ -246,3 +246,22 @@ def test_the_page_measures_when_asked(world: Database) -> None:
         assert f">{document[part]['covered']}</td>" in html
         assert f">{document[part]['not_covered']}</td>" in html
     assert "a child has columns of its own" in html
+
+
+@pytest.mark.newest
+async def test_the_page_says_what_was_not_judged(database: Database) -> None:
+    """It has a list of its own, with the error, beside that of what is not covered."""
+    database.psql(BUSY)
+    async with locked_view(database):
+        with (
+            run_studio(database.url, auth_token=f"a:{STAFF}") as studio,
+            sign_in(studio, STAFF) as client,
+        ):
+            token = form_token(client.get("/studio/coverage").text)
+            client.post("/studio/coverage", data={"form_token": token})
+            wait_until(lambda: "Measure again" in client.get("/studio/coverage").text)
+            html = client.get("/studio/coverage").text
+    unjudged = html.partition('id="unjudged-title"')[2]
+    assert "canceling statement due to lock timeout (55P03)" in unjudged
+    assert "public.busy.a CASCADE" in unjudged
+    assert 'id="gaps-title"' not in html

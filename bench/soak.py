@@ -99,11 +99,11 @@ class Person:
         if answer.status_code != 202:
             self.tally.wrong.append(f"{what}: {answer.status_code} {answer.text[:300]}")
             return None
-        job: dict[str, Any] = answer.json()
+        job: dict[str, Any] = answer.json()["job"]
         started = time.monotonic()
         while job["state"] not in ENDED:
             time.sleep(0.1)
-            job = self.client.get(f"/api/jobs/{job['id']}").json()
+            job = self.client.get(f"/api/jobs/{job['id']}").json()["job"]
         if job["state"] != "done":
             self.tally.wrong.append(f"{what}: {job['state']} {json.dumps(job['error'])[:400]}")
             return None

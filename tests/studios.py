@@ -150,7 +150,7 @@ def wait_for_job(client: httpx.Client, job_id: str) -> dict:
     found: dict = {}
 
     def ended() -> bool:
-        found.update(client.get(f"/api/jobs/{job_id}").raise_for_status().json())
+        found.update(client.get(f"/api/jobs/{job_id}").raise_for_status().json()["job"])
         return found["ended_at"] is not None
 
     _wait(ended)

@@ -1,13 +1,14 @@
 """The `zanith` command: parse, call the engine, show. It decides nothing and writes no SQL."""
 
 import asyncio
+import re
 import sys
 from collections.abc import Sequence
 
 import typer
 
 from app.cli.console import Terminal, leave_pipe
-from app.cli.document import COMMAND, command_words, is_group
+from app.cli.document import COMMAND, command_words, commands_named, is_group
 from app.cli.exits import Exit, exit_for
 from app.cli.failure import report
 from app.cli.logs import be_quiet
@@ -81,7 +82,9 @@ def _usage(exc: typer.TyperException) -> ZanithError:
     context = getattr(exc, "ctx", None)
     path = context.command_path if context is not None else "zanith"
     message = exc.format_message().replace("Value error, ", "")
-    return WrongUsage(message, hint=f"{path} --help")
+    unknown = re.match(r"No such command '([\w-]+)'", message)
+    found = commands_named(context.command, unknown[1]) if unknown and context else []
+    return WrongUsage(message, hint=" or ".join(found) or f"{path} --help")
 
 
 def _terminal(arguments: list[str]) -> Terminal:

@@ -12,7 +12,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from app.recovery.errors import (
@@ -27,6 +27,7 @@ from app.recovery.errors import (
     WrongUsage,
     ZanithError,
 )
+from app.routes.answers import Document
 from app.routes.current import request_id
 from app.routes.returning import to_login
 from app.routes.words import error_body
@@ -167,7 +168,7 @@ async def answer(request: Request, error: ZanithError) -> Response:
     if soon:
         headers["Retry-After"] = "1"
     if not wants_page(request):
-        return JSONResponse(body_of(error), status, headers)
+        return Document(body_of(error), status, headers)
     if status == 401:
         return to_login(request)
     pages = request.app.state.studio.pages

@@ -10,10 +10,10 @@ import re
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.recovery.errors import NotPermitted
+from app.routes.answers import Document
 from app.routes.proxies import FIRST_HOST
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -128,5 +128,5 @@ class Guard:
             return
         error = NotPermitted(why, hint="open the studio under the address that it was started with")
         scope["app"].state.studio.counters.refused(error.code)
-        answer = JSONResponse({"error": error.as_dict()}, 403, {"Cache-Control": "no-store"})
+        answer = Document({"error": error.as_dict()}, 403, {"Cache-Control": "no-store"})
         await answer(scope, receive, send_with_headers)

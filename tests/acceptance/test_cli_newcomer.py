@@ -214,3 +214,11 @@ def test_a_migration_offers_the_choices_that_it_takes(url, database):
         assert other not in done("recover", "restore-migration", "--help").out
     done("recover", "restore", made, "--as", "old_code", "--yes", url=url)
     assert "Nothing is left to restore" in done(*migration, url=url).out
+
+
+def test_a_command_without_its_group_is_named_with_it():
+    for word, group in (("purge", "recover"), ("column", "drop"), ("cancel", "jobs")):
+        failed = zanith(word, "x")
+        assert failed.code == 2
+        assert f"hint: zanith {group} {word}" in failed.err
+    assert "hint: zanith --help" in zanith("nothing").err

@@ -70,7 +70,7 @@ TABLE: dict[str, Valid] = {
         "", "jobs", json={"strategy": "soft_drop_table", "table": "spare", "confirm": "spare"}
     ),
     f"POST {ARTIFACT}/erase": change(
-        "values", "jobs", json={"match": {"id": "1"}, "rows": 1, "confirm": "assorted"}
+        "values", "jobs", json={"match": {"id": "1"}, "row_count": 1, "confirm": "assorted"}
     ),
     "GET /api/events": Valid(endless=True),
     "GET /api/exports/{export_id}": Valid("equal"),

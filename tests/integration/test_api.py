@@ -171,7 +171,7 @@ def test_two_restores_at_once_are_one(client, artifacts, database):
         started = client.post(here, json={"confirm": "code"})
         assert started.status_code == 202
         refused(client.post(here, json={"confirm": "code"}), 423, "locked")
-    assert wait_for_job(client, started.json()["id"])["state"] == "done"
+    assert wait_for_job(client, started.json()["job"]["id"])["state"] == "done"
 
 
 def test_a_changed_archive_is_not_restored(client, artifacts, database):
@@ -179,12 +179,12 @@ def test_a_changed_archive_is_not_restored(client, artifacts, database):
     place = client.get(here).json()
     table = f"{place['physical_schema']}.{place['physical_name']}"
     database.psql(f"ALTER TABLE {table} DISABLE TRIGGER ALL; UPDATE {table} SET code = 'x'")
-    verified = wait_for_job(client, client.post(f"{here}/verify").json()["id"])
+    verified = wait_for_job(client, client.post(f"{here}/verify").json()["job"]["id"])
     assert verified["result"]["matches"] is False
     assert client.get(here).json()["health"] == "changed"
     job = client.post(f"{here}/restore", json={"confirm": "code"})
     if job.status_code == 202:
-        job_error = wait_for_job(client, job.json()["id"])["error"]
+        job_error = wait_for_job(client, job.json()["job"]["id"])["error"]
         assert job_error["code"] == "refused"
     else:
         refused(job, 409, "refused")
@@ -198,16 +198,16 @@ def test_restores_under_a_job(client, artifacts, database):
     plan = client.get(here).json()["plan"]
     wrong = client.post(f"{here}/restore", json={"confirm": "code", "digest": "0" * 64})
     if wrong.status_code == 202:
-        assert wait_for_job(client, wrong.json()["id"])["state"] == "failed"
+        assert wait_for_job(client, wrong.json()["job"]["id"])["state"] == "failed"
     job = client.post(f"{here}/restore", json={"confirm": "code", "digest": plan["digest"]})
-    ended = wait_for_job(client, job.json()["id"])
+    ended = wait_for_job(client, job.json()["job"]["id"])
     assert ended["state"] == "done", ended
     assert client.get(here).json()["status"] == "restored"
     assert database.psql("SELECT code FROM orders WHERE id = 5") == "C-5"
 
 
 def test_follows_a_job_by_events(client, artifacts):
-    started = client.post(f"/api/artifacts/{artifacts['column']}/verify").json()["id"]
+    started = client.post(f"/api/artifacts/{artifacts['column']}/verify").json()["job"]["id"]
     names, last = [], {}
     with client.stream("GET", f"/api/jobs/{started}/events") as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
@@ -229,7 +229,7 @@ def test_a_job_whose_artifact_went_first_ends_with_why(client, artifacts, studio
         return await verify(db, artifact_id, actor, **words)
 
     monkeypatch.setattr(seal, "verify", verify_too_late)
-    job = client.post(f"/api/artifacts/{artifacts['table']}/verify").json()
+    job = client.post(f"/api/artifacts/{artifacts['table']}/verify").json()["job"]
     ended = wait_for_job(client, job["id"])
     assert (ended["state"], ended["error"]["code"]) == ("failed", "not_found")
 
@@ -239,14 +239,14 @@ def test_exports_what_the_seal_says(client, artifacts):
     seal = client.get(here).json()["checksum"]
     announced = client.post(f"{here}/exports", json={"format": "csv"})
     assert announced.status_code == 202
-    export = announced.json()["id"]
+    export = announced.json()["job"]["id"]
     answer = client.get(f"/api/exports/{export}/content")
     assert hashlib.sha256(answer.content).hexdigest() == seal
     assert ".csv" in answer.headers["content-disposition"]
-    record = client.get(f"/api/exports/{export}").json()
+    record = client.get(f"/api/exports/{export}").json()["job"]
     assert record["result"]["equals_seal"] is True
     assert record["result"]["checksum"] == seal
-    assert record["result"]["rows"] == 500
+    assert record["result"]["row_count"] == 500
     refused(client.get(f"/api/exports/{export}/content"), 409, "refused")
 
 
@@ -254,7 +254,8 @@ def test_exports_at_once(client, artifacts):
     here = f"/api/artifacts/{artifacts['column']}/export"
     answer = client.get(here, params={"format": "jsonl", "compress": "gzip"})
     assert (
-        client.get(f"/api/exports/{answer.headers['zanith-export-id']}").json()["state"] == "done"
+        client.get(f"/api/exports/{answer.headers['zanith-export-id']}").json()["job"]["state"]
+        == "done"
     )
     lines = gzip.decompress(answer.content).decode().splitlines()
     assert json.loads(lines[2]) == {"id": 3, "code": "C-3"}
@@ -294,7 +295,7 @@ def test_cleans_up_after_a_dry_run(client, artifacts, database):
     refused(client.post("/api/cleanup", json={**asked, "dry_run": False}), 409, "refused")
     started = client.post("/api/cleanup", json={**asked, "dry_run": False, "confirm": 3})
     assert started.status_code == 202
-    ended = wait_for_job(client, started.json()["id"])
+    ended = wait_for_job(client, started.json()["job"]["id"])
     assert [result["outcome"] for result in ended["result"]["results"]] == ["purged"] * 3
     assert client.get("/api/artifacts").json()["total"] == 0
 

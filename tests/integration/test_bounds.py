@@ -202,7 +202,7 @@ def test_all_event_streams_are_bounded(database, artifacts, tmp_path):
         ExitStack() as streams,
     ):
         restore = f"/api/artifacts/{artifacts['column']}/restore"
-        job = client.post(restore, json={"confirm": "code"}).json()["id"]
+        job = client.post(restore, json={"confirm": "code"}).json()["job"]["id"]
         there = f"{studio.url}/api/jobs/{job}/events"
 
         def opens(address: str) -> httpx.Response:
@@ -225,7 +225,7 @@ def test_all_event_streams_are_bounded(database, artifacts, tmp_path):
 def test_event_streams_are_bounded(studio, artifacts, database):
     with locked(database), studio.client() as client, ExitStack() as streams:
         restore = f"/api/artifacts/{artifacts['column']}/restore"
-        job = client.post(restore, json={"confirm": "code"}).json()["id"]
+        job = client.post(restore, json={"confirm": "code"}).json()["job"]["id"]
         there = f"/api/jobs/{job}/events"
         for _ in range(bounds.STREAMS_OF_ONE):
             opened = streams.enter_context(client.stream("GET", there))

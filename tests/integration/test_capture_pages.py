@@ -134,7 +134,9 @@ def test_a_capture_that_waits_can_be_cancelled(staff, database):
     with locked(database):
         answer = send(staff, html, said, "code")
         job_id = answer.headers["location"].rsplit("/", 1)[1]
-        wait_until(lambda: "waiting" in str(staff.get(f"/api/jobs/{job_id}").json()["progress"]))
+        wait_until(
+            lambda: "waiting" in str(staff.get(f"/api/jobs/{job_id}").json()["job"]["progress"])
+        )
         assert "Waiting for a lock" in staff.get(f"/studio/jobs/{job_id}").text
         staff.post(f"/api/jobs/{job_id}/cancel").raise_for_status()
         assert wait_for_job(staff, job_id)["state"] == "cancelled"
@@ -163,7 +165,7 @@ def test_the_api_plans_then_runs(staff):
     right = {**wanted, "confirm": "parted", "digest": plan["digest"], "expires_in": "never"}
     answer = staff.post("/api/captures", json=right)
     assert answer.status_code == 202, answer.text
-    job = wait_for_job(staff, answer.json()["id"])
+    job = wait_for_job(staff, answer.json()["job"]["id"])
     assert staff.get(f"/api/artifacts/{job['result']['artifact_id']}").json()["expires_at"] is None
     assert staff.post("/api/captures", json={**right, "table": "a..b"}).status_code == 400
 
@@ -197,7 +199,7 @@ def test_what_the_studio_drops_expires_as_its_settings_say(database):
             "/api/captures", json={**drop, "table": "public.orders", "confirm": "orders"}
         )
         assert made.status_code == 202, made.text
-        wait_for_job(client, made.json()["id"])
+        wait_for_job(client, made.json()["job"]["id"])
     assert database.psql(days.format("orders")).strip() == "7"
     with run_studio(database.tcp_url, **token) as studio, studio.client(STAFF) as client:
         column = {"schema": "s.1", "table": HARD["table"], "column": HARD["column"]}
@@ -206,5 +208,5 @@ def test_what_the_studio_drops_expires_as_its_settings_say(database):
             "/api/captures", json={**drop, "table": "public.parted", "confirm": "parted"}
         )
         assert made.status_code == 202, made.text
-        wait_for_job(client, made.json()["id"])
+        wait_for_job(client, made.json()["job"]["id"])
     assert database.psql(days.format("parted")).strip() == "90"

@@ -53,7 +53,7 @@ def park(database, call: str) -> str:
 def erase(staff: httpx.Client, artifact: str, wanted: dict) -> dict:
     answer = staff.post(f"/api/artifacts/{artifact}/erase", json=wanted)
     assert answer.status_code == 202, answer.text
-    return wait_for_job(staff, answer.json()["id"])
+    return wait_for_job(staff, answer.json()["job"]["id"])
 
 
 EVERYWHERE = [
@@ -130,7 +130,7 @@ def test_a_value_is_compared_byte_by_byte_and_null_is_no_value(staff, database):
     for match, rows in (({"who": "ann"}, 1), ({"who": ""}, 1), ({"twin": "(1,)"}, 1)):
         asked = {"match": match, "dry_run": True}
         answer = staff.post(f"/api/artifacts/{artifact}/erase", json=asked)
-        assert (answer.status_code, answer.json()["rows"]) == (200, rows), answer.text
+        assert (answer.status_code, answer.json()["row_count"]) == (200, rows), answer.text
 
 
 def erase_and_look(
@@ -140,10 +140,10 @@ def erase_and_look(
     before = staff.get(f"/api/artifacts/{artifact}").json()
     plan = staff.post(f"/api/artifacts/{artifact}/erase", json={"match": match, "dry_run": True})
     assert plan.status_code == 200, plan.text
-    assert plan.json()["rows"] == rows
+    assert plan.json()["row_count"] == rows
     assert not any(value in plan.text for value in match.values() if len(value) > 3)
     job = erase(
-        staff, artifact, {"match": match, "rows": rows, "confirm": name, "reason": "Art. 17"}
+        staff, artifact, {"match": match, "row_count": rows, "confirm": name, "reason": "Art. 17"}
     )
     assert job["state"] == "done", job
     after = staff.get(f"/api/artifacts/{artifact}").json()
@@ -151,7 +151,7 @@ def erase_and_look(
     assert after["checksum"] != before["checksum"]
     exported = staff.get(f"/api/artifacts/{artifact}/export?format=csv").content
     assert hashlib.sha256(exported).hexdigest() == after["checksum"]
-    verified = staff.post(f"/api/artifacts/{artifact}/verify").json()
+    verified = staff.post(f"/api/artifacts/{artifact}/verify").json()["job"]
     assert wait_for_job(staff, verified["id"])["result"]["matches"]
     kept = database.psql(
         "SELECT detail, outcome FROM zanith._zanith_audit_log WHERE action = 'erase'"
@@ -172,9 +172,11 @@ def test_what_is_left_comes_back_as_it_was(staff, database):
     )
     before = database.psql(triggers)
     artifact = park(database, "archive_table('people')")
-    wanted = {"match": {"email": SECRET}, "rows": 10, "confirm": "people"}
+    wanted = {"match": {"email": SECRET}, "row_count": 10, "confirm": "people"}
     assert erase(staff, artifact, wanted)["state"] == "done"
-    restored = staff.post(f"/api/artifacts/{artifact}/restore", json={"confirm": "people"}).json()
+    restored = staff.post(f"/api/artifacts/{artifact}/restore", json={"confirm": "people"}).json()[
+        "job"
+    ]
     assert wait_for_job(staff, restored["id"])["state"] == "done"
     assert database.psql("SELECT count(*), max(id) FROM people") == "90|99"
     assert database.psql(triggers) == before
@@ -184,14 +186,14 @@ def test_what_is_left_comes_back_as_it_was(staff, database):
 def test_what_stops_it(staff, studio, database):
     artifact = park(database, "archive_table('people')")
     path = f"/api/artifacts/{artifact}/erase"
-    right = {"match": {"email": SECRET}, "rows": 10, "confirm": "people"}
+    right = {"match": {"email": SECRET}, "row_count": 10, "confirm": "people"}
     for change, status in (
         ({"confirm": "persons"}, 409),
         ({"confirm": SECRET}, 409),
-        ({"rows": 9}, 409),
+        ({"row_count": 9}, 409),
         ({"match": {"nothing": "x"}}, 409),
         ({"match": {}}, 400),
-        ({"match": {"email": "nobody"}, "rows": 0}, 409),
+        ({"match": {"email": "nobody"}, "row_count": 0}, 409),
     ):
         answer = staff.post(path, json={**right, **change})
         assert answer.status_code in {status, 404, 400}, answer.text
@@ -222,7 +224,9 @@ def test_what_stops_it(staff, studio, database):
 @pytest.mark.newest
 def test_a_soft_dropped_column_is_erased_in_its_table(staff, database):
     artifact = database.psql("SELECT zanith.soft_drop_column('people', 'email')").strip()
-    answer = staff.post(f"/api/artifacts/{artifact}/erase", json={"match": {"id": "1"}, "rows": 1})
+    answer = staff.post(
+        f"/api/artifacts/{artifact}/erase", json={"match": {"id": "1"}, "row_count": 1}
+    )
     assert answer.status_code == 409
     page = staff.get(f"/studio/artifacts/{artifact}/erase")
     assert "still in their table" in page.text

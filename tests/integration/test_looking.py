@@ -159,7 +159,7 @@ def test_viewers_see_no_rows_where_they_may_not_export(database, people):
 @pytest.mark.newest
 def test_an_export_that_was_announced_before_is_not_fetched_after(database, people):
     with run_studio(database.tcp_url, **TOKENS) as studio, studio.client(VIEWER) as viewer:
-        job = viewer.post(f"/api/artifacts/{people}/exports").json()["id"]
+        job = viewer.post(f"/api/artifacts/{people}/exports").json()["job"]["id"]
     settings = {**TOKENS, "viewer_export": False}
     with run_studio(database.tcp_url, **settings) as studio, studio.client(VIEWER) as viewer:
         fetched = viewer.get(f"/api/exports/{job}/content")

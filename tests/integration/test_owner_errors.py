@@ -75,7 +75,7 @@ async def test_a_step_that_runs_an_owners_code_is_refused_whatever_that_raises(d
             assert zanith(*command, url=database.url).code == 4, state
             asked = {"rehearse": True, "blocking_ok": True}
             said = client.post(f"/api/artifacts/{artifact.id}/restore", json=asked)
-            ended = wait_for_job(client, said.json()["id"])
+            ended = wait_for_job(client, said.json()["job"]["id"])
             assert (ended["state"], ended["error"]["code"]) == ("failed", "refused"), state
     database.psql("UPDATE public.says SET state = ''")
     await restore(db, artifact.id, Choices(), DBA)

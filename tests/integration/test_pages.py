@@ -83,7 +83,7 @@ def test_every_template_renders(studio: Running, artifacts, database):
         wait_for_job(staff, rehearsed.headers["location"].rsplit("/", 1)[1])
         assert "Rehearsed, and rolled back" in visit(staff, rehearsed.headers["location"])
 
-        export = staff.post(f"/api/artifacts/{table}/exports").json()["id"]
+        export = staff.post(f"/api/artifacts/{table}/exports").json()["job"]["id"]
         visit(staff, f"/studio/exports/{export}")
         staff.get(f"/studio/exports/{export}/progress", headers=PARTIAL).raise_for_status()
         staff.get(f"/api/exports/{export}/content")
@@ -91,11 +91,11 @@ def test_every_template_renders(studio: Running, artifacts, database):
 
         with locked(database):
             restored = staff.post(f"/api/artifacts/{column}/restore", json={"confirm": "code"})
-            visit(staff, f"/studio/jobs/{restored.json()['id']}")
-            staff.get(f"/studio/jobs/{restored.json()['id']}/progress").raise_for_status()
-        wait_for_job(staff, restored.json()["id"])
-        staff.get(f"/studio/jobs/{restored.json()['id']}/progress").raise_for_status()
-        visit(staff, f"/studio/jobs/{restored.json()['id']}")
+            visit(staff, f"/studio/jobs/{restored.json()['job']['id']}")
+            staff.get(f"/studio/jobs/{restored.json()['job']['id']}/progress").raise_for_status()
+        wait_for_job(staff, restored.json()["job"]["id"])
+        staff.get(f"/studio/jobs/{restored.json()['job']['id']}/progress").raise_for_status()
+        visit(staff, f"/studio/jobs/{restored.json()['job']['id']}")
         visit(staff, f"/studio/artifacts/{column}")
         chosen = {
             "older_than": "0s",

@@ -229,8 +229,8 @@ def test_every_address_carries_the_prefix(database, strips):
     with behind_a_proxy(database, **settings) as (studio, here):
         artifact = here.rsplit("/", 1)[1]
         with studio.client("the-s3cret-of-ana") as api:
-            export = api.post(f"{here}/exports").json()["id"]
-            verified = api.post(f"{here}/verify").json()["id"]
+            export = api.post(f"{here}/exports").json()["job"]["id"]
+            verified = api.post(f"{here}/verify").json()["job"]["id"]
         with httpx.Client(
             base_url=f"{studio.url}/zanith",
             transport=Stripping(strips),

@@ -170,9 +170,9 @@ def test_a_mismatch_is_red_and_can_be_filtered_for(database, artifacts, open_stu
         for path in (f"/studio/jobs/{job['id']}", f"/studio/artifacts/{column}"):
             assert badges(staff.get(path).text)["mismatch"] == "bad"
 
-        export = staff.post(f"/api/artifacts/{column}/exports").json()["id"]
+        export = staff.post(f"/api/artifacts/{column}/exports").json()["job"]["id"]
         staff.get(f"/api/exports/{export}/content").raise_for_status()
-        assert staff.get(f"/api/exports/{export}").json()["state"] == "mismatch"
+        assert staff.get(f"/api/exports/{export}").json()["job"]["state"] == "mismatch"
         assert badges(staff.get(f"/studio/exports/{export}").text)["mismatch"] == "bad"
 
         log = staff.get("/studio/activity?outcome=mismatch").text
@@ -331,12 +331,12 @@ def test_a_bulk_purge_is_reviewed_with_checksums_and_exports(database, artifacts
     column, table, weird = artifacts["column"], artifacts["table"], artifacts["weird"]
     with open_studio.client(STAFF) as staff:
         for artifact in (column, table):
-            export = staff.post(f"/api/artifacts/{artifact}/exports").json()["id"]
+            export = staff.post(f"/api/artifacts/{artifact}/exports").json()["job"]["id"]
             staff.get(f"/api/exports/{export}/content").raise_for_status()
         place = staff.get(f"/api/artifacts/{column}").json()["physical_name"]
         database.psql(f"ALTER TABLE _zanith_shadow.{place} DISABLE TRIGGER USER")
         database.psql(DAMAGE.format(table=place))
-        wait_for_job(staff, staff.post(f"/api/artifacts/{column}/verify").json()["id"])
+        wait_for_job(staff, staff.post(f"/api/artifacts/{column}/verify").json()["job"]["id"])
         page = staff.get("/studio/cleanup?older_than=0s&before_expiry=yes").text
         rows = {
             artifact: page.split(f'id="go-{artifact}"', 1)[1].split("</tr>", 1)[0]
@@ -427,7 +427,7 @@ def test_a_rehearsal_is_a_job_that_says_what_it_blocks(database, artifacts, open
             staff.post(f"/api/jobs/{number}/cancel").raise_for_status()
         assert wait_for_job(staff, number)["state"] == "cancelled"
         assert "nothing was changed" in words(staff.get(f"/studio/jobs/{number}").text)
-        job = staff.post(api, json={"rehearse": True, "blocking_ok": True}).json()
+        job = staff.post(api, json={"rehearse": True, "blocking_ok": True}).json()["job"]
         assert wait_for_job(staff, job["id"])["state"] == "done"
 
 
@@ -445,14 +445,14 @@ def test_pages_offer_only_what_can_be_done(database, artifacts, open_studio):
     column, table, weird = artifacts["column"], artifacts["table"], artifacts["weird"]
     with open_studio.client(STAFF) as staff, open_studio.client(VIEWER) as viewer:
         story = staff.get(f"/studio/artifacts/{rebuilt}").text
-        assert "there is nothing to put back" in words(story)
+        assert "there is nothing to restore" in words(story)
         assert f"/studio/artifacts/{rebuilt}/restore" not in story
         assert "recovery_sql" not in story
         plan = staff.get(f"/studio/artifacts/{rebuilt}/restore").text
         assert 'id="choices"' not in plan
         assert 'name="confirm"' not in plan
 
-        job = staff.post(f"/api/artifacts/{column}/restore", json={"confirm": "code"}).json()
+        job = staff.post(f"/api/artifacts/{column}/restore", json={"confirm": "code"}).json()["job"]
         assert wait_for_job(staff, job["id"])["state"] == "done"
         for path in (f"/studio/artifacts/{column}", f"/studio/artifacts/{column}/restore"):
             shown = staff.get(path).text
@@ -524,7 +524,7 @@ def test_a_conflict_names_the_dependent_and_links_the_artifact(database, open_st
         shops = database.psql("SELECT zanith.soft_drop_table('public.shops')")
         text, said, conflict = plan()
         assert (conflict["code"], conflict["waits_for"]) == ("table_gone", [shops])
-        assert "It is parked: bring it back first." in said
+        assert "It is parked: restore it first." in said
         assert f'href="/studio/artifacts/{shops}/restore"' in text
         database.psql("CREATE TABLE public.shops (id integer PRIMARY KEY)")
         text, said, conflict = plan()

@@ -47,7 +47,7 @@ def test_a_purge_and_an_erasure_run_as_they_were_shown_or_not_at_all(database):
         )
         said = {**which, "rows": 1, "confirm": "t", "digest": planned["digest"]}
         assert OTHER in post("/erase", **said).text
-        wanted = {"match": {"id": "1"}, "rows": 1, "confirm": "t", "digest": planned["digest"]}
+        wanted = {"match": {"id": "1"}, "row_count": 1, "confirm": "t", "digest": planned["digest"]}
         refused = client.post(f"{api}/erase", json=wanted)
         assert (refused.status_code, OTHER in refused.text) == (409, True)
         assert database.psql(f"SELECT count(*) FROM {place}").strip() == "2"
@@ -59,7 +59,7 @@ def test_a_purge_and_an_erasure_run_as_they_were_shown_or_not_at_all(database):
         erased = client.post(
             f"{api}/erase", json={**wanted, "digest": refused.json()["plan"]["digest"]}
         )
-        assert wait_for_job(client, erased.json()["id"])["state"] == "done"
+        assert wait_for_job(client, erased.json()["job"]["id"])["state"] == "done"
         assert OTHER in post("/purge", confirm="t", digest=digest).text
         late = client.request("DELETE", api, json={"confirm": "t", "digest": digest})
         assert (late.status_code, OTHER in late.text) == (409, True)

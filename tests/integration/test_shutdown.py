@@ -43,8 +43,8 @@ def start_restore(client: httpx.Client, artifact: str) -> str:
     """Start a restore that waits for a lock, and return its job once it does."""
     answer = client.post(f"/api/artifacts/{artifact}/restore", json={"confirm": "code"})
     assert answer.status_code == 202, answer.text
-    job = answer.json()["id"]
-    wait_until(lambda: client.get(f"/api/jobs/{job}").json()["state"] == "running")
+    job = answer.json()["job"]["id"]
+    wait_until(lambda: client.get(f"/api/jobs/{job}").json()["job"]["state"] == "running")
     return str(job)
 
 
@@ -82,11 +82,11 @@ def test_a_restore_that_waits_is_interrupted_and_free(database, artifacts, tmp_p
             follower.join(1.5)
             assert not follower.is_alive()
             assert events[-1] == "closed properly"
-            assert there.get(f"/api/jobs/{job}").json()["state"] == "running"
+            assert there.get(f"/api/jobs/{job}").json()["job"]["state"] == "running"
 
             assert command.process.wait(10) == 0
             assert time.monotonic() - began < 8
-        ended = there.get(f"/api/jobs/{job}").json()
+        ended = there.get(f"/api/jobs/{job}").json()["job"]
         assert ended["state"] == "interrupted"
         assert ended["error"]["message"] == INTERRUPTED
         interrupted_once(database, "restore")
@@ -100,7 +100,7 @@ def test_a_restore_that_waits_is_interrupted_and_free(database, artifacts, tmp_p
         )
         assert again.status_code == 202
         assert "stopped" in command.output.read_text()
-    number = again.json()["id"]
+    number = again.json()["job"]["id"]
     state = database.psql(f"SELECT state FROM zanith._zanith_jobs WHERE id = '{number}'")
     assert state == "done"
     assert database.psql("SELECT code FROM orders WHERE id = 5") == "C-5"
@@ -296,7 +296,7 @@ def test_one_studio_starts_another_follows_and_cancels(database, artifacts):
         assert names[0] == "progress", last
         assert names[-1] == "failed"
         assert last["state"] == "cancelled", last
-        assert first.get(f"/api/jobs/{job}").json()["state"] == "cancelled"
+        assert first.get(f"/api/jobs/{job}").json()["job"]["state"] == "cancelled"
 
 
 def test_events_end_with_the_token(database, artifacts, tmp_path):

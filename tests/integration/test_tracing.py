@@ -100,7 +100,7 @@ def test_logs_are_json_and_hold_no_secret(database, artifacts, tmp_path):
             form = form_token(page.text)
             browser.post(f"/studio/artifacts/{artifacts['table']}/hold", data={"form_token": form})
         with command.client("the-s3cret-of-bob") as client:
-            job = client.post(f"/api/artifacts/{artifacts['column']}/verify").json()["id"]
+            job = client.post(f"/api/artifacts/{artifacts['column']}/verify").json()["job"]["id"]
             wait_for_job(client, job)
             got = client.get("/api/artifacts")
             tokens.write_text("ana:s3cret-token-of-staff\nbob the-s3cret-of-bob\n")
@@ -149,7 +149,7 @@ def test_a_job_s_records_name_its_request(database, artifacts, tmp_path):
         started = client.post(
             f"/api/artifacts/{artifacts['column']}/restore", json={"confirm": "code"}
         )
-        ended = wait_for_job(client, started.json()["id"])
+        ended = wait_for_job(client, started.json()["job"]["id"])
         assert ended["state"] == "failed"
         number = started.headers["x-request-id"]
         wait_until(lambda: f"(request {number})" in command.output.read_text())
@@ -188,8 +188,8 @@ def test_figures(database, artifacts):
 
         answer = client.get(f"/api/artifacts/{artifacts['column']}/export")
         job = answer.headers["zanith-export-id"]
-        waits = client.post(f"/api/artifacts/{artifacts['column']}/exports").json()["id"]
-        assert client.get(f"/api/jobs/{job}").json()["state"] == "done"
+        waits = client.post(f"/api/artifacts/{artifacts['column']}/exports").json()["job"]["id"]
+        assert client.get(f"/api/jobs/{job}").json()["job"]["state"] == "done"
         assert client.get("/api/artifacts/none").status_code == 404
         database.psql(
             "UPDATE zanith._zanith_migration_artifacts SET sealed_at = NULL, checksum = NULL,"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query, Request
-from fastapi.responses import JSONResponse
 
 from app.recovery import artifacts, hold, purge
 from app.recovery.blocking import find_blocking
@@ -15,16 +14,17 @@ from app.recovery.errors import NotFound, Refused, WrongUsage
 from app.recovery.leftover import PAGE, find_left_over
 from app.recovery.plan import plan_restore, with_seal
 from app.routes import work
+from app.routes.answers import Document, of_job
 from app.routes.api.models import (
     RESPONSES,
-    ArtifactOut,
+    ArtifactDocument,
     ArtifactsOut,
     CleanupIn,
     CleanupOut,
     EraseIn,
     ErasurePlanOut,
     InspectionOut,
-    JobOut,
+    JobDocument,
     LeftOverOut,
     PlannedOut,
     PurgeIn,
@@ -35,7 +35,9 @@ from app.routes.pages.artifacts import Asked
 from app.routes.runner import outcome
 from app.routes.studio import TheStudio, Who
 
-router = APIRouter(prefix="/api", responses=RESPONSES, tags=["artifacts"])
+router = APIRouter(
+    prefix="/api", responses=RESPONSES, tags=["artifacts"], default_response_class=Document
+)
 
 
 @router.get("/artifacts", response_model=ArtifactsOut)
@@ -60,7 +62,7 @@ async def inspect(studio: TheStudio, who: Who, artifact_id: str) -> dict[str, An
 @router.post(
     "/artifacts/{artifact_id}/restore",
     status_code=202,
-    response_model=JobOut,
+    response_model=JobDocument,
     responses={200: {"model": PlannedOut, "description": "dry_run: nothing changed"}},
 )
 async def restore(
@@ -86,12 +88,12 @@ async def restore(
             "restore": find_blocking([plan], rehearsed=False).to_json(),
             "rehearsal": find_blocking([plan], rehearsed=True).to_json(),
         }
-        return JSONResponse({"plan": plan.to_json(), "blocks": blocks})
+        return Document({"plan": plan.to_json(), "blocks": blocks})
     if wanted.rehearse:
         job = await work.start_rehearsal(
             *(studio, artifact_id, wanted.to_choices(), who), accepted=wanted.blocking_ok
         )
-        return job.to_json()
+        return of_job(job)
     job = await work.start_restore(
         studio,
         artifact_id,
@@ -100,7 +102,7 @@ async def restore(
         confirm=wanted.confirm,
         digest=wanted.digest,
     )
-    return job.to_json()
+    return of_job(job)
 
 
 @router.get("/artifacts/{artifact_id}/left-over", response_model=LeftOverOut)
@@ -116,19 +118,19 @@ async def list_left_over(
     return found.to_json()
 
 
-@router.post("/artifacts/{artifact_id}/verify", status_code=202, response_model=JobOut)
+@router.post("/artifacts/{artifact_id}/verify", status_code=202, response_model=JobDocument)
 async def verify(studio: TheStudio, who: Who, artifact_id: str) -> dict[str, Any]:
     """Start to compare what is parked with its seal."""
-    return (await work.start_verify(studio, artifact_id, who)).to_json()
+    return of_job(await work.start_verify(studio, artifact_id, who))
 
 
-@router.post("/artifacts/{artifact_id}/seal", status_code=202, response_model=JobOut)
+@router.post("/artifacts/{artifact_id}/seal", status_code=202, response_model=JobDocument)
 async def seal(studio: TheStudio, who: Who, artifact_id: str) -> dict[str, Any]:
     """Start to record the exact row count and checksum of what is parked."""
-    return (await work.start_seal(studio, artifact_id, who)).to_json()
+    return of_job(await work.start_seal(studio, artifact_id, who))
 
 
-@router.post("/artifacts/{artifact_id}/hold", response_model=ArtifactOut)
+@router.post("/artifacts/{artifact_id}/hold", response_model=ArtifactDocument)
 async def put_hold(
     studio: TheStudio, who: Who, artifact_id: str, wanted: ReasonIn | None = None
 ) -> dict[str, Any]:
@@ -138,7 +140,7 @@ async def put_hold(
     return (await artifacts.get_artifact(studio.db, found.id)).to_json()
 
 
-@router.post("/artifacts/{artifact_id}/release", response_model=ArtifactOut)
+@router.post("/artifacts/{artifact_id}/release", response_model=ArtifactDocument)
 async def release(studio: TheStudio, who: Who, artifact_id: str) -> dict[str, Any]:
     """Let purge and cleanup have it again."""
     found = await artifacts.get_artifact(studio.db, artifact_id)
@@ -149,7 +151,7 @@ async def release(studio: TheStudio, who: Who, artifact_id: str) -> dict[str, An
 @router.post(
     "/artifacts/{artifact_id}/erase",
     status_code=202,
-    response_model=JobOut,
+    response_model=JobDocument,
     responses={200: {"model": ErasurePlanOut, "description": "dry_run: nothing changed"}},
 )
 async def erase_rows(
@@ -163,18 +165,18 @@ async def erase_rows(
     if wanted.dry_run:
         request.state.reads_only = True
         plan = await plan_erasure(studio.reading(who), artifact_id, wanted.match, who)
-        return JSONResponse(plan.to_json())
+        return Document(plan.to_json())
     job = await work.start_erasure(
         studio,
         artifact_id,
         wanted.match,
         who,
-        rows=wanted.rows,
+        rows=wanted.row_count,
         confirm=wanted.confirm,
         digest=wanted.digest,
         reason=wanted.reason,
     )
-    return job.to_json()
+    return of_job(job)
 
 
 @router.get("/artifacts/{artifact_id}/purge")
@@ -208,7 +210,7 @@ async def purge_artifact(
 @router.post(
     "/cleanup",
     response_model=CleanupOut,
-    responses={202: {"model": JobOut, "description": "it runs; the job says how it goes"}},
+    responses={202: {"model": JobDocument, "description": "it runs; the job says how it goes"}},
 )
 async def cleanup(studio: TheStudio, who: Who, wanted: CleanupIn) -> Any:
     """Purge by age or expiry: first with `dry_run`, then with the count as `confirm`."""
@@ -258,4 +260,4 @@ async def cleanup(studio: TheStudio, who: Who, wanted: CleanupIn) -> Any:
         before_expiry=wanted.before_expiry,
         reason=wanted.reason,
     )
-    return JSONResponse(job.to_json(), 202)
+    return Document(of_job(job), 202)

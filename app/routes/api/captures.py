@@ -5,20 +5,22 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Request
-from fastapi.responses import JSONResponse
 
 from app.recovery.capture import plan_capture
 from app.routes import work
-from app.routes.api.models import RESPONSES, CaptureIn, CapturePlanOut, JobOut
+from app.routes.answers import Document, of_job
+from app.routes.api.models import RESPONSES, CaptureIn, CapturePlanOut, JobDocument
 from app.routes.studio import TheStudio, Who
 
-router = APIRouter(prefix="/api", responses=RESPONSES, tags=["captures"])
+router = APIRouter(
+    prefix="/api", responses=RESPONSES, tags=["captures"], default_response_class=Document
+)
 
 
 @router.post(
     "/captures",
     status_code=202,
-    response_model=JobOut,
+    response_model=JobDocument,
     responses={200: {"model": CapturePlanOut, "description": "dry_run: nothing changed"}},
 )
 async def capture(
@@ -29,8 +31,8 @@ async def capture(
     if wanted.dry_run:
         request.state.reads_only = True
         plan = await plan_capture(studio.reading(who), capturing)
-        return JSONResponse(plan.to_json())
+        return Document(plan.to_json())
     job = await work.start_capture(
         studio, capturing, who, confirm=wanted.confirm, digest=wanted.digest
     )
-    return job.to_json()
+    return of_job(job)

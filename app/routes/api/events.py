@@ -13,11 +13,14 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from app.recovery.database import Database
 from app.recovery.events import Event
 from app.recovery.sessions import EVENT as SIGN_OUT
+from app.routes.answers import Document
 from app.routes.api.jobs import PING_SECONDS
 from app.routes.api.models import RESPONSES
 from app.routes.studio import TheStudio, Who
 
-router = APIRouter(prefix="/api", responses=RESPONSES, tags=["events"])
+router = APIRouter(
+    prefix="/api", responses=RESPONSES, tags=["events"], default_response_class=Document
+)
 
 GATHER_SECONDS = 0.25
 STANDBY_SECONDS = 15.0

@@ -14,11 +14,14 @@ from app.recovery.database import Actor
 from app.recovery.errors import Cancelled, NotFound
 from app.recovery.export import ExportRequest
 from app.recovery.jobs import Job
-from app.routes.api.models import RESPONSES, ExportIn, JobOut
+from app.routes.answers import Document, of_job
+from app.routes.api.models import RESPONSES, ExportIn, JobDocument
 from app.routes.streaming import ExportResponse, Sink
 from app.routes.studio import Studio, TheStudio, Who
 
-router = APIRouter(prefix="/api", responses=RESPONSES, tags=["exports"])
+router = APIRouter(
+    prefix="/api", responses=RESPONSES, tags=["exports"], default_response_class=Document
+)
 
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 _PACKED = {"gzip": "application/gzip", "zstd": "application/zstd"}
@@ -34,18 +37,18 @@ STREAM: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("/artifacts/{artifact_id}/exports", status_code=202, response_model=JobOut)
+@router.post("/artifacts/{artifact_id}/exports", status_code=202, response_model=JobDocument)
 async def announce(
     studio: TheStudio, who: Who, artifact_id: str, wanted: ExportIn | None = None
 ) -> dict[str, Any]:
     """Announce an export, to be followed from its first byte; then fetch its content."""
-    return (await _announce(studio, who, artifact_id, wanted or ExportIn())).to_json()
+    return of_job(await _announce(studio, who, artifact_id, wanted or ExportIn()))
 
 
-@router.get("/exports/{export_id}", response_model=JobOut)
+@router.get("/exports/{export_id}", response_model=JobDocument)
 async def get_export(studio: TheStudio, who: Who, export_id: str) -> dict[str, Any]:
     """Show an export's record; its `result` has rows, bytes, checksum, equals_seal, manifest."""
-    return (await _get(studio, who, export_id)).to_json()
+    return of_job(await _get(studio, who, export_id))
 
 
 @router.get("/exports/{export_id}/content", response_class=Response, responses=STREAM)

@@ -16,10 +16,14 @@ from app.recovery.database import Database
 from app.recovery.errors import NotFound
 from app.recovery.jobs import Job
 from app.routes import work
-from app.routes.api.models import RESPONSES, JobOut, JobsOut
+from app.routes.answers import Document, of_job
+from app.routes.api.models import RESPONSES, JobDocument, JobsOut
 from app.routes.studio import Studio, TheStudio, Who
+from app.shape import named
 
-router = APIRouter(prefix="/api", responses=RESPONSES, tags=["jobs"])
+router = APIRouter(
+    prefix="/api", responses=RESPONSES, tags=["jobs"], default_response_class=Document
+)
 
 PING_SECONDS = 15
 RETRY_MILLISECONDS = 1000
@@ -48,28 +52,28 @@ async def list_jobs(
     return {"jobs": [job.to_json() for job in found[:limit]], "next": more}
 
 
-@router.get("/jobs/{job_id}", response_model=JobOut)
+@router.get("/jobs/{job_id}", response_model=JobDocument)
 async def get_job(studio: TheStudio, who: Who, job_id: str) -> dict[str, Any]:
     """Show one job."""
-    return (await jobs.get(studio.reading(who), job_id)).to_json()
+    return of_job(await jobs.get(studio.reading(who), job_id))
 
 
-@router.post("/jobs/{job_id}/cancel", response_model=JobOut)
+@router.post("/jobs/{job_id}/cancel", response_model=JobDocument)
 async def cancel_job(studio: TheStudio, who: Who, job_id: str) -> dict[str, Any]:
     """Ask a job to stop; one that ended stays as it is."""
-    return (await jobs.cancel(studio.db, job_id, who)).to_json()
+    return of_job(await jobs.cancel(studio.db, job_id, who))
 
 
-@router.post("/jobs/{job_id}/pause", response_model=JobOut)
+@router.post("/jobs/{job_id}/pause", response_model=JobDocument)
 async def pause_job(studio: TheStudio, who: Who, job_id: str) -> dict[str, Any]:
     """Let online work rest after the batch under way."""
-    return (await jobs.pause(studio.db, job_id, who)).to_json()
+    return of_job(await jobs.pause(studio.db, job_id, who))
 
 
-@router.post("/jobs/{job_id}/resume", response_model=JobOut)
+@router.post("/jobs/{job_id}/resume", response_model=JobDocument)
 async def resume_job(studio: TheStudio, who: Who, job_id: str) -> dict[str, Any]:
     """Go on: with one that rests; or with online work that ended half done, under a new job."""
-    return (await work.resume(studio, job_id, who)).to_json()
+    return of_job(await work.resume(studio, job_id, who))
 
 
 @router.get("/jobs/{job_id}/events", response_class=EventSourceResponse)
@@ -114,7 +118,7 @@ def follow(studio: Studio, db: Database, job_id: str) -> EventSourceResponse:
             if job.ended:
                 data |= {"result": job.result, "error": job.error}
             yield ServerSentEvent(
-                json.dumps(data, default=str), event=name, retry=RETRY_MILLISECONDS
+                json.dumps(named(data), default=str), event=name, retry=RETRY_MILLISECONDS
             )
 
     return EventSourceResponse(events(), ping=PING_SECONDS, headers={"Cache-Control": "no-store"})

@@ -10,6 +10,7 @@ from app.recovery.capture import CaptureRequest
 from app.recovery.durations import parse_duration
 from app.recovery.names import parse_name, quote
 from app.recovery.plan import Choices
+from app.shape import FORMAT_VERSION
 
 # PostgreSQL's text takes every character but NUL, and UTF-8 has no lone surrogates.
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=2000)]
@@ -25,7 +26,13 @@ class ErrorBody(BaseModel):
     sqlstate: str | None = Field(description="PostgreSQL's code, where there was one")
 
 
-class ErrorAnswer(BaseModel):
+class _Answer(BaseModel):
+    """What every document of the API has, as every document of the command line."""
+
+    format_version: int = Field(FORMAT_VERSION, description="grows when a key changes or goes")
+
+
+class ErrorAnswer(_Answer):
     """The one shape of every error."""
 
     error: ErrorBody
@@ -69,7 +76,11 @@ class ArtifactOut(BaseModel):
     restored_by_role: str | None
 
 
-class ArtifactsOut(BaseModel):
+class ArtifactDocument(ArtifactOut, _Answer):
+    """One artifact by itself."""
+
+
+class ArtifactsOut(_Answer):
     """One page of artifacts; `next` and `previous` go into `after`."""
 
     artifacts: list[ArtifactOut]
@@ -104,7 +115,7 @@ class PlanOut(BaseModel):
     digest: str
 
 
-class InspectionOut(ArtifactOut):
+class InspectionOut(ArtifactOut, _Answer):
     """One artifact with all that is known of it."""
 
     recovery_sql: str | None
@@ -140,7 +151,13 @@ class JobOut(BaseModel):
     elapsed: float = Field(description="seconds that it ran")
 
 
-class LeftOverOut(BaseModel):
+class JobDocument(_Answer):
+    """One job by itself; `error` in it is how the job ended, not the request."""
+
+    job: JobOut
+
+
+class LeftOverOut(_Answer):
     """Keys of archived values that have no row now; the values themselves are in an export."""
 
     keys: list[str]
@@ -148,7 +165,7 @@ class LeftOverOut(BaseModel):
     more: bool
 
 
-class JobsOut(BaseModel):
+class JobsOut(_Answer):
     """One page of jobs; `next` goes into `after`."""
 
     jobs: list[JobOut]
@@ -269,7 +286,7 @@ class CaptureIn(_Strict):
         )
 
 
-class CapturePlanOut(BaseModel):
+class CapturePlanOut(_Answer):
     """What a capture would do; sizes in bytes."""
 
     strategy: str
@@ -284,7 +301,7 @@ class CapturePlanOut(BaseModel):
     digest: str
 
 
-class PlannedOut(BaseModel):
+class PlannedOut(_Answer):
     """What a restore would do."""
 
     plan: PlanOut
@@ -315,13 +332,13 @@ class EraseIn(PurgeIn):
         description="column and value, as PostgreSQL prints it, of each that identifies the rows; "
         "kept nowhere"
     )
-    rows: Annotated[int, Field(ge=0, lt=2**63)] = Field(
+    row_count: Annotated[int, Field(ge=0, lt=2**63)] = Field(
         0, description="how many match, as a dry run says; else 409"
     )
     dry_run: bool = Field(False, description="200 with the plan and the count; nothing runs")
 
 
-class ErasurePlanOut(BaseModel):
+class ErasurePlanOut(_Answer):
     """What an erasure would do; `$1`, `$2` in the steps stand for the values."""
 
     artifact_id: str
@@ -330,7 +347,7 @@ class ErasurePlanOut(BaseModel):
     columns: list[str]
     steps: list[dict[str, Any]]
     conflicts: list[dict[str, Any]]
-    rows: int
+    row_count: int
     digest: str
 
 
@@ -362,7 +379,7 @@ class CandidateOut(BaseModel):
     )
 
 
-class CleanupOut(BaseModel):
+class CleanupOut(_Answer):
     """What a cleanup would take; `count` is what confirms it."""
 
     count: int

@@ -174,7 +174,9 @@ def limits(batch_time: str | None, max_rate: int | None, max_lag: str) -> Limits
     """Return how hard work in batches may press; WrongUsage for what is no duration or rate."""
     seconds, lag = parse_duration(batch_time) if batch_time else None, parse_duration(max_lag)
     if batch_time and seconds is None:
-        raise WrongUsage("a batch has to end", hint="--batch-time 100ms")
+        raise WrongUsage(
+            "--batch-time cannot be never", hint="write a duration, such as --batch-time 100ms"
+        )
     found = Limits(
         seconds.total_seconds() if seconds else None, max_rate, lag.total_seconds() if lag else None
     )

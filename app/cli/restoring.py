@@ -211,7 +211,7 @@ async def restore_migration(session: Session, migration_id: str, wanted: Choices
     await _tell(session, reports, many=True)
 
 
-_OF_ONE = ("--as", "--online", "--fire-triggers")
+_OF_ONE = frozenset({"--as", "--online", "--fire-triggers"})
 """Options that restore-migration does not take: each is of one object."""
 
 
@@ -222,12 +222,12 @@ def _of_many(plan: Plan) -> Plan:
     """
 
     def way_out(flag: str) -> str:
-        alone = flag.startswith(_OF_ONE)
+        alone = flag.split()[0] in _OF_ONE
         return f"zanith recover restore {plan.artifact_id} {flag}" if alone else flag
 
     return replace(
         plan,
-        choices=tuple(choice for choice in plan.choices if not choice.flag.startswith(_OF_ONE)),
+        choices=tuple(c for c in plan.choices if c.flag.split()[0] not in _OF_ONE),
         conflicts=tuple(
             replace(conflict, choices=tuple(map(way_out, conflict.choices)))
             for conflict in plan.conflicts

@@ -116,7 +116,9 @@ def _cannot_bind(host: str, port: int, exc: OSError) -> Exception:
             hint=f"stop what listens there, or choose another: --port {port + 1}",
         )
     if exc.errno == errno.EACCES:
-        return NotPermitted(f"port {port} is not for us to bind", hint="choose one above 1023")
+        return NotPermitted(
+            f"permission denied: cannot bind port {port}", hint="choose one above 1023"
+        )
     return Failed(f"{host}:{port} cannot be bound: {exc.strerror}", hint="choose another --host")
 
 

@@ -72,7 +72,7 @@ def _read(source: str) -> str:
         with Path(source).open("rb") as file:
             raw = file.read(MOST_BYTES + 1)
     if len(raw) > MOST_BYTES:
-        raise WrongUsage("that is too much to be values", hint="give one value a line")
+        raise WrongUsage("the values are larger than 1 MB", hint="give one value a line")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:

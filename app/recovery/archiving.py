@@ -166,10 +166,10 @@ class Archiving:
             return None
         if wrong:
             raise Refused(
-                f"the archive of {self._artifact.object_name} is not what is there:"
+                f"the archive of {self._artifact.object_name} differs from the table:"
                 f" {', '.join(wrong)}; nothing was dropped",
                 detail="somebody wrote to the archive, or kept the triggers from acting",
-                hint=f"begin anew after SELECT zanith.give_up('{self._artifact.id}')",
+                hint=f"start again after SELECT zanith.give_up('{self._artifact.id}')",
             )
         return int(row["rows"]), shape
 

@@ -348,9 +348,7 @@ async def _capture_online(
         async with running as run:
             artifact_id, plan = found or await _look(db, request)
             if run.job.artifact_id not in {None, artifact_id}:
-                raise Refused(
-                    f"{plan.object} is not parked any more: there is nothing to go on with"
-                )
+                raise Refused(f"{plan.object} is not parked any more: there is nothing to resume")
             if artifact_id is None:
                 artifact_id = await _capture(op, request, expected_digest, run)
             else:

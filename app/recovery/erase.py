@@ -217,7 +217,7 @@ async def _erase(
         before = await _measure(db, reading, row["checksum_query"])
         if before.checksum != row["checksum"]:
             raise Refused(
-                "what is parked does not match its seal: a new one would hide that",
+                "the parked object does not match its seal: a new seal would hide that",
                 hint="verify it, and look who wrote to it",
             )
     await connection.execute(STREAM["settings"], None)

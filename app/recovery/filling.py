@@ -139,16 +139,17 @@ class Filling:
             return None
         if row["differing"]:
             raise Refused(
-                f"{row['differing']:,} values are not the archived ones: the column is not named",
+                f"{row['differing']:,} values differ from the archived ones:"
+                " the column did not get its name",
                 detail="somebody wrote to the column that was being filled, or a trigger did",
-                hint=f"begin anew after SELECT zanith.give_up('{self._artifact.id}')",
+                hint=f"start again after SELECT zanith.give_up('{self._artifact.id}')",
             )
         if needs_all and row["empty"]:
             raise Refused(
                 f"{row['empty']:,} rows have no value, and {self._artifact.object_name}"
                 " is NOT NULL: it is not named",
                 detail="they were inserted since the drop",
-                hint=f"choose --allow-null; for --fill, begin anew after"
+                hint=f"choose --allow-null; for --fill, start again after"
                 f" SELECT zanith.give_up('{self._artifact.id}')",
             )
         return int(row["filled"])

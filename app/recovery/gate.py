@@ -87,7 +87,7 @@ async def check_parked(
     measured = await _measure(db, connection, artifact.id, query, sealed, on_progress)
     if sealed.checksum is not None and measured.checksum != sealed.checksum:
         raise ChangedArchive(
-            f"what is parked of {artifact.object_name} was changed since it was sealed",
+            f"the parked object of {artifact.object_name} was changed since it was sealed",
             detail=f"sealed   {sealed.checksum} ({sealed.row_count} rows)\n"
             f"now      {measured.checksum} ({measured.rows} rows)",
             hint="find out who changed it; --unverified restores it as it is, and is audited",

@@ -160,17 +160,16 @@ async def _look(connection: Connection) -> list[Finding]:
         message = f"{row['object']} cannot come back now: {row['gone']} is gone"
         code = "live_table_gone" if row["is_table"] else "schema_gone"
         if row["is_table"] and row["now"]:
-            code, message = "live_table_elsewhere", f"{message}; it may be {row['now']} by now"
+            code, message = "live_table_elsewhere", f"{message}; it may be {row['now']} now"
         found.append(_finding("blocked", code, message, **_named(row), gone=row["gone"]))
     for row in await connection.fetch(SQL["owners"]):
         message = f"{row['name']} belonged to {quote(row['was'])} when it was dropped, and belongs"
-        message += f" to {quote(row['now'])} by now"
+        message += f" to {quote(row['now'])} now"
         more = {"place": row["place"], "owner": quote(row["was"])}
         found.append(_finding("blocked", "given_to_another", message, **_named(row), **more))
     for row in await connection.fetch(SQL["unfinished"]):
-        message = (
-            f"the {_UNFINISHED[row['what']]} of {row['object']} is half done, and nobody is at it"
-        )
+        work = f"the {_UNFINISHED[row['what']]} of {row['object']}"
+        message = f"{work} is not finished, and no job works on it"
         found.append(_finding("unfinished", f"unfinished_{row['what']}", message, **_named(row)))
     found += _look_at_dates(await connection.fetch(compose(SQL["told_by_rows"])))
     for row in await connection.fetch(SQL["orphans"]):

@@ -176,7 +176,7 @@ async def _read_rows(db: Database, artifact_id: str, limit: int, offset: int) ->
         try:
             statement = await connection.prepare(query)
         except asyncpg.UndefinedTableError as exc:
-            raise Refused("what was parked is gone", sqlstate=exc.sqlstate) from exc
+            raise Refused("the parked object is gone", sqlstate=exc.sqlstate) from exc
         columns = [Column(a.name, a.type.name) for a in statement.get_attributes()]
         query = await read_as(reading, query, [column.name for column in columns])
         numbers = range(1, len(columns) + 1)

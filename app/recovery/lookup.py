@@ -42,7 +42,7 @@ async def _resolve(db: Database, connection: Connection, reference: str) -> str:
         ids = [row["id"] for row in await connection.fetch(BLOCKS["by_prefix"], reference)]
     if len(ids) > 1:
         raise WrongUsage(
-            f"several artifacts are meant by {reference}",
+            f"several artifacts match {reference}",
             detail=", ".join(ids),
             hint="write more of the id",
         )

@@ -41,7 +41,7 @@ _PATIENCE = 1.0  # seconds
 def check_jobs(jobs: int) -> None:
     """Raise WrongUsage for a number of connections that is none, or too many."""
     if not 1 <= jobs <= MOST_JOBS:
-        raise WrongUsage(f"{jobs} jobs cannot be", hint=f"from 1 to {MOST_JOBS} connections")
+        raise WrongUsage(f"the number of jobs must be between 1 and {MOST_JOBS}")
 
 
 async def copy_rows(

@@ -172,7 +172,7 @@ async def _check_stands(db: Database, artifact: Artifact) -> None:
     hint = "nothing of it is parked any more: look for a newer artifact with zanith recover list"
     if artifact.artifact_type == "archive_column":  # else it is recoverable again
         hint = (
-            "its values are still parked: rename the column back where it has another name by now,"
+            "its values are still parked: rename the column back where it has another name now,"
             " bring its table back first, or restore the newer artifact of the column; zanith"
             " recover list shows both"
         )

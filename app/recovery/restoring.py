@@ -145,7 +145,7 @@ class Restoring:
                 await self._look_under_lock(connection, plan)
         await tell(
             self._on_progress,
-            {"step": "keeping the books", "done": len(steps), "total": len(plan.steps)},
+            {"step": "recording the result", "done": len(steps), "total": len(plan.steps)},
         )
         self._fidelity = await self._compare(connection)
         check_meaning(self._fidelity)

@@ -104,7 +104,7 @@ async def _seal(op: Operation, artifact: Artifact, run: runs.Run, jobs_at_once: 
         raise Refused(
             f"{artifact.object_name} was captured with {artifact.row_count:,} rows,"
             f" and {measured.rows:,} are parked",
-            hint="somebody changed what is parked: look into it before anything else",
+            hint="somebody changed the parked object: find out who before anything else",
         )
     async with db.acquire() as connection, connection.transaction():
         await connection.execute(

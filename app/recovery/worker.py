@@ -160,14 +160,16 @@ async def resume(db: Database, job_id: str, actor: Actor | None) -> Job:
         require_change(actor, f"go on with a {job.kind}")
     if not job.ended or job.state == "done" or not job.params.get("online"):
         raise Refused(
-            f"there is nothing to go on with in job {job.id}",
+            f"there is nothing to resume in job {job.id}",
             detail=f"it is a {job.kind}, {job.state}",
-            hint="work in batches can be gone on with, once it was cancelled or interrupted",
+            hint="only online work that was cancelled or interrupted can be resumed",
         )
     async with db.side() as connection:
         begun: bool = await connection.fetchval(SQL["left_half_done"], job.artifact_id)
     if not begun and not job.params.get("handed_over"):
-        raise Refused(f"nothing is half done of {job.object}", hint="look at it, and start it anew")
+        raise Refused(
+            f"nothing of {job.object} is unfinished", hint="look at it, and start it again"
+        )
     params = {
         **job.params,
         "resumes": job.id,

@@ -108,14 +108,14 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         (1, 'while it is parked in its table, the column keeps its place in the row: SELECT *, a positional INSERT, and a COPY without a column list still see it, and so does who may read the whole table',
             strategy = 'soft_drop_column'),
         (2, 'reads and writes of the table wait while the rows are copied', strategy = 'archive_column' OR keep_rows),
-        (3, 'a column that comes back stands last', strategy = 'archive_column'),
-        (4, 'what depends on it goes on working, for reading only', on_dependents = 'keep' AND strategy IN ('soft_drop_table', 'archive_table')
+        (3, 'the restored column will be the last one of its table', strategy = 'archive_column'),
+        (4, 'dependents go on working, for reading only', on_dependents = 'keep' AND strategy IN ('soft_drop_table', 'archive_table')
             AND jsonb_array_length(d -> 'dependents') > 0),
-        (5, 'nothing is dropped and nothing can be restored: the definition is kept for comparison', strategy = 'rebuild_table'),
+        (5, 'nothing is dropped, so there is nothing to restore: the definition is kept for comparison', strategy = 'rebuild_table'),
         (6, (SELECT 'subscribers of ' || string_agg(DISTINCT quote_ident(p.item ->> 'name'), ', ') || ' may stop'
              FROM zanith._each(d -> 'publications') p),
             strategy <> 'rebuild_table' AND jsonb_array_length(d -> 'publications') > 0),
-        (7, (SELECT string_agg(format('the foreign key %I of %s is lifted', k.item ->> 'name', zanith._qualify(k.item ->> 'schema', k.item ->> 'table')), '; ')
+        (7, (SELECT string_agg(format('the foreign key %I of %s is dropped (recorded)', k.item ->> 'name', zanith._qualify(k.item ->> 'schema', k.item ->> 'table')), '; ')
              FROM zanith._each(d -> 'references') k), strategy <> 'rebuild_table' AND jsonb_array_length(d -> 'references') > 0),
         (20, zanith._warn_of_types(d), zanith._warn_of_types(d) IS NOT NULL),
         (21, zanith._note_of_types(d), zanith._is_kept_as_text(d))

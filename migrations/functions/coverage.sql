@@ -36,7 +36,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE((SELECT r.reason FROM (VALUES
         (0, 'security labels', 'security labels'),
         (1, '^cannot cascade to everything', 'something depends on it that a cascade cannot record'),
-        (2, 'has no key to file', 'no other key tells the rows of its table apart'),
+        (2, 'has no primary key or unique index to store', 'no other key tells the rows of its table apart'),
         (3, 'is a generated column$', 'a generated column'),
         (4, 'has inheritance children', 'tables inherit from its table'),
         (5, 'of its own, or from another parent', 'a child has the column itself too, or from another parent'),

@@ -83,7 +83,7 @@ OBSTACLES = {
         T + "ALTER TABLE t ADD UNIQUE (b), ALTER b SET NOT NULL",
         "ALTER TABLE t DROP CONSTRAINT t_b_key; INSERT INTO t SELECT a, b, c FROM t WHERE b = 1; ALTER TABLE t ADD k serial",
         "key_gone",
-        "under which the values are filed",
+        "by which the values are stored",
         "DELETE FROM t WHERE k = 3; ALTER TABLE t DROP k, ADD UNIQUE (b)",
         column="id",
         strategies=("archive",),

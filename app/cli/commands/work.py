@@ -192,7 +192,7 @@ def pause(job: _Id, as_json: Json = False, database_url: DatabaseUrl = None) -> 
 @group.command("resume")
 def resume(job: _Id, as_json: Json = False, database_url: DatabaseUrl = None) -> None:
     """
-    Resume online work that was paused or ended half done.
+    Resume online work that was paused or did not finish.
 
     A job that was cancelled, failed or lost its worker is replaced by a new job,
     which waits for a worker.

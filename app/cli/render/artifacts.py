@@ -95,7 +95,8 @@ def _narrow(page: Page, width: int, now: datetime | None) -> Table:
 def _figures(artifact: Artifact, now: datetime | None) -> Iterator[str]:
     yield artifact.artifact_type
     if artifact.row_count is not None:
-        yield f"{count(artifact.row_count, exact_to=1_000_000)} rows"
+        rows = "row" if artifact.row_count == 1 else "rows"
+        yield f"{count(artifact.row_count, exact_to=1_000_000)} {rows}"
     if artifact.size_bytes is not None:
         yield size(artifact.size_bytes)
     yield f"{_age(artifact, now)} old"

@@ -34,7 +34,7 @@ MEANING = {
     "expired": "past its date: cleanup --expired takes it",
     "moved": "name, schema or owner of the parked object differ from the record",
     "missing": "the parked object, or a part of it, is gone",
-    "changed": "what is parked is not as it was recorded: zanith recover doctor",
+    "changed": "the parked object differs from its record: zanith recover doctor",
 }
 
 

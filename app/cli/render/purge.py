@@ -149,7 +149,7 @@ def purged_list(items: Sequence[Purged], width: int, *, filtered: bool) -> Rende
         stone = item.tombstone
         table.add_row(
             stone.artifact_id,
-            shorten(stone.object, 2 * max(20, width - 60)),
+            shorten(stone.object, 2 * max(28, width - 52)),
             size(stone.size_bytes),
             ago(item.at),
             printable(signed(stone.purged_by, stone.purged_by_role)),
@@ -196,7 +196,7 @@ def tombstone(purged: Purged) -> RenderableType:
 def _table(last: str, width: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
     table.add_column("ID", no_wrap=True, style="name")
-    table.add_column("Object", overflow="fold", max_width=max(20, width - 60))
+    table.add_column("Object", overflow="fold", max_width=max(28, width - 52))
     table.add_column("Size", justify="right", no_wrap=True)
     table.add_column("Age", justify="right", no_wrap=True)
     table.add_column(last, overflow="fold")
@@ -206,7 +206,7 @@ def _table(last: str, width: int) -> Table:
 def _cells(artifact: Artifact, width: int) -> list[RenderableType]:
     return [
         artifact.id,
-        shorten(artifact.object_name, 2 * max(20, width - 60)),
+        shorten(artifact.object_name, 2 * max(28, width - 52)),
         size(artifact.size_bytes),
         ago(artifact.created_at).removesuffix(" ago"),
     ]

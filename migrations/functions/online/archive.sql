@@ -101,7 +101,7 @@ BEGIN
     ELSIF a.artifact_type <> 'soft_drop_column' OR a.status <> 'recoverable' THEN
         PERFORM zanith._refuse(format('%s is not a parked column', object), 'Only a soft-dropped column can be archived.', '55000');
     ELSIF q.state IS DISTINCT FROM 'ok' THEN
-        PERFORM zanith._refuse(format('%s is not where it was parked', object), 'Look at it: zanith recover inspect.', '55000', zanith._place(a) ->> 'detail');
+        PERFORM zanith._refuse(format('%s is not in its recorded place', object), 'Look at it with zanith recover inspect.', '55000', zanith._place(a) ->> 'detail');
     ELSIF a.held_by IS NOT NULL THEN
         PERFORM zanith._refuse(format('%s is held by %s', object, zanith._signed(a.held_by, a.held_by_role)), format('Release it first: zanith recover release %s', a.id), '55000', a.held_reason);
     ELSIF NOT pg_has_role((SELECT c.relowner FROM pg_class c WHERE c.oid = q.relation), 'USAGE') THEN
@@ -109,7 +109,7 @@ BEGIN
     END IF;
     PERFORM zanith._check_online(q.relation, a.definition);
     IF NOT zanith._is_unique(q.relation, (SELECT jsonb_agg(k.item -> 'name') FROM zanith._each(a.definition -> 'key') k)) THEN
-        PERFORM zanith._refuse(format('%s has not the key any more that it had when %s was parked', q.live, object), 'Make the key again, or keep the column parked.', '55000');
+        PERFORM zanith._refuse(format('%s no longer has the key that it had when %s was parked', q.live, object), 'Create the key again, or keep the column parked.', '55000');
     END IF;
     -- Another artifact of a column that shares an index or constraint with this one expects it parked beside it.
     SELECT string_agg(zanith._object_name(o), ', ') INTO other FROM zanith._zanith_migration_artifacts o
@@ -121,7 +121,7 @@ BEGIN
     END IF;
     SELECT string_agg(format('%s %s', x.item ->> 'kind', x.item ->> 'name'), ', ') INTO other FROM zanith._each(zanith.dependents(a.id)) x;
     IF other IS NOT NULL THEN
-        PERFORM zanith._refuse(format('other objects depend on what is parked of %s', object), 'Change them first, so that they no longer use it.', '2BP01', other);
+        PERFORM zanith._refuse(format('other objects depend on the parked object of %s', object), 'Change them first, so that they no longer use it.', '2BP01', other);
     END IF;
 END $$;
 
@@ -371,7 +371,7 @@ BEGIN
     FROM zanith._tree(q.relation) m, unnest(ARRAY['insert', 'update', 'delete', 'truncate']) e(event)
     WHERE NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = m.member AND quote_ident(g.tgname) = zanith._follow_trigger(a.id, e.event) AND g.tgenabled = 'A');
     IF bad IS NOT NULL THEN
-        PERFORM zanith._refuse(format('what follows live traffic on %s is gone or off: %s', q.live, bad),
+        PERFORM zanith._refuse(format('the triggers that record changed rows of %s are gone or disabled: %s', q.live, bad),
             format('Give it up and begin again: SELECT zanith.give_up(%L)', a.id), '55000');
     END IF;
     IF (SELECT format_type(t.atttypid, t.atttypmod) FROM pg_attribute t WHERE t.attrelid = q.relation AND t.attname = a.physical_column) <> q.live_type THEN
@@ -387,8 +387,8 @@ BEGIN
             zanith._count_differences(a, 'true'), zanith._follow_columns(a.definition -> 'key'), q.log, q.rows, zanith._follow_match(a.definition -> 'key', 't'),
             q.archive, zanith._follow_match(a.definition -> 'key', 'a')), 'values') -> 0;
         IF (found ->> 1)::bigint + (found ->> 2)::bigint + (found ->> 3)::bigint > 0 THEN
-            PERFORM zanith._refuse(format('the archive of %s is not what is there: %s rows missing, %s too many, %s differ; nothing was dropped',
-                zanith._object_name(a), found ->> 1, found ->> 2, found ->> 3), 'The column is still parked, and restores.', '22000');
+            PERFORM zanith._refuse(format('the archive of %s differs from the table: %s rows missing, %s too many, %s differ; nothing was dropped',
+                zanith._object_name(a), found ->> 1, found ->> 2, found ->> 3), 'The column is still parked, and can be restored.', '22000');
         END IF;
     END IF;
     FOR step IN SELECT s.item FROM zanith._each(zanith._render_archive_end(a, d)) s ORDER BY s.ord LOOP
@@ -434,7 +434,7 @@ BEGIN
        OR (CASE WHEN zanith._only(a.definition) = '' THEN zanith._attribute_number(zanith._relation_oid(a.physical_schema, a.physical_table), a.physical_column) IS NOT NULL
                 ELSE zanith._place(a) ->> 'state' <> 'missing' END)
        OR obj_description(zanith._relation_oid('_zanith_shadow', d #>> '{parked,table}'), 'pg_class') IS DISTINCT FROM zanith._parked_comment(a.id) THEN
-        PERFORM zanith._refuse(format('artifact %s is not in the course of being archived', a.id), 'Use zanith drop column --strategy archive --online.', '55000');
+        PERFORM zanith._refuse(format('no online archive of artifact %s is under way', a.id), 'Use zanith drop column --strategy archive --online.', '55000');
     END IF;
     UPDATE zanith._zanith_migration_artifacts r
     SET artifact_type = 'archive_column', physical_schema = '_zanith_shadow', physical_table = d #>> '{parked,table}', physical_column = a.source_column,
@@ -479,7 +479,7 @@ BEGIN
     IF a.id IS NOT NULL THEN
         PERFORM zanith._check_archiving(a);
         p := jsonb_build_object('object', zanith._object_name(a), 'steps', '[]'::jsonb, 'dependents', '[]'::jsonb, 'publications', '[]'::jsonb,
-            'warnings', jsonb_build_array(format('it is parked already (artifact %s): what follows takes it from there', a.id)),
+            'warnings', jsonb_build_array(format('it is parked already (artifact %s): these steps continue from there', a.id)),
             'size_bytes', (SELECT sum(pg_total_relation_size(m.member)) FROM zanith._tree(relation) m),
             'row_estimate', (SELECT sum(GREATEST(c.reltuples, 0))::bigint FROM zanith._tree(relation) m JOIN pg_class c ON c.oid = m.member AND c.relkind <> 'p'));
     ELSE
@@ -518,9 +518,9 @@ CREATE OR REPLACE FUNCTION zanith._warn_online(relation oid, d jsonb) RETURNS js
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT jsonb_build_array(
         format('the copy takes about %s of disk, and as much of WAL', pg_size_pretty(c.rows * (44 + 2 * k.width + v.width))),
-        'until the last transaction the column is parked as by soft_drop_column, and restores as that; a cancelled run can be taken up again',
-        'each change of a key or of the parked value writes one row more, until it is done',
-        'a column that comes back stands last')
+        'until the last transaction the column is soft-dropped and can be restored; a cancelled run can be resumed',
+        'until it is done, each change of a key or of the parked value writes one more row',
+        'the restored column will be the last one of its table')
     FROM (SELECT sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples ELSE pg_table_size(c.oid) / 100 END)::bigint
           FROM zanith._tree(relation) m JOIN pg_class c ON c.oid = m.member AND c.relkind <> 'p') c(rows),
          (SELECT n.nspname, r.relname, r.relkind = 'p' AS whole FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace WHERE r.oid = relation) t,

@@ -278,12 +278,12 @@ BEGIN
         found := found || zanith._conflict('not_online', said, what);
     END;
     SELECT string_agg(c.what, '; ') INTO said FROM (VALUES
-        ('it is a generated column, and is computed anew at once', COALESCE(d #> '{column,generated}', 'null') <> 'null'),
+        ('PostgreSQL computes a generated column at once', COALESCE(d #> '{column,generated}', 'null') <> 'null'),
         ('it is an identity column', d #>> '{column,identity}' IS NOT NULL),
         ('it owns a sequence', EXISTS (SELECT FROM zanith._parts(d) p WHERE jsonb_array_length(COALESCE(p.part -> 'renames', '[]')) > 0)),
         ('columns generated from it come back with it', jsonb_array_length(COALESCE(d #> '{cascade,columns}', '[]')) > 0),
         ('an exclusion constraint comes back with it', EXISTS (SELECT FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'constraints') k WHERE k.item ->> 'kind' = 'exclude')),
-        ('it is to come back under another name', choices ? 'as'),
+        ('--as gives it another name', choices ? 'as'),
         ('partitions belong to other owners', EXISTS (SELECT FROM zanith._tree(live) m JOIN pg_class c ON c.oid = m.member, pg_class t WHERE t.oid = live AND t.relowner <> c.relowner))) c(what, so) WHERE c.so;
     said := concat_ws('; ', said, zanith._find_beside_limits(d, a.source_schema, a.source_table, live));
     IF said <> '' THEN
@@ -295,20 +295,20 @@ BEGIN
       AND c.relowner = (SELECT l.relowner FROM pg_class l WHERE l.oid = live) -- anybody can call a column so
       AND t.attrelid NOT IN (SELECT m.member FROM zanith._tree(live) m);
     IF said IS NOT NULL THEN
-        found := found || zanith._conflict('not_online', format('what bears the half filled column is no partition of %s any more: %s', zanith._relation_name(live), said),
-            format('Attach it again, or drop %I there; the archive has the values.', zanith._half_filled(a.id)));
+        found := found || zanith._conflict('not_online', format('tables with the unfinished column are no longer partitions of %s: %s', zanith._relation_name(live), said),
+            format('Attach them again, or drop %I there; the archive has the values.', zanith._half_filled(a.id)));
     END IF;
     SELECT string_agg(x.what, ', ') INTO said FROM zanith._find_disturbances(live, zanith._relation_name(live)) x WHERE NOT starts_with(x.what, 'trigger ') AND x.what <> 'row security for the owner';
     IF said IS NOT NULL THEN
-        found := found || zanith._conflict('not_online', format('an UPDATE meets %s, which only the form in one transaction can turn off', said), 'Leave --online out.');
+        found := found || zanith._conflict('not_online', format('the backfill is an UPDATE, and %s applies to it; only a restore in one transaction can disable that', said), 'Leave --online out.');
     END IF;
     SELECT string_agg(DISTINCT quote_ident(g.tgname), ', ' ORDER BY quote_ident(g.tgname)) INTO said FROM pg_trigger g
     WHERE g.tgrelid IN (SELECT m.member FROM zanith._tree(live) m) AND NOT g.tgisinternal AND g.tgenabled <> 'D' AND g.tgtype & 16 <> 0 AND g.tgattr = ''::int2vector
       AND NOT starts_with(g.tgname, '~zanith_follow_')
       AND CASE WHEN zanith.quiet_session() THEN g.tgenabled IN ('A', 'R') ELSE g.tgenabled IN ('A', 'O') END;
     IF said IS NOT NULL AND NOT COALESCE((choices ->> 'fire_triggers')::boolean, false) THEN
-        found := found || zanith._conflict('triggers_fire', format('the fill fires triggers of %s for every row: %s', zanith._relation_name(live), said),
-            CASE WHEN zanith.quiet_session() THEN 'They are set to fire always, or for replication.' ELSE 'A role that may SET session_replication_role keeps them still.' END
+        found := found || zanith._conflict('triggers_fire', format('the backfill fires triggers of %s for every row: %s', zanith._relation_name(live), said),
+            CASE WHEN zanith.quiet_session() THEN 'They are set to fire always, or for replication.' ELSE 'A role that may SET session_replication_role prevents it.' END
             || ' Leave --online out, or let them fire.', ARRAY['--fire-triggers']);
     END IF;
     IF NOT choices ? 'fill' AND d #>> '{column,default}' IS NULL AND zanith._refuses_null(to_regtype(d #>> '{column,type}'))
@@ -317,7 +317,7 @@ BEGIN
             'Choose a value for rows inserted since the drop or during the restore, or leave --online out.', ARRAY['--fill VALUE']);
     END IF;
     IF begun IS NOT NULL AND begun <> zanith._filling_choices(choices) THEN
-        found := found || zanith._conflict('begun_otherwise', 'it was begun with other choices',
+        found := found || zanith._conflict('begun_otherwise', 'it was started with other choices',
             format('Go on with the same, or give it up: SELECT zanith.give_up(%L)', a.id), '{}', begun::text);
     END IF;
     RETURN found;
@@ -330,7 +330,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         (1, 'an index that was not valid comes back with it', EXISTS (
             SELECT FROM zanith._parts(d) p, LATERAL (SELECT i.item FROM zanith._each(p.part -> 'indexes') i UNION ALL SELECT k.item -> 'index' FROM zanith._each(p.part -> 'constraints') k) i
             WHERE COALESCE((i.item ->> 'partitioned')::boolean, false) AND NOT (i.item ->> 'valid')::boolean)),
-        (2, 'a foreign key comes back with it, which PostgreSQL before 18 proves of a partitioned table while writers wait', EXISTS (
+        (2, 'a foreign key comes back with it, which PostgreSQL before 18 validates on a partitioned table while writers wait', EXISTS (
             SELECT FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(p.part -> 'constraints') k
             WHERE k.item ->> 'kind' = 'foreign key' AND zanith._wants_proof_at_once(p.part ->> 'schema', p.part ->> 'name'))),
         (4, 'its partition key calls functions that are not built in', zanith._key_calls_code(live)),
@@ -357,7 +357,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         (3, 'columns generated from it come back with it', jsonb_array_length(COALESCE(a.definition #> '{cascade,columns}', '[]')) > 0),
         (4, 'an exclusion constraint comes back with it', EXISTS (SELECT FROM zanith._parts(a.definition) p, LATERAL zanith._each(p.part -> 'constraints') k WHERE k.item ->> 'kind' = 'exclude')),
         (5, 'rows inserted since the drop are filled', choices ? 'fill' OR COALESCE((choices ->> 'fill_default')::boolean, false)),
-        (6, 'it is to come back under another name', choices ? 'as'),
+        (6, '--as gives it another name', choices ? 'as'),
         (8, 'it is an identity column', a.definition #>> '{column,identity}' IS NOT NULL),
         (7, zanith._find_beside_limits(a.definition, a.source_schema, a.source_table, live), zanith._find_beside_limits(a.definition, a.source_schema, a.source_table, live) IS NOT NULL)) c(ord, what, so)
     WHERE c.so

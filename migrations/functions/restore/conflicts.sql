@@ -73,7 +73,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     )
     SELECT COALESCE(jsonb_agg(zanith._conflict('name_taken',
         format('the name of the %s %s is taken', w.kind, zanith._qualify(w.schema_name, w.name)),
-        CASE w.choice WHEN '{}' THEN 'Rename or drop what bears it now, then restore.'
+        CASE w.choice WHEN '{}' THEN 'Rename or drop the object that has the name now, then restore.'
              ELSE 'With another name for the table, this comes back under another name too.' END, w.choice) -> 0 ORDER BY w.kind, w.name), '[]')
     FROM (SELECT DISTINCT * FROM wanted) w
     WHERE CASE WHEN w.kind = 'statistics'
@@ -107,7 +107,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         FROM zanith._each(d -> 'constraints') k
         WHERE EXISTS (SELECT FROM pg_constraint c WHERE c.conrelid = live AND c.conname = k.item ->> 'name')
         UNION ALL
-        SELECT 15, zanith._without_it(zanith._conflict('primary_key_taken', format('%s has another primary key by now: %I', zanith._relation_name(o.relation), c.conname),
+        SELECT 15, zanith._without_it(zanith._conflict('primary_key_taken', format('%s has another primary key now: %I', zanith._relation_name(o.relation), c.conname),
             format('A table has one. Drop that one, or make it a unique key, then restore: ALTER TABLE %s DROP CONSTRAINT %I.', zanith._relation_name(o.relation), c.conname)),
             ARRAY[format('constraint %I', k.item ->> 'name')])
         FROM zanith._live_parts(d, NULL, NULL, live) p, LATERAL zanith._each(p.part -> 'constraints') k,
@@ -123,7 +123,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         UNION ALL
         SELECT 5, zanith._without_it(zanith._conflict('table_gone', format('the table %s of the foreign key %I does not exist any more',
                 zanith._qualify(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}'), k.item ->> 'name'),
-            CASE zanith._parked_as(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}') WHEN '[]' THEN 'Make that table again first.' ELSE 'It is parked: bring it back first.' END,
+            CASE zanith._parked_as(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}') WHEN '[]' THEN 'Create that table again first.' ELSE 'It is parked: restore it first.' END,
             '{}', NULL, zanith._parked_as(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}')), ARRAY[format('foreign key %I', k.item ->> 'name')])
         FROM zanith._all_foreign_keys(d) k(item)
         WHERE zanith._relation_oid(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}') IS NULL
@@ -133,7 +133,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         UNION ALL
         SELECT 6, zanith._without_it(zanith._conflict('table_gone', format('the table %s, whose foreign key %I pointed here, does not exist any more',
                 zanith._qualify(k.item ->> 'schema', k.item ->> 'table'), k.item ->> 'name'),
-            CASE zanith._parked_as(k.item ->> 'schema', k.item ->> 'table') WHEN '[]' THEN 'Make that table again first.' ELSE 'It is parked: bring it back first.' END,
+            CASE zanith._parked_as(k.item ->> 'schema', k.item ->> 'table') WHEN '[]' THEN 'Create that table again first.' ELSE 'It is parked: restore it first.' END,
             '{}', NULL, zanith._parked_as(k.item ->> 'schema', k.item ->> 'table')),
             ARRAY[format('foreign key %I of %s', k.item ->> 'name', zanith._qualify(k.item ->> 'schema', k.item ->> 'table'))])
         FROM zanith._each(d -> 'references') k
@@ -141,8 +141,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         UNION ALL
         SELECT 8, zanith._without_it(CASE WHEN r.now_named IS NULL
             THEN zanith._conflict('column_gone', format('%s has no column %I, which %s needs', n.table_name, n.column_name, n.needed_by),
-                CASE o.parked WHEN '[]' THEN 'Make it again, or undo its renaming.' ELSE 'It is parked: bring it back first.' END, '{}', NULL, o.parked)
-            ELSE zanith._conflict('column_renamed', format('%s.%I, which %s needs, is called %I by now', n.table_name, n.column_name, n.needed_by, r.now_named),
+                CASE o.parked WHEN '[]' THEN 'Create it again, or undo its renaming.' ELSE 'It is parked: restore it first.' END, '{}', NULL, o.parked)
+            ELSE zanith._conflict('column_renamed', format('%s.%I, which %s needs, is called %I now', n.table_name, n.column_name, n.needed_by, r.now_named),
                 format('Give it its old name for the length of the restore: ALTER TABLE %s RENAME COLUMN %I TO %I.', n.table_name, r.now_named, n.column_name)) END,
             ARRAY[zanith._label(n.needed_by)])
         FROM zanith._needed_columns(d, live) n,
@@ -158,21 +158,21 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         UNION ALL
         SELECT 10, zanith._without_it(zanith._conflict('key_gone', format('%s has no unique key on (%s) any more, which the foreign key %I needs',
                 zanith._relation_name(k.parent), zanith._name_list(k.item #> '{foreign_key,references}'), k.item ->> 'name'),
-            'Make the key again, or restore what it was lost with first.'), ARRAY[format('foreign key %I', k.item ->> 'name')])
+            'Create the key again, or restore what was dropped with it first.'), ARRAY[format('foreign key %I', k.item ->> 'name')])
         FROM (SELECT x.item, zanith._relation_oid(x.item #>> '{foreign_key,schema}', x.item #>> '{foreign_key,table}') AS parent
               FROM zanith._all_foreign_keys(d) x(item)
               WHERE NOT (x.item #>> '{foreign_key,self}')::boolean AND NOT (x.item #>> '{foreign_key,period}')::boolean) k
         WHERE k.parent IS NOT NULL AND NOT zanith._is_unique(k.parent, k.item #> '{foreign_key,references}')
         UNION ALL
-        SELECT 11, zanith._conflict('key_gone', format('%s has no unique key on (%s) any more, under which the values are filed',
-                zanith._relation_name(live), zanith._key_list(d -> 'key')), 'Make the key again, then restore.')
+        SELECT 11, zanith._conflict('key_gone', format('%s no longer has a unique key on (%s), by which the values are stored',
+                zanith._relation_name(live), zanith._key_list(d -> 'key')), 'Create the key again, then restore.')
         WHERE d ->> 'strategy' = 'archive_column' AND live IS NOT NULL AND jsonb_array_length(COALESCE(NULLIF(d -> 'key', 'null'), '[]')) > 0
           AND NOT EXISTS (SELECT FROM zanith._each(d -> 'key') k WHERE zanith._attribute_number(live, k.item ->> 'name') IS NULL)
           AND NOT zanith._is_unique(live, (SELECT jsonb_agg(k.item -> 'name') FROM zanith._each(d -> 'key') k))
         UNION ALL
-        SELECT 12, zanith._conflict('key_gone', format('the key column %I of %s is %s by now; it was %s', k.item ->> 'name',
+        SELECT 12, zanith._conflict('key_gone', format('the key column %I of %s is %s now; it was %s', k.item ->> 'name',
                 zanith._relation_name(live), format_type(a.atttypid, a.atttypmod), k.item ->> 'type'),
-            'The values are filed under the old type: change it back for the length of the restore.')
+            'The values are stored by the old type: change it back for the restore.')
         FROM zanith._each(d -> 'key') k
         JOIN pg_attribute a ON a.attrelid = live AND a.attname = k.item ->> 'name' AND NOT a.attisdropped
         WHERE d ->> 'strategy' = 'archive_column' AND format_type(a.atttypid, a.atttypmod) <> k.item ->> 'type'
@@ -190,7 +190,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             WHEN 'policy' THEN EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = to_regclass(t.item ->> 'table') AND p.polname = t.item ->> 'name')
             ELSE EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = to_regclass(t.item ->> 'table') AND r.rulename = t.item ->> 'name') END
         UNION ALL
-        SELECT 14, zanith._conflict('function_exists', format('a function %s exists by now, and one with the same arguments comes back', p.oid::regprocedure),
+        SELECT 14, zanith._conflict('function_exists', format('a function %s exists now, and one with the same arguments comes back', p.oid::regprocedure),
             format('Rename it, then restore: ALTER ROUTINE %s RENAME TO ….', p.oid::regprocedure))
         FROM zanith._each(d #> '{cascade,functions}') f
         JOIN pg_proc p ON CASE WHEN f.item ? 'inputs' THEN p.proname = f.item ->> 'routine' AND oidvectortypes(p.proargtypes) = f.item ->> 'inputs' ELSE true END
@@ -290,21 +290,21 @@ DECLARE
     waits_for jsonb;
 BEGIN
     IF a.artifact_type = 'rebuild_table' THEN
-        RETURN zanith._conflict('forensic', format('%s was rebuilt, not dropped: there is nothing to put back', object),
+        RETURN zanith._conflict('forensic', format('%s was rebuilt, not dropped: there is nothing to restore', object),
             'Inspect shows the definition then and now; rows that were kept can be exported.');
     ELSIF a.status = 'restored' THEN
         RETURN zanith._conflict('restored', format('%s was already restored', object), 'There is nothing left to do.');
     ELSIF place ->> 'state' = 'missing' THEN
-        RETURN zanith._conflict('archive_missing', format('what was parked of %s is gone', object),
+        RETURN zanith._conflict('archive_missing', format('the parked object of %s is gone', object),
             'Restore it from a backup, or purge the artifact.', '{}', place ->> 'detail');
     ELSIF place ->> 'state' = 'moved' THEN
-        found := found || zanith._conflict('archive_moved', format('what was parked of %s was renamed, moved or given to another', object),
-            'Put it back where it was recorded.', '{}', place ->> 'detail');
+        found := found || zanith._conflict('archive_moved', format('the parked object of %s was renamed, moved or given to another role', object),
+            'Move it back to its recorded place.', '{}', place ->> 'detail');
     ELSE
         SELECT string_agg(x.detail, '; ') INTO other FROM zanith._damage(a) x WHERE x.stops;
         IF other IS NOT NULL THEN
-            found := found || zanith._conflict('archive_damaged', format('what is parked of %s is not as it was recorded', object),
-                'See zanith recover doctor for what mends it.', '{}', other);
+            found := found || zanith._conflict('archive_damaged', format('the parked object of %s differs from its record', object),
+                'zanith recover doctor says how to repair it.', '{}', other);
         END IF;
     END IF;
     IF as_name IS NOT NULL AND (octet_length(as_name) NOT BETWEEN 1 AND 63) THEN
@@ -350,7 +350,7 @@ BEGIN
             WHERE zanith._attribute_number(live, k.item ->> 'name') IS NULL;
             IF other IS NOT NULL THEN
                 found := found || zanith._conflict('key_gone', format('the key column %s of %s does not exist any more', other, zanith._relation_name(live)),
-                    'The values are filed under it: bring it back first.');
+                    'The values are stored by it: restore it first.');
             END IF;
         END IF;
     ELSE
@@ -360,13 +360,13 @@ BEGIN
         ELSIF zanith._relation_oid(a.source_schema, COALESCE(as_name, a.source_table)) IS NOT NULL
            OR EXISTS (SELECT FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
                       WHERE n.nspname = a.source_schema AND t.typname = COALESCE(as_name, a.source_table) AND t.typelem = 0) THEN
-            found := found || zanith._conflict('name_taken', format('%s exists by now', zanith._qualify(a.source_schema, COALESCE(as_name, a.source_table))),
+            found := found || zanith._conflict('name_taken', format('%s exists now', zanith._qualify(a.source_schema, COALESCE(as_name, a.source_table))),
                 'Restore it under another name.', ARRAY['--as NAME']);
         END IF;
         IF COALESCE(place -> 'owners_were', '{}') <> '{}' AND NOT COALESCE((choices ->> 'current_owner')::boolean, false) THEN
-            SELECT string_agg(format('%s belonged to %I and belongs to %I by now', o.key, o.value ->> 'was', o.value ->> 'now'), '; ' ORDER BY o.key) INTO other
+            SELECT string_agg(format('%s belonged to %I and belongs to %I now', o.key, o.value ->> 'was', o.value ->> 'now'), '; ' ORDER BY o.key) INTO other
             FROM jsonb_each(place -> 'owners_were') o;
-            found := found || zanith._conflict('owner_changed', format('what is parked of %s was given to another role', object),
+            found := found || zanith._conflict('owner_changed', format('the parked object of %s was given to another role', object),
                 'Restore it for the owner that it has now, or give it back with ALTER TABLE … OWNER TO.', ARRAY['--current-owner'], other);
         END IF;
         IF NOT pg_has_role((SELECT c.relowner FROM pg_class c WHERE c.oid = (place ->> 'oid')::oid), 'USAGE') THEN
@@ -389,7 +389,7 @@ DECLARE
 BEGIN
     IF parent IS NULL THEN
         RETURN zanith._conflict('table_gone', format('its parent %s does not exist any more', zanith._qualify(at ->> 'schema', at ->> 'name')),
-            'Bring the parent back first.');
+            'Restore the parent first.');
     END IF;
     SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) INTO gained
     FROM pg_attribute a

@@ -63,12 +63,12 @@ $$;
 -- A parked column: its type and its rights, and the indexes that wait with it.
 CREATE OR REPLACE FUNCTION zanith._column_faults(a zanith._zanith_migration_artifacts, root oid) RETURNS TABLE (code text, detail text)
 LANGUAGE sql STABLE ROWS 1 AS $$
-    SELECT 'column_retyped', format('it is %s by now; it was parked as %s', format_type(t.atttypid, t.atttypmod), q.type)
+    SELECT 'column_retyped', format('it is %s now; it was parked as %s', format_type(t.atttypid, t.atttypmod), q.type)
     FROM pg_attribute t, (SELECT COALESCE(a.definition #>> '{column,base_type}', a.definition #>> '{column,type}')) q(type)
     WHERE t.attrelid = root AND t.attname = a.physical_column AND NOT t.attisdropped
       AND format_type(t.atttypid, t.atttypmod) <> q.type AND zanith._type_exists(q.type) -- else the type was renamed
     UNION ALL
-    SELECT 'column_altered', 'a default or NOT NULL was put on it: live rows feel it again'
+    SELECT 'column_altered', 'somebody added a default or NOT NULL to it, which applies to live rows'
     FROM pg_attribute t
     WHERE t.attrelid = root AND t.attname = a.physical_column AND NOT t.attisdropped AND (t.attnotnull OR t.atthasdef)
     UNION ALL
@@ -132,7 +132,7 @@ RETURNS TABLE (code text, detail text, stops boolean) LANGUAGE sql STABLE ROWS 1
     LATERAL (
         SELECT * FROM zanith._columns_faults(zanith._recorded_columns(a, m), here, t.name)
         UNION ALL
-        SELECT 'comment_changed', format('the comment of %s does not bear the artifact''s id', t.name), false
+        SELECT 'comment_changed', format('the comment of %s does not name the artifact', t.name), false
         WHERE obj_description(here, 'pg_class') IS DISTINCT FROM zanith._parked_comment(a.id)
         UNION ALL
         SELECT CASE WHEN g.tgenabled IS NULL THEN 'trigger_dropped' ELSE 'trigger_disabled' END,

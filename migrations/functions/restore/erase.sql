@@ -34,8 +34,8 @@ BEGIN
             format('Release it first: zanith recover release %s', a.id), '{}', a.held_reason);
     END IF;
     IF place ->> 'state' <> 'ok' THEN
-        conflicts := conflicts || zanith._conflict('archive_moved', 'what was parked was renamed, moved or given to another',
-            'Put it back where it was recorded, then erase.', '{}', place ->> 'detail');
+        conflicts := conflicts || zanith._conflict('archive_moved', 'the parked object was renamed, moved or given to another role',
+            'Move it back to its recorded place, then erase.', '{}', place ->> 'detail');
     END IF;
     SELECT string_agg(DISTINCT format('%I of %s', k.conname, zanith._relation_name(k.conrelid)), ', ') INTO other
     FROM pg_constraint k JOIN zanith._family(root) f ON f.member = k.confrelid

@@ -7,13 +7,13 @@ LANGUAGE sql IMMUTABLE AS $$ SELECT jsonb_build_array(jsonb_build_object('code',
 CREATE OR REPLACE FUNCTION zanith._find_losses(a zanith._zanith_migration_artifacts, choices jsonb, owners_were jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN a.artifact_type = 'archive_column' THEN zanith._loss('position',
-                format('%I stands last: PostgreSQL adds a column nowhere else', COALESCE(choices ->> 'as', a.source_column))) ELSE '[]' END
+                format('%I comes back as the last column: PostgreSQL can only add it last', COALESCE(choices ->> 'as', a.source_column))) ELSE '[]' END
         || CASE WHEN choices ? 'as' THEN zanith._loss('name', format('it comes back as %I', choices ->> 'as')) ELSE '[]' END
         || CASE WHEN (choices ->> 'allow_null')::boolean AND COALESCE(d #> '{column,not_null}', 'null') <> 'null'
                 THEN zanith._loss('not_null', 'the column comes back without NOT NULL') ELSE '[]' END
-        || CASE WHEN (choices ->> 'not_valid')::boolean THEN zanith._loss('not_valid', 'checks and foreign keys come back NOT VALID') ELSE '[]' END
+        || CASE WHEN (choices ->> 'not_valid')::boolean THEN zanith._loss('not_valid', 'restore checks and foreign keys as NOT VALID') ELSE '[]' END
         || CASE WHEN a.artifact_type = 'archive_column' AND COALESCE(d #> '{column,generated}', 'null') = 'null'
-                THEN zanith._loss('planner_statistics', format('what the planner knew of its values is gone until ANALYZE %s ran', zanith._qualify(a.source_schema, a.source_table)))
+                THEN zanith._loss('planner_statistics', format('planner statistics of its values are missing: run ANALYZE %s', zanith._qualify(a.source_schema, a.source_table)))
                 ELSE '[]' END
         || CASE WHEN a.artifact_type = 'archive_column' AND EXISTS (
                     SELECT FROM pg_index i WHERE i.indrelid = zanith._relation_oid(a.source_schema, a.source_table) AND i.indisclustered)
@@ -65,20 +65,20 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_agg(jsonb_build_object('name', c.name, 'flag', c.flag, 'help', c.help) ORDER BY c.ord), '[]')
     FROM (VALUES
         (1, 'as', '--as NAME', 'restore under another name', true),
-        (2, 'fill', '--fill VALUE', 'the value for rows that have none', a.source_column IS NOT NULL),
+        (2, 'fill', '--fill VALUE', 'a value for rows that have none', a.source_column IS NOT NULL),
         (3, 'fill_default', '--fill default', 'the column''s own default for rows that have none',
             a.definition #>> '{column,default}' IS NOT NULL),
-        (4, 'allow_null', '--allow-null', 'come back without NOT NULL', COALESCE(a.definition #> '{column,not_null}', 'null') <> 'null' AND NOT zanith._takes_no_null(a.definition)),
-        (5, 'not_valid', '--not-valid', 'checks and foreign keys come back NOT VALID',
+        (4, 'allow_null', '--allow-null', 'restore it without NOT NULL', COALESCE(a.definition #> '{column,not_null}', 'null') <> 'null' AND NOT zanith._takes_no_null(a.definition)),
+        (5, 'not_valid', '--not-valid', 'restore checks and foreign keys as NOT VALID',
             a.source_column IS NULL OR jsonb_array_length(COALESCE(a.definition -> 'constraints', '[]')) > 0
             OR jsonb_array_length(COALESCE(a.definition -> 'references', '[]')) > 0),
-        (6, 'unverified', '--unverified', 'skip the checksum of what is parked', a.artifact_type <> 'soft_drop_column'),
-        (7, 'online', '--online', 'beside live traffic; only instants are locked', a.source_column IS NOT NULL),
-        (8, 'fire_triggers', '--fire-triggers', 'let triggers act on the rows that the online form fills', a.artifact_type = 'archive_column'),
+        (6, 'unverified', '--unverified', 'restore without checking the seal; audited', a.artifact_type <> 'soft_drop_column'),
+        (7, 'online', '--online', 'in batches with short locks, while reads and writes go on', a.source_column IS NOT NULL),
+        (8, 'fire_triggers', '--fire-triggers', 'fire triggers for the rows that the backfill updates', a.artifact_type = 'archive_column'),
         (9, 'search_path', '--search-path SCHEMAS', 'the search path of the owner''s functions', true),
-        (10, 'without', '--without WHAT', 'leave out a part that cannot come back, as the conflict calls it', true),
+        (10, 'without', '--without WHAT', 'leave out a part that cannot come back; the conflict names it', true),
         (12, 'as_text', '--as-text', 'come back as text, as the archive holds it', zanith._is_kept_as_text(a.definition)),
-        (11, 'current_owner', '--current-owner', 'restore it for the owner that it has now', COALESCE(zanith._changed_owners(a.definition), '{}') <> '{}')
+        (11, 'current_owner', '--current-owner', 'restore it for its present owner', COALESCE(zanith._changed_owners(a.definition), '{}') <> '{}')
     ) c(ord, name, flag, help, applies)
     WHERE c.applies AND a.artifact_type <> 'rebuild_table'
 ); END $$;

@@ -67,7 +67,7 @@ BEGIN
             format('Release it first: zanith recover release %s', a.id), '{}', a.held_reason);
     END IF;
     IF place ->> 'state' = 'moved' AND a.artifact_type <> 'soft_drop_column' THEN
-        conflicts := conflicts || zanith._conflict('archive_moved', 'what was parked was renamed, moved or given to another',
+        conflicts := conflicts || zanith._conflict('archive_moved', 'the parked object was renamed, moved or given to another role',
             'Put it back where it was recorded, then purge.', '{}', place ->> 'detail');
     END IF;
     IF a.artifact_type = 'soft_drop_column' AND obj_description((place ->> 'oid')::oid, 'pg_class') LIKE 'zanith artifact %' THEN
@@ -89,11 +89,11 @@ BEGIN
     WHERE a.artifact_type <> 'soft_drop_column' AND place ? 'oid'
       AND obj_description(t.member, 'pg_class') IS DISTINCT FROM zanith._parked_comment(a.id);
     IF strangers IS NOT NULL THEN
-        conflicts := conflicts || zanith._conflict('strangers', format('tables were attached to what is parked of %s since', zanith._object_name(a)),
+        conflicts := conflicts || zanith._conflict('strangers', format('tables were attached to the parked object of %s since', zanith._object_name(a)),
             'Detach them first: they would go with it.', '{}', strangers);
     END IF;
     IF jsonb_array_length(dependents) > 0 THEN
-        conflicts := conflicts || zanith._conflict('dependents', format('other objects depend on what is parked of %s', zanith._object_name(a)),
+        conflicts := conflicts || zanith._conflict('dependents', format('other objects depend on the parked object of %s', zanith._object_name(a)),
             'Change them first, so that they no longer use it.', '{}', (SELECT string_agg(x.item ->> 'name', ', ') FROM zanith._each(dependents) x));
     END IF;
     IF place ? 'oid' AND NOT pg_has_role((SELECT c.relowner FROM pg_class c WHERE c.oid = (place ->> 'oid')::oid), 'USAGE') THEN

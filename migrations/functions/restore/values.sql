@@ -32,12 +32,12 @@ BEGIN
     END IF;
     IF COALESCE(col -> 'generated', 'null') <> 'null' THEN
         RETURN checks || zanith._can_evaluate(format('the expression of %I', col ->> 'name'), col #>> '{generated,expression}', rows_now,
-            'Its columns or functions are others by now: change them back for the length of the restore.');
+            'Its columns or functions changed since the drop: change them back for the restore.');
     END IF;
     FOR x IN SELECT i.item FROM zanith._each(d -> 'indexes') i WHERE NOT (i.item ->> 'plain')::boolean AND NOT i.item ? 'parked' LOOP
         checks := checks || zanith._can_evaluate(format('the index %I', x.item ->> 'name'), concat_ws(', ',
                 (SELECT string_agg(k.key, ', ' ORDER BY k.ord) FROM jsonb_array_elements_text(x.item -> 'keys') WITH ORDINALITY k(key, ord)),
-                x.item ->> 'predicate'), after, 'Its columns or functions are others by now: change them back for the length of the restore.');
+                x.item ->> 'predicate'), after, 'Its columns or functions changed since the drop: change them back for the restore.');
     END LOOP;
     RETURN checks;
 END $$;
@@ -72,6 +72,7 @@ BEGIN
     ELSIF beside.object IS NOT NULL THEN
         RETURN checks || jsonb_build_array(checks -> 0 || jsonb_build_object(
             'message', format('{count} {row|rows} of %s {was|were} written again between the drop and the restore of %s', name, beside.object),
+            'hint', 'A row that was deleted and inserted again under its key gets the archived value of the old row.',
             'unknown', format('the restore of %s wrote every row', beside.object)));
     END IF;
     RETURN checks;

@@ -5,7 +5,7 @@ CREATE OR REPLACE FUNCTION zanith._render_locks(relation oid, d jsonb) RETURNS j
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(format('LOCK TABLE %s IN %s MODE', string_agg('ONLY ' || l.name, ', ' ORDER BY l.oid), m.mode),
         CASE m.mode WHEN 'ACCESS SHARE' THEN 'Lock the table against changes of its definition'
-                    ELSE 'Lock all its tables at once, in one order; reads and writes wait until the transaction ends' END,
+                    ELSE 'Lock the tables; reads and writes wait until the transaction ends' END,
         m.mode, array_agg(l.name ORDER BY l.oid))
     FROM (SELECT CASE WHEN d ->> 'strategy' = 'rebuild_table' AND COALESCE(d -> 'parked', 'null') = 'null'
                       THEN 'ACCESS SHARE' ELSE 'ACCESS EXCLUSIVE' END) m(mode),
@@ -178,7 +178,7 @@ BEGIN
         IF (step.item ->> 'copies')::boolean THEN
             rows_copied := step.done::bigint;
         ELSIF (step.item ->> 'counts')::boolean AND step.done::bigint <> rows_copied THEN
-            PERFORM zanith._refuse(format('the copy has %s rows, the table %s', rows_copied, step.done), 'Look who wrote to it meanwhile, and try again.', '22000');
+            PERFORM zanith._refuse(format('the copy has %s rows, the table has %s', rows_copied, step.done), 'Find out who wrote to it meanwhile, and try again.', '22000');
         END IF;
     END LOOP;
     PERFORM zanith._finish_capture(id, rows_copied, notify, proof);
@@ -267,7 +267,7 @@ BEGIN
     IF NOT pg_has_role(zanith._read_caller(proof, false), a.definition #>> '{table,owner}', 'USAGE') THEN
         PERFORM zanith._refuse(format('must be owner of %s', zanith._object_name(a)), 'Run the capture as its owner.', '42501');
     ELSIF a.recovery_sql IS NOT NULL OR step ->> 'by' IS DISTINCT FROM 'zanith' THEN
-        PERFORM zanith._refuse(format('artifact %s is not in the course of a capture', artifact_id), 'Call the capture functions, not this one.', '55000');
+        PERFORM zanith._refuse(format('no capture of artifact %s is under way', artifact_id), 'Call the capture functions, not this one.', '55000');
     END IF;
     -- a copy is read by name as Zanith: only under the lock, while the schema keeps its name, and where nothing of an owner's can run
     IF (step ?| '{copies,counts}') AND (
@@ -349,7 +349,7 @@ BEGIN
       AND (zanith.locate(artifact_id) ->> 'state') IN ('ok', 'none')
     RETURNING * INTO a;
     IF NOT FOUND THEN
-        PERFORM zanith._refuse(format('artifact %s is not in the course of a capture', artifact_id), 'Call the capture functions, not this one.', '55000');
+        PERFORM zanith._refuse(format('no capture of artifact %s is under way', artifact_id), 'Call the capture functions, not this one.', '55000');
     END IF;
     UPDATE zanith._zanith_migration_artifacts r SET recovery_sql = zanith._render_script(artifact_id) WHERE r.id = artifact_id;
     INSERT INTO zanith._zanith_audit_log (actor, db_role, address, action, outcome, artifact_id, object, detail)

@@ -158,7 +158,7 @@ BEGIN
     END IF;
     -- a generated column is computed again: no value is stored by a key
     IF strategy = 'archive_column' AND a.attgenerated = '' AND zanith._find_key(relation, a.attnum) IS NULL THEN
-        PERFORM zanith._refuse(format('table %s has no key to file the values under', zanith._relation_name(relation)),
+        PERFORM zanith._refuse(format('table %s has no primary key or unique index to store the values by', zanith._relation_name(relation)),
             'An archive needs a primary key, or a valid, immediate, non-partial unique index over NOT NULL columns; '
             'use soft_drop_column, which needs none.', '55000');
     END IF;

@@ -222,12 +222,12 @@ def _of_many(plan: Plan) -> Plan:
     """
 
     def way_out(flag: str) -> str:
-        alone = flag.split()[0] in _OF_ONE
+        alone = flag.split(maxsplit=1)[0] in _OF_ONE
         return f"zanith recover restore {plan.artifact_id} {flag}" if alone else flag
 
     return replace(
         plan,
-        choices=tuple(c for c in plan.choices if c.flag.split()[0] not in _OF_ONE),
+        choices=tuple(c for c in plan.choices if c.flag.split(maxsplit=1)[0] not in _OF_ONE),
         conflicts=tuple(
             replace(conflict, choices=tuple(map(way_out, conflict.choices)))
             for conflict in plan.conflicts

@@ -208,7 +208,7 @@ def test_a_migration_offers_the_choices_that_it_takes(url, database):
     assert f"resolve with zanith recover restore {made} --as NAME" in flat
     offered = flat.split("Your choices")[1]
     assert "--fill VALUE" in offered
-    for other in ("--as", "--online", "--fire-triggers"):
+    for other in ("--as ", "--online ", "--fire-triggers "):
         assert other not in offered
         assert other in done("recover", "restore-column", "--help").out
         assert other not in done("recover", "restore-migration", "--help").out

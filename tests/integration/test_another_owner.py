@@ -193,7 +193,8 @@ async def test_a_child_of_another_owners_table_inherits_again(
     owner = create_role("owner")
     database.psql(f"""
         GRANT ALL ON SCHEMA public TO {owner}; {FUNCTION};
-        CREATE TABLE t (id int NOT NULL CHECK (f(id) > 0), g int GENERATED ALWAYS AS (id + 1) STORED);
+        CREATE TABLE t (id int NOT NULL CHECK (f(id) > 0),
+            g int GENERATED ALWAYS AS (id + 1) STORED);
         CREATE TABLE p (own int) INHERITS (t); INSERT INTO p VALUES (2, DEFAULT, 3);
         ALTER TABLE t ADD CHECK (id < 9) NOT VALID; ALTER TABLE p OWNER TO {owner}""")
     before = database.schema()

@@ -20,7 +20,7 @@ from app.recovery.operation import Operation, operation
 from app.recovery.plan import Choices, read_plan
 from app.recovery.progress import OnProgress
 from app.recovery.report import RestoreReport, RowCounts, StepDone
-from app.recovery.restoring import check_meaning, check_owners, compare, execute
+from app.recovery.restoring import check_meaning, check_under_lock, compare, execute
 from app.recovery.sql import load
 
 SQL = load("restore")
@@ -145,7 +145,7 @@ class _Rehearsal:
                 await run.progress(**values, steps=[asdict(item) for item in done])
             done.append(await execute(connection, step, plan.event_triggers))
             if step.locks and step.transaction == 1:
-                await check_owners(connection, plan, self._what)
+                await check_under_lock(connection, plan, artifact.id, self._what)
         fidelity = await compare(connection, artifact.id, self._choices)
         check_meaning(fidelity)
         counts = RowCounts.of(await connection.fetchval(SQL["counts"]), self._choices)

@@ -33,7 +33,7 @@ from app.recovery.plan import (
 )
 from app.recovery.progress import OnProgress, tell
 from app.recovery.report import RestoreReport, RowCounts, StepDone
-from app.recovery.sql import load
+from app.recovery.sql import load, to_jsonb
 
 SQL = load("restore")
 PLAN = load("plan")
@@ -150,12 +150,21 @@ class Restoring:
         self._fidelity = await self._compare(connection)
         check_meaning(self._fidelity)
         self._counts = await self._count(connection)
+        await self._check_names(connection, plan)
         await self._keep_books(connection, plan)
         return plan
 
+    async def _check_names(self, connection: Connection, plan: Plan) -> None:
+        """Raise Refused where another table was put in the place of one since the plan was made."""
+        if self._artifact.source_column is not None:
+            await check_owners(connection, plan, self._what)
+        await connection.execute(
+            SQL["check_partners"], self._artifact.id, to_jsonb(self._choices.to_json())
+        )
+
     async def _look_under_lock(self, connection: Connection, plan: Plan) -> None:
         """Raise Refused where what was planned is not so any more under the lock."""
-        await check_owners(connection, plan, self._what)
+        await check_under_lock(connection, plan, self._artifact.id, self._what)
 
     async def _warm(self, connection: Connection) -> None:
         """Compare once before the lock is taken, under the parked name; the answer is not used.
@@ -272,6 +281,12 @@ class Restoring:
             *(restored, self._fidelity, tuple(self._done), self._rows, losses),
             counts=self._counts,
         )
+
+
+async def check_under_lock(connection: Connection, plan: Plan, artifact_id: str, what: str) -> None:
+    """Keep the schemas' names, then raise Refused where a table is another or somebody else's."""
+    await connection.execute(SQL["pin_schemas"], artifact_id)
+    await check_owners(connection, plan, what)
 
 
 async def check_owners(connection: Connection, plan: Plan, what: str) -> None:

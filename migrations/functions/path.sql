@@ -127,6 +127,15 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 -- runs under theirs. `every`: those with a search_path of their own too.
 CREATE OR REPLACE FUNCTION zanith._find_code(classes oid[], objects oid[], every boolean DEFAULT false) RETURNS TABLE (routine oid)
 LANGUAGE sql STABLE ROWS 2 AS $$
+    SELECT p.oid FROM zanith._reach(classes, objects) r JOIN pg_proc p ON r.class = 'pg_proc'::regclass AND p.oid = r.object
+    JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname <> 'pg_catalog' AND n.nspname <> 'zanith'
+    JOIN pg_language l ON l.oid = p.prolang AND l.lanname NOT IN ('internal', 'c')
+    WHERE p.prokind <> 'a' AND (every OR NOT EXISTS (SELECT FROM unnest(p.proconfig) c(setting) WHERE starts_with(c.setting, 'search_path=')))
+$$;
+
+-- Objects, and all that evaluating them reaches: routines, operators, types with their checks, views.
+CREATE OR REPLACE FUNCTION zanith._reach(classes oid[], objects oid[]) RETURNS TABLE (class oid, object oid)
+LANGUAGE sql STABLE ROWS 5 AS $$
     WITH RECURSIVE reached(class, object) AS (
         SELECT DISTINCT o.class, o.object FROM unnest(classes, objects) o(class, object)
         UNION
@@ -142,16 +151,17 @@ LANGUAGE sql STABLE ROWS 2 AS $$
             SELECT 'pg_rewrite'::regclass, w.oid FROM pg_rewrite w JOIN pg_class v ON v.oid = w.ev_class AND v.relkind IN ('v', 'm')
             WHERE r.class = 'pg_class'::regclass AND w.ev_class = r.object
             UNION ALL
+            -- a literal of a composite type is one of the types of its columns
+            SELECT 'pg_type'::regclass, a.atttypid FROM pg_type t JOIN pg_attribute a ON a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384
+            WHERE r.class = 'pg_type'::regclass AND t.oid = r.object AND t.typrelid <> 0
+            UNION ALL
             SELECT 'pg_constraint'::regclass, c.oid FROM pg_constraint c WHERE r.class = 'pg_type'::regclass AND c.contypid = r.object
             UNION ALL
             SELECT 'pg_proc'::regclass, p.amproc FROM pg_amproc p WHERE r.class = 'pg_opfamily'::regclass AND p.amprocfamily = r.object
             UNION ALL
             SELECT 'pg_operator'::regclass, p.amopopr FROM pg_amop p WHERE r.class = 'pg_opfamily'::regclass AND p.amopfamily = r.object) n(class, object)
     )
-    SELECT p.oid FROM reached r JOIN pg_proc p ON r.class = 'pg_proc'::regclass AND p.oid = r.object
-    JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname <> 'pg_catalog' AND n.nspname <> 'zanith'
-    JOIN pg_language l ON l.oid = p.prolang AND l.lanname NOT IN ('internal', 'c')
-    WHERE p.prokind <> 'a' AND (every OR NOT EXISTS (SELECT FROM unnest(p.proconfig) c(setting) WHERE starts_with(c.setting, 'search_path=')))
+    SELECT r.class, r.object FROM reached r
 $$;
 
 -- What the indexes of a table call, and of those beneath it.

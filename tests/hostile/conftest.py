@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests import clusters
-from tests.conftest import Database, create_database, install_zanith
+from tests.conftest import Database, allow_capture, create_database, install_zanith
 from tests.hostile import world
-from tests.hostile.trap import Trap
+from tests.hostile.scene import Scene
+from tests.hostile.trap import TRAP, Trap
 from tests.hostile.world import Cast
 
 
@@ -53,3 +54,16 @@ def superusers_ground(server, templates) -> Iterator[Database]:
 def trap(ground, cast) -> Trap:
     """What the hooks say from now on."""
     return Trap(ground, cast.owner)
+
+
+@pytest.fixture
+def scene(database, create_role) -> Scene:
+    mallory, alice = create_role("mallory"), create_role("alice")
+    for role in (mallory, alice):
+        allow_capture(database.url, role)
+    database.psql(
+        f"CREATE SCHEMA harm AUTHORIZATION {mallory}; CREATE SCHEMA alice AUTHORIZATION {alice};"
+        "GRANT USAGE ON SCHEMA harm, alice TO PUBLIC; GRANT CREATE ON SCHEMA public TO PUBLIC"
+    )
+    database.psql(TRAP.format(owner=mallory), user=mallory)
+    return Scene(database, mallory, alice, Trap(database, mallory))

@@ -6,8 +6,9 @@ is read after each, so that an escape names the operation that let it happen.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -25,11 +26,12 @@ from app.recovery.erase import erase, plan_erasure
 from app.recovery.errors import ZanithError
 from app.recovery.export import ExportRequest
 from app.recovery.inspection import inspect, preview_rows
+from app.recovery.names import quote
 from app.recovery.pace import Limits
 from app.recovery.plan import Choices, plan_restore
 from app.recovery.rehearsal import rehearse
 from app.recovery.restore import restore
-from app.recovery.seal import seal, sweep, verify
+from app.recovery.seal import find_sealed, find_unsealed, seal, sweep, verify
 from tests.hostile.hooks import Table
 from tests.hostile.trap import Seen, Trap
 
@@ -53,11 +55,15 @@ class Step:
 
 @dataclass
 class Journey:
-    """The operations of one operator on one table, and what came of them."""
+    """The operations of one operator on one table, and what came of them.
+
+    ``by`` runs statements as a superuser: what a DBA does meanwhile.
+    """
 
     db: Database
     trap: Trap
     table: Table
+    by: Callable[[str], Any] = lambda _sql: None
     steps: list[Step] = field(default_factory=list)
 
     async def do(self, operation: str, work: Callable[[], Awaitable[Any]]) -> Any:
@@ -71,10 +77,15 @@ class Journey:
         return result
 
     async def capture(
-        self, strategy: str, on_dependents: str = "cascade", **more: Any
+        self,
+        strategy: str,
+        on_dependents: str = "cascade",
+        of_column: str | None = None,
+        **more: Any,
     ) -> Artifact | None:
         """Plan a capture and do it."""
-        column = "c" if strategy in {"archive_column", "soft_drop_column"} else None
+        of_column = of_column or self.table.column
+        column = of_column if strategy in {"archive_column", "soft_drop_column"} else None
         request = CaptureRequest(
             strategy,
             self.table.full,
@@ -132,6 +143,13 @@ class Journey:
             size += len(chunk)
         return size
 
+    async def give(self, table: str) -> None:
+        """Have a superuser give a table to the operator."""
+        async with self.db.acquire() as connection:
+            me = await connection.fetchval("SELECT current_user")
+        given = f"ALTER TABLE {table} OWNER TO {me}"
+        await self.do("give it away", lambda: asyncio.to_thread(self.by, given))
+
     async def erase(self, artifact: Artifact) -> None:
         """Erase one row."""
         await self.do(
@@ -141,6 +159,18 @@ class Journey:
             ),
         )
 
+    async def leave_out(self, artifact: Artifact) -> tuple[str, ...]:
+        """Return what the parts are called that can be left out; of some tables, plan without each."""
+        async with self.db.acquire() as connection:
+            found = tuple(row["label"] for row in await connection.fetch(LABELS, artifact.id))
+        for label in found if self.table.name in EACH_LEFT_OUT else ():
+            wanted = Choices(without=(label,))
+            await self.do(
+                f"plan restore --without '{label}'",
+                partial(plan_restore, self.db, artifact.id, wanted),
+            )
+        return found
+
     async def everywhere(self, artifact: Artifact | None = None) -> None:
         """Do what concerns all artifacts."""
         await self.do("list", lambda: listing.list_artifacts(self.db))
@@ -149,11 +179,23 @@ class Journey:
         await self.do(
             "plan cleanup", lambda: plan_cleanup(self.db, timedelta(0), before_expiry=True)
         )
+        await self.do("seal --all", self._seal_all)
+        await self.do("verify --all", self._verify_all)
         await self.do("sweep", lambda: sweep(self.db, DBA, set()))
         await self.do("work", lambda: worker.serve(self.db, 1, _tell_nobody, once=True))
         if artifact is not None:
             await self.do("hold", lambda: hold.hold(self.db, artifact.id, DBA))
             await self.do("release", lambda: hold.release(self.db, artifact.id, DBA))
+
+    async def _seal_all(self) -> None:
+        for id_ in await find_unsealed(self.db, None):
+            with suppress(ZanithError):
+                await seal(self.db, id_, DBA)
+
+    async def _verify_all(self) -> None:
+        for id_ in await find_sealed(self.db):
+            with suppress(ZanithError):
+                await verify(self.db, id_, DBA)
 
     async def purge(self, artifact: Artifact) -> None:
         """Purge by name."""
@@ -257,10 +299,73 @@ async def rebuilt_table(journey: Journey) -> None:
         await journey.purge(artifact)
 
 
-OF_COLUMNS = (archived_column, online_column, parked_column, erased_column)
-OF_TABLES = (archived_table, parked_table, rebuilt_table)
+async def key_column(journey: Journey) -> None:
+    """Park the key, which lifts what rests on it; restore it."""
+    if artifact := await journey.capture("soft_drop_column", of_column=journey.table.key):
+        await journey.do("rows", lambda: preview_rows(journey.db, artifact.id, DBA))
+        await journey.restore(artifact, close=True)
+
+
+async def column_again(journey: Journey) -> None:
+    """Archive a column and restore it without all that can be left out; restore it once more after it was dropped."""
+    if artifact := await journey.capture("archive_column"):
+        without = await journey.leave_out(artifact)
+        await journey.restore(artifact, "restore --without", without=without)
+        dropped = f"ALTER TABLE {journey.table.full} DROP COLUMN {journey.table.column} CASCADE"
+        await journey.do("drop it again", lambda: asyncio.to_thread(journey.by, dropped))
+        await journey.restore(artifact, "restore again", close=True)
+        await journey.purge(artifact)
+
+
+async def given_column(journey: Journey) -> None:
+    """Archive a column; its table is given to the operator; restore it in each form."""
+    if artifact := await journey.capture("archive_column"):
+        await journey.give(journey.table.full)
+        await journey.do("rows", lambda: preview_rows(journey.db, artifact.id, DBA))
+        await journey.restore(artifact, "restore --online", online=True, fire_triggers=True)
+        await journey.restore(artifact)
+
+
+async def given_table(journey: Journey) -> None:
+    """Park a table; it is given to the operator; look at it, and restore it for its owner of today."""
+    if artifact := await journey.capture("archive_table"):
+        await journey.give(f"{artifact.physical_schema}.{quote(artifact.physical_name or '')}")
+        await journey.restore(artifact, "restore for the former owner")
+        await journey.look(artifact)
+        await journey.do("seal", lambda: seal(journey.db, artifact.id, DBA))
+        await journey.erase(artifact)
+        await journey.restore(artifact, "restore --current-owner", close=True, current_owner=True)
+
+
+OF_COLUMNS = (
+    *(archived_column, online_column, parked_column, erased_column),
+    *(key_column, column_again, given_column),
+)
+OF_TABLES = (archived_table, parked_table, rebuilt_table, given_table)
+# Columns that are no ordinary ones.
+OF_OTHER_COLUMNS = (parked_column, column_again)
 # Whoever is no superuser runs the same code of ours: of his journeys those that are not the same again.
-OF_OPERATORS = (archived_column, online_column, archived_table)
+OF_OPERATORS = (
+    *(archived_column, online_column, key_column, given_column),
+    *(archived_table, given_table),
+)
+
+
+def journeys_of(table: Table, operator: str) -> list[Callable[[Journey], Awaitable[None]]]:
+    """Return what an operator does to a table."""
+    if table.column != "c":
+        return list(OF_OTHER_COLUMNS if operator == "superuser" else OF_OTHER_COLUMNS[:1])
+    known = [*(OF_COLUMNS if table.columns else ()), *OF_TABLES]
+    return known if operator == "superuser" else [each for each in known if each in OF_OPERATORS]
+
+
+# The tables of which a restore is planned without each part: those with parts of every kind.
+EACH_LEFT_OUT = ("literal", "through", "viewed")
+# What the parts of a definition are called that can be left out.
+LABELS = """
+SELECT DISTINCT x.label FROM zanith._artifact($1) a, LATERAL (
+    SELECT zanith._label(n.item ->> 'by') AS label FROM zanith._each(a.definition -> 'needs') n
+    UNION SELECT t.label FROM zanith._texts_of_parts(a.definition) t WHERE t.expression IS NOT NULL) x ORDER BY 1"""
 
 
 @asynccontextmanager

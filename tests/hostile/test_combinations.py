@@ -6,14 +6,13 @@ and what is in it, Alice the schema `alice`; an operation is a superuser's. What
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 
 import pytest
 
 from app.recovery.artifacts import get_artifact, inspect
 from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Actor, Database
+from app.recovery.database import Database
 from app.recovery.errors import ZanithError
 from app.recovery.export import ExportRequest, export_to_file
 from app.recovery.plan import Choices, plan_restore
@@ -22,58 +21,8 @@ from app.recovery.rehearsal import rehearse
 from app.recovery.restore import restore
 from app.recovery.seal import seal, verify
 from tests.clusters import CommandFailed
-from tests.conftest import Database as Place
-from tests.conftest import allow_capture
-from tests.hostile.trap import TRAP, Trap, describe
+from tests.hostile.scene import DBA, ROWS, Scene
 from tests.oracle.judges import restore_by_psql
-
-DBA = Actor("dba")
-ROWS = "SELECT n, n, n FROM generate_series(1, 5) n"
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A database, its two owners, and what Mallory's code says of whom it ran as."""
-
-    place: Place
-    mallory: str
-    alice: str
-    trap: Trap
-
-    def by(self, role: str | None, sql: str) -> str:
-        """Run statements as an owner, or as the superuser, in a session of that role."""
-        return self.place.psql(sql, user=role) if role else self.place.psql(sql)
-
-    def artifact(self, role: str | None, call: str) -> str:
-        """Capture by SQL and return the artifact's id."""
-        return self.by(role, f"SELECT zanith.{call}").splitlines()[-1]
-
-    @asynccontextmanager
-    async def opened(self):
-        """Lend the engine's database, as a superuser."""
-        db = await Database.open(self.place.url)
-        try:
-            yield db
-        finally:
-            await db.close()
-
-    def quiet(self) -> None:
-        """Fail where anything of Mallory's ran as somebody else."""
-        escapes = self.trap.escapes()
-        assert not escapes, describe(escapes)
-
-
-@pytest.fixture
-def scene(database, create_role) -> Scene:
-    mallory, alice = create_role("mallory"), create_role("alice")
-    for role in (mallory, alice):
-        allow_capture(database.url, role)
-    database.psql(
-        f"CREATE SCHEMA harm AUTHORIZATION {mallory}; CREATE SCHEMA alice AUTHORIZATION {alice};"
-        "GRANT USAGE ON SCHEMA harm, alice TO PUBLIC; GRANT CREATE ON SCHEMA public TO PUBLIC"
-    )
-    database.psql(TRAP.format(owner=mallory), user=mallory)
-    return Scene(database, mallory, alice, Trap(database, mallory))
 
 
 async def gone_and_back(scene: Scene, strategy: str, table: str) -> None:

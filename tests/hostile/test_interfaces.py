@@ -131,7 +131,9 @@ async def test_a_studio_seals_what_owners_captured(superusers_ground, cast):
 COMMANDS = (
     ("recover", "list"), ("recover", "list", "--json"), ("recover", "inspect", "{id}"), ("recover", "inspect", "{id}", "--json"),
     ("recover", "verify", "{id}"), ("recover", "doctor"), ("recover", "export", "{id}", "--format", "csv", "--output", "-"),
-    ("recover", "cleanup", "--older-than", "0s", "--dry-run"), ("recover", "seal", "{id}"),
+    ("recover", "cleanup", "--older-than", "0s", "--dry-run"), ("recover", "seal", "{id}"), ("coverage",),
+    ("recover", "seal", "--all"), ("recover", "verify", "--all"), ("recover", "hold", "{id}"), ("recover", "release", "{id}"),
+    ("recover", "restore", "{id}", "--dry-run"), ("recover", "restore", "--last", "--rehearse", "--yes"),
 )  # fmt: skip
 
 
@@ -148,9 +150,7 @@ async def test_the_command(ground, cast, trap, operator):
     assert not wrong, "\n".join(f"{where}\n{describe(seen)}" for where, seen in wrong.items())
 
 
-@pytest.mark.parametrize(
-    "table", TABLES, ids=lambda table: table.name + ("-json" if table.before else "")
-)
+@pytest.mark.parametrize("table", TABLES, ids=str)
 async def test_recovery_sql_with_psql(superusers_ground, cast, table):
     """The script of an artifact, run by a superuser: what it says is data, what it evaluates runs as the owner."""
     async with opened(superusers_ground.url) as db:

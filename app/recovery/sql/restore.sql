@@ -6,6 +6,12 @@ SET status = 'restored', restored_at = clock_timestamp(), restored_by = $2, rest
 WHERE id = $1 AND restored_at IS NOT DISTINCT FROM $4
 RETURNING id;
 
+-- pin_schemas: schemas keep their names until the transaction ends
+SELECT zanith.pin_schemas($1);
+
+-- check_partners: no other table was exchanged since the plan was made; the locks of the restore keep them now
+SELECT zanith.check_partners($1, $2::jsonb);
+
 -- renew_script: the script of a column whose archive stays
 SELECT zanith._renew_script($1);
 

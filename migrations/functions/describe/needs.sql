@@ -97,12 +97,21 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT format('%s/%s', (SELECT system_identifier FROM pg_control_system()), (SELECT oid FROM pg_database WHERE datname = current_database()))
 ); END $$;
 
--- The tables that foreign keys from here and to here name, as they are at the capture: [{schema, name, oid}].
-CREATE OR REPLACE FUNCTION zanith._describe_partners(tables oid[]) RETURNS jsonb
+-- The other tables that the restore finds by name, as they are at the capture: those that foreign keys from here and to here name, parents,
+-- and those on which a cascade drops something. [{schema, name, oid, owner}].
+CREATE OR REPLACE FUNCTION zanith._describe_partners(tables oid[], cascade jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(DISTINCT jsonb_build_object('schema', n.nspname, 'name', c.relname, 'oid', c.oid)), '[]')
-    FROM (SELECT k.confrelid AS oid FROM pg_constraint k WHERE k.contype = 'f' AND k.conrelid = ANY (tables)
-          UNION SELECT k.conrelid FROM zanith._foreign_keys_to(tables) k) p
-    JOIN pg_class c ON c.oid = p.oid AND NOT c.oid = ANY (tables)
-    JOIN pg_namespace n ON n.oid = c.relnamespace
+    SELECT COALESCE(jsonb_agg(jsonb_build_object('schema', n.nspname, 'name', c.relname, 'oid', c.oid, 'owner', pg_get_userbyid(c.relowner)) ORDER BY c.oid), '[]')
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE NOT c.oid = ANY (tables) AND c.oid IN (
+        SELECT k.confrelid FROM pg_constraint k WHERE k.contype = 'f' AND k.conrelid = ANY (tables)
+        UNION SELECT k.conrelid FROM zanith._foreign_keys_to(tables) k
+        UNION SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = ANY (tables)
+        UNION SELECT to_regclass(x.item ->> 'table') FROM zanith._acting_parts(cascade) x)
 ); END $$;
+
+-- What a cascade drops that is of a table which stays: {list, item}.
+CREATE OR REPLACE FUNCTION zanith._acting_parts(cascade jsonb) RETURNS TABLE (list text, item jsonb)
+LANGUAGE sql IMMUTABLE ROWS 3 AS $$
+    SELECT l.list, x.item FROM (VALUES ('policies'), ('triggers'), ('rules'), ('defaults')) l(list), LATERAL zanith._each(cascade -> l.list) x
+$$;

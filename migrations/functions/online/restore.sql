@@ -130,7 +130,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, s.ord) FROM zanith._live_parts(d, a.source_schema, a.source_table, q.relation) p, LATERAL zanith._each(
                 zanith._render_grants(p.part #> '{column,grants}', 'TABLE ' || p.target, p.part ->> 'owner', d #>> '{column,name}', true)
                 || zanith._render_comment(p.part #>> '{column,comment}', format('COLUMN %s.%s', p.target, q.name))) s), '[]')
-        || zanith._render_cascade_restore(d -> 'cascade')
+        || zanith._render_cascade_restore(d, false)
     FROM zanith._filling(a) q
 ); END $$;
 

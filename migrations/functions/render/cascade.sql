@@ -38,23 +38,31 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
                 'Drop a column that is generated from it (recorded)', 'ACCESS EXCLUSIVE', ARRAY[q.target])) s
 ); END $$;
 
-CREATE OR REPLACE FUNCTION zanith._render_cascade_restore(cascade jsonb) RETURNS jsonb
+-- Whose expression comes back on a table that stays: its owner's of today, where the plan has found that it may (handed_over.sql). A script knows but
+-- the owner of that time.
+CREATE OR REPLACE FUNCTION zanith._acting_owner(d jsonb, table_name text, in_script boolean) RETURNS text
+LANGUAGE plpgsql STABLE AS $$ BEGIN
+    RETURN CASE WHEN in_script AND table_name = zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}') THEN d #>> '{table,owner}'
+                ELSE COALESCE(CASE WHEN in_script THEN zanith._partner_owner(d, table_name) END, zanith._owner_of(table_name)) END;
+END $$;
+
+CREATE OR REPLACE FUNCTION zanith._render_cascade_restore(of jsonb, in_script boolean) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE((SELECT jsonb_agg(s.item ORDER BY o.ord, s.ord)
-            FROM zanith._cascade_objects(cascade) o,
+            FROM zanith._cascade_objects(of -> 'cascade') o,
                  LATERAL zanith._each(CASE o.kind WHEN 'functions' THEN zanith._routine_by_owner(o.item) ELSE zanith._render_view(o.item) END) s), '[]')
-        || COALESCE((SELECT jsonb_agg(zanith._made_by('{}', zanith._owner_of(d.item ->> 'table'),
+        || COALESCE((SELECT jsonb_agg(zanith._made_by('{}', zanith._acting_owner(of, d.item ->> 'table', in_script),
                 zanith._step(format('ALTER TABLE ONLY %s ALTER COLUMN %I SET DEFAULT %s', d.item ->> 'table', d.item ->> 'column', zanith._steady(d.item ->> 'default')),
                 'Set a default that was dropped with the column', 'ACCESS EXCLUSIVE', ARRAY[d.item ->> 'table'])) -> 0 ORDER BY d.ord)
-            FROM zanith._each(cascade -> 'defaults') d), '[]')
+            FROM zanith._each(of #> '{cascade,defaults}') d), '[]')
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY d.ord, s.ord)
-            FROM zanith._each(cascade -> 'rules') d,
-                 LATERAL zanith._each(zanith._made_by('{}', zanith._owner_of(d.item ->> 'table'), zanith._render_rule(d.item, d.item ->> 'table'))) s), '[]')
+            FROM zanith._each(of #> '{cascade,rules}') d,
+                 LATERAL zanith._each(zanith._made_by('{}', zanith._acting_owner(of, d.item ->> 'table', in_script), zanith._render_rule(d.item, d.item ->> 'table'))) s), '[]')
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY d.ord, s.ord)
-            FROM zanith._each(cascade -> 'triggers') d,
-                 LATERAL zanith._each(zanith._made_by(d.item, zanith._owner_of(d.item ->> 'table'), zanith._render_trigger(d.item, d.item ->> 'table'))) s), '[]')
+            FROM zanith._each(of #> '{cascade,triggers}') d,
+                 LATERAL zanith._each(zanith._made_by(d.item, zanith._acting_owner(of, d.item ->> 'table', in_script), zanith._render_trigger(d.item, d.item ->> 'table'))) s), '[]')
         || COALESCE((SELECT jsonb_agg(s.item ORDER BY d.ord, s.ord)
-            FROM zanith._each(cascade -> 'policies') d,
-                 LATERAL zanith._each(zanith._made_by('{}', zanith._owner_of(d.item ->> 'table'), zanith._render_policy(d.item, d.item ->> 'table'))) s), '[]')
-        || zanith._render_publish(cascade -> 'publications')
+            FROM zanith._each(of #> '{cascade,policies}') d,
+                 LATERAL zanith._each(zanith._made_by('{}', zanith._acting_owner(of, d.item ->> 'table', in_script), zanith._render_policy(d.item, d.item ->> 'table'))) s), '[]')
+        || zanith._render_publish(of #> '{cascade,publications}')
 ); END $$;

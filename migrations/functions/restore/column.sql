@@ -181,7 +181,7 @@ RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                 || CASE WHEN q.soft THEN '[]' ELSE
                     zanith._render_comment(p.part #>> '{column,comment}', format('COLUMN %s.%I', p.target, q.col)) END)) s), '[]')
         || CASE WHEN q.nullable THEN '[]' ELSE zanith._as_owner(q.owner, zanith._render_not_null_heirs(d, q.target, q.col, live, choices)) END
-        || zanith._render_cascade_restore(d -> 'cascade')
+        || zanith._render_cascade_restore(d, live IS NULL)
         || CASE WHEN q.final <> q.col THEN zanith._step(
             format('ALTER TABLE %s RENAME COLUMN %I TO %I', q.target, q.col, q.final),
             'Give the column the chosen name', 'ACCESS EXCLUSIVE', ARRAY[q.target]) ELSE '[]' END

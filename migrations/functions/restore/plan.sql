@@ -148,10 +148,10 @@ BEGIN
     asked.definition := CASE WHEN COALESCE(place -> 'owners_were', '{}') = '{}' THEN d ELSE zanith._with_owners_now(d) END;
     conflicts := zanith._find_conflicts(asked, place, live, choices);
     IF NOT EXISTS (SELECT FROM zanith._each(conflicts) c WHERE c.item ->> 'code' IN ('forensic', 'restored')) THEN
-        conflicts := conflicts || zanith._find_obstacles(asked, live) || zanith._find_mixed_keys(a.definition, choices) || zanith._find_online_conflicts(a, live, choices) || zanith._find_path_conflicts(d, live, choices);
+        conflicts := conflicts || zanith._find_obstacles(asked, live) || zanith._find_mixed_keys(a.definition, choices) || zanith._find_handed_over(zanith._leave_out(zanith._without_lost(recorded.definition, live), choices -> 'without'), live, choices) || zanith._find_online_conflicts(a, live, choices) || zanith._find_path_conflicts(d, live, choices);
     END IF;
     fatal := EXISTS (SELECT FROM zanith._each(conflicts) c
-                     WHERE c.item ->> 'code' IN ('forensic', 'restored', 'archive_missing', 'archive_moved', 'table_gone', 'key_gone', 'type_missing', 'column_gone', 'column_renamed'));
+                     WHERE c.item ->> 'code' IN ('forensic', 'restored', 'archive_missing', 'archive_moved', 'table_gone', 'key_gone', 'type_missing', 'column_gone', 'column_renamed', 'code_of_another', 'table_of_another'));
     IF a.artifact_type <> 'rebuild_table' AND a.status <> 'restored' THEN
         steps := zanith._render_restore(a, choices);
     END IF;

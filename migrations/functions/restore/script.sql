@@ -34,7 +34,7 @@ BEGIN
                      '\\set SINGLELINE off\n'
                      '\\set SHOW_CONTEXT never\n'
                      'BEGIN;\n%s', name, a.id, zanith._script_settings());
-    script := script || zanith._script_owner(a, rows_of);
+    script := script || zanith._script_owner(a, rows_of) || COALESCE(zanith._script_partners(d), '');
     IF a.artifact_type <> 'soft_drop_column' THEN
         script := script || format(E'-- Nobody writes to what is parked from here on.\nLOCK TABLE %s IN SHARE MODE;\n', rows_of);
     END IF;

@@ -40,7 +40,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                 zanith._constraint_by_owner(k.item, zanith._owner_of(zanith._qualify(k.item ->> 'schema', k.item ->> 'table')), k.item ->> 'schema',
                     zanith._qualify(k.item ->> 'schema', k.item ->> 'table'), zanith._referenced_name(d, k.item, q.final),
                     q.not_valid, zanith._wants_proof_at_once(k.item ->> 'schema', k.item ->> 'table'))) s), '[]')
-        || CASE WHEN q.as_name IS NULL THEN zanith._render_cascade_restore(d -> 'cascade') ELSE '[]' END
+        || CASE WHEN q.as_name IS NULL THEN zanith._render_cascade_restore(d, in_script) ELSE '[]' END
     FROM (SELECT choices ->> 'as', COALESCE(choices ->> 'as', d #>> '{table,name}'),
                  zanith._qualify(d #>> '{table,schema}', COALESCE(choices ->> 'as', d #>> '{table,name}')),
                  COALESCE((choices ->> 'not_valid')::boolean, false)) q(as_name, final, target, not_valid)

@@ -67,7 +67,7 @@ BEGIN
         'labels', CASE WHEN soft THEN '{}' ELSE zanith._describe_labels(relation, COALESCE(jsonb_path_query_array(zanith._find_key(relation, num), '$[*].name'), '[]')
             || CASE WHEN kept IS NULL THEN to_jsonb(column_name) ELSE '[]' END) END,
         'needs', zanith._describe_needs(relation, num), 'database', zanith._database_identity(),
-        'partners', zanith._describe_partners(ARRAY(SELECT f.member FROM zanith._family(relation) f)));
+        'partners', zanith._describe_partners(ARRAY(SELECT f.member FROM zanith._family(relation) f), cascade));
 END $$;
 
 -- {name: number} of the columns that constraints, indexes, statistics and dependents of a part name: a renamed one keeps it.
@@ -190,6 +190,7 @@ DECLARE
     ordinal integer := 1;
     m record;
     t jsonb;
+    cascade jsonb := CASE WHEN on_dependents = 'cascade' THEN zanith._describe_cascade(relation) ELSE '{}' END;
     shadow boolean := strategy = 'archive_table';
     -- a cascade takes inheritance children along, as DROP does
     family boolean := on_dependents = 'cascade' AND EXISTS (SELECT FROM zanith._family(relation) x WHERE x.member NOT IN (SELECT y.member FROM zanith._tree(relation) y));
@@ -234,14 +235,14 @@ BEGIN
         -- a key tells apart the rows of one table, not those of its children
         'key', CASE WHEN NOT family THEN zanith._find_key(relation) END,
         'references', zanith._describe_tree_references(relation, family),
-        'cascade', CASE WHEN on_dependents = 'cascade' THEN zanith._describe_cascade(relation) ELSE '{}' END,
+        'cascade', cascade,
         'publications', (SELECT COALESCE(jsonb_agg(DISTINCT p.item), '[]') FROM zanith._each(members) x,
                          LATERAL zanith._each(x.item #> '{definition,publications}') p),
         'dependents', zanith._list_dependents(relation),
         'on_dependents', on_dependents,
         'labels', zanith._describe_labels(relation),
         'needs', CASE WHEN on_dependents = 'cascade' THEN zanith._describe_needs(relation) ELSE '[]' END, 'database', zanith._database_identity(),
-        'partners', zanith._describe_partners(ARRAY(SELECT x.member FROM zanith._tree(relation) x)));
+        'partners', zanith._describe_partners(ARRAY(SELECT x.member FROM zanith._tree(relation) x), cascade));
 END $$;
 
 -- Foreign keys from outside the tree that point into it, or at a parent of it: those point at its rows too.

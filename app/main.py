@@ -12,11 +12,12 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from app.recovery import audit
-from app.recovery.database import Database
+from app.recovery import audit, runs
+from app.recovery.database import Actor, Database
 from app.recovery.operator import superuser_notice
 from app.recovery.schema import require_installed
 from app.recovery.version import VERSION
+from app.recovery.worker import keep_up
 from app.routes import errors, sessions
 from app.routes.access import Access
 from app.routes.api import artifacts as api_artifacts
@@ -48,13 +49,12 @@ from app.routes.presence import Presence
 from app.routes.proxies import Proxies
 from app.routes.rendering import KeptFiles, Pages
 from app.routes.rotation import TokenSource
-from app.routes.runner import interrupt_all
 from app.routes.studio import Studio
 from app.routes.tracing import Faults, Tracing
-from app.routes.upkeep import keep_up, take_up
 from app.settings import Settings, open_database
 
 log = logging.getLogger(__name__)
+ACTOR = Actor(name="zanith studio", address=None, role="staff")
 ROUTERS = (
     login.router,
     artifacts.router,
@@ -147,14 +147,14 @@ async def running(studio: Studio) -> AsyncIterator[None]:
         if not studio.access.open:
             await sessions.read(studio)
             helpers.append(asyncio.create_task(sessions.follow(studio), name="sign-outs"))
-        helpers.append(asyncio.create_task(keep_up(studio), name="upkeep"))
-        helpers.append(asyncio.create_task(take_up(studio), name="worker"))
+        working = keep_up(studio.database, studio.runner, ACTOR)
+        helpers.append(asyncio.create_task(working, name="worker"))
         if studio.settings.audit_log:
             following = audit.follow(studio.database, studio.settings.audit_log)
             helpers.append(asyncio.create_task(following, name="audit file"))
         yield
     finally:
-        await interrupt_all(helpers)
+        await runs.interrupt_all(helpers)
         await studio.drain()
         for database in (studio.readers, studio.database):
             if database is not None:

@@ -6,7 +6,8 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -32,6 +33,9 @@ from app.recovery.tasks import stop
 SQL = load("jobs")
 
 _interrupted: WeakSet[asyncio.Task[Any]] = WeakSet()
+# Seconds that interrupted work has to end in, and those after which it is told again.
+LAST_SECONDS = 6.0
+TELL_SECONDS = 2.0
 GONE = Cancelled("cancelled: whoever asked for it went away")
 
 
@@ -96,6 +100,20 @@ def interrupt(task: asyncio.Task[Any]) -> None:
     """Cancel a task because its process ends: a job that it runs is interrupted, not cancelled."""
     _interrupted.add(task)
     task.cancel()
+
+
+async def interrupt_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Interrupt tasks and wait for their end, for a few seconds.
+
+    A task that awaits the end of another one just then may take its cancellation for the other's:
+    so it is told again.
+    """
+    left = {task for task in tasks if not task.done()}
+    until = time.monotonic() + LAST_SECONDS
+    while left and time.monotonic() < until:
+        for task in left:
+            interrupt(task)
+        _, left = await asyncio.wait(left, timeout=TELL_SECONDS)
 
 
 @asynccontextmanager

@@ -12,12 +12,13 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from app.recovery import jobs, leases, queueing, runs
 from app.recovery.capture import CaptureRequest, capture
 from app.recovery.database import Actor, Database, require_change
-from app.recovery.errors import Failed, Locked, Refused, Taken, ZanithError
+from app.recovery.errors import Locked, Refused, Taken, ZanithError
+from app.recovery.events import Event
 from app.recovery.jobs import Job
 from app.recovery.kinds import Kind, Trait, kinds_with
 from app.recovery.operation import attempt
@@ -32,11 +33,12 @@ SQL = load("jobs")
 log = logging.getLogger(__name__)
 ACTOR = Actor(name="zanith worker", address=None, role="staff")
 ATTEMPTS = 5
-# Seconds after which to look again where nobody told of work, and those that running work has to
-# end in.
-SEAL_AGAIN = 30.0
+# Seconds after which to look again where nobody told of work or of a capture, those for which what
+# is told is gathered, and those that a capture has to seal itself.
+SWEEP_AGAIN = 60.0
 LOOK_AGAIN = 2.0
-LAST_SECONDS = 6.0
+GATHER = 0.1
+SETTLE = 1.5
 
 
 async def hand_over(
@@ -88,66 +90,142 @@ async def find_work(db: Database) -> list[Job]:
     return [await jobs.get(db, job_id) for job_id in waiting]
 
 
-async def serve(
-    db: Database, at_once: int, tell: Callable[[Job, str], None], *, once: bool = False
-) -> None:
-    """Run what waits, so many at once, until cancelled; with `once` until nothing is left.
+class Crew(Protocol):
+    """The tasks of one process that run jobs."""
 
-    What is under way then is interrupted, and another worker goes on with it. Between jobs it
-    seals what was captured and not sealed, as where a worker was lost just then. ``tell`` hears of
-    each job when it begins and when it ends, with a word of what came of it.
+    @property
+    def full(self) -> bool:
+        """Whether it takes no more jobs for now."""
+        ...
+
+    @property
+    def running(self) -> int:
+        """How many tasks are under way."""
+        ...
+
+    def runs(self, job_id: str) -> bool:
+        """Whether the job is under way here."""
+        ...
+
+    def take(self, db: Database, job: Job) -> None:
+        """Begin to run a job."""
+        ...
+
+
+async def keep_up(db: Database, crew: Crew, actor: Actor, *, once: bool = False) -> None:
+    """Let the crew run what waits for a worker, and seal what has no seal, until cancelled.
+
+    With `once` until nothing is left. Where the server is away, or is a standby, it looks again
+    later. What the crew runs goes on when this ends.
     """
-    running: dict[str, asyncio.Task[None]] = {}
     given_up: set[str] = set()
-    seal_at = 0.0
+    sweeping: asyncio.Task[None] | None = None
+    sweep_at = 0.0
     async with db.events.subscribe() as queue:
         try:
             while True:
-                running = {key: task for key, task in running.items() if not task.done()}
                 for job in await _look(db, patient=not once):
-                    if job.id not in running and len(running) < at_once:
-                        running[job.id] = asyncio.create_task(_run(db, job, tell))
-                if not running and time.monotonic() >= seal_at:
-                    seal_at = time.monotonic() + SEAL_AGAIN
-                    with suppress(Failed):
-                        await sweep(db, ACTOR, given_up)
-                if once and not running:
+                    if not crew.full and not crew.runs(job.id):
+                        crew.take(db, job)
+                if sweeping is not None and sweeping.done():
+                    sweeping.result()
+                if time.monotonic() >= sweep_at and not crew.full and not _under_way(sweeping):
+                    sweep_at = time.monotonic() + SWEEP_AGAIN
+                    sweeping = asyncio.create_task(_sweep(db, actor, given_up))
+                if once and not crew.running:
+                    if sweeping is not None:
+                        await sweeping
                     return
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_AGAIN):
-                        await queue.get()
+                if await _hear(queue):
+                    # The command that captured seals by itself: let it come first.
+                    sweep_at = min(sweep_at, time.monotonic() + SETTLE)
         finally:
-            await _interrupt(list(running.values()))
+            if sweeping is not None:
+                await runs.interrupt_all([sweeping])
+
+
+def _under_way(task: asyncio.Task[None] | None) -> bool:
+    return task is not None and not task.done()
 
 
 async def _look(db: Database, *, patient: bool) -> list[Job]:
     """Return what waits; where the server is away a patient worker looks again later."""
     try:
-        return await find_work(db)
-    except Failed as exc:
+        return [] if patient and db.server.standby else await find_work(db)
+    except ZanithError as exc:
         if not patient:
             raise
         log.warning("cannot look for work: %s", exc.for_log)
         return []
 
 
-async def _run(db: Database, job: Job, tell: Callable[[Job, str], None]) -> None:
-    tell(job, "begun")
+async def _sweep(db: Database, actor: Actor, given_up: set[str]) -> None:
+    with suppress(ZanithError):
+        await db.refresh()  # a standby may have been promoted
+        if not db.server.standby:
+            await sweep(db, actor, given_up)
+
+
+async def _hear(queue: asyncio.Queue[Event]) -> bool:
+    """Wait until there may be work again; whether an artifact may have come meanwhile."""
+    heard: list[Event] = []
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LOOK_AGAIN):
+            heard.append(await queue.get())
+            await asyncio.sleep(GATHER)
+    while not queue.empty():
+        heard.append(queue.get_nowait())
+    return any(event.kind in {"artifact", "reconnected"} for event in heard)
+
+
+class _Crew:
+    """So many tasks at once; ``tell`` hears of each job, with a word of what came of it."""
+
+    def __init__(self, at_once: int, tell: Callable[[Job, str], None]) -> None:
+        self._at_once = at_once
+        self._tell = tell
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def full(self) -> bool:
+        return self.running >= self._at_once
+
+    @property
+    def running(self) -> int:
+        return len(self.tasks)
+
+    def runs(self, job_id: str) -> bool:
+        return job_id in self.tasks
+
+    def take(self, db: Database, job: Job) -> None:
+        task = self.tasks[job.id] = asyncio.create_task(self._run(db, job))
+        task.add_done_callback(lambda _: self.tasks.pop(job.id))
+
+    async def _run(self, db: Database, job: Job) -> None:
+        self._tell(job, "begun")
+        try:
+            await perform(db, job)
+        except Taken:
+            self._tell(job, "another worker has it")
+        except ZanithError as exc:
+            self._tell(job, exc.for_log)
+        else:
+            self._tell(job, "done")
+
+
+async def serve(
+    db: Database, at_once: int, tell: Callable[[Job, str], None], *, once: bool = False
+) -> None:
+    """Keep up with so many jobs at once, until cancelled; with `once` until nothing is left.
+
+    What is under way then is interrupted, and another worker goes on with it. ``tell`` hears of
+    each job when it begins and when it ends, with a word of what came of it.
+    """
+    crew = _Crew(at_once, tell)
     try:
-        await perform(db, job)
-    except Taken:
-        tell(job, "another worker has it")
-    except ZanithError as exc:
-        tell(job, exc.for_log)
-    else:
-        tell(job, "done")
-
-
-async def _interrupt(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        runs.interrupt(task)
-    if tasks:
-        await asyncio.wait(tasks, timeout=LAST_SECONDS)
+        await keep_up(db, crew, ACTOR, once=once)
+    finally:
+        await runs.interrupt_all(crew.tasks.values())
 
 
 async def resume(db: Database, job_id: str, actor: Actor | None) -> Job:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from app.recovery import queueing, runs
+from app.recovery import queueing, runs, worker
 from app.recovery.database import Database
 from app.recovery.errors import ZanithError, translate
+from app.recovery.jobs import Job
 from app.routes.errors import ShuttingDown
 
 log = logging.getLogger("zanith.studio")
 
-LAST_SECONDS = 6.0
-TELL_SECONDS = 2.0
 T = TypeVar("T")
 
 
@@ -36,9 +34,18 @@ class Runner:
         """Whether the job is under way here."""
         return job_id in self._tasks.values()
 
+    @property
+    def full(self) -> bool:
+        """Whether nothing may begin any more."""
+        return self.closing.is_set()
+
+    def take(self, db: Database, job: Job) -> None:
+        """Run a job that waits for a worker."""
+        self.start(worker.perform(db, job), f"{job.kind} of {job.object}", job.id)
+
     def check(self) -> None:
         """Raise ShuttingDown where nothing may begin any more."""
-        if self.closing.is_set():
+        if self.full:
             raise ShuttingDown(hint="try again in a moment, at another studio or when it is back")
 
     def start(
@@ -77,7 +84,7 @@ class Runner:
             return
         _, late = await asyncio.wait(set(self._tasks), timeout=patience)
         left = [job_id for task in late if (job_id := self._tasks.get(task))]
-        await interrupt_all(late)
+        await runs.interrupt_all(late)
         for job_id in left:
             if database is None:
                 break
@@ -98,17 +105,3 @@ async def outcome(task: asyncio.Task[T]) -> T:
             queueing.SHUT_DOWN, hint="another studio can do it, or this one when back"
         )
     return task.result()
-
-
-async def interrupt_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Interrupt tasks and wait for their end, for a few seconds.
-
-    A task that awaits the end of another one just then may take its cancellation for the other's:
-    so it is told again.
-    """
-    left = {task for task in tasks if not task.done()}
-    until = time.monotonic() + LAST_SECONDS
-    while left and time.monotonic() < until:
-        for task in left:
-            runs.interrupt(task)
-        _, left = await asyncio.wait(left, timeout=TELL_SECONDS)

@@ -42,7 +42,7 @@ ENDLESS = ("/events",)
 
 @pytest.fixture
 def studio(hard_database, monkeypatch) -> Iterator[Running]:
-    async def idle(_) -> None:
+    async def idle(*_) -> None:
         await asyncio.Event().wait()
 
     monkeypatch.setattr(app.main, "keep_up", idle)

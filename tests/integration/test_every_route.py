@@ -31,7 +31,7 @@ FAR = "https://evil.example"
 def studio(hard_database, monkeypatch) -> Iterator[Running]:
     """A studio with tokens that does nothing by itself."""
 
-    async def idle(_) -> None:
+    async def idle(*_) -> None:
         await asyncio.Event().wait()
 
     monkeypatch.setattr(app.main, "keep_up", idle)

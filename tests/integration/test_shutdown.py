@@ -14,8 +14,8 @@ import pytest
 
 from app.recovery import jobs, queueing, runs
 from app.recovery.database import Actor, Database
+from app.recovery.runs import interrupt_all
 from app.routes.pages import purge
-from app.routes.runner import interrupt_all
 from tests.studios import (
     capture_orders,
     form_token,

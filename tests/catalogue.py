@@ -121,7 +121,9 @@ _LISTS = (
     Shown("columns", at("/studio/capture?schema=public&table=orders"), "Or one column"),
     Shown(
         "ways to drop a table",
-        at("/studio/capture?schema=public&table=orders&strategy=archive_table&dependents=cascade"),
+        at(
+            "/studio/capture?schema=public&table=orders&strategy=archive_table&on_dependents=cascade"
+        ),
         "What runs",
     ),
     Shown(

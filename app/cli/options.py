@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from app.cli.complete import complete_artifact
+from app.cli.derived import taking
 from app.recovery.durations import parse_duration
 from app.recovery.errors import WrongUsage
 from app.recovery.pace import Limits
@@ -78,42 +79,6 @@ OptionalReference = Annotated[
 
 # --------------------------------------------------------------------------------------- capture
 
-MigrationId = Annotated[
-    str | None,
-    typer.Option(
-        "--migration-id", metavar="ID", help="The migration that this capture belongs to."
-    ),
-]
-ExpiresIn = Annotated[
-    str | None,
-    typer.Option(
-        "--expires-in",
-        metavar="30d|never",
-        help="When cleanup --expired may take it; else ZANITH_RETENTION (30d).",
-    ),
-]
-
-
-class OnDependents(StrEnum):
-    """What happens to views and other objects that depend on what is dropped."""
-
-    REFUSE = "refuse"
-    KEEP = "keep"
-    CASCADE = "cascade"
-
-
-OnDependentsOption = Annotated[
-    OnDependents,
-    typer.Option(
-        "--on-dependents",
-        help="refuse as DROP does; keep them where a rename allows it; or record and drop them.",
-    ),
-]
-PublishedOk = Annotated[
-    bool,
-    typer.Option("--published-ok", help="Continue although a publication includes the table."),
-]
-
 
 class Parking(StrEnum):
     """Rename in place, or copy (columns) or move (tables) to the shadow schema."""
@@ -132,15 +97,6 @@ Strategy = Annotated[
 
 # ---------------------------------------------------------------------------------------- online
 
-Online = Annotated[
-    bool,
-    typer.Option(
-        "--online",
-        help="Work in batches, with short locks, while reads and writes go on. The same "
-        "command resumes a run that ended.",
-        rich_help_panel="Online",
-    ),
-]
 BatchTime = Annotated[
     str | None,
     typer.Option(
@@ -170,7 +126,9 @@ MaxLag = Annotated[
 ]
 
 
-def limits(batch_time: str | None, max_rate: int | None, max_lag: str) -> Limits:
+def limits(
+    batch_time: BatchTime = None, max_rate: MaxRate = None, max_lag: MaxLag = "10s"
+) -> Limits:
     """Return how hard work in batches may press; WrongUsage for what is no duration or rate."""
     seconds, lag = parse_duration(batch_time) if batch_time else None, parse_duration(max_lag)
     if batch_time and seconds is None:
@@ -184,74 +142,8 @@ def limits(batch_time: str | None, max_rate: int | None, max_lag: str) -> Limits
     return found
 
 
-# --------------------------------------------------------------------------------------- restore
+PACE = taking(limits)
 
-As = Annotated[
-    str | None,
-    typer.Option(
-        "--as", metavar="NAME", help="Restore under this name, if another object has the old one."
-    ),
-]
-Fill = Annotated[
-    str | None,
-    typer.Option(
-        "--fill",
-        metavar="VALUE|default",
-        help="For rows inserted since the drop: this value, or the column's default.",
-    ),
-]
-AllowNull = Annotated[
-    bool,
-    typer.Option(
-        "--allow-null", help="Restore without NOT NULL if rows inserted since have no value."
-    ),
-]
-NotValid = Annotated[
-    bool,
-    typer.Option(
-        "--not-valid",
-        help="Restore constraints as NOT VALID if current rows violate them.",
-    ),
-]
-SearchPath = Annotated[
-    str | None,
-    typer.Option(
-        "--search-path",
-        metavar="SCHEMAS",
-        help="The search_path of the owner's functions, such as 'app, public'. Default: that "
-        "of the session that dropped it.",
-    ),
-]
-Without = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--without",
-        metavar="WHAT",
-        help="Leave out a part that cannot come back, such as 'foreign key orders_customer_fkey' "
-        "or 'grants to reporting'; the plan says what. Can be given several times.",
-    ),
-]
-CurrentOwner = Annotated[
-    bool,
-    typer.Option(
-        "--current-owner",
-        help="Restore a table that was given to another role meanwhile for that role.",
-    ),
-]
-AsText = Annotated[
-    bool,
-    typer.Option(
-        "--as-text",
-        help="Restore an archived column as text, where its type was dropped or changed.",
-    ),
-]
-Unverified = Annotated[
-    bool,
-    typer.Option(
-        "--unverified",
-        help="Restore without checking the archive against its seal. Asks again; audited.",
-    ),
-]
 Detach = Annotated[
     bool,
     typer.Option(
@@ -261,14 +153,9 @@ Detach = Annotated[
         rich_help_panel="Online",
     ),
 ]
-FireTriggers = Annotated[
-    bool,
-    typer.Option(
-        "--fire-triggers",
-        help="Fire triggers for the rows that the backfill updates.",
-        rich_help_panel="Online",
-    ),
-]
+
+# --------------------------------------------------------------------------------------- restore
+
 Rehearse = Annotated[
     bool,
     typer.Option(

@@ -8,8 +8,10 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from app.cli.confirm import confirm_name, confirm_word
+from app.cli.derived import Taking, options
 from app.cli.exits import Exit, exit_for, stop
 from app.cli.humanize import printable
+from app.cli.options import BatchTime, Detach, DryRun, MaxLag, MaxRate, Rehearse, Yes, limits
 from app.cli.progress import watching
 from app.cli.render.jobs import handed_over
 from app.cli.render.layout import heading
@@ -48,52 +50,33 @@ class How:
     detach: bool = False
 
 
-def how(
-    dry_run: bool,
-    rehearse: bool,
-    yes: bool,
-    limits: Limits | None = None,
-    *,
-    detach: bool = False,
-) -> How:
+def how(dry_run: DryRun = False, rehearse: Rehearse = False, yes: Yes = False) -> How:
     """Return what to do; WrongUsage for two things at once."""
     if dry_run and rehearse:
         raise WrongUsage(
             "--dry-run and --rehearse are two things",
             hint="a rehearsal runs the steps and rolls them back; a dry run reads only",
         )
-    return How(dry_run, rehearse, yes, limits, detach)
+    return How(dry_run, rehearse, yes)
 
 
-def choices(
-    as_name: str | None,
-    fill: str | None,
-    allow_null: bool,
-    not_valid: bool,
-    unverified: bool,
-    *,
-    online: bool = False,
-    fire_triggers: bool = False,
-    search_path: str | None = None,
-    without: list[str] | None = None,
-    current_owner: bool = False,
-    as_text: bool = False,
-) -> Choices:
-    """The choices that the flags make; `--fill default` is the column's own default."""
-    return Choices(
-        as_name=as_name,
-        fill=None if fill == "default" else fill,
-        fill_default=fill == "default",
-        allow_null=allow_null,
-        not_valid=not_valid,
-        unverified=unverified,
-        online=online,
-        fire_triggers=fire_triggers,
-        search_path=search_path,
-        without=tuple(without or ()),
-        current_owner=current_owner,
-        as_text=as_text,
-    )
+def how_online(
+    batch_time: BatchTime = None,
+    max_rate: MaxRate = None,
+    max_lag: MaxLag = "10s",
+    detach: Detach = False,
+    rehearse: Rehearse = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+) -> How:
+    """Return the same for what has an online form."""
+    pace = limits(batch_time, max_rate, max_lag)
+    return replace(how(dry_run, rehearse, yes), limits=pace, detach=detach)
+
+
+def choices(*but: str) -> Taking:
+    """Return the options of a restore but some, of which its choices are made."""
+    return options(Choices, but=but, make=lambda chosen: Choices(**chosen))
 
 
 async def restore_object(

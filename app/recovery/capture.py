@@ -12,7 +12,14 @@ from typing import Any
 from app.recovery import jobs, queueing, runs
 from app.recovery.archiving import Archiving
 from app.recovery.artifact import TYPES, Artifact
-from app.recovery.database import Actor, Connection, Database
+from app.recovery.database import (
+    LONGEST_NAME,
+    LONGEST_REASON,
+    Actor,
+    Connection,
+    Database,
+)
+from app.recovery.durations import format_duration, parse_duration
 from app.recovery.errors import NotFound, Refused, Taken, WrongUsage, ZanithError
 from app.recovery.kinds import Kind
 from app.recovery.locks import run_locked
@@ -20,6 +27,7 @@ from app.recovery.looking import look
 from app.recovery.lookup import get_artifact
 from app.recovery.names import quote
 from app.recovery.operation import Operation, operation
+from app.recovery.options import option
 from app.recovery.pace import Limits
 from app.recovery.plan import Step, check_digest, digest_of, parse_steps
 from app.recovery.progress import OnProgress, tell
@@ -47,13 +55,45 @@ class CaptureRequest:
     strategy: str
     table: str
     column: str | None = None
-    migration_id: str | None = None
-    expires_in: timedelta | str | None = "default"
-    reason: str | None = None
-    on_dependents: str = "refuse"
-    published_ok: bool = False
-    keep_rows: bool = False
-    online: bool = False
+    migration_id: str | None = option(
+        "The migration that this capture belongs to.",
+        label="Migration or ticket",
+        metavar="ID",
+        longest=LONGEST_NAME,
+    )
+    expires_in: timedelta | str | None = option(
+        "How long to keep it, such as 30d, 12h or never; then a cleanup may purge it. Default: "
+        "ZANITH_RETENTION, 30d where it is not set.",
+        default="default",
+        label="Keep it for",
+        metavar="30d|never",
+        longest=40,
+        read=parse_duration,
+        write=format_duration,
+    )
+    reason: str | None = option(
+        "Why; kept in the audit log.", label="Why, for whoever finds it", longest=LONGEST_REASON
+    )
+    on_dependents: str = option(
+        "refuse as DROP does; keep them where a rename allows it; or record and drop them.",
+        default="refuse",
+        label="What depends on it",
+        words=DEPENDENTS,
+    )
+    published_ok: bool = option(
+        "Continue although a publication includes the table.",
+        default=False,
+        label="Published is fine",
+    )
+    keep_rows: bool = option(
+        "Copy the rows too, so that they can be exported.", default=False, label="Keep the rows"
+    )
+    online: bool = option(
+        "Work in batches, with short locks, while reads and writes go on.",
+        default=False,
+        label="Online",
+        group="Online",
+    )
 
     def to_json(self) -> dict[str, Any]:
         """Return the request as a job keeps it; its expiry in seconds."""

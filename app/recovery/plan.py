@@ -18,6 +18,7 @@ from app.recovery.database import Actor, Connection, Database, require_rows
 from app.recovery.errors import Refused, WrongUsage, raised_by_owner, translate
 from app.recovery.estimate import Estimate, estimate_step, estimate_verification, total
 from app.recovery.looking import look
+from app.recovery.options import option, options_of, options_to_json, read_options
 from app.recovery.sql import load, to_jsonb
 
 SQL = load("plan")
@@ -30,56 +31,88 @@ _NO_ANSWER = ("08", "25", "40", "53", "55", "57", "58", "XX")
 _LEFT_TO_THE_PROOF = (asyncpg.InsufficientPrivilegeError, asyncpg.LockNotAvailableError)
 
 
-_FLAGS = (
-    *("fill_default", "allow_null", "not_valid", "unverified", "online", "fire_triggers"),
-    *("current_owner", "as_text"),
-)
-
-
 @dataclass(frozen=True)
 class Choices:
     """What the person restoring decided; empty is to restore exactly as it was.
 
-    ``without`` names parts that are left out, as conflicts call them. ``current_owner`` restores a
-    table that was given to another role for that role. ``as_text`` restores a column as the text
-    that its archive holds, without its type.
+    ``without`` names parts that are left out, as conflicts call them.
     """
 
-    as_name: str | None = None
-    fill: str | None = None
-    fill_default: bool = False
-    allow_null: bool = False
-    not_valid: bool = False
-    unverified: bool = False
-    online: bool = False
-    fire_triggers: bool = False
-    search_path: str | None = None
-    without: tuple[str, ...] = ()
-    current_owner: bool = False
-    as_text: bool = False
+    as_name: str | None = option(
+        "Restore under this name, if another object has the old one.",
+        key="as",
+        label="Restore as",
+        metavar="NAME",
+        longest=300,
+    )
+    fill: str | None = option("For rows inserted since the drop: this value.", metavar="VALUE")
+    fill_default: bool = option(
+        "For rows inserted since the drop: the column's default.",
+        default=False,
+        flag="--fill default",
+    )
+    allow_null: bool = option(
+        "Restore without NOT NULL if rows inserted since have no value.",
+        default=False,
+        label="Allow NULL",
+    )
+    not_valid: bool = option(
+        "Restore constraints as NOT VALID if current rows violate them.",
+        default=False,
+        label="Not valid",
+    )
+    unverified: bool = option(
+        "Restore without checking the archive against its seal. The audit log keeps that.",
+        default=False,
+        label="Skip the seal",
+    )
+    search_path: str | None = option(
+        "The search_path of the owner's functions, such as app, public. Default: that of the "
+        "session that dropped it.",
+        label="Search path of the owner's code",
+        metavar="SCHEMAS",
+    )
+    without: tuple[str, ...] = option(
+        "Leave out a part that cannot come back, such as 'foreign key orders_customer_fkey' or "
+        "'grants to reporting'; the plan says what.",
+        default=(),
+        label="Leave out",
+        metavar="WHAT",
+    )
+    current_owner: bool = option(
+        "Restore a table that was given to another role meanwhile for that role.",
+        default=False,
+        label="For its owner of today",
+    )
+    as_text: bool = option(
+        "Restore an archived column as text, where its type was dropped or changed.",
+        default=False,
+        label="As text",
+    )
+    online: bool = option(
+        "Work in batches, with short locks, while reads and writes go on.",
+        default=False,
+        label="Online",
+        group="Online",
+    )
+    fire_triggers: bool = option(
+        "Fire triggers for the rows that the backfill updates.",
+        default=False,
+        label="Fire triggers",
+        group="Online",
+    )
 
     def to_json(self) -> dict[str, Any]:
         """Return the choices made, in the form that the database takes and the job keeps."""
-        made: dict[str, Any] = {}
-        if self.as_name is not None:
-            made["as"] = self.as_name
-        if self.fill is not None:
-            made["fill"] = self.fill
-        if self.search_path is not None:
-            made["search_path"] = self.search_path
-        if self.without:
-            made["without"] = list(self.without)
-        return made | {name: True for name in _FLAGS if getattr(self, name)}
+        return options_to_json(self)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Choices:
         """Return the choices that :meth:`to_json` gave; WrongUsage where a key means nothing."""
-        known = {"as", "fill", "search_path", "without", *_FLAGS}
-        if unknown := sorted(set(data) - known):
-            raise WrongUsage(f"there is no choice {unknown[0]!r}", hint=", ".join(sorted(known)))
-        data = dict(data)
-        without = tuple(data.pop("without", ()))
-        return cls(as_name=data.pop("as", None), without=without, **data)
+        names = {item.key: item.name for item in options_of(cls)}
+        if unknown := sorted(set(data) - set(names)):
+            raise WrongUsage(f"there is no choice {unknown[0]!r}", hint=", ".join(sorted(names)))
+        return cls(**read_options(cls, {names[key]: value for key, value in data.items()}))
 
 
 @dataclass(frozen=True)
@@ -422,7 +455,11 @@ def parse_plan(data: dict[str, Any], drift: tuple[Drift, ...] = ()) -> Plan:
         conflicts=parse_conflicts(data["conflicts"]),
         drift=drift,
         losses=tuple(Loss(item["code"], item["message"]) for item in data["losses"]),
-        choices=tuple(Choice(item["name"], item["flag"], item["help"]) for item in data["choices"]),
+        choices=tuple(
+            Choice(item.key, item.flag, item.help)
+            for item in options_of(Choices)
+            if item.key in data["choices"]
+        ),
         archive=data["archive"],
         sizes=data.get("sizes") or {},
         search_path=data.get("search_path"),

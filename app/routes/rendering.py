@@ -80,7 +80,8 @@ class Frame:
 
 def link(path: str, params: Mapping[str, Any] | None = None) -> str:
     """Return a path with a query string of those parameters that say something."""
-    pairs = [(k, v) for k, v in (params or {}).items() if v not in (None, "", False)]
+    said = {k: "yes" if v is True else v for k, v in (params or {}).items()}
+    pairs = [(k, v) for k, v in said.items() if v not in (None, "", False)]
     return f"{path}?{urlencode(pairs, doseq=True)}" if pairs else path
 
 

@@ -92,7 +92,7 @@ def test_pages_through_many_tables(staff, database):
 
 
 def test_drops_what_was_looked_at(staff, database):
-    said = {**HARD, "strategy": "archive_column", "reason": "it's <i>old</i>", "migration": "42"}
+    said = {**HARD, "strategy": "archive_column", "reason": "it's <i>old</i>", "migration_id": "42"}
     html = page(staff, said)
     assert "_zanith_archive_" in html
     answer = send(staff, html, said, "Col .ümn")
@@ -113,7 +113,7 @@ def test_says_what_stands_in_the_way(staff, database):
     assert "because other objects depend on it" in html
     assert "view public.totals" in html
     assert 'name="digest"' not in html
-    cascade = {**said, "strategy": "archive_column", "dependents": "cascade"}
+    cascade = {**said, "strategy": "archive_column", "on_dependents": "cascade"}
     html = page(staff, cascade)
     assert "Goes too, and comes back with it" in html
     assert "Not confirmed" in send(staff, html, cascade, "orders").text
@@ -125,7 +125,7 @@ def test_says_what_stands_in_the_way(staff, database):
     refusals = """SELECT count(*) FROM zanith._zanith_audit_log
         WHERE action = 'capture' AND outcome = 'refused'"""
     assert database.psql(refusals) == "2"
-    page(staff, {**cascade, "expires": "soon"})  # told in the ways, not as a fault
+    page(staff, {**cascade, "expires_in": "soon"})  # told in the ways, not as a fault
 
 
 def test_a_capture_that_waits_can_be_cancelled(staff, database):

@@ -1,45 +1,34 @@
 """`zanith drop …`: park a column or a table, or record a table before it is rebuilt."""
 
 from dataclasses import replace
-from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from app.cli.complete import complete_column, complete_table
 from app.cli.confirm import confirm_name, confirm_word, require_person
-from app.cli.options import (
-    BatchTime,
-    DatabaseUrl,
-    Detach,
-    DryRun,
-    ExpiresIn,
-    Json,
-    MaxLag,
-    MaxRate,
-    MigrationId,
-    OnDependents,
-    OnDependentsOption,
-    Online,
-    PublishedOk,
-    Reason,
-    Strategy,
-    Yes,
-    limits,
-)
+from app.cli.derived import Taking, expanded, options
+from app.cli.options import PACE, DatabaseUrl, Detach, DryRun, Json, Strategy, Yes
 from app.cli.progress import watching
 from app.cli.render.jobs import handed_over
 from app.cli.render.outcome import captured
 from app.cli.render.plan import capture_plan, capture_plans
 from app.cli.session import Session, run
 from app.recovery.capture import CaptureRequest, capture, capture_together, job_params, plan_capture
-from app.recovery.durations import parse_duration
 from app.recovery.errors import WrongUsage
 from app.recovery.names import parse_name, quote
 from app.recovery.pace import Limits
 from app.recovery.worker import hand_over
 
 app = typer.Typer(no_args_is_help=True)
+
+Asked = dict[str, Any]
+"""The options of a capture, as its request takes them."""
+
+
+def _asked(*but: str) -> Taking:
+    return options(CaptureRequest, but=but, make=dict)
+
 
 _TABLE = Annotated[
     str,
@@ -64,6 +53,7 @@ def _drop_group() -> None:
 
 
 @app.command("column")
+@expanded
 def drop_column(
     names: Annotated[
         list[str],
@@ -74,15 +64,9 @@ def drop_column(
         ),
     ],
     strategy: Strategy,
-    migration_id: MigrationId = None,
-    expires_in: ExpiresIn = None,
-    reason: Reason = None,
-    on_dependents: OnDependentsOption = OnDependents.REFUSE,
-    published_ok: PublishedOk = False,
-    online: Online = False,
-    batch_time: BatchTime = None,
-    max_rate: MaxRate = None,
-    max_lag: MaxLag = "10s",
+    *,
+    asked: Annotated[Asked, _asked("keep_rows")],
+    pace: Annotated[Limits, PACE],
     detach: Detach = False,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -108,17 +92,12 @@ def drop_column(
             strategy="soft_drop_column" if strategy == "soft" else "archive_column",
             table=quote(path),
             column=column,
-            migration_id=migration_id,
-            expires_in=_expiry(expires_in),
-            reason=reason,
-            on_dependents=on_dependents.value,
-            published_ok=published_ok,
-            online=online,
+            **asked,
         )
         for *path, column in map(_column, names)
     ]
     if len(requests) > 1:
-        if online or detach:
+        if asked.get("online") or detach:
             raise WrongUsage(
                 "--online and --detach take one column", hint="drop the columns one by one"
             )
@@ -130,20 +109,18 @@ def drop_column(
         yes=yes,
         as_json=as_json,
         url=database_url,
-        pace=limits(batch_time, max_rate, max_lag),
+        pace=pace,
         detach=detach,
     )
 
 
 @app.command("table")
+@expanded
 def drop_table(
     name: _TABLE,
     strategy: Strategy,
-    migration_id: MigrationId = None,
-    expires_in: ExpiresIn = None,
-    reason: Reason = None,
-    on_dependents: OnDependentsOption = OnDependents.REFUSE,
-    published_ok: PublishedOk = False,
+    *,
+    asked: Annotated[Asked, _asked("keep_rows", "online")],
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: Json = False,
@@ -163,11 +140,7 @@ def drop_table(
         CaptureRequest(
             strategy="soft_drop_table" if strategy == "soft" else "archive_table",
             table=_table(name),
-            migration_id=migration_id,
-            expires_in=_expiry(expires_in),
-            reason=reason,
-            on_dependents=on_dependents.value,
-            published_ok=published_ok,
+            **asked,
         ),
         dry_run=dry_run,
         yes=yes,
@@ -177,15 +150,11 @@ def drop_table(
 
 
 @app.command("rebuild")
+@expanded
 def drop_rebuild(
     name: _TABLE,
-    keep_rows: Annotated[
-        bool,
-        typer.Option("--keep-rows", help="Copy the rows too, so that they can be exported."),
-    ] = False,
-    migration_id: MigrationId = None,
-    expires_in: ExpiresIn = None,
-    reason: Reason = None,
+    *,
+    asked: Annotated[Asked, _asked("on_dependents", "published_ok", "online")],
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: Json = False,
@@ -205,10 +174,7 @@ def drop_rebuild(
         CaptureRequest(
             strategy="rebuild_table",
             table=_table(name),
-            migration_id=migration_id,
-            expires_in=_expiry(expires_in),
-            reason=reason,
-            keep_rows=keep_rows,
+            **asked,
         ),
         dry_run=dry_run,
         yes=yes,
@@ -303,7 +269,3 @@ def _table(name: str) -> str:
     if len(parts) > 2:
         raise WrongUsage(f"{name} does not name a table", hint="write [schema.]table")
     return quote(parts)
-
-
-def _expiry(text: str | None) -> timedelta | str | None:
-    return parse_duration(text) if text is not None else "default"

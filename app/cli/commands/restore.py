@@ -9,38 +9,25 @@ from app.cli.complete import (
     complete_migration,
     complete_parked_table,
 )
-from app.cli.options import (
-    AllowNull,
-    As,
-    AsText,
-    BatchTime,
-    CurrentOwner,
-    DatabaseUrl,
-    Detach,
-    DryRun,
-    Fill,
-    FireTriggers,
-    FromArtifact,
-    Json,
-    MaxLag,
-    MaxRate,
-    NotValid,
-    Online,
-    OptionalReference,
-    Rehearse,
-    SearchPath,
-    Unverified,
-    Without,
-    Yes,
-    limits,
+from app.cli.derived import expanded, taking
+from app.cli.options import DatabaseUrl, FromArtifact, Json, OptionalReference
+from app.cli.restoring import (
+    How,
+    choices,
+    how,
+    how_online,
+    restore_any,
+    restore_migration,
+    restore_object,
 )
-from app.cli.restoring import choices, how, restore_any, restore_migration, restore_object
 from app.cli.session import run
+from app.recovery.plan import Choices
 
 app = typer.Typer()
 
 
 @app.command("restore-column")
+@expanded
 def restore_column(
     name: Annotated[
         str,
@@ -51,23 +38,9 @@ def restore_column(
         ),
     ],
     artifact: FromArtifact = None,
-    as_name: As = None,
-    fill: Fill = None,
-    allow_null: AllowNull = False,
-    not_valid: NotValid = False,
-    unverified: Unverified = False,
-    search_path: SearchPath = None,
-    without: Without = None,
-    as_text: AsText = False,
-    online: Online = False,
-    fire_triggers: FireTriggers = False,
-    batch_time: BatchTime = None,
-    max_rate: MaxRate = None,
-    max_lag: MaxLag = "10s",
-    detach: Detach = False,
-    rehearse: Rehearse = False,
-    dry_run: DryRun = False,
-    yes: Yes = False,
+    *,
+    wanted: Annotated[Choices, choices("current_owner")],
+    way: Annotated[How, taking(how_online)],
     as_json: Json = False,
     database_url: DatabaseUrl = None,
 ) -> None:
@@ -87,53 +60,23 @@ def restore_column(
     $ zanith recover restore-column orders.legacy_code --fill 'n/a' --yes
     $ zanith recover restore-column orders.legacy_code --online --batch-time 20ms
     """
-    wanted = choices(
-        *(as_name, fill, allow_null, not_valid, unverified),
-        online=online,
-        fire_triggers=fire_triggers,
-        search_path=search_path,
-        without=without,
-        as_text=as_text,
-    )
-    pace = limits(batch_time, max_rate, max_lag)
     run(
-        lambda session: restore_object(
-            session,
-            name,
-            "column",
-            artifact,
-            wanted,
-            how(dry_run, rehearse, yes, pace, detach=detach),
-        ),
+        lambda session: restore_object(session, name, "column", artifact, wanted, way),
         url=database_url,
         json=as_json,
     )
 
 
 @app.command("restore")
+@expanded
 def restore_command(
     reference: OptionalReference = None,
     last: Annotated[
         bool, typer.Option("--last", help="What was dropped last, of what can come back.")
     ] = False,
-    as_name: As = None,
-    fill: Fill = None,
-    allow_null: AllowNull = False,
-    not_valid: NotValid = False,
-    unverified: Unverified = False,
-    search_path: SearchPath = None,
-    without: Without = None,
-    as_text: AsText = False,
-    current_owner: CurrentOwner = False,
-    online: Online = False,
-    fire_triggers: FireTriggers = False,
-    batch_time: BatchTime = None,
-    max_rate: MaxRate = None,
-    max_lag: MaxLag = "10s",
-    detach: Detach = False,
-    rehearse: Rehearse = False,
-    dry_run: DryRun = False,
-    yes: Yes = False,
+    *,
+    wanted: Annotated[Choices, choices()],
+    way: Annotated[How, taking(how_online)],
     as_json: Json = False,
     database_url: DatabaseUrl = None,
 ) -> None:
@@ -149,16 +92,6 @@ def restore_command(
     $ zanith recover restore 7k2m --dry-run
     $ zanith recover restore --last
     """
-    wanted = choices(
-        *(as_name, fill, allow_null, not_valid, unverified),
-        online=online,
-        fire_triggers=fire_triggers,
-        search_path=search_path,
-        without=without,
-        as_text=as_text,
-        current_owner=current_owner,
-    )
-    way = how(dry_run, rehearse, yes, limits(batch_time, max_rate, max_lag), detach=detach)
     run(
         lambda session: restore_any(session, reference, last=last, wanted=wanted, way=way),
         url=database_url,
@@ -167,6 +100,7 @@ def restore_command(
 
 
 @app.command("restore-table")
+@expanded
 def restore_table(
     name: Annotated[
         str,
@@ -177,17 +111,9 @@ def restore_table(
         ),
     ],
     artifact: FromArtifact = None,
-    as_name: As = None,
-    fill: Fill = None,
-    allow_null: AllowNull = False,
-    not_valid: NotValid = False,
-    unverified: Unverified = False,
-    search_path: SearchPath = None,
-    without: Without = None,
-    current_owner: CurrentOwner = False,
-    rehearse: Rehearse = False,
-    dry_run: DryRun = False,
-    yes: Yes = False,
+    *,
+    wanted: Annotated[Choices, choices("as_text", "online", "fire_triggers")],
+    way: Annotated[How, taking(how)],
     as_json: Json = False,
     database_url: DatabaseUrl = None,
 ) -> None:
@@ -203,22 +129,15 @@ def restore_table(
     $ zanith recover restore-table public.carts --dry-run
     $ zanith recover restore-table gift_cards --as gift_cards_old --yes
     """
-    wanted = choices(
-        *(as_name, fill, allow_null, not_valid, unverified),
-        search_path=search_path,
-        without=without,
-        current_owner=current_owner,
-    )
     run(
-        lambda session: restore_object(
-            session, name, "table", artifact, wanted, how(dry_run, rehearse, yes)
-        ),
+        lambda session: restore_object(session, name, "table", artifact, wanted, way),
         url=database_url,
         json=as_json,
     )
 
 
 @app.command("restore-migration")
+@expanded
 def restore_migration_command(
     migration_id: Annotated[
         str,
@@ -228,17 +147,9 @@ def restore_migration_command(
             autocompletion=complete_migration,
         ),
     ],
-    fill: Fill = None,
-    allow_null: AllowNull = False,
-    not_valid: NotValid = False,
-    unverified: Unverified = False,
-    search_path: SearchPath = None,
-    without: Without = None,
-    as_text: AsText = False,
-    current_owner: CurrentOwner = False,
-    rehearse: Rehearse = False,
-    dry_run: DryRun = False,
-    yes: Yes = False,
+    *,
+    wanted: Annotated[Choices, choices("as_name", "online", "fire_triggers")],
+    way: Annotated[How, taking(how)],
     as_json: Json = False,
     database_url: DatabaseUrl = None,
 ) -> None:
@@ -250,17 +161,8 @@ def restore_migration_command(
     $ zanith recover restore-migration 0042_cleanup --dry-run
     $ zanith recover restore-migration 0042_cleanup --yes
     """
-    wanted = choices(
-        *(None, fill, allow_null, not_valid, unverified),
-        search_path=search_path,
-        without=without,
-        as_text=as_text,
-        current_owner=current_owner,
-    )
     run(
-        lambda session: restore_migration(
-            session, migration_id, wanted, how(dry_run, rehearse, yes)
-        ),
+        lambda session: restore_migration(session, migration_id, wanted, way),
         url=database_url,
         json=as_json,
     )

@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.recovery.capture import CaptureRequest
-from app.recovery.durations import parse_duration
 from app.recovery.names import parse_name, quote
+from app.recovery.options import LONGEST, read_options
 from app.recovery.plan import Choices
 from app.shape import FORMAT_VERSION
+from app.routes.options import NO_NUL, declaring
 
-# PostgreSQL's text takes every character but NUL, and UTF-8 has no lone surrogates.
-Text = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=2000)]
+Text = Annotated[str, Field(pattern=NO_NUL, max_length=LONGEST)]
 
 
 class ErrorBody(BaseModel):
@@ -181,36 +181,11 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
 
+@declaring(Choices)
 class RestoreIn(_Strict):
     """How to restore, and the object's name as confirmation."""
 
     confirm: Text | None = Field(None, description=_CONFIRM)
-    as_name: Text | None = Field(None, alias="as", description="restore under this name")
-    fill: Text | None = Field(None, description="for rows inserted since the drop: this value")
-    fill_default: bool = Field(False, description="for rows inserted since the drop: the default")
-    allow_null: bool = Field(False, description="leave NOT NULL off where values are missing")
-    not_valid: bool = Field(False, description="leave constraints that rows break NOT VALID")
-    unverified: bool = Field(False, description="do not verify the seal first; audited")
-    online: bool = Field(
-        False, description="fill an archived column in batches beside live traffic"
-    )
-    fire_triggers: bool = Field(False, description="of online: let triggers act on what is filled")
-    search_path: Text | None = Field(
-        None,
-        description="the search path of the owner's functions, such as `app, public`; else that of "
-        "the session that dropped it",
-    )
-    without: Annotated[list[Text], Field(max_length=100)] = Field(
-        [],
-        description="parts to leave out, as `without` of the plan's conflicts names them, such as "
-        "`foreign key NAME` or `grants to ROLE`",
-    )
-    current_owner: bool = Field(
-        False, description="restore a table that was given to another role for that role"
-    )
-    as_text: bool = Field(
-        False, description="restore a column as the text that its archive holds, without its type"
-    )
     dry_run: bool = Field(False, description="200 with the plan of these choices; nothing runs")
     rehearse: bool = Field(
         False,
@@ -228,22 +203,10 @@ class RestoreIn(_Strict):
 
     def to_choices(self) -> Choices:
         """Return the choices as the engine takes them."""
-        return Choices(
-            as_name=self.as_name,
-            fill=self.fill,
-            fill_default=self.fill_default,
-            allow_null=self.allow_null,
-            not_valid=self.not_valid,
-            unverified=self.unverified,
-            online=self.online,
-            fire_triggers=self.fire_triggers,
-            search_path=self.search_path,
-            without=tuple(self.without),
-            current_owner=self.current_owner,
-            as_text=self.as_text,
-        )
+        return Choices(**read_options(Choices, vars(self)))
 
 
+@declaring(CaptureRequest)
 class CaptureIn(_Strict):
     """What to drop, how, and its name as confirmation."""
 
@@ -252,17 +215,6 @@ class CaptureIn(_Strict):
     ]
     table: Text = Field(description='schema.table, quoted as in SQL: `"Weird.Name".t`')
     column: Text | None = Field(None, description="the column's exact name, unquoted")
-    migration_id: Annotated[Text, Field(max_length=200)] | None = None
-    reason: Text | None = None
-    expires_in: Text | None = Field(
-        None, description="30d, 12h, never; without it as ZANITH_RETENTION or zanith.retention say"
-    )
-    on_dependents: Literal["refuse", "keep", "cascade"] = "refuse"
-    published_ok: bool = Field(False, description="go on although subscribers get the table")
-    keep_rows: bool = Field(False, description="of rebuild_table: copy the rows too")
-    online: bool = Field(
-        False, description="of archive_column: copy in batches beside live traffic"
-    )
     dry_run: bool = Field(False, description="200 with the plan; nothing runs")
     digest: Text | None = Field(
         None, description="the digest of the plan that was looked at; another plan is refused"
@@ -271,18 +223,11 @@ class CaptureIn(_Strict):
 
     def to_request(self) -> CaptureRequest:
         """Return it as the engine takes it; WrongUsage for a name or duration that is none."""
-        expires = self.expires_in
         return CaptureRequest(
             strategy=self.strategy,
             table=quote(parse_name(self.table)),
             column=self.column,
-            migration_id=self.migration_id,
-            expires_in="default" if expires is None else parse_duration(expires),
-            reason=self.reason,
-            on_dependents=self.on_dependents,
-            published_ok=self.published_ok,
-            keep_rows=self.keep_rows,
-            online=self.online,
+            **read_options(CaptureRequest, vars(self)),
         )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -19,41 +19,34 @@ from app.recovery.catalog import (
     list_relations,
 )
 from app.recovery.database import Database
-from app.recovery.durations import format_duration, parse_duration
+from app.recovery.durations import format_duration
 from app.recovery.errors import Locked, Refused, WrongUsage, ZanithError
 from app.recovery.names import parse_name, quote
+from app.recovery.options import Option, option, options_of, options_to_json
 from app.routes import work
 from app.routes.errors import status_of
+from app.routes.options import read_page, reading
 from app.routes.rendering import from_field, is_partial, link, one_line
 from app.routes.studio import TheStudio, Who, checked_form
 
 router = APIRouter(prefix="/studio/capture")
 
 PATH = "/studio/capture"
-Strategy = Literal[
-    "", "soft_drop_column", "archive_column", "soft_drop_table", "archive_table", "rebuild_table"
-]
-Dependents = Literal["refuse", "keep", "cascade"]
 OF_COLUMN = ("soft_drop_column", "archive_column")
 OF_TABLE = ("soft_drop_table", "archive_table", "rebuild_table")
+_PLACE = ("schema", "table", "column")
 _NAME = 300  # 63 bytes are at most so many characters of an address
 
 
 @dataclass(frozen=True)
 class Picked:
-    """What the address says: the object, the way, and its options."""
+    """What the address says: the object, the way, and the options as a page has them."""
 
-    schema: str = ""
-    table: str = ""
-    column: str = ""
-    strategy: Strategy = ""
-    dependents: Dependents = "refuse"
-    published_ok: bool = False
-    keep_rows: bool = False
-    online: bool = False
-    expires: str = ""
-    reason: str = ""
-    migration: str = ""
+    schema: str = option("", default="", longest=_NAME)
+    table: str = option("", default="", longest=_NAME)
+    column: str = option("", default="", longest=_NAME)
+    strategy: str = option("", default="", words=("", *OF_COLUMN, *OF_TABLE))
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def ways(self) -> tuple[str, ...]:
@@ -61,89 +54,55 @@ class Picked:
         return OF_COLUMN if self.column else OF_TABLE
 
     @classmethod
-    def from_request(cls, made: Mapping[str, Any]) -> Picked:
+    def from_page(cls, given: dict[str, Any]) -> Picked:
+        """Return what an address or a form says."""
+        place = {name: from_field(given.pop(name)) for name in _PLACE}
+        return cls(**place, strategy=given.pop("strategy"), options=given)
+
+    @classmethod
+    def from_job(cls, made: Mapping[str, Any]) -> Picked:
         """Return what was picked for a capture, from the request that its job keeps."""
         request = CaptureRequest.from_json(dict(made))
         schema, *table = parse_name(request.table)
-        expires = request.expires_in
         return cls(
             schema=schema if table else "public",
             table=table[-1] if table else schema,
             column=request.column or "",
-            strategy=cast("Strategy", request.strategy),
-            dependents=cast("Dependents", request.on_dependents),
-            published_ok=request.published_ok,
-            keep_rows=request.keep_rows,
-            online=request.online,
-            expires="" if isinstance(expires, str) else format_duration(expires),
-            reason=request.reason or "",
-            migration=request.migration_id or "",
+            strategy=request.strategy,
+            options=options_to_json(request),
         )
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What the form sends, as from_page reads it."""
+        place = {name: one_line(getattr(self, name)) for name in _PLACE}
+        usual = {item.name: item.default for item in options_of(CaptureRequest)}
+        made = {name: said for name, said in self.options.items() if said != usual[name]}
+        return {k: v for k, v in {**place, "strategy": self.strategy, **made}.items() if v}
 
     def link(self) -> str:
         """Return the address of this very page."""
-        defaults = Picked()
-        said = {k: v for k, v in asdict(self).items() if v != getattr(defaults, k)}
-        said |= {k: one_line(said[k]) for k in ("schema", "table", "column") if k in said}
-        return link(PATH, {k: "yes" if v is True else v for k, v in said.items()})
+        return link(PATH, self.fields)
 
     def to_request(self, strategy: str) -> CaptureRequest:
         """Return what the engine takes; WrongUsage for a duration that is none."""
-        expires = self.expires.strip()
+        said = read_page(CaptureRequest, self.options)
+        if strategy == "rebuild_table":
+            said["on_dependents"] = "refuse"
         return CaptureRequest(
-            strategy=strategy,
-            table=quote([self.schema, self.table]),
-            column=self.column or None,
-            migration_id=self.migration.strip() or None,
-            expires_in=parse_duration(expires) if expires else "default",
-            reason=self.reason.strip() or None,
-            on_dependents="refuse" if strategy == "rebuild_table" else self.dependents,
-            published_ok=self.published_ok,
-            keep_rows=self.keep_rows and strategy == "rebuild_table",
-            online=self.online and strategy == "archive_column",
+            strategy,
+            quote([self.schema, self.table]),
+            self.column or None,
+            **said
+            | {
+                "keep_rows": said.get("keep_rows", False) and strategy == "rebuild_table",
+                "online": said.get("online", False) and strategy == "archive_column",
+            },
         )
 
 
-def picked_in_query(
-    schema: Annotated[str, Query(max_length=_NAME)] = "",
-    table: Annotated[str, Query(max_length=_NAME)] = "",
-    column: Annotated[str, Query(max_length=_NAME)] = "",
-    strategy: Strategy = "",
-    dependents: Dependents = "refuse",
-    published_ok: bool = False,
-    keep_rows: bool = False,
-    online: bool = False,
-    expires: Annotated[str, Query(max_length=40)] = "",
-    reason: Annotated[str, Query(max_length=500)] = "",
-    migration: Annotated[str, Query(max_length=200)] = "",
-) -> Picked:
-    """Read what is picked from the address."""
-    return Picked(
-        *(from_field(schema), from_field(table), from_field(column), strategy),
-        *(dependents, published_ok, keep_rows, online),
-        *(expires, reason, migration),
-    )
-
-
-def picked_in_form(
-    schema_name: Annotated[str, Form(alias="schema", max_length=_NAME)],
-    table: Annotated[str, Form(max_length=_NAME)],
-    column: Annotated[str, Form(max_length=_NAME)] = "",
-    strategy: Annotated[Strategy, Form()] = "",
-    dependents: Annotated[Dependents, Form()] = "refuse",
-    published_ok: Annotated[bool, Form()] = False,
-    keep_rows: Annotated[bool, Form()] = False,
-    online: Annotated[bool, Form()] = False,
-    expires: Annotated[str, Form(max_length=40)] = "",
-    reason: Annotated[str, Form(max_length=500)] = "",
-    migration: Annotated[str, Form(max_length=200)] = "",
-) -> Picked:
-    """Read what is picked from the form that starts the capture."""
-    return Picked(
-        *(from_field(schema_name), from_field(table), from_field(column), strategy),
-        *(dependents, published_ok, keep_rows, online),
-        *(expires, reason, migration),
-    )
+picked_in_query = reading(Query, Picked.from_page, Picked, CaptureRequest)
+picked_in_form = reading(Form, Picked.from_page, Picked, CaptureRequest)
 
 
 @dataclass(frozen=True)
@@ -196,6 +155,17 @@ class CaptureView:
         if isinstance(self.retention, str):
             return "the database's default"
         return format_duration(self.retention)
+
+    @property
+    def options(self) -> dict[str, Option]:
+        """What the engine says of each option, by its name."""
+        return {item.name: item for item in options_of(CaptureRequest)}
+
+    @property
+    def ticks(self) -> list[Option]:
+        """The options that are there or not, where one applies to what is picked."""
+        left = "keep_rows" if self.picked.column else "online"
+        return [item for item in options_of(CaptureRequest) if item.is_flag and item.name != left]
 
     @property
     def chosen(self) -> Way | None:

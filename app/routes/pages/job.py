@@ -93,9 +93,9 @@ class JobView:
         job, params = self.job, self.job.params
         with suppress(ZanithError):  # of another version, whose choices were others
             if job.kind in {Kind.RESTORE, Kind.REHEARSE} and job.artifact_id:
-                return Chosen.from_choices(params.get("choices") or {}).link(job.artifact_id)
+                return Chosen.from_job(params.get("choices") or {}).link(job.artifact_id)
             if job.kind == Kind.CAPTURE and params.get("request"):
-                return Picked.from_request(params["request"]).link()
+                return Picked.from_job(params["request"]).link()
         if job.kind in {Kind.PURGE, Kind.ERASE, Kind.EXPORT} and job.artifact_id:
             return f"/studio/artifacts/{job.artifact_id}/{job.kind}"
         if job.kind == "cleanup":

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from pydantic import StringConstraints
 
 from app.recovery import artifacts
 from app.recovery.artifacts import Artifact
@@ -16,136 +15,68 @@ from app.recovery.blocking import Blocking, find_blocking
 from app.recovery.database import Actor, Database
 from app.recovery.errors import Locked, Refused, ZanithError
 from app.recovery.jobs import Job
+from app.recovery.options import Option, option, options_of, options_to_json
 from app.recovery.plan import Choices, Plan, Step, plan_restore
 from app.recovery.restore import is_standing
 from app.recovery.restoring import find_follow_up
 from app.routes import work
 from app.routes.errors import status_of
+from app.routes.options import read_page, reading
 from app.routes.rendering import is_partial, link
 from app.routes.studio import TheStudio, Who, checked_form
 from app.routes.words import plan_on_page
 
 router = APIRouter(prefix="/studio/artifacts/{artifact_id}/restore")
 
-Fill = Literal["none", "default", "value"]
-Part = Annotated[str, StringConstraints(max_length=300)]
-
 
 @dataclass(frozen=True)
 class Chosen:
-    """The choices as the form's fields have them."""
+    """The choices, and the fields of the page that give rows inserted since a value."""
 
-    as_name: str = ""
-    fill_with: Fill = "none"
-    fill: str = ""
-    allow_null: bool = False
-    not_valid: bool = False
-    unverified: bool = False
-    online: bool = False
-    fire_triggers: bool = False
-    search_path: str = ""
-    without: tuple[str, ...] = ()
-    current_owner: bool = False
-    as_text: bool = False
-
-    def to_choices(self) -> Choices:
-        """Return the choices as the engine takes them."""
-        return Choices(
-            as_name=self.as_name.strip() or None,
-            fill=self.fill if self.fill_with == "value" else None,
-            fill_default=self.fill_with == "default",
-            allow_null=self.allow_null,
-            not_valid=self.not_valid,
-            unverified=self.unverified,
-            online=self.online,
-            fire_triggers=self.fire_triggers,
-            search_path=self.search_path.strip() or None,
-            without=self.without,
-            current_owner=self.current_owner,
-            as_text=self.as_text,
-        )
+    choices: Choices = field(default_factory=Choices)
+    fill_with: str = option("", default="none", words=("none", "default", "value"))
+    fill: str = option("", default="")
 
     @classmethod
-    def from_choices(cls, made: Mapping[str, Any]) -> Chosen:
-        """Return the choices as a job keeps them."""
+    def from_page(cls, given: dict[str, Any]) -> Chosen:
+        """Return what an address or a form says."""
+        fill_with, fill = given["fill_with"], given["fill"]
+        said = {**given, "without": [part for part in given["without"] if part]}
+        filled = {
+            "fill": fill if fill_with == "value" else None,
+            "fill_default": fill_with == "default",
+        }
+        return cls(Choices(**read_page(Choices, said) | filled), fill_with, fill)
+
+    @classmethod
+    def from_job(cls, made: Mapping[str, Any]) -> Chosen:
+        """Return the choices that a job keeps."""
         choices = Choices.from_json(dict(made))
-        fill_with: Fill = "none"
         if choices.fill is not None:
-            fill_with = "value"
-        elif choices.fill_default:
-            fill_with = "default"
-        return cls(
-            as_name=choices.as_name or "",
-            fill_with=fill_with,
-            fill=choices.fill or "",
-            allow_null=choices.allow_null,
-            not_valid=choices.not_valid,
-            unverified=choices.unverified,
-            online=choices.online,
-            fire_triggers=choices.fire_triggers,
-            search_path=choices.search_path or "",
-            without=choices.without,
-            current_owner=choices.current_owner,
-            as_text=choices.as_text,
-        )
+            return cls(choices, "value", choices.fill)
+        return cls(choices, "default" if choices.fill_default else "none")
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What the form sends, as from_page reads it."""
+        said = {**options_to_json(self.choices), "fill_with": self.fill_with, "fill": self.fill}
+        return {key: value for key, value in said.items() if key != "fill_default"}
 
     def link(self, artifact_id: str) -> str:
         """Return the address of the plan with these choices."""
-        said = {
-            "as": self.as_name,
-            "fill_with": self.fill_with if self.fill_with != "none" else "",
-            "fill": self.fill if self.fill_with == "value" else "",
-            "allow_null": "yes" if self.allow_null else "",
-            "not_valid": "yes" if self.not_valid else "",
-            "unverified": "yes" if self.unverified else "",
-            "online": "yes" if self.online else "",
-            "fire_triggers": "yes" if self.fire_triggers else "",
-            "search_path": self.search_path.strip(),
-            "without": list(self.without),
-            "current_owner": "yes" if self.current_owner else "",
-            "as_text": "yes" if self.as_text else "",
-        }
+        said = self.fields
+        if self.fill_with != "value":
+            del said["fill"]
+            said["fill_with"] = "" if self.fill_with == "none" else self.fill_with
         return link(f"/studio/artifacts/{artifact_id}/restore", said)
 
-
-def chosen_in_query(
-    as_name: Annotated[str, Query(alias="as", max_length=300)] = "",
-    fill_with: Fill = "none",
-    fill: Annotated[str, Query(max_length=2000)] = "",
-    allow_null: bool = False,
-    not_valid: bool = False,
-    unverified: bool = False,
-    online: bool = False,
-    fire_triggers: bool = False,
-    search_path: Annotated[str, Query(max_length=2000)] = "",
-    without: Annotated[list[Part], Query(max_length=100)] = [],  # noqa: B006
-    current_owner: bool = False,
-    as_text: bool = False,
-) -> Chosen:
-    """Read the choices from the address."""
-    flags = (allow_null, not_valid, unverified, online, fire_triggers)
-    parts = tuple(part for part in without if part)
-    return Chosen(as_name, fill_with, fill, *flags, search_path, parts, current_owner, as_text)
+    def skipping_the_seal(self, artifact_id: str) -> str:
+        """Return the address of the same plan without the check of the seal."""
+        return replace(self, choices=replace(self.choices, unverified=True)).link(artifact_id)
 
 
-def chosen_in_form(
-    as_name: Annotated[str, Form(alias="as", max_length=300)] = "",
-    fill_with: Annotated[Fill, Form()] = "none",
-    fill: Annotated[str, Form(max_length=2000)] = "",
-    allow_null: Annotated[bool, Form()] = False,
-    not_valid: Annotated[bool, Form()] = False,
-    unverified: Annotated[bool, Form()] = False,
-    online: Annotated[bool, Form()] = False,
-    fire_triggers: Annotated[bool, Form()] = False,
-    search_path: Annotated[str, Form(max_length=2000)] = "",
-    without: Annotated[list[Part], Form(max_length=100)] = [],  # noqa: B006
-    current_owner: Annotated[bool, Form()] = False,
-    as_text: Annotated[bool, Form()] = False,
-) -> Chosen:
-    """Read the choices from the form that starts the restore."""
-    flags = (allow_null, not_valid, unverified, online, fire_triggers)
-    parts = tuple(part for part in without if part)
-    return Chosen(as_name, fill_with, fill, *flags, search_path, parts, current_owner, as_text)
+chosen_in_query = reading(Query, Chosen.from_page, Chosen, Choices)
+chosen_in_form = reading(Form, Chosen.from_page, Chosen, Choices)
 
 
 def is_live_again(artifact: Artifact, plan: Plan | None) -> bool:
@@ -179,7 +110,7 @@ class RestoreView:
     def broken(self) -> bool:
         """Whether what is parked was found changed, and checking it is not left out."""
         recoverable = self.artifact.status == "recoverable"
-        return recoverable and self.artifact.seal_broken and not self.chosen.unverified
+        return recoverable and self.artifact.seal_broken and not self.chosen.choices.unverified
 
     @property
     def runs(self) -> bool:
@@ -199,7 +130,28 @@ class RestoreView:
     @property
     def skipping_the_seal(self) -> str:
         """The address of the same plan without the check of the seal."""
-        return replace(self.chosen, unverified=True).link(self.artifact.id)
+        return self.chosen.skipping_the_seal(self.artifact.id)
+
+    @property
+    def options(self) -> dict[str, Option]:
+        """What the engine says of each option, by its name."""
+        return {item.name: item for item in options_of(Choices)}
+
+    @property
+    def ticks(self) -> list[Option]:
+        """The choices that are there or not, where one can be made here."""
+        made, artifact = self.chosen.choices, self.artifact
+        offered = {
+            "fill_default": False,  # one of the ways to fill
+            "allow_null": artifact.source_column is not None,
+            "unverified": artifact.checksum is not None,
+            "online": artifact.source_column is not None,
+            "fire_triggers": made.online and artifact.artifact_type == "archive_column",
+            "current_owner": made.current_owner,
+            "as_text": made.as_text or "as_text" in self.available,
+        }
+        items = [item for item in options_of(Choices) if item.is_flag]
+        return [item for item in items if offered.get(item.name, True)]
 
     @property
     def available(self) -> frozenset[str]:
@@ -217,7 +169,7 @@ async def build(
     """Plan with the choices; what cannot even be planned is shown in the plan's place."""
     artifact = await artifacts.get_artifact(db, artifact_id)
     try:
-        plan = await plan_restore(db, artifact.id, chosen.to_choices(), actor=actor)
+        plan = await plan_restore(db, artifact.id, chosen.choices, actor=actor)
     except ZanithError as exc:
         return RestoreView(artifact, chosen, None, error or exc)
     left: tuple[Step, ...] = ()
@@ -270,7 +222,7 @@ async def rehearse(
     """Start the rehearsal, or show the plan again with what stands in the way."""
     try:
         job = await work.start_rehearsal(
-            studio, artifact_id, chosen.to_choices(), who, accepted=blocking_ok
+            studio, artifact_id, chosen.choices, who, accepted=blocking_ok
         )
     except (Refused, Locked) as exc:
         view = await build(studio.reading(who), artifact_id, chosen, who, exc)
@@ -300,7 +252,7 @@ async def start(
         job = await work.start_restore(
             studio,
             artifact_id,
-            chosen.to_choices(),
+            chosen.choices,
             who,
             confirm=confirm,
             digest=digest or None,

@@ -60,26 +60,25 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     FROM (SELECT a.definition) x(d)
 ); END $$;
 
+-- The names of the choices that apply; what each says stands in the engine.
 CREATE OR REPLACE FUNCTION zanith._list_choices(a zanith._zanith_migration_artifacts) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(jsonb_build_object('name', c.name, 'flag', c.flag, 'help', c.help) ORDER BY c.ord), '[]')
+    SELECT COALESCE(jsonb_agg(c.name ORDER BY c.ord), '[]')
     FROM (VALUES
-        (1, 'as', '--as NAME', 'restore under another name', true),
-        (2, 'fill', '--fill VALUE', 'a value for rows that have none', a.source_column IS NOT NULL),
-        (3, 'fill_default', '--fill default', 'the column''s own default for rows that have none',
-            a.definition #>> '{column,default}' IS NOT NULL),
-        (4, 'allow_null', '--allow-null', 'restore it without NOT NULL', COALESCE(a.definition #> '{column,not_null}', 'null') <> 'null' AND NOT zanith._takes_no_null(a.definition)),
-        (5, 'not_valid', '--not-valid', 'restore checks and foreign keys as NOT VALID',
-            a.source_column IS NULL OR jsonb_array_length(COALESCE(a.definition -> 'constraints', '[]')) > 0
+        (1, 'as', true),
+        (2, 'fill', a.source_column IS NOT NULL),
+        (3, 'fill_default', a.definition #>> '{column,default}' IS NOT NULL),
+        (4, 'allow_null', COALESCE(a.definition #> '{column,not_null}', 'null') <> 'null' AND NOT zanith._takes_no_null(a.definition)),
+        (5, 'not_valid', a.source_column IS NULL OR jsonb_array_length(COALESCE(a.definition -> 'constraints', '[]')) > 0
             OR jsonb_array_length(COALESCE(a.definition -> 'references', '[]')) > 0),
-        (6, 'unverified', '--unverified', 'restore without checking the seal; audited', a.artifact_type <> 'soft_drop_column'),
-        (7, 'online', '--online', 'in batches with short locks, while reads and writes go on', a.source_column IS NOT NULL),
-        (8, 'fire_triggers', '--fire-triggers', 'fire triggers for the rows that the backfill updates', a.artifact_type = 'archive_column'),
-        (9, 'search_path', '--search-path SCHEMAS', 'the search path of the owner''s functions', true),
-        (10, 'without', '--without WHAT', 'leave out a part that cannot come back; the conflict names it', true),
-        (12, 'as_text', '--as-text', 'come back as text, as the archive holds it', zanith._is_kept_as_text(a.definition)),
-        (11, 'current_owner', '--current-owner', 'restore it for its present owner', COALESCE(zanith._changed_owners(a.definition), '{}') <> '{}')
-    ) c(ord, name, flag, help, applies)
+        (6, 'unverified', a.artifact_type <> 'soft_drop_column'),
+        (7, 'online', a.source_column IS NOT NULL),
+        (8, 'fire_triggers', a.artifact_type = 'archive_column'),
+        (9, 'search_path', true),
+        (10, 'without', true),
+        (11, 'current_owner', COALESCE(zanith._changed_owners(a.definition), '{}') <> '{}'),
+        (12, 'as_text', zanith._is_kept_as_text(a.definition))
+    ) c(ord, name, applies)
     WHERE c.applies AND a.artifact_type <> 'rebuild_table'
 ); END $$;
 

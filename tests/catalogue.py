@@ -77,12 +77,12 @@ async def look(page: Page) -> None:
     await page.get_by_label("Column", exact=True).select_option(index=1)
     await page.get_by_label("is exactly").first.fill("1")
     await page.get_by_role("button", name="Look what matches").click()
-    await page.get_by_role("heading", name="matches").wait_for()
+    await page.locator("#plan-title").wait_for()
 
 
 async def hold_one(page: Page) -> None:
-    """Hold the newest."""
-    await page.get_by_label("Tick ", exact=False).nth(1).check()
+    """Hold one."""
+    await page.get_by_label("Tick ", exact=False).nth(2).check()
     await page.get_by_role("button", name="Hold", exact=True).click()
     await page.get_by_role("heading", name="Hold 1 artifact").wait_for()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -114,6 +114,12 @@ async def find_last_exports(db: Database, ids: list[str]) -> dict[str, dict[str,
     return {row["id"]: json.loads(row["last"]) for row in rows if row["last"]}
 
 
+async def find_digests(db: Database, ids: list[str]) -> dict[str, str]:
+    """Return the digest of the plan to purge each artifact, by its id: what somebody is shown."""
+    async with db.side() as connection:
+        return {row["id"]: row["digest"] for row in await connection.fetch(SQL["digests"], ids)}
+
+
 async def cleanup(
     db: Database,
     older_than: timedelta | None,
@@ -123,19 +129,21 @@ async def cleanup(
     on_progress: OnProgress | None = None,
     *,
     before_expiry: bool = False,
+    digests: Mapping[str, str] | None = None,
     reason: str | None = None,
     job: Job | None = None,
 ) -> list[CleanupResult]:
     """Purge what `plan_cleanup` says of the same, and return what became of each.
 
-    The tombstones keep the reason. Under a job, each outcome is in its progress as it comes.
+    What is another by now than its digest says, as `find_digests` had it, is skipped. The
+    tombstones keep the reason. Under a job, each outcome is in its progress as it comes.
     It goes on past what is held, locked, depended on or failing; only a lost server ends it.
     """
     asked = (older_than, expired, only, before_expiry)
     doing = operation(db, Kind.CLEANUP, actor, job=job, on_progress=on_progress, reason=reason)
     async with doing as op:
         if job is None:
-            return await _cleanup(op, *asked, reason, partial(tell, on_progress))
+            return await _cleanup(op, *asked, digests or {}, reason, partial(tell, on_progress))
         async with op.running() as run:
             outcomes: list[dict[str, Any]] = []
 
@@ -144,7 +152,7 @@ async def cleanup(
                 await run.progress(done=result.done, total=result.total, results=outcomes[-20:])
                 await tell(on_progress, result)
 
-            found = await _cleanup(op, *asked, reason, note)
+            found = await _cleanup(op, *asked, digests or {}, reason, note)
             run.result = {"results": outcomes}
             return found
 
@@ -155,6 +163,7 @@ async def _cleanup(
     expired: bool,
     only: list[str] | None,
     before_expiry: bool,
+    digests: Mapping[str, str],
     reason: str | None,
     note: Callable[[CleanupResult], Awaitable[None]],
 ) -> list[CleanupResult]:
@@ -177,7 +186,9 @@ async def _cleanup(
         found = (
             ("skipped", skip)
             if skip
-            else await _purge_one(*(db, news, artifact, actor, alone, reason))
+            else await _purge_one(
+                *(db, news, artifact, actor, alone, reason), digests.get(artifact.id)
+            )
         )
         if found:
             await settle(number, *found)
@@ -252,6 +263,7 @@ async def _purge_one(
     actor: Actor,
     alone: bool,
     reason: str | None,
+    digest: str | None,
 ) -> tuple[str, str | None] | None:
     """Purge one artifact and return the outcome with its reason; no lock is waited for twice.
 
@@ -259,7 +271,9 @@ async def _purge_one(
     """
     try:
         async with attempt(db, actor, Kind.CLEANUP, artifact.id, artifact.object_name):
-            _, entry = await bury(db, news.connection, artifact, actor, "cleanup", reason)
+            _, entry = await bury(
+                *(db, news.connection, artifact, actor, "cleanup", reason), expected_digest=digest
+            )
             await news.add(artifact.id, entry)
     except (Locked, Refused, NotFound) as exc:
         if exc.sqlstate == DEADLOCK and not exc.by_owner and not alone:

@@ -57,7 +57,8 @@ class ErasurePlan:
     columns: tuple[str, ...]
     steps: tuple[Step, ...]
     conflicts: tuple[Conflict, ...]
-    rows: int
+    rows: int | None
+    """How many match; None where that was not counted, because a conflict stops it."""
 
     @property
     def digest(self) -> str:
@@ -98,7 +99,7 @@ async def plan_erasure(
         reading = await prove(connection, artifact.id)
         await connection.execute(STREAM["settings"], None)
         plan, count = await _plan(connection, artifact.id, match)
-        rows = await _count(reading, count, match) if not plan.conflicts else 0
+        rows = await _count(reading, count, match) if not plan.conflicts else None
     return ErasurePlan(**{**vars(plan), "rows": rows})
 
 
@@ -117,7 +118,7 @@ async def _plan(
         columns=tuple(data["columns"]),
         steps=parse_steps(data["steps"]),
         conflicts=parse_conflicts(data["conflicts"]),
-        rows=0,
+        rows=None,
     )
     return plan, data["count_sql"]
 
@@ -137,7 +138,7 @@ def _refuse_conflicts(plan: ErasurePlan) -> None:
         raise Refused(conflict.message, detail=conflict.detail, hint=conflict.hint)
 
 
-def _require_count(found: int, rows: int) -> None:
+def _require_count(found: int | None, rows: int) -> None:
     if not found:
         raise Refused(
             "no row matches: nothing was changed",

@@ -8,7 +8,13 @@ from app.recovery.burial import (
     require_named,
     review_purge,
 )
-from app.recovery.cleanup import CleanupResult, cleanup, find_last_exports, plan_cleanup
+from app.recovery.cleanup import (
+    CleanupResult,
+    cleanup,
+    find_digests,
+    find_last_exports,
+    plan_cleanup,
+)
 
 __all__ = [
     "CleanupResult",
@@ -16,6 +22,7 @@ __all__ = [
     "PurgeReview",
     "Tombstone",
     "cleanup",
+    "find_digests",
     "find_last_exports",
     "plan_cleanup",
     "purge",

@@ -28,7 +28,7 @@ from app.recovery.version import VERSION
 from app.routes.access import FORM, FORM_FIELD, Access, set_cookie
 from app.routes.prefix import outside
 from app.routes.sql_text import highlighted
-from app.routes.words import on_page
+from app.routes.words import on_page, sentence
 
 THEMES = ("auto", "light", "dark")
 THEME_COOKIE = "zanith_theme"
@@ -176,6 +176,7 @@ def environment() -> Environment:
         facts=as_facts,
         as_json=as_json,
         on_page=on_page,
+        sentence=sentence,
     )
     env.globals.update(
         static=static,

@@ -31,11 +31,35 @@ _WORDS = {
     "archive_column": ("“Archive”", "archive_column"),
 }
 _FLAG = re.compile("|".join(re.escape(flag) for flag in _WORDS))
+# What the command line calls it, and where it is on the pages.
+_COMMANDS = {
+    r"zanith recover release \w+": "“Release the hold” on the artifact's page",
+    r"zanith recover verify \w+": "“Verify now” on the artifact's page",
+    r"zanith recover seal \w+": "“Seal now” on the artifact's page",
+    r"zanith recover inspect \w+": "the artifact's page",
+    r"zanith (?:recover )?list\b": "the list of artifacts",
+    r"zanith jobs (?:list|show \w+)": "the list of jobs",
+}
+# Hints begin with a word of ours, or with a list of words to choose from. Messages may begin with
+# the name of an object, which stays as it is: of them only these words are no names.
+_OWN_START = re.compile(r"[a-z]+ ")
+_FIRST_WORD = re.compile(
+    r"(?:an?|the|no|not|nothing|its?|what|there|this|that|must|cannot|somebody|whether) "
+)
+_COMMAND = re.compile("|".join(f"({pattern})" for pattern in _COMMANDS))
 
 
 def on_page(text: str) -> str:
-    """Return a hint with the page's fields in place of flags."""
-    return _FLAG.sub(lambda found: _WORDS[found[0]][0], text)
+    """Return a hint with the page's fields and buttons in place of flags and commands."""
+    places = list(_COMMANDS.values())
+    text = _COMMAND.sub(lambda found: places[(found.lastindex or 1) - 1], text)
+    said = _FLAG.sub(lambda found: _WORDS[found[0]][0], text)
+    return said[0].upper() + said[1:] if _OWN_START.match(said) else said
+
+
+def sentence(text: str) -> str:
+    """Return a message with a capital letter where it begins with a word, and not with a name."""
+    return text[0].upper() + text[1:] if _FIRST_WORD.match(text) else text
 
 
 def in_api(text: str) -> str:

@@ -325,9 +325,13 @@ async def start_cleanup(
     *,
     confirm: int | None,
     before_expiry: bool = False,
+    digests: Mapping[str, str] | None = None,
     reason: str | None = None,
 ) -> Job:
-    """Start a cleanup of exactly the artifacts in `only`; Refused unless their count was typed."""
+    """Start a cleanup of exactly the artifacts in `only`; Refused unless their count was typed.
+
+    What is another by now than its digest says is skipped.
+    """
     studio.runner.check()
     async with attempt(studio.db, actor, Kind.CLEANUP, None, None, reason=reason):
         if not only:
@@ -350,6 +354,7 @@ async def start_cleanup(
     work = purge.cleanup(
         *(studio.db, older_than, expired, actor, only),
         before_expiry=before_expiry,
+        digests=digests,
         reason=reason,
         job=job,
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.studios import Running, run_studio, wait_for_job, wait_for_seals
+from tests.studios import Running, form_token, run_studio, wait_for_job, wait_for_seals
 
 SECRET = "ann@example.com"
 STAFF, VIEWER = "the-token-of-staff", "the-token-of-viewer"
@@ -203,6 +203,14 @@ def test_what_stops_it(staff, studio, database):
     staff.post(f"/api/artifacts/{artifact}/hold", json={"reason": "court"}).raise_for_status()
     held = staff.post(path, json=right)
     assert (held.status_code, "is held by ana" in held.text) == (409, True)
+    # nothing was counted then, and nobody says that no row matches
+    assert staff.post(path, json={**right, "dry_run": True}).json()["rows"] is None
+    form = {"form_token": form_token(staff.get(f"/studio/artifacts/{artifact}/erase").text)}
+    look = f"/studio/artifacts/{artifact}/erase/look"
+    looked = staff.post(look, data={**form, "column": "email", "value": SECRET}).text
+    assert "Not counted: it cannot be erased now" in looked
+    assert "match</h2>" not in looked
+    assert "“Release the hold” on the artifact" in looked
     staff.post(f"/api/artifacts/{artifact}/release").raise_for_status()
     place = database.psql(
         "SELECT format('%I.%I', physical_schema, physical_table)"

@@ -14,7 +14,7 @@ from app.recovery.capture import CaptureRequest, capture
 from app.recovery.database import Actor, Database
 from app.recovery.errors import Locked, NotFound, NotPermitted, Refused, WrongUsage
 from app.recovery.hold import hold, release
-from app.recovery.purge import cleanup, plan_cleanup, purge, review_purge
+from app.recovery.purge import cleanup, find_digests, plan_cleanup, purge, review_purge
 from app.recovery.restore import restore
 from tests.sessions import client_of
 
@@ -223,6 +223,26 @@ async def test_cleanup_of_just_some(db, archived):
     assert (await get_artifact(db, archived.id)).id == archived.id
     with pytest.raises(WrongUsage):
         await plan_cleanup(db)
+
+
+async def test_a_cleanup_purges_what_was_shown_and_skips_what_is_another_by_now(db, archived):
+    other = await capture(db, CaptureRequest("archive_table", "a"), DBA)
+    shown = await find_digests(db, [archived.id, other.id])
+    assert shown[other.id] == (await review_purge(db, other.id)).plan.digest
+    async with client_of(db) as connection:  # its seal is another than the one that was looked at
+        await connection.execute(
+            "UPDATE zanith._zanith_migration_artifacts SET row_count = row_count + 1"
+            f" WHERE id = '{archived.id}'"
+        )
+    results = await cleanup(
+        db, timedelta(0), False, DBA, list(shown), before_expiry=True, digests=shown
+    )
+    outcome = {result.artifact.id: (result.outcome, result.why) for result in results}
+    assert outcome[other.id] == ("purged", None)
+    assert outcome[archived.id][0] == "skipped"
+    assert "is not the one that was confirmed" in outcome[archived.id][1]
+    (entry,) = await list_activity(db, ActivityFilter(action="cleanup", outcome="refused"))
+    assert entry.artifact_id == archived.id
 
 
 async def park_many(db, number):

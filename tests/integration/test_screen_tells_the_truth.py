@@ -364,11 +364,34 @@ def test_a_bulk_purge_is_reviewed_with_checksums_and_exports(database, artifacts
 
         form = {"form_token": form_token(page), "older_than": "0s", "before_expiry": "yes"}
         form |= {"reason": "moved to code_v2"}
+        # what its box sends says what was shown of it
+        digest = staff.get(f"/api/artifacts/{table}/purge").json()["plan"]["digest"]
+        assert f'value="{table}:{digest}"' in page
+        assert {item["artifact"]["id"]: item["digest"] for item in planned}[table] == digest
+        other = f"{table}:{'0' * 64}"
+        for sent in (
+            staff.post("/studio/cleanup", data={**form, "id": [other], "confirm": "1"}),
+            staff.post(
+                "/api/cleanup",
+                json={
+                    **asked,
+                    "only": [table],
+                    "digests": {table: "0" * 64},
+                    "confirm": 1,
+                    "dry_run": False,
+                },
+            ),
+        ):
+            number = sent.headers.get("location", "").rsplit("/", 1)[1:] or [sent.json()["id"]]
+            (left,) = wait_for_job(staff, number[0])["result"]["results"]
+            assert left["outcome"] == "skipped"
+            assert "is not the one that was confirmed" in left["why"]
         wrong = staff.post("/studio/cleanup", data={**form, "id": [table], "confirm": "7"})
         assert wrong.status_code == 409
         assert 'value="7"' in field(wrong.text, "confirm")
         assert 'value="moved to code_v2"' in field(wrong.text, "reason")
-        done = staff.post("/studio/cleanup", data={**form, "id": [table], "confirm": "1"})
+        ticked = [f"{table}:{digest}"]
+        done = staff.post("/studio/cleanup", data={**form, "id": ticked, "confirm": "1"})
         wait_for_job(staff, done.headers["location"].rsplit("/", 1)[1])
         assert "moved to code_v2" in staff.get(f"/studio/artifacts/{table}").text
 

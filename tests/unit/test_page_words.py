@@ -28,3 +28,17 @@ def test_a_hint_names_the_fields_of_the_page_and_the_keys_of_the_api():
     hint = "Say published_ok => true (--published-ok), or use on_dependents => 'cascade'."
     assert words.on_page(hint) == "Say “Published is fine”, or use “drop it too”."
     assert words.in_api(hint) == "Say `published_ok: true`, or use `on_dependents: cascade`."
+
+
+def test_a_hint_names_the_buttons_of_the_page_and_no_command():
+    hint = "release it first: zanith recover release 7k2m4n8p"
+    assert words.on_page(hint) == "Release it first: “Release the hold” on the artifact's page"
+    assert words.on_page("see zanith recover list") == "See the list of artifacts"
+    assert words.on_page("allow_null, as, fill") == "allow_null, as, fill"
+
+
+def test_a_sentence_has_a_capital_letter_and_a_name_stays_as_it_is():
+    assert words.sentence("the table x does not exist") == "The table x does not exist"
+    assert words.sentence("orders exists by now") == "orders exists by now"
+    assert words.sentence("theatre exists by now") == "theatre exists by now"
+    assert words.sentence("") == ""

@@ -13,7 +13,7 @@ from app.cli.render.purge import candidates, outcomes
 from app.cli.session import Session, run
 from app.recovery.durations import parse_duration
 from app.recovery.errors import WrongUsage
-from app.recovery.purge import cleanup, find_last_exports, plan_cleanup
+from app.recovery.purge import cleanup, find_digests, find_last_exports, plan_cleanup
 
 app = typer.Typer()
 
@@ -69,9 +69,11 @@ def cleanup_command(
                 ]
                 terminal.emit({"candidates": would})
             return
+        digests: dict[str, str] | None = None
         if going:
             require_person(terminal, yes=yes)
             if not yes:
+                digests = await find_digests(session.db, [artifact.id for artifact in going])
                 terminal.say(candidates(plan, terminal.err.width, exports))
             confirm_word(terminal, str(len(going)), why="to delete them for good", yes=yes)
         ids = [artifact.id for artifact in going]
@@ -84,6 +86,7 @@ def cleanup_command(
                 only=None if yes else ids,
                 on_progress=follow,
                 before_expiry=before_expiry,
+                digests=digests,
             )
         terminal.show(outcomes(results, terminal.out.width))
         if as_json:

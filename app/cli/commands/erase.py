@@ -95,9 +95,9 @@ def erase_command(
                 return
             require_person(terminal, yes=False, how="--confirm NAME and --rows N")
             terminal.say(erasure_plan(found, plan))
-            expected, digest = plan.rows if rows is None else rows, plan.digest
+            expected, digest = (plan.rows or 0) if rows is None else rows, plan.digest
             check_erasure(plan, expected)
-            verb = f"erase {plural(plan.rows, 'row')} for good"
+            verb = f"erase {plural(expected, 'row')} for good"
             confirm_name(terminal, found.object_name, found.id, verb=verb, yes=False, repeat=False)
         with watching(terminal, f"Erasing in {found.object_name}") as follow:
             erased = await erase(

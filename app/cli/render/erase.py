@@ -20,7 +20,7 @@ def erasure_plan(artifact: Artifact, plan: ErasurePlan) -> RenderableType:
     verb = "matches" if plan.rows == 1 else "match"
     keys = ", ".join(printable(column) for column in plan.columns)
     parts: list[RenderableType] = [head]
-    if not plan.conflicts:
+    if plan.rows is not None:
         parts.append(Text(f"{plural(plan.rows, 'row')}{of} {verb} by {keys}", style="head"))
     parts += [
         aside("First it is compared with its seal; $1, $2 stand for the values."),

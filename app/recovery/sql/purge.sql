@@ -7,6 +7,10 @@ SELECT zanith.last_export($1)::text;
 -- last_exports: the same of several
 SELECT x.id, zanith.last_export(x.id)::text AS last FROM pg_catalog.unnest($1::text[]) AS x(id);
 
+-- digests: of the plans to purge several, as a person is shown them
+SELECT a.id, zanith.plan_purge(a.id) ->> 'digest' AS digest
+FROM zanith._zanith_migration_artifacts AS a WHERE a.id = ANY ($1::text[]);
+
 -- bury: one purge, which waits as long as the last parameter says for a lock, whole or not at all
 SELECT zanith.bury($1, $2, $3, $4, $5, $6, $7)::text
 FROM (SELECT set_config('lock_timeout', $8, true) AS limited OFFSET 0) AS s WHERE s.limited IS NOT NULL;

@@ -236,6 +236,7 @@ async def cleanup(studio: TheStudio, who: Who, wanted: CleanupIn) -> Any:
     if wanted.dry_run:
         ids = [artifact.id for artifact, _ in planned]
         exports = await purge.find_last_exports(studio.reading(who), ids)
+        digests = await purge.find_digests(studio.reading(who), [one.id for one in going])
         return {
             "count": len(going),
             "size_bytes": sum(artifact.size_bytes or 0 for artifact in going),
@@ -243,6 +244,7 @@ async def cleanup(studio: TheStudio, who: Who, wanted: CleanupIn) -> Any:
                 {
                     "artifact": artifact.to_json(),
                     "skip": skip,
+                    "digest": digests.get(artifact.id),
                     "last_export": exports.get(artifact.id),
                 }
                 for artifact, skip in planned
@@ -258,6 +260,7 @@ async def cleanup(studio: TheStudio, who: Who, wanted: CleanupIn) -> Any:
         who,
         confirm=wanted.confirm,
         before_expiry=wanted.before_expiry,
+        digests=wanted.digests,
         reason=wanted.reason,
     )
     return Document(of_job(job), 202)

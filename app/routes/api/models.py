@@ -292,7 +292,9 @@ class ErasurePlanOut(_Answer):
     columns: list[str]
     steps: list[dict[str, Any]]
     conflicts: list[dict[str, Any]]
-    row_count: int
+    row_count: int | None = Field(
+        description="null where they were not counted: a conflict stops it"
+    )
     digest: str
 
 
@@ -308,6 +310,10 @@ class CleanupIn(_Strict):
     )
     only: list[Text] | None = Field(None, description="of those, only these ids; alone, just these")
     dry_run: bool = Field(True, description="say what would go; nothing is deleted")
+    digests: dict[Text, Text] = Field(
+        {},
+        description="by id, the `digest` that a dry run gave; what is another by now is skipped",
+    )
     reason: Text | None = Field(None, description="why, for the log and the tombstones")
     confirm: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = Field(
         None, description="how many artifacts go, as a dry run with the same values says; else 409"
@@ -319,6 +325,9 @@ class CandidateOut(BaseModel):
 
     artifact: ArtifactOut
     skip: str | None
+    digest: str | None = Field(
+        description="of the plan to purge it, and of its seal; null where it stays"
+    )
     last_export: dict[str, Any] | None = Field(
         description="when, by whom, and whether it equals the seal; null where there was none"
     )

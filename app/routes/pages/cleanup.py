@@ -44,6 +44,12 @@ class Candidate:
     skip: str | None
     ticked: bool
     last_export: dict[str, Any] | None
+    digest: str = ""
+
+    @property
+    def value(self) -> str:
+        """What its box sends: which it is, and the digest of what is shown of it."""
+        return f"{self.artifact.id}:{self.digest}"
 
     @property
     def doubt(self) -> str | None:
@@ -140,11 +146,15 @@ async def build(
     except WrongUsage as exc:
         return CleanupView(older_than, expired, (), asked=False, error=exc)
     exports = await purge.find_last_exports(db, [artifact.id for artifact, _ in planned])
+    going = [artifact.id for artifact, skip in planned if skip is None]
+    digests = await purge.find_digests(db, going)
 
     def look(artifact: Artifact, skip: str | None) -> Candidate:
         last = exports.get(artifact.id)
         fine = doubt(artifact, last) is None if only is None else artifact.id in only
-        return Candidate(artifact, skip, skip is None and fine, last)
+        return Candidate(
+            *(artifact, skip, skip is None and fine, last), digests.get(artifact.id, "")
+        )
 
     found = tuple(look(artifact, skip) for artifact, skip in planned)
     return CleanupView(
@@ -211,13 +221,15 @@ async def start(
     reason: Annotated[str, Form(max_length=500)] = "",
 ) -> Response:
     """Start the cleanup of what is ticked, or show it again with why not."""
-    only = list(dict.fromkeys(id or []))
+    ticked = dict(one.partition(":")[::2] for one in id or [])
+    only = list(ticked)
     try:
         count = int(confirm) if confirm.strip().isdecimal() else None
         job = await work.start_cleanup(
             *(studio, parse_age(older_than), expired, only, who),
             confirm=count,
             before_expiry=before_expiry,
+            digests={one: digest for one, digest in ticked.items() if digest},
             reason=reason.strip() or None,
         )
     except (Refused, WrongUsage) as exc:

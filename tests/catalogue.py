@@ -87,6 +87,12 @@ async def hold_one(page: Page) -> None:
     await page.get_by_role("heading", name="Hold 1 artifact").wait_for()
 
 
+async def measure(page: Page) -> None:
+    """Ask which share of all drops is recoverable, and wait for the answer."""
+    await page.get_by_role("button", name="Measure").click()
+    await page.get_by_role("heading", name="are recoverable").wait_for()
+
+
 async def verify_some(page: Page) -> None:
     """Verify all of the first page, and wait for the last of them."""
     await page.goto(page.url.split("?")[0] + "?type=archive_column&limit=8")
@@ -117,7 +123,7 @@ _LISTS = (
     Shown(
         "tables without a match", at("/studio/capture?search=nothing+like+it"), "No table matches"
     ),
-    Shown("coverage not measured", at("/studio/coverage"), "Not measured yet"),
+    Shown("coverage", at("/studio/coverage"), "PostgreSQL would carry out", act=measure),
     Shown("columns", at("/studio/capture?schema=public&table=orders"), "Or one column"),
     Shown(
         "ways to drop a table",
@@ -286,6 +292,7 @@ _BARE = (
         "Nothing to clean",
         where="bare",
     ),
+    Shown("coverage not measured", at("/studio/coverage"), "Not measured yet", where="bare"),
     Shown("bare jobs", at("/studio/jobs"), "No jobs here", where="bare"),
     Shown("bare activity", at("/studio/activity?action=purge"), "No entry matches", where="bare"),
 )

@@ -7,20 +7,18 @@ from dataclasses import replace
 from typing import Any
 
 from app.recovery.errors import ZanithError
+from app.recovery.options import options_of
+from app.recovery.plan import Choices
 
 # What the command and SQL call it: its field on the page, and its key in the API.
 _WORDS = {
-    "--as NAME": ("“Restore as”", "as"),
+    flag: (f"“{item.label}”", item.key)
+    for item in options_of(Choices)
+    for flag in (item.flag, item.flag.split()[0])
+    if item.label
+} | {
     "--fill VALUE": ("“get this value”", "fill"),
     "--fill default": ("“get the column's default”", "fill_default"),
-    "--allow-null": ("“Allow NULL”", "allow_null"),
-    "--not-valid": ("“Not valid”", "not_valid"),
-    "--unverified": ("“Skip the seal”", "unverified"),
-    "--search-path SCHEMAS": ("“Search path of the owner's code”", "search_path"),
-    "--search-path": ("“Search path of the owner's code”", "search_path"),
-    "--current-owner": ("“For its owner of today”", "current_owner"),
-    "--as-text": ("“As text”", "as_text"),
-    "--without": ("“Leave out”", "without"),
     "--fill": ("“Rows inserted since the drop”", "fill"),
     "on_dependents => 'keep'": ("“keep it on what is parked”", "on_dependents: keep"),
     "on_dependents => 'cascade'": ("“drop it too”", "on_dependents: cascade"),
@@ -30,7 +28,7 @@ _WORDS = {
     "soft_drop_column": ("“Soft-drop”", "soft_drop_column"),
     "archive_column": ("“Archive”", "archive_column"),
 }
-_FLAG = re.compile("|".join(re.escape(flag) for flag in _WORDS))
+_FLAG = re.compile("|".join(re.escape(flag) for flag in sorted(_WORDS, key=len, reverse=True)))
 # What the command line calls it, and where it is on the pages.
 _COMMANDS = {
     r"zanith recover release \w+": "“Release the hold” on the artifact's page",

@@ -33,7 +33,12 @@ async def test_asks_for_the_name_before_a_restore(page: Page, database, artifact
     await page.goto(f"/studio/artifacts/{artifacts['column']}/restore")
     await page.get_by_label("to restore it").fill("orders")
     await page.get_by_role("button", name="Restore").click()
-    await expect(page.get_by_text("not confirmed: nothing was changed")).to_be_visible()
+    # beside the field, which keeps what was typed: nobody has to scroll or to type it again
+    await expect(page.get_by_text("Not confirmed: nothing was changed")).to_be_in_viewport()
+    typed = page.get_by_label("to restore it")
+    await expect(typed).to_be_in_viewport()
+    await expect(typed).to_be_focused()
+    await expect(typed).to_have_value("orders")
     columns = (
         "SELECT count(*) FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attname = 'code'"
     )

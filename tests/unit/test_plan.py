@@ -176,7 +176,7 @@ def test_an_estimate_is_no_part_of_what_is_confirmed():
 def test_each_surface_says_a_choice_in_its_own_words():
     hint = "resolve with --as NAME or --fill default, or what --fill says"
     assert on_page(hint) == (
-        "resolve with “Restore as” or “get the column's default”,"
+        "Resolve with “Restore as” or “get the column's default”,"
         " or what “Rows inserted since the drop” says"
     )
     assert in_api(hint) == "resolve with `as` or `fill_default`, or what `fill` says"

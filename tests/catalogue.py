@@ -218,7 +218,7 @@ _BELOW = (
     Shown("export form of HTML", of("image", "/export"), "<img src=x onerror=alert(1)>"),
     Shown("purge", of("cascade", "/purge"), "Delete it for good"),
     Shown("purge of the held", of("held", "/purge"), "held"),
-    Shown("purge of the restored", of("restored", "/purge"), "only its archive goes"),
+    Shown("purge of the restored", of("restored", "/purge"), "only its archive is deleted"),
     Shown("purge of HTML", of("script", "/purge"), "<script>alert(1)</script>"),
     Shown(
         "purge not confirmed", of("empty", "/purge"), "Not confirmed: nothing was changed",
@@ -247,7 +247,7 @@ _BELOW = (
 _ERRORS = (
     Shown("login", at("/studio/login"), "Sign in", who="nobody"),
     Shown(
-        "login refused", at("/studio/login"), "that token is not known", who="nobody",
+        "login refused", at("/studio/login"), "That token is not known", who="nobody",
         act=typing("Token", "a guess", "Sign in"),
     ),
     Shown("nothing here", at("/studio/nowhere/" + quote("<b>x</b>")), "Nothing here"),

@@ -204,7 +204,7 @@ def test_what_stops_it(staff, studio, database):
     held = staff.post(path, json=right)
     assert (held.status_code, "is held by ana" in held.text) == (409, True)
     # nothing was counted then, and nobody says that no row matches
-    assert staff.post(path, json={**right, "dry_run": True}).json()["rows"] is None
+    assert staff.post(path, json={**right, "dry_run": True}).json()["row_count"] is None
     form = {"form_token": form_token(staff.get(f"/studio/artifacts/{artifact}/erase").text)}
     look = f"/studio/artifacts/{artifact}/erase/look"
     looked = staff.post(look, data={**form, "column": "email", "value": SECRET}).text

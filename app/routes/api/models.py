@@ -10,8 +10,8 @@ from app.recovery.capture import CaptureRequest
 from app.recovery.names import parse_name, quote
 from app.recovery.options import LONGEST, read_options
 from app.recovery.plan import Choices
-from app.shape import FORMAT_VERSION
 from app.routes.options import NO_NUL, declaring
+from app.shape import FORMAT_VERSION
 
 Text = Annotated[str, Field(pattern=NO_NUL, max_length=LONGEST)]
 

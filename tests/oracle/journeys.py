@@ -1,5 +1,7 @@
 """Journeys: a table and its columns captured, restored, renamed and purged in any order.
 
+Between them the table gets another owner, and the type of its column another name and other labels.
+
 A reference copy takes the plain way: what is captured and restored stays as it is there, a purge is
 DROP … CASCADE, a rename is a rename. At the end all that is still parked comes back, in whatever
 order it can, and the two copies must be equal.
@@ -22,11 +24,16 @@ from app.recovery.restore import restore
 from tests.clusters import CommandFailed, Server
 from tests.conftest import Database
 from tests.oracle.features import FEATURES, PLAIN, Feature
+from tests.oracle.forms import OWN
 from tests.oracle.generate import Case, cases
 from tests.oracle.judges import capture_call, quote, restore_by_psql, see, show_difference
 from tests.oracle.run import DBA, Batch, Verdict, outcome_of
 
-DOES = ("capture", "capture", "capture", "restore", "restore", "purge", "rename", "anew")
+DOES = (
+    *("capture", "capture", "capture", "restore", "restore", "purge", "rename", "anew"),
+    *("give", "retype", "remake"),
+)
+OF_A_TYPE = "column: type: made here"
 WHAT = ("c", "b", "a", "up", "id", "t")
 # Where columns meet, so that what is parked of one is in the way of another.
 MEETING = (
@@ -60,8 +67,18 @@ MEETING = (
     "publication columns",
     "other owner",
 )
+STRATEGY = "SELECT artifact_type FROM zanith._zanith_migration_artifacts WHERE id = $1"
 RECORDED = "SELECT source_table FROM zanith._zanith_migration_artifacts WHERE id = $1"
 OPTIONS = "on_dependents => 'cascade', published_ok => true"
+# A type that nothing but the column names, and how it is made again.
+REMADE = {
+    "mood": "CREATE TYPE {name} AS ENUM ({labels})",
+    "frange": "CREATE TYPE {name} AS RANGE (subtype = float8)",
+}
+LABELS = """
+SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder) FROM pg_enum e
+WHERE e.enumtypid = to_regtype($1)
+"""
 
 
 @dataclass(frozen=True)
@@ -80,7 +97,11 @@ class Step:
             return f"{'archive' if self.archive else 'soft_drop'}_{kind} [{self.what}]"
         if self.does == "restore":
             return f"restore {self.back} from the end, by {'psql' if self.by_psql else 'engine'}"
-        return f"{self.does} {self.back} from the end" if self.does != "rename" else "rename [t]"
+        if self.does in {"rename", "give"}:
+            return f"{self.does} [t]"
+        if self.does in {"retype", "remake"}:
+            return f"{self.does} the type of [c]"
+        return f"{self.does} {self.back} from the end"
 
 
 @dataclass(frozen=True)
@@ -108,7 +129,8 @@ def fits(case: Case, feature: Feature, version: int) -> bool:
 @st.composite
 def journeys(draw: st.DrawFn, version: int) -> Journey:
     """Draw a plain table with what a column can have, and up to nine steps."""
-    drawn = draw(cases(version, "archive_column", draw(st.sampled_from(MEETING))))
+    wanted = draw(st.sampled_from((*MEETING, *[OF_A_TYPE] * 6)))
+    drawn = draw(cases(version, "archive_column", wanted))
     more = st.lists(st.sampled_from([f for f in FEATURES if f.name in MEETING]), max_size=3)
     features = dict.fromkeys(f for f in (*drawn.features, *draw(more)) if fits(drawn, f, version))
     keyed = next((f for f in drawn.features if f.keyed), None)  # a table has one primary key
@@ -137,9 +159,12 @@ class Traveller:
     other: asyncpg.Connection
     engine: Engine
     database: Database
+    owner: str  # a role that is no superuser, to give the table to
     parked: list[tuple[str, str]] = field(default_factory=list)  # artifact, what it was
     refused: list[str] = field(default_factory=list)
     renames: int = 0
+    given: bool = False
+    type: str | None = None  # the name of the column's type by now, where it is one of its own
     gone: bool = False  # the table was purged
 
     @property
@@ -156,6 +181,9 @@ class Traveller:
             "purge": self.purge,
             "rename": self.rename,
             "anew": self.anew,
+            "give": self.give,
+            "retype": self.retype,
+            "remake": self.remake,
         }[step.does](step)
 
     async def capture(self, step: Step) -> None:
@@ -239,6 +267,44 @@ class Traveller:
         for sql in (made, undone):
             await self.one.execute(sql)
 
+    async def give(self, _: Step) -> None:
+        """Give the table to another owner, or back."""
+        if self.gone or self.is_parked("t"):
+            return
+        self.given = not self.given
+        owner = quote(self.owner) if self.given else "SESSION_USER"
+        for connection in (self.one, self.other):
+            await connection.execute(f"ALTER TABLE {self.relation} OWNER TO {owner}")
+
+    async def retype(self, step: Step) -> None:
+        """Rename the type of the column, or the first label of an enum."""
+        own = self.journey.case.form.sql
+        if self.type is None:
+            return
+        self.renames += 1
+        name, change = f"{self.schema}.{quote(self.type)}", f"RENAME TO y{self.renames}"
+        if step.archive and own == "mood":
+            labels = await self.one.fetchval(LABELS, name)
+            change = f"RENAME VALUE {labels.partition(', ')[0]} TO 'glad {self.renames}'"
+        else:
+            self.type = f"y{self.renames}"
+        for connection in (self.one, self.other):
+            await connection.execute(f"ALTER TYPE {name} {change}")
+
+    async def remake(self, _: Step) -> None:
+        """Drop the type with all that depends on it, and make it again: an archive keeps its values."""
+        statement = REMADE.get(self.journey.case.form.sql)
+        parked = [artifact for artifact, what in self.parked if what == "c"]
+        if not (statement and parked and self.type):
+            return
+        kind = await self.one.fetchval(STRATEGY, parked[0])
+        if kind != "archive_column":
+            return
+        name = f"{self.schema}.{quote(self.type)}"
+        labels = await self.one.fetchval(LABELS, name)
+        await self.one.execute(f"DROP TYPE {name} CASCADE")
+        await self.one.execute(statement.format(name=name, labels=labels))
+
     async def arrive(self) -> None:
         """Bring back all that is parked: what is refused waits for what it was refused for.
 
@@ -247,8 +313,11 @@ class Traveller:
         """
         while self.parked:
             self.refused.clear()
-            if not (await self._bring_back_any() or await self._call_as_recorded()):
+            if await self._bring_back_any() or await self._call_as_recorded():
+                continue
+            if not self.given or self.is_parked("t"):
                 raise WrongTurn("stuck: " + "\n".join(self.refused))
+            await self.give(self.journey.steps[0])  # what it needs belongs to the first owner
 
     async def _call_as_recorded(self) -> bool:
         if self.is_parked("t"):
@@ -266,6 +335,12 @@ class Traveller:
             if await self.bring_back(which, by_psql=False):
                 return True
         return False
+
+
+def name_type(case: Case) -> str | None:
+    """Return the name of the column's type, where it is one that the case makes."""
+    name = case.form.sql.removesuffix("[]")
+    return name if name in {own.removesuffix("[]") for own in OWN} else None
 
 
 class WrongTurn(Exception):
@@ -289,7 +364,9 @@ async def judge_journeys(
                     journey = drawn[int(schema.removeprefix("case"))]
                     table = case.raw("t")
                     traveller = Traveller(
-                        schema, journey, table, directory, one, other, engine, captured
+                        *(schema, journey, table, directory, one, other, engine, captured),
+                        owner=roles["owner"],
+                        type=name_type(case),
                     )
                     await _travel(traveller, batch, taken)
         finally:

@@ -68,6 +68,27 @@ async def test_labels_are_renamed_and_the_type_is_moved_aside(database, db, tmp_
         assert database.psql(values) == "fine,it's,ok"
 
 
+@pytest.mark.parametrize("base", ["text", "pair", "varchar(9)"])
+async def test_a_domain_that_was_renamed_is_set_again(database, db, base):
+    """A soft-dropped column has its base type, so nothing but its oid leads to the domain."""
+    value = "ROW('c')" if base == "pair" else "'c'"
+    database.psql(f"""
+        CREATE TYPE pair AS (p text); CREATE DOMAIN d AS {base} CHECK (VALUE IS NOT NULL);
+        CREATE TABLE t (id int PRIMARY KEY, c d, e d[]); INSERT INTO t VALUES (1, {value})""")
+    made = [
+        await capture(db, CaptureRequest("soft_drop_column", "t", name), DBA) for name in ("c", "e")
+    ]
+    database.psql(
+        "ALTER DOMAIN d RENAME TO aside; CREATE SCHEMA s; ALTER DOMAIN aside SET SCHEMA s"
+    )
+    for artifact in made:
+        assert not (await plan_restore(db, artifact.id)).blocked
+        await restore(db, artifact.id, Choices(), DBA)
+    types = "SELECT string_agg(format_type(atttypid, atttypmod), ' ' ORDER BY attname)"
+    of_both = "FROM pg_attribute WHERE attrelid = 't'::regclass AND attname IN ('c', 'e')"
+    assert database.psql(f"{types} {of_both}") == "s.aside s.aside[]"
+
+
 @pytest.mark.parametrize("owner", ["superuser", "another"])
 async def test_recovery_sql_knows_labels_that_were_renamed(
     database, db, create_role, owner, tmp_path

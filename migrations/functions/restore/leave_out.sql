@@ -33,21 +33,24 @@ BEGIN
         SELECT jsonb_agg(t.item || jsonb_build_object('column', t.item -> 'column' || plain) ORDER BY t.ord) FROM zanith._each(d -> 'tree') t), '[]'));
 END $$;
 
--- A definition whose type was renamed or moved to another schema since: the type that the archive has by now.
+-- A definition whose type was renamed or moved to another schema since: the type that the archive has now, or the one of that oid where
+-- what is parked does not depend on it.
 CREATE OR REPLACE FUNCTION zanith._with_type_now(d jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     was text := d #>> '{column,type}';
+    -- a soft-dropped column has its domain lifted
+    away jsonb := CASE WHEN d #>> '{parked,type}' IS NOT NULL OR d ->> 'strategy' = 'soft_drop_column' AND d #>> '{column,base_type}' IS NOT NULL THEN d -> 'kept' END;
     now text;
 BEGIN
-    IF d ->> 'strategy' <> 'archive_column' OR zanith._type_exists(was) THEN
+    IF zanith._type_exists(was) OR away IS NULL AND d ->> 'strategy' <> 'archive_column' THEN
         RETURN d;
     END IF;
     SELECT format_type(t.atttypid, t.atttypmod) INTO now FROM pg_attribute t
     WHERE t.attrelid = zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}') AND t.attname = d #>> '{parked,column}' AND NOT t.attisdropped;
-    IF d #>> '{parked,type}' IS NOT NULL THEN
-        SELECT format_type(t.oid, (d #>> '{kept,modifier}')::integer) INTO now FROM pg_type t
-        WHERE t.oid = (d #>> '{kept,oid}')::oid AND d ->> 'database' = zanith._database_identity();
+    IF away IS NOT NULL THEN
+        SELECT format_type(t.oid, (away ->> 'modifier')::integer) INTO now FROM pg_type t
+        WHERE t.oid = (away ->> 'oid')::oid AND d ->> 'database' = zanith._database_identity();
     END IF;
     IF now IS NULL THEN
         RETURN d;

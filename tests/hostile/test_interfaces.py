@@ -128,10 +128,15 @@ async def test_a_studio_seals_what_owners_captured(superusers_ground, cast):
     assert not (found := trap.escapes()), describe(found)
 
 
-COMMANDS = (
-    ("recover", "list"), ("recover", "list", "--json"), ("recover", "inspect", "{id}"), ("recover", "inspect", "{id}", "--json"),
-    ("recover", "verify", "{id}"), ("recover", "doctor"), ("recover", "export", "{id}", "--format", "csv", "--output", "-"),
-    ("recover", "cleanup", "--older-than", "0s", "--dry-run"), ("recover", "seal", "{id}"),
+OF_ONE = (
+    ("recover", "inspect", "{id}"), ("recover", "inspect", "{id}", "--json"), ("recover", "verify", "{id}"),
+    ("recover", "export", "{id}", "--format", "csv", "--output", "-"), ("recover", "seal", "{id}"),
+    ("recover", "hold", "{id}"), ("recover", "release", "{id}"), ("recover", "restore", "{id}", "--dry-run"),
+)  # fmt: skip
+OF_ALL = (
+    ("recover", "list"), ("recover", "list", "--json"), ("recover", "doctor"), ("status",), ("coverage",),
+    ("recover", "cleanup", "--older-than", "0s", "--dry-run"), ("recover", "seal", "--all"), ("recover", "verify", "--all"),
+    ("recover", "restore", "--last", "--rehearse", "--yes"), ("recover", "restore", "--last", "--yes"),
 )  # fmt: skip
 
 
@@ -139,11 +144,11 @@ async def test_the_command(ground, cast, trap, operator):
     url = ground.url_of(cast.user(operator))
     ids = await parked(ground, url, "valued")
     wrong = {"capture": trap.escapes()}
-    for id_ in ids.values():
-        for command in COMMANDS:
-            result = zanith(*(word.format(id=id_) for word in command), url=url)
-            assert result.code != 2, result  # it was no command
-            wrong[" ".join(command)] = trap.escapes()
+    one = [[word.format(id=id_) for word in command] for id_ in ids.values() for command in OF_ONE]
+    for command in (*one, *OF_ALL):
+        result = zanith(*command, url=url)
+        assert result.code != 2, result  # it was no command
+        wrong[" ".join(command)] = trap.escapes()
     wrong = {where: seen for where, seen in wrong.items() if seen}
     assert not wrong, "\n".join(f"{where}\n{describe(seen)}" for where, seen in wrong.items())
 

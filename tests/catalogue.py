@@ -170,7 +170,7 @@ _ARTIFACTS = (
     Shown("taken name", of("taken"), "exists now"),
     Shown("lacking function", of("lacking"), "middling"),
     Shown("column with drift", of("drift"), "inserted since the drop"),
-    Shown("column with twice a key", of("twice"), "no unique key"),
+    Shown("column with twice a key", of("twice"), "no longer has a unique key"),
     Shown("column under a lock", of("locked"), "public.carts.note"),
     Shown("cascade", of("cascade"), "base_2"),
     Shown("published table", of("published"), "public.published"),

@@ -125,11 +125,12 @@ def test_a_suffix_says_the_form(url, carts, tmp_path):
     assert zstandard.ZstdDecompressor().decompressobj().decompress(export("x.zst")) == plain
     assert len(json.loads(gzip.decompress(export("x.json.gz")))) == 20
     assert export("x.jsonl").count(b"\n") == 20
-    assert export("y.json", "--format", "csv") == plain
     assert gzip.decompress(export("z.csv", "--compress", "gzip")) == plain
     both = zanith("recover", "export", "carts", "-o", "x.csv.gz", "--compress", "zstd", url=url)
     assert both.code == 2
     assert "x.csv.gz" in both.err
+    other = zanith("recover", "export", "carts", "-o", "y.json", "--format", "csv", url=url)
+    assert (other.code, "--format says csv" in other.err) == (2, True)
 
 
 def test_a_worker_says_what_it_did(url):

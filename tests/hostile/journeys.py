@@ -311,7 +311,9 @@ async def column_again(journey: Journey) -> None:
     if artifact := await journey.capture("archive_column"):
         without = await journey.leave_out(artifact)
         await journey.restore(artifact, "restore --without", without=without)
-        dropped = f"ALTER TABLE {journey.table.full} DROP COLUMN {journey.table.column} CASCADE"
+        dropped = (
+            f"ALTER TABLE {journey.table.full} DROP COLUMN IF EXISTS {journey.table.column} CASCADE"
+        )
         await journey.do("drop it again", lambda: asyncio.to_thread(journey.by, dropped))
         await journey.restore(artifact, "restore again", close=True)
         await journey.purge(artifact)

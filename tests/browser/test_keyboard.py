@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from app.recovery.options import options_of
+from app.recovery.plan import Choices
 from tests.studios import Running, run_studio
 
 pytestmark = pytest.mark.newest
@@ -58,7 +60,8 @@ async def test_restores_by_keyboard_alone(page: Page, database):
     await tab_to(page, "Restore", "A")
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/restore")
-    await tab_to(page, "Skip the seal\nDo not verify the archive first. It is audited.", "INPUT")
+    skip = next(item for item in options_of(Choices) if item.name == "unverified")
+    await tab_to(page, f"{skip.label}\n{skip.help}", "INPUT")
     await page.keyboard.press("Space")
     await page.wait_for_url("**unverified=yes**")
     await expect(page.get_by_label("Skip the seal")).to_be_checked()

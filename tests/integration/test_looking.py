@@ -234,7 +234,7 @@ def test_a_read_that_takes_for_ever_is_ended(database, slow, code):
         assert database.psql(NAPPING) == "0"
         page = client.get(f"/studio/artifacts/{slow[0]}")  # all the rest of it is shown
         assert page.status_code == 200
-        assert "the read took longer than 1" in page.text
+        assert "The read took longer than 1" in page.text
         assert plan(client, slow[1]).status_code == 200
 
 

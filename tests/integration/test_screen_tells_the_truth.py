@@ -382,7 +382,9 @@ def test_a_bulk_purge_is_reviewed_with_checksums_and_exports(database, artifacts
                 },
             ),
         ):
-            number = sent.headers.get("location", "").rsplit("/", 1)[1:] or [sent.json()["id"]]
+            number = sent.headers.get("location", "").rsplit("/", 1)[1:] or [
+                sent.json()["job"]["id"]
+            ]
             (left,) = wait_for_job(staff, number[0])["result"]["results"]
             assert left["outcome"] == "skipped"
             assert "is not the one that was confirmed" in left["why"]

@@ -178,7 +178,7 @@ async def test_the_recipe_of_a_half_archived_column_restores_it(database, db):
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        ("ALTER TABLE t DISABLE TRIGGER USER", "gone or off"),
+        ("ALTER TABLE t DISABLE TRIGGER USER", "gone or disabled"),
         ("UPDATE {archive} SET code = 'x' WHERE id = 7", "1 differing"),
         ("DELETE FROM {archive} WHERE id = 7", "1 missing"),
         ("INSERT INTO {archive} VALUES (-5, 'y')", "1 surplus"),
@@ -260,7 +260,7 @@ async def test_that_it_keeps_its_place_is_said_for_as_long_as_it_does(db):
     ]
     for said in (online, soft):
         assert said.count("its place") == said.count("while it is parked in its table") == 1
-    assert "until the last transaction the column is parked" in online
+    assert "until the last transaction the column is soft-dropped" in online
     assert "its place" not in moved
 
 

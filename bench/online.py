@@ -88,7 +88,7 @@ def _restore(place: Place) -> Iterator[Row]:
 
         started = time.perf_counter()
         await restore(db, artifact, Choices(online=True), ACTOR, on_progress=note)
-        filling = [at for at, step in steps if step.startswith("fill the column")]
+        filling = [at for at, step in steps if step.startswith("backfill the column")]
         fills.append(filling[-1] - filling[0] if filling else 0.0)
         return time.perf_counter() - started
 

@@ -144,9 +144,9 @@ def test_the_demo_shows_a_shop_with_history(data_dir):
         assert shlex.split(exported) == [url]
         first.wait_for(r"(zanith list)\n")
         # as in the README, where no schema is written
-        drop = ("drop", "column", "orders.placed_at", "--strategy", "soft", "--dry-run", "--json")
+        drop = ("drop", "column", "orders.ordered_ip", "--strategy", "soft", "--dry-run", "--json")
         dropped = done(*drop, url=url).json
-        assert dropped["object"] == "shop.orders.placed_at"
+        assert dropped["object"] == "shop.orders.ordered_ip"
         assert done("inspect", "orders.legacy_code", "--json", url=url).json["id"]
         artifacts = done("recover", "list", "--json", url=url).json["artifacts"]
         assert {a["artifact_type"] for a in artifacts} == {

@@ -438,3 +438,25 @@ def test_not_null_constraints_have_the_names_of_tables_that_were_never_parked(
         for name in names:
             oldest.psql("postgres", f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
             newest.psql("postgres", f"DROP DATABASE IF EXISTS {name}_new WITH (FORCE)")
+
+
+@pytest.mark.newest
+@pytest.mark.parametrize("way", ["engine", "psql"])
+@pytest.mark.parametrize("strategy", ["archive_table", "soft_drop_table"])
+async def test_not_null_of_a_partition_itself_stays_its_own(database, tmp_path, strategy, way):
+    """ATTACH PARTITION makes a constraint that both have the parent's alone."""
+    if database.server.version < 18:
+        pytest.skip("NOT NULL is a constraint since 18")
+    database.psql("""
+        CREATE TABLE t (id int NOT NULL, c int NOT NULL, d int NOT NULL) PARTITION BY LIST (id);
+        CREATE TABLE p PARTITION OF t DEFAULT PARTITION BY LIST (c); CREATE TABLE q PARTITION OF p DEFAULT;
+        ALTER TABLE p ALTER c SET NOT NULL; INSERT INTO t VALUES (1, 2, 3)""")
+    local = "SELECT conrelid::regclass, conname, conislocal, coninhcount FROM pg_constraint WHERE contype = 'n' ORDER BY 1, 2"
+    before = database.psql(local)
+    assert "p|t_c_not_null|t|1" in before
+    artifact = database.psql(f"SELECT zanith.{strategy}('p')")
+    if way == "engine":
+        await restore_by_engine(database, artifact)
+    else:
+        restore_by_psql(database, artifact, tmp_path)
+    assert database.psql(local) == before

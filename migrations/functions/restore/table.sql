@@ -299,7 +299,14 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                 'Set the state of a trigger of the parent', 'SHARE ROW EXCLUSIVE', ARRAY[w.name]) -> 0 ORDER BY m.ord, t.ord)
             FROM zanith._each(d -> 'members') m, LATERAL zanith._each(m.item #> '{definition,triggers}') t,
                  LATERAL (SELECT CASE WHEN m.ord = 1 THEN target ELSE zanith._qualify(m.item ->> 'schema', m.item ->> 'name') END) w(name)
-            WHERE (t.item ->> 'inherited')::boolean), '[]') END
+            WHERE (t.item ->> 'inherited')::boolean), '[]')
+        -- ATTACH PARTITION makes NOT NULL the parent's alone (18)
+        || COALESCE((SELECT jsonb_agg(zanith._step(
+                format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', target, c.item ->> 'name'),
+                format('Set NOT NULL of %I for the partition itself', c.item ->> 'name'), 'ACCESS EXCLUSIVE', ARRAY[target]) -> 0 ORDER BY c.ord)
+            FROM zanith._each(d #> '{members,0,definition,columns}') c
+            WHERE (c.item ->> 'inherited')::boolean AND (c.item #>> '{not_null,local}')::boolean AND (c.item #>> '{not_null,validated}')::boolean
+              AND current_setting('server_version_num')::integer >= 180000), '[]') END
     FROM (SELECT d #> '{members,0,definition,partition_of}',
                  zanith._qualify(d #>> '{members,0,definition,partition_of,schema}',
                                  d #>> '{members,0,definition,partition_of,name}')) q(at, parent)

@@ -54,7 +54,7 @@ def how(dry_run: DryRun = False, rehearse: Rehearse = False, yes: Yes = False) -
     """Return what to do; WrongUsage for two things at once."""
     if dry_run and rehearse:
         raise WrongUsage(
-            "--dry-run and --rehearse are two things",
+            "--dry-run and --rehearse cannot be used together",
             hint="a rehearsal runs the steps and rolls them back; a dry run reads only",
         )
     return How(dry_run, rehearse, yes)

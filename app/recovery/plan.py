@@ -80,9 +80,9 @@ class Choices:
         metavar="WHAT",
     )
     current_owner: bool = option(
-        "Restore a table that was given to another role meanwhile for that role.",
+        "Restore the table for its current owner, if it was given to another role since.",
         default=False,
-        label="For its owner of today",
+        label="For its current owner",
     )
     as_text: bool = option(
         "Restore an archived column as text, where its type was dropped or changed.",

@@ -140,6 +140,16 @@ ON_ANOTHER = {
 THERE = "SELECT count(*) FROM (SELECT polrelid AS o FROM pg_policy UNION ALL SELECT ev_class FROM pg_rewrite UNION ALL SELECT conrelid FROM pg_constraint WHERE contype = 'f') x WHERE o = 'public.other'::regclass"
 
 
+async def is_refused(scene, db, made, way, directory) -> None:
+    """Restore by psql or by the engine: each must say that another table has the name."""
+    if way == "psql":
+        with pytest.raises(CommandFailed, match="is another table by now"):
+            restore_by_psql(scene.place, made, directory)
+    else:
+        with pytest.raises(ZanithError, match="is another table by now"):
+            await restore(db, made, Choices(), DBA)
+
+
 @pytest.mark.parametrize("way", ["engine", "psql"])
 @pytest.mark.parametrize("kind", ON_ANOTHER)
 async def test_nothing_comes_back_on_a_table_that_took_the_name_of_another(
@@ -157,12 +167,8 @@ async def test_nothing_comes_back_on_a_table_that_took_the_name_of_another(
         scene.trap.read()
         plan = await plan_restore(db, made)
         assert [found.code for found in plan.conflicts] == ["table_of_another"]
-        if way == "psql":
-            with pytest.raises(CommandFailed, match="is another table by now"):
-                restore_by_psql(scene.place, made, tmp_path)
-        else:
-            with pytest.raises(ZanithError, match="is another table by now"):
-                await restore(db, made, Choices(), DBA)
+        await is_refused(scene, db, made, way, tmp_path)
+        if way == "engine":
             await restore(db, made, Choices(without=plan.conflicts[0].without), DBA)
     scene.quiet()
     assert scene.by(None, THERE) == "0"
@@ -184,12 +190,7 @@ async def test_a_parent_that_took_the_name_of_another(scene, kind, way, tmp_path
         made = await captured(scene, db, "soft_drop_table")
         scene.by(scene.mallory, "DROP TABLE public.p")
         scene.by(scene.alice, parent)
-        if way == "psql":
-            with pytest.raises(CommandFailed, match="is another table by now"):
-                restore_by_psql(scene.place, made, tmp_path)
-        else:
-            with pytest.raises(ZanithError, match="is another table by now"):
-                await restore(db, made, Choices(), DBA)
+        await is_refused(scene, db, made, way, tmp_path)
     assert scene.by(None, "SELECT count(*) FROM public.p") == "0"
 
 

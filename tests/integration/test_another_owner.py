@@ -51,6 +51,15 @@ async def park(database, db, create_role) -> tuple[dict, str, str, str]:
     return made, old, new, other
 
 
+async def bring_back(way, database, db, artifact, directory) -> None:
+    """Restore by psql alone or by the engine, which must report no difference."""
+    if way == "psql":
+        restore_by_psql(database, artifact, directory)
+    else:
+        report = await restore(db, artifact, Choices(), DBA)
+        assert not report.fidelity["different"]
+
+
 @pytest.mark.parametrize("role", ["stays", "goes"])
 async def test_all_comes_back_to_the_owner_of_today(database, db, create_role, role):
     made, old, new, other = await park(database, db, create_role)
@@ -174,10 +183,7 @@ async def test_children_of_another_owner_stay_theirs(
     if strategy == "archive_table":
         database.psql("ALTER TABLE p NO INHERIT t")  # archive_table takes no children
     made = await capture(db, CaptureRequest(strategy, "t", on_dependents="keep"), DBA)
-    if way == "psql":
-        restore_by_psql(database, made.id, tmp_path)
-    else:
-        await restore(db, made.id, Choices(), DBA)
+    await bring_back(way, database, db, made.id, tmp_path)
     rows = {"soft_drop_table": "t, p", "archive_table": "t"}[strategy]
     assert database.psql("SELECT string_agg(c, ', ' ORDER BY id) FROM t") == rows
     assert database.psql("SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'q'") == (
@@ -200,11 +206,7 @@ async def test_a_child_of_another_owners_table_inherits_again(
     before = database.schema()
     made = await capture(db, CaptureRequest(strategy, "p"), DBA)
     assert database.psql("SELECT count(*) FROM t") == "0"
-    if way == "psql":
-        restore_by_psql(database, made.id, tmp_path)
-    else:
-        report = await restore(db, made.id, Choices(), DBA)
-        assert not report.fidelity["different"]
+    await bring_back(way, database, db, made.id, tmp_path)
     assert database.schema() == before
     assert database.psql("SELECT id, g FROM t") == "2|3"
 
@@ -257,10 +259,7 @@ async def test_a_key_to_a_table_with_rules_is_validated_again(
         CREATE TABLE q (x int PRIMARY KEY, y int REFERENCES t); INSERT INTO q VALUES (2, 1);
         ALTER TABLE t OWNER TO {other}""")
     made = await capture(db, CaptureRequest("archive_table", "t", on_dependents="cascade"), DBA)
-    if way == "psql":
-        restore_by_psql(database, made.id, tmp_path)
-    else:
-        await restore(db, made.id, Choices(), DBA)
+    await bring_back(way, database, db, made.id, tmp_path)
     assert database.psql("SELECT conname, convalidated FROM pg_constraint WHERE contype = 'f'") == (
         "q_y_fkey|t"
     )
@@ -282,10 +281,7 @@ async def test_an_owner_who_may_not_refer_to_a_table_gets_the_key_again(
         ALTER TABLE t OWNER TO {owner}; ALTER TABLE p OWNER TO {owner}""")  # fmt: skip
     before = database.schema()
     made = await capture(db, CaptureRequest("soft_drop_table", "t", on_dependents="cascade"), DBA)
-    if way == "psql":
-        restore_by_psql(database, made.id, tmp_path)
-    else:
-        await restore(db, made.id, Choices(), DBA)
+    await bring_back(way, database, db, made.id, tmp_path)
     assert database.schema() == before
 
 

@@ -12,6 +12,7 @@ from app.recovery.database import Actor, Database
 from app.recovery.plan import Choices, plan_restore
 from app.recovery.restore import restore
 from tests.clusters import CommandFailed
+from tests.oracle.judges import restore_by_psql
 
 DBA = Actor("dba", None, "staff")
 BOTH = ("archive_column", "soft_drop_column")
@@ -88,13 +89,6 @@ def later(database, owner, t) -> None:
     database.psql(f"SET ROLE {owner}; INSERT INTO s.{t} (id) VALUES (9)")
 
 
-def by_psql(database, artifact, directory):
-    file = directory / "recovery.sql"
-    script = "SELECT recovery_sql FROM zanith._zanith_migration_artifacts WHERE id = "
-    file.write_text(database.psql(f"{script}'{artifact.id}'"), "utf-8")
-    database.psql(file=file)
-
-
 @pytest.mark.parametrize("way", ["engine", "psql"])
 async def test_a_column_of_such_a_type_comes_back(database, db, owner, tmp_path, way):
     for n, (strategy, parted) in enumerate([*((b, False) for b in BOTH), (BOTH[0], True)]):
@@ -104,7 +98,7 @@ async def test_a_column_of_such_a_type_comes_back(database, db, owner, tmp_path,
             before = look(database, t)
             artifact = await capture(db, CaptureRequest(strategy, f"s.{t}", "c"), DBA)
             if way == "psql":
-                by_psql(database, artifact, tmp_path)
+                restore_by_psql(database, artifact.id, tmp_path)
             else:
                 report = await restore(db, artifact.id, Choices(), DBA)
                 assert not report.fidelity["different"], (form, strategy)
@@ -113,7 +107,7 @@ async def test_a_column_of_such_a_type_comes_back(database, db, owner, tmp_path,
     make(database, owner, empty, "must")
     database.psql(f"DELETE FROM s.{empty}")
     artifact = await capture(db, CaptureRequest("archive_column", "s.empty", "c"), DBA)
-    by_psql(database, artifact, tmp_path)
+    restore_by_psql(database, artifact.id, tmp_path)
     assert look(database, empty).endswith("s.must")
 
 
@@ -145,7 +139,7 @@ async def test_a_row_that_came_since_needs_a_value_first(database, db, owner, tm
         artifact = await capture(db, CaptureRequest(strategy, f"s.{t}", "c"), DBA)
         later(database, owner, t)
         with pytest.raises(CommandFailed, match=r"null|NULL|check"):
-            by_psql(database, artifact, tmp_path)
+            restore_by_psql(database, artifact.id, tmp_path)
         plan = await plan_restore(db, artifact.id, Choices())
         own = ("--fill default",) if "own" in form else ()
         gaps = [drift for drift in plan.drift if drift.kind == "null_gaps" and drift.blocks]

@@ -119,7 +119,7 @@ def list_jobs(
     $ zanith jobs list --live --json | jq '.jobs[].progress'
     """
     if every and limit is not None:
-        raise WrongUsage("--all and --limit are two things", hint="leave one of them out")
+        raise WrongUsage("--all and --limit cannot be used together", hint="leave one of them out")
     most = None if every else limit or _SHOWN
 
     async def body(session: Session) -> None:

@@ -144,7 +144,7 @@ RETURNS TABLE (code text, detail text, stops boolean) LANGUAGE sql STABLE ROWS 1
         SELECT 'readable_by_others', format('%s may use %s', string_agg(DISTINCT zanith._grantee(x.grantee), ', '), t.name), false
         FROM (SELECT y.grantee FROM aclexplode(t.relacl) y
               UNION ALL SELECT y.grantee FROM pg_attribute k, LATERAL aclexplode(k.attacl) y WHERE k.attrelid = here AND k.attacl IS NOT NULL) x
-        -- the owner of the table may read its copy, and so may its owner of today
+        -- the owner of the table may read its copy, and so may its current owner
         WHERE x.grantee <> t.relowner AND (t.moved OR x.grantee <> COALESCE(to_regrole(quote_ident(a.definition #>> '{table,owner}')), 0::oid)
                                                   AND x.grantee <> COALESCE((SELECT l.relowner FROM pg_class l WHERE l.oid = zanith._relation_oid(a.source_schema, a.source_table)), 0::oid))
         HAVING count(*) > 0

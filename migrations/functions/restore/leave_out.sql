@@ -1,7 +1,7 @@
 -- Parts that a restore leaves out by choice: what they need is gone for good. A part is named by a label, such as `foreign key NAME`,
 -- `policy NAME on table TABLE` or `grants to ROLE`; a conflict says which labels resolve it.
 
--- A definition as it is to come back: without what is left out, and for the owner of today. A column belongs to whoever has its table; a
+-- A definition as it is to come back: without what is left out, and for the current owner. A column belongs to whoever has its table; a
 -- moved table is restored for another owner by choice alone.
 CREATE OR REPLACE FUNCTION zanith._as_chosen(d jsonb, live oid, choices jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN

@@ -142,7 +142,7 @@ BEGIN
     END IF;
     d := a.definition;
     runs_code := zanith._runs_code(d, live, choices);
-    -- what else stands in the way is told of the owner of today: it is blocked until that is chosen
+    -- what else stands in the way is told of the current owner: it is blocked until that is chosen
     asked := a;
     asked.definition := CASE WHEN COALESCE(place -> 'owners_were', '{}') = '{}' THEN d ELSE zanith._with_owners_now(d) END;
     conflicts := zanith._find_conflicts(asked, place, live, choices);
@@ -174,7 +174,7 @@ BEGIN
         'choices', (SELECT COALESCE(jsonb_agg(c.item ORDER BY c.ord), '[]') FROM zanith._each(zanith._list_choices(recorded)) c
                     WHERE CASE c.item ->> 'name' WHEN 'search_path' THEN runs_code
                                WHEN 'without' THEN jsonb_path_exists(conflicts, '$[*].without[*]') OR choices ? 'without' ELSE true END),
-        -- checks read the archive as the owner of today
+        -- checks read the archive as the current owner
         'prepares', (SELECT COALESCE(jsonb_agg(s.item -> 'sql'), '[]') FROM zanith._each(zanith._render_archive_readable(recorded, live)) s),
         'left_out', COALESCE(d -> 'left_out', '[]'),
         'archive', jsonb_build_object('rows', a.row_count, 'size_bytes', zanith.locate(a.id) -> 'size_bytes', 'sealed', a.sealed_at IS NOT NULL, 'changed', COALESCE(NOT a.verified_ok, false)));

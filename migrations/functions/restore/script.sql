@@ -121,7 +121,7 @@ BEGIN
         '    WHERE c.oid = pg_catalog.to_regclass(%1$L) AND (r.oid IS NULL OR NOT pg_catalog.pg_has_role(r.oid, o.oid, ''USAGE''));\n'
         '    IF FOUND THEN\n'
         '        RAISE EXCEPTION ''%%'', given USING HINT = %3$L; END IF; END', rows_of, runner,
-        format('Restore it for its owner of today: zanith recover restore-table %s --current-owner. Or give it back with ALTER TABLE … OWNER TO.', zanith._object_name(a)))));
+        format('Restore it for its current owner: zanith recover restore-table %s --current-owner. Or give it back with ALTER TABLE … OWNER TO.', zanith._object_name(a)))));
 END $$;
 
 -- Steps on a superuser's table run as whoever runs the script. A table that was given away since would run its new owner's code so.
@@ -359,7 +359,7 @@ BEGIN
                 AND t.attname = a.source_column AND NOT t.attisdropped), choices), d, live, choices, in_script)));
 END $$;
 
--- The archive was made readable for the owner that the table had. Another owner of today has to be able to read it too.
+-- The archive was made readable for the owner that the table had. If the current owner is another, it must be able to read it too.
 CREATE OR REPLACE FUNCTION zanith._render_archive_readable(a zanith._zanith_migration_artifacts, live oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN COALESCE((
     SELECT zanith._step(format('GRANT SELECT, TRUNCATE ON TABLE %s TO %I', zanith._relation_name(c.oid), pg_get_userbyid(t.relowner)),

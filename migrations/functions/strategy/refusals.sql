@@ -38,7 +38,7 @@ BEGIN
                 format('Give both one owner first: ALTER TABLE %s OWNER TO …, or end the inheritance.', zanith._relation_name(relation)), '0A000', parent.code);
         ELSIF NOT has_table_privilege(parent.oid, 'SELECT') THEN
             PERFORM zanith._refuse(format('permission denied for table %s', parent.name),
-                format('It is inherited from, and a placeholder is made like it: GRANT SELECT ON %s TO %I.', parent.name, current_user), '42501');
+                format('%s inherits from it, and the capture creates a placeholder like it: GRANT SELECT ON %s TO %I.', zanith._relation_name(relation), parent.name, current_user), '42501');
         END IF;
     END LOOP;
 END $$;

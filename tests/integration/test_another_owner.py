@@ -265,26 +265,6 @@ async def test_a_key_to_a_table_with_rules_is_validated_again(
     )
 
 
-@pytest.mark.parametrize("way", ["engine", "psql"])
-async def test_an_owner_who_may_not_refer_to_a_table_gets_the_key_again(
-    database, db, create_role, tmp_path, way
-):
-    """Before 18 a key of a partitioned table is proved when it is added."""
-    owner = create_role("owner")
-    database.psql(f"""
-        GRANT ALL ON SCHEMA public TO {owner};
-        CREATE TABLE ref (x int PRIMARY KEY) PARTITION BY HASH (x);
-        CREATE TABLE ref_1 PARTITION OF ref FOR VALUES WITH (MODULUS 1, REMAINDER 0);
-        INSERT INTO ref VALUES (1);
-        CREATE TABLE t (id int PRIMARY KEY, c int REFERENCES ref) PARTITION BY RANGE (id);
-        CREATE TABLE p PARTITION OF t DEFAULT; INSERT INTO t VALUES (7, 1);
-        ALTER TABLE t OWNER TO {owner}; ALTER TABLE p OWNER TO {owner}""")  # fmt: skip
-    before = database.schema()
-    made = await capture(db, CaptureRequest("soft_drop_table", "t", on_dependents="cascade"), DBA)
-    await bring_back(way, database, db, made.id, tmp_path)
-    assert database.schema() == before
-
-
 @pytest.mark.parametrize("strategy", COLUMNS)
 @pytest.mark.parametrize("form", ["generated", "cascaded", "domain", "check", "check beneath"])
 async def test_what_a_tree_of_several_owners_would_evaluate_is_not_captured(

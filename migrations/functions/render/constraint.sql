@@ -73,19 +73,11 @@ RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE con ->> 'kind'
         WHEN 'foreign key' THEN (
             SELECT COALESCE(jsonb_agg(CASE WHEN s.item ->> 'proves' IS NOT NULL OR s.ord = 1 AND (s.item ->> 'grows')::boolean
-                THEN s.item || jsonb_build_object('role', CASE WHEN s.item ->> 'proves' IS NOT NULL OR zanith._may_refer(owner, referenced) THEN zanith._runner(owner) END,
-                                                  'guards', ARRAY[target, referenced]) ELSE s.item END ORDER BY s.ord), '[]') FROM zanith._each(q.steps) s)
+                THEN s.item || jsonb_build_object('role', zanith._runner(owner), 'guards', ARRAY[target, referenced]) ELSE s.item END ORDER BY s.ord), '[]') FROM zanith._each(q.steps) s)
         WHEN 'check' THEN zanith._as_owner(owner, q.steps)
         ELSE zanith._made_by(NULLIF(con -> 'index', 'null'), owner, q.steps) END
     FROM (SELECT zanith._render_constraint(con, schema_name, target, referenced, not_valid, at_once)) q(steps)
 ); END $$;
-
--- Whether a role may add a foreign key to a table. Who restores adds it instead, where neither table calls code.
-CREATE OR REPLACE FUNCTION zanith._may_refer(role_name text, referenced text) RETURNS boolean
-LANGUAGE plpgsql STABLE AS $$ BEGIN
-    RETURN to_regrole(quote_ident(role_name)) IS NULL OR to_regclass(referenced) IS NULL
-        OR has_any_column_privilege(role_name, to_regclass(referenced), 'REFERENCES');
-END $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_constraint_index(index jsonb, schema_name text, target text) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (

@@ -54,14 +54,20 @@ LANGUAGE plpgsql STABLE ROWS 5 AS $$ BEGIN RETURN QUERY
 END $$;
 
 -- The first of these that calls code outside of pg_catalog; NULL where there is none. What a dependency names is not built in: of
--- that PostgreSQL records none. `rules`: whether those for INSERT, UPDATE and DELETE count; a query that only reads runs none of them.
-CREATE OR REPLACE FUNCTION zanith._find_foreign_code(relation oid, rules boolean DEFAULT true) RETURNS text
+-- that PostgreSQL records none. `proves`: for a statement that proves foreign
+-- keys or attaches a partition. It runs no rule for INSERT, UPDATE or DELETE, but implicit casts of the columns of foreign keys.
+CREATE OR REPLACE FUNCTION zanith._find_foreign_code(relation oid, proves boolean DEFAULT false) RETURNS text
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     WITH tables AS MATERIALIZED (SELECT l.l AS oid FROM zanith._lineage(relation) l)
     SELECT f.what FROM (
         SELECT 1 AS rank, format('%s is no table', zanith._relation_name(c.oid)) AS what FROM tables t JOIN pg_class c ON c.oid = t.oid WHERE c.relkind NOT IN ('r', 'p')
         UNION ALL
-        SELECT 2, format('a rule of %s', zanith._relation_name(r.ev_class)) FROM tables t JOIN pg_rewrite r ON r.ev_class = t.oid AND (rules OR r.ev_type = '1')
+        SELECT 2, format('a rule of %s', zanith._relation_name(r.ev_class)) FROM tables t JOIN pg_rewrite r ON r.ev_class = t.oid AND (NOT proves OR r.ev_type = '1')
+        UNION ALL
+        SELECT 2, format('the foreign key %I, whose columns are cast by %s', k.conname, x.castfunc::regprocedure)
+        FROM tables t JOIN pg_constraint k ON k.conrelid = t.oid AND k.contype = 'f' JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)
+             JOIN pg_cast x ON x.castsource IN (a.atttypid, zanith._beneath_domain(a.atttypid)) AND x.castcontext = 'i' JOIN pg_proc p ON p.oid = x.castfunc
+        WHERE proves AND NOT zanith._is_superuser(pg_get_userbyid(p.proowner))
         UNION ALL
         SELECT 3, format('%s that uses %s', p.what, pg_describe_object(d.refclassid, d.refobjid, 0))
         FROM zanith._read_parts(relation) p JOIN pg_depend d ON d.classid = p.class AND d.objid = p.object AND (p.subobject IS NULL OR d.objsubid = p.subobject)
@@ -127,7 +133,7 @@ BEGIN
              JOIN pg_class c ON c.oid = m.member JOIN pg_namespace n ON n.oid = c.relnamespace
              WHERE pg_get_userbyid(c.relowner) <> runner AND NOT zanith._is_superuser(pg_get_userbyid(c.relowner)) ORDER BY c.oid LOOP
         PERFORM zanith._lock_definition(t.oid, nowait);
-        found := zanith._find_foreign_code(t.oid, false);
+        found := zanith._find_foreign_code(t.oid, true);
         -- the statement of this role names the table once more
         IF found IS NULL AND role_name IS NULL AND t.schema_owner <> runner AND NOT zanith._is_superuser(t.schema_owner) AND NOT zanith._pin_schema(t.oid) THEN
             found := format('%s is in a schema of %I', zanith._relation_name(t.oid), t.schema_owner);

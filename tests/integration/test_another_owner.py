@@ -265,6 +265,37 @@ async def test_a_key_to_a_table_with_rules_is_validated_again(
     )
 
 
+@pytest.mark.parametrize("way", ["engine", "psql", "capture"])
+async def test_no_cast_of_the_parents_owner_runs_when_a_partition_is_attached(
+    database, db, create_role, tmp_path, way
+):
+    """ATTACH PARTITION proves the parent's foreign keys, and casts their columns."""
+    mallory, alice = create_role("mallory"), create_role("alice")
+    key = "ALTER TABLE p ADD FOREIGN KEY (k) REFERENCES r"
+    database.psql(f"""
+        GRANT ALL ON SCHEMA public TO {mallory}, {alice}; SET ROLE {mallory};
+        CREATE TABLE log (who text); GRANT ALL ON log TO PUBLIC;
+        CREATE TABLE r (x int PRIMARY KEY); INSERT INTO r VALUES (1);
+        CREATE TYPE kind AS ENUM ('1');
+        CREATE FUNCTION c(kind) RETURNS int LANGUAGE plpgsql AS
+            $$BEGIN INSERT INTO public.log VALUES (current_user); RETURN 1; END$$;
+        CREATE CAST (kind AS int) WITH FUNCTION c(kind) AS IMPLICIT; CREATE DOMAIN d AS kind;
+        CREATE TABLE p (id int, k d) PARTITION BY LIST (id);
+        CREATE TABLE t PARTITION OF p DEFAULT;
+        INSERT INTO p VALUES (1, '1'); RESET ROLE; ALTER TABLE t OWNER TO {alice}""")  # fmt: skip
+    wanted = CaptureRequest("archive_table", "t", on_dependents="cascade")
+    if way == "capture":
+        database.psql(f"{key}; DELETE FROM log")
+        with pytest.raises(Refused, match="would call code"):
+            await capture(db, wanted, DBA)
+    else:
+        made = await capture(db, wanted, DBA)
+        database.psql(f"SET ROLE {mallory}; {key}")
+        with pytest.raises((Refused, CommandFailed), match=r"would call code|would run as"):
+            await bring_back(way, database, db, made.id, tmp_path)
+    assert database.psql("SELECT who FROM log") == ""
+
+
 @pytest.mark.parametrize("strategy", COLUMNS)
 @pytest.mark.parametrize("form", ["generated", "cascaded", "domain", "check", "check beneath"])
 async def test_what_a_tree_of_several_owners_would_evaluate_is_not_captured(

@@ -120,7 +120,7 @@ LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN RETURN QUERY
                          zanith._relation_oid(k.con #>> '{foreign_key,schema}', k.con #>> '{foreign_key,table}'),
                          -- of a table that was moved, what is parked is the one that is not there
                          CASE WHEN d ? 'members' THEN zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}') END) o(child, parent, parked),
-         pg_class c, pg_class p, LATERAL (SELECT zanith._find_foreign_code(p.oid, false)) f(code)
+         pg_class c, pg_class p, LATERAL (SELECT zanith._find_foreign_code(p.oid, true)) f(code)
     WHERE c.oid = COALESCE(o.child, o.parked) AND p.oid = COALESCE(o.parent, o.parked)
       AND c.relowner <> p.relowner AND NOT zanith._is_superuser(pg_get_userbyid(p.relowner)) AND f.code IS NOT NULL;
 END $$;

@@ -266,6 +266,13 @@ DECLARE
             OR d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid IN (SELECT k.oid FROM pg_catalog.pg_constraint k WHERE k.conrelid = beside.oid AND k.contype IN ('c', 'x'))
             OR d.classid = 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass AND d.objid IN (SELECT e.oid FROM pg_catalog.pg_statistic_ext e WHERE e.stxrelid = beside.oid)
             OR d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid IN (SELECT f.oid FROM pg_catalog.pg_attrdef f JOIN pg_catalog.pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum AND a.attgenerated <> '' WHERE f.adrelid = beside.oid)) LIMIT 1;
+        IF NOT FOUND THEN -- proving a foreign key casts its columns
+            WITH RECURSIVE kinds(o) AS (SELECT a.atttypid FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)
+                                        WHERE k.contype = 'f' AND k.conrelid = beside.oid
+                                        UNION SELECT t.typbasetype FROM kinds JOIN pg_catalog.pg_type t ON t.oid = kinds.o AND t.typtype = 'd')
+            SELECT x.castfunc::pg_catalog.regprocedure::pg_catalog.text INTO code FROM kinds JOIN pg_catalog.pg_cast x ON x.castsource = kinds.o AND x.castcontext = 'i'
+                JOIN pg_catalog.pg_proc f ON f.oid = x.castfunc JOIN pg_catalog.pg_roles w ON w.oid = f.proowner WHERE NOT w.rolsuper LIMIT 1;
+        END IF;
         IF FOUND OR NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = beside.oid AND c.relkind IN ('r', 'p')) OR %s THEN
             RAISE EXCEPTION 'code of %% would run as %%: %% belongs to another role', beside.owner, runner, beside.name USING DETAIL = COALESCE(code, 'It is no ordinary table, or its schema belongs to another role.');
         END IF;

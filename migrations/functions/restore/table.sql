@@ -278,7 +278,7 @@ DECLARE
     above oid := zanith._relation_oid(parent ->> 'schema', parent ->> 'name');
     parked oid := zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}');
 BEGIN
-    RETURN zanith._key_calls_code(above) OR zanith._find_foreign_code(above, false) IS NOT NULL OR zanith._find_foreign_code(parked, false) IS NOT NULL;
+    RETURN zanith._key_calls_code(above) OR zanith._find_foreign_code(above, true) IS NOT NULL OR zanith._find_foreign_code(parked, true) IS NOT NULL;
 END $$;
 
 CREATE OR REPLACE FUNCTION zanith._owner_of_table(named jsonb) RETURNS text

@@ -17,10 +17,10 @@ DECLARE
 BEGIN
     SELECT p.oid, p.relowner INTO parent FROM pg_class c JOIN pg_inherits i ON i.inhrelid = c.oid JOIN pg_class p ON p.oid = i.inhparent
     WHERE c.oid = relation AND c.relispartition AND p.relowner <> c.relowner;
-    IF FOUND AND (zanith._key_calls_code(parent.oid) OR zanith._find_foreign_code(parent.oid, false) IS NOT NULL) THEN
+    IF FOUND AND (zanith._key_calls_code(parent.oid) OR zanith._find_foreign_code(parent.oid, true) IS NOT NULL) THEN
         PERFORM zanith._refuse(format('%s is a partition of %s, which belongs to another role, and attaching it again would call code',
             zanith._relation_name(relation), zanith._relation_name(parent.oid)),
-            format('Give both one owner first: ALTER TABLE %s OWNER TO …, or detach it.', zanith._relation_name(relation)), '0A000', zanith._find_foreign_code(parent.oid, false));
+            format('Give both one owner first: ALTER TABLE %s OWNER TO …, or detach it.', zanith._relation_name(relation)), '0A000', zanith._find_foreign_code(parent.oid, true));
     END IF;
 END $$;
 
@@ -30,7 +30,7 @@ LANGUAGE plpgsql STABLE AS $$
 DECLARE
     parent record;
 BEGIN
-    FOR parent IN SELECT p.oid, p.relowner, zanith._relation_name(p.oid) AS name, zanith._find_foreign_code(p.oid, false) AS code
+    FOR parent IN SELECT p.oid, p.relowner, zanith._relation_name(p.oid) AS name, zanith._find_foreign_code(p.oid, true) AS code
                   FROM pg_class c JOIN pg_inherits i ON i.inhrelid = c.oid JOIN pg_class p ON p.oid = i.inhparent
                   WHERE c.oid = relation AND NOT c.relispartition AND p.relowner <> c.relowner LOOP
         IF parent.code IS NOT NULL AND NOT zanith._is_superuser(pg_get_userbyid(parent.relowner)) THEN

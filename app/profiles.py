@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.recovery.conninfo import parameters
-from app.recovery.errors import WrongUsage, ZanithError
+from app.recovery.core.errors import WrongUsage, ZanithError
+from app.recovery.db.conninfo import parameters
 from app.settings import Settings, env_name
 
 _SECRETS = frozenset({"auth_token", "read_only_auth_token"})
@@ -75,7 +75,7 @@ def _values(name: str, file: Path) -> dict[str, Any]:
     for key in found:
         if key not in Settings.model_fields:
             raise WrongUsage(
-                f"the profile {name} sets {key}, which is no setting",
+                f"the profile {name} sets {key}, which is not a setting",
                 detail=str(file),
                 hint="a setting has the name of its variable in lower case, without zanith_",
             )
@@ -94,7 +94,7 @@ def _read(name: str, file: Path) -> dict[str, Any]:
         raise WrongUsage(f"the configuration file {file} cannot be read: {exc}") from None
     except tomllib.TOMLDecodeError as exc:
         raise WrongUsage(
-            f"the configuration file {file} is no TOML: {exc}", hint=f"write {_FORM}"
+            f"the configuration file {file} is not valid TOML: {exc}", hint=f"write {_FORM}"
         ) from None
 
 

@@ -14,9 +14,9 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app.recovery.database import Database
-from app.recovery.durations import parse_duration
-from app.recovery.errors import WrongUsage, ZanithError
+from app.recovery.core.durations import parse_duration
+from app.recovery.core.errors import WrongUsage, ZanithError
+from app.recovery.db.database import Database
 from app.tokens import Token, parse_tokens
 
 LOCAL: Literal["local"] = "local"
@@ -47,33 +47,35 @@ class Settings(BaseSettings):
         None, description="postgresql://… or host=… dbname=…; else the PG* variables as in libpq"
     )
     listen_url: SecretStr | None = Field(
-        None, description="a direct connection for LISTEN where a pooler stands between"
+        None, description="a direct connection for LISTEN, if the other goes through a pooler"
     )
     host: str = Field("127.0.0.1", min_length=1, description="the address that the studio binds")
     allowed_hosts: Annotated[frozenset[str], NoDecode] = Field(
-        frozenset(), description="names that it is reached by beside its own, several by comma"
+        frozenset(), description="other names of the studio, separated by commas"
     )
     port: int = Field(4321, ge=0, le=65535, description="its port; 0 takes a free one")
-    root_path: str = Field("", description="the path that a proxy serves it below, as /zanith")
+    root_path: str = Field("", description="the path prefix at which a proxy serves it, as /zanith")
     trusted_proxies: Annotated[tuple[Proxy, ...], NoDecode] = Field(
-        (), description="addresses or networks whose X-Forwarded-… is believed, several by comma"
+        (), description="addresses or networks whose X-Forwarded-… is trusted, separated by commas"
     )
     user_header: str | None = Field(
         None, description="the header in which a trusted proxy names the person"
     )
     auth_token: Annotated[tuple[Token, ...], NoDecode] = Field(
-        (), description="staff: token or name:token, several by comma"
+        (), description="staff: token or name:token, separated by commas"
     )
     read_only_auth_token: Annotated[tuple[Token, ...], NoDecode] = Field(
         (), description="viewers: the same form"
     )
     auth_token_file: Path | None = Field(
-        None, description="a file of staff tokens: name:token, one a line or by comma"
+        None, description="a file of staff tokens: name:token, one a line or separated by commas"
     )
     read_only_auth_token_file: Path | None = Field(
         None, description="a file of viewers' tokens, the same form"
     )
-    audit_log: Path | None = Field(None, description="a file for NDJSON beside the table")
+    audit_log: Path | None = Field(
+        None, description="a file for the audit log as NDJSON, in addition to the table"
+    )
     log_format: Literal["text", "json"] = Field(
         "text", description="how the studio logs: text for people, json for machines"
     )
@@ -92,7 +94,7 @@ class Settings(BaseSettings):
     )
     read_timeout: Annotated[timedelta, NoDecode] = Field(
         timedelta(minutes=1),
-        description="how long a page or API call may read what others own: 1min, 30s",
+        description="how long a page or API call may read objects of other owners: 1min, 30s",
     )
     lock_retries: int = Field(5, ge=0, le=1000, description="how often a lock is tried again")
     export_dir: Path | None = Field(None, description="where exports to files go by default")
@@ -138,7 +140,7 @@ class Settings(BaseSettings):
         if path and not _PATH.fullmatch(path):
             raise ValueError("write it as /zanith: letters, digits and ._~- between slashes")
         if path.split("/")[1:2] and path.split("/")[1] in _OWN_PATHS:
-            raise ValueError(f"it must not begin as the studio's own paths do: {path}")
+            raise ValueError(f"it must not begin like the studio's own paths: {path}")
         return path
 
     @field_validator("user_header")
@@ -147,7 +149,7 @@ class Settings(BaseSettings):
         if value and not _HEADER.fullmatch(value):
             raise ValueError("it must be the name of a header, such as X-Remote-User")
         if value and value.lower() in _OTHER_HEADERS:
-            raise ValueError(f"{value} says something else already")
+            raise ValueError(f"{value} already has another meaning")
         return value or None
 
     @field_validator("retention", mode="before")
@@ -204,7 +206,7 @@ class Settings(BaseSettings):
 
     @property
     def guarded(self) -> bool:
-        """Whether whoever comes needs a token."""
+        """Whether a client needs a token."""
         return bool(self.auth_token or self.auth_token_file) or self.viewers
 
     @property

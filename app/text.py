@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 NOTHING = "–"
 _SIZES = ("kB", "MB", "GB", "TB", "PB")
 _MULTIPLES = ("k", "M", "G", "T")
-# Their short forms are those that app.recovery.durations reads.
+# Their short forms are those that app.recovery.core.durations reads.
 _SPANS = (
     (365 * 86400, "y", "year"),
     (30 * 86400, "mo", "month"),

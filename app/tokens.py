@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from app.recovery.errors import WrongUsage
+from app.recovery.core.errors import WrongUsage
 
 _LARGEST = 1_000_000
 SHORTEST = 16
@@ -37,9 +37,9 @@ def parse_tokens(text: str) -> tuple[Token, ...]:
         if not colon:
             name, secret = f"token {number + 1}", item
         if not name.strip() or not secret.strip():
-            raise ValueError("write token or name:token, several by comma")
+            raise ValueError("write token or name:token, separated by commas")
         if name.strip() in {token.name for token in tokens}:
-            raise ValueError(f"the name {name.strip()} stands twice")
+            raise ValueError(f"the name {name.strip()} is given twice")
         if len(secret.strip()) < SHORTEST:
             raise ValueError(f"the token of {name.strip()} is too short: {_MAKE_ONE}")
         tokens.append(Token(name.strip(), SecretStr(secret.strip())))
@@ -61,7 +61,7 @@ def parse_token_lines(text: str) -> tuple[Token, ...]:
             if not name or not secret:
                 raise ValueError(f"line {number} is not name:token")
             if name in {token.name for token in tokens}:
-                raise ValueError(f"line {number} has a name that stands there already")
+                raise ValueError(f"line {number} repeats a name")
             if len(secret) < SHORTEST:
                 raise ValueError(f"line {number} has a token that is too short: {_MAKE_ONE}")
             tokens.append(Token(name, SecretStr(secret)))

@@ -20,6 +20,7 @@ from bench import (
     captures,
     cleanup,
     demo,
+    guard,
     layers,
     listing,
     online,
@@ -33,9 +34,21 @@ from bench.rows import Row
 from tests import clusters
 
 # A new topic is a module with TOPIC and measure(place), and its name here.
-TOPICS = (streams, layers, captures, restores, online, readers, listing, cleanup, pages, demo)
+TOPICS = (
+    streams,
+    layers,
+    captures,
+    guard,
+    restores,
+    online,
+    readers,
+    listing,
+    cleanup,
+    pages,
+    demo,
+)
 
-HEADER = ("what", "ours", "baseline", "ratio", "spread", "bar", "")
+HEADER = ("what", "Zanith", "baseline", "ratio", "spread", "bar", "")
 
 
 def main() -> int:

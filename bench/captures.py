@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import psycopg
 
-from app.recovery.database import Database
-from app.recovery.restore import restore
+from app.recovery.db.database import Database
+from app.recovery.restore.restore import restore
 from bench.place import ACTOR, Place
 from bench.rows import Bar, Row, alternate, levels, times
 from bench.writer import writing

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 
-from app.recovery.cleanup import cleanup
-from app.recovery.database import Database
+from app.recovery.db.database import Database
+from app.recovery.purge.cleanup import cleanup
 from bench import parked
 from bench.place import ACTOR, Place
 from bench.rows import Bar, Row, alternate, times

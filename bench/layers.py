@@ -7,8 +7,8 @@ import resource
 import time
 from collections.abc import Callable, Iterator
 
-from app.recovery.database import Database
-from app.recovery.stream import Meter, copy_out, discard, snapshot
+from app.recovery.db.database import Database
+from app.recovery.rows.stream import Meter, copy_out, discard, snapshot
 from bench.place import Place
 from bench.rows import Row, alternate, levels, rates
 from bench.streams import studio_on, time_download

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Database
-from app.recovery.plan import Choices
-from app.recovery.restore import restore
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.db.database import Database
+from app.recovery.plan.model import Choices
+from app.recovery.restore.restore import restore
 from bench.captures import ARCHIVE
 from bench.place import ACTOR, Place
 from bench.restores import BY_HAND, PLACE, archived_column

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from app.recovery import seal
-from app.recovery.database import Actor, Database
+from app.recovery.core.actor import Actor
+from app.recovery.db.database import Database
+from app.recovery.rows import seal
 from tests import clusters
 from tests.clusters import Server
 from tests.conftest import install_zanith

@@ -11,9 +11,10 @@ from datetime import timedelta
 
 import psycopg
 
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Database
-from app.recovery.errors import Locked
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.errors import Locked
+from app.recovery.db.database import Database
 from bench.place import ACTOR, Place
 from bench.rows import Bar, Row, levels
 from bench.writer import writing

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from app.recovery import seal
-from app.recovery.database import Database
-from app.recovery.plan import Choices
-from app.recovery.restore import restore
+from app.recovery.db.database import Database
+from app.recovery.plan.model import Choices
+from app.recovery.restore.restore import restore
+from app.recovery.rows import seal
 from bench.captures import ARCHIVE
 from bench.place import ACTOR, Place
 from bench.rows import Bar, Row, alternate, times

@@ -14,9 +14,9 @@ from pathlib import Path
 import asyncpg
 import psutil
 
-from app.recovery import seal
-from app.recovery.database import Database
-from app.recovery.stream import Meter, copy_out, discard, snapshot
+from app.recovery.db.database import Database
+from app.recovery.rows import seal
+from app.recovery.rows.stream import Meter, copy_out, discard, snapshot
 from bench.download import download
 from bench.place import ACTOR, Place
 from bench.rows import Bar, Row, alternate, levels, rates

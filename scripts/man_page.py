@@ -15,7 +15,8 @@ from typing import Any
 
 from app.cli.commands import command
 from app.cli.exits import Exit
-from app.recovery.version import VERSION
+from app.cli.options import COMMON_PANEL
+from app.recovery.core.version import VERSION
 from app.settings import Settings, env_name
 
 _EXITS = {
@@ -80,7 +81,7 @@ def _everywhere(leaves: list[tuple[tuple[str, ...], Any]]) -> list[Any]:
         option.name: option
         for _, leaf in leaves
         for option in leaf.params
-        if getattr(option, "rich_help_panel", None) == "Everywhere"
+        if getattr(option, "rich_help_panel", None) == COMMON_PANEL
     }
     return list(found.values())
 
@@ -98,6 +99,7 @@ def _command(words: tuple[str, ...], leaf: Any, shared: set[str]) -> Iterator[st
         else rf"[\fI{_escape(one.metavar or one.name.upper())}\fR]"
         for one in arguments
     )
+    shown += "..." if any(one.nargs != 1 for one in arguments) else ""
     yield rf".SS zanith {_escape(' '.join(words))} {shown}".rstrip()
     yield from _text(leaf.help)
     for one in arguments:

@@ -76,7 +76,7 @@ async def look(page: Page) -> None:
     """Ask what an erasure would take."""
     await page.get_by_label("Column", exact=True).select_option(index=1)
     await page.get_by_label("is exactly").first.fill("1")
-    await page.get_by_role("button", name="Look what matches").click()
+    await page.get_by_role("button", name="Show the matching rows").click()
     await page.locator("#plan-title").wait_for()
 
 
@@ -102,12 +102,12 @@ async def verify_some(page: Page) -> None:
 
 
 _LISTS = (
-    Shown("artifacts", at("/studio"), "What was dropped here"),
+    Shown("artifacts", at("/studio"), "Dropped columns and tables that you can restore"),
     Shown("artifacts by size", at("/studio?sort=size&limit=5"), "Next page"),
     Shown("artifacts filtered", at("/studio?type=archive_table&search=0"), "match. Show all"),
     Shown("artifacts without a match", at("/studio?search=nothing+like+it"), "No artifact matches"),
     Shown("artifacts damaged", at("/studio?health=damaged"), "legacy_code"),
-    Shown("cleanup", at("/studio/cleanup"), "Choose what to look at"),
+    Shown("cleanup", at("/studio/cleanup"), "Choose the artifacts"),
     Shown(
         "cleanup of everything",
         at("/studio/cleanup?older_than=0s&before_expiry=yes"),
@@ -119,7 +119,7 @@ _LISTS = (
     Shown(
         "cleanup of chosen", lambda c: "/studio/cleanup?chosen=" + c.artifacts["values"], "for good"
     ),
-    Shown("tables", at("/studio/capture"), "Pick a table"),
+    Shown("tables", at("/studio/capture"), "Choose a table"),
     Shown(
         "tables without a match", at("/studio/capture?search=nothing+like+it"), "No table matches"
     ),
@@ -130,12 +130,12 @@ _LISTS = (
         at(
             "/studio/capture?schema=public&table=orders&strategy=archive_table&on_dependents=cascade"
         ),
-        "What runs",
+        "Steps",
     ),
     Shown(
         "ways to drop a column",
         at("/studio/capture?schema=public&table=orders&column=id&strategy=archive_column"),
-        "How",
+        "Strategy",
     ),
     Shown(
         "ways to drop online",
@@ -149,7 +149,7 @@ _LISTS = (
         at("/studio/capture?schema=public&table=" + quote("<b>x</b>")),
         "Nothing here",
     ),
-    Shown("jobs", at("/studio/jobs"), "What runs and ran"),
+    Shown("jobs", at("/studio/jobs"), "Running and finished"),
     Shown("jobs live", at("/studio/jobs?state=live"), "running"),
     Shown("jobs without a match", at("/studio/jobs?kind=erase"), "No jobs here"),
     Shown("activity", at("/studio/activity"), "Audit log"),
@@ -193,7 +193,7 @@ _BELOW = (
     Shown("rows of an empty table", of("empty", "/rows"), "It was empty"),
     Shown("rows of a definition", of("definition", "/rows"), "only the definition was kept"),
     Shown("rows of what is live", of("restored", "/rows"), "Rows of"),
-    Shown("restore", of("cascade", "/restore"), "Nothing stands in the way"),
+    Shown("restore", of("cascade", "/restore"), "There is no conflict"),
     Shown("restore rehearsed", of("published", "/restore"), "Rehearsed", act=rehearse),
     Shown("restore with drift", of("drift", "/restore"), "cannot run yet"),
     Shown("restore with choices", of("drift", "/restore?fill_with=value&fill=x&as=b"), "Plan"),
@@ -231,7 +231,7 @@ _BELOW = (
     Shown("job interrupted", job("interrupted"), "interrupted"),
     Shown("job online", job("online"), "copy key and value"),
     Shown("job resting", job("resting"), "paused by vic"),
-    Shown("job half done", job("half done"), "Go on from there"),
+    Shown("job half done", job("half done"), "Resume it"),
     Shown("job restored", job("restored"), "Fidelity"),
     Shown("job cleanup", job("cleaned"), "Purged 1 of 3"),
     Shown("job purge", job("purged"), "Purged."),
@@ -253,9 +253,9 @@ _ERRORS = (
     Shown("nothing here", at("/studio/nowhere/" + quote("<b>x</b>")), "Nothing here"),
     Shown("no such artifact", at("/studio/artifacts/" + "z" * 80), "Nothing here"),
     Shown("no such job", at("/studio/jobs/none"), "Nothing here"),
-    Shown("wrong method", at("/studio/logout"), "Not in this way"),
-    Shown("wrong filter", at("/studio?type=" + quote("<b>none</b>")), "cannot be asked for"),
-    Shown("wrong number", at("/studio?limit=0"), "Something is missing"),
+    Shown("wrong method", at("/studio/logout"), "Method not allowed"),
+    Shown("wrong filter", at("/studio?type=" + quote("<b>none</b>")), "The request is not valid"),
+    Shown("wrong number", at("/studio?limit=0"), "The request is not valid"),
 )  # fmt: skip
 
 
@@ -285,7 +285,7 @@ def _viewed() -> tuple[Shown, ...]:
 
 
 _BARE = (
-    Shown("bare artifacts", at("/studio"), "Nothing has been parked here yet", where="bare"),
+    Shown("bare artifacts", at("/studio"), "Nothing is parked yet", where="bare"),
     Shown(
         "bare cleanup",
         at("/studio/cleanup?older_than=0s&before_expiry=yes"),

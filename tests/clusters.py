@@ -51,6 +51,7 @@ logging_collector = off
 log_line_prefix = '%m [%p] %u@%d '
 timezone = 'UTC'
 lc_messages = 'C'
+allow_in_place_tablespaces = on
 """
 
 
@@ -241,7 +242,7 @@ class Server:
         self.start()
 
     def standby(self, directory: Path) -> Server:
-        """Return a new server that follows this one; whoever asked removes it."""
+        """Return a new server that follows this one; the caller removes it."""
         replica = Server(self.version, self.bin_dir, directory)
         directory.mkdir(parents=True)
         replica._server_bin = reachable_programs(self.bin_dir, directory)
@@ -379,7 +380,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def obtain_server(run_directory: Path, version: int) -> Server:
-    """Return the run's server of a version, started by whoever comes first."""
+    """Return the run's server of a version, started by the first worker that wants it."""
     server = Server(version, find_versions()[version], run_directory / str(version))
     started = run_directory / f"{version}.port"
     with locked(run_directory / f"{version}.lock"):

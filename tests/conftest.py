@@ -1,8 +1,10 @@
 """Fixtures that every test can use: servers of each version, and databases on them.
 
 `server` and whatever builds on it runs once for each PostgreSQL version; mark a test or a module
-`newest` where the version cannot matter. ZANITH_TEST_VERSIONS chooses ("15,18" or "all"). With
-"all" superuser and operator do everything on each version; else each of them has one.
+`newest` where the version cannot matter. A parametrized test is a table of cases: each case runs on
+one of the versions, unless the test is marked `each_version`. ZANITH_TEST_VERSIONS chooses the
+versions ("15,18" or "all"), and every case then runs on each of them. With "all" superuser and
+operator do everything on each version; else each of them has one.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ import itertools
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +24,13 @@ import asyncpg
 import pytest
 
 from scripts.find_chromium import find_installed
-from tests import clusters, hard_cases
+from tests import clusters, definitions, hard_cases
 from tests.clusters import Server
 from tests.hard_cases import HardCases
 from tests.hostile import summary as hostile_summary
 
 ROOT = Path(__file__).resolve().parent.parent
+UNIT = ROOT / "tests" / "unit"
 RUN_DIRECTORY = pytest.StashKey[Path]()
 REAPER = pytest.StashKey[subprocess.Popen]()
 serial = itertools.count(1)
@@ -60,28 +64,78 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         reaper.communicate(timeout=60)
 
 
+def is_check(config: pytest.Config) -> bool:
+    """Tell whether this is the run of `make check`."""
+    return bool(config.option.markexpr == "smoke")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Spare `make check` the modules that have nothing for it: to import them takes longest."""
+    if not is_check(config) or not collection_path.match("test_*.py"):
+        return None
+    if collection_path.is_relative_to(UNIT) or "mark.smoke" in collection_path.read_text("utf-8"):
+        return None
+    return True
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark all unit tests for `make check`; leave each role of `database_of_either` its version."""
-    spared = [item for item in items if not is_of_its_version(item)]
+    """Mark all unit tests for `make check`; leave each role of `database_of_either` its version.
+
+    `make check` has the operator alone, who may do less and needs all that a superuser needs.
+    """
+    role = "operator" if is_check(config) else None
+    spared = [item for item in items if not is_of_its_version(item, role)]
     for item in items:
-        if item.path.is_relative_to(ROOT / "tests" / "unit"):
+        if item.path.is_relative_to(UNIT):
             item.add_marker(pytest.mark.smoke)
     if spared:
-        items[:] = [item for item in items if is_of_its_version(item)]
+        items[:] = [item for item in items if is_of_its_version(item, role)]
         config.hook.pytest_deselected(items=spared)
 
 
-def is_of_its_version(item: pytest.Item) -> bool:
-    """Tell whether a test runs: a superuser's on the newest, an operator's on the oldest."""
+def is_of_its_version(item: pytest.Item, only: str | None) -> bool:
+    """Tell whether a test runs on its version.
+
+    A superuser's runs on the newest and an operator's on the oldest; a case of a table runs on one.
+    """
     params = (
         item.callspec.params
         if isinstance(item, pytest.Function) and hasattr(item, "callspec")
         else {}
     )
     role, versions = params.get("database_of_either"), versions_to_test()
-    if role is None or os.environ.get("ZANITH_TEST_VERSIONS") == "all":
+    if role is not None and only is not None and role != only:
+        return False
+    if os.environ.get("ZANITH_TEST_VERSIONS") == "all" or "server" not in params:
         return True
-    return bool(params["server"] == versions[0 if role == "superuser" else -1])
+    if role is not None:
+        return bool(params["server"] == versions[0 if role == "superuser" else -1])
+    if not has_one_version(item, params):
+        return True
+    # the case has the same version in every run
+    case = item.nodeid.replace(f"[pg{params['server']}", "[")
+    return bool(params["server"] == versions[zlib.crc32(case.encode()) % len(versions)])
+
+
+def has_one_version(item: pytest.Item, params: Mapping[str, object]) -> bool:
+    """Tell whether a test is a case of a table that is spread over the versions."""
+    if os.environ.get("ZANITH_TEST_VERSIONS") or params.keys() <= {"server", "database_of_either"}:
+        return False
+    return not any(item.get_closest_marker(mark) for mark in ("each_version", "newest"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a case that skips itself on the one version that it has: nobody else would run it."""
+    report = yield
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    skips = report.skipped and report.when == "call" and not hasattr(report, "wasxfail")
+    if skips and "server" in params and has_one_version(item, params):
+        report.outcome = "failed"
+        report.longrepr = f"mark it each_version, it skips itself on one: {report.longrepr}"
+    return report
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -121,19 +175,27 @@ def run_directory(pytestconfig: pytest.Config) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(request: pytest.FixtureRequest, run_directory: Path) -> Server:
+def checked_plans() -> Iterator[None]:
+    """Check every plan that the engine reads in this process (see `definitions`)."""
+    with pytest.MonkeyPatch.context() as patch:
+        definitions.check_plans(patch)
+        yield
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest, run_directory: Path, checked_plans: None) -> Server:
     """A server that all tests share: take a database of your own, leave its settings alone."""
     return clusters.obtain_server(run_directory, request.param)
 
 
 @pytest.fixture(scope="session")
-def primary_server(run_directory: Path) -> Server:
+def primary_server(run_directory: Path, checked_plans: None) -> Server:
     """The shared server of the newest version."""
     return clusters.obtain_server(run_directory, versions_to_test()[0])
 
 
 @pytest.fixture
-def disposable_server(run_directory: Path) -> Iterator[Server]:
+def disposable_server(run_directory: Path, checked_plans: None) -> Iterator[Server]:
     """A server of the newest version for this test alone: stop it, crash it, start it again."""
     version = versions_to_test()[0]
     directory = run_directory / f"own-{os.getpid()}-{next(serial)}"
@@ -199,25 +261,37 @@ class Database:
         return self.pg_dump("--schema-only")
 
 
-def create_database(server: Server, template: str) -> Iterator[Database]:
-    """Clone a template, and drop the clone with whoever is still connected."""
+def create_database(
+    server: Server, template: str, request: pytest.FixtureRequest | None = None
+) -> Iterator[Database]:
+    """Clone a template; afterwards end its connections and drop the clone.
+
+    Before that, what is recorded there is checked (see `definitions`), as the marker `recorded` of
+    the test says.
+    """
     name = f"t_{os.getpid()}_{next(serial)}"
     server.create_database(name, template)
     yield Database(server, name)
-    server.psql("postgres", f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    marker = request.node.get_closest_marker("recorded") if request else None
+    broken = marker is not None and marker.args[0] == "broken"
+    drop = definitions.DROP.format(name=name)
+    found = server.psql(name, drop if broken else definitions.DEFINITIONS + drop)
+    definitions.check_definitions(found, of_this_version=marker is None)
 
 
 @pytest.fixture
-def bare_database(server: Server) -> Iterator[Database]:
+def bare_database(request: pytest.FixtureRequest, server: Server) -> Iterator[Database]:
     """An empty database, in which `zanith init` has not run."""
-    yield from create_database(server, "template0")
+    yield from create_database(server, "template0", request)
 
 
 @pytest.fixture
-def database(server: Server, run_directory: Path) -> Iterator[Database]:
+def database(
+    request: pytest.FixtureRequest, server: Server, run_directory: Path
+) -> Iterator[Database]:
     """A fresh database in which `zanith init` ran."""
     template = clusters.obtain_template(run_directory, server, install_zanith)
-    yield from create_database(server, template)
+    yield from create_database(server, template, request)
 
 
 @pytest.fixture(scope="session")
@@ -229,9 +303,11 @@ def hard_template(server: Server, run_directory: Path) -> Iterator[tuple[str, Ha
 
 
 @pytest.fixture
-def hard_database(server: Server, hard_template: tuple[str, HardCases]) -> Iterator[Database]:
+def hard_database(
+    request: pytest.FixtureRequest, server: Server, hard_template: tuple[str, HardCases]
+) -> Iterator[Database]:
     """A database of one's own with the hard cases in it."""
-    yield from create_database(server, hard_template[0])
+    yield from create_database(server, hard_template[0], request)
 
 
 @pytest.fixture
@@ -241,10 +317,12 @@ def cases(hard_template: tuple[str, HardCases]) -> HardCases:
 
 
 @pytest.fixture
-def twin_database(server: Server, run_directory: Path) -> Iterator[Database]:
+def twin_database(
+    request: pytest.FixtureRequest, server: Server, run_directory: Path
+) -> Iterator[Database]:
     """Another one like `database`, to do PostgreSQL's own DROP on and compare."""
     template = clusters.obtain_template(run_directory, server, install_zanith)
-    yield from create_database(server, template)
+    yield from create_database(server, template, request)
 
 
 @dataclass(frozen=True)
@@ -302,7 +380,7 @@ def create_role(server: Server) -> Iterator[Callable[..., str]]:
     yield create
     for name in made:
         for dbname in server.psql("postgres", LIVE_DATABASES).splitlines():
-            server.psql(dbname, f"DROP OWNED BY {name} CASCADE")
+            server.psql(dbname, f"SET zanith.guard = off; DROP OWNED BY {name} CASCADE")
         server.psql("postgres", f"DROP ROLE {name}")
 
 
@@ -313,23 +391,27 @@ SELECT datname FROM pg_database WHERE datname = 'postgres' OR datname LIKE 't\\_
 
 def install_zanith(url: str) -> None:
     """Do what `zanith init` does, in a thread: a test's own event loop may be running here."""
-    from app.recovery import schema
+    from app.recovery.db import installer
 
-    _run_on(url, schema.install)
+    _run_on(url, installer.install)
+    if os.environ.get("ZANITH_GUARD"):
+        from tests.guard.twin import turn_guard_on_at
+
+        turn_guard_on_at(url)
 
 
 def give_to_operator(url: str, role: str) -> None:
     """Do what `zanith init --operator` does."""
-    from app.recovery import operator
+    from app.recovery.db import operator_role
 
-    _run_on(url, lambda connection: operator.set_operator(connection, role))
+    _run_on(url, lambda connection: operator_role.set_operator(connection, role))
 
 
 def allow_capture(url: str, role: str) -> None:
     """Do what `zanith init --grant` does."""
-    from app.recovery import schema
+    from app.recovery.db import grants
 
-    _run_on(url, lambda connection: schema.grant_capture(connection, role))
+    _run_on(url, lambda connection: grants.grant_capture(connection, role))
 
 
 def _run_on(url: str, work: Callable[[asyncpg.Connection], Awaitable[object]]) -> None:

@@ -16,13 +16,17 @@ from typing import Any
 
 import asyncpg
 
-from app.recovery import export, hold, jobs, purge, seal
-from app.recovery.database import Actor, Database
-from app.recovery.errors import ZanithError
-from app.recovery.export import ExportRequest
-from app.recovery.names import quote
-from app.recovery.plan import Choices
-from app.recovery.restore import restore
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import ZanithError
+from app.recovery.core.names import quote
+from app.recovery.db.database import Database
+from app.recovery.jobs import model as jobs
+from app.recovery.plan.model import Choices
+from app.recovery.purge import hold
+from app.recovery.purge.purge import purge
+from app.recovery.restore.restore import restore
+from app.recovery.rows import export, seal
+from app.recovery.rows.export import ExportRequest
 from tests.hard_names import LONG_ID, LONG_REASON, NAMES, OBJECTS, SINCE, VALUES
 
 ANA = Actor("ana <b>of</b> operations", "203.0.113.7", "staff")
@@ -165,7 +169,7 @@ async def _work_on(db: Database, connection: asyncpg.Connection, cases: HardCase
     cases.exports["packed"] = await _export(db, ids["values"], "jsonl", "zstd")
     await restore(db, ids["restored"], Choices(), ANA)
     await _export(db, ids["purged"])
-    await purge.purge(db, ids["purged"], ANA, confirm="purged", reason=LONG_REASON)
+    await purge(db, ids["purged"], ANA, confirm="purged", reason=LONG_REASON)
     await hold.hold(db, ids["held"], ANA, LONG_REASON)
     await connection.execute(SINCE)
     for name, change in DONE_TO_THE_PARKED.items():
@@ -245,8 +249,8 @@ async def _leave_jobs(connection: asyncpg.Connection, cases: HardCases) -> None:
             'ana', now(), NULL, 'x', now() + interval '1 day', NULL, NULL),
            ('feedface00000003', 'restore', $2, 'public.taken', 'interrupted', '{}', 'ana',
             now(), now(), NULL, NULL, NULL,
-            '{"code": "failed", "message": "interrupted: whoever ran it is gone",
-              "detail": "what was not committed did not happen", "hint": "run it again"}'),
+            '{"code": "failed", "message": "interrupted: the process that ran it has ended",
+              "detail": "uncommitted work was rolled back", "hint": "run it again"}'),
            ('feedface00000004', 'cleanup', NULL, NULL, 'done', '{"done": 3, "total": 3}', 'ana',
             now(), now(), NULL, NULL, $3::jsonb, NULL)""",
         ids["unsealed"],
@@ -278,8 +282,8 @@ async def _leave_jobs(connection: asyncpg.Connection, cases: HardCases) -> None:
            ('feedface00000007', 'capture', 'public.orders.note', 'interrupted', '{"online": true}',
             '{"step": "copy key and value", "rows": 1200345}',
             'ana', now(), now(), NULL, NULL, NULL,
-            '{"code": "failed", "message": "interrupted: whoever ran it is gone",
-              "detail": "batches that were committed stay; another worker goes on from there",
+            '{"code": "failed", "message": "interrupted: the process that ran it has ended",
+              "detail": "committed batches stay; another worker resumes from there",
               "hint": "look at the artifact, then run it again"}')""",
     )
 

@@ -8,14 +8,16 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
-from app.recovery import jobs
-from app.recovery.artifact import Artifact
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Actor, Database
-from app.recovery.jobs import Job
-from app.recovery.pace import Limits
-from app.recovery.plan import Choices
-from app.recovery.restore import restore
+from app.recovery.artifacts.model import Artifact
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.db.database import Database
+from app.recovery.jobs import model as jobs
+from app.recovery.jobs.model import Job
+from app.recovery.jobs.throttle import Limits
+from app.recovery.plan.model import Choices
+from app.recovery.restore.restore import restore
 from tests.sessions import client_of
 from tests.traffic import Traffic
 

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Database
-from app.recovery.plan import Choices
-from app.recovery.restore import restore
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.db.database import Database
+from app.recovery.plan.model import Choices
+from app.recovery.restore.restore import restore
 from tests.online import DBA, ROWS, execute, followed, until
 from tests.traffic import Traffic
 
@@ -123,7 +124,7 @@ async def make(db, shape, constraint=" NOT NULL DEFAULT 'none'"):
 
 @asynccontextmanager
 async def under_way(db: Database, work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
-    """Work that follows traffic by now, for what happens in the middle of it."""
+    """Work that already follows traffic, for what happens in the middle of it."""
     running = asyncio.create_task(work)
     await until(lambda: followed(db))
     try:

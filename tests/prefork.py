@@ -85,7 +85,7 @@ def _server() -> socket.socket:
 
 
 def serve(requests: socket.socket) -> None:
-    """Fork for each request until whoever asks is gone; a child returns, and ends as a program."""
+    """Fork for each request until the client is gone; a child returns, and ends as a program."""
     from app.cli import main
     from app.cli.commands import command
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from app.recovery.database import Connection, Database
+from app.recovery.db.connections import Connection
+from app.recovery.db.database import Database
 
 
 @asynccontextmanager

@@ -18,8 +18,8 @@ import asyncpg
 import httpx
 from fastapi import FastAPI
 
-from app.cli.serving import Server, configure, listen
-from app.main import create_app
+from app.server.composition import create_app
+from app.server.serving import Server, configure, listen
 from app.settings import load_settings
 
 PATIENCE = 20.0

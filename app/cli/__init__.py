@@ -11,15 +11,16 @@ from app.cli.console import Terminal, leave_pipe
 from app.cli.document import COMMAND, command_words, commands_named, is_group
 from app.cli.exits import Exit, exit_for
 from app.cli.failure import report
-from app.cli.logs import be_quiet
 from app.cli.streams import prepare_streams
-from app.recovery.errors import WrongUsage, ZanithError, translate
+from app.recovery.core.errors import WrongUsage, ZanithError
+from app.recovery.core.translate import translate
+from app.server.logs import be_quiet
 
 __all__ = ["main"]
 
 _GO_ON = (
-    "batches that were committed stay: the same command goes on from there,"
-    " and zanith recover doctor tells how to undo them"
+    "committed batches stay: run the same command again to resume;"
+    " zanith recover doctor says how to undo them"
 )
 
 

@@ -15,7 +15,7 @@ import typer
 from app.text import plural
 
 if TYPE_CHECKING:
-    from app.recovery.database import Database
+    from app.recovery.db.database import Database
 
 PATIENCE = 1.0
 """Seconds that a Tab may take; a database that is slower offers nothing."""
@@ -108,7 +108,7 @@ async def _find(
 
 
 async def _artifacts(db: "Database", incomplete: str) -> list[Offer]:
-    from app.recovery.artifacts import ArtifactFilter, list_artifacts
+    from app.recovery.artifacts.listing import ArtifactFilter, list_artifacts
 
     page = await list_artifacts(db, ArtifactFilter(limit=MOST))
     names: dict[str, str] = {}
@@ -126,7 +126,7 @@ async def _artifacts(db: "Database", incomplete: str) -> list[Offer]:
 
 
 async def _restorable(db: "Database", incomplete: str, kind: str) -> list[Offer]:
-    from app.recovery.artifacts import ArtifactFilter, list_artifacts
+    from app.recovery.artifacts.listing import ArtifactFilter, list_artifacts
 
     page = await list_artifacts(db, ArtifactFilter(status="recoverable", limit=MOST))
     names: dict[str, str] = {}
@@ -142,7 +142,7 @@ async def _restorable(db: "Database", incomplete: str, kind: str) -> list[Offer]
 
 
 async def _migrations(db: "Database", incomplete: str) -> list[Offer]:
-    from app.recovery.artifacts import ArtifactFilter, list_artifacts
+    from app.recovery.artifacts.listing import ArtifactFilter, list_artifacts
 
     page = await list_artifacts(db, ArtifactFilter(status="recoverable", limit=MOST))
     counts = Counter(
@@ -158,7 +158,7 @@ async def _migrations(db: "Database", incomplete: str) -> list[Offer]:
 
 
 async def _jobs(db: "Database", incomplete: str) -> list[Offer]:
-    from app.recovery.jobs import list_jobs
+    from app.recovery.jobs.model import list_jobs
 
     return [
         (job.id, f"{job.kind} of {job.object or 'several'}, {job.state}")
@@ -168,8 +168,8 @@ async def _jobs(db: "Database", incomplete: str) -> list[Offer]:
 
 
 async def _dropped_tables(db: "Database", incomplete: str) -> list[Offer]:
-    from app.recovery.artifacts import ArtifactFilter, list_artifacts
-    from app.recovery.names import quote
+    from app.recovery.artifacts.listing import ArtifactFilter, list_artifacts
+    from app.recovery.core.names import quote
 
     page = await list_artifacts(db, ArtifactFilter(limit=MOST))
     names = {
@@ -185,8 +185,8 @@ async def _dropped_tables(db: "Database", incomplete: str) -> list[Offer]:
 
 
 async def _tables(db: "Database", incomplete: str, end: str = "") -> list[Offer]:
-    from app.recovery.catalog import name_tables
-    from app.recovery.names import quote
+    from app.recovery.artifacts.catalog import name_tables
+    from app.recovery.core.names import quote
 
     found = []
     for table in await name_tables(db, incomplete, MOST):
@@ -199,9 +199,9 @@ async def _tables(db: "Database", incomplete: str, end: str = "") -> list[Offer]
 
 
 async def _columns(db: "Database", incomplete: str) -> list[Offer]:
-    from app.recovery.catalog import describe_relation, name_tables
-    from app.recovery.errors import ZanithError
-    from app.recovery.names import parse_name, quote
+    from app.recovery.artifacts.catalog import describe_relation, name_tables
+    from app.recovery.core.errors import ZanithError
+    from app.recovery.core.names import parse_name, quote
 
     table, dot, _ = incomplete.rpartition(".")
     found: list[Offer] = []

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from app.cli.console import Terminal
 from app.cli.humanize import printable
-from app.recovery.errors import Refused
-from app.recovery.names import names_object
+from app.recovery.core.errors import Refused
+from app.recovery.core.names import names_object
 
 _TRIES = 3
 _NO = frozenset({"", "n", "no", "q", "quit"})
@@ -84,9 +84,7 @@ def _ask_until(
         if answer.lower() in _NO:
             break
         if number < _TRIES - 1:
-            said = (
-                f"{printable(answer)} is something else." if repeat else "That is something else."
-            )
+            said = f"{printable(answer)} is something else." if repeat else "That does not match."
             terminal.err.print(Text(f"{said} Nothing was changed. Enter alone stops."))
     raise Refused("not confirmed: nothing was changed", detail=typed, hint=hint)
 

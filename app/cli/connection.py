@@ -4,7 +4,7 @@ import os
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from app.recovery.conninfo import is_name, parameters, to_url
+from app.recovery.db.conninfo import is_name, parameters, to_url
 
 
 @dataclass
@@ -54,13 +54,8 @@ _VARIABLES = ("PGSERVICE", "PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUS
 _SETTING = "ZANITH_DATABASE_URL"
 
 
-def name_source(text: str) -> str:
-    """Return a hint that names the setting with what really named the server, as `-h and -p`."""
-    return text.replace(f"in {_SETTING}", f"in {_source()}")
-
-
-def _source() -> str:
-    """What named the server: options, a profile, or variables, in the order in which they count."""
+def source() -> str:
+    """Return where the server was named, as `-h and -p`: options, a profile, then variables."""
     found = given()
     options = ["-d"] if found.text else []
     options += [option for part, option in _OPTIONS.items() if part in found.parts]

@@ -12,14 +12,14 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from app.recovery.options import Option, options_of, read_options
+from app.recovery.core.options import Option, options_of, read_options
 
 # What is so on the command line only.
 _ALSO = {
-    "fill": "default: the column's default.",
+    "fill": "default means the column's default.",
     "online": "The same command resumes a run that ended.",
-    "unverified": "Asks again.",
-    "without": "Can be given several times.",
+    "unverified": "The command asks again.",
+    "without": "You can repeat this option.",
 }
 _METAVARS = {"fill": "VALUE|default"}
 

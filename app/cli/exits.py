@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import typer
 
-from app.recovery.errors import ZanithError
+from app.recovery.core.errors import ZanithError
 
 
 class Exit(IntEnum):
@@ -20,7 +20,7 @@ class Exit(IntEnum):
     NOT_PERMITTED = 6
     INTERRUPTED = 130  # 128 + SIGINT
     TERMINATED = 143  # 128 + SIGTERM
-    BROKEN_PIPE = 141  # 128 + SIGPIPE: whoever read our output has gone
+    BROKEN_PIPE = 141  # 128 + SIGPIPE: the reader of our output has gone
 
 
 _BY_CODE = {

@@ -6,15 +6,14 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from app.cli.connection import name_source
 from app.cli.console import Terminal
 from app.cli.humanize import printable_block
 from app.cli.render.plan import capture_plan, restore_plan
 from app.cli.render.steps import steps
 from app.cli.words import error_document, on_command
-from app.recovery.capture import CapturePlan
-from app.recovery.errors import ZanithError
-from app.recovery.plan import Plan
+from app.recovery.capture.planning import CapturePlan
+from app.recovery.core.errors import ZanithError
+from app.recovery.plan.model import Plan
 
 
 def report(error: ZanithError, terminal: Terminal) -> None:
@@ -25,8 +24,6 @@ def report(error: ZanithError, terminal: Terminal) -> None:
     plan = getattr(error, "plan", None)
     if terminal.json:
         said = error_document(error.as_dict())
-        if said.get("hint"):
-            said["hint"] = name_source(said["hint"])
         terminal.emit({"error": said} | ({"plan": plan.to_json()} if plan else {}))
         return
     if plan is not None and not getattr(plan, "blocked", ()):  # it can run, and is another
@@ -38,7 +35,7 @@ def report(error: ZanithError, terminal: Terminal) -> None:
     if error.detail:
         terminal.err.print(Padding(Text(_said(error.detail)), (0, 0, 0, 2), expand=False))
     if error.hint:
-        terminal.err.print(Text.assemble(("hint: ", "flag"), _said(name_source(error.hint))))
+        terminal.err.print(Text.assemble(("hint: ", "flag"), _said(error.hint)))
 
 
 def _shown(plan: Any) -> RenderableType:

@@ -7,9 +7,12 @@ import typer
 
 from app.cli.complete import complete_artifact
 from app.cli.derived import taking
-from app.recovery.durations import parse_duration
-from app.recovery.errors import WrongUsage
-from app.recovery.pace import Limits
+from app.recovery.core.durations import parse_duration
+from app.recovery.core.errors import WrongUsage
+from app.recovery.jobs.throttle import Limits
+
+COMMON_PANEL = "Common options"
+"""Where help shows the options of every command; the man page lists them once."""
 
 DatabaseUrl = Annotated[
     str | None,
@@ -18,9 +21,9 @@ DatabaseUrl = Annotated[
         "--dbname",
         "-d",
         metavar="URL",
-        help="A URL, host=… dbname=…, or a database's name; else ZANITH_DATABASE_URL, else the "
-        "PG* variables.",
-        rich_help_panel="Everywhere",
+        help="The database: a URL, host=… dbname=…, or a name. Default: ZANITH_DATABASE_URL, else "
+        "the PG* variables.",
+        rich_help_panel=COMMON_PANEL,
     ),
 ]
 Jobs = Annotated[
@@ -31,15 +34,15 @@ Jobs = Annotated[
         metavar="N",
         min=1,
         max=8,
-        help="Read with N connections in parallel; the bytes are the same.",
+        help="Read with N connections in parallel, 1 to 8; the bytes are the same.",
     ),
 ]
 Json = Annotated[
     bool,
     typer.Option(
         "--json",
-        help="Print one JSON document on stdout and nothing else there; errors as well.",
-        rich_help_panel="Everywhere",
+        help="Print one JSON document, also for an error, and nothing else on stdout.",
+        rich_help_panel=COMMON_PANEL,
     ),
 ]
 Yes = Annotated[
@@ -55,14 +58,14 @@ DryRun = Annotated[
     ),
 ]
 Reason = Annotated[
-    str | None, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")
+    str | None, typer.Option("--reason", metavar="TEXT", help="The reason, for the audit log.")
 ]
 Reference = Annotated[
     str,
     typer.Argument(
         metavar="ARTIFACT",
-        help="An id, a unique prefix of one (4 characters or more), or the name of what "
-        "was dropped: its latest artifact.",
+        help="An id, the beginning of one (4 characters or more), or the name of the dropped "
+        "object, which means its latest artifact.",
         autocompletion=complete_artifact,
     ),
 ]
@@ -71,8 +74,8 @@ OptionalReference = Annotated[
     str | None,
     typer.Argument(
         metavar="ARTIFACT",
-        help="An id, a unique prefix of one (4 characters or more), or the name of what "
-        "was dropped: its latest artifact.",
+        help="An id, the beginning of one (4 characters or more), or the name of the dropped "
+        "object, which means its latest artifact.",
         autocompletion=complete_artifact,
     ),
 ]
@@ -91,7 +94,8 @@ Strategy = Annotated[
     Parking,
     typer.Option(
         "--strategy",
-        help="soft: rename, instant at any size. archive: move it out of the live schema, sealed.",
+        help="soft: rename it, instant at any size. archive: move it out of the live schema, and "
+        "seal it.",
     ),
 ]
 
@@ -111,7 +115,7 @@ MaxRate = Annotated[
     typer.Option(
         "--max-rate",
         metavar="ROWS",
-        help="The largest number of rows a second.",
+        help="The maximum number of rows per second.",
         rich_help_panel="Online",
     ),
 ]
@@ -148,8 +152,8 @@ Detach = Annotated[
     bool,
     typer.Option(
         "--detach",
-        help="Queue it for a worker (zanith worker or the studio) and return. zanith jobs "
-        "shows how far it is.",
+        help="Queue the job for a worker (zanith worker or the studio) and return. zanith jobs "
+        "shows its progress.",
         rich_help_panel="Online",
     ),
 ]
@@ -160,8 +164,8 @@ Rehearse = Annotated[
     bool,
     typer.Option(
         "--rehearse",
-        help="Run every step and roll it back. Show how long each took, and what would differ. "
-        "Takes the same locks.",
+        help="Run every step, roll it back, and show the time of each and the differences. "
+        "A rehearsal takes the same locks as the restore.",
     ),
 ]
 FromArtifact = Annotated[
@@ -169,7 +173,7 @@ FromArtifact = Annotated[
     typer.Option(
         "--artifact",
         metavar="ID",
-        help="This artifact instead of the latest recoverable one.",
+        help="Restore this artifact instead of the latest recoverable one.",
         autocompletion=complete_artifact,
     ),
 ]

@@ -19,19 +19,21 @@ from app.cli.render.outcome import done, rehearsed, restored
 from app.cli.render.plan import restore_plan
 from app.cli.session import Session
 from app.cli.words import error_document
-from app.recovery.artifacts import Artifact, get_artifact
-from app.recovery.blocking import find_blocking
-from app.recovery.errors import WrongUsage, ZanithError
-from app.recovery.gate import check_plan
-from app.recovery.leftover import find_left_over
-from app.recovery.migration import plan_migration
-from app.recovery.migration import restore_migration as run_migration
-from app.recovery.names import parse_name
-from app.recovery.pace import Limits
-from app.recovery.plan import Choices, Plan, plan_restore, with_seal
-from app.recovery.rehearsal import rehearse, rehearse_migration
-from app.recovery.report import RestoreReport
-from app.recovery.restore import find_any, find_for_restore, job_params, restore
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.artifacts.model import Artifact
+from app.recovery.core.errors import WrongUsage, ZanithError
+from app.recovery.core.names import parse_name
+from app.recovery.jobs.throttle import Limits
+from app.recovery.plan.blocking import find_blocking
+from app.recovery.plan.model import Choices, Plan
+from app.recovery.plan.planning import plan_restore, with_seal
+from app.recovery.restore.migration import plan_migration
+from app.recovery.restore.migration import restore_migration as run_migration
+from app.recovery.restore.preconditions import check_plan
+from app.recovery.restore.rehearsal import rehearse, rehearse_migration
+from app.recovery.restore.report import RestoreReport
+from app.recovery.restore.restore import find_any, find_for_restore, job_params, restore
+from app.recovery.rows.leftover import find_left_over
 from app.recovery.worker import hand_over
 from app.text import about
 
@@ -97,8 +99,10 @@ async def restore_any(
     """Restore what an id or a name means, a column or a table; or what was dropped last."""
     if (reference is None) != last:
         raise WrongUsage(
-            "nothing says what to restore" if reference is None else "--last and a name are two",
-            hint="name an artifact, or pass --last for what was dropped last",
+            "no artifact is named"
+            if reference is None
+            else "--last and a name cannot be used together",
+            hint="name an artifact, or pass --last for the latest drop",
         )
     await _restore(session, await find_any(session.db, reference), wanted, way)
 

@@ -1,35 +1,21 @@
-"""Running the studio: the address checked first, the address said, and a clean end."""
+"""The studio and the demo, started from the command line until Ctrl-C."""
 
-import asyncio
-import errno
-import importlib
 import shlex
 import shutil
-import signal
 import socket
 import sys
-import threading
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-import uvicorn
 from pydantic import SecretStr
 from rich.text import Text
 
 from app.cli.console import Terminal
-from app.cli.logs import speak_in_lines
 from app.cli.session import Session, run
-from app.recovery.errors import Failed, NotPermitted, WrongUsage
+from app.recovery.core.errors import Failed
+from app.server.logs import speak_in_lines
+from app.server.serving import Server, configure, listen
 from app.settings import Settings, require_audit_log
-
-HEAD_BYTES = 32 * 1024
-"""The longest request line with its headers."""
-CONNECTIONS = 600
-"""Beyond so many a request is answered 503 without a look; the studio says why a little earlier."""
-AT_ONCE_SECONDS = 2.0
 
 
 def serve_studio(settings: Settings, terminal: Terminal) -> None:
@@ -88,59 +74,10 @@ def _from_another_terminal(url: str) -> tuple[str, ...]:
     return f"export ZANITH_DATABASE_URL={address}", f"{program} list", f"psql {address}"
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Bind the address before anything else is started; Failed where it is taken."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except socket.gaierror as exc:
-        raise WrongUsage(f"{host!r} is not an address of this machine") from exc
-    # With its protocol said: asyncio turns Nagle's algorithm off only where it sees TCP; with it
-    # every answer whose head and body are two packets waits 40 ms for an acknowledgement.
-    listener = socket.socket(family, kind, protocol)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(address)
-        listener.listen(128)
-    except OSError as exc:
-        listener.close()
-        raise _cannot_bind(host, port, exc) from exc
-    return listener
-
-
-def _cannot_bind(host: str, port: int, exc: OSError) -> Exception:
-    if exc.errno == errno.EADDRINUSE:
-        return Failed(
-            f"port {port} on {host} is taken",
-            hint=f"stop what listens there, or choose another: --port {port + 1}",
-        )
-    if exc.errno == errno.EACCES:
-        return NotPermitted(
-            f"permission denied: cannot bind port {port}", hint="choose one above 1023"
-        )
-    return Failed(f"{host}:{port} cannot be bound: {exc.strerror}", hint="choose another --host")
-
-
 def _application(settings: Settings) -> Any:
-    # By name: the composition root is above us, and nothing else here needs to know it.
-    return importlib.import_module("app.main").create_app(settings)
+    from app.server.composition import create_app  # slow to import
 
-
-def configure(application: Any) -> uvicorn.Config:
-    """Return how uvicorn serves the studio: what a proxy says is heeded in one place, not here."""
-    return uvicorn.Config(
-        application,
-        http="h11",
-        ws="none",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        h11_max_incomplete_event_size=HEAD_BYTES,
-        limit_concurrency=CONNECTIONS,
-        timeout_graceful_shutdown=3,
-    )
+    return create_app(settings)
 
 
 def _serve(
@@ -156,7 +93,7 @@ def _serve(
     server = Server(configure(application), lambda: terminal.say(_address(what, address)))
     server.run(sockets=[listener])
     if not server.started:
-        raise Failed("the studio did not start", hint="what it said is above")
+        raise Failed("the studio did not start", hint="its output is above")
     terminal.say(Text("stopped", style="quiet"))
 
 
@@ -164,65 +101,3 @@ def _address(what: str, address: str) -> Text:
     return Text.assemble(
         ("✓ ", "good"), f"{what} is at ", (address, "name"), ("   Ctrl-C stops it", "quiet")
     )
-
-
-async def _briefly(work: Coroutine[Any, Any, None]) -> None:
-    await asyncio.wait({asyncio.ensure_future(work)}, timeout=AT_ONCE_SECONDS)
-
-
-class Server(uvicorn.Server):
-    """A server that says when it is ready, and lets its caller clean up after Ctrl-C or SIGTERM."""
-
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._ready = ready
-        application: Any = config.app
-        self._studio = application.state.studio
-        self._studio.connections = lambda: len(self.server_state.connections)
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self._ready()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let the studio end its work while it still answers, then as uvicorn does it.
-
-        A second Ctrl-C or SIGTERM waits for nothing: what runs is told, and has two seconds.
-        """
-        studio = self._studio
-        draining = asyncio.ensure_future(studio.drain())
-        while not draining.done() and not self.force_exit:
-            await asyncio.wait({draining}, timeout=0.1)
-        draining.cancel()
-        await asyncio.wait({draining})
-        if self.force_exit:
-            await _briefly(studio.drain(0))
-        await super().shutdown(sockets)
-        if self.force_exit:  # uvicorn leaves that out then
-            await _briefly(self.lifespan.shutdown())
-
-    def handle_exit(self, _sig: int, _frame: FrameType | None) -> None:
-        """Begin to end; the second time, end at once."""
-        self.force_exit = self.should_exit
-        self.should_exit = True
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """As uvicorn does it, without raising the signal again once the server has stopped."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {
-            number: signal.signal(number, self.handle_exit)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._reread)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _reread(self, _number: int, _frame: FrameType | None) -> None:
-        self._studio.access.reread()

@@ -16,9 +16,11 @@ from app.cli.console import Terminal, leave_pipe
 from app.cli.exits import stop
 from app.cli.humanize import printable
 from app.profiles import chosen_profile
-from app.recovery.database import Actor, Database
-from app.recovery.errors import WrongUsage
-from app.recovery.schema import require_installed
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import WrongUsage
+from app.recovery.core.translate import ADDRESS_FROM
+from app.recovery.db.database import Database
+from app.recovery.db.installer import require_installed
 from app.settings import Settings, load_settings, open_database
 
 T = TypeVar("T")
@@ -91,6 +93,7 @@ def settings_with(*, database_url: str | None = None, **given: Any) -> Settings:
         Terminal().say(Text.assemble(("warning: ", "warn"), printable(words)))
     base = settings.database_url.get_secret_value() if settings.database_url else None
     url = connection.combine(database_url, base)
+    ADDRESS_FROM.set(connection.source())
     return settings.model_copy(update={"database_url": SecretStr(url) if url else None})
 
 

@@ -6,13 +6,12 @@ import stat
 import sys
 from pathlib import Path
 
-from app.recovery.errors import WrongUsage
+from app.recovery.core.errors import WrongUsage
 
 _FALLBACKS = dict(
     zip("–—·•…→×≤✓✗○◷⚠↩◐“”„‘’━─╭╮╰╯╸╺│", '---*~>x<+xo!!<%"""\'\'--------|', strict=True)
 )
 """Our own marks in ASCII, each as wide as before."""
-
 
 _closed: set[int] = set()
 

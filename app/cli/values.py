@@ -10,8 +10,8 @@ from pathlib import Path
 from app.cli.confirm import ask
 from app.cli.console import Terminal
 from app.cli.humanize import printable
-from app.recovery.errors import WrongUsage
-from app.recovery.names import parse_name
+from app.recovery.core.errors import WrongUsage
+from app.recovery.core.names import parse_name
 from app.text import plural
 
 MOST_BYTES = 1 << 20
@@ -25,12 +25,12 @@ def key_columns(names: list[str]) -> list[str]:
         *table, column = parse_name(name)
         if table:
             raise WrongUsage(
-                f"{printable(name)} is more than a column's name",
-                hint="name the column alone, and quote it as in SQL where it holds a dot",
+                f"{printable(name)} is not a column's name alone",
+                hint="name the column alone, and quote it as in SQL if it has a dot",
             )
         columns.append(column)
     if len(set(columns)) < len(columns):
-        raise WrongUsage("a column stands twice", hint="name each column once")
+        raise WrongUsage("a column is given twice", hint="name each column once")
     return columns
 
 
@@ -46,7 +46,7 @@ def key_values(terminal: Terminal, columns: list[str], source: str | None) -> di
             hint="give one value a line, in the order of --column",
         )
     if any("\0" in value for value in values):
-        raise WrongUsage("a value holds a zero byte", hint="no text of PostgreSQL's can hold one")
+        raise WrongUsage("a value holds a zero byte", hint="PostgreSQL text cannot contain one")
     return dict(zip(columns, values, strict=True))
 
 
@@ -58,7 +58,7 @@ def _asked(terminal: Terminal, columns: list[str]) -> list[str]:
         )
     values = []
     for column in columns:
-        value = ask(terminal, f"{printable(column)} is exactly: ")
+        value = ask(terminal, f"The exact value of {printable(column)}: ")
         if value is None:
             raise WrongUsage("no value was typed", hint="an empty line is the empty text")
         values.append(value)

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from app.demo.embedded import EmbeddedServer
 from app.demo.story import prepare
-from app.embedded import EmbeddedServer
-from app.recovery.errors import Failed
+from app.recovery.core.errors import Failed
 
 __all__ = ["data_directory", "running"]
 
@@ -26,7 +26,7 @@ def running(data_dir: Path | None, *, fresh: bool, tell: Callable[[str], None]) 
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise Failed(
-            f"{directory} cannot be made: {exc.strerror}", hint="choose another --data-dir"
+            f"{directory} cannot be created: {exc.strerror}", hint="choose another --data-dir"
         ) from exc
     with EmbeddedServer(directory) as server:
         tell(f"starting PostgreSQL in {directory}")

@@ -6,13 +6,17 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from app.recovery.artifacts import Artifact, ArtifactFilter, get_artifact, list_artifacts
-from app.recovery.database import Actor, Database
-from app.recovery.hold import hold
-from app.recovery.plan import Choices
-from app.recovery.restore import restore
-from app.recovery.schema import grant_capture, install
-from app.recovery.seal import seal, verify
+from app.recovery.artifacts.listing import ArtifactFilter, list_artifacts
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.artifacts.model import Artifact
+from app.recovery.core.actor import Actor
+from app.recovery.db.database import Database
+from app.recovery.db.grants import grant_capture
+from app.recovery.db.installer import install
+from app.recovery.plan.model import Choices
+from app.recovery.purge.hold import hold
+from app.recovery.restore.restore import restore
+from app.recovery.rows.seal import seal, verify
 
 DATABASE = "shop"
 _DRAFT = "shop_draft"
@@ -31,7 +35,7 @@ async def prepare(url: str, *, fresh: bool, tell: Callable[[str], None]) -> str:
         if fresh:
             await server.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
         if not await _exists(server):
-            tell("making a shop with some history; this is done once")
+            tell("creating a shop with some history; this happens once")
             # A demo may lose its last moments in a crash, and need not wait for the disk.
             await server.execute("ALTER SYSTEM SET synchronous_commit = off")
             await server.execute("SELECT pg_reload_conf()")

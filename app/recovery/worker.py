@@ -1,4 +1,4 @@
-"""Workers: whoever has a connection can run what waits, and go on with what was left half done.
+"""Workers: any process with a connection can run waiting jobs, and resume interrupted ones.
 
 Several may work at once, on one machine or many: a job is claimed once, and an artifact has one
 live change. A job that was handed over waits for any of them; one whose worker was lost is taken up
@@ -14,19 +14,22 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
-from app.recovery import jobs, leases, queueing, runs
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Actor, Database, require_change
-from app.recovery.errors import Locked, Refused, Taken, ZanithError
-from app.recovery.events import Event
-from app.recovery.jobs import Job
-from app.recovery.kinds import Kind, Trait, kinds_with
-from app.recovery.operation import attempt
-from app.recovery.pace import Limits
-from app.recovery.plan import Choices
-from app.recovery.restore import restore
-from app.recovery.seal import seal, sweep, verify
-from app.recovery.sql import load
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor, require_change
+from app.recovery.core.errors import Locked, Refused, Taken, ZanithError
+from app.recovery.db.database import Database
+from app.recovery.db.events import Event
+from app.recovery.jobs import leases, queueing, runs
+from app.recovery.jobs import model as jobs
+from app.recovery.jobs.kinds import Kind, Trait, kinds_with
+from app.recovery.jobs.model import Job
+from app.recovery.jobs.operation import attempt
+from app.recovery.jobs.throttle import Limits
+from app.recovery.plan.model import Choices
+from app.recovery.queries import load
+from app.recovery.restore.restore import restore
+from app.recovery.rows.seal import seal, sweep, verify
 
 SQL = load("jobs")
 
@@ -57,7 +60,7 @@ async def hand_over(
     """
     async with attempt(db, actor, kind, artifact_id, object):
         if not Kind(kind).detaches:
-            raise Refused(f"a {kind} cannot be handed over: somebody has to confirm it")
+            raise Refused(f"a {kind} cannot be queued: it must be confirmed")
         return await _hand_over(db, kind, artifact_id, params, actor, object)
 
 
@@ -246,7 +249,7 @@ async def resume(db: Database, job_id: str, actor: Actor | None) -> Job:
         begun: bool = await connection.fetchval(SQL["left_half_done"], job.artifact_id)
     if not begun and not job.params.get("handed_over"):
         raise Refused(
-            f"nothing of {job.object} is unfinished", hint="look at it, and start it again"
+            f"no work on {job.object} is unfinished", hint="look at it, and start it again"
         )
     params = {
         **job.params,

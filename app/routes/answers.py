@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi.responses import JSONResponse
 
-from app.recovery.jobs import Job
+from app.recovery.jobs.model import Job
 from app.shape import document
 
 

@@ -66,6 +66,6 @@ def by_table(rows: Sequence[tuple[str, int]], tables: int, total: int, limit: in
 def by_expiry(rows: Sequence[tuple[str, int]]) -> BarChart:
     """How many artifacts expire when, soonest first, in the engine's own buckets."""
     return BarChart(
-        "What expires when",
+        "Artifacts by expiry",
         _bars([(n, v, formats.number(v), formats.plural(v, "artifact")) for n, v in rows]),
     )

@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from app.recovery.errors import (
+from app.recovery.core.errors import (
     Busy,
     Failed,
     Locked,
@@ -28,8 +28,8 @@ from app.recovery.errors import (
     ZanithError,
 )
 from app.routes.answers import Document
-from app.routes.current import request_id
-from app.routes.returning import to_login
+from app.routes.auth.returning import to_login
+from app.routes.middleware.request_id import request_id
 from app.routes.words import error_body
 
 
@@ -174,7 +174,7 @@ async def answer(request: Request, error: ZanithError) -> Response:
     pages = request.app.state.studio.pages
     partial = bool(request.headers.get("HX-Request"))
     template = "error/notice.html" if partial else "error/page.html"
-    title = "Not just now" if soon else _title(status)
+    title = "Busy: try again in a moment" if soon else _title(status)
     page: Response = pages.error(request, template, error, title, status)
     page.headers.update(headers)
     return page
@@ -191,17 +191,17 @@ def _numbered(error: ZanithError) -> ZanithError:
 
 def _title(status: int) -> str:
     return {
-        400: "That cannot be asked for in this way",
+        400: "The request is not valid",
         403: "Not permitted",
         404: "Nothing here",
-        405: "Not in this way",
+        405: "Method not allowed",
         409: "Refused: nothing was changed",
-        422: "Something is missing",
+        422: "The request is not valid",
         423: "Busy: try again in a moment",
-        408: "Too slow",
+        408: "The request took too long",
         413: "Too large",
-        414: "Too long an address",
-        415: "Not in this form",
+        414: "The address is too long",
+        415: "Unsupported content type",
         429: "Too many attempts",
         503: "The database does not answer",
     }.get(status, HTTPStatus(status).phrase)

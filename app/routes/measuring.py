@@ -6,15 +6,15 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.recovery.coverage import Coverage, measure_coverage
-from app.recovery.database import Database
-from app.recovery.errors import ZanithError
+from app.recovery.core.errors import ZanithError
+from app.recovery.db.database import Database
+from app.recovery.inspection.coverage import Coverage, measure_coverage
 from app.routes.runner import Runner
 
 
 @dataclass
 class Measurement:
-    """The one measurement that runs, or how the last one ended; whoever looks sees the same."""
+    """The one measurement that runs, or how the last one ended; every page shows the same."""
 
     task: asyncio.Task[None] | None = None
     progress: dict[str, Any] = field(default_factory=dict)

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
 
-from app.recovery.artifacts import States, Summary
-from app.recovery.jobs import Job
-from app.recovery.version import VERSION
+from app.recovery.artifacts.listing import States, Summary
+from app.recovery.core.version import VERSION
+from app.recovery.jobs.model import Job
 
 
 class Counters:

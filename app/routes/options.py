@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, StringConstraints, create_model
 
-from app.recovery.options import MOST, Option, options_of, read_options
+from app.recovery.core.options import MOST, Option, options_of, read_options
 
 M = TypeVar("M", bound=type[BaseModel])
 V = TypeVar("V")

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
@@ -21,12 +21,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from starlette.types import Scope
 
 from app import text as formats
-from app.recovery.database import Actor, ServerInfo
-from app.recovery.errors import ZanithError
-from app.recovery.names import quote as quote_name
-from app.recovery.version import VERSION
-from app.routes.access import FORM, FORM_FIELD, Access, set_cookie
-from app.routes.prefix import outside
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import ZanithError
+from app.recovery.core.names import quote as quote_name
+from app.recovery.core.options import options_of
+from app.recovery.core.version import VERSION
+from app.recovery.db.database import ServerInfo
+from app.recovery.jobs.model import Job
+from app.recovery.plan.model import Choices
+from app.routes.auth.access import FORM, FORM_FIELD, Access, set_cookie
+from app.routes.middleware.prefix import outside
 from app.routes.sql_text import highlighted
 from app.routes.words import on_page, sentence
 
@@ -66,6 +70,12 @@ class Frame:
             self.actor and self.actor.role != "viewer" and self.server and not self.server.standby
         )
 
+    def may_cancel(self, job: Job) -> bool:
+        """Whether to show the button that cancels a job: a viewer cancels only an own export."""
+        return self.can_change or bool(
+            self.actor and job.kind.reads and job.actor == self.actor.name
+        )
+
     @property
     def why_not(self) -> str:
         """Why nothing can be changed here, for a person; empty where it can."""
@@ -79,7 +89,7 @@ class Frame:
 
 
 def link(path: str, params: Mapping[str, Any] | None = None) -> str:
-    """Return a path with a query string of those parameters that say something."""
+    """Return a path with a query string of those parameters that say something, for `url()`."""
     said = {k: "yes" if v is True else v for k, v in (params or {}).items()}
     pairs = [(k, v) for k, v in said.items() if v not in (None, "", False)]
     return f"{path}?{urlencode(pairs, doseq=True)}" if pairs else path
@@ -105,7 +115,7 @@ _FIELD = (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"))
 
 @cache
 def static(path: str) -> str:
-    """Return the address of a static file with its content's hash, so that it can be kept."""
+    """Return the path of a static file with its content's hash, so that it can be kept."""
     file = resources.files("app") / "static" / path
     stamp = hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file.is_file() else "missing"
     return f"/static/{path}?v={stamp}"
@@ -151,8 +161,8 @@ class StudioEnvironment(Environment):
         return super().getattr(obj, attribute)
 
 
-def environment() -> Environment:
-    """Return the environment in which every template renders."""
+def environment(prefix: str = "") -> Environment:
+    """Return the environment in which every template renders, below the path of a proxy."""
     env = StudioEnvironment(
         loader=PackageLoader("app", "templates"),
         autoescape=select_autoescape(default=True, default_for_string=True),
@@ -171,7 +181,6 @@ def environment() -> Environment:
         visible=formats.visible,
         one_line=one_line,
         sql=highlighted,
-        seg=lambda text: quote(str(text), safe=""),
         quote_name=quote_name,
         facts=as_facts,
         as_json=as_json,
@@ -179,11 +188,13 @@ def environment() -> Environment:
         sentence=sentence,
     )
     env.globals.update(
+        url=outside(prefix),
         static=static,
         link=link,
         type_names=TYPE_NAMES,
         plural=formats.plural,
         days_left=formats.days_left,
+        label_of={item.name: item.label for item in options_of(Choices)},
     )
     return env
 
@@ -193,8 +204,7 @@ class Pages:
 
     def __init__(self, access: Access, prefix: str = "") -> None:
         self.access = access
-        self.prefix = prefix
-        self.env = environment()
+        self.env = environment(prefix)
 
     def render(
         self,
@@ -226,7 +236,7 @@ class Pages:
         )
         html = self.env.get_template(template).render(view=view, frame=frame)
         response = HTMLResponse(
-            outside(html, self.prefix),
+            html,
             status,
             {"Cache-Control": "no-store", "Vary": "HX-Request", **(headers or {})},
         )
@@ -239,8 +249,8 @@ class Pages:
     ) -> HTMLResponse:
         """Return an error as a page or as the fragment for the notice.
 
-        Where no route asked yet who it is, as for an address without one, it is asked here: whoever
-        is signed in sees where they are on this page too.
+        Where no route asked yet who it is, as for an address without one, it is asked here: a
+        signed-in reader sees their place on this page too.
         """
         actor = getattr(request.state, "actor", None)
         if actor is None:

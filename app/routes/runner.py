@@ -7,10 +7,12 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from app.recovery import queueing, runs, worker
-from app.recovery.database import Database
-from app.recovery.errors import ZanithError, translate
-from app.recovery.jobs import Job
+from app.recovery import worker
+from app.recovery.core.errors import ZanithError
+from app.recovery.core.translate import translate
+from app.recovery.db.database import Database
+from app.recovery.jobs import queueing, runs
+from app.recovery.jobs.model import Job
 from app.routes.errors import ShuttingDown
 
 log = logging.getLogger("zanith.studio")
@@ -95,13 +97,13 @@ class Runner:
 
 
 async def outcome(task: asyncio.Task[T]) -> T:
-    """Return what work that was started comes to; it goes on where whoever waits here goes away.
+    """Return what work that was started comes to; it goes on if the waiter here is cancelled.
 
     ShuttingDown where it was interrupted, as its job says.
     """
     await asyncio.wait({task})
     if task.cancelled():
         raise ShuttingDown(
-            queueing.SHUT_DOWN, hint="another studio can do it, or this one when back"
+            queueing.SHUT_DOWN, hint="another studio can do it, or this one after a restart"
         )
     return task.result()

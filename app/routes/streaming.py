@@ -15,8 +15,8 @@ from urllib.parse import quote
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from app.recovery.errors import translate
-from app.routes.courtesy import Courtesy, Turns
+from app.recovery.core.translate import translate
+from app.routes.middleware.priority import Priority, Turns
 
 log = logging.getLogger("zanith.studio")
 
@@ -40,7 +40,7 @@ class ExportResponse(Response):
         push: Callable[[Sink], Awaitable[Any]],
         start: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         *,
-        courtesy: Courtesy,
+        courtesy: Priority,
         filename: str,
         media_type: str,
         export_id: str,

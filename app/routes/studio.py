@@ -1,4 +1,4 @@
-"""What the routes share: the engine's handles and who may knock. Built once, in `app.main`."""
+"""What the routes share: the engine's handles and who may knock. Built once, at start."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from app.recovery.database import Actor, Database, ServerInfo
-from app.recovery.errors import Failed
-from app.routes.access import FORM_FIELD, Access
-from app.routes.courtesy import Courtesy
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import Failed
+from app.recovery.db.database import Database, ServerInfo
+from app.routes.auth.access import FORM_FIELD, Access
 from app.routes.measuring import Measurement
 from app.routes.metrics import Counters
+from app.routes.middleware.priority import Priority
 from app.routes.rendering import Pages
 from app.routes.runner import Runner
 from app.settings import Settings
@@ -28,7 +29,7 @@ class Studio:
     pages: Pages
     runner: Runner = field(default_factory=Runner)
     counters: Counters = field(default_factory=Counters)
-    courtesy: Courtesy = field(default_factory=Courtesy)
+    courtesy: Priority = field(default_factory=Priority)
     measurement: Measurement = field(default_factory=Measurement)
     connections: Callable[[], int] = lambda: 0
     """How many the server that serves it has open."""
@@ -37,7 +38,7 @@ class Studio:
     database: Database | None = None
     readers: Database | None = None
     notice: str | None = None
-    """What whoever runs it should know: that its role has more rights than it needs."""
+    """What its operator should know: that its role has more rights than it needs."""
 
     @property
     def db(self) -> Database:

@@ -6,9 +6,9 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from app.recovery.errors import ZanithError
-from app.recovery.options import options_of
-from app.recovery.plan import Choices
+from app.recovery.core.errors import ZanithError
+from app.recovery.core.options import options_of
+from app.recovery.plan.model import Choices
 
 # What the command and SQL call it: its field on the page, and its key in the API.
 _WORDS = {
@@ -20,10 +20,10 @@ _WORDS = {
     "--fill VALUE": ("“get this value”", "fill"),
     "--fill default": ("“get the column's default”", "fill_default"),
     "--fill": ("“Rows inserted since the drop”", "fill"),
-    "on_dependents => 'keep'": ("“keep it on what is parked”", "on_dependents: keep"),
+    "on_dependents => 'keep'": ("“keep it on the parked object”", "on_dependents: keep"),
     "on_dependents => 'cascade'": ("“drop it too”", "on_dependents: cascade"),
-    "published_ok => true (--published-ok)": ("“Published is fine”", "published_ok: true"),
-    "'keep'": ("“keep it on what is parked”", "keep"),
+    "published_ok => true (--published-ok)": ("“Allow a published table”", "published_ok: true"),
+    "'keep'": ("“keep it on the parked object”", "keep"),
     "'cascade'": ("“drop it too”", "cascade"),
     "soft_drop_column": ("“Soft-drop”", "soft_drop_column"),
     "archive_column": ("“Archive”", "archive_column"),
@@ -39,10 +39,14 @@ _COMMANDS = {
     r"zanith jobs (?:list|show \w+)": "the list of jobs",
 }
 # Hints begin with a word of ours, or with a list of words to choose from. Messages may begin with
-# the name of an object, which stays as it is: of them only these words are no names.
+# the name of an object, which stays as it is: of them only these words are not names.
 _OWN_START = re.compile(r"[a-z]+ ")
 _FIRST_WORD = re.compile(
-    r"(?:an?|the|no|not|nothing|its?|what|there|this|that|must|cannot|somebody|whether) "
+    r"(?:an?|the|no|not|nothing|its?|what|there|this|that|must|cannot|somebody|whether|permission"
+    r"|code of|foreign keys|table(?= \S+ has)|partitions (?:of|or)|validating the|tables were"
+    r"|archived values|views that|planner statistics|subscribers of|left out|restore checks"
+    r"|recorded as|uncommitted work|committed batches|interrupted:|cancelled by"
+    r"|another|several) "
 )
 _COMMAND = re.compile("|".join(f"({pattern})" for pattern in _COMMANDS))
 

@@ -11,34 +11,31 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from app.recovery import (
-    artifacts,
-    gate,
-    jobs,
-    purge,
-    queueing,
-    rehearsal,
-    seal,
-    worker,
-)
-from app.recovery.artifacts import Artifact
-from app.recovery.blocking import find_blocking, require_accepted
-from app.recovery.capture import (
-    CaptureRequest,
-    capture,
-    job_params,
-    plan_capture,
-)
-from app.recovery.database import Actor
-from app.recovery.erase import check_erasure, erase, plan_erasure
-from app.recovery.errors import NotConfirmed, Refused, WrongUsage, ZanithError
-from app.recovery.jobs import Job
-from app.recovery.kinds import Kind
-from app.recovery.operation import attempt
-from app.recovery.pace import Limits
-from app.recovery.plan import Choices, check_digest, plan_restore
-from app.recovery.restore import job_params as restore_params
-from app.recovery.restore import restore
+from app.recovery import worker
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.artifacts.model import Artifact
+from app.recovery.artifacts.tombstones import Tombstone
+from app.recovery.capture.capture import capture, job_params
+from app.recovery.capture.planning import plan_capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import NotConfirmed, Refused, WrongUsage, ZanithError
+from app.recovery.jobs import model as jobs
+from app.recovery.jobs import queueing
+from app.recovery.jobs.kinds import Kind
+from app.recovery.jobs.model import Job
+from app.recovery.jobs.operation import attempt
+from app.recovery.jobs.throttle import Limits
+from app.recovery.plan.blocking import find_blocking, require_accepted
+from app.recovery.plan.model import Choices, check_digest
+from app.recovery.plan.planning import plan_restore
+from app.recovery.purge.cleanup import cleanup
+from app.recovery.purge.erase import check_erasure, erase, plan_erasure
+from app.recovery.purge.purge import purge, require_named
+from app.recovery.restore import preconditions, rehearsal
+from app.recovery.restore.restore import job_params as restore_params
+from app.recovery.restore.restore import restore
+from app.recovery.rows import seal
 from app.routes.errors import ShuttingDown
 from app.routes.studio import Studio
 
@@ -56,16 +53,16 @@ async def start_restore(
 ) -> Job:
     """Start a restore and return its job.
 
-    Refused without the typed name, and at once where the plan cannot run or is another by now.
+    Refused without the typed name, and at once where the plan cannot run or has changed.
     """
     studio.runner.check()
-    artifact = await artifacts.get_artifact(studio.db, artifact_id)
+    artifact = await get_artifact(studio.db, artifact_id)
     steps: list[str] = []
     async with attempt(studio.db, actor, Kind.RESTORE, artifact.id, artifact.object_name):
-        purge.require_named(confirm, artifact.object_name, artifact.id)
+        require_named(confirm, artifact.object_name, artifact.id)
         if artifact.status == "recoverable":
             plan = await plan_restore(studio.db, artifact.id, choices)
-            gate.check_plan(plan, digest)
+            preconditions.check_plan(plan, digest)
             steps = [step.purpose for step in sorted(plan.steps, key=lambda step: step.transaction)]
         params = {
             **restore_params(artifact, choices, digest),
@@ -117,13 +114,13 @@ async def start_rehearsal(
     where the plan cannot run.
     """
     studio.runner.check()
-    artifact = await artifacts.get_artifact(studio.db, artifact_id)
+    artifact = await get_artifact(studio.db, artifact_id)
     name = artifact.object_name
     async with attempt(studio.db, actor, Kind.REHEARSE, artifact.id, name):
         plan = await plan_restore(studio.db, artifact.id, choices)
-        gate.check_plan(plan, None)
+        preconditions.check_plan(plan, None)
         require_accepted(find_blocking([plan], rehearsed=True), accepted=accepted)
-        seal_check = [gate.SEAL_CHECK] if plan.verification is not None else []
+        seal_check = [preconditions.SEAL_CHECK] if plan.verification is not None else []
         params = {
             "choices": choices.to_json(),
             "address": actor.address,
@@ -142,18 +139,18 @@ async def start_purge(
     confirm: str | None,
     digest: str | None,
     reason: str | None,
-) -> tuple[Job, asyncio.Task[purge.Tombstone]]:
+) -> tuple[Job, asyncio.Task[Tombstone]]:
     """Start a purge; return its job, and the task whose outcome is the tombstone.
 
     Refused without the typed name.
     """
     studio.runner.check()
-    artifact = await artifacts.get_artifact(studio.db, artifact_id)
+    artifact = await get_artifact(studio.db, artifact_id)
     name = artifact.object_name
     async with attempt(studio.db, actor, Kind.PURGE, artifact.id, name, reason=reason):
-        purge.require_named(confirm, name, artifact.id)
+        require_named(confirm, name, artifact.id)
         job = await _queue(studio, Kind.PURGE, artifact, {"reason": reason}, actor)
-    work = purge.purge(
+    work = purge(
         *(studio.db, artifact.id, actor),
         confirm=confirm,
         expected_digest=digest,
@@ -181,7 +178,7 @@ async def start_capture(
     name = request.object_name
     async with attempt(studio.db, actor, Kind.CAPTURE, None, name, **words):
         plan = await plan_capture(studio.db, request)
-        purge.require_named(confirm, plan.object)
+        require_named(confirm, plan.object)
         check_digest(plan, digest)
         params = {
             **job_params(studio.db, request, Limits()),
@@ -213,7 +210,7 @@ async def resume(studio: Studio, job_id: str, actor: Actor) -> Job:
 async def start_verify(studio: Studio, artifact_id: str, actor: Actor) -> Job:
     """Start a verification and return its job."""
     studio.runner.check()
-    artifact = await artifacts.get_artifact(studio.db, artifact_id)
+    artifact = await get_artifact(studio.db, artifact_id)
     async with attempt(studio.db, actor, Kind.VERIFY, artifact.id, artifact.object_name):
         job = await _queue(studio, Kind.VERIFY, artifact, {}, actor)
     return await _run(
@@ -241,10 +238,10 @@ async def start_erasure(
     match.
     """
     studio.runner.check()
-    artifact = await artifacts.get_artifact(studio.db, artifact_id)
+    artifact = await get_artifact(studio.db, artifact_id)
     name = artifact.object_name
     async with attempt(studio.db, actor, Kind.ERASE, artifact.id, name, reason=reason):
-        purge.require_named(confirm, artifact.object_name, artifact.id, repeat=False)
+        require_named(confirm, artifact.object_name, artifact.id, repeat=False)
         plan = await plan_erasure(studio.db, artifact.id, match, actor)
         check_erasure(plan, rows, digest)
         params = {"columns": list(match), "steps": []}
@@ -308,7 +305,7 @@ async def _give_up(studio: Studio, waiting: list[Job]) -> None:
 async def start_seal(studio: Studio, artifact_id: str, actor: Actor) -> Job:
     """Start a seal and return its job."""
     studio.runner.check()
-    artifact = await artifacts.get_artifact(studio.db, artifact_id)
+    artifact = await get_artifact(studio.db, artifact_id)
     async with attempt(studio.db, actor, Kind.SEAL, artifact.id, artifact.object_name):
         job = await _queue(studio, Kind.SEAL, artifact, {}, actor)
     return await _run(
@@ -330,7 +327,7 @@ async def start_cleanup(
 ) -> Job:
     """Start a cleanup of exactly the artifacts in `only`; Refused unless their count was typed.
 
-    What is another by now than its digest says is skipped.
+    An artifact whose digest has changed since is skipped.
     """
     studio.runner.check()
     async with attempt(studio.db, actor, Kind.CLEANUP, None, None, reason=reason):
@@ -351,7 +348,7 @@ async def start_cleanup(
             "reason": reason,
         }
         job = await queueing.start(studio.db, Kind.CLEANUP, None, params, actor)
-    work = purge.cleanup(
+    work = cleanup(
         *(studio.db, older_than, expired, actor, only),
         before_expiry=before_expiry,
         digests=digests,

@@ -31,7 +31,7 @@
       await copyText(button.dataset.copy);
       button.textContent = "Copied";
     } catch {
-      button.textContent = "Select and copy by hand";
+      button.textContent = "Select the text and copy it";
     }
     setTimeout(() => { button.innerHTML = before; }, 1600);
   });
@@ -68,7 +68,7 @@
   });
   document.addEventListener("htmx:sendError", (event) => {
     if (event.target.closest(".live")) return;
-    say("The studio does not answer. What you see is as it was; try again in a moment.");
+    say("The studio does not answer. This page may be out of date. Try again in a moment.");
   });
 
   const say = (text) => {
@@ -143,9 +143,9 @@
     note.className = "note warn";
     const link = document.createElement("a");
     link.href = location.href;
-    link.textContent = "Show it as it is now";
+    link.textContent = "Show the present state";
     link.addEventListener("click", (event) => { event.preventDefault(); location.reload(); });
-    note.append("What you look at has changed since. ", link);
+    note.append("This page is out of date. ", link);
     place.replaceChildren(note);
   };
 

@@ -21,7 +21,7 @@ from tests import prefork
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 ESCAPES_IN = re.compile(ESCAPES.pattern.encode())
-QUESTION = re.compile(rb"(?:Type .*|is exactly): ")
+QUESTION = re.compile(rb"(?:Type .*|The exact value of .*): ")
 Answer = str | Signals | Callable[[], str]
 PROGRAM = Path(sys.executable).parent / "zanith"
 

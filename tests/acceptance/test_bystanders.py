@@ -86,7 +86,7 @@ def test_a_subscriber_wants_a_column_of_the_parked_name(
     subscriber: Subscriber, database: Database, tmp_path: Path
 ) -> None:
     """It stops at what was changed meanwhile, as the capture says first; given the column, it goes on."""
-    with pytest.raises(CommandFailed, match="until they are given a column of the parked name"):
+    with pytest.raises(CommandFailed, match="until they have a column with the parked name"):
         database.psql(capture_call("soft_drop_column", "t", "c", ""))
     artifact = capture(database, "soft_drop_column", "c")
     database.psql("INSERT INTO t (id, a) VALUES (3, 'x')")
@@ -158,7 +158,7 @@ def test_event_triggers_see_the_commands_and_are_in_no_way(
 def test_an_event_trigger_that_forbids_it_stops_the_capture_whole(
     strategy: str, column: str | None, database: Database
 ) -> None:
-    """Whoever forbids changes on Fridays forbids captures too, and nothing is half done."""
+    """A trigger that forbids changes on Fridays forbids captures too, and nothing is half done."""
     database.psql(
         T + "CREATE FUNCTION forbid() RETURNS event_trigger LANGUAGE plpgsql AS "
         "$$BEGIN RAISE EXCEPTION 'not on a Friday'; END$$;"

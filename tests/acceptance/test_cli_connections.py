@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.cli.connection import GIVEN, Given, combine
-from app.recovery.conninfo import parameters
+from app.recovery.db.conninfo import parameters
 from tests.acceptance.command import Result, done, zanith
 
 pytestmark = pytest.mark.newest
@@ -105,7 +105,7 @@ def test_profiles(database, config):
     ).strip() in {"t", "true"}
     for name, told in (
         ("none", "there is no profile none"),
-        ("wrong", "the profile wrong sets database, which is no setting"),
+        ("wrong", "the profile wrong sets database, which is not a setting"),
         ("late", "ZANITH_RETENTION is wrong"),
     ):
         result = zanith(*STATUS, "--profile", name, **home)
@@ -113,7 +113,7 @@ def test_profiles(database, config):
         assert told in result.error["message"]
     assert "late" in result.error["detail"]
     config.write_text("[profiles")
-    assert "is no TOML" in zanith(*STATUS, "--profile", "mine", **home).error["message"]
+    assert "is not valid TOML" in zanith(*STATUS, "--profile", "mine", **home).error["message"]
     config.unlink()
     assert "no file" in zanith(*STATUS, "--profile", "mine", **home).error["message"]
 

@@ -295,7 +295,7 @@ class TestCleanup:
         shown = done(*old, "--dry-run", url=url).out
         assert "1 artifact to purge" in shown
         assert "kept until 20" in shown
-        assert "--before-expiry takes those" in shown
+        assert "--before-expiry also takes those" in shown
         done(*old, "--yes", url=url)
         assert self.left(url) == {"t1", "t2", "t3"}
         done(*old, "--before-expiry", "--yes", url=url)

@@ -32,7 +32,7 @@ def url(database):
 
 @pytest.fixture
 def rows_left(database):
-    """Count what is parked, after a look that no value is in the books."""
+    """Count the parked rows, after a look that no value is in the books."""
     place = "SELECT format('%I.%I', physical_schema, physical_table)"
 
     def count() -> int:

@@ -248,5 +248,5 @@ def test_an_interrupted_command_says_so(database, url, number, what):
     assert process.returncode == 128 + number
     assert b"Traceback" not in out + err
     assert b'"interrupted"' in out
-    assert (b"the same command goes on" in out) == ("--online" in what)
+    assert (b"run the same command again" in out) == ("--online" in what)
     assert database.psql("SELECT to_regclass('locked') IS NOT NULL") == "t"

@@ -11,7 +11,7 @@ ARTIFACT_KEYS = {
     *("id", "migration_id", "artifact_type", "status", "health"),
     *("source_schema", "source_table", "source_column", "physical_schema", "physical_name"),
     *("row_count", "size_bytes", "checksum", "checksum_algorithm", "sealed_at", "verified_at"),
-    *("reason", "created_at", "created_by", "created_by_role", "expires_at", "held"),
+    *("reason", "created_at", "created_by", "created_by_role", "expires_at", "held", "cascade_of"),
     *("held_by", "held_by_role", "held_reason"),
     *("restored_at", "restored_by", "restored_by_role", "unfinished"),
 }
@@ -36,7 +36,7 @@ def drop(url):
 def test_a_column_goes_and_comes_back(database, url, strategy):
     before, rows = database.schema(), database.psql("SELECT legacy_code FROM orders ORDER BY id")
     artifact = done(*COLUMN, strategy, "--yes", "--json", url=url).json
-    assert set(artifact) == ARTIFACT_KEYS | {"format_version", "command"}
+    assert set(artifact) == ARTIFACT_KEYS | {"format_version", "command", "companions"}
     assert (artifact["source_table"], artifact["source_column"]) == ("orders", "legacy_code")
     assert "legacy_code" not in database.psql(
         "SELECT string_agg(attname, ',') FROM pg_attribute WHERE attrelid = 'orders'::regclass"
@@ -125,6 +125,7 @@ def test_a_column_whose_table_went_in_the_same_migration_waits_for_it(database, 
     assert column != table
 
 
+@pytest.mark.smoke
 @pytest.mark.newest
 def test_restoring_what_is_back_already_is_a_no_op_that_says_so(url, drop):
     artifact = drop()
@@ -133,7 +134,6 @@ def test_restoring_what_is_back_already_is_a_no_op_that_says_so(url, drop):
     assert "already" in done(*restore, "--yes", url=url).out
 
 
-@pytest.mark.smoke
 @pytest.mark.newest
 def test_dry_runs_show_the_plan_and_change_nothing(database, url, drop):
     before = database.pg_dump()

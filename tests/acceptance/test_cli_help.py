@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from app.cli.commands import command as command_tree
 from tests.acceptance.command import done, zanith
 
 pytestmark = pytest.mark.newest
@@ -44,6 +47,13 @@ COMMANDS = [
 ONLINE = {("drop", "column"), ("recover", "restore"), ("recover", "restore-column")}
 
 
+def _leaf(words):
+    tree = command_tree()
+    for word in words:
+        tree = tree.commands[word]
+    return tree
+
+
 @pytest.mark.parametrize("command", GROUPS + COMMANDS, ids=" ".join)
 def test_every_help_has_an_example_and_fits_80_columns(command):
     shown = done(*command, "--help", COLUMNS="80").out
@@ -52,7 +62,11 @@ def test_every_help_has_an_example_and_fits_80_columns(command):
     examples = [f"$ {' '.join(('zanith', *words))}" for words in (command, short)]
     assert any(line in shown for line in examples) or not command or "ZANITH_" in shown
     assert max(len(line) for line in shown.splitlines()) <= 80
-    assert "<bool>" not in shown
+    assert not re.search(r"<bool>|<str>|<list|\[x>=|<=x<=|\{", shown)
+    assert not re.search(r"--[\w-]+…", shown), "an option is cut"
+    lines = [line.strip() for line in shown.splitlines()]
+    texts = [line.strip() for line in (_leaf(command).help or "").splitlines()]
+    assert [each for each in texts if each.startswith("$ ") and each not in lines] == []
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

@@ -26,6 +26,7 @@ STORY = [
     ("drop", "table", "carts", "--strategy", "soft", "--migration-id", "0042", "--yes"),
     ("drop", "rebuild", "orders", "--keep-rows", "--yes"),
     ("coverage",),
+    ("rewrite", "{migration}"),
     ("list",),
     ("status",),
     ("inspect", "orders.legacy_code"),
@@ -66,6 +67,12 @@ STORY = [
     ("recover", "restore", "--last", "--dry-run"),
     ("recover", "restore", "--last", "--yes"),
     ("recover", "purge", "{artifact}", "--yes"),
+    ("guard", "on"),
+    ("guard", "status"),
+    ("guard", "test", "ALTER TABLE orders DROP COLUMN legacy_code"),
+    ("guard", "database", "on"),
+    ("guard", "database", "off"),
+    ("guard", "off", "--yes"),
     ("uninstall", "--yes"),
 ]  # fmt: skip
 
@@ -121,7 +128,12 @@ def test_every_command_has_a_document():
 def test_every_document_has_the_one_shape(bare_database, tmp_path):
     bare_database.psql(ORDERS)
     (tmp_path / "values").write_text("3\n")
-    known = {"tmp": str(tmp_path), "values": str(tmp_path / "values")}
+    (tmp_path / "0043.sql").write_text("DROP TABLE carts;")
+    known = {
+        "tmp": str(tmp_path),
+        "values": str(tmp_path / "values"),
+        "migration": str(tmp_path / "0043.sql"),
+    }
     for line in STORY:
         args = [arg.format(**known) for arg in line]
         result = zanith(*args, "--json", url=bare_database.url)

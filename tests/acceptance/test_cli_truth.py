@@ -32,7 +32,7 @@ def test_a_hold_keeps_its_reason_and_a_release_of_nothing_says_so(database, url)
         assert "is on hold already, by " in again
         assert by in again
         assert ": case 2214." in again
-        assert ("For another reason release it first" in again) is bool(more)
+        assert ("To give another reason, release it first" in again) is bool(more)
     assert done("recover", "hold", made, "--json", url=url).json["held_reason"] == "case 2214"
     log = "SELECT count(*) FROM zanith._zanith_audit_log WHERE action IN ('hold', 'release')"
     assert database.psql(log) == "1"
@@ -42,7 +42,7 @@ def test_a_hold_keeps_its_reason_and_a_release_of_nothing_says_so(database, url)
 @pytest.mark.parametrize(
     ("strategy", "left"),
     [
-        ("soft", "nothing of it is parked any more"),
+        ("soft", "none of its data is parked any more"),
         ("archive", "its archive stays until it is purged"),
     ],
 )

@@ -57,7 +57,7 @@ def test_uninstall_takes_all_out_but_not_while_something_is_parked(database, url
     (left,) = done("recover", "list", "--json", url=url).json["artifacts"]
     done("recover", "purge", left["id"], "--yes", url=url)
     assert database.schema() == before
-    assert "never been there" in done("uninstall", "--yes", url=url).out
+    assert "no longer has Zanith" in done("uninstall", "--yes", url=url).out
     assert "SCHEMA zanith" not in database.schema()
     assert zanith("recover", "list", url=url).code != 0
     done("init", url=url)

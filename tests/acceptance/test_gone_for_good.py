@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.recovery.database import Actor
-from app.recovery.database import Database as Engine
-from app.recovery.plan import plan_restore
-from app.recovery.restore import restore
+from app.recovery.core.actor import Actor
+from app.recovery.db.database import Database as Engine
+from app.recovery.plan.planning import plan_restore
+from app.recovery.restore.restore import restore
 from tests.conftest import Database
 from tests.oracle.judges import any_order, capture, dump_entries, without_place
 
@@ -103,8 +103,8 @@ async def test_what_went_with_another_column_stays_away_and_the_plan_says_so(
     database.psql("ALTER TABLE t DROP b")
     plan = await plan_restore(engine, artifact)
     assert plan.blocked == []
-    told = [loss.message for loss in plan.losses if loss.code == "went_with_another"]
-    assert sorted(message.partition(" stays away")[0] for message in told) == sorted(
+    told = [loss.message for loss in plan.losses if loss.code == "dropped_with_another"]
+    assert sorted(message.partition(" is not restored")[0] for message in told) == sorted(
         f"the {name}" for name in lost
     )
     report = await restore(engine, artifact, None, DBA)

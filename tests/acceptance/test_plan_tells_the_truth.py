@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from app.recovery.database import Actor
-from app.recovery.database import Database as Engine
-from app.recovery.errors import Refused
-from app.recovery.plan import Choices, plan_restore
-from app.recovery.rehearsal import rehearse
-from app.recovery.restore import restore
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import Refused
+from app.recovery.db.database import Database as Engine
+from app.recovery.plan.model import Choices
+from app.recovery.plan.planning import plan_restore
+from app.recovery.restore.rehearsal import rehearse
+from app.recovery.restore.restore import restore
 from tests.conftest import Database
 from tests.oracle.judges import capture
 
@@ -315,7 +316,7 @@ OBSTACLES = {
         choices=Choices(fill="many"),
         after="DELETE FROM t WHERE id = 3",  # and the choice is taken back
     ),
-    "the fill is no value of the domain": Obstacle(
+    "the fill is not a value of the domain": Obstacle(
         "CREATE DOMAIN w AS int CHECK (VALUE > 0); CREATE TABLE t (id int PRIMARY KEY, a w NOT NULL)",
         "INSERT INTO t (id) VALUES (3)",
         "fill_value",
@@ -384,8 +385,82 @@ async def test_a_part_of_a_half_made_index_is_a_loss_before_and_after(
     artifact = capture(database, "soft_drop_table", "t", None, "")
     plan = await plan_restore(engine, artifact)
     assert [loss.message for loss in plan.losses if loss.code == "index_part"] == [
-        "it gets an index of its own for public.half, which had none in it"
+        "it gets its own index for public.half, which it did not have before"
     ]
+    report = await restore(engine, artifact, None, DBA)
+    assert set(plan.losses) <= set(report.losses)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "column"), [("soft_drop_column", "a"), ("archive_table", None)]
+)
+async def test_rows_of_a_materialized_view_are_a_loss_before_and_after(
+    database: Database, engine: Engine, strategy: str, column: str | None
+) -> None:
+    """A stale view comes back with the rows of now; an empty one comes back empty, and is no loss."""
+    database.psql(
+        "CREATE TABLE t (id int, a int); INSERT INTO t VALUES (1, 1);"
+        "CREATE MATERIALIZED VIEW stale AS SELECT a FROM t; INSERT INTO t VALUES (2, 2);"
+        "CREATE MATERIALIZED VIEW empty AS SELECT a FROM t WITH NO DATA"
+    )
+    artifact = capture(database, strategy, "t", column, "on_dependents => 'cascade'")
+    plan = await plan_restore(engine, artifact)
+    assert [loss.message for loss in plan.losses if loss.code == "refreshed"] == [
+        "the rows of the materialized view public.stale are computed again: "
+        "they include changes since its last REFRESH"
+    ]
+    report = await restore(engine, artifact, None, DBA)
+    assert set(plan.losses) <= set(report.losses)
+    assert database.psql("SELECT string_agg(a::text, ' ' ORDER BY a) FROM stale") == "1 2"
+
+
+async def test_a_view_without_the_rows_of_a_companion_is_a_loss(
+    database: Database, engine: Engine
+) -> None:
+    """The view of the parent is computed before the child, which has an artifact of its own, is back."""
+    database.psql(
+        "CREATE TABLE t (id int, a int); CREATE TABLE child (own int) INHERITS (t);"
+        "INSERT INTO t VALUES (1, 1); INSERT INTO child VALUES (2, 2, 2);"
+        "CREATE MATERIALIZED VIEW sums AS SELECT a FROM t"
+    )
+    artifact = capture(database, "archive_table", "t", None, "on_dependents => 'cascade'")
+    report = await restore(engine, artifact, None, DBA)
+    assert [loss.message for loss in report.losses if loss.code == "refreshed"] == [
+        "the rows of the materialized view public.sums are computed again: they include changes since "
+        "its last REFRESH, and not the rows of what was dropped with it: restore that too, then run "
+        "REFRESH MATERIALIZED VIEW"
+    ]
+    [child] = report.companions
+    await restore(engine, child.id, None, DBA)
+    read = "SELECT string_agg(a::text, ' ' ORDER BY a) FROM sums"
+    assert database.psql(read) == "1"
+    assert database.psql(f"REFRESH MATERIALIZED VIEW sums; {read}") == "1 2"
+
+
+@pytest.mark.newest
+@pytest.mark.parametrize("self_reference", [False, True])
+async def test_not_null_of_a_partition_that_cannot_be_detached_is_a_loss(
+    database: Database, engine: Engine, self_reference: bool
+) -> None:
+    """Only ATTACH PARTITION makes it the parent's, and a foreign key to the partition prevents DETACH."""
+    if database.server.version < 18:
+        pytest.skip("NOT NULL constraints have names from 18 on")
+    reference = (
+        "ALTER TABLE t ADD FOREIGN KEY (id, a) REFERENCES t"
+        if self_reference
+        else "CREATE TABLE q (x int, y int, FOREIGN KEY (x, y) REFERENCES t)"
+    )
+    database.psql(
+        "CREATE TABLE t (id int NOT NULL, a int NOT NULL) PARTITION BY LIST (id);"
+        "CREATE UNIQUE INDEX k ON t (id);"
+        "CREATE TABLE t1 (id int NOT NULL, a int CONSTRAINT own NOT NULL);"
+        "ALTER TABLE t ATTACH PARTITION t1 FOR VALUES IN (1); INSERT INTO t VALUES (1, 2);"
+        f"ALTER TABLE t ADD PRIMARY KEY (id, a); {reference}"
+    )
+    artifact = capture(database, "archive_column", "t", "a", "on_dependents => 'cascade'")
+    plan = await plan_restore(engine, artifact)
+    said = "NOT NULL of public.t1.a comes back as its own constraint"
+    assert any(loss.message.startswith(said) for loss in plan.losses)
     report = await restore(engine, artifact, None, DBA)
     assert set(plan.losses) <= set(report.losses)
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.acceptance.shapes.columns import VALUES
 from tests.acceptance.shapes.constraints import CONSTRAINTS, INDEXES
-from tests.acceptance.shapes.dependents import BESIDE, VIEWS
+from tests.acceptance.shapes.dependents import BESIDE, EXPRESSIONS, VIEWS
 from tests.acceptance.shapes.partitions import PARTITIONS
 from tests.acceptance.shapes.tables import TABLES
 from tests.conftest import Database
@@ -78,8 +78,8 @@ CASES = [
     (("soft_drop_column",), "merged", "c", "0A000", "merging has a column", "NO INHERIT"),
     (COLUMN, "typed", "c", "42809", "typed table", "whole table"),
     (("soft_drop_column",), "t", "g", "0A000", "generated column", "archive_column"),
-    (("archive_column",), "its_only_key", "a", "55000", "no primary key", "soft_drop_column"),
-    (("archive_column",), "including", "c", "55000", "no primary key", "soft_drop_column"),
+    (("archive_column",), "its_only_key", "a", "55000", "no other primary key", "soft_drop_column"),
+    (("archive_column",), "including", "c", "55000", "no other primary key", "soft_drop_column"),
     (COLUMN, "t", "nope", "42703", "column public.t.nope does not exist", "id, c, g, i, r"),
     (
         COLUMN,
@@ -215,7 +215,7 @@ def test_what_is_parked_is_not_captured_again(world: Database) -> None:
 
 @pytest.mark.parametrize("strategy", EVERY)
 def test_only_the_owner_captures(world: Database, roles: dict[str, str], strategy: str) -> None:
-    """Whoever may merely use a table is refused; nobody at all gets at the functions ungranted."""
+    """A role that may merely use a table is refused; nobody at all gets at the functions ungranted."""
     before = state(world)
     column = "c" if strategy in COLUMN else None
     with open_session(world, roles["other"]) as run:
@@ -285,12 +285,98 @@ async def test_a_lock_not_had_in_time_ends_the_capture(world: Database, strategy
 
 # --------------------------------------------------------------- dependents, as DROP names them
 
-HANGING = {**VALUES, **CONSTRAINTS, **INDEXES, **VIEWS, **BESIDE}
+HANGING = {**VALUES, **CONSTRAINTS, **INDEXES, **VIEWS, **BESIDE, **EXPRESSIONS}
 STANDING = {
     **TABLES,
     **PARTITIONS,
-    **{k: v for k, v in {**VIEWS, **BESIDE, **CONSTRAINTS}.items() if k not in TABLES},
+    **{
+        k: v
+        for k, v in {**VIEWS, **BESIDE, **CONSTRAINTS, **EXPRESSIONS}.items()
+        if k not in TABLES
+    },
 }
+
+
+@pytest.mark.parametrize("strategy", EVERY)
+def test_what_a_cascade_cannot_make_again_is_refused_by_name(
+    database: Database, roles: dict[str, str], strategy: str
+) -> None:
+    """An expression of another table, or of a function, is recorded nowhere."""
+    Trial.build(database, EXPRESSIONS, roles)
+    wrong = []
+    with open_session(database) as run:
+        for name in EXPRESSIONS:
+            if name == "generated_of_row" and strategy in COLUMN:
+                continue  # it comes back with the column
+            column = "c" if strategy in COLUMN else None
+            options = "on_dependents => 'cascade'"
+            try:
+                run(capture_call(strategy, f"{quote(name)}.t", column, options))
+                wrong.append(f"{name}: captured")
+            except asyncpg.PostgresError as error:
+                if error.sqlstate != "0A000" or "cannot cascade to everything" not in str(error):
+                    wrong.append(f"{name}: {error.sqlstate} {error}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_partitions_with_a_constraint_trigger_from_another_table_are_refused(
+    database: Database,
+) -> None:
+    """DETACH PARTITION leaves such a trigger behind, and ATTACH PARTITION fails to make it again."""
+    database.psql(
+        "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+        "CREATE TABLE other (x int); CREATE TABLE top (a int, b int) PARTITION BY LIST (a);"
+        "CREATE TABLE middle PARTITION OF top DEFAULT PARTITION BY LIST (a);"
+        "CREATE TABLE leaf PARTITION OF middle DEFAULT;"
+        'CREATE CONSTRAINT TRIGGER "t g" AFTER INSERT ON top FROM other'
+        " FOR EACH ROW EXECUTE FUNCTION note()"
+    )
+    before = state(database)
+    with open_session(database) as run:
+        run("BEGIN")
+        run("ALTER TABLE middle DETACH PARTITION leaf")
+        with pytest.raises(asyncpg.PostgresError, match="already exists"):  # PostgreSQL's own limit
+            run("ALTER TABLE middle ATTACH PARTITION leaf DEFAULT")
+        run("ROLLBACK")
+        for strategy in TABLE:
+            for table in ("middle", "leaf"):
+                error = refused(run, capture_call(strategy, table, None))
+                assert error.sqlstate == "0A000"
+                assert 'DROP TRIGGER "t g" ON public.top' in (error.hint or "")
+        assert state(database) == before
+        run('DROP TRIGGER "t g" ON top')  # the way out of the hint
+        run(capture_call("soft_drop_table", "leaf", None))
+
+
+@pytest.mark.newest
+def test_exclusion_constraints_of_partitioned_tables_are_refused(database: Database) -> None:
+    """PostgreSQL gives an attached partition a second one, and takes none up for the parent's."""
+    if database.server.version < 17:
+        pytest.skip("partitioned tables take exclusion constraints from 17 on")
+    database.psql(
+        "CREATE TABLE top (a int, b int, c text, plain text) PARTITION BY LIST (a);"
+        "CREATE TABLE middle PARTITION OF top DEFAULT PARTITION BY LIST (a);"
+        "CREATE TABLE leaf PARTITION OF middle DEFAULT;"
+        "ALTER TABLE top ADD CONSTRAINT k EXCLUDE USING btree (a WITH =, b WITH =, c WITH =);"
+        "ALTER TABLE leaf ADD CONSTRAINT own EXCLUDE USING btree (plain WITH =)"
+    )
+    before = state(database)
+    with open_session(database) as run:
+        for strategy, table, column in (
+            *((name, "top", "b") for name in COLUMN),
+            *((name, table, None) for name in TABLE for table in ("middle", "leaf")),
+        ):
+            parent = {"leaf": "middle"}.get(table, "top")
+            error = refused(run, capture_call(strategy, table, column))
+            assert error.sqlstate == "0A000"
+            assert f"of the partitioned table public.{parent}" in str(error)
+            assert f"ALTER TABLE public.{parent} DROP CONSTRAINT" in (error.hint or "")
+        assert state(database) == before
+        for strategy, table, column in (
+            *((name, "top", "plain") for name in ("soft_drop_column",)),
+            *((name, "top", None) for name in TABLE[:1]),
+        ):
+            run(capture_call(strategy, table, column))
 
 
 def dependents_of(error: asyncpg.PostgresError) -> set[str]:

@@ -16,18 +16,21 @@ from pathlib import Path
 
 import pytest
 
-from app.recovery import schema
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Actor
-from app.recovery.database import Database as Opened
-from app.recovery.health import doctor
-from app.recovery.lookup import get_artifact
-from app.recovery.plan import Choices
-from app.recovery.restore import restore
-from app.recovery.seal import verify
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.db import installer
+from app.recovery.db.database import Database as Opened
+from app.recovery.inspection.doctor import doctor
+from app.recovery.plan.model import Choices
+from app.recovery.restore.restore import restore
+from app.recovery.rows.seal import verify
 from tests import clusters
 from tests.clusters import Server, run
 from tests.conftest import Database, install_zanith, serial, versions_to_test
+
+pytestmark = pytest.mark.each_version
 
 DBA = Actor("dba")
 ROLES = ("reload_owner", "reload_reader")
@@ -258,7 +261,7 @@ async def check_all(target: Database, source: Source) -> None:
     db = await Opened.open(target.url)
     try:
         async with db.acquire() as connection:
-            assert await schema.install(connection) == []
+            assert await installer.install(connection) == []
         assert [(f.code, f.message) for f in (await doctor(db)).findings] == []
         for artifact in source.artifacts:
             found = await get_artifact(db, artifact)

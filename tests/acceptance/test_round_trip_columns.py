@@ -28,6 +28,7 @@ FAMILIES = {
 SAME_EVERYWHERE: dict[str, dict[str, Shape]] = {"types": TYPES, "names": NAMES, "wide": WIDE}
 
 
+@pytest.mark.each_version
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_columns_come_back(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.recovery.plan import count_in
+from app.recovery.plan.checks import count_in
 from tests.clusters import CommandFailed
 from tests.conftest import Database
 from tests.oracle.judges import capture, open_session, read_rows, restore_by_psql
@@ -68,7 +68,7 @@ OBSTACLES = {
         "DROP PUBLICATION obstacle",
     ),
     "table's name is taken": (T, "t", None, "CREATE VIEW t AS SELECT 1"),
-    "type bears its name": (T, "t", None, "CREATE TYPE t AS (x int)"),
+    "type has its name": (T, "t", None, "CREATE TYPE t AS (x int)"),
     "parent lost a column": (TREE, "t1", None, "ALTER TABLE t DROP b"),
     "parent gained a column": (TREE, "t1", None, "ALTER TABLE t ADD d int"),
     "parent went": (TREE, "t1", None, "DROP TABLE t"),

@@ -40,6 +40,7 @@ AS_COLUMNS = {
 }
 
 
+@pytest.mark.each_version
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_tables_come_back(

@@ -96,7 +96,7 @@ def test_a_plan_that_changed_while_it_was_shown_is_refused_and_the_new_one_runs(
         refused = typed(*case.command, url=url, answer=[*first, change])
         assert refused.code == 4, (case, refused)
         assert "is not the one that was confirmed: nothing was changed" in refused.err, case
-        assert "look at the plan as it is now" in " ".join(refused.err.split()), case
+        assert "look at the new plan" in " ".join(refused.err.split()), case
         assert database.psql(books) == seen[0], case
         again = typed(*case.command, url=url, answer=list(case.answers))
         if case.command[1] != "purge":  # it is live again: what is left is named by its id

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -31,6 +32,21 @@ AXE = """axe.run({resultTypes: ['violations'], rules: {'target-size': {enabled: 
     (result) => result.violations.map((v) =>
         v.id + ': ' + v.nodes.slice(0, 3).map((n) => n.html.slice(0, 160)).join(' | ')))"""
 BEYOND = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+PLURAL = re.compile(r"(?<![\d,.])1 (?:rows|steps|artifacts|tables|checks|values|drops)\b")
+# A table that its frame cuts, and a word of a short fact that is broken: also between the looks.
+CUT_AT = (980, 740, 400)
+CUT = """() => [...document.querySelectorAll('.table-wrap')]
+    .filter((e) => e.scrollWidth > e.clientWidth + 1)
+    .map((e) => `a table ${e.scrollWidth - e.clientWidth} wider than its frame`)
+    .concat([...document.querySelectorAll(
+            '.table td :is(time, .badge), .table td.number, .table th')]
+        .flatMap((e) => [...e.childNodes].filter((n) => n.nodeType === 3))
+        .flatMap((n) => [...n.data.matchAll(/[a-z0-9]+/gi)].filter((word) => {
+            const range = document.createRange();
+            range.setStart(n, word.index);
+            range.setEnd(n, word.index + word[0].length);
+            return new Set([...range.getClientRects()].map((r) => Math.round(r.top))).size > 1;
+        })).map((word) => `the word ${word[0]} broken`))"""
 # What only data could have made: no template has a picture, an inline script, or a handler.
 MADE = """() => [...document.querySelectorAll('*')].filter((e) =>
     ['IMG', 'IFRAME', 'OBJECT', 'EMBED'].includes(e.tagName)
@@ -55,6 +71,9 @@ async def faults_of(
     text = await page.locator("body").inner_text()
     if shown.sees not in text:
         faults.append(f"does not show {shown.sees!r}")
+    faults += [f"says {wrong!r}" for wrong in PLURAL.findall(text)]
+    if shown.who == "viewer" and await page.get_by_role("button", name="Cancel").count():
+        faults.append("offers a viewer to cancel a job of another person")
     if shown.who != "nobody":
         where = await page.get_by_role("region", name="Server").all_inner_texts()
         address = gallery.studios[shown.where].app.state.studio.server
@@ -73,10 +92,13 @@ async def faults_of(
             faults.append(f"is {beyond} too wide at {width}")
         if judged:
             faults += [f"{found}, {colours}, at {width}" for found in await page.evaluate(AXE)]
-    await page.set_viewport_size({"width": 1280, "height": 900})
+    for width in (*CUT_AT, 1280):
+        await page.set_viewport_size({"width": width, "height": 900})
+        faults += [f"has {what} at {width}" for what in await page.evaluate(CUT)]
     return faults
 
 
+@pytest.mark.timeout(1800)  # a walk through every page
 @pytest.mark.parametrize("half", [0, 1])
 async def test_every_page(browser: Browser, gallery: Gallery, axe_script: str, half: int):
     faults: dict[str, list[str]] = {}

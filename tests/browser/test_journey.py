@@ -20,7 +20,7 @@ async def test_restores_a_column(page: Page, database, artifacts):
     await page.goto("/studio")
     await page.get_by_role("link", name="public.orders.code").click()
     await page.get_by_role("link", name="Restore", exact=True).click()
-    await expect(page.get_by_text("Nothing stands in the way")).to_be_visible()
+    await expect(page.get_by_text("There is no conflict")).to_be_visible()
     await page.get_by_label("to restore it").fill("public.orders.code")
     await page.get_by_role("button", name="Restore").click()
     await expect(page.get_by_text("Restored.", exact=True)).to_be_visible()
@@ -196,7 +196,7 @@ async def test_wants_the_name_before_a_purge(page: Page, database, artifacts):
     count = "SELECT count(*) FROM zanith._zanith_migration_artifacts WHERE source_table = 'carts'"
     assert database.psql(count) == "1"
 
-    await page.get_by_label("Why, for the log").fill("no longer needed")
+    await page.get_by_label("Reason, for the audit log").fill("no longer needed")
     await page.get_by_label("to delete it for good").fill("public.carts")
     await page.get_by_role("button", name="Purge").click()
     await expect(page.get_by_role("heading", name="Tombstone")).to_be_visible()
@@ -216,7 +216,7 @@ async def test_cleans_up_what_is_ticked(page: Page, database, artifacts):
     await expect(page.get_by_role("heading", name="Delete 3 for good")).to_be_visible()
     await page.get_by_label("public.orders.code").uncheck()
     await expect(page.get_by_role("heading", name="Delete 2 for good")).to_be_visible()
-    await page.get_by_label("Type how many").fill("2")
+    await page.get_by_label("Type the number").fill("2")
     await page.get_by_role("button", name="Delete 2 for good").click()
     await expect(page.get_by_text("Purged 2 of 2")).to_be_visible(timeout=15_000)
     left = "SELECT source_table FROM zanith._zanith_migration_artifacts"
@@ -225,11 +225,11 @@ async def test_cleans_up_what_is_ticked(page: Page, database, artifacts):
 
 async def test_holds_and_releases(page: Page, artifacts):
     await page.goto(f"/studio/artifacts/{artifacts['table']}")
-    await page.get_by_label("Why hold it").fill("audit")
+    await page.get_by_label("Reason for the hold").fill("audit")
     await page.get_by_role("button", name="Hold").click()
     await expect(page.get_by_text(re.compile(r"on, by .+: audit"))).to_be_visible()
     await page.get_by_role("button", name="Release the hold").click()
-    await expect(page.get_by_label("Why hold it")).to_be_visible()
+    await expect(page.get_by_label("Reason for the hold")).to_be_visible()
 
 
 async def test_filters_the_list(page: Page):

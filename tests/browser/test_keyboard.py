@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from app.recovery.options import options_of
-from app.recovery.plan import Choices
+from app.recovery.core.options import options_of
+from app.recovery.plan.model import Choices
 from tests.studios import Running, run_studio
 
 pytestmark = pytest.mark.newest

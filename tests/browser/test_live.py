@@ -1,4 +1,4 @@
-"""What others do arrives in an open page, and takes nothing away from whoever works in it."""
+"""Changes by others arrive in an open page, and take nothing away from its reader."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ DROP = "SELECT zanith.soft_drop_column('public.orders', 'total')"
 
 async def test_a_new_artifact_arrives_in_the_list(page: Page, database, artifacts, monkeypatch):
     # As with very many artifacts: the totals are those of three seconds ago, and are asked again.
-    monkeypatch.setattr("app.recovery.memory._QUICK", 0.0)
-    monkeypatch.setattr("app.recovery.memory._TIMES", 1e6)
-    monkeypatch.setattr("app.recovery.memory._LONGEST", 3.0)
+    monkeypatch.setattr("app.recovery.core.cache._QUICK", 0.0)
+    monkeypatch.setattr("app.recovery.core.cache._TIMES", 1e6)
+    monkeypatch.setattr("app.recovery.core.cache._LONGEST", 3.0)
     await page.goto("/studio")
     await expect(page.get_by_text("Live", exact=True)).to_be_visible()
     await expect(page.locator(".tile").first).to_contain_text("3 artifacts")
@@ -32,10 +32,10 @@ async def test_ticks_are_not_taken_away(page: Page, database, artifacts):
     await expect(page.get_by_text("Live", exact=True)).to_be_visible()
     await page.get_by_label("Tick public.orders.code").check()
     database.psql(DROP)
-    await expect(page.get_by_text("What you look at has changed since.")).to_be_visible()
+    await expect(page.get_by_text("This page is out of date.")).to_be_visible()
     await expect(page.get_by_label("Tick public.orders.code")).to_be_checked()
     await expect(page.get_by_role("link", name="public.orders.total")).to_have_count(0)
-    await page.get_by_role("link", name="Show it as it is now").click()
+    await page.get_by_role("link", name="Show the present state").click()
     await expect(page.get_by_role("link", name="public.orders.total")).to_be_visible()
 
 
@@ -50,7 +50,7 @@ async def test_a_page_that_is_read_says_that_it_is_old(
         other.post(
             f"/api/artifacts/{artifacts['column']}/restore", json={"confirm": "code"}
         ).raise_for_status()
-        await expect(page.get_by_text("What you look at has changed since.")).to_be_visible()
+        await expect(page.get_by_text("This page is out of date.")).to_be_visible()
     await page.get_by_role("button", name="Restore").click()
     await expect(page.get_by_text("It was restored already")).to_be_visible()
 
@@ -74,7 +74,7 @@ async def test_several_at_once(page: Page, database, artifacts):
     await page.get_by_label("Tick public.orders.code").check()
     await page.get_by_label("Tick public.carts").check()
     await expect(page.get_by_text("With 2 ticked")).to_be_visible()
-    await page.get_by_label("Why hold them").fill("audit <2026>")
+    await page.get_by_label("Reason for the hold").fill("audit <2026>")
     await page.get_by_role("button", name="Hold", exact=True).click()
     await expect(page.get_by_text("2 of 2 held")).to_be_visible()
     held = (
@@ -92,7 +92,7 @@ async def test_several_at_once(page: Page, database, artifacts):
     await page.get_by_role("button", name="Review a purge").click()
     await expect(page.get_by_text("2 artifacts stay")).to_be_visible()
     await page.locator("input[name=id]").check()
-    await page.get_by_label("Type how many").fill("1")
+    await page.get_by_label("Type the number").fill("1")
     await page.get_by_role("button", name="Delete 1 for good").click()
     await expect(page.get_by_text("Purged 1 of 1")).to_be_visible()
     assert database.psql("SELECT count(*) FROM zanith._zanith_migration_artifacts") == "2"

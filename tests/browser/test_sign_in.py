@@ -13,7 +13,7 @@ from tests.studios import Running, run_studio, wait_for_seals
 
 pytestmark = pytest.mark.newest
 
-WORDS = "Your sign-in ended before this was sent; nothing was changed."
+WORDS = "Your session ended before this form was sent. Nothing was changed."
 BOTH = "ana:the-s3cret-of-ana\nbob:the-s3cret-of-bob"
 LATER = "bob:the-s3cret-of-bob"
 

@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from app.recovery.database import Database
+from app.recovery.db.database import Database
 from tests.faults.operations import OPERATIONS
 from tests.faults.run import impatient, raised_by
 

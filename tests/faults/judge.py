@@ -10,9 +10,9 @@ from typing import Any
 
 import asyncpg
 
-from app.recovery import leases
-from app.recovery.database import Database
-from app.recovery.health import doctor
+from app.recovery.db.database import Database
+from app.recovery.inspection.doctor import doctor
+from app.recovery.jobs import leases
 from tests.faults.world import COLUMNS, Values, is_live, read
 
 # What may be found after a fault: work that can be gone on with, and a capture that waits for its

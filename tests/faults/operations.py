@@ -1,4 +1,4 @@
-"""Every operation that changes or reads what is parked: how it is prepared, run and gone on with.
+"""Every operation that changes or reads a parked object: how it is prepared, run and gone on with.
 
 `done` is what must hold in the end, and is asked before it is gone on with: what a client did not
 hear of may have happened all the same.
@@ -13,21 +13,25 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from app.recovery import jobs, worker
-from app.recovery.artifact import Artifact
-from app.recovery.artifacts import get_artifact
-from app.recovery.capture import CaptureRequest, capture, job_params
-from app.recovery.database import Actor, Database
-from app.recovery.erase import erase
-from app.recovery.errors import NotFound, Refused
-from app.recovery.export import ExportRequest, export_to_file
-from app.recovery.hold import hold
-from app.recovery.pace import Limits
-from app.recovery.plan import Choices
-from app.recovery.purge import cleanup, purge
-from app.recovery.restore import restore
-from app.recovery.restoring import find_follow_up
-from app.recovery.seal import find_unsealed, seal, verify
+from app.recovery import worker
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.artifacts.model import Artifact
+from app.recovery.capture.capture import capture, job_params
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import NotFound, Refused
+from app.recovery.db.database import Database
+from app.recovery.jobs import model as jobs
+from app.recovery.jobs.throttle import Limits
+from app.recovery.plan.model import Choices
+from app.recovery.purge.cleanup import cleanup
+from app.recovery.purge.erase import erase
+from app.recovery.purge.hold import hold
+from app.recovery.purge.purge import purge
+from app.recovery.restore.offline import find_follow_up
+from app.recovery.restore.restore import restore
+from app.recovery.rows.export import ExportRequest, export_to_file
+from app.recovery.rows.seal import find_unsealed, seal, verify
 
 DBA = Actor("dba", "10.0.0.9", "staff")
 COLUMN, TABLE, PARTITIONED = "public.orders.code", "public.lines", "public.events.note"

@@ -20,12 +20,12 @@ from typing import Any
 
 import asyncpg
 
-from app.recovery import database as engine
-from app.recovery import leases, pace
-from app.recovery.database import Database
-from app.recovery.errors import ZanithError
-from app.recovery.restore import restore
-from app.recovery.seal import verify
+from app.recovery.core.errors import ZanithError
+from app.recovery.db import database as engine
+from app.recovery.db.database import Database
+from app.recovery.jobs import leases, throttle
+from app.recovery.restore.restore import restore
+from app.recovery.rows.seal import verify
 from tests.clusters import SUPERUSER, Server
 from tests.faults import judge
 from tests.faults.operations import DBA, Operation
@@ -35,7 +35,7 @@ from tests.faults.world import TABLES, Values, read_all
 
 # The longest that an operation may take, struck or not: what takes longer hangs.
 PATIENCE = 40.0
-BROKEN = "Zanith has a fault"
+BROKEN = "internal error in Zanith"
 ROOT = Path(__file__).resolve().parent.parent.parent
 serial = itertools.count(1)
 
@@ -88,7 +88,7 @@ class Arena:
         return name
 
     def drop(self, name: str) -> None:
-        """Drop a copy, with whoever is still connected."""
+        """Drop a copy, and end its connections."""
         self.server.psql("postgres", f"DROP DATABASE {name} WITH (FORCE)")
 
     def dump(self, name: str) -> str:
@@ -263,13 +263,13 @@ async def _act(scene: Scene, fault: Fault, link: Link, letter: str) -> None:
 @contextmanager
 def impatient() -> Iterator[None]:
     """Let leases, and what waits for them, last two seconds, and batches be small."""
-    kept = (leases.LEASE, leases.HEARTBEAT, engine.LEASE_SECONDS, pace.FIRST_BATCH)
+    kept = (leases.LEASE, leases.HEARTBEAT, engine.LEASE_SECONDS, throttle.FIRST_BATCH)
     leases.LEASE, leases.HEARTBEAT = timedelta(seconds=2), timedelta(seconds=0.3)
-    engine.LEASE_SECONDS, pace.FIRST_BATCH = 1, 60
+    engine.LEASE_SECONDS, throttle.FIRST_BATCH = 1, 60
     try:
         yield
     finally:
-        leases.LEASE, leases.HEARTBEAT, engine.LEASE_SECONDS, pace.FIRST_BATCH = kept
+        leases.LEASE, leases.HEARTBEAT, engine.LEASE_SECONDS, throttle.FIRST_BATCH = kept
 
 
 async def play_here(

@@ -17,7 +17,7 @@ STALL = 3.0
 
 @dataclass
 class Scene:
-    """What a fault can reach: the network, the server, and whoever runs the operation."""
+    """What a fault can reach: the network, the server, and the process that runs the operation."""
 
     server: Server
     proxy: Proxy
@@ -35,7 +35,7 @@ async def cut(scene: Scene, link: Link, letter: str) -> None:
 
 
 async def lose_answer(scene: Scene, link: Link, letter: str) -> None:
-    """The message arrives, the answer does not: whoever sent it cannot know what became of it."""
+    """The message arrives, the answer does not: the sender cannot know what became of it."""
     link.deaf = True
 
 
@@ -82,7 +82,7 @@ async def stall(scene: Scene, link: Link, letter: str) -> None:
 
 
 async def cancel(scene: Scene, link: Link, letter: str) -> None:
-    """Whoever waits for the operation goes away: Ctrl-C, or a request that is given up."""
+    """The client of the operation goes away: Ctrl-C, or a request that is given up."""
     assert scene.task is not None
     scene.task.cancel()
 

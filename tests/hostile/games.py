@@ -1,4 +1,4 @@
-"""What a hostile owner does to what is parked, and to its live table, before and while an operator works on it.
+"""What a hostile owner does to a parked object, and to its live table, before and while an operator works on it.
 
 `AFTER` are attacks between a capture and the operator's next command. In them {live} is the table, {parked} what is
 parked (the archive, or the live table of a parked column), {name} its name alone, {column} the parked column's name
@@ -14,11 +14,11 @@ from typing import Any
 
 import asyncpg
 
-from app.recovery.artifact import Artifact
-from app.recovery.database import Database
-from app.recovery.names import quote
-from tests.hostile.hooks import Table
+from app.recovery.artifacts.model import Artifact
+from app.recovery.core.names import quote
+from app.recovery.db.database import Database
 from tests.hostile.journeys import Journey
+from tests.hostile.tables import Table
 
 TABLE = """
 CREATE TABLE {live} (id int PRIMARY KEY, c int, d int);
@@ -84,7 +84,7 @@ AFTER = {
         COMMENT ON TABLE _zanith_shadow."_zanith_follow_{id}" IS 'zanith unfinished restore {id}';
         CREATE INDEX ON _zanith_shadow."_zanith_follow_{id}" (id) WHERE harm.note('game');
         CREATE FUNCTION _zanith_shadow."_zanith_follow_{id}"() RETURNS trigger LANGUAGE plpgsql AS
-            $f$ BEGIN PERFORM harm.note('game'); RETURN NEW; END $f$""",
+            $f$ BEGIN PERFORM harm.tell('game'); RETURN NEW; END $f$""",
     "a table with the comment of another's artifact": """
         CREATE VIEW arena.claimed AS SELECT harm.tap('game', 1) AS id;
         COMMENT ON VIEW arena.claimed IS 'zanith artifact {id}';

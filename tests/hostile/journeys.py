@@ -16,23 +16,31 @@ from typing import Any
 
 import asyncpg
 
-from app.recovery import export, health, hold, listing, worker
-from app.recovery.artifact import Artifact
-from app.recovery.burial import purge, review_purge
-from app.recovery.capture import CaptureRequest, capture, plan_capture
-from app.recovery.cleanup import cleanup, plan_cleanup
-from app.recovery.database import Actor, Database
-from app.recovery.erase import erase, plan_erasure
-from app.recovery.errors import ZanithError
-from app.recovery.export import ExportRequest
-from app.recovery.inspection import inspect, preview_rows
-from app.recovery.names import quote
-from app.recovery.pace import Limits
-from app.recovery.plan import Choices, plan_restore
-from app.recovery.rehearsal import rehearse
-from app.recovery.restore import restore
-from app.recovery.seal import find_sealed, find_unsealed, seal, sweep, verify
-from tests.hostile.hooks import Table
+from app.recovery import worker
+from app.recovery.artifacts import listing
+from app.recovery.artifacts.model import Artifact
+from app.recovery.capture.capture import capture
+from app.recovery.capture.planning import plan_capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import ZanithError
+from app.recovery.core.names import quote
+from app.recovery.db.database import Database
+from app.recovery.inspection import doctor
+from app.recovery.inspection.inspect import inspect, preview_rows
+from app.recovery.jobs.throttle import Limits
+from app.recovery.plan.model import Choices
+from app.recovery.plan.planning import plan_restore
+from app.recovery.purge import hold
+from app.recovery.purge.cleanup import cleanup, plan_cleanup
+from app.recovery.purge.erase import erase, plan_erasure
+from app.recovery.purge.purge import purge, review_purge
+from app.recovery.restore.rehearsal import rehearse
+from app.recovery.restore.restore import restore
+from app.recovery.rows import export
+from app.recovery.rows.export import ExportRequest
+from app.recovery.rows.seal import find_sealed, find_unsealed, seal, sweep, verify
+from tests.hostile.tables import Table
 from tests.hostile.trap import Seen, Trap
 
 DBA = Actor("dba", None, "staff")
@@ -175,7 +183,7 @@ class Journey:
         """Do what concerns all artifacts."""
         await self.do("list", lambda: listing.list_artifacts(self.db))
         await self.do("summarize", lambda: listing.summarize(self.db))
-        await self.do("doctor", lambda: health.doctor(self.db))
+        await self.do("doctor", lambda: doctor.doctor(self.db))
         await self.do(
             "plan cleanup", lambda: plan_cleanup(self.db, timedelta(0), before_expiry=True)
         )
@@ -346,7 +354,7 @@ OF_COLUMNS = (
 OF_TABLES = (archived_table, parked_table, rebuilt_table, given_table)
 # Columns that are no ordinary ones.
 OF_OTHER_COLUMNS = (parked_column, column_again)
-# Whoever is no superuser runs the same code of ours: of his journeys those that are not the same again.
+# An operator who is no superuser runs the same code of ours: of his journeys those that are not the same again.
 OF_OPERATORS = (
     *(archived_column, online_column, key_column, given_column),
     *(archived_table, given_table),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from app.recovery.database import Actor, Database
+from app.recovery.core.actor import Actor
+from app.recovery.db.database import Database
 from tests.conftest import Database as Place
 from tests.hostile.trap import Trap, describe
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from tests.hostile import hooks
+from tests.hostile import tables
 
 GAMES = "hostile operations"
 ESCAPES = "hostile escapes"
@@ -20,5 +20,5 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
                 counts.update(dict(report.user_properties))
     if operations := counts[GAMES]:
         terminalreporter.write_line(
-            f"hostile owner: {len(hooks.FIRE)} hooks × {operations} operations, {counts[ESCAPES]} escapes"
+            f"hostile owner: {len(tables.FIRE)} hooks × {operations} operations, {counts[ESCAPES]} escapes"
         )

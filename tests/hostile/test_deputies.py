@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-from app.recovery.capture import CaptureRequest, capture
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
 from tests.hostile.journeys import DBA, opened
 from tests.hostile.trap import Trap, describe
 from tests.hostile.world import fill
@@ -30,7 +31,7 @@ INSERT INTO alice.parked SELECT n, n, n FROM generate_series(1, 5) n;
 INSERT INTO alice.live SELECT n, n, n FROM generate_series(1, 5) n;
 SELECT zanith.archive_column('alice.unsealed', 'c');
 """
-# All that must stay as it is: the artifacts' rows, what is parked, the live tables, what depends on a definer.
+# All that must stay as it is: the artifacts' rows, the parked objects, the live tables, what depends on a definer.
 STATE = """
 SELECT md5(string_agg(t.line, E'\\n' ORDER BY t.line)) FROM (
     SELECT a::text AS line FROM zanith._zanith_migration_artifacts a
@@ -85,7 +86,7 @@ BEGIN
 END $f$;
 CREATE FUNCTION harm.deputy(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $f$
 BEGIN
-    IF session_user <> '{owner}' THEN PERFORM harm.note('deputy'); PERFORM harm.obey(); END IF;
+    IF session_user <> '{owner}' THEN PERFORM harm.tell('deputy'); PERFORM harm.obey(); END IF;
     RETURN $1;
 END $f$;
 CREATE TABLE harm.bait (id int);

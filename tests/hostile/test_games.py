@@ -11,16 +11,17 @@ from typing import Any
 
 import pytest
 
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Database
-from app.recovery.erase import erase
-from app.recovery.errors import ZanithError
-from app.recovery.export import ExportRequest, announce, stream_export
-from app.recovery.inspection import preview_rows
-from app.recovery.plan import Choices
-from app.recovery.rehearsal import rehearse
-from app.recovery.restore import restore
-from app.recovery.seal import verify
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.errors import ZanithError
+from app.recovery.db.database import Database
+from app.recovery.inspection.inspect import preview_rows
+from app.recovery.plan.model import Choices
+from app.recovery.purge.erase import erase
+from app.recovery.restore.rehearsal import rehearse
+from app.recovery.restore.restore import restore
+from app.recovery.rows.export import ExportRequest, announce, stream_export
+from app.recovery.rows.seal import verify
 from tests.hostile import games
 from tests.hostile.journeys import DBA, Journey, opened
 from tests.hostile.trap import Trap, describe
@@ -167,7 +168,7 @@ LEFT = {
     "zanith.actor": "SELECT set_config('zanith.actor', 'somebody else', false)",
     "temporary relations": 'CREATE TEMP TABLE pg_class (oid oid, relname name, relnamespace oid, relkind "char")',
     "temporary functions": "CREATE FUNCTION pg_temp._zanith_run(text, boolean) RETURNS jsonb LANGUAGE plpgsql"
-    " AS $g$ BEGIN PERFORM harm.note($h$left in pg_temp$h$); RETURN NULL; END $g$",
+    " AS $g$ BEGIN PERFORM harm.tell($h$left in pg_temp$h$); RETURN NULL; END $g$",
     # cursors: tests/integration/test_sandbox.py
     "prepared statement": "PREPARE left_behind AS SELECT harm.note($h$prepared statement$h$)",
     "notification": "NOTIFY zanith, $h${}$h$",
@@ -187,7 +188,7 @@ BEGIN
                AND p.oprright = ANY ('{text,int4,int8,oid,name,bool,jsonb,"char"}'::regtype[]) LOOP
         EXECUTE format('CREATE FUNCTION evil.%I(a %s, b %s) RETURNS %s LANGUAGE plpgsql IMMUTABLE AS %L',
             'op_' || md5(o::text), o.l, o.r, o.res,
-            format('BEGIN PERFORM harm.note(''shadowed operator %s''); RETURN a OPERATOR(pg_catalog.%s) b; END', o.name, o.name));
+            format('BEGIN PERFORM harm.tell(''shadowed operator %s''); RETURN a OPERATOR(pg_catalog.%s) b; END', o.name, o.name));
         EXECUTE format('CREATE OPERATOR evil.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = evil.%I)', o.name, o.l, o.r, 'op_' || md5(o::text));
     END LOOP;
     FOR f IN SELECT p.proname AS name, pg_get_function_identity_arguments(p.oid) AS args, pg_get_function_result(p.oid) AS res,
@@ -198,7 +199,7 @@ BEGIN
                                  'pg_has_role', 'has_table_privilege', 'clock_timestamp', 'encode', 'replace', 'host')
                AND NOT 'internal'::regtype = ANY (p.proargtypes) LOOP
         EXECUTE format('CREATE FUNCTION evil.%I(%s) RETURNS %s LANGUAGE plpgsql IMMUTABLE AS %L', f.name, f.args, f.res,
-            format('BEGIN PERFORM harm.note(''shadowed function %s''); RETURN pg_catalog.%I(%s); END', f.name, f.name, f.params));
+            format('BEGIN PERFORM harm.tell(''shadowed function %s''); RETURN pg_catalog.%I(%s); END', f.name, f.name, f.params));
     END LOOP;
 END $do$;
 """
@@ -207,7 +208,7 @@ END $do$;
 @pytest.mark.parametrize("thing", LEFT)
 async def test_what_code_leaves_in_the_session_serves_nobody(superusers_ground, cast, thing):
     """Code that runs as its owner leaves something behind; the statements of ours that follow never meet it."""
-    from tests.hostile.hooks import TABLES
+    from tests.hostile.tables import TABLES
 
     ground = superusers_ground
     statement = "$m$" + LEFT[thing] + "$m$"

@@ -9,15 +9,17 @@ from contextlib import suppress
 
 import pytest
 
-from app.recovery.artifacts import inspect
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.erase import erase, plan_erasure
-from app.recovery.errors import ZanithError
-from app.recovery.export import ExportRequest, export_to_file
-from app.recovery.plan import Choices, plan_restore
-from app.recovery.rehearsal import rehearse
-from app.recovery.restore import restore
-from app.recovery.seal import seal, verify
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.errors import ZanithError
+from app.recovery.inspection.inspect import inspect
+from app.recovery.plan.model import Choices
+from app.recovery.plan.planning import plan_restore
+from app.recovery.purge.erase import erase, plan_erasure
+from app.recovery.restore.rehearsal import rehearse
+from app.recovery.restore.restore import restore
+from app.recovery.rows.export import ExportRequest, export_to_file
+from app.recovery.rows.seal import seal, verify
 from tests.clusters import CommandFailed
 from tests.hostile.hooks import acting
 from tests.hostile.scene import DBA, ROWS
@@ -25,10 +27,10 @@ from tests.oracle.judges import restore_by_psql
 
 LITERAL = "('(1)'::harm.lit IS NOT NULL)"
 TYPES = """
-CREATE DOMAIN harm.dom AS int CHECK (harm.note('literal'));
+CREATE DOMAIN harm.dom AS int CHECK (harm.tell('literal'));
 CREATE TYPE harm.lit AS (x harm.dom);
 CREATE FUNCTION harm.fires() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN PERFORM harm.note('trigger'); RETURN COALESCE(NEW, OLD); END $$;
+    $$ BEGIN PERFORM harm.tell('trigger'); RETURN COALESCE(NEW, OLD); END $$;
 """
 TABLE = f"""
 CREATE TABLE harm.t (id int PRIMARY KEY, d int, c int DEFAULT harm.tap('default', 7) CONSTRAINT ck CHECK (harm.tap('check', c) > 0),
@@ -132,6 +134,36 @@ async def test_a_builtin_that_executes_sql_does_not_change_hands(scene):
     scene.quiet()
 
 
+@pytest.mark.parametrize("way", ["engine", "psql"])
+@pytest.mark.parametrize("strategy", ["archive_column", "soft_drop_column", "archive_table", "soft_drop_table"])  # fmt: skip
+async def test_a_cast_of_the_type_beneath_a_domain(scene, strategy, way, tmp_path):
+    """Validating a foreign key calls it, and it belongs neither to the domain's owner nor to the table's."""
+    scene.by(scene.mallory, """
+        CREATE TYPE harm.kind AS ENUM ('a');
+        CREATE FUNCTION harm.number(harm.kind) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM harm.note('cast'); RETURN 1; END $$;
+        CREATE CAST (harm.kind AS int) WITH FUNCTION harm.number(harm.kind) AS IMPLICIT""")  # fmt: skip
+    scene.by(None, f"""
+        CREATE DOMAIN public.named AS harm.kind; CREATE TABLE public.p (id int PRIMARY KEY); INSERT INTO public.p VALUES (1);
+        GRANT ALL ON public.p TO {scene.mallory}""")  # fmt: skip
+    scene.by(scene.mallory, """
+        CREATE TABLE harm.t (id int PRIMARY KEY, d int, c public.named REFERENCES public.p); INSERT INTO harm.t VALUES (1, 1, 'a')""")  # fmt: skip
+    of_today = Choices(current_owner=strategy.endswith("table"))
+    async with scene.opened() as db:
+        made = await captured(scene, db, strategy)
+        scene.by(None, f"ALTER TABLE {scene.by(None, PARKED)} OWNER TO CURRENT_USER")
+        scene.trap.read()
+        plan = await plan_restore(db, made, of_today)
+        assert {found.code for found in plan.conflicts} == {"code_of_another"}
+        assert "harm.number" in plan.conflicts[0].message
+        if way == "engine":
+            with pytest.raises(ZanithError, match="would run as"):
+                await restore(db, made, of_today, DBA)
+    if way == "psql":
+        with suppress(CommandFailed):
+            restore_by_psql(scene.place, made, tmp_path)
+    scene.quiet()
+
+
 ON_ANOTHER = {
     "policy": f"CREATE POLICY p ON public.other USING ((SELECT max(c) FROM harm.t) > 0 AND {LITERAL})",
     "rule": f"CREATE RULE r AS ON UPDATE TO public.other WHERE {LITERAL} DO ALSO UPDATE harm.t SET c = harm.tap('rule', 1)",
@@ -143,10 +175,10 @@ THERE = "SELECT count(*) FROM (SELECT polrelid AS o FROM pg_policy UNION ALL SEL
 async def is_refused(scene, db, made, way, directory) -> None:
     """Restore by psql or by the engine: each must say that another table has the name."""
     if way == "psql":
-        with pytest.raises(CommandFailed, match="is another table by now"):
+        with pytest.raises(CommandFailed, match="is now another table"):
             restore_by_psql(scene.place, made, directory)
     else:
-        with pytest.raises(ZanithError, match="is another table by now"):
+        with pytest.raises(ZanithError, match="is now another table"):
             await restore(db, made, Choices(), DBA)
 
 
@@ -163,7 +195,7 @@ async def test_nothing_comes_back_on_a_table_that_took_the_name_of_another(
         made = await captured(scene, db, "archive_column")
         scene.by(scene.mallory, "DROP TABLE public.other")
         scene.by(scene.alice, other)
-        scene.by(None, "SELECT zanith._renew_recipes()")  # as an upgrade renders scripts
+        scene.by(None, "SELECT zanith._renew_scripts()")  # as an upgrade renders scripts
         scene.trap.read()
         plan = await plan_restore(db, made)
         assert [found.code for found in plan.conflicts] == ["table_of_another"]

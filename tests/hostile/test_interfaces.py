@@ -9,13 +9,14 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.errors import ZanithError
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.errors import ZanithError
 from tests.acceptance.command import zanith
 from tests.clusters import CommandFailed
 from tests.conftest import install_zanith
-from tests.hostile.hooks import TABLES
 from tests.hostile.journeys import DBA, opened
+from tests.hostile.tables import TABLES
 from tests.hostile.trap import Trap, describe
 from tests.studios import form_token, run_studio, wait_for_job, wait_for_seals
 

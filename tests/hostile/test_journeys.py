@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import pytest
 
-from app.recovery.coverage import measure_coverage
+from app.recovery.inspection.coverage import measure_coverage
 from tests.hostile import journeys
-from tests.hostile.hooks import COLUMNS, TABLES, Table
 from tests.hostile.journeys import Journey, opened
+from tests.hostile.tables import COLUMNS, TABLES, Table
 from tests.hostile.world import COPIES
 
 pytestmark = pytest.mark.newest  # ZANITH_TEST_VERSIONS=15 asks an older one

@@ -10,9 +10,11 @@ from __future__ import annotations
 import pytest
 
 from tests.clusters import CommandFailed
-from tests.hostile import hooks
+from tests.hostile import tables
 from tests.hostile.trap import Trap, describe
 from tests.hostile.world import fill
+
+pytestmark = pytest.mark.each_version
 
 
 @pytest.fixture
@@ -21,21 +23,21 @@ def shared(templates):
     return templates["superuser"]
 
 
-@pytest.mark.parametrize("hook", hooks.FIRE)
+@pytest.mark.parametrize("hook", tables.FIRE)
 def test_a_trap_reports_a_superuser(shared, cast, hook):
     trap = Trap(shared, cast.owner)
-    statement = fill(hooks.FIRE[hook], operator=cast.victim)
+    statement = fill(tables.FIRE[hook], operator=cast.victim)
     shared.psql(f"BEGIN; {statement}; SET CONSTRAINTS ALL IMMEDIATE; ROLLBACK")
     found = [seen for seen in trap.escapes() if seen.hook == hook]
     assert found, f"{hook} did not say that it ran as another"
 
 
-@pytest.mark.parametrize("place", hooks.UNAVAILABLE)
+@pytest.mark.parametrize("place", tables.UNAVAILABLE)
 def test_a_place_that_postgresql_keeps_from_owners(shared, cast, place):
     with pytest.raises(CommandFailed, match="ERROR"):
         shared.psql(
             "BEGIN; CREATE FUNCTION harm.on_event() RETURNS event_trigger LANGUAGE plpgsql"
-            f" AS 'BEGIN END'; {hooks.UNAVAILABLE[place]}; ROLLBACK",
+            f" AS 'BEGIN END'; {tables.UNAVAILABLE[place]}; ROLLBACK",
             user=cast.owner,
         )
     shared.psql(  # it is the last statement that is refused
@@ -49,16 +51,16 @@ def test_every_catalog_that_names_a_function_is_covered(shared):
     """Neither the manual's list nor ours is trusted: PostgreSQL says which catalogs refer to pg_proc."""
     catalogs = set(shared.psql(NAMES_FUNCTIONS).splitlines())
     assert len(catalogs) > 15
-    assert catalogs <= hooks.CATALOGS.keys()
-    for covered in hooks.CATALOGS.values():
-        assert covered in hooks.FIRE or covered in hooks.UNAVAILABLE
+    assert catalogs <= tables.CATALOGS.keys()
+    for covered in tables.CATALOGS.values():
+        assert covered in tables.FIRE or covered in tables.UNAVAILABLE
 
 
 def test_every_class_of_dependency_has_a_hook(shared):
     """Each catalog of which a hook is said to cover it has a dependency on code of the owner's."""
     found = set(shared.psql(DEPEND_ON_HARM).splitlines())
     parts = {"pg_index", "pg_partitioned_table", "pg_aggregate", "pg_range"}
-    covered = {name for name, by in hooks.CATALOGS.items() if by in hooks.FIRE} - parts
+    covered = {name for name, by in tables.CATALOGS.items() if by in tables.FIRE} - parts
     assert found == covered
 
 

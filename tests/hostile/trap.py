@@ -19,6 +19,8 @@ MARK = re.compile(r"HOSTILE>(\w+)\|([^|]*)\|([^|]*)\|([^|]*)\|([^<]*)<")
 HEAD = re.compile(rb"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \w+ \[(\d+)\] ", re.MULTILINE)
 
 # {owner} is the owner's role. The trap is immutable, so that it may stand anywhere; what it calls need not be.
+# PostgreSQL evaluates a call of it with constants once a plan, and plans the body of a function and the checks of a
+# domain once a session: there `harm.tell` stands, which is volatile and reports each time.
 # Each try to leave the role is undone, so that the engine goes on as if nothing had happened.
 TRAP = """
 CREATE FUNCTION harm.mischief(hook text) RETURNS void LANGUAGE sql AS 'SELECT';
@@ -44,6 +46,8 @@ BEGIN
     END IF;
     RETURN true;
 END $f$;
+CREATE FUNCTION harm.tell(hook text) RETURNS boolean LANGUAGE plpgsql VOLATILE AS
+    $f$ BEGIN RETURN harm.note(hook); END $f$;
 CREATE FUNCTION harm.tap(hook text, v int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
     $f$ BEGIN PERFORM harm.note(hook); RETURN v; END $f$;
 CREATE FUNCTION harm.tap(hook text, v text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS

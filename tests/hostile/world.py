@@ -1,14 +1,15 @@
 """The hostile suite: nothing that a table's owner wrote runs as anyone but its owner (promise 11).
 
-`hooks.py` has every place for code that PostgreSQL gives to a role that is no superuser, `trap.py` how a hook says
-whom it ran as, this file the roles and databases, `journeys.py` what an operator does, `games.py` what the owner changes
-meanwhile. The tests:
+`hooks.py` has every place for code that PostgreSQL gives to a role that is no superuser, `tables.py` the tables that
+operations are done to, `trap.py` how a hook says whom it ran as, this file the roles and databases, `journeys.py` what an
+operator does, `games.py` what the owner changes meanwhile. The tests:
 
 - `test_traps.py`: each trap can report, no catalog is forgotten, and what PostgreSQL itself does not protect;
 - `test_journeys.py`: every operation over every hook, by a superuser and by an operator who is none;
 - `test_games.py`: what is swapped before, between and while an operator works, and what is left in his session;
 - `test_deputies.py`: our definer functions called for somebody else, also from a superuser's ANALYZE;
-- `test_combinations.py`: several objects, owners or moments at once;
+- `test_combinations.py`, `test_two_owners.py`, `test_given_away.py`, `test_found_by_name.py`, `test_left_in_session.py`:
+  several objects, owners or moments at once;
 - `test_interfaces.py`: studio, command, psql and `zanith init`.
 
 An attack that is refused is as good as one that is harmless. The tests read the server's log, so a failure names the
@@ -126,7 +127,7 @@ def grant_capture(database: Database, *roles: str) -> None:
     import asyncio
     from concurrent.futures import ThreadPoolExecutor
 
-    from app.recovery.schema import grant_capture as grant
+    from app.recovery.db.grants import grant_capture as grant
 
     async def work() -> None:
         async with database.connect() as connection:

@@ -1,4 +1,4 @@
-"""What can happen to what is parked from outside, and what the doctor must say of it."""
+"""How a parked object can be changed from outside, and what the doctor must say of it."""
 
 from __future__ import annotations
 
@@ -214,42 +214,42 @@ DAMAGES = {
     "checksum_edited": Damage(
         "UPDATE zanith._zanith_migration_artifacts SET checksum = repeat('0', 64)"
         " WHERE id = '{id}'",
-        "changed/row_edited,changed/recipe_differs",
+        "changed/row_edited,changed/script_differs",
         ("archive_column", *MOVED),
     ),
     "recipe_edited": Damage(
         "UPDATE zanith._zanith_migration_artifacts"
         " SET recovery_sql = recovery_sql || 'DROP TABLE t;' WHERE id = '{id}'",
-        "changed/recipe_differs",
+        "changed/script_differs",
         EVERY,
         True,
     ),
     "definition_edited": Damage(
         "UPDATE zanith._zanith_migration_artifacts"
         " SET definition = jsonb_set(definition, '{{table,name}}', '\"other\"') WHERE id = '{id}'",
-        "changed/row_edited",
+        "changed/row_edited,changed/script_differs",
         COLUMN,
         None,
     ),
     "copied": Damage(
         "CREATE TABLE {name}_copy AS TABLE {parked};"
         " COMMENT ON TABLE {name}_copy IS 'zanith artifact {id}'",
-        "orphan/claimed_twice",
+        "orphan/duplicate_id",
         TABLES,
         True,
     ),
     "column_copied": Damage(
-        "CREATE TABLE {name}_copy AS TABLE {parked}", "orphan/claimed_twice", COLUMN, True
+        "CREATE TABLE {name}_copy AS TABLE {parked}", "orphan/duplicate_id", COLUMN, True
     ),
     "copied_and_moved": Damage(
         "CREATE TABLE {name}_copy AS TABLE {parked};"
         " COMMENT ON TABLE {name}_copy IS 'zanith artifact {id}';"
         " ALTER TABLE {parked} RENAME TO {name}_else",
-        "moved/claimed_twice,orphan/claimed_twice",
+        "moved/duplicate_id,orphan/duplicate_id",
     ),
     "column_copied_and_moved": Damage(
         "CREATE TABLE {name}_copy AS TABLE {parked}; ALTER TABLE {parked} RENAME TO {name}_else",
-        "moved/claimed_twice,orphan/claimed_twice",
+        "moved/duplicate_id,orphan/duplicate_id",
         COLUMN,
     ),
     "partition_dropped": Damage(

@@ -6,16 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from app.recovery.artifacts import (
-    ArtifactFilter,
-    get_artifact,
-    inspect,
-    list_artifacts,
-    preview_rows,
-    summarize,
-)
-from app.recovery.database import Actor, Database
-from app.recovery.errors import NotFound, WrongUsage
+from app.recovery.artifacts.listing import ArtifactFilter, list_artifacts, summarize
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import NotFound, WrongUsage
+from app.recovery.db.database import Database
+from app.recovery.inspection.inspect import inspect, preview_rows
 from tests.sessions import client_of
 
 DBA = Actor("dba", None, "staff")
@@ -228,4 +224,4 @@ async def test_rebuild_shows_then_and_now(db):
     assert found.definition != found.definition_now
     assert "extra" in str(found.definition_now)
     assert await preview_rows(db, made, DBA) is None
-    assert [conflict.code for conflict in found.plan.conflicts] == ["forensic"]
+    assert [conflict.code for conflict in found.plan.conflicts] == ["rebuilt"]

@@ -35,6 +35,13 @@ PROMISED = {
         "its restore, a writer's longest wait",
         "archive a column, one transaction",
     ],
+    "guard": [
+        "ALTER TABLE without a drop",
+        "DROP TABLE, 1,000 rows",
+        "DROP COLUMN, 1,000 rows",
+        "1,000 ALTER TABLE in one string",
+        "DROP TABLE, 10 partitions",
+    ],
     "restores": [
         "restore an archived column, one transaction",
         "restore an archived column, one transaction, unverified",

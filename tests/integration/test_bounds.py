@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from app.cli.serving import CONNECTIONS
-from app.routes import bounds
-from app.routes.bounds import Bounds
+from app.routes.middleware import bounds
+from app.routes.middleware.bounds import Bounds
+from app.server.serving import CONNECTIONS
 from tests.studios import (
     capture_orders,
     form_token,

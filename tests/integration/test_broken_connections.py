@@ -11,17 +11,22 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from app.recovery import jobs, leases, queueing, worker
-from app.recovery.artifacts import get_artifact
-from app.recovery.capture import CaptureRequest, capture, job_params
-from app.recovery.database import Actor, Database, transaction
-from app.recovery.errors import Failed, ZanithError
-from app.recovery.hold import hold
-from app.recovery.kinds import Kind
-from app.recovery.operation import operation
-from app.recovery.pace import Limits
-from app.recovery.schema import install
-from app.recovery.seal import seal
+from app.recovery import worker
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.capture.capture import capture, job_params
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import Failed, ZanithError
+from app.recovery.db.database import Database
+from app.recovery.db.installer import install
+from app.recovery.db.transactions import transaction
+from app.recovery.jobs import leases, queueing
+from app.recovery.jobs import model as jobs
+from app.recovery.jobs.kinds import Kind
+from app.recovery.jobs.operation import operation
+from app.recovery.jobs.throttle import Limits
+from app.recovery.purge.hold import hold
+from app.recovery.rows.seal import seal
 from tests.faults.proxy import Link, Proxy
 
 pytestmark = pytest.mark.newest

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
+pytestmark = pytest.mark.each_version
+
 VALUES = {
     "text": ["", "a", "A", " a", "ä", None],
     "varchar(20)": ["a", "a ", None],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from urllib.parse import urlencode
 
@@ -89,6 +90,18 @@ def test_pages_through_many_tables(staff, database):
         query = rest.partition('"')[0].partition("?")[2].replace("&amp;", "&")
         said = dict(httpx.QueryParams(query)) if more else {}
     assert seen == set(range(100, 170))
+
+
+def test_a_warning_begins_with_a_capital_letter(staff, database):
+    database.psql(
+        "CREATE TYPE mood AS ENUM ('ok'); CREATE TABLE warned (id int PRIMARY KEY, c mood)"
+    )
+    found = []
+    for column in ({}, {"column": "c"}):
+        html = page(staff, {"schema": "public", "table": "warned", **column})
+        found += re.findall(r"<li>([^<]+)</li>", html)
+    assert any(item.startswith("Reads and writes of the table wait") for item in found), found
+    assert [item for item in found if item[0].islower()] == []
 
 
 def test_drops_what_was_looked_at(staff, database):

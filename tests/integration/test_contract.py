@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-import app.main
+import app.server.composition
 from tests.hard_cases import HardCases
 from tests.studios import Running, run_studio
 
@@ -45,7 +45,7 @@ def studio(hard_database, monkeypatch) -> Iterator[Running]:
     async def idle(*_) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(app.main, "keep_up", idle)
+    monkeypatch.setattr(app.server.composition, "keep_up", idle)
     # No live job, so that a stream of events ends.
     hard_database.psql(
         "UPDATE zanith._zanith_jobs SET state = 'interrupted', ended_at = now()"
@@ -59,6 +59,7 @@ def studio(hard_database, monkeypatch) -> Iterator[Running]:
         yield running
 
 
+@pytest.mark.timeout(1800)  # as many requests as ZANITH_CONTRACT_EXAMPLES says
 @pytest.mark.parametrize("role", ["staff", "viewer"])
 def test_answers_as_documented(role: str, studio: Running, cases: HardCases):
     bearer = {"Authorization": f"Bearer the-token-of-{role}"}

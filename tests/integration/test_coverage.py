@@ -11,9 +11,9 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from app.recovery.coverage import Coverage, measure_coverage
-from app.recovery.database import Database as Engine
-from app.recovery.schema import grant_capture
+from app.recovery.db.database import Database as Engine
+from app.recovery.db.grants import grant_capture
+from app.recovery.inspection.coverage import Coverage, measure_coverage
 from tests.acceptance.command import done, zanith
 from tests.conftest import Database, oracle_seed
 from tests.studios import form_token, run_studio, sign_in, wait_until
@@ -32,6 +32,10 @@ CREATE VIEW grouped AS SELECT note FROM parent GROUP BY id;
 CREATE FUNCTION ages(keyless) RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE AGGREGATE oldest(keyless) (SFUNC = first, STYPE = keyless);
 CREATE TABLE odd (id int PRIMARY KEY, whole keyless);
+CREATE TABLE merged (id int PRIMARY KEY, c text, d int, e int);
+CREATE TABLE merging (c text, d int) INHERITS (merged);
+CREATE TABLE plain (c text) INHERITS (merged);
+CREATE TYPE pair AS (point points, n int);
 CREATE TABLE ext (id int PRIMARY KEY, c text); ALTER EXTENSION plpgsql ADD TABLE ext;
 CREATE TABLE loud (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, c text NOT NULL UNIQUE);
 CREATE PUBLICATION told FOR TABLE loud (id, c);
@@ -209,7 +213,7 @@ def test_the_command_prints_the_share_and_why_not_the_rest(world: Database) -> N
     """The exit status can hold a database to a share."""
     shown = done("coverage", url=world.url).out
     assert "of the drops that PostgreSQL would carry out are recoverable" in shown
-    assert "a child has columns of its own" in shown
+    assert "it has a dependent object that a cascade cannot record" in shown
     document = done("coverage", "--json", url=world.url).json
     drops = document["drops"]
     assert drops["share"] == drops["covered"] / drops["carried_out"]
@@ -230,7 +234,7 @@ def test_an_empty_database_has_no_share(database: Database) -> None:
 
 @pytest.mark.newest
 def test_the_page_measures_when_asked(world: Database) -> None:
-    """Whoever looks meanwhile sees how far it is, then the same figures as the command's."""
+    """A reader who looks meanwhile sees how far it is, then the same figures as the command's."""
     with run_studio(world.url, auth_token=f"a:{STAFF}", read_only_auth_token=f"v:{LOOK}") as studio:
         for token, first in ((LOOK, True), (STAFF, False)):
             with sign_in(studio, token) as client:
@@ -245,7 +249,7 @@ def test_the_page_measures_when_asked(world: Database) -> None:
     for part in ("columns", "tables"):
         assert f">{document[part]['covered']}</td>" in html
         assert f">{document[part]['not_covered']}</td>" in html
-    assert "a child has columns of its own" in html
+    assert "it has a dependent object that a cascade cannot record" in html
 
 
 @pytest.mark.newest

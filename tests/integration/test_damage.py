@@ -1,4 +1,4 @@
-"""Every way to damage what is parked from outside, told apart: damage × strategy.
+"""Every way to damage a parked object from outside, told apart: damage × strategy.
 
 Each case has an artifact of its own; all live side by side in one database, so that none may be
 taken for another.
@@ -10,15 +10,17 @@ import json
 
 import pytest
 
-from app.recovery.artifacts import ArtifactFilter, list_artifacts
-from app.recovery.burial import purge
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Actor, Database
-from app.recovery.errors import Refused, ZanithError
-from app.recovery.health import ORDER, doctor
-from app.recovery.plan import Choices
-from app.recovery.restore import restore
-from app.recovery.seal import verify
+from app.recovery.artifacts.listing import ArtifactFilter, list_artifacts
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import Refused, ZanithError
+from app.recovery.db.database import Database
+from app.recovery.inspection.doctor import ORDER, doctor
+from app.recovery.plan.model import Choices
+from app.recovery.purge.purge import purge
+from app.recovery.restore.restore import restore
+from app.recovery.rows.seal import verify
 from tests.integration.damages import (
     CASES,
     DAMAGES,
@@ -30,7 +32,7 @@ DBA = Actor("dba")
 
 @pytest.fixture
 def role(database, create_role):
-    """A role that may own what is parked."""
+    """A role that may own parked objects."""
     name = create_role("stranger")
     database.psql(
         "CREATE SCHEMA elsewhere;"
@@ -103,7 +105,7 @@ async def test_every_damage_is_told_apart_and_stops_what_it_must(db, database, r
         }
         wanted = set(filter(None, DAMAGES[case].finds.split(",")))
         if strategy == "rebuild_table":
-            said -= {"changed/recipe_differs"} - wanted
+            said -= {"changed/script_differs"} - wanted
         if said != wanted:
             faults.append(f"{case} of {strategy}: {sorted(said)}, not {sorted(wanted)}")
     assert not faults, "\n".join(faults)
@@ -117,7 +119,7 @@ async def badges_agree(db, diagnosis):
     """The badge of an artifact is the worst that the doctor found of it, but for copies of it."""
     worst: dict[str, str] = {}
     for finding in diagnosis.findings:
-        told = finding.code not in {"claimed_twice", "recipe_differs"} or finding.kind == "moved"
+        told = finding.code not in {"duplicate_id", "script_differs"} or finding.kind == "moved"
         if finding.artifact_id and finding.kind not in {"blocked", "orphan"} and told:
             worst.setdefault(finding.artifact_id, finding.kind)
     page = await list_artifacts(db, ArtifactFilter(limit=1000))

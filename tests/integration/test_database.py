@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from app.recovery.database import Actor, Database, require_change
-from app.recovery.errors import Failed, Locked, NotFound, NotPermitted, WrongUsage
+from app.recovery.core.actor import Actor, require_change
+from app.recovery.core.errors import Failed, Locked, NotFound, NotPermitted, WrongUsage
+from app.recovery.db.database import Database
 
 
 @pytest.fixture
@@ -96,3 +97,22 @@ def test_a_viewer_changes_nothing():
     with pytest.raises(NotPermitted):
         require_change(Actor("eve", None, "viewer"), "purge")
     require_change(Actor("bob", None, "staff"), "purge")
+
+
+async def test_json_is_data_of_python_on_each_pool(db):
+    """Also in an array; without the character of our own texts that some encodings lack."""
+    value = {"texts": ["it waits\u2026", "ü\n\"'\\"], "numbers": [1, -2.5, 10**20], "none": None}
+    read = {**value, "texts": ["it waits...", "ü\n\"'\\"]}
+    for lend in (db.acquire, db.side, db.leasing):
+        async with lend() as connection:
+            for kind in ("json", "jsonb"):
+                query = (
+                    f"SELECT $1::{kind} AS one, ARRAY[$2::{kind}, NULL] AS some, $3::{kind} AS none"
+                )
+                row = await connection.fetchrow(query, value, "null", None)
+                assert tuple(row) == (read, ["null", None], None)
+                assert await connection.fetchval(f"SELECT '[{{}}, \"a\", null]'::{kind}") == [
+                    {},
+                    "a",
+                    None,
+                ]

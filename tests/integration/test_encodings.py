@@ -7,17 +7,19 @@ import os
 import asyncpg
 import pytest
 
-from app.recovery import schema
-from app.recovery.artifacts import inspect, list_artifacts
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Actor, Database
-from app.recovery.errors import Refused
-from app.recovery.export import ExportRequest, export_to_file
-from app.recovery.inspection import preview_rows
-from app.recovery.plan import Choices
-from app.recovery.restore import restore
-from app.recovery.seal import seal
-from app.recovery.sources import files
+from app.recovery.artifacts.listing import list_artifacts
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import Refused
+from app.recovery.db import installer
+from app.recovery.db.database import Database
+from app.recovery.db.schema_files import files
+from app.recovery.inspection.inspect import inspect, preview_rows
+from app.recovery.plan.model import Choices
+from app.recovery.restore.restore import restore
+from app.recovery.rows.export import ExportRequest, export_to_file
+from app.recovery.rows.seal import seal
 
 DBA = Actor("dba", None, "staff")
 
@@ -39,7 +41,7 @@ def encoded(request, server):
 @pytest.mark.parametrize("strategy", ["archive_column", "archive_table"])
 async def test_names_and_values_go_and_come_back(server, encoded, tmp_path, strategy):
     connection = await asyncpg.connect(server.url(encoded))
-    await schema.install(connection)
+    await installer.install(connection)
     await connection.execute(
         'CREATE TABLE public."café" (id int PRIMARY KEY, "été" text);'
         "INSERT INTO public.\"café\" VALUES (1, 'üß')"
@@ -65,7 +67,7 @@ async def test_names_and_values_go_and_come_back(server, encoded, tmp_path, stra
 @pytest.mark.parametrize("encoded", ["SQL_ASCII"], indirect=True)
 async def test_bytes_that_are_no_text_are_told_and_still_come_back(server, encoded):
     connection = await asyncpg.connect(server.url(encoded))
-    await schema.install(connection)
+    await installer.install(connection)
     await connection.execute(
         "CREATE TABLE public.t (id int PRIMARY KEY, c text);"
         "INSERT INTO public.t VALUES (1, E'\\xfc')"

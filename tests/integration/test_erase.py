@@ -69,8 +69,9 @@ FORMS = [
 ]
 
 
-@pytest.mark.smoke
-@pytest.mark.parametrize("case", EVERYWHERE)
+@pytest.mark.parametrize(
+    "case", [pytest.param(EVERYWHERE[0], marks=pytest.mark.smoke), *EVERYWHERE[1:]]
+)
 def test_rows_go_and_the_rest_is_sealed(staff, database, case):
     erase_and_look(staff, database, *case)
 
@@ -208,7 +209,7 @@ def test_what_stops_it(staff, studio, database):
     form = {"form_token": form_token(staff.get(f"/studio/artifacts/{artifact}/erase").text)}
     look = f"/studio/artifacts/{artifact}/erase/look"
     looked = staff.post(look, data={**form, "column": "email", "value": SECRET}).text
-    assert "Not counted: it cannot be erased now" in looked
+    assert "Not counted: the rows cannot be erased now" in looked
     assert "match</h2>" not in looked
     assert "“Release the hold” on the artifact" in looked
     staff.post(f"/api/artifacts/{artifact}/release").raise_for_status()
@@ -250,7 +251,7 @@ def test_the_page_keeps_values_out_of_addresses_and_logs(staff, database, caplog
     looked = staff.post(f"{path}/look", data=data)
     assert "10 rows match" in looked.text
     twice = {**data, "column": ["email", "email"], "value": ["a", "b"]}
-    assert "stands twice" in staff.post(f"{path}/look", data=twice).text
+    assert "is given twice" in staff.post(f"{path}/look", data=twice).text
     sent = staff.post(path, data={**data, "rows": "10", "confirm": "public.people"})
     assert sent.status_code == 303, sent.text
     assert wait_for_job(staff, sent.headers["location"].rsplit("/", 1)[1])["state"] == "done"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from app.recovery.burial import purge
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Database
-from app.recovery.errors import ZanithError
-from app.recovery.plan import Choices
-from app.recovery.restore import restore
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.errors import ZanithError
+from app.recovery.db.database import Database
+from app.recovery.plan.model import Choices
+from app.recovery.purge.purge import purge
+from app.recovery.restore.restore import restore
 from tests.clusters import CommandFailed
-from tests.integration.test_owner_search_path import (
+from tests.integration.search_paths import (
     DBA,
     PARTIAL,
     db,
@@ -21,6 +22,8 @@ from tests.integration.test_owner_search_path import (
     vips,
 )
 from tests.oracle.judges import grant_capture, restore_by_psql
+
+pytestmark = pytest.mark.each_version
 
 __all__ = ["db", "owner"]
 LOG = """

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import difflib
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import httpx
 import pytest
 from fastapi import Request
+from itsdangerous import URLSafeSerializer
 
-import app.main
-from app.routes import access
+import app.server.composition
+from app.routes.auth import access
 from tests.hard_cases import ANA, ROWS, HardCases
 from tests.integration.routes_table import BESIDES, METHODS, TABLE, Valid, every_route
 from tests.studios import Running, run_studio, wait_until
@@ -34,7 +35,7 @@ def studio(hard_database, monkeypatch) -> Iterator[Running]:
     async def idle(*_) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(app.main, "keep_up", idle)
+    monkeypatch.setattr(app.server.composition, "keep_up", idle)
     hard_database.psql(BESIDES)
     tokens = {"auth_token": STAFF, "read_only_auth_token": "vic:the-token-of-viewer"}
     with run_studio(hard_database.tcp_url, **tokens) as running:
@@ -113,26 +114,24 @@ def aged(studio: Running, role: str) -> str:
     """Return the cookie of a session that was signed well, too long ago."""
     keys = studio.app.state.studio.access
     credential = next(each for each in keys.credentials if each.role == role)
-    name, whose, issued, once = json.loads(
-        base64.urlsafe_b64decode(keys.session_for(credential).split(".")[0])
-    )
-    body = json.dumps([name, whose, issued - access.SESSION_SECONDS - 1, once])
-    packed = base64.urlsafe_b64encode(body.encode()).decode()
-    return f"{packed}.{credential.sign(packed)}"
+    with pytest.MonkeyPatch.context() as patch:
+        then = time.time() - access.SESSION_SECONDS - 1
+        patch.setattr(access.SessionSigner, "get_timestamp", lambda _: int(then))
+        return keys.session_for(credential)
 
 
 def tampered(studio: Running) -> str:
-    """Return a cookie of a session whose signature has one other digit."""
+    """Return a cookie of a session whose signature has one other character."""
     cookie = session(studio, "staff")
-    return cookie[:-1] + ("1" if cookie[-1] == "0" else "0")
+    return cookie[:-1] + ("A" if cookie[-1] != "A" else "E")
 
 
 def promoted(studio: Running) -> str:
     """Return a viewer's cookie that says staff, with the signature of what it said before."""
-    packed, signature = session(studio, "viewer").split(".")
-    name, _, issued, once = json.loads(base64.urlsafe_b64decode(packed))
-    body = json.dumps([name, "staff", issued, once])
-    return f"{base64.urlsafe_b64encode(body.encode()).decode()}.{signature}"
+    body, since, signature = session(studio, "viewer").split(".")
+    packed = URLSafeSerializer("any")
+    name, _, once = packed.load_payload(body.encode())
+    return f"{packed.dump_payload([name, 'staff', once]).decode()}.{since}.{signature}"
 
 
 def resigned(studio: Running) -> str:

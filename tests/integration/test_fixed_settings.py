@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from app.recovery import fixed
-from app.recovery.artifacts import get_artifact
-from app.recovery.capture import CaptureRequest, capture, plan_capture
-from app.recovery.catalog import describe_relation, list_relations
-from app.recovery.database import Actor, Database
-from app.recovery.errors import ZanithError
-from app.recovery.health import doctor
-from app.recovery.plan import Choices
-from app.recovery.restore import restore
+from app.recovery.artifacts.catalog import describe_relation, list_relations
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.capture.capture import capture
+from app.recovery.capture.planning import plan_capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import ZanithError
+from app.recovery.db import session_settings
+from app.recovery.db.database import Database
+from app.recovery.inspection.doctor import doctor
+from app.recovery.plan.model import Choices
+from app.recovery.restore.restore import restore
 
 DBA = Actor("dba", None, "staff")
 
@@ -71,7 +74,7 @@ async def test_every_function_that_others_can_call_has_the_settings(connection):
     captures |= {"rebuild_table"}
     assert {row["name"] for row in rows} > captures | {"_record_capture", "refuse_write", "locate"}
     for row in rows:
-        wanted = {f"{name}={value}" for name, value in fixed.of_functions().items()}
+        wanted = {f"{name}={value}" for name, value in session_settings.of_functions().items()}
         if row["name"] in captures:  # they pass their caller's path on
             wanted.discard("search_path=pg_catalog, pg_temp")
             assert not any(text.startswith("search_path=") for text in row["settings"]), row["name"]
@@ -79,7 +82,7 @@ async def test_every_function_that_others_can_call_has_the_settings(connection):
 
 
 async def test_the_list_names_settings_that_exist(connection):
-    names = set(fixed.of_connections())
+    names = set(session_settings.of_connections())
     known = await connection.fetch("SELECT name FROM pg_settings WHERE name = ANY ($1)", names)
     assert {row["name"] for row in known} == names
 
@@ -94,10 +97,10 @@ async def test_doctor_reports_a_function_whose_settings_differ(db, connection, w
 
 
 async def test_the_settings_are_put_back_by_the_next_installation(connection):
-    from app.recovery import schema
+    from app.recovery.db import installer
 
     await connection.execute("ALTER FUNCTION zanith.locate(text) RESET ALL")
-    await schema.install(connection)
+    await installer.install(connection)
     found = await connection.fetchval(
         "SELECT proconfig FROM pg_proc WHERE oid = 'zanith.locate(text)'::regprocedure"
     )
@@ -115,7 +118,7 @@ async def test_every_connection_has_them_whatever_the_role_sets(database, create
         for lend in (db.acquire, db.side, db.leasing):
             for _ in range(2):  # also after the reset when it is given back
                 async with lend() as connection:
-                    for name, value in fixed.of_connections().items():
+                    for name, value in session_settings.of_connections().items():
                         assert await connection.fetchval(f"SHOW {name}") == value
                     assert await connection.fetchval("SHOW transaction_isolation") == (
                         "read committed"
@@ -212,11 +215,11 @@ async def test_a_name_without_schema_that_is_nowhere_is_told(db):
 
 
 def test_the_printed_script_sets_them_for_itself_and_for_the_functions(bare_database):
-    from app.recovery import schema
+    from app.recovery.db import installer
 
     bare_database.psql(f"ALTER DATABASE {bare_database.name} SET search_path = public, pg_catalog")
     bare_database.psql(TRAPS)
-    bare_database.psql(schema.print_sql())
+    bare_database.psql(installer.print_sql())
     assert bare_database.psql("SELECT is_called FROM public.ran") == "f"
     count = "SELECT count(*) FROM pg_proc WHERE proconfig @> '{standard_conforming_strings=on}'"
     assert int(bare_database.psql(count)) > 40

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Actor, Database
-from app.recovery.health import doctor
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.db.database import Database
+from app.recovery.inspection.doctor import doctor
 from tests.sessions import client_of
 
 DBA = Actor("dba")

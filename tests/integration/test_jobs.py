@@ -10,9 +10,11 @@ from datetime import timedelta
 
 import pytest
 
-from app.recovery import audit, jobs, leases, queueing, runs
-from app.recovery.database import Actor, Database
-from app.recovery.errors import Cancelled, Failed, Locked, NotFound, NotPermitted, Refused
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import Cancelled, Failed, Locked, NotFound, NotPermitted, Refused
+from app.recovery.db.database import Database
+from app.recovery.jobs import audit, leases, queueing, runs
+from app.recovery.jobs import model as jobs
 from tests.sessions import client_of
 
 ACTOR = Actor("dba", "10.0.0.9", "staff")
@@ -93,7 +95,7 @@ async def test_lost_lease_stops_the_commit(db):
     assert ended.state == "interrupted"
     [entry] = await audit.list_activity(db)
     assert (entry.actor, entry.action, entry.outcome) == (ACTOR.name, "restore", "failed")
-    assert entry.detail["message"] == "interrupted: whoever ran it is gone"
+    assert entry.detail["message"] == "interrupted: the process that ran it has ended"
     assert entry.detail["job"] == job.id
     async with client_of(db) as connection:
         assert await connection.fetchval("SELECT to_regclass('t')") is None
@@ -141,7 +143,7 @@ async def test_a_body_that_misses_its_cancellation_is_told_again(db, quick):
         async with runs.running(db, job):
             other = asyncio.create_task(asyncio.sleep(60))
             with suppress(asyncio.CancelledError):
-                await other  # as whoever stops a task of its own does
+                await other  # as a caller that stops its own task does
             await asyncio.sleep(60)
 
     task = asyncio.create_task(body())
@@ -193,8 +195,9 @@ async def test_a_lease_waits_for_no_other_statement(db, quick):
 KILLED_BEFORE_IT_BEGAN = """
 import asyncio, os, signal, sys
 from datetime import timedelta
-from app.recovery import jobs, leases, queueing, runs
-from app.recovery.database import Actor, Database
+from app.recovery.core.actor import Actor
+from app.recovery.db.database import Database
+from app.recovery.jobs import leases, queueing
 
 async def main():
     leases.LEASE = timedelta(seconds=1)

@@ -7,13 +7,17 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from app.recovery import audit, jobs, queueing, restore, runs
-from app.recovery.burial import purge
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Actor, Database, check_words
-from app.recovery.errors import Locked, Refused, WrongUsage, ZanithError
-from app.recovery.hold import hold
-from app.recovery.plan import plan_restore
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor, check_words
+from app.recovery.core.errors import Locked, Refused, WrongUsage, ZanithError
+from app.recovery.db.database import Database
+from app.recovery.jobs import audit, queueing, runs
+from app.recovery.jobs import model as jobs
+from app.recovery.plan.planning import plan_restore
+from app.recovery.purge.hold import hold
+from app.recovery.purge.purge import purge
+from app.recovery.restore import restore
 
 SECRET = "ann@example.com"
 DBA = Actor("dba", None, "staff")
@@ -219,7 +223,7 @@ async def test_the_engine_says_what_is_too_long_before_it_begins(db):
         await hold(db, made, DBA, LONG)
     with pytest.raises(WrongUsage, match="the reason has"):
         await purge(db, made, DBA, confirm="email", reason=LONG)
-    with pytest.raises(WrongUsage, match="the name of who does it has 201 characters"):
+    with pytest.raises(WrongUsage, match="the name of the person has 201 characters"):
         check_words(Actor("x" * 201))
 
 

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Actor, Database
-from app.recovery.errors import Refused, WrongUsage
-from app.recovery.plan import Choices, plan_restore
-from app.recovery.restore import restore
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import Refused, WrongUsage
+from app.recovery.db.database import Database
+from app.recovery.plan.model import Choices
+from app.recovery.plan.planning import plan_restore
+from app.recovery.restore.restore import restore
 from tests.acceptance.command import done, zanith
 from tests.studios import run_studio
 
@@ -245,7 +248,7 @@ def test_every_interface_leaves_it_out(database):
         assert 'form="choices" name="without" value="constraint t_ck"' in page
         parts = ["constraint t_ck", "default of c"]
         page = staff.get(path, params={"without": parts}).text
-        assert "left out by choice: constraint t_ck" in page
+        assert "Left out by choice: constraint t_ck" in page
         assert '<input type="hidden" name="without" value="default of c">' in page
         assert "This plan cannot run yet" not in page
         answer = staff.post(

@@ -11,19 +11,21 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from app.recovery import jobs
-from app.recovery.artifacts import get_artifact
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Actor, Database
-from app.recovery.errors import Failed, Locked, ZanithError
-from app.recovery.filling import find_unfinished
-from app.recovery.health import doctor
-from app.recovery.locks import run_locked
-from app.recovery.pace import Limits
-from app.recovery.plan import Choices
-from app.recovery.restore import restore
-from app.recovery.schema import install
-from app.recovery.seal import seal, verify
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import Failed, Locked, ZanithError
+from app.recovery.db.database import Database
+from app.recovery.db.installer import install
+from app.recovery.db.locks import run_locked
+from app.recovery.inspection.doctor import doctor
+from app.recovery.jobs import model as jobs
+from app.recovery.jobs.throttle import Limits
+from app.recovery.plan.model import Choices
+from app.recovery.restore.backfill import find_unfinished
+from app.recovery.restore.restore import restore
+from app.recovery.rows.seal import seal, verify
 
 DBA = Actor("dba", "10.0.0.9", "staff")
 ROWS = 6_000
@@ -96,7 +98,9 @@ async def test_an_online_restore_outlives_a_statement_timeout(database):
             await other.execute(f"LOCK TABLE {place} IN ACCESS EXCLUSIVE MODE")
             with pytest.raises(Failed, match="statement timeout") as caught:
                 await running
-        assert "goes on" in caught.value.hint  # nobody wanted it to stop: it is not given up
+        assert (
+            "the same command resumes" in caught.value.hint
+        )  # nobody wanted it to stop: it is not given up
         assert await find_unfinished(db, artifact.id) == "restoring"
         [job] = await jobs.list_jobs(db, kinds=["restore"])
         assert job.state == "failed"
@@ -153,7 +157,7 @@ async def test_locks_are_not_kept_by_who_is_not_heard_of(database, setting):
 async def test_a_transaction_timeout_spares_the_online_forms(database):
     if database.server.version < 17:
         pytest.skip("transaction_timeout came with PostgreSQL 17")
-    db = await opened(database, "transaction_timeout = '1s'", lock_timeout=timedelta(seconds=10))
+    db = await opened(database, "transaction_timeout = '3s'", lock_timeout=timedelta(seconds=10))
     try:
         async with database.connect() as other:
             await other.execute("SET transaction_timeout = 0")
@@ -162,7 +166,7 @@ async def test_a_transaction_timeout_spares_the_online_forms(database):
                 with pytest.raises(Failed):
                     await capture(db, CaptureRequest("archive_column", "t", "code"), DBA)
         assert (await doctor(db)).findings == ()
-        slowly = Limits(rows_per_second=ROWS // 2)  # two seconds in all, and none in one piece
+        slowly = Limits(rows_per_second=ROWS // 4)  # four seconds in all, and none in one piece
         artifact = await capture(db, ONLINE, DBA, limits=slowly)
         await restore(db, artifact.id, Choices(online=True), DBA, limits=slowly)
     finally:

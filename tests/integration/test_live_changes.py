@@ -7,15 +7,17 @@ from datetime import timedelta
 
 import pytest
 
-from app.recovery import queueing
-from app.recovery.artifacts import get_artifact
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.errors import Locked
-from app.recovery.health import doctor
-from app.recovery.kinds import Kind
-from app.recovery.leases import LEASE
-from app.recovery.purge import cleanup, plan_cleanup, purge
-from app.recovery.seal import find_unsealed
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.errors import Locked
+from app.recovery.inspection.doctor import doctor
+from app.recovery.jobs import queueing
+from app.recovery.jobs.kinds import Kind
+from app.recovery.jobs.leases import LEASE
+from app.recovery.purge.cleanup import cleanup, plan_cleanup
+from app.recovery.purge.purge import purge
+from app.recovery.rows.seal import find_unsealed
 from tests.online import DBA, SLOWLY, TABLE, column, execute, fetchval, followed, opened, until
 
 ARTIFACTS = "zanith._zanith_migration_artifacts"
@@ -70,7 +72,7 @@ async def test_each_kind_of_job_keeps_others_away_or_does_not(db):
             assert (await find_unsealed(db) == []) is live
             busy = await fetchval(
                 db,
-                "SELECT zanith.bury($1, NULL, 'cleanup', 'dba', NULL, NULL) ? 'busy'"
+                "SELECT zanith.purge_artifact($1, NULL, 'cleanup', 'dba', NULL, NULL) ? 'busy'"
                 " FROM zanith._zanith_migration_artifacts WHERE $2 OR id = 'rolled back'",
                 artifact.id,
                 live,

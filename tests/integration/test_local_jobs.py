@@ -7,13 +7,17 @@ import hashlib
 
 import pytest
 
-from app.recovery import export, jobs, queueing, runs, seal
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Actor, Database
-from app.recovery.errors import Cancelled, Locked, NotFound
-from app.recovery.export import ExportRequest
-from app.recovery.lookup import get_artifact
-from app.recovery.plan import plan_restore
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import Cancelled, Locked, NotFound
+from app.recovery.db.database import Database
+from app.recovery.jobs import model as jobs
+from app.recovery.jobs import queueing, runs
+from app.recovery.plan.planning import plan_restore
+from app.recovery.rows import export, seal
+from app.recovery.rows.export import ExportRequest
 from tests.conftest import install_zanith
 
 pytestmark = pytest.mark.newest
@@ -94,7 +98,7 @@ async def test_what_never_began_is_interrupted_and_the_oldest_is_forgotten(archi
     first = await queueing.start(db, "verify", artifact.id, {}, DBA)
     await queueing.abandon(db, first.id)
     assert (await jobs.get(db, first.id)).state == "interrupted"
-    monkeypatch.setattr("app.recovery.local_jobs._KEPT", 2)
+    monkeypatch.setattr("app.recovery.db.local_jobs._KEPT", 2)
     for _ in range(2):
         await queueing.start(db, "verify", artifact.id, {}, DBA)
     assert first.id not in db.local_jobs

@@ -10,14 +10,16 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from app.recovery.artifacts import inspect, preview_rows
-from app.recovery.database import Actor, Database
-from app.recovery.erase import plan_erasure
-from app.recovery.errors import NotPermitted, Refused
-from app.recovery.looking import look
-from app.recovery.plan import Choices, plan_restore
-from app.recovery.restore import restore
-from app.recovery.turns import Turns
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import NotPermitted, Refused
+from app.recovery.db.bounded_reads import bounded_read
+from app.recovery.db.database import Database
+from app.recovery.db.reader_limit import ReaderLimit
+from app.recovery.inspection.inspect import inspect, preview_rows
+from app.recovery.plan.model import Choices
+from app.recovery.plan.planning import plan_restore
+from app.recovery.purge.erase import plan_erasure
+from app.recovery.restore.restore import restore
 from tests.studios import run_studio, sign_in, wait_until
 
 STAFF, VIEWER = "the-token-of-staff", "the-token-of-viewer"
@@ -104,14 +106,14 @@ async def test_a_read_takes_no_longer_than_the_role_may(database):
     database.psql(f"ALTER DATABASE {database.name} SET statement_timeout = '3s'")
     database.psql(f"ALTER DATABASE {database.name} SET lock_timeout = '300ms'")
     opened = await Database.open(database.url, read_timeout=timedelta(seconds=30))
-    async with look(opened, "it") as connection:
+    async with bounded_read(opened, "it") as connection:
         assert await connection.fetchval("SHOW statement_timeout") == "3s"
         assert await connection.fetchval("SHOW lock_timeout") == "300ms"
     await opened.close()
 
 
 async def test_reads_of_one_object_run_one_after_another():
-    turns, running, most = Turns(), 0, 0
+    turns, running, most = ReaderLimit(), 0, 0
 
     async def read(seconds: float) -> None:
         nonlocal running, most

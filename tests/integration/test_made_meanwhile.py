@@ -96,7 +96,7 @@ GRANTS = {
 def test_grants_are_those_recorded_whatever_the_defaults_give(
     database, create_role, case, strategy
 ):
-    """Default privileges of whoever restores add nothing and take nothing away."""
+    """Default privileges of the restoring role add nothing and take nothing away."""
     reader, other = create_role(), create_role()
     database.psql(MADE + GRANTS[case].format(reader=reader))
     before = database.schema()

@@ -13,19 +13,23 @@ from typing import Any
 
 import pytest
 
-from app.recovery import export, jobs, queueing
-from app.recovery.audit import ActivityFilter, list_activity
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.cleanup import cleanup
-from app.recovery.database import Actor, Database
-from app.recovery.erase import erase
-from app.recovery.errors import Cancelled, Failed, Locked, NotPermitted, ZanithError
-from app.recovery.hold import hold, release
-from app.recovery.kinds import Kind
-from app.recovery.purge import purge
-from app.recovery.rehearsal import rehearse
-from app.recovery.restore import restore
-from app.recovery.seal import seal, verify
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import Cancelled, Failed, Locked, NotPermitted, ZanithError
+from app.recovery.db.database import Database
+from app.recovery.jobs import model as jobs
+from app.recovery.jobs import queueing
+from app.recovery.jobs.audit import ActivityFilter, list_activity
+from app.recovery.jobs.kinds import Kind
+from app.recovery.purge.cleanup import cleanup
+from app.recovery.purge.erase import erase
+from app.recovery.purge.hold import hold, release
+from app.recovery.purge.purge import purge
+from app.recovery.restore.rehearsal import rehearse
+from app.recovery.restore.restore import restore
+from app.recovery.rows import export
+from app.recovery.rows.seal import seal, verify
 from tests.online import execute, fetchval
 
 DBA = Actor("dba", "10.0.0.9", "staff")
@@ -65,7 +69,7 @@ async def export_all(
 CASES = {
     Kind.CAPTURE: Case(
         lambda db, about, actor, job, tell: capture(
-            db, CaptureRequest("archive_table", about), actor, tell, job=job
+            db, CaptureRequest("archive_table", about), actor, job=job, on_progress=tell
         ),
         before=None,
     ),
@@ -74,8 +78,13 @@ CASES = {
             db, about, None, actor, job=job, on_progress=tell
         )
     ),
-    Kind.SEAL: Case(seal, sealed=False),
-    Kind.VERIFY: Case(verify),
+    Kind.SEAL: Case(
+        lambda db, about, actor, job, tell: seal(db, about, actor, job=job, on_progress=tell),
+        sealed=False,
+    ),
+    Kind.VERIFY: Case(
+        lambda db, about, actor, job, tell: verify(db, about, actor, job=job, on_progress=tell)
+    ),
     Kind.EXPORT: Case(export_all, who_may_not=BLIND),
     Kind.PURGE: Case(
         lambda db, about, actor, job, tell: purge(
@@ -206,7 +215,7 @@ async def test_each_operation_tells_once_how_it_ended(db, kind):
     ended = await jobs.get(db, job.id)
     assert (ended.state, ended.error["message"]) == ("cancelled", "cancelled by dba")
 
-    if not case.blocked:  # whoever asked for it goes away in the middle
+    if not case.blocked:  # the client goes away in the middle
         for waits in (False, True):
             given = await queued(db, kind, case, about) if waits else None
             before = len(await entries(db, kind))
@@ -222,7 +231,7 @@ async def test_each_operation_tells_once_how_it_ended(db, kind):
             with pytest.raises(asyncio.CancelledError):
                 await task
             entry = await told_once(db, kind, before, "failed")
-            assert "went away" in entry.detail["message"], entry
+            assert "the client disconnected" in entry.detail["message"], entry
             last = (await jobs.list_jobs(db, kinds=[kind]))[0]
             assert last.state == "cancelled", kind
             assert given is None or last.id == given.id
@@ -242,7 +251,7 @@ async def test_holds_tell_once_too_and_a_job_of_a_purged_artifact_ends(db):
     job = await queueing.start(db, Kind.VERIFY, about, {}, DBA, object="public.t")
     await purge(db, about, DBA, confirm=None, confirmed=True)
     with pytest.raises(ZanithError, match="no artifact"):
-        await verify(db, about, DBA, job)
+        await verify(db, about, DBA, job=job)
     ended = await jobs.get(db, job.id)
     assert (ended.state, ended.error["code"]) == ("failed", "not_found")
     assert len(await entries(db, Kind.VERIFY)) == 1

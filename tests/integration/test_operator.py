@@ -6,18 +6,23 @@ import hashlib
 
 import pytest
 
-from app.recovery import schema
-from app.recovery.artifacts import inspect, list_artifacts
-from app.recovery.capture import CaptureRequest, capture, plan_capture
-from app.recovery.database import Actor, Database
-from app.recovery.errors import NotFound, Refused
-from app.recovery.export import ExportRequest, export_to_file
-from app.recovery.health import doctor
-from app.recovery.operator import describe_operator, set_operator, superuser_notice
-from app.recovery.plan import Choices, plan_restore
-from app.recovery.purge import purge, review_purge
-from app.recovery.restore import restore
-from app.recovery.seal import verify
+from app.recovery.artifacts.listing import list_artifacts
+from app.recovery.capture.capture import capture
+from app.recovery.capture.planning import plan_capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import NotFound, Refused
+from app.recovery.db import installer
+from app.recovery.db.database import Database
+from app.recovery.db.operator_role import describe_operator, set_operator, superuser_notice
+from app.recovery.inspection.doctor import doctor
+from app.recovery.inspection.inspect import inspect
+from app.recovery.plan.model import Choices
+from app.recovery.plan.planning import plan_restore
+from app.recovery.purge.purge import purge, review_purge
+from app.recovery.restore.restore import restore
+from app.recovery.rows.export import ExportRequest, export_to_file
+from app.recovery.rows.seal import verify
 from tests.acceptance.command import zanith
 from tests.studios import run_studio
 
@@ -42,7 +47,7 @@ async def db(operator_database):
 
 
 def owners(database) -> set[str]:
-    """Return who owns anything in the schemas of Zanith, but for what is parked of others."""
+    """Return who owns anything in the schemas of Zanith, except the parked objects of others."""
     return set(
         database.psql("""
         SELECT DISTINCT pg_get_userbyid(o.owner) FROM (
@@ -95,24 +100,24 @@ async def test_rows_are_exported_and_purged(db, tmp_path):
 
 
 async def test_the_operator_upgrades_itself(operator_database, monkeypatch):
-    real = schema.files()
+    real = installer.files()
     text = "CREATE OR REPLACE FUNCTION zanith.extra() RETURNS int LANGUAGE sql AS 'SELECT 1';"
-    more = schema.SchemaFile("functions/extra.sql", text)
-    monkeypatch.setattr(schema, "files", lambda: (*real, more))
+    more = installer.SchemaFile("functions/extra.sql", text)
+    monkeypatch.setattr(installer, "files", lambda: (*real, more))
     async with operator_database.connect(operator_database.operator) as connection:
-        assert await schema.install(connection) == ["functions/extra.sql"]
+        assert await installer.install(connection) == ["functions/extra.sql"]
 
 
 async def test_no_function_of_the_operators_runs_as_a_superuser(operator_database):
     operator_database.psql(
         f"SET ROLE {operator_database.operator};"
-        "UPDATE zanith._zanith_schema SET hash = 'x' WHERE file = 'functions/names.sql';"
-        "CREATE OR REPLACE FUNCTION zanith._renew_recipes() RETURNS TABLE (object text, why text)"
+        "UPDATE zanith._zanith_schema SET hash = 'x' WHERE file = 'functions/lib/names.sql';"
+        "CREATE OR REPLACE FUNCTION zanith._renew_scripts() RETURNS TABLE (object text, why text)"
         " LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''ran as %'', current_user; END'"
     )
     async with operator_database.connect() as connection:
         with pytest.raises(Refused, match=operator_database.operator) as refused:
-            await schema.install(connection)
+            await installer.install(connection)
         assert refused.value.hint == f"connect as {operator_database.operator}"
     for command in (["init"], ["recover", "list"], ["recover", "doctor"]):
         ended = zanith(*command, url=operator_database.url_of("postgres"))
@@ -125,7 +130,7 @@ async def test_a_stranger_that_nobody_named_is_no_operator(bare_database, create
     bare_database.psql(f"CREATE SCHEMA zanith AUTHORIZATION {stranger}")
     async with bare_database.connect() as connection:
         with pytest.raises(Refused, match=stranger):
-            await schema.install(connection)
+            await installer.install(connection)
 
 
 async def test_who_cannot_be_the_operator(database, create_role):
@@ -172,7 +177,7 @@ def test_the_studio_of_an_operator_has_nothing_to_say_of_superusers(operator_dat
     with run_studio(url) as studio, studio.client() as client:
         page = client.get("/studio")
     assert page.status_code == 200
-    assert "is a superuser and works on tables of" not in page.text
+    assert "is a superuser, and this database has tables of" not in page.text
 
 
 @pytest.mark.newest
@@ -181,4 +186,4 @@ def test_the_studio_of_a_superuser_says_so_on_its_first_page(database, create_ro
     database.psql(f"CREATE TABLE public.u (id int); ALTER TABLE public.u OWNER TO {owner}")
     with run_studio(database.tcp_url) as studio, studio.client() as client:
         page = client.get("/studio")
-    assert "is a superuser and works on tables of" in page.text
+    assert "is a superuser, and this database has tables of" in page.text

@@ -6,11 +6,14 @@ import json
 
 import pytest
 
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Actor, Database
-from app.recovery.plan import Choices, plan_restore
-from app.recovery.restore import restore
-from app.recovery.sql import load
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.db.database import Database
+from app.recovery.plan.model import Choices
+from app.recovery.plan.planning import plan_restore
+from app.recovery.queries import load
+from app.recovery.restore.restore import restore
 
 DBA = Actor("dba", None, "staff")
 GROUND = """
@@ -94,7 +97,7 @@ async def test_an_artifact_of_an_earlier_version_is_restored_without_them(db):
             """ '["pg_attver=42", "n_distinct=-0.5"]'),"""
             " recovery_sql = recovery_sql || 'ALTER TABLE t ALTER c SET (pg_attver=42);'"
         )
-        assert await connection.fetch(load("schema")["renew_recipes"]) == []
+        assert await connection.fetch(load("installer")["renew_scripts"]) == []
     assert "pg_attver" not in await definition_of(db, artifact)
     assert "pg_attver" not in await script_of(db, artifact)
     assert "n_distinct" in await script_of(db, artifact)

@@ -6,11 +6,14 @@ import time
 
 import pytest
 
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Actor, Database
-from app.recovery.errors import Refused
-from app.recovery.plan import Choices, plan_restore
-from app.recovery.restore import restore
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import Refused
+from app.recovery.db.database import Database
+from app.recovery.plan.model import Choices
+from app.recovery.plan.planning import plan_restore
+from app.recovery.restore.restore import restore
 from tests.acceptance.command import zanith
 from tests.conftest import allow_capture
 from tests.studios import run_studio, wait_for_job

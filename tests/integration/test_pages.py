@@ -19,7 +19,11 @@ def artifacts(database) -> dict[str, str]:
     database.psql("CREATE TABLE public.notes (id integer PRIMARY KEY, text text DEFAULT 'x')")
     rebuilt = database.psql("SELECT zanith.rebuild_table('public.notes')")
     database.psql("ALTER TABLE public.notes DROP COLUMN text")
-    return {**capture_orders(database), "rebuilt": rebuilt}
+    database.psql(
+        "CREATE TABLE base (id integer); CREATE TABLE child (own integer) INHERITS (base)"
+    )
+    family = database.psql("SELECT zanith.archive_table('base', on_dependents => 'cascade')")
+    return {**capture_orders(database), "rebuilt": rebuilt, "family": family}
 
 
 @pytest.fixture
@@ -144,6 +148,7 @@ def test_a_viewer_is_told_why_not(studio: Running, artifacts):
 def test_a_purged_artifact_keeps_its_page(studio: Running, artifacts):
     with studio.client("the-token-of-staff") as staff:
         seal = staff.get(f"/api/artifacts/{artifacts['table']}").json()["checksum"]
+        staff.get(f"/api/artifacts/{artifacts['table']}/export?format=csv").raise_for_status()
         body = {"confirm": "carts", "reason": "no longer needed"}
         staff.request(
             "DELETE", f"/api/artifacts/{artifacts['table']}", json=body
@@ -152,3 +157,4 @@ def test_a_purged_artifact_keeps_its_page(studio: Running, artifacts):
     assert page.status_code == 410
     assert seal in page.text
     assert "no longer needed" in page.text
+    assert "Last export</dt><dd><time " in page.text

@@ -1,4 +1,4 @@
-"""Types that what is parked keeps: their labels and names may change, and a seal still matches."""
+"""Types that parked objects keep: their labels and names may change, and a seal still matches."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from app.recovery.capture import CaptureRequest, capture, plan_capture
-from app.recovery.database import Actor, Database
-from app.recovery.export import ExportRequest, export_to_file
-from app.recovery.health import doctor
-from app.recovery.plan import Choices, plan_restore
-from app.recovery.restore import restore
-from app.recovery.seal import verify
+from app.recovery.capture.capture import capture
+from app.recovery.capture.planning import plan_capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.db.database import Database
+from app.recovery.inspection.doctor import doctor
+from app.recovery.plan.model import Choices
+from app.recovery.plan.planning import plan_restore
+from app.recovery.restore.restore import restore
+from app.recovery.rows.export import ExportRequest, export_to_file
+from app.recovery.rows.seal import verify
 from tests.clusters import CommandFailed
 from tests.oracle.judges import restore_by_psql
 
@@ -44,7 +48,7 @@ async def test_labels_are_renamed_and_the_type_is_moved_aside(database, db, tmp_
         made[strategy] = await capture(db, request, DBA)
     with pytest.raises(CommandFailed, match="other objects depend on it"):
         database.psql("DROP TYPE mood")
-    # in a circle, so that each label stands for another by now
+    # in a circle, so that each label stands for another one now
     database.psql("""
         ALTER TYPE mood RENAME VALUE 'ok' TO 'fine'; ALTER TYPE mood RENAME VALUE 'sad' TO 'ok';
         ALTER TYPE mood ADD VALUE 'new'; ALTER TYPE mood RENAME TO mood_of_old;
@@ -62,7 +66,7 @@ async def test_labels_are_renamed_and_the_type_is_moved_aside(database, db, tmp_
         assert not (await plan_restore(db, artifact.id)).blocked
         report = await restore(db, artifact.id, Choices(), DBA)
         losses = [loss.message for loss in report.losses if loss.code == "type"]
-        wanted = "c comes back with the type aside.mood_of_old, as its type is called by now"
+        wanted = "c comes back with the type aside.mood_of_old, the present name of its type"
         assert losses == ([wanted] if strategy == "archive_column" else [])
         values = f"SELECT string_agg(DISTINCT c::text, ',') FROM {strategy} WHERE c = k"
         assert database.psql(values) == "fine,it's,ok"

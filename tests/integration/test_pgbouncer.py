@@ -15,16 +15,18 @@ from pathlib import Path
 
 import pytest
 
-from app.recovery import jobs
-from app.recovery.artifacts import get_artifact
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Actor, Database
-from app.recovery.errors import Cancelled, Refused
-from app.recovery.health import doctor
-from app.recovery.hold import hold
-from app.recovery.pace import Limits
-from app.recovery.plan import Choices
-from app.recovery.restore import restore
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import Cancelled, Refused
+from app.recovery.db.database import Database
+from app.recovery.inspection.doctor import doctor
+from app.recovery.jobs import model as jobs
+from app.recovery.jobs.throttle import Limits
+from app.recovery.plan.model import Choices
+from app.recovery.purge.hold import hold
+from app.recovery.restore.restore import restore
 from tests.clusters import free_port, server_identity
 from tests.faults.operations import OPERATIONS
 from tests.faults.world import TABLES

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from app.recovery.errors import WrongUsage
-from app.routes.prefix import inside, outside
+from app.recovery.core.errors import WrongUsage
+from app.routes.middleware.prefix import inside, ours, outside
 from app.settings import load_settings
 from tests.studios import Running, capture_orders, form_token, run_studio, sign_in
 
@@ -303,7 +303,7 @@ def test_every_address_carries_the_prefix(database, strips):
 
 
 def test_a_hostile_name_is_no_address(database):
-    """What looks like an address in data is shown as it is: only markup is rewritten."""
+    """What looks like an address in data is shown as it is: only templates write addresses."""
     hostile = ' href="/studio/x" action="/api/y" content="0;url=/static/z'
     quoted = '"' + hostile.replace('"', '""') + '"'
     literal = hostile.replace("'", "''")
@@ -344,9 +344,34 @@ def test_the_prefix_is_taken_off_once():
         ("/studio", "/studio"),
     ):
         assert inside(path, "/zanith") == expected
-    html = '<a href="/studio"> <a href="/studios"> <input value="/studio">'
-    assert outside(html, "") == html
-    assert outside(html, "/z") == '<a href="/z/studio"> <a href="/studios"> <input value="/studio">'
+
+
+@pytest.mark.parametrize("prefix", ["", "/z"])
+def test_an_address_is_the_prefix_the_path_and_the_names(prefix):
+    url = outside(prefix)
+    assert url("/studio?sort=size") == f"{prefix}/studio?sort=size"
+    assert url("/studio/artifacts", "7k2m", "rows") == f"{prefix}/studio/artifacts/7k2m/rows"
+    assert url("/studio/artifacts", "a/../b?c#d é") == (
+        f"{prefix}/studio/artifacts/a%2F..%2Fb%3Fc%23d%20%C3%A9"
+    )
+    for foreign in ("", "studio", "https://evil.example"):
+        with pytest.raises(ValueError, match="not a path of the studio"):
+            url(foreign)
+
+
+@pytest.mark.parametrize("prefix", ["", "/z"])
+def test_only_a_page_of_ours_is_gone_on_to(prefix):
+    for page in ("/studio", "/studio?search=a", "/studio/jobs"):
+        assert ours(page, prefix) == ours(prefix + page, prefix) == page
+    for foreign in (
+        "",
+        "//evil.example/studio",
+        "/studios",
+        "/api/jobs",
+        "/studio\\evil",
+        "x:/studio",
+    ):
+        assert ours(foreign, prefix, "/studio/jobs") == "/studio/jobs"
 
 
 def test_nothing_changes_without_a_prefix(database):

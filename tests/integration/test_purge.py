@@ -7,15 +7,20 @@ from datetime import timedelta
 
 import pytest
 
-from app.recovery import export, jobs
-from app.recovery.artifacts import get_artifact, list_artifacts
-from app.recovery.audit import ActivityFilter, list_activity
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Actor, Database
-from app.recovery.errors import Locked, NotFound, NotPermitted, Refused, WrongUsage
-from app.recovery.hold import hold, release
-from app.recovery.purge import cleanup, find_digests, plan_cleanup, purge, review_purge
-from app.recovery.restore import restore
+from app.recovery.artifacts.listing import list_artifacts
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import Locked, NotFound, NotPermitted, Refused, WrongUsage
+from app.recovery.db.database import Database
+from app.recovery.jobs import model as jobs
+from app.recovery.jobs.audit import ActivityFilter, list_activity
+from app.recovery.purge.cleanup import cleanup, find_digests, plan_cleanup
+from app.recovery.purge.hold import hold, release
+from app.recovery.purge.purge import purge, review_purge
+from app.recovery.restore.restore import restore
+from app.recovery.rows import export
 from tests.sessions import client_of
 
 DBA = Actor("dba", "10.0.0.9", "staff")
@@ -48,6 +53,21 @@ async def parked(db):
             "SELECT count(*) FROM pg_class WHERE relkind = 'r'"
             " AND relnamespace = '_zanith_shadow'::regnamespace"
         )
+
+
+async def test_the_list_and_the_review_show_one_size(db):
+    async with client_of(db) as connection:
+        await connection.execute(
+            "CREATE TABLE parent (id int PRIMARY KEY, t text);"
+            " CREATE TABLE child () INHERITS (parent);"
+            " INSERT INTO child SELECT n, repeat('x', 500) FROM generate_series(1, 2000) n"
+        )
+    parent = await capture(
+        db, CaptureRequest("archive_table", "parent", on_dependents="cascade"), DBA
+    )
+    review = await review_purge(db, parent.id)
+    assert review.size_bytes > 1_000_000
+    assert (await get_artifact(db, parent.id)).size_bytes == review.size_bytes
 
 
 @pytest.mark.smoke
@@ -284,7 +304,7 @@ async def test_a_cleanup_goes_on_when_a_connection_is_lost(db, database):
             ended.append(
                 database.psql(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                    " WHERE datname = current_database() AND query LIKE '%zanith.bury%'"
+                    " WHERE datname = current_database() AND query LIKE '%zanith.purge_artifact%'"
                     " AND pid <> pg_backend_pid() LIMIT 1"
                 )
             )

@@ -28,7 +28,7 @@ def test_the_review_of_one_and_of_chosen_ones(database):
         page = words(client.get(f"/studio/artifacts/{column}/purge").text)
         assert "Purge the archive of public.orders.code" in page
         assert "Stays The restored column and its rows stay; only its archive is deleted." in page
-        assert "The archived values cannot be brought back after this." in page
+        assert "The archived values cannot be restored after this." in page
         chosen = client.get("/studio/cleanup", params={"chosen": [column, table]}).text
         assert "<h1>Purge 2 chosen artifacts</h1>" in chosen
         assert "<title>Purge 2 chosen artifacts" in chosen

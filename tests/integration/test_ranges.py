@@ -6,11 +6,13 @@ import asyncio
 
 import pytest
 
-from app.recovery import export, jobs, seal
-from app.recovery.artifacts import get_artifact
-from app.recovery.database import Actor, Database
-from app.recovery.errors import PoolExhausted, WrongUsage, ZanithError
-from app.recovery.export import ExportRequest
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import PoolExhausted, WrongUsage, ZanithError
+from app.recovery.db.database import Database
+from app.recovery.jobs import model as jobs
+from app.recovery.rows import export, seal
+from app.recovery.rows.export import ExportRequest
 from tests.sessions import client_of
 
 DBA = Actor("dba", None, "staff")
@@ -200,7 +202,7 @@ async def test_exports_that_want_more_connections_than_there_are_end(database):
 
 
 async def test_work_that_finds_no_free_connection_says_so(database, monkeypatch):
-    monkeypatch.setattr("app.recovery.database.WAIT_SECONDS", 0.2)
+    monkeypatch.setattr("app.recovery.db.database.WAIT_SECONDS", 0.2)
     db = await Database.open(database.url, max_size=1)
     try:
         async with db.acquire():

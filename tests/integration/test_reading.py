@@ -7,12 +7,14 @@ import hashlib
 import asyncpg
 import pytest
 
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Actor, Database
-from app.recovery.export import ExportRequest, announce, push_export
-from app.recovery.inspection import preview_rows
-from app.recovery.seal import verify
-from app.recovery.stream import snapshot
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.db.database import Database
+from app.recovery.inspection.inspect import preview_rows
+from app.recovery.rows.export import ExportRequest, announce, push_export
+from app.recovery.rows.seal import verify
+from app.recovery.rows.stream import snapshot
 
 DBA = Actor("dba", None, "staff")
 GROUND = """

@@ -7,17 +7,23 @@ from datetime import timedelta
 
 import pytest
 
-from app.recovery import jobs, queueing
-from app.recovery.artifacts import get_artifact, inspect
-from app.recovery.audit import ActivityFilter, list_activity
-from app.recovery.capture import CaptureRequest, capture, plan_capture
-from app.recovery.database import Actor, Database
-from app.recovery.errors import Locked, NotFound, NotPermitted, Refused, WrongUsage
-from app.recovery.migration import plan_migration, restore_migration
-from app.recovery.plan import Choices, plan_restore
-from app.recovery.rehearsal import rehearse, rehearse_migration
-from app.recovery.restore import find_for_restore, restore
-from app.recovery.seal import verify
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.capture.capture import capture
+from app.recovery.capture.planning import plan_capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import Locked, NotFound, NotPermitted, Refused, WrongUsage
+from app.recovery.db.database import Database
+from app.recovery.inspection.inspect import inspect
+from app.recovery.jobs import model as jobs
+from app.recovery.jobs import queueing
+from app.recovery.jobs.audit import ActivityFilter, list_activity
+from app.recovery.plan.model import Choices
+from app.recovery.plan.planning import plan_restore
+from app.recovery.restore.migration import plan_migration, restore_migration
+from app.recovery.restore.rehearsal import rehearse, rehearse_migration
+from app.recovery.restore.restore import find_for_restore, restore
+from app.recovery.rows.seal import verify
 from tests.sessions import client_of
 
 DBA = Actor("dba", "10.0.0.9", "staff")

@@ -11,7 +11,7 @@ from tests.studios import capture_orders, form_token, run_studio, sign_in
 
 pytestmark = pytest.mark.newest
 
-WORDS = "Your sign-in ended before this was sent; nothing was changed."
+WORDS = "Your session ended before this form was sent. Nothing was changed."
 
 
 @pytest.fixture

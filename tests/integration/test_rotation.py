@@ -1,4 +1,4 @@
-"""Tokens come and go while the studio runs; whoever keeps theirs notices nothing."""
+"""Tokens come and go while the studio runs; a user whose token stays notices nothing."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.main import create_app
-from app.recovery.errors import WrongUsage
+from app.recovery.core.errors import WrongUsage
+from app.server.composition import create_app
 from app.settings import load_settings
 from tests.studios import capture_orders, form_token, run_command, run_studio, sign_in, wait_until
 
@@ -82,7 +82,7 @@ def test_a_signal_rereads_the_files(database, file, tmp_path):
         studio.process.send_signal(signal.SIGHUP)
 
         def told() -> bool:
-            assert status(studio, "the-secret-of-eva") == 200  # whoever asks next has them read
+            assert status(studio, "the-secret-of-eva") == 200  # the next request has them read
             return "the tokens stay as they were" in studio.output.read_text()
 
         wait_until(told)

@@ -9,15 +9,17 @@ from rich.console import Console
 
 from app.cli.console import THEME
 from app.cli.render.outcome import restored as in_words
-from app.recovery.audit import ActivityFilter, list_activity
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Actor, Database
-from app.recovery.errors import NotPermitted, Refused
-from app.recovery.leftover import find_left_over
-from app.recovery.plan import Choices
-from app.recovery.rehearsal import rehearse
-from app.recovery.report import RowCounts
-from app.recovery.restore import restore
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import NotPermitted, Refused
+from app.recovery.db.database import Database
+from app.recovery.jobs.audit import ActivityFilter, list_activity
+from app.recovery.plan.model import Choices
+from app.recovery.restore.rehearsal import rehearse
+from app.recovery.restore.report import RowCounts
+from app.recovery.restore.restore import restore
+from app.recovery.rows.leftover import find_left_over
 
 DBA = Actor("dba", None, "staff")
 BLIND = Actor("vic", None, "viewer", sees_rows=False)

@@ -93,7 +93,7 @@ async def test_cursors_and_temporary_objects_are_taken_away(box):
     ("call", "why"),
     [
         ("box.cursor()", "left a cursor open"),
-        ("box.temporary()", "made temporary objects"),
+        ("box.temporary()", "created temporary objects"),
         ("box.work_mem()", "changed settings of this session: work_mem"),
     ],
 )

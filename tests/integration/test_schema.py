@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-from app.recovery import schema
-from app.recovery.database import Database
-from app.recovery.errors import NotFound, NotInstalled, NotPermitted, Refused
-from app.recovery.sources import SchemaFile
+from app.recovery.core.errors import NotFound, NotInstalled, NotPermitted, Refused
+from app.recovery.db import grants, installer
+from app.recovery.db.database import Database
+from app.recovery.db.schema_files import SchemaFile
 
 FUNCTION = """CREATE OR REPLACE FUNCTION zanith.twice(n integer) RETURNS integer
 LANGUAGE sql AS 'SELECT n * 2';"""
@@ -17,11 +17,11 @@ LANGUAGE sql AS 'SELECT n * 2';"""
 @pytest.fixture
 def extra_file(monkeypatch):
     """Return a function that makes one more function file part of the engine."""
-    real = schema.files()
+    real = installer.files()
 
     def add(text: str | None, path: str = "functions/twice.sql") -> None:
         more = () if text is None else (SchemaFile(path, text),)
-        monkeypatch.setattr(schema, "files", lambda: (*real, *more))
+        monkeypatch.setattr(installer, "files", lambda: (*real, *more))
 
     return add
 
@@ -29,30 +29,30 @@ def extra_file(monkeypatch):
 @pytest.mark.smoke
 async def test_install_is_done_once(bare_database):
     async with bare_database.connect() as connection:
-        applied = await schema.install(connection)
+        applied = await installer.install(connection)
         assert "0001_bookkeeping.sql" in applied
-        assert await schema.install(connection) == []
-        assert (await schema.status(connection)).current
+        assert await installer.install(connection) == []
+        assert (await installer.status(connection)).current
 
 
 async def test_printed_script_installs_the_same(bare_database, database):
-    bare_database.psql(schema.print_sql())
+    bare_database.psql(installer.print_sql())
     assert bare_database.pg_dump("--schema-only") == database.pg_dump("--schema-only")
     async with bare_database.connect() as connection:
-        assert await schema.install(connection) == []
+        assert await installer.install(connection) == []
 
 
 async def test_upgraded_equals_fresh(database, bare_database, extra_file):
     newer = FUNCTION.replace("n integer", "n integer, times integer DEFAULT 2")
     async with database.connect() as old, bare_database.connect() as fresh:
         extra_file(FUNCTION)
-        await schema.install(old)
+        await installer.install(old)
         extra_file(newer)
-        assert await schema.install(old) == ["functions/twice.sql"]
-        await schema.install(fresh)
+        assert await installer.install(old) == ["functions/twice.sql"]
+        await installer.install(fresh)
         assert database.schema() == bare_database.schema()
         extra_file(None)
-        assert await schema.install(old) == ["functions/twice.sql"]
+        assert await installer.install(old) == ["functions/twice.sql"]
         assert await old.fetchval("SELECT to_regproc('zanith.twice')") is None
 
 
@@ -71,11 +71,11 @@ async def test_replaced_function_keeps_grants(database, create_role, extra_file,
     role = create_role()
     async with database.connect() as connection:
         extra_file(FUNCTION)
-        await schema.install(connection)
+        await installer.install(connection)
         await connection.execute("REVOKE ALL ON FUNCTION zanith.twice FROM PUBLIC")
         await connection.execute(f"GRANT EXECUTE ON FUNCTION zanith.twice TO {role}")
         extra_file(newer)
-        await schema.install(connection)
+        await installer.install(connection)
         acl = await connection.fetchval(
             "SELECT array_agg(grantee::regrole::text) FROM pg_proc, aclexplode(proacl)"
             " WHERE proname = 'twice' AND grantee <> proowner"
@@ -86,11 +86,11 @@ async def test_replaced_function_keeps_grants(database, create_role, extra_file,
 async def test_function_in_use_is_not_torn_out(database, extra_file):
     async with database.connect() as connection:
         extra_file(FUNCTION)
-        await schema.install(connection)
+        await installer.install(connection)
         await connection.execute("CREATE VIEW public.user_of AS SELECT zanith.twice(1)")
         extra_file(None)
         with pytest.raises(Refused) as refused:
-            await schema.install(connection)
+            await installer.install(connection)
         assert refused.value.sqlstate == "2BP01"
         assert await connection.fetchval("SELECT twice FROM public.user_of") == 2
 
@@ -99,7 +99,7 @@ async def test_broken_file_changes_nothing_and_is_named(database, extra_file):
     async with database.connect() as connection:
         extra_file(FUNCTION + " SELECT nonsense;", "functions/broken.sql")
         with pytest.raises(NotFound, match=r"functions/broken\.sql: column"):
-            await schema.install(connection)
+            await installer.install(connection)
         assert await connection.fetchval("SELECT to_regproc('zanith.twice')") is None
 
 
@@ -108,12 +108,12 @@ async def test_newer_database_is_refused(database):
         await connection.execute(
             "INSERT INTO zanith._zanith_schema (file, hash, engine) VALUES ('9999_x.sql','','0')"
         )
-        with pytest.raises(Refused, match="newer engine"):
-            await schema.install(connection)
+        with pytest.raises(Refused, match="newer version"):
+            await installer.install(connection)
         await connection.execute("DELETE FROM zanith._zanith_schema WHERE file = '9999_x.sql'")
         await connection.execute("UPDATE zanith._zanith_schema SET engine = '99.0'")
-        with pytest.raises(Refused, match="newer engine"):
-            await schema.install(connection)
+        with pytest.raises(Refused, match="newer version"):
+            await installer.install(connection)
 
 
 async def test_edited_numbered_file_is_refused(database):
@@ -122,24 +122,24 @@ async def test_edited_numbered_file_is_refused(database):
             "UPDATE zanith._zanith_schema SET hash = '' WHERE file = '0001_bookkeeping.sql'"
         )
         with pytest.raises(Refused, match="edited after"):
-            await schema.install(connection)
+            await installer.install(connection)
 
 
 async def test_require_installed_says_what_to_run(bare_database):
     db = await Database.open(bare_database.url)
     try:
         with pytest.raises(NotInstalled) as missing:
-            await schema.require_installed(db)
+            await installer.require_installed(db)
         assert missing.value.hint == "run zanith init"
         async with db.acquire() as connection:
-            await schema.install(connection)
-        await schema.require_installed(db)
+            await installer.install(connection)
+        await installer.require_installed(db)
         async with db.acquire() as connection:
             await connection.execute("UPDATE zanith._zanith_schema SET hash = '' WHERE file ~ '/'")
-            changed = [file for file in schema.files() if not file.numbered]
+            changed = [file for file in installer.files() if not file.numbered]
         if changed:
             with pytest.raises(NotInstalled, match="older"):
-                await schema.require_installed(db)
+                await installer.require_installed(db)
     finally:
         await db.close()
 
@@ -148,8 +148,8 @@ async def test_grant_capture(database, create_role):
     role = create_role()
     async with database.connect() as connection:
         with pytest.raises(NotFound):
-            await schema.grant_capture(connection, "nobody_of_that_name")
-        await schema.grant_capture(connection, role)
+            await grants.grant_capture(connection, "nobody_of_that_name")
+        await grants.grant_capture(connection, role)
         for schema_name, privilege, given in (
             ("zanith", "USAGE", True),
             ("_zanith_shadow", "USAGE", True),
@@ -164,7 +164,7 @@ async def test_grant_capture(database, create_role):
         )
     db = await Database.open(database.url_of(role))
     try:
-        await schema.require_installed(db)
+        await installer.require_installed(db)
     finally:
         await db.close()
 
@@ -173,7 +173,7 @@ async def test_role_without_grant_is_told_whom_to_ask(database, create_role):
     db = await Database.open(database.url_of(create_role()))
     try:
         with pytest.raises(NotPermitted, match="may not use Zanith") as error:
-            await schema.require_installed(db)
+            await installer.require_installed(db)
         assert "init --grant" in (error.value.hint or "")
     finally:
         await db.close()
@@ -185,7 +185,7 @@ async def test_another_role_that_installs_is_told_whose_it_is(database, create_r
     database.psql(f"GRANT CREATE ON DATABASE {database.name} TO {other}")
     connection = await asyncpg.connect(database.url_of(other))
     with pytest.raises(NotPermitted) as refused:
-        await schema.install(connection)
+        await installer.install(connection)
     await connection.close()
     owner = database.psql("SELECT nspowner::regrole FROM pg_namespace WHERE nspname = 'zanith'")
     assert f"belongs to {owner}" in refused.value.message
@@ -194,26 +194,26 @@ async def test_another_role_that_installs_is_told_whose_it_is(database, create_r
     database.psql(f"ALTER SCHEMA zanith OWNER TO {other}")
     async with database.connect() as connection:
         with pytest.raises(Refused) as not_trusted:
-            await schema.install(connection)
+            await installer.install(connection)
     assert f"run zanith init as {other}" in (not_trusted.value.hint or "")
     assert "Do not drop the schema" in (not_trusted.value.hint or "")
 
 
 async def test_uninstall_leaves_nothing(database):
     async with database.connect() as connection:
-        assert await schema.uninstall(connection)
+        assert await installer.uninstall(connection)
         assert "SCHEMA" not in database.schema()
         with pytest.raises(NotInstalled):
-            await schema.uninstall(connection)
+            await installer.uninstall(connection)
 
 
 async def test_uninstall_passes_on_no_hint_to_cascade(database):
     database.psql("CREATE VIEW v AS SELECT id FROM zanith._zanith_jobs")
     async with database.connect() as connection:
         with pytest.raises(Refused) as refused:
-            await schema.uninstall(connection)
+            await installer.uninstall(connection)
     assert "view v depends on" in (refused.value.detail or "")
-    assert refused.value.hint == "look at what depends on it, and move or change that first"
+    assert refused.value.hint == "first move or change the objects that depend on it"
     assert database.psql("SELECT count(*) FROM v") == "0"
 
 
@@ -225,7 +225,7 @@ async def test_uninstall_refuses_while_artifacts_exist(database):
             " captured_with) VALUES ('abcdefgh', 'rebuild_table', 's', 't', '{}', 'me', '0')"
         )
         with pytest.raises(Refused, match="artifacts: 1"):
-            await schema.uninstall(connection)
+            await installer.uninstall(connection)
 
 
 def test_nothing_of_ours_is_compiled_before_it_runs(database: Database) -> None:
@@ -241,7 +241,7 @@ def test_nothing_of_ours_is_compiled_before_it_runs(database: Database) -> None:
 
 
 async def test_function_that_moves_to_an_earlier_file_stays(database, monkeypatch):
-    real = schema.files()
+    real = installer.files()
     other = FUNCTION.replace("twice", "thrice")
 
     def have(first: str, second: str) -> None:
@@ -249,17 +249,18 @@ async def test_function_that_moves_to_an_earlier_file_stays(database, monkeypatc
             SchemaFile("functions/first.sql", first),
             SchemaFile("functions/second.sql", second),
         )
-        monkeypatch.setattr(schema, "files", lambda: (*real, *found))
+        monkeypatch.setattr(installer, "files", lambda: (*real, *found))
 
     async with database.connect() as connection:
         have(other, FUNCTION + "\n" + other.replace("thrice", "stays"))
-        await schema.install(connection)
+        await installer.install(connection)
         have(other + "\n" + FUNCTION, other.replace("thrice", "stays"))
-        await schema.install(connection)
+        await installer.install(connection)
         assert await connection.fetchval("SELECT zanith.twice(1)") == 2
-        assert (await schema.status(connection)).current
+        assert (await installer.status(connection)).current
 
 
+@pytest.mark.recorded("broken", "a script cannot be rendered of what is no definition")
 async def test_an_upgrade_renders_each_script_anew_and_names_those_that_it_cannot(
     database, extra_file
 ):
@@ -281,16 +282,17 @@ async def test_an_upgrade_renders_each_script_anew_and_names_those_that_it_canno
         )
         extra_file(FUNCTION)
         notes: list[str] = []
-        await schema.install(connection, notes)
+        await installer.install(connection, notes)
         assert await connection.fetchval(script, good) == fresh
         assert await connection.fetchval(script, bad) == "of an earlier version"
         [note] = notes
         assert f"public.bad ({bad})" in note
         notes.clear()
-        assert await schema.install(connection, notes) == []
+        assert await installer.install(connection, notes) == []
         assert notes == []
 
 
+@pytest.mark.recorded("older", "of a key it is not found out")
 async def test_an_upgrade_finds_out_what_calls_nothing_of_an_owners(database):
     """Earlier versions did not record it; where it is not known, a part is made as its owner."""
     builtin = (
@@ -315,5 +317,5 @@ async def test_an_upgrade_finds_out_what_calls_nothing_of_an_owners(database):
             f" SET definition = regexp_replace(definition::text, '{strip}', '', 'g')::jsonb"
         )
         assert await connection.fetchval(builtin) is None
-        assert await connection.fetch(schema.SQL["renew_recipes"]) == []
+        assert await connection.fetch(installer.SQL["renew_scripts"]) == []
         assert await connection.fetchval(builtin) == before

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Actor, Database
-from app.recovery.errors import Refused
-from app.recovery.plan import Choices
-from app.recovery.restore import restore
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import Refused
+from app.recovery.db.database import Database
+from app.recovery.plan.model import Choices
+from app.recovery.restore.restore import restore
 
 DBA = Actor("dba")
 # A provider of labels is a module of the server. No such module is here, so the catalog is written.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.recovery.database import Database
-from app.recovery.errors import WrongUsage
+from app.recovery.core.errors import WrongUsage
+from app.recovery.db.database import Database
 
 pytestmark = pytest.mark.newest
 
@@ -52,7 +52,7 @@ async def test_the_url_stands_before_the_service(database, service):
         ("[other]\nhost=x\n", "no connection service mine"),
         ("[mine]\nhost\n", "syntax error in the service file .*, line 2"),
         ("[mine]\nservice=other\n", "syntax error"),
-        ("[mine]\nchannel_binding=require\n", "channel_binding, which Zanith cannot keep"),
+        ("[mine]\nchannel_binding=require\n", "channel_binding, which Zanith does not support"),
     ],
 )
 async def test_a_service_that_cannot_be_followed_is_told(service, monkeypatch, lines, message):

@@ -6,15 +6,18 @@ from datetime import timedelta
 
 import pytest
 
-from app.recovery.artifacts import list_artifacts
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Actor, Database
-from app.recovery.errors import NotPermitted, Refused, ZanithError
-from app.recovery.export import ExportRequest, export_to_file
-from app.recovery.plan import Choices, plan_restore
-from app.recovery.purge import purge
-from app.recovery.restore import restore
-from app.recovery.seal import seal, verify
+from app.recovery.artifacts.listing import list_artifacts
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import NotPermitted, Refused, ZanithError
+from app.recovery.db.database import Database
+from app.recovery.plan.model import Choices
+from app.recovery.plan.planning import plan_restore
+from app.recovery.purge.purge import purge
+from app.recovery.restore.restore import restore
+from app.recovery.rows.export import ExportRequest, export_to_file
+from app.recovery.rows.seal import seal, verify
 
 DBA = Actor("dba", None, "staff")
 HARMLESS = {
@@ -85,6 +88,7 @@ def role_with(database, create_role, name, value) -> str:
     return str(database.url_of(role))
 
 
+@pytest.mark.each_version
 @pytest.mark.parametrize("name", list(HARMLESS))
 async def test_a_setting_that_changes_nothing(database, create_role, tmp_path, name):
     url = role_with(database, create_role, name, HARMLESS[name])
@@ -94,6 +98,7 @@ async def test_a_setting_that_changes_nothing(database, create_role, tmp_path, n
     assert database.psql("SELECT count(*) FROM public.restored WHERE c = 'x' || id") == "200"
 
 
+@pytest.mark.each_version
 @pytest.mark.parametrize("name", list(BINDING))
 async def test_a_setting_that_binds_is_named_with_the_way_out(
     database, create_role, tmp_path, name

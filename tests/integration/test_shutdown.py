@@ -12,9 +12,11 @@ from contextlib import suppress
 import httpx
 import pytest
 
-from app.recovery import jobs, queueing, runs
-from app.recovery.database import Actor, Database
-from app.recovery.runs import interrupt_all
+from app.recovery.core.actor import Actor
+from app.recovery.db.database import Database
+from app.recovery.jobs import model as jobs
+from app.recovery.jobs import queueing, runs
+from app.recovery.jobs.runs import interrupt_all
 from app.routes.pages import purge
 from tests.studios import (
     capture_orders,
@@ -261,7 +263,7 @@ async def test_a_task_that_misses_its_end_is_told_again():
     async def awaits_another() -> None:
         other = asyncio.create_task(asyncio.sleep(0.3))
         with suppress(asyncio.CancelledError):
-            await other  # as whoever stops a task of its own does
+            await other  # as a caller that stops its own task does
         await asyncio.sleep(60)
 
     task = asyncio.create_task(awaits_another())

@@ -15,13 +15,16 @@ from dataclasses import replace
 import pytest
 import zstandard
 
-from app.recovery import export, jobs, queueing, runs, seal
-from app.recovery.artifacts import get_artifact
-from app.recovery.audit import list_activity
-from app.recovery.database import Actor, Database
-from app.recovery.errors import Cancelled, Failed, NotPermitted, Refused, WrongUsage
-from app.recovery.export import ExportRequest
-from app.recovery.inspection import preview_rows
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import Cancelled, Failed, NotPermitted, Refused, WrongUsage
+from app.recovery.db.database import Database
+from app.recovery.inspection.inspect import preview_rows
+from app.recovery.jobs import model as jobs
+from app.recovery.jobs import queueing, runs
+from app.recovery.jobs.audit import list_activity
+from app.recovery.rows import export, seal
+from app.recovery.rows.export import ExportRequest
 from tests.sessions import client_of
 
 DBA = Actor("dba", None, "staff")
@@ -236,12 +239,12 @@ async def test_a_client_that_leaves_ends_the_copy(db, big):
 
 
 async def test_a_client_that_stalls_is_cut_off(db, big, monkeypatch):
-    monkeypatch.setattr("app.recovery.stream.STALL", 0.3)
+    monkeypatch.setattr("app.recovery.rows.stream.STALL", 0.3)
     job = await announced(db, big)
     stream = export.stream_export(db, job.id)
     await anext(stream)
     await asyncio.sleep(0.8)
-    with pytest.raises(Failed, match="cut off"):
+    with pytest.raises(Failed, match="was disconnected"):
         async for _ in stream:
             pass
     assert (await jobs.get(db, job.id)).state == "failed"

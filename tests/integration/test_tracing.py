@@ -11,7 +11,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.recovery import artifacts as engine
+from app.recovery.artifacts import listing
 from tests.studios import (
     capture_orders,
     form_token,
@@ -63,7 +63,7 @@ def test_a_fault_names_the_request(database, artifacts, monkeypatch, caplog):
     async def broken(*_: object) -> None:
         raise RuntimeError("deep inside")
 
-    monkeypatch.setattr(engine, "list_artifacts", broken)
+    monkeypatch.setattr(listing, "list_artifacts", broken)
     with run_studio(database.tcp_url) as studio:
         answer = httpx.get(f"{studio.url}/api/artifacts")
         number = answer.headers["x-request-id"]

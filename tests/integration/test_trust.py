@@ -6,13 +6,16 @@ from datetime import timedelta
 
 import pytest
 
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Actor, Database
-from app.recovery.errors import Refused, ZanithError
-from app.recovery.inspection import preview_rows
-from app.recovery.plan import Choices, plan_restore
-from app.recovery.restore import restore
-from app.recovery.seal import verify
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import Refused, ZanithError
+from app.recovery.db.database import Database
+from app.recovery.inspection.inspect import preview_rows
+from app.recovery.plan.model import Choices
+from app.recovery.plan.planning import plan_restore
+from app.recovery.restore.restore import restore
+from app.recovery.rows.seal import verify
 from tests.sessions import client_of
 
 DBA = Actor("dba", None, "staff")
@@ -122,7 +125,7 @@ async def test_a_seal_is_of_the_rows_that_were_captured(db):
         )
     artifact = await capture(db, CaptureRequest("archive_column", "t", "c"), DBA)
     async with client_of(db) as connection:
-        with pytest.raises(Exception, match="recorded with 1 rows"):
+        with pytest.raises(Exception, match="is 1, not 2"):
             await connection.execute(
                 "SELECT zanith.record_seal($1, 2, $2, zanith.canonical_query($1),"
                 " zanith.canonical_settings())",
@@ -132,7 +135,7 @@ async def test_a_seal_is_of_the_rows_that_were_captured(db):
 
 
 async def test_a_column_is_purged_wherever_its_table_went(db):
-    from app.recovery.purge import purge
+    from app.recovery.purge.purge import purge
 
     async with client_of(db) as connection:
         await connection.execute("CREATE TABLE t (id int PRIMARY KEY, c int)")
@@ -151,7 +154,7 @@ async def test_a_column_is_purged_wherever_its_table_went(db):
 
 
 async def test_an_attached_stranger_stops_a_purge(db):
-    from app.recovery.purge import purge
+    from app.recovery.purge.purge import purge
 
     async with client_of(db) as connection:
         await connection.execute("CREATE TABLE t (id int) PARTITION BY LIST (id)")

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import pytest
 
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.database import Actor, Database
-from app.recovery.plan import Choices, plan_restore
-from app.recovery.restore import restore
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.db.database import Database
+from app.recovery.plan.model import Choices
+from app.recovery.plan.planning import plan_restore
+from app.recovery.restore.restore import restore
 from tests.clusters import CommandFailed
 from tests.oracle.judges import restore_by_psql
 

@@ -12,16 +12,21 @@ from datetime import timedelta
 
 import pytest
 
-from app.recovery import audit, jobs, leases, queueing, runs, seal, worker
-from app.recovery import capture as engine
-from app.recovery.artifacts import get_artifact
-from app.recovery.capture import CaptureRequest, capture, job_params
-from app.recovery.database import Actor, Database
-from app.recovery.errors import Cancelled, Refused, Taken
-from app.recovery.pace import Limits
-from app.recovery.plan import Choices
-from app.recovery.restore import job_params as restore_params
-from app.recovery.restore import restore
+from app.recovery import worker
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.capture import capture as engine
+from app.recovery.capture.capture import capture, job_params
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import Cancelled, Refused, Taken
+from app.recovery.db.database import Database
+from app.recovery.jobs import audit, leases, queueing, runs
+from app.recovery.jobs import model as jobs
+from app.recovery.jobs.throttle import Limits
+from app.recovery.plan.model import Choices
+from app.recovery.restore.restore import job_params as restore_params
+from app.recovery.restore.restore import restore
+from app.recovery.rows import seal
 from tests.sessions import client_of
 
 DBA = Actor("dba", "10.0.0.9", "staff")
@@ -66,7 +71,7 @@ async def until_rows(db, job_id):
 
 
 async def test_several_workers_run_each_job_once(database, db):
-    db.retention = timedelta(days=3)  # whoever asked decides, whichever worker runs it
+    db.retention = timedelta(days=3)  # the requester decides, whichever worker runs it
     handed = [await hand_over_capture(db, n) for n in range(4)]
     db.retention = None
     begun: Counter[str] = Counter()
@@ -156,7 +161,7 @@ async def test_a_killed_worker_is_replaced(database, db):
     [second, *_] = await jobs.list_jobs(db, kinds=["capture"])
     assert (first.state, second.state) == ("interrupted", "done")
     assert second.params["resumes"] == first.id
-    assert "goes on from there" in first.error["detail"]
+    assert "resumes from there" in first.error["detail"]
     assert (await get_artifact(db, "public.t0.code")).row_count == ROWS
 
 

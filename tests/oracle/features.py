@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PLAIN, PARTS, CHILDREN = "plain", "partitioned", "inherited"
+DECLARED = "inherited, and declared by each child"
 COLUMN = ("soft_drop_column", "archive_column")
 TABLE = ("soft_drop_table", "archive_table")
 STRATEGIES = (*COLUMN, *TABLE, "rebuild_table")
@@ -28,6 +29,11 @@ class Feature:
     still: bool = False  # rows must not go meanwhile: something points at them
     whole: bool = False  # a partition of it cannot come back exactly by itself
     keyed: bool = False  # it makes the primary key: the table has no other
+    kept: bool = False  # a cascade cannot make it again: it is kept, or refused as DROP does
+
+    def stands_in(self, kind: str) -> bool:
+        """Whether it can stand in such a table."""
+        return (CHILDREN if kind == DECLARED else kind) in self.kinds
 
 
 def _features(**options) -> list[Feature]:

@@ -7,7 +7,16 @@ from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 
-from tests.oracle.features import CHILDREN, COLUMN, PARTS, PLAIN, STRATEGIES, TABLE, Feature
+from tests.oracle.features import (
+    CHILDREN,
+    COLUMN,
+    DECLARED,
+    PARTS,
+    PLAIN,
+    STRATEGIES,
+    TABLE,
+    Feature,
+)
 from tests.oracle.forms import FORMS, MADE, ColumnForm
 from tests.oracle.rare import ALL
 
@@ -16,6 +25,11 @@ STYLES = ("plain", "upper", "punctuated", "quoted", "emoji", "long", "escaped", 
 KEYWORDS = {"t": "table", "c": "select", "a": "order", "b": "user", "id": "primary", "up": "from"}
 REFERS = re.compile(r"REFERENCES \[(t|p1)\]")
 BY_KEY = re.compile(r"REFERENCES \[(t|p1)\](?! ?\()")  # without naming columns
+UNIQUE = re.compile(  # a key, which has all columns that the rows are parted by
+    r"TABLE \[(t|p1)\][^;]*(UNIQUE|PRIMARY KEY|EXCLUDE)|UNIQUE INDEX \S+ ON (ONLY )?\[(t|p1)\]"
+    r"|REFERENCES \[(t|p1)\]|ON CONFLICT"
+)
+NAME = r"\[([a-z]+[0-9]*#?)\]"
 WORLD = f"""
 CREATE TABLE log (what text);
 CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
@@ -101,6 +115,7 @@ class Case:
     def sql(self, schema: str) -> str:
         """Return the statements that build it; roles are still psql variables."""
         parts = [WORLD, self._named(self.form.before, "", schema), self._table(schema)]
+        parts.append(self._named(self.form.after, "", schema))
         parts += [
             self._named(feature.sql, str(number), schema)
             for number, feature in enumerate(self.features)
@@ -111,37 +126,55 @@ class Case:
         def name(found: re.Match[str]) -> str:
             stem = found[1].rstrip("#")
             own = number if found[1].endswith("#") else ""
-            # publications belong to the database
-            return self.quoted(stem, own + (f" of {schema}" if stem.startswith("pub") else ""))
+            # publications and schemas belong to the database
+            shared = stem.startswith(("pub", "side"))
+            return self.quoted(stem, own + (f" of {schema}" if shared else ""))
 
         # within a literal, as for nextval('…'), quotes are doubled
         sql = re.sub(
-            r"'\[([a-z]+[0-9]?#?)\]'", lambda m: "'" + name(m).replace("'", "''") + "'", sql
+            r"'\[[a-z]+[0-9]?#?\](\.\[[a-z]+[0-9]?#?\])?'",
+            lambda m: "'" + re.sub(NAME, name, m[0][1:-1]).replace("'", "''") + "'",
+            sql,
         )
-        return re.sub(r"\[([a-z]+[0-9]*#?)\]", name, sql)
+        return re.sub(NAME, name, sql)
 
     def _table(self, schema: str) -> str:
         key = {"primary": " PRIMARY KEY", "index": " NOT NULL", "none": ""}[self.key]
-        partition = {"range": "RANGE ([id])", "list": "LIST ([id])", "hash": "HASH ([id])"}
+        partition = {
+            "range": "RANGE ([id])",
+            "list": "LIST ([id])",
+            "hash": "HASH ([id])",
+            "columns": "RANGE ([a], [id])",
+            "expression": 'RANGE (([id] + 0), [b] COLLATE "C")',
+        }
         columns = (
             f"[id] int{key}, [a] int NOT NULL DEFAULT 1, [b] text, [c] {self.form.sql}, [up] int"
         )
         sql = f"CREATE TABLE [t] ({columns})"
         if self.kind == PARTS:
             sql += f" PARTITION BY {partition[self.layout]};{PARTITIONS[self.layout]}"
-        elif self.kind == CHILDREN:
+        elif self.kind in {CHILDREN, DECLARED}:
             sql += (
                 ";CREATE TABLE [p1] () INHERITS ([t]); CREATE TABLE [p2] () INHERITS ([t]);"
                 "CREATE TABLE [p3] () INHERITS ([p1])"
             )
-        if self.key == "index":
+        if self.kind == DECLARED:  # what had no parent for a moment has its columns by itself
+            sql += "".join(f";ALTER TABLE [{p}] NO INHERIT [t]" for p in ("p1", "p2"))
+            sql += "".join(f";ALTER TABLE [{p}] INHERIT [t]" for p in ("p1", "p2"))
+        if self.key == "index" and self.layout == "expression" and self.kind == PARTS:
+            sql += ";CREATE INDEX [onlykey] ON [t] ([id])"  # PostgreSQL takes no unique one
+        elif self.key == "index" and self.layout == "columns" and self.kind == PARTS:
+            sql += ";CREATE UNIQUE INDEX [onlykey] ON [t] ([id], [a])"
+        elif self.key == "index":
             sql += ";CREATE UNIQUE INDEX [onlykey] ON [t] ([id])"
         return self._named(sql + ";" + self._rows(), "", schema)
 
     def _rows(self) -> str:
         statements = []
         for n in range(1, 10):
-            where = "[t]" if self.kind != CHILDREN else ("[t]", "[p1]", "[p3]")[n // 4]
+            where = (
+                "[t]" if self.kind not in {CHILDREN, DECLARED} else ("[t]", "[p1]", "[p3]")[n // 4]
+            )
             given = [str(n), str(n % 3 + 1), f"'b{n}'"]
             columns = ["[id]", "[a]", "[b]"]
             if self.form.values:
@@ -178,6 +211,11 @@ PARTITIONS = {
     "CREATE TABLE [p4] PARTITION OF [p3] FOR VALUES IN (8); CREATE TABLE [p5] PARTITION OF [p3] DEFAULT",
     "list": "CREATE TABLE [p1] PARTITION OF [t] FOR VALUES IN (1, 2, 3, 4);"
     "CREATE TABLE [p2] PARTITION OF [t] DEFAULT",
+    "columns": "CREATE TABLE [p1] PARTITION OF [t] FOR VALUES FROM (MINVALUE, MINVALUE) TO (2, 3);"
+    "CREATE TABLE [p2] PARTITION OF [t] FOR VALUES FROM (2, 3) TO (3, MAXVALUE);"
+    "CREATE TABLE [p3] PARTITION OF [t] DEFAULT",
+    "expression": "CREATE TABLE [p1] PARTITION OF [t] FOR VALUES FROM (MINVALUE, MINVALUE) TO (4, 'b');"
+    "CREATE TABLE [p2] PARTITION OF [t] FOR VALUES FROM (4, 'b') TO (MAXVALUE, MAXVALUE)",
     "hash": "CREATE TABLE [p1] PARTITION OF [t] FOR VALUES WITH (MODULUS 2, REMAINDER 0);"
     "CREATE TABLE [p2] PARTITION OF [t] FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
 }
@@ -187,7 +225,7 @@ def fits(feature: Feature, strategy: str, kind: str, form: ColumnForm, version: 
     """Whether a feature can stand in such a table, and be captured so."""
     return (
         version >= feature.since
-        and kind in feature.kinds
+        and feature.stands_in(kind)
         and strategy in feature.strategies
         and (form.number or not feature.number)
     )
@@ -205,7 +243,7 @@ def _one_key(chosen: list[Feature], must: Feature | None) -> list[Feature]:
 def cases(draw: st.DrawFn, version: int, strategy: str, wanted: str | None = None) -> Case:
     """Draw a case of a strategy; with `wanted`, one that has this feature or form of the column."""
     must = next((f for f in ALL if f.name == wanted), None)
-    kinds = [k for k in (PLAIN, PARTS, CHILDREN) if must is None or k in must.kinds]
+    kinds = [k for k in (PLAIN, PARTS, CHILDREN) if must is None or must.stands_in(k)]
     forms = [f for f in FORMS if version >= f.since and strategy in f.strategies]
     if wanted and wanted.startswith("column: "):
         forms = [f for f in forms if f"column: {f.group or f.name}" == wanted]
@@ -214,15 +252,19 @@ def cases(draw: st.DrawFn, version: int, strategy: str, wanted: str | None = Non
     form = draw(st.sampled_from(forms))
     # a generated column is computed again: it needs no key, and its table may have children
     copied = strategy == "archive_column" and not form.name.startswith("generated")
-    if copied:
-        kinds = [k for k in kinds if k != CHILDREN]
-    kind = draw(st.sampled_from([k for k in kinds if k in form.kinds] or kinds[:1]))
+    if copied:  # of a table with children only where each of them keeps the column
+        kinds = [DECLARED if k == CHILDREN else k for k in kinds]
+    fit = [k for k in kinds if (CHILDREN if k == DECLARED else k) in form.kinds]
+    kind = draw(st.sampled_from(fit or kinds[:1]))
     able = [f for f in ALL if fits(f, strategy, kind, form, version)]
     chosen = draw(st.lists(st.sampled_from(able), max_size=6, unique=True)) if able else []
     if must is not None and must not in chosen:
         chosen.insert(draw(st.integers(0, len(chosen))), must)
     chosen = _one_key(chosen, must)
-    if any(f.keyed for f in chosen):
+    layout = draw(st.sampled_from(sorted(PARTITIONS)))
+    if any(UNIQUE.search(f.sql) for f in chosen) or (copied and layout == "expression"):
+        layout = {"columns": "range", "expression": "list"}.get(layout, layout)
+    if any(f.keyed for f in chosen) or (kind == PARTS and layout in {"columns", "expression"}):
         keys = ["index"]
     elif kind != PLAIN or copied:
         keys = ["primary", "primary", "index"]
@@ -241,13 +283,15 @@ def cases(draw: st.DrawFn, version: int, strategy: str, wanted: str | None = Non
         features=tuple(chosen),
         style=draw(st.sampled_from(STYLES)),
         key="primary" if needs_key and "primary" in keys else draw(st.sampled_from(keys)),
-        layout=draw(st.sampled_from(sorted(PARTITIONS))),
+        layout=layout,
         target=draw(st.sampled_from(["t", "t", "p1", "p2"]))
         if strategy in TABLE and kind != PLAIN and not any(f.whole for f in chosen)
         else "t",
         on_dependents=draw(
             st.sampled_from(
-                ["cascade"] * 6 + ["refuse", "keep" if strategy in KEEPING else "refuse"]
+                ["keep", "keep", "refuse"]
+                if any(f.kept for f in chosen)
+                else ["cascade"] * 6 + ["refuse", "keep" if strategy in KEEPING else "refuse"]
             )
         ),
         sealed=draw(st.booleans()),
@@ -259,10 +303,11 @@ def coverable(version: int) -> list[tuple[str, str]]:
     """Return each feature or form of a column with each strategy that can meet it."""
     found = []
     for strategy in STRATEGIES:
-        for feature in ALL:
-            kinds = set(feature.kinds) - ({CHILDREN} if strategy == "archive_column" else set())
-            if version >= feature.since and strategy in feature.strategies and kinds:
-                found.append((feature.name, strategy))
+        found += [
+            (feature.name, strategy)
+            for feature in ALL
+            if version >= feature.since and strategy in feature.strategies
+        ]
         found += [
             (f"column: {form.group or form.name}", strategy)
             for form in FORMS

@@ -17,10 +17,10 @@ from pathlib import Path
 import asyncpg
 from hypothesis import strategies as st
 
-from app.recovery.database import Database as Engine
-from app.recovery.errors import ZanithError
-from app.recovery.purge import purge
-from app.recovery.restore import restore
+from app.recovery.core.errors import ZanithError
+from app.recovery.db.database import Database as Engine
+from app.recovery.purge.purge import purge
+from app.recovery.restore.restore import restore
 from tests.clusters import CommandFailed, Server
 from tests.conftest import Database
 from tests.oracle.features import FEATURES, PLAIN, Feature
@@ -35,7 +35,7 @@ DOES = (
 )
 OF_A_TYPE = "column: type: made here"
 WHAT = ("c", "b", "a", "up", "id", "t")
-# Where columns meet, so that what is parked of one is in the way of another.
+# Where columns meet, so that the parked part of one is in the way of another.
 MEETING = (
     "check over two",
     "unique include",
@@ -83,7 +83,7 @@ WHERE e.enumtypid = to_regtype($1)
 
 @dataclass(frozen=True)
 class Step:
-    """One thing done: to the table or a column of it, or to what is parked, counted from the end."""
+    """One thing done: to the table or a column of it, or to an artifact, counted from the end."""
 
     does: str
     what: str
@@ -164,7 +164,7 @@ class Traveller:
     refused: list[str] = field(default_factory=list)
     renames: int = 0
     given: bool = False
-    type: str | None = None  # the name of the column's type by now, where it is one of its own
+    type: str | None = None  # the present name of the column's type, where it is one of its own
     types: list[str] = field(default_factory=list)  # the names that it had before
     gone: bool = False  # the table was purged
 
@@ -206,7 +206,7 @@ class Traveller:
             await self.bring_back(-1 - step.back % len(self.parked), by_psql=step.by_psql)
 
     async def bring_back(self, which: int, *, by_psql: bool) -> bool:
-        """Restore what is parked; return whether it came back, else keep what was said."""
+        """Restore the artifact; return whether it came back, else keep what was said."""
         artifact, what = self.parked[which]
         try:
             if by_psql:
@@ -269,9 +269,14 @@ class Traveller:
             await self.one.execute(sql)
 
     async def give(self, _: Step) -> None:
-        """Give the table to another owner, or back: not where row security hides its rows from them."""
-        forced = "force row security" in {one.name for one in self.journey.case.features}
-        if self.gone or self.is_parked("t") or forced:
+        """Give the table to another owner, or back.
+
+        Not where row security hides its rows from them. Not where its code finds names by the
+        search path either: the path that a former owner recorded is not used for the next one.
+        """
+        names = {one.name for one in self.journey.case.features}
+        stays = any(n == "force row security" or n.startswith("path in ") for n in names)
+        if self.gone or self.is_parked("t") or stays:
             return
         self.given = not self.given
         owner = quote(self.owner) if self.given else "SESSION_USER"
@@ -388,6 +393,7 @@ async def judge_journeys(
                     await _travel(traveller, batch, taken)
         finally:
             await engine.close()
+        batch.check_definitions(captured)
         before, after = see(reference, moved=True), see(captured, moved=True)
         for schema, _ in batch.going():
             if difference := show_difference(before.get(schema, []), after.get(schema, [])):

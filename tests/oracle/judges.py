@@ -21,7 +21,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from app.recovery import schema
+from app.recovery.db import grants
 from tests.clusters import SUPERUSER, CommandFailed
 from tests.conftest import Database
 
@@ -32,8 +32,14 @@ HEADER = re.compile(
 )
 
 
-# pg_dump says such a setting where it changes: it belongs to whatever table is dumped next
-SETTING = re.compile(r"(?m)^SET default_(tablespace = ''|table_access_method = heap);\n+")
+# pg_dump says where something is stored only where that changes: before whatever comes next
+SETTING = re.compile(r"(?m)^SET default_(tablespace|table_access_method) = (.*);\n+")
+STORED = {  # what each kind of entry is stored by
+    "TABLE": ("tablespace", "table_access_method"),
+    "MATERIALIZED VIEW": ("tablespace", "table_access_method"),
+    "INDEX": ("tablespace",),
+    "CONSTRAINT": ("tablespace",),
+}
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,6 @@ def literal(text: str) -> str:
 def dump_entries(database: Database) -> dict[str, list[str]]:
     """Return the entries of `pg_dump --schema-only` by schema ("-": of none), ours left out."""
     text = database.pg_dump("--schema-only", *(f"--exclude-schema={name}" for name in OURS))
-    text = SETTING.sub("", text)
     heads = list(HEADER.finditer(text))
     found: dict[str, list[str]] = {}
     if not heads:
@@ -75,10 +80,16 @@ def dump_entries(database: Database) -> dict[str, list[str]]:
     ends = [head.start() for head in heads[1:]] + [
         text.find("-- PostgreSQL database dump complete")
     ]
+    stored = dict(SETTING.findall(text[: heads[0].start()]))
     for head, end in zip(heads, ends, strict=True):
-        found.setdefault(head["schema"], []).append(
-            text[head.start() : end].strip("\n").removesuffix("\n--").strip("\n")
-        )
+        entry = text[head.start() : end]
+        own = SETTING.sub("", entry).strip("\n").removesuffix("\n--").strip("\n")
+        by = STORED.get(head["type"], ())
+        if "PARTITION BY" in own:  # it says by itself what its partitions are stored by
+            by = ("tablespace",)
+        settings = [f"-- {name}: {stored[name]}" for name in by if name in stored]
+        found.setdefault(head["schema"], []).append("\n".join([own, *settings]))
+        stored |= dict(SETTING.findall(entry))  # for what comes after
     return found
 
 
@@ -192,7 +203,7 @@ def grant_capture(database: Database, role: str) -> None:
 
     async def grant() -> None:
         async with database.connect() as connection:
-            await schema.grant_capture(connection, role)
+            await grants.grant_capture(connection, role)
 
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, grant()).result()

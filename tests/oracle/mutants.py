@@ -88,7 +88,10 @@ MUTANTS = {
         case("soft_drop_column", "foreign key deferred"),
     ),
     "ENABLE ALWAYS becomes ENABLE": Mutant(
-        "_disturbances", "'ENABLE ALWAYS'", "'ENABLE'", case("archive_column", "trigger always")
+        "_update_side_effects",
+        "'ENABLE ALWAYS'",
+        "'ENABLE'",
+        case("archive_column", "trigger always"),
     ),
     "a constraint that was NOT VALID is validated": Mutant(
         "_render_constraint",
@@ -128,7 +131,7 @@ MUTANTS_ON_THE_WAY = {
         ),
     ),
     "a purge leaves the column": Mutant(
-        "plan_purge",
+        "_render_purge",
         "ALTER TABLE %s DROP COLUMN %I",
         "COMMENT ON COLUMN %s.%I IS NULL",
         Journey(case("soft_drop_column"), (parking("c"), Step("purge", "", False, 0, False))),

@@ -185,7 +185,7 @@ async def look_at_parked(
 ) -> str | None:
     """Return how a parked column still shows: a value in a new row, or somebody who may read it.
 
-    Whoever may read the whole table sees it: that is in the nature of a rename. Nothing stays.
+    A role that may read the whole table sees it: that is in the nature of a rename. Nothing stays.
     """
     parked = await connection.fetchval(PARKED_COLUMN, target)
     transaction = connection.transaction()

@@ -12,6 +12,7 @@ from tests.oracle.features import (
     Feature,
     _features,
 )
+from tests.oracle.manual import MANUAL
 
 CONSTRAINTS = [
     *_features(
@@ -223,11 +224,15 @@ PARTITIONS = [
     ),
 ]
 PARTITIONS += [
-    *_features(  # a table whose child has columns or parents of its own is refused by name
+    *_features(  # children that become artifacts of their own with the table
         child_of_two="CREATE TABLE [other#] (z int); ALTER TABLE [p2] ADD z int; ALTER TABLE [p2] INHERIT [other#]",
         child_column="ALTER TABLE [p1] ADD [x#] int DEFAULT 4; UPDATE [p1] SET [x#] = [id]; CREATE INDEX [i#] ON [p1] ([x#], [c])",
         _kinds=(CHILDREN,),
-        _strategies=("soft_drop_column", "rebuild_table"),
+    ),
+    *_features(  # columns that become artifacts of their own with the table
+        column_of_row_type="CREATE TABLE [q#] (x int, r [t], l [t][] DEFAULT '{}'); INSERT INTO [q#] SELECT [id], [t], ARRAY[[t]] FROM ONLY [t]"
+        " LIMIT 2; CREATE VIEW [v#] AS SELECT r, x FROM [q#]; COMMENT ON COLUMN [q#].r IS 'a row'",
+        _strategies=(*TABLE, "rebuild_table"),
     ),
     *_features(  # an archived column loses such an index
         local_invalid_index="CREATE INDEX [i#] ON ONLY [t] ([c]); CREATE INDEX [j#] ON [p2] ([c]); ALTER INDEX [i#] ATTACH PARTITION"
@@ -307,4 +312,4 @@ RARE: list[Feature] = [
     *PUBLISHED,
     *PARTITIONS,
 ]
-ALL = [*FEATURES, *RARE]
+ALL = [*FEATURES, *RARE, *MANUAL]

@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from rich.console import Console
 
 from app import text
 from app.cli import humanize
 from app.cli.exits import Exit, exit_for
 from app.cli.render.outcome import difference
-from app.recovery import errors
+from app.cli.render.steps import steps
+from app.recovery.core import errors
+from app.recovery.plan.model import Step
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -111,3 +114,12 @@ def test_every_error_has_its_exit_code(error, code):
 )
 def test_a_difference_says_only_what_differs(recorded, now, words):
     assert difference(recorded, now) == words
+
+
+def test_steps_after_the_commit_are_shown_as_transactions_of_their_own():
+    console = Console(width=100)
+    plan = [Step("SELECT 1", "Add", None, ()), Step("SELECT 2", "Check", None, (), transaction=2)]
+    with console.capture() as shown:
+        console.print(steps([*plan, plan[1]]))
+    assert "3 steps in two parts" in shown.get()
+    assert "after the commit, each in its own transaction:" in shown.get()

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.recovery.conninfo import is_name, is_url, parameters, to_url
-from app.recovery.errors import WrongUsage
-from app.recovery.services import resolve
+from app.recovery.core.errors import WrongUsage
+from app.recovery.db.conninfo import is_name, is_url, parameters, to_url
+from app.recovery.db.service_file import resolve
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,12 @@ def test_keywords_and_values_survive_the_way_through_a_url(found):
     text = " ".join(f"{key}={quoted(value)}" for key, value in found.items())
     assert parameters(text) == found
     assert parameters(to_url(found)) == found
+
+
+def test_a_value_that_looks_like_a_url_is_a_value():
+    assert parameters("user='://' password=a://b") == {"user": "://", "password": "a://b"}
+    with pytest.raises(WrongUsage, match="URL cannot be read"):
+        parameters("mysql://host/shop?x=1")
 
 
 def test_kinds_of_strings():

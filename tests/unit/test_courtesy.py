@@ -7,15 +7,15 @@ import time
 
 import pytest
 
-from app.routes import courtesy as module
-from app.routes.courtesy import PATIENCE, SHARE, Courteous, Courtesy, Turns
+from app.routes.middleware import priority as module
+from app.routes.middleware.priority import PATIENCE, SHARE, Priority, PriorityMiddleware, Turns
 from app.routes.streaming import ExportResponse
 
 LONG = 60
 
 
 async def test_a_chunk_waits_until_the_answer_begins():
-    courtesy = Courtesy()
+    courtesy = Priority()
     may_answer, order = asyncio.Event(), []
 
     async def page(_scope, _receive, send):
@@ -27,7 +27,7 @@ async def test_a_chunk_waits_until_the_answer_begins():
         order.append(message["type"])
 
     asking = asyncio.create_task(
-        Courteous(page, courtesy=courtesy)({"type": "http"}, lambda: None, send)
+        PriorityMiddleware(page, courtesy=courtesy)({"type": "http"}, lambda: None, send)
     )
     await asyncio.sleep(0)
     chunk = asyncio.create_task(courtesy.wait(LONG))
@@ -42,7 +42,7 @@ async def test_a_chunk_waits_until_the_answer_begins():
 
 
 async def test_a_download_keeps_its_share_where_somebody_always_asks():
-    courtesy = Courtesy()
+    courtesy = Priority()
     turns = Turns(courtesy)
     courtesy.come()
     worked = waited = 0.0
@@ -59,12 +59,14 @@ async def test_a_download_keeps_its_share_where_somebody_always_asks():
 async def test_what_takes_long_is_not_waited_for(monkeypatch):
     """It may wait for a connection that a download has."""
     monkeypatch.setattr(module, "SMALL", 0.02)
-    courtesy = Courtesy()
+    courtesy = Priority()
 
     async def slow(*_):
         await asyncio.sleep(LONG)
 
-    asking = asyncio.create_task(Courteous(slow, courtesy=courtesy)({"type": "http"}, None, None))
+    asking = asyncio.create_task(
+        PriorityMiddleware(slow, courtesy=courtesy)({"type": "http"}, None, None)
+    )
     await asyncio.sleep(0)
     await asyncio.wait_for(courtesy.wait(LONG), 5)
     asking.cancel()
@@ -78,20 +80,20 @@ async def test_what_takes_long_is_not_waited_for(monkeypatch):
 
 
 async def test_a_request_that_fails_holds_nothing_up():
-    courtesy = Courtesy()
+    courtesy = Priority()
 
     async def broken(*_):
         raise ValueError("a fault")
 
     with pytest.raises(ValueError, match="a fault"):
-        await Courteous(broken, courtesy=courtesy)({"type": "http"}, None, None)
+        await PriorityMiddleware(broken, courtesy=courtesy)({"type": "http"}, None, None)
     await asyncio.wait_for(courtesy.wait(LONG), 5)
 
 
 async def test_an_export_takes_its_turn_before_each_chunk():
     waits, sent = [], []
 
-    class Noting(Courtesy):
+    class Noting(Priority):
         async def wait(self, longest):
             waits.append((longest, len(sent)))
 

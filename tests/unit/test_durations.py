@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.recovery.durations import format_duration, parse_duration
-from app.recovery.errors import WrongUsage
+from app.recovery.core.durations import format_duration, parse_duration
+from app.recovery.core.errors import WrongUsage
 from app.text import span
 
 

@@ -6,7 +6,7 @@ import errno
 import asyncpg
 import pytest
 
-from app.recovery.errors import (
+from app.recovery.core.errors import (
     Cancelled,
     Failed,
     Locked,
@@ -15,8 +15,8 @@ from app.recovery.errors import (
     Refused,
     WrongUsage,
     ZanithError,
-    translate,
 )
+from app.recovery.core.translate import translate
 
 
 def test_the_docstring_is_the_default_message():
@@ -92,3 +92,39 @@ def test_other_trouble(exc, kind, hint):
 def test_ours_stay_as_they_are():
     error = ZanithError("x")
     assert translate(error) is error
+
+
+OURS = "PL/pgSQL function zanith._capture(text,regclass,text) line 12 at PERFORM"
+SANDBOX = "PL/pgSQL function pg_temp_3._zanith_run(text,text,text,boolean) line 9 at EXECUTE"
+BLOCK = "PL/pgSQL function inline_code_block line 3 at SQL statement"
+THEIRS = "PL/pgSQL function public.tell(text) line 3 at PERFORM"
+STATEMENT = 'SQL statement "SELECT 1 FROM public.nowhere"'
+
+
+@pytest.mark.parametrize(
+    ("chain", "theirs"),
+    [
+        ((), False),
+        ((OURS,), False),
+        ((STATEMENT, OURS, OURS), False),
+        ((STATEMENT, SANDBOX, OURS), False),
+        ((BLOCK, SANDBOX), False),
+        ((THEIRS,), True),
+        ((OURS, THEIRS), True),
+        ((STATEMENT, THEIRS, OURS), True),
+        (("PL/pgSQL function tell(text) line 3 at PERFORM",), True),
+        (("PL/pgSQL function archive_column(regclass,text) line 2 at RETURN",), True),
+        (('PL/pgSQL function "zanith.x".tell(text) line 3 at PERFORM',), True),
+        (("PL/pgSQL function zanith_of_theirs.tell(text) line 3 at PERFORM",), True),
+        (("PL/pgSQL function pg_temp_3.tell(text) line 3 at PERFORM",), True),
+        (("PL/Perl function public.tell",), True),
+        (('SQL function "archive_column" statement 1', OURS), True),
+        ((OURS, 'SQL function "tell" statement 1'), True),
+    ],
+)
+def test_what_is_missing_in_somebodys_function_is_nothing_that_the_caller_named(chain, theirs):
+    """Where a function of somebody's is in the chain, the state says nothing of the caller."""
+    for state, kind in (("42P01", NotFound), ("42501", NotPermitted), ("22023", WrongUsage)):
+        fields = {"C": state, "M": "said", "W": "\n".join(chain), "F": "parse_relation.c"}
+        error = translate(asyncpg.PostgresError.new(fields))
+        assert type(error) is (Refused if theirs else kind), (state, chain)

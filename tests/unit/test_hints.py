@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.recovery.remedies import REMEDIES
+from app.recovery.inspection.remedies import REMEDIES
 
 ROOT = Path(__file__).resolve().parents[2]
 LOSES = re.compile(

@@ -27,6 +27,15 @@ def test_every_command_and_option_is_on_the_page():
                 assert rf"\fB{name}\fR" in text, (words, name)
 
 
+def test_options_of_every_command_are_listed_once():
+    text = page().replace(r"\-", "-")
+    before, listed = text.split(".SH OPTIONS OF EVERY COMMAND")
+    listed = listed.split(".SH ")[0]
+    for name in ("--json", "--database-url", "--host", "--profile"):
+        assert rf"\fB{name}\fR" in listed
+    assert r"\fB--profile\fR" not in before
+
+
 @pytest.mark.skipif(shutil.which("groff") is None, reason="no groff on this machine")
 def test_man_takes_it_without_a_warning():
     drawn = subprocess.run(

@@ -3,12 +3,12 @@
 import asyncio
 from contextlib import asynccontextmanager
 
-from app.recovery.memory import Memory
+from app.recovery.core.cache import Cache
 
 
 async def test_quick_is_counted_anew_and_slow_is_remembered(monkeypatch):
-    monkeypatch.setattr("app.recovery.memory._LONGEST", 0.3)
-    memory, calls = Memory(), []
+    monkeypatch.setattr("app.recovery.core.cache._LONGEST", 0.3)
+    memory, calls = Cache(), []
 
     @asynccontextmanager
     async def lend():

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.recovery.errors import WrongUsage
-from app.recovery.names import names_object, parse_name, quote
+from app.recovery.core.errors import WrongUsage
+from app.recovery.core.names import names_object, parse_name, quote
 
 
 @pytest.mark.parametrize(

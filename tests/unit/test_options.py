@@ -10,9 +10,9 @@ from typer.main import get_command
 
 from app.cli.commands.drop import app as drop
 from app.cli.commands.restore import app as restore
-from app.recovery.capture import CaptureRequest
-from app.recovery.options import Option, options_of
-from app.recovery.plan import Choices
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.options import Option, options_of
+from app.recovery.plan.model import Choices
 from app.routes.api.models import CaptureIn, RestoreIn
 from app.routes.pages import capture as capture_page
 from app.routes.pages import restore as restore_page

@@ -20,7 +20,7 @@ CARRIED = {
     "migrations": "app/migrations",
 }
 
-# Where packages come from is the choice of whoever installs, so no host of one is named.
+# The user chooses where packages come from, so no host of one is named.
 REGISTRY = re.compile(
     r"\b(pypi|pythonhosted|npmjs|yarnpkg|jsdelivr|unpkg|cdnjs|docker|ghcr|quay|debian)\.(org|com|net|io)\b"
 )

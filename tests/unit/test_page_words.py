@@ -25,9 +25,9 @@ def test_what_cannot_be_seen_is_shown(text: str, shown: str):
 
 
 def test_a_hint_names_the_fields_of_the_page_and_the_keys_of_the_api():
-    hint = "Say published_ok => true (--published-ok), or use on_dependents => 'cascade'."
-    assert words.on_page(hint) == "Say “Published is fine”, or use “drop it too”."
-    assert words.in_api(hint) == "Say `published_ok: true`, or use `on_dependents: cascade`."
+    hint = "Choose published_ok => true (--published-ok), or use on_dependents => 'cascade'."
+    assert words.on_page(hint) == "Choose “Allow a published table”, or use “drop it too”."
+    assert words.in_api(hint) == "Choose `published_ok: true`, or use `on_dependents: cascade`."
 
 
 def test_a_hint_names_the_buttons_of_the_page_and_no_command():
@@ -39,6 +39,8 @@ def test_a_hint_names_the_buttons_of_the_page_and_no_command():
 
 def test_a_sentence_has_a_capital_letter_and_a_name_stays_as_it_is():
     assert words.sentence("the table x does not exist") == "The table x does not exist"
-    assert words.sentence("orders exists by now") == "orders exists by now"
-    assert words.sentence("theatre exists by now") == "theatre exists by now"
+    assert words.sentence("orders exists already") == "orders exists already"
+    assert words.sentence("code of ann would run as bob") == "Code of ann would run as bob"
+    assert words.sentence("code is parked") == "code is parked"
+    assert words.sentence("theatre exists already") == "theatre exists already"
     assert words.sentence("") == ""

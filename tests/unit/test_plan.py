@@ -7,12 +7,14 @@ from types import SimpleNamespace
 import asyncpg
 import pytest
 
-from app.recovery.database import Blocker
-from app.recovery.errors import Locked, Refused, WrongUsage
-from app.recovery.estimate import FILL_ROWS, SCAN_BYTES, VERIFY_BYTES, estimate_step
-from app.recovery.gate import check_plan
-from app.recovery.locks import explain, pause
-from app.recovery.plan import Check, Choices, Step, found, not_counted, parse_plan, unanswered
+from app.recovery.core.errors import Locked, Refused, WrongUsage
+from app.recovery.db.database import Blocker
+from app.recovery.db.locks import explain, pause
+from app.recovery.plan.checks import found, not_counted, unanswered
+from app.recovery.plan.estimate import FILL_ROWS, SCAN_BYTES, VERIFY_BYTES, estimate_step
+from app.recovery.plan.model import Check, Choices, Step
+from app.recovery.plan.parsing import parse_plan
+from app.recovery.restore.preconditions import check_plan
 from app.routes.words import in_api, on_page
 
 STEP = {

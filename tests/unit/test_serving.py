@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from app.cli.serving import listen
+from app.server.serving import listen
 
 
 def test_the_listener_says_that_it_is_tcp():

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app.recovery.errors import WrongUsage
-from app.routes.guard import host_is_ours
+from app.recovery.core.errors import WrongUsage
+from app.routes.middleware.same_origin import host_is_ours
 from app.settings import (
     Settings,
     is_loopback,

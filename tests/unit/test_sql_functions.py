@@ -7,6 +7,7 @@ part of the query around it; one in PL/pgSQL keeps its plans.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,23 @@ def test_what_reads_a_table_and_returns_one_value_keeps_its_plan(file):
     ]
     assert functions
     assert planned_anew == []
+
+
+@pytest.mark.parametrize("file", sorted(FOLDER.rglob("*.sql")), ids=lambda file: file.stem)
+def test_a_function_in_sql_becomes_part_of_the_query_around_it(file):
+    """Its line in the context of an error would have no schema, so it would pass for somebody's."""
+    called = [
+        found["name"]
+        for found in FUNCTION.finditer(file.read_text(encoding="utf-8"))
+        if found["language"] == "sql"
+        and re.search(r"VOLATILE|SECURITY DEFINER|STRICT|\bSET\b", found["settings"])
+    ]
+    assert called == []
+
+
+def test_no_two_functions_have_one_name():
+    """The doctor and an upgrade know the file of a function by its name."""
+    texts = [file.read_text(encoding="utf-8") for file in FOLDER.rglob("*.sql")]
+    names = Counter(found["name"] for text in texts for found in FUNCTION.finditer(text))
+    assert len(names) > 300
+    assert [name for name, count in names.items() if count > 1] == []

@@ -1,7 +1,7 @@
 """The engine's statements name what PostgreSQL would look for along the session's path.
 
-A function of any type, or of any number of arguments, is no exact match: whoever may create one in
-`public` that fits better would have it run by the operator.
+A function of any type, or of any number of arguments, is no exact match: a role that may create one
+in `public` that fits better would have it run by the operator.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).parents[2] / "app" / "recovery" / "sql"
+FOLDER = Path(__file__).parents[2] / "app" / "recovery" / "queries"
 ANY = "json_build_object|json_build_array|json_agg|array_agg|unnest|concat|concat_ws|format"
 ANY += "|num_nulls|num_nonnulls|row_to_json|to_json|to_jsonb|array_position|array_length"
 UNNAMED = re.compile(rf"(?<![\w.])(?:{ANY}|jsonb_build_object|jsonb_build_array|jsonb_agg)\(")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.recovery.sql import fill
+from app.recovery.queries import fill
 
 ENGINE = Path(__file__).parents[2] / "app"
 

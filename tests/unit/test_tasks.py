@@ -1,4 +1,4 @@
-"""A task is stopped to its end, and whoever stops it can be cancelled meanwhile."""
+"""A task is stopped to its end, and its caller can be cancelled meanwhile."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.recovery.stream import Meter, reporting
-from app.recovery.tasks import stop
+from app.recovery.core.tasks import stop
+from app.recovery.rows.stream import Meter, reporting
 
 
 async def _slow_to_end(ended: list[str]) -> None:

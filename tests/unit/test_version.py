@@ -3,7 +3,7 @@
 import tomllib
 from pathlib import Path
 
-from app.recovery.version import VERSION, as_tuple
+from app.recovery.core.version import VERSION, as_tuple
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_the_package_the_engine_and_the_functions_agree():
     package = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     assert package == VERSION
-    assert f"SELECT '{VERSION}'" in (ROOT / "migrations/functions/names.sql").read_text("utf-8")
+    assert f"SELECT '{VERSION}'" in (ROOT / "migrations/functions/lib/names.sql").read_text("utf-8")
 
 
 def test_versions_compare_by_number():

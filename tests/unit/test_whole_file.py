@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.recovery.whole_file import give_name, settle, unfinished
+from app.recovery.core.atomic_file import give_name, settle, unfinished
 
 
 def names(folder):

@@ -1,5 +1,6 @@
 """The tree of commands: one module for each family of verbs."""
 
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
@@ -12,10 +13,12 @@ from app.cli.commands import (
     drop,
     erase,
     export,
+    guard,
     keep,
     look,
     purge,
     restore,
+    rewrite,
     serve,
     work,
 )
@@ -33,7 +36,7 @@ recover = typer.Typer(no_args_is_help=True)
 @recover.callback()
 def _recover() -> None:
     """
-    List, inspect, restore, export and purge what was dropped.
+    List, inspect, restore, export and purge dropped objects.
 
     Example:
 
@@ -57,7 +60,7 @@ def _root(
     ] = False,
 ) -> None:
     """
-    Destructive schema changes in PostgreSQL that can be taken back.
+    Drop columns and tables in PostgreSQL so that you can restore them.
 
     Example:
 
@@ -73,7 +76,7 @@ def _print_version() -> None:
     try:
         typer.echo(f"zanith {version('zanith')}")
     except PackageNotFoundError:
-        from app.recovery.version import VERSION
+        from app.recovery.core.version import VERSION
 
         typer.echo(f"zanith {VERSION}")
     raise typer.Exit
@@ -81,10 +84,11 @@ def _print_version() -> None:
 
 for family in (look, restore, export, keep, erase, purge, cleanup):
     recover.add_typer(family.app)
-for family in (look, database, coverage, serve, work):
+for family in (look, database, coverage, rewrite, serve, work):
     root.add_typer(family.app)
 root.add_typer(drop.app, name="drop")
 root.add_typer(recover, name="recover")
+root.add_typer(guard.app, name="guard")
 root.add_typer(work.group, name="jobs")
 
 
@@ -92,7 +96,7 @@ def command() -> Any:
     """The whole tree, ready to be run."""
     tree = typer.main.get_command(root)
     _share(tree)
-    _hide_types_of_flags(tree, None)
+    _plain_help(tree, None)
     _summarize(tree)
     return tree
 
@@ -114,13 +118,30 @@ def _share(tree: Any) -> None:
         _share(child)
 
 
-def _hide_types_of_flags(tree: Any, parent: Any) -> None:
-    """Say nothing of a flag's type in help: Typer would print <bool>. -h is help but for hosts."""
+_RANGE = "_get_number_range_help_str"
+"""Typer prints [1<=x<=8] with this method; an error names the range in words."""
+
+
+def _plain_help(tree: Any, parent: Any) -> None:
+    """Show help as man pages do, without Python's types and ranges. -h is help but for hosts."""
     taken = {name for option in tree.params for name in option.opts}
     tree.context_settings["help_option_names"] = ["--help"] if "-h" in taken else ["-h", "--help"]
     context = typer.Context(tree, parent=parent, **tree.context_settings)
     for option in (*tree.params, tree.get_help_option(context)):
+        setattr(option, _RANGE, str)
         if getattr(option, "is_flag", False):
-            option.metavar = ""
+            option.metavar = ""  # no <bool>
+        if option.param_type_name == "argument":
+            option.display_type_rich = _no_type  # no <str>
+            option.get_usage_pieces = partial(_usage, option)  # no braces
     for child in getattr(tree, "commands", {}).values():
-        _hide_types_of_flags(child, context)
+        _plain_help(child, context)
+
+
+def _no_type(ctx: Any) -> str:  # noqa: ARG001 - Typer passes it
+    return ""
+
+
+def _usage(argument: Any, ctx: Any) -> list[str]:  # noqa: ARG001 - Typer passes it
+    many = "..." if argument.nargs != 1 else ""
+    return [(f"{argument.metavar}" if argument.required else f"[{argument.metavar}]") + many]

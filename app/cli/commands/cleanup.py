@@ -11,9 +11,9 @@ from app.cli.options import DatabaseUrl, DryRun, Json, Yes
 from app.cli.progress import watching
 from app.cli.render.purge import candidates, outcomes
 from app.cli.session import Session, run
-from app.recovery.durations import parse_duration
-from app.recovery.errors import WrongUsage
-from app.recovery.purge import cleanup, find_digests, find_last_exports, plan_cleanup
+from app.recovery.core.durations import parse_duration
+from app.recovery.core.errors import WrongUsage
+from app.recovery.purge.cleanup import cleanup, find_digests, find_last_exports, plan_cleanup
 
 app = typer.Typer()
 
@@ -23,17 +23,20 @@ def cleanup_command(
     older_than: Annotated[
         str | None,
         typer.Option(
-            "--older-than", metavar="30d", help="Captured longer ago than this, and expired."
+            "--older-than",
+            metavar="30d",
+            help="Purge expired artifacts captured longer ago than this.",
         ),
     ] = None,
     expired: Annotated[
-        bool, typer.Option("--expired", help="Past their expiry date; held ones stay.")
+        bool,
+        typer.Option("--expired", help="Purge artifacts past their expiry date, except held ones."),
     ] = False,
     before_expiry: Annotated[
         bool,
         typer.Option(
             "--before-expiry",
-            help="With --older-than: also purge artifacts whose own expiry date is still to come.",
+            help="With --older-than: also purge artifacts that have not expired yet.",
         ),
     ] = False,
     dry_run: DryRun = False,
@@ -42,10 +45,11 @@ def cleanup_command(
     database_url: DatabaseUrl = None,
 ) -> None:
     """
-    Purge artifacts that are past their expiry date. Say what was kept and why.
+    Purge artifacts that are past their expiry date. Name those that are kept,
+    and why.
 
     Each artifact is purged in a transaction of its own: a failure or a lock
-    skips one, not the rest. An artifact that never expires is purged by name
+    skips only that one. An artifact that never expires is purged by name
     only: zanith recover purge. Exit 1 if a purge failed.
 
     Example:
@@ -100,9 +104,11 @@ def cleanup_command(
 def _age(older_than: str | None, *, expired: bool, before_expiry: bool) -> timedelta | None:
     """Return how old they must be; WrongUsage where nothing, or nothing that can be, is asked."""
     if older_than is None and not expired:
-        raise WrongUsage("say what to clean up", hint="pass --expired, --older-than 30d, or both")
+        raise WrongUsage(
+            "no artifacts are selected", hint="pass --expired, --older-than 30d, or both"
+        )
     if older_than is None and before_expiry:
-        raise WrongUsage("--before-expiry needs --older-than", hint="say how old they must be")
+        raise WrongUsage("--before-expiry needs --older-than", hint="add --older-than 90d")
     age = parse_duration(older_than) if older_than is not None else None
     if older_than is not None and age is None:
         raise WrongUsage("--older-than never matches nothing", hint="write 30d or 12h")

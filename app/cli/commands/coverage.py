@@ -9,7 +9,7 @@ from app.cli.options import DatabaseUrl, Json
 from app.cli.progress import watching
 from app.cli.render.coverage import covered
 from app.cli.session import Session, run
-from app.recovery.coverage import measure_coverage
+from app.recovery.inspection.coverage import measure_coverage
 
 app = typer.Typer()
 
@@ -26,12 +26,13 @@ def coverage_command(
     database_url: DatabaseUrl = None,
 ) -> None:
     """
-    Show which share of all drops Zanith would take here, and why not the rest.
+    Show the share of all drops in this database that Zanith can undo, and why
+    not the others.
 
-    It looks at every table and every column, with CASCADE and without, and
+    It checks every table and every column, with CASCADE and without, and
     counts the drops that PostgreSQL would carry out. It only reads the
-    catalog. Tables of other roles are counted as not judged, and so is what
-    an error of the moment kept from being judged.
+    catalog. Tables of other roles count as not judged. So do drops whose
+    check ended with a temporary error.
 
     Example:
 

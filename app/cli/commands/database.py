@@ -12,9 +12,10 @@ from app.cli.humanize import printable, printable_block
 from app.cli.options import DatabaseUrl, Json, Yes
 from app.cli.render.outcome import done
 from app.cli.session import Session, run
-from app.recovery.names import parse_name
-from app.recovery.operator import set_operator, superuser_notice
-from app.recovery.schema import grant_capture, grant_read, install, print_sql, uninstall
+from app.recovery.core.names import parse_name
+from app.recovery.db.grants import grant_capture, grant_read
+from app.recovery.db.installer import install, print_sql, uninstall
+from app.recovery.db.operator_role import set_operator, superuser_notice
 from app.text import plural
 
 app = typer.Typer()
@@ -31,7 +32,7 @@ def init(
         typer.Option(
             "--grant-read",
             metavar="ROLE",
-            help="Also let this role look: list, status, inspect, doctor.",
+            help="Also let this role read: list, status, inspect, doctor.",
         ),
     ] = None,
     operator: Annotated[
@@ -39,7 +40,8 @@ def init(
         typer.Option(
             "--operator",
             metavar="ROLE",
-            help="Also make this role, no superuser, the owner of all of it, to run Zanith as.",
+            help="Also make this role, which is no superuser, the owner of Zanith's objects. "
+            "Then run Zanith as this role.",
         ),
     ] = None,
     print_only: Annotated[
@@ -50,9 +52,9 @@ def init(
     database_url: DatabaseUrl = None,
 ) -> None:
     """
-    Install or upgrade what lives in the database.
+    Install or upgrade Zanith in the database.
 
-    Two schemas: zanith (artifacts, audit log, jobs, functions) and
+    It creates two schemas: zanith (artifacts, audit log, jobs, functions) and
     _zanith_shadow (archives). It is one transaction, and running it again
     changes nothing that is up to date.
 
@@ -87,7 +89,7 @@ def init(
                 f"{server.database} on {server.host}:{server.port}: ",
                 f"{plural(len(applied), 'file')} applied" if applied else "already up to date",
                 f"; {role} may capture" if role else "",
-                f"; {reader} may look" if reader else "",
+                f"; {reader} may read" if reader else "",
                 f"; {chosen} is the operator" if chosen else "",
             )
         )
@@ -95,7 +97,8 @@ def init(
             session.terminal.show(Text.assemble(("! ", "warn"), printable(line)))
         if found and found.grants:
             why = (
-                f"{found.role} is no member yet of some owners of tables; to let it work on these:"
+                f"{found.role} is not yet a member of some roles that own tables;"
+                " to let it work on their tables:"
             )
             session.terminal.show(Text(printable_block("\n".join([why, *found.grants]))))
         if as_json:
@@ -121,8 +124,8 @@ def uninstall_command(
     """
     Remove Zanith's two schemas from the database, with the audit log.
 
-    It is refused while there are artifacts: only Zanith knows what their
-    parked objects are. It asks for the name of the database.
+    The command is refused while there are artifacts, because only Zanith can
+    restore or purge them. It asks for the name of the database.
 
     Example:
 
@@ -137,7 +140,7 @@ def uninstall_command(
         confirm_word(terminal, database, why=why, yes=yes)
         async with session.db.acquire() as connection:
             removed = await uninstall(connection)
-        terminal.show(done(f"{printable(database)} is as if Zanith had never been there"))
+        terminal.show(done(f"{printable(database)} no longer has Zanith"))
         if as_json:
             terminal.emit({"database": database, "removed": removed})
 

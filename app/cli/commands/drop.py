@@ -1,6 +1,6 @@
 """`zanith drop …`: park a column or a table, or record a table before it is rebuilt."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 import typer
@@ -14,10 +14,13 @@ from app.cli.render.jobs import handed_over
 from app.cli.render.outcome import captured
 from app.cli.render.plan import capture_plan, capture_plans
 from app.cli.session import Session, run
-from app.recovery.capture import CaptureRequest, capture, capture_together, job_params, plan_capture
-from app.recovery.errors import WrongUsage
-from app.recovery.names import parse_name, quote
-from app.recovery.pace import Limits
+from app.recovery.artifacts.companions import find_companions
+from app.recovery.capture.capture import capture, capture_together, job_params
+from app.recovery.capture.planning import plan_capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.errors import WrongUsage
+from app.recovery.core.names import parse_name, quote
+from app.recovery.jobs.throttle import Limits
 from app.recovery.worker import hand_over
 
 app = typer.Typer(no_args_is_help=True)
@@ -34,7 +37,7 @@ _TABLE = Annotated[
     str,
     typer.Argument(
         metavar="TABLE",
-        help="table or schema.table, quoted as in SQL where needed.",
+        help="A table or schema.table, quoted as in SQL if needed.",
         autocompletion=complete_table,
     ),
 ]
@@ -43,8 +46,8 @@ _TABLE = Annotated[
 @app.callback()
 def _drop_group() -> None:
     """
-    Drop in a recoverable way: the object is parked, and an artifact knows how
-    to bring it back.
+    Drop in a recoverable way: the object is parked, and its artifact can
+    restore it.
 
     Example:
 
@@ -58,8 +61,8 @@ def drop_column(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="TABLE.COLUMN...",
-            help="One or several, quoted as in SQL where needed.",
+            metavar="TABLE.COLUMN",
+            help="One or several columns, quoted as in SQL if needed.",
             autocompletion=complete_column,
         ),
     ],
@@ -74,18 +77,19 @@ def drop_column(
     database_url: DatabaseUrl = None,
 ) -> None:
     """
-    Drop a column so that it can be brought back.
+    Drop a column so that it can be restored.
 
-    soft renames it, instant at any size; archive copies its values beside their
-    key to the shadow schema, drops it, and seals them; with --online in batches,
-    while reads and writes go on. The plan is shown first, and the column's name
-    is asked for. Several columns go in one transaction, all or none.
+    soft renames the column, instant at any size. archive copies its values with
+    their key to the shadow schema, seals them, and drops the column; with
+    --online it works in batches, while reads and writes go on. The command
+    first shows the plan, and asks for the column's name. Several columns are
+    dropped in one transaction, all or none.
 
     Example:
 
-    $ zanith drop column orders.legacy_code --strategy archive --reason "replaced by code_v2"
-    $ zanith drop column orders.legacy_code --strategy archive --online --max-rate 50000
-    $ zanith drop column '"Weird.Name"."Col"' --strategy soft --expires-in never --yes
+    $ zanith drop column orders.fax --strategy archive --reason "unused"
+    $ zanith drop column orders.fax --strategy archive --online --max-rate 9000
+    $ zanith drop column '"Odd.Name"."Col"' --strategy soft --expires-in never
     """
     requests = [
         CaptureRequest(
@@ -127,10 +131,11 @@ def drop_table(
     database_url: DatabaseUrl = None,
 ) -> None:
     """
-    Drop a table so that it can be brought back.
+    Drop a table so that it can be restored.
 
-    soft renames it in its schema; archive moves it to the shadow schema and
-    seals it. No rows move.
+    soft renames the table in its schema. archive moves it to the shadow schema
+    and seals it. No rows move. The command first shows the plan, and asks for
+    the table's name.
 
     Example:
 
@@ -163,8 +168,9 @@ def drop_rebuild(
     """
     Record a table's full definition before it is rebuilt.
 
-    The table itself stays. The artifact is forensic: inspect shows the
-    definition then and now, kept rows export, and a restore is refused.
+    The table itself stays. The artifact is for comparison: inspect shows the
+    definition then and now, recorded rows can be exported, and a restore is
+    refused.
 
     Example:
 
@@ -220,9 +226,11 @@ def _drop(
                 expected_digest=None if yes else plan.digest,
                 limits=pace,
             )
-        terminal.show(captured(artifact))
+        companions = await find_companions(session.db, artifact.id)
+        terminal.show(captured(artifact, companions))
         if as_json:
-            terminal.emit(artifact.to_json())
+            found = [asdict(companion) for companion in companions]
+            terminal.emit(artifact.to_json() | {"companions": found})
 
     run(body, url=url, json=as_json)
 
@@ -235,7 +243,7 @@ def _drop_together(
         plans = [await plan_capture(session.db, request) for request in requests]
         objects = [plan.object for plan in plans]
         if len(set(objects)) < len(objects):
-            raise WrongUsage("a column stands twice", hint="name each column once")
+            raise WrongUsage("a column is given twice", hint="name each column once")
         if dry_run:
             terminal.page(capture_plans(plans))
             if as_json:

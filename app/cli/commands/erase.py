@@ -1,4 +1,4 @@
-"""`zanith recover erase`: one person's rows out of a parked copy, for those who must."""
+"""`zanith recover erase`: delete one person's rows from a parked copy."""
 
 from typing import Annotated
 
@@ -14,9 +14,9 @@ from app.cli.render.erase import erasure_plan
 from app.cli.render.outcome import done
 from app.cli.session import Session, run
 from app.cli.values import key_columns, key_values
-from app.recovery.artifacts import get_artifact
-from app.recovery.erase import check_erasure, erase, plan_erasure
-from app.recovery.errors import WrongUsage
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.core.errors import WrongUsage
+from app.recovery.purge.erase import check_erasure, erase, plan_erasure
 from app.text import count, plural
 
 app = typer.Typer()
@@ -28,7 +28,7 @@ def erase_command(
     column: Annotated[
         list[str],
         typer.Option(
-            "--column", metavar="NAME", help="A column that says which rows; several are ANDed."
+            "--column", metavar="NAME", help="A column that identifies the rows; all must match."
         ),
     ],
     values_from: Annotated[
@@ -36,7 +36,8 @@ def erase_command(
         typer.Option(
             "--values-from",
             metavar="FILE|-",
-            help="One value a line, in the order of --column; else a terminal asks for them.",
+            help="A file with one value on each line, in the order of --column. Default: ask in "
+            "the terminal.",
         ),
     ] = None,
     rows: Annotated[
@@ -46,13 +47,15 @@ def erase_command(
     confirm: Annotated[
         str | None,
         typer.Option(
-            "--confirm", metavar="NAME", help="The object's name, typed in advance; with --rows."
+            "--confirm",
+            metavar="NAME",
+            help="The object's name, to confirm without a terminal; needs --rows.",
         ),
     ] = None,
     reason: Annotated[
         str | None,
         typer.Option(
-            "--reason", metavar="TEXT", help="Why, for the audit log; no name of a person."
+            "--reason", metavar="TEXT", help="The reason, for the audit log. Do not name a person."
         ),
     ] = None,
     dry_run: DryRun = False,
@@ -60,11 +63,11 @@ def erase_command(
     database_url: DatabaseUrl = None,
 ) -> None:
     """
-    Take one person's rows out of a parked copy, for good; what is left gets a
-    new seal.
+    Delete one person's rows from a parked copy for good; the remaining rows
+    get a new seal.
 
-    The values that say which rows are never on the command line, and are
-    written down nowhere: not in the job, a log or the audit log. A value is
+    The values that identify the rows are never on the command line, and are
+    recorded nowhere: not in the job, a log or the audit log. A value is
     compared as PostgreSQL prints it.
 
     Example:
@@ -76,7 +79,7 @@ def erase_command(
     columns = key_columns(column)
     if confirm is not None and rows is None and not dry_run:
         raise WrongUsage(
-            "--confirm needs --rows", hint="look with --dry-run how many rows match, then say so"
+            "--confirm needs --rows", hint="count the rows with --dry-run, then pass --rows"
         )
 
     async def body(session: Session) -> None:
@@ -110,7 +113,7 @@ def erase_command(
             )
         words = Text(f"erased {plural(erased.rows, 'row')} of ")
         words.append(printable(found.object_name), style="name")
-        terminal.show(done(words.append(f"; {count(erased.rows_left)} left, sealed anew")))
+        terminal.show(done(words.append(f"; {count(erased.rows_left)} left, sealed again")))
         if as_json:
             terminal.emit(erased.to_json())
 

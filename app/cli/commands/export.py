@@ -20,11 +20,17 @@ from app.cli.render.layout import marked
 from app.cli.render.outcome import exported
 from app.cli.session import Session, run
 from app.cli.streams import require_stdout, takes_data
-from app.recovery import jobs
-from app.recovery.artifacts import get_artifact
-from app.recovery.compress import EXTENSIONS
-from app.recovery.errors import WrongUsage
-from app.recovery.export import ExportRequest, announce, export_to_file, filename, stream_export
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.core.compression import EXTENSIONS
+from app.recovery.core.errors import WrongUsage
+from app.recovery.jobs import model as jobs
+from app.recovery.rows.export import (
+    ExportRequest,
+    announce,
+    export_to_file,
+    filename,
+    stream_export,
+)
 
 app = typer.Typer()
 
@@ -52,8 +58,10 @@ def export_command(
         Format | None,
         typer.Option(
             "--format",
-            help="Else by the suffix of --output, else csv. csv is canonical: sha256sum prints the"
-            " checksum. spreadsheet is csv in which nothing runs as a formula.",
+            metavar="FORMAT",
+            help="csv, jsonl, json or spreadsheet. Default: the suffix of --output, else csv. csv "
+            "is canonical: sha256sum prints the checksum. spreadsheet is csv in which nothing "
+            "runs as a formula.",
         ),
     ] = None,
     output: Annotated[
@@ -62,14 +70,14 @@ def export_command(
             "--output",
             "-o",
             metavar="FILE|-",
-            help="A file, or - for stdout. Else stdout where it is a file or a pipe, and on a"
-            " terminal a file named after the object, here.",
+            help="A file, or - for stdout. Default: stdout if it is a file or a pipe; on a"
+            " terminal a file named after the object, in the current folder.",
         ),
     ] = None,
     compress: Annotated[
         Compression | None,
         typer.Option(
-            "--compress", help="Compress the stream. Else by the suffix of --output: .gz or .zst."
+            "--compress", help="Compress the data. Default: the suffix of --output, .gz or .zst."
         ),
     ] = None,
     jobs_at_once: Jobs = 1,
@@ -79,7 +87,7 @@ def export_command(
     """
     Export an artifact's rows, with a manifest beside the file.
 
-    A file gets its name only when it is whole. CSV is the canonical form that
+    A file gets its name only when it is complete. CSV is the canonical form that
     was sealed: sha256sum of an uncompressed CSV prints the recorded checksum.
     If the rows changed since the seal, the file stays and the exit code is 4.
     With the data on stdout, the summary is on stderr.
@@ -193,6 +201,6 @@ async def _to_stdout(session: Session, request: ExportRequest, follow: Follow) -
 def _stop_if_different(session: Session, name: str, result: dict[str, Any]) -> None:
     """Exit 4 where what was exported is not what was sealed, so that a script learns of it."""
     if result.get("equals_seal") is False:
-        words = f"{printable(name)} has CHANGED since it was sealed: the export is of what is there"
+        words = f"{printable(name)} has CHANGED since it was sealed: the export has these changes"
         session.terminal.say(marked(Text("✗", style="bad"), words))
         stop(Exit.REFUSED)

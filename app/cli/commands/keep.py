@@ -16,16 +16,16 @@ from app.cli.render.inspection import hold_facts
 from app.cli.render.layout import aside, facts, marked
 from app.cli.render.outcome import done
 from app.cli.session import Session, run
-from app.recovery import hold as holds
-from app.recovery import seal as seals
-from app.recovery.artifacts import Artifact, get_artifact
-from app.recovery.errors import WrongUsage, ZanithError
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.artifacts.model import Artifact
+from app.recovery.core.errors import WrongUsage, ZanithError
+from app.recovery.purge import hold as holds
+from app.recovery.rows import seal as seals
 from app.text import count, instant, plural
 
 app = typer.Typer()
 
-
-_All = Annotated[bool, typer.Option("--all", help="Every artifact that it can be done to.")]
+_All = Annotated[bool, typer.Option("--all", help="Process every artifact instead of one.")]
 
 
 @app.command("seal")
@@ -37,10 +37,9 @@ def seal(
     database_url: DatabaseUrl = None,
 ) -> None:
     """
-    Record the exact row count and checksum of what is parked; with --all of
-    everything that has no seal yet.
+    Record the exact row count and checksum of a parked object.
 
-    Exit 1 where one of all failed.
+    --all seals every artifact without a seal. Exit 1 if one failed.
 
     Example:
 
@@ -82,11 +81,11 @@ def verify(
     database_url: DatabaseUrl = None,
 ) -> None:
     """
-    Compute the checksum again and compare it with the seal; exit 4 where they
+    Compute the checksum again and compare it with the seal. Exit 4 if they
     differ.
 
-    --all verifies everything that has a seal, the longest ago verified first.
-    Exit 1 where one of all failed and none differs.
+    --all verifies every sealed artifact, and begins with those that were not
+    verified for the longest time. Exit 1 if one failed and none differs.
 
     Example:
 
@@ -128,7 +127,9 @@ def _one_or_all(reference: str | None, every: bool) -> bool:
     """Whether one artifact is meant; WrongUsage where nothing says which."""
     if (reference is None) != every:
         raise WrongUsage(
-            "nothing says which artifact" if reference is None else "--all and a name are two",
+            "no artifact is named"
+            if reference is None
+            else "--all and a name cannot be used together",
             hint="name an artifact, or pass --all",
         )
     return not every
@@ -183,7 +184,7 @@ def hold(
     """
     Keep an artifact from purge and cleanup until it is released.
 
-    A hold that is there already stays, with its reason.
+    An existing hold stays, with its reason.
 
     Example:
 
@@ -199,7 +200,10 @@ def hold(
                 f"{printable(held.object_name)} is on hold already, {printable(hold_facts(held))}."
             )
             if reason is not None:
-                said += " That stays. For another reason release it first: zanith recover release"
+                said += (
+                    " That hold stays. To give another reason, release it first:"
+                    " zanith recover release"
+                )
             words = marked(Text("·", style="quiet"), said)
         session.terminal.show(words)
         if as_json:
@@ -211,12 +215,14 @@ def hold(
 @app.command("release")
 def release(
     reference: Reference,
-    reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why.")] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", metavar="TEXT", help="The reason, for the audit log.")
+    ] = None,
     as_json: Json = False,
     database_url: DatabaseUrl = None,
 ) -> None:
     """
-    Lift the hold, so that purge and cleanup may take the artifact again.
+    Remove the hold, so that purge and cleanup may delete the artifact again.
 
     Example:
 

@@ -17,20 +17,15 @@ from app.cli.render.inspection import inspection
 from app.cli.render.purge import purged_list, tombstone
 from app.cli.render.status import status
 from app.cli.session import Session, run
-from app.recovery import jobs
-from app.recovery.artifacts import (
-    ArtifactFilter,
-    count_purged,
-    inspect,
-    list_artifacts,
-    summarize,
-)
-from app.recovery.durations import parse_duration
-from app.recovery.errors import NotFound, WrongUsage
-from app.recovery.health import doctor
-from app.recovery.operator import superuser_notice
-from app.recovery.tombstones import find_purged, list_purged
-from app.recovery.version import VERSION
+from app.recovery.artifacts.listing import ArtifactFilter, count_purged, list_artifacts, summarize
+from app.recovery.artifacts.tombstones import find_purged, list_purged
+from app.recovery.core.durations import parse_duration
+from app.recovery.core.errors import NotFound, WrongUsage
+from app.recovery.core.version import VERSION
+from app.recovery.db.operator_role import superuser_notice
+from app.recovery.inspection.doctor import doctor
+from app.recovery.inspection.inspect import inspect
+from app.recovery.jobs import model as jobs
 
 app = typer.Typer()
 
@@ -58,45 +53,52 @@ def list_command(
         str | None,
         typer.Argument(
             metavar="TABLE",
-            help="Only of this table, as --table.",
+            help="Show artifacts of this table only, as --table.",
             autocompletion=complete_dropped_table,
         ),
     ] = None,
     artifact_type: Annotated[
         Type | None,
-        typer.Option("--type", metavar="TYPE", help=f"Only of this type: {', '.join(Type)}."),
+        typer.Option("--type", metavar="TYPE", help=f"Show only this type: {', '.join(Type)}."),
     ] = None,
     status: Annotated[
-        Status | None, typer.Option("--status", help="Only recoverable or only restored ones.")
+        Status | None,
+        typer.Option("--status", help="Show only recoverable or only restored artifacts."),
     ] = None,
     table: Annotated[
-        str | None, typer.Option("--table", metavar="TABLE", help="Only of this table.")
+        str | None,
+        typer.Option("--table", metavar="TABLE", help="Show artifacts of this table only."),
     ] = None,
     older_than: Annotated[
         str | None,
-        typer.Option("--older-than", metavar="30d", help="Only captured longer ago than this."),
+        typer.Option(
+            "--older-than", metavar="30d", help="Show only artifacts captured longer ago than this."
+        ),
     ] = None,
     purged: Annotated[
-        bool, typer.Option("--purged", help="What is gone for good, from the audit log.")
+        bool, typer.Option("--purged", help="Show purged artifacts, from the audit log.")
     ] = False,
     limit: Annotated[
-        int | None, typer.Option("--limit", metavar="N", min=1, help="At most so many; else all.")
+        int | None,
+        typer.Option(
+            "--limit", metavar="N", min=1, help="The maximum number to show. Default: all."
+        ),
     ] = None,
     as_json: Json = False,
     database_url: DatabaseUrl = None,
 ) -> None:
     """
-    List every artifact, newest first; or one table's, or what was purged.
+    List artifacts, newest first: all, those of one table, or the purged ones.
 
     Example:
 
     $ zanith list
     $ zanith list orders --older-than 30d
     $ zanith list --purged
-    $ zanith recover list --json | jq -r '.artifacts[] | select(.health != "ok") | .id'
+    $ zanith list --json | jq -r '.artifacts[] | select(.health != "ok").id'
     """
     if name is not None and table is not None:
-        raise WrongUsage("TABLE and --table are one thing", hint="leave --table out")
+        raise WrongUsage("TABLE and --table cannot be used together", hint="leave --table out")
     table = table or name
     if purged:
         if artifact_type or status or older_than:
@@ -144,8 +146,7 @@ async def _list_purged(session: Session, table: str | None, limit: int | None) -
 @app.command("status")
 def status_command(as_json: Json = False, database_url: DatabaseUrl = None) -> None:
     """
-    Show in a few lines the database, the parked objects and what needs
-    attention.
+    Show a summary of the database, the parked objects and the problems.
 
     It counts and changes nothing. doctor looks at each object, and takes longer.
 
@@ -179,8 +180,8 @@ def inspect_command(
     reference: Reference, as_json: Json = False, database_url: DatabaseUrl = None
 ) -> None:
     """
-    Show one artifact: what was dropped, where it is, and the plan of its
-    restore as of now. Of a purged one, show what the audit log keeps.
+    Show one artifact: the dropped object, where it is, and the present plan
+    of its restore. Of a purged one, show the record in the audit log.
 
     Example:
 
@@ -210,17 +211,24 @@ def inspect_command(
 def doctor_command(
     ceiling: Annotated[
         int | None,
-        typer.Option("--ceiling", metavar="BYTES", min=0, help="Say so if more is parked."),
+        typer.Option(
+            "--ceiling",
+            metavar="BYTES",
+            min=0,
+            help="Report it if parked objects take more than this.",
+        ),
     ] = None,
     as_json: Json = False,
     database_url: DatabaseUrl = None,
 ) -> None:
     """
-    Compare every artifact with what is really there, and say what mends it.
+    Compare every artifact with the database, and print a remedy for each
+    finding.
 
-    It changes nothing, and works on a standby. Exit 4 where something is
-    damaged; what is unsealed, expired or blocked alone is no damage. Edited
-    rows show in verify, which reads them; doctor says what was verified when.
+    It changes nothing, and works on a standby. Exit 4 if something is
+    damaged; an artifact that is only unsealed, expired or blocked is not
+    damaged. Only verify finds edited rows, because it reads them; doctor says
+    when each artifact was verified.
 
     Example:
 

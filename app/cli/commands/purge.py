@@ -1,4 +1,4 @@
-"""`zanith recover purge`: delete what is parked for good, after a look at what that means."""
+"""`zanith recover purge`: delete a parked object for good, after showing what would be lost."""
 
 import typer
 from rich.text import Text
@@ -12,9 +12,9 @@ from app.cli.render.plan import conflicts
 from app.cli.render.purge import review
 from app.cli.render.steps import steps
 from app.cli.session import Session, run
-from app.recovery.artifacts import get_artifact
-from app.recovery.errors import Refused
-from app.recovery.purge import purge, review_purge
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.core.errors import Refused
+from app.recovery.purge.purge import purge, review_purge
 from app.text import size
 
 app = typer.Typer()
@@ -30,7 +30,7 @@ def purge_command(
     database_url: DatabaseUrl = None,
 ) -> None:
     """
-    Delete what is parked for good; a tombstone stays in the audit log.
+    Delete a parked object for good; a tombstone stays in the audit log.
 
     First it says what would be deleted, its size and checksum, and whether it
     was ever exported and verified. It refuses while a hold is on or something

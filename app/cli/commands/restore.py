@@ -21,7 +21,7 @@ from app.cli.restoring import (
     restore_object,
 )
 from app.cli.session import run
-from app.recovery.plan import Choices
+from app.recovery.plan.model import Choices
 
 app = typer.Typer()
 
@@ -33,7 +33,7 @@ def restore_column(
         str,
         typer.Argument(
             metavar="TABLE.COLUMN",
-            help="The column, as it was called.",
+            help="The name of the dropped column.",
             autocompletion=complete_dropped_column,
         ),
     ],
@@ -45,13 +45,13 @@ def restore_column(
     database_url: DatabaseUrl = None,
 ) -> None:
     """
-    Bring back a dropped column: its latest recoverable artifact, soft-dropped
-    or archived.
+    Restore a dropped column: its latest recoverable artifact, soft-dropped or
+    archived.
 
-    The plan is shown first, with what live traffic changed since and the
-    options that resolve it. With --online an archived column is filled in batches,
-    while reads and writes go on. Restoring what is already back is a no-op that says
-    so.
+    It first shows the plan, the changes of live traffic since the drop, and
+    the options that resolve them. With --online an archived column is filled
+    in batches, while reads and writes go on. Restoring a restored column
+    changes nothing, and says so.
 
     Example:
 
@@ -72,7 +72,7 @@ def restore_column(
 def restore_command(
     reference: OptionalReference = None,
     last: Annotated[
-        bool, typer.Option("--last", help="What was dropped last, of what can come back.")
+        bool, typer.Option("--last", help="Restore the latest recoverable drop.")
     ] = False,
     *,
     wanted: Annotated[Choices, choices()],
@@ -81,10 +81,10 @@ def restore_command(
     database_url: DatabaseUrl = None,
 ) -> None:
     """
-    Bring back what one artifact holds, a column or a table.
+    Restore the column or table of one artifact.
 
-    It takes the options of restore-column and restore-table. The plan is shown
-    first, and the name is asked for.
+    It takes the options of restore-column and restore-table. It first shows
+    the plan, and asks for the name.
 
     Example:
 
@@ -106,7 +106,7 @@ def restore_table(
         str,
         typer.Argument(
             metavar="TABLE",
-            help="The table, as it was called.",
+            help="The name of the dropped table.",
             autocompletion=complete_parked_table,
         ),
     ],
@@ -118,11 +118,11 @@ def restore_table(
     database_url: DatabaseUrl = None,
 ) -> None:
     """
-    Bring back a dropped table with its indexes, constraints, triggers, policies
+    Restore a dropped table with its indexes, constraints, triggers, policies
     and grants.
 
-    A moved table is checked against its seal first; a changed archive is never
-    restored.
+    A moved table is checked against its seal first; a changed archive is
+    never restored.
 
     Example:
 
@@ -143,7 +143,7 @@ def restore_migration_command(
         str,
         typer.Argument(
             metavar="MIGRATION_ID",
-            help="What the captures were given.",
+            help="The --migration-id of the captures.",
             autocompletion=complete_migration,
         ),
     ],
@@ -154,7 +154,7 @@ def restore_migration_command(
     database_url: DatabaseUrl = None,
 ) -> None:
     """
-    Bring back everything that one migration dropped, newest first.
+    Restore everything that one migration dropped, newest first.
 
     Example:
 

@@ -13,7 +13,13 @@ app = typer.Typer()
 
 _PORT = Annotated[
     int | None,
-    typer.Option("--port", metavar="P", min=1, max=65535, help="ZANITH_PORT, else 4321."),
+    typer.Option(
+        "--port",
+        metavar="P",
+        min=1,
+        max=65535,
+        help="The port to listen on. Default: ZANITH_PORT, else 4321.",
+    ),
 ]
 
 
@@ -21,7 +27,11 @@ _PORT = Annotated[
 def studio(
     host: Annotated[
         str | None,
-        typer.Option("--host", metavar="H", help="ZANITH_HOST, else 127.0.0.1."),
+        typer.Option(
+            "--host",
+            metavar="H",
+            help="The address to listen on. Default: ZANITH_HOST, else 127.0.0.1.",
+        ),
     ] = None,
     port: _PORT = None,
     auth_token: Annotated[
@@ -29,7 +39,8 @@ def studio(
         typer.Option(
             "--auth-token",
             metavar="T",
-            help="Staff: name:token, several by comma; ZANITH_AUTH_TOKEN hides it from ps.",
+            help="Tokens of staff: name:token, separated by commas. Better set "
+            "ZANITH_AUTH_TOKEN, because ps shows options.",
         ),
     ] = None,
     read_only_auth_token: Annotated[
@@ -37,7 +48,7 @@ def studio(
         typer.Option(
             "--read-only-auth-token",
             metavar="T",
-            help="Viewers, the same form. Else ZANITH_READ_ONLY_AUTH_TOKEN.",
+            help="Tokens of viewers, in the same form.",
         ),
     ] = None,
     auth_token_file: Annotated[
@@ -45,16 +56,22 @@ def studio(
         typer.Option(
             "--auth-token-file",
             metavar="FILE",
-            help="Staff: name:token, one a line; read again when it changes.",
+            help="Tokens of staff: name:token, one on each line. Read again when it changes.",
         ),
     ] = None,
     read_only_auth_token_file: Annotated[
         Path | None,
-        typer.Option("--read-only-auth-token-file", metavar="FILE", help="Viewers, the same form."),
+        typer.Option(
+            "--read-only-auth-token-file",
+            metavar="FILE",
+            help="Tokens of viewers, in the same form.",
+        ),
     ] = None,
     audit_log: Annotated[
         Path | None,
-        typer.Option("--audit-log", metavar="FILE", help="Append the audit log to it as NDJSON."),
+        typer.Option(
+            "--audit-log", metavar="FILE", help="Also append the audit log to this file, as NDJSON."
+        ),
     ] = None,
     database_url: DatabaseUrl = None,
 ) -> None:
@@ -93,15 +110,15 @@ def demo(
     ] = None,
     fresh: Annotated[
         bool,
-        typer.Option("--fresh", help="Throw the last demo away and start anew."),
+        typer.Option("--fresh", help="Delete the last demo and start again."),
     ] = False,
 ) -> None:
     """
-    See it at work: an embedded PostgreSQL 18, a shop with history, and the
+    Start a demo: an embedded PostgreSQL 18, a shop with history, and the
     studio.
 
-    It needs no database and no root. What you change stays for the next time;
-    --fresh starts anew. Ctrl-C stops everything.
+    It needs no database and no root. Your changes stay for the next time;
+    --fresh starts again. Ctrl-C stops everything.
 
     Example:
 

@@ -7,6 +7,7 @@ import typer
 
 from app.cli.complete import complete_profile
 from app.cli.connection import given
+from app.cli.options import COMMON_PANEL
 from app.cli.render.steps import SQL
 
 _plans = typer.Typer(add_completion=False)
@@ -55,7 +56,7 @@ def _of_connections(
             metavar="HOST",
             help="The server, or the directory of its socket.",
             callback=_part("host"),
-            rich_help_panel="Everywhere",
+            rich_help_panel=COMMON_PANEL,
         ),
     ] = None,
     port: Annotated[
@@ -64,9 +65,9 @@ def _of_connections(
             "--port",
             "-p",
             metavar="PORT",
-            help="Its port.",
+            help="The server's port.",
             callback=_part("port"),
-            rich_help_panel="Everywhere",
+            rich_help_panel=COMMON_PANEL,
         ),
     ] = None,
     username: Annotated[
@@ -77,7 +78,7 @@ def _of_connections(
             metavar="ROLE",
             help="The role to connect as.",
             callback=_part("user"),
-            rich_help_panel="Everywhere",
+            rich_help_panel=COMMON_PANEL,
         ),
     ] = None,
     profile: Annotated[
@@ -85,10 +86,10 @@ def _of_connections(
         typer.Option(
             "--profile",
             metavar="NAME",
-            help="A profile of the configuration file; else ZANITH_PROFILE.",
+            help="A profile of the configuration file. Default: ZANITH_PROFILE.",
             callback=_profile,
             autocompletion=complete_profile,
-            rich_help_panel="Everywhere",
+            rich_help_panel=COMMON_PANEL,
         ),
     ] = None,
 ) -> None:

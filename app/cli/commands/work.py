@@ -14,10 +14,10 @@ from app.cli.options import DatabaseUrl, Json
 from app.cli.render.jobs import job_facts, job_list
 from app.cli.render.outcome import done
 from app.cli.session import Session, run
-from app.recovery import jobs
 from app.recovery import worker as workers
-from app.recovery.errors import WrongUsage
-from app.recovery.jobs import Job
+from app.recovery.core.errors import WrongUsage
+from app.recovery.jobs import model as jobs
+from app.recovery.jobs.model import Job
 from app.text import plural
 
 app = typer.Typer()
@@ -35,11 +35,11 @@ def worker(
     at_once: Annotated[
         int,
         typer.Option(
-            "--at-once", metavar="N", min=1, max=50, help="How many jobs to run at the same time."
+            "--at-once", metavar="N", min=1, max=50, help="The maximum number of jobs at a time."
         ),
     ] = 2,
     once: Annotated[
-        bool, typer.Option("--once", help="Exit when no job is left, as for cron.")
+        bool, typer.Option("--once", help="Exit when no job is left, for use in cron.")
     ] = False,
     database_url: DatabaseUrl = None,
 ) -> None:
@@ -47,8 +47,8 @@ def worker(
     Run the jobs that were queued with --detach, and resume online work whose
     worker was lost, until Ctrl-C.
 
-    Any number may run, on one machine or many; the studio does the same beside
-    its pages.
+    Any number of workers may run, on one machine or many. The studio is a
+    worker too.
 
     Example:
 
@@ -68,11 +68,12 @@ def worker(
             )
 
         if not once:
-            terminal.say(Text("waiting for work; Ctrl-C ends it, and others go on", style="quiet"))
+            waiting = "waiting for work; Ctrl-C stops this worker, and others resume its jobs"
+            terminal.say(Text(waiting, style="quiet"))
         try:
             await workers.serve(session.db, at_once, tell, once=once)
         except asyncio.CancelledError:
-            terminal.say(Text("ended; another worker goes on with what was under way"))
+            terminal.say(Text("stopped; another worker resumes the unfinished jobs"))
         else:
             terminal.show(_did(ended))
 
@@ -101,12 +102,16 @@ def _jobs() -> None:
 
 @group.command("list")
 def list_jobs(
-    live: Annotated[bool, typer.Option("--live", help="Only queued and running jobs.")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Show only queued and running jobs.")
+    ] = False,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", metavar="N", min=1, help=f"At most so many; else {_SHOWN}."),
+        typer.Option(
+            "--limit", metavar="N", min=1, help=f"The maximum number to show. Default: {_SHOWN}."
+        ),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="All of them, also the oldest.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Show all jobs.")] = False,
     as_json: Json = False,
     database_url: DatabaseUrl = None,
 ) -> None:
@@ -142,7 +147,7 @@ def list_jobs(
 @group.command("show")
 def show(job: _Id, as_json: Json = False, database_url: DatabaseUrl = None) -> None:
     """
-    Show one job: how far it is, or how it ended.
+    Show one job: its progress, or how it ended.
 
     Example:
 
@@ -158,7 +163,7 @@ def show(job: _Id, as_json: Json = False, database_url: DatabaseUrl = None) -> N
 @group.command("cancel")
 def cancel(job: _Id, as_json: Json = False, database_url: DatabaseUrl = None) -> None:
     """
-    Stop a job; one that ended stays as it is.
+    Stop a job. A job that has ended stays as it is.
 
     Example:
 

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from app.cli.humanize import printable, shorten
 from app.cli.render.health import state
-from app.recovery.artifacts import Artifact, Page
+from app.recovery.artifacts.listing import Page
+from app.recovery.artifacts.model import Artifact
 from app.text import ago, count, left, plural, size
 
 ROOMY = 110

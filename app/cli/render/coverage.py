@@ -5,7 +5,7 @@ from rich.text import Text
 
 from app.cli.humanize import printable
 from app.cli.render.layout import aside, facts, heading, marked
-from app.recovery.coverage import Coverage, Tally
+from app.recovery.inspection.coverage import Coverage, Tally
 from app.text import count, plural
 
 

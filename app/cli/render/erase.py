@@ -7,8 +7,8 @@ from app.cli.humanize import printable
 from app.cli.render.layout import aside, marked
 from app.cli.render.plan import conflicts
 from app.cli.render.steps import steps
-from app.recovery.artifacts import Artifact
-from app.recovery.erase import ErasurePlan
+from app.recovery.artifacts.model import Artifact
+from app.recovery.purge.erase import ErasurePlan
 from app.text import count, plural
 
 
@@ -23,12 +23,12 @@ def erasure_plan(artifact: Artifact, plan: ErasurePlan) -> RenderableType:
     if plan.rows is not None:
         parts.append(Text(f"{plural(plan.rows, 'row')}{of} {verb} by {keys}", style="head"))
     parts += [
-        aside("First it is compared with its seal; $1, $2 stand for the values."),
+        aside("The parked copy is first compared with its seal. $1, $2 stand for the values."),
         steps(plan.steps),
         *conflicts(plan.conflicts),
         marked(
             Text("!", style="warn"),
-            "It reaches the parked copy alone: not exports, backups or the write-ahead log.",
+            "This changes only the parked copy, not exports, backups or the write-ahead log.",
         ),
     ]
     return Group(*parts)

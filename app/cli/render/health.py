@@ -7,8 +7,8 @@ from rich.text import Text
 
 from app.cli.humanize import printable
 from app.cli.render.layout import aside, marked
-from app.recovery.artifacts import DAMAGED, Artifact
-from app.recovery.health import Diagnosis
+from app.recovery.artifacts.model import DAMAGED, Artifact
+from app.recovery.inspection.doctor import Diagnosis
 from app.text import ago, instant, plural, size
 
 _LOOKS = {
@@ -31,12 +31,11 @@ _LOOKS = {
 MEANING = {
     "ok": "parked, and as it was recorded",
     "unsealed": "no checksum yet: zanith recover seal",
-    "expired": "past its date: cleanup --expired takes it",
+    "expired": "expired: cleanup --expired purges it",
     "moved": "name, schema or owner of the parked object differ from the record",
     "missing": "the parked object, or a part of it, is gone",
     "changed": "the parked object differs from its record: zanith recover doctor",
 }
-
 
 UNFINISHED = {
     "archiving": "the online archive is not finished: the column is parked in its table,"
@@ -95,11 +94,13 @@ def _looked_at(found: Diagnosis) -> Iterator[str]:
         yield f"{plural(found.artifacts, 'artifact')}, {size(found.parked_bytes)} parked"
     if found.sealed:
         oldest = found.oldest_verification
-        since = f", the longest ago on {instant(oldest)}" if oldest else ""
-        yield f"{plural(found.sealed, 'seal')}, verified: {found.verified}{since}"
+        since = f", the first of them on {instant(oldest)}" if oldest else ""
+        yield f"{plural(found.sealed, 'seal')}, {found.verified} of them verified{since}"
     if found.unverified:
         first = " ".join(found.unverified[:3]) + " …" * (len(found.unverified) > 3)
         words = f"{len(found.unverified)} never verified ({first})"
         yield f"{words}: zanith recover verify --all"
     if found.schemas:
-        yield "a backup by schema has to name: " + ", ".join(map(printable, found.schemas))
+        yield "if you back up schemas separately, include: " + ", ".join(
+            map(printable, found.schemas)
+        )

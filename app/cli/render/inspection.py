@@ -11,10 +11,11 @@ from app.cli.humanize import printable, printable_block
 from app.cli.render.health import MEANING, UNFINISHED, state, verified
 from app.cli.render.layout import aside, facts, heading, listing, marked
 from app.cli.render.plan import restore_plan
-from app.recovery.artifacts import Artifact, Inspection
-from app.recovery.audit import Activity
-from app.recovery.jobs import Job
-from app.recovery.names import signed
+from app.recovery.artifacts.model import Artifact
+from app.recovery.core.names import signed
+from app.recovery.inspection.inspect import Inspection
+from app.recovery.jobs.audit import Activity
+from app.recovery.jobs.model import Job
 from app.text import ago, count, instant, left, size
 
 
@@ -23,7 +24,9 @@ def inspection(found: Inspection) -> RenderableType:
     artifact = found.artifact
     parts: list[RenderableType] = [_title(artifact), _story(artifact)]
     dependents = [f"{item['kind']} {item['name']}" for item in found.dependents]
-    parts += listing("Depends on the parked object", "•", "warn", dependents)
+    parts += listing("Dependents of the parked object", "•", "warn", dependents)
+    companions = [f"{item.id}  {item.object}, {item.status}" for item in found.companions]
+    parts += listing("Captured with it", "•", "quiet", companions)
     if found.definition_now is not None:
         parts += _then_and_now(found.definition, found.definition_now)
     back = artifact.status == "restored" and (found.plan is None or found.plan.blocked)
@@ -59,6 +62,7 @@ def _story(artifact: Artifact) -> RenderableType:
         ("artifact", Text.assemble((artifact.id, "head"), f"  {artifact.artifact_type}")),
         ("dropped", f"{dropped} by {signed(artifact.created_by, artifact.created_by_role)}"),
         ("migration", artifact.migration_id),
+        ("captured with", artifact.cascade_of),
         ("reason", artifact.reason),
         ("parked as", _place(artifact)),
         ("rows", None if artifact.row_count is None else f"{artifact.row_count:,}"),
@@ -77,7 +81,7 @@ def _is_back(artifact: Artifact) -> str:
     """What a restore leaves: the archive of a column stays until it is purged."""
     if artifact.artifact_type == "archive_column":
         return "restored; its archive stays until it is purged"
-    return "restored; nothing of it is parked any more"
+    return "restored; none of its data is parked any more"
 
 
 def _place(artifact: Artifact) -> str | None:

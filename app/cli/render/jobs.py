@@ -13,8 +13,8 @@ from app.cli.humanize import printable
 from app.cli.progress import figures
 from app.cli.render.layout import aside, facts
 from app.cli.render.outcome import done
-from app.recovery.jobs import Job
-from app.recovery.names import signed
+from app.recovery.core.names import signed
+from app.recovery.jobs.model import Job
 from app.text import ago, instant, plural, took
 
 _STYLES = {
@@ -42,7 +42,7 @@ def job_list(jobs: Sequence[Job], *, more: bool = False) -> RenderableType:
             _state(job),
             took(job.elapsed) if job.started_at else Text("–", style="quiet"),
         )
-    words = f"the newest {plural(len(jobs), 'job')}; older ones with --all or --limit"
+    words = f"the newest {plural(len(jobs), 'job')}; --all or --limit shows older ones"
     return Group(table, Text(words, style="quiet")) if more else table
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -9,9 +10,11 @@ from rich.text import Text
 
 from app.cli.humanize import printable, shorten
 from app.cli.render.layout import aside, facts, listing, marked
-from app.recovery.artifacts import Artifact
-from app.recovery.leftover import LeftOver
-from app.recovery.report import RestoreReport, RowCounts
+from app.cli.render.plan import to_restore_next
+from app.recovery.artifacts.companions import Companion
+from app.recovery.artifacts.model import Artifact
+from app.recovery.restore.report import RestoreReport, RowCounts
+from app.recovery.rows.leftover import LeftOver
 from app.text import count, left, plural, size
 from app.text import took as timed
 
@@ -21,8 +24,8 @@ def done(words: Text | str) -> RenderableType:
     return marked(Text("✓", style="good"), words)
 
 
-def captured(artifact: Artifact) -> RenderableType:
-    """Where it went, and how to bring it back."""
+def captured(artifact: Artifact, companions: Sequence[Companion] = ()) -> RenderableType:
+    """Where it went, what went with it, and how to bring it back."""
     expiry = left(artifact.expires_at)
     verb = "restore-column" if artifact.source_column is not None else "restore-table"
     back = f"zanith recover {verb} {shlex.quote(printable(artifact.object_name))}"
@@ -40,6 +43,7 @@ def captured(artifact: Artifact) -> RenderableType:
                 ]
             )
         ),
+        *listing("Captured with it", "•", "quiet", [f"{x.id}  {x.object}" for x in companions]),
     )
 
 
@@ -49,7 +53,7 @@ def exported(place: str, result: dict[str, Any]) -> RenderableType:
     equals = result.get("equals_seal")
     seal = Text(_why_no_seal(result.get("manifest") or {}), style="quiet")
     if equals is not None:
-        seal = Text("equal", style="good") if equals else Text("DIFFERENT", style="bad")
+        seal = Text("matches", style="good") if equals else Text("DIFFERS", style="bad")
     of_file = result.get("file_checksum")
     compressed = of_file if of_file != result["checksum"] else None
     finished = done(printable(words))
@@ -61,8 +65,8 @@ def exported(place: str, result: dict[str, Any]) -> RenderableType:
             facts(
                 [
                     ("sha256", result["checksum"]),
-                    ("of the file", compressed),
-                    ("the seal", seal),
+                    ("file sha256", compressed),
+                    ("seal", seal),
                 ]
             )
         ),
@@ -71,7 +75,7 @@ def exported(place: str, result: dict[str, Any]) -> RenderableType:
 
 def _why_no_seal(manifest: dict[str, Any]) -> str:
     if manifest.get("format") != "csv":
-        return "not a sealed form"
+        return "not compared: only CSV has a seal"
     if manifest.get("artifact_type") == "soft_drop_column":
         return "none: a soft-dropped column has no seal"
     return f"not sealed yet: zanith recover seal {manifest.get('artifact', '')}"
@@ -116,6 +120,7 @@ def restored(report: RestoreReport, left: LeftOver | None = None) -> RenderableT
     parts += counts(report.counts, left)
     parts += fidelity(report.fidelity)
     parts += listing("Did not come back exactly", "~", "warn", [x.message for x in report.losses])
+    parts += to_restore_next(report.companions)
     return Group(*parts)
 
 
@@ -131,11 +136,12 @@ def rehearsed(report: RestoreReport) -> RenderableType:
     parts += counts(report.counts)
     parts += fidelity(report.fidelity)
     parts += listing("Will not come back exactly", "~", "warn", [x.message for x in report.losses])
+    parts += to_restore_next(report.companions)
     return Group(*parts)
 
 
 def fidelity(found: dict[str, Any] | None) -> list[RenderableType]:
-    """The recorded definition beside the catalog: back exactly, different, could not return."""
+    """The recorded definition beside the catalog: back exactly, different, could not come back."""
     if not found:
         return []
     exact = found.get("exact") or []

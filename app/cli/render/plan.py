@@ -10,8 +10,9 @@ from app.cli.humanize import printable, printable_block
 from app.cli.render.layout import aside, facts, heading, listing, marked, safe
 from app.cli.render.steps import BESIDE_TRAFFIC, steps
 from app.cli.words import on_command
-from app.recovery.capture import CapturePlan
-from app.recovery.plan import Conflict, Drift, Plan
+from app.recovery.artifacts.companions import Companion
+from app.recovery.capture.planning import CapturePlan
+from app.recovery.plan.model import Conflict, Drift, Plan
 from app.text import about, count, size
 
 
@@ -31,6 +32,7 @@ def restore_plan(plan: Plan) -> RenderableType:
     parts += conflicts(plan.conflicts)
     parts += _drift(plan.drift)
     parts += listing("Will not come back exactly", "~", "warn", [x.message for x in plan.losses])
+    parts += to_restore_next(plan.companions)
     if plan.choices:
         flags = [(Text(choice.flag, style="flag"), choice.help) for choice in plan.choices]
         parts += [heading("Your choices"), aside(facts(flags))]
@@ -45,12 +47,14 @@ def _cost(plan: Plan) -> str:
     """What all of it takes: an estimate, and said as one."""
     words = f"Estimated: {about(plan.estimate.seconds)}"
     if plan.verification is not None:
-        words += f", {about(plan.verification)} of it to check the archive"
-    return f"{words}; {size(plan.estimate.disk_bytes)} of disk while it runs"
+        words += f", including {about(plan.verification)} to check the archive"
+    if plan.estimate.disk_bytes:
+        words += f". Additional disk: {size(plan.estimate.disk_bytes)}"
+    return words
 
 
 def capture_plan(plan: CapturePlan) -> RenderableType:
-    """The plan of a capture: what is parked, what depends on it, and the steps."""
+    """The plan of a capture: the object, its dependents, and the steps."""
     extent = [x for x in (_rows(plan.row_estimate), _bytes(plan.size_bytes)) if x]
     about = f" ({', '.join(extent)})" if extent else ""
     parts: list[RenderableType] = [
@@ -60,10 +64,18 @@ def capture_plan(plan: CapturePlan) -> RenderableType:
     dependents = [f"{item['kind']} {item['name']}" for item in plan.dependents]
     also = [f"{item['kind']} {item['name']}" for item in plan.goes_with]
     parts += listing("Goes with the column, and comes back with it", "•", "quiet", also)
-    parts += listing("Depends on it", "•", "warn", dependents)
+    companions = [f"{item['object']}  {item['strategy']}" for item in plan.companions]
+    parts += listing("Also captured, as a separate artifact", "•", "warn", companions)
+    parts += listing("Dependents", "•", "warn", dependents)
     parts += listing("Published by", "•", "warn", plan.publications)
     parts += listing("Note", "!", "warn", map(on_command, plan.warnings))
     return Group(*parts)
+
+
+def to_restore_next(companions: Sequence[Companion]) -> list[RenderableType]:
+    """What came with it and is parked still, with the command of each, in order."""
+    commands = [f"zanith recover restore {item.id}  {item.object}" for item in companions]
+    return listing("Captured with it: restore next, in this order", "→", "flag", commands)
 
 
 def capture_plans(plans: Sequence[CapturePlan]) -> RenderableType:

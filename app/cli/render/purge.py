@@ -12,10 +12,11 @@ from rich.text import Text
 from app.cli.humanize import printable, shorten
 from app.cli.render.health import verified
 from app.cli.render.layout import facts, listing, safe
-from app.recovery.artifacts import Artifact
-from app.recovery.names import signed
-from app.recovery.purge import CleanupResult, PurgeReview
-from app.recovery.tombstones import Purged
+from app.recovery.artifacts.model import Artifact
+from app.recovery.artifacts.tombstones import Purged
+from app.recovery.core.names import signed
+from app.recovery.purge.cleanup import CleanupResult
+from app.recovery.purge.purge import PurgeReview
 from app.text import ago, count, instant, plural, size
 
 
@@ -46,7 +47,7 @@ def review(looked: PurgeReview) -> RenderableType:
         ),
     ]
     dependents = [f"{item['kind']} {item['name']}" for item in looked.dependents]
-    parts += listing("Depends on it", "•", "warn", dependents)
+    parts += listing("Dependents", "•", "warn", dependents)
     return Group(*parts, Text())
 
 
@@ -88,7 +89,7 @@ def candidates(
     freed = sum(artifact.size_bytes or 0 for artifact in going)
     words = f"{plural(len(going), 'artifact')} to purge, {size(freed)} to free"
     early = [reason for _, reason in plan if reason and reason.startswith("kept until")]
-    more = "--before-expiry takes those that are kept until their expiry date, too"
+    more = "--before-expiry also takes those that are kept until their expiry date"
     return Group(table, Text(words, style="head"), *([Text(more, style="quiet")] if early else []))
 
 
@@ -136,7 +137,7 @@ def outcomes(results: Sequence[CleanupResult], width: int) -> RenderableType:
 def purged_list(items: Sequence[Purged], width: int, *, filtered: bool) -> RenderableType:
     """What is gone for good: when, by whom and why."""
     if not items:
-        words = "Nothing of that was purged." if filtered else "Nothing has been purged yet."
+        words = "No purged artifact matches." if filtered else "Nothing has been purged yet."
         return Text(words, style="quiet")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("ID", no_wrap=True, style="name")
@@ -168,7 +169,7 @@ def tombstone(purged: Purged) -> RenderableType:
     proved = datetime.fromisoformat(row["verified_at"]) if row.get("verified_at") else None
     matched = "MISMATCH" if row.get("verified_ok") is False else "matched"
     title = Text.assemble((printable(stone.object), "name"), "  ", ("purged", "bad"))
-    meaning = "deleted for good; this is what the audit log keeps of it"
+    meaning = "deleted for good; the audit log keeps this record"
     return Group(
         title,
         Text(meaning, style="quiet"),

@@ -7,18 +7,19 @@ from rich.text import Text
 
 from app.cli.humanize import printable
 from app.cli.render.layout import facts
-from app.recovery.artifacts import Artifact, Summary
-from app.recovery.database import ServerInfo
-from app.recovery.jobs import Job
-from app.recovery.names import signed
-from app.recovery.version import VERSION
+from app.recovery.artifacts.listing import Summary
+from app.recovery.artifacts.model import Artifact
+from app.recovery.core.names import signed
+from app.recovery.core.version import VERSION
+from app.recovery.db.database import ServerInfo
+from app.recovery.jobs.model import Job
 from app.text import ago, count, size
 
 
 def status(
     server: ServerInfo, totals: Summary, live: Sequence[Job], newest: Sequence[Artifact]
 ) -> RenderableType:
-    """Where this is, what is parked, and what needs a look, each with the command for it."""
+    """The server, the parked objects, and the problems, each with the command for it."""
     where = f"{server.database} on {server.host}:{server.port} as {server.role}"
     standby = ", a standby" if server.standby else ""
     rows: list[tuple[str | Text, str | Text | None]] = [

@@ -10,18 +10,18 @@ from rich.text import Text
 
 from app.cli.humanize import printable, printable_block
 from app.cli.render.layout import aside, marked, safe
-from app.recovery.estimate import Estimate
-from app.recovery.plan import Step
+from app.recovery.plan.estimate import Estimate
+from app.recovery.plan.model import Step
 from app.text import about, plural, size
 
 SQL: ContextVar[bool] = ContextVar("sql", default=False)
 """Whether every statement is shown, not only what it is for (--sql)."""
 
-_PARTS = ("in one transaction", "in two transactions", "in three parts")
-_BETWEEN = "then, in a second transaction:"
+_PARTS = ("in one transaction", "in two parts", "in three parts")
+_BETWEEN = "then, after the commit, each in its own transaction:"
 BESIDE_TRAFFIC = {
     1: "then, in a short transaction:",
-    2: "then, beside live traffic:",
+    2: "then, while traffic goes on:",
     3: "and at the end, in a short transaction:",
 }
 """What stands between the parts of an online form, by the number of the one that follows."""

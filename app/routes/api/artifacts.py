@@ -6,13 +6,18 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query, Request
 
-from app.recovery import artifacts, hold, purge
-from app.recovery.blocking import find_blocking
-from app.recovery.durations import parse_duration
-from app.recovery.erase import plan_erasure
-from app.recovery.errors import NotFound, Refused, WrongUsage
-from app.recovery.leftover import PAGE, find_left_over
-from app.recovery.plan import plan_restore, with_seal
+from app.recovery.artifacts import listing
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.core.durations import parse_duration
+from app.recovery.core.errors import NotFound, Refused, WrongUsage
+from app.recovery.inspection.inspect import inspect as inspect_artifact
+from app.recovery.plan.blocking import find_blocking
+from app.recovery.plan.planning import plan_restore, with_seal
+from app.recovery.purge import hold
+from app.recovery.purge.cleanup import find_digests, find_last_exports, plan_cleanup
+from app.recovery.purge.erase import plan_erasure
+from app.recovery.purge.purge import review_purge
+from app.recovery.rows.leftover import PAGE, find_left_over
 from app.routes import work
 from app.routes.answers import Document, of_job
 from app.routes.api.models import (
@@ -43,7 +48,7 @@ router = APIRouter(
 @router.get("/artifacts", response_model=ArtifactsOut)
 async def list_artifacts(studio: TheStudio, who: Who, query: Asked) -> dict[str, Any]:
     """List artifacts, newest first, by key: pass `next` of one page as `after` of the next."""
-    page = await artifacts.list_artifacts(studio.reading(who), query.to_filter())
+    page = await listing.list_artifacts(studio.reading(who), query.to_filter())
     return {
         "artifacts": [item.to_json() for item in page.items],
         "total": page.total,
@@ -55,7 +60,7 @@ async def list_artifacts(studio: TheStudio, who: Who, query: Asked) -> dict[str,
 @router.get("/artifacts/{artifact_id}", response_model=InspectionOut)
 async def inspect(studio: TheStudio, who: Who, artifact_id: str) -> dict[str, Any]:
     """Inspect an artifact: by id, a unique prefix of it, or schema.table[.column]."""
-    found = await artifacts.inspect(studio.reading(who), artifact_id, actor=who)
+    found = await inspect_artifact(studio.reading(who), artifact_id, actor=who)
     return found.to_json()
 
 
@@ -80,7 +85,7 @@ async def restore(
     """
     if wanted.dry_run:
         request.state.reads_only = True
-        found = await artifacts.get_artifact(studio.reading(who), artifact_id)
+        found = await get_artifact(studio.reading(who), artifact_id)
         chosen = wanted.to_choices()
         plan = await plan_restore(studio.reading(who), found.id, chosen, actor=who)
         plan = with_seal(plan, chosen)
@@ -120,13 +125,13 @@ async def list_left_over(
 
 @router.post("/artifacts/{artifact_id}/verify", status_code=202, response_model=JobDocument)
 async def verify(studio: TheStudio, who: Who, artifact_id: str) -> dict[str, Any]:
-    """Start to compare what is parked with its seal."""
+    """Start to compare the parked object with its seal."""
     return of_job(await work.start_verify(studio, artifact_id, who))
 
 
 @router.post("/artifacts/{artifact_id}/seal", status_code=202, response_model=JobDocument)
 async def seal(studio: TheStudio, who: Who, artifact_id: str) -> dict[str, Any]:
-    """Start to record the exact row count and checksum of what is parked."""
+    """Start to record the exact row count and checksum of the parked object."""
     return of_job(await work.start_seal(studio, artifact_id, who))
 
 
@@ -135,17 +140,17 @@ async def put_hold(
     studio: TheStudio, who: Who, artifact_id: str, wanted: ReasonIn | None = None
 ) -> dict[str, Any]:
     """Keep it from purge and cleanup."""
-    found = await artifacts.get_artifact(studio.db, artifact_id)
+    found = await get_artifact(studio.db, artifact_id)
     await hold.hold(studio.db, found.id, who, wanted.reason if wanted else None)
-    return (await artifacts.get_artifact(studio.db, found.id)).to_json()
+    return (await get_artifact(studio.db, found.id)).to_json()
 
 
 @router.post("/artifacts/{artifact_id}/release", response_model=ArtifactDocument)
 async def release(studio: TheStudio, who: Who, artifact_id: str) -> dict[str, Any]:
     """Let purge and cleanup have it again."""
-    found = await artifacts.get_artifact(studio.db, artifact_id)
+    found = await get_artifact(studio.db, artifact_id)
     await hold.release(studio.db, found.id, who)
-    return (await artifacts.get_artifact(studio.db, found.id)).to_json()
+    return (await get_artifact(studio.db, found.id)).to_json()
 
 
 @router.post(
@@ -161,7 +166,7 @@ async def erase_rows(
     artifact_id: str,
     wanted: Annotated[EraseIn, Body()],
 ) -> Any:
-    """Take one person's rows out of the parked copy, for good; what is left gets a new seal."""
+    """Delete one person's rows from the parked copy for good; the rest gets a new seal."""
     if wanted.dry_run:
         request.state.reads_only = True
         plan = await plan_erasure(studio.reading(who), artifact_id, wanted.match, who)
@@ -182,7 +187,7 @@ async def erase_rows(
 @router.get("/artifacts/{artifact_id}/purge")
 async def review(studio: TheStudio, who: Who, artifact_id: str) -> dict[str, Any]:
     """Return what a purge would delete, how well it is proved, and the plan with its digest."""
-    return (await purge.review_purge(studio.reading(who), artifact_id)).to_json()
+    return (await review_purge(studio.reading(who), artifact_id)).to_json()
 
 
 @router.delete("/artifacts/{artifact_id}")
@@ -210,14 +215,14 @@ async def purge_artifact(
 @router.post(
     "/cleanup",
     response_model=CleanupOut,
-    responses={202: {"model": JobDocument, "description": "it runs; the job says how it goes"}},
+    responses={202: {"model": JobDocument, "description": "it runs; the job shows its progress"}},
 )
 async def cleanup(studio: TheStudio, who: Who, wanted: CleanupIn) -> Any:
     """Purge by age or expiry: first with `dry_run`, then with the count as `confirm`."""
     older = parse_duration(wanted.older_than) if wanted.older_than else None
     if older is None and not wanted.expired and not wanted.only:
-        raise WrongUsage("say what to clean up", hint="give older_than, expired, or only")
-    planned = await purge.plan_cleanup(
+        raise WrongUsage("no artifacts are selected", hint="give older_than, expired, or only")
+    planned = await plan_cleanup(
         studio.reading(who),
         older,
         wanted.expired,
@@ -228,15 +233,13 @@ async def cleanup(studio: TheStudio, who: Who, wanted: CleanupIn) -> Any:
         chosen = frozenset(wanted.only)
         unknown = chosen - {artifact.id for artifact, _ in planned}
         if unknown:
-            raise NotFound(
-                "not everything in `only` is up for cleanup", detail=", ".join(sorted(unknown))
-            )
+            raise NotFound("some ids in `only` do not match", detail=", ".join(sorted(unknown)))
         planned = [(artifact, skip) for artifact, skip in planned if artifact.id in chosen]
     going = [artifact for artifact, skip in planned if skip is None]
     if wanted.dry_run:
         ids = [artifact.id for artifact, _ in planned]
-        exports = await purge.find_last_exports(studio.reading(who), ids)
-        digests = await purge.find_digests(studio.reading(who), [one.id for one in going])
+        exports = await find_last_exports(studio.reading(who), ids)
+        digests = await find_digests(studio.reading(who), [one.id for one in going])
         return {
             "count": len(going),
             "size_bytes": sum(artifact.size_bytes or 0 for artifact in going),

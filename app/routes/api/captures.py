@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Request
 
-from app.recovery.capture import plan_capture
+from app.recovery.capture.planning import plan_capture
 from app.routes import work
 from app.routes.answers import Document, of_job
 from app.routes.api.models import RESPONSES, CaptureIn, CapturePlanOut, JobDocument

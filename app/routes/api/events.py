@@ -10,9 +10,9 @@ from contextlib import suppress
 from fastapi import APIRouter
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from app.recovery.database import Database
-from app.recovery.events import Event
-from app.recovery.sessions import EVENT as SIGN_OUT
+from app.recovery.db.database import Database
+from app.recovery.db.ended_sessions import EVENT as SIGN_OUT
+from app.recovery.db.events import Event
 from app.routes.answers import Document
 from app.routes.api.jobs import PING_SECONDS
 from app.routes.api.models import RESPONSES

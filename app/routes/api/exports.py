@@ -9,11 +9,13 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from app.recovery import artifacts, export, jobs
-from app.recovery.database import Actor
-from app.recovery.errors import Cancelled, NotFound
-from app.recovery.export import ExportRequest
-from app.recovery.jobs import Job
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import Cancelled, NotFound
+from app.recovery.jobs import model as jobs
+from app.recovery.jobs.model import Job
+from app.recovery.rows import export
+from app.recovery.rows.export import ExportRequest
 from app.routes.answers import Document, of_job
 from app.routes.api.models import RESPONSES, ExportIn, JobDocument
 from app.routes.streaming import ExportResponse, Sink
@@ -74,7 +76,7 @@ async def export_at_once(
 
 async def _announce(studio: Studio, who: Actor, artifact_id: str, wanted: ExportIn) -> Job:
     studio.runner.check()
-    found = await artifacts.get_artifact(studio.db, artifact_id)
+    found = await get_artifact(studio.db, artifact_id)
     compress = None if wanted.compress == "none" else wanted.compress
     return await export.announce(
         studio.db,

@@ -11,10 +11,10 @@ from fastapi import APIRouter, Query
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import AppStatus
 
-from app.recovery import jobs
-from app.recovery.database import Database
-from app.recovery.errors import NotFound
-from app.recovery.jobs import Job
+from app.recovery.core.errors import NotFound
+from app.recovery.db.database import Database
+from app.recovery.jobs import model as jobs
+from app.recovery.jobs.model import Job
 from app.routes import work
 from app.routes.answers import Document, of_job
 from app.routes.api.models import RESPONSES, JobDocument, JobsOut

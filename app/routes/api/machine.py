@@ -8,10 +8,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from app.recovery import artifacts, jobs
-from app.recovery.errors import NotAuthenticated, ZanithError
-from app.recovery.schema import require_installed
-from app.recovery.version import VERSION
+from app.recovery.artifacts.listing import count_states, summarize
+from app.recovery.core.errors import NotAuthenticated, ZanithError
+from app.recovery.core.version import VERSION
+from app.recovery.db.installer import require_installed
+from app.recovery.jobs import model as jobs
 from app.routes.api.models import RESPONSES, VersionedOut
 from app.routes.errors import NotReady
 from app.routes.studio import TheStudio, Who
@@ -31,7 +32,7 @@ async def alive() -> dict[str, str]:
 async def ready(request: Request, studio: TheStudio) -> dict[str, str]:
     """Say whether the database answers and has what this engine needs; not while shutting down.
 
-    Why it does not is told to whoever has a token.
+    The reason is told to clients with a token.
     """
     studio.runner.check()
     try:
@@ -56,8 +57,8 @@ async def describe(request: Request, _who: Who) -> dict[str, Any]:
 async def metrics(studio: TheStudio, who: Who) -> Response:
     """Give the figures in Prometheus' text format; a token is needed where pages need one."""
     db = studio.reading(who)
-    summary = await artifacts.summarize(db)
-    states = await artifacts.count_states(db)
+    summary = await summarize(db)
+    states = await count_states(db)
     live = await jobs.list_jobs(db, states=list(jobs.LIVE), limit=1000)
     figures = studio.counters.exposition(summary, states, live, studio.runner.running)
     return Response(figures, 200, None, CONTENT_TYPE_LATEST)

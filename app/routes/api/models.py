@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.recovery.capture import CaptureRequest
-from app.recovery.names import parse_name, quote
-from app.recovery.options import LONGEST, read_options
-from app.recovery.plan import Choices
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.names import parse_name, quote
+from app.recovery.core.options import LONGEST, read_options
+from app.recovery.plan.model import Choices
 from app.routes.options import NO_NUL, declaring
 from app.shape import FORMAT_VERSION
 
@@ -74,6 +74,7 @@ class ArtifactOut(BaseModel):
     restored_at: str | None
     restored_by: str | None
     restored_by_role: str | None
+    cascade_of: str | None = Field(description="the artifact whose cascade captured it")
 
 
 class ArtifactDocument(ArtifactOut, _Answer):
@@ -97,8 +98,8 @@ class DriftOut(BaseModel):
     kind: str
     message: str
     counted: bool = Field(description="false: the check did not run, or got no answer")
-    count: int | None = Field(description="null where it was not counted; 0 is counted, and none")
-    reason: str | None = Field(description="why it was not counted, or what PostgreSQL said")
+    count: int | None = Field(description="null if it was not counted; 0 means none")
+    reason: str | None = Field(description="why it was not counted, or PostgreSQL's error")
     blocks: bool
 
 
@@ -111,6 +112,9 @@ class PlanOut(BaseModel):
     conflicts: list[dict[str, Any]]
     drift: list[DriftOut]
     losses: list[dict[str, Any]]
+    companions: list[dict[str, Any]] = Field(
+        description="artifacts that came with it and are parked still, in the order to restore"
+    )
     blocked: list[str]
     digest: str
 
@@ -122,6 +126,7 @@ class InspectionOut(ArtifactOut, _Answer):
     plan: PlanOut | None
     definition: dict[str, Any]
     dependents: list[dict[str, Any]]
+    companions: list[dict[str, Any]] = Field(description="the artifacts that its cascade made")
     exports: list[dict[str, Any]]
     activity: list[dict[str, Any]]
 
@@ -137,7 +142,7 @@ class JobOut(BaseModel):
     object: str | None
     state: Literal[
         "queued", "running", "done", "mismatch", "failed", "cancelled", "interrupted"
-    ] = Field(description="mismatch: it ran to its end, and what is parked is not what was sealed")
+    ] = Field(description="mismatch: it ended, and the parked object does not match its seal")
     params: dict[str, Any]
     progress: dict[str, Any]
     result: dict[str, Any] | None
@@ -239,7 +244,10 @@ class CapturePlanOut(_Answer):
     steps: list[dict[str, Any]]
     warnings: list[str]
     dependents: list[dict[str, Any]]
-    goes_with: list[dict[str, Any]] = Field(description="what is of the column: kind and name")
+    companions: list[dict[str, Any]] = Field(
+        description="objects that become artifacts of their own: strategy and object"
+    )
+    goes_with: list[dict[str, Any]] = Field(description="parts of the column: kind and name")
     publications: list[str]
     size_bytes: int | None
     row_estimate: int | None
@@ -251,12 +259,12 @@ class PlannedOut(_Answer):
 
     plan: PlanOut
     blocks: dict[str, Any] = Field(
-        description="what `restore` and `rehearsal` keep others from, and for how many seconds"
+        description="what `restore` and `rehearsal` block, and for how many seconds"
     )
 
 
 class ReasonIn(_Strict):
-    """Why, for the log."""
+    """Reason, for the audit log."""
 
     reason: Text | None = None
 
@@ -309,10 +317,10 @@ class CleanupIn(_Strict):
         False, description="of older_than: also what has an expiry date still to come"
     )
     only: list[Text] | None = Field(None, description="of those, only these ids; alone, just these")
-    dry_run: bool = Field(True, description="say what would go; nothing is deleted")
+    dry_run: bool = Field(True, description="list the artifacts to purge; nothing is deleted")
     digests: dict[Text, Text] = Field(
         {},
-        description="by id, the `digest` that a dry run gave; what is another by now is skipped",
+        description="by id, the `digest` of a dry run; an artifact that changed since is skipped",
     )
     reason: Text | None = Field(None, description="why, for the log and the tombstones")
     confirm: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = Field(
@@ -359,16 +367,16 @@ class VersionedOut(BaseModel):
 
 
 _ERRORS = {
-    400: "the request means nothing",
+    400: "the request is not valid",
     401: "no token, or a wrong one",
     403: "not permitted in this role",
     404: "nothing matches",
-    405: "not this method",
-    408: "the body did not come in time",
+    405: "method not allowed",
+    408: "the body did not arrive in time",
     409: "refused: a conflict, a broken seal, a hold, or no confirmation",
     413: "the body is larger than 1 MiB, or a form has too many fields",
     414: "the query is longer than 8 KiB",
-    415: "not a kind of body that is taken here",
+    415: "unsupported content type of the body",
     422: "the request does not have the documented form",
     423: "no lock in time, or a job is under way",
     429: "too many wrong tokens, or too many event streams",

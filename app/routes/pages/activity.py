@@ -11,10 +11,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
 
-from app.recovery import audit
-from app.recovery.audit import Activity, ActivityFilter
-from app.recovery.database import Database
-from app.recovery.errors import WrongUsage
+from app.recovery.core.errors import WrongUsage
+from app.recovery.db.database import Database
+from app.recovery.jobs import audit
+from app.recovery.jobs.audit import Activity, ActivityFilter
 from app.routes.rendering import is_partial, link
 from app.routes.studio import TheStudio, Who
 

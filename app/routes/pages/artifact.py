@@ -9,15 +9,20 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from app.recovery import artifacts, audit, hold
-from app.recovery.artifacts import Artifact, Inspection, Preview
-from app.recovery.audit import Activity, ActivityFilter
-from app.recovery.database import Actor, Database
-from app.recovery.errors import NotFound
-from app.recovery.jobs import Job
-from app.recovery.leftover import PAGE, LeftOver, find_left_over
-from app.recovery.restore import is_standing
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.artifacts.model import Artifact
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import NotFound
+from app.recovery.db.database import Database
+from app.recovery.inspection.inspect import Inspection, Preview, inspect, preview_rows
+from app.recovery.jobs import audit
+from app.recovery.jobs.audit import Activity, ActivityFilter
+from app.recovery.jobs.model import Job
+from app.recovery.purge import hold
+from app.recovery.restore.restore import is_standing
+from app.recovery.rows.leftover import PAGE, LeftOver, find_left_over
 from app.routes import work
+from app.routes.middleware.prefix import ours
 from app.routes.pages.job import JobView
 from app.routes.pages.restore import is_live_again
 from app.routes.rendering import as_json, is_partial, link
@@ -58,6 +63,8 @@ def life_line(artifact: Artifact) -> tuple[Station, ...]:
         stations.append(
             Station(what, artifact.sealed_at, None, past=sealed, bad=artifact.seal_broken)
         )
+    if artifact.status == "recoverable" and artifact.health in {"missing", "moved"}:
+        stations.append(Station(artifact.health.capitalize(), None, None, past=True, bad=True))
     restored = artifact.status == "restored"
     if artifact.gone_again:
         what = "Restored, and dropped again"
@@ -137,7 +144,7 @@ class SealView:
 
 @dataclass(frozen=True)
 class RowsView:
-    """The first rows of what is parked."""
+    """The first rows of the parked object."""
 
     artifact: Artifact
     preview: Preview | None
@@ -210,10 +217,16 @@ class PurgedView:
         text = self.row.get(key)
         return datetime.fromisoformat(text) if text else None
 
+    @property
+    def exported_at(self) -> datetime | None:
+        """The time of its last export."""
+        last = self.tombstone.detail.get("last_export")
+        return datetime.fromisoformat(str(last["at"])) if last else None
+
 
 async def build(db: Database, artifact_id: str, actor: Actor) -> ArtifactView:
     """Read everything about one artifact."""
-    inspection = await artifacts.inspect(db, artifact_id, actor=actor)
+    inspection = await inspect(db, artifact_id, actor=actor)
     artifact = inspection.artifact
     standing = artifact.status != "restored" or await is_standing(db, artifact)
     return ArtifactView(inspection, life_line(artifact), standing)
@@ -256,7 +269,7 @@ async def show(request: Request, studio: TheStudio, who: Who, artifact_id: str) 
 @router.get("/seal", response_class=HTMLResponse)
 async def show_seal(request: Request, studio: TheStudio, who: Who, artifact_id: str) -> Response:
     """Show the part about the checksum again, after it was verified."""
-    artifact = await artifacts.get_artifact(studio.reading(who), artifact_id)
+    artifact = await get_artifact(studio.reading(who), artifact_id)
     view = SealView(artifact)
     return studio.pages.render(request, "artifact/seal.html", view, title=artifact.object_name)
 
@@ -269,12 +282,12 @@ async def show_rows(
     artifact_id: str,
     offset: Annotated[int, Query(ge=0, lt=2**31)] = 0,
 ) -> Response:
-    """Show rows of what is parked, in their canonical order, and write down who looked."""
+    """Show rows of the parked object, in their canonical order, and record who looked."""
     db = studio.db  # the log is written there; rows are read in a read-only transaction anyway
-    artifact = await artifacts.get_artifact(db, artifact_id)
+    artifact = await get_artifact(db, artifact_id)
     partial = is_partial(request)
     limit = FEW if partial else ROWS
-    preview = await artifacts.preview_rows(db, artifact.id, who, limit=limit, offset=offset)
+    preview = await preview_rows(db, artifact.id, who, limit=limit, offset=offset)
     view = RowsView(artifact, preview, paged=not partial)
     template = "artifact/rows.html" if partial else "artifact/rows_page.html"
     title = f"Rows of {artifact.object_name}"
@@ -291,7 +304,7 @@ async def show_left(
 ) -> Response:
     """Show which archived values have no row in the table as it is now, by their keys."""
     db = studio.reading(who)
-    artifact = await artifacts.get_artifact(db, artifact_id)
+    artifact = await get_artifact(db, artifact_id)
     view = LeftView(artifact, await find_left_over(db, artifact.id, who, offset=offset))
     title = f"Values without a row, of {artifact.object_name}"
     return studio.pages.render(
@@ -329,7 +342,8 @@ async def put_hold(
 ) -> Response:
     """Keep the artifact from purge and cleanup."""
     await hold.hold(studio.db, artifact_id, who, reason.strip() or None)
-    return RedirectResponse(_local(back, artifact_id), 303)
+    page = f"/studio/artifacts/{artifact_id}"
+    return RedirectResponse(ours(back, studio.settings.root_path, page), 303)
 
 
 @router.post("/release", dependencies=[checked_form])
@@ -341,9 +355,5 @@ async def release_hold(
 ) -> Response:
     """Let purge and cleanup have it again."""
     await hold.release(studio.db, artifact_id, who)
-    return RedirectResponse(_local(back, artifact_id), 303)
-
-
-def _local(back: str, artifact_id: str) -> str:
-    """Return where to go on: only ever a page of this studio."""
-    return back if back.startswith("/studio/") else f"/studio/artifacts/{artifact_id}"
+    page = f"/studio/artifacts/{artifact_id}"
+    return RedirectResponse(ours(back, studio.settings.root_path, page), 303)

@@ -10,11 +10,17 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse
 
-from app.recovery import artifacts
-from app.recovery.artifacts import ArtifactFilter, Page, Summary
-from app.recovery.database import Database
-from app.recovery.durations import parse_duration
-from app.recovery.tasks import together
+from app.recovery.artifacts import listing as artifacts
+from app.recovery.artifacts.listing import (
+    ArtifactFilter,
+    Page,
+    Summary,
+    summarize,
+    summary_holds,
+)
+from app.recovery.core.durations import parse_duration
+from app.recovery.core.tasks import gather
+from app.recovery.db.database import Database
 from app.routes import charts
 from app.routes.rendering import is_partial, link
 from app.routes.studio import TheStudio, Who
@@ -145,12 +151,12 @@ async def build(db: Database, query: ArtifactQuery, *, partial: bool) -> Artifac
     listing = artifacts.list_artifacts(db, query.to_filter())
     if partial:
         return ArtifactsView(query, await listing, None)
-    return ArtifactsView(query, *await together(listing, build_summary(db)))
+    return ArtifactsView(query, *await gather(listing, build_summary(db)))
 
 
 async def build_summary(db: Database) -> SummaryView:
     """Read the figures above the list."""
-    summary = await artifacts.summarize(db)
+    summary = await summarize(db)
     by_table = charts.by_table(summary.by_table, summary.parked_tables, summary.parked_bytes)
     by_expiry = charts.by_expiry(summary.by_expiry)
     return SummaryView(summary, by_table, by_expiry)
@@ -169,7 +175,7 @@ async def show(request: Request, studio: TheStudio, who: Who, query: Asked) -> H
 async def show_summary(request: Request, studio: TheStudio, who: Who) -> HTMLResponse:
     """Show the figures above the list again, after something changed."""
     db = studio.reading(who)
-    old_for = artifacts.summary_holds(db)
+    old_for = summary_holds(db)
     view = await build_summary(db)
     if old_for:
         view = replace(view, again_in=math.ceil(1000 * old_for))

@@ -8,11 +8,13 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from app.recovery import artifacts, hold, jobs
-from app.recovery.artifacts import Artifact
-from app.recovery.database import Actor
-from app.recovery.errors import WrongUsage, ZanithError
-from app.recovery.jobs import Job
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.artifacts.model import Artifact
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import WrongUsage, ZanithError
+from app.recovery.jobs import model as jobs
+from app.recovery.jobs.model import Job
+from app.recovery.purge import hold
 from app.routes import work
 from app.routes.errors import status_of
 from app.routes.pages.cleanup import link_to_chosen
@@ -38,7 +40,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class BulkView:
-    """What became of each."""
+    """The result of each."""
 
     action: str
     outcomes: tuple[Outcome, ...]
@@ -145,7 +147,7 @@ async def _one(
         elif action == "release":
             artifact = await hold.release(studio.db, artifact_id, who)
         else:
-            artifact = await artifacts.get_artifact(studio.reading(who), artifact_id)
+            artifact = await get_artifact(studio.reading(who), artifact_id)
             work.check_verifiable(artifact)
     except ZanithError as exc:
         return Outcome(artifact_id, artifact, exc)

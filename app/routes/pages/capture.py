@@ -10,19 +10,20 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from app.recovery.capture import CapturePlan, CaptureRequest, plan_capture
-from app.recovery.catalog import (
+from app.recovery.artifacts.catalog import (
     Attribute,
     Relation,
     RelationPage,
     describe_relation,
     list_relations,
 )
-from app.recovery.database import Database
-from app.recovery.durations import format_duration
-from app.recovery.errors import Locked, Refused, WrongUsage, ZanithError
-from app.recovery.names import parse_name, quote
-from app.recovery.options import Option, option, options_of, options_to_json
+from app.recovery.capture.planning import CapturePlan, plan_capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.durations import format_duration
+from app.recovery.core.errors import Locked, Refused, WrongUsage, ZanithError
+from app.recovery.core.names import parse_name, quote
+from app.recovery.core.options import Option, option, options_of, options_to_json
+from app.recovery.db.database import Database
 from app.routes import work
 from app.routes.errors import status_of
 from app.routes.options import read_page, reading

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from app.recovery import purge
-from app.recovery.artifacts import Artifact
-from app.recovery.database import Database
-from app.recovery.durations import parse_duration
-from app.recovery.errors import Refused, WrongUsage, ZanithError
+from app.recovery.artifacts.model import Artifact
+from app.recovery.core.durations import parse_duration
+from app.recovery.core.errors import Refused, WrongUsage, ZanithError
+from app.recovery.db.database import Database
+from app.recovery.purge.cleanup import find_digests, find_last_exports, plan_cleanup
 from app.routes import work
 from app.routes.errors import status_of
 from app.routes.rendering import is_partial, link
@@ -32,7 +32,7 @@ def doubt(artifact: Artifact, last_export: dict[str, Any] | None) -> str | None:
     if last_export is None:
         return "it was never exported"
     if last_export.get("equals_seal") is False:
-        return "its last export is not what was sealed"
+        return "its last export does not match the seal"
     return None
 
 
@@ -137,7 +137,7 @@ async def build(
     if not asked:
         return CleanupView(older_than, expired, (), asked=False, error=error)
     try:
-        planned = await purge.plan_cleanup(
+        planned = await plan_cleanup(
             *(db, parse_age(older_than), expired),
             only=list(chosen) or None,
             before_expiry=before_expiry,
@@ -145,9 +145,9 @@ async def build(
         )
     except WrongUsage as exc:
         return CleanupView(older_than, expired, (), asked=False, error=exc)
-    exports = await purge.find_last_exports(db, [artifact.id for artifact, _ in planned])
+    exports = await find_last_exports(db, [artifact.id for artifact, _ in planned])
     going = [artifact.id for artifact, skip in planned if skip is None]
-    digests = await purge.find_digests(db, going)
+    digests = await find_digests(db, going)
 
     def look(artifact: Artifact, skip: str | None) -> Candidate:
         last = exports.get(artifact.id)
@@ -196,7 +196,7 @@ async def show(
     before_expiry: bool = False,
     chosen: Annotated[list[str] | None, Query(max_length=200)] = None,
 ) -> Response:
-    """Show what would go."""
+    """Show what would be purged."""
     view = await build(
         studio.reading(who),
         older_than,

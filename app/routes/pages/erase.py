@@ -1,4 +1,4 @@
-"""Erase: one person's rows out of a parked copy, for those who must."""
+"""Erase: delete one person's rows from a parked copy."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from app.recovery import artifacts
-from app.recovery.artifacts import Artifact
-from app.recovery.database import Actor, Database
-from app.recovery.erase import ErasurePlan, plan_erasure
-from app.recovery.errors import Locked, Refused, WrongUsage, ZanithError
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.artifacts.model import Artifact
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import Locked, Refused, WrongUsage, ZanithError
+from app.recovery.db.database import Database
+from app.recovery.inspection.inspect import find_columns
+from app.recovery.purge.erase import ErasurePlan, plan_erasure
 from app.routes import work
 from app.routes.errors import status_of
 from app.routes.rendering import from_field
@@ -48,7 +50,7 @@ class Pairs:
         """The same for the engine; rows without a column are left out."""
         named = [(column, value) for column, value in self.pairs if column]
         if len(dict(named)) < len(named):
-            raise WrongUsage("a column stands twice", hint="name each column once")
+            raise WrongUsage("a column is given twice", hint="name each column once")
         return dict(named)
 
 
@@ -68,9 +70,9 @@ async def build(
     error: ZanithError | None = None,
 ) -> EraseView:
     """Read what columns there are, and plan where rows are named."""
-    artifact = await artifacts.get_artifact(db, artifact_id)
+    artifact = await get_artifact(db, artifact_id)
     try:
-        columns = tuple(column.name for column in await artifacts.find_columns(db, artifact.id))
+        columns = tuple(column.name for column in await find_columns(db, artifact.id))
     except ZanithError as exc:
         return EraseView(artifact, (), (), None, refusal=exc)
     plan, refusal = None, None

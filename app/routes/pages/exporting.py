@@ -9,12 +9,14 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from app.recovery import artifacts, export, jobs
-from app.recovery.artifacts import Artifact
-from app.recovery.database import Database
-from app.recovery.errors import NotFound
-from app.recovery.export import ExportRequest
-from app.recovery.jobs import Job
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.artifacts.model import Artifact
+from app.recovery.core.errors import NotFound
+from app.recovery.db.database import Database
+from app.recovery.jobs import model as jobs
+from app.recovery.jobs.model import Job
+from app.recovery.rows import export
+from app.recovery.rows.export import ExportRequest
 from app.routes.rendering import is_partial
 from app.routes.studio import TheStudio, Who, checked_form
 
@@ -79,7 +81,7 @@ async def build(db: Database, export_id: str, *, by_itself: bool = False) -> Exp
         raise NotFound(f"there is no export {export_id}")
     artifact: Artifact | None = None
     with suppress(NotFound):  # it may have been purged since
-        artifact = await artifacts.get_artifact(db, job.artifact_id or "")
+        artifact = await get_artifact(db, job.artifact_id or "")
     name = str(job.params.get("filename") or "export")
     return ExportView(job, artifact, name, by_itself and job.state == "queued")
 
@@ -88,7 +90,7 @@ async def build(db: Database, export_id: str, *, by_itself: bool = False) -> Exp
 async def choose(request: Request, studio: TheStudio, who: Who, artifact_id: str) -> Response:
     """Show the form: format and compression."""
     db = studio.reading(who)
-    artifact = await artifacts.get_artifact(db, artifact_id)
+    artifact = await get_artifact(db, artifact_id)
     earlier = await jobs.list_jobs(db, artifact_id=artifact.id, kinds=["export"], limit=10)
     return studio.pages.render(
         request,

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from app.recovery import jobs
-from app.recovery.errors import ZanithError
-from app.recovery.jobs import Job
-from app.recovery.kinds import Kind
-from app.recovery.pace import COUNTED
+from app.recovery.core.errors import ZanithError
+from app.recovery.jobs import model as jobs
+from app.recovery.jobs.kinds import Kind
+from app.recovery.jobs.model import Job
+from app.recovery.jobs.throttle import COUNTED
 from app.routes import work
 from app.routes.pages.capture import Picked
 from app.routes.pages.restore import Chosen

@@ -10,14 +10,15 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from app.recovery import audit
-from app.recovery.database import Actor
-from app.recovery.errors import NotAuthenticated, WrongUsage, ZanithError
-from app.routes import sessions
-from app.routes.access import SESSION, SESSION_SECONDS, address_of, set_cookie
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import NotAuthenticated, WrongUsage, ZanithError
+from app.recovery.jobs import audit
+from app.routes.auth import sessions
+from app.routes.auth.access import SESSION, SESSION_SECONDS, address_of, set_cookie
 from app.routes.errors import TooManyAttempts, status_of
-from app.routes.prefix import inside
-from app.routes.proxies import person
+from app.routes.middleware.prefix import ours
+from app.routes.middleware.proxies import person
+from app.routes.middleware.same_origin import is_foreign
 from app.routes.rendering import THEME_COOKIE
 from app.routes.studio import Studio, TheStudio, open_form
 
@@ -43,9 +44,7 @@ class ArrivalView:
 
 def _local(studio: Studio, path: str) -> str:
     """Return a path of this studio; anything else becomes the first page."""
-    path = inside(path, studio.settings.root_path)
-    ours = path == "/studio" or path.startswith(("/studio/", "/studio?"))
-    return path if ours and "\\" not in path else "/studio"
+    return ours(path, studio.settings.root_path)
 
 
 @router.get("/")
@@ -65,7 +64,7 @@ async def ask(
     if studio.access.open:
         return RedirectResponse(_local(studio, next), 303)
     # A link in a chat or a ticket brings no SameSite=Strict cookie. One step within this site does.
-    if request.headers.get("sec-fetch-site") in {"cross-site", "same-site"}:
+    if is_foreign(request.headers):
         return studio.pages.render(
             request, "login/arrival.html", ArrivalView(_local(studio, next)), title="One moment"
         )

@@ -10,11 +10,10 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from app.recovery import purge
-from app.recovery.artifacts import Artifact
-from app.recovery.database import Database
-from app.recovery.errors import Locked, Refused, ZanithError
-from app.recovery.purge import PurgeReview
+from app.recovery.artifacts.model import Artifact
+from app.recovery.core.errors import Locked, Refused, ZanithError
+from app.recovery.db.database import Database
+from app.recovery.purge.purge import PurgeReview, review_purge
 from app.routes import work
 from app.routes.errors import status_of
 from app.routes.runner import outcome
@@ -49,7 +48,7 @@ class PurgeView:
 
 async def build(db: Database, artifact_id: str, error: ZanithError | None = None) -> PurgeView:
     """Read the review."""
-    return PurgeView(await purge.review_purge(db, artifact_id), error)
+    return PurgeView(await review_purge(db, artifact_id), error)
 
 
 def _show(request: Request, studio: TheStudio, view: PurgeView, status: int = 200) -> HTMLResponse:
@@ -65,7 +64,7 @@ def _show(request: Request, studio: TheStudio, view: PurgeView, status: int = 20
 
 @router.get("", response_class=HTMLResponse)
 async def show(request: Request, studio: TheStudio, who: Who, artifact_id: str) -> Response:
-    """Show what would go."""
+    """Show what would be purged."""
     return _show(request, studio, await build(studio.reading(who), artifact_id))
 
 

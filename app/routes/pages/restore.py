@@ -9,16 +9,18 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from app.recovery import artifacts
-from app.recovery.artifacts import Artifact
-from app.recovery.blocking import Blocking, find_blocking
-from app.recovery.database import Actor, Database
-from app.recovery.errors import Locked, Refused, ZanithError
-from app.recovery.jobs import Job
-from app.recovery.options import Option, option, options_of, options_to_json
-from app.recovery.plan import Choices, Plan, Step, plan_restore
-from app.recovery.restore import is_standing
-from app.recovery.restoring import find_follow_up
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.artifacts.model import Artifact
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import Locked, Refused, ZanithError
+from app.recovery.core.options import Option, option, options_of, options_to_json
+from app.recovery.db.database import Database
+from app.recovery.jobs.model import Job
+from app.recovery.plan.blocking import Blocking, find_blocking
+from app.recovery.plan.model import Choices, Plan, Step
+from app.recovery.plan.planning import plan_restore
+from app.recovery.restore.offline import find_follow_up
+from app.recovery.restore.restore import is_standing
 from app.routes import work
 from app.routes.errors import status_of
 from app.routes.options import read_page, reading
@@ -108,7 +110,7 @@ class RestoreView:
 
     @property
     def broken(self) -> bool:
-        """Whether what is parked was found changed, and checking it is not left out."""
+        """Whether the parked object was found changed, and the plan does not skip the check."""
         recoverable = self.artifact.status == "recoverable"
         return recoverable and self.artifact.seal_broken and not self.chosen.choices.unverified
 
@@ -167,7 +169,7 @@ async def build(
     error: ZanithError | None = None,
 ) -> RestoreView:
     """Plan with the choices; what cannot even be planned is shown in the plan's place."""
-    artifact = await artifacts.get_artifact(db, artifact_id)
+    artifact = await get_artifact(db, artifact_id)
     try:
         plan = await plan_restore(db, artifact.id, chosen.choices, actor=actor)
     except ZanithError as exc:

@@ -16,20 +16,21 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                                       'no_inherit', c.connoinherit,
                                       'comment', obj_description(c.oid, 'pg_constraint'))
             FROM pg_constraint c
-            WHERE c.conrelid = a.attrelid AND c.contype = 'n' AND c.conkey = ARRAY[a.attnum]), '{}') END,
+            WHERE c.conrelid = a.attrelid AND c.contype = ANY (zanith._letters_of('not_null')) AND c.conkey = ARRAY[a.attnum]), '{}') END,
         'inherited', a.attinhcount > 0 AND NOT a.attislocal,
         'default', CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END,
         'generated', CASE WHEN a.attgenerated <> '' THEN jsonb_build_object(
             'kind', CASE a.attgenerated WHEN 's' THEN 'STORED' ELSE 'VIRTUAL' END,
             'expression', pg_get_expr(d.adbin, d.adrelid)) END,
         'identity', CASE a.attidentity WHEN 'a' THEN 'ALWAYS' WHEN 'd' THEN 'BY DEFAULT' END,
-        'sequences', zanith._describe_sequences(a.attrelid, a.attnum),
+        'sequences', CASE WHEN EXISTS (SELECT FROM pg_depend s WHERE s.classid = 'pg_class'::regclass AND s.refclassid = 'pg_class'::regclass AND s.refobjid = a.attrelid
+                                       AND s.refobjsubid = a.attnum AND s.deptype IN ('a', 'i')) THEN zanith._describe_sequences(a.attrelid, a.attnum) ELSE '[]' END,
         'storage', CASE WHEN a.attstorage <> t.typstorage THEN CASE a.attstorage
             WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END,
         'compression', CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END,
         'statistics', NULLIF(a.attstattarget, -1),
-        'options', zanith._user_options(to_jsonb(a.attoptions), true),
-        'grants', zanith._describe_grants(a.attacl),
+        'options', CASE WHEN a.attoptions IS NOT NULL THEN zanith._user_options(to_jsonb(a.attoptions), true) END,
+        'grants', CASE WHEN a.attacl IS NOT NULL THEN zanith._describe_grants(a.attacl) END,
         'comment', col_description(a.attrelid, a.attnum))
     FROM pg_attribute a
     JOIN pg_type t ON t.oid = a.atttypid
@@ -37,7 +38,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     WHERE a.attrelid = relation AND a.attnum = attribute AND NOT a.attisdropped
 ); END $$;
 
--- The type beneath a domain, however deep, with the modifier that the domain gives it.
+-- The base type of a domain over any number of domains, with the modifier that the domain gives it.
 CREATE OR REPLACE FUNCTION zanith._base_type(type oid, modifier integer) RETURNS text
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     WITH RECURSIVE beneath(oid, typmod, depth) AS (
@@ -51,6 +52,6 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 
 CREATE OR REPLACE FUNCTION zanith._describe_columns(relation oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(zanith._describe_column(attrelid, attnum) ORDER BY attnum), '[]')
+    SELECT zanith._list(zanith._describe_column(attrelid, attnum) ORDER BY attnum)
     FROM pg_attribute WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped
 ); END $$;

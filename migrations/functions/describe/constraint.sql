@@ -5,18 +5,17 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT jsonb_build_object(
         'name', c.conname,
         'schema', n.nspname, 'table', r.relname,
-        'kind', CASE c.contype WHEN 'c' THEN 'check' WHEN 'p' THEN 'primary key' WHEN 'u' THEN 'unique'
-                               WHEN 'x' THEN 'exclude' WHEN 'f' THEN 'foreign key' END,
+        'kind', k.kind,
         'definition', pg_get_constraintdef(c.oid),
         'expression', pg_get_expr(c.conbin, c.conrelid),
         'validated', c.convalidated,
         'enforced', COALESCE((to_jsonb(c) ->> 'conenforced')::boolean, true),
         'columns', zanith._attribute_names(c.conrelid, c.conkey),
         'inherited', c.conparentid <> 0 OR NOT c.conislocal,
-        'index', CASE WHEN c.contype IN ('p', 'u', 'x') THEN zanith._describe_index(c.conindid) END,
-        'foreign_key', CASE WHEN c.contype = 'f' THEN zanith._describe_foreign_key(c.oid) END,
+        'index', CASE WHEN 'indexed' = ANY (k.facts) THEN zanith._describe_index(c.conindid) END,
+        'foreign_key', CASE WHEN 'reference' = ANY (k.facts) THEN zanith._describe_foreign_key(c.oid) END,
         'comment', obj_description(c.oid, 'pg_constraint'))
-    FROM pg_constraint c
+    FROM pg_constraint c JOIN zanith._constraint_kinds() k ON k.letter = c.contype
     JOIN pg_class r ON r.oid = c.conrelid
     JOIN pg_namespace n ON n.oid = r.relnamespace
     WHERE c.oid = con
@@ -50,18 +49,18 @@ $$;
 -- that points at a partitioned table takes names for its twins that the next may have had.
 CREATE OR REPLACE FUNCTION zanith._describe_constraints(relation oid, attribute smallint DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(zanith._describe_constraint(c.oid) ORDER BY c.contype, CASE c.contype WHEN 'f' THEN c.oid END, c.conname COLLATE "C"), '[]')
-    FROM pg_constraint c
-    WHERE c.conrelid = relation AND c.contype IN ('c', 'p', 'u', 'x', 'f')
+    SELECT zanith._list(zanith._describe_constraint(c.oid) ORDER BY c.contype, CASE WHEN 'reference' = ANY (k.facts) THEN c.oid END, c.conname COLLATE "C")
+    FROM pg_constraint c JOIN zanith._constraint_kinds() k ON k.letter = c.contype
+    WHERE c.conrelid = relation AND k.place IS NOT NULL
       -- a key that points at a partitioned table has a twin for each partition; they come with it
       AND NOT EXISTS (SELECT FROM pg_constraint p WHERE p.oid = c.conparentid AND p.conrelid = c.conrelid)
       AND (attribute IS NULL OR attribute = ANY (c.conkey)
-           OR c.contype <> 'f' AND EXISTS (SELECT FROM pg_depend d
+           OR NOT 'reference' = ANY (k.facts) AND EXISTS (SELECT FROM pg_depend d
                       WHERE d.classid = 'pg_constraint'::regclass AND d.objid = c.oid
                         AND d.refclassid = 'pg_class'::regclass AND d.refobjid = relation
                         AND d.refobjsubid = attribute)
-           OR c.contype IN ('p', 'u', 'x') AND EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = c.conindid AND attribute = ANY (i.indkey::smallint[]))
-           OR c.contype IN ('p', 'u', 'x') AND EXISTS (SELECT FROM pg_depend d
+           OR 'indexed' = ANY (k.facts) AND EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = c.conindid AND attribute = ANY (i.indkey::smallint[]))
+           OR 'indexed' = ANY (k.facts) AND EXISTS (SELECT FROM pg_depend d
                       WHERE d.classid = 'pg_class'::regclass AND d.objid = c.conindid
                         AND d.refclassid = 'pg_class'::regclass AND d.refobjid = relation AND d.refobjsubid = attribute))
 ); END $$;
@@ -70,7 +69,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 CREATE OR REPLACE FUNCTION zanith._foreign_keys_to(tables oid[]) RETURNS SETOF pg_constraint
 LANGUAGE sql STABLE ROWS 3 AS $$
     SELECT c.* FROM pg_constraint c
-    WHERE c.contype = 'f' AND c.confrelid = ANY (tables) AND c.oid IN (
+    WHERE c.contype = ANY (zanith._letters_of('reference')) AND c.confrelid = ANY (tables) AND c.oid IN (
         SELECT d.objid FROM pg_depend d
         WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY (tables) AND d.classid = 'pg_constraint'::regclass)
 $$;
@@ -78,7 +77,7 @@ $$;
 -- Foreign keys of other tables that point here; with a column, those that point at it, or rest on an index that names it.
 CREATE OR REPLACE FUNCTION zanith._describe_references(relation oid, attribute smallint DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(zanith._describe_constraint(c.oid) ORDER BY c.oid), '[]')
+    SELECT zanith._list(zanith._describe_constraint(c.oid) ORDER BY c.oid)
     FROM zanith._foreign_keys_to(ARRAY[relation]) c
     WHERE c.conparentid = 0
       AND (c.conrelid <> relation OR attribute IS NOT NULL AND NOT attribute = ANY (c.conkey))

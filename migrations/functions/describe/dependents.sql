@@ -1,27 +1,66 @@
 -- Dependents: what a plain DROP would refuse for. The walk follows pg_depend as DROP does
 -- (PostgreSQL manual, "pg_depend"): automatic and internal dependents go with the object, normal ones stand in its way.
 
+-- Every object that depends on one of the frontier, once: [{c, o, s, d, m, n}] of class, object, subobject, name. A rule stands for its view,
+-- unless it is the table's own; a default for itself. `d`: it is a dependent or depends on one; else it goes with the target. `m`: it is renamed
+-- too, or goes with an object that is renamed; `x`: so is the object that it depends on.
+CREATE OR REPLACE FUNCTION zanith._hanging_on(frontier jsonb, family oid[]) RETURNS TABLE (c oid, o oid, s integer, d boolean, entry jsonb)
+LANGUAGE sql STABLE ROWS 10 AS $$
+    SELECT DISTINCT ON (h.c, h.o, h.s) h.c, h.o, h.s, h.d, jsonb_build_object(
+               'c', h.c, 'o', h.o, 's', h.s, 'd', h.d, 'x', h.x, 'm', h.m,
+               'n', pg_describe_object(h.c, h.o, h.s), 'on', h.n) AS entry
+    FROM (
+        SELECT CASE WHEN v.oid IS NOT NULL OR g.attnum IS NOT NULL THEN 'pg_class'::regclass::oid
+                    WHEN k.oid IS NOT NULL THEN 'pg_constraint'::regclass::oid ELSE dep.classid END AS c,
+               COALESCE(v.oid, g.attrelid, k.oid, CASE WHEN twin.conparentid <> 0
+                        THEN zanith._topmost_constraint(dep.classid, dep.objid, family) END, dep.objid) AS o,
+               CASE WHEN v.oid IS NOT NULL OR k.oid IS NOT NULL THEN 0 ELSE COALESCE(g.attnum, dep.objsubid) END AS s,
+               (f.d OR dep.deptype = 'n' OR k.oid IS NOT NULL) AS d, f.m AS x, f.n,
+               -- it is renamed too, or goes with what is renamed
+               CASE WHEN dep.deptype = 'n' OR k.oid IS NOT NULL THEN dep.classid = 'pg_class'::regclass AND dep.objsubid = 0 AND dep.objid = ANY (family) ELSE f.m END AS m
+        FROM jsonb_to_recordset(frontier) AS f(c oid, o oid, s integer, d boolean, n text, m boolean)
+        JOIN pg_depend dep ON dep.refclassid = f.c AND dep.refobjid = f.o
+             AND (f.s = 0 OR dep.refobjsubid = f.s)
+        LEFT JOIN pg_rewrite r ON dep.classid = 'pg_rewrite'::regclass AND r.oid = dep.objid
+        LEFT JOIN pg_class v ON v.oid = r.ev_class AND v.relkind IN ('v', 'm')
+        -- the expression of a generated column stands for the column
+        LEFT JOIN pg_attrdef x ON dep.classid = 'pg_attrdef'::regclass AND x.oid = dep.objid
+        LEFT JOIN pg_attribute g ON g.attrelid = x.adrelid AND g.attnum = x.adnum AND g.attgenerated <> ''
+        -- an index that goes takes its constraint along, and DROP minds that where only an expression named the column;
+        -- found by its table: pg_constraint has no index on conindid
+        LEFT JOIN pg_index i ON dep.classid = 'pg_class'::regclass AND dep.deptype IN ('a', 'n') AND f.c <> 'pg_constraint'::regclass
+             AND i.indexrelid = dep.objid
+        LEFT JOIN pg_constraint k ON k.conrelid = i.indrelid AND k.conindid = i.indexrelid AND k.contype = ANY (zanith._letters_of('indexed'))
+        LEFT JOIN pg_constraint twin ON dep.classid = 'pg_constraint'::regclass AND twin.oid = dep.objid
+        WHERE dep.deptype IN ('n', 'a', 'i', 'P', 'S')
+          -- sub-objects of a whole relation that is going anyway
+          AND NOT (f.s = 0 AND dep.classid = f.c AND dep.objid = f.o)
+    ) h
+    ORDER BY h.c, h.o, h.s, h.d, h.x
+$$;
+
 -- One row a dependent, in the order of its distance. `kind` is what the cascade can do with it.
--- attribute 0 means the whole relation; `besides` are tables beneath it that go along.
-CREATE OR REPLACE FUNCTION zanith._find_dependents(relation oid, attribute smallint DEFAULT 0, besides oid[] DEFAULT '{}')
+-- attribute 0 means the whole relation; `besides` are descendants that go along. What companions take along (`gone`, see
+-- companions.sql) is left out. So is what was parked before and stays as it is, since it names what is only renamed; with `parked` it is not.
+CREATE OR REPLACE FUNCTION zanith._find_dependents(relation oid, attribute smallint DEFAULT 0, besides oid[] DEFAULT '{}', gone text[] DEFAULT '{}', parked boolean DEFAULT false)
 RETURNS TABLE (class oid, object oid, subobject integer, kind text, name text, "on" text, distance integer)
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     round integer := 0;
-    family oid[] := ARRAY(SELECT f.member FROM zanith._family(relation) f);
+    column_name text := (SELECT a.attname FROM pg_attribute a WHERE attribute <> 0 AND a.attrelid = relation AND a.attnum = attribute);
+    family oid[] := ARRAY(SELECT f.member FROM zanith._bearers(relation, column_name) f);
     frontier jsonb;
     -- what was reached, as keys of an object: class.object.subobject, and whether as a dependent
     seen jsonb;
     found jsonb := '[]';
     next jsonb;
 BEGIN
-    -- A column goes with those that tables beneath have of it; a table's partitions hang on it by themselves.
-    SELECT jsonb_agg(jsonb_build_object('c', 'pg_class'::regclass::oid, 'o', f.member, 's', COALESCE(a.attnum, 0), 'd', false,
+    -- A column goes with the same column of descendants; a table's partitions depend on it by themselves.
+    SELECT jsonb_agg(jsonb_build_object('c', 'pg_class'::regclass::oid, 'o', f.member, 's', COALESCE(a.attnum, 0), 'd', false, 'm', attribute = 0,
                      'n', pg_describe_object('pg_class'::regclass, f.member, COALESCE(a.attnum, 0))))
     INTO frontier
-    FROM zanith._family(relation) f
-    LEFT JOIN pg_attribute a ON attribute <> 0 AND a.attrelid = f.member AND NOT a.attisdropped
-         AND a.attname = (SELECT r.attname FROM pg_attribute r WHERE r.attrelid = relation AND r.attnum = attribute)
+    FROM unnest(family) f(member)
+    LEFT JOIN pg_attribute a ON a.attrelid = f.member AND NOT a.attisdropped AND a.attname = column_name
     WHERE f.member = relation OR a.attnum IS NOT NULL OR f.member = ANY (besides);
     IF NOT zanith._may_have_dependents(frontier) THEN
         RETURN; -- as of most columns, and found in a tenth of the time
@@ -29,54 +68,24 @@ BEGIN
     seen := (SELECT jsonb_object_agg(zanith._reached(f.c, f.o, f.s, false), true) FROM jsonb_to_recordset(frontier) AS f(c oid, o oid, s integer));
     WHILE jsonb_array_length(frontier) > 0 AND round < 100 LOOP
         round := round + 1;
-        -- Every object that hangs on the frontier. A rule stands for its view, unless it is the table's own;
-        -- a default for itself. `d`: it is a dependent or hangs on one; else it goes with the target.
-        SELECT COALESCE(jsonb_agg(DISTINCT e.entry), '[]') INTO next
-        FROM (
-            SELECT DISTINCT ON (h.c, h.o, h.s) h.c, h.o, h.s, h.d, jsonb_build_object(
-                       'c', h.c, 'o', h.o, 's', h.s, 'd', h.d,
-                       'n', pg_describe_object(h.c, h.o, h.s), 'on', h.n) AS entry
-            FROM (
-                SELECT CASE WHEN v.oid IS NOT NULL OR g.attnum IS NOT NULL THEN 'pg_class'::regclass::oid
-                            WHEN k.oid IS NOT NULL THEN 'pg_constraint'::regclass::oid ELSE dep.classid END AS c,
-                       COALESCE(v.oid, g.attrelid, k.oid, CASE WHEN twin.conparentid <> 0
-                                THEN zanith._topmost_constraint(dep.classid, dep.objid, family) END, dep.objid) AS o,
-                       CASE WHEN v.oid IS NOT NULL OR k.oid IS NOT NULL THEN 0 ELSE COALESCE(g.attnum, dep.objsubid) END AS s,
-                       (f.d OR dep.deptype = 'n' OR k.oid IS NOT NULL) AS d, f.n
-                FROM jsonb_to_recordset(frontier) AS f(c oid, o oid, s integer, d boolean, n text)
-                JOIN pg_depend dep ON dep.refclassid = f.c AND dep.refobjid = f.o
-                     AND (f.s = 0 OR dep.refobjsubid = f.s)
-                LEFT JOIN pg_rewrite r ON dep.classid = 'pg_rewrite'::regclass AND r.oid = dep.objid
-                LEFT JOIN pg_class v ON v.oid = r.ev_class AND v.relkind IN ('v', 'm')
-                -- the expression of a generated column stands for the column
-                LEFT JOIN pg_attrdef x ON dep.classid = 'pg_attrdef'::regclass AND x.oid = dep.objid
-                LEFT JOIN pg_attribute g ON g.attrelid = x.adrelid AND g.attnum = x.adnum AND g.attgenerated <> ''
-                -- an index that goes takes its constraint along, and DROP minds that where only an expression named the column;
-                -- found by its table: pg_constraint has no index on conindid
-                LEFT JOIN pg_index i ON dep.classid = 'pg_class'::regclass AND dep.deptype = 'a' AND f.c <> 'pg_constraint'::regclass
-                     AND i.indexrelid = dep.objid
-                LEFT JOIN pg_constraint k ON k.conrelid = i.indrelid AND k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')
-                LEFT JOIN pg_constraint twin ON dep.classid = 'pg_constraint'::regclass AND twin.oid = dep.objid
-                WHERE dep.deptype IN ('n', 'a', 'i', 'P', 'S')
-                  -- sub-objects of a whole relation that is going anyway
-                  AND NOT (f.s = 0 AND dep.classid = f.c AND dep.objid = f.o)
-            ) h
-            ORDER BY h.c, h.o, h.s, h.d
-        ) e
+        SELECT zanith._list(DISTINCT e.entry) INTO next
+        FROM zanith._hanging_on(frontier, family) e
         WHERE NOT seen ?| CASE WHEN e.d THEN ARRAY[zanith._reached(e.c, e.o, 0, false), zanith._reached(e.c, e.o, e.s, false),
                                                    zanith._reached(e.c, e.o, 0, true), zanith._reached(e.c, e.o, e.s, true)]
                                ELSE ARRAY[zanith._reached(e.c, e.o, 0, false), zanith._reached(e.c, e.o, e.s, false)] END;
         seen := seen || COALESCE((SELECT jsonb_object_agg(zanith._reached(n.c, n.o, n.s, n.d), true)
                                   FROM jsonb_to_recordset(next) AS n(c oid, o oid, s integer, d boolean)), '{}');
         frontier := next;
-        found := found || COALESCE((SELECT jsonb_agg(x.item || jsonb_build_object('r', round))
-                                    FROM zanith._each(next) x WHERE (x.item ->> 'd')::boolean), '[]');
+        found := found || (SELECT zanith._list(x.item || jsonb_build_object('r', round))
+                                    FROM zanith._each(next) x WHERE (x.item ->> 'd')::boolean);
     END LOOP;
     RETURN QUERY
         SELECT DISTINCT ON (d.c, d.o, d.s) d.c, d.o, d.s, zanith._dependent_kind(d.c, d.o, d.s), d.n, d."on", d.r
-        FROM jsonb_to_recordset(found) AS d(c oid, o oid, s integer, n text, "on" text, r integer)
+        FROM jsonb_to_recordset(found) AS d(c oid, o oid, s integer, n text, "on" text, r integer, x boolean)
         -- what also goes with the target by another way is no dependent
         WHERE NOT seen ?| ARRAY[zanith._reached(d.c, d.o, 0, false), zanith._reached(d.c, d.o, d.s, false)]
+          -- nor a column of a view or table that is one itself
+          AND NOT (d.s > 0 AND seen ? zanith._reached(d.c, d.o, 0, true))
           -- nor what goes with a dependent by itself, as a default goes with its view
           AND NOT EXISTS (SELECT FROM pg_depend own
                           WHERE own.classid = d.c AND own.objid = d.o AND own.objsubid = d.s
@@ -86,11 +95,13 @@ BEGIN
           AND NOT (d.c = 'pg_type'::regclass AND EXISTS (
                   SELECT FROM pg_type t WHERE t.oid = d.o AND (t.typrelid <> 0 OR t.typelem <> 0)))
           AND NOT (d.c = 'pg_class'::regclass AND EXISTS (
-                  SELECT FROM pg_class i WHERE i.oid = d.o AND i.relkind IN ('i', 'I', 't')))
+                  SELECT FROM pg_class i WHERE i.oid = d.o AND i.relkind = 't'))
           AND NOT (d.c = 'pg_trigger'::regclass AND EXISTS (
                   SELECT FROM pg_trigger t WHERE t.oid = d.o AND (t.tgisinternal OR t.tgparentid <> 0)))
           AND NOT (d.c = 'pg_rewrite'::regclass AND EXISTS (
                   SELECT FROM pg_rewrite r WHERE r.oid = d.o AND r.rulename = '_RETURN'))
+          AND NOT (gone <> '{}' AND (zanith._reached(d.c, d.o, 0, false) = ANY (gone) OR zanith._reached(d.c, d.o, d.s, false) = ANY (gone)))
+          AND (parked OR NOT (d.x AND zanith._parked_with(d.c, d.o, d.s) IS NOT NULL))
         ORDER BY d.c, d.o, d.s, d.r;
 END $$;
 
@@ -109,7 +120,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             OR d.classid = 'pg_attrdef'::regclass AND EXISTS (
                    SELECT FROM pg_attrdef x JOIN pg_attribute a ON a.attrelid = x.adrelid AND a.attnum = x.adnum AND a.attgenerated <> '' WHERE x.oid = d.objid)
             OR d.classid = 'pg_class'::regclass AND d.deptype = 'a' AND g.c <> 'pg_constraint'::regclass AND EXISTS (
-                   SELECT FROM pg_index i JOIN pg_constraint k ON k.conrelid = i.indrelid AND k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')
+                   SELECT FROM pg_index i JOIN pg_constraint k ON k.conrelid = i.indrelid AND k.conindid = i.indexrelid AND k.contype = ANY (zanith._letters_of('indexed'))
                    WHERE i.indexrelid = d.objid)
         FROM going g JOIN pg_depend d ON d.refclassid = g.c AND d.refobjid = g.o AND (g.s = 0 OR d.refobjsubid = g.s)
         WHERE NOT g.needed AND d.deptype IN ('n', 'a', 'i', 'P', 'S') AND NOT (g.s = 0 AND d.classid = g.c AND d.objid = g.o)
@@ -123,7 +134,7 @@ CREATE OR REPLACE FUNCTION zanith._topmost_constraint(class oid, object oid, fam
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     WITH RECURSIVE up(oid, parent) AS (
         SELECT c.oid, c.conparentid FROM pg_constraint c
-        WHERE class = 'pg_constraint'::regclass AND c.oid = object AND c.contype = 'f'
+        WHERE class = 'pg_constraint'::regclass AND c.oid = object AND c.contype = ANY (zanith._letters_of('reference'))
           AND NOT (c.conrelid = ANY (family) AND EXISTS (SELECT FROM pg_constraint p WHERE p.oid = c.conparentid AND p.conrelid <> c.conrelid))
         UNION ALL
         SELECT c.oid, c.conparentid FROM up JOIN pg_constraint c ON c.oid = up.parent
@@ -137,10 +148,9 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         WHEN class = 'pg_class'::regclass AND subobject > 0 THEN 'column'
         WHEN class = 'pg_class'::regclass THEN (
             SELECT CASE relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence'
-                                ELSE 'table' END FROM pg_class WHERE oid = object)
+                                WHEN 'i' THEN 'index' WHEN 'I' THEN 'index' ELSE 'table' END FROM pg_class WHERE oid = object)
         WHEN class = 'pg_constraint'::regclass THEN (
-            SELECT CASE contype WHEN 'f' THEN 'foreign key' WHEN 'x' THEN 'exclusion constraint' ELSE 'constraint' END
-            FROM pg_constraint WHERE oid = object)
+            SELECT k.depends_as FROM pg_constraint c JOIN zanith._constraint_kinds() k ON k.letter = c.contype WHERE c.oid = object)
         WHEN class = 'pg_trigger'::regclass THEN 'trigger'
         WHEN class = 'pg_policy'::regclass THEN 'policy'
         WHEN class = 'pg_rewrite'::regclass THEN 'rule'
@@ -157,25 +167,49 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN
     RETURN kind <> 'table' AND EXISTS (SELECT FROM pg_seclabel s WHERE s.classoid = class AND s.objoid = object AND (subobject = 0 OR s.objsubid = subobject));
 END $$;
 
--- The same as a jsonb list for a definition, nearest first: [{kind, name, on}]; `able`: a cascade can
--- take it along, though not all of its kind; `labelled`: it cannot, since a security label would be lost.
-CREATE OR REPLACE FUNCTION zanith._list_dependents(relation oid, attribute smallint DEFAULT 0, besides oid[] DEFAULT '{}') RETURNS jsonb
+-- Whether something that a table keeps while it is parked needs a function: that cannot be dropped then.
+CREATE OR REPLACE FUNCTION zanith._is_function_of(routine oid, relation oid) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(jsonb_build_object('kind', kind, 'name', name, 'on', "on")
+    SELECT EXISTS (
+        SELECT FROM pg_depend d
+        LEFT JOIN pg_index i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid
+        LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
+        LEFT JOIN pg_attrdef x ON d.classid = 'pg_attrdef'::regclass AND x.oid = d.objid
+        LEFT JOIN pg_trigger t ON d.classid = 'pg_trigger'::regclass AND t.oid = d.objid
+        LEFT JOIN pg_policy p ON d.classid = 'pg_policy'::regclass AND p.oid = d.objid
+        LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+        LEFT JOIN pg_statistic_ext s ON d.classid = 'pg_statistic_ext'::regclass AND s.oid = d.objid
+        WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = routine AND d.deptype = 'n'
+          AND COALESCE(i.indrelid, k.conrelid, x.adrelid, t.tgrelid, p.polrelid, r.ev_class, s.stxrelid) IN (SELECT f.member FROM zanith._family(relation) f))
+); END $$;
+
+-- The same as a jsonb list for a definition, nearest first: [{kind, name, on}]; `able`: a cascade can
+-- take it along, though not all of its kind; `labelled`: it cannot, since a security label would be lost; `artifact`: by which it is parked.
+CREATE OR REPLACE FUNCTION zanith._list_dependents(
+    relation oid, attribute smallint DEFAULT 0, besides oid[] DEFAULT '{}', gone text[] DEFAULT '{}', parked boolean DEFAULT false) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT zanith._list(jsonb_build_object('kind', kind, 'name', name, 'on', "on")
                               || CASE WHEN kind = 'table' AND object IN (SELECT f.member FROM zanith._family(relation) f)
-                                        OR kind = 'column' AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = object AND a.attnum = subobject AND a.attgenerated <> '')
-                                        OR kind = 'function'
+                                        OR kind = 'column' AND attribute <> 0 AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = object AND a.attnum = subobject AND a.attgenerated <> '')
+                                        OR kind = 'function' AND NOT (attribute = 0 AND zanith._is_function_of(object, relation))
+                                        -- one that names the column itself; what a function of it is in is recorded nowhere
+                                        OR kind = 'exclusion constraint' AND EXISTS (
+                                             SELECT FROM pg_constraint k JOIN pg_attribute a ON a.attrelid = relation AND a.attnum = attribute
+                                             WHERE k.oid = object AND k.conrelid IN (SELECT f.member FROM zanith._family(relation) f)
+                                               AND zanith._index_columns(k.conindid) ? a.attname)
                                       THEN jsonb_build_object('able', true) ELSE jsonb_build_object() END
+                              || CASE WHEN parked AND zanith._parked_with(class, object, subobject) IS NOT NULL
+                                      THEN jsonb_build_object('artifact', zanith._parked_with(class, object, subobject)) ELSE jsonb_build_object() END
                               || CASE WHEN zanith._loses_label(class, object, subobject, kind) THEN jsonb_build_object('labelled', true) ELSE jsonb_build_object() END
-                              ORDER BY distance, name COLLATE "C"), '[]')
-    FROM zanith._find_dependents(relation, attribute, besides)
+                              ORDER BY distance, name COLLATE "C")
+    FROM zanith._find_dependents(relation, attribute, besides, gone, parked)
 ); END $$;
 
 -- What the cascade will drop and the restore will make again: {views, functions, order, policies, triggers, rules, defaults,
 -- publications, columns}. Policies, triggers and rules are those of other tables (of this one when a column goes).
 
 -- How many dependents deep each of these objects lies: what it needs among them comes first.
-CREATE OR REPLACE FUNCTION zanith._making_ranks(objects oid[]) RETURNS TABLE (object oid, rank integer)
+CREATE OR REPLACE FUNCTION zanith._creation_order(objects oid[]) RETURNS TABLE (object oid, rank integer)
 LANGUAGE sql STABLE AS $$
     WITH RECURSIVE edges(object, needs) AS (
         SELECT DISTINCT COALESCE(r.ev_class, d.objid), COALESCE(t.typrelid, d.refobjid)
@@ -218,67 +252,67 @@ RETURNS TABLE (class oid, object oid, subobject integer, uses jsonb) LANGUAGE sq
         JOIN pg_depend e ON e.classid = p.class AND e.objid = p.part
     )
     SELECT d.class, d.object, d.subobject, jsonb_build_object('called', d.called,
-        'columns', COALESCE((SELECT jsonb_agg(DISTINCT c.attname) FROM made_of m
+        'columns', (SELECT zanith._list(DISTINCT c.attname) FROM made_of m
                              JOIN columns c ON m.refclassid = 'pg_class'::regclass AND m.refobjid = c.attrelid AND m.refobjsubid = c.attnum
-                             WHERE m.called = d.called), '[]'),
-        'upon', COALESCE((SELECT jsonb_agg(DISTINCT o.called) FROM made_of m
+                             WHERE m.called = d.called),
+        'upon', (SELECT zanith._list(DISTINCT o.called) FROM made_of m
                           LEFT JOIN pg_type e ON m.refclassid = 'pg_type'::regclass AND e.oid = m.refobjid
                           LEFT JOIN pg_type t ON t.oid = COALESCE(NULLIF(e.typelem, 0), e.oid) AND t.typrelid <> 0
                           JOIN dependents o ON o.called <> d.called AND (
                                o.class = m.refclassid AND o.object = m.refobjid AND o.subobject IN (0, m.refobjsubid)
                             OR o.class = 'pg_class'::regclass AND o.object = t.typrelid AND o.subobject = 0)
-                          WHERE m.called = d.called), '[]'))
+                          WHERE m.called = d.called))
     FROM dependents d
 $$;
 
-CREATE OR REPLACE FUNCTION zanith._describe_cascade(relation oid, attribute smallint DEFAULT 0, id text DEFAULT NULL) RETURNS jsonb
+CREATE OR REPLACE FUNCTION zanith._describe_cascade(relation oid, attribute smallint DEFAULT 0, id text DEFAULT NULL, gone text[] DEFAULT '{}') RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     WITH dependents AS MATERIALIZED (
         SELECT d.*, CASE WHEN u.uses IS NULL THEN '{}' ELSE jsonb_build_object('uses', u.uses) END AS uses
-        FROM zanith._find_dependents(relation, attribute) d
+        FROM zanith._find_dependents(relation, attribute, gone => gone) d
         LEFT JOIN zanith._describe_uses(relation, attribute) u USING (class, object, subobject)
     ),
     made AS (
         SELECT m.object, m.list, m.rank, m.uses, row_number() OVER (PARTITION BY m.list ORDER BY m.rank, m.object) - 1 AS place
         FROM (SELECT DISTINCT d.object, CASE d.kind WHEN 'function' THEN 'functions' ELSE 'views' END AS list, r.rank, d.uses
               FROM dependents d
-              JOIN zanith._making_ranks(ARRAY(SELECT object FROM dependents WHERE kind IN ('view', 'materialized view', 'function'))) r USING (object)
+              JOIN zanith._creation_order(ARRAY(SELECT object FROM dependents WHERE kind IN ('view', 'materialized view', 'function'))) r USING (object)
               WHERE d.kind IN ('view', 'materialized view', 'function')) m
     )
     SELECT jsonb_build_object(
-        'views', COALESCE((SELECT jsonb_agg(zanith._describe_view(object) || uses ORDER BY place) FROM made WHERE list = 'views'), '[]'),
-        'functions', COALESCE((SELECT jsonb_agg(zanith._describe_routine(object) || uses ORDER BY place) FROM made WHERE list = 'functions'), '[]'),
-        'order', COALESCE((SELECT jsonb_agg(jsonb_build_array(list, place) ORDER BY rank, object) FROM made), '[]'),
-        'policies', COALESCE((
-            SELECT jsonb_agg(x.item || jsonb_build_object('table', zanith._relation_name(p.polrelid)) || d.uses ORDER BY x.ord)
+        'views', (SELECT zanith._list(zanith._describe_view(object) || uses ORDER BY place) FROM made WHERE list = 'views'),
+        'functions', (SELECT zanith._list(zanith._describe_routine(object) || uses ORDER BY place) FROM made WHERE list = 'functions'),
+        'order', (SELECT zanith._list(jsonb_build_array(list, place) ORDER BY rank, object) FROM made),
+        'policies', (
+            SELECT zanith._list(x.item || jsonb_build_object('table', zanith._relation_name(p.polrelid)) || d.uses ORDER BY x.ord)
             FROM dependents d JOIN pg_policy p ON p.oid = d.object AND d.kind = 'policy',
-                 zanith._each(zanith._describe_policies(p.polrelid)) x WHERE x.item ->> 'name' = p.polname), '[]'),
-        'triggers', COALESCE((
-            SELECT jsonb_agg(x.item || jsonb_build_object('table', zanith._relation_name(t.tgrelid)) || d.uses ORDER BY x.ord)
+                 zanith._each(zanith._describe_policies(p.polrelid)) x WHERE x.item ->> 'name' = p.polname),
+        'triggers', (
+            SELECT zanith._list(x.item || jsonb_build_object('table', zanith._relation_name(t.tgrelid)) || d.uses ORDER BY x.ord)
             FROM dependents d JOIN pg_trigger t ON t.oid = d.object AND d.kind = 'trigger',
                  zanith._each(zanith._describe_triggers(t.tgrelid)) x
             WHERE x.item ->> 'name' = t.tgname
-              AND NOT EXISTS (SELECT FROM pg_class v WHERE v.oid = t.tgrelid AND v.relkind = 'v')), '[]'),
-        'rules', COALESCE((
-            SELECT jsonb_agg(x.item || jsonb_build_object('table', zanith._relation_name(r.ev_class)) || d.uses ORDER BY x.ord)
+              AND NOT EXISTS (SELECT FROM pg_class v WHERE v.oid = t.tgrelid AND v.relkind = 'v')),
+        'rules', (
+            SELECT zanith._list(x.item || jsonb_build_object('table', zanith._relation_name(r.ev_class)) || d.uses ORDER BY x.ord)
             FROM dependents d JOIN pg_rewrite r ON r.oid = d.object AND d.kind = 'rule'
             JOIN pg_class c ON c.oid = r.ev_class AND c.relkind NOT IN ('v', 'm'),
-                 zanith._each(zanith._describe_rules(r.ev_class)) x WHERE x.item ->> 'name' = r.rulename), '[]'),
-        'defaults', COALESCE((
-            SELECT jsonb_agg(jsonb_build_object('name', format('%s.%I', zanith._relation_name(a.attrelid), a.attname),
+                 zanith._each(zanith._describe_rules(r.ev_class)) x WHERE x.item ->> 'name' = r.rulename),
+        'defaults', (
+            SELECT zanith._list(jsonb_build_object('name', format('%s.%I', zanith._relation_name(a.attrelid), a.attname),
                                                 'table', zanith._relation_name(a.attrelid), 'column', a.attname,
                                                 'default', pg_get_expr(x.adbin, x.adrelid)) || d.uses ORDER BY a.attrelid, a.attnum)
             FROM dependents d JOIN pg_attrdef x ON x.oid = d.object AND d.kind = 'default'
-            JOIN pg_attribute a ON a.attrelid = x.adrelid AND a.attnum = x.adnum AND a.attgenerated = ''), '[]'),
-        'publications', COALESCE((
-            SELECT jsonb_agg(x.item || jsonb_build_object('table', zanith._relation_name(r.prrelid)) || d.uses ORDER BY r.prrelid, x.ord)
+            JOIN pg_attribute a ON a.attrelid = x.adrelid AND a.attnum = x.adnum AND a.attgenerated = ''),
+        'publications', (
+            SELECT zanith._list(x.item || jsonb_build_object('table', zanith._relation_name(r.prrelid)) || d.uses ORDER BY r.prrelid, x.ord)
             FROM dependents d JOIN pg_publication_rel r ON r.oid = d.object AND d.kind = 'publication'
             JOIN pg_publication p ON p.oid = r.prpubid,
-                 zanith._each(zanith._describe_publications(r.prrelid)) x WHERE x.item ->> 'name' = p.pubname AND x.item ->> 'via' = 'table'), '[]'),
-        'columns', COALESCE((
-            SELECT jsonb_agg(zanith._define_generated(g.attrelid, g.attname, g.later, relation, attribute, id) || g.uses ORDER BY g.attrelid, g.attnum)
+                 zanith._each(zanith._describe_publications(r.prrelid)) x WHERE x.item ->> 'name' = p.pubname AND x.item ->> 'via' = 'table'),
+        'columns', (
+            SELECT zanith._list(zanith._define_generated(g.attrelid, g.attname, g.later, relation, attribute, id) || g.uses ORDER BY g.attrelid, g.attnum)
             FROM (SELECT a.attrelid, a.attnum, a.attname, d.uses, array_remove(array_agg(a.attname::text) OVER (
                              PARTITION BY a.attrelid ORDER BY a.attnum ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING), NULL) AS later
                   FROM dependents d
-                  JOIN pg_attribute a ON d.kind = 'column' AND a.attrelid = d.object AND a.attnum = d.subobject AND a.attgenerated <> '' AND a.attinhcount = 0) g), '[]'))
+                  JOIN pg_attribute a ON d.kind = 'column' AND a.attrelid = d.object AND a.attnum = d.subobject AND a.attgenerated <> '' AND a.attinhcount = 0) g))
 ); END $$;

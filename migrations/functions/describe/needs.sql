@@ -4,12 +4,11 @@
 CREATE OR REPLACE FUNCTION zanith._find_needy(relation oid, attribute smallint)
 RETURNS TABLE (class oid, object oid, subobject integer, name text) LANGUAGE sql STABLE ROWS 20 AS $$
     WITH own AS (
-        SELECT a.attrelid, a.attnum, a.attname, a.attgenerated FROM zanith._family(relation) f
-        JOIN pg_attribute a ON a.attrelid = f.member AND NOT a.attisdropped
-         AND a.attname = (SELECT r.attname FROM pg_attribute r WHERE r.attrelid = relation AND r.attnum = attribute)
-        WHERE attribute > 0
+        SELECT a.attrelid, a.attnum, a.attname, a.attgenerated FROM pg_attribute r CROSS JOIN LATERAL zanith._bearers(relation, r.attname) f
+        JOIN pg_attribute a ON a.attrelid = f.member AND NOT a.attisdropped AND a.attname = r.attname
+        WHERE attribute > 0 AND r.attrelid = relation AND r.attnum = attribute
     ), dependents AS (
-        SELECT d.* FROM zanith._find_dependents(relation, attribute) d WHERE d.kind IN ('view', 'materialized view', 'policy', 'trigger', 'rule')
+        SELECT d.* FROM zanith._find_dependents(relation, attribute) d WHERE d.kind IN ('view', 'materialized view', 'policy', 'trigger', 'rule', 'function')
     )
     SELECT 'pg_class'::regclass::oid, attrelid, attnum::integer, format('the column %I', attname) FROM own
     UNION ALL
@@ -17,7 +16,7 @@ RETURNS TABLE (class oid, object oid, subobject integer, name text) LANGUAGE sql
     FROM own o JOIN pg_attrdef d ON d.adrelid = o.attrelid AND d.adnum = o.attnum
     UNION ALL
     SELECT 'pg_constraint'::regclass, c.oid, 0, format('the constraint %I', c.conname)
-    FROM own o JOIN pg_constraint c ON c.conrelid = o.attrelid AND c.contype IN ('c', 'x') AND EXISTS (
+    FROM own o JOIN pg_constraint c ON c.conrelid = o.attrelid AND c.contype = ANY (zanith._letters_of('code')) AND EXISTS (
         SELECT FROM pg_depend d WHERE d.classid = 'pg_constraint'::regclass AND d.objid = c.oid
            AND d.refclassid = 'pg_class'::regclass AND d.refobjid = o.attrelid AND d.refobjsubid = o.attnum)
     UNION ALL
@@ -29,7 +28,7 @@ RETURNS TABLE (class oid, object oid, subobject integer, name text) LANGUAGE sql
     FROM own o JOIN pg_statistic_ext s ON s.stxrelid = o.attrelid AND EXISTS (
         SELECT FROM pg_depend d WHERE d.classid = 'pg_statistic_ext'::regclass AND d.objid = s.oid AND d.refobjsubid = o.attnum)
     UNION ALL
-    SELECT d.class, d.object, 0, 'the ' || d.name FROM dependents d WHERE d.kind IN ('policy', 'trigger', 'rule')
+    SELECT d.class, d.object, 0, 'the ' || d.name FROM dependents d WHERE d.kind IN ('policy', 'trigger', 'rule', 'function')
     UNION ALL
     SELECT p.class, p.object, 0, format('the view %s', zanith._relation_name(d.object))
     FROM dependents d, LATERAL (
@@ -40,8 +39,49 @@ RETURNS TABLE (class oid, object oid, subobject integer, name text) LANGUAGE sql
     WHERE d.kind IN ('view', 'materialized view')
 $$;
 
--- [{type, names, args, what, by}]: the address that _object_at takes, in words, and which part needs it. What
--- comes back by itself is left out: the column, tables of the tree, views of the cascade, sequences that the column owns.
+-- The name of an object that is not built in, by its oid: {class, oid, noun, schema, name, column, arguments}. An array has the name of its
+-- element. NULL where it does not exist, or where PostgreSQL has no ALTER … RENAME that this knows.
+CREATE OR REPLACE FUNCTION zanith._named(class text, object oid, subobject integer) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT jsonb_build_object('class', class, 'oid', object, 'subobject', subobject, 'noun', q.noun, 'schema', n.nspname, 'name', q.name, 'column', q.col, 'arguments', q.arguments)
+    FROM (
+        SELECT CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' WHEN 'f' THEN 'FOREIGN TABLE' WHEN 'c' THEN 'TYPE' ELSE 'TABLE' END AS noun,
+               c.relnamespace AS namespace, c.relname AS name, a.attname AS col, NULL::text AS arguments
+        FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = subobject AND subobject > 0 AND NOT a.attisdropped WHERE class = 'pg_class' AND c.oid = object
+        UNION ALL
+        SELECT CASE e.typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END, e.typnamespace, e.typname, NULL, NULL
+        FROM pg_type t JOIN pg_type e ON e.oid = CASE WHEN t.typcategory = 'A' AND t.typelem <> 0 THEN t.typelem ELSE t.oid END WHERE class = 'pg_type' AND t.oid = object
+        UNION ALL
+        SELECT 'ROUTINE', p.pronamespace, p.proname, NULL, pg_get_function_identity_arguments(p.oid) FROM pg_proc p WHERE class = 'pg_proc' AND p.oid = object
+        UNION ALL
+        SELECT 'COLLATION', l.collnamespace, l.collname, NULL, NULL FROM pg_collation l WHERE class = 'pg_collation' AND l.oid = object) q
+    JOIN pg_namespace n ON n.oid = q.namespace WHERE object >= 16384
+); END $$;
+
+-- The name as a person reads it.
+CREATE OR REPLACE FUNCTION zanith._read_name(named jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+    RETURN zanith._qualify(named ->> 'schema', named ->> 'name') || COALESCE('.' || quote_ident(named ->> 'column'), '') || COALESCE('(' || (named ->> 'arguments') || ')', '');
+END $$;
+
+-- The statements that give an object its recorded name again; NULL where it has that.
+CREATE OR REPLACE FUNCTION zanith._name_back_sql(was jsonb, now jsonb) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    arguments text := COALESCE('(' || (now ->> 'arguments') || ')', '');
+    moves boolean := was ->> 'schema' <> now ->> 'schema';
+    schema_gone boolean := to_regnamespace(quote_ident(was ->> 'schema')) IS NULL;
+BEGIN
+    RETURN NULLIF(concat_ws('; ',
+        CASE WHEN moves AND schema_gone THEN format('ALTER SCHEMA %I RENAME TO %I', now ->> 'schema', was ->> 'schema')
+             WHEN moves THEN format('ALTER %s %s%s SET SCHEMA %I', now ->> 'noun', zanith._qualify(now ->> 'schema', now ->> 'name'), arguments, was ->> 'schema') END,
+        CASE WHEN was ->> 'name' <> now ->> 'name' THEN format('ALTER %s %s%s RENAME TO %I', now ->> 'noun', zanith._qualify(was ->> 'schema', now ->> 'name'), arguments, was ->> 'name') END,
+        CASE WHEN was ->> 'column' <> now ->> 'column' THEN format('ALTER %s %s RENAME %s %I TO %I', now ->> 'noun', zanith._qualify(was ->> 'schema', was ->> 'name'),
+            CASE now ->> 'noun' WHEN 'TYPE' THEN 'ATTRIBUTE' ELSE 'COLUMN' END, now ->> 'column', was ->> 'column') END), '');
+END $$;
+
+-- [{type, names, args, what, by, object}]: the address that _object_at takes, in words, which part needs it, and its name by oid. What
+-- the restore makes is left out: the column, tables of the tree, views of the cascade, sequences that the column owns.
 CREATE OR REPLACE FUNCTION zanith._describe_needs(relation oid, attribute smallint DEFAULT 0) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     WITH needy AS (SELECT * FROM zanith._find_needy(relation, attribute)),
@@ -49,10 +89,11 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
          dependents AS (SELECT x.class, x.object, x.subobject FROM zanith._find_dependents(relation, attribute) x),
          back AS (SELECT n.object FROM needy n WHERE n.class = 'pg_class'::regclass AND n.subobject = 0),
          column_name AS (SELECT attname FROM pg_attribute WHERE attrelid = relation AND attnum = attribute AND attribute > 0)
-    SELECT COALESCE(jsonb_agg(DISTINCT jsonb_build_object('type', i.type, 'names', i.object_names, 'args', i.object_args,
-        'what', pg_describe_object(d.refclassid, d.refobjid, d.refobjsubid), 'by', n.name)), '[]')
+    SELECT zanith._list(DISTINCT jsonb_build_object('type', i.type, 'names', i.object_names, 'args', i.object_args,
+        'what', pg_describe_object(d.refclassid, d.refobjid, d.refobjsubid), 'by', n.name,
+        'object', zanith._named((SELECT c.relname FROM pg_class c WHERE c.oid = d.refclassid), d.refobjid, d.refobjsubid)))
     FROM needy n
-    JOIN pg_depend d ON d.classid = n.class AND d.objid = n.object AND d.deptype IN ('n', 'a') AND (n.subobject = 0 OR d.objsubid = n.subobject),
+    JOIN pg_depend d ON d.classid = n.class AND d.objid = n.object AND d.deptype IN ('n', 'a', 'x') AND (n.subobject = 0 OR d.objsubid = n.subobject),
          LATERAL pg_identify_object_as_address(d.refclassid, d.refobjid, d.refobjsubid) i
     WHERE d.refclassid <> 'pg_rewrite'::regclass
       AND NOT EXISTS (SELECT FROM dependents x WHERE x.class = d.refclassid AND x.object = d.refobjid AND x.subobject IN (0, d.refobjsubid))
@@ -71,7 +112,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 ); END $$;
 
 -- The object of an address that pg_identify_object_as_address gave; NULL where it does not exist. pg_get_object_address does
--- not take all of these: not the columns of views and composite types, not a composite type, not a prefix operator.
+-- not take all of these: not the columns of views and composite types, not a composite type, not a prefix operator. A script has this text too:
+-- it calls nothing of ours.
 CREATE OR REPLACE FUNCTION zanith._object_at(type text, names text[], args text[], OUT classid oid, OUT objid oid)
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -79,7 +121,7 @@ BEGIN
         objid := to_regoperator(format('%I.%s(NONE, %s)', names[1], names[2], args[1]));
         classid := CASE WHEN objid IS NOT NULL THEN 'pg_operator'::regclass END;
     ELSIF type IN ('composite type', 'toast table') THEN
-        objid := zanith._relation_oid(names[1], names[2]);
+        objid := to_regclass(format('%I.%I', names[1], names[2]));
         classid := CASE WHEN objid IS NOT NULL THEN 'pg_class'::regclass END;
     ELSE
         SELECT a.classid, a.objid INTO classid, objid
@@ -101,10 +143,10 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 -- and those on which a cascade drops something. [{schema, name, oid, owner}].
 CREATE OR REPLACE FUNCTION zanith._describe_partners(tables oid[], cascade jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(jsonb_build_object('schema', n.nspname, 'name', c.relname, 'oid', c.oid, 'owner', pg_get_userbyid(c.relowner)) ORDER BY c.oid), '[]')
+    SELECT zanith._list(jsonb_build_object('schema', n.nspname, 'name', c.relname, 'oid', c.oid, 'owner', pg_get_userbyid(c.relowner)) ORDER BY c.oid)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE NOT c.oid = ANY (tables) AND c.oid IN (
-        SELECT k.confrelid FROM pg_constraint k WHERE k.contype = 'f' AND k.conrelid = ANY (tables)
+        SELECT k.confrelid FROM pg_constraint k WHERE k.contype = ANY (zanith._letters_of('reference')) AND k.conrelid = ANY (tables)
         UNION SELECT k.conrelid FROM zanith._foreign_keys_to(tables) k
         UNION SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = ANY (tables)
         UNION SELECT to_regclass(x.item ->> 'table') FROM zanith._acting_parts(cascade) x)

@@ -34,7 +34,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
                     WHEN 'options' THEN COALESCE(zanith._user_options(v.value, of_column), 'null')
                     ELSE zanith._without_server_options(v.value, v.key IN ('column', 'columns')) END), '{}') FROM jsonb_each(value) v);
     ELSIF jsonb_typeof(value) = 'array' THEN
-        RETURN (SELECT COALESCE(jsonb_agg(zanith._without_server_options(v.item, of_column) ORDER BY v.ord), '[]') FROM zanith._each(value) v);
+        RETURN (SELECT zanith._list(zanith._without_server_options(v.item, of_column) ORDER BY v.ord) FROM zanith._each(value) v);
     END IF;
     RETURN value;
 END $$;

@@ -2,7 +2,7 @@
 
 CREATE OR REPLACE FUNCTION zanith._describe_publications(relation oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(m.entry ORDER BY m.name COLLATE "C", m.via COLLATE "C"), '[]')
+    SELECT zanith._list(m.entry ORDER BY m.name COLLATE "C", m.via COLLATE "C")
     FROM (
         SELECT p.pubname AS name, 'table' AS via, jsonb_build_object(
             'name', p.pubname, 'via', 'table', 'owner', pg_get_userbyid(p.pubowner),

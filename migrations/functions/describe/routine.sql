@@ -9,7 +9,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         'standard', p.prosqlbody IS NOT NULL,
         'owner', pg_get_userbyid(p.proowner),
         'grants', zanith._describe_grants(p.proacl, 'f', p.proowner),
-        'comment', obj_description(p.oid, 'pg_proc'))
+        'comment', obj_description(p.oid, 'pg_proc')) || zanith._describe_extensions('pg_proc'::regclass, p.oid)
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
     WHERE p.oid = routine
 ); END $$;

@@ -1,6 +1,6 @@
 -- Sequences that a column owns: serial (deptype a) and identity (deptype i).
 
--- {last_value, is_called}, by oid: a name could be another's by now. Before 18 a sequence that was never called does not say by its
+-- {last_value, is_called}, by oid: another sequence could have the name now. Before 18 a sequence that was never called does not say by its
 -- oid where it stands; then, and where it may not be read, it stands at its start. See _read_facts.
 CREATE OR REPLACE FUNCTION zanith._sequence_position(sequence oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
@@ -20,14 +20,14 @@ END $$;
 -- What is owned by a column, oldest first; [] where nothing is. A column can own several.
 CREATE OR REPLACE FUNCTION zanith._describe_sequences(relation oid, attribute smallint) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(jsonb_build_object(
+    SELECT zanith._list(jsonb_build_object(
         'schema', n.nspname, 'name', c.relname, 'identity', d.deptype = 'i',
         'type', format_type(s.seqtypid, NULL), 'start', s.seqstart, 'increment', s.seqincrement,
         'min', s.seqmin, 'max', s.seqmax, 'cache', s.seqcache, 'cycle', s.seqcycle,
         'persistence', c.relpersistence, 'owner', pg_get_userbyid(c.relowner),
         'grants', zanith._describe_grants(c.relacl, 's', c.relowner),
         'comment', obj_description(c.oid, 'pg_class')) || zanith._sequence_position(c.oid)
-        ORDER BY c.oid), '[]')
+        ORDER BY c.oid)
     FROM pg_depend d
     JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'S'
     JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -17,7 +17,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         'triggers', zanith._describe_triggers(c.oid),
         'rules', zanith._describe_rules(c.oid),
         'grants', zanith._describe_grants(c.relacl, 'r', c.relowner),
-        'comment', obj_description(c.oid, 'pg_class'))
+        'comment', obj_description(c.oid, 'pg_class')) || zanith._describe_extensions('pg_class'::regclass, c.oid)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.oid = relation AND c.relkind IN ('v', 'm')
 ); END $$;

@@ -35,17 +35,17 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT d || jsonb_build_object(
         'strategy', 'archive_column',
         'parked', jsonb_build_object('schema', '_zanith_shadow', 'table', zanith._archive_name(d), 'column', d #> '{column,name}',
-            -- the values were parked without their domain, whose checks would run as whoever copies them
+            -- the values were parked without their domain, whose checks would run as the role that copies them
             'type', COALESCE(NULLIF(d #> '{kept,type}', 'null'), d #> '{column,base_type}', 'null'), 'text', d #> '{kept,text}'),
         -- indexes and statistics went with the column; they are made again from their definitions
         'renames', zanith._sequences_of(d -> 'renames'),
-        'tree', (SELECT COALESCE(jsonb_agg(t.item || jsonb_build_object('renames', zanith._sequences_of(t.item -> 'renames')) ORDER BY t.ord), '[]')
+        'tree', (SELECT zanith._list(t.item || jsonb_build_object('renames', zanith._sequences_of(t.item -> 'renames')) ORDER BY t.ord)
                  FROM zanith._each(d -> 'tree') t))
 ); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._sequences_of(renames jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(r.item ORDER BY r.ord), '[]') FROM zanith._each(renames) r WHERE r.item ->> 'kind' = 'sequence'
+    SELECT zanith._list(r.item ORDER BY r.ord) FROM zanith._each(renames) r WHERE r.item ->> 'kind' = 'sequence'
 ); END $$;
 
 -- The place for the values, and what follows traffic: before the first row is copied. The tables belong to who copies: on what is the
@@ -96,7 +96,7 @@ DECLARE
     other text;
 BEGIN
     IF NOT zanith._is_trusted(current_user) THEN
-        PERFORM zanith._refuse(format('%I may not create in _zanith_shadow, as the online form does', current_user),
+        PERFORM zanith._refuse(format('%I has no CREATE privilege on _zanith_shadow, which the online form needs', current_user),
             format('Run it as %I or as a superuser.', zanith._own_role()), '42501');
     ELSIF a.artifact_type <> 'soft_drop_column' OR a.status <> 'recoverable' THEN
         PERFORM zanith._refuse(format('%s is not a parked column', object), 'Only a soft-dropped column can be archived.', '55000');
@@ -107,7 +107,7 @@ BEGIN
     ELSIF NOT pg_has_role((SELECT c.relowner FROM pg_class c WHERE c.oid = q.relation), 'USAGE') THEN
         PERFORM zanith._refuse(format('must be owner of table %s', q.live), 'Run it as its owner.', '42501');
     END IF;
-    PERFORM zanith._check_online(q.relation, a.definition);
+    PERFORM zanith._check_online(q.relation, a.definition), zanith._check_third_code(q.relation);
     IF NOT zanith._is_unique(q.relation, (SELECT jsonb_agg(k.item -> 'name') FROM zanith._each(a.definition -> 'key') k)) THEN
         PERFORM zanith._refuse(format('%s no longer has the key that it had when %s was parked', q.live, object), 'Create the key again, or keep the column parked.', '55000');
     END IF;
@@ -144,7 +144,7 @@ BEGIN
         PERFORM zanith._execute(step ->> 'sql', zanith._own_event_path());
     END LOOP;
     PERFORM zanith._keep_shape(a.id, zanith._shape(a.id, (zanith._archiving(a)).relation));
-    PERFORM zanith._render_recipe_anew(a.id);
+    PERFORM zanith._render_script_anew(a.id);
     RETURN true;
 END $$;
 
@@ -282,7 +282,7 @@ BEGIN
     FOR step IN SELECT s.item FROM zanith._each(zanith._render_follow_truncates(a.id, q.relation)) s ORDER BY s.ord LOOP
         PERFORM zanith._execute(step ->> 'sql', zanith._own_event_path());
     END LOOP;
-    PERFORM zanith._render_recipe_anew(a.id);
+    PERFORM zanith._render_script_anew(a.id);
     RETURN true;
 END $$;
 
@@ -371,11 +371,11 @@ BEGIN
     FROM zanith._tree(q.relation) m, unnest(ARRAY['insert', 'update', 'delete', 'truncate']) e(event)
     WHERE NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = m.member AND quote_ident(g.tgname) = zanith._follow_trigger(a.id, e.event) AND g.tgenabled = 'A');
     IF bad IS NOT NULL THEN
-        PERFORM zanith._refuse(format('the triggers that record changed rows of %s are gone or disabled: %s', q.live, bad),
-            format('Give it up and begin again: SELECT zanith.give_up(%L)', a.id), '55000');
+        PERFORM zanith._refuse(format('the triggers that record changed rows of %s are missing or disabled: %s', q.live, bad),
+            format('Undo the unfinished work, then start again: SELECT zanith.give_up(%L)', a.id), '55000');
     END IF;
     IF (SELECT format_type(t.atttypid, t.atttypmod) FROM pg_attribute t WHERE t.attrelid = q.relation AND t.attname = a.physical_column) <> q.live_type THEN
-        PERFORM zanith._refuse(format('the type of %s was changed while it was copied', q.col), format('Give it up and begin again: SELECT zanith.give_up(%L)', a.id), '55000');
+        PERFORM zanith._refuse(format('the type of %s was changed while it was copied', q.col), format('Undo the unfinished work, then start again: SELECT zanith.give_up(%L)', a.id), '55000');
     END IF;
     EXECUTE format('SELECT array_agg(l.seq), bool_or(l.k1 IS NULL) FROM (SELECT seq, k1 FROM %s LIMIT %s) l', q.log, at_most + 1) INTO seqs, wiped;
     IF cardinality(seqs) > at_most OR wiped THEN
@@ -387,7 +387,7 @@ BEGIN
             zanith._count_differences(a, 'true'), zanith._follow_columns(a.definition -> 'key'), q.log, q.rows, zanith._follow_match(a.definition -> 'key', 't'),
             q.archive, zanith._follow_match(a.definition -> 'key', 'a')), 'values') -> 0;
         IF (found ->> 1)::bigint + (found ->> 2)::bigint + (found ->> 3)::bigint > 0 THEN
-            PERFORM zanith._refuse(format('the archive of %s differs from the table: %s rows missing, %s too many, %s differ; nothing was dropped',
+            PERFORM zanith._refuse(format('the archive of %s differs from the table (rows missing: %s, too many: %s, different: %s); nothing was dropped',
                 zanith._object_name(a), found ->> 1, found ->> 2, found ->> 3), 'The column is still parked, and can be restored.', '22000');
         END IF;
     END IF;
@@ -406,12 +406,12 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         || zanith._step(format('REVOKE ALL ON TABLE %s FROM %I', q.archive, q.owner), 'Revoke the privilege to write to the archive')
         || zanith._step(format('GRANT SELECT, TRUNCATE ON TABLE %s TO %I', q.archive, q.owner), 'Let the owner of the table read and lock the archive (a trigger refuses TRUNCATE)')
         || zanith._step(format('ALTER TABLE %s OWNER TO %I', q.archive, zanith._own_role()), 'Give the archive to Zanith''s own role')
-        || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, r.ord, s.ord)
+        || (SELECT zanith._list(s.item ORDER BY p.ord, r.ord, s.ord)
             FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'renames') r, LATERAL zanith._each(
                 zanith._step(format('ALTER SEQUENCE %s OWNED BY NONE', zanith._qualify(r.item ->> 'schema', r.item ->> 'parked')),
                     'Keep the sequence when the column is dropped', 'SHARE ROW EXCLUSIVE')
                 || zanith._step(format('ALTER SEQUENCE %s SET SCHEMA _zanith_shadow', zanith._qualify(r.item ->> 'schema', r.item ->> 'parked')),
-                    'Park the sequence', 'ACCESS EXCLUSIVE')) s), '[]')
+                    'Park the sequence', 'ACCESS EXCLUSIVE')) s)
         || zanith._step(format('ALTER TABLE %s DROP COLUMN %s', q.live, q.col), 'Drop the parked column', 'ACCESS EXCLUSIVE', ARRAY[q.live])
     FROM zanith._archiving(a) q
 ); END $$;
@@ -427,8 +427,8 @@ DECLARE
 BEGIN
     -- the labels of now are those that the archive was written with: others would be another shape
     d := d || jsonb_build_object('labels', zanith._describe_labels(archive))
-        || CASE WHEN d #> '{kept,labels}' IS NULL OR d #> '{kept,labels}' = 'null' THEN '{}' ELSE jsonb_build_object('kept', d -> 'kept' || jsonb_build_object('labels', (
-            SELECT jsonb_object_agg(e.enumlabel, e.oid::text) FROM pg_enum e WHERE e.enumtypid = zanith._beneath_domain((d #>> '{kept,oid}')::oid)))) END;
+        || CASE WHEN zanith._kept_labels(d) IS NULL THEN '{}'
+                ELSE jsonb_build_object('kept', d -> 'kept' || jsonb_build_object('enums', zanith._label_tree((d #>> '{kept,oid}')::oid))) END;
     IF a.artifact_type <> 'soft_drop_column'
        -- a partition that was detached meanwhile keeps the column that went with it
        OR (CASE WHEN zanith._only(a.definition) = '' THEN zanith._attribute_number(zanith._relation_oid(a.physical_schema, a.physical_table), a.physical_column) IS NOT NULL
@@ -479,7 +479,7 @@ BEGIN
     IF a.id IS NOT NULL THEN
         PERFORM zanith._check_archiving(a);
         p := jsonb_build_object('object', zanith._object_name(a), 'steps', '[]'::jsonb, 'dependents', '[]'::jsonb, 'publications', '[]'::jsonb,
-            'warnings', jsonb_build_array(format('it is parked already (artifact %s): these steps continue from there', a.id)),
+            'warnings', jsonb_build_array(format('it is already parked (artifact %s): these steps continue from there', a.id)),
             'size_bytes', (SELECT sum(pg_total_relation_size(m.member)) FROM zanith._tree(relation) m),
             'row_estimate', (SELECT sum(GREATEST(c.reltuples, 0))::bigint FROM zanith._tree(relation) m JOIN pg_class c ON c.oid = m.member AND c.relkind <> 'p'));
     ELSE
@@ -488,7 +488,7 @@ BEGIN
         p := zanith.plan_capture('soft_drop_column', relation, column_name, on_dependents, published_ok);
         a.definition := zanith._define('soft_drop_column', relation, column_name, id, on_dependents, false);
         PERFORM zanith._check_capture('archive_column', relation, column_name,
-            a.definition || '{"strategy": "archive_column"}', on_dependents, published_ok, false);
+            a.definition || '{"strategy": "archive_column"}', on_dependents, published_ok);
         PERFORM zanith._check_online(relation, a.definition);
         a.id := id;
         a.artifact_type := 'soft_drop_column';
@@ -505,7 +505,7 @@ BEGIN
             FROM zanith._archiving(a) q, LATERAL (VALUES (2,
                 CASE WHEN zanith.unfinished(a.id) IS NULL THEN zanith._render_archive_begin(a) ELSE '[]' END
                 || zanith._step(format('INSERT INTO %s SELECT %s, %s FROM %s t WHERE (%2$s) > … ORDER BY %2$s LIMIT …', q.archive, q.keys, q.value, q.rows),
-                    'Copy key and value in batches, each in its own transaction (nobody waits)', 'ACCESS SHARE', ARRAY[q.live], true)
+                    'Copy key and value in batches, each in its own transaction (reads and writes go on)', 'ACCESS SHARE', ARRAY[q.live], true)
                 || zanith._step(format('ALTER TABLE %s ADD PRIMARY KEY (%s)', q.archive, q.keys), 'Add the primary key of the archive', 'ACCESS EXCLUSIVE', ARRAY[q.archive], true)
                 || zanith._step(format('SELECT * FROM zanith.catch_up(%L, …)', a.id), 'Copy the rows that live traffic changed during the copy', 'ACCESS SHARE', ARRAY[q.live])
                 || zanith._step(format('SELECT * FROM zanith.compare_copy(%L)', a.id), 'Compare every value with its copy, byte by byte; stop if one differs',
@@ -517,10 +517,10 @@ END $$;
 CREATE OR REPLACE FUNCTION zanith._warn_online(relation oid, d jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT jsonb_build_array(
-        format('the copy takes about %s of disk, and as much of WAL', pg_size_pretty(c.rows * (44 + 2 * k.width + v.width))),
+        format('the copy takes about %s of disk space, and about as much WAL', pg_size_pretty(c.rows * (44 + 2 * k.width + v.width))),
         'until the last transaction the column is soft-dropped and can be restored; a cancelled run can be resumed',
         'until it is done, each change of a key or of the parked value writes one more row',
-        'the restored column will be the last one of its table')
+        'the restored column will be the last column of its table')
     FROM (SELECT sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples ELSE pg_table_size(c.oid) / 100 END)::bigint
           FROM zanith._tree(relation) m JOIN pg_class c ON c.oid = m.member AND c.relkind <> 'p') c(rows),
          (SELECT n.nspname, r.relname, r.relkind = 'p' AS whole FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace WHERE r.oid = relation) t,

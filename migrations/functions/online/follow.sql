@@ -9,7 +9,7 @@ CREATE OR REPLACE FUNCTION zanith.unfinished(artifact_id text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$ BEGIN RETURN (
     SELECT substring(zanith._unfinished_says(artifact_id) FROM '^zanith unfinished ([a-z]+)')
 ); END $$;
-COMMENT ON FUNCTION zanith.unfinished IS 'What is half done with an artifact: archiving, restoring, or NULL.';
+COMMENT ON FUNCTION zanith.unfinished IS 'The unfinished work of an artifact: archiving, restoring, or NULL.';
 
 -- What the comment of the table of keys says; nobody but Zanith or a superuser is believed.
 CREATE OR REPLACE FUNCTION zanith._unfinished_says(artifact_id text) RETURNS text
@@ -17,9 +17,6 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT obj_description(c.oid, 'pg_class') FROM pg_class c
     WHERE c.oid = zanith._relation_oid('_zanith_shadow', '_zanith_follow_' || artifact_id) AND zanith._is_trusted(pg_get_userbyid(c.relowner))
 ); END $$;
-
-CREATE OR REPLACE FUNCTION zanith._is_trusted(role_name text) RETURNS boolean
-LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN role_name = zanith._own_role() OR zanith._is_superuser(role_name); END $$;
 
 -- Whether two values differ in any byte. For most types = says it, in half the time; text by the collation that knows of bytes
 -- alone. To others (1.0 and 1.00, 1 day and 24 hours) it calls things alike that are not, and some have none.
@@ -73,10 +70,10 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     FROM (SELECT zanith._follow_trigger(id, event)) q(name)
 ); END $$;
 
--- A TRUNCATE is told by the table itself, and by each table beneath it: those are not copied to partitions. Only what is not there.
+-- The table and each descendant report a TRUNCATE: PostgreSQL does not copy these triggers to partitions. Only those that are missing.
 CREATE OR REPLACE FUNCTION zanith._render_follow_truncates(id text, relation oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(s.item ORDER BY m.depth, m.member, s.ord), '[]')
+    SELECT zanith._list(s.item ORDER BY m.depth, m.member, s.ord)
     FROM zanith._tree(relation) m, LATERAL zanith._each(zanith._render_follow_trigger(id, zanith._relation_name(m.member), 'truncate', 'AFTER TRUNCATE', NULL)) s
     WHERE NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = m.member AND quote_ident(g.tgname) = zanith._follow_trigger(id, 'truncate'))
 ); END $$;
@@ -87,9 +84,8 @@ CREATE OR REPLACE FUNCTION zanith._shape(id text, relation oid) RETURNS text
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT md5(COALESCE(string_agg(concat_ws(':', m.member, i.inhdetachpending, g.made), ',' ORDER BY m.member), '')
         -- text that was archived before a label was renamed is not in line
-        || COALESCE((SELECT string_agg(e.enumlabel, ',' ORDER BY e.oid) FROM zanith._zanith_migration_artifacts a
-                     JOIN pg_enum e ON e.enumtypid = zanith._beneath_domain((a.definition #>> '{kept,oid}')::oid)
-                     WHERE a.id = _shape.id AND a.artifact_type = 'soft_drop_column' AND a.definition #>> '{kept,labels}' IS NOT NULL), ''))
+        || COALESCE((SELECT zanith._label_tree((a.definition #>> '{kept,oid}')::oid)::text FROM zanith._zanith_migration_artifacts a
+                     WHERE a.id = _shape.id AND a.artifact_type = 'soft_drop_column' AND zanith._kept_labels(a.definition) IS NOT NULL), ''))
     FROM zanith._tree(relation) m LEFT JOIN pg_inherits i ON i.inhrelid = m.member,
          LATERAL (SELECT string_agg(g.oid::text, ' ' ORDER BY g.oid) AS made FROM pg_trigger g
                   WHERE g.tgrelid = m.member AND starts_with(g.tgname, '~zanith_follow_' || id || '_')) g
@@ -112,7 +108,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $
     FROM zanith._artifact(artifact_id) a
 ); END $$;
 
--- The function behind them runs as whoever made it, or as the owner of the table, whoever writes to that.
+-- Their function runs as its creator, or as the owner of the table, whichever role writes to the table.
 CREATE OR REPLACE FUNCTION zanith._render_follow_function(id text, owner text, body text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(format('CREATE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS %L', q.name, body),
@@ -126,7 +122,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     FROM (SELECT zanith._follow_name(id), zanith._is_superuser(current_user) OR owner = current_user) q(name, free)
 ); END $$;
 
--- Whether anything of the kind is there: by index, since whoever plans a restore or a purge asks.
+-- Whether anything of the kind is there: by index, since every plan of a restore or a purge asks.
 CREATE OR REPLACE FUNCTION zanith._is_followed(id text) RETURNS boolean
 LANGUAGE sql STABLE AS $$
     SELECT to_regclass(zanith._follow_name(id)) IS NOT NULL OR to_regprocedure(zanith._follow_name(id) || '()') IS NOT NULL
@@ -135,11 +131,11 @@ $$;
 -- The end of it, where anything is there: triggers, function, keys, and what was half made.
 CREATE OR REPLACE FUNCTION zanith._render_follow_end(id text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE((SELECT jsonb_agg(zanith._step(format('DROP TRIGGER %s%I ON %s',
+    SELECT (SELECT zanith._list(zanith._step(format('DROP TRIGGER %s%I ON %s',
                -- a partition may be gone when a script runs
                CASE WHEN c.relispartition THEN 'IF EXISTS ' ELSE '' END, g.tgname, zanith._relation_name(g.tgrelid)),
                'Drop the trigger that records keys', 'ACCESS EXCLUSIVE', ARRAY[zanith._relation_name(g.tgrelid)]) -> 0 ORDER BY c.relispartition, g.tgname, c.oid)
-           FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid WHERE q.there AND starts_with(g.tgname, '~zanith_follow_' || id || '_') AND g.tgfoid = to_regprocedure(q.name || '()') AND NOT g.tgisinternal AND g.tgparentid = 0), '[]')
+           FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid WHERE q.there AND starts_with(g.tgname, '~zanith_follow_' || id || '_') AND g.tgfoid = to_regprocedure(q.name || '()') AND NOT g.tgisinternal AND g.tgparentid = 0)
         || CASE WHEN to_regprocedure(q.name || '()') IS NOT NULL THEN zanith._step(format('DROP FUNCTION %s()', q.name), 'Drop its trigger function') ELSE '[]' END
         || CASE WHEN to_regclass(q.name) IS NOT NULL THEN zanith._step(format('DROP TABLE %s', q.name), 'Drop the table of recorded keys', 'ACCESS EXCLUSIVE', ARRAY[q.name]) ELSE '[]' END
     FROM (SELECT zanith._follow_name(id), zanith._is_followed(id)) q(name, there)
@@ -152,17 +148,17 @@ LANGUAGE sql IMMUTABLE AS $$ SELECT '_zanith_restoring_' || id $$;
 -- What was half made: the archive that a copy had begun, or the column that a fill had begun.
 CREATE OR REPLACE FUNCTION zanith._render_unmake(id text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE((SELECT jsonb_agg(zanith._step(format('DROP TABLE %s', zanith._relation_name(d.objoid)), 'Drop the unfinished archive',
+    SELECT (SELECT zanith._list(zanith._step(format('DROP TABLE %s', zanith._relation_name(d.objoid)), 'Drop the unfinished archive',
                'ACCESS EXCLUSIVE', ARRAY[zanith._relation_name(d.objoid)]) -> 0)
            FROM pg_description d JOIN pg_class c ON c.oid = d.objoid AND c.relnamespace = '_zanith_shadow'::regnamespace
            -- one that an earlier version began belongs to the owner of the table
            LEFT JOIN zanith._zanith_migration_artifacts a ON a.id = _render_unmake.id AND c.relname = zanith._archive_name(a.definition)
            WHERE q.there AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND d.description = zanith._unfinished_comment(_render_unmake.id, 'archive')
-             AND (zanith._is_trusted(pg_get_userbyid(c.relowner)) OR pg_get_userbyid(c.relowner) = a.definition #>> '{table,owner}')), '[]')
-        || COALESCE((SELECT jsonb_agg(zanith._step(format('ALTER TABLE %s DROP COLUMN %I', zanith._relation_name(t.attrelid), t.attname),
+             AND (zanith._is_trusted(pg_get_userbyid(c.relowner)) OR pg_get_userbyid(c.relowner) = a.definition #>> '{table,owner}'))
+        || (SELECT zanith._list(zanith._step(format('ALTER TABLE %s DROP COLUMN %I', zanith._relation_name(t.attrelid), t.attname),
                'Drop the unfinished column', 'ACCESS EXCLUSIVE', ARRAY[zanith._relation_name(t.attrelid)]) -> 0)
            FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid
-           WHERE q.there AND t.attname = zanith._half_filled(id) AND NOT t.attisdropped AND c.relkind IN ('r', 'p') AND t.attinhcount = 0), '[]')
+           WHERE q.there AND t.attname = zanith._half_filled(id) AND NOT t.attisdropped AND c.relkind IN ('r', 'p') AND t.attinhcount = 0)
     FROM (SELECT zanith._is_followed(id)) q(there)
 ); END $$;
 
@@ -177,19 +173,19 @@ BEGIN
     FOR step IN SELECT s.item FROM zanith._each(zanith._render_follow_end(a.id) || zanith._render_unmake(a.id)) s ORDER BY s.ord LOOP
         PERFORM zanith._execute(step ->> 'sql', zanith._own_event_path());
     END LOOP;
-    PERFORM zanith._render_recipe_anew(a.id);
+    PERFORM zanith._render_script_anew(a.id);
     RETURN what;
 END $$;
-COMMENT ON FUNCTION zanith.give_up IS 'Takes away what an unfinished online archive or restore had made; the artifact stays as it was.';
+COMMENT ON FUNCTION zanith.give_up IS 'Drops the objects of an unfinished online archive or restore; the artifact stays as it was.';
 
--- Renders recovery_sql from the definition, as it is now. Takes no text: whoever may act as the owner may ask for it.
-CREATE OR REPLACE FUNCTION zanith._render_recipe_anew(artifact_id text) RETURNS void
+-- Renders recovery_sql from the definition, as it is now. Takes no text: a role that may act as the owner may call it.
+CREATE OR REPLACE FUNCTION zanith._render_script_anew(artifact_id text) RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
-    PERFORM zanith._store_recipe(artifact_id, zanith._prove_caller());
+    PERFORM zanith._store_script(artifact_id, zanith._prove_caller());
 END $$;
 
-CREATE OR REPLACE FUNCTION zanith._store_recipe(artifact_id text, proof uuid) RETURNS void
+CREATE OR REPLACE FUNCTION zanith._store_script(artifact_id text, proof uuid) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
@@ -217,7 +213,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._is_superuser(role_name) OR to_regrole(quote_ident(owner)) IS NOT NULL AND pg_has_role(role_name, owner, 'USAGE')
 ); END $$;
 
--- Whether a role may say something of an artifact: who may act as the owner. A table that has another owner by now is not its
+-- Whether a role may say something of an artifact: who may act as the owner. A table that has another owner now is not its
 -- former one's to speak of; its new owner may where it is the table that was recorded.
 CREATE OR REPLACE FUNCTION zanith._may_decide(role_name text, a zanith._zanith_migration_artifacts) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $$
@@ -240,10 +236,13 @@ DECLARE
     other text;
 BEGIN
     IF (SELECT c.relkind <> 'p' FROM pg_class c WHERE c.oid = relation) AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = relation) THEN
-        PERFORM zanith._refuse(format('%s has tables beneath it that inherit from it, which the online form does not support', name), 'Leave --online out.');
+        PERFORM zanith._refuse(format('%s has inheritance children, which the online form does not support', name), 'Leave --online out.');
     END IF;
     IF (zanith._only(d) = '') <> (SELECT c.relkind = 'p' FROM pg_class c WHERE c.oid = relation) THEN
-        PERFORM zanith._refuse(format('%s was partitioned, or is so only now', name), 'Leave --online out.', '55000');
+        PERFORM zanith._refuse(format('%s became a partitioned table since the drop, or is no longer one', name), 'Leave --online out.', '55000');
+    END IF;
+    IF zanith._has_several_owners(relation) THEN
+        PERFORM zanith._refuse(format('partitions or children of %s belong to other roles, which could add code between two batches', name), 'Leave --online out.');
     END IF;
     IF d #>> '{column,identity}' IS NOT NULL THEN
         PERFORM zanith._refuse(format('%I of %s is an identity column, which the online form does not support', d #>> '{column,name}', name), 'Leave --online out.');
@@ -251,16 +250,16 @@ BEGIN
     SELECT string_agg(zanith._relation_name(m.member), ', ' ORDER BY m.member) INTO other
     FROM zanith._tree(relation) m JOIN pg_class c ON c.oid = m.member WHERE c.relkind = 'f';
     IF other IS NOT NULL THEN
-        PERFORM zanith._refuse(format('partitions of %s are foreign tables, which cannot be followed: %s', name, other), 'Detach them first.');
+        PERFORM zanith._refuse(format('partitions of %s are foreign tables, which the online form does not support: %s', name, other), 'Detach them first.');
     END IF;
     IF jsonb_array_length(COALESCE(NULLIF(d -> 'key', 'null'), '[]')) = 0 THEN
-        PERFORM zanith._refuse(format('table %s has no key to work along', name), 'The online form needs a primary key; leave --online out.', '55000');
+        PERFORM zanith._refuse(format('table %s has no primary key for the batches of the online form', name), 'The online form needs a primary key; leave --online out.', '55000');
     END IF;
     SELECT string_agg(format('%I (%s)', k.item ->> 'name', k.item ->> 'type'), ', ' ORDER BY k.ord) INTO other
     FROM zanith._each(d -> 'key') k WHERE NOT (k.item ->> 'builtin')::boolean;
     IF other IS NOT NULL THEN
         PERFORM zanith._refuse(format('the key of %s has columns of types that are not built in: %s', name, other),
-            'The online form goes along the key by its own order; leave --online out.');
+            'The online form needs a key whose types are built in; leave --online out.');
     END IF;
     -- an index in the key's own order, or every batch would sort the table
     IF NOT EXISTS (
@@ -271,7 +270,7 @@ BEGIN
                           JOIN pg_attribute t ON t.attrelid = relation AND t.attnum = (i.indkey::smallint[])[n]
                           JOIN pg_opclass o ON o.oid = (i.indclass::oid[])[n]
                           WHERE (i.indoption::smallint[])[n] <> 0 OR (i.indcollation::oid[])[n] <> t.attcollation OR NOT o.opcdefault)) THEN
-        PERFORM zanith._refuse(format('no unique index of %s is in the plain order of its key', name),
+        PERFORM zanith._refuse(format('%s has no ascending unique index on its key', name),
             'The online form needs a primary key or an ascending unique index; leave --online out.', '55000');
     END IF;
     IF zanith._key_calls_code(relation) THEN
@@ -279,6 +278,6 @@ BEGIN
     END IF;
     IF row_security_active(relation) THEN
         PERFORM zanith._refuse(format('row security hides rows of %s from you', name),
-            'Run it as a role with BYPASSRLS; or leave --online out, which lifts it for the length of the change.', '42501');
+            'Run it as a role with BYPASSRLS; or leave --online out, which turns row security off for the owner during the change.', '42501');
     END IF;
 END $$;

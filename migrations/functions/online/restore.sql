@@ -41,12 +41,12 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                     ' DEFAULT ' || zanith._fill_value(col, choices)),
                 'Add the column under a temporary name for the backfill (PostgreSQL can only add it last)', 'ACCESS EXCLUSIVE', ARRAY[q.live]))
             ELSE zanith._render_add_filled(a.definition, q.live, zanith._half_filled(a.id), q.relation, choices, true) END
-            || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, s.ord) FROM zanith._live_parts(a.definition, a.source_schema, a.source_table, q.relation) p, LATERAL zanith._each(
+            || (SELECT zanith._list(s.item ORDER BY p.ord, s.ord) FROM zanith._live_parts(a.definition, a.source_schema, a.source_table, q.relation) p, LATERAL zanith._each(
                     zanith._render_column_settings(p.part -> 'column', q.alone || p.target, zanith._half_filled(a.id))
-                    || zanith._render_default(p.part -> 'column', q.alone || p.target, zanith._half_filled(a.id))) s), '[]'))
+                    || zanith._render_default(p.part -> 'column', q.alone || p.target, zanith._half_filled(a.id))) s))
         || zanith._step(format('CREATE TABLE %s (%s, pending boolean NOT NULL DEFAULT false, PRIMARY KEY (%s))', q.log,
                 zanith._follow_columns(a.definition -> 'key', ' NOT NULL', true), zanith._follow_columns(a.definition -> 'key')),
-            'Create the table for the keys of rows that are no longer the archived ones')
+            'Create the table for the keys of rows that changed during the backfill')
         || zanith._render_privacy(q.log)
         || zanith._step(format('COMMENT ON TABLE %s IS %L', q.log, zanith._unfinished_comment(a.id, 'restoring') || ' ' || zanith._filling_choices(choices)::text), 'Mark the table of keys with the artifact''s id')
         || zanith._step(format('GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE %s TO %I', q.log, q.owner), 'Let the owner of the table record keys')
@@ -71,7 +71,7 @@ END $body$, q.log, zanith._follow_columns(a.definition -> 'key'), zanith._key_li
         || zanith._render_follow_trigger(a.id, q.live, 'carry', 'BEFORE UPDATE', q.moved)
         || zanith._render_follow_trigger(a.id, q.live, 'move', 'AFTER UPDATE', q.moved)
         || zanith._render_follow_trigger(a.id, q.live, 'insert', 'AFTER INSERT', 'true')
-        || zanith._step(format('SELECT zanith._render_recipe_anew(%L)', a.id), 'Update recovery_sql: it removes the unfinished work first')
+        || zanith._step(format('SELECT zanith._render_script_anew(%L)', a.id), 'Update recovery_sql: it removes the unfinished work first')
     FROM zanith._filling(a) r, LATERAL (SELECT r.*, a.definition -> 'column' AS col, CASE WHEN r.rows = r.live THEN 'ONLY ' ELSE '' END AS alone,
         zanith._changed(a.definition -> 'key') AS moved) q
 ); END $$;
@@ -80,8 +80,8 @@ END $body$, q.log, zanith._follow_columns(a.definition -> 'key'), zanith._key_li
 -- meanwhile has that of its parent.
 CREATE OR REPLACE FUNCTION zanith._render_fill_value_off(d jsonb, target_schema text, target_table text, live oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(zanith._step(format('ALTER TABLE %s%s ALTER COLUMN %I DROP DEFAULT', CASE WHEN zanith._only(d) = '' THEN 'ONLY ' ELSE '' END, m.name, d #>> '{column,name}'),
-            'Drop the temporary default', 'ACCESS EXCLUSIVE', ARRAY[m.name]) -> 0 ORDER BY m.depth, m.member), '[]')
+    SELECT zanith._list(zanith._step(format('ALTER TABLE %s%s ALTER COLUMN %I DROP DEFAULT', CASE WHEN zanith._only(d) = '' THEN 'ONLY ' ELSE '' END, m.name, d #>> '{column,name}'),
+            'Drop the temporary default', 'ACCESS EXCLUSIVE', ARRAY[m.name]) -> 0 ORDER BY m.depth, m.member)
     FROM (SELECT t.member, t.depth, zanith._relation_name(t.member) AS name, zanith._default_of(t.member, d ->> 'id') AS now, p.ord, p.part #>> '{column,default}' AS own
           FROM zanith._tree(live) t LEFT JOIN zanith._live_parts(d, target_schema, target_table, live) p
             ON zanith._relation_oid(CASE WHEN p.ord = 0 THEN target_schema ELSE p.part ->> 'schema' END, CASE WHEN p.ord = 0 THEN target_table ELSE p.part ->> 'name' END) = t.member) m
@@ -113,25 +113,20 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             || zanith._render_follow_end(a.id)
             || zanith._as_owner(q.owner, zanith._step(format('ALTER TABLE %s RENAME COLUMN %s TO %s', q.live, q.half, q.name), 'Give the column its own name', 'ACCESS EXCLUSIVE', ARRAY[q.live]))
             || CASE WHEN choices ? 'fill' THEN zanith._render_fill_value_off(d, a.source_schema, a.source_table, q.relation) ELSE '[]' END
-            || zanith._step(format('SELECT zanith._render_recipe_anew(%L)', a.id), 'Update recovery_sql: there is no unfinished work to remove') END
+            || zanith._step(format('SELECT zanith._render_script_anew(%L)', a.id), 'Update recovery_sql: there is no unfinished work to remove') END
         || zanith._as_owner(q.owner,
             CASE WHEN COALESCE((choices ->> 'allow_null')::boolean, false) THEN '[]'
                  ELSE zanith._render_not_nulls(d, a.source_schema, a.source_table, q.relation, d #>> '{column,name}', d #>> '{column,name}', true) END
-            || zanith._render_constraints_back(d, a.source_schema, a.source_table, q.relation, ARRAY['check'], COALESCE((choices ->> 'not_valid')::boolean, false)))
-        || CASE WHEN q.rows = q.live THEN zanith._render_trees_beside(d, a.source_schema, a.source_table, q.relation, true, false) || zanith._render_trees_beside(d, a.source_schema, a.source_table, q.relation, false, false)
-                ELSE zanith._render_uniques_beside(d, a.source_schema, q.live) || zanith._render_indexes_beside(d, a.source_schema, q.live, q.relation, false) END
-        || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, x.ord, s.ord)
-            FROM zanith._live_parts(d, a.source_schema, a.source_table, q.relation) p, LATERAL zanith._each(p.part -> 'statistics') x,
-                LATERAL zanith._with_parked_columns(x.item, zanith._relation_oid(p.part ->> 'schema', p.part ->> 'name')) y(item), LATERAL zanith._each(zanith._made_by(y.item, p.part ->> 'owner', zanith._render_statistics(y.item))) s
-            WHERE y.item IS NOT NULL), '[]')
-        || zanith._render_constraints_back(d, a.source_schema, a.source_table, q.relation, ARRAY['foreign key'], COALESCE((choices ->> 'not_valid')::boolean, false))
-        || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, s.ord) FROM zanith._live_parts(d, a.source_schema, a.source_table, q.relation) p,
-                LATERAL zanith._each(zanith._render_references_beside(p.part, p.target, COALESCE((choices ->> 'not_valid')::boolean, false))) s), '[]')
-        || COALESCE((SELECT jsonb_agg(s.item ORDER BY p.ord, s.ord) FROM zanith._live_parts(d, a.source_schema, a.source_table, q.relation) p, LATERAL zanith._each(
+            || zanith._render_constraints_back(d, a.source_schema, a.source_table, q.relation, 1, c.not_valid))
+        || zanith._render_keys_and_indexes_back(d, a.source_schema, a.source_table, q.relation, false, c.not_valid, true)
+        || zanith._render_statistics_back(d, a.source_schema, a.source_table, q.relation, false)
+        || zanith._render_constraints_back(d, a.source_schema, a.source_table, q.relation, 3, c.not_valid)
+        || zanith._render_references_back(d, a.source_schema, a.source_table, q.relation, c.not_valid, true)
+        || (SELECT zanith._list(s.item ORDER BY p.ord, s.ord) FROM zanith._live_parts(d, a.source_schema, a.source_table, q.relation) p, LATERAL zanith._each(
                 zanith._render_grants(p.part #> '{column,grants}', 'TABLE ' || p.target, p.part ->> 'owner', d #>> '{column,name}', true)
-                || zanith._render_comment(p.part #>> '{column,comment}', format('COLUMN %s.%s', p.target, q.name))) s), '[]')
+                || zanith._render_comment(p.part #>> '{column,comment}', format('COLUMN %s.%s', p.target, q.name))) s)
         || zanith._render_cascade_restore(d, false)
-    FROM zanith._filling(a) q
+    FROM zanith._filling(a) q, LATERAL (SELECT COALESCE((choices ->> 'not_valid')::boolean, false)) c(not_valid)
 ); END $$;
 
 -- One batch, as the SQL of a step that the owner runs, and the key that it comes to, NULL at the end. The count of rows
@@ -282,9 +277,9 @@ BEGIN
         ('it is an identity column', d #>> '{column,identity}' IS NOT NULL),
         ('it owns a sequence', EXISTS (SELECT FROM zanith._parts(d) p WHERE jsonb_array_length(COALESCE(p.part -> 'renames', '[]')) > 0)),
         ('columns generated from it come back with it', jsonb_array_length(COALESCE(d #> '{cascade,columns}', '[]')) > 0),
-        ('an exclusion constraint comes back with it', EXISTS (SELECT FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'constraints') k WHERE k.item ->> 'kind' = 'exclude')),
+        ('an exclusion constraint comes back with it', EXISTS (SELECT FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'constraints') k WHERE zanith._constraint_is(k.item, 'exclusion'))),
         ('--as gives it another name', choices ? 'as'),
-        ('partitions belong to other owners', EXISTS (SELECT FROM zanith._tree(live) m JOIN pg_class c ON c.oid = m.member, pg_class t WHERE t.oid = live AND t.relowner <> c.relowner))) c(what, so) WHERE c.so;
+        ('inheritance children have the column too', COALESCE(d -> 'keepers', '[]') <> '[]')) c(what, so) WHERE c.so;
     said := concat_ws('; ', said, zanith._find_beside_limits(d, a.source_schema, a.source_table, live));
     IF said <> '' THEN
         found := found || zanith._conflict('not_online', format('the online form does not do this: %s', said), 'Leave --online out.');
@@ -298,7 +293,7 @@ BEGIN
         found := found || zanith._conflict('not_online', format('tables with the unfinished column are no longer partitions of %s: %s', zanith._relation_name(live), said),
             format('Attach them again, or drop %I there; the archive has the values.', zanith._half_filled(a.id)));
     END IF;
-    SELECT string_agg(x.what, ', ') INTO said FROM zanith._find_disturbances(live, zanith._relation_name(live)) x WHERE NOT starts_with(x.what, 'trigger ') AND x.what <> 'row security for the owner';
+    SELECT string_agg(x.what, ', ') INTO said FROM zanith._find_update_side_effects(live, zanith._relation_name(live)) x WHERE NOT starts_with(x.what, 'trigger ') AND x.what <> 'row security for the owner';
     IF said IS NOT NULL THEN
         found := found || zanith._conflict('not_online', format('the backfill is an UPDATE, and %s applies to it; only a restore in one transaction can disable that', said), 'Leave --online out.');
     END IF;
@@ -317,8 +312,8 @@ BEGIN
             'Choose a value for rows inserted since the drop or during the restore, or leave --online out.', ARRAY['--fill VALUE']);
     END IF;
     IF begun IS NOT NULL AND begun <> zanith._filling_choices(choices) THEN
-        found := found || zanith._conflict('begun_otherwise', 'it was started with other choices',
-            format('Go on with the same, or give it up: SELECT zanith.give_up(%L)', a.id), '{}', begun::text);
+        found := found || zanith._conflict('other_choices', 'it was started with other choices',
+            format('Use the same choices, or undo the unfinished restore: SELECT zanith.give_up(%L)', a.id), '{}', begun::text);
     END IF;
     RETURN found;
 END $$;
@@ -330,18 +325,18 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         (1, 'an index that was not valid comes back with it', EXISTS (
             SELECT FROM zanith._parts(d) p, LATERAL (SELECT i.item FROM zanith._each(p.part -> 'indexes') i UNION ALL SELECT k.item -> 'index' FROM zanith._each(p.part -> 'constraints') k) i
             WHERE COALESCE((i.item ->> 'partitioned')::boolean, false) AND NOT (i.item ->> 'valid')::boolean)),
-        (2, 'a foreign key comes back with it, which PostgreSQL before 18 validates on a partitioned table while writers wait', EXISTS (
+        (2, 'a foreign key comes back with it, which PostgreSQL before 18 validates on a partitioned table while writes wait', EXISTS (
             SELECT FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(p.part -> 'constraints') k
-            WHERE k.item ->> 'kind' = 'foreign key' AND zanith._wants_proof_at_once(p.part ->> 'schema', p.part ->> 'name'))),
+            WHERE zanith._constraint_is(k.item, 'reference') AND zanith._wants_proof_at_once(p.part ->> 'schema', p.part ->> 'name'))),
         (4, 'its partition key calls functions that are not built in', zanith._key_calls_code(live)),
         (5, 'a key WITHOUT OVERLAPS comes back with it', EXISTS (
             SELECT FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'constraints') k
-            WHERE k.item ->> 'kind' IN ('primary key', 'unique') AND zanith._masked(k.item ->> 'definition') LIKE '%WITHOUT OVERLAPS%')),
+            WHERE zanith._constraint_is(k.item, 'unique') AND zanith._masked(k.item ->> 'definition') LIKE '%WITHOUT OVERLAPS%')),
         -- CREATE INDEX CONCURRENTLY runs in no function of the owner's
         (3, 'an index comes back with it that calls functions or operators which are not built in', zanith._runner(d #>> '{table,owner}') IS NOT NULL AND EXISTS (
             SELECT FROM zanith._parts(d) p, LATERAL (SELECT i.item FROM zanith._each(p.part -> 'indexes') i
                                                      WHERE d ->> 'strategy' = 'archive_column' OR NOT (i.item ->> 'plain')::boolean
-                                                     UNION ALL SELECT k.item -> 'index' FROM zanith._each(p.part -> 'constraints') k WHERE k.item ->> 'kind' IN ('primary key', 'unique')) i
+                                                     UNION ALL SELECT k.item -> 'index' FROM zanith._each(p.part -> 'constraints') k WHERE zanith._constraint_is(k.item, 'unique')) i
             WHERE NOT COALESCE((i.item ->> 'builtin')::boolean, (i.item ->> 'plain')::boolean, false)))) c(ord, what, so)
     WHERE c.so
 ); END $$;
@@ -350,15 +345,16 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 -- beside live traffic.
 CREATE OR REPLACE FUNCTION zanith._find_soft_online_conflicts(a zanith._zanith_migration_artifacts, live oid, choices jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(zanith._conflict('not_online', format('the online form does not do this: %s', c.what), 'Leave --online out.') -> 0 ORDER BY c.ord), '[]')
+    SELECT zanith._list(zanith._conflict('not_online', format('the online form does not do this: %s', c.what), 'Leave --online out.') -> 0 ORDER BY c.ord)
     FROM (VALUES
-        (1, 'it has tables beneath it that inherit from it', EXISTS (SELECT FROM pg_inherits i JOIN pg_class k ON k.oid = i.inhrelid WHERE i.inhparent = live AND NOT k.relispartition)),
+        (1, 'its table has inheritance children', EXISTS (SELECT FROM pg_inherits i JOIN pg_class k ON k.oid = i.inhrelid WHERE i.inhparent = live AND NOT k.relispartition)),
         (2, 'every value is checked against its domain', a.definition #>> '{column,base_type}' IS NOT NULL),
         (3, 'columns generated from it come back with it', jsonb_array_length(COALESCE(a.definition #> '{cascade,columns}', '[]')) > 0),
-        (4, 'an exclusion constraint comes back with it', EXISTS (SELECT FROM zanith._parts(a.definition) p, LATERAL zanith._each(p.part -> 'constraints') k WHERE k.item ->> 'kind' = 'exclude')),
+        (4, 'an exclusion constraint comes back with it', EXISTS (SELECT FROM zanith._parts(a.definition) p, LATERAL zanith._each(p.part -> 'constraints') k WHERE zanith._constraint_is(k.item, 'exclusion'))),
         (5, 'rows inserted since the drop are filled', choices ? 'fill' OR COALESCE((choices ->> 'fill_default')::boolean, false)),
         (6, '--as gives it another name', choices ? 'as'),
         (8, 'it is an identity column', a.definition #>> '{column,identity}' IS NOT NULL),
+        (9, 'partitions or children of its table belong to other roles', zanith._has_several_owners(live)),
         (7, zanith._find_beside_limits(a.definition, a.source_schema, a.source_table, live), zanith._find_beside_limits(a.definition, a.source_schema, a.source_table, live) IS NOT NULL)) c(ord, what, so)
     WHERE c.so
 ); END $$;

@@ -11,26 +11,26 @@ $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_cascade_drop(cascade jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE((SELECT jsonb_agg(zanith._step(format('DROP %s %I ON %s', upper(k.kind), d.item ->> 'name', d.item ->> 'table'),
+    SELECT (SELECT zanith._list(zanith._step(format('DROP %s %I ON %s', upper(k.kind), d.item ->> 'name', d.item ->> 'table'),
                 format('Drop a dependent %s (recorded)', k.kind), 'ACCESS EXCLUSIVE', ARRAY[d.item ->> 'table']) -> 0 ORDER BY k.ord, d.ord)
             FROM (VALUES (1, 'policy', 'policies'), (2, 'trigger', 'triggers'), (3, 'rule', 'rules')) k(ord, kind, list),
-                 LATERAL zanith._each(cascade -> k.list) d), '[]')
+                 LATERAL zanith._each(cascade -> k.list) d)
         || zanith._render_unpublish(cascade -> 'publications')
-        || COALESCE((SELECT jsonb_agg(zanith._step(format('ALTER TABLE ONLY %s ALTER COLUMN %I DROP DEFAULT', d.item ->> 'table', d.item ->> 'column'),
+        || (SELECT zanith._list(zanith._step(format('ALTER TABLE ONLY %s ALTER COLUMN %I DROP DEFAULT', d.item ->> 'table', d.item ->> 'column'),
                 'Drop a dependent default (recorded)', 'ACCESS EXCLUSIVE', ARRAY[d.item ->> 'table']) -> 0 ORDER BY d.ord)
-            FROM zanith._each(cascade -> 'defaults') d), '[]')
-        || COALESCE((SELECT jsonb_agg(CASE o.kind WHEN 'functions'
+            FROM zanith._each(cascade -> 'defaults') d)
+        || (SELECT zanith._list(CASE o.kind WHEN 'functions'
                 THEN zanith._step(format('DROP ROUTINE %s', o.item ->> 'name'), 'Drop a dependent function (recorded)')
                 ELSE zanith._step(format('DROP %sVIEW %s', CASE WHEN (o.item ->> 'materialized')::boolean THEN 'MATERIALIZED ' ELSE '' END, q.name),
                     'Drop a dependent view (recorded)', 'ACCESS EXCLUSIVE', ARRAY[q.name]) END -> 0 ORDER BY o.ord DESC)
             FROM zanith._cascade_objects(cascade) o,
-                 LATERAL (SELECT zanith._qualify(o.item ->> 'schema', o.item ->> 'name')) q(name)), '[]')
+                 LATERAL (SELECT zanith._qualify(o.item ->> 'schema', o.item ->> 'name')) q(name))
 ); END $$;
 
 -- Columns that are generated from the one that goes: after all that names both was lifted.
 CREATE OR REPLACE FUNCTION zanith._render_generated_drop(cascade jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(s.item ORDER BY c.ord DESC, s.ord), '[]')
+    SELECT zanith._list(s.item ORDER BY c.ord DESC, s.ord)
     FROM zanith._each(cascade -> 'columns') c,
          LATERAL (SELECT zanith._qualify(c.item #>> '{table,schema}', c.item #>> '{table,name}')) q(target),
          LATERAL zanith._each(zanith._render_parts_off(c.item, '[]')
@@ -48,21 +48,24 @@ END $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_cascade_restore(of jsonb, in_script boolean) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE((SELECT jsonb_agg(s.item ORDER BY o.ord, s.ord)
+    SELECT (SELECT zanith._list(s.item ORDER BY o.ord, s.ord)
             FROM zanith._cascade_objects(of -> 'cascade') o,
-                 LATERAL zanith._each(CASE o.kind WHEN 'functions' THEN zanith._routine_by_owner(o.item) ELSE zanith._render_view(o.item) END) s), '[]')
-        || COALESCE((SELECT jsonb_agg(zanith._made_by('{}', zanith._acting_owner(of, d.item ->> 'table', in_script),
-                zanith._step(format('ALTER TABLE ONLY %s ALTER COLUMN %I SET DEFAULT %s', d.item ->> 'table', d.item ->> 'column', zanith._steady(d.item ->> 'default')),
+                 LATERAL zanith._each(CASE o.kind WHEN 'functions' THEN zanith._routine_by_owner(o.item) ELSE zanith._render_view(o.item) END) s)
+        || (SELECT zanith._list(zanith._made_by('{}', zanith._acting_owner(of, d.item ->> 'table', in_script),
+                zanith._step(format('ALTER TABLE ONLY %s ALTER COLUMN %I SET DEFAULT %s', d.item ->> 'table', d.item ->> 'column', zanith._round_trip_safe(d.item ->> 'default')),
                 'Set a default that was dropped with the column', 'ACCESS EXCLUSIVE', ARRAY[d.item ->> 'table'])) -> 0 ORDER BY d.ord)
-            FROM zanith._each(of #> '{cascade,defaults}') d), '[]')
-        || COALESCE((SELECT jsonb_agg(s.item ORDER BY d.ord, s.ord)
+            FROM zanith._each(of #> '{cascade,defaults}') d)
+        || (SELECT zanith._list(s.item ORDER BY d.ord, s.ord)
             FROM zanith._each(of #> '{cascade,rules}') d,
-                 LATERAL zanith._each(zanith._made_by('{}', zanith._acting_owner(of, d.item ->> 'table', in_script), zanith._render_rule(d.item, d.item ->> 'table'))) s), '[]')
-        || COALESCE((SELECT jsonb_agg(s.item ORDER BY d.ord, s.ord)
+                 LATERAL zanith._each(zanith._made_by('{}', zanith._acting_owner(of, d.item ->> 'table', in_script), zanith._render_rule(d.item, d.item ->> 'table'))) s)
+        || (SELECT zanith._list(s.item ORDER BY d.ord, s.ord)
             FROM zanith._each(of #> '{cascade,triggers}') d,
-                 LATERAL zanith._each(zanith._made_by(d.item, zanith._acting_owner(of, d.item ->> 'table', in_script), zanith._render_trigger(d.item, d.item ->> 'table'))) s), '[]')
-        || COALESCE((SELECT jsonb_agg(s.item ORDER BY d.ord, s.ord)
+                 LATERAL zanith._each(zanith._made_by(d.item, zanith._acting_owner(of, d.item ->> 'table', in_script), zanith._render_trigger(d.item, d.item ->> 'table'))) s)
+        || (SELECT zanith._list(s.item ORDER BY d.ord, s.ord)
             FROM zanith._each(of #> '{cascade,policies}') d,
-                 LATERAL zanith._each(zanith._made_by('{}', zanith._acting_owner(of, d.item ->> 'table', in_script), zanith._render_policy(d.item, d.item ->> 'table'))) s), '[]')
+                 LATERAL zanith._each(zanith._made_by('{}', zanith._acting_owner(of, d.item ->> 'table', in_script), zanith._render_policy(d.item, d.item ->> 'table'))) s)
+        -- after the policies, which the queries obey
+        || (SELECT zanith._list(s.item ORDER BY o.ord, s.ord)
+            FROM zanith._cascade_objects(of -> 'cascade') o, LATERAL zanith._each(zanith._render_refresh(o.item)) s WHERE o.kind <> 'functions')
         || zanith._render_publish(of #> '{cascade,publications}')
 ); END $$;

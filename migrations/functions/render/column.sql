@@ -5,7 +5,7 @@ LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._building_anew(col #>> '{generated,kind}' = 'STORED' OR col ->> 'base_type' IS NOT NULL, zanith._step(
         format('ALTER TABLE %s ADD COLUMN %I %s%s%s', target, column_name, col ->> 'type',
             COALESCE(' COLLATE ' || (col ->> 'collation'), ''),
-            COALESCE(' GENERATED ALWAYS AS (' || zanith._steady(col #>> '{generated,expression}') || ') '
+            COALESCE(' GENERATED ALWAYS AS (' || zanith._round_trip_safe(col #>> '{generated,expression}') || ') '
                      || (col #>> '{generated,kind}'), '')),
         'Add the column (PostgreSQL can only add it last)',
         'ACCESS EXCLUSIVE', ARRAY[target], COALESCE(col #>> '{generated,kind}' = 'STORED', false)))
@@ -14,9 +14,9 @@ $$;
 -- Storage, compression, statistics target and options.
 CREATE OR REPLACE FUNCTION zanith._render_column_settings(col jsonb, target text, column_name text) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(zanith._step(
+    SELECT zanith._list(zanith._step(
         format('ALTER TABLE %s ALTER COLUMN %I SET %s', target, column_name, s.clause),
-        s.purpose, 'SHARE UPDATE EXCLUSIVE', ARRAY[target]) -> 0 ORDER BY s.ord), '[]')
+        s.purpose, 'SHARE UPDATE EXCLUSIVE', ARRAY[target]) -> 0 ORDER BY s.ord)
     FROM (VALUES
         (1, 'STORAGE ' || (col ->> 'storage'), 'Set the storage of the column'),
         (2, 'COMPRESSION ' || (col ->> 'compression'), 'Set the compression of the column'),
@@ -29,7 +29,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 CREATE OR REPLACE FUNCTION zanith._render_default(col jsonb, target text, column_name text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN col ->> 'default' IS NULL THEN '[]' ELSE zanith._step(
-        format('ALTER TABLE %s ALTER COLUMN %I SET DEFAULT %s', target, column_name, zanith._steady(col ->> 'default')),
+        format('ALTER TABLE %s ALTER COLUMN %I SET DEFAULT %s', target, column_name, zanith._round_trip_safe(col ->> 'default')),
         'Set the default', 'ACCESS EXCLUSIVE', ARRAY[target]) END
 $$;
 

@@ -28,16 +28,16 @@ CREATE OR REPLACE FUNCTION zanith._render_constraint(
     con jsonb, schema_name text, target text, referenced text DEFAULT NULL,
     not_valid boolean DEFAULT false, at_once boolean DEFAULT false, alone boolean DEFAULT false)
 RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
-    SELECT (SELECT CASE WHEN con ->> 'kind' IN ('check', 'foreign key') THEN added
+    SELECT (SELECT CASE WHEN p.lazy THEN added
                    ELSE zanith._building(ARRAY[format('the constraint %I', con ->> 'name'), format('the index %I', con ->> 'name')], added) END
             FROM zanith._step(
             format('ALTER TABLE %s%s ADD CONSTRAINT %I %s%s', CASE WHEN alone THEN 'ONLY ' ELSE '' END, target, con ->> 'name', p.clause,
                    CASE WHEN p.scans AND NOT at_once THEN ' NOT VALID' ELSE '' END),
             format('Add the %s constraint %I', con ->> 'kind', con ->> 'name'),
-            CASE WHEN con ->> 'kind' = 'foreign key' THEN 'SHARE ROW EXCLUSIVE' ELSE 'ACCESS EXCLUSIVE' END,
+            p.lock,
             CASE WHEN referenced IS NULL OR referenced = target THEN ARRAY[target] ELSE ARRAY[target, referenced] END,
             -- one that is not enforced looks at no row
-            NOT alone AND (con ->> 'kind' NOT IN ('check', 'foreign key') OR p.scans AND at_once)) AS added)
+            NOT alone AND (NOT p.lazy OR p.scans AND at_once)) AS added)
         || CASE WHEN COALESCE(con -> 'index', 'null') = 'null' THEN '[]'
                 ELSE zanith._render_constraint_index(con -> 'index', schema_name, target) END
         || zanith._render_comment(con ->> 'comment', format('CONSTRAINT %I ON %s', con ->> 'name', target))
@@ -48,19 +48,20 @@ RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
                          ELSE ARRAY[target, referenced] END, true, 2))
                 ELSE '[]' END
     FROM (
-        SELECT CASE WHEN con ->> 'kind' = 'foreign key'
+        SELECT CASE WHEN 'reference' = ANY (k.facts)
                     THEN zanith._foreign_key_clause(con -> 'foreign_key', referenced)
                          || CASE WHEN (con ->> 'enforced')::boolean THEN '' ELSE ' NOT ENFORCED' END
                     -- an index of a partitioned table takes its options only when it is made
                     WHEN o.options IS NOT NULL AND (con #>> '{index,partitioned}')::boolean
                     THEN zanith._without_ending(q.definition, q.deferral) || format(' WITH (%s)', o.options) || q.deferral
                     ELSE zanith._without_ending(q.definition, ' NOT VALID') END,
-               con ->> 'kind' IN ('check', 'foreign key') AND (con ->> 'enforced')::boolean
-        FROM (SELECT zanith._option_list(con #> '{index,options}')) o(options),
+               k.lock, 'not_valid' = ANY (k.facts), 'not_valid' = ANY (k.facts) AND (con ->> 'enforced')::boolean
+        FROM zanith._constraint_kinds() k, (SELECT zanith._option_list(con #> '{index,options}')) o(options),
              (SELECT s.definition, COALESCE((SELECT e.ending FROM (VALUES (1, ' DEFERRABLE INITIALLY DEFERRED'), (2, ' DEFERRABLE')) e(ord, ending)
                                              WHERE right(s.definition, length(e.ending)) = e.ending ORDER BY e.ord LIMIT 1), '')
-              FROM (SELECT zanith._steady(con ->> 'definition')) s(definition)) q(definition, deferral)
-    ) p(clause, scans)
+              FROM (SELECT zanith._round_trip_safe(con ->> 'definition')) s(definition)) q(definition, deferral)
+        WHERE k.kind = con ->> 'kind'
+    ) p(clause, lock, lazy, scans)
 ); END $$;
 
 -- The same, by whom: a check and an index are read by the owner unless they call nothing outside of pg_catalog; a foreign key is added
@@ -70,14 +71,52 @@ CREATE OR REPLACE FUNCTION zanith._constraint_by_owner(
     con jsonb, owner text, schema_name text, target text, referenced text DEFAULT NULL,
     not_valid boolean DEFAULT false, at_once boolean DEFAULT false)
 RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT CASE con ->> 'kind'
-        WHEN 'foreign key' THEN (
-            SELECT COALESCE(jsonb_agg(CASE WHEN s.item ->> 'proves' IS NOT NULL OR s.ord = 1 AND (s.item ->> 'grows')::boolean
-                THEN s.item || jsonb_build_object('role', zanith._runner(owner), 'guards', ARRAY[target, referenced]) ELSE s.item END ORDER BY s.ord), '[]') FROM zanith._each(q.steps) s)
-        WHEN 'check' THEN zanith._as_owner(owner, q.steps)
-        ELSE zanith._made_by(NULLIF(con -> 'index', 'null'), owner, q.steps) END
+    SELECT CASE
+        WHEN zanith._constraint_is(con, 'reference') THEN (
+            SELECT zanith._list(CASE WHEN s.item ->> 'proves' IS NOT NULL OR s.ord = 1 AND (s.item ->> 'grows')::boolean
+                THEN s.item || jsonb_build_object('role', zanith._prover(owner, con -> 'foreign_key', at_once), 'guards', ARRAY['ONLY ' || target, 'ONLY ' || referenced]) ELSE s.item END ORDER BY s.ord) FROM zanith._each(q.steps) s)
+        WHEN zanith._constraint_is(con, 'condition') THEN zanith._as_owner(owner, q.steps)
+        ELSE CASE WHEN zanith._constraint_is(con, 'key') AND zanith._runner(owner) IS NOT NULL THEN zanith._render_key_check(con -> 'columns', target) ELSE '[]' END
+             || zanith._made_by(NULLIF(con -> 'index', 'null'), owner, q.steps) END
     FROM (SELECT zanith._render_constraint(con, schema_name, target, referenced, not_valid, at_once)) q(steps)
 ); END $$;
+
+-- Who adds a foreign key that is validated at once: the owner of its table, or the operator where the owner may not refer to the other table.
+-- No table may call code then (see guard_tables). NULL is the operator. Who validates a key later needs no privilege on the other table.
+CREATE OR REPLACE FUNCTION zanith._prover(owner text, key jsonb, at_once boolean) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    runner text := zanith._runner(owner);
+BEGIN
+    IF at_once AND runner IS NOT NULL AND NOT zanith._may_refer(runner, zanith._relation_oid(key ->> 'schema', key ->> 'table'), key -> 'references') THEN
+        RETURN NULL;
+    END IF;
+    RETURN runner;
+END $$;
+
+-- Whether a role may refer to columns of a table; of a table or column that does not exist it is not denied.
+CREATE OR REPLACE FUNCTION zanith._may_refer(role_name text, relation oid, columns jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN NOT EXISTS (
+    SELECT FROM jsonb_array_elements_text(columns) x(name) JOIN pg_attribute t ON t.attrelid = relation AND t.attname = x.name AND NOT t.attisdropped
+    WHERE NOT has_column_privilege(role_name, relation, t.attnum, 'REFERENCES')
+); END $$;
+
+-- ADD PRIMARY KEY sets NOT NULL of a column that lacks it, and for that evaluates what is constant in the checks of the table, and of those
+-- beneath it. No code of the owner runs between this step and that one.
+CREATE OR REPLACE FUNCTION zanith._render_key_check(columns jsonb, target text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN
+    zanith._step(zanith._do(format($body$DECLARE taken record; BEGIN
+    WITH RECURSIVE family(o) AS (SELECT %1$L::pg_catalog.regclass::pg_catalog.oid UNION SELECT i.inhrelid FROM family JOIN pg_catalog.pg_inherits i ON i.inhparent = o)
+    SELECT a.attrelid::pg_catalog.regclass AS relation, a.attname INTO taken FROM family JOIN pg_catalog.pg_attribute a ON a.attrelid = o AND a.attname = ANY (%2$L::pg_catalog.name[])
+        JOIN pg_catalog.pg_class c ON c.oid = o JOIN pg_catalog.pg_roles r ON r.oid = c.relowner AND NOT r.rolsuper AND r.rolname <> current_user
+    WHERE NOT a.attnotnull AND NOT a.attisdropped AND EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid = o AND k.contype = 'c') LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION '%%.%% now takes NULL, and the primary key would evaluate the checks of that table as %%', taken.relation, pg_catalog.quote_ident(taken.attname), current_user
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = pg_catalog.format('Let the owner of the table set NOT NULL first: ALTER TABLE %%s ALTER COLUMN %%I SET NOT NULL.', taken.relation, taken.attname);
+    END IF;
+END$body$, target, ARRAY(SELECT c.item #>> '{}' FROM zanith._each(columns) c))),
+        'Stop where a column of the primary key takes NULL', NULL, ARRAY[target]);
+END $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_constraint_index(index jsonb, schema_name text, target text) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (

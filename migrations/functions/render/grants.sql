@@ -8,8 +8,8 @@ RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(CASE WHEN anew AND grants <> 'null' AND column_name IS NULL
                  THEN zanith._step(format('REVOKE ALL ON %s FROM %I', object, owner),
                                    'Revoke the privileges of the owner (what was recorded is granted next)') END, '[]')
-        || COALESCE((
-        SELECT jsonb_agg(s.step ORDER BY g.ord, s.part)
+        || (
+        SELECT zanith._list(s.step ORDER BY g.ord, s.part)
         FROM zanith._each(grants) g,
              LATERAL (
                 SELECT p.part, zanith._step(
@@ -22,15 +22,15 @@ RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
                         CASE WHEN p.part = 2 THEN ' WITH GRANT OPTION' ELSE '' END),
                     'Grant the recorded privileges') -> 0 AS step
                 FROM (VALUES
-                    (1, (SELECT COALESCE(jsonb_agg(e.v), '[]') FROM jsonb_array_elements(g.item -> 'privileges') e(v)
+                    (1, (SELECT zanith._list(e.v) FROM jsonb_array_elements(g.item -> 'privileges') e(v)
                          WHERE NOT g.item -> 'grantable' @> e.v)),
                     (2, g.item -> 'grantable')) p(part, privileges)
                 WHERE jsonb_array_length(p.privileges) > 0
              ) s
-        WHERE anew OR g.item ->> 'grantee' IS DISTINCT FROM owner), '[]')
+        WHERE anew OR g.item ->> 'grantee' IS DISTINCT FROM owner)
 ); END $$;
 
--- The privileges of an object that was just created, exactly as recorded: what default privileges of whoever created it gave away is revoked first.
+-- The privileges of an object that was just created, exactly as recorded: what the default privileges of its creator granted is revoked first.
 -- NULL, as recorded, is PostgreSQL's own default, and needs nothing where no default privileges applied. `acl`: a query for the object's privileges.
 CREATE OR REPLACE FUNCTION zanith._render_grants_anew(grants jsonb, kind text, object text, owner text, acl text) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
@@ -60,9 +60,9 @@ $$;
 CREATE OR REPLACE FUNCTION zanith._render_revokes(
     grants jsonb, object text, owner text, column_name text DEFAULT NULL, spared jsonb DEFAULT '[]')
 RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(zanith._step(
+    SELECT zanith._list(zanith._step(
         format('REVOKE ALL%s ON %s FROM %s CASCADE', COALESCE(' (' || quote_ident(column_name) || ')', ''), object, e.grantee),
-        'Revoke the privileges of other roles') -> 0 ORDER BY e.first), '[]')
+        'Revoke the privileges of other roles') -> 0 ORDER BY e.first)
     FROM (
         SELECT COALESCE(quote_ident(g.item ->> 'grantee'), 'PUBLIC') AS grantee, min(g.ord) AS first
         FROM zanith._each(grants) g
@@ -75,8 +75,8 @@ RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 -- `rows_only`: those alone that go through rows.
 CREATE OR REPLACE FUNCTION zanith._as_owner(owner text, steps jsonb, rows_only boolean DEFAULT false) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(s.item || CASE WHEN s.item ->> 'role' IS NOT NULL THEN '{}' WHEN rows_only AND NOT (s.item ->> 'grows')::boolean THEN '{}'
-                                             ELSE jsonb_build_object('role', zanith._runner(owner)) END ORDER BY s.ord), '[]') FROM zanith._each(steps) s
+    SELECT zanith._list(s.item || CASE WHEN s.item ->> 'role' IS NOT NULL THEN '{}' WHEN rows_only AND NOT (s.item ->> 'grows')::boolean THEN '{}'
+                                             ELSE jsonb_build_object('role', zanith._runner(owner)) END ORDER BY s.ord) FROM zanith._each(steps) s
 ); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._runner(owner text) RETURNS text
@@ -89,21 +89,30 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 CREATE OR REPLACE FUNCTION zanith._made_by(item jsonb, owner text, steps jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN COALESCE((item ->> 'builtin')::boolean, false) THEN steps ELSE (
-        SELECT COALESCE(jsonb_agg(CASE WHEN s.ord = 1 THEN s.item || jsonb_build_object('role', zanith._runner(owner)) ELSE s.item END ORDER BY s.ord), '[]')
+        SELECT zanith._list(CASE WHEN s.ord = 1 THEN s.item || jsonb_build_object('role', zanith._runner(owner)) ELSE s.item END ORDER BY s.ord)
         FROM zanith._each(steps) s) END
 ); END $$;
 
--- Steps on a table whose partition key calls code: most of what alters it asks for the key, and whoever asks first evaluates it. So
+-- Steps on a table whose partition key calls code: most of what alters it asks for the key, and the role that asks first evaluates it. So
 -- all of them run as the owner, but for those that are Zanith's.
 CREATE OR REPLACE FUNCTION zanith._as_owner_of_key(runner text, keyed boolean, steps jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN runner IS NULL OR NOT COALESCE(keyed, false) THEN steps ELSE (
-        SELECT COALESCE(jsonb_agg(CASE WHEN s.item ->> 'role' IS NULL AND NOT s.item ? 'by'
+        SELECT zanith._list(CASE WHEN s.item ->> 'role' IS NULL AND NOT s.item ? 'by'
                 -- the owner need not be able to use the schema of its function
-                AND NOT starts_with(s.item ->> 'sql', 'CREATE TRIGGER _zanith_refuse_') THEN s.item || jsonb_build_object('role', runner) ELSE s.item END ORDER BY s.ord), '[]')
+                AND NOT starts_with(s.item ->> 'sql', 'CREATE TRIGGER _zanith_refuse_') THEN s.item || jsonb_build_object('role', runner) ELSE s.item END ORDER BY s.ord)
         FROM zanith._each(steps) s) END
 ); END $$;
 
--- Who owns a table by now, as a plan and a script have it.
+-- REPLICA IDENTITY USING INDEX evaluates what is constant in the predicate and the expressions of an index, and only then refuses such an
+-- index. Between two transactions another index may have taken the name: the owner of the table gives the command.
+CREATE OR REPLACE FUNCTION zanith._identity_by_owner(steps jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT zanith._list(CASE WHEN s.item ->> 'role' IS NULL AND starts_with(s.item ->> 'sql', 'ALTER TABLE ') AND position(' REPLICA IDENTITY USING INDEX ' IN s.item ->> 'sql') > 0
+        THEN s.item || jsonb_build_object('role', zanith._runner(zanith._owner_of(s.item #>> '{tables,0}'))) ELSE s.item END ORDER BY s.ord)
+    FROM zanith._each(steps) s
+); END $$;
+
+-- The present owner of a table, as a plan and a script have it.
 CREATE OR REPLACE FUNCTION zanith._owner_of(table_name text) RETURNS text
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = to_regclass(table_name)); END $$;

@@ -13,13 +13,14 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
                    'WHERE %L IN (pg_catalog.format(''%%I.%%I(%%s)'', n.nspname, p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid)), '
                    'pg_catalog.format(''%%I.%%I(%%s)'', n.nspname, p.proname, pg_catalog.oidvectortypes(p.proargtypes)))', routine ->> 'name'))
         || zanith._render_comment(routine ->> 'comment', 'ROUTINE ' || (routine ->> 'name'))
-    FROM (SELECT rtrim(CASE WHEN (routine ->> 'standard')::boolean THEN zanith._steady(routine ->> 'definition') ELSE routine ->> 'definition' END, chr(10))) d(definition)
+        || zanith._render_extensions(routine -> 'extensions', 'ROUTINE ' || (routine ->> 'name'))
+    FROM (SELECT rtrim(CASE WHEN (routine ->> 'standard')::boolean THEN zanith._round_trip_safe(routine ->> 'definition') ELSE routine ->> 'definition' END, chr(10))) d(definition)
 ); END $$;
 
 -- Its owner makes it: defaults of arguments, and a body of standard SQL, are read when it is made. Without the bodies: a body may
 -- name what is still to come.
 CREATE OR REPLACE FUNCTION zanith._routine_by_owner(routine jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(CASE WHEN s.ord = 2 THEN s.item || jsonb_build_object('role', zanith._runner(routine ->> 'owner')) ELSE s.item END ORDER BY s.ord), '[]')
+    SELECT zanith._list(CASE WHEN s.ord = 2 THEN s.item || jsonb_build_object('role', zanith._runner(routine ->> 'owner')) ELSE s.item END ORDER BY s.ord)
     FROM zanith._each(zanith._render_routine(routine)) s
 ); END $$;

@@ -2,7 +2,7 @@
 
 CREATE OR REPLACE FUNCTION zanith._render_statistics(statistics jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT zanith._step(zanith._steady(statistics ->> 'definition'), 'Create the statistics object', 'SHARE UPDATE EXCLUSIVE')
+    SELECT zanith._step(zanith._round_trip_safe(statistics ->> 'definition'), 'Create the statistics object', 'SHARE UPDATE EXCLUSIVE')
         || zanith._render_statistics_settings(statistics)
         || zanith._render_comment(statistics ->> 'comment', 'STATISTICS ' || zanith._qualify(statistics ->> 'schema', statistics ->> 'name'))
 $$;

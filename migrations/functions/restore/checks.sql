@@ -1,4 +1,4 @@
--- Checks: queries that count what live traffic changed since. Whoever runs them decides when; they only read.
+-- Checks: queries that count what live traffic changed since. The caller decides when they run; they only read.
 
 CREATE OR REPLACE FUNCTION zanith._check(
     kind text, object text, message text, source text, condition text, example text, blocks boolean,
@@ -75,35 +75,36 @@ BEGIN
             || zanith._check('rows_added', live_name, format('{count} {row|rows} of %s {was|were} inserted since the drop and {has|have} no archived value', live_name),
                 zanith._only(d) || live_name || ' t', format('NOT EXISTS (SELECT FROM ONLY %s a WHERE %s)', archive, zanith._key_match(d -> 'key')),
                 zanith._key_example(d -> 'key', 't'), false, ARRAY['--fill VALUE', '--fill default'],
-                'They will hold NULL, or what --fill says.')
-            || zanith._check('rows_gone', archive, '{count} archived {value has|values have} no row any more; {it stays|they stay} in the archive',
+                'They will hold NULL, or the value that --fill gives.')
+            || zanith._check('rows_gone', archive, '{count} archived {value no longer has|values no longer have} a row; {it stays|they stay} in the archive',
                 format('ONLY %s a', archive), format('NOT EXISTS (SELECT FROM %s%s t WHERE %s)', zanith._only(d), live_name, zanith._key_match(d -> 'key')),
                 zanith._key_example(d -> 'key', 'a'), false);
     END IF;
     IF must AND NOT COALESCE((choices ->> 'allow_null')::boolean, false)
-       AND NOT (COALESCE((choices ->> 'fill_default')::boolean, false) AND d #>> '{column,default}' IS NOT NULL) THEN
+       AND NOT (COALESCE((choices ->> 'fill_default')::boolean, false) AND (d #>> '{column,default}' IS NOT NULL OR d #>> '{column,identity}' IS NOT NULL)) THEN
         checks := checks || zanith._check('null_gaps', format('%s.%I', live_name, col),
             format('{count} {row|rows} would hold NULL in %I, which is NOT NULL', col), rows_after, format('pg_catalog.num_nulls(r.%I) > 0', col), example,
             true,
-            ARRAY['--fill VALUE'] || CASE WHEN d #>> '{column,default}' IS NOT NULL THEN ARRAY['--fill default'] ELSE '{}' END
+            ARRAY['--fill VALUE'] || CASE WHEN d #>> '{column,default}' IS NOT NULL OR d #>> '{column,identity}' IS NOT NULL THEN ARRAY['--fill default'] ELSE '{}' END
                 || CASE WHEN zanith._takes_no_null(d) THEN '{}' ELSE ARRAY['--allow-null'] END,
-            CASE WHEN zanith._takes_no_null(d) THEN 'Choose a value for them, or write one into each of them first: it is an identity or part of a key, which takes no NULL.'
-                 ELSE 'Choose a value for them, or let the column come back without NOT NULL.' END);
+            CASE WHEN zanith._takes_no_null(d) THEN CASE WHEN d #>> '{column,identity}' IS NOT NULL THEN 'Give them the next numbers of the identity, choose a value, or write one into each of them first: an identity column cannot be NULL.'
+                    ELSE 'Choose a value for them, or write one into each of them first: a key column cannot be NULL.' END
+                 ELSE 'Choose a value for them, or restore the column without NOT NULL.' END);
     END IF;
     FOR k IN SELECT x.item FROM zanith._each(d -> 'constraints') x LOOP
-        IF k ->> 'kind' = 'check' AND (k ->> 'enforced')::boolean AND (k ->> 'validated')::boolean THEN
+        IF zanith._constraint_is(k, 'condition') AND (k ->> 'enforced')::boolean AND (k ->> 'validated')::boolean THEN
             checks := checks || zanith._check('check_violations', k ->> 'name', format('{count} {row breaks|rows break} the check %I', k ->> 'name'),
                 zanith._rows_after(d, live, choices, d #>> '{table,name}'), format('NOT (%s)', k ->> 'expression'),
                 zanith._key_example(d -> 'key', d #>> '{table,name}'), NOT lenient, ARRAY['--not-valid'],
-                'Mend the rows, or let the check come back NOT VALID.');
-        ELSIF k ->> 'kind' IN ('primary key', 'unique') THEN
+                'Correct the rows, or restore the check as NOT VALID.');
+        ELSIF zanith._constraint_is(k, 'unique') THEN
             checks := checks || zanith._duplicate_check(k ->> 'name', k #> '{index,keys}', k #>> '{index,predicate}',
                 zanith._masked(k #>> '{index,using}') LIKE '%NULLS NOT DISTINCT%', rows_after);
-        ELSIF k ->> 'kind' = 'foreign key' AND (k ->> 'validated')::boolean AND (k ->> 'enforced')::boolean
+        ELSIF zanith._constraint_is(k, 'reference') AND (k ->> 'validated')::boolean AND (k ->> 'enforced')::boolean
               AND NOT (k #>> '{foreign_key,period}')::boolean
               AND zanith._relation_oid(k #>> '{foreign_key,schema}', k #>> '{foreign_key,table}') IS NOT NULL THEN
-            checks := checks || zanith._orphan_check(k, rows_after, zanith._qualify(k #>> '{foreign_key,schema}', k #>> '{foreign_key,table}') || ' p',
-                                                     example, NOT lenient);
+            checks := checks || zanith._orphan_check(k, rows_after, CASE WHEN (k #>> '{foreign_key,self}')::boolean THEN zanith._rows_after(d, live, choices, 'p')
+                ELSE zanith._qualify(k #>> '{foreign_key,schema}', k #>> '{foreign_key,table}') || ' p' END, example, NOT lenient);
         END IF;
     END LOOP;
     FOR i IN SELECT x.item FROM zanith._each(d -> 'indexes') x WHERE (x.item ->> 'unique')::boolean LOOP
@@ -127,7 +128,7 @@ RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
         'kind', 'duplicates', 'object', name, 'message', format('{count} {value occurs|values occur} more than once and {breaks|break} the unique key %I', name),
         'count_sql', format('SELECT count(*) FROM (SELECT 1 FROM %s%s GROUP BY %s HAVING count(*) > 1) g', source, q.where, q.keys),
         'examples_sql', format('SELECT pg_catalog.concat_ws('', '', %s) FROM %s%s GROUP BY %1$s HAVING count(*) > 1 LIMIT 3', q.keys, source, q.where),
-        'blocks', true, 'choices', '[]'::jsonb, 'hint', 'Mend the rows first: a unique key cannot come back unproved.'))
+        'blocks', true, 'choices', '[]'::jsonb, 'hint', 'Correct the rows first: a unique key cannot be restored without validation.'))
     FROM (SELECT string_agg(x.key, ', ' ORDER BY x.ord),
                  COALESCE(' WHERE ' || NULLIF(concat_ws(' AND ', '(' || predicate || ')', CASE WHEN nulls_equal THEN NULL
                      ELSE string_agg(format('pg_catalog.num_nonnulls(%s) > 0', x.key), ' AND ' ORDER BY x.ord) END), ''), '')
@@ -144,9 +145,9 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 -- `child` is what holds the key, under the alias r; `parent` what it points at, under the alias p.
 CREATE OR REPLACE FUNCTION zanith._orphan_check(con jsonb, child text, parent text, example text, blocks boolean) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT zanith._guarding(ARRAY[zanith._qualify(con ->> 'schema', con ->> 'table'), zanith._qualify(con #>> '{foreign_key,schema}', con #>> '{foreign_key,table}')], zanith._check('foreign_key_orphans', con ->> 'name', format('{count} {row has|rows have} no partner for the foreign key %I', con ->> 'name'),
+    SELECT zanith._guarding(ARRAY['COMPARED ' || zanith._qualify(con ->> 'schema', con ->> 'table'), 'COMPARED ' || zanith._qualify(con #>> '{foreign_key,schema}', con #>> '{foreign_key,table}')], zanith._check('foreign_key_orphans', con ->> 'name', format('{count} {row has|rows have} no referenced row for the foreign key %I', con ->> 'name'),
         child, format('%s AND NOT EXISTS (SELECT FROM %s WHERE %s)', q.present, parent, q.matches),
-        example, blocks, ARRAY['--not-valid'], 'Mend the rows, or let the foreign key come back NOT VALID.'))
+        example, blocks, ARRAY['--not-valid'], 'Correct the rows, or restore the foreign key as NOT VALID.'))
     FROM (SELECT string_agg(format('r.%I IS NOT NULL', c.name), ' AND ' ORDER BY c.ord),
                  string_agg(format('p.%I %s r.%I', f.name, zanith._equals(zanith._referenced_column(con -> 'foreign_key', f.name)), c.name), ' AND ' ORDER BY c.ord)
           FROM jsonb_array_elements_text(con #> '{foreign_key,columns}') WITH ORDINALITY c(name, ord)
@@ -165,7 +166,7 @@ DECLARE
 BEGIN
     FOR m IN SELECT x.item, x.ord FROM zanith._each(d -> 'members') x LOOP
         FOR k IN SELECT x.item FROM zanith._each(m.item #> '{definition,constraints}') x
-                 WHERE x.item ->> 'kind' = 'foreign key' AND NOT (x.item ->> 'inherited')::boolean
+                 WHERE zanith._constraint_is(x.item, 'reference') AND NOT (x.item ->> 'inherited')::boolean
                    AND (x.item ->> 'validated')::boolean AND (x.item ->> 'enforced')::boolean
                    AND NOT (x.item #>> '{foreign_key,period}')::boolean
                    AND NOT (x.item #>> '{foreign_key,self}')::boolean
@@ -193,4 +194,16 @@ BEGIN
             'Move them away first, then attach and insert them again.');
     END IF;
     RETURN checks;
+END $$;
+
+-- A check reads a table with its partitions and children as the owner of the table. Where one of them belongs to another role, it is locked
+-- first, and the check does not run if code of that role could (see guard_tables).
+CREATE OR REPLACE FUNCTION zanith._guarding_members(relation oid, checks jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF checks = '[]' OR NOT zanith._has_several_owners(relation) THEN
+        RETURN checks;
+    END IF;
+    RETURN (SELECT zanith._list(c.item || jsonb_build_object('guards', COALESCE(c.item -> 'guards', '[]') || to_jsonb(zanith._relation_name(relation))) ORDER BY c.ord)
+            FROM zanith._each(checks) c);
 END $$;

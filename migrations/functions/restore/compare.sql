@@ -31,7 +31,7 @@ BEGIN
     ELSIF jsonb_typeof(value) = 'object' THEN
         RETURN (SELECT COALESCE(jsonb_object_agg(v.key, zanith._with_names(v.value, names)), '{}') FROM jsonb_each(value) v);
     ELSIF jsonb_typeof(value) = 'array' THEN
-        RETURN (SELECT COALESCE(jsonb_agg(zanith._with_names(v.item, names) ORDER BY v.ord), '[]') FROM zanith._each(value) v);
+        RETURN (SELECT zanith._list(zanith._with_names(v.item, names) ORDER BY v.ord) FROM zanith._each(value) v);
     ELSIF jsonb_typeof(value) <> 'string' THEN
         RETURN value;
     END IF;
@@ -43,7 +43,7 @@ CREATE OR REPLACE FUNCTION zanith._without_privilege(value jsonb, privilege text
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN CASE jsonb_typeof(value)
     WHEN 'object' THEN (SELECT COALESCE(jsonb_object_agg(v.key, CASE WHEN v.key IN ('privileges', 'grantable') AND jsonb_typeof(v.value) = 'array'
                             THEN v.value - privilege ELSE zanith._without_privilege(v.value, privilege) END), '{}') FROM jsonb_each(value) v)
-    WHEN 'array' THEN (SELECT COALESCE(jsonb_agg(zanith._without_privilege(v.item, privilege) ORDER BY v.ord), '[]') FROM zanith._each(value) v)
+    WHEN 'array' THEN (SELECT zanith._list(zanith._without_privilege(v.item, privilege) ORDER BY v.ord) FROM zanith._each(value) v)
     ELSE value END;
 END $$;
 
@@ -110,8 +110,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 -- Columns that a cascade took along, without what names the artifact.
 CREATE OR REPLACE FUNCTION zanith._generated_columns(d jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(jsonb_build_object('name', g.item -> 'name', 'column', g.item -> 'column', 'constraints', g.item -> 'constraints',
-        'indexes', g.item -> 'indexes', 'statistics', g.item -> 'statistics', 'references', g.item -> 'references') ORDER BY g.ord), '[]')
+    SELECT zanith._list(jsonb_build_object('name', g.item -> 'name', 'column', g.item -> 'column', 'constraints', g.item -> 'constraints',
+        'indexes', g.item -> 'indexes', 'statistics', g.item -> 'statistics', 'references', g.item -> 'references') ORDER BY g.ord)
     FROM zanith._each(d #> '{cascade,columns}') g
 ); END $$;
 
@@ -127,7 +127,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     ), needs(was, item) AS (
         SELECT true, x.item FROM zanith._each(recorded -> 'needs') x UNION ALL SELECT false, x.item FROM zanith._each(now -> 'needs') x
     )
-    SELECT COALESCE(jsonb_agg(DISTINCT jsonb_build_object('part', n.item -> 'by', 'calls', n.item -> 'what')), '[]')
+    SELECT zanith._list(DISTINCT jsonb_build_object('part', n.item -> 'by', 'calls', n.item -> 'what'))
     FROM needs n JOIN parts p ON p.name = n.item ->> 'by'
     WHERE NOT n.was AND n.item ->> 'type' IN ('function', 'aggregate', 'operator')
       AND NOT EXISTS (SELECT FROM needs o WHERE o.was AND o.item -> 'by' = n.item -> 'by' AND o.item -> 'type' = n.item -> 'type'
@@ -154,12 +154,12 @@ BEGIN
         n := zanith._without_privilege(n, 'MAINTAIN'); -- a privilege that 17 added; an owner has all
     END IF;
     SELECT jsonb_build_object(
-        'exact', COALESCE(jsonb_agg(c.part ORDER BY c.ord, c.part) FILTER (WHERE c.verdict = 'exact'), '[]'),
-        'different', COALESCE(jsonb_agg(jsonb_build_object('what', c.part,
+        'exact', zanith._list(c.part ORDER BY c.ord, c.part) FILTER (WHERE c.verdict = 'exact'),
+        'different', zanith._list(jsonb_build_object('what', c.part,
                                   'recorded', zanith._differing(c.was, c.is_now), 'now', zanith._differing(c.is_now, c.was)) ORDER BY c.ord, c.part)
-                              FILTER (WHERE c.verdict = 'different'), '[]'),
-        'missing', COALESCE(jsonb_agg(jsonb_build_object('what', c.part, 'recorded', c.was) ORDER BY c.ord, c.part)
-                            FILTER (WHERE c.verdict = 'missing'), '[]'))
+                              FILTER (WHERE c.verdict = 'different'),
+        'missing', zanith._list(jsonb_build_object('what', c.part, 'recorded', c.was) ORDER BY c.ord, c.part)
+                            FILTER (WHERE c.verdict = 'missing'))
     INTO report
     FROM (
         SELECT 1 AS ord, x.* FROM zanith._compare('table', d -> 'definition', n, lax) x WHERE a.artifact_type = 'rebuild_table'
@@ -187,7 +187,7 @@ BEGIN
                to_jsonb(COALESCE(a.source_column, a.source_table)), to_jsonb(as_name)
         WHERE as_name <> COALESCE(a.source_column, a.source_table)
         UNION ALL
-        -- the same column of the tables beneath
+        -- the same column of the descendants
         SELECT 2 + t.ord, x.* FROM zanith._each(d -> 'tree') t,
             LATERAL (SELECT (SELECT y.item FROM zanith._each(n -> 'tree') y
                              WHERE y.item ->> 'name' = t.item ->> 'name' AND y.item ->> 'schema' = t.item ->> 'schema')) y(item),

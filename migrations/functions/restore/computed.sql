@@ -17,7 +17,7 @@ BEGIN
     END IF;
 END$body$, declared, body, what,
         format('It calls %s, which ran under the search path ', (SELECT string_agg(c.routine::regprocedure::text, ', ' ORDER BY c.routine::regprocedure::text) FROM unnest(code) c(routine))),
-        'Choose the search path that these functions need with --search-path, give them one of their own (ALTER FUNCTION … SET search_path = …), or undo what changed in them; then restore again.'));
+        'Choose the search path that these functions need with --search-path, give them one of their own (ALTER FUNCTION … SET search_path = …), or undo the changes in them; then restore again.'));
 END $$;
 
 -- What the expression of a generated column gives, beside what was archived; before it is added, which writes every row
@@ -44,7 +44,7 @@ BEGIN
                 zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'),
                 CASE WHEN zanith._is_kept_as_text(d) THEN zanith._relabel_kept(d, format('a.%I', d #>> '{column,name}')) ELSE format('a.%I', d #>> '{column,name}') END), '',
                 format('the expression of %I gives other values than the archived ones', d #>> '{column,name}'), code),
-            format('Compare what the expression of %I gives with the archived values', d #>> '{column,name}'), 'ACCESS EXCLUSIVE', ARRAY[target], true);
+            format('Compare the results of the expression of %I with the archived values', d #>> '{column,name}'), 'ACCESS EXCLUSIVE', ARRAY[target], true);
     END IF;
     RETURN zanith._step(zanith._comparison(format($body$IF pg_catalog.format('%%s/%%s', (SELECT system_identifier FROM pg_catalog.pg_control_system()),
             (SELECT x.oid FROM pg_catalog.pg_database x WHERE x.datname = pg_catalog.current_database())) = %1$L THEN
@@ -58,7 +58,7 @@ BEGIN
             CASE WHEN d #>> '{parked,type}' IS NULL THEN zanith._differ(d #>> '{column,type}', 't."_zanith value"', format('a.%I', d #>> '{column,name}'))
                  ELSE zanith._differs_from_kept(d, 't."_zanith value"', format('a.%I', d #>> '{column,name}')) END), '',
             format('the expression of %I gives other values than the archived ones', d #>> '{column,name}'), code),
-        format('Compare what the expression of %I gives with the archived values', d #>> '{column,name}'), 'ACCESS EXCLUSIVE', ARRAY[target], true);
+        format('Compare the results of the expression of %I with the archived values', d #>> '{column,name}'), 'ACCESS EXCLUSIVE', ARRAY[target], true);
 END $$;
 
 -- Whether an index has what a query finds without it. `elsewhere`: the index was built under another path than queries
@@ -69,7 +69,7 @@ LANGUAGE plpgsql STABLE AS $$
 DECLARE
     predicate text := index ->> 'predicate';
     rows_of text := CASE WHEN (index ->> 'partitioned')::boolean THEN '' ELSE 'ONLY ' END || target;
-    computed jsonb := (SELECT COALESCE(jsonb_agg(k.key ORDER BY k.ord), '[]') FROM jsonb_array_elements_text(index -> 'keys') WITH ORDINALITY k(key, ord)
+    computed jsonb := (SELECT zanith._list(k.key ORDER BY k.ord) FROM jsonb_array_elements_text(index -> 'keys') WITH ORDINALITY k(key, ord)
                        WHERE NOT EXISTS (SELECT FROM jsonb_array_elements_text(index -> 'columns') c(name) WHERE quote_ident(c.name) = k.key));
     told text := (SELECT concat_ws(', ', predicate, string_agg(k.key, ', ' ORDER BY k.ord)) FROM jsonb_array_elements_text(computed) WITH ORDINALITY k(key, ord));
     name text := COALESCE((SELECT string_agg(format('%I', k.item ->> 'name'), ', ' ORDER BY k.ord) FROM zanith._each(key) k), 'ctid');
@@ -106,8 +106,8 @@ BEGIN
     END IF;$body$, told, rows_of, name) ELSE '' END, conditions, rows_of),
             $declared$share real; built bigint[]; asked bigint[]; keys text[]; settings text[]; condition text; by_scan bigint; by_index bigint;
     scans text[] := '{enable_seqscan,enable_indexscan,enable_bitmapscan,enable_indexonlyscan,enable_tidscan}';$declared$,
-            format('the index %I does not have what a query without it finds', index ->> 'name'), code),
-        format('Compare what the index %I has with what a query without it finds', index ->> 'name'), 'ACCESS SHARE', ARRAY[target], true);
+            format('the index %I gives other rows than a query without it', index ->> 'name'), code),
+        format('Compare the rows of the index %I with a query that does not use it', index ->> 'name'), 'ACCESS SHARE', ARRAY[target], true);
 END $$;
 
 -- Whether a materialized view has what its query gives. One that gives something else each time says nothing.
@@ -127,6 +127,6 @@ BEGIN
             examples := pg_catalog.concat('It has ', has, ' rows, and its query gives ', gives);
         END IF;
     END IF;$body$, format(answer, 'again, again_sum', definition)), 'has bigint; gives bigint; again bigint; has_sum numeric; gives_sum numeric; again_sum numeric;',
-        format('the materialized view %s does not have what its query gives', name), code),
-        format('Compare what the materialized view %s has with what its query gives', name), 'ACCESS SHARE', ARRAY[name], true);
+        format('the materialized view %s differs from the result of its query', name), code),
+        format('Compare the materialized view %s with the result of its query', name), 'ACCESS SHARE', ARRAY[name], true);
 END $$;

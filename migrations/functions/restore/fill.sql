@@ -2,47 +2,54 @@
 
 -- Quiet: user triggers and rules off, FORCE ROW LEVEL SECURITY lifted; all put back in their exact states afterwards.
 -- A plan names each as the table has it now (`live`); a script, which runs who knows when, looks for itself (`live` NULL), in one
--- statement that keeps what it has to put back. `runner`: who runs the steps between, where tables beneath belong to others.
+-- statement that keeps what it has to put back. `runner`: who runs the steps between, where descendants belong to others.
 CREATE OR REPLACE FUNCTION zanith._render_quiet(target text, live oid, steps jsonb, runner text DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN live IS NULL THEN zanith._render_quiet_script(target, steps, runner)
-        ELSE COALESCE(jsonb_agg(zanith._step(q.off, format('%s %s during the backfill', CASE q.what WHEN 'the replica identity' THEN 'Change' ELSE 'Disable' END, q.what),
-                'ACCESS EXCLUSIVE', ARRAY[q.on_table]) -> 0 ORDER BY q.ord), '[]')
+        ELSE zanith._list(zanith._step(q.off, format('%s %s during the backfill', CASE q.what WHEN 'the replica identity' THEN 'Change' ELSE 'Disable' END, q.what),
+                'ACCESS EXCLUSIVE', ARRAY[q.on_table]) -> 0 ORDER BY q.ord)
             || steps
-            || COALESCE(jsonb_agg(zanith._step(q.back, format('%s %s as it was', CASE q.what WHEN 'the replica identity' THEN 'Set' ELSE 'Enable' END, q.what),
-                'ACCESS EXCLUSIVE', ARRAY[q.on_table]) -> 0 ORDER BY q.ord), '[]') END
-    FROM zanith._find_disturbances(live, target) q
+            || zanith._list(zanith._step(q.back, format('%s %s as it was', CASE q.what WHEN 'the replica identity' THEN 'Set' ELSE 'Enable' END, q.what),
+                'ACCESS EXCLUSIVE', ARRAY[q.on_table]) -> 0 ORDER BY q.ord) END
+    FROM zanith._find_update_side_effects(live, target) q
 ); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_quiet_script(target text, steps jsonb, runner text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(zanith._do(format('DECLARE s record; back text[] := ''{}''; statement text; path text := pg_catalog.current_setting(''search_path''); BEGIN '
-            'PERFORM pg_catalog.set_config(''search_path'', ''pg_catalog, pg_temp'', true); FOR s IN %s LOOP EXECUTE s.off; back := back || s.back; END LOOP; %s '
-            'FOREACH statement IN ARRAY back LOOP EXECUTE statement; END LOOP; END', zanith._disturbances(target),
+            'PERFORM pg_catalog.set_config(''search_path'', ''pg_catalog, pg_temp'', true); FOR s IN %s LOOP EXECUTE s.off; back := back || s.back; END LOOP; %s %s '
+            'FOREACH statement IN ARRAY back LOOP EXECUTE statement; END LOOP; END', zanith._update_side_effects(target),
             (SELECT string_agg(CASE WHEN runner IS NULL OR NOT (x.item ->> 'grows')::boolean
                      THEN format('PERFORM pg_catalog.set_config(''search_path'', path, true); EXECUTE %L; PERFORM pg_catalog.set_config(''search_path'', ''pg_catalog, pg_temp'', true);', x.item ->> 'sql')
                 ELSE format('PERFORM pg_catalog.set_config(''role'', %L, true); EXECUTE %L; PERFORM pg_catalog.set_config(''role'', ''none'', true); '
                      'EXECUTE ''SELECT pg_temp._zanith_run($1, $2, $3, $4)'' USING %L::text, ''rows''::text, ''pg_catalog, pg_temp''::text, true; '
                      'PERFORM pg_catalog.set_config(''search_path'', ''pg_catalog, pg_temp'', true); '
                      'EXECUTE ''CLOSE ALL''; EXECUTE ''DISCARD TEMP''; %s;', runner, zanith.sandbox(), x.item ->> 'sql', zanith._deferral_check()) END, ' ' ORDER BY x.ord)
-             FROM zanith._each(steps) x))),
+             FROM zanith._each(steps) x),
+            CASE WHEN runner IS NULL THEN '' ELSE format($check$IF EXISTS (
+                WITH RECURSIVE family(o) AS (SELECT %L::pg_catalog.regclass::pg_catalog.oid UNION SELECT i.inhrelid FROM family JOIN pg_catalog.pg_inherits i ON i.inhparent = o)
+                SELECT FROM family JOIN pg_catalog.pg_index i ON i.indrelid = o AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL) JOIN pg_catalog.pg_class k ON k.oid = i.indexrelid,
+                     pg_catalog.unnest(back) b(s), pg_catalog.concat(' REPLICA IDENTITY USING INDEX ', pg_catalog.quote_ident(k.relname)) e(ending)
+                WHERE pg_catalog.right(b.s, pg_catalog.length(e.ending)) = e.ending) THEN
+                -- PostgreSQL would evaluate what is constant in it
+                RAISE EXCEPTION 'the backfill exchanged the index of a replica identity'; END IF;$check$, target) END)),
         (SELECT string_agg(x.item ->> 'purpose', '; ' ORDER BY x.ord) FROM zanith._each(steps) x) || ' (with user triggers and rules disabled)',
         -- of several owners: not as one of them
         'ACCESS EXCLUSIVE', ARRAY[target], runner IS NULL)
 ); END $$;
 
 -- What would act on an UPDATE of the table: one row each, how to turn it off and how to put it back.
-CREATE OR REPLACE FUNCTION zanith._find_disturbances(live oid, target text)
+CREATE OR REPLACE FUNCTION zanith._find_update_side_effects(live oid, target text)
 RETURNS TABLE (ord bigint, what text, on_table text, off text, back text)
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
     IF live IS NOT NULL THEN
-        RETURN QUERY EXECUTE format('SELECT row_number() OVER (), d.what, d.on_table, d.off, d.back FROM (%s) d', zanith._disturbances(target));
+        RETURN QUERY EXECUTE format('SELECT row_number() OVER (), d.what, d.on_table, d.off, d.back FROM (%s) d', zanith._update_side_effects(target));
     END IF;
 END $$;
 
--- The query behind both: triggers of the table and of those beneath it, rules and row security of the table alone.
-CREATE OR REPLACE FUNCTION zanith._disturbances(target text) RETURNS text
+-- The query of both: triggers of the table and of its descendants, rules and row security of the table alone.
+CREATE OR REPLACE FUNCTION zanith._update_side_effects(target text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT format($body$
         SELECT format('trigger %%I', g.tgname) AS what, f.name AS on_table, format('ALTER TABLE ONLY %%s DISABLE TRIGGER %%I', f.name, g.tgname) AS off,
@@ -108,7 +115,18 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
             FROM family JOIN pg_catalog.pg_class c ON c.oid = o JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace$body$, target))
 ); END $$;
 
--- What a row without a value gets, as SQL: the chosen value, the default, or NULL.
+-- What a row without a value gets, as SQL: the chosen value, the default, the next number of an identity, or NULL.
+CREATE OR REPLACE FUNCTION zanith._fill_or_number(d jsonb, choices jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    n jsonb := zanith._numbers_from(d, choices);
+BEGIN
+    IF n IS NULL THEN
+        RETURN zanith._fill_value(d -> 'column', choices);
+    END IF;
+    RETURN format('pg_catalog.nextval(%L::pg_catalog.regclass)', zanith._qualify(n ->> 'schema', n ->> 'name'));
+END $$;
+
 CREATE OR REPLACE FUNCTION zanith._fill_value(col jsonb, choices jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN choices ? 'fill' THEN format('%L::%s', choices ->> 'fill', col ->> 'type')
@@ -149,7 +167,7 @@ END$body$, clause, beside AND col ->> 'default' IS NULL, zanith._only(d) || targ
             format('The type %s refuses NULL, and a row inserted since the drop or during the restore has no archived value.', col ->> 'type'),
             'Restore with zanith recover, and choose a value for such rows.', col ->> 'name', target, column_name, zanith._fill_value(col, choices) IS NULL,
             CASE WHEN zanith._is_kept_as_text(d) THEN zanith._relabel_kept(d, format('a.%I', col ->> 'name'), live IS NULL) ELSE format('a.%I', col ->> 'name') END)),
-        'Add the column (PostgreSQL can only add it last); an archived value is its default for an instant where its type refuses NULL', 'ACCESS EXCLUSIVE', ARRAY[target], true));
+        'Add the column (PostgreSQL can only add it last); if its type refuses NULL, an archived value is its default for a moment', 'ACCESS EXCLUSIVE', ARRAY[target], true));
 END $$;
 
 -- Under an owner's search path an operator of somebody's could fit varchar better than PostgreSQL's own, which is for text. For a type
@@ -186,14 +204,15 @@ END$body$, q.rows, q.col, q.archive, zanith._key_match(d -> 'key'), zanith._read
             WHEN d ->> 'strategy' = 'archive_column' THEN zanith._step(
                 format('UPDATE %s AS t SET %I = %s WHERE NOT EXISTS (SELECT FROM ONLY %s AS a WHERE %s)',
                        q.rows, q.col, q.value, q.archive, zanith._key_match(d -> 'key')),
-                'Fill rows inserted since the drop', 'ACCESS EXCLUSIVE', ARRAY[target], true)
+                q.purpose, 'ACCESS EXCLUSIVE', ARRAY[target], true)
             ELSE zanith._step(
                 format('UPDATE %s SET %I = %s WHERE pg_catalog.num_nulls(%2$I) > 0', q.rows, q.col, q.value),
-                'Fill rows inserted since the drop', 'ACCESS EXCLUSIVE', ARRAY[target], true) END
+                q.purpose, 'ACCESS EXCLUSIVE', ARRAY[target], true) END
         || zanith._step('SET CONSTRAINTS ALL IMMEDIATE', 'Run deferred constraints now'),
         CASE WHEN zanith._is_mixed(d) THEN zanith._runner(d #>> '{table,owner}') END)
     FROM (SELECT d #>> '{column,name}', zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'),
-                 zanith._fill_value(d -> 'column', choices), zanith._only(d) || target) q(col, archive, value, rows)
+                 CASE WHEN zanith._numbers_from(d, choices) IS NULL THEN 'Fill rows inserted since the drop' ELSE 'Give rows inserted since the drop the next numbers of the identity' END,
+                 zanith._fill_or_number(d, choices), zanith._only(d) || target) q(col, archive, purpose, value, rows)
     WHERE d ->> 'strategy' = 'archive_column' AND COALESCE(d #> '{column,generated}', 'null') = 'null'
        OR d ->> 'strategy' = 'soft_drop_column' AND q.value IS NOT NULL
 ); END $$;

@@ -1,20 +1,26 @@
 -- Parts that a restore leaves out by choice: what they need is gone for good. A part is named by a label, such as `foreign key NAME`,
 -- `policy NAME on table TABLE` or `grants to ROLE`; a conflict says which labels resolve it.
 
--- A definition as it is to come back: without what is left out, and for the current owner. A column belongs to whoever has its table; a
+-- A definition as it is to come back: without what is left out, and for the current owner. A column belongs to the owner of its table; a
 -- moved table is restored for another owner by choice alone.
 CREATE OR REPLACE FUNCTION zanith._as_chosen(d jsonb, live oid, choices jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN
-    IF COALESCE((choices ->> 'as_text')::boolean, false) AND zanith._is_kept_as_text(d) THEN
-        d := zanith._as_text(d);
-    END IF;
-    d := zanith._with_type_now(zanith._leave_out(d, choices -> 'without'));
+    d := zanith._parts_chosen(d, choices);
     IF d ? 'column' THEN
         RETURN zanith._with_owner(d, (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = live));
     ELSIF d ? 'members' AND COALESCE((choices ->> 'current_owner')::boolean, false) THEN
         RETURN zanith._with_owners_now(d);
     END IF;
     RETURN d;
+END $$;
+
+-- The same for the recorded owner.
+CREATE OR REPLACE FUNCTION zanith._parts_chosen(d jsonb, choices jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN
+    IF COALESCE((choices ->> 'as_text')::boolean, false) AND zanith._is_kept_as_text(d) THEN
+        d := zanith._as_text(d);
+    END IF;
+    RETURN zanith._with_type_now(zanith._leave_out(d, choices -> 'without'));
 END $$;
 
 -- A column that comes back as the text that its archive holds: without its type, without its default, and without the parts that name the type.
@@ -29,12 +35,12 @@ DECLARE
     plain jsonb := '{"type": "text", "base_type": null, "collation": null, "storage": null}';
 BEGIN
     d := zanith._leave_out(d, COALESCE(labels, '[]') || to_jsonb(ARRAY['default of ' || col]));
-    RETURN jsonb_set(d, '{parked,text}', 'false') || jsonb_build_object('column', d -> 'column' || plain, 'tree', COALESCE((
-        SELECT jsonb_agg(t.item || jsonb_build_object('column', t.item -> 'column' || plain) ORDER BY t.ord) FROM zanith._each(d -> 'tree') t), '[]'));
+    RETURN jsonb_set(d - 'aside', '{parked,text}', 'false') || jsonb_build_object('column', d -> 'column' || plain, 'tree', (
+        SELECT zanith._list(t.item || jsonb_build_object('column', t.item -> 'column' || plain) ORDER BY t.ord) FROM zanith._each(d -> 'tree') t));
 END $$;
 
 -- A definition whose type was renamed or moved to another schema since: the type that the archive has now, or the one of that oid where
--- what is parked does not depend on it.
+-- the parked object does not depend on it.
 CREATE OR REPLACE FUNCTION zanith._with_type_now(d jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -43,7 +49,7 @@ DECLARE
     away jsonb := CASE WHEN d #>> '{parked,type}' IS NOT NULL OR d ->> 'strategy' = 'soft_drop_column' AND d #>> '{column,base_type}' IS NOT NULL THEN d -> 'kept' END;
     now text;
 BEGIN
-    IF zanith._type_exists(was) OR away IS NULL AND d ->> 'strategy' <> 'archive_column' THEN
+    IF zanith._type_exists(was) OR zanith._type_comes_back(d, was) OR away IS NULL AND d ->> 'strategy' <> 'archive_column' THEN
         RETURN d;
     END IF;
     SELECT format_type(t.atttypid, t.atttypmod) INTO now FROM pg_attribute t
@@ -55,9 +61,9 @@ BEGIN
     IF now IS NULL THEN
         RETURN d;
     END IF;
-    RETURN jsonb_set(d, '{column,type}', to_jsonb(now)) || jsonb_build_object('retyped', now, 'tree', COALESCE((
-        SELECT jsonb_agg(CASE WHEN t.item #>> '{column,type}' = was THEN jsonb_set(t.item, '{column,type}', to_jsonb(now)) ELSE t.item END ORDER BY t.ord)
-        FROM zanith._each(d -> 'tree') t), '[]'));
+    RETURN jsonb_set(d, '{column,type}', to_jsonb(now)) || jsonb_build_object('retyped', now, 'tree', (
+        SELECT zanith._list(CASE WHEN t.item #>> '{column,type}' = was THEN jsonb_set(t.item, '{column,type}', to_jsonb(now)) ELSE t.item END ORDER BY t.ord)
+        FROM zanith._each(d -> 'tree') t));
 END $$;
 
 -- The label of a part, by what a plan calls it: "the index i" is `index i`. A column on its own needs nothing but its collation.
@@ -78,7 +84,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 CREATE OR REPLACE FUNCTION zanith._labels_of(list text, item jsonb, moved boolean) RETURNS text[]
 LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE
-        WHEN list IN ('constraints', 'references') AND item ->> 'kind' = 'foreign key' THEN ARRAY[format('foreign key %I', item ->> 'name'),
+        WHEN list IN ('constraints', 'references') AND zanith._constraint_is(item, 'reference') THEN ARRAY[format('foreign key %I', item ->> 'name'),
             format('foreign key %I of %s', item ->> 'name', zanith._qualify(item ->> 'schema', item ->> 'table'))]
         WHEN list = 'grants' THEN ARRAY['grants to ' || quote_ident(item ->> 'grantee')]
         WHEN list = 'publications' THEN ARRAY[format('publication %I', item ->> 'name')]
@@ -108,7 +114,7 @@ $$;
 CREATE OR REPLACE FUNCTION zanith._without_part(value jsonb, label text, key text DEFAULT NULL, moved boolean DEFAULT false) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
     IF jsonb_typeof(value) = 'array' THEN
-        RETURN (SELECT COALESCE(jsonb_agg(zanith._without_part(v.item, label, key, moved) ORDER BY v.ord), '[]') FROM zanith._each(value) v
+        RETURN (SELECT zanith._list(zanith._without_part(v.item, label, key, moved) ORDER BY v.ord) FROM zanith._each(value) v
                 WHERE jsonb_typeof(v.item) <> 'object' OR NOT COALESCE(label = ANY (zanith._labels_of(key, v.item, moved)), false));
     ELSIF jsonb_typeof(value) <> 'object' THEN
         RETURN CASE WHEN key = 'tablespace' AND 'tablespace ' || quote_ident(value #>> '{}') = label THEN 'null' ELSE value END;
@@ -138,7 +144,7 @@ $$;
 
 CREATE OR REPLACE FUNCTION zanith._order_without(cascade jsonb, label text) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(jsonb_build_array(k.list, k.place) ORDER BY o.ord), '[]')
+    SELECT zanith._list(jsonb_build_array(k.list, k.place) ORDER BY o.ord)
     FROM zanith._each(cascade -> 'order') o
     JOIN (SELECT l.list, x.ord, row_number() OVER (PARTITION BY l.list ORDER BY x.ord) - 1 AS place
           FROM (VALUES ('views'), ('functions')) l(list), LATERAL zanith._each(cascade -> l.list) x

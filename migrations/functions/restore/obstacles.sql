@@ -1,113 +1,173 @@
 -- Obstacles: what else than names and columns stops a restore: things that its parts need, tables that are others now,
 -- privileges, and what a parent demands of its partition. Read-only.
 
+-- The foreign keys of partitioned tables that are validated at once, as the owner of the table, who may not refer to the other one: where
+-- one of the tables calls code, or the other one is parked. A table that is parked has no grants; it has the recorded ones again before
+-- the key comes back.
+CREATE OR REPLACE FUNCTION zanith._find_keys_at_once(d jsonb, live oid) RETURNS TABLE (name text, label text, owner text, child text, parent text)
+LANGUAGE plpgsql STABLE AS $$ BEGIN
+    RETURN QUERY SELECT k.name, k.label, pg_get_userbyid(c.relowner)::text, zanith._relation_name(c.oid), k.parent
+    FROM (SELECT x.item ->> 'name', format('foreign key %I', x.item ->> 'name'), live, zanith._relation_oid(x.item #>> '{foreign_key,schema}', x.item #>> '{foreign_key,table}'),
+                 zanith._qualify(x.item #>> '{foreign_key,schema}', x.item #>> '{foreign_key,table}'), x.item #> '{foreign_key,references}', NULL::jsonb
+          FROM zanith._each(d -> 'constraints') x WHERE zanith._constraint_is(x.item, 'reference') AND (x.item ->> 'validated')::boolean
+          UNION ALL
+          SELECT x.item ->> 'name', format('foreign key %I of %s', x.item ->> 'name', zanith._qualify(x.item ->> 'schema', x.item ->> 'table')), zanith._relation_oid(x.item ->> 'schema', x.item ->> 'table'), live,
+                 zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}'), x.item #> '{foreign_key,references}', d #> '{members,0,definition}'
+          FROM zanith._each(d -> 'references') x WHERE (x.item ->> 'validated')::boolean) k(name, label, child, referenced, parent, columns, parked)
+    JOIN pg_class c ON c.oid = k.child
+    JOIN pg_namespace n ON n.oid = c.relnamespace AND zanith._wants_proof_at_once(n.nspname, c.relname)
+    WHERE NOT zanith._is_superuser(pg_get_userbyid(c.relowner))
+      AND CASE WHEN k.parked IS NULL THEN NOT zanith._may_refer(pg_get_userbyid(c.relowner), k.referenced, k.columns)
+                   -- else the operator adds it (see _prover)
+                   AND (zanith._find_foreign_code(k.child, true, true) IS NOT NULL OR zanith._find_foreign_code(k.referenced, true, true) IS NOT NULL)
+               ELSE NOT COALESCE(pg_has_role(c.relowner, to_regrole(quote_ident(k.parked ->> 'owner')), 'USAGE'), false) AND NOT EXISTS (
+                   SELECT FROM (SELECT g.item FROM zanith._each(k.parked -> 'grants') g
+                                UNION ALL SELECT g.item FROM zanith._each(k.parked -> 'columns') x, LATERAL zanith._each(x.item -> 'grants') g) g
+                   WHERE g.item -> 'privileges' ? 'REFERENCES'
+                     AND (g.item ->> 'grantee' IS NULL OR pg_has_role(c.relowner, to_regrole(quote_ident(g.item ->> 'grantee')), 'USAGE'))) END;
+END $$;
+
+-- Objects, roles and tablespaces that parts of the definition name, and that do not exist any more or are called something else.
+CREATE OR REPLACE FUNCTION zanith._missing_dependencies(a zanith._zanith_migration_artifacts, live oid) RETURNS TABLE (place integer, conflict jsonb)
+LANGUAGE sql STABLE ROWS 1 AS $$
+    SELECT 1, zanith._without_it(CASE WHEN o.back IS NOT NULL
+        THEN zanith._conflict('dependency_renamed', format('%s needs the %s, which is called %s now%s', n.item ->> 'by', n.item ->> 'what', zanith._read_name(o.now),
+                CASE WHEN f.objid IS NOT NULL THEN ', and another object has its name' ELSE '' END),
+            format('The recorded definition has the old name. %s for the length of the restore: %s.',
+                CASE WHEN f.objid IS NOT NULL THEN 'Rename the other object, then give the old name back' ELSE 'Give the old name back' END, o.back))
+        ELSE zanith._conflict(CASE WHEN n.item ->> 'type' LIKE '% column' THEN 'column_gone' ELSE 'dependency_gone' END,
+            format('%s needs the %s, which does not exist any more', n.item ->> 'by', n.item ->> 'what'),
+            'Create it again, or restore it first (zanith recover list shows whether it is parked).') END,
+        -- a column that is generated from this one has no values of its own to come back
+        CASE WHEN n.item ->> 'by' = 'the expression of ' || quote_ident(a.source_column) AND jsonb_array_length(COALESCE(NULLIF(a.definition -> 'key', 'null'), '[]')) = 0 THEN '{}'
+             ELSE ARRAY[CASE WHEN n.item ->> 'by' = 'the expression of ' || quote_ident(n.generated) THEN 'column ' || quote_ident(n.generated) ELSE zanith._label(n.item ->> 'by') END] END)
+    FROM (SELECT x.item, NULL::text AS generated FROM zanith._each(a.definition -> 'needs') x
+          UNION ALL SELECT x.item, g.item ->> 'name' FROM zanith._each(a.definition #> '{cascade,columns}') g, LATERAL zanith._each(g.item -> 'needs') x
+          WHERE x.item ->> 'type' NOT IN ('table', 'table column')) n
+         LEFT JOIN LATERAL (SELECT r.now, zanith._name_back_sql(n.item -> 'object', r.now) AS back
+               FROM (SELECT zanith._named(n.item #>> '{object,class}', (n.item #>> '{object,oid}')::oid, (n.item #>> '{object,subobject}')::integer) AS now) r
+               WHERE a.definition ->> 'database' = zanith._database_identity() AND r.now ->> 'schema' <> '_zanith_shadow'
+                 AND NOT starts_with(COALESCE(r.now ->> 'column', r.now ->> 'name'), '_zanith_dropped_')) o ON true,
+         LATERAL zanith._object_at(n.item ->> 'type', ARRAY(SELECT jsonb_array_elements_text(n.item -> 'names')), ARRAY(SELECT jsonb_array_elements_text(n.item -> 'args'))) f
+    -- tables that others took the place of have a conflict of their own
+    WHERE f.objid IS NULL AND NOT zanith._type_comes_back(a.definition, concat_ws('.', quote_ident(n.item #>> '{object,schema}'), quote_ident(n.item #>> '{object,name}'))) OR o.back IS NOT NULL AND n.item #>> '{object,class}' <> 'pg_class'
+    UNION ALL
+    SELECT 2, zanith._without_it(zanith._conflict('role_missing', format('the role %I, which %s names, does not exist any more', r.name, r.by),
+        format('Create the role: CREATE ROLE %I.', r.name)), ARRAY[r.label])
+    FROM zanith._named_roles(a.definition) r WHERE to_regrole(quote_ident(r.name)) IS NULL
+    UNION ALL
+    SELECT 3, zanith._without_it(zanith._conflict('tablespace_gone', format('the tablespace %I, in which %s was, does not exist any more', s.name, s.by),
+        format('Create it: CREATE TABLESPACE %I LOCATION ….', s.name)), ARRAY[format('tablespace %I', s.name)])
+    FROM zanith._named_tablespaces(a.definition) s WHERE NOT EXISTS (SELECT FROM pg_tablespace t WHERE t.spcname = s.name)
+$$;
+
+-- Tables whose names other tables have now.
+CREATE OR REPLACE FUNCTION zanith._replaced_tables(a zanith._zanith_migration_artifacts, live oid) RETURNS TABLE (place integer, conflict jsonb)
+LANGUAGE sql STABLE ROWS 1 AS $$
+    SELECT 4, zanith._about(zanith._conflict('table_replaced', CASE q.parked WHEN '[]'
+            THEN format('%s was renamed to %s, and another table has its name now', q.name, zanith._relation_name((p.item ->> 'oid')::oid))
+            ELSE format('%s is parked, as artifact %s, and another table has its name now', q.name, q.parked ->> 0) END,
+        CASE q.parked WHEN '[]'
+            THEN format('The restore goes by name, and would use the wrong table. For the length of the restore: ALTER TABLE %s RENAME TO %s; ALTER TABLE %s RENAME TO %s.',
+                q.name, quote_ident(left(p.item ->> 'name', 57) || '_aside'), zanith._relation_name((p.item ->> 'oid')::oid), quote_ident(p.item ->> 'name'))
+            ELSE format('The restore goes by name, and would use the wrong table. Give the new table another name, ALTER TABLE %s RENAME TO %s, then restore artifact %s first.',
+                q.name, quote_ident(left(p.item ->> 'name', 57) || '_aside'), q.parked ->> 0) END,
+        '{}', format('These need it: %s.', COALESCE((
+            SELECT string_agg(DISTINCT format('the foreign key %I', k.name), ', ') FROM (
+                SELECT x.item ->> 'name', x.item #>> '{foreign_key,schema}', x.item #>> '{foreign_key,table}' FROM zanith._all_foreign_keys(a.definition) x(item)
+                UNION ALL SELECT x.item ->> 'name', x.item ->> 'schema', x.item ->> 'table' FROM zanith._all_references(a.definition) x(item)) k(name, of_schema, of_table)
+            WHERE k.of_schema = p.item ->> 'schema' AND k.of_table = p.item ->> 'name'), 'the column itself'))), q.parked)
+    FROM zanith._known_tables(a) p,
+         LATERAL (SELECT zanith._qualify(p.item ->> 'schema', p.item ->> 'name'), zanith._parked_by((p.item ->> 'oid')::oid)) q(name, parked)
+    WHERE zanith._relation_oid(p.item ->> 'schema', p.item ->> 'name') <> (p.item ->> 'oid')::oid
+      AND EXISTS (SELECT FROM pg_class c WHERE c.oid = (p.item ->> 'oid')::oid AND c.relkind IN ('r', 'p'))
+$$;
+
+-- Privileges that this role, or the owner of what comes back, does not have.
+CREATE OR REPLACE FUNCTION zanith._missing_privileges(a zanith._zanith_migration_artifacts, live oid) RETURNS TABLE (place integer, conflict jsonb)
+LANGUAGE sql STABLE ROWS 1 AS $$
+    SELECT 5, zanith._conflict('not_permitted', format('permission denied for schema %I', s.name),
+        format('The restore gives the object its name in that schema: GRANT CREATE ON SCHEMA %I TO %I.', s.name, current_user))
+    FROM (SELECT DISTINCT x.item ->> 'schema' AS name FROM zanith._each(a.definition -> 'members') x
+          UNION SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE c.oid = live AND jsonb_array_length((a.definition -> 'indexes') || (a.definition -> 'renames')
+                    || COALESCE(jsonb_path_query_array(a.definition, '$.constraints[*] ? (@.index != null)'), '[]')) > 0) s
+    WHERE CASE WHEN to_regnamespace(quote_ident(s.name)) IS NOT NULL THEN NOT has_schema_privilege(s.name, 'CREATE') END
+    UNION ALL
+    SELECT 6, zanith._without_it(zanith._conflict('not_permitted', format('must be owner of %s, whose foreign key %I comes back', zanith._relation_name(c.oid), k.item ->> 'name'),
+        'Restore as its owner, as a member of that role, or as a superuser.'), ARRAY[format('foreign key %I of %s', k.item ->> 'name', zanith._relation_name(c.oid))])
+    FROM zanith._all_references(a.definition) k(item)
+    JOIN pg_class c ON c.oid = zanith._relation_oid(k.item ->> 'schema', k.item ->> 'table')
+    WHERE NOT pg_has_role(c.relowner, 'USAGE')
+    UNION ALL
+    SELECT 7, zanith._without_it(zanith._conflict('not_permitted', format('no REFERENCES privilege on %s, which the foreign key %I needs', zanith._relation_name(c.oid), k.item ->> 'name'),
+        format('GRANT REFERENCES ON %s TO %I.', zanith._relation_name(c.oid), current_user)), ARRAY[format('foreign key %I', k.item ->> 'name')])
+    FROM zanith._all_foreign_keys(a.definition) k(item)
+    JOIN pg_class c ON c.oid = zanith._relation_oid(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}')
+    WHERE NOT (k.item #>> '{foreign_key,self}')::boolean
+      AND EXISTS (SELECT FROM jsonb_array_elements_text(k.item #> '{foreign_key,references}') x(name)
+                  JOIN pg_attribute t ON t.attrelid = c.oid AND t.attname = x.name AND NOT t.attisdropped
+                  WHERE NOT has_column_privilege(c.oid, t.attnum, 'REFERENCES'))
+    UNION ALL
+    SELECT 7, zanith._without_it(zanith._conflict('not_permitted', format('%I, the owner of %s, has no REFERENCES privilege on %s, which the foreign key %I needs', r.owner, r.child, r.parent, r.name),
+        format('PostgreSQL before 18 validates the key of a partitioned table at once, which runs as its owner: GRANT REFERENCES ON %s TO %I.', r.parent, r.owner)), ARRAY[r.label])
+    FROM zanith._find_keys_at_once(a.definition, live) r
+    UNION ALL
+    SELECT 8, zanith._without_it(zanith._conflict('not_permitted', format('must be owner of the publication %I, to which the restore adds the table', p.pubname),
+        format('Restore as %I, as a member of that role, or as a superuser.', pg_get_userbyid(p.pubowner))), ARRAY[format('publication %I', p.pubname)])
+    FROM zanith._each(a.definition -> 'publications') x JOIN pg_publication p ON p.pubname = x.item ->> 'name'
+    WHERE a.definition ? 'members' AND x.item ->> 'via' = 'table' AND NOT pg_has_role(p.pubowner, 'USAGE')
+    UNION ALL
+    SELECT 9, zanith._without_it(zanith._conflict('publication_changed', format('the publication %I is for all tables now', p.pubname),
+        'Rename it, or make it a publication of named tables again; then restore.'), ARRAY[format('publication %I', p.pubname)])
+    FROM zanith._each(a.definition -> 'publications') x JOIN pg_publication p ON p.pubname = x.item ->> 'name'
+    WHERE a.definition ? 'members' AND x.item ->> 'via' = 'table' AND p.puballtables
+    UNION ALL
+    SELECT 11, zanith._conflict('not_permitted', format('%I has no CREATE privilege on the schema %I, where it will own %s', m.owner, m.schema_name, m.what),
+        format('GRANT CREATE ON SCHEMA %I TO %I for the length of the restore: it calls functions that are not built in, and is made as its owner.', m.schema_name, m.owner))
+    FROM zanith._made_by_owner(a.definition) m
+    WHERE zanith._runner(m.owner) IS NOT NULL AND to_regrole(quote_ident(m.owner)) IS NOT NULL AND to_regnamespace(quote_ident(m.schema_name)) IS NOT NULL
+      AND CASE WHEN to_regnamespace(quote_ident(m.schema_name)) IS NOT NULL THEN NOT has_schema_privilege(m.owner, m.schema_name, 'CREATE') END
+$$;
+
+-- What a parent demands, and tables of several owners where code would run.
+CREATE OR REPLACE FUNCTION zanith._demands_of_others(a zanith._zanith_migration_artifacts, live oid) RETURNS TABLE (place integer, conflict jsonb)
+LANGUAGE sql STABLE ROWS 1 AS $$
+    SELECT 10, x.conflict FROM zanith._find_parent_demands(a.definition) x(conflict)
+    UNION ALL
+    SELECT 12, zanith._conflict('several_owners', zanith._several_owners(live), 'Give all of it one owner first: ALTER TABLE … OWNER TO ….', '{}', x.code)
+    FROM zanith._find_mixed_code(live) x(code) WHERE x.code IS NOT NULL
+    UNION ALL
+    SELECT 13, zanith._conflict('several_owners', format('its parent %s belongs to another role, and attaching it would call code', zanith._qualify(p.at ->> 'schema', p.at ->> 'name')),
+        format('Give both one owner first: ALTER TABLE … OWNER TO %I.', a.definition #>> '{table,owner}'))
+    FROM (SELECT a.definition #> '{members,0,definition,partition_of}') p(at)
+    WHERE COALESCE(p.at, 'null') <> 'null' AND zanith._owner_of_table(p.at) <> a.definition #>> '{table,owner}'
+      AND zanith._attaching_calls_code(a.definition, p.at)
+    UNION ALL
+    -- a descendant may have been given away since the capture, which refuses the same
+    SELECT 14, zanith._conflict('several_owners', m.what, format('Give all of it one owner first: ALTER TABLE … OWNER TO %I.', m.owner))
+    FROM zanith._mixed_expressions(a.definition) m
+$$;
+
 CREATE OR REPLACE FUNCTION zanith._find_obstacles(a zanith._zanith_migration_artifacts, live oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(c.conflict -> 0 ORDER BY c.place), '[]')
+    SELECT zanith._list(c.conflict -> 0 ORDER BY c.place)
     FROM (
-        SELECT 1 AS place, zanith._without_it(zanith._conflict(CASE WHEN n.item ->> 'type' LIKE '% column' THEN 'column_gone' ELSE 'dependency_gone' END,
-            format('%s needs the %s, which does not exist any more', n.item ->> 'by', n.item ->> 'what'),
-            'Create it again, undo its renaming, or restore it first (zanith recover list shows whether it is parked).'),
-            -- a column that is generated from this one has no values of its own to come back
-            CASE WHEN n.item ->> 'by' = 'the expression of ' || quote_ident(a.source_column) AND jsonb_array_length(COALESCE(NULLIF(a.definition -> 'key', 'null'), '[]')) = 0 THEN '{}'
-                 ELSE ARRAY[CASE WHEN n.item ->> 'by' = 'the expression of ' || quote_ident(n.generated) THEN 'column ' || quote_ident(n.generated) ELSE zanith._label(n.item ->> 'by') END] END) AS conflict
-        FROM (SELECT x.item, NULL::text AS generated FROM zanith._each(a.definition -> 'needs') x
-              UNION ALL SELECT x.item, g.item ->> 'name' FROM zanith._each(a.definition #> '{cascade,columns}') g, LATERAL zanith._each(g.item -> 'needs') x
-              WHERE x.item ->> 'type' NOT IN ('table', 'table column')) n
-        WHERE (SELECT o.objid FROM zanith._object_at(n.item ->> 'type', ARRAY(SELECT jsonb_array_elements_text(n.item -> 'names')),
-                                   ARRAY(SELECT jsonb_array_elements_text(n.item -> 'args'))) o) IS NULL
-        UNION ALL
-        SELECT 2, zanith._without_it(zanith._conflict('role_missing', format('the role %I, which %s names, does not exist any more', r.name, r.by),
-            format('Create the role: CREATE ROLE %I.', r.name)), ARRAY[r.label])
-        FROM zanith._named_roles(a.definition) r WHERE to_regrole(quote_ident(r.name)) IS NULL
-        UNION ALL
-        SELECT 3, zanith._without_it(zanith._conflict('tablespace_gone', format('the tablespace %I, in which %s was, does not exist any more', s.name, s.by),
-            format('Create it: CREATE TABLESPACE %I LOCATION ….', s.name)), ARRAY[format('tablespace %I', s.name)])
-        FROM zanith._named_tablespaces(a.definition) s WHERE NOT EXISTS (SELECT FROM pg_tablespace t WHERE t.spcname = s.name)
-        UNION ALL
-        SELECT 4, zanith._about(zanith._conflict('table_replaced', CASE q.parked WHEN '[]'
-                THEN format('%s was renamed to %s since, and another table bears its name now', q.name, zanith._relation_name((p.item ->> 'oid')::oid))
-                ELSE format('%s is parked, as artifact %s, and another table bears its name now', q.name, q.parked ->> 0) END,
-            CASE q.parked WHEN '[]'
-                THEN format('By name alone it would come back to the wrong one. For the length of the restore: ALTER TABLE %s RENAME TO %s; ALTER TABLE %s RENAME TO %s.',
-                    q.name, quote_ident(left(p.item ->> 'name', 57) || '_aside'), zanith._relation_name((p.item ->> 'oid')::oid), quote_ident(p.item ->> 'name'))
-                ELSE format('By name alone it would come back to the wrong one. Give the new table another name, ALTER TABLE %s RENAME TO %s, then restore artifact %s first.',
-                    q.name, quote_ident(left(p.item ->> 'name', 57) || '_aside'), q.parked ->> 0) END,
-            '{}', format('It is needed by %s.', COALESCE((
-                SELECT string_agg(DISTINCT format('the foreign key %I', k.name), ', ') FROM (
-                    SELECT x.item ->> 'name', x.item #>> '{foreign_key,schema}', x.item #>> '{foreign_key,table}' FROM zanith._all_foreign_keys(a.definition) x(item)
-                    UNION ALL SELECT x.item ->> 'name', x.item ->> 'schema', x.item ->> 'table' FROM zanith._all_references(a.definition) x(item)) k(name, of_schema, of_table)
-                WHERE k.of_schema = p.item ->> 'schema' AND k.of_table = p.item ->> 'name'), 'the column itself'))), q.parked)
-        FROM zanith._known_tables(a) p,
-             LATERAL (SELECT zanith._qualify(p.item ->> 'schema', p.item ->> 'name'), zanith._parked_by((p.item ->> 'oid')::oid)) q(name, parked)
-        WHERE zanith._relation_oid(p.item ->> 'schema', p.item ->> 'name') <> (p.item ->> 'oid')::oid
-          AND EXISTS (SELECT FROM pg_class c WHERE c.oid = (p.item ->> 'oid')::oid AND c.relkind IN ('r', 'p'))
-        UNION ALL
-        SELECT 5, zanith._conflict('not_permitted', format('permission denied for schema %I', s.name),
-            format('What comes back gets its name there: GRANT CREATE ON SCHEMA %I TO %I.', s.name, current_user))
-        FROM (SELECT DISTINCT x.item ->> 'schema' AS name FROM zanith._each(a.definition -> 'members') x
-              UNION SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-                    WHERE c.oid = live AND jsonb_array_length((a.definition -> 'indexes') || (a.definition -> 'renames')
-                        || COALESCE(jsonb_path_query_array(a.definition, '$.constraints[*] ? (@.index != null)'), '[]')) > 0) s
-        WHERE to_regnamespace(quote_ident(s.name)) IS NOT NULL AND NOT has_schema_privilege(s.name, 'CREATE')
-        UNION ALL
-        SELECT 6, zanith._without_it(zanith._conflict('not_permitted', format('must be owner of %s, whose foreign key %I comes back', zanith._relation_name(c.oid), k.item ->> 'name'),
-            'Restore as its owner, as a member of that role, or as a superuser.'), ARRAY[format('foreign key %I of %s', k.item ->> 'name', zanith._relation_name(c.oid))])
-        FROM zanith._all_references(a.definition) k(item)
-        JOIN pg_class c ON c.oid = zanith._relation_oid(k.item ->> 'schema', k.item ->> 'table')
-        WHERE NOT pg_has_role(c.relowner, 'USAGE')
-        UNION ALL
-        SELECT 7, zanith._without_it(zanith._conflict('not_permitted', format('no privilege to refer to %s, which the foreign key %I does', zanith._relation_name(c.oid), k.item ->> 'name'),
-            format('GRANT REFERENCES ON %s TO %I.', zanith._relation_name(c.oid), current_user)), ARRAY[format('foreign key %I', k.item ->> 'name')])
-        FROM zanith._all_foreign_keys(a.definition) k(item)
-        JOIN pg_class c ON c.oid = zanith._relation_oid(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}')
-        WHERE NOT (k.item #>> '{foreign_key,self}')::boolean
-          AND EXISTS (SELECT FROM jsonb_array_elements_text(k.item #> '{foreign_key,references}') x(name)
-                      JOIN pg_attribute t ON t.attrelid = c.oid AND t.attname = x.name AND NOT t.attisdropped
-                      WHERE NOT has_column_privilege(c.oid, t.attnum, 'REFERENCES'))
-        UNION ALL
-        SELECT 8, zanith._without_it(zanith._conflict('not_permitted', format('must be owner of the publication %I, in which it comes back', p.pubname),
-            format('Restore as %I, as a member of that role, or as a superuser.', pg_get_userbyid(p.pubowner))), ARRAY[format('publication %I', p.pubname)])
-        FROM zanith._each(a.definition -> 'publications') x JOIN pg_publication p ON p.pubname = x.item ->> 'name'
-        WHERE a.definition ? 'members' AND x.item ->> 'via' = 'table' AND NOT pg_has_role(p.pubowner, 'USAGE')
-        UNION ALL
-        SELECT 9, zanith._without_it(zanith._conflict('publication_changed', format('the publication %I is for all tables now', p.pubname),
-            'Rename it, or make it one of named tables again, as it was; then restore.'), ARRAY[format('publication %I', p.pubname)])
-        FROM zanith._each(a.definition -> 'publications') x JOIN pg_publication p ON p.pubname = x.item ->> 'name'
-        WHERE a.definition ? 'members' AND x.item ->> 'via' = 'table' AND p.puballtables
-        UNION ALL
-        SELECT 10, x.conflict FROM zanith._find_parent_demands(a.definition) x(conflict)
-        UNION ALL
-        SELECT 11, zanith._conflict('not_permitted', format('%I may not create in the schema %I, where %s comes back as its own', m.owner, m.schema_name, m.what),
-            format('GRANT CREATE ON SCHEMA %I TO %I for the length of the restore: it calls functions that are not built in, and is made as its owner.', m.schema_name, m.owner))
-        FROM zanith._made_by_owner(a.definition) m
-        WHERE zanith._runner(m.owner) IS NOT NULL AND to_regrole(quote_ident(m.owner)) IS NOT NULL AND to_regnamespace(quote_ident(m.schema_name)) IS NOT NULL
-          AND NOT has_schema_privilege(m.owner, m.schema_name, 'CREATE')
-        UNION ALL
-        SELECT 12, zanith._conflict('several_owners', zanith._several_owners(live), 'Give all of it one owner first: ALTER TABLE … OWNER TO ….', '{}', x.code)
-        FROM zanith._find_mixed_code(live) x(code) WHERE x.code IS NOT NULL
-        UNION ALL
-        SELECT 13, zanith._conflict('several_owners', format('its parent %s belongs to another role, and attaching it would call code', zanith._qualify(p.at ->> 'schema', p.at ->> 'name')),
-            format('Give both one owner first: ALTER TABLE … OWNER TO %I.', a.definition #>> '{table,owner}'))
-        FROM (SELECT a.definition #> '{members,0,definition,partition_of}') p(at)
-        WHERE COALESCE(p.at, 'null') <> 'null' AND zanith._owner_of_table(p.at) <> a.definition #>> '{table,owner}'
-          AND zanith._attaching_calls_code(a.definition, p.at)
-        UNION ALL
-        -- a table beneath may have been given away since the capture, which refuses the same
-        SELECT 14, zanith._conflict('several_owners', m.what, format('Give all of it one owner first: ALTER TABLE … OWNER TO %I.', m.owner))
-        FROM zanith._mixed_expressions(a.definition) m
-    ) c
+        SELECT x.* FROM zanith._missing_dependencies(a, live) x
+        UNION ALL SELECT x.* FROM zanith._replaced_tables(a, live) x
+        UNION ALL SELECT x.* FROM zanith._missing_privileges(a, live) x
+        UNION ALL SELECT x.* FROM zanith._demands_of_others(a, live) x) c
 ); END $$;
 
 -- Columns of a definition whose expressions are evaluated when they come back, in a tree whose tables belong to several owners.
 CREATE OR REPLACE FUNCTION zanith._mixed_expressions(d jsonb) RETURNS TABLE (what text, owner text)
 LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN RETURN QUERY
-    SELECT format('tables beneath %s belong to other roles, and an expression is evaluated when %I comes back',
+    SELECT format('partitions or children of %s belong to other roles, and the restore of %I evaluates an expression',
                   zanith._qualify(g.part #>> '{table,schema}', g.part #>> '{table,name}'), g.part #>> '{column,name}'), g.part #>> '{table,owner}'
     FROM (SELECT d UNION ALL SELECT x.item FROM zanith._each(d #> '{cascade,columns}') x) g(part)
     WHERE d ? 'column' AND zanith._is_mixed(g.part)
       AND (COALESCE(g.part #> '{column,generated}', 'null') <> 'null' OR g.part #>> '{column,base_type}' IS NOT NULL
-           OR EXISTS (SELECT FROM zanith._parts(g.part) p, LATERAL zanith._each(p.part -> 'constraints') k WHERE k.item ->> 'kind' = 'check'));
+           OR EXISTS (SELECT FROM zanith._parts(g.part) p, LATERAL zanith._each(p.part -> 'constraints') k WHERE zanith._constraint_is(k.item, 'condition')));
 END $$;
 
 -- Foreign keys to a table of another owner that calls code. To prove one PostgreSQL plans a query on both tables as the owner of the one
@@ -115,10 +175,10 @@ END $$;
 CREATE OR REPLACE FUNCTION zanith._mixed_keys(d jsonb) RETURNS TABLE (name text, child oid, parent oid, calls text)
 LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN RETURN QUERY
     SELECT k.con ->> 'name', c.oid, p.oid, f.code
-    FROM (SELECT DISTINCT x.con FROM jsonb_path_query(d, 'strict $.** ? (@.kind == "foreign key" && exists(@.foreign_key))') x(con)) k,
+    FROM (SELECT DISTINCT x.con FROM jsonb_path_query(d, 'strict $.** ? (@.foreign_key.type() == "object")') x(con)) k,
          LATERAL (SELECT zanith._relation_oid(COALESCE(k.con ->> 'schema', d #>> '{table,schema}'), COALESCE(k.con ->> 'table', d #>> '{table,name}')),
                          zanith._relation_oid(k.con #>> '{foreign_key,schema}', k.con #>> '{foreign_key,table}'),
-                         -- of a table that was moved, what is parked is the one that is not there
+                         -- of a moved table, the parked one is the one that is not there
                          CASE WHEN d ? 'members' THEN zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}') END) o(child, parent, parked),
          pg_class c, pg_class p, LATERAL (SELECT zanith._find_foreign_code(p.oid, true)) f(code)
     WHERE c.oid = COALESCE(o.child, o.parked) AND p.oid = COALESCE(o.parent, o.parked)
@@ -127,9 +187,9 @@ END $$;
 
 CREATE OR REPLACE FUNCTION zanith._find_mixed_keys(d jsonb, choices jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(zanith._conflict('several_owners',
-            format('proving the foreign key %I of %s would run code of %I as %I', k.name, zanith._relation_name(c.oid), pg_get_userbyid(p.relowner), pg_get_userbyid(c.relowner)),
-            'Give both tables one owner, or leave it unproved.', '{not_valid}', k.calls) -> 0 ORDER BY k.name), '[]')
+    SELECT zanith._list(zanith._conflict('several_owners',
+            format('validating the foreign key %I of %s would run code of %I as %I', k.name, zanith._relation_name(c.oid), pg_get_userbyid(p.relowner), pg_get_userbyid(c.relowner)),
+            'Give both tables one owner, or leave the key NOT VALID.', '{not_valid}', k.calls) -> 0 ORDER BY k.name)
     FROM zanith._mixed_keys(d) k JOIN pg_class c ON c.oid = k.child JOIN pg_class p ON p.oid = k.parent
     WHERE NOT COALESCE((choices ->> 'not_valid')::boolean, false)
 ); END $$;
@@ -229,7 +289,7 @@ LANGUAGE sql STABLE ROWS 3 AS $$
     SELECT zanith._conflict('parent_changed', format('its parent has the check %I now, which is not here', k.conname),
         format('Add it to the parked table too: ALTER TABLE %s ADD CONSTRAINT %I %s.', q.parked, k.conname,
                zanith._without_ending(pg_get_constraintdef(k.oid), ' NOT VALID')))
-    FROM q JOIN pg_constraint k ON k.conrelid = q.parent AND k.contype = 'c' AND NOT k.connoinherit
+    FROM q JOIN pg_constraint k ON k.conrelid = q.parent AND k.contype = ANY (zanith._letters_of('condition')) AND NOT k.connoinherit
     WHERE q.child IS NOT NULL AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conrelid = q.child AND c.conname = k.conname
-        AND c.contype = 'c' AND pg_get_constraintdef(c.oid) = pg_get_constraintdef(k.oid))
+        AND c.contype = k.contype AND pg_get_constraintdef(c.oid) = pg_get_constraintdef(k.oid))
 $$;

@@ -34,14 +34,14 @@ END $$;
 -- later run under another one, and that nobody here can change for that.
 CREATE OR REPLACE FUNCTION zanith._find_path_losses(d jsonb, live oid, choices jsonb, steps jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(zanith._loss('search_path', l.message) -> 0 ORDER BY l.ord, l.message), '[]')
+    SELECT zanith._list(zanith._loss('search_path', l.message) -> 0 ORDER BY l.ord, l.message)
     FROM (
         SELECT 1 AS ord, format('the schema %I of the search path does not exist any more: code of the owner finds nothing in it', n.name) AS message
         FROM unnest(zanith._owner_schemas(d, choices)) n(name)
         WHERE NOT choices ? 'search_path' AND d ->> 'search_path' IS NOT NULL AND n.name NOT IN ('$user', '', 'public') AND to_regnamespace(quote_ident(n.name)) IS NULL
           AND EXISTS (SELECT FROM zanith._each(steps) s WHERE s.item ->> 'path' IS NOT NULL)
         UNION ALL
-        SELECT DISTINCT 2, format('PostgreSQL 17 and later run %s without the search path while they build %s; it %s, so nobody here can give it one', t.name, x.part, t.why)
+        SELECT DISTINCT 2, format('PostgreSQL 17 and later run %s without the search path while they build %s; it %s, so you cannot set one for it', t.name, x.part, t.why)
         FROM (SELECT n.item ->> 'by', ARRAY(SELECT c.routine FROM zanith._code_of_parts(d, jsonb_build_array(n.item ->> 'by')) c(routine))
               FROM (SELECT d -> 'needs' UNION ALL SELECT g.item -> 'needs' FROM zanith._each(d #> '{cascade,columns}') g) q(list), LATERAL zanith._each(q.list) n
               WHERE n.item ->> 'by' ~ '^the (index|constraint|view) ' AND n.item #>> '{names,0}' <> 'pg_catalog' AND (d ->> 'strategy' <> 'soft_drop_column' OR n.item ->> 'by' LIKE 'the view %'

@@ -94,62 +94,73 @@ BEGIN
                          AND o.status = 'recoverable' AND o.capture_order > a.capture_order);
 END $$;
 
--- The labels of a table's enum columns, by the oid of each label: {column: {oid: label}}. ALTER TYPE … RENAME VALUE changes how values are
--- printed, not the values.
+-- The labels that a table's values hold, as trees: {column: tree}. ALTER TYPE … RENAME VALUE changes how values are printed, not the values.
 CREATE OR REPLACE FUNCTION zanith._describe_labels(relation oid, names jsonb DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_object_agg(a.attname, l.labels), '{}')
-    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid AND t.typtype = 'e',
-         LATERAL (SELECT jsonb_object_agg(e.oid::text, e.enumlabel) FROM pg_enum e WHERE e.enumtypid = t.oid) l(labels)
-    WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped AND (names IS NULL OR names ? a.attname) AND l.labels IS NOT NULL
+    SELECT COALESCE(jsonb_object_agg(l.name, l.tree), '{}')
+    FROM (SELECT a.attname AS name, zanith._label_tree(a.atttypid) AS tree FROM pg_attribute a
+          WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped AND (names IS NULL OR names ? a.attname)) l WHERE l.tree IS NOT NULL
 ); END $$;
 
--- A definition that says which labels were renamed since, {column: {now: was}} under `relabelled`, and in the columns of its key.
+-- The recorded trees, {column: tree}. Earlier versions recorded those of enums alone, as {oid: label}.
+CREATE OR REPLACE FUNCTION zanith._recorded_labels(d jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
+    SELECT jsonb_object_agg(l.key, CASE WHEN l.value ?| ARRAY['enum', 'array', 'fields', 'range', 'multirange'] THEN l.value ELSE jsonb_build_object('enum', l.value) END)
+    FROM jsonb_each(NULLIF(d -> 'labels', 'null')) l
+); END $$;
+
+-- A definition that says which labels were renamed since, {column: tree} under `relabelled`, and in the columns of its key.
 CREATE OR REPLACE FUNCTION zanith._with_recorded_labels(d jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
+    recorded jsonb := zanith._recorded_labels(d);
     renamed jsonb;
 BEGIN
-    IF COALESCE(d -> 'labels', '{}') = '{}' OR d ->> 'database' IS DISTINCT FROM zanith._database_identity() THEN
+    IF recorded IS NULL OR d ->> 'database' IS DISTINCT FROM zanith._database_identity() THEN
         RETURN d; -- a dump has the labels of its time
     END IF;
-    SELECT jsonb_object_agg(x.name, x.labels) INTO renamed FROM (
-        SELECT c.key AS name, jsonb_object_agg(e.enumlabel, l.value) AS labels
-        FROM jsonb_each(d -> 'labels') c, LATERAL jsonb_each_text(c.value) l JOIN pg_enum e ON e.oid = l.key::oid AND e.enumlabel <> l.value GROUP BY c.key) x;
-    IF renamed IS NULL THEN
-        RETURN d;
-    END IF;
-    RETURN d || jsonb_build_object('relabelled', renamed) || CASE WHEN jsonb_typeof(d -> 'key') <> 'array' THEN '{}' ELSE jsonb_build_object('key', (
+    SELECT jsonb_object_agg(x.name, x.tree) INTO renamed FROM (
+        SELECT c.key AS name, zanith._renamed_labels(c.value, zanith._labels_now(c.value), true) AS tree FROM jsonb_each(recorded) c) x WHERE x.tree IS NOT NULL;
+    RETURN CASE WHEN renamed IS NULL THEN d ELSE zanith._relabelled(d, renamed) END;
+END $$;
+
+-- A recorded tree with the labels that its enums have now. The parked object keeps its types.
+CREATE OR REPLACE FUNCTION zanith._labels_now(tree jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    form text := (SELECT k.form FROM jsonb_object_keys(tree) k(form));
+BEGIN
+    RETURN jsonb_build_object(form, CASE form
+        WHEN 'enum' THEN (SELECT COALESCE(jsonb_object_agg(l.key, e.enumlabel), '{}') FROM jsonb_object_keys(tree -> form) l(key) JOIN pg_enum e ON e.oid = l.key::oid)
+        WHEN 'fields' THEN (SELECT jsonb_object_agg(f.key, zanith._labels_now(f.value)) FROM jsonb_each(tree -> form) f)
+        ELSE zanith._labels_now(tree -> form) END);
+END $$;
+
+CREATE OR REPLACE FUNCTION zanith._relabelled(d jsonb, renamed jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+    RETURN d || jsonb_build_object('relabelled', COALESCE(renamed, '{}')) || CASE WHEN jsonb_typeof(d -> 'key') <> 'array' THEN '{}' ELSE jsonb_build_object('key', (
         SELECT jsonb_agg(k.item || CASE WHEN renamed ? (k.item ->> 'name') THEN jsonb_build_object('relabelled', renamed -> (k.item ->> 'name')) ELSE '{}' END ORDER BY k.ord)
         FROM zanith._each(d -> 'key') k)) END;
 END $$;
 
--- The same for a script, which is run later than it is written: {column: {oids: {oid: was}}}, so that it finds itself what was renamed.
+-- The same for a script, which is run later than it is written, so that it finds itself what was renamed.
 CREATE OR REPLACE FUNCTION zanith._with_labels_by_oid(d jsonb) RETURNS jsonb
-LANGUAGE plpgsql STABLE AS $$
-DECLARE
-    known jsonb := (SELECT jsonb_object_agg(l.key, jsonb_build_object('oids', l.value)) FROM jsonb_each(NULLIF(d -> 'labels', 'null')) l);
-BEGIN
-    RETURN d || jsonb_build_object('relabelled', COALESCE(known, '{}')) || CASE WHEN jsonb_typeof(d -> 'key') <> 'array' THEN '{}' ELSE jsonb_build_object('key', (
-        SELECT jsonb_agg(k.item || CASE WHEN known ? (k.item ->> 'name') THEN jsonb_build_object('relabelled', known -> (k.item ->> 'name')) ELSE '{}' END ORDER BY k.ord)
-        FROM zanith._each(d -> 'key') k)) END;
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+    RETURN zanith._relabelled(d, zanith._recorded_labels(d));
 END $$;
 
--- An enum value as text, under the label that it had. Of labels by oid it is known only when it runs which were renamed. Where the oids
--- are not those of one type, as in another database, every label stays.
-CREATE OR REPLACE FUNCTION zanith._relabelled_value(name text, renamed jsonb) RETURNS text
+-- A value as text, under the labels that it had.
+CREATE OR REPLACE FUNCTION zanith._relabelled_value(name text, tree jsonb) RETURNS text
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
-    IF jsonb_typeof(renamed -> 'oids') = 'object' THEN
-        RETURN format('(CASE WHEN r.%1$I IS NULL THEN NULL ELSE COALESCE((SELECT pg_catalog.jsonb_object_agg(e.enumlabel, l.value)'
-            ' FROM pg_catalog.jsonb_each_text(%2$L::pg_catalog.jsonb) l JOIN pg_catalog.pg_enum e ON e.oid OPERATOR(pg_catalog.=) l.key::pg_catalog.oid'
-            ' HAVING pg_catalog.count(*) OPERATOR(pg_catalog.=) %3$s AND pg_catalog.min(e.enumtypid) OPERATOR(pg_catalog.=) pg_catalog.max(e.enumtypid))'
-            ' OPERATOR(pg_catalog.->>) pg_catalog.format(''%%s'', r.%1$I), pg_catalog.format(''%%s'', r.%1$I)) END)',
-            name, renamed -> 'oids', (SELECT count(*) FROM jsonb_object_keys(renamed -> 'oids')));
-    END IF;
-    RETURN (
-    SELECT format('(CASE WHEN r.%1$I IS NULL THEN NULL ELSE CASE pg_catalog.format(''%%s'', r.%1$I) %2$s ELSE pg_catalog.format(''%%s'', r.%1$I) END END)', name,
-                  string_agg(format('WHEN %L THEN %L', l.key, l.value), ' ' ORDER BY l.key COLLATE "C"))
-    FROM jsonb_each_text(renamed) l
+    RETURN format('(SELECT %s FROM (SELECT %s OFFSET 0) q(v))', zanith._render_labels(tree, 'q.v', true), zanith._printed(format('r.%I', name)));
+END $$;
+
+-- A row as text, under the labels that it had, where it is to be sorted by that: as PostgreSQL prints it.
+CREATE OR REPLACE FUNCTION zanith._relabelled_row(d jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
+    SELECT format('pg_catalog.format(''%%s'', ROW(%s)) COLLATE "C"', string_agg(CASE WHEN d -> 'relabelled' ? c.name
+        THEN zanith._relabelled_value(c.name, d #> ARRAY['relabelled', c.name]) ELSE format('r.%I', c.name) END, ', ' ORDER BY c.ord))
+    FROM jsonb_array_elements_text(zanith._row_columns(d)) WITH ORDINALITY c(name, ord)
 ); END $$;
 
 -- ORDER BY for a key: a collation-free scalar in its own order, every other as text in C, so that the order is the
@@ -169,7 +180,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 CREATE OR REPLACE FUNCTION zanith._row_columns(d jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT CASE d ->> 'strategy'
-        WHEN 'archive_column' THEN COALESCE((SELECT jsonb_agg(k.item -> 'name' ORDER BY k.ord) FROM zanith._each(d -> 'key') k), '[]')
+        WHEN 'archive_column' THEN (SELECT zanith._list(k.item -> 'name' ORDER BY k.ord) FROM zanith._each(d -> 'key') k)
                                    || jsonb_build_array(d #> '{column,name}')
         WHEN 'rebuild_table' THEN (SELECT jsonb_agg(c.item -> 'name' ORDER BY c.ord) FROM zanith._each(d #> '{definition,columns}') c)
         ELSE (SELECT jsonb_agg(c.item -> 'name' ORDER BY c.ord) FROM zanith._each(d #> '{members,0,definition,columns}') c) END
@@ -180,7 +191,7 @@ CREATE OR REPLACE FUNCTION zanith.canonical_query(artifact_id text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$ BEGIN RETURN (
     SELECT CASE WHEN a.artifact_type <> 'soft_drop_column' AND p.place ? 'table' THEN
         zanith._canonical_query(zanith._with_recorded_labels(a.definition), p.place ->> 'schema', p.place ->> 'table') END
-    FROM zanith._artifact(artifact_id) a, LATERAL (SELECT zanith._place(a)) p(place)
+    FROM zanith._artifact(artifact_id) a, LATERAL (SELECT zanith._place(a) OFFSET 0) p(place)
 ); END $$;
 
 -- `condition`: only rows for which it holds; their alias is r.
@@ -193,7 +204,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
         CASE WHEN d ? 'members' THEN zanith._only(d) ELSE 'ONLY ' END,
         zanith._qualify(schema_name, table_name),
         COALESCE(' WHERE ' || condition, ''),
-        zanith._canonical_order(d -> 'key'))
+        CASE WHEN d ? 'relabelled' AND COALESCE(jsonb_array_length(NULLIF(d -> 'key', 'null')), 0) = 0 THEN zanith._relabelled_row(d) ELSE zanith._canonical_order(d -> 'key') END)
 ); END $$;
 
 -- The rows to look at or export: the canonical query, or key and value of a soft-dropped column in the live table.
@@ -203,7 +214,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $
         WHEN p.place ? 'table' THEN format('SELECT %sr.%I AS %I FROM %s r ORDER BY %s', COALESCE(zanith._key_list(k.key, 'r.') || ', ', ''),
                     p.place ->> 'column', a.source_column, zanith._qualify(p.place ->> 'schema', p.place ->> 'table'),
                     zanith._canonical_order(k.key)) END
-    FROM zanith._artifact(artifact_id) a, LATERAL (SELECT zanith._place(a)) p(place), LATERAL (SELECT zanith._key_now(a.definition, (p.place ->> 'oid')::oid)) k(key)
+    FROM zanith._artifact(artifact_id) a, LATERAL (SELECT zanith._place(a) OFFSET 0) p(place), LATERAL (SELECT zanith._key_now(a.definition, (p.place ->> 'oid')::oid)) k(key)
 ); END $$;
 
 -- The key by which rows are told apart now: as recorded, or another, or none, where a column of it was dropped or parked since.
@@ -256,7 +267,7 @@ BEGIN
     -- a copy belongs to Zanith itself; what was moved or renamed, and copies of earlier versions, to the owner of the table
     foreign_owner := found.owner <> a.definition #>> '{table,owner}'
         AND NOT (a.artifact_type IN ('archive_column', 'rebuild_table') AND (found.owner = zanith._own_role()
-            -- a load without owners gives it to whoever loads; REASSIGN OWNED gives both to one
+            -- a load without owners gives it to the role that loads; REASSIGN OWNED gives both to one
             OR zanith._is_superuser(found.owner) OR found.owner = zanith._owner_of_table(jsonb_build_object('schema', a.source_schema, 'name', a.source_table))));
     -- a moved table that was given to another is the same table, or one that was loaded: its new owner is a choice of the restore. One
     -- that took the place of the parked one is not believed.
@@ -265,7 +276,7 @@ BEGIN
         foreign_owner := false;
     END IF;
     codes := ARRAY(SELECT c.code FROM (VALUES
-        (1, 'claimed_twice', cardinality(claims) > 1),
+        (1, 'duplicate_id', cardinality(claims) > 1),
         (2, 'renamed', found.relname <> a.physical_table),
         (3, 'schema_changed', found.nspname <> a.physical_schema),
         (4, 'owner_gone', foreign_owner AND to_regrole(quote_ident(a.definition #>> '{table,owner}')) IS NULL),
@@ -273,19 +284,19 @@ BEGIN
     RETURN jsonb_build_object(
         'state', CASE WHEN codes = '{}' THEN 'ok' ELSE 'moved' END,
         -- a column travels with its table, and what happens to that is no damage
-        'code', CASE WHEN by_column AND codes[1] <> 'claimed_twice' THEN 'live_table_' ELSE '' END || codes[1],
+        'code', CASE WHEN by_column AND codes[1] <> 'duplicate_id' THEN 'live_table_' ELSE '' END || codes[1],
         'schema', found.nspname, 'table', found.relname, 'column', a.physical_column,
         'owner', found.owner, 'oid', found.oid, 'owners_were', owners,
         'detail', NULLIF(concat_ws('; ',
             CASE WHEN cardinality(claims) > 1
-                 THEN 'several bear its id: ' || (SELECT string_agg(zanith._relation_name(c), ', ' ORDER BY c) FROM unnest(claims) c) END,
+                 THEN 'several objects have its id: ' || (SELECT string_agg(zanith._relation_name(c), ', ' ORDER BY c) FROM unnest(claims) c) END,
             CASE WHEN found.nspname <> a.physical_schema OR found.relname <> a.physical_table
                  THEN format('recorded as %s, found as %s', zanith._qualify(a.physical_schema, a.physical_table), zanith._qualify(found.nspname, found.relname)) END,
             CASE WHEN foreign_owner
                  THEN format('recorded owner %I, now %I', a.definition #>> '{table,owner}', found.owner) END), ''));
 END $$;
 
--- The tables of a parked tree that belong to another role by now: {name: {was, now}}.
+-- The tables of a parked tree that belong to another role now: {name: {was, now}}.
 CREATE OR REPLACE FUNCTION zanith._changed_owners(d jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_object_agg(zanith._qualify(m.item ->> 'schema', m.item ->> 'name'), jsonb_build_object('was', m.item #> '{definition,owner}', 'now', o.now)), '{}')
@@ -324,7 +335,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         WHEN 'live_table_dropped' THEN format('its table %s is gone', zanith._qualify(a.physical_schema, a.physical_table))
         WHEN 'type_dropped' THEN format('its column is gone, and so is the type %s', a.definition #>> '{column,type}')
         WHEN 'column_dropped' THEN format('%s has no column %I any more', zanith._qualify(a.physical_schema, a.physical_table), a.physical_column)
-        ELSE 'no object bears the artifact''s id any more' END)
+        ELSE 'no object has the artifact''s id any more' END)
     FROM (SELECT CASE
         WHEN to_regnamespace(quote_ident(a.physical_schema)) IS NULL AND a.physical_schema = '_zanith_shadow' THEN 'shadow_dropped'
         WHEN to_regnamespace(quote_ident(a.physical_schema)) IS NULL THEN 'schema_dropped'
@@ -340,5 +351,5 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $
     SELECT (p.place - 'oid') || jsonb_build_object('size_bytes', CASE WHEN p.place ? 'oid' THEN
         CASE WHEN a.artifact_type = 'soft_drop_column' THEN 0
              ELSE (SELECT COALESCE(sum(pg_total_relation_size(t.member)), 0) FROM zanith._parked_members(a.id, (p.place ->> 'oid')::oid) t) END END)
-    FROM zanith._artifact(artifact_id) a, LATERAL (SELECT zanith._place(a)) p(place)
+    FROM zanith._artifact(artifact_id) a, LATERAL (SELECT zanith._place(a) OFFSET 0) p(place)
 ); END $$;

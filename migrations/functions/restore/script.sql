@@ -20,7 +20,7 @@ DECLARE
     script text;
 BEGIN
     IF a.artifact_type = 'rebuild_table' THEN
-        RETURN format(E'-- %s: the definition was recorded before a rebuild; there is nothing to put back.\n'
+        RETURN format(E'-- %s: the definition was recorded before a rebuild; there is nothing to restore.\n'
                       '-- Compare the definition in zanith._zanith_migration_artifacts with the table as it is now.\n', name);
     END IF;
     steps := zanith._render_restore(a, '{}', true);
@@ -34,25 +34,35 @@ BEGIN
                      '\\set SINGLELINE off\n'
                      '\\set SHOW_CONTEXT never\n'
                      'BEGIN;\n%s', name, a.id, zanith._script_settings());
-    script := script || zanith._script_owner(a, rows_of) || COALESCE(zanith._script_partners(d), '');
+    script := zanith._script_companions(a) || script;
+    script := script || zanith._script_owner(a, rows_of) || COALESCE(zanith._script_partners(d), '') || zanith._script_third_code(d);
     IF a.artifact_type <> 'soft_drop_column' THEN
-        script := script || format(E'-- Nobody writes to what is parked from here on.\nLOCK TABLE %s IN SHARE MODE;\n', rows_of);
+        script := script || format(E'-- Block writes to the parked table from here on.\nLOCK TABLE %s IN SHARE MODE;\n', rows_of);
     END IF;
-    -- what is parked is read under the lock; a live table is locked only when it is about to be changed
+    -- the parked table is read under the lock; a live table is locked only when it is about to be changed
     script := script || CASE WHEN d ? 'members' THEN zanith._script_guard(a, steps) || zanith._script_gate(a, rows_of)
                              ELSE zanith._script_gate(a, rows_of) || zanith._script_guard(a, steps) END;
     script := script || COALESCE((SELECT string_agg(zanith._script_step(s.item), '' ORDER BY s.ord)
         FROM zanith._each(steps) s WHERE (s.item ->> 'transaction')::integer = 1), '');
-    script := script || format(E'\n-- Tell the bookkeeping, where there is one.\n%s;\n', zanith._do(format(
+    script := script || format(E'\n-- Record the restore in the tables of Zanith, if they exist.\n%s;\n', zanith._do(format(
         E'BEGIN IF to_regnamespace(''zanith'') IS NOT NULL AND has_schema_privilege(''zanith'', ''USAGE'')\n'
         '    AND to_regprocedure(''zanith.mark_restored(text)'') IS NOT NULL THEN\n'
         '    PERFORM zanith.mark_restored(%L); END IF; END', a.id))) || ending;
     IF EXISTS (SELECT FROM zanith._each(steps) s WHERE (s.item ->> 'transaction')::integer = 2) THEN
-        script := script || E'\n-- Constraints were added without a scan; now prove them, without stopping writes.\n'
+        script := script || E'\n-- Constraints were added without a scan; validate them now, while writes go on.\n'
             || (SELECT string_agg(E'BEGIN;\n' || zanith._script_settings() || zanith._script_step(s.item) || ending, '' ORDER BY s.ord)
                 FROM zanith._each(steps) s WHERE (s.item ->> 'transaction')::integer = 2);
     END IF;
     RETURN script;
+END $$;
+
+-- Which scripts run after this one, or before it: a comment.
+CREATE OR REPLACE FUNCTION zanith._script_companions(a zanith._zanith_migration_artifacts) RETURNS text
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN
+    CASE WHEN a.cascade_of IS NULL THEN '' ELSE format(E'-- It was dropped by the cascade of artifact %s: run the script of that artifact first.\n', a.cascade_of) END
+    || COALESCE((SELECT E'-- Its cascade also dropped objects that have their own artifacts. Run their scripts after this one, in this order:\n'
+                        || string_agg(format(E'--   %s  %s\n', c.id, zanith._one_line(zanith._object_name(c))), '' ORDER BY c.capture_order DESC)
+                 FROM zanith._zanith_migration_artifacts c WHERE c.cascade_of = a.id), '');
 END $$;
 
 -- A definition with what earlier versions did not record: whether an index, a statistics object, a view or a trigger calls nothing
@@ -60,7 +70,7 @@ END $$;
 CREATE OR REPLACE FUNCTION zanith._with_builtin(value jsonb, d jsonb, kind text DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
     IF jsonb_typeof(value) = 'array' THEN
-        RETURN (SELECT COALESCE(jsonb_agg(zanith._with_builtin(v.item, d, kind) ORDER BY v.ord), '[]') FROM zanith._each(value) v);
+        RETURN (SELECT zanith._list(zanith._with_builtin(v.item, d, kind) ORDER BY v.ord) FROM zanith._each(value) v);
     ELSIF jsonb_typeof(value) <> 'object' THEN
         RETURN value;
     END IF;
@@ -73,13 +83,28 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
                   AND n.item ->> 'type' NOT IN ('table', 'table column', 'view', 'view column', 'schema', 'role'))) END;
 END $$;
 
+-- ANALYZE of an archive from an earlier version would call a function of its owner as Zanith's own role (see _measured_columns).
+CREATE OR REPLACE FUNCTION zanith._measure_no_archive() RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    t record;
+BEGIN
+    FOR t IN SELECT zanith._relation_name(c.oid) AS name, a.attname FROM pg_class c, LATERAL zanith._each(zanith._measured_columns(c.oid)) m
+             JOIN pg_attribute a ON a.attname = m.item #>> '{}'
+             WHERE c.relnamespace = to_regnamespace('_zanith_shadow') AND c.relkind = 'r' AND pg_get_userbyid(c.relowner) = zanith._own_role()
+               AND a.attrelid = c.oid AND COALESCE(a.attstattarget, -1) <> 0 LOOP
+        EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS 0', t.name, t.attname);
+    END LOOP;
+END $$;
+
 -- Renders the script of every artifact anew, as after an upgrade; which could not be, and why.
-CREATE OR REPLACE FUNCTION zanith._renew_recipes() RETURNS TABLE (object text, why text)
+CREATE OR REPLACE FUNCTION zanith._renew_scripts() RETURNS TABLE (object text, why text)
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     a zanith._zanith_migration_artifacts;
     known jsonb;
 BEGIN
+    PERFORM zanith._measure_no_archive();
     FOR a IN SELECT * FROM zanith._zanith_migration_artifacts x WHERE x.status = 'recoverable' OR x.artifact_type = 'archive_column' ORDER BY x.capture_order LOOP
         BEGIN
             known := zanith._as_recorded_now(a.definition);
@@ -95,7 +120,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- Whose what is parked is now: archives of earlier versions belong to the owner of the table. Where it is not there, as recorded.
+-- The present owner of the parked object: archives of earlier versions belong to the owner of the table. Where it is not there, as recorded.
 CREATE OR REPLACE FUNCTION zanith._parked_owner(a zanith._zanith_migration_artifacts, OUT relation oid, OUT owner text)
 LANGUAGE plpgsql STABLE AS $$ BEGIN
     relation := (zanith._place(a) ->> 'oid')::oid;
@@ -114,9 +139,9 @@ BEGIN
     IF NOT a.definition ? 'members' OR runner IS NULL THEN
         RETURN '';
     END IF;
-    RETURN format(E'-- What is parked comes back for the owner that was recorded.\n%s;\n', zanith._do(format(
+    RETURN format(E'-- Stop if the parked table no longer belongs to its recorded owner.\n%s;\n', zanith._do(format(
         E'DECLARE given text; BEGIN\n'
-        '    SELECT pg_catalog.format(''%%s belongs to %%I by now, and this script restores it for %%I'', c.oid::pg_catalog.regclass, o.rolname, %2$L::pg_catalog.text) INTO given\n'
+        '    SELECT pg_catalog.format(''%%s now belongs to %%I, and this script restores it for %%I'', c.oid::pg_catalog.regclass, o.rolname, %2$L::pg_catalog.text) INTO given\n'
         '    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles o ON o.oid = c.relowner LEFT JOIN pg_catalog.pg_roles r ON r.rolname = %2$L\n'
         '    WHERE c.oid = pg_catalog.to_regclass(%1$L) AND (r.oid IS NULL OR NOT pg_catalog.pg_has_role(r.oid, o.oid, ''USAGE''));\n'
         '    IF FOUND THEN\n'
@@ -124,7 +149,7 @@ BEGIN
         format('Restore it for its current owner: zanith recover restore-table %s --current-owner. Or give it back with ALTER TABLE … OWNER TO.', zanith._object_name(a)))));
 END $$;
 
--- Steps on a superuser's table run as whoever runs the script. A table that was given away since would run its new owner's code so.
+-- Steps on a superuser's table run as the role that runs the script. A table that was given away since would run its new owner's code so.
 CREATE OR REPLACE FUNCTION zanith._script_guard(a zanith._zanith_migration_artifacts, steps jsonb) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -133,9 +158,9 @@ BEGIN
     IF target IS NULL OR zanith._runner(a.definition #>> '{table,owner}') IS NOT NULL THEN
         RETURN '';
     END IF;
-    RETURN format(E'-- Nothing runs as whoever runs this that another role may have written.\nLOCK TABLE %s IN ACCESS EXCLUSIVE MODE;\n%s;\n', target, zanith._do(format(
+    RETURN format(E'-- Stop if code of another role would run as the role that runs this script.\nLOCK TABLE %s IN ACCESS EXCLUSIVE MODE;\n%s;\n', target, zanith._do(format(
         E'DECLARE given text; BEGIN\n'
-        '    SELECT pg_catalog.format(''%%s belongs to %%I by now'', c.oid::pg_catalog.regclass, r.rolname) INTO given\n'
+        '    SELECT pg_catalog.format(''%%s now belongs to %%I'', c.oid::pg_catalog.regclass, r.rolname) INTO given\n'
         '    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = c.relowner\n'
         '    WHERE NOT r.rolsuper AND r.rolname <> current_user AND r.rolname <> ALL (%2$L::pg_catalog.name[]) AND c.oid IN (\n'
         '        WITH RECURSIVE family(o) AS (SELECT %1$L::pg_catalog.regclass::pg_catalog.oid UNION SELECT i.inhrelid FROM family JOIN pg_catalog.pg_inherits i ON i.inhparent = o)\n'
@@ -169,8 +194,12 @@ BEGIN
     IF a.artifact_type = 'soft_drop_column' OR a.row_count IS NULL AND a.checksum IS NULL THEN
         RETURN '';
     END IF;
+    IF jsonb_array_length(COALESCE(d -> 'members', '[]')) > 1 THEN
+        script := format(E'-- Stop if code of another owner of its partitions or children would run.\n%s;\n', zanith._do(zanith._script_tables_guard(
+            jsonb_build_object('guards', jsonb_build_array(zanith._only(d) || rows_of), 'role', reader)))) || script;
+    END IF;
     IF reader IS NOT NULL THEN
-        script := script || format(E'-- What is parked belongs to %1$s and is read as %1$s.\nSET LOCAL check_function_bodies = off;\nSET LOCAL ROLE %2$I;\n%3$s;\n%4$sRESET ROLE;\n',
+        script := script || format(E'-- The parked table belongs to %1$s; read it as that role.\nSET LOCAL check_function_bodies = off;\nSET LOCAL ROLE %2$I;\n%3$s;\n%4$sRESET ROLE;\n',
             zanith._one_line(quote_ident(reader)), reader, zanith._render_reader('_zanith_count', 'SELECT true FROM ' || counted, 1, path),
             CASE WHEN a.checksum IS NOT NULL THEN zanith._render_reader('_zanith_rows', sealed, cardinality(names), path) || E';\n' END);
         counted := 'pg_temp._zanith_count()';
@@ -183,14 +212,14 @@ BEGIN
         script := script || E'SET LOCAL search_path = pg_catalog, pg_temp;\n';
     END IF;
     IF a.row_count IS NOT NULL THEN
-        script := script || format(E'-- Nothing is restored from an archive that lost or gained rows.\n%s;\n', zanith._do(format(
+        script := script || format(E'-- Stop if the archive lost or gained rows.\n%s;\n', zanith._do(format(
             E'BEGIN IF (SELECT count(*) FROM %s) <> %s THEN\n'
-            '    RAISE EXCEPTION ''the archive does not hold the %s rows that were recorded''; END IF; END',
+            '    RAISE EXCEPTION ''the archive does not hold the recorded number of rows, which is %s''; END IF; END',
             counted, a.row_count, a.row_count)));
     END IF;
     IF a.checksum IS NOT NULL THEN
-        script := script || E'-- Nor from one whose bytes changed: the SHA-256 of the canonical CSV must be the sealed one.\n'
-               '\\echo comparing what is parked with its seal: the next command fails where they differ\n'
+        script := script || E'-- Stop if its bytes changed: the SHA-256 of the canonical CSV must be the sealed one.\n'
+               '\\echo comparing the archive with its seal: the next command fails if they differ\n'
             || (SELECT string_agg(format(E'SET LOCAL %s = %L;\n', s.key, s.value), '' ORDER BY s.key)
                 FROM jsonb_each_text(a.checksum_settings) s WHERE s.key NOT IN ('search_path', 'row_security'))
             || format(E'\\copy (SELECT * FROM pg_temp._zanith_gate) TO PROGRAM ''sha256sum | grep -q "^%s"'' (FORMAT csv, HEADER true, ENCODING ''UTF8'')\n', a.checksum);
@@ -217,8 +246,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                        ELSE E'\n-- %1$s\n%3$s;\n%2$s;\n' END, zanith._one_line(step ->> 'purpose'),
         CASE WHEN step ->> 'role' IS NULL AND step ->> 'path' IS NULL THEN zanith._script_statement(step ->> 'sql')
              -- a superuser's own, or what an event trigger needs
-             WHEN step ->> 'role' IS NULL THEN format(E'%sSELECT pg_catalog.set_config(''search_path'', %L, true);\n%s;\nSET LOCAL search_path = pg_catalog, pg_temp%s',
-                         c.before, step ->> 'path', zanith._script_statement(step ->> 'sql'), c.after)
+             WHEN step ->> 'role' IS NULL THEN format(E'%s%sSELECT pg_catalog.set_config(''search_path'', %L, true);\n%s;\nSET LOCAL search_path = pg_catalog, pg_temp%s',
+                         zanith._script_better(step ->> 'path'), c.before, step ->> 'path', zanith._script_statement(step ->> 'sql'), c.after)
              ELSE format(E'SET LOCAL ROLE %I;\n%s%s;\nSET LOCAL search_path = pg_catalog, pg_temp;\nRESET ROLE;\n'
                          'SELECT pg_temp._zanith_run(%L::text, ''rows''::text, %L::text, true);\nCLOSE ALL;\nDISCARD TEMP;\n%s%s', step ->> 'role',
                          CASE WHEN step ->> 'sandbox_path' IS NULL THEN '' ELSE format(E'SELECT pg_catalog.set_config(''search_path'', %L, true);\n', step ->> 'sandbox_path') END,
@@ -232,6 +261,17 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                              '    RAISE EXCEPTION ''%%'', %L USING HINT = ''A routine in the search path fits better than the built-in one. Rename it for the length of this restore.''; END IF; END',
                              zanith._called_code(), zanith._one_line(step ->> 'purpose') || ' would call code that it did not call when it was captured')) END) c(before, after)
 ); END $$;
+
+-- The same as zanith._check_better, without Zanith.
+CREATE OR REPLACE FUNCTION zanith._script_better(path text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN
+    CASE WHEN path = zanith._fixed_path() THEN '' ELSE zanith._do(format(
+        E'DECLARE better text; BEGIN\n'
+        '    IF (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user) THEN\n        %s;\n    END IF;\n'
+        '    EXECUTE %L INTO better USING pg_catalog.array_replace(%L::text[], ''$user'', current_user::text), current_user::text;\n'
+        '    IF better IS NOT NULL THEN RAISE EXCEPTION ''%%'', better USING HINT = ''Rename it for the length of this.''; END IF; END',
+        zanith._names_lock(), zanith._better_query(), zanith._path_names(path))) || E';\n' END;
+END $$;
 
 -- A query for the number of routines and operators outside of pg_catalog that this transaction made something depend on, but for the
 -- functions of triggers, and for the operators of foreign keys, which come from their index.
@@ -248,8 +288,10 @@ END $$;
 CREATE OR REPLACE FUNCTION zanith._script_tables_guard(step jsonb) RETURNS text
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
-    raising text := $block$    FOR beside IN WITH RECURSIVE named(o) AS (SELECT pg_catalog.to_regclass(x)::pg_catalog.oid FROM pg_catalog.unnest(%s::pg_catalog.text[]) x),
-            family(o) AS (SELECT o FROM named WHERE o IS NOT NULL UNION SELECT i.inhrelid FROM family JOIN pg_catalog.pg_inherits i ON i.inhparent = o)
+    raising text := $block$    FOR beside IN WITH RECURSIVE named(o, alone) AS (
+                SELECT c.oid, pg_catalog.starts_with(x, 'ONLY ') AND c.relkind <> 'p' FROM pg_catalog.unnest(%s::pg_catalog.text[]) x
+                JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(pg_catalog.regexp_replace(x, '^ONLY ', ''))),
+            family(o, alone) AS (SELECT o, alone FROM named UNION SELECT i.inhrelid, false FROM family JOIN pg_catalog.pg_inherits i ON i.inhparent = o AND NOT alone)
         SELECT c.oid, c.oid::pg_catalog.regclass AS name, r.rolname AS owner, x.oid AS place, s.rolname <> runner AND NOT s.rolsuper AS elsewhere
         FROM (SELECT o FROM family UNION SELECT a.relid FROM named, LATERAL pg_catalog.pg_partition_ancestors(o) a) l JOIN pg_catalog.pg_class c ON c.oid = l.o
             JOIN pg_catalog.pg_namespace x ON x.oid = c.relnamespace JOIN pg_catalog.pg_roles s ON s.oid = x.nspowner
@@ -266,6 +308,17 @@ DECLARE
             OR d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid IN (SELECT k.oid FROM pg_catalog.pg_constraint k WHERE k.conrelid = beside.oid AND k.contype IN ('c', 'x'))
             OR d.classid = 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass AND d.objid IN (SELECT e.oid FROM pg_catalog.pg_statistic_ext e WHERE e.stxrelid = beside.oid)
             OR d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid IN (SELECT f.oid FROM pg_catalog.pg_attrdef f JOIN pg_catalog.pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum AND a.attgenerated <> '' WHERE f.adrelid = beside.oid)) LIMIT 1;
+        IF NOT FOUND THEN -- a built-in function that runs what it is told
+            SELECT COALESCE(p.oid::pg_catalog.regprocedure::pg_catalog.text, 'casts to JSON') INTO code
+            FROM (SELECT pg_catalog.concat(i.indexprs::pg_catalog.text, i.indpred::pg_catalog.text) FROM pg_catalog.pg_index i WHERE i.indrelid = beside.oid
+                  UNION ALL SELECT p.partexprs::pg_catalog.text FROM pg_catalog.pg_partitioned_table p WHERE p.partrelid = beside.oid
+                  UNION ALL SELECT k.conbin::pg_catalog.text FROM pg_catalog.pg_constraint k WHERE k.conrelid = beside.oid
+                  UNION ALL SELECT e.stxexprs::pg_catalog.text FROM pg_catalog.pg_statistic_ext e WHERE e.stxrelid = beside.oid
+                  UNION ALL SELECT f.adbin::pg_catalog.text FROM pg_catalog.pg_attrdef f JOIN pg_catalog.pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum AND a.attgenerated <> '' WHERE f.adrelid = beside.oid) x(tree)
+                LEFT JOIN LATERAL pg_catalog.regexp_matches(x.tree, ':(?:(?:op)?funcid|(?:agg|win)fnoid) (\d+)', 'g') m(called) ON true
+                LEFT JOIN pg_catalog.pg_proc p ON p.oid = m.called[1]::pg_catalog.oid
+            WHERE %s OR pg_catalog.strpos(x.tree, '{JSONCONSTRUCTOREXPR ') > 0 AND %s LIMIT 1;
+        END IF;
         IF NOT FOUND THEN -- proving a foreign key casts its columns
             WITH RECURSIVE kinds(o) AS (SELECT a.atttypid FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)
                                         WHERE k.contype = 'f' AND k.conrelid = beside.oid
@@ -280,9 +333,9 @@ DECLARE
 $block$;
 BEGIN
     raising := format(raising, quote_literal((SELECT array_agg(g.name) FROM jsonb_array_elements_text(step -> 'guards') g(name))),
-                      CASE WHEN step ->> 'role' IS NULL THEN 'beside.elsewhere' ELSE 'false' END);
+                      zanith._acting_condition(), zanith._json_casts(), CASE WHEN step ->> 'role' IS NULL THEN 'beside.elsewhere' ELSE 'false' END);
     RETURN format(E'DECLARE beside record; code pg_catalog.text; runner pg_catalog.text := %s; BEGIN
-%sEND', COALESCE(quote_literal(step ->> 'role'), 'current_user'),
+%sEND', COALESCE(quote_literal(step ->> 'role'), quote_literal(step ->> 'guarded_as'), 'current_user'),
         CASE WHEN step ->> 'proves' IS NULL THEN raising ELSE format(
             E'PERFORM pg_catalog.set_config(''zanith.guarded'', ''true'', true);
 BEGIN
@@ -308,7 +361,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN $block$DECLARE waiting pg_catalog.
         EXCEPTION WHEN undefined_column THEN
             NULL;
         WHEN object_in_use THEN
-            RAISE EXCEPTION 'deferred triggers of % wait for the end of the transaction, where they would run as whoever runs this script', waiting;
+            RAISE EXCEPTION 'deferred triggers of % would run at the end of the transaction, as the role that runs this script', waiting;
         END;
     END LOOP;
 END$block$; END $$;
@@ -343,10 +396,10 @@ BEGIN
         d := CASE WHEN in_script THEN d ELSE zanith._as_chosen(d, NULL, choices) END;
         keyed := zanith._key_calls_code(zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}'))
             OR zanith._key_calls_code(zanith._relation_oid(d #>> '{members,0,definition,partition_of,schema}', d #>> '{members,0,definition,partition_of,name}'));
-        RETURN zanith._as_owner_of_key(zanith._runner(d #>> '{table,owner}'), keyed, zanith._in_run_order(zanith._under_paths(zanith._render_restore_table(d, choices, in_script), d, NULL, choices, in_script)));
+        RETURN zanith._render_preparation(d, in_script) || zanith._as_owner_of_key(zanith._runner(d #>> '{table,owner}'), keyed, zanith._in_run_order(zanith._under_paths(zanith._identity_by_owner(zanith._render_restore_table(d, choices, in_script)), d, NULL, choices, in_script)));
     END IF;
     IF a.artifact_type = 'soft_drop_column' THEN
-        -- the parked column tells which table it is, whatever that is called by now
+        -- the parked column tells which table it is, whatever its present name
         place := zanith._place(a);
         live_schema := COALESCE(place ->> 'schema', live_schema);
         live_table := COALESCE(place ->> 'table', live_table);
@@ -358,12 +411,12 @@ BEGIN
     keyed := zanith._key_calls_code(zanith._relation_oid(live_schema, live_table));
     IF COALESCE((choices ->> 'online')::boolean, false) AND a.artifact_type = 'archive_column' AND NOT in_script THEN
         a.definition := d;
-        RETURN zanith._in_run_order(zanith._under_paths(zanith._set_transaction(0, zanith._render_archive_readable(a, live)) || zanith._render_restore_online(a, choices), d, live, choices, in_script));
+        RETURN zanith._set_transaction(0, zanith._render_preparation(d, in_script)) || zanith._in_run_order(zanith._under_paths(zanith._identity_by_owner(zanith._set_transaction(0, zanith._render_archive_readable(a, live)) || zanith._render_restore_online(a, choices)), d, live, choices, in_script));
     END IF;
-    RETURN zanith._as_owner_of_key(zanith._runner(d #>> '{table,owner}'), keyed, zanith._in_run_order(zanith._under_paths(CASE WHEN in_script THEN '[]' ELSE zanith._render_archive_readable(a, live) END || zanith._render_follow_end(a.id) || zanith._render_unmake(a.id) || zanith._render_restore_column(d, live_schema, live_table,
+    RETURN zanith._render_preparation(d, in_script) || zanith._as_owner_of_key(zanith._runner(d #>> '{table,owner}'), keyed, zanith._in_run_order(zanith._under_paths(zanith._identity_by_owner(CASE WHEN in_script THEN '[]' ELSE zanith._render_archive_readable(a, live) END || zanith._render_follow_end(a.id) || zanith._render_unmake(a.id) || zanith._render_restore_column(d, live_schema, live_table,
         CASE WHEN NOT in_script THEN live END,
         EXISTS (SELECT FROM pg_attribute t WHERE t.attrelid = live
-                AND t.attname = a.source_column AND NOT t.attisdropped), choices), d, live, choices, in_script)));
+                AND t.attname = a.source_column AND NOT t.attisdropped), choices)), d, live, choices, in_script)));
 END $$;
 
 -- The archive was made readable for the owner that the table had. If the current owner is another, it must be able to read it too.
@@ -378,7 +431,7 @@ END $$;
 
 CREATE OR REPLACE FUNCTION zanith._in_run_order(steps jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(s.item ORDER BY (s.item ->> 'transaction')::integer, s.ord), '[]') FROM zanith._each(steps) s
+    SELECT zanith._list(s.item ORDER BY (s.item ->> 'transaction')::integer, s.ord) FROM zanith._each(steps) s
 ); END $$;
 
 -- Keeps what the seal found and renders the script anew, now with its gate. The first seal stands: a second one is
@@ -403,12 +456,12 @@ BEGIN
         PERFORM zanith._refuse('the seal was made with another query or other settings', 'Use zanith.canonical_query and zanith.canonical_settings.', '22023');
     END IF;
     IF _record_seal.row_count IS NULL OR _record_seal.checksum IS NULL OR a.row_count IS NOT NULL AND a.row_count <> _record_seal.row_count THEN
-        PERFORM zanith._refuse(format('%s was recorded with %s rows, not %s', zanith._object_name(a), a.row_count, _record_seal.row_count),
-            'What is parked gained or lost rows since the capture; look who wrote to it.', '55000');
+        PERFORM zanith._refuse(format('the recorded number of rows of %s is %s, not %s', zanith._object_name(a), a.row_count, _record_seal.row_count),
+            'The archive gained or lost rows since the capture; find out who wrote to it.', '55000');
     END IF;
     IF a.checksum IS NOT NULL AND a.checksum <> _record_seal.checksum THEN
         PERFORM zanith._refuse(format('artifact %s is sealed with another checksum', artifact_id),
-            'Verify it: what is parked has changed since.', '55000',
+            'Verify it: the archive has changed since then.', '55000',
             format('sealed %s, now %s', a.checksum, _record_seal.checksum));
     END IF;
     IF a.checksum IS NOT NULL THEN
@@ -430,7 +483,7 @@ LANGUAGE plpgsql VOLATILE AS $$ BEGIN
       AND EXISTS (SELECT FROM zanith._parts(r.definition) p WHERE jsonb_array_length(COALESCE(p.part -> 'renames', '[]')) > 0);
 END $$;
 
--- What the script says at its end. Whoever may act as the owner may say it.
+-- What the script says at its end. A role that may act as the owner may say it.
 CREATE OR REPLACE FUNCTION zanith.mark_restored(artifact_id text) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

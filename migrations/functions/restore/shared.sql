@@ -61,7 +61,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 -- that returns. A script finds out when it runs.
 CREATE OR REPLACE FUNCTION zanith._render_renames_back(d jsonb, target_schema text, live oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(s.item ORDER BY p.ord, r.ord, s.ord), '[]')
+    SELECT zanith._list(s.item ORDER BY p.ord, r.ord, s.ord)
     FROM zanith._parts(d, target_schema, d #>> '{table,name}') p, LATERAL zanith._each(p.part -> 'renames') r,
          LATERAL (SELECT CASE WHEN r.item ->> 'kind' = 'index' THEN p.part ->> 'schema' ELSE r.item ->> 'schema' END) q(schema_name),
          LATERAL zanith._render_renames(jsonb_build_array(r.item || jsonb_build_object('schema', q.schema_name)), NULL, true) n(steps),
@@ -106,7 +106,7 @@ BEGIN
     RETURN yes;
 END $$;
 
--- What a column is called by now that was renamed since: a number stays a column's for as long as the table does.
+-- The present name of a column that was renamed since: a number stays a column's for as long as the table does.
 CREATE OR REPLACE FUNCTION zanith._name_now(d jsonb, live oid, name text) RETURNS text
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT a.attname FROM pg_attribute a
@@ -176,15 +176,15 @@ BEGIN
     SELECT jsonb_agg(l.called), jsonb_agg(to_jsonb(l)) INTO dependents, g FROM zanith._find_lost_dependents(d, live) l;
     IF dependents IS NOT NULL THEN
         d := d || jsonb_build_object('lost', g, 'cascade', zanith._without_dependents(d -> 'cascade', dependents),
-            'needs', (SELECT COALESCE(jsonb_agg(n.item ORDER BY n.ord), '[]') FROM zanith._each(d -> 'needs') n WHERE NOT dependents ? (n.item ->> 'by')));
+            'needs', (SELECT zanith._list(n.item ORDER BY n.ord) FROM zanith._each(d -> 'needs') n WHERE NOT dependents ? (n.item ->> 'by')));
     END IF;
     FOR lost IN SELECT l.* FROM zanith._find_lost(d, live) l LOOP
         d := d || jsonb_build_object(
-            lost.list, (SELECT COALESCE(jsonb_agg(x.item ORDER BY x.ord), '[]') FROM zanith._each(d -> lost.list) x
+            lost.list, (SELECT zanith._list(x.item ORDER BY x.ord) FROM zanith._each(d -> lost.list) x
                         WHERE NOT (x.item ->> 'name' = lost.name AND zanith._columns_of(lost.list, x.item) ? lost."column")),
-            'tree', (SELECT COALESCE(jsonb_agg(t.item || jsonb_build_object(lost.list, (
-                         SELECT COALESCE(jsonb_agg(x.item ORDER BY x.ord), '[]') FROM zanith._each(t.item -> lost.list) x
-                         WHERE NOT zanith._columns_of(lost.list, x.item) ? lost."column")) ORDER BY t.ord), '[]') FROM zanith._each(d -> 'tree') t),
+            'tree', (SELECT zanith._list(t.item || jsonb_build_object(lost.list, (
+                         SELECT zanith._list(x.item ORDER BY x.ord) FROM zanith._each(t.item -> lost.list) x
+                         WHERE NOT zanith._columns_of(lost.list, x.item) ? lost."column")) ORDER BY t.ord) FROM zanith._each(d -> 'tree') t),
             'lost', COALESCE(d -> 'lost', '[]') || jsonb_build_object('called', lost.called, 'column', lost."column"));
     END LOOP;
     -- what columns that are generated from it have with others: each comes back beside the rest of them
@@ -205,9 +205,9 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
         FROM jsonb_each(cascade - 'order') k, LATERAL zanith._each(k.value) x
         WHERE NOT called ? COALESCE(x.item #>> '{uses,called}', '')
     )
-    SELECT (SELECT jsonb_object_agg(k.key, COALESCE((SELECT jsonb_agg(x.item ORDER BY x.ord) FROM kept x WHERE x.list = k.key), '[]'))
+    SELECT (SELECT jsonb_object_agg(k.key, (SELECT zanith._list(x.item ORDER BY x.ord) FROM kept x WHERE x.list = k.key))
             FROM jsonb_object_keys(cascade - 'order') k(key))
-        || jsonb_build_object('order', COALESCE((
-            SELECT jsonb_agg(jsonb_build_array(x.list, x.place) ORDER BY o.ord)
-            FROM zanith._each(cascade -> 'order') o JOIN kept x ON x.list = o.item ->> 0 AND x.ord - 1 = (o.item ->> 1)::bigint), '[]'))
+        || jsonb_build_object('order', (
+            SELECT zanith._list(jsonb_build_array(x.list, x.place) ORDER BY o.ord)
+            FROM zanith._each(cascade -> 'order') o JOIN kept x ON x.list = o.item ->> 0 AND x.ord - 1 = (o.item ->> 1)::bigint))
 ); END $$;

@@ -1,7 +1,7 @@
 -- Restoring a table: its tree comes back by name and place, then everything that was detached.
 
 -- The name a part of the table comes back under: its own, or, when the table is restored under another name and its
--- own is taken by now, one made of both.
+-- own is taken, one made of both.
 CREATE OR REPLACE FUNCTION zanith._name_back(kind text, schema_name text, name text, as_name text) RETURNS text
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN as_name IS NOT NULL AND CASE kind WHEN 'statistics'
@@ -19,34 +19,35 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             'Lock the parked table', 'ACCESS EXCLUSIVE',
             (SELECT array_agg(zanith._qualify(m.item ->> 'parked_schema', m.item ->> 'parked') ORDER BY m.ord)
              FROM zanith._each(d -> 'members') m))
-        || COALESCE((SELECT jsonb_agg(s.item ORDER BY m.ord, s.ord)
+        || (SELECT zanith._list(s.item ORDER BY m.ord, s.ord)
             FROM zanith._each(d -> 'members') m, LATERAL zanith._each(
-                zanith._render_member_back(m.item, CASE WHEN m.ord = 1 THEN q.final ELSE m.item ->> 'name' END, q.as_name)) s), '[]')
+                zanith._render_member_back(m.item, CASE WHEN m.ord = 1 THEN q.final ELSE m.item ->> 'name' END, q.as_name)) s)
         || zanith._render_not_null_names(d, q.target, in_script)
         || zanith._render_attach(d, q.target)
         || zanith._render_inherit(d, q.target)
-        || COALESCE((SELECT jsonb_agg(s.item ORDER BY m.ord, s.ord)
+        || CASE WHEN q.as_name IS NULL THEN zanith._render_earlier_parts(d, q.target) ELSE '[]' END
+        || (SELECT zanith._list(s.item ORDER BY m.ord, s.ord)
             FROM zanith._each(d -> 'members') m, LATERAL zanith._each(
-                zanith._render_publish(m.item #> '{definition,publications}', zanith._member_name(d, m.ord, q.final))) s), '[]')
-        || COALESCE((SELECT jsonb_agg(s.item ORDER BY m.ord, k.ord, s.ord)
+                zanith._render_publish(m.item #> '{definition,publications}', zanith._member_name(d, m.ord, q.final))) s)
+        || (SELECT zanith._list(s.item ORDER BY m.ord, k.ord, s.ord)
             FROM zanith._each(d -> 'members') m, LATERAL zanith._each(m.item #> '{definition,constraints}') k,
                  LATERAL zanith._each(zanith._constraint_by_owner(k.item, m.item #>> '{definition,owner}', m.item ->> 'schema',
                     zanith._member_name(d, m.ord, q.final), zanith._referenced_name(d, k.item, q.final), q.not_valid,
                     (m.item #>> '{definition,partitioned}')::boolean
                         AND current_setting('server_version_num')::integer < 180000)) s
-            WHERE k.item ->> 'kind' = 'foreign key' AND NOT (k.item ->> 'inherited')::boolean), '[]')
-        || COALESCE((SELECT jsonb_agg(s.item ORDER BY k.ord, s.ord)
+            WHERE zanith._constraint_is(k.item, 'reference') AND NOT (k.item ->> 'inherited')::boolean)
+        || (SELECT zanith._list(s.item ORDER BY k.ord, s.ord)
             FROM zanith._each(d -> 'references') k, LATERAL zanith._each(
                 zanith._constraint_by_owner(k.item, zanith._owner_of(zanith._qualify(k.item ->> 'schema', k.item ->> 'table')), k.item ->> 'schema',
                     zanith._qualify(k.item ->> 'schema', k.item ->> 'table'), zanith._referenced_name(d, k.item, q.final),
-                    q.not_valid, zanith._wants_proof_at_once(k.item ->> 'schema', k.item ->> 'table'))) s), '[]')
+                    q.not_valid, zanith._wants_proof_at_once(k.item ->> 'schema', k.item ->> 'table'))) s)
         || CASE WHEN q.as_name IS NULL THEN zanith._render_cascade_restore(d, in_script) ELSE '[]' END
     FROM (SELECT choices ->> 'as', COALESCE(choices ->> 'as', d #>> '{table,name}'),
                  zanith._qualify(d #>> '{table,schema}', COALESCE(choices ->> 'as', d #>> '{table,name}')),
                  COALESCE((choices ->> 'not_valid')::boolean, false)) q(as_name, final, target, not_valid)
 ); END $$;
 
--- SQL of the tree beneath a table, as an array of oids, in the order in which partitions are attached: the default one last.
+-- SQL of the tree of a table, as an array of oids, in the order in which partitions are attached: the default one last.
 CREATE OR REPLACE FUNCTION zanith._members_sql(target text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN format($sql$ARRAY(
         WITH RECURSIVE family(o, depth) AS (
@@ -89,7 +90,10 @@ END $$;
 CREATE OR REPLACE FUNCTION zanith._not_null_heirs(d jsonb, live oid, choices jsonb) RETURNS TABLE (name text, kept boolean)
 LANGUAGE plpgsql STABLE ROWS 3 AS $$
 DECLARE
-    able boolean := d ->> 'strategy' = 'archive_column' AND NOT COALESCE((choices ->> 'online')::boolean, false) AND NOT zanith._is_mixed(d);
+    able boolean := d ->> 'strategy' = 'archive_column' AND NOT COALESCE((choices ->> 'online')::boolean, false) AND NOT zanith._is_mixed(d)
+        -- foreign keys that come back with the column and refer to the tree: a partition that one refers to cannot be detached
+        AND jsonb_array_length(COALESCE(d -> 'references', '[]')) = 0
+        AND NOT jsonb_path_exists(d, '$.constraints[*].foreign_key ? (@.self == true)');
 BEGIN
     FOR name IN SELECT zanith._qualify(t.item ->> 'schema', t.item ->> 'name') FROM zanith._each(d -> 'tree') t
                 WHERE NOT (t.item #>> '{column,not_null,local}')::boolean AND t.item #>> '{column,not_null,name}' <> d #>> '{column,not_null,name}' LOOP
@@ -128,7 +132,7 @@ BEGIN
     END IF;
 END$body$, zanith._members_sql(target), column_name, h.names, zanith._attaches_back_sql(column_name), zanith._detach_sql('heirs'))),
             'Detach and attach partitions, so that their NOT NULL is the parent''s again', 'ACCESS EXCLUSIVE', ARRAY[target] || ARRAY(
-                SELECT DISTINCT zanith._relation_name(k.confrelid) FROM zanith._tree(live) m JOIN pg_constraint k ON k.conrelid = m.member AND k.contype = 'f' ORDER BY 1), true) END
+                SELECT DISTINCT zanith._relation_name(k.confrelid) FROM zanith._tree(live) m JOIN pg_constraint k ON k.conrelid = m.member AND k.contype = ANY (zanith._letters_of('reference')) ORDER BY 1), true) END
     FROM (SELECT array_agg(x.name) FILTER (WHERE x.kept) FROM zanith._not_null_heirs(d, live, choices) x) h(names)
 ); END $$;
 
@@ -138,7 +142,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN
     COALESCE((d ->> 'server_version')::integer, 0) < 180000 AND current_setting('server_version_num')::integer >= 180000
     AND jsonb_path_exists(d, '$.members[*].definition.columns[*].not_null ? (@ != null)')
     AND EXISTS (SELECT FROM zanith._family(zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}')) f JOIN pg_constraint k ON k.conrelid = f.member
-                WHERE k.contype = 'n' AND starts_with(k.conname, '_zanith_dropped_'));
+                WHERE k.contype = ANY (zanith._letters_of('not_null')) AND starts_with(k.conname, '_zanith_dropped_'));
 END $$;
 
 CREATE OR REPLACE FUNCTION zanith._has_mixed_members(d jsonb) RETURNS boolean
@@ -249,24 +253,24 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             'Move the table back to its schema (no rows move)', 'ACCESS EXCLUSIVE', ARRAY[q.parked]) END
         || zanith._step(format('ALTER TABLE %s RENAME TO %I', zanith._qualify(m ->> 'schema', m ->> 'parked'), final),
             'Give the table its own name', 'ACCESS EXCLUSIVE', ARRAY[q.parked])
-        || COALESCE((SELECT jsonb_agg(s.item ORDER BY r.ord, s.ord)
+        || (SELECT zanith._list(s.item ORDER BY r.ord, s.ord)
             FROM zanith._each(m -> 'renames') r, LATERAL zanith._each(zanith._render_renames(
                 jsonb_build_array(r.item || jsonb_build_object('name',
-                    zanith._name_back(r.item ->> 'kind', r.item ->> 'schema', r.item ->> 'name', as_name))), NULL, true)) s), '[]')
+                    zanith._name_back(r.item ->> 'kind', r.item ->> 'schema', r.item ->> 'name', as_name))), NULL, true)) s)
         || zanith._step(format('COMMENT ON TABLE %s IS %s', q.target, COALESCE(quote_literal(m #>> '{definition,comment}'), 'NULL')),
             'Set the table''s own comment')
         || CASE WHEN (m #>> '{definition,force_row_security}')::boolean THEN zanith._step(
             format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', q.target),
             'Apply row security to the owner again (FORCE)', 'ACCESS EXCLUSIVE', ARRAY[q.target]) ELSE '[]' END
         || zanith._render_grants(m #> '{definition,grants}', 'TABLE ' || q.target, q.owner)
-        || COALESCE((SELECT jsonb_agg(s.item ORDER BY c.ord, s.ord)
+        || (SELECT zanith._list(s.item ORDER BY c.ord, s.ord)
             FROM zanith._each(m #> '{definition,columns}') c, LATERAL zanith._each(
                 zanith._render_grants(c.item -> 'grants', 'TABLE ' || q.target, q.owner, c.item ->> 'name')
-                || COALESCE((SELECT jsonb_agg(g.item ORDER BY x.ord, g.ord)
+                || (SELECT zanith._list(g.item ORDER BY x.ord, g.ord)
                     FROM zanith._each(c.item -> 'sequences') x, LATERAL zanith._each(zanith._render_grants(
                         x.item -> 'grants', 'SEQUENCE ' || zanith._qualify(x.item ->> 'schema',
-                            zanith._name_back('sequence', x.item ->> 'schema', x.item ->> 'name', as_name)), q.owner)) g), '[]')
-            ) s), '[]')
+                            zanith._name_back('sequence', x.item ->> 'schema', x.item ->> 'name', as_name)), q.owner)) g)
+            ) s)
     FROM (SELECT zanith._qualify(m ->> 'schema', final), zanith._qualify(m ->> 'parked_schema', m ->> 'parked'),
                  m #>> '{definition,owner}') q(target, parked, owner)
 ); END $$;
@@ -287,26 +291,40 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 ); END $$;
 
 -- A partition back on its parent; triggers that the parent clones, all the way down, come back in the state they had.
+-- Foreign keys that a partition had from its parent as NOT VALID, and that the parent still has so (18). ATTACH PARTITION validates a key
+-- that the partition lacks, and takes one over that it has.
+CREATE OR REPLACE FUNCTION zanith._unvalidated_keys(d jsonb) RETURNS TABLE (key jsonb, ord bigint)
+LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN RETURN QUERY
+    SELECT k.item, k.ord FROM zanith._each(d #> '{members,0,definition,constraints}') k
+    WHERE zanith._constraint_is(k.item, 'reference') AND (k.item ->> 'inherited')::boolean AND (k.item ->> 'enforced')::boolean AND NOT (k.item ->> 'validated')::boolean
+      AND d #> '{members,0,definition,partition_of}' <> 'null' AND EXISTS (
+        SELECT FROM pg_constraint c
+        WHERE c.conrelid = zanith._relation_oid(d #>> '{members,0,definition,partition_of,schema}', d #>> '{members,0,definition,partition_of,name}')
+          AND c.contype = ANY (zanith._letters_of('reference')) AND NOT c.convalidated AND zanith._describe_foreign_key(c.oid) = k.item -> 'foreign_key');
+END $$;
+
 CREATE OR REPLACE FUNCTION zanith._render_attach(d jsonb, target text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN COALESCE(q.at, 'null') = 'null' THEN '[]' ELSE
-        -- by whoever owns both: a check may be added to what is parked before this runs
+        (SELECT zanith._list(s.item ORDER BY u.ord, s.ord) FROM zanith._unvalidated_keys(d) u, LATERAL zanith._each(zanith._constraint_by_owner(
+            u.key, d #>> '{table,owner}', d #>> '{table,schema}', target, zanith._qualify(u.key #>> '{foreign_key,schema}', u.key #>> '{foreign_key,table}'), true)) s) ||
+        -- by the role that owns both: a check may be added to the parked table before this runs
         zanith._guarding(ARRAY[q.parent, target], zanith._as_owner(CASE WHEN zanith._attaching_calls_code(d, q.at) OR zanith._owner_of_table(q.at) = d #>> '{table,owner}' THEN d #>> '{table,owner}' END, zanith._step(
             format('ALTER TABLE %s ATTACH PARTITION %s %s', q.parent, target, q.at ->> 'bound'),
             'Attach the partition to its parent, with its bound', 'ACCESS EXCLUSIVE', ARRAY[q.parent, target], true)))
-        || COALESCE((SELECT jsonb_agg(zanith._step(
+        || (SELECT zanith._list(zanith._step(
                 format('ALTER TABLE ONLY %s %s TRIGGER %I', w.name, t.item ->> 'enabled', t.item ->> 'name'),
                 'Set the state of a trigger of the parent', 'SHARE ROW EXCLUSIVE', ARRAY[w.name]) -> 0 ORDER BY m.ord, t.ord)
             FROM zanith._each(d -> 'members') m, LATERAL zanith._each(m.item #> '{definition,triggers}') t,
                  LATERAL (SELECT CASE WHEN m.ord = 1 THEN target ELSE zanith._qualify(m.item ->> 'schema', m.item ->> 'name') END) w(name)
-            WHERE (t.item ->> 'inherited')::boolean), '[]')
+            WHERE (t.item ->> 'inherited')::boolean)
         -- ATTACH PARTITION makes NOT NULL the parent's alone (18)
-        || COALESCE((SELECT jsonb_agg(zanith._step(
+        || (SELECT zanith._list(zanith._as_owner(d #>> '{table,owner}', zanith._step(
                 format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', target, c.item ->> 'name'),
-                format('Set NOT NULL of %I for the partition itself', c.item ->> 'name'), 'ACCESS EXCLUSIVE', ARRAY[target]) -> 0 ORDER BY c.ord)
+                format('Set NOT NULL of %I for the partition itself', c.item ->> 'name'), 'ACCESS EXCLUSIVE', ARRAY[target])) -> 0 ORDER BY c.ord)
             FROM zanith._each(d #> '{members,0,definition,columns}') c
             WHERE (c.item ->> 'inherited')::boolean AND (c.item #>> '{not_null,local}')::boolean AND (c.item #>> '{not_null,validated}')::boolean
-              AND current_setting('server_version_num')::integer >= 180000), '[]') END
+              AND current_setting('server_version_num')::integer >= 180000) END
     FROM (SELECT d #> '{members,0,definition,partition_of}',
                  zanith._qualify(d #>> '{members,0,definition,partition_of,schema}',
                                  d #>> '{members,0,definition,partition_of,name}')) q(at, parent)
@@ -315,7 +333,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 -- The parents of a table that inherits, instead of the placeholders.
 CREATE OR REPLACE FUNCTION zanith._render_inherit(d jsonb, target text) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
-    SELECT COALESCE(jsonb_agg(s.item ORDER BY s.part, p.ord, s.ord), '[]')
+    SELECT zanith._list(s.item ORDER BY s.part, p.ord, s.ord)
     FROM zanith._each(d -> 'placeholders') p,
          LATERAL (SELECT zanith._qualify(p.item ->> 'schema', p.item ->> 'name'),
                          zanith._qualify(d #>> '{parked,schema}', p.item ->> 'parked')) q(parent, placeholder),

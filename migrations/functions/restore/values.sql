@@ -20,7 +20,7 @@ DECLARE
 BEGIN
     IF choices ? 'fill' THEN
         checks := checks || jsonb_build_array(jsonb_build_object('kind', 'fill_value', 'object', format('%L', choices ->> 'fill'),
-            'message', format('%L is no value of the type %s', choices ->> 'fill', col ->> 'type'),
+            'message', format('%L is not a value of the type %s', choices ->> 'fill', col ->> 'type'),
             'count_sql', format('SELECT count(*) FROM (SELECT %L::%s OFFSET 0) f(v) WHERE (v IS NULL) IS NULL', choices ->> 'fill', col ->> 'type'), 'examples_sql', NULL,
             'blocks', true, 'choices', '["--fill VALUE"]'::jsonb, 'hint', format('Give a value that is one of %s.', col ->> 'type')));
     END IF;
@@ -28,7 +28,7 @@ BEGIN
         checks := checks || zanith._kept_checks(d, live);
     END IF;
     IF col ->> 'base_type' IS NOT NULL AND COALESCE(col -> 'generated', 'null') = 'null' AND zanith._type_exists(col ->> 'type') THEN
-        checks := checks || zanith._domain_checks(d, live, choices, rows_now, example);
+        checks := checks || zanith._domain_checks(d, choices, rows_now, example);
     END IF;
     IF COALESCE(col -> 'generated', 'null') <> 'null' THEN
         RETURN checks || zanith._can_evaluate(format('the expression of %I', col ->> 'name'), col #>> '{generated,expression}', rows_now,
@@ -66,7 +66,7 @@ BEGIN
         format('EXISTS (SELECT FROM ONLY %s a WHERE %s AND pg_catalog.age(t.xmin) < %s)', zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'),
             zanith._key_match(d -> 'key'), COALESCE(format('LEAST(pg_catalog.age(a.xmin), pg_catalog.age(%L::pg_catalog.xid))', beside.written::text), 'pg_catalog.age(a.xmin)')),
         zanith._key_example(d -> 'key', 't'), false, '{}',
-        'A row that was deleted and inserted again under its key gets the archived value of the old row. PostgreSQL does not tell it from a changed row: look at these before the restore.');
+        'A row that was deleted and inserted again under its key gets the archived value of the old row. PostgreSQL does not tell it from a changed row: check these rows before the restore.');
     IF COALESCE(a.definition ->> 'database', here) <> here THEN
         RETURN jsonb_build_array(checks -> 0 || jsonb_build_object('unknown', 'this database was loaded from a dump or upgraded since the drop'));
     ELSIF beside.object IS NOT NULL THEN
@@ -95,16 +95,16 @@ BEGIN
     ELSE
         RETURN '[]';
     END IF;
-    RETURN zanith._check('unfit_values', type, format('{count} archived {value is|values are} no {value|values} of the type %s as it is now', type),
+    RETURN zanith._check('unfit_values', type, format('{count} archived {value is|values are} not valid for the type %s as it is now', type),
         format('ONLY %s a', zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}')),
         format('pg_catalog.num_nonnulls(a.%I) > 0 AND NOT %s AND EXISTS (SELECT FROM %s t WHERE %s)', d #>> '{column,name}', reads, zanith._only(d) || zanith._relation_name(live), zanith._key_match(d -> 'key')),
         zanith._key_example(d -> 'key', 'a'), true, ARRAY['--as-text'],
-        'Let the type be as it was for the length of the restore, or let the column come back as text.');
+        'Undo the change of the type for the length of the restore, or restore the column as text.');
 END $$;
 
 -- Values that the domain of the column refuses, of rows inserted since the drop too: these have none. A column of the table may
 -- be called value, so no other column is beside it. OFFSET 0: the planner would evaluate an immutable function of the owner's, rows or not.
-CREATE OR REPLACE FUNCTION zanith._domain_checks(d jsonb, live oid, choices jsonb, rows_now text, example text) RETURNS jsonb
+CREATE OR REPLACE FUNCTION zanith._domain_checks(d jsonb, choices jsonb, rows_now text, example text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     col jsonb := d -> 'column';
@@ -121,7 +121,7 @@ BEGIN
         IF soft THEN
             checks := checks || zanith._check('unfit_values', col ->> 'type', format('{count} {value|values} no longer {fits|fit} the domain %s: %s', col ->> 'type', x.name),
                 format('(%s, t.%I AS value FROM %s OFFSET 0) t', key, d #>> '{parked,column}', rows_now), format('pg_catalog.num_nonnulls(value) > 0 AND (%s)', x.broken), 't."_zanith key"', true, '{}',
-                'Mend the values, or let the domain be as it was.');
+                'Correct the values, or undo the change of the domain.');
         END IF;
         IF NOT filled THEN
             checks := checks || zanith._check('null_gaps', col ->> 'type', format('{count} {row|rows} would hold NULL in %I, which its domain %s refuses: %s', col ->> 'name', col ->> 'type', x.name),
@@ -130,13 +130,13 @@ BEGIN
                                  zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'), zanith._key_match(d -> 'key')) END,
                 format('pg_catalog.num_nulls(value) > 0 AND (%s)', x.broken), 't."_zanith key"', true,
                 CASE WHEN col ->> 'default' IS NULL THEN ARRAY['--fill VALUE'] ELSE ARRAY['--fill VALUE', '--fill default'] END,
-                'Choose a value for them: no column of this type holds NULL.');
+                'Choose a value for them: a column of this type cannot be NULL.');
         END IF;
     END LOOP;
     RETURN checks;
 END $$;
 
--- What a domain demands, and those beneath it, each as the condition that breaks it; the value is called value.
+-- What a domain demands, and the domains that it is over, each as the condition that breaks it; the value is called value.
 -- CASE: the planner may print first and look for the domain's own later; a check of a table can't be printed without it.
 CREATE OR REPLACE FUNCTION zanith._domain_conditions(type oid) RETURNS TABLE (name text, broken text)
 LANGUAGE sql STABLE AS $$
@@ -145,7 +145,7 @@ LANGUAGE sql STABLE AS $$
         UNION ALL
         SELECT t.oid, t.typbasetype, t.typnotnull FROM beneath b JOIN pg_type t ON t.oid = b.base AND t.typtype = 'd'
     )
-    SELECT c.conname::text, CASE WHEN c.contypid <> 0 THEN format('NOT (%s)', pg_get_expr(c.conbin, 0)) END FROM beneath b JOIN pg_constraint c ON c.contypid = b.oid AND c.contype = 'c'
+    SELECT c.conname::text, CASE WHEN c.contypid <> 0 THEN format('NOT (%s)', pg_get_expr(c.conbin, 0)) END FROM beneath b JOIN pg_constraint c ON c.contypid = b.oid AND c.contype = ANY (zanith._letters_of('condition'))
     UNION ALL
     SELECT 'NOT NULL', 'pg_catalog.num_nulls(value) > 0' FROM beneath WHERE strict
 $$;
@@ -169,9 +169,12 @@ DECLARE
     checks jsonb := '[]';
     k jsonb;
 BEGIN
-    FOR k IN SELECT zanith._describe_constraint(c.oid) FROM pg_constraint c WHERE c.conrelid = parent AND c.contype = 'f' AND c.conparentid = 0 LOOP
+    FOR k IN SELECT q.key FROM pg_constraint c, LATERAL zanith._describe_constraint(c.oid) q(key)
+             WHERE c.conrelid = parent AND c.contype = ANY (zanith._letters_of('reference')) AND c.conparentid = 0 AND (q.key ->> 'enforced')::boolean
+               -- the restore adds the partition's own part first, NOT VALID as it was
+               AND NOT EXISTS (SELECT FROM zanith._unvalidated_keys(d) u WHERE u.key -> 'foreign_key' = q.key -> 'foreign_key') LOOP
         checks := checks || jsonb_build_array((zanith._orphan_check(k, parked || ' r', zanith._qualify(k #>> '{foreign_key,schema}', k #>> '{foreign_key,table}') || ' p',
-            zanith._row_example(zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}'), 'r'), true) -> 0) || '{"choices": [], "hint": "Mend the rows, or drop the parent''s foreign key for the length of the restore."}');
+            zanith._row_example(zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}'), 'r'), true) -> 0) || '{"choices": [], "hint": "Correct the rows, or drop the parent''s foreign key for the length of the restore."}');
     END LOOP;
     FOR k IN SELECT zanith._describe_index(i.indexrelid) FROM pg_index i WHERE i.indrelid = parent AND i.indisunique LOOP
         checks := checks || zanith._duplicate_check(k ->> 'name', k -> 'keys', k ->> 'predicate', zanith._masked(k ->> 'using') LIKE '%NULLS NOT DISTINCT%', parked || ' r');

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.acceptance.shapes import ARCHIVE, SOFT
+from tests.acceptance.shapes import ARCHIVE, CASCADE, SOFT
 from tests.oracle.judges import Shape
 
 T = "CREATE TABLE t (id bigint PRIMARY KEY, {}, z text)"
@@ -44,6 +44,17 @@ TYPES = {
         "CREATE DOMAIN code AS short CHECK (VALUE ~ '^x');"
         "CREATE TABLE t (id int PRIMARY KEY, c code DEFAULT 'xx' NOT NULL CHECK (c <> 'xy'));"
         "CREATE INDEX i ON t (c); INSERT INTO t VALUES (1, 'x1')"
+    ),
+    "domain_index_of_extension": Shape(
+        "CREATE DOMAIN pos AS int CHECK (VALUE > 0); CREATE TABLE t (id int PRIMARY KEY, c pos, a int);"
+        "CREATE INDEX i ON t (c, a); ALTER INDEX i DEPENDS ON EXTENSION plpgsql; CREATE INDEX j ON t (c);"
+        "COMMENT ON INDEX i IS 'kept'; INSERT INTO t VALUES (1, 1, 1)"
+    ),
+    "domain_in_a_catalog_table": Shape(
+        "CREATE DOMAIN pos AS int CHECK (VALUE > 0); CREATE TABLE t (id int PRIMARY KEY, c pos, a int);"
+        "INSERT INTO t VALUES (1, 1, 1); CREATE FUNCTION f() RETURNS void BEGIN ATOMIC INSERT INTO t (id, c)"
+        " VALUES (1, 2) ON CONFLICT DO NOTHING; END; ALTER TABLE t SET (user_catalog_table = on)",
+        options=CASCADE,
     ),
     "domain_array": Shape(
         "CREATE DOMAIN tags AS text[] CHECK (array_length(VALUE, 1) < 4);"

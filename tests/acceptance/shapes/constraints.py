@@ -193,6 +193,11 @@ CONSTRAINTS = {
         "INSERT INTO t VALUES (1, 5, 5)",
         options=CASCADE,
     ),
+    "fk_self_composite": Shape(
+        "CREATE TABLE t (id int NOT NULL UNIQUE, c int NOT NULL, UNIQUE (id, c),"
+        " FOREIGN KEY (id, c) REFERENCES t (id, c)); INSERT INTO t VALUES (1, 5), (2, 5)",
+        options=CASCADE,
+    ),
     "fk_self_both": Shape(
         "CREATE TABLE t (id int PRIMARY KEY, c int UNIQUE REFERENCES t (c), z int); "
         "INSERT INTO t VALUES (1, 5, 5)"

@@ -41,6 +41,16 @@ VIEWS = {
         "CREATE TABLE o (x int, y int, FOREIGN KEY (x, y) REFERENCES t (f, e))",
         options=CASCADE,
     ),
+    "goes_with_an_extension": Shape(
+        NOTE + T + "CREATE INDEX i ON t (c, a); ALTER INDEX i DEPENDS ON EXTENSION plpgsql;"
+        "ALTER TABLE t ADD CONSTRAINT u UNIQUE (id, c); ALTER INDEX u DEPENDS ON EXTENSION plpgsql;"
+        "CREATE MATERIALIZED VIEW m AS SELECT c FROM t; CREATE INDEX mi ON m (c); ALTER INDEX mi DEPENDS ON EXTENSION plpgsql;"
+        "ALTER MATERIALIZED VIEW m DEPENDS ON EXTENSION plpgsql; CREATE FUNCTION f() RETURNS bigint RETURN (SELECT count(c)"
+        " FROM t); ALTER FUNCTION f() DEPENDS ON EXTENSION plpgsql; CREATE PROCEDURE p() BEGIN ATOMIC DELETE FROM t WHERE c"
+        " IS NULL; END; ALTER PROCEDURE p() DEPENDS ON EXTENSION plpgsql; CREATE TRIGGER g AFTER UPDATE OF c ON t EXECUTE"
+        " FUNCTION note(); ALTER TRIGGER g ON t DEPENDS ON EXTENSION plpgsql",
+        options=CASCADE,
+    ),
     "chain": Shape(CHAIN, options=CASCADE),
     "chain_kept": Shape(CHAIN, options=KEEP, only=SOFT),
     "care": Shape(VIEW_CARE, options=CASCADE),
@@ -128,6 +138,36 @@ VIEWS = {
     ),
 }
 
+# Expressions of other tables, and of functions, that name the column: DROP minds them. A cascade cannot make them again.
+F = (
+    T
+    + "CREATE TABLE u (x int, y text); CREATE FUNCTION f(x text) RETURNS bigint IMMUTABLE RETURN (SELECT count(c)"
+    " FROM t WHERE false AND z = x);"
+)
+EXPRESSIONS = {
+    "index_of_row": Shape(F + "CREATE INDEX i ON u (((NULL::t).c))"),
+    "index_of_function": Shape(F + "CREATE INDEX i ON u (x) WHERE f(y) > 0"),
+    "index_of_partitions": Shape(
+        F + "CREATE TABLE w (x int, y text) PARTITION BY LIST (x); CREATE TABLE w1 PARTITION OF w"
+        " DEFAULT; CREATE INDEX i ON w (f(y))"
+    ),
+    "index_of_view": Shape(
+        F + "CREATE MATERIALIZED VIEW m AS SELECT 'a'::text AS y; CREATE INDEX i ON m (f(y))"
+    ),
+    "exclusion_of_row": Shape(F + "ALTER TABLE u ADD CONSTRAINT k EXCLUDE (((NULL::t).c) WITH =)"),
+    "exclusion_of_function": Shape(F + "ALTER TABLE u ADD CONSTRAINT k EXCLUDE (f(y) WITH =)"),
+    "check_of_function": Shape(F + "ALTER TABLE u ADD CONSTRAINT k CHECK (f(y) = 0)"),
+    "generated_of_row": Shape(
+        F + "ALTER TABLE u ADD g boolean GENERATED ALWAYS AS ((NULL::t).c IS NULL) STORED",
+    ),
+    "statistics_of_row": Shape(F + "CREATE STATISTICS s ON ((NULL::t).c), x FROM u"),
+    "own_index_of_function": Shape(F + "CREATE INDEX i ON t (z) WHERE id < 0 AND f(z) > 0"),
+    "own_check_of_function": Shape(F + "ALTER TABLE t ADD CONSTRAINT k CHECK (f(z) = 0) NOT VALID"),
+    "own_exclusion_of_function": Shape(
+        F + "ALTER TABLE t ADD CONSTRAINT k EXCLUDE (f(z) WITH =) WHERE (id < 0)"
+    ),
+}
+
 STATES = (
     "CREATE TRIGGER plain AFTER UPDATE ON t FOR EACH ROW EXECUTE FUNCTION note();"
     "CREATE TRIGGER off BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION note(); "
@@ -181,6 +221,19 @@ BESIDE = {
         "CREATE POLICY unharmed ON t USING (a > 0); CREATE TABLE o (x int); "
         "ALTER TABLE o ENABLE ROW LEVEL SECURITY;"
         "CREATE POLICY far ON o USING (EXISTS (SELECT FROM t WHERE c = 'v'))",
+        options=CASCADE,
+    ),
+    "policies_of_what_a_view_reads": Shape(
+        T + "INSERT INTO t (id) VALUES (77); ALTER TABLE t ENABLE ROW LEVEL SECURITY;"
+        "CREATE POLICY seen ON t USING (id = 77); CREATE VIEW v AS SELECT id, c FROM t;"
+        "ALTER VIEW v OWNER TO :owner; GRANT SELECT ON t TO :owner;"
+        "CREATE MATERIALIZED VIEW m AS SELECT id FROM v",
+        options=CASCADE,
+    ),
+    "policies_that_a_view_obeys": Shape(
+        T + "ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY seen ON t USING (c IS NULL);"
+        "CREATE VIEW v AS SELECT id, c FROM t; ALTER VIEW v OWNER TO :owner;"
+        "GRANT SELECT ON t TO :owner; CREATE MATERIALIZED VIEW m AS SELECT id FROM v",
         options=CASCADE,
     ),
     "policies_kept": Shape(

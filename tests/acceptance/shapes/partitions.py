@@ -122,6 +122,24 @@ PARTITIONS = {
         CASCADE,
         table="t3",
     ),
+    "leaf_key_not_enforced": of_table(
+        TREE + "CREATE TABLE p (x int PRIMARY KEY);"
+        "ALTER TABLE t ADD CONSTRAINT out_fk FOREIGN KEY (b) REFERENCES p NOT ENFORCED",
+        table="t3",
+        since=18,
+    ),
+    "leaf_key_not_valid": of_table(
+        TREE + "CREATE TABLE p (x int PRIMARY KEY);"
+        "ALTER TABLE t ADD CONSTRAINT out_fk FOREIGN KEY (b) REFERENCES p NOT VALID",
+        table="t3",
+        since=18,
+    ),
+    "inner_key_not_valid": of_table(
+        TREE + "CREATE TABLE p (x int PRIMARY KEY);"
+        "ALTER TABLE t ADD CONSTRAINT out_fk FOREIGN KEY (b) REFERENCES p NOT VALID",
+        table="t1",
+        since=18,
+    ),
     "leaf_published": of_table(
         TREE + "CREATE PUBLICATION leaf_pub FOR TABLE t3; CREATE PUBLICATION leaf_root FOR TABLE t",
         PUBLISHED,

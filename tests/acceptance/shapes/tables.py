@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.acceptance.shapes import CASCADE, PUBLISHED
+from tests.acceptance.shapes import CASCADE, KEEP, PUBLISHED
 from tests.acceptance.shapes.dependents import NOTE, STATES, T
 from tests.oracle.judges import Shape
 
@@ -185,5 +185,20 @@ TABLES = {
         "INSERT INTO k VALUES ('[1,2)', '[2020-02-01,2020-03-01)')",
         CASCADE,
         since=18,
+    ),
+    "child_not_null_not_valid": of_table(
+        "CREATE TABLE up (id int NOT NULL, a text, b text); CREATE TABLE other (b text);"
+        "CREATE TABLE t (own int) INHERITS (up, other);"
+        "INSERT INTO t VALUES (1, NULL, NULL, 3);"
+        "ALTER TABLE up ADD CONSTRAINT k0 NOT NULL a NOT VALID;"
+        "ALTER TABLE other ADD CONSTRAINT k1 NOT NULL b NOT VALID;"
+        "ALTER TABLE t ADD CONSTRAINT k2 NOT NULL own NOT VALID",
+        since=18,
+    ),
+    "row_type_in_an_index_elsewhere": of_table(
+        "CREATE TABLE t (id int PRIMARY KEY, c int); INSERT INTO t VALUES (1, 2);"
+        "CREATE TABLE q (x int); CREATE INDEX i ON q (x) WHERE (NULL::t).c IS NULL;"
+        "CREATE STATISTICS s ON ((NULL::t).c::text), x FROM q",
+        KEEP,
     ),
 }

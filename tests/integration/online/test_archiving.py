@@ -6,16 +6,18 @@ import asyncio
 
 import pytest
 
-from app.recovery import jobs
-from app.recovery.artifacts import get_artifact
-from app.recovery.capture import CaptureRequest, capture, plan_capture
-from app.recovery.errors import Cancelled, Failed, Locked, NotFound, Refused, WrongUsage
-from app.recovery.filling import give_up
-from app.recovery.health import doctor
-from app.recovery.pace import Limits
-from app.recovery.plan import Choices
-from app.recovery.restore import restore
-from app.recovery.seal import verify
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.capture.capture import capture
+from app.recovery.capture.planning import plan_capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.errors import Cancelled, Failed, Locked, NotFound, Refused, WrongUsage
+from app.recovery.inspection.doctor import doctor
+from app.recovery.jobs import model as jobs
+from app.recovery.jobs.throttle import Limits
+from app.recovery.plan.model import Choices
+from app.recovery.restore.backfill import give_up
+from app.recovery.restore.restore import restore
+from app.recovery.rows.seal import verify
 from tests.online import (
     DBA,
     FOLLOWED,
@@ -156,7 +158,7 @@ async def test_a_cancelled_archive_restores_or_goes_on(database, db):
     await jobs.cancel(db, job.id, DBA)
     with pytest.raises(Cancelled):
         await running
-    assert "parked already" in str((await plan_capture(db, column())).warnings)
+    assert "already parked" in str((await plan_capture(db, column())).warnings)
     artifact = await capture(db, column(), DBA)
     assert (artifact.artifact_type, artifact.row_count) == ("archive_column", ROWS)
     assert await left_behind(db) == []
@@ -178,7 +180,7 @@ async def test_the_recipe_of_a_half_archived_column_restores_it(database, db):
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        ("ALTER TABLE t DISABLE TRIGGER USER", "gone or disabled"),
+        ("ALTER TABLE t DISABLE TRIGGER USER", "missing or disabled"),
         ("UPDATE {archive} SET code = 'x' WHERE id = 7", "1 differing"),
         ("DELETE FROM {archive} WHERE id = 7", "1 missing"),
         ("INSERT INTO {archive} VALUES (-5, 'y')", "1 surplus"),
@@ -238,7 +240,7 @@ async def test_what_has_no_online_form_is_said(db):
     for table, said in (
         ("parted", "inheritance children"),
         ("shades", "not built in"),
-        ("falling", "plain order"),
+        ("falling", "ascending unique index"),
         ("counted", "identity"),
     ):
         with pytest.raises(Refused) as caught:

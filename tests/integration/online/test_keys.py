@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.errors import Refused
-from app.recovery.health import doctor
-from app.recovery.plan import Choices, plan_restore
-from app.recovery.purge import purge
-from app.recovery.restore import restore
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.errors import Refused
+from app.recovery.inspection.doctor import doctor
+from app.recovery.plan.model import Choices
+from app.recovery.plan.planning import plan_restore
+from app.recovery.purge.purge import purge
+from app.recovery.restore.restore import restore
 from tests.online import DBA, execute, fetchval
 from tests.oracle.judges import see
 

@@ -7,13 +7,13 @@ import json
 
 import pytest
 
-from app.recovery import jobs
-from app.recovery.capture import capture
-from app.recovery.database import Database
-from app.recovery.errors import Refused, WrongUsage
-from app.recovery.pace import Limits
-from app.recovery.plan import Choices
-from app.recovery.restore import restore
+from app.recovery.capture.capture import capture
+from app.recovery.core.errors import Refused, WrongUsage
+from app.recovery.db.database import Database
+from app.recovery.jobs import model as jobs
+from app.recovery.jobs.throttle import Limits
+from app.recovery.plan.model import Choices
+from app.recovery.restore.restore import restore
 from tests.conftest import install_zanith
 from tests.online import DBA, ROWS, TABLE, column, execute, fetchval, followed, running_job, until
 

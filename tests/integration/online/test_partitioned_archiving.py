@@ -8,16 +8,16 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from app.recovery import jobs
-from app.recovery.archiving import Archiving
-from app.recovery.artifacts import get_artifact
-from app.recovery.database import Database
-from app.recovery.errors import Cancelled, Failed, Refused
-from app.recovery.health import doctor
-from app.recovery.pace import Limits
-from app.recovery.plan import Choices
-from app.recovery.restore import restore
-from app.recovery.seal import verify
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.capture.online_archive import OnlineArchive
+from app.recovery.core.errors import Cancelled, Failed, Refused
+from app.recovery.db.database import Database
+from app.recovery.inspection.doctor import doctor
+from app.recovery.jobs import model as jobs
+from app.recovery.jobs.throttle import Limits
+from app.recovery.plan.model import Choices
+from app.recovery.restore.restore import restore
+from app.recovery.rows.seal import verify
 from tests.conftest import give_to_operator
 from tests.online import (
     DBA,
@@ -152,7 +152,7 @@ async def test_partitions_come_and_go_meanwhile(db, monkeypatch, change, when):
             artifact = await running
     else:
         changed = []
-        real = Archiving._compare
+        real = OnlineArchive._compare
 
         async def compare(self):
             found = await real(self)
@@ -162,7 +162,7 @@ async def test_partitions_come_and_go_meanwhile(db, monkeypatch, change, when):
                 )
             return found
 
-        monkeypatch.setattr(Archiving, "_compare", compare)
+        monkeypatch.setattr(OnlineArchive, "_compare", compare)
         artifact = await archiving(db)
     assert artifact.artifact_type == "archive_column"
     assert await wrongly_archived(db, artifact, "part, id") == 0
@@ -205,7 +205,7 @@ async def test_a_partition_comes_and_is_gone_again(db, monkeypatch, when):
     away = "ALTER TABLE t DETACH PARTITION t_2"
     times = []
     name = "_copy" if when == "copying" else "_catch_up"
-    real = getattr(Archiving, name)
+    real = getattr(OnlineArchive, name)
 
     async def between(self, *args):
         times.append(name)
@@ -217,7 +217,7 @@ async def test_a_partition_comes_and_is_gone_again(db, monkeypatch, when):
         finally:
             await execute(db, away)
 
-    monkeypatch.setattr(Archiving, name, between)
+    monkeypatch.setattr(OnlineArchive, name, between)
     artifact = await archiving(db)
     assert artifact.row_count == await fetchval(db, "SELECT count(*) FROM t")
     assert await wrongly_archived(db, artifact, "part, id") == 0

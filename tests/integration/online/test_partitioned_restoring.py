@@ -7,14 +7,17 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from app.recovery import jobs, runs
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.errors import Cancelled, Failed, Refused
-from app.recovery.filling import Filling
-from app.recovery.pace import Limits
-from app.recovery.plan import Choices, plan_restore
-from app.recovery.restore import restore
-from app.recovery.restoring import Restoring
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.errors import Cancelled, Failed, Refused
+from app.recovery.jobs import model as jobs
+from app.recovery.jobs import runs
+from app.recovery.jobs.throttle import Limits
+from app.recovery.plan.model import Choices
+from app.recovery.plan.planning import plan_restore
+from app.recovery.restore.backfill import Backfill
+from app.recovery.restore.offline import OfflineRestore
+from app.recovery.restore.restore import restore
 from tests.online import (
     DBA,
     WRONG,
@@ -81,7 +84,7 @@ async def test_partitions_come_and_go_while_it_is_filled(db, monkeypatch, change
             report = await running
     else:
         changed = []
-        real = Filling._compare
+        real = Backfill._compare
 
         async def compare(self, *args, **more):
             found = await real(self, *args, **more)
@@ -89,7 +92,7 @@ async def test_partitions_come_and_go_while_it_is_filled(db, monkeypatch, change
                 changed.append(await happens())
             return found
 
-        monkeypatch.setattr(Filling, "_compare", compare)
+        monkeypatch.setattr(Backfill, "_compare", compare)
         report = await restoring(db, artifact)
     assert report.artifact.status == "restored"
     assert await fetchval(db, WRONG) == 0
@@ -108,14 +111,14 @@ async def test_a_partition_that_is_detached_meanwhile_is_asked_about(db, monkeyp
         with pytest.raises(Refused) as caught:
             await running
     else:
-        real = Filling._compare
+        real = Backfill._compare
 
         async def compare(self, *args, **more):
             found = await real(self, *args, **more)
             await execute(db, away)
             return found
 
-        monkeypatch.setattr(Filling, "_compare", compare)
+        monkeypatch.setattr(Backfill, "_compare", compare)
         with pytest.raises(Refused) as caught:
             await restoring(db, artifact)
         monkeypatch.undo()
@@ -217,7 +220,7 @@ async def test_partitions_that_came_since_get_what_the_others_have(db, monkeypat
     artifact = await archiving(db, on_dependents="cascade")
     await execute(db, LATE)
     changed = []
-    real = Restoring._follow_up
+    real = OfflineRestore._follow_up
 
     async def follow_up(self, *args):
         if not changed:
@@ -225,7 +228,7 @@ async def test_partitions_that_came_since_get_what_the_others_have(db, monkeypat
             changed.append(await execute(db, late))
         return await real(self, *args)
 
-    monkeypatch.setattr(Restoring, "_follow_up", follow_up)
+    monkeypatch.setattr(OfflineRestore, "_follow_up", follow_up)
     report = await restoring(db, artifact, allow_null=True)
     lost = [loss.message for loss in report.losses if loss.code == "not_validated"]
     assert lost == []
@@ -240,14 +243,14 @@ async def test_partitions_that_came_since_get_what_the_others_have(db, monkeypat
 async def test_an_index_that_fails_is_said_and_made_later(db, monkeypatch):
     await execute(db, FULL)
     artifact = await archiving(db, on_dependents="cascade")
-    real = Filling._compare
+    real = Backfill._compare
 
     async def compare(self, *args, **more):
         await execute(db, "INSERT INTO t (id, part, tag) VALUES (1001, 1, 'new')")
         await execute(db, f"UPDATE t SET \"{await fetchval(db, HALF)}\" = 'c1' WHERE id = 1001")
         return await real(self, *args, **more)
 
-    monkeypatch.setattr(Filling, "_compare", compare)
+    monkeypatch.setattr(Backfill, "_compare", compare)
     report = await restoring(db, artifact)
     lost = [loss.message for loss in report.losses if loss.code == "not_validated"]
     assert any("once" in message for message in lost)

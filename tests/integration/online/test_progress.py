@@ -7,12 +7,16 @@ import re
 
 import pytest
 
-from app.recovery import jobs
-from app.recovery.capture import CaptureRequest, capture, plan_capture
-from app.recovery.database import Actor, Database
-from app.recovery.pace import COUNTED, PLANNED
-from app.recovery.plan import Choices, plan_restore
-from app.recovery.restore import restore
+from app.recovery.capture.capture import capture
+from app.recovery.capture.planning import plan_capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.actor import Actor
+from app.recovery.db.database import Database
+from app.recovery.jobs import model as jobs
+from app.recovery.jobs.throttle import COUNTED, PLANNED
+from app.recovery.plan.model import Choices
+from app.recovery.plan.planning import plan_restore
+from app.recovery.restore.restore import restore
 from tests.studios import run_studio
 
 DBA = Actor("dba", None, "staff")

@@ -6,15 +6,18 @@ import asyncio
 
 import pytest
 
-from app.recovery import jobs, runs
-from app.recovery.artifacts import get_artifact
-from app.recovery.capture import CaptureRequest, capture
-from app.recovery.errors import Cancelled, Locked, Refused, WrongUsage
-from app.recovery.health import doctor
-from app.recovery.pace import Limits
-from app.recovery.plan import Choices, plan_restore
-from app.recovery.rehearsal import rehearse
-from app.recovery.restore import restore
+from app.recovery.artifacts.lookup import get_artifact
+from app.recovery.capture.capture import capture
+from app.recovery.capture.request import CaptureRequest
+from app.recovery.core.errors import Cancelled, Locked, Refused, WrongUsage
+from app.recovery.inspection.doctor import doctor
+from app.recovery.jobs import model as jobs
+from app.recovery.jobs import runs
+from app.recovery.jobs.throttle import Limits
+from app.recovery.plan.model import Choices
+from app.recovery.plan.planning import plan_restore
+from app.recovery.restore.rehearsal import rehearse
+from app.recovery.restore.restore import restore
 from tests.online import (
     DBA,
     ROWS,
@@ -42,7 +45,7 @@ async def test_a_cancelled_restore_leaves_all_as_it_was(database, db):
     await jobs.cancel(db, job.id, DBA)
     with pytest.raises(Cancelled) as caught:
         await running
-    assert "all is as it was" in (caught.value.hint or "")
+    assert "nothing has changed" in (caught.value.hint or "")
     assert database.schema() == before
     assert (await get_artifact(db, artifact.id)).status == "recoverable"
 
@@ -89,7 +92,7 @@ async def test_an_interrupted_restore_goes_on_or_begins_anew(database, db, onlin
     assert [finding.code for finding in (await doctor(db)).findings] == ["unfinished_restoring"]
     if online:
         plan = await plan_restore(db, artifact.id, Choices(online=True, fill="other"))
-        assert [conflict.code for conflict in plan.conflicts] == ["begun_otherwise"]
+        assert [conflict.code for conflict in plan.conflicts] == ["other_choices"]
     await execute(db, "INSERT INTO t (id, tag) VALUES (-1, 'new')")
     await restore(db, artifact.id, Choices(online=online, fill="f"), DBA)
     assert await fetchval(db, WRONG) == 0

@@ -1,0 +1,265 @@
+"""`zanith guard`: make a plain DROP of any tool recoverable, or see what it would do."""
+
+import sys
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli.confirm import confirm_word, require_person
+from app.cli.exits import Exit, stop
+from app.cli.humanize import printable
+from app.cli.options import DatabaseUrl, Json, Yes
+from app.cli.render.guard import described, tried
+from app.cli.render.outcome import done
+from app.cli.session import Session, run
+from app.recovery.core.durations import parse_duration
+from app.recovery.core.errors import WrongUsage
+from app.recovery.core.names import parse_name
+from app.recovery.guard.rules import (
+    Mode,
+    Rule,
+    keep_database,
+    read_guard,
+    turn_off,
+    turn_on,
+)
+from app.recovery.guard.trial import try_statements
+
+app = typer.Typer(no_args_is_help=True)
+
+_Schema = Annotated[
+    str | None,
+    typer.Option("--schema", metavar="NAME", help="Only for tables in this schema."),
+]
+_Role = Annotated[
+    str | None,
+    typer.Option("--role", metavar="ROLE", help="Only for statements that this role runs."),
+]
+
+
+@app.callback()
+def _guard() -> None:
+    """
+    Make a plain DROP of any tool recoverable, or refuse it.
+
+    Example:
+
+    $ zanith guard on
+    $ zanith guard status
+    $ zanith guard test 'DROP TABLE orders'
+    """
+
+
+@app.command("on")
+def on_command(
+    mode: Annotated[
+        Mode,
+        typer.Option(
+            "--mode", metavar="MODE", help="capture, refuse, warn or off: what to do with a drop."
+        ),
+    ] = Mode.CAPTURE,
+    schema: _Schema = None,
+    role: _Role = None,
+    expires_in: Annotated[
+        str | None,
+        typer.Option("--expires-in", metavar="30d|never", help="How long its artifacts are kept."),
+    ] = None,
+    may_turn_off: Annotated[
+        bool | None,
+        typer.Option(
+            "--may-turn-off/--may-not-turn-off",
+            help="Whether SET LOCAL zanith.guard = off lets a drop pass (recorded). Default: yes.",
+        ),
+    ] = None,
+    public: Annotated[
+        bool,
+        typer.Option("--public", help="Let every role capture its own tables."),
+    ] = False,
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """
+    Turn the guard on: capture what a plain DROP TABLE or DROP COLUMN would
+    delete.
+
+    It creates event triggers, so it needs a superuser. A role that may not
+    capture (zanith init --grant, or --public) has its drops refused. With
+    --schema or --role it sets what to do there; the more specific rule counts.
+
+    Example:
+
+    $ zanith guard on
+    $ zanith guard on --public
+    $ zanith guard on --role retention_job --mode off
+    $ zanith guard on --schema scratch --expires-in 1d
+    """
+
+    async def body(session: Session) -> None:
+        rule = Rule(mode, _name(schema), _name(role), may_turn_off, _expiry(expires_in))
+        found = await turn_on(session.db, session.actor, rule, public=public)
+        words = f"the guard is on: {mode.value} for {printable(rule.scope)}"
+        session.terminal.show(done(words))
+        session.terminal.show(described(found))
+        if as_json:
+            session.terminal.emit(found.to_json())
+
+    run(body, url=database_url, json=as_json)
+
+
+@app.command("off")
+def off_command(
+    schema: _Schema = None,
+    role: _Role = None,
+    yes: Yes = False,
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """
+    Turn the guard off: a plain DROP deletes again.
+
+    With --schema or --role only drops there, or by that role, pass. Without
+    them it drops the event triggers, and asks for the name of the database.
+    The rules stay for the next time.
+
+    Example:
+
+    $ zanith guard off --role retention_job
+    $ zanith guard off
+    """
+
+    async def body(session: Session) -> None:
+        if schema is None and role is None:
+            require_person(session.terminal, yes=yes, dry_run=False)
+            why = "to turn the guard off: a plain DROP deletes for good"
+            confirm_word(session.terminal, session.db.server.database, why=why, yes=yes)
+        found = await turn_off(session.db, session.actor, _name(schema), _name(role))
+        scope = Rule(Mode.OFF, _name(schema), _name(role)).scope
+        session.terminal.show(done(f"the guard is off for {printable(scope)}"))
+        if as_json:
+            session.terminal.emit(found.to_json())
+
+    run(body, url=database_url, json=as_json)
+
+
+@app.command("status")
+def status_command(as_json: Json = False, database_url: DatabaseUrl = None) -> None:
+    """
+    Show whether the guard is on, its rules, and whose drops it can only
+    refuse.
+
+    Exit 4 if an event trigger of the guard is missing or disabled.
+
+    Example:
+
+    $ zanith guard status
+    $ zanith guard status --json | jq -r .state
+    """
+
+    async def body(session: Session) -> None:
+        found = await read_guard(session.db)
+        session.terminal.show(described(found))
+        if as_json:
+            session.terminal.emit(found.to_json())
+        if found.state == "damaged":
+            stop(Exit.REFUSED)
+
+    run(body, url=database_url, json=as_json, read_only=True)
+
+
+class _Switch(StrEnum):
+    """On, or off."""
+
+    ON = "on"
+    OFF = "off"
+
+
+@app.command("database")
+def database_command(
+    switch: Annotated[_Switch, typer.Argument(metavar="on|off", help="Refuse it, or let it pass.")],
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """
+    Let DROP DATABASE of this database fail, or pass again.
+
+    No event trigger fires for DROP DATABASE. PostgreSQL refuses to drop a
+    template, so this marks the database as one (IS_TEMPLATE). Roles with
+    CREATEDB may then copy it: CREATE DATABASE … TEMPLATE.
+
+    Example:
+
+    $ zanith guard database on
+    """
+
+    async def body(session: Session) -> None:
+        found = await keep_database(session.db, session.actor, kept=switch is _Switch.ON)
+        name = printable(session.db.server.database)
+        words = "is refused" if found.database_kept else "passes again"
+        session.terminal.show(done(f"DROP DATABASE {name} {words}"))
+        if as_json:
+            session.terminal.emit(found.to_json())
+
+    run(body, url=database_url, json=as_json)
+
+
+@app.command("test")
+def try_command(
+    statements: Annotated[
+        str, typer.Argument(metavar="SQL|FILE", help="Statements, a file of them, or - for stdin.")
+    ],
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """
+    Show what the guard would do with each statement, and change nothing.
+
+    The statements run in one transaction, which is rolled back. They take
+    their locks until then, and wait briefly for them. Exit 4 if one would be
+    refused, would fail, or would delete data.
+
+    Example:
+
+    $ zanith guard test 'ALTER TABLE orders DROP COLUMN legacy_code'
+    $ zanith guard test migrations/0042_cleanup.sql
+    """
+    text = _read(statements)
+
+    async def body(session: Session) -> None:
+        verdicts = await try_statements(session.db, text)
+        session.terminal.show(tried(verdicts))
+        if as_json:
+            session.terminal.emit({"statements": [verdict.to_json() for verdict in verdicts]})
+        if any(verdict.outcome in {"refused", "failed", "deleted"} for verdict in verdicts):
+            stop(Exit.REFUSED)
+
+    run(body, url=database_url, json=as_json)
+
+
+def _name(text: str | None) -> str | None:
+    return None if text is None else ".".join(parse_name(text))
+
+
+def _expiry(text: str | None) -> timedelta | None:
+    if text is None:
+        return None
+    found = parse_duration(text)
+    if found is None:
+        raise WrongUsage(
+            "--expires-in of the guard cannot be never",
+            hint="write a duration, such as --expires-in 3650d",
+        )
+    return found
+
+
+def _read(text: str) -> str:
+    try:
+        if text == "-":
+            return sys.stdin.read()
+        if len(text) < 256 and Path(text).is_file():
+            return Path(text).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise WrongUsage(f"{text} cannot be read: {exc}") from exc
+    return text

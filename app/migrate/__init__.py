@@ -1,0 +1,1 @@
+"""Migrations of any tool, read with PostgreSQL's own parser."""

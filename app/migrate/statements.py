@@ -1,0 +1,123 @@
+"""SQL text as statements, by PostgreSQL's own parser, each with its place in the bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import postgast
+
+from app.recovery.core.errors import WrongUsage
+
+PSQL_HINT = (
+    "psql commands, psql variables and data of COPY are not SQL: send the statement by itself"
+)
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token of a statement: its kind as the parser names it, and its place in bytes."""
+
+    kind: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement without the comments before it and without its semicolon.
+
+    `node` is the parse tree below RawStmt, in the messages of libpg_query, and `kind` the name of
+    its field there, such as "drop_stmt". `start` and `end` are offsets in bytes.
+    """
+
+    kind: str
+    node: Any
+    tokens: tuple[Token, ...]
+    line: int
+
+    @property
+    def start(self) -> int:
+        return self.tokens[0].start
+
+    @property
+    def end(self) -> int:
+        return self.tokens[-1].end
+
+
+class Unreadable(WrongUsage):
+    """The text is not SQL that PostgreSQL's parser accepts."""
+
+    line: int = 1
+
+
+def read_statements(data: bytes, name: str = "the text") -> list[Statement]:
+    """Return the statements of a text in their order.
+
+    Raises Unreadable, with the line, where the text is not UTF-8 or not SQL.
+    """
+    text = _decode(data, name)
+    try:
+        parsed = postgast.parse(text)
+    except postgast.PgQueryError as error:
+        raise _unreadable(text, error, name) from None
+    tokens = read_tokens(text)
+    return [statement for statement in _place(data, text, parsed, tokens) if statement.tokens]
+
+
+def read_tokens(text: str) -> list[Token]:
+    """Return the tokens of a text without its comments; [] where the scanner does not accept it."""
+    try:
+        scanned = postgast.scan(text).tokens
+    except postgast.PgQueryError:
+        return []
+    names = postgast.pg_query_pb2.Token.Name
+    found = (Token(names(token.token), token.start, token.end) for token in scanned)
+    return [token for token in found if token.kind not in ("SQL_COMMENT", "C_COMMENT")]
+
+
+def _decode(data: bytes, name: str) -> str:
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise _at(name, line, "the file is not UTF-8", "convert it: iconv -t UTF-8") from None
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise _at(name, line, "the text holds a zero byte", "it is not a SQL file")
+    # the scanner knows no byte order mark: three blanks keep every offset
+    return "   " + text[1:] if text.startswith("\ufeff") else text
+
+
+def _place(data: bytes, text: str, parsed: Any, tokens: list[Token]) -> Iterator[Statement]:
+    size = len(text.encode())
+    at = 0
+    for raw in parsed.stmts:
+        first = raw.stmt_location
+        last = first + raw.stmt_len if raw.stmt_len else size
+        while at < len(tokens) and tokens[at].start < first:
+            at += 1
+        mine: list[Token] = []
+        while at < len(tokens) and tokens[at].end <= last:
+            if tokens[at].kind != "ASCII_59" or mine:  # a semicolon
+                mine.append(tokens[at])
+            at += 1
+        while mine and mine[-1].kind == "ASCII_59":
+            mine.pop()
+        kind = raw.stmt.WhichOneof("node") or ""
+        line = data[: mine[0].start].count(b"\n") + 1 if mine else 1
+        yield Statement(kind, getattr(raw.stmt, kind), tuple(mine), line)
+
+
+def _unreadable(text: str, error: postgast.PgQueryError, name: str) -> Unreadable:
+    place = max((error.cursorpos or 1) - 1, 0)
+    line = text[:place].count("\n") + 1
+    psql = any(mark in text[place : place + 1] for mark in ("\\", ":", "@"))
+    return _at(name, line, error.message, PSQL_HINT if psql else "correct the statement")
+
+
+def _at(name: str, line: int, what: str, hint: str) -> Unreadable:
+    error = Unreadable(f"{name}:{line}: {what}", hint=hint)
+    error.line = line
+    return error

@@ -1,0 +1,127 @@
+"""One artifact, as every interface shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Literal
+
+from app.recovery.core.names import quote
+from app.recovery.queries import fill, load, places
+
+BLOCKS = load("artifacts")
+
+Health = Literal["ok", "unsealed", "missing", "changed", "moved", "expired"]
+HEALTHS = ("ok", "unsealed", "missing", "changed", "moved", "expired")
+DAMAGED = ("missing", "changed", "moved")
+TYPES = ("soft_drop_column", "soft_drop_table", "archive_column", "archive_table", "rebuild_table")
+_TIMES = ("sealed_at", "verified_at", "created_at", "expires_at", "restored_at")
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One row, as every interface shows it; sizes in bytes."""
+
+    id: str
+    migration_id: str | None
+    artifact_type: str
+    status: str
+    health: str
+    source_schema: str
+    source_table: str
+    source_column: str | None
+    physical_schema: str | None
+    physical_name: str | None
+    row_count: int | None
+    size_bytes: int | None
+    checksum: str | None
+    checksum_algorithm: str | None
+    sealed_at: datetime | None
+    verified_at: datetime | None
+    reason: str | None
+    created_at: datetime
+    created_by: str
+    created_by_role: str | None
+    expires_at: datetime | None
+    held: bool
+    held_by: str | None
+    held_by_role: str | None
+    held_reason: str | None
+    restored_at: datetime | None
+    restored_by: str | None
+    restored_by_role: str | None
+    cascade_of: str | None = None
+    """The artifact whose cascade took it along."""
+    unfinished: str | None = None
+    """What an online form has begun and not done: archiving or restoring."""
+    seal_broken: bool = False
+    """Whether the last verification found another checksum; in JSON, health says it."""
+
+    @property
+    def gone_again(self) -> bool:
+        """Whether it was restored and dropped again by hand, while its archive stands."""
+        return self.status == "recoverable" and self.restored_at is not None
+
+    @property
+    def object_name(self) -> str:
+        """schema.table[.column] as it was, quoted where PostgreSQL quotes."""
+        parts = (self.source_schema, self.source_table, self.source_column)
+        return quote([part for part in parts if part is not None])
+
+    @property
+    def holds_rows(self) -> bool:
+        """Whether rows or values of it are parked: not where it is live again, or was recorded."""
+        live_again = self.status == "restored" and self.artifact_type != "archive_column"
+        return self.physical_name is not None and not live_again
+
+    @property
+    def purged_part(self) -> str | None:
+        """What a purge takes of an object that is live again: its archive, or the record alone."""
+        if self.status != "restored":
+            return None
+        return "archive" if self.artifact_type == "archive_column" else "record"
+
+    @property
+    def stays(self) -> str | None:
+        """What a purge leaves in the live schema; None where nothing of the object is there."""
+        kind = "table" if self.source_column is None else "column"
+        if self.purged_part is not None:
+            only = "its archive is deleted" if self.purged_part == "archive" else "this record goes"
+            return f"the restored {kind} and its rows stay; only {only}"
+        if self.artifact_type == "soft_drop_column":
+            return "the rows of the table stay; the values of this column are deleted"
+        if self.source_column is not None:
+            return "the rows of the table stay; the archived values are deleted"
+        if self.artifact_type == "rebuild_table":
+            return "the rebuilt table stays; the record of the old table is deleted"
+        return None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the keys that the CLI and the API promise; times in ISO 8601."""
+        names = [field.name for field in fields(self) if field.name != "seal_broken"]
+        data = {name: getattr(self, name) for name in names}
+        for key in _TIMES:
+            data[key] = data[key].isoformat() if data[key] else None
+        return data
+
+
+def compose(template: str, **parts: str) -> str:
+    """Return a template with its places filled: by the parts, else by blocks of artifacts.sql."""
+    blocks = {name: compose(BLOCKS[name]) for name in places(template) - set(parts)}
+    return fill(template, **blocks, **parts)
+
+
+def from_row(row: Any) -> Artifact:
+    """Return the artifact of a row that has the columns of artifacts.sql."""
+    known = {field.name for field in fields(Artifact)}
+    data = {key: value for key, value in dict(row).items() if key in known}
+    name = row["physical_table"]
+    if row["artifact_type"] == "soft_drop_column":
+        name = row["physical_column"]
+    return Artifact(
+        **data,
+        physical_name=name,
+        checksum_algorithm="sha256" if row["checksum"] else None,
+        held=row["held_by"] is not None,
+        seal_broken=row["verified_ok"] is False,
+    )

@@ -1,0 +1,1 @@
+"""Captures: drops that can be undone, in one transaction or online."""

@@ -1,0 +1,1 @@
+"""What needs no database: errors, names, durations, files, tasks."""

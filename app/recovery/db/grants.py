@@ -1,0 +1,77 @@
+"""Grants of Zanith's own objects: to those who capture, and to those who read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from app.recovery.core.errors import NotFound
+from app.recovery.core.names import quote
+from app.recovery.core.translate import translate
+from app.recovery.queries import load
+
+if TYPE_CHECKING:
+    from app.recovery.db.connections import Connection
+
+SQL = load("installer")
+
+# What a role that captures calls itself; the rest is reached through these.
+READ_TABLES = (
+    "_zanith_migration_artifacts",
+    "_zanith_audit_log",
+    "_zanith_jobs",
+    "_zanith_schema",
+)
+"""What one has to read to look at everything, and at the log."""
+
+CAPTURE_FUNCTIONS = (
+    "soft_drop_column",
+    "soft_drop_table",
+    "archive_column",
+    "archive_table",
+    "rebuild_table",
+    "plan_capture",
+    "plan_restore",
+    "version",
+)
+
+
+async def grant_capture(connection: Connection, role: str) -> None:
+    """Let a role capture: use the functions, and see the artifacts.
+
+    ``role`` is the role's exact name. NotFound where there is none.
+    """
+    try:
+        if not await connection.fetchval(SQL["role_exists"], role):
+            raise NotFound(f"there is no role {quote(role)}", hint="create it first: CREATE ROLE")
+        signatures = await connection.fetch(SQL["grantable"], list(CAPTURE_FUNCTIONS))
+        to = quote(role)
+        statements = [
+            f"GRANT USAGE ON SCHEMA zanith TO {to}",
+            f"GRANT SELECT ON zanith._zanith_migration_artifacts, zanith._zanith_schema TO {to}",
+            *(f"GRANT EXECUTE ON FUNCTION {row[0]} TO {to}" for row in signatures),
+        ]
+        async with connection.transaction():
+            for statement in statements:
+                await connection.execute(statement)
+    except (asyncpg.PostgresError, OSError) as exc:
+        raise translate(exc) from exc
+
+
+async def grant_read(connection: Connection, role: str) -> None:
+    """Let a role look: list, status, inspect and doctor; it changes nothing of Zanith's.
+
+    ``role`` is the role's exact name. NotFound where there is none.
+    """
+    try:
+        if not await connection.fetchval(SQL["role_exists"], role):
+            raise NotFound(f"there is no role {quote(role)}", hint="create it first: CREATE ROLE")
+        tables = ", ".join(f"zanith.{name}" for name in READ_TABLES)
+        async with connection.transaction():
+            await connection.execute(
+                f"GRANT USAGE ON SCHEMA zanith, _zanith_shadow TO {quote(role)}"
+            )
+            await connection.execute(f"GRANT SELECT ON {tables} TO {quote(role)}")
+    except (asyncpg.PostgresError, OSError) as exc:
+        raise translate(exc) from exc

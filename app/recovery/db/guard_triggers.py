@@ -1,0 +1,32 @@
+"""The event triggers of the guard: created, renewed by an installation, dropped."""
+
+from __future__ import annotations
+
+from app.recovery.db.connections import Connection
+from app.recovery.queries import load
+
+SQL = load("guard")
+TRIGGERS = ("zanith_guard_dropped", "zanith_guard_end", "zanith_guard_start")
+
+
+async def create_triggers(connection: Connection) -> None:
+    """Create the event triggers of the guard, and enable them in every replication role."""
+    await drop_triggers(connection)
+    for event in ("start", "dropped", "end"):
+        await connection.execute(SQL[f"create_{event}"])
+    for name in TRIGGERS:
+        await connection.execute(f"ALTER EVENT TRIGGER {name} ENABLE ALWAYS")
+
+
+async def renew_triggers(connection: Connection) -> None:
+    """Create them again if all of them are enabled: this version may listen to more commands."""
+    (found,) = await connection.fetch(SQL["fitness"])
+    enabled = {row["name"]: row["enabled"] for row in await connection.fetch(SQL["triggers"])}
+    if found["superuser"] and enabled == dict.fromkeys(TRIGGERS, "A"):
+        await create_triggers(connection)
+
+
+async def drop_triggers(connection: Connection) -> None:
+    """Drop the event triggers of the guard, if there are any."""
+    for name in TRIGGERS:
+        await connection.execute(f"DROP EVENT TRIGGER IF EXISTS {name}")

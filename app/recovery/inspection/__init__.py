@@ -1,0 +1,1 @@
+"""What is known of artifacts and of the database: inspect, doctor, coverage."""

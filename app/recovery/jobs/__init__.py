@@ -1,0 +1,1 @@
+"""Jobs and the audit log: queued, leased, run; and the one preamble of every operation."""

@@ -1,0 +1,75 @@
+"""The kinds of jobs, and what is true of each. No other place lists them.
+
+``zanith._zanith_jobs.changes_artifact`` says the same in the database, and a test compares the two.
+"""
+
+from __future__ import annotations
+
+from enum import Flag, StrEnum, auto
+
+
+class Trait(Flag):
+    """What is true of a kind of job."""
+
+    NONE = 0
+    CHANGES = auto()
+    """It changes one artifact or its parked object: one such job of an artifact at a time."""
+    READS = auto()
+    """It only reads, so viewers may start it, and a standby can run it."""
+    DETACHES = auto()
+    """Any worker may run it: nobody has to confirm anything when it begins."""
+    SETTLES = auto()
+    """It goes on with an online job that ended half done, or makes that pointless."""
+    OUTRANKS_SEAL = auto()
+    """It cancels a seal of its artifact instead of waiting for it."""
+
+
+class Kind(StrEnum):
+    """What a job does."""
+
+    traits: Trait
+
+    def __new__(cls, name: str, traits: Trait = Trait.NONE) -> Kind:
+        """Make a member that is its name."""
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.traits = traits
+        return member
+
+    RESTORE = (
+        "restore",
+        Trait.CHANGES | Trait.DETACHES | Trait.SETTLES | Trait.OUTRANKS_SEAL,
+    )
+    EXPORT = "export", Trait.READS
+    VERIFY = "verify", Trait.READS | Trait.DETACHES
+    SEAL = "seal", Trait.CHANGES | Trait.DETACHES
+    PURGE = "purge", Trait.CHANGES | Trait.SETTLES | Trait.OUTRANKS_SEAL
+    CLEANUP = "cleanup"
+    CAPTURE = "capture", Trait.CHANGES | Trait.DETACHES | Trait.SETTLES
+    ERASE = "erase", Trait.CHANGES
+    REHEARSE = "rehearse"
+
+    @property
+    def changes(self) -> bool:
+        """Whether it changes one artifact: PostgreSQL allows one such job of it at a time."""
+        return Trait.CHANGES in self.traits
+
+    @property
+    def reads(self) -> bool:
+        """Whether it only reads."""
+        return Trait.READS in self.traits
+
+    @property
+    def detaches(self) -> bool:
+        """Whether it may be handed over to any worker."""
+        return Trait.DETACHES in self.traits
+
+    @property
+    def outranks_seal(self) -> bool:
+        """Whether it cancels a seal that is in its way."""
+        return Trait.OUTRANKS_SEAL in self.traits
+
+
+def kinds_with(trait: Trait) -> list[str]:
+    """Return the names of the kinds that have the trait, as SQL takes them."""
+    return [kind.value for kind in Kind if trait in kind.traits]

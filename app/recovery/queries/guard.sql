@@ -1,0 +1,66 @@
+-- fitness: what must be so before the event triggers run its functions as every role
+SELECT zanith._is_superuser(zanith._own_role()) AS trusted, zanith._own_role()::text AS owner, zanith._is_superuser(current_user) AS superuser;
+
+-- create_start: finds the statement and captures what it would drop
+CREATE EVENT TRIGGER zanith_guard_start ON ddl_command_start WHEN TAG IN ('ALTER TABLE', 'ALTER TYPE', 'DROP AGGREGATE', 'DROP CAST', 'DROP COLLATION', 'DROP DOMAIN', 'DROP FUNCTION', 'DROP INDEX', 'DROP POLICY', 'DROP PROCEDURE', 'DROP ROUTINE', 'DROP RULE', 'DROP SCHEMA', 'DROP SEQUENCE', 'DROP STATISTICS', 'DROP TABLE', 'DROP TRIGGER', 'DROP TYPE')
+EXECUTE FUNCTION zanith._guard_start();
+
+-- create_dropped: refuses what was dropped and is nowhere else
+CREATE EVENT TRIGGER zanith_guard_dropped ON sql_drop EXECUTE FUNCTION zanith._guard_dropped();
+
+-- create_end: refuses where a stand-in is left
+CREATE EVENT TRIGGER zanith_guard_end ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'DROP DOMAIN', 'DROP TABLE', 'DROP TYPE') EXECUTE FUNCTION zanith._guard_end();
+
+-- triggers: those of the guard that exist, by name, with how they are enabled
+SELECT e.evtname::text AS name, e.evtenabled::text AS enabled
+FROM pg_event_trigger AS e JOIN pg_proc AS p ON p.oid = e.evtfoid
+WHERE p.pronamespace = 'zanith'::regnamespace ORDER BY 1;
+
+-- set_rule: what to do with drops in a schema, by a role; NULL is every one
+INSERT INTO zanith._zanith_guard_rules (schema_name, role_name, mode, may_turn_off, expires_in)
+VALUES ($1, $2, $3, COALESCE($4, true), $5)
+ON CONFLICT (schema_name, role_name) DO UPDATE
+    SET mode = excluded.mode, may_turn_off = COALESCE($4, _zanith_guard_rules.may_turn_off), expires_in = COALESCE($5, _zanith_guard_rules.expires_in),
+        set_at = clock_timestamp(), set_by = session_user;
+
+-- rules: what to do, the most specific first
+SELECT schema_name, role_name, mode, may_turn_off, expires_in, set_at, set_by FROM zanith._zanith_guard_rules
+ORDER BY pg_catalog.num_nonnulls(schema_name, role_name) DESC, schema_name NULLS LAST, role_name NULLS LAST;
+
+-- open_schema: the event triggers call functions by name as the role that runs the DDL
+GRANT USAGE ON SCHEMA zanith TO PUBLIC;
+
+-- open_captures: every role may capture what it owns, and see the artifacts
+GRANT SELECT ON zanith._zanith_migration_artifacts, zanith._zanith_schema TO PUBLIC;
+
+-- lacking: roles that own tables and may not capture them
+SELECT r.rolname::text AS name, count(*) AS tables
+FROM pg_class AS c JOIN pg_roles AS r ON r.oid = c.relowner JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
+  AND n.nspname NOT IN ('information_schema', 'zanith', '_zanith_shadow') AND NOT starts_with(n.nspname, 'pg_')
+  AND NOT has_table_privilege(r.oid, 'zanith._zanith_migration_artifacts', 'SELECT')
+GROUP BY r.rolname ORDER BY r.rolname;
+
+-- counts: what the guard captured, and what a warning or the setting let go
+SELECT (SELECT count(*) FROM zanith._zanith_migration_artifacts AS a WHERE starts_with(a.reason, 'guard: ')) AS captured,
+       (SELECT count(*) FROM zanith._zanith_audit_log AS l WHERE l.action = 'guard' AND l.detail ? 'deleted') AS deleted;
+
+-- statements: where each statement of a text begins, how long it is, and its first words
+SELECT s.place, s.size, upper(pg_catalog.concat_ws(' ', s.words[1], s.words[2])) AS command FROM zanith._guard_statements($1) AS s;
+
+-- begin_trial: as the session of a tool would be: its search path, short waits for locks
+SELECT set_config('search_path', COALESCE(zanith._configured_path(current_user), '"$user", public'), true), set_config('lock_timeout', $1, true),
+       set_config('zanith.guard_notice', 'off', true);
+
+-- marks: the newest artifact and the newest entry of the log
+SELECT (SELECT COALESCE(max(capture_order), 0) FROM zanith._zanith_migration_artifacts) AS artifact,
+       (SELECT COALESCE(max(id), 0) FROM zanith._zanith_audit_log WHERE action = 'guard') AS entry;
+
+-- captured_since: the artifacts after a mark
+SELECT artifact_type AS strategy, zanith._object_name(a) AS object FROM zanith._zanith_migration_artifacts AS a WHERE capture_order > $1 ORDER BY capture_order;
+
+-- deleted_since: what was let go after a mark
+SELECT object FROM zanith._zanith_audit_log WHERE action = 'guard' AND id > $1 AND detail ? 'deleted' ORDER BY id;
+
+-- database: whether DROP DATABASE is refused here, since it is a template
+SELECT d.datname::text AS name, d.datistemplate AS kept FROM pg_database AS d WHERE d.datname = current_database();

@@ -1,0 +1,1 @@
+"""Restores: in one transaction or online, and their rehearsal."""

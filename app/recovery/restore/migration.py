@@ -1,0 +1,87 @@
+"""A whole migration: everything that it dropped, newest first, one transaction each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from app.recovery.artifacts.lookup import find_migration
+from app.recovery.artifacts.model import Artifact
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import ZanithError
+from app.recovery.core.progress import OnProgress
+from app.recovery.db.database import Database
+from app.recovery.plan.model import Choices, Plan, changed_plan
+from app.recovery.plan.planning import plan_restore
+from app.recovery.restore.report import RestoreReport
+from app.recovery.restore.restore import restore
+
+
+async def find_recoverable(db: Database, migration_id: str) -> list[Artifact]:
+    """Return what of a migration is left to restore, newest first.
+
+    What is already restored, and what a rebuild only recorded, is left out.
+    """
+    return [
+        artifact
+        for artifact in await find_migration(db, migration_id)
+        if artifact.status == "recoverable" and artifact.artifact_type != "rebuild_table"
+    ]
+
+
+async def plan_migration(
+    db: Database, migration_id: str, choices: Choices | None = None
+) -> list[tuple[Artifact, Plan]]:
+    """Return what restoring a migration would do, newest first.
+
+    Each plan is of today's catalog; one that only waits for another says so, and is
+    stopped by nothing: the other comes back before it.
+    """
+    planned: list[tuple[Artifact, Plan]] = []
+    for artifact in await find_recoverable(db, migration_id):
+        plan = await plan_restore(db, artifact.id, choices)
+        before = {earlier.id for earlier, _ in planned}
+        waits = {one for conflict in plan.conflicts for one in conflict.waits_for} & before
+        stops = tuple(c for c in plan.conflicts if not waits.intersection(c.waits_for))
+        planned.append((artifact, replace(plan, conflicts=stops, waits_for=tuple(sorted(waits)))))
+    return planned
+
+
+async def restore_migration(
+    db: Database,
+    migration_id: str,
+    choices: Choices | None,
+    actor: Actor,
+    *,
+    expected: list[tuple[Artifact, Plan]] | None = None,
+    reports: list[RestoreReport] | None = None,
+    on_progress: OnProgress | None = None,
+) -> list[RestoreReport]:
+    """Restore everything that a migration dropped, and return the reports.
+
+    Refused, with nothing changed, where the plans are others than the expected ones. Stops at the
+    first that cannot be restored, whose error names it; what came before it stays restored,
+    `reports` holds what came of it, and running it again goes on from there.
+    """
+    done = reports if reports is not None else []
+    if expected is not None:
+        await _check_plans(db, migration_id, choices, expected)
+    for artifact in await find_recoverable(db, migration_id):
+        try:
+            done.append(await restore(db, artifact.id, choices, actor, on_progress=on_progress))
+        except ZanithError as error:
+            error.stopped_at = artifact.id
+            raise
+    return done
+
+
+async def _check_plans(
+    db: Database,
+    migration_id: str,
+    choices: Choices | None,
+    expected: list[tuple[Artifact, Plan]],
+) -> None:
+    """Compare all plans before the first runs: afterwards each is of another catalog."""
+    now = await plan_migration(db, migration_id, choices)
+    shown = {artifact.id: plan.digest for artifact, plan in expected}
+    if {artifact.id: plan.digest for artifact, plan in now} != shown:
+        raise changed_plan(f"the migration {migration_id}")

@@ -1,0 +1,1 @@
+"""Rows that are parked: streamed, sealed, verified and exported."""

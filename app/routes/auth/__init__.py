@@ -1,0 +1,1 @@
+"""Who is asking: tokens, their files, sessions and sign-outs."""

@@ -1,8 +1,0 @@
-"""Which request is under way: known to every log record that is made while it, or its job, runs."""
-
-from __future__ import annotations
-
-from contextvars import ContextVar
-
-request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""A task takes it along from whoever starts it, so a job's records name the request behind it."""

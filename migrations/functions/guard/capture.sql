@@ -1,0 +1,275 @@
+-- What a plain DROP would take is captured, and an empty object of the same name is left for the statement to drop.
+
+CREATE OR REPLACE FUNCTION zanith._guard_reason(statement text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$ SELECT 'guard: ' || left(statement, 200) $$;
+
+-- All artifacts of one transaction have one migration id.
+CREATE OR REPLACE FUNCTION zanith._guard_migration() RETURNS text
+LANGUAGE plpgsql VOLATILE AS $$ BEGIN RETURN format('transaction %s', pg_current_xact_id()); END $$;
+
+-- Raises where this role may not capture; it may still run any DDL that deletes nothing.
+CREATE OR REPLACE FUNCTION zanith._guard_check_role(object text) RETURNS void
+LANGUAGE plpgsql STABLE AS $$ BEGIN
+    IF NOT has_table_privilege('zanith._zanith_migration_artifacts', 'SELECT') THEN
+        PERFORM zanith._refuse(format('guard: %s would be deleted for good, because %I may not capture it', object, current_user),
+            format('An administrator runs zanith init --grant %I, or zanith guard on --public.', current_user), '42501');
+    END IF;
+END $$;
+
+-- Says what was captured, unless the session does not want to hear it.
+CREATE OR REPLACE FUNCTION zanith._guard_say(said text) RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$ BEGIN
+    IF COALESCE(current_setting('zanith.guard_notice', true), '') <> 'off' THEN
+        RAISE NOTICE 'guard: %', said;
+    END IF;
+END $$;
+
+-- The statement's tables: each that it names becomes an artifact, with all that its CASCADE takes along.
+CREATE OR REPLACE FUNCTION zanith._guard_tables(statement text, path text) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET zanith.guard_busy = 'on' AS $$
+DECLARE
+    dropped jsonb := zanith._guard_rehearse(statement, path);
+    t record;
+    rule jsonb;
+    artifact text;
+    patience text := current_setting('zanith.lock_timeout', true);
+BEGIN
+    IF dropped IS NULL OR NOT EXISTS (SELECT FROM zanith._each(dropped) x WHERE zanith._guard_holds_data(x.item)) THEN
+        RETURN;
+    END IF;
+    -- the statement would wait as long as its session says
+    PERFORM set_config('zanith.lock_timeout', current_setting('lock_timeout'), true);
+    FOR t IN SELECT c.oid, c.relname, n.nspname, zanith._qualify(n.nspname, c.relname) AS name
+             FROM zanith._each(dropped) x JOIN pg_class c ON c.oid = (x.item ->> 'oid')::oid JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE zanith._guard_holds_data(x.item) AND x.item ->> 'type' = 'table' AND (x.item ->> 'named')::boolean AND NOT zanith._guard_is_ours(c.oid)
+               AND NOT zanith._guard_is_member(c.oid)
+             ORDER BY x.ord LOOP
+        rule := zanith._guard_rule(current_user, t.nspname);
+        CONTINUE WHEN rule ->> 'mode' <> 'capture';
+        PERFORM zanith._guard_check_role('table ' || t.name);
+        -- a partition may be gone with its parent
+        IF zanith._relation_oid(t.nspname, t.relname) = t.oid THEN
+            artifact := zanith._guard_capture('archive_table', t.oid, NULL, statement, rule);
+            PERFORM zanith._guard_say(format('table %s is kept as artifact %s', t.name, artifact));
+        END IF;
+        EXECUTE format('CREATE TABLE %s ()', t.name);
+        PERFORM zanith._guard_leave(t.name::regclass, 0::smallint);
+    END LOOP;
+    PERFORM set_config('zanith.lock_timeout', COALESCE(patience, ''), true);
+END $$;
+
+-- Notes an empty object, for the check at the end of the statement. An extension would own it: its script is not to be changed.
+CREATE OR REPLACE FUNCTION zanith._guard_leave(relation oid, number smallint) RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$ BEGIN
+    IF number = 0 AND zanith._guard_is_member(relation) THEN
+        PERFORM zanith._refuse(format('guard: a script of an extension would drop table %s, which does not belong to it', zanith._relation_name(relation)),
+            format('Capture it first, by itself: SELECT zanith.archive_table(%L);', zanith._relation_name(relation)), '2BP01');
+    END IF;
+    PERFORM zanith._guard_expect(relation, number);
+    PERFORM set_config('zanith.guard_left', 'on', true);
+END $$;
+
+-- A parked object, or one of Zanith's tables: no capture takes it, and the check says what to do.
+CREATE OR REPLACE FUNCTION zanith._guard_is_ours(relation oid) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT n.nspname IN ('zanith', '_zanith_shadow') OR COALESCE(obj_description(c.oid, 'pg_class') LIKE 'zanith artifact %', false)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation
+); END $$;
+
+-- A table of an extension: PostgreSQL lets only the extension's own script, or DROP EXTENSION, drop it.
+CREATE OR REPLACE FUNCTION zanith._guard_is_member(relation oid) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN EXISTS (
+    SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = relation AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+); END $$;
+
+-- What ALTER TABLE drops, of its tokens: the name of the table as it was written, whether ONLY stands before it, and its actions that drop
+-- a column, a constraint, a default or an identity. `target` is NULL where it is not understood.
+CREATE OR REPLACE FUNCTION zanith._guard_actions(tokens text[], OUT target text, OUT alone boolean, OUT actions text, OUT constraints text[], OUT identities text[])
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    words text[] := ARRAY(SELECT CASE WHEN left(t.token, 1) IN ('"', '''') THEN t.token ELSE lower(t.token COLLATE "C") END
+                          FROM unnest(tokens) WITH ORDINALITY t(token, ord) ORDER BY t.ord);
+    place integer := 3;
+    start integer;
+    depth integer := 0;
+    list text[] := '{}';
+BEGIN
+    place := place + CASE WHEN words[place] = 'if' AND words[place + 1] = 'exists' THEN 2 ELSE 0 END;
+    alone := words[place] = 'only';
+    place := place + CASE WHEN alone THEN 1 ELSE 0 END;
+    start := place;
+    WHILE words[place + 1] = '.' LOOP
+        place := place + 2;
+    END LOOP;
+    target := array_to_string(tokens[start:place], '');
+    place := place + CASE WHEN words[place + 1] = '*' THEN 2 ELSE 1 END;
+    constraints := '{}';
+    identities := '{}';
+    start := place;
+    FOR n IN place .. cardinality(words) + 1 LOOP
+        depth := depth + CASE WHEN words[n] IN ('(', '[') THEN 1 WHEN words[n] IN (')', ']') THEN -1 ELSE 0 END;
+        IF n > cardinality(words) OR words[n] = ',' AND depth = 0 THEN
+            IF words[start] = 'drop' OR words[start] = 'alter' AND 'drop' = ANY (words[start:n - 1]) THEN
+                list := list || array_to_string(tokens[start:n - 1], ' ');
+                IF words[start] = 'alter' AND words[n - 1] = 'identity' OR words[start] = 'alter' AND words[n - 3:n - 1] = '{identity,if,exists}' THEN
+                    identities := identities || zanith._guard_identifier(tokens[start + CASE WHEN words[start + 1] = 'column' THEN 2 ELSE 1 END]);
+                ELSIF words[start] = 'drop' AND words[start + 1] = 'constraint' THEN
+                    constraints := constraints || zanith._guard_identifier(tokens[start + CASE WHEN words[start + 2] = 'if' AND words[start + 3] = 'exists' THEN 4 ELSE 2 END]);
+                END IF;
+            END IF;
+            start := n + 1;
+        END IF;
+    END LOOP;
+    actions := array_to_string(list, ', ');
+END $$;
+
+-- The name that a token stands for.
+CREATE OR REPLACE FUNCTION zanith._guard_identifier(token text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN left(token, 1) = '"' THEN replace(substr(token, 2, length(token) - 2), '""', '"') ELSE lower(token COLLATE "C") END
+$$;
+
+-- The statement's columns: each becomes an artifact. A copy by the key where that is quick enough, else the column stays in the table under
+-- another name. Then a column of the name is there again, with no value, for the statement to drop.
+CREATE OR REPLACE FUNCTION zanith._guard_columns(tokens text[], path text) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET zanith.guard_busy = 'on' AS $$
+DECLARE
+    wanted record;
+    relation oid;
+    name text;
+    rule jsonb;
+    dropped jsonb;
+    columns jsonb;
+    c record;
+    artifact text;
+    patience text := current_setting('zanith.lock_timeout', true);
+    had text[];
+    lacking text;
+BEGIN
+    SELECT * INTO wanted FROM zanith._guard_actions(tokens);
+    relation := zanith._guard_resolve(wanted.target, path);
+    IF wanted.actions = '' OR relation IS NULL OR zanith._guard_is_ours(relation) OR zanith._guard_is_member(relation)
+       OR NOT EXISTS (SELECT FROM pg_class k WHERE k.oid = relation AND k.relkind IN ('r', 'p') AND k.relpersistence <> 't') THEN
+        RETURN;
+    END IF;
+    name := zanith._relation_name(relation);
+    rule := zanith._guard_rule(current_user, (SELECT n.nspname FROM pg_class k JOIN pg_namespace n ON n.oid = k.relnamespace WHERE k.oid = relation));
+    IF rule ->> 'mode' <> 'capture' THEN
+        RETURN;
+    END IF;
+    dropped := zanith._guard_rehearse(format('ALTER TABLE %s%s %s', CASE WHEN wanted.alone THEN 'ONLY ' ELSE '' END, name, wanted.actions), path);
+    IF dropped IS NULL THEN
+        RETURN;
+    END IF;
+    -- PostgreSQL does not say that DROP IDENTITY drops a sequence
+    dropped := dropped || (SELECT zanith._list(jsonb_build_object('type', 'sequence', 'oid', d.objid)) FROM pg_attribute a
+        JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum AND d.deptype = 'i'
+        WHERE a.attrelid = relation AND a.attname = ANY (wanted.identities));
+    IF NOT EXISTS (SELECT FROM zanith._each(dropped) x WHERE zanith._guard_holds_data(x.item)) THEN
+        PERFORM zanith._guard_note_parts(dropped);
+        RETURN;
+    END IF;
+    IF wanted.alone AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = relation) THEN
+        PERFORM zanith._refuse(format('guard: a column of %s would be deleted for good: it would stay in the children of the table (ONLY)', name),
+            'Drop the column without ONLY, or end the inheritance first.', '0A000');
+    END IF;
+    PERFORM zanith._guard_check_role('a column of ' || name);
+    PERFORM set_config('zanith.lock_timeout', current_setting('lock_timeout'), true);
+    columns := zanith._guard_named_columns(relation, dropped);
+    had := ARRAY(SELECT k.conname::text FROM pg_constraint k WHERE k.conrelid = relation AND k.conname = ANY (wanted.constraints));
+    FOR c IN SELECT a.attnum, a.attname FROM zanith._each(columns) x JOIN pg_attribute a ON a.attrelid = relation AND a.attnum = (x.item ->> 'attnum')::smallint
+             ORDER BY a.attgenerated = '', x.ord LOOP
+        artifact := zanith._guard_column(relation, c.attname, array_to_string(tokens, ' '), rule);
+        PERFORM zanith._guard_say(format('column %s.%I is kept as artifact %s', name, c.attname, artifact));
+    END LOOP;
+    -- what is still there goes by itself
+    PERFORM zanith._guard_note_parts(dropped);
+    FOR c IN SELECT x.item ->> 'name' AS attname, x.item ->> 'type' AS type FROM zanith._each(columns) x ORDER BY x.ord LOOP
+        IF c.type IS NULL THEN
+            PERFORM zanith._refuse(format('guard: %s.%I cannot be captured: inheritance children keep it, and its type is a domain', name, c.attname),
+                format('Use: SELECT zanith.archive_column(%L, %L); %s', name, c.attname, zanith._guard_way_out(rule)));
+        END IF;
+        EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s', name, c.attname, c.type);
+        PERFORM zanith._guard_leave(relation, zanith._attribute_number(relation, c.attname));
+    END LOOP;
+    -- constraints that went with a column, and that the statement names before it
+    FOREACH lacking IN ARRAY had LOOP
+        IF NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = relation AND k.conname = lacking) THEN
+            EXECUTE format('ALTER TABLE %s ADD CONSTRAINT %I CHECK (true) NOT VALID', name, lacking);
+        END IF;
+    END LOOP;
+    PERFORM set_config('zanith.lock_timeout', COALESCE(patience, ''), true);
+END $$;
+
+-- The columns of a table that a statement names to be dropped: {attnum, name, type}. `type` is that of the column that the guard leaves: the
+-- same where an inheritance child keeps the column, since PostgreSQL merges the two; NULL where adding it would run the checks of a domain.
+CREATE OR REPLACE FUNCTION zanith._guard_named_columns(relation oid, dropped jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT zanith._list(jsonb_build_object('attnum', a.attnum, 'name', a.attname,
+        'type', CASE WHEN NOT zanith._children_keep(relation, a.attname) THEN 'boolean' WHEN t.typtype <> 'd' THEN format_type(a.atttypid, a.atttypmod) END) ORDER BY x.ord)
+    FROM zanith._each(dropped) x JOIN pg_attribute a ON a.attrelid = relation AND a.attnum = (x.item ->> 'attnum')::smallint JOIN pg_type t ON t.oid = a.atttypid
+    WHERE x.item ->> 'type' = 'table column' AND (x.item ->> 'oid')::oid = relation AND (x.item ->> 'named')::boolean AND NOT starts_with(a.attname, '_zanith_')
+); END $$;
+
+-- One column; returns the artifact's id. Where both ways are refused, the reason is that of the first.
+CREATE OR REPLACE FUNCTION zanith._guard_column(relation oid, column_name text, statement text, rule jsonb) RETURNS text
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    bound bigint := pg_size_bytes(COALESCE(NULLIF(current_setting('zanith.guard_copy_limit', true), ''), '64MB'));
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed'
+       OR (SELECT COALESCE(sum(pg_relation_size(t.member)), 0) > bound FROM zanith._tree(relation) t) THEN
+        RETURN zanith._guard_capture('soft_drop_column', relation, column_name, statement, rule);
+    END IF;
+    RETURN zanith._guard_capture('archive_column', relation, column_name, statement, rule);
+EXCEPTION WHEN feature_not_supported OR object_not_in_prerequisite_state THEN
+    BEGIN
+        RETURN zanith._guard_capture('soft_drop_column', relation, column_name, statement, rule);
+    EXCEPTION WHEN feature_not_supported OR object_not_in_prerequisite_state THEN
+        NULL;
+    END;
+    RAISE;
+END $$;
+
+-- One capture. A refusal of it says that the guard asked for it, and how to delete the object all the same.
+CREATE OR REPLACE FUNCTION zanith._guard_capture(strategy text, relation oid, column_name text, statement text, rule jsonb) RETURNS text
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    kept interval := COALESCE((rule ->> 'expires_in')::interval, zanith.default_retention());
+    object text := concat_ws('.', zanith._relation_name(relation), quote_ident(column_name));
+    said text; state text; hint text; more text;
+BEGIN
+    RETURN CASE strategy
+        WHEN 'archive_table' THEN zanith.archive_table(relation, zanith._guard_migration(), kept, zanith._guard_reason(statement), 'cascade', true)
+        WHEN 'archive_column' THEN zanith.archive_column(relation, column_name, zanith._guard_migration(), kept, zanith._guard_reason(statement), 'cascade', true)
+        ELSE zanith.soft_drop_column(relation, column_name, zanith._guard_migration(), kept, zanith._guard_reason(statement), 'cascade', true) END;
+EXCEPTION
+    WHEN lock_not_available OR deadlock_detected OR serialization_failure THEN
+        RAISE;
+    WHEN OTHERS THEN
+        GET STACKED DIAGNOSTICS said = MESSAGE_TEXT, state = RETURNED_SQLSTATE, hint = PG_EXCEPTION_HINT, more = PG_EXCEPTION_DETAIL;
+        RAISE EXCEPTION USING ERRCODE = state, MESSAGE = format('guard: %s cannot be captured: %s', object, said), DETAIL = more,
+            HINT = concat_ws(' ', NULLIF(hint, ''), zanith._guard_way_out(rule));
+END $$;
+
+-- How the statement can delete all the same.
+CREATE OR REPLACE FUNCTION zanith._guard_way_out(rule jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN (rule ->> 'may_turn_off')::boolean THEN 'To delete it for good: SET LOCAL zanith.guard = off; this is recorded.'
+                ELSE 'An operator can let it pass: zanith guard off.' END
+$$;
+
+-- The schema zanith takes the event triggers along, so that no check follows: nobody drops it by mistake while it has records.
+CREATE OR REPLACE FUNCTION zanith._guard_schemas(tokens text[]) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    rule jsonb := zanith._guard_rule(current_user, 'zanith');
+BEGIN
+    IF rule ->> 'mode' IN ('capture', 'refuse') AND EXISTS (SELECT FROM unnest(tokens) t(token) WHERE zanith._guard_identifier(t.token) = 'zanith')
+       AND zanith._guard_has_artifacts() THEN
+        PERFORM zanith._refuse('guard: the statement would delete the records of all artifacts', concat('zanith recover list shows them. ', zanith._guard_way_out(rule)), '2BP01');
+    END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION zanith._guard_has_artifacts() RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$ BEGIN RETURN EXISTS (SELECT FROM zanith._zanith_migration_artifacts); END $$;

@@ -1,0 +1,132 @@
+-- Statements that delete more than they name: DROP SCHEMA, DROP TYPE and others with CASCADE. And DROP TYPE of a type that only parked objects use.
+
+-- The statement with CASCADE at its end, and whether it has that already. CASCADE can be a name too.
+CREATE OR REPLACE FUNCTION zanith._guard_with_cascade(tokens text[], OUT cascades boolean, OUT statement text)
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    last text := lower(tokens[cardinality(tokens)] COLLATE "C");
+    before text := lower(tokens[cardinality(tokens) - 1] COLLATE "C");
+    said boolean := last IN ('cascade', 'restrict') AND before NOT IN (',', '.', 'exists', 'type', 'domain', 'schema', 'function', 'procedure', 'routine', 'aggregate', 'collation', 'cast');
+BEGIN
+    cascades := said AND last = 'cascade';
+    statement := array_to_string(CASE WHEN said THEN tokens[:cardinality(tokens) - 1] ELSE tokens END, ' ') || ' CASCADE';
+END $$;
+
+-- Captures all tables and columns that the statement deletes without naming them, and moves the types aside that parked objects need.
+CREATE OR REPLACE FUNCTION zanith._guard_cascade(tag text, tokens text[], path text) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET zanith.guard_busy = 'on' AS $$
+DECLARE
+    wanted record;
+    dropped jsonb;
+    live boolean;
+    patience text := current_setting('zanith.lock_timeout', true);
+BEGIN
+    SELECT * INTO wanted FROM zanith._guard_with_cascade(tokens);
+    -- PostgreSQL refuses it where anything depends on the object
+    IF NOT wanted.cascades AND tag NOT IN ('DROP TYPE', 'DROP DOMAIN') THEN
+        PERFORM zanith._guard_note_schemas(zanith._guard_rehearse(array_to_string(tokens, ' '), path), zanith._prove_caller()) WHERE tag = 'DROP SCHEMA';
+        RETURN;
+    END IF;
+    dropped := zanith._guard_rehearse(wanted.statement, path);
+    live := EXISTS (SELECT FROM zanith._each(dropped) x WHERE (x.item ->> 'normal')::boolean AND NOT (x.item ->> 'named')::boolean AND NOT zanith._guard_is_parked(x.item));
+    IF dropped IS NULL OR live AND NOT wanted.cascades OR zanith._guard_script_runs() THEN
+        RETURN;
+    END IF;
+    PERFORM set_config('zanith.lock_timeout', current_setting('lock_timeout'), true);
+    IF EXISTS (SELECT FROM zanith._each(dropped) x WHERE zanith._guard_holds_data(x.item) AND NOT zanith._guard_is_parked(x.item)) THEN
+        PERFORM zanith._guard_whole_tables(dropped, array_to_string(tokens, ' ')), zanith._guard_lone_columns(dropped, array_to_string(tokens, ' '));
+        dropped := zanith._guard_rehearse(wanted.statement, path);
+    END IF;
+    PERFORM zanith._guard_free(dropped, wanted.statement, path);
+    PERFORM zanith._guard_note_schemas(dropped, zanith._prove_caller()) WHERE tag = 'DROP SCHEMA';
+    PERFORM set_config('zanith.lock_timeout', COALESCE(patience, ''), true);
+END $$;
+
+-- Whether a script of an extension runs this statement: what a capture creates in one would belong to the extension.
+CREATE OR REPLACE FUNCTION zanith._guard_script_runs() RETURNS boolean
+LANGUAGE plpgsql VOLATILE AS $$ BEGIN
+    RETURN current_query() COLLATE "C" ~* 'extension' AND zanith._guard_extension() IS NOT NULL;
+END $$;
+
+-- Each table that goes becomes an artifact; a partition or a child goes with its parent.
+CREATE OR REPLACE FUNCTION zanith._guard_whole_tables(dropped jsonb, statement text) RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    t record;
+    rule jsonb;
+    artifact text;
+BEGIN
+    FOR t IN SELECT c.oid, c.relname, n.nspname, zanith._qualify(n.nspname, c.relname) AS name
+             FROM zanith._each(dropped) x JOIN pg_class c ON c.oid = (x.item ->> 'oid')::oid JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE zanith._guard_holds_data(x.item) AND x.item ->> 'type' = 'table' AND NOT zanith._guard_is_ours(c.oid) AND NOT zanith._guard_is_member(c.oid)
+             ORDER BY EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid), x.ord LOOP
+        rule := zanith._guard_rule(current_user, t.nspname);
+        CONTINUE WHEN rule ->> 'mode' <> 'capture' OR zanith._relation_oid(t.nspname, t.relname) IS DISTINCT FROM t.oid;
+        PERFORM zanith._guard_check_role('table ' || t.name);
+        artifact := zanith._guard_capture('archive_table', t.oid, NULL, statement, rule);
+        PERFORM zanith._guard_say(format('table %s is kept as artifact %s', t.name, artifact));
+    END LOOP;
+END $$;
+
+-- Each column that goes from a table that stays becomes an artifact; that of a child goes with that of its parent.
+CREATE OR REPLACE FUNCTION zanith._guard_lone_columns(dropped jsonb, statement text) RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    c record;
+    rule jsonb;
+    artifact text;
+BEGIN
+    FOR c IN SELECT k.oid, a.attnum, a.attname, n.nspname
+             FROM zanith._each(dropped) x JOIN pg_class k ON k.oid = (x.item ->> 'oid')::oid JOIN pg_namespace n ON n.oid = k.relnamespace
+             JOIN pg_attribute a ON a.attrelid = k.oid AND a.attnum = (x.item ->> 'attnum')::smallint
+             WHERE zanith._guard_holds_data(x.item) AND x.item ->> 'type' = 'table column' AND NOT zanith._guard_is_parked(x.item) AND NOT zanith._guard_is_member(k.oid)
+             ORDER BY a.attinhcount, a.attgenerated = '', x.ord LOOP
+        rule := zanith._guard_rule(current_user, c.nspname);
+        CONTINUE WHEN rule ->> 'mode' <> 'capture' OR zanith._attribute_number(c.oid, c.attname) IS DISTINCT FROM c.attnum OR zanith._guard_is_ours(c.oid);
+        PERFORM zanith._guard_check_role('a column of ' || zanith._relation_name(c.oid));
+        artifact := zanith._guard_column(c.oid, c.attname, statement, rule);
+        PERFORM zanith._guard_say(format('column %s.%I is kept as artifact %s', zanith._relation_name(c.oid), c.attname, artifact));
+    END LOOP;
+END $$;
+
+-- The statement that drops one object, under the name that it has now; NULL where it is gone or parked.
+CREATE OR REPLACE FUNCTION zanith._guard_dropping(class oid, object oid, part integer) RETURNS text
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT CASE WHEN zanith._guard_is_parked(jsonb_build_object('names', a.object_names)) THEN NULL
+        WHEN i.type = 'default value' THEN format('ALTER TABLE %I.%I ALTER COLUMN %I DROP DEFAULT', a.object_names[1], a.object_names[2], a.object_names[3])
+        WHEN i.type = 'table constraint' THEN format('ALTER TABLE %I.%I DROP CONSTRAINT %I CASCADE', a.object_names[1], a.object_names[2], a.object_names[3])
+        WHEN i.type = 'domain constraint' THEN format('ALTER DOMAIN %s DROP CONSTRAINT %I CASCADE', a.object_names[1], a.object_args[1])
+        WHEN i.type = 'composite type column' THEN format('ALTER TYPE %I.%I DROP ATTRIBUTE %I CASCADE', a.object_names[1], a.object_names[2], a.object_names[3])
+        WHEN i.type = 'composite type' THEN format('DROP TYPE %s CASCADE', i.identity)
+        ELSE format('DROP %s %s CASCADE', i.type, i.identity) END
+    FROM pg_identify_object(class, object, part) i, LATERAL (SELECT y.* FROM pg_identify_object_as_address(class, object, part) y WHERE i.identity IS NOT NULL) a
+); END $$;
+
+-- Frees the statement from what is parked. What parked objects need is moved aside; what else depends on that would then outlive the
+-- statement, so it is dropped here.
+CREATE OR REPLACE FUNCTION zanith._guard_free(dropped jsonb, statement text, path text) RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    first jsonb := dropped;
+    moved jsonb := '[]';
+    needed jsonb;
+    x record;
+BEGIN
+    LOOP
+        needed := zanith._guard_needed(dropped);
+        EXIT WHEN needed = '[]';
+        PERFORM zanith._guard_put_aside(needed);
+        moved := moved || needed;
+        dropped := zanith._guard_rehearse(statement, path);
+    END LOOP;
+    FOR x IN SELECT y.item FROM zanith._each(dropped) y WHERE NOT (y.item ->> 'named')::boolean AND (y.item ->> 'normal')::boolean AND zanith._guard_is_parked(y.item) LOOP
+        PERFORM zanith._refuse(format('guard: the statement would delete a part of a parked object: %s %s', x.item ->> 'type', x.item ->> 'identity'),
+            'Use: zanith recover restore, or zanith recover purge, for that artifact first.', '2BP01');
+    END LOOP;
+    FOR x IN SELECT y.item FROM zanith._each(first) y
+             WHERE moved <> '[]' AND (y.item ->> 'normal')::boolean AND NOT (y.item ->> 'named')::boolean AND NOT (y.item ->> 'temporary')::boolean
+               AND NOT EXISTS (SELECT FROM zanith._each(moved || COALESCE(dropped, '[]')) z WHERE z.item ->> 'oid' = y.item ->> 'oid' AND z.item ->> 'class' = y.item ->> 'class')
+             ORDER BY y.ord LOOP
+        EXECUTE COALESCE(zanith._guard_dropping((x.item ->> 'class')::regclass, (x.item ->> 'oid')::oid, (x.item ->> 'attnum')::integer), 'SELECT');
+    END LOOP;
+END $$;

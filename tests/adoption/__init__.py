@@ -1,0 +1,1 @@
+"""Migration tools that others publish, each run with the guard off and with the guard on."""

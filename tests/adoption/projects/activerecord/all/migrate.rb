@@ -1,0 +1,3 @@
+require_relative "connect"
+
+ActiveRecord::MigrationContext.new("db/migrate", ActiveRecord::SchemaMigration).migrate

@@ -1,0 +1,3 @@
+require_relative "connect"
+
+ActiveRecord::SchemaDumper.dump(ActiveRecord::Base.connection, $stdout)

@@ -1,0 +1,18 @@
+from enum import Enum
+
+from tortoise import fields
+from tortoise.models import Model
+
+
+class Mood(str, Enum):
+    CALM = "calm"
+    DARK = "dark"
+
+
+class Book(Model):
+    id = fields.IntField(primary_key=True)
+    title = fields.TextField()
+    mood = fields.CharEnumField(Mood)
+
+    class Meta:
+        table = "book"

@@ -1,0 +1,18 @@
+from sqlalchemy import Column, Enum, ForeignKey, Integer, String
+from sqlalchemy.orm import declarative_base
+
+Base = declarative_base()
+
+
+class Author(Base):
+    __tablename__ = "author"
+    id = Column(Integer, primary_key=True)
+    name = Column(String, nullable=False)
+
+
+class Book(Base):
+    __tablename__ = "book"
+    id = Column(Integer, primary_key=True)
+    title = Column(String, nullable=False)
+    mood = Column(Enum("calm", "dark", name="mood"), nullable=False)
+    author_id = Column(ForeignKey("author.id", name="book_author_id_fkey"))

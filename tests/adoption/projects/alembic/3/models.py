@@ -1,0 +1,17 @@
+from sqlalchemy import Column, Enum, Integer, String
+from sqlalchemy.orm import declarative_base
+
+Base = declarative_base()
+
+
+class Author(Base):
+    __tablename__ = "author"
+    id = Column(Integer, primary_key=True)
+    name = Column(String, nullable=False)
+
+
+class Book(Base):
+    __tablename__ = "book"
+    id = Column(Integer, primary_key=True)
+    title = Column(String, nullable=False)
+    mood = Column(Enum("calm", "dark", name="mood"), nullable=False)

@@ -1,0 +1,10 @@
+from django.db import models
+
+
+class Book(models.Model):
+    id = models.AutoField(primary_key=True)
+    title = models.TextField()
+    mood = models.CharField(max_length=20)
+
+    class Meta:
+        db_table = "book"

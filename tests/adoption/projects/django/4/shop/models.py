@@ -1,0 +1,9 @@
+from django.db import models
+
+
+class Book(models.Model):
+    id = models.AutoField(primary_key=True)
+    title = models.TextField()
+
+    class Meta:
+        db_table = "book"

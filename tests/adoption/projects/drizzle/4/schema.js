@@ -1,0 +1,8 @@
+const { pgTable, serial, text } = require("drizzle-orm/pg-core");
+
+const book = pgTable("book", {
+  id: serial().primaryKey(),
+  title: text().notNull(),
+});
+
+module.exports = { book };

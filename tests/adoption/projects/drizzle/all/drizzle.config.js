@@ -1,0 +1,7 @@
+module.exports = {
+  dialect: "postgresql",
+  schema: "./schema.js",
+  out: "./drizzle",
+  schemaFilter: ["public"],
+  dbCredentials: { url: process.env.DATABASE_URL },
+};

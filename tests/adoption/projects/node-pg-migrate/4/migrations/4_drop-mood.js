@@ -1,0 +1,4 @@
+export const up = (pgm) => {
+  pgm.dropColumn("book", "mood");
+  pgm.dropType("mood");
+};

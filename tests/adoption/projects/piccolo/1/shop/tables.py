@@ -1,0 +1,28 @@
+from enum import Enum
+
+from piccolo.columns import ForeignKey, Serial, Text, Varchar
+from piccolo.table import Table
+
+
+class Mood(str, Enum):
+    CALM = "calm"
+    DARK = "dark"
+
+
+class Author(Table, tablename="author"):
+    id = Serial(primary_key=True)
+    name = Text()
+
+
+class Book(Table, tablename="book"):
+    id = Serial(primary_key=True)
+    title = Text()
+    isbn = Varchar(20, null=True, default=None, unique=True, index=True)
+    mood = Text(choices=Mood)
+    author_id = ForeignKey(Author, db_column_name="author_id")
+
+
+class Draft(Table, tablename="draft"):
+    id = Serial(primary_key=True)
+    book_id = ForeignKey(Book)
+    body = Text(null=True, default=None)

@@ -1,0 +1,21 @@
+from enum import Enum
+
+from piccolo.columns import ForeignKey, Serial, Text
+from piccolo.table import Table
+
+
+class Mood(str, Enum):
+    CALM = "calm"
+    DARK = "dark"
+
+
+class Author(Table, tablename="author"):
+    id = Serial(primary_key=True)
+    name = Text()
+
+
+class Book(Table, tablename="book"):
+    id = Serial(primary_key=True)
+    title = Text()
+    mood = Text(choices=Mood)
+    author_id = ForeignKey(Author, db_column_name="author_id")

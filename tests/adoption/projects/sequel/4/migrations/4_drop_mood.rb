@@ -1,0 +1,6 @@
+Sequel.migration do
+  up do
+    drop_column :book, :mood
+    run "DROP TYPE mood"
+  end
+end

@@ -1,0 +1,4 @@
+exports.up = async ({ context }) => {
+  await context.removeColumn("book", "mood");
+  await context.sequelize.query('DROP TYPE "enum_book_mood"');
+};

@@ -1,0 +1,5 @@
+DROP INDEX book_isbn_idx;
+ALTER TABLE book DROP CONSTRAINT book_isbn_key;
+ALTER TABLE book ALTER COLUMN isbn DROP DEFAULT;
+ALTER TABLE book DROP COLUMN isbn;
+DROP TABLE draft;

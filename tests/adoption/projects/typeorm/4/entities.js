@@ -1,0 +1,12 @@
+const { EntitySchema } = require("typeorm");
+
+const id = { type: "int", primary: true, generated: true };
+const book = new EntitySchema({
+  name: "book",
+  columns: {
+    id,
+    title: { type: "text" },
+  },
+});
+
+module.exports = [book];

@@ -1,0 +1,86 @@
+"""Which shapes are dropped in which forms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import count, cycle
+
+from tests.acceptance.shapes.columns import TYPES, VALUES
+from tests.acceptance.shapes.constraints import CONSTRAINTS, INDEXES, KEYS
+from tests.acceptance.shapes.dependents import BESIDE, VIEWS
+from tests.acceptance.shapes.families import CASCADES, INHERITED_TABLES, PARTITIONED_COLUMNS
+from tests.acceptance.shapes.names import NAMES
+from tests.acceptance.shapes.partitions import PARTITIONS
+from tests.acceptance.shapes.tables import TABLES
+from tests.guard.forms import OF_COLUMNS, OF_TABLES, Form
+from tests.guard.twin import Case
+from tests.oracle.judges import Shape
+
+COLUMNS: dict[str, dict[str, Shape]] = {
+    "values": VALUES,
+    "constraints": CONSTRAINTS,
+    "indexes": INDEXES,
+    "keys": KEYS,
+    "views": VIEWS,
+    "beside": BESIDE,
+    "families": PARTITIONED_COLUMNS,
+    "cascades": CASCADES,
+    "types": TYPES,
+    "names": NAMES,
+}
+WHOLE: dict[str, dict[str, Shape]] = {
+    "tables": TABLES,
+    "partitions": PARTITIONS,
+    "inherited": INHERITED_TABLES,
+}
+SIMPLEST = {
+    "tables": Shape(
+        "CREATE TABLE t (id int PRIMARY KEY, c text); INSERT INTO t VALUES (1, 'a'), (2, NULL);"
+        " CREATE VIEW v AS SELECT c FROM t",
+        column=None,
+    ),
+    "columns": Shape(
+        "CREATE TABLE t (id int PRIMARY KEY, c text, d int);"
+        " INSERT INTO t VALUES (1, 'a', 1), (2, NULL, 2); CREATE INDEX ON t (c);"
+        " CREATE VIEW v AS SELECT c FROM t"
+    ),
+}
+
+
+def shapes_of(kind: str, version: int) -> dict[str, Shape]:
+    """Return the shapes of a kind; a name becomes that of a schema, which some shapes use."""
+    strategy = "archive_table" if kind == "tables" else "archive_column"
+    groups: Mapping[str, Mapping[str, Shape]] = WHOLE if kind == "tables" else COLUMNS
+    found: dict[str, Shape] = {}
+    for group, shapes in groups.items():
+        for name, shape in shapes.items():
+            # a column that only the other strategy takes is captured that way
+            takes = kind == "columns" or shape.takes(strategy, version)
+            if takes and version >= shape.since and "keep" not in shape.options:
+                found[f"{name}_{group}" if name in found else name] = shape
+    return found
+
+
+def forms_of(kind: str) -> dict[str, Form]:
+    return OF_TABLES if kind == "tables" else OF_COLUMNS
+
+
+def every_form(kind: str, version: int) -> list[Case]:
+    """Return the simplest shape in every form."""
+    return [
+        Case(f"f_{name}", SIMPLEST[kind], name, form, number)
+        for number, (name, form) in enumerate(forms_of(kind).items())
+    ]
+
+
+def every_shape(kind: str, version: int, start: int = 0) -> list[Case]:
+    """Return each shape in one form, all forms in turn, beginning with the `start`-th."""
+    numbers = count()
+    forms = cycle(forms_of(kind).items())
+    for _ in range(start):
+        next(forms)
+    return [
+        Case(name, replace(shape), *next(forms), next(numbers))
+        for name, shape in shapes_of(kind, version).items()
+    ]

@@ -1,0 +1,223 @@
+"""Statement forms: the same drop, as different tools send it.
+
+A form is a list of steps, each a protocol and a text. `{table}` and `{column}` are quoted names,
+`{schema}` is that of the shape, `{n}` a number of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SIMPLE, EXTENDED = "simple", "extended"
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to drop.
+
+    `undo` takes away what it did besides, before the restore; `undo_after` what comes back besides.
+    """
+
+    steps: tuple[tuple[str, str], ...]
+    undo: str = ""
+    undo_after: str = ""
+
+
+def simple(*texts: str, **more) -> Form:
+    return Form(tuple((SIMPLE, text) for text in texts), **more)
+
+
+def extended(*texts: str) -> Form:
+    return Form(tuple((EXTENDED, text) for text in texts))
+
+
+def within(drop: str) -> dict[str, Form]:
+    """Return the forms that put a statement into another text, or beside others."""
+    quoted = drop.replace("'", "''")
+    return {
+        "simple": simple(drop),
+        "extended": extended(drop),
+        "semicolons": simple(f";;  {drop} ;;"),
+        "comments": simple(
+            f"-- DROP TABLE other; it's a comment\n/* ' /* nested */ DROP */ {drop} -- end ' \""
+        ),
+        "lower_case": simple(drop.replace("DROP", "dRoP").replace("TABLE", "table")),
+        "lines": simple(drop.replace(" ", "\n\t ")),
+        "transaction": simple("BEGIN", drop, "COMMIT"),
+        "transaction_extended": extended("BEGIN", drop, "COMMIT"),
+        "one_string": simple(f"BEGIN; {drop}; COMMIT"),
+        "after_others": simple(
+            f"CREATE TABLE {{schema}}.zz{{n}} (a int); ALTER TABLE {{schema}}.zz{{n}} ADD b int;"
+            f" {drop}; SELECT 'DROP TABLE x; DROP TABLE y'",
+            undo="DROP TABLE {schema}.zz{n}",
+        ),
+        "after_another_drop": simple(
+            f"CREATE TEMP TABLE zz{{n}} (a int, b int); ALTER TABLE zz{{n}} DROP COLUMN b;"
+            f" DROP TABLE zz{{n}}; {drop}"
+        ),
+        "after_commit_in_string": simple(
+            "BEGIN; CREATE TEMP TABLE zz{n} (a int, b int); ALTER TABLE zz{n} DROP COLUMN b;"
+            f" DROP TABLE zz{{n}}; COMMIT; BEGIN; {drop}; COMMIT"
+        ),
+        "dollar_quotes": simple(f"SELECT $a$ ; DROP TABLE x; $b$ $a$; {drop}"),
+        "savepoint": simple("BEGIN", "SAVEPOINT a", drop, "RELEASE a", "COMMIT"),
+        "savepoint_rolled_back": simple(
+            "BEGIN", "SAVEPOINT a", drop, "ROLLBACK TO a", drop, "COMMIT"
+        ),
+        "rolled_back_before": simple("BEGIN", drop, "ROLLBACK", drop),
+        "repeatable_read": simple("BEGIN ISOLATION LEVEL REPEATABLE READ", drop, "COMMIT"),
+        "serializable": simple("BEGIN ISOLATION LEVEL SERIALIZABLE", drop, "COMMIT"),
+        "do_static": simple(f"DO $x$ BEGIN {drop}; END $x$"),
+        "do_execute": simple(f"DO $x$ BEGIN EXECUTE '{quoted}'; END $x$"),
+        "do_execute_several": simple(
+            f"DO $x$ BEGIN EXECUTE 'CREATE TEMP TABLE zz{{n}} (a int); DROP TABLE zz{{n}};"
+            f" {quoted}'; END $x$"
+        ),
+        "do_exception": simple(
+            f"DO $x$ BEGIN BEGIN {drop}; RAISE division_by_zero; EXCEPTION WHEN division_by_zero"
+            f" THEN NULL; END; {drop}; END $x$"
+        ),
+        "do_loop": simple(
+            f"DO $x$ BEGIN FOR n IN 1..3 LOOP IF n = 2 THEN EXECUTE '{quoted}';"
+            " ELSE EXECUTE 'DROP TABLE IF EXISTS {schema}.none_such'; END IF; END LOOP; END $x$"
+        ),
+        "plpgsql_function": simple(
+            f"CREATE FUNCTION pg_temp.zz{{n}}() RETURNS void LANGUAGE plpgsql AS $x$ BEGIN {drop};"
+            " END $x$",
+            "SELECT pg_temp.zz{n}()",
+        ),
+        "sql_function": simple(
+            f"CREATE FUNCTION pg_temp.zz{{n}}() RETURNS void LANGUAGE sql AS $x$ SELECT 1; {drop};"
+            " SELECT $x$",
+            "SELECT pg_temp.zz{n}()",
+        ),
+        "nested_functions": simple(
+            f"CREATE FUNCTION pg_temp.zz{{n}}() RETURNS void LANGUAGE plpgsql AS $x$ BEGIN {drop};"
+            " END $x$",
+            "DO $x$ BEGIN PERFORM pg_temp.zz{n}(); END $x$",
+        ),
+        "procedure_commits": simple(
+            f"CREATE PROCEDURE {{schema}}.zz{{n}}() LANGUAGE plpgsql AS $x$ BEGIN COMMIT; {drop};"
+            " COMMIT; END $x$",
+            "CALL {schema}.zz{n}()",
+            undo="DROP PROCEDURE {schema}.zz{n}()",
+        ),
+        "empty_path": simple("SET search_path = ''", drop, "RESET search_path"),
+        "replica": simple(
+            "SET session_replication_role = replica", drop, "RESET session_replication_role"
+        ),
+        "no_standard_strings": simple(
+            "SET standard_conforming_strings = off", drop, "RESET standard_conforming_strings"
+        ),
+        "fails_then": simple("BEGIN", drop, "SELECT 1/0", "ROLLBACK"),
+        "then_fails_in_string": simple(f"{drop}; SELECT 1/0"),
+        "string_with_rollback": simple(f"BEGIN; {drop}; ROLLBACK"),
+        "twice": simple(drop, drop),
+    }
+
+
+def with_type(made: str, last: str, *drops: str) -> Form:
+    """Return the form that drops a type, which a new last column has, with `drops`."""
+    name = "{schema}.zz{n}"
+    return simple(
+        f"CREATE {made.format(name)}; ALTER TABLE {{table}} ADD COLUMN zz{{n}} {name}",
+        *drops,
+        undo_after=f"ALTER TABLE {{table}} DROP COLUMN zz{{n}}; DROP {last} {name}",
+    )
+
+
+ENUM, DOMAIN, PAIR = "TYPE {} AS ENUM ('a')", "DOMAIN {} AS int", "TYPE {} AS (a int, b text)"
+OF_BOTH = {
+    "schema": simple("DROP SCHEMA {schema} CASCADE"),
+    "schema_restrict": simple("DROP SCHEMA {schema}"),
+    "schema_in_string": simple("BEGIN; DROP SCHEMA IF EXISTS {schema}, none_such CASCADE; COMMIT"),
+    "type_in_use": with_type(ENUM, "TYPE", "DROP TYPE {schema}.zz{n}"),
+    "type_cascade": with_type(ENUM, "TYPE", "DROP TYPE {schema}.zz{n} CASCADE"),
+    "domain_cascade": with_type(DOMAIN, "DOMAIN", "DROP DOMAIN {schema}.zz{n} CASCADE"),
+}
+OF_TABLES = {
+    **within("DROP TABLE {table} CASCADE"),
+    **OF_BOTH,
+    "with_enum": with_type(
+        ENUM, "TYPE", "BEGIN", "DROP TABLE {table} CASCADE", "DROP TYPE {schema}.zz{n}", "COMMIT"
+    ),
+    "with_domain": with_type(
+        DOMAIN, "DOMAIN", "DROP TABLE {table} CASCADE; DROP DOMAIN {schema}.zz{n}"
+    ),
+    "with_composite": with_type(
+        PAIR, "TYPE", "DROP TABLE {table} CASCADE", "DROP TYPE IF EXISTS {schema}.zz{n} RESTRICT"
+    ),
+    "then_schema": simple("DROP TABLE {table} CASCADE", "DROP SCHEMA {schema} CASCADE"),
+    "restrict": simple("DROP TABLE {table}"),
+    "restrict_said": simple("DROP TABLE {table} RESTRICT"),
+    "if_exists": simple("DROP TABLE IF EXISTS {table} CASCADE"),
+    "if_exists_none": simple("DROP TABLE IF EXISTS {schema}.none_such"),
+    "none": simple("DROP TABLE {schema}.none_such"),
+    "not_a_table": simple("DROP VIEW {table}"),
+    "list": simple(
+        "CREATE TABLE {schema}.zz{n} (a int)",
+        "DROP TABLE {table}, {schema}.zz{n} CASCADE",
+        undo_after="DROP TABLE {schema}.zz{n}",
+    ),
+    "list_with_temporary": simple(
+        "CREATE TEMP TABLE zz{n} (a int)", "DROP TABLE zz{n}, {table} CASCADE"
+    ),
+    "search_path": simple(
+        "SET search_path = {schema}, public", "DROP TABLE {name} CASCADE", "RESET search_path"
+    ),
+    "temporary_before_it": simple(
+        "CREATE TEMP TABLE {name} (a int)",
+        "SET search_path = {schema}",
+        "DROP TABLE {name}",
+        "RESET search_path",
+    ),
+    "two_in_string": simple(
+        "CREATE TABLE {schema}.zz{n} (a int)",
+        "DROP TABLE {table} CASCADE; DROP TABLE {schema}.zz{n}",
+        undo_after="DROP TABLE {schema}.zz{n}",
+    ),
+}
+OF_COLUMNS = {
+    **within("ALTER TABLE {table} DROP COLUMN {column} CASCADE"),
+    **OF_BOTH,
+    "with_enum": with_type(
+        ENUM,
+        "TYPE",
+        "ALTER TABLE {table} DROP COLUMN {column} CASCADE, DROP COLUMN zz{n}",
+        "DROP TYPE {schema}.zz{n}",
+    ),
+    "then_schema": simple(
+        "ALTER TABLE {table} DROP COLUMN {column} CASCADE", "DROP SCHEMA {schema} CASCADE"
+    ),
+    "restrict": simple("ALTER TABLE {table} DROP COLUMN {column}"),
+    "restrict_said": simple("ALTER TABLE {table} DROP COLUMN {column} RESTRICT"),
+    "no_keyword": simple("ALTER TABLE {table} DROP {column} CASCADE"),
+    "if_exists": simple("ALTER TABLE IF EXISTS {table} DROP COLUMN IF EXISTS {column} CASCADE"),
+    "if_exists_none": simple("ALTER TABLE {table} DROP COLUMN IF EXISTS none_such"),
+    "none": simple("ALTER TABLE {table} DROP COLUMN none_such"),
+    "no_table": simple("ALTER TABLE IF EXISTS {schema}.none_such DROP COLUMN a"),
+    "star": simple("ALTER TABLE {table} * DROP COLUMN {column} CASCADE"),
+    "search_path": simple(
+        "SET search_path = {schema}, public",
+        "ALTER TABLE {name} DROP COLUMN {column} CASCADE",
+        "RESET search_path",
+    ),
+    "with_another_action": simple(
+        "ALTER TABLE {table} ADD COLUMN zz{n} int, DROP COLUMN {column} CASCADE",
+        undo="ALTER TABLE {table} DROP COLUMN zz{n}",
+    ),
+    "before_another_action": simple(
+        "ALTER TABLE {table} DROP COLUMN {column} CASCADE,"
+        " ADD COLUMN zz{n} text DEFAULT 'a, DROP COLUMN b' CHECK (zz{n} <> ',')",
+        undo="ALTER TABLE {table} DROP COLUMN zz{n}",
+    ),
+    "added_again": simple(
+        "ALTER TABLE {table} ADD COLUMN zz{n} int",
+        "ALTER TABLE {table} DROP COLUMN zz{n}, DROP COLUMN {column} CASCADE",
+        undo_after="ALTER TABLE {table} DROP COLUMN zz{n}",
+    ),
+    "replaced": simple(
+        "ALTER TABLE {table} DROP COLUMN {column} CASCADE, ADD COLUMN {column} int",
+        undo="ALTER TABLE {table} DROP COLUMN {column}",
+    ),
+}

@@ -57,6 +57,9 @@ LEASE_SECONDS = 5
 WAIT_SECONDS = 60
 """The longest that work waits for a connection that others hold."""
 
+SIDE_SECONDS = 30
+"""The longest that one short statement beside other work may take."""
+
 
 @dataclass(frozen=True)
 class ServerInfo:
@@ -192,7 +195,7 @@ class Database:
             raise unreadable_url() from None
         # Nothing of such statements stays in the session, so that it needs no cleaning.
         own = {**options, "reset": leave}
-        side_pool = asyncpg.create_pool(min_size=0, max_size=6, command_timeout=30, **own)
+        side_pool = asyncpg.create_pool(min_size=0, max_size=6, **own)
         await side_pool
         # A try that hangs ends while the lease still has time for another.
         brief = {**own, "timeout": LEASE_SECONDS, "command_timeout": LEASE_SECONDS}
@@ -266,9 +269,11 @@ class Database:
     async def side(self) -> AsyncIterator[Connection]:
         """Lend a connection for one short statement about Zanith's own tables.
 
-        A page's, or one beside work under way: neither waits for those that work holds.
+        A page's, or one beside work under way: neither waits for those that work holds. One that is
+        idle has its plans already.
         """
-        async with self._lend(self._side_pool, WAIT_SECONDS) as connection:
+        pool = self._pool if self._pool.get_idle_size() else self._side_pool
+        async with self._lend(pool, WAIT_SECONDS, SIDE_SECONDS) as connection:
             yield connection
 
     @asynccontextmanager
@@ -278,7 +283,10 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def _lend(self, pool: Pool, wait: float | None = None) -> AsyncIterator[Connection]:
+    async def _lend(
+        self, pool: Pool, wait: float | None = None, lease: float | None = None
+    ) -> AsyncIterator[Connection]:
+        """Lend a connection of a pool; ``lease`` bounds the seconds that its user may take."""
         try:
             connection = await pool.acquire(timeout=wait)
         except OSError as exc:
@@ -291,7 +299,8 @@ class Database:
         except SERVER_ERRORS as exc:
             raise self._tell(exc) from exc
         try:
-            yield connection
+            async with asyncio.timeout(lease):
+                yield connection
         except SERVER_ERRORS as exc:
             raise self._tell(exc) from exc
         finally:

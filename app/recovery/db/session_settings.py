@@ -26,7 +26,8 @@ _OF_CONNECTIONS = {
     "default_transaction_deferrable": "off",
     "default_transaction_isolation": "read committed",
     "idle_in_transaction_session_timeout": "0",  # a shared snapshot waits; locks.begin sets one
-    "plan_cache_mode": "auto",
+    "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
     "synchronize_seqscans": "off",
 }
 

@@ -122,7 +122,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             OR d.classid = 'pg_class'::regclass AND d.deptype = 'a' AND g.c <> 'pg_constraint'::regclass AND EXISTS (
                    SELECT FROM pg_index i JOIN pg_constraint k ON k.conrelid = i.indrelid AND k.conindid = i.indexrelid AND k.contype = ANY (zanith._letters_of('indexed'))
                    WHERE i.indexrelid = d.objid)
-        FROM going g JOIN pg_depend d ON d.refclassid = g.c AND d.refobjid = g.o AND (g.s = 0 OR d.refobjsubid = g.s)
+        -- OFFSET: by the index for each, whatever is estimated
+        FROM going g, LATERAL (SELECT x.* FROM pg_depend x WHERE x.refclassid = g.c AND x.refobjid = g.o AND (g.s = 0 OR x.refobjsubid = g.s) OFFSET 0) d
         WHERE NOT g.needed AND d.deptype IN ('n', 'a', 'i', 'P', 'S') AND NOT (g.s = 0 AND d.classid = g.c AND d.objid = g.o)
     )
     SELECT EXISTS (SELECT FROM going WHERE needed)
@@ -266,7 +267,11 @@ RETURNS TABLE (class oid, object oid, subobject integer, uses jsonb) LANGUAGE sq
 $$;
 
 CREATE OR REPLACE FUNCTION zanith._describe_cascade(relation oid, attribute smallint DEFAULT 0, id text DEFAULT NULL, gone text[] DEFAULT '{}') RETURNS jsonb
-LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+LANGUAGE plpgsql STABLE AS $$ BEGIN
+    IF NOT EXISTS (SELECT FROM zanith._find_dependents(relation, attribute, gone => gone)) THEN
+        RETURN '{"views": [], "functions": [], "order": [], "policies": [], "triggers": [], "rules": [], "defaults": [], "publications": [], "columns": []}';
+    END IF;
+    RETURN (
     WITH dependents AS MATERIALIZED (
         SELECT d.*, CASE WHEN u.uses IS NULL THEN '{}' ELSE jsonb_build_object('uses', u.uses) END AS uses
         FROM zanith._find_dependents(relation, attribute, gone => gone) d

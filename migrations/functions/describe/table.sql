@@ -58,29 +58,39 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 
 -- The table and all its partitions, at any depth, parents first.
 CREATE OR REPLACE FUNCTION zanith._tree(relation oid) RETURNS TABLE (member oid, depth integer)
-LANGUAGE sql STABLE AS $$
-    WITH RECURSIVE tree(member, depth) AS (
-        SELECT relation, 0
-        UNION ALL
-        SELECT i.inhrelid, t.depth + 1
-        FROM tree t JOIN pg_inherits i ON i.inhparent = t.member
-        JOIN pg_class c ON c.oid = i.inhrelid AND c.relispartition
-    )
-    SELECT member, depth FROM tree ORDER BY depth, member
-$$;
+LANGUAGE plpgsql STABLE ROWS 2 AS $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = relation) THEN
+        RETURN QUERY VALUES (relation, 0);
+        RETURN;
+    END IF;
+    RETURN QUERY
+        WITH RECURSIVE tree(oid, depth) AS (
+            SELECT relation, 0
+            UNION ALL
+            SELECT i.inhrelid, t.depth + 1
+            FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid
+            JOIN pg_class c ON c.oid = i.inhrelid AND c.relispartition
+        )
+        SELECT t.oid, t.depth FROM tree t ORDER BY t.depth, t.oid;
+END $$;
 
 -- The table and its descendants (partitions and inheritance children, at any depth), parents first, each once; with `gone` but what companions
 -- of a capture take along (companions.sql).
 CREATE OR REPLACE FUNCTION zanith._family(relation oid, gone text[] DEFAULT '{}') RETURNS TABLE (member oid, depth integer)
-LANGUAGE sql STABLE AS $$
-    WITH RECURSIVE family(member, depth) AS (
-        SELECT relation, 0
-        UNION
-        SELECT i.inhrelid, f.depth + 1 FROM family f JOIN pg_inherits i ON i.inhparent = f.member
-        WHERE gone = '{}' OR NOT zanith._reached('pg_class'::regclass, i.inhrelid, 0, false) = ANY (gone)
-    )
-    SELECT member, max(depth) FROM family GROUP BY member ORDER BY 2, 1
-$$;
+LANGUAGE plpgsql STABLE ROWS 2 AS $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = relation) THEN
+        RETURN QUERY VALUES (relation, 0);
+        RETURN;
+    END IF;
+    RETURN QUERY
+        WITH RECURSIVE family(oid, depth) AS (
+            SELECT relation, 0
+            UNION
+            SELECT i.inhrelid, f.depth + 1 FROM family f JOIN pg_inherits i ON i.inhparent = f.oid
+            WHERE gone = '{}' OR NOT zanith._reached('pg_class'::regclass, i.inhrelid, 0, false) = ANY (gone)
+        )
+        SELECT f.oid, max(f.depth) FROM family f GROUP BY f.oid ORDER BY 2, 1;
+END $$;
 
 -- Whether DROP COLUMN leaves a column in every inheritance child: each declares it too, or has it from a parent outside of the family.
 CREATE OR REPLACE FUNCTION zanith._children_keep(relation oid, column_name text) RETURNS boolean

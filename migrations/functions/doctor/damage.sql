@@ -127,54 +127,60 @@ END $$;
 
 -- One parked table; `m` is a member of the definition, null for an archive.
 CREATE OR REPLACE FUNCTION zanith._table_faults(a zanith._zanith_migration_artifacts, m jsonb, here oid)
-RETURNS TABLE (code text, detail text, stops boolean) LANGUAGE sql STABLE ROWS 1 AS $$
-    SELECT f.code, f.detail, f.stops
-    FROM (SELECT c.*, zanith._relation_name(c.oid) AS name, jsonb_typeof(m) = 'object' AS moved FROM pg_class c WHERE c.oid = here) t,
-    LATERAL (
-        SELECT * FROM zanith._columns_faults(zanith._recorded_columns(a, m), here, t.name)
-        UNION ALL
-        SELECT 'comment_changed', format('the comment of %s does not name the artifact', t.name), false
-        WHERE obj_description(here, 'pg_class') IS DISTINCT FROM zanith._parked_comment(a.id)
-        UNION ALL
+RETURNS TABLE (code text, detail text, stops boolean) LANGUAGE plpgsql STABLE ROWS 1 AS $$
+DECLARE
+    t record;
+BEGIN
+    SELECT c.*, zanith._relation_name(c.oid) AS name, jsonb_typeof(m) = 'object' AS moved INTO t FROM pg_class c WHERE c.oid = here;
+    IF t.oid IS NULL THEN
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT f.code, f.detail, f.stops FROM zanith._columns_faults(zanith._recorded_columns(a, m), here, t.name) f;
+    IF obj_description(here, 'pg_class') IS DISTINCT FROM zanith._parked_comment(a.id) THEN
+        RETURN QUERY SELECT 'comment_changed', format('the comment of %s does not name the artifact', t.name), false;
+    END IF;
+    RETURN QUERY
         SELECT CASE WHEN g.tgenabled IS NULL THEN 'trigger_dropped' ELSE 'trigger_disabled' END,
                format('%s accepts writes: its trigger %s is %s', t.name, w.name, CASE WHEN g.tgenabled IS NULL THEN 'gone' ELSE 'off' END), false
         FROM (VALUES ('_zanith_refuse_statement'::name), (CASE WHEN t.relkind = 'r' THEN '_zanith_refuse_row'::name END)) w(name)
         LEFT JOIN pg_trigger g ON g.tgrelid = here AND g.tgname = w.name
-        WHERE w.name IS NOT NULL AND g.tgenabled IS DISTINCT FROM 'A'
-        UNION ALL
+        WHERE w.name IS NOT NULL AND g.tgenabled IS DISTINCT FROM 'A';
+    RETURN QUERY
         SELECT 'readable_by_others', format('%s may use %s', string_agg(DISTINCT zanith._grantee(x.grantee), ', '), t.name), false
         FROM (SELECT y.grantee FROM aclexplode(t.relacl) y
               UNION ALL SELECT y.grantee FROM pg_attribute k, LATERAL aclexplode(k.attacl) y WHERE k.attrelid = here AND k.attacl IS NOT NULL) x
         -- the owner of the table may read its copy, and so may its current owner
         WHERE x.grantee <> t.relowner AND (t.moved OR x.grantee <> COALESCE(to_regrole(quote_ident(a.definition #>> '{table,owner}')), 0::oid)
                                                   AND x.grantee <> COALESCE((SELECT l.relowner FROM pg_class l WHERE l.oid = zanith._relation_oid(a.source_schema, a.source_table)), 0::oid))
-        HAVING count(*) > 0
-        UNION ALL
-        SELECT 'row_security_changed', format('row security of %s differs from the record', t.name), false
-        WHERE t.relforcerowsecurity OR t.relrowsecurity <> COALESCE((m #>> '{definition,row_security}')::boolean, false)
-        UNION ALL
-        SELECT 'index_dropped', format('%s lost its index %s', t.name, string_agg(quote_ident(r.item ->> 'name'), ', ' ORDER BY r.ord)), true
-        FROM zanith._each(m -> 'renames') r
-        WHERE r.item ->> 'kind' = 'index'
-          AND NOT EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = here AND c.relname = r.item ->> 'parked')
-        HAVING count(*) > 0
-        UNION ALL
-        SELECT 'index_dropped', format('the archive %s lost its primary key', t.name), false
-        WHERE NOT t.moved AND COALESCE(a.definition -> 'key', 'null') <> 'null'
-          AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = here AND i.indisprimary)
-        UNION ALL
-        SELECT r.item ->> 'kind' || '_dropped', format('%s lost its %s %s', t.name, r.item ->> 'kind', zanith._qualify(r.item ->> 'schema', r.item ->> 'name')), true
-        FROM zanith._each(m -> 'renames') r
-        WHERE r.item ->> 'kind' = 'sequence' AND zanith._relation_oid(m ->> 'parked_schema', r.item ->> 'parked') IS NULL
-           OR r.item ->> 'kind' = 'statistics' AND NOT EXISTS (SELECT FROM pg_statistic_ext s WHERE s.stxrelid = here AND s.stxname = r.item ->> 'parked')
-        UNION ALL
-        SELECT 'constraint_dropped', format('%s lost its constraint %s', t.name, string_agg(quote_ident(k.item ->> 'name'), ', ' ORDER BY k.ord)), true
-        FROM zanith._each(m #> '{definition,constraints}') k
-        WHERE zanith._constraint_is(k.item, 'condition')
-          AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conrelid = here AND c.conname = k.item ->> 'name')
-        HAVING count(*) > 0
-    ) f
-$$;
+        HAVING count(*) > 0;
+    IF t.relforcerowsecurity OR t.relrowsecurity <> COALESCE((m #>> '{definition,row_security}')::boolean, false) THEN
+        RETURN QUERY SELECT 'row_security_changed', format('row security of %s differs from the record', t.name), false;
+    END IF;
+    IF m @? '$.renames[*]' THEN
+        RETURN QUERY
+            SELECT 'index_dropped', format('%s lost its index %s', t.name, string_agg(quote_ident(r.item ->> 'name'), ', ' ORDER BY r.ord)), true
+            FROM zanith._each(m -> 'renames') r
+            WHERE r.item ->> 'kind' = 'index'
+              AND NOT EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = here AND c.relname = r.item ->> 'parked')
+            HAVING count(*) > 0;
+        RETURN QUERY
+            SELECT r.item ->> 'kind' || '_dropped', format('%s lost its %s %s', t.name, r.item ->> 'kind', zanith._qualify(r.item ->> 'schema', r.item ->> 'name')), true
+            FROM zanith._each(m -> 'renames') r
+            WHERE r.item ->> 'kind' = 'sequence' AND zanith._relation_oid(m ->> 'parked_schema', r.item ->> 'parked') IS NULL
+               OR r.item ->> 'kind' = 'statistics' AND NOT EXISTS (SELECT FROM pg_statistic_ext s WHERE s.stxrelid = here AND s.stxname = r.item ->> 'parked');
+    END IF;
+    IF NOT t.moved AND COALESCE(a.definition -> 'key', 'null') <> 'null' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = here AND i.indisprimary) THEN
+        RETURN QUERY SELECT 'index_dropped', format('the archive %s lost its primary key', t.name), false;
+    END IF;
+    IF m @? '$.definition.constraints[*]' THEN
+        RETURN QUERY
+            SELECT 'constraint_dropped', format('%s lost its constraint %s', t.name, string_agg(quote_ident(k.item ->> 'name'), ', ' ORDER BY k.ord)), true
+            FROM zanith._each(m #> '{definition,constraints}') k
+            WHERE zanith._constraint_is(k.item, 'condition')
+              AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conrelid = here AND c.conname = k.item ->> 'name')
+            HAVING count(*) > 0;
+    END IF;
+END $$;
 
 -- [{name, type}] that the parked table was left with.
 CREATE OR REPLACE FUNCTION zanith._recorded_columns(a zanith._zanith_migration_artifacts, m jsonb) RETURNS jsonb

@@ -47,7 +47,11 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_cascade_restore(of jsonb, in_script boolean) RETURNS jsonb
-LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+LANGUAGE plpgsql STABLE AS $$ BEGIN
+    IF NOT of @? '$.cascade.*[*]' THEN
+        RETURN '[]';
+    END IF;
+    RETURN (
     SELECT (SELECT zanith._list(s.item ORDER BY o.ord, s.ord)
             FROM zanith._cascade_objects(of -> 'cascade') o,
                  LATERAL zanith._each(CASE o.kind WHEN 'functions' THEN zanith._routine_by_owner(o.item) ELSE zanith._render_view(o.item) END) s)

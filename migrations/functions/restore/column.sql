@@ -94,7 +94,11 @@ RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 
 -- Indexes that were dropped: those of descendants first, so that the parent's takes them up instead of making its own.
 CREATE OR REPLACE FUNCTION zanith._render_indexes_back(d jsonb, target_schema text, target_table text, live oid, soft boolean)
-RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN
+    IF NOT d @? '$.**.indexes[*]' THEN
+        RETURN '[]';
+    END IF;
+    RETURN (
     SELECT zanith._list(s.item ORDER BY -p.ord, NOT (i.item ->> 'partition')::boolean, t.top, i.ord, s.ord)
     FROM zanith._live_parts(d, target_schema, target_table, live) p CROSS JOIN LATERAL zanith._each(p.part -> 'indexes') i
          LEFT JOIN zanith._topmost_indexes(d) t ON t.name = zanith._qualify(p.part ->> 'schema', i.item ->> 'name'),

@@ -50,7 +50,8 @@ END $$;
 -- Two descriptions, part by part. Parts with names are compared by name, all others whole.
 CREATE OR REPLACE FUNCTION zanith._compare(what text, recorded jsonb, now jsonb, lax boolean)
 RETURNS TABLE (part text, verdict text, was jsonb, is_now jsonb)
-LANGUAGE sql IMMUTABLE ROWS 20 AS $$
+LANGUAGE plpgsql IMMUTABLE ROWS 20 AS $$ BEGIN
+    RETURN QUERY
     SELECT what || ' ' || k.key, CASE WHEN zanith._same(recorded -> k.key, now -> k.key, lax) THEN 'exact' WHEN now IS NULL THEN 'missing' ELSE 'different' END,
            recorded -> k.key, now -> k.key
     FROM jsonb_object_keys(recorded) k(key)
@@ -68,8 +69,8 @@ LANGUAGE sql IMMUTABLE ROWS 20 AS $$
          LEFT JOIN LATERAL (
             SELECT x.item FROM zanith._each(now -> l.key) x
             WHERE x.item ->> 'name' = r.item ->> 'name' AND x.item -> 'schema' IS NOT DISTINCT FROM r.item -> 'schema'
-              AND x.item -> 'table' IS NOT DISTINCT FROM r.item -> 'table' AND x.item -> 'via' IS NOT DISTINCT FROM r.item -> 'via') n ON true
-$$;
+              AND x.item -> 'table' IS NOT DISTINCT FROM r.item -> 'table' AND x.item -> 'via' IS NOT DISTINCT FROM r.item -> 'via') n ON true;
+END $$;
 
 -- Of an object, the keys that another has otherwise; of anything else, all.
 CREATE OR REPLACE FUNCTION zanith._differing(one jsonb, other jsonb) RETURNS jsonb

@@ -87,149 +87,182 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 
 -- Roles, the type and publications that the definition names, and that do not exist any more.
 CREATE OR REPLACE FUNCTION zanith._missing_roles_and_types(d jsonb, live oid) RETURNS TABLE (place integer, conflict jsonb)
-LANGUAGE sql STABLE ROWS 1 AS $$
-    SELECT 1, zanith._conflict('owner_missing', format('the owner %I does not exist any more', d #>> '{table,owner}'),
-        format('Create the role: CREATE ROLE %I, or give the parked table to another role with ALTER TABLE … OWNER TO.', d #>> '{table,owner}'))
-    -- of a table that was given to another, that is said; a column belongs to the owner of its table
-    WHERE to_regrole(quote_ident(d #>> '{table,owner}')) IS NULL AND live IS NULL AND (NOT d ? 'members' OR zanith._changed_owners(d) = '{}')
-    UNION ALL
-    SELECT 2, zanith._conflict('type_missing', format('the type %s does not exist any more', d #>> '{column,type}'),
-        'Create the type again, then restore' || COALESCE((
-            SELECT ': ' || string_agg(t.item ->> 'sql', '; ' ORDER BY t.ord) FROM zanith._each(d #> '{kept,types}') t WHERE NOT zanith._type_exists(t.item ->> 'name')), '') || '.',
-        CASE WHEN zanith._is_kept_as_text(d) THEN ARRAY['--as-text'] ELSE '{}' END)
-    -- a soft-dropped column has its type, whatever its present name; the capture replaced a domain
-    WHERE d ? 'column' AND (d ->> 'strategy' = 'archive_column' OR d #>> '{column,base_type}' IS NOT NULL) AND NOT zanith._type_exists(d #>> '{column,type}')
-      AND NOT zanith._type_comes_back(d, d #>> '{column,type}')
-    UNION ALL
-    SELECT 4, zanith._without_it(zanith._conflict('grantee_missing', format('the role %I, which had a grant, does not exist any more', g.grantee),
-        format('Create the role: CREATE ROLE %I.', g.grantee)), ARRAY[format('grants to %I', g.grantee)])
-    FROM (SELECT DISTINCT x.item ->> 'grantee' AS grantee
-          FROM zanith._all_grants(d) x(item) WHERE x.item ->> 'grantee' IS NOT NULL) g
-    WHERE to_regrole(quote_ident(g.grantee)) IS NULL
-    UNION ALL
-    SELECT 9, zanith._without_it(zanith._conflict('publication_gone', format('the publication %I does not exist any more', p.item ->> 'name'),
-        format('Create it again: CREATE PUBLICATION %I.', p.item ->> 'name')), ARRAY[format('publication %I', p.item ->> 'name')])
-    FROM zanith._each(d -> 'publications') p
-    WHERE d ? 'members' AND p.item ->> 'via' = 'table'
-      AND NOT EXISTS (SELECT FROM pg_publication x WHERE x.pubname = p.item ->> 'name')
-$$;
+LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN
+    IF live IS NULL THEN
+        RETURN QUERY
+            SELECT 1, zanith._conflict('owner_missing', format('the owner %I does not exist any more', d #>> '{table,owner}'),
+                format('Create the role: CREATE ROLE %I, or give the parked table to another role with ALTER TABLE … OWNER TO.', d #>> '{table,owner}'))
+            -- of a table that was given to another, that is said; a column belongs to the owner of its table
+            WHERE to_regrole(quote_ident(d #>> '{table,owner}')) IS NULL AND live IS NULL AND (NOT d ? 'members' OR zanith._changed_owners(d) = '{}');
+    END IF;
+    IF d ? 'column' THEN
+        RETURN QUERY
+            SELECT 2, zanith._conflict('type_missing', format('the type %s does not exist any more', d #>> '{column,type}'),
+                'Create the type again, then restore' || COALESCE((
+                    SELECT ': ' || string_agg(t.item ->> 'sql', '; ' ORDER BY t.ord) FROM zanith._each(d #> '{kept,types}') t WHERE NOT zanith._type_exists(t.item ->> 'name')), '') || '.',
+                CASE WHEN zanith._is_kept_as_text(d) THEN ARRAY['--as-text'] ELSE '{}' END)
+            -- a soft-dropped column has its type, whatever its present name; the capture replaced a domain
+            WHERE d ? 'column' AND (d ->> 'strategy' = 'archive_column' OR d #>> '{column,base_type}' IS NOT NULL) AND NOT zanith._type_exists(d #>> '{column,type}')
+              AND NOT zanith._type_comes_back(d, d #>> '{column,type}');
+    END IF;
+    IF d @? '$.**.grantee' THEN
+        RETURN QUERY
+            SELECT 4, zanith._without_it(zanith._conflict('grantee_missing', format('the role %I, which had a grant, does not exist any more', g.grantee),
+                format('Create the role: CREATE ROLE %I.', g.grantee)), ARRAY[format('grants to %I', g.grantee)])
+            FROM (SELECT DISTINCT x.item ->> 'grantee' AS grantee
+                  FROM zanith._all_grants(d) x(item) WHERE x.item ->> 'grantee' IS NOT NULL) g
+            WHERE to_regrole(quote_ident(g.grantee)) IS NULL;
+    END IF;
+    IF d @? '$.publications[*]' THEN
+        RETURN QUERY
+            SELECT 9, zanith._without_it(zanith._conflict('publication_gone', format('the publication %I does not exist any more', p.item ->> 'name'),
+                format('Create it again: CREATE PUBLICATION %I.', p.item ->> 'name')), ARRAY[format('publication %I', p.item ->> 'name')])
+            FROM zanith._each(d -> 'publications') p
+            WHERE d ? 'members' AND p.item ->> 'via' = 'table'
+              AND NOT EXISTS (SELECT FROM pg_publication x WHERE x.pubname = p.item ->> 'name');
+    END IF;
+END $$;
 
 -- Tables and columns that foreign keys and other parts need.
 CREATE OR REPLACE FUNCTION zanith._missing_tables_and_columns(d jsonb, live oid) RETURNS TABLE (place integer, conflict jsonb)
-LANGUAGE sql STABLE ROWS 1 AS $$
-    SELECT 5, zanith._without_it(zanith._conflict('table_gone', format('the table %s of the foreign key %I does not exist any more',
-            zanith._qualify(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}'), k.item ->> 'name'),
-        CASE zanith._parked_as(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}') WHEN '[]' THEN 'Create that table again first.' ELSE 'It is parked: restore it first.' END,
-        '{}', NULL, zanith._parked_as(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}')), ARRAY[format('foreign key %I', k.item ->> 'name')])
-    FROM zanith._all_foreign_keys(d) k(item)
-    WHERE zanith._relation_oid(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}') IS NULL
-      AND NOT (k.item #>> '{foreign_key,schema}' = d #>> '{table,schema}' AND k.item #>> '{foreign_key,table}' = d #>> '{table,name}')
-      AND NOT EXISTS (SELECT FROM zanith._each(d -> 'members') m
-                      WHERE m.item ->> 'schema' = k.item #>> '{foreign_key,schema}' AND m.item ->> 'name' = k.item #>> '{foreign_key,table}')
-    UNION ALL
-    SELECT 6, zanith._without_it(zanith._conflict('table_gone', format('the table %s, whose foreign key %I referred to this table, does not exist any more',
-            zanith._qualify(k.item ->> 'schema', k.item ->> 'table'), k.item ->> 'name'),
-        CASE zanith._parked_as(k.item ->> 'schema', k.item ->> 'table') WHEN '[]' THEN 'Create that table again first.' ELSE 'It is parked: restore it first.' END,
-        '{}', NULL, zanith._parked_as(k.item ->> 'schema', k.item ->> 'table')),
-        ARRAY[format('foreign key %I of %s', k.item ->> 'name', zanith._qualify(k.item ->> 'schema', k.item ->> 'table'))])
-    FROM zanith._each(d -> 'references') k
-    WHERE zanith._relation_oid(k.item ->> 'schema', k.item ->> 'table') IS NULL
-    UNION ALL
-    SELECT 8, zanith._without_it(CASE WHEN r.now_named IS NULL
-        THEN zanith._conflict('column_gone', format('%s has no column %I, which %s needs', n.table_name, n.column_name, n.needed_by),
-            CASE o.parked WHEN '[]' THEN 'Create it again, or undo its renaming.' ELSE 'It is parked: restore it first.' END, '{}', NULL, o.parked)
-        ELSE zanith._conflict('column_renamed', format('%s.%I, which %s needs, is called %I now', n.table_name, n.column_name, n.needed_by, r.now_named),
-            format('Give it its old name for the length of the restore: ALTER TABLE %s RENAME COLUMN %I TO %I.', n.table_name, r.now_named, n.column_name)) END,
-        ARRAY[zanith._label(n.needed_by)])
-    FROM zanith._needed_columns(d, live) n,
-         LATERAL (SELECT CASE WHEN n.relation = live THEN zanith._name_now(d, live, n.column_name) END) r(now_named),
-         LATERAL (SELECT COALESCE((SELECT zanith._parked_as(s.nspname, c.relname, n.column_name) FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace WHERE c.oid = n.relation), '[]')) o(parked)
-    WHERE zanith._attribute_number(n.relation, n.column_name) IS NULL
-$$;
+LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN
+    IF d @? '$.**.foreign_key ? (@.type() == "object")' THEN
+        RETURN QUERY
+            SELECT 5, zanith._without_it(zanith._conflict('table_gone', format('the table %s of the foreign key %I does not exist any more',
+                    zanith._qualify(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}'), k.item ->> 'name'),
+                CASE zanith._parked_as(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}') WHEN '[]' THEN 'Create that table again first.' ELSE 'It is parked: restore it first.' END,
+                '{}', NULL, zanith._parked_as(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}')), ARRAY[format('foreign key %I', k.item ->> 'name')])
+            FROM zanith._all_foreign_keys(d) k(item)
+            WHERE zanith._relation_oid(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}') IS NULL
+              AND NOT (k.item #>> '{foreign_key,schema}' = d #>> '{table,schema}' AND k.item #>> '{foreign_key,table}' = d #>> '{table,name}')
+              AND NOT EXISTS (SELECT FROM zanith._each(d -> 'members') m
+                              WHERE m.item ->> 'schema' = k.item #>> '{foreign_key,schema}' AND m.item ->> 'name' = k.item #>> '{foreign_key,table}');
+    END IF;
+    IF d @? '$.references[*]' THEN
+        RETURN QUERY
+            SELECT 6, zanith._without_it(zanith._conflict('table_gone', format('the table %s, whose foreign key %I referred to this table, does not exist any more',
+                    zanith._qualify(k.item ->> 'schema', k.item ->> 'table'), k.item ->> 'name'),
+                CASE zanith._parked_as(k.item ->> 'schema', k.item ->> 'table') WHEN '[]' THEN 'Create that table again first.' ELSE 'It is parked: restore it first.' END,
+                '{}', NULL, zanith._parked_as(k.item ->> 'schema', k.item ->> 'table')),
+                ARRAY[format('foreign key %I of %s', k.item ->> 'name', zanith._qualify(k.item ->> 'schema', k.item ->> 'table'))])
+            FROM zanith._each(d -> 'references') k
+            WHERE zanith._relation_oid(k.item ->> 'schema', k.item ->> 'table') IS NULL;
+    END IF;
+    IF d @? '$.**.columns[*]' THEN
+        RETURN QUERY
+            SELECT 8, zanith._without_it(CASE WHEN r.now_named IS NULL
+                THEN zanith._conflict('column_gone', format('%s has no column %I, which %s needs', n.table_name, n.column_name, n.needed_by),
+                    CASE o.parked WHEN '[]' THEN 'Create it again, or undo its renaming.' ELSE 'It is parked: restore it first.' END, '{}', NULL, o.parked)
+                ELSE zanith._conflict('column_renamed', format('%s.%I, which %s needs, is called %I now', n.table_name, n.column_name, n.needed_by, r.now_named),
+                    format('Give it its old name for the length of the restore: ALTER TABLE %s RENAME COLUMN %I TO %I.', n.table_name, r.now_named, n.column_name)) END,
+                ARRAY[zanith._label(n.needed_by)])
+            FROM zanith._needed_columns(d, live) n,
+                 LATERAL (SELECT CASE WHEN n.relation = live THEN zanith._name_now(d, live, n.column_name) END) r(now_named),
+                 LATERAL (SELECT COALESCE((SELECT zanith._parked_as(s.nspname, c.relname, n.column_name) FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace WHERE c.oid = n.relation), '[]')) o(parked)
+            WHERE zanith._attribute_number(n.relation, n.column_name) IS NULL;
+    END IF;
+END $$;
 
 -- Keys that foreign keys refer to, and the key by which an archive stores its values.
 CREATE OR REPLACE FUNCTION zanith._missing_keys(d jsonb, live oid) RETURNS TABLE (place integer, conflict jsonb)
-LANGUAGE sql STABLE ROWS 1 AS $$
-    SELECT 10, zanith._without_it(zanith._conflict('key_gone', format('%s has no unique key on (%s) any more, which the foreign key %I needs',
-            zanith._relation_name(k.parent), zanith._name_list(k.item #> '{foreign_key,references}'), k.item ->> 'name'),
-        'Create the key again, or restore what was dropped with it first.'), ARRAY[format('foreign key %I', k.item ->> 'name')])
-    FROM (SELECT x.item, zanith._relation_oid(x.item #>> '{foreign_key,schema}', x.item #>> '{foreign_key,table}') AS parent
-          FROM zanith._all_foreign_keys(d) x(item)
-          WHERE NOT (x.item #>> '{foreign_key,self}')::boolean AND NOT (x.item #>> '{foreign_key,period}')::boolean) k
-    WHERE k.parent IS NOT NULL AND NOT zanith._is_unique(k.parent, k.item #> '{foreign_key,references}')
-    UNION ALL
-    SELECT 11, zanith._conflict('key_gone', format('%s no longer has a unique key on (%s), by which the values are stored',
-            zanith._relation_name(live), zanith._key_list(d -> 'key')), 'Create the key again, then restore.')
-    WHERE d ->> 'strategy' = 'archive_column' AND live IS NOT NULL AND jsonb_array_length(COALESCE(NULLIF(d -> 'key', 'null'), '[]')) > 0
-      AND NOT EXISTS (SELECT FROM zanith._each(d -> 'key') k WHERE zanith._attribute_number(live, k.item ->> 'name') IS NULL)
-      AND NOT zanith._is_unique(live, (SELECT jsonb_agg(k.item -> 'name') FROM zanith._each(d -> 'key') k))
-    UNION ALL
-    SELECT 12, zanith._conflict('key_gone', format('the key column %I of %s is %s now; it was %s', k.item ->> 'name',
-            zanith._relation_name(live), format_type(a.atttypid, a.atttypmod), k.item ->> 'type'),
-        'The values are stored by the old type: change it back for the restore.')
-    FROM zanith._each(d -> 'key') k
-    JOIN pg_attribute a ON a.attrelid = live AND a.attname = k.item ->> 'name' AND NOT a.attisdropped
-    WHERE d ->> 'strategy' = 'archive_column' AND format_type(a.atttypid, a.atttypmod) <> k.item ->> 'type'
-      -- a type that was renamed is still that of the archive
-      AND NOT EXISTS (SELECT FROM pg_attribute o WHERE o.attrelid = zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}')
-                      AND o.attname = a.attname AND o.atttypid = a.atttypid AND o.atttypmod = a.atttypmod AND NOT o.attisdropped)
-$$;
+LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN
+    IF d @? '$.**.foreign_key ? (@.type() == "object")' THEN
+        RETURN QUERY
+            SELECT 10, zanith._without_it(zanith._conflict('key_gone', format('%s has no unique key on (%s) any more, which the foreign key %I needs',
+                    zanith._relation_name(k.parent), zanith._name_list(k.item #> '{foreign_key,references}'), k.item ->> 'name'),
+                'Create the key again, or restore what was dropped with it first.'), ARRAY[format('foreign key %I', k.item ->> 'name')])
+            FROM (SELECT x.item, zanith._relation_oid(x.item #>> '{foreign_key,schema}', x.item #>> '{foreign_key,table}') AS parent
+                  FROM zanith._all_foreign_keys(d) x(item)
+                  WHERE NOT (x.item #>> '{foreign_key,self}')::boolean AND NOT (x.item #>> '{foreign_key,period}')::boolean) k
+            WHERE k.parent IS NOT NULL AND NOT zanith._is_unique(k.parent, k.item #> '{foreign_key,references}');
+    END IF;
+    IF d ->> 'strategy' = 'archive_column' THEN
+        RETURN QUERY
+            SELECT 11, zanith._conflict('key_gone', format('%s no longer has a unique key on (%s), by which the values are stored',
+                    zanith._relation_name(live), zanith._key_list(d -> 'key')), 'Create the key again, then restore.')
+            WHERE d ->> 'strategy' = 'archive_column' AND live IS NOT NULL AND jsonb_array_length(COALESCE(NULLIF(d -> 'key', 'null'), '[]')) > 0
+              AND NOT EXISTS (SELECT FROM zanith._each(d -> 'key') k WHERE zanith._attribute_number(live, k.item ->> 'name') IS NULL)
+              AND NOT zanith._is_unique(live, (SELECT jsonb_agg(k.item -> 'name') FROM zanith._each(d -> 'key') k));
+        RETURN QUERY
+            SELECT 12, zanith._conflict('key_gone', format('the key column %I of %s is %s now; it was %s', k.item ->> 'name',
+                    zanith._relation_name(live), format_type(a.atttypid, a.atttypmod), k.item ->> 'type'),
+                'The values are stored by the old type: change it back for the restore.')
+            FROM zanith._each(d -> 'key') k
+            JOIN pg_attribute a ON a.attrelid = live AND a.attname = k.item ->> 'name' AND NOT a.attisdropped
+            WHERE d ->> 'strategy' = 'archive_column' AND format_type(a.atttypid, a.atttypmod) <> k.item ->> 'type'
+              -- a type that was renamed is still that of the archive
+              AND NOT EXISTS (SELECT FROM pg_attribute o WHERE o.attrelid = zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}')
+                              AND o.attname = a.attname AND o.atttypid = a.atttypid AND o.atttypmod = a.atttypmod AND NOT o.attisdropped);
+    END IF;
+END $$;
 
 -- Names of parts of a table, and of functions, that others have now.
 CREATE OR REPLACE FUNCTION zanith._taken_names_of_parts(d jsonb, live oid) RETURNS TABLE (place integer, conflict jsonb)
-LANGUAGE sql STABLE ROWS 1 AS $$
-    SELECT 3, zanith._conflict('name_taken', format('the table already has a constraint %I', k.item ->> 'name'),
-        format('Rename it: ALTER TABLE %s RENAME CONSTRAINT %I TO …', live::regclass, k.item ->> 'name'))
-    FROM zanith._each(d -> 'constraints') k
-    WHERE EXISTS (SELECT FROM pg_constraint c WHERE c.conrelid = live AND c.conname = k.item ->> 'name')
-    UNION ALL
-    SELECT 7, zanith._conflict('name_taken', format('%s already has a constraint %I',
-            zanith._qualify(k.item ->> 'schema', k.item ->> 'table'), k.item ->> 'name'),
-        'Rename it, then restore.')
-    FROM zanith._each(d -> 'references') k
-    JOIN pg_constraint c ON c.conrelid = zanith._relation_oid(k.item ->> 'schema', k.item ->> 'table') AND c.conname = k.item ->> 'name'
-    UNION ALL
-    SELECT 13, zanith._conflict('name_taken', format('%s already has a %s %I', t.item ->> 'table', t.kind, t.item ->> 'name'),
-        'Rename it, then restore.')
-    FROM (SELECT 'trigger' AS kind, x.item FROM zanith._each(d #> '{cascade,triggers}') x
-          UNION ALL SELECT 'policy', x.item FROM zanith._each(d #> '{cascade,policies}') x
-          UNION ALL SELECT 'rule', x.item FROM zanith._each(d #> '{cascade,rules}') x) t
-    WHERE CASE t.kind
-        WHEN 'trigger' THEN EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = to_regclass(t.item ->> 'table') AND g.tgname = t.item ->> 'name')
-        WHEN 'policy' THEN EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = to_regclass(t.item ->> 'table') AND p.polname = t.item ->> 'name')
-        ELSE EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = to_regclass(t.item ->> 'table') AND r.rulename = t.item ->> 'name') END
-    UNION ALL
-    SELECT 14, zanith._conflict('function_exists', format('a function %s exists now, and one with the same arguments comes back', p.oid::regprocedure),
-        format('Rename it, then restore: ALTER ROUTINE %s RENAME TO ….', p.oid::regprocedure))
-    FROM zanith._each(d #> '{cascade,functions}') f
-    JOIN pg_proc p ON CASE WHEN f.item ? 'inputs' THEN p.proname = f.item ->> 'routine' AND oidvectortypes(p.proargtypes) = f.item ->> 'inputs' ELSE true END
-    JOIN pg_namespace n ON n.oid = p.pronamespace
-    WHERE CASE WHEN f.item ? 'inputs' THEN n.nspname = f.item ->> 'namespace'
-               ELSE format('%s(%s)', zanith._qualify(n.nspname, p.proname), pg_get_function_identity_arguments(p.oid)) = f.item ->> 'name' END
-$$;
+LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN
+    IF d @? '$.constraints[*]' THEN
+        RETURN QUERY
+            SELECT 3, zanith._conflict('name_taken', format('the table already has a constraint %I', k.item ->> 'name'),
+                format('Rename it: ALTER TABLE %s RENAME CONSTRAINT %I TO …', live::regclass, k.item ->> 'name'))
+            FROM zanith._each(d -> 'constraints') k
+            WHERE EXISTS (SELECT FROM pg_constraint c WHERE c.conrelid = live AND c.conname = k.item ->> 'name');
+    END IF;
+    IF d @? '$.references[*]' THEN
+        RETURN QUERY
+            SELECT 7, zanith._conflict('name_taken', format('%s already has a constraint %I',
+                    zanith._qualify(k.item ->> 'schema', k.item ->> 'table'), k.item ->> 'name'),
+                'Rename it, then restore.')
+            FROM zanith._each(d -> 'references') k
+            JOIN pg_constraint c ON c.conrelid = zanith._relation_oid(k.item ->> 'schema', k.item ->> 'table') AND c.conname = k.item ->> 'name';
+    END IF;
+    IF d @? '$.cascade.*[*]' THEN
+        RETURN QUERY
+            SELECT 13, zanith._conflict('name_taken', format('%s already has a %s %I', t.item ->> 'table', t.kind, t.item ->> 'name'),
+                'Rename it, then restore.')
+            FROM (SELECT 'trigger' AS kind, x.item FROM zanith._each(d #> '{cascade,triggers}') x
+                  UNION ALL SELECT 'policy', x.item FROM zanith._each(d #> '{cascade,policies}') x
+                  UNION ALL SELECT 'rule', x.item FROM zanith._each(d #> '{cascade,rules}') x) t
+            WHERE CASE t.kind
+                WHEN 'trigger' THEN EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = to_regclass(t.item ->> 'table') AND g.tgname = t.item ->> 'name')
+                WHEN 'policy' THEN EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = to_regclass(t.item ->> 'table') AND p.polname = t.item ->> 'name')
+                ELSE EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = to_regclass(t.item ->> 'table') AND r.rulename = t.item ->> 'name') END;
+    END IF;
+    IF d @? '$.cascade.functions[*]' THEN
+        RETURN QUERY
+            SELECT 14, zanith._conflict('function_exists', format('a function %s exists now, and one with the same arguments comes back', p.oid::regprocedure),
+                format('Rename it, then restore: ALTER ROUTINE %s RENAME TO ….', p.oid::regprocedure))
+            FROM zanith._each(d #> '{cascade,functions}') f
+            JOIN pg_proc p ON CASE WHEN f.item ? 'inputs' THEN p.proname = f.item ->> 'routine' AND oidvectortypes(p.proargtypes) = f.item ->> 'inputs' ELSE true END
+            JOIN pg_namespace n ON n.oid = p.pronamespace
+            WHERE CASE WHEN f.item ? 'inputs' THEN n.nspname = f.item ->> 'namespace'
+                       ELSE format('%s(%s)', zanith._qualify(n.nspname, p.proname), pg_get_function_identity_arguments(p.oid)) = f.item ->> 'name' END;
+    END IF;
+END $$;
 
 -- What stops a primary key: another one, or a column that takes NULL.
 CREATE OR REPLACE FUNCTION zanith._blocked_primary_keys(d jsonb, live oid) RETURNS TABLE (place integer, conflict jsonb)
-LANGUAGE sql STABLE ROWS 1 AS $$
-    SELECT 15, zanith._without_it(zanith._conflict('primary_key_taken', format('%s has another primary key now: %I', zanith._relation_name(o.relation), c.conname),
-        format('A table has only one primary key. Drop the new one, or make it a unique key, then restore: ALTER TABLE %s DROP CONSTRAINT %I.', zanith._relation_name(o.relation), c.conname)),
-        ARRAY[format('constraint %I', k.item ->> 'name')])
-    FROM zanith._live_parts(d, NULL, NULL, live) p, LATERAL zanith._each(p.part -> 'constraints') k,
-         LATERAL (SELECT CASE WHEN p.ord = 0 THEN live ELSE zanith._relation_oid(p.part ->> 'schema', p.part ->> 'name') END) o(relation)
-    JOIN pg_constraint c ON c.conrelid = o.relation AND c.contype = ANY (zanith._letters_of('key'))
-    WHERE live IS NOT NULL AND d ? 'column' AND zanith._constraint_is(k.item, 'key') AND c.conname <> k.item ->> 'name'
-    UNION ALL
-    -- the primary key would set NOT NULL, for which PostgreSQL evaluates checks (see _render_key_check)
-    SELECT 16, zanith._without_it(zanith._conflict('key_takes_null', format('%s.%I now takes NULL: the primary key %I would evaluate checks of that table as %I',
-            zanith._relation_name(t.attrelid), t.attname, k.item ->> 'name', current_user),
-        format('Let the owner of the table set NOT NULL first: ALTER TABLE %s ALTER COLUMN %I SET NOT NULL.', zanith._relation_name(t.attrelid), t.attname)),
-        ARRAY[format('constraint %I', k.item ->> 'name')])
-    FROM zanith._live_parts(d, NULL, NULL, live) p, LATERAL zanith._each(p.part -> 'constraints') k,
-         LATERAL zanith._family(CASE WHEN p.ord = 0 THEN live ELSE zanith._relation_oid(p.part ->> 'schema', p.part ->> 'name') END) f
-    JOIN pg_class c ON c.oid = f.member JOIN pg_attribute t ON t.attrelid = c.oid AND NOT t.attnotnull AND NOT t.attisdropped
-    WHERE live IS NOT NULL AND d ? 'column' AND zanith._constraint_is(k.item, 'key') AND k.item -> 'columns' ? t.attname AND t.attname <> d #>> '{column,name}'
-      AND zanith._runner(pg_get_userbyid(c.relowner)) <> current_user AND EXISTS (SELECT FROM pg_constraint x WHERE x.conrelid = c.oid AND x.contype = ANY (zanith._letters_of('condition')))
-$$;
+LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN
+    IF d @? '$.**.constraints[*]' THEN
+        RETURN QUERY
+            SELECT 15, zanith._without_it(zanith._conflict('primary_key_taken', format('%s has another primary key now: %I', zanith._relation_name(o.relation), c.conname),
+                format('A table has only one primary key. Drop the new one, or make it a unique key, then restore: ALTER TABLE %s DROP CONSTRAINT %I.', zanith._relation_name(o.relation), c.conname)),
+                ARRAY[format('constraint %I', k.item ->> 'name')])
+            FROM zanith._live_parts(d, NULL, NULL, live) p, LATERAL zanith._each(p.part -> 'constraints') k,
+                 LATERAL (SELECT CASE WHEN p.ord = 0 THEN live ELSE zanith._relation_oid(p.part ->> 'schema', p.part ->> 'name') END) o(relation)
+            JOIN pg_constraint c ON c.conrelid = o.relation AND c.contype = ANY (zanith._letters_of('key'))
+            WHERE live IS NOT NULL AND d ? 'column' AND zanith._constraint_is(k.item, 'key') AND c.conname <> k.item ->> 'name';
+        -- the primary key would set NOT NULL, for which PostgreSQL evaluates checks (see _render_key_check)
+        RETURN QUERY
+            SELECT 16, zanith._without_it(zanith._conflict('key_takes_null', format('%s.%I now takes NULL: the primary key %I would evaluate checks of that table as %I',
+                    zanith._relation_name(t.attrelid), t.attname, k.item ->> 'name', current_user),
+                format('Let the owner of the table set NOT NULL first: ALTER TABLE %s ALTER COLUMN %I SET NOT NULL.', zanith._relation_name(t.attrelid), t.attname)),
+                ARRAY[format('constraint %I', k.item ->> 'name')])
+            FROM zanith._live_parts(d, NULL, NULL, live) p, LATERAL zanith._each(p.part -> 'constraints') k,
+                 LATERAL zanith._family(CASE WHEN p.ord = 0 THEN live ELSE zanith._relation_oid(p.part ->> 'schema', p.part ->> 'name') END) f
+            JOIN pg_class c ON c.oid = f.member JOIN pg_attribute t ON t.attrelid = c.oid AND NOT t.attnotnull AND NOT t.attisdropped
+            WHERE live IS NOT NULL AND d ? 'column' AND zanith._constraint_is(k.item, 'key') AND k.item -> 'columns' ? t.attname AND t.attname <> d #>> '{column,name}'
+              AND zanith._runner(pg_get_userbyid(c.relowner)) <> current_user AND EXISTS (SELECT FROM pg_constraint x WHERE x.conrelid = c.oid AND x.contype = ANY (zanith._letters_of('condition')));
+    END IF;
+END $$;
 
 -- What the definition needs and does not find.
 CREATE OR REPLACE FUNCTION zanith._find_missing(d jsonb, live oid) RETURNS jsonb

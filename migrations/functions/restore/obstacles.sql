@@ -28,38 +28,45 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN
 END $$;
 
 -- Objects, roles and tablespaces that parts of the definition name, and that do not exist any more or are called something else.
-CREATE OR REPLACE FUNCTION zanith._missing_dependencies(a zanith._zanith_migration_artifacts, live oid) RETURNS TABLE (place integer, conflict jsonb)
-LANGUAGE sql STABLE ROWS 1 AS $$
-    SELECT 1, zanith._without_it(CASE WHEN o.back IS NOT NULL
-        THEN zanith._conflict('dependency_renamed', format('%s needs the %s, which is called %s now%s', n.item ->> 'by', n.item ->> 'what', zanith._read_name(o.now),
-                CASE WHEN f.objid IS NOT NULL THEN ', and another object has its name' ELSE '' END),
-            format('The recorded definition has the old name. %s for the length of the restore: %s.',
-                CASE WHEN f.objid IS NOT NULL THEN 'Rename the other object, then give the old name back' ELSE 'Give the old name back' END, o.back))
-        ELSE zanith._conflict(CASE WHEN n.item ->> 'type' LIKE '% column' THEN 'column_gone' ELSE 'dependency_gone' END,
-            format('%s needs the %s, which does not exist any more', n.item ->> 'by', n.item ->> 'what'),
-            'Create it again, or restore it first (zanith recover list shows whether it is parked).') END,
-        -- a column that is generated from this one has no values of its own to come back
-        CASE WHEN n.item ->> 'by' = 'the expression of ' || quote_ident(a.source_column) AND jsonb_array_length(COALESCE(NULLIF(a.definition -> 'key', 'null'), '[]')) = 0 THEN '{}'
-             ELSE ARRAY[CASE WHEN n.item ->> 'by' = 'the expression of ' || quote_ident(n.generated) THEN 'column ' || quote_ident(n.generated) ELSE zanith._label(n.item ->> 'by') END] END)
-    FROM (SELECT x.item, NULL::text AS generated FROM zanith._each(a.definition -> 'needs') x
-          UNION ALL SELECT x.item, g.item ->> 'name' FROM zanith._each(a.definition #> '{cascade,columns}') g, LATERAL zanith._each(g.item -> 'needs') x
-          WHERE x.item ->> 'type' NOT IN ('table', 'table column')) n
-         LEFT JOIN LATERAL (SELECT r.now, zanith._name_back_sql(n.item -> 'object', r.now) AS back
-               FROM (SELECT zanith._named(n.item #>> '{object,class}', (n.item #>> '{object,oid}')::oid, (n.item #>> '{object,subobject}')::integer) AS now) r
-               WHERE a.definition ->> 'database' = zanith._database_identity() AND r.now ->> 'schema' <> '_zanith_shadow'
-                 AND NOT starts_with(COALESCE(r.now ->> 'column', r.now ->> 'name'), '_zanith_dropped_')) o ON true,
-         LATERAL zanith._object_at(n.item ->> 'type', ARRAY(SELECT jsonb_array_elements_text(n.item -> 'names')), ARRAY(SELECT jsonb_array_elements_text(n.item -> 'args'))) f
-    -- tables that others took the place of have a conflict of their own
-    WHERE f.objid IS NULL AND NOT zanith._type_comes_back(a.definition, concat_ws('.', quote_ident(n.item #>> '{object,schema}'), quote_ident(n.item #>> '{object,name}'))) OR o.back IS NOT NULL AND n.item #>> '{object,class}' <> 'pg_class'
-    UNION ALL
-    SELECT 2, zanith._without_it(zanith._conflict('role_missing', format('the role %I, which %s names, does not exist any more', r.name, r.by),
-        format('Create the role: CREATE ROLE %I.', r.name)), ARRAY[r.label])
-    FROM zanith._named_roles(a.definition) r WHERE to_regrole(quote_ident(r.name)) IS NULL
-    UNION ALL
-    SELECT 3, zanith._without_it(zanith._conflict('tablespace_gone', format('the tablespace %I, in which %s was, does not exist any more', s.name, s.by),
-        format('Create it: CREATE TABLESPACE %I LOCATION ….', s.name)), ARRAY[format('tablespace %I', s.name)])
-    FROM zanith._named_tablespaces(a.definition) s WHERE NOT EXISTS (SELECT FROM pg_tablespace t WHERE t.spcname = s.name)
-$$;
+CREATE OR REPLACE FUNCTION zanith._missing_dependencies(a zanith._zanith_migration_artifacts) RETURNS TABLE (place integer, conflict jsonb)
+LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN
+    IF a.definition @? '$.**.needs[*]' THEN
+        RETURN QUERY
+            SELECT 1, zanith._without_it(CASE WHEN o.back IS NOT NULL
+                THEN zanith._conflict('dependency_renamed', format('%s needs the %s, which is called %s now%s', n.item ->> 'by', n.item ->> 'what', zanith._read_name(o.now),
+                        CASE WHEN f.objid IS NOT NULL THEN ', and another object has its name' ELSE '' END),
+                    format('The recorded definition has the old name. %s for the length of the restore: %s.',
+                        CASE WHEN f.objid IS NOT NULL THEN 'Rename the other object, then give the old name back' ELSE 'Give the old name back' END, o.back))
+                ELSE zanith._conflict(CASE WHEN n.item ->> 'type' LIKE '% column' THEN 'column_gone' ELSE 'dependency_gone' END,
+                    format('%s needs the %s, which does not exist any more', n.item ->> 'by', n.item ->> 'what'),
+                    'Create it again, or restore it first (zanith recover list shows whether it is parked).') END,
+                -- a column that is generated from this one has no values of its own to come back
+                CASE WHEN n.item ->> 'by' = 'the expression of ' || quote_ident(a.source_column) AND jsonb_array_length(COALESCE(NULLIF(a.definition -> 'key', 'null'), '[]')) = 0 THEN '{}'
+                     ELSE ARRAY[CASE WHEN n.item ->> 'by' = 'the expression of ' || quote_ident(n.generated) THEN 'column ' || quote_ident(n.generated) ELSE zanith._label(n.item ->> 'by') END] END)
+            FROM (SELECT x.item, NULL::text AS generated FROM zanith._each(a.definition -> 'needs') x
+                  UNION ALL SELECT x.item, g.item ->> 'name' FROM zanith._each(a.definition #> '{cascade,columns}') g, LATERAL zanith._each(g.item -> 'needs') x
+                  WHERE x.item ->> 'type' NOT IN ('table', 'table column')) n
+                 LEFT JOIN LATERAL (SELECT r.now, zanith._name_back_sql(n.item -> 'object', r.now) AS back
+                       FROM (SELECT zanith._named(n.item #>> '{object,class}', (n.item #>> '{object,oid}')::oid, (n.item #>> '{object,subobject}')::integer) AS now) r
+                       WHERE a.definition ->> 'database' = zanith._database_identity() AND r.now ->> 'schema' <> '_zanith_shadow'
+                         AND NOT starts_with(COALESCE(r.now ->> 'column', r.now ->> 'name'), '_zanith_dropped_')) o ON true,
+                 LATERAL zanith._object_at(n.item ->> 'type', ARRAY(SELECT jsonb_array_elements_text(n.item -> 'names')), ARRAY(SELECT jsonb_array_elements_text(n.item -> 'args'))) f
+            -- tables that others took the place of have a conflict of their own
+            WHERE f.objid IS NULL AND NOT zanith._type_comes_back(a.definition, concat_ws('.', quote_ident(n.item #>> '{object,schema}'), quote_ident(n.item #>> '{object,name}'))) OR o.back IS NOT NULL AND n.item #>> '{object,class}' <> 'pg_class';
+    END IF;
+    IF a.definition @? '$.cascade.*[*]' OR a.definition @? '$.column.sequences[*]' THEN
+        RETURN QUERY
+            SELECT 2, zanith._without_it(zanith._conflict('role_missing', format('the role %I, which %s names, does not exist any more', r.name, r.by),
+                format('Create the role: CREATE ROLE %I.', r.name)), ARRAY[r.label])
+            FROM zanith._named_roles(a.definition) r WHERE to_regrole(quote_ident(r.name)) IS NULL;
+    END IF;
+    IF a.definition @? '$.**.tablespace ? (@ != null)' THEN
+        RETURN QUERY
+            SELECT 3, zanith._without_it(zanith._conflict('tablespace_gone', format('the tablespace %I, in which %s was, does not exist any more', s.name, s.by),
+                format('Create it: CREATE TABLESPACE %I LOCATION ….', s.name)), ARRAY[format('tablespace %I', s.name)])
+            FROM zanith._named_tablespaces(a.definition) s WHERE NOT EXISTS (SELECT FROM pg_tablespace t WHERE t.spcname = s.name);
+    END IF;
+END $$;
 
 -- Tables whose names other tables have now.
 CREATE OR REPLACE FUNCTION zanith._replaced_tables(a zanith._zanith_migration_artifacts, live oid) RETURNS TABLE (place integer, conflict jsonb)
@@ -85,75 +92,93 @@ $$;
 
 -- Privileges that this role, or the owner of what comes back, does not have.
 CREATE OR REPLACE FUNCTION zanith._missing_privileges(a zanith._zanith_migration_artifacts, live oid) RETURNS TABLE (place integer, conflict jsonb)
-LANGUAGE sql STABLE ROWS 1 AS $$
-    SELECT 5, zanith._conflict('not_permitted', format('permission denied for schema %I', s.name),
-        format('The restore gives the object its name in that schema: GRANT CREATE ON SCHEMA %I TO %I.', s.name, current_user))
-    FROM (SELECT DISTINCT x.item ->> 'schema' AS name FROM zanith._each(a.definition -> 'members') x
-          UNION SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-                WHERE c.oid = live AND jsonb_array_length((a.definition -> 'indexes') || (a.definition -> 'renames')
-                    || COALESCE(jsonb_path_query_array(a.definition, '$.constraints[*] ? (@.index != null)'), '[]')) > 0) s
-    WHERE CASE WHEN to_regnamespace(quote_ident(s.name)) IS NOT NULL THEN NOT has_schema_privilege(s.name, 'CREATE') END
-    UNION ALL
-    SELECT 6, zanith._without_it(zanith._conflict('not_permitted', format('must be owner of %s, whose foreign key %I comes back', zanith._relation_name(c.oid), k.item ->> 'name'),
-        'Restore as its owner, as a member of that role, or as a superuser.'), ARRAY[format('foreign key %I of %s', k.item ->> 'name', zanith._relation_name(c.oid))])
-    FROM zanith._all_references(a.definition) k(item)
-    JOIN pg_class c ON c.oid = zanith._relation_oid(k.item ->> 'schema', k.item ->> 'table')
-    WHERE NOT pg_has_role(c.relowner, 'USAGE')
-    UNION ALL
-    SELECT 7, zanith._without_it(zanith._conflict('not_permitted', format('no REFERENCES privilege on %s, which the foreign key %I needs', zanith._relation_name(c.oid), k.item ->> 'name'),
-        format('GRANT REFERENCES ON %s TO %I.', zanith._relation_name(c.oid), current_user)), ARRAY[format('foreign key %I', k.item ->> 'name')])
-    FROM zanith._all_foreign_keys(a.definition) k(item)
-    JOIN pg_class c ON c.oid = zanith._relation_oid(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}')
-    WHERE NOT (k.item #>> '{foreign_key,self}')::boolean
-      AND EXISTS (SELECT FROM jsonb_array_elements_text(k.item #> '{foreign_key,references}') x(name)
-                  JOIN pg_attribute t ON t.attrelid = c.oid AND t.attname = x.name AND NOT t.attisdropped
-                  WHERE NOT has_column_privilege(c.oid, t.attnum, 'REFERENCES'))
-    UNION ALL
-    SELECT 7, zanith._without_it(zanith._conflict('not_permitted', format('%I, the owner of %s, has no REFERENCES privilege on %s, which the foreign key %I needs', r.owner, r.child, r.parent, r.name),
-        format('PostgreSQL before 18 validates the key of a partitioned table at once, which runs as its owner: GRANT REFERENCES ON %s TO %I.', r.parent, r.owner)), ARRAY[r.label])
-    FROM zanith._find_keys_at_once(a.definition, live) r
-    UNION ALL
-    SELECT 8, zanith._without_it(zanith._conflict('not_permitted', format('must be owner of the publication %I, to which the restore adds the table', p.pubname),
-        format('Restore as %I, as a member of that role, or as a superuser.', pg_get_userbyid(p.pubowner))), ARRAY[format('publication %I', p.pubname)])
-    FROM zanith._each(a.definition -> 'publications') x JOIN pg_publication p ON p.pubname = x.item ->> 'name'
-    WHERE a.definition ? 'members' AND x.item ->> 'via' = 'table' AND NOT pg_has_role(p.pubowner, 'USAGE')
-    UNION ALL
-    SELECT 9, zanith._without_it(zanith._conflict('publication_changed', format('the publication %I is for all tables now', p.pubname),
-        'Rename it, or make it a publication of named tables again; then restore.'), ARRAY[format('publication %I', p.pubname)])
-    FROM zanith._each(a.definition -> 'publications') x JOIN pg_publication p ON p.pubname = x.item ->> 'name'
-    WHERE a.definition ? 'members' AND x.item ->> 'via' = 'table' AND p.puballtables
-    UNION ALL
-    SELECT 11, zanith._conflict('not_permitted', format('%I has no CREATE privilege on the schema %I, where it will own %s', m.owner, m.schema_name, m.what),
-        format('GRANT CREATE ON SCHEMA %I TO %I for the length of the restore: it calls functions that are not built in, and is made as its owner.', m.schema_name, m.owner))
-    FROM zanith._made_by_owner(a.definition) m
-    WHERE zanith._runner(m.owner) IS NOT NULL AND to_regrole(quote_ident(m.owner)) IS NOT NULL AND to_regnamespace(quote_ident(m.schema_name)) IS NOT NULL
-      AND CASE WHEN to_regnamespace(quote_ident(m.schema_name)) IS NOT NULL THEN NOT has_schema_privilege(m.owner, m.schema_name, 'CREATE') END
-$$;
+LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN
+    IF NOT zanith._is_superuser(current_user) THEN
+        RETURN QUERY
+            SELECT 5, zanith._conflict('not_permitted', format('permission denied for schema %I', s.name),
+                format('The restore gives the object its name in that schema: GRANT CREATE ON SCHEMA %I TO %I.', s.name, current_user))
+            FROM (SELECT DISTINCT x.item ->> 'schema' AS name FROM zanith._each(a.definition -> 'members') x
+                  UNION SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                        WHERE c.oid = live AND jsonb_array_length((a.definition -> 'indexes') || (a.definition -> 'renames')
+                            || COALESCE(jsonb_path_query_array(a.definition, '$.constraints[*] ? (@.index != null)'), '[]')) > 0) s
+            WHERE CASE WHEN to_regnamespace(quote_ident(s.name)) IS NOT NULL THEN NOT has_schema_privilege(s.name, 'CREATE') END;
+        RETURN QUERY
+            SELECT 6, zanith._without_it(zanith._conflict('not_permitted', format('must be owner of %s, whose foreign key %I comes back', zanith._relation_name(c.oid), k.item ->> 'name'),
+                'Restore as its owner, as a member of that role, or as a superuser.'), ARRAY[format('foreign key %I of %s', k.item ->> 'name', zanith._relation_name(c.oid))])
+            FROM zanith._all_references(a.definition) k(item)
+            JOIN pg_class c ON c.oid = zanith._relation_oid(k.item ->> 'schema', k.item ->> 'table')
+            WHERE NOT pg_has_role(c.relowner, 'USAGE');
+        RETURN QUERY
+            SELECT 7, zanith._without_it(zanith._conflict('not_permitted', format('no REFERENCES privilege on %s, which the foreign key %I needs', zanith._relation_name(c.oid), k.item ->> 'name'),
+                format('GRANT REFERENCES ON %s TO %I.', zanith._relation_name(c.oid), current_user)), ARRAY[format('foreign key %I', k.item ->> 'name')])
+            FROM zanith._all_foreign_keys(a.definition) k(item)
+            JOIN pg_class c ON c.oid = zanith._relation_oid(k.item #>> '{foreign_key,schema}', k.item #>> '{foreign_key,table}')
+            WHERE NOT (k.item #>> '{foreign_key,self}')::boolean
+              AND EXISTS (SELECT FROM jsonb_array_elements_text(k.item #> '{foreign_key,references}') x(name)
+                          JOIN pg_attribute t ON t.attrelid = c.oid AND t.attname = x.name AND NOT t.attisdropped
+                          WHERE NOT has_column_privilege(c.oid, t.attnum, 'REFERENCES'));
+    END IF;
+    IF a.definition @? '$.constraints[*]' OR a.definition @? '$.references[*]' THEN
+        RETURN QUERY
+            SELECT 7, zanith._without_it(zanith._conflict('not_permitted', format('%I, the owner of %s, has no REFERENCES privilege on %s, which the foreign key %I needs', r.owner, r.child, r.parent, r.name),
+                format('PostgreSQL before 18 validates the key of a partitioned table at once, which runs as its owner: GRANT REFERENCES ON %s TO %I.', r.parent, r.owner)), ARRAY[r.label])
+            FROM zanith._find_keys_at_once(a.definition, live) r;
+    END IF;
+    IF NOT zanith._is_superuser(current_user) THEN
+        RETURN QUERY
+            SELECT 8, zanith._without_it(zanith._conflict('not_permitted', format('must be owner of the publication %I, to which the restore adds the table', p.pubname),
+                format('Restore as %I, as a member of that role, or as a superuser.', pg_get_userbyid(p.pubowner))), ARRAY[format('publication %I', p.pubname)])
+            FROM zanith._each(a.definition -> 'publications') x JOIN pg_publication p ON p.pubname = x.item ->> 'name'
+            WHERE a.definition ? 'members' AND x.item ->> 'via' = 'table' AND NOT pg_has_role(p.pubowner, 'USAGE');
+    END IF;
+    IF a.definition @? '$.publications[*]' THEN
+        RETURN QUERY
+            SELECT 9, zanith._without_it(zanith._conflict('publication_changed', format('the publication %I is for all tables now', p.pubname),
+                'Rename it, or make it a publication of named tables again; then restore.'), ARRAY[format('publication %I', p.pubname)])
+            FROM zanith._each(a.definition -> 'publications') x JOIN pg_publication p ON p.pubname = x.item ->> 'name'
+            WHERE a.definition ? 'members' AND x.item ->> 'via' = 'table' AND p.puballtables;
+    END IF;
+    IF a.definition @? '$.cascade.*[*]' OR a.definition ? 'column' THEN
+        RETURN QUERY
+            SELECT 11, zanith._conflict('not_permitted', format('%I has no CREATE privilege on the schema %I, where it will own %s', m.owner, m.schema_name, m.what),
+                format('GRANT CREATE ON SCHEMA %I TO %I for the length of the restore: it calls functions that are not built in, and is made as its owner.', m.schema_name, m.owner))
+            FROM zanith._made_by_owner(a.definition) m
+            WHERE zanith._runner(m.owner) IS NOT NULL AND to_regrole(quote_ident(m.owner)) IS NOT NULL AND to_regnamespace(quote_ident(m.schema_name)) IS NOT NULL
+              AND CASE WHEN to_regnamespace(quote_ident(m.schema_name)) IS NOT NULL THEN NOT has_schema_privilege(m.owner, m.schema_name, 'CREATE') END;
+    END IF;
+END $$;
 
 -- What a parent demands, and tables of several owners where code would run.
 CREATE OR REPLACE FUNCTION zanith._demands_of_others(a zanith._zanith_migration_artifacts, live oid) RETURNS TABLE (place integer, conflict jsonb)
-LANGUAGE sql STABLE ROWS 1 AS $$
-    SELECT 10, x.conflict FROM zanith._find_parent_demands(a.definition) x(conflict)
-    UNION ALL
-    SELECT 12, zanith._conflict('several_owners', zanith._several_owners(live), 'Give all of it one owner first: ALTER TABLE … OWNER TO ….', '{}', x.code)
-    FROM zanith._find_mixed_code(live) x(code) WHERE x.code IS NOT NULL
-    UNION ALL
-    SELECT 13, zanith._conflict('several_owners', format('its parent %s belongs to another role, and attaching it would call code', zanith._qualify(p.at ->> 'schema', p.at ->> 'name')),
-        format('Give both one owner first: ALTER TABLE … OWNER TO %I.', a.definition #>> '{table,owner}'))
-    FROM (SELECT a.definition #> '{members,0,definition,partition_of}') p(at)
-    WHERE COALESCE(p.at, 'null') <> 'null' AND zanith._owner_of_table(p.at) <> a.definition #>> '{table,owner}'
-      AND zanith._attaching_calls_code(a.definition, p.at)
-    UNION ALL
-    -- a descendant may have been given away since the capture, which refuses the same
-    SELECT 14, zanith._conflict('several_owners', m.what, format('Give all of it one owner first: ALTER TABLE … OWNER TO %I.', m.owner))
-    FROM zanith._mixed_expressions(a.definition) m
-$$;
+LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN
+    IF a.definition #> '{members,0,definition,partition_of}' <> 'null' THEN
+        RETURN QUERY
+            SELECT 10, x.conflict FROM zanith._find_parent_demands(a.definition) x(conflict);
+    END IF;
+    RETURN QUERY
+        SELECT 12, zanith._conflict('several_owners', zanith._several_owners(live), 'Give all of it one owner first: ALTER TABLE … OWNER TO ….', '{}', x.code)
+        FROM zanith._find_mixed_code(live) x(code) WHERE x.code IS NOT NULL;
+    IF a.definition #> '{members,0,definition,partition_of}' <> 'null' THEN
+        RETURN QUERY
+            SELECT 13, zanith._conflict('several_owners', format('its parent %s belongs to another role, and attaching it would call code', zanith._qualify(p.at ->> 'schema', p.at ->> 'name')),
+                format('Give both one owner first: ALTER TABLE … OWNER TO %I.', a.definition #>> '{table,owner}'))
+            FROM (SELECT a.definition #> '{members,0,definition,partition_of}') p(at)
+            WHERE COALESCE(p.at, 'null') <> 'null' AND zanith._owner_of_table(p.at) <> a.definition #>> '{table,owner}'
+              AND zanith._attaching_calls_code(a.definition, p.at);
+    END IF;
+    IF a.definition ? 'column' THEN
+        -- a descendant may have been given away since the capture, which refuses the same
+        RETURN QUERY
+            SELECT 14, zanith._conflict('several_owners', m.what, format('Give all of it one owner first: ALTER TABLE … OWNER TO %I.', m.owner))
+            FROM zanith._mixed_expressions(a.definition) m;
+    END IF;
+END $$;
 
 CREATE OR REPLACE FUNCTION zanith._find_obstacles(a zanith._zanith_migration_artifacts, live oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._list(c.conflict -> 0 ORDER BY c.place)
     FROM (
-        SELECT x.* FROM zanith._missing_dependencies(a, live) x
+        SELECT x.* FROM zanith._missing_dependencies(a) x
         UNION ALL SELECT x.* FROM zanith._replaced_tables(a, live) x
         UNION ALL SELECT x.* FROM zanith._missing_privileges(a, live) x
         UNION ALL SELECT x.* FROM zanith._demands_of_others(a, live) x) c

@@ -173,7 +173,9 @@ BEGIN
     IF NOT d ? 'column' OR live IS NULL THEN
         RETURN d;
     END IF;
-    SELECT jsonb_agg(l.called), jsonb_agg(to_jsonb(l)) INTO dependents, g FROM zanith._find_lost_dependents(d, live) l;
+    IF d @? '$.cascade.*[*].uses' THEN
+        SELECT jsonb_agg(l.called), jsonb_agg(to_jsonb(l)) INTO dependents, g FROM zanith._find_lost_dependents(d, live) l;
+    END IF;
     IF dependents IS NOT NULL THEN
         d := d || jsonb_build_object('lost', g, 'cascade', zanith._without_dependents(d -> 'cascade', dependents),
             'needs', (SELECT zanith._list(n.item ORDER BY n.ord) FROM zanith._each(d -> 'needs') n WHERE NOT dependents ? (n.item ->> 'by')));

@@ -145,20 +145,8 @@ $$;
 
 -- Objects, and all that evaluating them reaches: routines, operators, types with their checks, views. A script has this text too: it calls
 -- nothing of ours.
-CREATE OR REPLACE FUNCTION zanith._reach(classes oid[], objects oid[]) RETURNS TABLE (class oid, object oid)
-LANGUAGE plpgsql STABLE ROWS 5 AS $$ BEGIN
-    -- most call nothing but built-in functions, which pg_depend does not list
-    IF NOT EXISTS (
-        SELECT FROM unnest(classes, objects) o(class, object)
-        WHERE o.class = 'pg_type'::regclass AND o.object >= 16384 OR o.class IN ('pg_opfamily'::regclass, 'pg_rewrite'::regclass)
-           OR o.class = 'pg_class'::regclass AND (SELECT c.relkind FROM pg_class c WHERE c.oid = o.object) IN ('v', 'm')
-           OR (SELECT bool_or(CASE WHEN d.refclassid = 'pg_class'::regclass THEN (SELECT c.relkind FROM pg_class c WHERE c.oid = d.refobjid) IN ('v', 'm')
-                                   ELSE d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_opclass'::regclass, 'pg_opfamily'::regclass, 'pg_type'::regclass) END)
-               FROM pg_depend d WHERE d.classid = o.class AND d.objid = o.object)) THEN
-        RETURN QUERY SELECT DISTINCT o.class, o.object FROM unnest(classes, objects) o(class, object);
-        RETURN;
-    END IF;
-    RETURN QUERY
+CREATE OR REPLACE FUNCTION zanith._reach_further(classes oid[], objects oid[]) RETURNS TABLE (class oid, object oid)
+LANGUAGE sql STABLE ROWS 5 AS $$
     WITH RECURSIVE reached(class, object) AS (
         SELECT DISTINCT o.class, o.object FROM unnest(classes, objects) o(class, object)
         UNION
@@ -184,7 +172,23 @@ LANGUAGE plpgsql STABLE ROWS 5 AS $$ BEGIN
             UNION ALL
             SELECT 'pg_operator'::regclass, p.amopopr FROM pg_amop p WHERE r.class = 'pg_opfamily'::regclass AND p.amopfamily = r.object) n(class, object)
     )
-    SELECT r.class, r.object FROM reached r;
+    SELECT r.class, r.object FROM reached r
+$$;
+
+-- The same, at once where it ends with what was given: most call nothing but built-in functions, which pg_depend does not list.
+CREATE OR REPLACE FUNCTION zanith._reach(classes oid[], objects oid[]) RETURNS TABLE (class oid, object oid)
+LANGUAGE plpgsql STABLE ROWS 5 AS $$ BEGIN
+    IF NOT EXISTS (
+        SELECT FROM unnest(classes, objects) o(class, object)
+        WHERE o.class = 'pg_type'::regclass AND o.object >= 16384 OR o.class IN ('pg_opfamily'::regclass, 'pg_rewrite'::regclass)
+           OR o.class = 'pg_class'::regclass AND (SELECT c.relkind FROM pg_class c WHERE c.oid = o.object) IN ('v', 'm')
+           OR (SELECT bool_or(CASE WHEN d.refclassid = 'pg_class'::regclass THEN (SELECT c.relkind FROM pg_class c WHERE c.oid = d.refobjid) IN ('v', 'm')
+                                   ELSE d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_opclass'::regclass, 'pg_opfamily'::regclass, 'pg_type'::regclass) END)
+               FROM pg_depend d WHERE d.classid = o.class AND d.objid = o.object)) THEN
+        RETURN QUERY SELECT DISTINCT o.class, o.object FROM unnest(classes, objects) o(class, object);
+    ELSE
+        RETURN QUERY SELECT f.class, f.object FROM zanith._reach_further(classes, objects) f;
+    END IF;
 END $$;
 
 -- What the indexes of a table and of its descendants call.

@@ -370,5 +370,5 @@ BEGIN
         '    IF FOUND THEN\n'
         '        RAISE EXCEPTION ''%% would run as %%'', third, current_user USING HINT = ''Look at what it does, then give it to a superuser: ALTER FUNCTION, ALTER DOMAIN or ALTER TYPE … OWNER TO.''; END IF; END',
         needs, btrim((SELECT p.prosrc FROM pg_proc p WHERE p.oid = 'zanith._object_at(text, text[], text[])'::regprocedure), E'\n '), tables,
-        (SELECT p.prosrc FROM pg_proc p WHERE p.oid = 'zanith._reach(oid[], oid[])'::regprocedure), zanith._own_role())));
+        (SELECT p.prosrc FROM pg_proc p WHERE p.oid = 'zanith._reach_further(oid[], oid[])'::regprocedure), zanith._own_role())));
 END $$;

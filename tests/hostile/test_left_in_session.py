@@ -6,6 +6,7 @@ import pytest
 
 from app.recovery.db.database import Database
 from tests.clusters import CommandFailed
+from tests.conftest import allow_capture
 from tests.oracle.judges import restore_by_psql
 
 LEAVING = """
@@ -107,3 +108,25 @@ def test_a_trigger_that_goes_on_deferring_ends_a_script(scene, tmp_path):
     else:  # which runs a deferred trigger as the role that queued it
         restore_by_psql(scene.place, made, tmp_path)
     scene.quiet()
+
+
+def test_the_tablespace_of_the_caller_is_not_used_with_the_rights_of_zanith(database, create_role):
+    owner = create_role("owner")
+    allow_capture(database.url, owner)
+    database.psql(f"GRANT CREATE ON SCHEMA public TO {owner}")
+    database.psql(f"CREATE TABLESPACE {owner}_space LOCATION ''")
+    try:
+        made = database.psql(
+            f"""CREATE TABLE t (id int PRIMARY KEY, a int); SET default_tablespace = {owner}_space;
+            SELECT zanith.archive_column('t', 'a')""",
+            user=owner,
+        )
+        places = f"""SELECT count(*), min(c.reltablespace), max(c.reltablespace) FROM pg_class c
+            JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = '_zanith_shadow' AND c.relname LIKE '%{made}%'"""
+        number, *used = database.psql(places).split("|")
+        assert int(number) > 0
+        assert used == ["0", "0"]
+    finally:
+        database.psql("DROP TABLE IF EXISTS t")
+        database.psql(f"DROP TABLESPACE IF EXISTS {owner}_space")

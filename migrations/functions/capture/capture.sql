@@ -331,7 +331,8 @@ END $$;
 -- shadow schema. Returns how many rows each wrote. No text is taken: the steps are rendered again from the definition that was recorded in this
 -- transaction. A name in them is that of a table that this transaction has locked.
 CREATE OR REPLACE FUNCTION zanith._run_own_steps(artifact_id text, ordinal bigint, proof uuid) RETURNS bigint[]
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off
+SET default_tablespace = '' SET default_table_access_method = 'heap' AS $$
 DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     step record;

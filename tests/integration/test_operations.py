@@ -211,7 +211,7 @@ async def test_each_operation_tells_once_how_it_ended(db, kind):
     await jobs.cancel(db, job.id, DBA)
     with pytest.raises(Cancelled, match="cancelled by dba"):
         await case.call(db, about, DBA, job, None)
-    assert "cancelled by dba" in (await told_once(db, kind, before, "failed")).detail["message"]
+    assert "cancelled by dba" in (await told_once(db, kind, before, "cancelled")).detail["message"]
     ended = await jobs.get(db, job.id)
     assert (ended.state, ended.error["message"]) == ("cancelled", "cancelled by dba")
 
@@ -230,7 +230,7 @@ async def test_each_operation_tells_once_how_it_ended(db, kind):
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            entry = await told_once(db, kind, before, "failed")
+            entry = await told_once(db, kind, before, "cancelled")
             assert "the client disconnected" in entry.detail["message"], entry
             last = (await jobs.list_jobs(db, kinds=[kind]))[0]
             assert last.state == "cancelled", kind

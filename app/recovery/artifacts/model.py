@@ -75,6 +75,13 @@ class Artifact:
         return self.physical_name is not None and not live_again
 
     @property
+    def unsealed(self) -> bool:
+        """Whether no checksum tells a change of its rows; a column in live rows never has one."""
+        return (
+            self.holds_rows and self.sealed_at is None and self.artifact_type != "soft_drop_column"
+        )
+
+    @property
     def purged_part(self) -> str | None:
         """What a purge takes of an object that is live again: its archive, or the record alone."""
         if self.status != "restored":

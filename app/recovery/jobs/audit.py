@@ -24,7 +24,7 @@ from app.recovery.queries import load
 
 SQL = load("audit")
 # "mismatch": a verification or export that found something else than was sealed.
-OUTCOMES = ("done", "mismatch", "refused", "failed")
+OUTCOMES = ("done", "mismatch", "refused", "failed", "cancelled")
 log = logging.getLogger(__name__)
 
 # Entries that became visible after a younger one was written to the file are still found by looking
@@ -99,6 +99,13 @@ async def record_ended(connection: Connection, job_id: str) -> None:
     await notify(connection, "audit", str(number))
 
 
+def _outcome_of(error: ZanithError) -> str:
+    """Return how the log tells of an error."""
+    if isinstance(error, Cancelled):
+        return "cancelled"
+    return "failed" if isinstance(error, Failed | Locked) else "refused"
+
+
 @asynccontextmanager
 async def recording_failure(
     db: Database,
@@ -123,7 +130,7 @@ async def recording_failure(
                 log.error("%s of %s failed: %s", action, artifact_id, error.for_log)  # noqa: TRY400
             else:
                 log.exception("%s of %s failed", action, artifact_id)
-        outcome = "failed" if isinstance(error, Failed | Locked | Cancelled) else "refused"
+        outcome = _outcome_of(error)
         if isinstance(error, LeaseLost | Taken):  # the process that has the job records it
             raise error from exc
         with suppress(ZanithError):

@@ -149,7 +149,7 @@ class Operation:
         with suppress(ZanithError):
             async with self.db.side() as connection, connection.transaction():
                 await audit.record(
-                    *(connection, self.actor, self.kind, "failed", about),
+                    *(connection, self.actor, self.kind, "cancelled", about),
                     *(self._name, error.as_kept()),
                 )
 

@@ -5,7 +5,7 @@ RETURNING id;
 
 -- record_ended: a job that was interrupted or given up, as its row says it
 INSERT INTO zanith._zanith_audit_log (actor, db_role, action, outcome, artifact_id, object, detail)
-SELECT actor, COALESCE(actor_role, session_user), kind, 'failed', artifact_id, object, error || pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('job', id, 'bytes_sent', progress -> 'bytes_sent'))
+SELECT actor, COALESCE(actor_role, session_user), kind, CASE state WHEN 'cancelled' THEN state ELSE 'failed' END, artifact_id, object, error || pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('job', id, 'bytes_sent', progress -> 'bytes_sent'))
 FROM zanith._zanith_jobs WHERE id = $1
 RETURNING id;
 

@@ -253,6 +253,8 @@
     const bytes = ticked.reduce((total, box) => total + Number(box.dataset.bytes || 0), 0);
     for (const place of form.querySelectorAll("[data-sum=count]")) place.textContent = String(ticked.length);
     for (const place of form.querySelectorAll("[data-sum=bytes]")) place.textContent = human(bytes);
+    for (const place of form.querySelectorAll("[data-sum=none]")) place.hidden = ticked.length > 0;
+    for (const place of form.querySelectorAll("[data-sum=some]")) place.hidden = ticked.length === 0;
     for (const button of form.querySelectorAll("[data-sum=button]")) button.disabled = ticked.length === 0;
   };
 

@@ -210,7 +210,7 @@ async def test_cleans_up_what_is_ticked(page: Page, database, artifacts):
     await page.goto("/studio/cleanup")
     await page.get_by_label("Past their expiry").check()
     # nothing was exported: nothing is ticked before somebody looked
-    await expect(page.get_by_role("heading", name="Delete 0 for good")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Tick what to delete")).to_be_visible()
     for box in await page.locator("input[name=id]").all():
         await box.check()
     await expect(page.get_by_role("heading", name="Delete 3 for good")).to_be_visible()

@@ -1,10 +1,7 @@
 """Fixtures that every test can use: servers of each version, and databases on them.
 
 `server` and whatever builds on it runs once for each PostgreSQL version; mark a test or a module
-`newest` where the version cannot matter. A parametrized test is a table of cases: each case runs on
-one of the versions, unless the test is marked `each_version`. ZANITH_TEST_VERSIONS chooses the
-versions ("15,18" or "all"), and every case then runs on each of them. With "all" superuser and
-operator do everything on each version; else each of them has one.
+`newest` where the version cannot matter. `selection` says what a run takes of them.
 """
 
 from __future__ import annotations
@@ -14,8 +11,7 @@ import itertools
 import os
 import signal
 import subprocess
-import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +20,13 @@ import asyncpg
 import pytest
 
 from scripts.find_chromium import find_installed
-from tests import clusters, definitions, hard_cases
+from tests import clusters, definitions, hard_cases, selection
 from tests.clusters import Server
 from tests.hard_cases import HardCases
 from tests.hostile import summary as hostile_summary
+from tests.selection import versions_to_test
 
 ROOT = Path(__file__).resolve().parent.parent
-UNIT = ROOT / "tests" / "unit"
 RUN_DIRECTORY = pytest.StashKey[Path]()
 REAPER = pytest.StashKey[subprocess.Popen]()
 serial = itertools.count(1)
@@ -64,64 +60,17 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         reaper.communicate(timeout=60)
 
 
-def is_check(config: pytest.Config) -> bool:
-    """Tell whether this is the run of `make check`."""
-    return bool(config.option.markexpr == "smoke")
-
-
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Spare `make check` the modules that have nothing for it: to import them takes longest."""
-    if not is_check(config) or not collection_path.match("test_*.py"):
-        return None
-    if collection_path.is_relative_to(UNIT) or "mark.smoke" in collection_path.read_text("utf-8"):
-        return None
-    return True
+    """Spare `make check` the modules that have nothing for it."""
+    return selection.ignore_collect(collection_path, config)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark all unit tests for `make check`; leave each role of `database_of_either` its version.
-
-    `make check` has the operator alone, who may do less and needs all that a superuser needs.
-    """
-    role = "operator" if is_check(config) else None
-    spared = [item for item in items if not is_of_its_version(item, role)]
+    """Mark all unit tests for `make check`, and take what this run takes."""
     for item in items:
-        if item.path.is_relative_to(UNIT):
+        if item.path.is_relative_to(selection.UNIT):
             item.add_marker(pytest.mark.smoke)
-    if spared:
-        items[:] = [item for item in items if is_of_its_version(item, role)]
-        config.hook.pytest_deselected(items=spared)
-
-
-def is_of_its_version(item: pytest.Item, only: str | None) -> bool:
-    """Tell whether a test runs on its version.
-
-    A superuser's runs on the newest and an operator's on the oldest; a case of a table runs on one.
-    """
-    params = (
-        item.callspec.params
-        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
-        else {}
-    )
-    role, versions = params.get("database_of_either"), versions_to_test()
-    if role is not None and only is not None and role != only:
-        return False
-    if os.environ.get("ZANITH_TEST_VERSIONS") == "all" or "server" not in params:
-        return True
-    if role is not None:
-        return bool(params["server"] == versions[0 if role == "superuser" else -1])
-    if not has_one_version(item, params):
-        return True
-    # the case has the same version in every run
-    case = item.nodeid.replace(f"[pg{params['server']}", "[")
-    return bool(params["server"] == versions[zlib.crc32(case.encode()) % len(versions)])
-
-
-def has_one_version(item: pytest.Item, params: Mapping[str, object]) -> bool:
-    """Tell whether a test is a case of a table that is spread over the versions."""
-    if os.environ.get("ZANITH_TEST_VERSIONS") or params.keys() <= {"server", "database_of_either"}:
-        return False
-    return not any(item.get_closest_marker(mark) for mark in ("each_version", "newest"))
+    selection.select(config, items)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -132,7 +81,7 @@ def pytest_runtest_makereport(
     report = yield
     params = item.callspec.params if hasattr(item, "callspec") else {}
     skips = report.skipped and report.when == "call" and not hasattr(report, "wasxfail")
-    if skips and "server" in params and has_one_version(item, params):
+    if skips and "server" in params and selection.has_one_version(item):
         report.outcome = "failed"
         report.longrepr = f"mark it each_version, it skips itself on one: {report.longrepr}"
     return report
@@ -141,19 +90,13 @@ def pytest_runtest_makereport(
 def pytest_report_header(config: pytest.Config) -> str:
     """Name the minor releases that the tests run on, and what chance starts from."""
     versions = ", ".join(clusters.release_of(version) for version in versions_to_test())
-    return f"PostgreSQL {versions}; ZANITH_ORACLE_SEED={oracle_seed()}"
+    taken = selection.describe(config)
+    return f"PostgreSQL {versions}; ZANITH_ORACLE_SEED={oracle_seed()}; {taken}"
 
 
 def oracle_seed() -> int:
     """Return the seed of the oracle's sample: one and the same unless somebody chooses."""
     return int(os.environ.get("ZANITH_ORACLE_SEED") or 7)
-
-
-def versions_to_test() -> list[int]:
-    """Return the chosen major versions, newest first."""
-    return clusters.choose_versions(
-        os.environ.get("ZANITH_TEST_VERSIONS", ""), clusters.find_versions()
-    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

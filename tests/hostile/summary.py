@@ -20,5 +20,5 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
                 counts.update(dict(report.user_properties))
     if operations := counts[GAMES]:
         terminalreporter.write_line(
-            f"hostile owner: {len(tables.FIRE)} hooks × {operations} operations, {counts[ESCAPES]} escapes"
+            f"hostile owner: {operations} operations, {counts[ESCAPES]} escapes; {len(tables.FIRE)} hooks are known"
         )

@@ -17,7 +17,7 @@ REASONS = {
     "the order of rows": "PostgreSQL promises none, and dropped values make rows shorter",
     "rows of materialized views that are older than their tables": "a restore computes them again, "
     "and its plan says so: a database is refreshed before it is judged",
-    "catalog rows that bear a parked name": "a rename keeps the object; product.md, promise 2, says "
+    "catalog rows that bear a parked name": "a rename keeps the object; promise 2 says "
     "so beforehand",
     "what a soft-dropped column shows in SELECT *": "it keeps its slot in the row: the probes name "
     "their columns",

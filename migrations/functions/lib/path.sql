@@ -262,13 +262,17 @@ LANGUAGE sql IMMUTABLE AS $$ SELECT CASE WHEN anew THEN zanith._building(NULL, s
 
 -- PostgreSQL does not write a table with user_catalog_table anew, and creates no function or rule with ON CONFLICT on it. The option is off from
 -- the first step after the locks to the end of the transaction that may do one of these.
-CREATE OR REPLACE FUNCTION zanith._without_catalog_mark(steps jsonb, d jsonb, live oid) RETURNS jsonb
+CREATE OR REPLACE FUNCTION zanith._without_catalog_mark(steps jsonb, d jsonb, live oid, choices jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     marks jsonb;
 BEGIN
-    SELECT zanith._list(jsonb_build_object('name', zanith._relation_name(c.oid), 'value', o.option_value, 'role', zanith._runner(pg_get_userbyid(c.relowner))) ORDER BY c.oid)
-    INTO marks FROM zanith._family(live) m JOIN pg_class c ON c.oid = m.member, LATERAL pg_options_to_table(c.reloptions) o WHERE o.option_name = 'user_catalog_table';
+    SELECT zanith._list(jsonb_build_object('name', zanith._relation_name(c.oid), 'value', o.option_value, 'role', zanith._runner(pg_get_userbyid(c.relowner)), 'back', COALESCE((
+               -- a parked table has its own name again by then
+               SELECT zanith._qualify(x.item ->> 'schema', CASE x.ord WHEN 1 THEN COALESCE(choices ->> 'as', x.item ->> 'name') ELSE x.item ->> 'name' END) FROM zanith._each(d -> 'members') x
+               WHERE x.item ->> 'parked_schema' = n.nspname AND x.item ->> 'parked' = c.relname), zanith._relation_name(c.oid))) ORDER BY c.oid)
+    INTO marks FROM zanith._family(live) m JOIN pg_class c ON c.oid = m.member JOIN pg_namespace n ON n.oid = c.relnamespace, LATERAL pg_options_to_table(c.reloptions) o
+    WHERE o.option_name = 'user_catalog_table';
     IF marks = '[]' THEN
         RETURN steps;
     END IF;
@@ -282,11 +286,11 @@ BEGIN
             UNION ALL
             SELECT s.item || jsonb_build_object('role', t.item -> 'role', 'transaction', a.transaction), a.ord, a.place, t.ord
             FROM zanith._each(marks) t, LATERAL (
-                     SELECT transaction, first, 1, format('ALTER TABLE %s RESET (user_catalog_table)', t.item ->> 'name') FROM spans
+                     SELECT transaction, first, 1, t.item ->> 'name', format('ALTER TABLE %s RESET (user_catalog_table)', t.item ->> 'name') FROM spans
                      UNION ALL
-                     SELECT transaction, last, 3, format('ALTER TABLE %s SET (user_catalog_table = %L)', t.item ->> 'name', t.item ->> 'value') FROM spans) a(transaction, ord, place, sql),
+                     SELECT transaction, last, 3, t.item ->> 'back', format('ALTER TABLE %s SET (user_catalog_table = %L)', t.item ->> 'back', t.item ->> 'value') FROM spans) a(transaction, ord, place, name, sql),
                  LATERAL zanith._each(zanith._step(a.sql, CASE a.place WHEN 1 THEN 'Reset user_catalog_table: PostgreSQL does not rewrite such a table' ELSE 'Set user_catalog_table again' END,
-                     'ACCESS EXCLUSIVE', ARRAY[t.item ->> 'name'])) s) y);
+                     'ACCESS EXCLUSIVE', ARRAY[a.name])) s) y);
 END $$;
 
 -- Who may run a step that builds an index: the owner, who needs CREATE on the schema for that; NULL where it has to be
@@ -312,7 +316,7 @@ DECLARE
     s jsonb;
     code oid[];
 BEGIN
-    steps := zanith._without_catalog_mark(steps, d, COALESCE(live, (d #>> '{table,oid}')::oid));
+    steps := zanith._without_catalog_mark(steps, d, COALESCE(live, (d #>> '{table,oid}')::oid), choices);
     IF NOT in_script AND NOT zanith._runs_code(d, live, choices) THEN
         RETURN zanith._under_event_paths((SELECT zanith._list(x.item - 'builds' ORDER BY x.ord) FROM zanith._each(steps) x), path, in_script);
     END IF;

@@ -27,6 +27,17 @@ TABLES = {
         " CONSTRAINT k FOREIGN KEY (a) REFERENCES p NOT ENFORCED); ALTER TABLE t OWNER TO :owner",
         since=18,
     ),
+    "catalog_table": of_table(
+        "CREATE TABLE t (id int PRIMARY KEY, c int); CREATE FUNCTION f(t) RETURNS int LANGUAGE sql AS"
+        " 'SELECT 1'; ALTER TABLE t SET (user_catalog_table = on)",
+        options=CASCADE,
+    ),
+    "catalog_heirs": of_table(
+        "CREATE TABLE t (id int PRIMARY KEY, c int); CREATE TABLE h () INHERITS (t);"
+        "CREATE FUNCTION f(t) RETURNS int LANGUAGE sql AS 'SELECT 1';"
+        "ALTER TABLE h SET (user_catalog_table = on); ALTER TABLE t SET (user_catalog_table = on)",
+        options=CASCADE,
+    ),
     "grants_none": of_table("CREATE TABLE t (id int); REVOKE ALL ON t FROM postgres"),
     "identity": of_table(
         "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "

@@ -1,9 +1,9 @@
 """Which tests a run takes: the versions of each, its cases, and what `make check` spares.
 
-A run of `make test` takes every test function. A parametrized test is a table of cases: each case
-has one of the versions, and of a long table a run takes a part, every commit another one. What a
-run leaves out it says. ZANITH_TEST_CASES=all takes every case; ZANITH_TEST_VERSIONS chooses the
-versions ("15,18" or "all") and takes every case on each of them.
+A run of `make test` takes every test function, each on one of the versions. A parametrized test is
+a table of cases: of a table a run takes a part, every commit another one, and each case has one of
+the versions. The first line of the run names the part. ZANITH_TEST_CASES=all takes every case;
+ZANITH_TEST_VERSIONS chooses the versions ("15,18" or "all") and takes everything on each of them.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from tests import clusters
 
 ROOT = Path(__file__).resolve().parent.parent
 UNIT = ROOT / "tests" / "unit"
-LONG = 4  # cases: a table with more is long
-TURNS = 3  # that many commits in a row take a long table whole
+TURNS = 4  # that many commits in a row take a table whole
 
 
 def versions_to_test() -> list[int]:
@@ -60,19 +59,18 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 
 def has_one_version(item: pytest.Item) -> bool:
-    """Tell whether a test is a case of a table that is spread over the versions."""
-    params = _params(item)
-    if os.environ.get("ZANITH_TEST_VERSIONS") or params.keys() <= {"server", "database_of_either"}:
+    """Tell whether a test runs on one of the versions only, with others on the other."""
+    if os.environ.get("ZANITH_TEST_VERSIONS") or "server" not in _params(item):
         return False
     return not any(item.get_closest_marker(mark) for mark in ("each_version", "newest"))
 
 
 def describe(config: pytest.Config) -> str:
-    """Say which part of the long tables this run takes."""
+    """Say which part of each table of cases this run takes."""
     turn = _turn()
     if turn is None or is_check(config):
         return "every case of every table"
-    return f"part {turn + 1} of {TURNS} of long tables (ZANITH_TEST_CASES={turn + 1}, or all)"
+    return f"part {turn + 1} of {TURNS} of each table (ZANITH_TEST_CASES={turn + 1}, or all)"
 
 
 def _params(item: pytest.Item) -> Mapping[str, object]:
@@ -106,7 +104,7 @@ def _number(item: pytest.Item) -> int:
 
 
 def _take_turns(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.Item]:
-    """Return the tests without the cases of long tables whose turn it is not.
+    """Return the tests without the cases whose turn it is not; at least one of each table stays.
 
     Cases that are named one by one, or chosen by -k, are all taken.
     """
@@ -121,9 +119,9 @@ def _take_turns(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.
     return [
         item
         for item in items
-        if len(known := cases[_table(item)]) <= LONG
-        or item.path.is_relative_to(UNIT)
-        or known[_case(item)] % TURNS == turn
+        if item.path.is_relative_to(UNIT)
+        or (known := cases[_table(item)])[_case(item)] % (parts := min(len(known), TURNS))
+        == turn % parts
     ]
 
 

@@ -231,6 +231,7 @@ def test_an_archive_of_an_earlier_version_belongs_to_the_owner(scene, tmp_path):
     assert scene.by(None, "SELECT count(*) FROM harm.t WHERE c = id") == "5"
 
 
+@pytest.mark.each_version
 async def test_a_partition_that_was_given_away_in_a_table_from_before_18(scene):
     """There NOT NULL constraints get their names again by DETACH and ATTACH, which reads checks."""
     if scene.place.server.version < 18:

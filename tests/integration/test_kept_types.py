@@ -230,6 +230,7 @@ async def test_a_column_comes_back_as_text(database, db, owner, online):
     database.psql("INSERT INTO s.parent VALUES (4, 'z', 'sad')")
 
 
+@pytest.mark.each_version
 async def test_an_extension_may_go(database, db, owner):
     found = "SELECT count(*) FROM pg_available_extensions WHERE name = 'citext'"
     if database.psql(found) == "0":

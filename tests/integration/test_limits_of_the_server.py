@@ -154,6 +154,7 @@ async def test_locks_are_not_kept_by_who_is_not_heard_of(database, setting):
         await db.close()
 
 
+@pytest.mark.each_version
 async def test_a_transaction_timeout_spares_the_online_forms(database):
     if database.server.version < 17:
         pytest.skip("transaction_timeout came with PostgreSQL 17")

@@ -45,6 +45,7 @@ def checked(database):
     return database
 
 
+@pytest.mark.each_version
 def test_no_function_has_an_error_or_an_unused_variable(checked):
     found = json.loads(checked.psql(FINDINGS))
     functions = checked.psql(
@@ -62,6 +63,7 @@ def test_no_function_has_an_error_or_an_unused_variable(checked):
     ] == []
 
 
+@pytest.mark.each_version
 def test_a_typo_in_a_branch_that_never_runs_is_found(checked):
     checked.psql(
         "CREATE FUNCTION zanith.f() RETURNS int LANGUAGE plpgsql"

@@ -59,6 +59,7 @@ async def test_an_owner_who_may_not_create_what_comes_back(database, db, create_
     assert not (await plan_restore(db, made)).blocked
 
 
+@pytest.mark.each_version
 def test_a_member_who_may_not_become_the_owner(database, create_role):
     if database.server.version < 16:
         pytest.skip("every member may become a role before 16")

@@ -82,7 +82,7 @@ async def test_an_online_restore_outlives_a_statement_timeout(database):
     db = await opened(database, lock_timeout=timedelta(seconds=10))
     artifact = await capture(db, ONLINE, DBA)
     await db.close()
-    limit(database, "statement_timeout = '700ms'")
+    limit(database, "statement_timeout = '2s'")
     db = await Database.open(database.url, lock_timeout=timedelta(seconds=10), lock_retries=0)
     slowly = Limits(rows_per_second=ROWS // 3)
     choices = Choices(online=True)

@@ -16,7 +16,7 @@ from app.recovery.db.schema_files import files
 from app.recovery.queries import load
 
 _LIST = re.compile(r"FUNCTION zanith\._fixed_settings\(\).*?'(\{.*?\})'::jsonb", re.DOTALL)
-_DECLARED = re.compile(r"\bSET ([\w.]+) = '?(.+?)'?(?= SET [\w.]+ =| AS\b|\s*$)", re.MULTILINE)
+_DECLARED = re.compile(r"\bSET ([\w.]+) = '?(.*?)'?(?= SET [\w.]+ =| AS\b|\s*$)", re.MULTILINE)
 _HEAD = "FUNCTION zanith."
 
 # Those of a connection alone: what a transaction begins as, where new tables go, and how plans and
@@ -27,7 +27,7 @@ _OF_CONNECTIONS = {
     "default_transaction_isolation": "read committed",
     "idle_in_transaction_session_timeout": "0",  # a shared snapshot waits; locks.begin sets one
     "jit": "off",
-    "plan_cache_mode": "force_generic_plan",
+    "plan_cache_mode": "auto",
     "synchronize_seqscans": "off",
 }
 

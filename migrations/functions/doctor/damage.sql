@@ -35,7 +35,7 @@ END $$;
 
 -- What the badge shows of it: the worst kind, NULL where all is as it was recorded.
 CREATE OR REPLACE FUNCTION zanith.worst_damage(artifact_id text) RETURNS text
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$ BEGIN RETURN (
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan AS $$ BEGIN RETURN (
     SELECT d.kind FROM zanith._artifact(artifact_id) a, LATERAL zanith._damage(a) d
     ORDER BY array_position(ARRAY['missing', 'moved', 'changed'], d.kind) LIMIT 1
 ); END $$;

@@ -326,7 +326,7 @@ END $$;
 -- The same of what is parked, for whoever streams it, and the search path that its owner's code needs while it is read. Locks are
 -- the caller's: see read_locks.
 CREATE OR REPLACE FUNCTION zanith.reads_as(artifact_id text, OUT role_name text, OUT path text)
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     root oid := (zanith._place(a) ->> 'oid')::oid;

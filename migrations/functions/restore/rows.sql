@@ -347,7 +347,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 
 -- The same for callers, with its size in bytes (all members of a partitioned one, indexes and TOAST included).
 CREATE OR REPLACE FUNCTION zanith.locate(artifact_id text) RETURNS jsonb
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$ BEGIN RETURN (
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan AS $$ BEGIN RETURN (
     SELECT (p.place - 'oid') || jsonb_build_object('size_bytes', CASE WHEN p.place ? 'oid' THEN
         CASE WHEN a.artifact_type = 'soft_drop_column' THEN 0
              ELSE (SELECT COALESCE(sum(pg_total_relation_size(t.member)), 0) FROM zanith._parked_members(a.id, (p.place ->> 'oid')::oid) t) END END)

@@ -136,7 +136,7 @@ def _case(item: pytest.Item) -> str:
 
 @cache
 def _turn() -> int | None:
-    """Return which part of the long tables this run takes, from 0; None for all.
+    """Return which part of each table of cases this run takes, from 0; None for all.
 
     Without a choice the commit says it: the same commit takes the same cases.
     """

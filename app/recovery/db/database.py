@@ -269,8 +269,8 @@ class Database:
     async def side(self) -> AsyncIterator[Connection]:
         """Lend a connection for one short statement about Zanith's own tables.
 
-        A page's, or one beside work under way: neither waits for those that work holds. One that is
-        idle has its plans already.
+        A page's, or one beside work under way: neither waits for those that work holds. An idle
+        connection for work comes first, because its session may have the plans already.
         """
         pool = self._pool if self._pool.get_idle_size() else self._side_pool
         async with self._lend(pool, WAIT_SECONDS, SIDE_SECONDS) as connection:
@@ -284,9 +284,9 @@ class Database:
 
     @asynccontextmanager
     async def _lend(
-        self, pool: Pool, wait: float | None = None, lease: float | None = None
+        self, pool: Pool, wait: float | None = None, at_most: float | None = None
     ) -> AsyncIterator[Connection]:
-        """Lend a connection of a pool; ``lease`` bounds the seconds that its user may take."""
+        """Lend a connection of a pool; its user may take ``at_most`` so many seconds."""
         try:
             connection = await pool.acquire(timeout=wait)
         except OSError as exc:
@@ -299,7 +299,7 @@ class Database:
         except SERVER_ERRORS as exc:
             raise self._tell(exc) from exc
         try:
-            async with asyncio.timeout(lease):
+            async with asyncio.timeout(at_most):
                 yield connection
         except SERVER_ERRORS as exc:
             raise self._tell(exc) from exc

@@ -122,7 +122,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             OR d.classid = 'pg_class'::regclass AND d.deptype = 'a' AND g.c <> 'pg_constraint'::regclass AND EXISTS (
                    SELECT FROM pg_index i JOIN pg_constraint k ON k.conrelid = i.indrelid AND k.conindid = i.indexrelid AND k.contype = ANY (zanith._letters_of('indexed'))
                    WHERE i.indexrelid = d.objid)
-        -- OFFSET: by the index for each, whatever is estimated
+        -- OFFSET 0 makes PostgreSQL read the index for each object: a join may read all of pg_depend
         FROM going g, LATERAL (SELECT x.* FROM pg_depend x WHERE x.refclassid = g.c AND x.refobjid = g.o AND (g.s = 0 OR x.refobjsubid = g.s) OFFSET 0) d
         WHERE NOT g.needed AND d.deptype IN ('n', 'a', 'i', 'P', 'S') AND NOT (g.s = 0 AND d.classid = g.c AND d.objid = g.o)
     )

@@ -175,7 +175,7 @@ LANGUAGE sql STABLE ROWS 5 AS $$
     SELECT r.class, r.object FROM reached r
 $$;
 
--- The same, at once where it ends with what was given: most call nothing but built-in functions, which pg_depend does not list.
+-- The same. Most objects call only built-in functions, which pg_depend does not list: then these objects are the result, without the search.
 CREATE OR REPLACE FUNCTION zanith._reach(classes oid[], objects oid[]) RETURNS TABLE (class oid, object oid)
 LANGUAGE plpgsql STABLE ROWS 5 AS $$ BEGIN
     IF NOT EXISTS (

@@ -12,6 +12,7 @@ import pytest
 
 from app.recovery.capture.capture import capture
 from app.recovery.capture.request import CaptureRequest
+from app.recovery.purge.purge import purge
 from tests.hostile.journeys import DBA, opened
 from tests.hostile.trap import Trap, describe
 from tests.hostile.world import fill
@@ -198,3 +199,21 @@ async def test_a_role_that_captures_cannot_create_in_the_shadow(superusers_groun
     async with superusers_ground.connect(user=cast.owner) as mallory:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await mallory.execute("CREATE TABLE _zanith_shadow.mine (id int)")
+
+
+async def test_nobody_takes_the_id_of_a_purged_artifact(superusers_ground, cast):
+    """Its history would be taken for that of another object."""
+    record = """SELECT zanith._record_capture('archive_column', 'harm.again'::regclass, 'c', $1, 'refuse',
+        false, NULL, '1 day', NULL, '{}', NULL, zanith._prove_caller(), $2)"""
+    made = "CREATE TABLE harm.again (id int PRIMARY KEY, c int, d int)"
+    superusers_ground.psql(made, user=cast.owner)
+    async with opened(superusers_ground.url) as db:
+        purged = await capture(db, CaptureRequest("archive_column", "harm.again", "d"), DBA)
+        await purge(db, purged.id, DBA, confirm="d")
+    async with superusers_ground.connect(user=cast.owner) as mallory:
+        for ids in ((purged.id, None), ("feedfacefeed", purged.id)):
+            with pytest.raises(asyncpg.InvalidParameterValueError, match="already captured"):
+                await mallory.execute(record, *ids)
+        # any other id is taken
+        async with mallory.transaction():
+            await mallory.execute(record, "feedfacefeed", None)

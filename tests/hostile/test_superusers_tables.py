@@ -195,6 +195,31 @@ async def test_a_generated_column_of_another_table(scene, child):
     scene.quiet()
 
 
+@pytest.mark.parametrize("strategy", ["soft_drop_table", "archive_table"])
+@pytest.mark.parametrize(("column", "named"), [
+    ("y harm.t", "the type harm.t"),
+    ("y harm.t[]", "the type harm.t\\[\\]"),
+    ("y harm.child", "the type harm.child"),
+    ("y harm.t[] DEFAULT '{}'", "default of y"),
+])  # fmt: skip
+async def test_a_column_that_goes_with_the_table_of_its_type(scene, strategy, column, named):
+    """It is an artifact of its own, whose restore is that of a superuser's table."""
+    scene.by(scene.mallory, "CREATE TABLE harm.t (id int PRIMARY KEY, c int); CREATE TABLE harm.child () INHERITS (harm.t)")  # fmt: skip
+    scene.by(None, f"CREATE TABLE public.q (x int, {column}); INSERT INTO public.q VALUES (1)")
+    wanted = CaptureRequest(strategy, "harm.t", None, on_dependents="cascade")
+    async with scene.opened() as db:
+        with pytest.raises(ZanithError, match=f"{named} uses the type harm.[a-z]+ of {scene.mallory}"):  # fmt: skip
+            await capture(db, wanted, DBA)
+        scene.by(None, f"ALTER TABLE public.q OWNER TO {scene.mallory}")
+        before = scene.by(None, "SELECT * FROM public.q")
+        made = await capture(db, wanted, DBA)
+        report = await restore(db, made.id, Choices(), DBA)
+        assert len(report.companions) == 1
+        await restore(db, report.companions[0].id, Choices(), DBA)
+    assert scene.by(None, "SELECT * FROM public.q") == before
+    scene.quiet()
+
+
 async def test_an_archive_that_is_made_online(scene):
     scene.by(None, f"CREATE TABLE public.t (id int PRIMARY KEY, c int, d int); INSERT INTO public.t {ROWS}; CREATE INDEX ON public.t (harm.tap('index', d))")  # fmt: skip
     scene.trap.read()

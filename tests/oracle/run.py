@@ -192,7 +192,7 @@ class Batch:
                         )
                     else:
                         self.verdict.refused[schema] = "2BP01 as DROP does"
-                elif ended.startswith("0A000"):
+                elif ended.startswith(("0A000", "42501 code of another role would run")):
                     self.verdict.refused[schema] = ended
                 else:
                     self.fault(schema, "capture", f"{ended}; DROP: {self.dropped.get(schema)}")

@@ -234,11 +234,10 @@ BEGIN
     proof := zanith._prove_caller();
     PERFORM zanith._record_capture(strategy, relation, column_name, id, on_dependents, keep_rows, migration_id, expires_in, reason,
         zanith._read_facts(zanith._define(strategy, relation, column_name, id, on_dependents, keep_rows, brief => true)), path, proof, cascade_of);
-    d := (zanith._artifact(id)).definition;
+    d := (zanith._artifact(id)).definition || CASE WHEN cascade_of IS NULL THEN '{}' ELSE '{"companion": true}' END::jsonb;
     PERFORM zanith._check_capture(strategy, relation, column_name, zanith._without_earlier(d), on_dependents, published_ok);
     SELECT r.rows_copied, sandboxed OR r.ran_code INTO rows_copied, sandboxed FROM zanith._run_capture(id, relation, d, proof, ddl_path, code_path) r;
     PERFORM zanith._finish_capture(id, rows_copied, notify, proof);
-    d := d || CASE WHEN cascade_of IS NULL THEN '{}' ELSE '{"companion": true}' END::jsonb;
     -- the guard moves such a type aside
     IF current_setting('zanith.guard_busy', true) IS DISTINCT FROM 'on' AND zanith._warn_of_types(d) IS NOT NULL THEN
         RAISE NOTICE '%', zanith._warn_of_types(d);
@@ -412,9 +411,10 @@ BEGIN
     IF expires_in < interval '0' OR expires_in > interval '1000 years' THEN
         PERFORM zanith._refuse(format('expires_in is out of bounds: %s', expires_in), 'Use up to 1000 years, or NULL for never.', '22023');
     END IF;
-    -- nobody adds to what somebody else captured: the object that was named is recorded after its companions
-    IF EXISTS (SELECT FROM zanith._zanith_migration_artifacts a WHERE a.id = _record_capture.cascade_of) THEN
-        PERFORM zanith._refuse(format('artifact %s was already captured', cascade_of), 'Call the capture functions, not this one.', '22023');
+    -- nobody adds to what somebody else captured: the object that was named is recorded after its companions. The audit log has purged ones.
+    IF EXISTS (SELECT FROM zanith._zanith_migration_artifacts a WHERE a.id = _record_capture.cascade_of)
+       OR EXISTS (SELECT FROM zanith._zanith_audit_log l WHERE l.artifact_id IN (_record_capture.id, _record_capture.cascade_of)) THEN
+        PERFORM zanith._refuse(format('artifact %s was already captured', COALESCE(cascade_of, id)), 'Call the capture functions, not this one.', '22023');
     END IF;
     PERFORM zanith._check_words(reason, migration_id, current_setting('zanith.actor', true));
     IF path IS NOT NULL AND (zanith._path_names(path) IS NULL OR length(path) > 4000) THEN

@@ -91,11 +91,11 @@ BEGIN
         IF c.named IS NOT NULL THEN
             PERFORM zanith._check_column(c.strategy, c.relation, c.named);
         END IF;
-        d := zanith._define(c.strategy, c.relation, c.named, id, 'cascade', false, gone, NOT checked);
+        d := zanith._define(c.strategy, c.relation, c.named, id, 'cascade', false, gone, NOT checked) || '{"companion": true}';
         IF checked THEN
             PERFORM zanith._check_capture(c.strategy, c.relation, c.named, d, 'cascade', published_ok, gone);
         END IF;
-        found := found || jsonb_build_object('strategy', c.strategy, 'relation', c.relation, 'column', c.named, 'definition', d || '{"companion": true}');
+        found := found || jsonb_build_object('strategy', c.strategy, 'relation', c.relation, 'column', c.named, 'definition', d);
         gone := gone || zanith._gone_with(c.relation, c.named, gone);
     END LOOP;
     d := zanith._define(strategy, relation, column_name, id, on_dependents, keep_rows, gone, NOT checked);

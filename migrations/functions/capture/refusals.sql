@@ -24,11 +24,12 @@ BEGIN
     END IF;
 END $$;
 
--- What a cascade drops of a trusted role comes back as the operator: it may call no code of another role.
+-- What a cascade drops of a trusted role comes back as the operator: it may call no code of another role. A companion is of one too, with its type.
 CREATE OR REPLACE FUNCTION zanith._check_trusted_parts(d jsonb, relation oid) RETURNS void
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    conflict jsonb := CASE WHEN NOT zanith._is_trusted(d #>> '{table,owner}') THEN zanith._find_trusted_parts(d, relation) -> 0 END;
+    conflict jsonb := CASE WHEN NOT zanith._is_trusted(d #>> '{table,owner}') THEN zanith._find_trusted_parts(d, relation) -> 0
+                           WHEN d ? 'companion' THEN zanith._find_handed_over(d, relation, '{}') -> 0 END;
 BEGIN
     IF conflict IS NOT NULL THEN
         PERFORM zanith._refuse(conflict ->> 'message', conflict ->> 'hint', '42501');

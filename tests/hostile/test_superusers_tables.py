@@ -6,6 +6,7 @@ change what his own functions and domains do. See zanith._is_trusted.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from itertools import product
 from pathlib import Path
@@ -346,3 +347,31 @@ async def test_what_fits_better_in_the_table_of_an_owner(scene, kind, way, tmp_p
     async with scene.opened() as db:
         await restore(db, made, Choices(), DBA)
     scene.quiet()
+
+
+async def test_restores_at_once_wait_for_one_another(scene):
+    """Each locks pg_proc while it reads texts under a path of public, where Mallory creates functions all the time."""
+    scene.by(None, "CREATE FUNCTION public.own(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN $1; END $$")  # fmt: skip
+    made = []
+    for n in range(4):
+        scene.by(None, f"CREATE TABLE public.t{n} (id int PRIMARY KEY, c int CHECK (public.own(c) > 0)); INSERT INTO public.t{n} SELECT n, n FROM generate_series(1, 9) n")  # fmt: skip
+        made.append(await taken(scene, "archive_column", f"public.t{n}"))
+    ended = asyncio.Event()
+
+    async def create() -> int:
+        created = 0
+        async with scene.place.connect(user=scene.mallory) as mallory:
+            while not ended.is_set():
+                await mallory.execute("CREATE OR REPLACE FUNCTION public.own(text) RETURNS int LANGUAGE sql AS 'SELECT 1'")  # fmt: skip
+                created += 1
+        return created
+
+    creating = asyncio.create_task(create())
+    try:
+        async with scene.opened() as one, scene.opened() as two:
+            await asyncio.gather(*(restore(db, each, Choices(), DBA) for db, each in zip((one, two) * 2, made, strict=True)))  # fmt: skip
+    finally:
+        ended.set()
+    assert await creating > 0
+    for n in range(4):
+        assert scene.by(None, f"SELECT sum(c) FROM public.t{n}") == "45"

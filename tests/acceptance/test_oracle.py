@@ -13,9 +13,12 @@ from tests import clusters
 from tests.clusters import Server
 from tests.conftest import Database, install_zanith, oracle_seed, versions_to_test
 from tests.oracle.command import draw, draw_journeys
+from tests.oracle.features import PLAIN
+from tests.oracle.forms import FORMS
 from tests.oracle.generate import Case
 from tests.oracle.journeys import Journey, describe_journey, judge_journeys
 from tests.oracle.mutants import MUTANTS, MUTANTS_ON_THE_WAY, Mutant, mutated
+from tests.oracle.rare import ALL
 from tests.oracle.run import Verdict, describe, outcome_of, refuses_alike, run_batch
 
 pytestmark = pytest.mark.each_version
@@ -102,3 +105,30 @@ def _travel(
     server: Server, template: str, roles: dict[str, str], directory: Path, drawn: list[Journey]
 ) -> Verdict:
     return asyncio.run(judge_journeys(server, template, roles, directory, drawn))[0]
+
+
+# What two features have to do with each other only together, which chance seldom makes.
+TOGETHER = [
+    ("soft_drop_table", ("primary key referenced", "other owner", "path in index")),
+    ("archive_table", ("primary key referenced", "other owner", "path in index")),
+    ("soft_drop_table", ("column of row type", "other owner")),
+    ("archive_table", ("column of row type", "other owner")),
+    ("soft_drop_column", ("generated of row elsewhere", "other owner")),
+]
+
+
+def test_what_chance_seldom_puts_together(
+    server: Server, template: str, roles: dict[str, str], tmp_path: Path
+) -> None:
+    named = {feature.name: feature for feature in ALL}
+    cases = [
+        Case(strategy, PLAIN, FORMS[0], tuple(named[name] for name in features), key="index")
+        for strategy, features in TOGETHER
+    ]
+    verdict = run_batch(server, template, roles, tmp_path, cases)
+    assert verdict.faults == {}
+    assert verdict.invalid == {}
+    assert {verdict.cases[name].features[0].name for name in verdict.judged()} == {
+        "primary key referenced"
+    }
+    assert all("code of another role" in said for said in verdict.refused.values())

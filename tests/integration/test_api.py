@@ -232,7 +232,7 @@ def test_a_job_whose_artifact_went_first_ends_with_why(client, artifacts, studio
     monkeypatch.setattr(seal, "verify", verify_too_late)
     job = client.post(f"/api/artifacts/{artifacts['table']}/verify").json()["job"]
     ended = wait_for_job(client, job["id"])
-    assert (ended["state"], ended["error"]["code"]) == ("failed", "not_found")
+    assert (ended["state"], ended["error"]["code"]) == ("refused", "not_found")
 
 
 def test_exports_what_the_seal_says(client, artifacts):

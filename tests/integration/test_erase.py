@@ -224,7 +224,7 @@ def test_what_stops_it(staff, studio, database):
         f"ALTER TABLE {place} ENABLE ALWAYS TRIGGER _zanith_refuse_statement"
     )
     job = erase(staff, artifact, right)
-    assert job["state"] == "failed"
+    assert job["state"] == "refused"
     assert "does not match its seal" in job["error"]["message"]
     assert database.psql(f"SELECT count(*) FROM {place}") == "100"
     assert SECRET not in database.pg_dump("--data-only", "--schema=zanith")

@@ -60,7 +60,7 @@ async def test_failure_is_kept(db):
         async with runs.running(db, job):
             raise Refused("no", hint="h")
     ended = await jobs.get(db, job.id)
-    assert (ended.state, ended.error["message"]) == ("failed", "no")
+    assert (ended.state, ended.error["message"]) == ("refused", "no")
     await queueing.start(db, "restore", "abcdefgh", {}, ACTOR)
 
 

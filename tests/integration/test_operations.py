@@ -173,7 +173,7 @@ async def test_each_operation_tells_once_how_it_ended(db, kind):
             await case.call(db, about, case.who_may_not, job, None)
         assert (await told_once(db, kind, before, "refused")).actor == "eve"
         ended = await jobs.get(db, job.id)
-        assert (ended.state, ended.error["code"]) == ("failed", "not_permitted")
+        assert (ended.state, ended.error["code"]) == ("refused", "not_permitted")
         before = len(await entries(db, kind))
     else:
         await jobs.cancel(db, job.id, DBA)
@@ -253,7 +253,7 @@ async def test_holds_tell_once_too_and_a_job_of_a_purged_artifact_ends(db):
     with pytest.raises(ZanithError, match="no artifact"):
         await verify(db, about, DBA, job=job)
     ended = await jobs.get(db, job.id)
-    assert (ended.state, ended.error["code"]) == ("failed", "not_found")
+    assert (ended.state, ended.error["code"]) == ("refused", "not_found")
     assert len(await entries(db, Kind.VERIFY)) == 1
 
 

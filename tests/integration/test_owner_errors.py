@@ -79,7 +79,7 @@ async def test_a_step_that_runs_an_owners_code_is_refused_whatever_that_raises(d
             asked = {"rehearse": True, "blocking_ok": True}
             said = client.post(f"/api/artifacts/{artifact.id}/restore", json=asked)
             ended = wait_for_job(client, said.json()["job"]["id"])
-            assert (ended["state"], ended["error"]["code"]) == ("failed", "refused"), state
+            assert (ended["state"], ended["error"]["code"]) == ("refused", "refused"), state
     database.psql("UPDATE public.says SET state = ''")
     await restore(db, artifact.id, Choices(), DBA)
 

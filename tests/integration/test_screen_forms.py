@@ -112,7 +112,7 @@ async def test_a_broken_seal_offers_no_restore_and_a_failure_leads_back(
         started = staff.post(path, data=form)
         assert started.status_code == 303, words(started.text)
         job = wait_for_job(staff, started.headers["location"].rsplit("/", 1)[1])
-        assert job["state"] == "failed"
+        assert job["state"] == "refused"
         failed = staff.get(started.headers["location"]).text
         assert "Nothing was changed. Its work was rolled back." in words(failed)
         assert f'href="{path}?as=code_2&amp;not_valid=yes">Back to its plan' in failed

@@ -150,7 +150,7 @@ def test_a_job_s_records_name_its_request(database, artifacts, tmp_path):
             f"/api/artifacts/{artifacts['column']}/restore", json={"confirm": "code"}
         )
         ended = wait_for_job(client, started.json()["job"]["id"])
-        assert ended["state"] == "failed"
+        assert ended["state"] == "refused"
         number = started.headers["x-request-id"]
         wait_until(lambda: f"(request {number})" in command.output.read_text())
         assert "warning: restore of" in command.output.read_text()

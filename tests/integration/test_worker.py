@@ -185,7 +185,7 @@ async def test_what_cannot_begin_says_why_and_does_not_wait(db):
     )
     await worker.serve(db, 2, lambda *_: None, once=True)
     ended = await jobs.get(db, job.id)
-    assert ended.state == "failed"
+    assert ended.state == "refused"
     assert "t9" in ended.error["message"]
 
 

@@ -20,6 +20,7 @@ from app.text import ago, instant, plural, took
 _STYLES = {
     "done": "good",
     "mismatch": "bad",
+    "refused": "warn",
     "failed": "bad",
     "interrupted": "warn",
     "cancelled": "quiet",

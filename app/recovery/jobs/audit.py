@@ -76,9 +76,7 @@ async def record(
     object: str | None = None,  # noqa: A002 - the column's name
     detail: dict[str, Any] | None = None,
 ) -> int:
-    """Write an entry in the caller's transaction and return its id; outcome is done, mismatch,
-    refused or failed.
-    """
+    """Write an entry in the caller's transaction and return its id; outcome is one of OUTCOMES."""
     number: int = await connection.fetchval(
         SQL["record"],
         actor.name,
@@ -99,8 +97,8 @@ async def record_ended(connection: Connection, job_id: str) -> None:
     await notify(connection, "audit", str(number))
 
 
-def _outcome_of(error: ZanithError) -> str:
-    """Return how the log tells of an error."""
+def outcome_of(error: ZanithError) -> str:
+    """Return how the log, and the state of a job, tell of an error."""
     if isinstance(error, Cancelled):
         return "cancelled"
     return "failed" if isinstance(error, Failed | Locked) else "refused"
@@ -130,7 +128,7 @@ async def recording_failure(
                 log.error("%s of %s failed: %s", action, artifact_id, error.for_log)  # noqa: TRY400
             else:
                 log.exception("%s of %s failed", action, artifact_id)
-        outcome = _outcome_of(error)
+        outcome = outcome_of(error)
         if isinstance(error, LeaseLost | Taken):  # the process that has the job records it
             raise error from exc
         with suppress(ZanithError):

@@ -20,8 +20,7 @@ from app.recovery.queries import load
 
 SQL = load("jobs")
 LIVE = ("queued", "running")
-# "mismatch": it ran to its end, and the parked object is not as it was sealed.
-HOW_IT_ENDED = ("done", "mismatch", "failed", "cancelled", "interrupted")
+HOW_IT_ENDED = (*audit.OUTCOMES, "interrupted")
 ENDED = frozenset(HOW_IT_ENDED)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import asyncpg
 
 from app.recovery.core.actor import Actor, check_words, require_change
-from app.recovery.core.errors import Cancelled, Failed, Locked, Taken, ZanithError
+from app.recovery.core.errors import Failed, Locked, Taken, ZanithError
 from app.recovery.db.database import Database
 from app.recovery.db.events import await_about
 from app.recovery.db.transactions import notify
@@ -145,7 +145,7 @@ async def abandon(db: Database, job_id: str) -> None:
 
 async def end_unbegun(db: Database, job_id: str, error: ZanithError) -> None:
     """End a job whose work was refused before it began; the audit log has the reason already."""
-    state = "cancelled" if isinstance(error, Cancelled) else "failed"
+    state = audit.outcome_of(error)
     if (local := db.local_jobs.get(job_id)) is not None:
         if local.state == "queued":
             said, now = error.as_kept(), datetime.now(UTC)

@@ -116,8 +116,9 @@ async def running(db: Database, job: Job) -> AsyncIterator[Run]:
     """Claim a queued job and keep its lease while the body runs.
 
     The job ends with ``run.result`` as done, or as ``run.outcome`` says, cancelled where somebody
-    asked, else failed with the error, which is raised on as a ZanithError. Set ``run.finished``
-    after a commit that contained :meth:`Run.finish`. Locked where somebody else claimed it first.
+    asked, else refused or failed with the error, which is raised on as a ZanithError. Set
+    ``run.finished`` after a commit that contained :meth:`Run.finish`. Locked where somebody else
+    claimed it first.
     """
     lease = secrets.token_hex(8)
     await _claim(db, job, lease)
@@ -185,7 +186,7 @@ async def _end_cancelled(run: Run, body: asyncio.Task[Any]) -> None:
 
 
 async def _end_failed(run: Run, error: ZanithError) -> None:
-    await _end(run, "cancelled" if isinstance(error, Cancelled) else "failed", error)
+    await _end(run, audit.outcome_of(error), error)
 
 
 async def _end(run: Run, state: str, error: ZanithError | None) -> None:

@@ -141,7 +141,7 @@ class JobOut(BaseModel):
     artifact_id: str | None
     object: str | None
     state: Literal[
-        "queued", "running", "done", "mismatch", "failed", "cancelled", "interrupted"
+        "queued", "running", "done", "mismatch", "refused", "failed", "cancelled", "interrupted"
     ] = Field(description="mismatch: it ended, and the parked object does not match its seal")
     params: dict[str, Any]
     progress: dict[str, Any]

@@ -24,6 +24,7 @@ router = APIRouter(prefix="/studio/jobs")
 
 PATH = "/studio/jobs"
 STATES = ("live", *jobs.HOW_IT_ENDED)
+GAVE_UP = frozenset({"refused", "failed"})
 PAGE = 50
 _NOUNS = {"rehearse": "Rehearsal", "verify": "Verification", "erase": "Erasure"}
 
@@ -74,16 +75,13 @@ class JobView:
     @property
     def can_go_on(self) -> bool:
         """Whether it ended, and may be half done."""
-        return bool(self.job.params.get("online")) and self.job.state in {
-            "cancelled",
-            "failed",
-            "interrupted",
-        }
+        stopped = self.job.state in GAVE_UP | {"cancelled", "interrupted"}
+        return stopped and bool(self.job.params.get("online"))
 
     @property
     def nothing_changed(self) -> bool:
         """Whether it ended without a result in one transaction, which was rolled back."""
-        ended = self.job.state in {"failed", "cancelled"}
+        ended = self.job.state in GAVE_UP | {"cancelled"}
         kept = self.job.progress.get("committed") or self.job.params.get("online")
         return ended and not kept and self.job.kind != "cleanup"
 
@@ -133,7 +131,7 @@ class JobView:
         ticked.extend(Ticked(purpose, "", None) for purpose in planned[len(done) :])
         if len(done) < len(ticked) and self.job.state == "running" and "done" in progress:
             ticked[len(done)] = Ticked(ticked[len(done)].purpose, "now", None)
-        if len(done) < len(ticked) and self.job.state == "failed" and "done" in progress:
+        if len(done) < len(ticked) and self.job.state in GAVE_UP and "done" in progress:
             ticked[len(done)] = Ticked(ticked[len(done)].purpose, "failed", None)
         return ticked
 
@@ -147,7 +145,9 @@ class JobView:
             (n for n, purpose in enumerate(planned) if purpose == step),
             next((n for n, purpose in enumerate(planned) if purpose.startswith(part)), 0),
         )
-        now = {"running": "now", "failed": "failed"}.get(self.job.state, "")
+        now = (
+            "now" if self.job.state == "running" else "failed" if self.job.state in GAVE_UP else ""
+        )
         return [
             Ticked(purpose, "done" if n < here else now if n == here else "", took.get(purpose))
             for n, purpose in enumerate(planned)

@@ -195,7 +195,7 @@ LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN RETURN QUERY
            OR EXISTS (SELECT FROM zanith._parts(g.part) p, LATERAL zanith._each(p.part -> 'constraints') k WHERE zanith._constraint_is(k.item, 'condition')));
 END $$;
 
--- Foreign keys to a table of another owner that calls code. To prove one PostgreSQL plans a query on both tables as the owner of the one
+-- Foreign keys, but for those that were NOT VALID, to a table of another owner that calls code. To validate one PostgreSQL plans a query on both tables as the owner of the one
 -- that has it, and evaluates expressions of the other's indexes.
 CREATE OR REPLACE FUNCTION zanith._mixed_keys(d jsonb) RETURNS TABLE (name text, child oid, parent oid, calls text)
 LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN RETURN QUERY
@@ -206,7 +206,7 @@ LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN RETURN QUERY
                          -- of a moved table, the parked one is the one that is not there
                          CASE WHEN d ? 'members' THEN zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}') END) o(child, parent, parked),
          pg_class c, pg_class p, LATERAL (SELECT zanith._find_foreign_code(p.oid, true)) f(code)
-    WHERE c.oid = COALESCE(o.child, o.parked) AND p.oid = COALESCE(o.parent, o.parked)
+    WHERE c.oid = COALESCE(o.child, o.parked) AND p.oid = COALESCE(o.parent, o.parked) AND k.con ->> 'validated' IS DISTINCT FROM 'false'
       AND c.relowner <> p.relowner AND NOT zanith._is_superuser(pg_get_userbyid(p.relowner)) AND f.code IS NOT NULL;
 END $$;
 

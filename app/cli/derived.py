@@ -16,7 +16,7 @@ from app.recovery.core.options import Option, options_of, read_options
 
 # What is so on the command line only.
 _ALSO = {
-    "fill": "default means the column's default.",
+    "fill": "default means the column's default, or the next numbers of an identity.",
     "online": "The same command resumes a run that ended.",
     "unverified": "The command asks again.",
     "without": "You can repeat this option.",

@@ -65,7 +65,7 @@ Reference = Annotated[
     typer.Argument(
         metavar="ARTIFACT",
         help="An id, the beginning of one (4 characters or more), or the name of the dropped "
-        "object, which means its latest artifact.",
+        "object, which means its latest recoverable artifact, else its latest.",
         autocompletion=complete_artifact,
     ),
 ]
@@ -75,7 +75,7 @@ OptionalReference = Annotated[
     typer.Argument(
         metavar="ARTIFACT",
         help="An id, the beginning of one (4 characters or more), or the name of the dropped "
-        "object, which means its latest artifact.",
+        "object, which means its latest recoverable artifact, else its latest.",
         autocompletion=complete_artifact,
     ),
 ]
@@ -94,8 +94,7 @@ Strategy = Annotated[
     Parking,
     typer.Option(
         "--strategy",
-        help="soft: rename it, instant at any size. archive: move it out of the live schema, and "
-        "seal it.",
+        help="soft: rename it, instant at any size. archive: park it in the shadow schema.",
     ),
 ]
 

@@ -7,7 +7,7 @@ import typer
 
 from app.cli.confirm import confirm_word, require_person
 from app.cli.exits import Exit, stop
-from app.cli.options import DatabaseUrl, DryRun, Json, Yes
+from app.cli.options import DatabaseUrl, Json, Yes
 from app.cli.progress import watching
 from app.cli.render.purge import candidates, outcomes
 from app.cli.session import Session, run
@@ -39,14 +39,17 @@ def cleanup_command(
             help="With --older-than: also purge artifacts that have not expired yet.",
         ),
     ] = False,
-    dry_run: DryRun = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", "-n", help="List what would be purged or kept; purge nothing."),
+    ] = False,
     yes: Yes = False,
     as_json: Json = False,
     database_url: DatabaseUrl = None,
 ) -> None:
     """
-    Purge artifacts that are past their expiry date. Name those that are kept,
-    and why.
+    Purge artifacts that are past their expiry date. List the artifacts that are
+    kept, with the reason.
 
     Each artifact is purged in a transaction of its own: a failure or a lock
     skips only that one. An artifact that never expires is purged by name

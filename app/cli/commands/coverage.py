@@ -19,7 +19,11 @@ def coverage_command(
     fail_under: Annotated[
         float | None,
         typer.Option(
-            "--fail-under", metavar="PERCENT", min=0, max=100, help="Exit 4 below this share."
+            "--fail-under",
+            metavar="PERCENT",
+            min=0,
+            max=100,
+            help="Exit 4 below this share, or if no drop was judged.",
         ),
     ] = None,
     as_json: Json = False,
@@ -31,8 +35,8 @@ def coverage_command(
 
     It checks every table and every column, with CASCADE and without, and
     counts the drops that PostgreSQL would carry out. It only reads the
-    catalog. Tables of other roles count as not judged. So do drops whose
-    check ended with a temporary error.
+    catalog. Tables of other roles count as not judged. Drops whose check ended
+    with a temporary error count as not judged too.
 
     Example:
 

@@ -80,10 +80,10 @@ def drop_column(
     Drop a column so that it can be restored.
 
     soft renames the column, instant at any size. archive copies its values with
-    their key to the shadow schema, seals them, and drops the column; with
-    --online it works in batches, while reads and writes go on. The command
-    first shows the plan, and asks for the column's name. Several columns are
-    dropped in one transaction, all or none.
+    their key to the shadow schema, seals them, and drops the column. With
+    --online it copies in batches, while reads and writes go on. The command
+    first shows the plan, and asks for the column's name. It drops several
+    columns in one transaction, all or none, and asks for their number.
 
     Example:
 

@@ -71,7 +71,8 @@ def export_command(
             "-o",
             metavar="FILE|-",
             help="A file, or - for stdout. Default: stdout if it is a file or a pipe; on a"
-            " terminal a file named after the object, in the current folder.",
+            " terminal a file named after the object, in ZANITH_EXPORT_DIR, else the current"
+            " directory.",
         ),
     ] = None,
     compress: Annotated[

@@ -65,7 +65,9 @@ def on_command(
     role: _Role = None,
     expires_in: Annotated[
         str | None,
-        typer.Option("--expires-in", metavar="30d|never", help="How long its artifacts are kept."),
+        typer.Option(
+            "--expires-in", metavar="30d", help="How long to keep the artifacts of this rule."
+        ),
     ] = None,
     may_turn_off: Annotated[
         bool | None,
@@ -120,9 +122,9 @@ def off_command(
     """
     Turn the guard off: a plain DROP deletes again.
 
-    With --schema or --role only drops there, or by that role, pass. Without
-    them it drops the event triggers, and asks for the name of the database.
-    The rules stay for the next time.
+    With --schema or --role only drops in that schema, or by that role, pass.
+    Without these options the command drops the event triggers, and asks for the
+    name of the database. The rules stay for the next time.
 
     Example:
 
@@ -150,7 +152,8 @@ def status_command(as_json: Json = False, database_url: DatabaseUrl = None) -> N
     Show whether the guard is on, its rules, and whose drops it can only
     refuse.
 
-    Exit 4 if an event trigger of the guard is missing or disabled.
+    Exit 4 if some of the event triggers of the guard are missing or disabled.
+    If all are, the guard is off, and the exit code is 0.
 
     Example:
 
@@ -178,12 +181,15 @@ class _Switch(StrEnum):
 
 @app.command("database")
 def database_command(
-    switch: Annotated[_Switch, typer.Argument(metavar="on|off", help="Refuse it, or let it pass.")],
+    switch: Annotated[
+        _Switch,
+        typer.Argument(metavar="on|off", help="on: refuse DROP DATABASE. off: let it pass."),
+    ],
     as_json: Json = False,
     database_url: DatabaseUrl = None,
 ) -> None:
     """
-    Let DROP DATABASE of this database fail, or pass again.
+    Refuse DROP DATABASE of this database, or let it pass again.
 
     No event trigger fires for DROP DATABASE. PostgreSQL refuses to drop a
     template, so this marks the database as one (IS_TEMPLATE). Roles with

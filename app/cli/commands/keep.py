@@ -25,7 +25,7 @@ from app.text import count, instant, plural
 
 app = typer.Typer()
 
-_All = Annotated[bool, typer.Option("--all", help="Process every artifact instead of one.")]
+_All = Annotated[bool, typer.Option("--all", help="Process all of them instead of one artifact.")]
 
 
 @app.command("seal")

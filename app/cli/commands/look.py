@@ -181,7 +181,7 @@ def inspect_command(
 ) -> None:
     """
     Show one artifact: the dropped object, where it is, and the present plan
-    of its restore. Of a purged one, show the record in the audit log.
+    of its restore. For a purged one, show the record in the audit log.
 
     Example:
 
@@ -226,9 +226,10 @@ def doctor_command(
     finding.
 
     It changes nothing, and works on a standby. Exit 4 if something is
-    damaged; an artifact that is only unsealed, expired or blocked is not
-    damaged. Only verify finds edited rows, because it reads them; doctor says
-    when each artifact was verified.
+    damaged, or if parked objects take more than --ceiling. An artifact that is
+    only unsealed, unfinished, expired or blocked is not damaged. Only verify
+    finds edited rows, because it reads them. doctor says how many artifacts were
+    verified, and which never were.
 
     Example:
 

@@ -121,8 +121,9 @@ def restore_table(
     Restore a dropped table with its indexes, constraints, triggers, policies
     and grants.
 
-    A moved table is checked against its seal first; a changed archive is
-    never restored.
+    The command first shows the plan, and asks for the name. It checks a moved
+    table against its seal first, and restores a changed one only with
+    --unverified.
 
     Example:
 
@@ -155,6 +156,10 @@ def restore_migration_command(
 ) -> None:
     """
     Restore everything that one migration dropped, newest first.
+
+    The command first shows the plans, and asks for the migration id. Each
+    object is one transaction. It stops at the first that fails; the same
+    command resumes.
 
     Example:
 

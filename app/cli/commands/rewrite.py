@@ -32,7 +32,9 @@ def rewrite_command(
     ] = False,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Write nothing; exit 4 if a statement still drops something."),
+        typer.Option(
+            "--check", help="Write nothing; exit 4 if a statement still drops or deletes data."
+        ),
     ] = False,
     strategy: options.Strategy = Parking.ARCHIVE,
     migration_id: Annotated[
@@ -40,7 +42,8 @@ def rewrite_command(
         typer.Option(
             "--migration-id",
             metavar="ID",
-            help="The migration of the captures. Default: the file's name. Empty: none.",
+            help="The migration of the captures. Default: the file's name; none for stdin. "
+            "Empty: none.",
         ),
     ] = None,
     as_json: Json = False,

@@ -78,8 +78,8 @@ def studio(
     """
     Serve the studio for the database, until Ctrl-C.
 
-    On 127.0.0.1 it asks for no token. Any other address needs one, or it does
-    not start.
+    On 127.0.0.1 it needs no token. On any other address it does not start
+    without one.
 
     Example:
 

@@ -101,7 +101,7 @@ def add_shared(leaf: Any) -> None:
     taken = {name for option in leaf.params for name in option.opts}
     if "--database-url" in taken:
         _add(leaf, _connection)
-    if "--dry-run" in taken or leaf.name == "inspect":
+    if leaf.name != "cleanup" and ("--dry-run" in taken or leaf.name == "inspect"):
         _add(leaf, _plans)
 
 

@@ -37,7 +37,7 @@ class CaptureRequest:
     )
     expires_in: timedelta | str | None = option(
         "How long to keep the artifact, such as 30d, 12h or never. A cleanup may purge it "
-        "afterwards. Default: ZANITH_RETENTION, or 30d.",
+        "afterwards. Default: ZANITH_RETENTION, else zanith.retention, else 30d.",
         default="default",
         label="Keep it for",
         metavar="30d|never",

@@ -124,6 +124,7 @@ _LISTS = (
         "tables without a match", at("/studio/capture?search=nothing+like+it"), "No table matches"
     ),
     Shown("coverage", at("/studio/coverage"), "PostgreSQL would carry out", act=measure),
+    Shown("guard", at("/studio/guard"), "Deleted for good"),
     Shown("columns", at("/studio/capture?schema=public&table=orders"), "Or one column"),
     Shown(
         "ways to drop a table",
@@ -275,6 +276,7 @@ def _viewed() -> tuple[Shown, ...]:
         ("cleanup", at("/studio/cleanup?older_than=0s&before_expiry=yes")),
         ("ways to drop", at("/studio/capture?schema=public&table=orders&strategy=archive_table")),
         ("erase", of("values", "/erase")),
+        ("guard", at("/studio/guard")),
         ("jobs", at("/studio/jobs")),
         ("job", job("running")),
         ("export", export("equal")),
@@ -293,6 +295,7 @@ _BARE = (
         where="bare",
     ),
     Shown("coverage not measured", at("/studio/coverage"), "Not measured yet", where="bare"),
+    Shown("guard off", at("/studio/guard"), "The guard is off", where="bare"),
     Shown("bare jobs", at("/studio/jobs"), "No jobs here", where="bare"),
     Shown("bare activity", at("/studio/activity?action=purge"), "No entry matches", where="bare"),
 )

@@ -20,6 +20,7 @@ from app.recovery.core.actor import Actor
 from app.recovery.core.errors import ZanithError
 from app.recovery.core.names import quote
 from app.recovery.db.database import Database
+from app.recovery.guard.rules import Mode, Rule, turn_on
 from app.recovery.jobs import model as jobs
 from app.recovery.plan.model import Choices
 from app.recovery.purge import hold
@@ -64,6 +65,7 @@ async def _build(url: str) -> HardCases:
         )
         try:
             await _work_on(db, connection, cases)
+            await _guard(db, connection)
         finally:
             await db.close()
         await _date(connection)
@@ -288,6 +290,19 @@ async def _leave_jobs(connection: asyncpg.Connection, cases: HardCases) -> None:
     )
 
 
+DROPPED = f"""
+CREATE SCHEMA scratch; CREATE TABLE scratch.{quote(NAMES["image"])} (id int);
+CREATE TABLE public.not_ours (id int); ALTER TABLE public.not_ours OWNER TO pg_monitor;
+CREATE TABLE public.plain (id int PRIMARY KEY, {quote(NAMES["script"])} text, note text);
+INSERT INTO public.plain VALUES (1, 'a', 'b');
+SET application_name = '<b>alembic</b>';
+ALTER TABLE public.plain DROP COLUMN {quote(NAMES["script"])};
+ALTER TABLE public.plain DROP COLUMN note;
+DROP TABLE scratch.{quote(NAMES["image"])};
+RESET application_name;
+"""
+
+
 def _job(kind: str, state: str, of: str = "") -> str:
     return (
         f"SELECT id FROM zanith._zanith_jobs WHERE kind = '{kind}' AND state = '{state}'"
@@ -311,6 +326,18 @@ JOBS = {
     "verified": _job("verify", "done"),
     "unverified": _job("verify", "mismatch"),
 }
+
+
+async def _guard(db: Database, connection: asyncpg.Connection) -> None:
+    """Turn the guard on, with rules, and let it capture and let pass."""
+    for rule in (
+        Rule(Mode.CAPTURE),
+        Rule(Mode.REFUSE, "ledger", may_turn_off=False),
+        Rule(Mode.WARN, "scratch", expires_in=timedelta(days=1)),
+        Rule(Mode.OFF, None, "retention <i>job</i>"),
+    ):
+        await turn_on(db, ANA, rule)
+    await connection.execute(DROPPED)
 
 
 async def _date(connection: asyncpg.Connection) -> None:

@@ -14,7 +14,8 @@ INSERT INTO story VALUES
     ('newsletter_subscribers', NULL, '3 days 2 hours', '27 days', 'deploy'),
     ('customers', 'phone', '3 days 2 hours', '27 days', 'deploy'),
     ('order_items', 'discount', '3 days 2 hours', '27 days', 'deploy'),
-    ('table_bookings', NULL, '50 minutes', '30 days', 'jo');
+    ('table_bookings', NULL, '50 minutes', '30 days', 'jo'),
+    ('search_log', NULL, '20 minutes', '30 days', 'shop_owner');
 
 UPDATE zanith._zanith_migration_artifacts a
 SET created_at = now() - s.age,

@@ -226,6 +226,17 @@ INSERT INTO table_bookings
 SELECT 1 + n % 6, tstzrange(now() - make_interval(hours => n * 3), now() - make_interval(hours => n * 3 - 2)), pick(n, 'Ana', 'Tom', 'Mei')
 FROM generate_series(1, 300) n;
 
+CREATE TABLE search_log (
+    id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    words    text NOT NULL,
+    found    integer NOT NULL CHECK (found >= 0),
+    asked_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX search_log_words ON search_log (words);
+INSERT INTO search_log (words, found, asked_at)
+SELECT pick(n, 'knife', 'pan', 'seeds', 'spade', 'gift'), n * 7 % 40, now() - make_interval(mins => n * 9)
+FROM generate_series(1, 900) n;
+
 CREATE TABLE price_history (
     product_id bigint NOT NULL,
     price      euros NOT NULL,

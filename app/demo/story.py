@@ -13,6 +13,7 @@ from app.recovery.core.actor import Actor
 from app.recovery.db.database import Database
 from app.recovery.db.grants import grant_capture
 from app.recovery.db.installer import install
+from app.recovery.guard.rules import Mode, Rule, read_guard, turn_on
 from app.recovery.plan.model import Choices
 from app.recovery.purge.hold import hold
 from app.recovery.restore.restore import restore
@@ -46,7 +47,7 @@ async def prepare(url: str, *, fresh: bool, tell: Callable[[str], None]) -> str:
             await server.execute(f"ALTER DATABASE {_DRAFT} RENAME TO {DATABASE}")
     finally:
         await server.close()
-    await _upgrade(_on(url, DATABASE))
+    await _upgrade(_on(url, DATABASE), tell)
     return _on(url, DATABASE)
 
 
@@ -55,14 +56,23 @@ async def _exists(server: "asyncpg.Connection[asyncpg.Record]") -> bool:
     return bool(await server.fetchval(query, DATABASE))
 
 
-async def _upgrade(url: str) -> None:
-    """Bring what an earlier version left up to date."""
+async def _upgrade(url: str, tell: Callable[[str], None]) -> None:
+    """Bring what an earlier version left up to date, and say whether the guard is on."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(f"ALTER DATABASE {DATABASE} SET search_path = {_PATH}")
         await install(connection)
     finally:
         await connection.close()
+    db = await Database.open(url, max_size=2, application_name="zanith demo")
+    try:
+        guard = await read_guard(db)
+        if not guard.rules:  # a demo of a version without it; one who turned it off left a rule
+            guard = await turn_on(db, _ACTOR, Rule(Mode.CAPTURE))
+    finally:
+        await db.close()
+    if guard.state == "on":
+        tell("the guard is on: drop a table in psql, and the page Guard shows it")
 
 
 async def _tell_story(url: str) -> None:
@@ -74,6 +84,8 @@ async def _tell_story(url: str) -> None:
         await connection.execute(_sql("captures"))
         db = await Database.open(url, max_size=3, application_name="zanith demo")
         try:
+            await turn_on(db, _ACTOR, Rule(Mode.CAPTURE))
+            await connection.execute(_sql("plain"))
             await _seal_all(db)
             await connection.execute(_sql("since"))
             await _look_after(db)

@@ -24,6 +24,7 @@ from app.routes.api import artifacts as api_artifacts
 from app.routes.api import captures as api_captures
 from app.routes.api import events as api_events
 from app.routes.api import exports as api_exports
+from app.routes.api import guard as api_guard
 from app.routes.api import jobs as api_jobs
 from app.routes.api import machine
 from app.routes.auth import sessions
@@ -47,6 +48,7 @@ from app.routes.pages import (
     coverage,
     erase,
     exporting,
+    guard,
     job,
     login,
     purge,
@@ -66,6 +68,7 @@ ROUTERS = (
     capture.router,
     cleanup.router,
     coverage.router,
+    guard.router,
     activity.router,
     restore_page.router,
     exporting.router,
@@ -76,6 +79,7 @@ ROUTERS = (
     api_captures.router,
     api_events.router,
     api_exports.router,
+    api_guard.router,
     api_jobs.router,
     machine.router,
 )

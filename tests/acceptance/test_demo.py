@@ -112,6 +112,19 @@ def contradictions(url: str) -> dict[str, list[str]]:
     return {about: found for about, found in asyncio.run(ask()).items() if found}
 
 
+def psql(url: str, statement: str) -> None:
+    """Run a statement as somebody else would, in a session of its own."""
+
+    async def run() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    asyncio.run(run())
+
+
 def get(address: str) -> str:
     with urllib.request.urlopen(address, timeout=10) as answer:
         page: bytes = answer.read()
@@ -140,6 +153,10 @@ def test_the_demo_shows_a_shop_with_history(data_dir):
         url = first.wait_for(r"psql '(postgresql://[^']+)'")
         assert "legacy_code" in get(address)
         assert contradictions(url) == {}
+        first.wait_for(r"(the guard is on)")
+        assert "shop.search_log" in get(f"{address}/guard")
+        psql(url, "DROP TABLE shop.employees")
+        assert "shop.employees" in get(f"{address}/guard")
         exported = first.wait_for(r"export ZANITH_DATABASE_URL=(\S+)")
         assert shlex.split(exported) == [url]
         first.wait_for(r"(zanith list)\n")

@@ -7,6 +7,8 @@ import asyncio
 import pytest
 from playwright.async_api import Page, expect
 
+from app.recovery.guard.rules import Mode, Rule
+from tests.guard.twin import turn_guard_on
 from tests.studios import Running
 
 pytestmark = pytest.mark.newest
@@ -118,3 +120,15 @@ async def test_a_late_refresh_does_not_undo_a_filter(page: Page, database, artif
         waiting.set()
     await page.wait_for_timeout(300)
     await expect(rows).to_have_count(1)
+
+
+async def test_a_plain_drop_appears_on_the_page_of_the_guard(page: Page, database, artifacts):
+    turn_guard_on(database)
+    turn_guard_on(database, Rule(Mode.WARN, "scratch"))
+    database.psql("CREATE SCHEMA scratch; CREATE TABLE scratch.t ()")
+    await page.goto("/studio/guard")
+    await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    database.psql("DROP TABLE public.orders CASCADE")
+    await expect(page.get_by_role("link", name="public.orders", exact=True)).to_be_visible()
+    database.psql("DROP TABLE scratch.t")
+    await expect(page.get_by_text("scratch.t", exact=True)).to_be_visible()

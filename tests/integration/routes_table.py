@@ -73,6 +73,7 @@ TABLE: dict[str, Valid] = {
         "values", "jobs", json={"match": {"id": "1"}, "row_count": 1, "confirm": "assorted"}
     ),
     "GET /api/events": Valid(endless=True),
+    "GET /api/guard": Valid(),
     "GET /api/exports/{export_id}": Valid("equal"),
     "GET /api/exports/{export_id}/content": Valid("waiting", viewer=False, changes="jobs"),
     "GET /api/exports/{export_id}/events": Valid("equal"),
@@ -111,6 +112,7 @@ TABLE: dict[str, Valid] = {
     "GET /studio/activity/download": Valid(),
     "GET /studio/coverage": Valid(),
     "POST /studio/coverage": Valid(form={}),
+    "GET /studio/guard": Valid(),
     "GET /studio/cleanup": Valid(),
     "POST /studio/cleanup": change("rebuilt", "jobs", form={**ALONE, "id": "{id}", "confirm": "1"}),
     "GET /studio/jobs": Valid(),

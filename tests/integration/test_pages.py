@@ -71,6 +71,7 @@ def test_every_template_renders(studio: Running, artifacts, database):
         visit(staff, f"/studio/artifacts/{table}/rows?offset=200000", 400)
         visit(staff, "/studio/coverage")
         staff.get("/studio/coverage", headers=PARTIAL).raise_for_status()
+        visit(staff, "/studio/guard")
         visit(staff, "/studio/cleanup")
         visit(staff, "/studio/cleanup?older_than=0s&expired=yes&before_expiry=yes")
         visit(staff, "/studio/cleanup?older_than=soon", 400)

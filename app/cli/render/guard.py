@@ -32,6 +32,8 @@ def described(found: Guard) -> RenderableType:
     """The state first, then the rules, then the roles that may not capture."""
     sign, style, words = _STATES[found.state]
     parts: list[RenderableType] = [marked(Text(sign, style=style), words)]
+    if not found.available:
+        parts.append(aside("it needs a superuser as the owner of Zanith, and the owner is none"))
     parts += [aside(_rule(rule)) for rule in found.rules]
     rows: list[tuple[str | Text, str | Text | None]] = [
         ("captured", f"{plural(found.captured, 'artifact')} of plain drops"),

@@ -57,25 +57,45 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class RuleInForce(Rule):
+    """A rule of the database, with when it was set, and by which role."""
+
+    set_at: datetime | None = None
+    set_by: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the rule as JSON shows it; times in ISO 8601."""
+        return {**super().to_json(), "set_at": self.set_at.isoformat() if self.set_at else None}
+
+
+@dataclass(frozen=True)
 class Guard:
     """Whether the guard acts, and how.
 
-    ``state`` is on, off, or damaged where an event trigger is missing or not ENABLE ALWAYS.
+    ``state`` is on, off, or damaged where an event trigger is missing or not ENABLE ALWAYS;
+    ``available`` is false where Zanith belongs to a role that is no superuser.
     """
 
     state: str
+    available: bool
     triggers: dict[str, str]
-    rules: tuple[Rule, ...]
+    rules: tuple[RuleInForce, ...]
     may_not_capture: dict[str, int]
     captured: int
     deleted: int
     database_kept: bool
     looked_at: datetime
 
+    @property
+    def expected(self) -> dict[str, str | None]:
+        """Return how each event trigger of the guard is enabled; None where it is missing."""
+        return {**dict.fromkeys(TRIGGERS), **self.triggers}
+
     def to_json(self) -> dict[str, Any]:
         """Return the guard as JSON shows it."""
         return {
             "state": self.state,
+            "available": self.available,
             "triggers": self.triggers,
             "rules": [rule.to_json() for rule in self.rules],
             "may_not_capture": self.may_not_capture,
@@ -88,8 +108,9 @@ class Guard:
 
 async def read_guard(db: Database) -> Guard:
     """Return whether the guard acts, its rules, and the roles whose drops it can only refuse."""
-    async with db.acquire() as connection:
+    async with db.side() as connection:
         triggers = {row["name"]: row["enabled"] for row in await connection.fetch(SQL["triggers"])}
+        (fitness,) = await connection.fetch(SQL["fitness"])
         rules = await connection.fetch(SQL["rules"])
         lacking = await connection.fetch(SQL["lacking"])
         (counts,) = await connection.fetch(SQL["counts"])
@@ -97,14 +118,17 @@ async def read_guard(db: Database) -> Guard:
         now = await connection.fetchval("SELECT clock_timestamp()")
     return Guard(
         _state(triggers),
+        fitness["trusted"],
         triggers,
         tuple(
-            Rule(
+            RuleInForce(
                 Mode(row["mode"]),
                 row["schema_name"],
                 row["role_name"],
                 row["may_turn_off"],
                 row["expires_in"],
+                row["set_at"],
+                row["set_by"],
             )
             for row in rules
         ),

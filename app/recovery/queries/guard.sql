@@ -38,12 +38,26 @@ SELECT r.rolname::text AS name, count(*) AS tables
 FROM pg_class AS c JOIN pg_roles AS r ON r.oid = c.relowner JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
   AND n.nspname NOT IN ('information_schema', 'zanith', '_zanith_shadow') AND NOT starts_with(n.nspname, 'pg_')
-  AND NOT has_table_privilege(r.oid, 'zanith._zanith_migration_artifacts', 'SELECT')
-GROUP BY r.rolname ORDER BY r.rolname;
+GROUP BY r.oid, r.rolname
+HAVING NOT has_table_privilege(r.oid, 'zanith._zanith_migration_artifacts', 'SELECT')
+ORDER BY r.rolname;
 
 -- counts: what the guard captured, and what a warning or the setting let go
 SELECT (SELECT count(*) FROM zanith._zanith_migration_artifacts AS a WHERE starts_with(a.reason, 'guard: ')) AS captured,
        (SELECT count(*) FROM zanith._zanith_audit_log AS l WHERE l.action = 'guard' AND l.detail ? 'deleted') AS deleted;
+
+-- captures: the newest artifacts of plain drops, with the application that sent the statement, as the audit log has it
+SELECT a.id, zanith._object_name(a) AS object, a.artifact_type AS strategy, a.status, substr(a.reason, length('guard: ') + 1) AS statement, a.migration_id,
+       a.created_at AS at, a.created_by AS actor, a.created_by_role AS db_role,
+       (SELECT l.detail ->> 'application' FROM zanith._zanith_audit_log AS l WHERE l.artifact_id = a.id AND l.action = 'capture' ORDER BY l.id LIMIT 1) AS application
+FROM zanith._zanith_migration_artifacts AS a WHERE starts_with(a.reason, 'guard: ')
+ORDER BY a.capture_order DESC LIMIT $1;
+
+-- deletions: the newest objects that a warning or the setting let go
+SELECT l.object, l.detail ->> 'deleted' AS kind, l.detail ->> 'command' AS command, l.detail ->> 'mode' AS mode,
+       l.at, l.actor, l.db_role, l.detail ->> 'application' AS application
+FROM zanith._zanith_audit_log AS l WHERE l.action = 'guard' AND l.detail ? 'deleted'
+ORDER BY l.id DESC LIMIT $1;
 
 -- statements: where each statement of a text begins, how long it is, and its first words
 SELECT s.place, s.size, upper(pg_catalog.concat_ws(' ', s.words[1], s.words[2])) AS command FROM zanith._guard_statements($1) AS s;

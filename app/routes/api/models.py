@@ -359,6 +359,30 @@ class ExportIn(_Strict):
     compress: Literal["none", "gzip", "zstd"] = "none"
 
 
+class GuardOut(_Answer):
+    """The guard as `zanith guard status --json` shows it, and the newest plain drops."""
+
+    state: Literal["on", "off", "damaged"] = Field(
+        description="damaged: an event trigger is missing, or not ENABLE ALWAYS"
+    )
+    available: bool = Field(description="false: Zanith belongs to a role that is no superuser")
+    triggers: dict[str, str] = Field(description="event triggers, as pg_event_trigger.evtenabled")
+    rules: list[dict[str, Any]]
+    may_not_capture: dict[str, int] = Field(
+        description="roles whose drops are refused, and how many tables each owns"
+    )
+    captured: int
+    deleted: int
+    database_kept: bool = Field(description="whether DROP DATABASE is refused")
+    looked_at: str
+    captures: list[dict[str, Any]] = Field(
+        description="the newest artifacts of plain drops; refusals are in PostgreSQL's log only"
+    )
+    deletions: list[dict[str, Any]] = Field(
+        description="the newest objects that a warning or the setting zanith.guard let go"
+    )
+
+
 class VersionedOut(BaseModel):
     """Whether the studio works, and against what."""
 

@@ -34,6 +34,7 @@ ACTIONS = (
     "purge",
     "cleanup",
     "erase",
+    "guard",
     "login",
     "logout",
     "view",

@@ -462,7 +462,8 @@ BEGIN
     UPDATE zanith._zanith_migration_artifacts r SET recovery_sql = zanith._render_script(artifact_id) WHERE r.id = artifact_id;
     INSERT INTO zanith._zanith_audit_log (actor, db_role, address, action, outcome, artifact_id, object, detail)
     VALUES (a.created_by, a.created_by_role, host(inet_client_addr()), 'capture', 'done', a.id, zanith._object_name(a),
-            jsonb_build_object('strategy', a.artifact_type, 'rows', rows_copied, 'migration_id', a.migration_id, 'reason', a.reason)
+            jsonb_build_object('strategy', a.artifact_type, 'rows', rows_copied, 'migration_id', a.migration_id, 'reason', a.reason,
+                'application', NULLIF(current_setting('application_name'), ''))
             || CASE WHEN a.cascade_of IS NULL THEN '{}' ELSE jsonb_build_object('cascade_of', a.cascade_of) END);
     IF notify THEN
         PERFORM pg_notify('zanith', jsonb_build_object('event', 'artifact', 'id', a.id)::text);

@@ -164,8 +164,13 @@ BEGIN
     END IF;
     INSERT INTO zanith._zanith_audit_log (actor, db_role, address, action, outcome, object, detail)
     SELECT COALESCE(named, caller), caller, host(inet_client_addr()), 'guard', 'done', x.item ->> 'identity',
-           jsonb_build_object('deleted', x.item -> 'type', 'command', tag, 'mode', x.item #> '{rule,mode}', 'turned_off', x.item #>> '{rule,mode}' = 'off')
+           jsonb_build_object('deleted', x.item -> 'type', 'command', tag, 'mode', x.item #> '{rule,mode}', 'turned_off', x.item #>> '{rule,mode}' = 'off',
+               'application', NULLIF(current_setting('application_name'), ''))
     FROM zanith._each(losses) x ORDER BY x.ord;
+    -- PREPARE TRANSACTION fails after NOTIFY, and this drop is to pass
+    IF current_setting('max_prepared_transactions') = '0' THEN
+        PERFORM pg_notify('zanith', '{"event": "audit", "id": ""}');
+    END IF;
 END $$;
 
 CREATE OR REPLACE FUNCTION zanith._guard_end() RETURNS event_trigger

@@ -43,6 +43,7 @@ TYPE_NAMES = {
     "archive_column": "Column, archived",
     "archive_table": "Table, archived",
     "rebuild_table": "Table, rebuilt",
+    "archive_rows": "Rows, archived",
 }
 
 

@@ -70,6 +70,8 @@ STORY = [
     ("guard", "on"),
     ("guard", "status"),
     ("guard", "test", "ALTER TABLE orders DROP COLUMN legacy_code"),
+    ("guard", "truncate", "orders"),
+    ("guard", "truncate", "orders", "--off"),
     ("guard", "database", "on"),
     ("guard", "database", "off"),
     ("guard", "off", "--yes"),

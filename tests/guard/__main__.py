@@ -30,7 +30,7 @@ def main() -> int:
     faults = 0
     for version in chosen:
         for number in range(options.start, options.start + options.rounds):
-            for kind in ("tables", "columns"):
+            for kind in ("tables", "columns", "truncates"):
                 began = time.monotonic()
                 outcome = _run(version, kind, number)
                 total += outcome.counts

@@ -13,7 +13,7 @@ from tests.acceptance.shapes.families import CASCADES, INHERITED_TABLES, PARTITI
 from tests.acceptance.shapes.names import NAMES
 from tests.acceptance.shapes.partitions import PARTITIONS
 from tests.acceptance.shapes.tables import TABLES
-from tests.guard.forms import OF_COLUMNS, OF_TABLES, Form
+from tests.guard.forms import OF_COLUMNS, OF_TABLES, OF_TRUNCATES, Form
 from tests.guard.twin import Case
 from tests.oracle.judges import Shape
 
@@ -35,6 +35,13 @@ WHOLE: dict[str, dict[str, Shape]] = {
     "inherited": INHERITED_TABLES,
 }
 SIMPLEST = {
+    "truncates": Shape(
+        "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, c text, s serial);"
+        " INSERT INTO t (c) VALUES ('a'), (NULL);"
+        " CREATE TABLE u (id int PRIMARY KEY, t_id int REFERENCES t);"
+        " INSERT INTO u VALUES (1, 1), (2, 2)",
+        column=None,
+    ),
     "tables": Shape(
         "CREATE TABLE t (id int PRIMARY KEY, c text); INSERT INTO t VALUES (1, 'a'), (2, NULL);"
         " CREATE VIEW v AS SELECT c FROM t",
@@ -50,20 +57,21 @@ SIMPLEST = {
 
 def shapes_of(kind: str, version: int) -> dict[str, Shape]:
     """Return the shapes of a kind; a name becomes that of a schema, which some shapes use."""
-    strategy = "archive_table" if kind == "tables" else "archive_column"
-    groups: Mapping[str, Mapping[str, Shape]] = WHOLE if kind == "tables" else COLUMNS
+    strategy = "archive_column" if kind == "columns" else "archive_table"
+    groups: Mapping[str, Mapping[str, Shape]] = COLUMNS if kind == "columns" else WHOLE
     found: dict[str, Shape] = {}
     for group, shapes in groups.items():
         for name, shape in shapes.items():
             # a column that only the other strategy takes is captured that way
-            takes = kind == "columns" or shape.takes(strategy, version)
+            # so does a TRUNCATE: the table stays
+            takes = kind != "tables" or shape.takes(strategy, version)
             if takes and version >= shape.since and "keep" not in shape.options:
                 found[f"{name}_{group}" if name in found else name] = shape
     return found
 
 
 def forms_of(kind: str) -> dict[str, Form]:
-    return OF_TABLES if kind == "tables" else OF_COLUMNS
+    return {"tables": OF_TABLES, "columns": OF_COLUMNS, "truncates": OF_TRUNCATES}[kind]
 
 
 def every_form(kind: str, version: int) -> list[Case]:

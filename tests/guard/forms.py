@@ -221,3 +221,22 @@ OF_COLUMNS = {
         undo="ALTER TABLE {table} DROP COLUMN {column}",
     ),
 }
+OF_TRUNCATES = {
+    **within("TRUNCATE {table} CASCADE"),
+    "restart_identity": simple("TRUNCATE TABLE {table} RESTART IDENTITY CASCADE"),
+    "continue_identity": simple("TRUNCATE {table} CONTINUE IDENTITY CASCADE"),
+    "restrict": simple("TRUNCATE {table}"),
+    "restrict_said": simple("TRUNCATE TABLE {table} RESTRICT"),
+    "only": simple("TRUNCATE ONLY {table} CASCADE"),
+    "star": simple("TRUNCATE {table} * CASCADE"),
+    "none": simple("TRUNCATE {schema}.none_such"),
+    "list": simple(
+        "CREATE TABLE {schema}.zz{n} (a int)",
+        "TRUNCATE {schema}.zz{n}, {table} RESTART IDENTITY CASCADE",
+        undo="DROP TABLE {schema}.zz{n}",
+    ),
+    "search_path": simple(
+        "SET search_path = {schema}, public", "TRUNCATE {name} CASCADE", "RESET search_path"
+    ),
+    "then_drop": simple("TRUNCATE {table} CASCADE", "DROP TABLE {table} CASCADE"),
+}

@@ -23,7 +23,7 @@ def run(chosen, database, twin_database, roles, tmp_path) -> None:
         pytest.fail(outcome.report(), pytrace=False)
 
 
-@pytest.mark.parametrize("kind", ["tables", "columns"])
+@pytest.mark.parametrize("kind", ["tables", "columns", "truncates"])
 def test_every_form_on_one_shape(
     kind: str,
     database: Database,
@@ -40,7 +40,7 @@ def test_every_form_on_one_shape(
     )
 
 
-@pytest.mark.parametrize("kind", ["tables", "columns"])
+@pytest.mark.parametrize("kind", ["tables", "columns", "truncates"])
 def test_shapes_in_one_form_each(
     kind: str,
     database: Database,

@@ -21,7 +21,8 @@ import asyncpg
 from app.recovery.core.actor import Actor
 from app.recovery.db.database import Database as Engine
 from app.recovery.guard.rules import Mode, Rule, turn_on
-from tests.clusters import SUPERUSER
+from app.recovery.guard.truncate import keep_rows
+from tests.clusters import SUPERUSER, CommandFailed
 from tests.conftest import Database
 from tests.guard.forms import EXTENDED, Form
 from tests.oracle.judges import (
@@ -61,6 +62,21 @@ def turn_guard_on_at(url: str, rule: Rule | None = None, *, public: bool = False
         thread.submit(asyncio.run, turn()).result()
 
 
+def guard_truncate(database: Database, *tables: str) -> None:
+    """Do what `zanith guard truncate` does, for each of these tables."""
+
+    async def keep() -> None:
+        engine = await Engine.open(database.url)
+        try:
+            for table in tables:
+                await keep_rows(engine, DBA, table, kept=True)
+        finally:
+            await engine.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, keep()).result()
+
+
 def turn_guard_off(database: Database) -> None:
     """Drop the event triggers: a role is dropped with what it owns."""
     names = "zanith_guard_start, zanith_guard_dropped, zanith_guard_end"
@@ -79,7 +95,14 @@ class Case:
 
     @property
     def kind(self) -> str:
+        if self.truncates:
+            return "TRUNCATE"
         return "DROP TABLE" if self.shape.column is None else "DROP COLUMN"
+
+    @property
+    def truncates(self) -> bool:
+        """Whether the form deletes rows, and the table stays."""
+        return any("TRUNCATE" in text for _, text in self.form.steps)
 
     def fill(self, text: str) -> str:
         """Return a text of the form with the names of the shape."""
@@ -160,7 +183,9 @@ def without_ours(seen: Mapping[str, list[str]]) -> dict[str, list[str]]:
                 if PARKED not in PARKED_VALUE.sub("", line) and line != PLACE
             )
             for entry in entries
-            if "Name: zanith_guard_" not in entry and f"-- Name: {PARKED}" not in entry
+            if "Name: zanith_guard_" not in entry
+            and f"-- Name: {PARKED}" not in entry
+            and "~zanith_truncate" not in entry
         )
         for schema, entries in seen.items()
     }
@@ -188,6 +213,7 @@ def run_cases(
     Trial.build(twin, shapes, roles)
     before = see(database, moved=True)
     turn_guard_on(database)
+    guard_truncate(database, *(case.fill("{table}") for case in cases if case.truncates))
     refused = _run_all(cases, database, twin, trial, outcome)
     after_plain, after_guard = see(twin, moved=True), see(database, moved=True)
     for name in refused:
@@ -200,10 +226,25 @@ def run_cases(
     database.psql(_undo(cases, refused))
 
     def restore_all(name: str, _shape: Shape) -> None:
-        for artifact in artifacts.get(name, []):
+        waiting = artifacts.get(name, [])
+        while waiting:
+            left = [artifact for artifact in waiting if not restored(artifact)]
+            if left == waiting:  # rows come after those that they refer to
+                restore_by_psql(database, left[0], directory)
+            waiting = left
+
+    def restored(artifact: str) -> bool:
+        try:
             restore_by_psql(database, artifact, directory)
+        except CommandFailed as error:
+            if "violates foreign key constraint" not in str(error):
+                raise
+            return False
+        return True
 
     trial.each("recovery_sql", restore_all)
+    for name in artifacts.keys() - shapes.keys():  # a partition in a schema of its own
+        restore_all(name, Shape(""))
     database.psql(_undo(cases, refused, after=True))
     trial.blame("not as it was", without_ours(before), without_ours(see(database, moved=True)))
     turn_guard_off(database)

@@ -307,6 +307,17 @@ async def rebuilt_table(journey: Journey) -> None:
         await journey.purge(artifact)
 
 
+async def archived_rows(journey: Journey) -> None:
+    """Copy a table's rows, look at them, let a DBA delete the live ones without triggers, and restore them."""
+    if artifact := await journey.capture("archive_rows"):
+        await journey.look(artifact, close=True)
+        table = journey.table.full
+        deleted = f"ALTER TABLE {table} DISABLE TRIGGER ALL; TRUNCATE {table} CASCADE; ALTER TABLE {table} ENABLE TRIGGER ALL"
+        await journey.do("delete the rows", lambda: asyncio.to_thread(journey.by, deleted))
+        await journey.restore(artifact, close=True)
+        await journey.purge(artifact)
+
+
 async def key_column(journey: Journey) -> None:
     """Park the key, which lifts what rests on it; restore it."""
     if artifact := await journey.capture("soft_drop_column", of_column=journey.table.key):
@@ -351,13 +362,13 @@ OF_COLUMNS = (
     *(archived_column, online_column, parked_column, erased_column),
     *(key_column, column_again, given_column),
 )
-OF_TABLES = (archived_table, parked_table, rebuilt_table, given_table)
+OF_TABLES = (archived_table, parked_table, rebuilt_table, archived_rows, given_table)
 # Columns that are no ordinary ones.
 OF_OTHER_COLUMNS = (parked_column, column_again)
 # An operator who is no superuser runs the same code of ours: of his journeys those that are not the same again.
 OF_OPERATORS = (
     *(archived_column, online_column, key_column, given_column),
-    *(archived_table, given_table),
+    *(archived_table, archived_rows, given_table),
 )
 
 

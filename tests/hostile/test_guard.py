@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.clusters import CommandFailed
-from tests.guard.twin import turn_guard_on
+from tests.guard.twin import guard_truncate, turn_guard_on
 from tests.hostile.tables import COLUMNS, TABLES
 from tests.hostile.trap import Trap, describe
 from tests.hostile.world import COPIES
@@ -16,7 +16,7 @@ from tests.hostile.world import COPIES
 pytestmark = pytest.mark.newest  # ZANITH_TEST_VERSIONS=15 asks an older one
 
 
-@pytest.mark.parametrize("what", ["DROP COLUMN", "DROP TABLE"])
+@pytest.mark.parametrize("what", ["DROP COLUMN", "DROP TABLE", "TRUNCATE"])
 def test_a_plain_drop_of_a_superuser_runs_nothing_of_an_owner(
     superusers_ground, cast, record_property, what
 ):
@@ -31,6 +31,11 @@ def test_a_plain_drop_of_a_superuser_runs_nothing_of_an_owner(
         drop = f"ALTER TABLE {victim.full} DROP COLUMN {victim.column} CASCADE"
         if what == "DROP TABLE":
             drop = f"DROP TABLE {victim.full} CASCADE"
+        elif what == "TRUNCATE":
+            # PostgreSQL runs an owner's own triggers of TRUNCATE as the role that truncates
+            ground.psql(f"ALTER TABLE {victim.full} DISABLE TRIGGER USER")
+            guard_truncate(ground, victim.full)
+            drop = f"TRUNCATE {victim.full} CASCADE"
         try:
             ground.psql(drop)
         except CommandFailed as error:

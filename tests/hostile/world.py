@@ -32,7 +32,7 @@ from tests.hostile.trap import TRAP
 
 serial = count(1)
 # The tables stand in so many schemas, so that as many journeys need but one database and its connections.
-COPIES = tuple(f"harm{n}" for n in range(1, 12))
+COPIES = tuple(f"harm{n}" for n in range(1, 13))
 
 # The owner may do what a role of an application may, and was granted capture.
 GROUND = """

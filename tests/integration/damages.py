@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MOVED = ("soft_drop_table", "archive_table")
-COPIED = ("archive_column", "rebuild_table")
+COPIED = ("archive_column", "archive_rows", "rebuild_table")
 TABLES = (*MOVED, *COPIED)
 COLUMN = ("soft_drop_column",)
 EVERY = (*COLUMN, *TABLES)

@@ -61,6 +61,8 @@ async def damage_all(db, database, role, cases):
             strategy, name, column, keep_rows=strategy == "rebuild_table", on_dependents="cascade"
         )
         made[case, strategy] = await capture(db, request, DBA)
+        if strategy == "archive_rows":
+            database.psql(f"TRUNCATE {name}")
     for case, artifact in made.items():
         names = names_of(artifact, numbered[case], role)
         database.psql(DAMAGES[case[0]].sql.format(**names))

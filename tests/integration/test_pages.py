@@ -23,7 +23,11 @@ def artifacts(database) -> dict[str, str]:
         "CREATE TABLE base (id integer); CREATE TABLE child (own integer) INHERITS (base)"
     )
     family = database.psql("SELECT zanith.archive_table('base', on_dependents => 'cascade')")
-    return {**capture_orders(database), "rebuilt": rebuilt, "family": family}
+    database.psql("CREATE TABLE emptied (id int PRIMARY KEY); INSERT INTO emptied VALUES (1)")
+    rows = database.psql("SELECT zanith.archive_rows('emptied')")
+    database.psql("TRUNCATE emptied")
+    captured = capture_orders(database)
+    return {**captured, "rebuilt": rebuilt, "family": family, "rows": rows}
 
 
 @pytest.fixture
@@ -102,6 +106,15 @@ def test_every_template_renders(studio: Running, artifacts, database):
         staff.get(f"/studio/jobs/{restored.json()['job']['id']}/progress").raise_for_status()
         visit(staff, f"/studio/jobs/{restored.json()['job']['id']}")
         visit(staff, f"/studio/artifacts/{column}")
+        rows = artifacts["rows"]
+        assert "Insert every row from the archive" in visit(staff, f"/studio/artifacts/{rows}")
+        restored = staff.post(f"/api/artifacts/{rows}/restore", json={"confirm": "emptied"})
+        wait_for_job(staff, restored.json()["job"]["id"])
+        visit(staff, f"/studio/jobs/{restored.json()['job']['id']}")
+        back = visit(staff, f"/studio/artifacts/{rows}")
+        assert "The rows of <strong>public.emptied</strong> are live again" in back
+        assert "Its archive stays until it is purged" in back
+        assert database.psql("SELECT count(*) FROM emptied") == "1"
         chosen = {
             "older_than": "0s",
             "before_expiry": "yes",

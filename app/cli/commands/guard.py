@@ -17,7 +17,7 @@ from app.cli.render.outcome import done
 from app.cli.session import Session, run
 from app.recovery.core.durations import parse_duration
 from app.recovery.core.errors import WrongUsage
-from app.recovery.core.names import parse_name
+from app.recovery.core.names import parse_name, quote
 from app.recovery.guard.rules import (
     Mode,
     Rule,
@@ -27,6 +27,7 @@ from app.recovery.guard.rules import (
     turn_on,
 )
 from app.recovery.guard.trial import try_statements
+from app.recovery.guard.truncate import keep_rows
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -170,6 +171,43 @@ def status_command(as_json: Json = False, database_url: DatabaseUrl = None) -> N
             stop(Exit.REFUSED)
 
     run(body, url=database_url, json=as_json, read_only=True)
+
+
+@app.command("truncate")
+def truncate_command(
+    name: Annotated[
+        str, typer.Argument(metavar="TABLE", help="The table, quoted as in SQL if needed.")
+    ],
+    off: Annotated[
+        bool, typer.Option("--off", help="Drop the trigger again: TRUNCATE deletes.")
+    ] = False,
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """
+    Keep the rows of a table when somebody runs TRUNCATE.
+
+    No event trigger fires for TRUNCATE, so this creates a trigger on the table,
+    its partitions and the tables that inherit from it. A TRUNCATE then copies
+    the rows first, and the artifact can restore them. Above
+    zanith.guard_copy_limit (64MB) it is refused. Run it again after you create
+    a partition.
+
+    Example:
+
+    $ zanith guard truncate orders
+    $ zanith guard truncate orders --off
+    """
+
+    async def body(session: Session) -> None:
+        table = quote(parse_name(name))
+        found = await keep_rows(session.db, session.actor, table, kept=not off)
+        words = "passes" if off else "keeps its rows"
+        session.terminal.show(done(f"TRUNCATE {printable(table)} {words}"))
+        if as_json:
+            session.terminal.emit(found.to_json())
+
+    run(body, url=database_url, json=as_json)
 
 
 class _Switch(StrEnum):

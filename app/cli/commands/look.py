@@ -31,13 +31,14 @@ app = typer.Typer()
 
 
 class Type(StrEnum):
-    """The five ways to capture."""
+    """The ways to capture."""
 
     SOFT_DROP_COLUMN = "soft_drop_column"
     SOFT_DROP_TABLE = "soft_drop_table"
     ARCHIVE_COLUMN = "archive_column"
     ARCHIVE_TABLE = "archive_table"
     REBUILD_TABLE = "rebuild_table"
+    ARCHIVE_ROWS = "archive_rows"
 
 
 class Status(StrEnum):

@@ -36,11 +36,17 @@ def described(found: Guard) -> RenderableType:
         parts.append(aside("it needs a superuser as the owner of Zanith, and the owner is none"))
     parts += [aside(_rule(rule)) for rule in found.rules]
     rows: list[tuple[str | Text, str | Text | None]] = [
-        ("captured", f"{plural(found.captured, 'artifact')} of plain drops"),
+        ("captured", f"{plural(found.captured, 'artifact')} of plain drops and TRUNCATE"),
         ("deleted", f"{plural(found.deleted, 'object')} with a warning, or with the guard off"),
     ]
     rows.append(("database", f"DROP DATABASE {'is refused' if found.database_kept else 'passes'}"))
+    rows.append(("truncate", _truncated(found)))
     parts.append(aside(facts(rows)))
+    for table in found.truncated:
+        if table.without:
+            parts.append(heading(f"Parts of {printable(table.table)} whose TRUNCATE passes"))
+            parts += [aside(printable(name)) for name in table.without]
+            parts.append(aside(f"→ zanith guard truncate {printable(table.table)}"))
     if found.may_not_capture:
         parts.append(heading("May not capture: their drops are refused"))
         parts += [
@@ -49,6 +55,11 @@ def described(found: Guard) -> RenderableType:
         ]
         parts.append(aside("→ zanith init --grant ROLE, or zanith guard on --public"))
     return Group(*parts)
+
+
+def _truncated(found: Guard) -> str:
+    names = ", ".join(printable(table.table) for table in found.truncated)
+    return f"the guard keeps the rows of {names}" if names else "TRUNCATE passes"
 
 
 def _rule(rule: Rule) -> str:
@@ -67,6 +78,8 @@ def tried(verdicts: Sequence[Verdict]) -> RenderableType:
         sign, style, words = _OUTCOMES[verdict.outcome]
         one_line = " ".join(verdict.statement.split())
         parts.append(marked(Text(sign, style=style), shorten(one_line, 100)))
+        if verdict.outcome == "passes" and verdict.message:
+            words = "passes"
         parts.append(aside(words + (f": {printable(verdict.message)}" if verdict.message else "")))
         parts += [
             aside(f"  {printable(found['object'])} ({found['strategy']})")

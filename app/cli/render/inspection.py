@@ -78,14 +78,14 @@ def _story(artifact: Artifact) -> RenderableType:
 
 
 def _is_back(artifact: Artifact) -> str:
-    """What a restore leaves: the archive of a column stays until it is purged."""
-    if artifact.artifact_type == "archive_column":
+    """What a restore leaves: the archive of a column or of rows stays until it is purged."""
+    if artifact.keeps_archive:
         return "restored; its archive stays until it is purged"
     return "restored; none of its data is parked any more"
 
 
 def _place(artifact: Artifact) -> str | None:
-    if artifact.status == "restored" and artifact.artifact_type != "archive_column":
+    if artifact.status == "restored" and not artifact.keeps_archive:
         return None
     names = (artifact.physical_schema, artifact.physical_name)
     return ".".join(name for name in names if name) or None

@@ -14,7 +14,14 @@ BLOCKS = load("artifacts")
 Health = Literal["ok", "unsealed", "missing", "changed", "moved", "expired"]
 HEALTHS = ("ok", "unsealed", "missing", "changed", "moved", "expired")
 DAMAGED = ("missing", "changed", "moved")
-TYPES = ("soft_drop_column", "soft_drop_table", "archive_column", "archive_table", "rebuild_table")
+TYPES = (
+    "soft_drop_column",
+    "soft_drop_table",
+    "archive_column",
+    "archive_table",
+    "rebuild_table",
+    "archive_rows",
+)
 _TIMES = ("sealed_at", "verified_at", "created_at", "expires_at", "restored_at")
 
 
@@ -69,9 +76,14 @@ class Artifact:
         return quote([part for part in parts if part is not None])
 
     @property
+    def keeps_archive(self) -> bool:
+        """Whether its archive stays after the restore: values or rows that were copied back."""
+        return self.artifact_type in {"archive_column", "archive_rows"}
+
+    @property
     def holds_rows(self) -> bool:
         """Whether rows or values of it are parked: not where it is live again, or was recorded."""
-        live_again = self.status == "restored" and self.artifact_type != "archive_column"
+        live_again = self.status == "restored" and not self.keeps_archive
         return self.physical_name is not None and not live_again
 
     @property
@@ -86,7 +98,7 @@ class Artifact:
         """What a purge takes of an object that is live again: its archive, or the record alone."""
         if self.status != "restored":
             return None
-        return "archive" if self.artifact_type == "archive_column" else "record"
+        return "archive" if self.keeps_archive else "record"
 
     @property
     def stays(self) -> str | None:
@@ -99,6 +111,8 @@ class Artifact:
             return "the rows of the table stay; the values of this column are deleted"
         if self.source_column is not None:
             return "the rows of the table stay; the archived values are deleted"
+        if self.artifact_type == "archive_rows":
+            return "the table and the rows that it has now stay; the archived rows are deleted"
         if self.artifact_type == "rebuild_table":
             return "the rebuilt table stays; the record of the old table is deleted"
         return None

@@ -259,4 +259,6 @@ def _arguments(request: CaptureRequest, retention: timedelta | str | None) -> tu
     story = (request.migration_id, request.reason)
     if request.strategy == "rebuild_table":
         return (*subject, *story, request.keep_rows, *expiry)
+    if request.strategy == "archive_rows":
+        return (*subject, *story, *expiry)
     return (*subject, *story, request.on_dependents, request.published_ok, *expiry)

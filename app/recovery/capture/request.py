@@ -108,8 +108,8 @@ def check_request(request: CaptureRequest) -> None:
     if request.online and request.strategy != "archive_column":
         raise WrongUsage(
             f"{request.strategy} has no online form: it is as fast on a large table"
-            if request.strategy != "rebuild_table"
-            else "rebuild_table has no online form",
+            if request.strategy not in {"rebuild_table", "archive_rows"}
+            else f"{request.strategy} has no online form",
             hint="leave --online out",
         )
     if isinstance(request.expires_in, str) and request.expires_in != "default":

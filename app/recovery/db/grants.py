@@ -31,6 +31,7 @@ CAPTURE_FUNCTIONS = (
     "archive_column",
     "archive_table",
     "rebuild_table",
+    "archive_rows",
     "plan_capture",
     "plan_restore",
     "version",

@@ -1,4 +1,4 @@
-"""The event triggers of the guard: created, renewed by an installation, dropped."""
+"""The triggers of the guard: created, renewed by an installation, dropped."""
 
 from __future__ import annotations
 
@@ -30,3 +30,9 @@ async def drop_triggers(connection: Connection) -> None:
     """Drop the event triggers of the guard, if there are any."""
     for name in TRIGGERS:
         await connection.execute(f"DROP EVENT TRIGGER IF EXISTS {name}")
+
+
+async def drop_truncate_triggers(connection: Connection) -> None:
+    """Drop the triggers of TRUNCATE from all tables that have one."""
+    for row in await connection.fetch(SQL["truncate_triggers"]):
+        await connection.execute(row["statement"])

@@ -15,7 +15,7 @@ from app.recovery.core.errors import NotInstalled, NotPermitted, Refused
 from app.recovery.core.names import quote
 from app.recovery.core.translate import translate
 from app.recovery.core.version import VERSION, as_tuple
-from app.recovery.db.guard_triggers import renew_triggers
+from app.recovery.db.guard_triggers import drop_truncate_triggers, renew_triggers
 from app.recovery.db.schema_files import NUMBERED, SchemaFile, files
 from app.recovery.db.session_settings import fill, set_locally
 from app.recovery.queries import load
@@ -374,6 +374,7 @@ async def uninstall(connection: Connection) -> list[str]:
             functions = [function.signature for function in await _functions(connection)]
             for (trigger,) in await connection.fetch(SQL["guard_triggers"]):
                 await connection.execute(f"DROP EVENT TRIGGER {trigger}")
+            await drop_truncate_triggers(connection)
             await connection.execute("DROP SCHEMA IF EXISTS _zanith_shadow")
             # Functions take rows of the tables, and the log's trigger calls a function.
             await connection.execute(

@@ -15,7 +15,13 @@ from app.recovery.core.errors import NotPermitted, Refused
 from app.recovery.core.names import quote
 from app.recovery.db.connections import Connection
 from app.recovery.db.database import Database
-from app.recovery.db.guard_triggers import TRIGGERS, create_triggers, drop_triggers
+from app.recovery.db.guard_triggers import (
+    TRIGGERS,
+    create_triggers,
+    drop_triggers,
+    drop_truncate_triggers,
+)
+from app.recovery.db.transactions import lock_timeout_text
 from app.recovery.jobs import audit
 from app.recovery.jobs.operation import attempt
 from app.recovery.queries import load
@@ -69,6 +75,14 @@ class RuleInForce(Rule):
 
 
 @dataclass(frozen=True)
+class Truncated:
+    """A table whose TRUNCATE the guard sees, and its partitions and children where it does not."""
+
+    table: str
+    without: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Guard:
     """Whether the guard acts, and how.
 
@@ -84,6 +98,7 @@ class Guard:
     captured: int
     deleted: int
     database_kept: bool
+    truncated: tuple[Truncated, ...]
     looked_at: datetime
 
     @property
@@ -102,6 +117,7 @@ class Guard:
             "captured": self.captured,
             "deleted": self.deleted,
             "database_kept": self.database_kept,
+            "truncate": [asdict(one) for one in self.truncated],
             "looked_at": self.looked_at.isoformat(),
         }
 
@@ -115,6 +131,7 @@ async def read_guard(db: Database) -> Guard:
         lacking = await connection.fetch(SQL["lacking"])
         (counts,) = await connection.fetch(SQL["counts"])
         (database,) = await connection.fetch(SQL["database"])
+        truncated = await connection.fetch(SQL["truncated"])
         now = await connection.fetchval("SELECT clock_timestamp()")
     return Guard(
         _state(triggers),
@@ -136,6 +153,7 @@ async def read_guard(db: Database) -> Guard:
         counts["captured"],
         counts["deleted"],
         database["kept"],
+        tuple(Truncated(row["name"], tuple(row["without"])) for row in truncated),
         now,
     )
 
@@ -167,11 +185,13 @@ async def turn_on(db: Database, actor: Actor, rule: Rule, *, public: bool = Fals
 async def turn_off(
     db: Database, actor: Actor, schema: str | None = None, role: str | None = None
 ) -> Guard:
-    """Drop the event triggers; with a schema or a role, let drops there, or by it, pass instead."""
+    """Drop the triggers; with a schema or a role, let drops there, or by it, pass instead."""
     rule = Rule(Mode.OFF, schema, role)
     async with _changing(db, actor, rule) as connection:
         if schema is None and role is None:
             await drop_triggers(connection)
+            await connection.execute(SQL["lock_timeout"], lock_timeout_text(db.lock_timeout))
+            await drop_truncate_triggers(connection)
         else:
             await set_rule_of(connection, rule)
         await _record(connection, actor, rule, "off")

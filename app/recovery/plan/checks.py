@@ -34,6 +34,7 @@ def found(check: Check, count: int, examples: tuple[str, ...]) -> Drift:
         blocks=check.blocks and count > 0,
         choices=check.choices,
         hint=check.hint,
+        waits_for=check.waits_for,
     )
 
 

@@ -182,6 +182,8 @@ class Check:
     guards: tuple[str, ...] = ()
     unknown: str | None = None
     """Why nobody can know the answer; it is not asked then."""
+    waits_for: tuple[str, ...] = ()
+    """The ids of artifacts whose restore changes the answer."""
 
     @property
     def writes(self) -> bool:
@@ -206,6 +208,7 @@ class Drift:
     choices: tuple[str, ...]
     hint: str | None
     reason: str | None = None
+    waits_for: tuple[str, ...] = ()
 
     @property
     def counted(self) -> bool:

@@ -102,4 +102,5 @@ def parse_check(item: dict[str, Any]) -> Check:
         path=item.get("path"),
         guards=tuple(item.get("guards") or ()),
         unknown=item.get("unknown"),
+        waits_for=tuple(item.get("waits_for") or ()),
     )

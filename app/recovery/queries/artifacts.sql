@@ -44,12 +44,12 @@ CASE
 END
 
 -- overdue: a cleanup takes it by its date, and takes more than the record of what was restored
-a.expires_at < now() AND a.held_by IS NULL AND (a.status = 'recoverable' OR a.artifact_type = 'archive_column')
+a.expires_at < now() AND a.held_by IS NULL AND (a.status = 'recoverable' OR zanith._keeps_archive(a.artifact_type))
 
 -- size: bytes of the parked object, its partitions and children, indexes and TOAST included; NULL for what lives in a live table
 CASE
     WHEN c.oid IS NULL OR a.artifact_type = 'soft_drop_column'
-         OR (a.status = 'restored' AND a.artifact_type <> 'archive_column') THEN NULL
+         OR (a.status = 'restored' AND NOT zanith._keeps_archive(a.artifact_type)) THEN NULL
     WHEN c.relhassubclass
         THEN (SELECT sum(pg_total_relation_size(m.member)) FROM zanith._parked_members(a.id, c.oid) AS m)
     ELSE pg_total_relation_size(c.oid)
@@ -149,7 +149,7 @@ SELECT recovery_sql, definition FROM zanith._zanith_migration_artifacts WHERE id
 WITH seen AS MATERIALIZED (
     SELECT {status} AS status, a.held_by, a.expires_at, a.source_schema, a.source_table, {quick} AS health,
            CASE WHEN c.oid IS NULL OR a.artifact_type = 'soft_drop_column'
-                     OR (a.status = 'restored' AND a.artifact_type <> 'archive_column') THEN 0
+                     OR (a.status = 'restored' AND NOT zanith._keeps_archive(a.artifact_type)) THEN 0
                 WHEN c.relkind = 'r' AND c.relpages > 0 AND c.reltoastrelid = 0 AND NOT c.relhasindex
                     THEN c.relpages * current_setting('block_size')::bigint
                 ELSE {size} END AS bytes

@@ -16,6 +16,26 @@ SELECT e.evtname::text AS name, e.evtenabled::text AS enabled
 FROM pg_event_trigger AS e JOIN pg_proc AS p ON p.oid = e.evtfoid
 WHERE p.pronamespace = 'zanith'::regnamespace ORDER BY 1;
 
+-- truncate_members: a table with its partitions and children, each with whether it has the triggers of TRUNCATE; foreign tables keep their rows elsewhere
+SELECT zanith._relation_name(c.oid) AS name, zanith._guard_keeps_rows(c.oid) AS kept
+FROM zanith._family($1) AS f JOIN pg_class AS c ON c.oid = f.member AND c.relkind IN ('r', 'p') ORDER BY f.depth, c.oid;
+
+-- truncate_fit: raises where no capture takes a table
+SELECT zanith._check_table('archive_rows', $1);
+
+-- truncated: tables with the triggers, and of each its partitions and children without them; those beneath another such table are not named themselves
+SELECT DISTINCT zanith._relation_name(t.tgrelid) AS name, ARRAY(
+           SELECT zanith._relation_name(f.member) FROM zanith._family(t.tgrelid) AS f JOIN pg_class AS c ON c.oid = f.member AND c.relkind IN ('r', 'p')
+           WHERE NOT zanith._guard_keeps_rows(f.member) ORDER BY f.depth, f.member) AS without
+FROM pg_trigger AS t
+WHERE t.tgfoid = 'zanith._guard_truncate()'::regprocedure
+  AND NOT EXISTS (SELECT FROM pg_inherits AS i JOIN pg_trigger AS p ON p.tgrelid = i.inhparent AND p.tgfoid = t.tgfoid WHERE i.inhrelid = t.tgrelid)
+ORDER BY 1;
+
+-- truncate_triggers: the triggers of TRUNCATE, as statements that drop them
+SELECT pg_catalog.format('DROP TRIGGER %I ON %s', t.tgname, zanith._relation_name(t.tgrelid)) AS statement
+FROM pg_trigger AS t WHERE t.tgfoid = 'zanith._guard_truncate()'::regprocedure ORDER BY t.tgrelid;
+
 -- set_rule: what to do with drops in a schema, by a role; NULL is every one
 INSERT INTO zanith._zanith_guard_rules (schema_name, role_name, mode, may_turn_off, expires_in)
 VALUES ($1, $2, $3, COALESCE($4, true), $5)
@@ -65,6 +85,9 @@ SELECT s.place, s.size, upper(pg_catalog.concat_ws(' ', s.words[1], s.words[2]))
 -- begin_trial: as the session of a tool would be: its search path, short waits for locks
 SELECT set_config('search_path', COALESCE(zanith._configured_path(current_user), '"$user", public'), true), set_config('lock_timeout', $1, true),
        set_config('zanith.guard_notice', 'off', true);
+
+-- lock_timeout: how long the rest of the transaction waits for locks
+SELECT set_config('lock_timeout', $1, true);
 
 -- marks: the newest artifact and the newest entry of the log
 SELECT (SELECT COALESCE(max(capture_order), 0) FROM zanith._zanith_migration_artifacts) AS artifact,

@@ -6,6 +6,12 @@ SET status = 'restored', restored_at = clock_timestamp(), restored_by = $2, rest
 WHERE id = $1 AND restored_at IS NOT DISTINCT FROM $4
 RETURNING id;
 
+-- rows_first: of artifacts, those whose rows refer to rows that others hold
+SELECT a.id, pg_catalog.array_agg(f.item #>> '{}') AS first
+FROM zanith._zanith_migration_artifacts AS a, LATERAL zanith._each(zanith._rows_needed(a.definition)) AS f
+WHERE a.id = ANY ($1::text[]) AND a.artifact_type = 'archive_rows'
+GROUP BY a.id;
+
 -- pin_schemas: schemas keep their names until the transaction ends
 SELECT zanith.pin_schemas($1);
 

@@ -10,22 +10,47 @@ from app.recovery.core.actor import Actor
 from app.recovery.core.errors import ZanithError
 from app.recovery.core.progress import OnProgress
 from app.recovery.db.database import Database
-from app.recovery.plan.model import Choices, Plan, changed_plan
+from app.recovery.plan.model import Choices, Conflict, Drift, Plan, changed_plan
 from app.recovery.plan.planning import plan_restore
+from app.recovery.queries import load
 from app.recovery.restore.report import RestoreReport
 from app.recovery.restore.restore import restore
+
+SQL = load("restore")
 
 
 async def find_recoverable(db: Database, migration_id: str) -> list[Artifact]:
     """Return what of a migration is left to restore, newest first.
 
-    What is already restored, and what a rebuild only recorded, is left out.
+    What is already restored, and what a rebuild only recorded, is left out. Archived rows come
+    after those that their foreign keys refer to.
     """
-    return [
+    found = [
         artifact
         for artifact in await find_migration(db, migration_id)
         if artifact.status == "recoverable" and artifact.artifact_type != "rebuild_table"
     ]
+    async with db.side() as connection:
+        needs = await connection.fetch(SQL["rows_first"], [artifact.id for artifact in found])
+    return _in_order(found, {row["id"]: row["first"] for row in needs})
+
+
+def _in_order(found: list[Artifact], needs: dict[str, list[str]]) -> list[Artifact]:
+    """Move each artifact behind those that it needs; of a circle nothing is known to be first."""
+    known = {artifact.id: artifact for artifact in found}
+    ordered: dict[str, Artifact] = {}
+
+    def place(name: str, above: frozenset[str]) -> None:
+        if name in ordered or name in above:
+            return
+        for first in needs.get(name, ()):
+            if first in known:
+                place(first, above | {name})
+        ordered[name] = known[name]
+
+    for artifact in found:
+        place(artifact.id, frozenset())
+    return list(ordered.values())
 
 
 async def plan_migration(
@@ -40,9 +65,12 @@ async def plan_migration(
     for artifact in await find_recoverable(db, migration_id):
         plan = await plan_restore(db, artifact.id, choices)
         before = {earlier.id for earlier, _ in planned}
-        waits = {one for conflict in plan.conflicts for one in conflict.waits_for} & before
+        blocking: list[Conflict | Drift] = [*plan.conflicts, *(d for d in plan.drift if d.blocks)]
+        waits = {one for stop in blocking for one in stop.waits_for} & before
         stops = tuple(c for c in plan.conflicts if not waits.intersection(c.waits_for))
-        planned.append((artifact, replace(plan, conflicts=stops, waits_for=tuple(sorted(waits)))))
+        drift = tuple(d for d in plan.drift if not d.blocks or not waits.intersection(d.waits_for))
+        waiting = replace(plan, conflicts=stops, drift=drift, waits_for=tuple(sorted(waits)))
+        planned.append((artifact, waiting))
     return planned
 
 

@@ -29,7 +29,7 @@ SQL = load("restore")
 BLOCKS = load("artifacts")
 
 COLUMN_TYPES = ("soft_drop_column", "archive_column")
-TABLE_TYPES = ("soft_drop_table", "archive_table")
+TABLE_TYPES = ("soft_drop_table", "archive_table", "archive_rows")
 
 
 async def find_for_restore(db: Database, name: str, kind: str) -> Artifact:
@@ -176,6 +176,8 @@ async def _check_stands(db: Database, artifact: Artifact) -> None:
             " bring its table back first, or restore the newer artifact of the column; zanith"
             " recover list shows both"
         )
+    elif artifact.keeps_archive:
+        hint = "its rows are still parked: bring its table back first, or rename it back"
     by = signed(artifact.restored_by, artifact.restored_by_role)
     raise Refused(
         f"{artifact.object_name} was restored already, and no longer exists",

@@ -218,7 +218,7 @@ def _require_rows(artifact: Artifact) -> None:
         )
     if artifact.physical_name is None:
         raise Refused(f"of {artifact.object_name} only the definition was kept")
-    if artifact.status == "restored" and artifact.artifact_type != "archive_column":
+    if artifact.status == "restored" and not artifact.keeps_archive:
         raise Refused(f"{artifact.object_name} is live again: nothing is parked")
 
 

@@ -216,7 +216,12 @@ class CaptureIn(_Strict):
     """What to drop, how, and its name as confirmation."""
 
     strategy: Literal[
-        "soft_drop_column", "archive_column", "soft_drop_table", "archive_table", "rebuild_table"
+        "soft_drop_column",
+        "archive_column",
+        "soft_drop_table",
+        "archive_table",
+        "rebuild_table",
+        "archive_rows",
     ]
     table: Text = Field(description='schema.table, quoted as in SQL: `"Weird.Name".t`')
     column: Text | None = Field(None, description="the column's exact name, unquoted")

@@ -50,7 +50,9 @@ class Station:
 def life_line(artifact: Artifact) -> tuple[Station, ...]:
     """Return the stations from live to restored, as far as they apply to this artifact."""
     rebuilt = artifact.artifact_type == "rebuild_table"
-    what = "Recorded, then rebuilt" if rebuilt else "Dropped"
+    what = {"rebuild_table": "Recorded, then rebuilt", "archive_rows": "Rows copied"}.get(
+        artifact.artifact_type, "Dropped"
+    )
     parked = Station(
         what, artifact.created_at, artifact.created_by, past=True, role=artifact.created_by_role
     )
@@ -106,7 +108,7 @@ class ArtifactView:
     def parked(self) -> bool:
         """Whether there is anything parked, or at least a definition, that can be looked at."""
         artifact = self.artifact
-        return artifact.status != "restored" or artifact.artifact_type == "archive_column"
+        return artifact.status != "restored" or artifact.keeps_archive
 
     @property
     def live_again(self) -> bool:

@@ -1,4 +1,4 @@
--- What anyone calls: the five captures and their plan. Each runs in the caller's transaction. The captures set no search_path, so
+-- What anyone calls: the captures and their plan. Each runs in the caller's transaction. The captures set no search_path, so
 -- that the caller's is recorded; they name everything with its schema, and _capture sets its own.
 
 -- How long an artifact is kept by default: zanith.retention, else 30 days.
@@ -55,6 +55,15 @@ RETURNS text LANGUAGE plpgsql VOLATILE SET jit = off AS $$ BEGIN RETURN
 END $$;
 COMMENT ON FUNCTION zanith.rebuild_table IS 'Records a table''s definition, and its rows where asked, before a rebuild. Returns the artifact''s id.';
 
+CREATE OR REPLACE FUNCTION zanith.archive_rows(
+    relation regclass, migration_id text DEFAULT NULL,
+    expires_in interval DEFAULT zanith.default_retention(), reason text DEFAULT NULL, notify boolean DEFAULT true)
+RETURNS text LANGUAGE plpgsql VOLATILE SET jit = off AS $$ BEGIN RETURN
+    zanith._capture('archive_rows', relation, NULL, migration_id, expires_in, reason,
+                    'keep', true, true, notify, pg_catalog.current_setting('search_path'));
+END $$;
+COMMENT ON FUNCTION zanith.archive_rows IS 'Copies the rows of a table to the shadow schema, before you delete them. The table stays. Returns the artifact''s id.';
+
 -- The steps a capture would execute, with what else to know; changes nothing and takes no lasting lock.
 -- The id in parked names is a placeholder. Raises what the capture would raise.
 CREATE OR REPLACE FUNCTION zanith.plan_capture(
@@ -65,9 +74,9 @@ DECLARE
     d jsonb;
     captures jsonb;
 BEGIN
-    IF strategy NOT IN ('soft_drop_column', 'archive_column', 'soft_drop_table', 'archive_table', 'rebuild_table') THEN
+    IF strategy NOT IN ('soft_drop_column', 'archive_column', 'soft_drop_table', 'archive_table', 'rebuild_table', 'archive_rows') THEN
         PERFORM zanith._refuse(format('there is no strategy %L', strategy),
-            'Use soft_drop_column, archive_column, soft_drop_table, archive_table or rebuild_table.', '22023');
+            'Use soft_drop_column, archive_column, soft_drop_table, archive_table, rebuild_table or archive_rows.', '22023');
     END IF;
     PERFORM zanith._check_object(strategy, relation, column_name);
     captures := zanith._list_captures(strategy, relation, column_name, '000000000000', on_dependents, published_ok, keep_rows, true);
@@ -120,7 +129,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     FROM (VALUES
         (1, 'while it is parked in its table, the column keeps its place in the row: SELECT *, a positional INSERT, a COPY without a column list, and every role that may read the whole table still see it',
             strategy = 'soft_drop_column'),
-        (2, 'reads and writes of the table wait while the rows are copied', strategy = 'archive_column' OR keep_rows),
+        (2, 'reads and writes of the table wait while the rows are copied', zanith._keeps_archive(strategy) OR keep_rows),
         (3, 'the restored column will be the last column of its table', strategy = 'archive_column'),
         (4, 'dependents continue to work, but only for reads', on_dependents = 'keep' AND strategy IN ('soft_drop_table', 'archive_table')
             AND jsonb_array_length(d -> 'dependents') > 0),

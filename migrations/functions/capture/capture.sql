@@ -52,6 +52,7 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
             THEN zanith._define_column(strategy, relation, column_name, id, on_dependents, gone)
         WHEN strategy IN ('soft_drop_table', 'archive_table')
             THEN zanith._define_table(strategy, relation, id, on_dependents, gone, brief)
+        WHEN strategy = 'archive_rows' THEN zanith._define_rows(relation, id)
         ELSE zanith._define_rebuild(relation, id, keep_rows) END
 $$;
 
@@ -63,6 +64,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN
         WHEN 'soft_drop_column' THEN zanith._render_soft_drop_column(d)
         WHEN 'archive_column' THEN zanith._render_archive_column(d)
         WHEN 'rebuild_table' THEN zanith._render_rebuild_table(d)
+        WHEN 'archive_rows' THEN zanith._render_rebuild_table(d)
         ELSE zanith._render_move_table(d) END);
 END $$;
 
@@ -74,7 +76,7 @@ DECLARE
         ELSE format('column %I of table %s', column_name, zanith._relation_name(relation)) END;
     lacking text;
 BEGIN
-    IF strategy <> 'rebuild_table' THEN
+    IF strategy NOT IN ('rebuild_table', 'archive_rows') THEN
         PERFORM zanith._check_dependents(strategy, object, d -> 'dependents', on_dependents);
         PERFORM zanith._check_published(strategy, object, d -> 'publications', published_ok);
         IF d ? 'members' AND on_dependents = 'cascade' THEN
@@ -83,7 +85,7 @@ BEGIN
         PERFORM zanith._check_way_back(strategy, relation, object, d);
         PERFORM zanith._check_trusted_parts(d, relation);
     END IF;
-    IF strategy = 'archive_column' OR COALESCE(d -> 'parked', 'null') <> 'null' AND strategy = 'rebuild_table' THEN
+    IF zanith._keeps_archive(strategy) OR COALESCE(d -> 'parked', 'null') <> 'null' AND strategy = 'rebuild_table' THEN
         PERFORM zanith._check_third_code(relation);
     END IF;
     IF strategy = 'soft_drop_column' AND on_dependents = 'keep' AND d #>> '{column,base_type}' IS NOT NULL
@@ -147,6 +149,8 @@ BEGIN
     PERFORM zanith._check_table(strategy, relation);
     IF strategy IN ('soft_drop_column', 'archive_column') THEN
         PERFORM zanith._check_column(strategy, relation, column_name);
+    ELSIF strategy = 'archive_rows' THEN
+        PERFORM zanith._check_rows(relation);
     END IF;
 END $$;
 
@@ -203,7 +207,7 @@ DECLARE
     ddl_path text := COALESCE(zanith._event_path(path), CASE WHEN EXISTS (SELECT FROM zanith._code_of_table(relation, false))
                                                              THEN zanith._owner_path(jsonb_build_object('search_path', path)) END);
     code_path text := COALESCE(zanith._owner_path(jsonb_build_object('search_path', path)), 'pg_catalog, pg_temp');
-    copies boolean := strategy = 'archive_column' OR keep_rows;
+    copies boolean := zanith._keeps_archive(strategy) OR keep_rows;
     timeout text := current_setting('lock_timeout');
     security text := current_setting('row_security');
     wanted text := COALESCE(NULLIF(current_setting('zanith.lock_timeout', true), ''), '2s');

@@ -154,7 +154,7 @@ BEGIN
     END IF;
     SELECT zanith._relation_name(t.tgrelid) INTO other FROM pg_trigger t
     WHERE t.tgisinternal AND t.tgenabled <> 'O' AND t.tgrelid IN (SELECT x.member FROM zanith._tree(relation) x) LIMIT 1;
-    IF FOUND AND strategy <> 'rebuild_table' THEN
+    IF FOUND AND strategy NOT IN ('rebuild_table', 'archive_rows') THEN
         PERFORM zanith._refuse(format('%s has constraint triggers that were disabled (DISABLE TRIGGER ALL), which is not supported yet', other),
             format('Enable them first: ALTER TABLE %s ENABLE TRIGGER ALL.', other));
     END IF;

@@ -12,6 +12,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         'comment', obj_description(t.oid, 'pg_trigger')) || zanith._describe_extensions('pg_trigger'::regclass, t.oid) ORDER BY t.tgname COLLATE "C")
     FROM pg_trigger t
     WHERE t.tgrelid = relation AND NOT t.tgisinternal AND t.tgfoid <> 'zanith.refuse_write()'::regprocedure
+      -- the guard's
+      AND t.tgfoid IS DISTINCT FROM to_regprocedure('zanith._guard_truncate()')
 ); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._trigger_columns(trigger oid) RETURNS jsonb

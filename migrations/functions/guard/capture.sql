@@ -211,14 +211,15 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     WHERE x.item ->> 'type' = 'table column' AND (x.item ->> 'oid')::oid = relation AND (x.item ->> 'named')::boolean AND NOT starts_with(a.attname, '_zanith_')
 ); END $$;
 
+-- How many bytes the guard copies in somebody's statement.
+CREATE OR REPLACE FUNCTION zanith._guard_copy_limit() RETURNS bigint
+LANGUAGE sql STABLE AS $$ SELECT pg_size_bytes(COALESCE(NULLIF(current_setting('zanith.guard_copy_limit', true), ''), '64MB')) $$;
+
 -- One column; returns the artifact's id. Where both ways are refused, the reason is that of the first.
 CREATE OR REPLACE FUNCTION zanith._guard_column(relation oid, column_name text, statement text, rule jsonb) RETURNS text
-LANGUAGE plpgsql VOLATILE AS $$
-DECLARE
-    bound bigint := pg_size_bytes(COALESCE(NULLIF(current_setting('zanith.guard_copy_limit', true), ''), '64MB'));
-BEGIN
+LANGUAGE plpgsql VOLATILE AS $$ BEGIN
     IF current_setting('transaction_isolation') <> 'read committed'
-       OR (SELECT COALESCE(sum(pg_relation_size(t.member)), 0) > bound FROM zanith._tree(relation) t) THEN
+       OR (SELECT COALESCE(sum(pg_relation_size(t.member)), 0) > zanith._guard_copy_limit() FROM zanith._tree(relation) t) THEN
         RETURN zanith._guard_capture('soft_drop_column', relation, column_name, statement, rule);
     END IF;
     RETURN zanith._guard_capture('archive_column', relation, column_name, statement, rule);
@@ -236,12 +237,13 @@ CREATE OR REPLACE FUNCTION zanith._guard_capture(strategy text, relation oid, co
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     kept interval := COALESCE((rule ->> 'expires_in')::interval, zanith.default_retention());
-    object text := concat_ws('.', zanith._relation_name(relation), quote_ident(column_name));
+    object text := CASE strategy WHEN 'archive_rows' THEN 'the rows of ' ELSE '' END || concat_ws('.', zanith._relation_name(relation), quote_ident(column_name));
     said text; state text; hint text; more text;
 BEGIN
     RETURN CASE strategy
         WHEN 'archive_table' THEN zanith.archive_table(relation, zanith._guard_migration(), kept, zanith._guard_reason(statement), 'cascade', true)
         WHEN 'archive_column' THEN zanith.archive_column(relation, column_name, zanith._guard_migration(), kept, zanith._guard_reason(statement), 'cascade', true)
+        WHEN 'archive_rows' THEN zanith.archive_rows(relation, zanith._guard_migration(), kept, zanith._guard_reason(statement))
         ELSE zanith.soft_drop_column(relation, column_name, zanith._guard_migration(), kept, zanith._guard_reason(statement), 'cascade', true) END;
 EXCEPTION
     WHEN lock_not_available OR deadlock_detected OR serialization_failure THEN

@@ -156,17 +156,24 @@ CREATE OR REPLACE FUNCTION zanith._guard_record(tag text, proof uuid) RETURNS vo
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     caller text := zanith._read_caller(proof);
-    losses jsonb := zanith._guard_find_losses(caller);
+BEGIN
+    PERFORM zanith._guard_log(caller, tag, x.item ->> 'identity', x.item ->> 'type', x.item #>> '{rule,mode}')
+    FROM (SELECT l.item FROM zanith._each(zanith._guard_find_losses(caller)) l ORDER BY l.ord) x;
+END $$;
+
+-- One entry of the audit log, as the role that may write it.
+CREATE OR REPLACE FUNCTION zanith._guard_log(caller text, tag text, object text, deleted text, mode text) RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
     named text := NULLIF(current_setting('zanith.actor', true), '');
 BEGIN
     IF length(named) > 200 THEN
         named := NULL;
     END IF;
     INSERT INTO zanith._zanith_audit_log (actor, db_role, address, action, outcome, object, detail)
-    SELECT COALESCE(named, caller), caller, host(inet_client_addr()), 'guard', 'done', x.item ->> 'identity',
-           jsonb_build_object('deleted', x.item -> 'type', 'command', tag, 'mode', x.item #> '{rule,mode}', 'turned_off', x.item #>> '{rule,mode}' = 'off',
-               'application', NULLIF(current_setting('application_name'), ''))
-    FROM zanith._each(losses) x ORDER BY x.ord;
+    VALUES (COALESCE(named, caller), caller, host(inet_client_addr()), 'guard', 'done', object,
+           jsonb_build_object('deleted', deleted, 'command', tag, 'mode', mode, 'turned_off', mode = 'off',
+               'application', NULLIF(current_setting('application_name'), '')));
     -- PREPARE TRANSACTION fails after NOTIFY, and this drop is to pass
     IF current_setting('max_prepared_transactions') = '0' THEN
         PERFORM pg_notify('zanith', '{"event": "audit", "id": ""}');

@@ -90,7 +90,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET 
 CREATE OR REPLACE FUNCTION zanith._describe_as(a zanith._zanith_migration_artifacts, as_name text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN t.live IS NULL THEN NULL
-        WHEN a.artifact_type = 'rebuild_table' THEN zanith._describe_table(t.live)
+        WHEN a.artifact_type IN ('rebuild_table', 'archive_rows') THEN zanith._describe_table(t.live)
         WHEN a.source_column IS NULL THEN zanith._define_table(a.artifact_type, t.live, a.id, 'cascade')
         WHEN zanith._attribute_number(t.live, t.col) IS NULL THEN NULL
         ELSE zanith._define_column(a.artifact_type, t.live, t.col, a.id, 'cascade') END
@@ -135,6 +135,13 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                       AND o.item -> 'names' = n.item -> 'names' AND o.item -> 'args' = n.item -> 'args')
 ); END $$;
 
+-- A table without the positions of its sequences: a restore of rows does not set one back that is further.
+CREATE OR REPLACE FUNCTION zanith._without_positions(t jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN t || jsonb_build_object('columns', (
+    SELECT zanith._list(CASE WHEN jsonb_array_length(COALESCE(NULLIF(c.item -> 'sequences', 'null'), '[]')) = 0 THEN c.item ELSE c.item || jsonb_build_object('sequences', (
+               SELECT zanith._list(s.item - 'last_value' - 'is_called' ORDER BY s.ord) FROM zanith._each(c.item -> 'sequences') s)) END ORDER BY c.ord)
+    FROM zanith._each(t -> 'columns') c)); END $$;
+
 -- What was restored under another name is compared under that; the name is then what differs.
 CREATE OR REPLACE FUNCTION zanith.compare(artifact_id text) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan AS $$ BEGIN RETURN (
@@ -164,6 +171,8 @@ BEGIN
     INTO report
     FROM (
         SELECT 1 AS ord, x.* FROM zanith._compare('table', d -> 'definition', n, lax) x WHERE a.artifact_type = 'rebuild_table'
+        UNION ALL
+        SELECT 1, x.* FROM zanith._compare('table', zanith._without_positions(d -> 'definition'), zanith._without_positions(n), lax) x WHERE a.artifact_type = 'archive_rows'
         UNION ALL
         SELECT m.ord, x.* FROM zanith._each(d -> 'members') m,
             LATERAL zanith._compare('table ' || (m.item ->> 'name'), m.item -> 'definition',

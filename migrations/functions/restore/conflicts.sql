@@ -17,7 +17,7 @@ CREATE OR REPLACE FUNCTION zanith._parked_as(of_schema text, of_table text, of_c
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._list(a.id ORDER BY a.capture_order DESC) FROM zanith._zanith_migration_artifacts a
     WHERE a.source_schema = of_schema AND a.source_table = of_table AND a.source_column IS NOT DISTINCT FROM of_column
-      AND a.status = 'recoverable' AND a.artifact_type <> 'rebuild_table'
+      AND a.status = 'recoverable' AND a.artifact_type NOT IN ('rebuild_table', 'archive_rows')
 ); END $$;
 
 -- The artifact that a table is parked by: [id], or [].
@@ -360,7 +360,7 @@ BEGIN
         SELECT string_agg(zanith._object_name(o) || ' (' || o.id || ')', ', '), zanith._list(o.id) INTO other, waits_for
         FROM zanith._zanith_migration_artifacts o
         WHERE o.source_schema = a.source_schema AND o.source_table = a.source_table
-          AND o.source_column IS NULL AND o.status = 'recoverable' AND o.artifact_type <> 'rebuild_table';
+          AND o.source_column IS NULL AND o.status = 'recoverable' AND o.artifact_type NOT IN ('rebuild_table', 'archive_rows');
         RETURN zanith._conflict('table_gone', format('the table %s does not exist', zanith._qualify(a.source_schema, a.source_table)),
             CASE WHEN other IS NULL THEN 'If it was renamed, give it its old name for the length of the restore.'
                  ELSE format('It is parked itself: restore %s first.', other) END, '{}', NULL, waits_for);
@@ -481,14 +481,14 @@ BEGIN
             'Choose a value for the rows that have none with --fill, or set their values first.', ARRAY['--fill VALUE']);
     END IF;
 
-    IF a.source_column IS NULL THEN
-        found := found || zanith._find_table_conflicts(a, place, choices);
-    ELSE
+    IF a.source_column IS NOT NULL OR a.artifact_type = 'archive_rows' THEN
         gone := zanith._find_gone_table(a, live);
         IF gone <> '[]' THEN
             RETURN found || gone;
         END IF;
-        found := found || zanith._find_column_conflicts(a, live, as_name);
+        found := found || CASE WHEN a.source_column IS NULL THEN zanith._find_rows_conflicts(d, live) ELSE zanith._find_column_conflicts(a, live, as_name) END;
+    ELSE
+        found := found || zanith._find_table_conflicts(a, place, choices);
     END IF;
     RETURN found || zanith._find_home_conflicts(d) || zanith._find_aside_conflicts(d) || zanith._find_missing(d, live) || zanith._find_taken_names(d, as_name);
 END $$;

@@ -2,23 +2,27 @@
 
 -- Quiet: user triggers and rules off, FORCE ROW LEVEL SECURITY lifted; all put back in their exact states afterwards.
 -- A plan names each as the table has it now (`live`); a script, which runs who knows when, looks for itself (`live` NULL), in one
--- statement that keeps what it has to put back. `runner`: who runs the steps between, where descendants belong to others.
-CREATE OR REPLACE FUNCTION zanith._render_quiet(target text, live oid, steps jsonb, runner text DEFAULT NULL) RETURNS jsonb
+-- statement that keeps what it has to put back. `runner`: who runs the steps between, where descendants belong to others. `inserts`: they add rows.
+CREATE OR REPLACE FUNCTION zanith._render_quiet(target text, live oid, steps jsonb, runner text DEFAULT NULL, inserts boolean DEFAULT false) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT CASE WHEN live IS NULL THEN zanith._render_quiet_script(target, steps, runner)
+    SELECT CASE WHEN live IS NULL THEN zanith._render_quiet_script(target, steps, runner, inserts)
         ELSE zanith._list(zanith._step(q.off, format('%s %s during the backfill', CASE q.what WHEN 'the replica identity' THEN 'Change' ELSE 'Disable' END, q.what),
                 'ACCESS EXCLUSIVE', ARRAY[q.on_table]) -> 0 ORDER BY q.ord)
             || steps
             || zanith._list(zanith._step(q.back, format('%s %s as it was', CASE q.what WHEN 'the replica identity' THEN 'Set' ELSE 'Enable' END, q.what),
                 'ACCESS EXCLUSIVE', ARRAY[q.on_table]) -> 0 ORDER BY q.ord) END
-    FROM zanith._find_update_side_effects(live, target) q
+    FROM zanith._find_update_side_effects(live, target) q WHERE NOT inserts OR zanith._acts_on_insert(q.what)
 ); END $$;
 
-CREATE OR REPLACE FUNCTION zanith._render_quiet_script(target text, steps jsonb, runner text) RETURNS jsonb
+-- Of what acts on an UPDATE, what also acts on an INSERT: an INSERT needs no replica identity.
+CREATE OR REPLACE FUNCTION zanith._acts_on_insert(what text) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS $$ SELECT what ~ '^(trigger|rule|row security) ' $$;
+
+CREATE OR REPLACE FUNCTION zanith._render_quiet_script(target text, steps jsonb, runner text, inserts boolean) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(zanith._do(format('DECLARE s record; back text[] := ''{}''; statement text; path text := pg_catalog.current_setting(''search_path''); BEGIN '
             'PERFORM pg_catalog.set_config(''search_path'', ''pg_catalog, pg_temp'', true); FOR s IN %s LOOP EXECUTE s.off; back := back || s.back; END LOOP; %s %s '
-            'FOREACH statement IN ARRAY back LOOP EXECUTE statement; END LOOP; END', zanith._update_side_effects(target),
+            'FOREACH statement IN ARRAY back LOOP EXECUTE statement; END LOOP; END', CASE WHEN inserts THEN format('SELECT d.* FROM (%s) d WHERE d.what ~ ''^(trigger|rule|row security) ''', zanith._update_side_effects(target)) ELSE zanith._update_side_effects(target) END,
             (SELECT string_agg(CASE WHEN runner IS NULL OR NOT (x.item ->> 'grows')::boolean
                      THEN format('PERFORM pg_catalog.set_config(''search_path'', path, true); EXECUTE %L; PERFORM pg_catalog.set_config(''search_path'', ''pg_catalog, pg_temp'', true);', x.item ->> 'sql')
                 ELSE format('PERFORM pg_catalog.set_config(''role'', %L, true); EXECUTE %L; PERFORM pg_catalog.set_config(''role'', ''none'', true); '
@@ -57,7 +61,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
                CASE g.tgenabled WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS' ELSE 'ENABLE' END, g.tgname) AS back
         FROM (%3$s) f
         JOIN pg_catalog.pg_trigger g ON g.tgrelid = f.o
-        WHERE NOT g.tgisinternal AND g.tgenabled <> 'D' AND NOT starts_with(g.tgname, '~zanith_follow_')
+        WHERE NOT g.tgisinternal AND g.tgenabled <> 'D' AND NOT starts_with(g.tgname, '~zanith_')
         UNION ALL
         SELECT format('rule %%I', r.rulename), %2$L, format('%%s DISABLE RULE %%I', %1$L, r.rulename), format('%%s %%s RULE %%I', %1$L,
                CASE r.ev_enabled WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS' ELSE 'ENABLE' END, r.rulename)

@@ -73,11 +73,11 @@ CREATE OR REPLACE FUNCTION zanith._list_choices(a zanith._zanith_migration_artif
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._list(c.name ORDER BY c.ord)
     FROM (VALUES
-        (1, 'as', true),
+        (1, 'as', a.artifact_type <> 'archive_rows'),
         (2, 'fill', a.source_column IS NOT NULL),
         (3, 'fill_default', a.definition #>> '{column,default}' IS NOT NULL),
         (4, 'allow_null', COALESCE(a.definition #> '{column,not_null}', 'null') <> 'null' AND NOT zanith._takes_no_null(a.definition)),
-        (5, 'not_valid', a.source_column IS NULL OR jsonb_array_length(COALESCE(a.definition -> 'constraints', '[]')) > 0
+        (5, 'not_valid', a.definition ? 'members' OR jsonb_array_length(COALESCE(a.definition -> 'constraints', '[]')) > 0
             OR jsonb_array_length(COALESCE(a.definition -> 'references', '[]')) > 0),
         (6, 'unverified', a.artifact_type <> 'soft_drop_column'),
         (7, 'online', a.source_column IS NOT NULL),
@@ -140,7 +140,7 @@ BEGIN
         PERFORM zanith._refuse(format('%L is not a search path', left(choices ->> 'search_path', 200)), 'Give schemas, separated by commas; quote a name that is not in lower case.', '22023');
     END IF;
     live := CASE WHEN a.artifact_type = 'soft_drop_column' THEN (place ->> 'oid')::oid
-                 WHEN a.artifact_type = 'archive_column' THEN zanith._relation_oid(a.source_schema, a.source_table) END;
+                 WHEN zanith._keeps_archive(a.artifact_type) THEN zanith._relation_oid(a.source_schema, a.source_table) END;
     IF a.artifact_type = 'soft_drop_column' AND place ->> 'state' = 'moved' AND place ->> 'code' <> 'duplicate_id' THEN
         place := place || '{"state": "ok"}'; -- the column travels with its table
     END IF;
@@ -158,7 +158,7 @@ BEGIN
         conflicts := conflicts || zanith._find_obstacles(asked, live) || zanith._find_mixed_keys(a.definition, choices) || zanith._find_handed_over(zanith._parts_chosen(zanith._without_lost(recorded.definition, live), choices), live, choices) || zanith._find_online_conflicts(a, live, choices) || zanith._find_path_conflicts(d, live, choices);
     END IF;
     fatal := EXISTS (SELECT FROM zanith._each(conflicts) c
-                     WHERE c.item ->> 'code' IN ('rebuilt', 'restored', 'archive_missing', 'archive_moved', 'table_gone', 'key_gone', 'type_missing', 'column_gone', 'column_renamed', 'code_of_another', 'table_of_another'));
+                     WHERE c.item ->> 'code' IN ('rebuilt', 'restored', 'archive_missing', 'archive_moved', 'table_gone', 'key_gone', 'type_missing', 'column_gone', 'column_changed', 'column_renamed', 'code_of_another', 'table_of_another'));
     IF a.artifact_type <> 'rebuild_table' AND a.status <> 'restored' THEN
         steps := zanith._render_restore(a, choices);
     END IF;
@@ -170,6 +170,7 @@ BEGIN
         'steps', steps, 'sizes', zanith._measure_tables(d, steps, choices ->> 'as'),
         -- each can call what the owner wrote: an expression of an index, a default, an operator
         'checks', zanith._guarding_members(COALESCE(live, (place ->> 'oid')::oid), zanith._checks_under_path(CASE WHEN runs_code THEN zanith._owner_path(d, choices) END, d, zanith._as_owner(d #>> '{table,owner}', CASE WHEN fatal THEN '[]'
+            WHEN a.artifact_type = 'archive_rows' THEN zanith._rows_checks(d, live)
             WHEN a.source_column IS NOT NULL THEN zanith._column_checks(d, live, choices) || zanith._value_checks(d, live, choices) || zanith._rewritten_checks(a, d, live)
             ELSE zanith._table_checks(d, choices) || zanith._parent_checks(d) END))),
         -- under which code of the owner runs, where any does

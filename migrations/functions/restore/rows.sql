@@ -183,6 +183,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
         WHEN 'archive_column' THEN (SELECT zanith._list(k.item -> 'name' ORDER BY k.ord) FROM zanith._each(d -> 'key') k)
                                    || jsonb_build_array(d #> '{column,name}')
         WHEN 'rebuild_table' THEN (SELECT jsonb_agg(c.item -> 'name' ORDER BY c.ord) FROM zanith._each(d #> '{definition,columns}') c)
+        WHEN 'archive_rows' THEN (SELECT jsonb_agg(c.item -> 'name' ORDER BY c.ord) FROM zanith._each(d #> '{definition,columns}') c)
         ELSE (SELECT jsonb_agg(c.item -> 'name' ORDER BY c.ord) FROM zanith._each(d #> '{members,0,definition,columns}') c) END
 ); END $$;
 
@@ -240,7 +241,7 @@ DECLARE
 BEGIN
     IF a.physical_table IS NULL THEN
         RETURN jsonb_build_object('state', 'none', 'detail', 'the definition alone was recorded');
-    ELSIF a.status = 'restored' AND a.artifact_type <> 'archive_column' THEN
+    ELSIF a.status = 'restored' AND NOT zanith._keeps_archive(a.artifact_type) THEN
         RETURN jsonb_build_object('state', 'none', 'detail', 'it is live again');
     END IF;
     -- Where it was recorded, by index; all over the catalog only when it is not there.
@@ -266,7 +267,7 @@ BEGIN
     END IF;
     -- a copy belongs to Zanith itself; what was moved or renamed, and copies of earlier versions, to the owner of the table
     foreign_owner := found.owner <> a.definition #>> '{table,owner}'
-        AND NOT (a.artifact_type IN ('archive_column', 'rebuild_table') AND (found.owner = zanith._own_role()
+        AND NOT (a.artifact_type IN ('archive_column', 'archive_rows', 'rebuild_table') AND (found.owner = zanith._own_role()
             -- a load without owners gives it to the role that loads; REASSIGN OWNED gives both to one
             OR zanith._is_superuser(found.owner) OR found.owner = zanith._owner_of_table(jsonb_build_object('schema', a.source_schema, 'name', a.source_table))));
     -- a moved table that was given to another is the same table, or one that was loaded: its new owner is a choice of the restore. One

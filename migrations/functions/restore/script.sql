@@ -105,7 +105,7 @@ DECLARE
     known jsonb;
 BEGIN
     PERFORM zanith._measure_no_archive();
-    FOR a IN SELECT * FROM zanith._zanith_migration_artifacts x WHERE x.status = 'recoverable' OR x.artifact_type = 'archive_column' ORDER BY x.capture_order LOOP
+    FOR a IN SELECT * FROM zanith._zanith_migration_artifacts x WHERE x.status = 'recoverable' OR zanith._keeps_archive(x.artifact_type) ORDER BY x.capture_order LOOP
         BEGIN
             known := zanith._as_recorded_now(a.definition);
             known := zanith._with_builtin(known, known);
@@ -398,7 +398,12 @@ BEGIN
             OR zanith._key_calls_code(zanith._relation_oid(d #>> '{members,0,definition,partition_of,schema}', d #>> '{members,0,definition,partition_of,name}'));
         RETURN zanith._render_preparation(d, in_script) || zanith._as_owner_of_key(zanith._runner(d #>> '{table,owner}'), keyed, zanith._in_run_order(zanith._under_paths(zanith._identity_by_owner(zanith._render_restore_table(d, choices, in_script)), d, NULL, choices, in_script)));
     END IF;
-    IF a.artifact_type = 'soft_drop_column' THEN
+    IF a.artifact_type = 'archive_rows' THEN
+        live := zanith._relation_oid(live_schema, live_table);
+        d := CASE WHEN in_script THEN d ELSE zanith._as_chosen(d, live, choices) END;
+        RETURN zanith._render_preparation(d, in_script) || zanith._as_owner_of_key(zanith._runner(d #>> '{table,owner}'), zanith._key_calls_code(live), zanith._under_paths(
+            CASE WHEN in_script THEN '[]' ELSE zanith._render_archive_readable(a, live) END || zanith._render_restore_rows(d, CASE WHEN NOT in_script THEN live END), d, live, choices, in_script));
+    ELSIF a.artifact_type = 'soft_drop_column' THEN
         -- the parked column tells which table it is, whatever its present name
         place := zanith._place(a);
         live_schema := COALESCE(place ->> 'schema', live_schema);
@@ -425,7 +430,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN COALESCE((
     SELECT zanith._step(format('GRANT SELECT, TRUNCATE ON TABLE %s TO %I', zanith._relation_name(c.oid), pg_get_userbyid(t.relowner)),
         'Let the present owner of the table read and lock the archive')
     FROM pg_class t, pg_class c
-    WHERE a.artifact_type = 'archive_column' AND a.status = 'recoverable' AND t.oid = live AND c.oid = zanith._relation_oid(a.physical_schema, a.physical_table)
+    WHERE zanith._keeps_archive(a.artifact_type) AND a.status = 'recoverable' AND t.oid = live AND c.oid = zanith._relation_oid(a.physical_schema, a.physical_table)
       AND NOT has_table_privilege(t.relowner, c.oid, 'SELECT')), '[]');
 END $$;
 
@@ -472,7 +477,7 @@ BEGIN
         checksum_settings = settings, sealed_at = COALESCE(r.sealed_at, clock_timestamp())
     WHERE r.id = artifact_id;
     UPDATE zanith._zanith_migration_artifacts r SET recovery_sql = zanith._render_script(artifact_id)
-    WHERE r.id = artifact_id AND (r.status = 'recoverable' OR r.artifact_type = 'archive_column');
+    WHERE r.id = artifact_id AND (r.status = 'recoverable' OR zanith._keeps_archive(r.artifact_type));
 END $$;
 
 -- The script of an archive whose column is live again: what went with the column would have to be made anew.
@@ -501,7 +506,7 @@ BEGIN
     END IF;
     UPDATE zanith._zanith_migration_artifacts r SET status = 'restored', restored_at = clock_timestamp(), restored_by = caller, restored_by_role = caller
     -- an archive stays, and its column may have been restored once more
-    WHERE r.id = artifact_id AND (r.status = 'recoverable' OR r.artifact_type = 'archive_column');
+    WHERE r.id = artifact_id AND (r.status = 'recoverable' OR zanith._keeps_archive(r.artifact_type));
     IF FOUND THEN
         PERFORM zanith._renew_script(a.id);
         BEGIN -- a subtransaction: its number is higher than those of all that the script wrote

@@ -1,0 +1,41 @@
+-- archive_rows: copy the rows of a table that stays, before somebody deletes them, as TRUNCATE does.
+
+CREATE OR REPLACE FUNCTION zanith._define_rows(relation oid, id text) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT zanith._define_rebuild(relation, id, true) || '{"strategy": "archive_rows", "references": [], "publications": [], "dependents": []}'
+$$;
+
+-- Types whose copy stays when the rows are back: it has to be purged by itself.
+CREATE OR REPLACE FUNCTION zanith._keeps_archive(artifact_type text) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS $$ SELECT artifact_type IN ('archive_column', 'archive_rows') $$;
+
+-- Constraints that rows of today need not meet, and that rows which are inserted must.
+CREATE OR REPLACE FUNCTION zanith._find_unproved(relation oid) RETURNS TABLE (what text, way_out text)
+LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN RETURN QUERY
+    SELECT format('the constraint %I', x.name), format('ALTER TABLE %s VALIDATE CONSTRAINT %I;', zanith._relation_name(relation), x.name)
+    FROM (SELECT k.item ->> 'name' FROM zanith._each(zanith._describe_constraints(relation)) k
+          WHERE (zanith._constraint_is(k.item, 'condition') OR zanith._constraint_is(k.item, 'reference')) AND (k.item ->> 'enforced')::boolean AND NOT (k.item ->> 'validated')::boolean
+          UNION ALL
+          SELECT c.item #>> '{not_null,name}' FROM zanith._each(zanith._describe_columns(relation)) c WHERE NOT (c.item #>> '{not_null,validated}')::boolean) x(name)
+    ORDER BY 1;
+END $$;
+
+-- Each table of a tree has rows, indexes and triggers of its own, and TRUNCATE fires triggers of each. What could not come back is refused.
+CREATE OR REPLACE FUNCTION zanith._check_rows(relation oid) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    name text := zanith._relation_name(relation);
+    unproved record;
+BEGIN
+    IF EXISTS (SELECT FROM pg_class c WHERE c.oid = relation AND c.relkind = 'p') THEN
+        PERFORM zanith._refuse(format('%s is partitioned: its partitions have its rows', name),
+            format('Copy those of each: SELECT zanith.archive_rows(p.relid) FROM pg_partition_tree(%L) p WHERE p.isleaf;', name));
+    ELSIF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '') THEN
+        PERFORM zanith._refuse(format('%s has no column whose values could be copied', name), 'There is nothing to keep of its rows.');
+    END IF;
+    SELECT * INTO unproved FROM zanith._find_unproved(relation) LIMIT 1;
+    IF FOUND THEN
+        PERFORM zanith._refuse(format('rows of %s need not meet %s, which is NOT VALID: those that do not could not come back', name, unproved.what),
+            'Validate it first: ' || unproved.way_out);
+    END IF;
+END $$;

@@ -210,7 +210,8 @@ def _drop(
         require_person(terminal, yes=yes)
         if not yes:
             terminal.say(capture_plan(plan))
-        confirm_name(terminal, plan.object, verb="drop it recoverably", yes=yes)
+        verb = "record it" if request.strategy == "rebuild_table" else "drop it recoverably"
+        confirm_name(terminal, plan.object, verb=verb, yes=yes)
         if detach:
             by_name = replace(request, table=quote(parse_name(plan.object)[:-1]))
             params = {**job_params(session.db, by_name, pace), "digest": plan.digest}

@@ -68,12 +68,12 @@ def worker(
             )
 
         if not once:
-            waiting = "waiting for work; Ctrl-C stops this worker, and others resume its jobs"
+            waiting = "waiting for work; after Ctrl-C other workers resume its online jobs"
             terminal.say(Text(waiting, style="quiet"))
         try:
             await workers.serve(session.db, at_once, tell, once=once)
         except asyncio.CancelledError:
-            terminal.say(Text("stopped; another worker resumes the unfinished jobs"))
+            terminal.say(Text("stopped; another worker resumes unfinished online jobs"))
         else:
             terminal.show(_did(ended))
 

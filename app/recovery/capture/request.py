@@ -46,7 +46,7 @@ class CaptureRequest:
         write=format_duration,
     )
     reason: str | None = option(
-        "Why the object is dropped. The artifact and the audit log show it.",
+        "The reason. The artifact and the audit log show it.",
         label="Reason, for the audit log",
         longest=LONGEST_REASON,
     )

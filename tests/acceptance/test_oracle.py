@@ -114,6 +114,7 @@ TOGETHER = [
     ("soft_drop_table", ("column of row type", "other owner")),
     ("archive_table", ("column of row type", "other owner")),
     ("soft_drop_column", ("generated of row elsewhere", "other owner")),
+    ("archive_table", ("typed table", "other owner", "function of set")),
 ]
 
 
@@ -129,6 +130,7 @@ def test_what_chance_seldom_puts_together(
     assert verdict.faults == {}
     assert verdict.invalid == {}
     assert {verdict.cases[name].features[0].name for name in verdict.judged()} == {
-        "primary key referenced"
+        "primary key referenced",
+        "typed table",
     }
     assert all("code of another role" in said for said in verdict.refused.values())

@@ -174,6 +174,55 @@ async def test_a_partition_of_another_owner(scene, root_of):
     scene.quiet()
 
 
+OTHERS = {
+    "a function": "CREATE FUNCTION alice.f() RETURNS SETOF harm.t LANGUAGE plpgsql AS 'BEGIN END'",
+    "a view": "CREATE VIEW alice.v AS SELECT id, c FROM harm.t",
+    "a materialized view": "CREATE MATERIALIZED VIEW alice.m AS SELECT 1 AS x FROM harm.t WITH NO DATA",
+    "a foreign key": "CREATE TABLE alice.q (x int REFERENCES harm.t)",
+    "a policy": "CREATE TABLE alice.q (x int); CREATE POLICY p ON alice.q USING (x IN (SELECT id FROM harm.t))",
+    "a rule": "CREATE TABLE alice.q (x int); CREATE RULE r AS ON UPDATE TO alice.q DO ALSO DELETE FROM harm.t",
+}  # fmt: skip
+
+
+OF_ALICE = """
+SELECT CASE relkind WHEN 'r' THEN 'TABLE' WHEN 'v' THEN 'VIEW' ELSE 'MATERIALIZED VIEW' END || '|' || oid::regclass
+FROM pg_class WHERE relnamespace = 'alice'::regnamespace AND relkind IN ('r', 'v', 'm')
+UNION ALL SELECT 'FUNCTION|' || oid::regprocedure FROM pg_proc WHERE pronamespace = 'alice'::regnamespace
+"""  # fmt: skip
+
+
+@pytest.mark.parametrize("strategy", ["soft_drop_table", "archive_table"])
+async def test_what_others_made_of_a_table_whose_key_calls_code(scene, strategy):
+    """The owner of the table gives the commands on it, and cannot drop and create what is not his."""
+    request = CaptureRequest(strategy, "harm.t", on_dependents="cascade")
+    wrong = {}
+    async with scene.opened() as db:
+        for other, sql in OTHERS.items():
+            # a foreign key needs a primary key, which has no expression
+            key = "id int, c int) PARTITION BY RANGE (harm.tap('key', id))"
+            if other == "a foreign key":
+                key = "id harm.dom PRIMARY KEY, c int) PARTITION BY RANGE (id)"
+            scene.by(scene.mallory, f"""DROP DOMAIN IF EXISTS harm.dom CASCADE; CREATE DOMAIN harm.dom AS int CHECK (harm.tap('domain of the key', VALUE) >= 0);
+                DROP TABLE IF EXISTS harm.t CASCADE; CREATE TABLE harm.t ({key};
+                CREATE TABLE harm.t1 PARTITION OF harm.t FOR VALUES FROM (0) TO (10);
+                INSERT INTO harm.t {ROWS.replace("n, n, n", "n, n")}""")  # fmt: skip
+            scene.by(None, f"DROP SCHEMA IF EXISTS alice CASCADE; CREATE SCHEMA alice; {sql}")
+            scene.trap.read()
+            with pytest.raises(ZanithError, match=r"and the partition key of harm\.t calls code"):
+                await capture(db, request, DBA)
+            scene.by(None, f"ALTER SCHEMA alice OWNER TO {scene.mallory}")
+            for line in scene.by(None, OF_ALICE).splitlines():
+                kind, _, name = line.partition("|")
+                scene.by(None, f"ALTER {kind} {name} OWNER TO {scene.mallory}")
+            made = await capture(db, request, DBA)
+            try:
+                await restore(db, made.id, Choices(), DBA)
+            except ZanithError as error:
+                wrong[other] = f"{error.message}; {error.detail}"
+            scene.quiet()
+    assert not wrong
+
+
 @pytest.mark.parametrize("when", ["before", "meanwhile", "script", "never", "script, never"])
 async def test_a_parent_that_calls_code_since(scene, when, tmp_path):
     scene.by(scene.mallory, "CREATE TABLE harm.t (id int, d int) PARTITION BY RANGE (id)")

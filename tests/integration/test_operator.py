@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 
@@ -106,6 +107,42 @@ async def test_the_operator_upgrades_itself(operator_database, monkeypatch):
     monkeypatch.setattr(installer, "files", lambda: (*real, more))
     async with operator_database.connect(operator_database.operator) as connection:
         assert await installer.install(connection) == ["functions/extra.sql"]
+
+
+async def test_the_operator_replaces_every_function(operator_database, monkeypatch):
+    changed = tuple(
+        replace(file, text=file.text + "\n-- of another version\n")
+        if file.path.startswith("functions/")
+        else file
+        for file in installer.files()
+    )
+    monkeypatch.setattr(installer, "files", lambda: changed)
+    async with operator_database.connect(operator_database.operator) as connection:
+        applied = await installer.install(connection)
+    assert set(applied) == {file.path for file in changed if file.path.startswith("functions/")}
+    assert owners(operator_database) == {operator_database.operator}
+
+
+def test_the_owner_of_a_database_needs_no_superuser(bare_database, create_role):
+    """As on a hosted service, whose administrator is no superuser."""
+    role = create_role("admin", "LOGIN CREATEROLE")
+    bare_database.psql(f"ALTER DATABASE {bare_database.name} OWNER TO {role}")
+    url = bare_database.url_of(role)
+    assert zanith("init", url=url).code == 0
+    bare_database.psql(
+        "CREATE TABLE public.t (id int PRIMARY KEY, c int); INSERT INTO public.t VALUES (1, 7)",
+        user=role,
+    )
+    assert zanith("drop", "column", "t.c", "--strategy", "archive", "--yes", url=url).code == 0
+    assert zanith("recover", "verify", "t.c", url=url).code == 0
+    assert zanith("recover", "restore", "t.c", "--yes", url=url).code == 0
+    assert bare_database.psql("SELECT c FROM public.t") == "7"
+    assert zanith("doctor", url=url).code == 0
+    guard = zanith("guard", "on", "--json", url=url)
+    assert (guard.code, guard.error["code"]) == (6, "not_permitted")
+    assert "zanith rewrite" in guard.error["hint"]
+    assert owners(bare_database) == {role}
+    bare_database.psql(f"ALTER DATABASE {bare_database.name} OWNER TO CURRENT_USER")
 
 
 async def test_no_function_of_the_operators_runs_as_a_superuser(operator_database):

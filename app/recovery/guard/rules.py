@@ -243,7 +243,8 @@ async def _check(connection: Connection) -> None:
     if not found["superuser"]:
         raise NotPermitted(
             "only a superuser can create event triggers",
-            hint="run zanith guard on as a superuser; without one, capture by hand: zanith drop",
+            hint="run zanith guard on as a superuser; without one, use zanith drop, or turn the"
+            " drops of your migrations into captures: zanith rewrite",
         )
     if not found["trusted"]:
         raise Refused(

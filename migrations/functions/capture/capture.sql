@@ -83,7 +83,7 @@ BEGIN
             PERFORM zanith._check_children(relation, gone);
         END IF;
         PERFORM zanith._check_way_back(strategy, relation, object, d);
-        PERFORM zanith._check_trusted_parts(d, relation);
+        PERFORM zanith._check_trusted_parts(d, relation), zanith._check_keyed_parts(d, relation);
     END IF;
     IF zanith._keeps_archive(strategy) OR COALESCE(d -> 'parked', 'null') <> 'null' AND strategy = 'rebuild_table' THEN
         PERFORM zanith._check_third_code(relation);
@@ -193,7 +193,7 @@ CREATE OR REPLACE FUNCTION zanith._capture(
     strategy text, relation regclass, column_name text, migration_id text, expires_in interval, reason text,
     on_dependents text, published_ok boolean, keep_rows boolean, notify boolean, path text, cascade_of text DEFAULT NULL)
 RETURNS text LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan SET zanith.guard_busy = 'on' AS $$
+SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     id text := zanith._new_id();
     d jsonb;
@@ -211,6 +211,7 @@ DECLARE
     timeout text := current_setting('lock_timeout');
     security text := current_setting('row_security');
     wanted text := COALESCE(NULLIF(current_setting('zanith.lock_timeout', true), ''), '2s');
+    guarded text := COALESCE(current_setting('zanith.guard_busy', true), '');
 BEGIN
     PERFORM zanith._check_arguments(relation, on_dependents, published_ok, keep_rows, notify, expires_in), zanith._check_object(strategy, relation, column_name);
     IF copies THEN
@@ -218,8 +219,7 @@ BEGIN
     END IF;
 
     -- Nothing retries in somebody else's transaction: a lock not had in time is 55P03 at once.
-    PERFORM set_config('lock_timeout', wanted, true);
-    PERFORM set_config('row_security', 'off', true);
+    PERFORM set_config('lock_timeout', wanted, true), set_config('row_security', 'off', true), set_config('zanith.guard_busy', 'on', true);
     -- a companion is locked already, with the object that was named
     IF cascade_of IS NULL THEN
         captures := zanith._list_captures(strategy, relation, column_name, id, on_dependents, published_ok, keep_rows, false);
@@ -243,11 +243,10 @@ BEGIN
     SELECT r.rows_copied, sandboxed OR r.ran_code INTO rows_copied, sandboxed FROM zanith._run_capture(id, relation, d, proof, ddl_path, code_path) r;
     PERFORM zanith._finish_capture(id, rows_copied, notify, proof);
     -- the guard moves such a type aside
-    IF current_setting('zanith.guard_busy', true) IS DISTINCT FROM 'on' AND zanith._warn_of_types(d) IS NOT NULL THEN
+    IF guarded <> 'on' AND zanith._warn_of_types(d) IS NOT NULL THEN
         RAISE NOTICE '%', zanith._warn_of_types(d);
     END IF;
-    PERFORM set_config('lock_timeout', timeout, true);
-    PERFORM set_config('row_security', security, true);
+    PERFORM set_config('lock_timeout', timeout, true), set_config('row_security', security, true), set_config('zanith.guard_busy', guarded, true);
     IF sandboxed AND cascade_of IS NULL THEN
         PERFORM zanith._settle_settings(path);
     END IF;

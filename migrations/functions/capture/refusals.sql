@@ -36,6 +36,31 @@ BEGIN
     END IF;
 END $$;
 
+-- Steps on a table whose partition key calls code run as the owner of the table (see _as_owner_of_key), who can neither drop nor create what
+-- another role owns.
+CREATE OR REPLACE FUNCTION zanith._check_keyed_parts(d jsonb, relation oid) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    p record;
+BEGIN
+    IF d #>> '{table,runner}' IS NULL OR NOT COALESCE((d #>> '{table,keyed}')::boolean, false) THEN
+        RETURN;
+    END IF;
+    SELECT q.what, q.owner INTO p FROM (
+        SELECT format('the view %s', zanith._qualify(v.item ->> 'schema', v.item ->> 'name')), v.item ->> 'owner' FROM zanith._each(d #> '{cascade,views}') v
+        UNION ALL SELECT format('the function %s', f.item ->> 'name'), f.item ->> 'owner' FROM zanith._each(d #> '{cascade,functions}') f
+        UNION ALL SELECT format('the table %s', x.item ->> 'table'), zanith._owner_of(x.item ->> 'table') FROM zanith._acting_parts(d -> 'cascade') x
+        UNION ALL SELECT format('the table %s', t.name), zanith._owner_of(t.name) FROM zanith._all_references(d) k(item), LATERAL zanith._qualify(k.item ->> 'schema', k.item ->> 'table') t(name)
+        UNION ALL SELECT format('the publication %I', b.pubname), pg_get_userbyid(b.pubowner) FROM pg_publication b
+                  WHERE b.pubname IN (SELECT n.item ->> 'name' FROM zanith._each(d -> 'publications') n UNION ALL SELECT n.item ->> 'name' FROM zanith._each(d #> '{cascade,publications}') n)
+        ) q(what, owner)
+    WHERE q.owner <> d #>> '{table,owner}' ORDER BY 1 LIMIT 1;
+    IF FOUND THEN
+        PERFORM zanith._refuse(format('%s belongs to %I, and the partition key of %s calls code of %I', p.what, p.owner, zanith._relation_name(relation), d #>> '{table,owner}'),
+            format('Give it to %I first: ALTER … OWNER TO %I. Or drop it.', d #>> '{table,owner}', d #>> '{table,owner}'));
+    END IF;
+END $$;
+
 -- A partition comes back by ATTACH PARTITION, which needs the owner of both tables where it calls code of an owner's.
 CREATE OR REPLACE FUNCTION zanith._check_attaching(relation oid) RETURNS void
 LANGUAGE plpgsql STABLE AS $$

@@ -26,7 +26,7 @@ END $$;
 
 -- The statement's tables: each that it names becomes an artifact, with all that its CASCADE takes along.
 CREATE OR REPLACE FUNCTION zanith._guard_tables(statement text, path text) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET zanith.guard_busy = 'on' AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     dropped jsonb := zanith._guard_rehearse(statement, path);
     t record;
@@ -132,7 +132,7 @@ $$;
 -- The statement's columns: each becomes an artifact. A copy by the key where that is quick enough, else the column stays in the table under
 -- another name. Then a column of the name is there again, with no value, for the statement to drop.
 CREATE OR REPLACE FUNCTION zanith._guard_columns(tokens text[], path text) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET zanith.guard_busy = 'on' AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     wanted record;
     relation oid;

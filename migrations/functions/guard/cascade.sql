@@ -14,7 +14,7 @@ END $$;
 
 -- Captures all tables and columns that the statement deletes without naming them, and moves the types aside that parked objects need.
 CREATE OR REPLACE FUNCTION zanith._guard_cascade(tag text, tokens text[], path text) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET zanith.guard_busy = 'on' AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     wanted record;
     dropped jsonb;

@@ -87,7 +87,10 @@ BEGIN
     tokens := zanith._guard_statement(tag);
     IF tokens IS NULL OR NOT zanith._guard_acts(current_user) THEN
         RETURN;
-    ELSIF tag = 'DROP SCHEMA' THEN
+    END IF;
+    -- no function has it as its own setting: only a superuser could create that
+    PERFORM set_config('zanith.guard_busy', 'on', true);
+    IF tag = 'DROP SCHEMA' THEN
         PERFORM zanith._guard_schemas(tokens), zanith._guard_cascade(tag, tokens, path);
     ELSIF tag = 'DROP TABLE' THEN
         PERFORM zanith._guard_tables(array_to_string(tokens, ' '), path);
@@ -99,6 +102,7 @@ BEGIN
     ELSIF lower(tokens[3] COLLATE "C") <> 'concurrently' THEN
         PERFORM zanith._guard_other(array_to_string(tokens, ' '), path);
     END IF;
+    PERFORM set_config('zanith.guard_busy', '', true);
 END $$;
 
 CREATE OR REPLACE FUNCTION zanith._guard_dropped() RETURNS event_trigger

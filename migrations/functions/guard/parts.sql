@@ -84,7 +84,7 @@ END $$;
 
 -- A statement that drops neither tables nor columns, such as DROP INDEX: its parts are noted.
 CREATE OR REPLACE FUNCTION zanith._guard_other(statement text, path text) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET zanith.guard_busy = 'on' AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     dropped jsonb := zanith._guard_rehearse(statement, path);
 BEGIN

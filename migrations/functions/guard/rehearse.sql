@@ -16,11 +16,11 @@ LANGUAGE sql IMMUTABLE AS $$ SELECT dropped ->> 'type' IN ('table', 'table colum
 -- Runs a statement under the caller's search path in a subtransaction, in which the trigger of sql_drop raises what it sees, and rolls it
 -- back. NULL where PostgreSQL refuses the statement: it will refuse it again, with its own error.
 CREATE OR REPLACE FUNCTION zanith._guard_rehearse(statement text, path text) RETURNS jsonb
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET zanith.guard_rehearsal = 'on' SET client_min_messages = 'error' AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET client_min_messages = 'error' AS $$
 DECLARE
     seen text;
 BEGIN
-    PERFORM set_config('search_path', path, true);
+    PERFORM set_config('search_path', path, true), set_config('zanith.guard_rehearsal', 'on', true);
     EXECUTE statement;
     RAISE SQLSTATE 'ZG000' USING MESSAGE = '[]';
 EXCEPTION

@@ -87,15 +87,16 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     INSERT INTO zanith._zanith_guard_facts (kind, relation, attnum) VALUES ('stand-in', of_relation, number);
 END $$;
 
--- The extension whose script runs now; NULL where none does. PostgreSQL makes whatever is created in one a member of it.
+-- The extension whose script runs now; NULL where none does. The error takes the setting back. PostgreSQL makes whatever is created in one a member of it.
 CREATE OR REPLACE FUNCTION zanith._guard_extension() RETURNS oid
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET zanith.guard_busy = 'on' AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     found text;
 BEGIN
     IF zanith._find_temporary() IS NOT NULL THEN
         RETURN NULL; -- the probe could run code of this session; without it, members count as any table
     END IF;
+    PERFORM set_config('zanith.guard_busy', 'on', true);
     CREATE TABLE _zanith_shadow._zanith_probe ();
     SELECT d.refobjid::text INTO found FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = zanith._relation_oid('_zanith_shadow', '_zanith_probe')
         AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e';

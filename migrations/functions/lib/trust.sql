@@ -261,7 +261,8 @@ LANGUAGE plpgsql STABLE AS $$
 DECLARE
     tables oid[] := ARRAY(SELECT l.l FROM zanith._lineage(parent) l);
 BEGIN RETURN (
-    SELECT EXISTS (SELECT FROM pg_depend d
+    -- a table of a type depends on that too
+    SELECT EXISTS (SELECT FROM pg_depend d JOIN pg_partitioned_table p ON p.partrelid = d.objid
                    WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND d.objid = ANY (tables)
                      AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::regclass))
         OR EXISTS (SELECT FROM pg_partitioned_table p JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs::smallint[])

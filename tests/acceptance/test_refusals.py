@@ -251,19 +251,49 @@ def test_nobody_writes_rows_without_a_capture(world: Database, roles: dict[str, 
 
 
 @pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
-def test_copies_want_read_committed(world: Database, level: str) -> None:
-    """A row that is committed while the lock is awaited would be missing from the copy."""
+def test_captures_want_read_committed(world: Database, level: str) -> None:
+    """What is committed between the snapshot and the lock would be missing: rows, and checks, views, indexes."""
     before = state(world)
+    calls = [
+        *(capture_call(strategy, "t", "c" if strategy in COLUMN else None) for strategy in EVERY),
+        "SELECT zanith.rebuild_table('t', keep_rows => true)",
+    ]
     with open_session(world) as run:
-        for call in ("archive_column('t', 'c')", "rebuild_table('t', keep_rows => true)"):
+        for call in calls:
             run(f"BEGIN ISOLATION LEVEL {level}")
-            error = refused(run, f"SELECT zanith.{call}")
+            error = refused(run, call)
             assert (error.sqlstate, "read committed" in f"{error} {error.hint}".lower()) == (
                 "55000",
                 True,
             )
             run("ROLLBACK")
     assert state(world) == before
+
+
+# What stores rows of the table r beside it: their values of a column go with the column.
+ROWS_ELSEWHERE = {
+    "its type": "CREATE TABLE w (x r)",
+    "an array": "CREATE TABLE w (x r[])",
+    "a domain": "CREATE DOMAIN d AS r; CREATE TABLE w (x d)",
+    "a composite type": "CREATE TYPE c AS (y r[], z int); CREATE TABLE w (x c)",
+    "all of these": "CREATE DOMAIN d AS r; CREATE TYPE c AS (y d[], z int); CREATE TABLE w (x c[])",
+    "a table of rows of a table": "CREATE TABLE rows_of_r (y r); CREATE TABLE w (x rows_of_r)",
+    "the type of a partition": "CREATE TABLE r1 PARTITION OF r FOR VALUES FROM (0) TO (9);"
+    " CREATE TABLE w (x r1)",
+    "a materialized view": "CREATE MATERIALIZED VIEW w AS SELECT r AS x FROM r",
+}
+
+
+@pytest.mark.parametrize("where", ROWS_ELSEWHERE)
+def test_values_that_a_drop_deletes_in_rows_of_other_tables(world: Database, where: str) -> None:
+    parted = "PARTITION BY RANGE (id)" if "partition" in where else ""
+    world.psql(f"CREATE TABLE r (id int PRIMARY KEY, c text) {parted}; {ROWS_ELSEWHERE[where]}")
+    with open_session(world) as run:
+        error = refused(run, "SELECT zanith.archive_column('r', 'c', on_dependents => 'cascade')")
+        assert error.sqlstate == "0A000"
+        assert "stores rows of public.r, with their values of c" in str(error)
+        if where != "a materialized view":  # it goes, or stays with all of its rows
+            run("SELECT zanith.soft_drop_column('r', 'c')")
 
 
 @pytest.mark.parametrize("strategy", EVERY)

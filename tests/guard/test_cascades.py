@@ -214,3 +214,32 @@ def test_nobody_deletes_what_belongs_to_another(guarded, create_role):
         )
     guarded.psql(f"{as_owner} DROP TABLE s.u; DROP TYPE s.mine")
     assert guarded.psql(SHADOW) == "1"
+
+
+def test_an_attribute_of_a_type_that_columns_have_is_not_dropped(guarded: Database):
+    """PostgreSQL deletes its values in each row; no capture has them."""
+    guarded.psql("""CREATE TYPE pair AS (x int, y text); CREATE TYPE free AS (x int, y text);
+        CREATE DOMAIN good AS pair; CREATE TABLE u (id int PRIMARY KEY, p good[]);
+        INSERT INTO u VALUES (1, ARRAY[ROW(1, 'secret')::pair::good])""")
+    for sql in ("ALTER TYPE pair DROP ATTRIBUTE y", "ALTER TYPE pair DROP ATTRIBUTE y CASCADE"):
+        with pytest.raises(
+            CommandFailed, match=r"would delete for good: attribute public\.pair\.y"
+        ):
+            guarded.psql(sql)
+    guarded.psql("ALTER TYPE free DROP ATTRIBUTE y")
+    guarded.psql("BEGIN; SET LOCAL zanith.guard = off; ALTER TYPE pair DROP ATTRIBUTE y; COMMIT")
+    logged = (
+        "SELECT object, detail ->> 'deleted' FROM zanith._zanith_audit_log WHERE action = 'guard'"
+    )
+    assert "public.pair.y|composite type column" in guarded.psql(logged)
+
+
+def test_a_row_type_in_another_table_keeps_the_column(guarded: Database, tmp_path: Path):
+    guarded.psql("""CREATE TABLE r (id int PRIMARY KEY, c text);
+        CREATE TABLE w (id int PRIMARY KEY, v r); INSERT INTO w VALUES (1, (1, 'secret'));
+        ALTER TABLE r DROP COLUMN c""")
+    found = "SELECT id, artifact_type FROM zanith._zanith_migration_artifacts"
+    artifact, strategy = guarded.psql(found).split("|")
+    assert strategy == "soft_drop_column"
+    restore_by_psql(guarded, artifact, tmp_path)
+    assert guarded.psql("SELECT (v).c FROM w") == "secret"

@@ -307,6 +307,20 @@ async def test_a_whole_migration_comes_back(database, db):
         await restore_migration(db, "m8", None, DBA)
 
 
+async def test_a_key_comes_back_before_the_values_that_are_stored_by_it(database, db):
+    """The migration dropped the key first."""
+    async with client_of(db) as connection:
+        await connection.execute("""
+            CREATE TABLE kv (id int PRIMARY KEY, k int NOT NULL UNIQUE, w int);
+            INSERT INTO kv VALUES (1, 10, 100), (2, 20, 200)""")
+    await capture(db, CaptureRequest("archive_column", "kv", "w", migration_id="m9"), DBA)
+    await capture(db, CaptureRequest("archive_column", "kv", "id", migration_id="m9"), DBA)
+    plans = await plan_migration(db, "m9")
+    assert [len(plan.waits_for) for _, plan in plans if not plan.blocked] == [0, 1]
+    await restore_migration(db, "m9", None, DBA)
+    assert database.psql("SELECT id, k, w FROM kv ORDER BY id") == "1|10|100\n2|20|200"
+
+
 async def test_a_rebuild_is_forensic(db):
     artifact = await capture(db, CaptureRequest("rebuild_table", "orders", keep_rows=True), DBA)
     assert artifact.row_count == 500

@@ -207,16 +207,12 @@ DECLARE
     ddl_path text := COALESCE(zanith._event_path(path), CASE WHEN EXISTS (SELECT FROM zanith._code_of_table(relation, false))
                                                              THEN zanith._owner_path(jsonb_build_object('search_path', path)) END);
     code_path text := COALESCE(zanith._owner_path(jsonb_build_object('search_path', path)), 'pg_catalog, pg_temp');
-    copies boolean := zanith._keeps_archive(strategy) OR keep_rows;
     timeout text := current_setting('lock_timeout');
     security text := current_setting('row_security');
     wanted text := COALESCE(NULLIF(current_setting('zanith.lock_timeout', true), ''), '2s');
     guarded text := COALESCE(current_setting('zanith.guard_busy', true), '');
 BEGIN
-    PERFORM zanith._check_arguments(relation, on_dependents, published_ok, keep_rows, notify, expires_in), zanith._check_object(strategy, relation, column_name);
-    IF copies THEN
-        PERFORM zanith._check_isolation();
-    END IF;
+    PERFORM zanith._check_isolation(), zanith._check_arguments(relation, on_dependents, published_ok, keep_rows, notify, expires_in), zanith._check_object(strategy, relation, column_name);
 
     -- Nothing retries in somebody else's transaction: a lock not had in time is 55P03 at once.
     PERFORM set_config('lock_timeout', wanted, true), set_config('row_security', 'off', true), set_config('zanith.guard_busy', 'on', true);

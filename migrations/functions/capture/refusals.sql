@@ -195,6 +195,28 @@ BEGIN
     END IF;
 END $$;
 
+-- The first column of a table or materialized view that stores values of types, or of a type that contains one of them.
+CREATE OR REPLACE FUNCTION zanith._find_stored_values(types oid[]) RETURNS text
+LANGUAGE plpgsql STABLE AS $$ BEGIN
+    -- most row types are in no column; an array type always depends on its element
+    types := types || ARRAY(SELECT t.typarray FROM pg_type t WHERE t.oid = ANY (types) AND t.typarray <> 0);
+    IF NOT EXISTS (SELECT FROM pg_depend d WHERE d.refclassid = 'pg_type'::regclass AND d.refobjid = ANY (types) AND d.deptype <> 'i') THEN
+        RETURN NULL;
+    END IF;
+    RETURN (
+        WITH RECURSIVE holding(type) AS (
+            SELECT unnest(types)
+            UNION
+            SELECT CASE WHEN d.classid = 'pg_type'::regclass THEN d.objid ELSE c.reltype END
+            FROM holding h JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND d.refobjid = h.type AND d.classid IN ('pg_type'::regclass, 'pg_class'::regclass)
+            LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid AND d.objsubid > 0
+            WHERE d.classid = 'pg_type'::regclass OR c.reltype <> 0)
+        SELECT format('%s.%I', zanith._relation_name(c.oid), a.attname)
+        FROM holding h JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND d.refobjid = h.type AND d.classid = 'pg_class'::regclass AND d.objsubid > 0
+        JOIN pg_class c ON c.oid = d.objid AND c.relkind IN ('r', 'p', 'm') JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.objsubid AND NOT a.attisdropped
+        ORDER BY 1 LIMIT 1);
+END $$;
+
 -- Refusals that hold for a column.
 CREATE OR REPLACE FUNCTION zanith._check_column(strategy text, relation oid, column_name text) RETURNS void
 LANGUAGE plpgsql STABLE AS $$
@@ -230,6 +252,13 @@ BEGIN
             'Capture the whole table instead, or move its rows to a table with another partition key.', '42P16');
     END IF;
     PERFORM zanith._check_family(strategy, relation, a, name);
+    IF strategy = 'archive_column' THEN
+        other := zanith._find_stored_values(ARRAY(SELECT c.reltype FROM zanith._family(relation) f JOIN pg_class c ON c.oid = f.member));
+        IF other IS NOT NULL THEN
+            PERFORM zanith._refuse(format('%s stores rows of %s, with their values of %I', other, zanith._relation_name(relation), column_name),
+                'PostgreSQL deletes these values with the column, and no archive has them: use soft_drop_column.');
+        END IF;
+    END IF;
     IF strategy = 'soft_drop_column' AND a.attgenerated <> '' THEN
         PERFORM zanith._refuse(format('%s is a generated column', name),
             'PostgreSQL would continue to compute a parked column; use archive_column.');
@@ -457,12 +486,12 @@ BEGIN
         '2BP01', names || COALESCE('; subscribers: ' || slots, ''));
 END $$;
 
--- A copy sees what one snapshot sees: under repeatable read that may be older than the lock.
+-- A capture reads rows and the catalog under the snapshot of its transaction, which under repeatable read can be older than its lock.
 CREATE OR REPLACE FUNCTION zanith._check_isolation() RETURNS void
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
-        PERFORM zanith._refuse(format('a copy cannot be made under %s isolation', current_setting('transaction_isolation')),
-            'Rows committed while the capture waited for the lock would be missing from it; use READ COMMITTED.', '55000');
+        PERFORM zanith._refuse(format('a capture cannot run under %s isolation', current_setting('transaction_isolation')),
+            'It would not see what others committed after the snapshot of this transaction. Use BEGIN ISOLATION LEVEL READ COMMITTED.', '55000');
     END IF;
 END $$;

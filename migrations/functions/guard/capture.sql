@@ -218,8 +218,7 @@ LANGUAGE sql STABLE AS $$ SELECT pg_size_bytes(COALESCE(NULLIF(current_setting('
 -- One column; returns the artifact's id. Where both ways are refused, the reason is that of the first.
 CREATE OR REPLACE FUNCTION zanith._guard_column(relation oid, column_name text, statement text, rule jsonb) RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$ BEGIN
-    IF current_setting('transaction_isolation') <> 'read committed'
-       OR (SELECT COALESCE(sum(pg_relation_size(t.member)), 0) > zanith._guard_copy_limit() FROM zanith._tree(relation) t) THEN
+    IF (SELECT COALESCE(sum(pg_relation_size(t.member)), 0) > zanith._guard_copy_limit() FROM zanith._tree(relation) t) THEN
         RETURN zanith._guard_capture('soft_drop_column', relation, column_name, statement, rule);
     END IF;
     RETURN zanith._guard_capture('archive_column', relation, column_name, statement, rule);

@@ -15,7 +15,7 @@ BEGIN
         FROM zanith._each(zanith._guard_list_dropped()) x, LATERAL (
             -- a restore that was not finished is undone by recovery_sql: that is recorded, and not refused
             SELECT zanith._guard_rule(of_role, x.item ->> 'schema') || CASE WHEN zanith._guard_is_unfinished(x.item) THEN '{"mode": "off"}' ELSE '{}' END::jsonb) r(rule)
-        WHERE zanith._guard_holds_data(x.item) AND r.rule ->> 'rule' <> 'off'
+        WHERE (zanith._guard_holds_data(x.item) OR zanith._guard_deletes_field(x.item)) AND r.rule ->> 'rule' <> 'off'
           AND NOT EXISTS (
             SELECT FROM zanith._zanith_guard_facts f
             WHERE f.transaction = mine AND f.relation = (x.item ->> 'oid')::oid
@@ -54,6 +54,13 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN dropped ->> 'type' = 'table column' A
       AND a.artifact_type = 'archive_column' AND (a.definition #>> '{table,oid}')::oid = (dropped ->> 'oid')::oid
 ); END $$;
 
+-- An attribute of a composite type that a column has: PostgreSQL deletes its values in each row.
+CREATE OR REPLACE FUNCTION zanith._guard_deletes_field(dropped jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$ BEGIN
+    RETURN dropped ->> 'type' = 'composite type column'
+        AND zanith._find_stored_values(ARRAY(SELECT c.reltype FROM pg_class c WHERE c.oid = (dropped ->> 'oid')::oid)) IS NOT NULL;
+END $$;
+
 -- What to use instead of the drop.
 CREATE OR REPLACE FUNCTION zanith._guard_line(dropped jsonb) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
@@ -62,6 +69,7 @@ DECLARE
     parked text := zanith._guard_artifact_of(COALESCE(dropped #>> '{names,2}', dropped #>> '{names,1}'));
 BEGIN RETURN CASE
     WHEN parked IS NOT NULL THEN format('zanith recover purge %s', parked)
+    WHEN dropped ->> 'type' = 'composite type column' THEN 'CREATE TYPE …; ALTER TABLE … ALTER COLUMN … TYPE … USING …; with a type that has no such attribute.'
     WHEN dropped ->> 'type' = 'table' THEN format('SELECT zanith.archive_table(%L, on_dependents => ''cascade'');', name)
     ELSE format('SELECT zanith.archive_column(%L, %L, on_dependents => ''cascade'');', name, dropped #>> '{names,2}') END;
 END $$;
@@ -114,7 +122,7 @@ BEGIN
         RAISE SQLSTATE 'ZG000' USING MESSAGE = zanith._guard_list_dropped();
     END IF;
     -- this alone is asked where nothing of the kind goes, so that a broken guard stops no other DDL
-    IF NOT EXISTS (SELECT FROM pg_event_trigger_dropped_objects() o WHERE o.object_type IN ('table', 'table column') AND NOT o.is_temporary) THEN
+    IF NOT EXISTS (SELECT FROM pg_event_trigger_dropped_objects() o WHERE o.object_type IN ('table', 'table column', 'composite type column') AND NOT o.is_temporary) THEN
         RETURN;
     END IF;
     losses := zanith._guard_find_losses(current_user);
@@ -129,7 +137,7 @@ END $$;
 
 CREATE OR REPLACE FUNCTION zanith._guard_names(losses jsonb, modes text[]) RETURNS text
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
-    SELECT string_agg(format('%s %s', CASE x.item ->> 'type' WHEN 'table column' THEN 'column' ELSE x.item ->> 'type' END, x.item ->> 'identity'), ', ' ORDER BY x.ord)
+    SELECT string_agg(format('%s %s', CASE x.item ->> 'type' WHEN 'table column' THEN 'column' WHEN 'composite type column' THEN 'attribute' ELSE x.item ->> 'type' END, x.item ->> 'identity'), ', ' ORDER BY x.ord)
     FROM zanith._each(losses) x WHERE x.item #>> '{rule,mode}' = ANY (modes)
 ); END $$;
 

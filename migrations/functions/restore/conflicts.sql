@@ -380,6 +380,7 @@ DECLARE
     d jsonb := a.definition;
     found jsonb := '[]';
     other text;
+    waits_for jsonb;
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = live AND pg_has_role(c.relowner, 'USAGE')) THEN
         found := found || zanith._conflict('not_permitted', format('must be owner of table %s', zanith._relation_name(live)),
@@ -402,8 +403,11 @@ BEGIN
         SELECT string_agg(quote_ident(k.item ->> 'name'), ', ') INTO other FROM zanith._each(d -> 'key') k
         WHERE zanith._attribute_number(live, k.item ->> 'name') IS NULL;
         IF other IS NOT NULL THEN
+            SELECT zanith._list(o.id ORDER BY o.capture_order DESC) INTO waits_for
+            FROM zanith._zanith_migration_artifacts o JOIN zanith._each(d -> 'key') k ON k.item ->> 'name' = o.source_column
+            WHERE o.status = 'recoverable' AND o.source_schema = a.source_schema AND o.source_table = a.source_table AND zanith._attribute_number(live, o.source_column) IS NULL;
             found := found || zanith._conflict('key_gone', format('the key column %s of %s does not exist any more', other, zanith._relation_name(live)),
-                'The values are stored by it: restore it first.');
+                'The values are stored by it: restore it first.', waits_for => waits_for);
         END IF;
     END IF;
     RETURN found;

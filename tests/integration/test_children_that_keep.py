@@ -66,6 +66,10 @@ SHAPES = {
     + ROWS
     + """CREATE TABLE child (c text) INHERITS (parent); INSERT INTO child VALUES (1, 'c');
     ALTER TABLE parent ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;""",
+    # before 18 the column of the child stays as it is
+    "NOT NULL added to the parent": PARENT.replace("c text", "x text")
+    + """CREATE TABLE child (c text) INHERITS (parent); CREATE TABLE beneath () INHERITS (child);
+    INSERT INTO parent VALUES (1, 'p1'); ALTER TABLE parent ADD c text DEFAULT 'new' NOT NULL;""",
     "a serial and an array": """CREATE TABLE parent (id int PRIMARY KEY, c serial, a int[]);
     INSERT INTO parent (id) VALUES (1), (2); CREATE TABLE child (c int) INHERITS (parent);
     INSERT INTO child VALUES (5, 6);""",
@@ -73,7 +77,7 @@ SHAPES = {
 # A NOT NULL of 18 is a constraint, as a check is.
 INHERITED_TWICE = {
     False: ("checks and NOT NULL",),
-    True: ("checks and NOT NULL", "a serial and an array"),
+    True: ("checks and NOT NULL", "NOT NULL added to the parent", "a serial and an array"),
 }
 CATALOG = """SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
     a.attislocal, a.attinhcount, (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d

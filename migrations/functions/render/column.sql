@@ -35,9 +35,10 @@ $$;
 
 -- NOT NULL without a long lock: by its name, NOT VALID and validated afterwards where the server has named ones (18);
 -- else through a validated CHECK, which spares SET NOT NULL its scan. (PostgreSQL manual, "ALTER TABLE".)
--- `now`: an identity column needs it in the same transaction. `final_name`: what the column is called afterwards.
+-- `now`: an identity column needs it in the same transaction. `final_name`: what the column is called afterwards. `alone`: children have
+-- the column too, and before 18 each is NOT NULL or not by itself.
 CREATE OR REPLACE FUNCTION zanith._render_not_null(
-    col jsonb, target text, column_name text, id text, server_version integer, now boolean, final_name text)
+    col jsonb, target text, column_name text, id text, server_version integer, now boolean, final_name text, alone boolean)
 RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE
         WHEN COALESCE(col -> 'not_null', 'null') = 'null' THEN '[]'
@@ -53,18 +54,19 @@ RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
                     zanith._step(format('ALTER TABLE %s VALIDATE CONSTRAINT %I', target, col #>> '{not_null,name}'),
                     'Validate NOT NULL', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], true, 2)) END
         WHEN now THEN
-            zanith._step(format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', target, column_name),
+            zanith._step(format('ALTER TABLE %s%s ALTER COLUMN %I SET NOT NULL', o.prefix, target, column_name),
                 'Set NOT NULL', 'ACCESS EXCLUSIVE', ARRAY[target], true)
         ELSE
-            zanith._step(format('ALTER TABLE %s ADD CONSTRAINT %I CHECK (%I IS NOT NULL) NOT VALID',
-                    target, '_zanith_not_null_' || id, column_name),
+            zanith._step(format('ALTER TABLE %s%s ADD CONSTRAINT %I CHECK (%I IS NOT NULL)%s NOT VALID',
+                    o.prefix, target, '_zanith_not_null_' || id, column_name, CASE WHEN alone THEN ' NO INHERIT' ELSE '' END),
                 'Add a helper CHECK for new rows', 'ACCESS EXCLUSIVE', ARRAY[target])
             || zanith._proving('_zanith_not_null_' || id,
-               zanith._step(format('ALTER TABLE %s VALIDATE CONSTRAINT %I', target, '_zanith_not_null_' || id),
+               zanith._step(format('ALTER TABLE %s%s VALIDATE CONSTRAINT %I', o.prefix, target, '_zanith_not_null_' || id),
                 'Validate the helper CHECK', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], true, 2)
-            || zanith._step(format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', target, final_name),
+            || zanith._step(format('ALTER TABLE %s%s ALTER COLUMN %I SET NOT NULL', o.prefix, target, final_name),
                 'Set NOT NULL (the helper CHECK saves the scan)', 'ACCESS EXCLUSIVE', ARRAY[target], false, 2)
-            || zanith._step(format('ALTER TABLE %s DROP CONSTRAINT %I', target, '_zanith_not_null_' || id),
+            || zanith._step(format('ALTER TABLE %s%s DROP CONSTRAINT %I', o.prefix, target, '_zanith_not_null_' || id),
                 'Drop the helper CHECK', 'ACCESS EXCLUSIVE', ARRAY[target], false, 2))
     END
+    FROM (SELECT CASE WHEN alone THEN 'ONLY ' ELSE '' END) o(prefix)
 $$;

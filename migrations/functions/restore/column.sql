@@ -51,7 +51,7 @@ RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                   SELECT FROM pg_type t WHERE t.oid = zanith._beneath_domain(to_regtype(d #>> '{column,type}')) AND t.typtype = 'c')) q(at_once),
          zanith._live_parts(d, target_schema, target_table, live) p,
          LATERAL zanith._render_not_null(p.part -> 'column', p.target, col, d ->> 'id', current_setting('server_version_num')::integer,
-            q.at_once, final) n(steps),
+            q.at_once, final, COALESCE(d -> 'keepers', '[]') <> '[]') n(steps),
          LATERAL zanith._each(zanith._where_beneath(p.ord, live, p.target, zanith._guarding_not_null(d, p.target, n.steps))) s
     WHERE zanith._has_own_not_null(d, p.ord, p.part)
        OR p.part #>> '{column,not_null,name}' <> d #>> '{column,not_null,name}'

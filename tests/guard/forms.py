@@ -221,6 +221,12 @@ OF_COLUMNS = {
         undo="ALTER TABLE {table} DROP COLUMN {column}",
     ),
 }
+# A restored table refreshes its materialized views before the rows are back, as its plan says.
+REFRESH = (
+    "DO $z$ DECLARE v regclass; BEGIN FOR v IN SELECT c.oid FROM pg_class c WHERE c.relkind = 'm'"
+    " AND c.relispopulated AND c.relnamespace = '{schema}'::regnamespace LOOP EXECUTE"
+    " format('REFRESH MATERIALIZED VIEW %s', v); END LOOP; END $z$"
+)
 OF_TRUNCATES = {
     **within("TRUNCATE {table} CASCADE"),
     "restart_identity": simple("TRUNCATE TABLE {table} RESTART IDENTITY CASCADE"),
@@ -238,5 +244,8 @@ OF_TRUNCATES = {
     "search_path": simple(
         "SET search_path = {schema}, public", "TRUNCATE {name} CASCADE", "RESET search_path"
     ),
-    "then_drop": simple("TRUNCATE {table} CASCADE", "DROP TABLE {table} CASCADE"),
+    "then_drop": simple(
+        *("BEGIN", "TRUNCATE {table} CASCADE", "DROP TABLE {table} CASCADE", "COMMIT"),
+        undo_after=REFRESH,
+    ),
 }

@@ -114,7 +114,25 @@ def test_a_script_of_an_extension_drops_its_own_tables_and_no_others(strict):
             "ALTER TABLE two DROP COLUMN b; DROP TABLE two;"
         )
         (folder / "zanith_guard_test--2--3.sql").write_text("DROP TABLE t;")
+        (folder / "zanith_guard_test--1--4.sql").write_text("DROP FUNCTION three();")
+        (folder / "zanith_guard_test--1--5.sql").write_text("ALTER TABLE other DROP COLUMN c;")
         strict.psql("CREATE EXTENSION zanith_guard_test")
+        # a script that drops no table lets none go afterwards
+        with pytest.raises(CommandFailed, match="guard: DROP EXTENSION would delete"):
+            strict.psql(
+                "CREATE FUNCTION three() RETURNS int LANGUAGE sql AS 'SELECT 3'; ALTER EXTENSION"
+                " zanith_guard_test ADD FUNCTION three(); BEGIN; ALTER EXTENSION zanith_guard_test"
+                " UPDATE TO '4'; DROP EXTENSION zanith_guard_test; COMMIT"
+            )
+        # a function can run it: an archive would belong to the extension
+        strict.psql(
+            "CREATE TABLE other (id int PRIMARY KEY, c int); CREATE FUNCTION upgrade() RETURNS void"
+            " LANGUAGE plpgsql AS $$BEGIN ALTER EXTENSION zanith_guard_test UPDATE TO '5'; END$$;"
+            "CREATE FUNCTION call() RETURNS void LANGUAGE sql AS 'SELECT upgrade()'"
+        )
+        for call in ("SELECT upgrade()", "SELECT call()", "DO $$BEGIN PERFORM upgrade(); END$$"):
+            with pytest.raises(CommandFailed, match="script of an extension"):
+                strict.psql(call)
         strict.psql("ALTER EXTENSION zanith_guard_test UPDATE TO '2'")
         with pytest.raises(CommandFailed, match="script of an extension"):
             strict.psql("ALTER EXTENSION zanith_guard_test UPDATE TO '3'")

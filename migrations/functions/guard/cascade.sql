@@ -29,7 +29,7 @@ BEGIN
     END IF;
     dropped := zanith._guard_rehearse(wanted.statement, path);
     live := EXISTS (SELECT FROM zanith._each(dropped) x WHERE (x.item ->> 'normal')::boolean AND NOT (x.item ->> 'named')::boolean AND NOT zanith._guard_is_parked(x.item));
-    IF dropped IS NULL OR live AND NOT wanted.cascades OR zanith._guard_script_runs() THEN
+    IF dropped IS NULL OR live AND NOT wanted.cascades THEN
         RETURN;
     END IF;
     PERFORM set_config('zanith.lock_timeout', current_setting('lock_timeout'), true);
@@ -40,12 +40,6 @@ BEGIN
     PERFORM zanith._guard_free(dropped, wanted.statement, path);
     PERFORM zanith._guard_note_schemas(dropped, zanith._prove_caller()) WHERE tag = 'DROP SCHEMA';
     PERFORM set_config('zanith.lock_timeout', COALESCE(patience, ''), true);
-END $$;
-
--- Whether a script of an extension runs this statement: what a capture creates in one would belong to the extension.
-CREATE OR REPLACE FUNCTION zanith._guard_script_runs() RETURNS boolean
-LANGUAGE plpgsql VOLATILE AS $$ BEGIN
-    RETURN current_query() COLLATE "C" ~* 'extension' AND zanith._guard_extension() IS NOT NULL;
 END $$;
 
 -- Each table that goes becomes an artifact; a partition or a child goes with its parent.

@@ -6,10 +6,13 @@ CREATE OR REPLACE FUNCTION zanith._guard_find_losses(of_role text) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     mine xid8 := pg_current_xact_id_if_assigned();
+    scripted boolean;
 BEGIN
     IF EXISTS (SELECT FROM zanith._zanith_guard_facts f WHERE f.transaction = mine AND f.kind = 'own work') THEN
         RETURN '[]';
     END IF;
+    -- a script that ended let its tables go, and nothing that follows does
+    scripted := EXISTS (SELECT FROM zanith._zanith_guard_facts f WHERE f.transaction = mine AND f.kind = 'member') AND zanith._guard_extension() IS NOT NULL;
     RETURN (
         SELECT zanith._list(jsonb_build_object('type', x.item -> 'type', 'identity', x.item -> 'identity', 'rule', r.rule, 'line', zanith._guard_line(x.item)) ORDER BY x.ord)
         FROM zanith._each(zanith._guard_list_dropped()) x, LATERAL (
@@ -19,7 +22,7 @@ BEGIN
           AND NOT EXISTS (
             SELECT FROM zanith._zanith_guard_facts f
             WHERE f.transaction = mine AND f.relation = (x.item ->> 'oid')::oid
-              AND CASE WHEN f.kind = 'member' THEN true
+              AND CASE WHEN f.kind = 'member' THEN scripted
                        WHEN (x.item ->> 'attnum')::integer = 0 THEN f.kind = 'stand-in' AND f.attnum = 0
                        ELSE f.kind = 'captured' AND (f.attnum = (x.item ->> 'attnum')::integer OR f.attributes < (x.item ->> 'attnum')::integer) END)
           AND NOT zanith._guard_is_helper(x.item #>> '{names,0}', x.item #>> '{names,1}')
@@ -94,6 +97,11 @@ BEGIN
     END IF;
     tokens := zanith._guard_statement(tag);
     IF tokens IS NULL OR NOT zanith._guard_acts(current_user) THEN
+        RETURN;
+    END IF;
+    -- what is called can run the script of an extension
+    IF zanith._guard_frames() <> '' AND zanith._guard_accept_members() THEN
+        PERFORM set_config('zanith.guard_left', 'on', true);
         RETURN;
     END IF;
     -- no function has it as its own setting: only a superuser could create that

@@ -65,7 +65,21 @@ BEGIN
     RETURN stack;
 END $$;
 
--- The text that runs, and where it names only one statement of several, the number of that. `calls` as _guard_stack gives them.
+-- The calls that led to the statement that runs; empty where a client sent it.
+CREATE OR REPLACE FUNCTION zanith._guard_frames() RETURNS text
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    stack text;
+BEGIN
+    IF current_setting('lc_messages') ~ '^(C|POSIX|en_.*)$' THEN
+        GET DIAGNOSTICS stack = PG_CONTEXT;
+    ELSE
+        stack := zanith._guard_stack();
+    END IF;
+    RETURN zanith._guard_calls(stack);
+END $$;
+
+-- The text that runs, and where it names only one statement of several, the number of that. `calls` as _guard_frames gives them.
 CREATE OR REPLACE FUNCTION zanith._guard_source(calls text, OUT source text, OUT number integer)
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -93,8 +107,7 @@ END $$;
 CREATE OR REPLACE FUNCTION zanith._guard_statement(tag text) RETURNS text[]
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-    stack text;
-    calls text;
+    calls text := zanith._guard_frames();
     text_now record;
     key text;
     state jsonb;
@@ -102,12 +115,6 @@ DECLARE
     many boolean;
     found jsonb;
 BEGIN
-    IF current_setting('lc_messages') ~ '^(C|POSIX|en_.*)$' THEN
-        GET DIAGNOSTICS stack = PG_CONTEXT;
-    ELSE
-        stack := zanith._guard_stack();
-    END IF;
-    calls := zanith._guard_calls(stack);
     SELECT s.source, s.number INTO text_now FROM zanith._guard_source(calls) s;
     key := concat_ws(' ', extract(epoch FROM statement_timestamp()), CASE WHEN calls <> '' THEN hashtextextended(calls, 0) END);
     state := NULLIF(current_setting('zanith.guard_text', true), '')::jsonb;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from tests.clusters import CommandFailed
 from tests.guard.twin import DBA, turn_guard_on
 from tests.oracle.judges import restore_by_psql
 
-WORLD = """
+ROLE = f"guard_owner_{os.getpid()}"  # roles are the cluster's
+WORLD = f"""
 CREATE SCHEMA s; CREATE TABLE s.t (a int); INSERT INTO s.t VALUES (1);
 CREATE TYPE mood AS ENUM ('a'); CREATE DOMAIN positive AS int;
 CREATE TYPE pair AS (x int, y int);
@@ -29,7 +31,7 @@ CREATE TABLE parent (a int, b int); CREATE TABLE child (c int) INHERITS (parent)
 CREATE FUNCTION twice(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 * 2';
 ALTER TABLE t ADD g int GENERATED ALWAYS AS (twice(f)) STORED;
 INSERT INTO t VALUES (1, 'a', 1, 'x', 1);
-CREATE ROLE guard_owner; CREATE TABLE owned (a int); ALTER TABLE owned OWNER TO guard_owner;
+CREATE ROLE {ROLE}; CREATE TABLE owned (a int); ALTER TABLE owned OWNER TO {ROLE};
 CREATE COLLATION nice (provider = libc, locale = 'C');
 CREATE TABLE collated (a text COLLATE nice);
 CREATE MATERIALIZED VIEW m AS SELECT 1 AS one; CREATE VIEW v AS SELECT 1 AS one;
@@ -37,7 +39,7 @@ CREATE SEQUENCE q; CREATE INDEX i ON s.t (a);
 """
 REFUSED = [
     "ALTER TYPE pair DROP ATTRIBUTE y CASCADE",
-    "DROP OWNED BY guard_owner",
+    f"DROP OWNED BY {ROLE}",
     "ALTER TABLE ONLY parent DROP COLUMN b",
     "DROP SCHEMA _zanith_shadow CASCADE",
 ]
@@ -67,8 +69,8 @@ def strict(guarded):
     turn_guard_on(guarded, Rule(Mode.CAPTURE, may_turn_off=False))
     yield guarded
     guarded.psql("DROP EVENT TRIGGER zanith_guard_dropped")
-    guarded.psql("SELECT 1 FROM pg_roles WHERE rolname = 'guard_owner'") and guarded.psql(
-        "DROP OWNED BY guard_owner; DROP ROLE guard_owner"
+    guarded.psql(f"SELECT 1 FROM pg_roles WHERE rolname = '{ROLE}'") and guarded.psql(
+        f"DROP OWNED BY {ROLE}; DROP ROLE {ROLE}"
     )
 
 
@@ -190,9 +192,7 @@ async def test_zaniths_own_work_passes(strict, tmp_path):
 
 async def test_a_trial_says_what_would_happen_and_changes_nothing(database):
     database.psql(
-        WORLD.replace("CREATE ROLE guard_owner;", "").replace(
-            "ALTER TABLE owned OWNER TO guard_owner;", ""
-        )
+        WORLD.replace(f"CREATE ROLE {ROLE};", "").replace(f"ALTER TABLE owned OWNER TO {ROLE};", "")
     )
     before = without_tokens(database.pg_dump())
     engine = await Engine.open(database.url)

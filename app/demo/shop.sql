@@ -226,6 +226,9 @@ INSERT INTO table_bookings
 SELECT 1 + n % 6, tstzrange(now() - make_interval(hours => n * 3), now() - make_interval(hours => n * 3 - 2)), pick(n, 'Ana', 'Tom', 'Mei')
 FROM generate_series(1, 300) n;
 
+CREATE TABLE alembic_version (version_num varchar(32) CONSTRAINT alembic_version_pkc PRIMARY KEY);
+INSERT INTO alembic_version VALUES ('0043_cafe_closed');
+
 CREATE TABLE search_log (
     id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     words    text NOT NULL,

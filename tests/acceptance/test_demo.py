@@ -154,7 +154,9 @@ def test_the_demo_shows_a_shop_with_history(data_dir):
         assert "legacy_code" in get(address)
         assert contradictions(url) == {}
         first.wait_for(r"(the guard is on)")
-        assert "shop.search_log" in get(f"{address}/guard")
+        guard = get(f"{address}/guard")
+        assert "shop.search_log" in guard
+        assert "0044_drop_search_log" in guard
         psql(url, "DROP TABLE shop.employees")
         assert "shop.employees" in get(f"{address}/guard")
         exported = first.wait_for(r"export ZANITH_DATABASE_URL=(\S+)")

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from tests import clusters
-from tests.adoption.run import Outcome, run_tool
+from tests.adoption.run import VARIES, Outcome, run_tool
 from tests.adoption.tools import ROOT, TOOLS, NotInstalled, Tool
 from tests.conftest import install_zanith
 
@@ -37,7 +37,7 @@ class Line:
 
     def cells(self) -> list[str]:
         if self.outcome is None:
-            return [self.tool.name, *["-"] * 6, f"not run: {self.said}"]
+            return [self.tool.name, *["-"] * 7, f"not run: {self.said}"]
         one = self.outcome
         said = [f"refused: {text}" for text in one.refused]
         if one.by_hand:
@@ -48,7 +48,8 @@ class Line:
             said.append(f"FAILED: {one.faults[0].partition(chr(10))[0].rstrip(':')}")
         numbers = [str(n) for n in (one.dropped, one.captured, one.restored)]
         shown = "shown" if one.notices else "not shown"
-        return [one.tool, one.version, *numbers, shown, one.refusal, "; ".join(said)]
+        ids = VARIES.sub("…", one.migration)
+        return [one.tool, one.version, *numbers, ids, shown, one.refusal, "; ".join(said)]
 
 
 def _in_short(names: list[str]) -> str:
@@ -83,6 +84,7 @@ def table(lines: list[Line], version: int) -> str:
         "dropped",
         "captured",
         "restored",
+        "migration id",
         "notices",
         "a refusal",
         "remarks",

@@ -52,6 +52,12 @@ FROM zanith._zanith_migration_artifacts ORDER BY capture_order DESC
 """
 
 
+MIGRATION = """
+SELECT regexp_replace(migration_id, '^transaction [0-9]+$', 'the transaction')
+FROM zanith._zanith_migration_artifacts ORDER BY capture_order DESC LIMIT 1
+"""
+
+
 class ToolFailed(Exception):
     """A tool failed where it must not: with the guard off."""
 
@@ -185,6 +191,7 @@ class Outcome:
     dropped: int = 0  # tables and columns that the tool dropped without the guard
     captured: int = 0
     restored: int = 0
+    migration: str = "-"  # the migration id of what the last stage dropped
     notices: bool = False  # the tool showed what the guard said
     refusal: str = "-"  # what the tool did with a refusal
     refused: list[str] = field(default_factory=list)
@@ -254,6 +261,7 @@ def _judge(plain: Side, guarded: Side, outcome: Outcome) -> None:
         first = first or wanted
         kept = list(_artifacts(guarded).values())
         outcome.captured = len(kept)
+        outcome.migration = guarded.database.psql(MIGRATION) or "-"
         outcome.notices |= "is kept as artifact" in got.output
         left = set() if tool.recreates and stage > 1 else wanted.objects
         outcome.dropped = len(_dropped(first.objects, left))

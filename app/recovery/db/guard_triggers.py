@@ -10,10 +10,11 @@ TRIGGERS = ("zanith_guard_dropped", "zanith_guard_end", "zanith_guard_start")
 
 
 async def create_triggers(connection: Connection) -> None:
-    """Create the event triggers of the guard, and enable them in every replication role."""
+    """Create the triggers of the guard, and enable them in every replication role."""
     await drop_triggers(connection)
     for event in ("start", "dropped", "end"):
         await connection.execute(SQL[f"create_{event}"])
+    await connection.execute(SQL["create_commit"])
     for name in TRIGGERS:
         await connection.execute(f"ALTER EVENT TRIGGER {name} ENABLE ALWAYS")
 

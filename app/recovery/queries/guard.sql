@@ -11,6 +11,15 @@ CREATE EVENT TRIGGER zanith_guard_dropped ON sql_drop EXECUTE FUNCTION zanith._g
 -- create_end: refuses where a stand-in is left
 CREATE EVENT TRIGGER zanith_guard_end ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'DROP DOMAIN', 'DROP TABLE', 'DROP TYPE') EXECUTE FUNCTION zanith._guard_end();
 
+-- create_commit: the trigger that looks at COMMIT for the id that a migration tool recorded, also where changes are replayed; it stays when the guard is turned off
+DO $commit$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = 'zanith._zanith_guard_unnamed'::regclass AND g.tgname = 'guard_commit') THEN
+        CREATE CONSTRAINT TRIGGER guard_commit AFTER INSERT ON zanith._zanith_guard_unnamed DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION zanith._guard_commit();
+        ALTER TABLE zanith._zanith_guard_unnamed ENABLE ALWAYS TRIGGER guard_commit;
+    END IF;
+END $commit$;
+
 -- triggers: those of the guard that exist, by name, with how they are enabled
 SELECT e.evtname::text AS name, e.evtenabled::text AS enabled
 FROM pg_event_trigger AS e JOIN pg_proc AS p ON p.oid = e.evtfoid

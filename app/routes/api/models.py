@@ -379,6 +379,9 @@ class GuardOut(_Answer):
     captured: int
     deleted: int
     database_kept: bool = Field(description="whether DROP DATABASE is refused")
+    truncate: list[dict[str, Any]] = Field(
+        description="tables whose rows TRUNCATE leaves in an artifact, and their parts without it"
+    )
     looked_at: str
     captures: list[dict[str, Any]] = Field(
         description="the newest artifacts of plain drops; refusals are in PostgreSQL's log only"

@@ -3,7 +3,7 @@
 CREATE OR REPLACE FUNCTION zanith._guard_reason(statement text) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$ SELECT 'guard: ' || left(statement, 200) $$;
 
--- All artifacts of one transaction have one migration id.
+-- The migration id of an artifact until the tool's own is known (tools.sql).
 CREATE OR REPLACE FUNCTION zanith._guard_migration() RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$ BEGIN RETURN format('transaction %s', pg_current_xact_id()); END $$;
 
@@ -237,13 +237,17 @@ LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     kept interval := COALESCE((rule ->> 'expires_in')::interval, zanith.default_retention());
     object text := CASE strategy WHEN 'archive_rows' THEN 'the rows of ' ELSE '' END || concat_ws('.', zanith._relation_name(relation), quote_ident(column_name));
+    artifact text;
     said text; state text; hint text; more text;
 BEGIN
-    RETURN CASE strategy
+    PERFORM zanith._guard_find_migration(false);
+    artifact := CASE strategy
         WHEN 'archive_table' THEN zanith.archive_table(relation, zanith._guard_migration(), kept, zanith._guard_reason(statement), 'cascade', true)
         WHEN 'archive_column' THEN zanith.archive_column(relation, column_name, zanith._guard_migration(), kept, zanith._guard_reason(statement), 'cascade', true)
         WHEN 'archive_rows' THEN zanith.archive_rows(relation, zanith._guard_migration(), kept, zanith._guard_reason(statement))
         ELSE zanith.soft_drop_column(relation, column_name, zanith._guard_migration(), kept, zanith._guard_reason(statement), 'cascade', true) END;
+    PERFORM zanith._guard_note_unnamed(artifact);
+    RETURN artifact;
 EXCEPTION
     WHEN lock_not_available OR deadlock_detected OR serialization_failure THEN
         RAISE;

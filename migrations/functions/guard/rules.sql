@@ -54,6 +54,8 @@ LANGUAGE plpgsql VOLATILE AS $$ BEGIN
     IF current_setting('transaction_isolation') = 'read committed' THEN
         DELETE FROM zanith._zanith_guard_facts f WHERE f.ctid IN (
             SELECT o.ctid FROM zanith._zanith_guard_facts o WHERE o.transaction < pg_snapshot_xmin(pg_current_snapshot()) FOR UPDATE SKIP LOCKED);
+        DELETE FROM zanith._zanith_guard_unnamed u WHERE u.ctid IN (
+            SELECT o.ctid FROM zanith._zanith_guard_unnamed o WHERE o.transaction < pg_snapshot_xmin(pg_current_snapshot()) FOR UPDATE SKIP LOCKED);
         DELETE FROM zanith._zanith_guard_parts p WHERE p.ctid IN (
             SELECT o.ctid FROM zanith._zanith_guard_parts o WHERE o.transaction < pg_snapshot_xmin(pg_current_snapshot()) FOR UPDATE SKIP LOCKED);
     END IF;

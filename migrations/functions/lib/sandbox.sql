@@ -162,6 +162,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             SELECT zanith._list(DISTINCT l.relation) FROM pg_locks l
             WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
               AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+              AND l.relation <> 'zanith._zanith_guard_unnamed'::regclass -- its trigger is Zanith's, and reads as the role that commits
               AND EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = l.relation AND t.tgdeferrable AND NOT t.tgisinternal AND t.tgenabled <> 'D')) END,
         'settings', CASE WHEN everything THEN (
             SELECT jsonb_object_agg(s.name, s.setting) FROM pg_settings s WHERE s.context IN ('user', 'superuser') AND s.name <> ALL (zanith._guarded_settings())) END)

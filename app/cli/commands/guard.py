@@ -261,7 +261,8 @@ def try_command(
     Show what the guard would do with each statement, and change nothing.
 
     The statements run in one transaction, which is rolled back. They take
-    their locks until then, and wait briefly for them. Exit 4 if one would be
+    their locks until then, and wait briefly for them. COPY FROM STDIN is
+    skipped with its data, and so are commands of psql. Exit 4 if one would be
     refused, would fail, or would delete data.
 
     Example:

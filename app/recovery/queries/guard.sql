@@ -88,8 +88,13 @@ SELECT l.object, l.detail ->> 'deleted' AS kind, l.detail ->> 'command' AS comma
 FROM zanith._zanith_audit_log AS l WHERE l.action = 'guard' AND l.detail ? 'deleted'
 ORDER BY l.id DESC LIMIT $1;
 
--- statements: where each statement of a text begins, how long it is, and its first words
-SELECT s.place, s.size, upper(pg_catalog.concat_ws(' ', s.words[1], s.words[2])) AS command FROM zanith._guard_statements($1) AS s;
+-- statements: where each statement of a text begins, how long it is, its first words, and whether it waits for data of the client
+SELECT s.place, s.size, upper(pg_catalog.concat_ws(' ', s.words[1], s.words[2])) AS command,
+       s.words[1] = 'copy' AND pg_catalog.array_to_string(s.words, ' ') ~ ' from stdin( |$)' AS from_stdin
+FROM zanith._guard_statements($1) AS s;
+
+-- own_role: as who connected, without the limits of the statements; the settings of a rolled back savepoint come back
+RESET SESSION AUTHORIZATION; RESET ROLE; SET LOCAL statement_timeout = 0;
 
 -- begin_trial: as the session of a tool would be: its search path, short waits for locks
 SELECT set_config('search_path', COALESCE(zanith._configured_path(current_user), '"$user", public'), true), set_config('lock_timeout', $1, true),
@@ -98,8 +103,9 @@ SELECT set_config('search_path', COALESCE(zanith._configured_path(current_user),
 -- lock_timeout: how long the rest of the transaction waits for locks
 SELECT set_config('lock_timeout', $1, true);
 
--- marks: the newest artifact and the newest entry of the log
-SELECT (SELECT COALESCE(max(capture_order), 0) FROM zanith._zanith_migration_artifacts) AS artifact,
+-- marks: the transaction, the newest artifact and the newest entry of the log
+SELECT pg_current_xact_id()::text AS transaction,
+       (SELECT COALESCE(max(capture_order), 0) FROM zanith._zanith_migration_artifacts) AS artifact,
        (SELECT COALESCE(max(id), 0) FROM zanith._zanith_audit_log WHERE action = 'guard') AS entry;
 
 -- captured_since: the artifacts after a mark

@@ -1,7 +1,7 @@
 -- Which statement runs: an event trigger is told a tag, and no text.
 
 -- The statements of a string: the words of each, plain ones in lower case, and its tokens as they were written. Of a statement that neither
--- drops nor alters, the first words alone. `place` is its first character, `size` its length.
+-- drops nor alters nor copies, the first words alone. `place` is its first character, `size` its length.
 CREATE OR REPLACE FUNCTION zanith._guard_statements(source text) RETURNS TABLE (words text[], tokens text[], place integer, size integer)
 LANGUAGE plpgsql IMMUTABLE ROWS 5 AS $$
 DECLARE
@@ -9,6 +9,8 @@ DECLARE
     word text;
     depth integer := 0;     -- of parentheses: a rule has statements in them
     blocks integer := 0;    -- of BEGIN ATOMIC in a routine
+    routine boolean := false;
+    before text := '';      -- the word before
     kept boolean := true;
     here integer := 1;
 BEGIN
@@ -25,20 +27,25 @@ BEGIN
             words := '{}';
             tokens := '{}';
             kept := true;
+            routine := false;
             CONTINUE;
         ELSIF word IN ('(', '[') THEN
             depth := depth + 1;
         ELSIF word IN (')', ']') THEN
             depth := depth - 1;
-        ELSIF words[1] = 'create' AND words && '{function,procedure}' THEN
-            blocks := blocks + CASE WHEN word = 'begin' OR word = 'case' AND blocks > 0 THEN 1 WHEN word = 'end' AND blocks > 0 THEN -1 ELSE 0 END;
+        ELSIF routine AND depth = 0 THEN
+            -- parameters can be called begin; within parentheses, each CASE has its END; AS and "." precede a name
+            blocks := blocks + CASE WHEN blocks = 0 THEN (before = 'begin' AND word = 'atomic')::integer WHEN before IN ('as', '.') THEN 0
+                                    WHEN word = 'case' THEN 1 WHEN word = 'end' THEN -1 ELSE 0 END;
         END IF;
+        before := word;
         place := CASE WHEN words = '{}' THEN here - length(t.token) ELSE place END;
         size := here - place;
         IF kept THEN
             words := words || word;
             tokens := tokens || t.token;
-            kept := words[1] IN ('drop', 'alter') OR cardinality(words) < 4;
+            routine := words[1] = 'create' AND CASE words[2] WHEN 'or' THEN words[4] ELSE words[2] END IN ('function', 'procedure');
+            kept := words[1] IN ('drop', 'alter', 'copy') OR cardinality(words) < 4;
         END IF;
     END LOOP;
     IF words <> '{}' THEN

@@ -297,3 +297,22 @@ def test_a_database_that_is_kept_is_not_dropped(bare_database):
         bare_database.server.psql("postgres", drop)
     assert done("guard", "database", "off", "--json", url=url).json["database_kept"] is False
     assert zanith("guard", "status", url=url).code == 0
+
+
+def test_a_child_goes_with_its_parent_whatever_its_own_rule_is(guarded):
+    turn_guard_on(guarded, Rule(Mode.OFF, schema="scratch"))
+    turn_guard_on(guarded, Rule(Mode.REFUSE, schema="ledger"))
+    guarded.psql(
+        "CREATE SCHEMA scratch; CREATE SCHEMA ledger; CREATE TABLE up (a int);"
+        "CREATE TABLE scratch.down (b int) INHERITS (up); INSERT INTO scratch.down VALUES (1, 2);"
+        "CREATE TABLE parts (a int) PARTITION BY LIST (a);"
+        "CREATE TABLE scratch.one PARTITION OF parts FOR VALUES IN (1);"
+        "CREATE TABLE kept (a int) PARTITION BY LIST (a);"
+        "CREATE TABLE ledger.one PARTITION OF kept FOR VALUES IN (1)"
+    )
+    guarded.psql("DROP TABLE up, scratch.down")
+    guarded.psql("DROP TABLE scratch.one, parts")
+    assert guarded.psql("SELECT to_regclass('scratch.down'), to_regclass('scratch.one')") == "|"
+    assert artifacts(guarded) == 3
+    assert "refuses every drop" in refused(guarded, "DROP TABLE kept, ledger.one")
+    assert guarded.psql("SELECT to_regclass('ledger.one')") == "ledger.one"

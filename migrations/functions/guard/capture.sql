@@ -24,13 +24,22 @@ LANGUAGE plpgsql VOLATILE AS $$ BEGIN
     END IF;
 END $$;
 
+-- The tables that a statement names, each as _guard_find_losses has it, with its name and oid.
+CREATE OR REPLACE FUNCTION zanith._guard_named_tables(dropped jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT zanith._list(jsonb_build_object('type', 'table', 'identity', x.item -> 'identity', 'rule', zanith._guard_rule(current_user, n.nspname), 'line', zanith._guard_line(x.item),
+        'oid', c.oid, 'name', zanith._qualify(n.nspname, c.relname)) ORDER BY x.ord)
+    FROM zanith._each(dropped) x JOIN pg_class c ON c.oid = (x.item ->> 'oid')::oid JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE zanith._guard_holds_data(x.item) AND x.item ->> 'type' = 'table' AND (x.item ->> 'named')::boolean AND NOT zanith._guard_is_ours(c.oid) AND NOT zanith._guard_is_member(c.oid)
+); END $$;
+
 -- The statement's tables: each that it names becomes an artifact, with all that its CASCADE takes along.
 CREATE OR REPLACE FUNCTION zanith._guard_tables(statement text, path text) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     dropped jsonb := zanith._guard_rehearse(statement, path);
+    named jsonb;
     t record;
-    rule jsonb;
     artifact text;
     patience text := current_setting('zanith.lock_timeout', true);
 BEGIN
@@ -39,19 +48,18 @@ BEGIN
     END IF;
     -- the statement would wait as long as its session says
     PERFORM set_config('zanith.lock_timeout', current_setting('lock_timeout'), true);
-    FOR t IN SELECT c.oid, c.relname, n.nspname, zanith._qualify(n.nspname, c.relname) AS name
-             FROM zanith._each(dropped) x JOIN pg_class c ON c.oid = (x.item ->> 'oid')::oid JOIN pg_namespace n ON n.oid = c.relnamespace
-             WHERE zanith._guard_holds_data(x.item) AND x.item ->> 'type' = 'table' AND (x.item ->> 'named')::boolean AND NOT zanith._guard_is_ours(c.oid)
-               AND NOT zanith._guard_is_member(c.oid)
-             ORDER BY x.ord LOOP
-        rule := zanith._guard_rule(current_user, t.nspname);
-        CONTINUE WHEN rule ->> 'mode' <> 'capture';
+    named := zanith._guard_named_tables(dropped);
+    FOR t IN SELECT x.item ->> 'name' AS name, (x.item ->> 'oid')::oid AS oid, x.item -> 'rule' AS rule FROM zanith._each(named) x WHERE x.item #>> '{rule,mode}' = 'capture' ORDER BY x.ord LOOP
         PERFORM zanith._guard_check_role('table ' || t.name);
         -- a partition may be gone with its parent
-        IF zanith._relation_oid(t.nspname, t.relname) = t.oid THEN
-            artifact := zanith._guard_capture('archive_table', t.oid, NULL, statement, rule);
+        IF to_regclass(t.name) = t.oid THEN
+            artifact := zanith._guard_capture('archive_table', t.oid, NULL, statement, t.rule);
             PERFORM zanith._guard_say(format('table %s is kept as artifact %s', t.name, artifact));
         END IF;
+    END LOOP;
+    -- whatever the rule of a table is, it may be gone with another one
+    FOR t IN SELECT x.item ->> 'name' AS name, x.item AS item FROM zanith._each(named) x WHERE to_regclass(x.item ->> 'name') IS NULL ORDER BY x.ord LOOP
+        PERFORM zanith._guard_refuse('DROP TABLE', jsonb_build_array(t.item)) WHERE t.item #>> '{rule,mode}' = 'refuse';
         EXECUTE format('CREATE TABLE %s ()', t.name);
         PERFORM zanith._guard_leave(t.name::regclass, 0::smallint);
     END LOOP;
@@ -83,8 +91,9 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN EXISTS (
 ); END $$;
 
 -- What ALTER TABLE drops, of its tokens: the name of the table as it was written, whether ONLY stands before it, and its actions that drop
--- a column, a constraint, a default or an identity. `target` is NULL where it is not understood.
-CREATE OR REPLACE FUNCTION zanith._guard_actions(tokens text[], OUT target text, OUT alone boolean, OUT actions text, OUT constraints text[], OUT identities text[])
+-- a column, a constraint, a default or an identity. `target` is NULL where it is not understood. `read` are the tokens of its USING expressions.
+CREATE OR REPLACE FUNCTION zanith._guard_actions(tokens text[], OUT target text, OUT alone boolean, OUT actions text, OUT constraints text[], OUT identities text[],
+                                                 OUT expressions text[], OUT read text[])
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     words text[] := ARRAY(SELECT CASE WHEN left(t.token, 1) IN ('"', '''') THEN t.token ELSE lower(t.token COLLATE "C") END
@@ -93,6 +102,8 @@ DECLARE
     start integer;
     depth integer := 0;
     list text[] := '{}';
+    changed text;
+    last integer;
 BEGIN
     place := place + CASE WHEN words[place] = 'if' AND words[place + 1] = 'exists' THEN 2 ELSE 0 END;
     alone := words[place] = 'only';
@@ -105,17 +116,26 @@ BEGIN
     place := place + CASE WHEN words[place + 1] = '*' THEN 2 ELSE 1 END;
     constraints := '{}';
     identities := '{}';
+    expressions := '{}';
+    read := '{}';
     start := place;
     FOR n IN place .. cardinality(words) + 1 LOOP
         depth := depth + CASE WHEN words[n] IN ('(', '[') THEN 1 WHEN words[n] IN (')', ']') THEN -1 ELSE 0 END;
         IF n > cardinality(words) OR words[n] = ',' AND depth = 0 THEN
             IF words[start] = 'drop' OR words[start] = 'alter' AND 'drop' = ANY (words[start:n - 1]) THEN
                 list := list || array_to_string(tokens[start:n - 1], ' ');
-                IF words[start] = 'alter' AND words[n - 1] = 'identity' OR words[start] = 'alter' AND words[n - 3:n - 1] = '{identity,if,exists}' THEN
-                    identities := identities || zanith._guard_identifier(tokens[start + CASE WHEN words[start + 1] = 'column' THEN 2 ELSE 1 END]);
+                changed := zanith._guard_identifier(tokens[start + CASE WHEN words[start + 1] = 'column' THEN 2 ELSE 1 END]);
+                last := CASE WHEN words[n - 2:n - 1] = '{if,exists}' THEN n - 3 ELSE n - 1 END;
+                IF words[start] = 'alter' AND words[last - 1:last] = '{drop,identity}' THEN
+                    identities := identities || changed;
+                ELSIF words[start] = 'alter' AND words[last - 1:last] = '{drop,expression}' THEN
+                    expressions := expressions || changed;
                 ELSIF words[start] = 'drop' AND words[start + 1] = 'constraint' THEN
                     constraints := constraints || zanith._guard_identifier(tokens[start + CASE WHEN words[start + 2] = 'if' AND words[start + 3] = 'exists' THEN 4 ELSE 2 END]);
                 END IF;
+            END IF;
+            IF words[start] = 'alter' AND array_position(words, 'using', start) < n THEN
+                read := read || tokens[array_position(words, 'using', start) + 1:n - 1];
             END IF;
             start := n + 1;
         END IF;
@@ -128,6 +148,18 @@ CREATE OR REPLACE FUNCTION zanith._guard_identifier(token text) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN left(token, 1) = '"' THEN replace(substr(token, 2, length(token) - 2), '""', '"') ELSE lower(token COLLATE "C") END
 $$;
+
+-- A column that ALTER TABLE drops and that one of its USING expressions may read: PostgreSQL computes that from the row as it was, and the guard
+-- has emptied the column by then. A whole row has every column.
+CREATE OR REPLACE FUNCTION zanith._guard_find_read(relation oid, dropped jsonb, read text[]) RETURNS text
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT a.attname FROM zanith._each(dropped) x JOIN pg_attribute a ON a.attrelid = relation AND a.attnum = (x.item ->> 'attnum')::smallint JOIN pg_class c ON c.oid = relation,
+         unnest(read) WITH ORDINALITY t(token, ord)
+    WHERE x.item ->> 'type' = 'table column' AND (x.item ->> 'oid')::oid = relation
+      AND (zanith._guard_identifier(t.token)::name = a.attname OR t.token ~* '^u&"'
+           OR zanith._guard_identifier(t.token)::name = c.relname AND (read[t.ord + 1] IS DISTINCT FROM '.' OR read[t.ord + 2] = '*'))
+    ORDER BY x.ord, t.ord LIMIT 1
+); END $$;
 
 -- The statement's columns: each becomes an artifact. A copy by the key where that is quick enough, else the column stays in the table under
 -- another name. Then a column of the name is there again, with no value, for the statement to drop.
@@ -173,9 +205,14 @@ BEGIN
         PERFORM zanith._refuse(format('guard: a column of %s would be deleted for good: it would stay in the children of the table (ONLY)', name),
             'Drop the column without ONLY, or end the inheritance first.', '0A000');
     END IF;
+    lacking := zanith._guard_find_read(relation, dropped, wanted.read);
+    IF lacking IS NOT NULL THEN
+        PERFORM zanith._refuse(format('guard: %s.%I cannot be captured: a USING expression of the same statement reads it', name, lacking),
+            format('Use two statements: first ALTER TABLE … ALTER COLUMN … TYPE … USING …; then ALTER TABLE %s DROP COLUMN %I. %s', name, lacking, zanith._guard_way_out(rule)), '0A000');
+    END IF;
     PERFORM zanith._guard_check_role('a column of ' || name);
     PERFORM set_config('zanith.lock_timeout', current_setting('lock_timeout'), true);
-    columns := zanith._guard_named_columns(relation, dropped);
+    columns := zanith._guard_named_columns(relation, dropped, wanted.identities, wanted.expressions);
     had := ARRAY(SELECT k.conname::text FROM pg_constraint k WHERE k.conrelid = relation AND k.conname = ANY (wanted.constraints));
     FOR c IN SELECT a.attnum, a.attname FROM zanith._each(columns) x JOIN pg_attribute a ON a.attrelid = relation AND a.attnum = (x.item ->> 'attnum')::smallint
              ORDER BY a.attgenerated = '', x.ord LOOP
@@ -186,10 +223,11 @@ BEGIN
     PERFORM zanith._guard_note_parts(dropped);
     FOR c IN SELECT x.item ->> 'name' AS attname, x.item ->> 'type' AS type FROM zanith._each(columns) x ORDER BY x.ord LOOP
         IF c.type IS NULL THEN
-            PERFORM zanith._refuse(format('guard: %s.%I cannot be captured: inheritance children keep it, and its type is a domain', name, c.attname),
+            PERFORM zanith._refuse(format('guard: %s.%I cannot be captured: inheritance children keep it, and %s', name, c.attname,
+                    CASE WHEN c.attname = ANY (wanted.identities || wanted.expressions) THEN 'the statement changes it too' ELSE 'its type is a domain' END),
                 format('Use: SELECT zanith.archive_column(%L, %L); %s', name, c.attname, zanith._guard_way_out(rule)));
         END IF;
-        EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s', name, c.attname, c.type);
+        PERFORM zanith._guard_add_column(name, c.attname, c.type);
         PERFORM zanith._guard_leave(relation, zanith._attribute_number(relation, c.attname));
     END LOOP;
     -- constraints that went with a column, and that the statement names before it
@@ -201,15 +239,32 @@ BEGIN
     PERFORM set_config('zanith.lock_timeout', COALESCE(patience, ''), true);
 END $$;
 
--- The columns of a table that a statement names to be dropped: {attnum, name, type}. `type` is that of the column that the guard leaves: the
--- same where an inheritance child keeps the column, since PostgreSQL merges the two; NULL where adding it would run the checks of a domain.
-CREATE OR REPLACE FUNCTION zanith._guard_named_columns(relation oid, dropped jsonb) RETURNS jsonb
+-- The columns of a table that a statement names to be dropped: {attnum, name, type}. `type` is that of the column that the guard leaves. The same
+-- statement can drop the identity or the expression first. PostgreSQL merges it with a column that an inheritance child keeps; NULL where
+-- adding it would run the checks of a domain, or would change the child.
+CREATE OR REPLACE FUNCTION zanith._guard_named_columns(relation oid, dropped jsonb, identities text[], expressions text[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._list(jsonb_build_object('attnum', a.attnum, 'name', a.attname,
-        'type', CASE WHEN NOT zanith._children_keep(relation, a.attname) THEN 'boolean' WHEN t.typtype <> 'd' THEN format_type(a.atttypid, a.atttypmod) END) ORDER BY x.ord)
+        'type', CASE WHEN NOT k.kept THEN CASE WHEN w.identity THEN 'identity' WHEN w.expression THEN 'boolean GENERATED ALWAYS AS (NULL::boolean) STORED' ELSE 'boolean' END
+                     WHEN t.typtype <> 'd' AND NOT w.identity AND NOT w.expression
+                     THEN concat_ws(' ', format_type(a.atttypid, a.atttypmod), CASE WHEN l.oid IS NOT NULL THEN 'COLLATE ' || zanith._qualify(n.nspname, l.collname) END) END) ORDER BY x.ord)
     FROM zanith._each(dropped) x JOIN pg_attribute a ON a.attrelid = relation AND a.attnum = (x.item ->> 'attnum')::smallint JOIN pg_type t ON t.oid = a.atttypid
+    LEFT JOIN pg_collation l ON l.oid = a.attcollation LEFT JOIN pg_namespace n ON n.oid = l.collnamespace,
+    LATERAL (SELECT zanith._children_keep(relation, a.attname)) k(kept),
+    LATERAL (SELECT a.attidentity <> '' AND a.attname = ANY (identities), a.attgenerated <> '' AND a.attname = ANY (expressions)) w(identity, expression)
     WHERE x.item ->> 'type' = 'table column' AND (x.item ->> 'oid')::oid = relation AND (x.item ->> 'named')::boolean AND NOT starts_with(a.attname, '_zanith_')
 ); END $$;
+
+-- Adds the column that the guard leaves. An identity is added to a column that has a value, so that PostgreSQL does not rewrite the table.
+CREATE OR REPLACE FUNCTION zanith._guard_add_column(name text, column_name text, type text) RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$ BEGIN
+    IF type <> 'identity' THEN
+        EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s', name, column_name, type);
+    ELSE
+        EXECUTE format('ALTER TABLE %s ADD COLUMN %I smallint NOT NULL DEFAULT 0', name, column_name);
+        EXECUTE format('ALTER TABLE %s ALTER COLUMN %I DROP DEFAULT, ALTER COLUMN %2$I ADD GENERATED ALWAYS AS IDENTITY', name, column_name);
+    END IF;
+END $$;
 
 -- How many bytes the guard copies in somebody's statement.
 CREATE OR REPLACE FUNCTION zanith._guard_copy_limit() RETURNS bigint

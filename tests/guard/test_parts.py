@@ -134,3 +134,69 @@ def test_nobody_reads_or_writes_what_is_noted(guarded: Database, create_role) ->
     for verb in ("SELECT", "INSERT", "UPDATE", "DELETE"):
         asked = f"SELECT has_table_privilege('{role}', 'zanith._zanith_guard_parts', '{verb}')"
         assert guarded.psql(asked) == "f"
+
+
+RENAMED = {  # by the statements between the drop of the part and that of its table or column
+    "column_renamed": (
+        "ALTER TABLE t ALTER a DROP DEFAULT; DROP INDEX i;",
+        "ALTER TABLE t RENAME a TO c; ALTER TABLE t RENAME b TO a; ALTER TABLE t DROP a CASCADE;",
+    ),
+    "column_gone": (
+        "ALTER TABLE t ALTER a DROP DEFAULT; DROP INDEX i;",
+        "ALTER TABLE t RENAME a TO c; ALTER TABLE t DROP c CASCADE;",
+    ),
+    "columns_of_table": (
+        "DROP INDEX i; ALTER TABLE t DROP CONSTRAINT more; DROP POLICY p ON t;"
+        " DROP TRIGGER g ON t;",
+        "ALTER TABLE t RENAME a TO c; ALTER TABLE t RENAME b TO a; DROP TABLE t;",
+    ),
+    "table_renamed": (
+        "DROP STATISTICS s; DROP RULE r ON t; DROP POLICY p ON t; DROP INDEX i;",
+        "ALTER TABLE t RENAME TO old; CREATE TABLE t (id int, a int, b int); DROP TABLE old;",
+    ),
+    "schema_renamed": (
+        "DROP STATISTICS s; DROP INDEX i;",
+        "ALTER TABLE t SET SCHEMA public; DROP TABLE public.t;",
+    ),
+    "referenced": (
+        "ALTER TABLE t DROP CONSTRAINT fk;",
+        "ALTER TABLE one RENAME TO one_old; ALTER TABLE two RENAME TO one; DROP TABLE t;",
+    ),
+    "referenced_gone": (
+        "ALTER TABLE t DROP CONSTRAINT fk;",
+        "ALTER TABLE one RENAME TO one_old; DROP TABLE t;",
+    ),
+    "referenced_first": (
+        "ALTER TABLE t DROP CONSTRAINT fk;",
+        "ALTER TABLE one RENAME TO one_old; ALTER TABLE two RENAME TO one; DROP TABLE one;",
+    ),
+    "referenced_column": (
+        "ALTER TABLE t DROP CONSTRAINT fk;",
+        "ALTER TABLE one RENAME id TO old; ALTER TABLE one RENAME n TO id; DROP TABLE t;",
+    ),
+}
+RENAMES = """
+CREATE SCHEMA {s}; SET search_path = {s};
+CREATE TABLE one (id int PRIMARY KEY, n int); CREATE TABLE two (id int PRIMARY KEY);
+CREATE TABLE t (id int PRIMARY KEY, a int DEFAULT 1 CONSTRAINT more CHECK (a > 0), b int,
+    one_id int CONSTRAINT fk REFERENCES one);
+CREATE INDEX i ON t (a); CREATE STATISTICS s ON a, b FROM t; CREATE POLICY p ON t USING (a > 1);
+CREATE RULE r AS ON DELETE TO t WHERE OLD.a = 1 DO INSTEAD NOTHING;
+CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW WHEN (NEW.a > 1) EXECUTE FUNCTION f();
+INSERT INTO t VALUES (1, 2, 3);
+"""
+
+
+@pytest.mark.newest
+def test_a_part_does_not_go_to_what_has_its_name_by_then(guarded: Database, tmp_path: Path) -> None:
+    for schema, (drops, then) in RENAMED.items():
+        guarded.psql(RENAMES.format(s=schema))
+        guarded.psql(f"SET search_path = {schema}; BEGIN; {drops} {then} COMMIT")
+    found = guarded.psql(
+        "SELECT source_schema, definition -> 'earlier' FROM zanith._zanith_migration_artifacts"
+        " WHERE jsonb_array_length(COALESCE(definition -> 'earlier', '[]')) > 0"
+    )
+    assert found == ""
+    for artifact in guarded.psql(ARTIFACTS).split():
+        restore_by_psql(guarded, artifact, tmp_path)

@@ -68,13 +68,37 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             WHERE s.classid = 'pg_class'::regclass AND s.objid = d.refobjid AND s.deptype IN ('a', 'i') AND s.refobjid = relation)))
 ); END $$;
 
+-- The tables and columns that a part refers to, by number and by name: {relation, number, schema, table, column}; `columns` are of its own table.
+CREATE OR REPLACE FUNCTION zanith._guard_names_of(class oid, object oid, relation oid, columns jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT zanith._list(DISTINCT jsonb_build_object('relation', c.oid, 'number', x.number, 'schema', n.nspname, 'table', c.relname, 'column', a.attname))
+    FROM (SELECT relation, zanith._attribute_number(relation, l.item #>> '{}')::integer FROM zanith._each(columns) l
+          UNION ALL SELECT d.refobjid, d.refobjsubid FROM pg_depend d
+          WHERE d.refclassid = 'pg_class'::regclass
+            AND (d.classid = class AND d.objid = object OR d.classid = 'pg_class'::regclass AND class = 'pg_constraint'::regclass
+                 AND d.objid = (SELECT k.conindid FROM pg_constraint k WHERE k.oid = object AND k.contype = ANY (zanith._letters_of('indexed'))))) x(oid, number)
+    JOIN pg_class c ON c.oid = x.oid AND c.relkind NOT IN ('i', 'I', 'S') JOIN pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = x.number AND x.number <> 0
+); END $$;
+
+-- Whether its definition still means what it meant: its own table and columns have their names, and no name has gone to another one. A parked
+-- table comes back to its name.
+CREATE OR REPLACE FUNCTION zanith._guard_names_hold(names jsonb, relation oid) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN NOT EXISTS (
+    SELECT FROM zanith._each(names) x, LATERAL (
+        SELECT (x.item ->> 'relation')::oid AS oid, (x.item ->> 'number')::integer AS number, zanith._relation_oid(x.item ->> 'schema', x.item ->> 'table') AS named) n,
+        LATERAL (SELECT zanith._attribute_number(n.oid, x.item ->> 'column') AS numbered) a
+    WHERE n.named <> n.oid OR n.named IS NULL AND NOT zanith._guard_is_ours(n.oid)
+       OR n.number <> 0 AND (a.numbered <> n.number OR a.numbered IS NULL AND n.oid = relation)
+); END $$;
+
 -- Notes the parts that a statement is about to drop. A name of an object that is not about to be dropped does no harm: a capture takes only what
 -- is gone by then.
 CREATE OR REPLACE FUNCTION zanith._guard_note_parts(dropped jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$ BEGIN
     PERFORM zanith._guard_sweep();
-    INSERT INTO zanith._zanith_guard_parts (class, object, relation, list, columns, item, needs)
-    SELECT p.class, p.object, p.relation, p.list, p.columns, p.part,
+    INSERT INTO zanith._zanith_guard_parts (class, object, relation, list, columns, names, item, needs)
+    SELECT p.class, p.object, p.relation, p.list, p.columns, zanith._guard_names_of(p.class, p.object, p.relation, p.columns), p.part,
            -- those of keys and foreign keys are the tables and columns that they name
            CASE WHEN p.list <> 'constraints' OR EXISTS (SELECT FROM pg_constraint k WHERE k.oid = p.object AND k.contype = ANY (zanith._letters_of('code')))
                 THEN zanith._guard_needs_of(p.class, p.object, p.relation, p.called) ELSE '[]' END
@@ -112,7 +136,7 @@ BEGIN
                    AND (x.relation = of_relation AND (of_column IS NULL OR x.columns ? of_column)
                         -- the first of two tables that is captured is the last that comes back: it has the foreign key
                         OR of_column IS NULL AND zanith._relation_oid(x.item #>> '{foreign_key,schema}', x.item #>> '{foreign_key,table}') = of_relation)
-                   AND NOT EXISTS (SELECT FROM zanith._each(x.columns) c WHERE zanith._attribute_number(x.relation, c.item #>> '{}') IS NULL)
+                   AND zanith._guard_names_hold(x.names, x.relation)
                  RETURNING x.*)
              SELECT t.object, t.item, t.needs, CASE WHEN t.relation = of_relation THEN t.list ELSE 'references' END AS list FROM taken t ORDER BY 4, 1 LOOP
         CONTINUE WHEN zanith._has_part(d, p.list, p.item);

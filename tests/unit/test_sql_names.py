@@ -21,3 +21,9 @@ UNNAMED = re.compile(rf"(?<![\w.])(?:{ANY}|jsonb_build_object|jsonb_build_array|
 def test_functions_of_any_type_are_named_with_their_schema(file):
     found = [line for line in file.read_text(encoding="utf-8").splitlines() if UNNAMED.search(line)]
     assert found == []
+
+
+def test_no_two_migrations_have_one_number():
+    """They run in the order of their names: two of one number come in an order that nobody chose."""
+    numbers = [file.name[:4] for file in (FOLDER.parents[2] / "migrations").glob("[0-9]*.sql")]
+    assert sorted(numbers) == [f"{number:04}" for number in range(1, len(numbers) + 1)]

@@ -308,8 +308,8 @@ EXCEPTION
         RAISE;
     WHEN OTHERS THEN
         GET STACKED DIAGNOSTICS said = MESSAGE_TEXT, state = RETURNED_SQLSTATE, hint = PG_EXCEPTION_HINT, more = PG_EXCEPTION_DETAIL;
-        RAISE EXCEPTION USING ERRCODE = state, MESSAGE = format('guard: %s cannot be captured: %s', object, said), DETAIL = more,
-            HINT = concat_ws(' ', NULLIF(hint, ''), zanith._guard_way_out(rule));
+        PERFORM zanith._refuse(format('guard: %s cannot be captured: %s', object, said), concat_ws(' ', NULLIF(hint, ''), zanith._guard_way_out(rule)), state, NULLIF(more, ''));
+        RETURN NULL;
 END $$;
 
 -- How the statement can delete all the same.

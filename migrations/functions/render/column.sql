@@ -39,8 +39,11 @@ $$;
 -- the column too, and before 18 each is NOT NULL or not by itself.
 CREATE OR REPLACE FUNCTION zanith._render_not_null(
     col jsonb, target text, column_name text, id text, server_version integer, now boolean, final_name text, alone boolean)
-RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE
+RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    prefix text := CASE WHEN alone THEN 'ONLY ' ELSE '' END;
+BEGIN RETURN
+    CASE
         WHEN COALESCE(col -> 'not_null', 'null') = 'null' THEN '[]'
         WHEN server_version >= 180000 AND col #>> '{not_null,name}' IS NOT NULL THEN
             zanith._step(format('ALTER TABLE %s ADD CONSTRAINT %I NOT NULL %I%s%s', target, col #>> '{not_null,name}',
@@ -54,19 +57,18 @@ RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
                     zanith._step(format('ALTER TABLE %s VALIDATE CONSTRAINT %I', target, col #>> '{not_null,name}'),
                     'Validate NOT NULL', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], true, 2)) END
         WHEN now THEN
-            zanith._step(format('ALTER TABLE %s%s ALTER COLUMN %I SET NOT NULL', o.prefix, target, column_name),
+            zanith._step(format('ALTER TABLE %s%s ALTER COLUMN %I SET NOT NULL', prefix, target, column_name),
                 'Set NOT NULL', 'ACCESS EXCLUSIVE', ARRAY[target], true)
         ELSE
             zanith._step(format('ALTER TABLE %s%s ADD CONSTRAINT %I CHECK (%I IS NOT NULL)%s NOT VALID',
-                    o.prefix, target, '_zanith_not_null_' || id, column_name, CASE WHEN alone THEN ' NO INHERIT' ELSE '' END),
+                    prefix, target, '_zanith_not_null_' || id, column_name, CASE WHEN alone THEN ' NO INHERIT' ELSE '' END),
                 'Add a helper CHECK for new rows', 'ACCESS EXCLUSIVE', ARRAY[target])
             || zanith._proving('_zanith_not_null_' || id,
-               zanith._step(format('ALTER TABLE %s%s VALIDATE CONSTRAINT %I', o.prefix, target, '_zanith_not_null_' || id),
+               zanith._step(format('ALTER TABLE %s%s VALIDATE CONSTRAINT %I', prefix, target, '_zanith_not_null_' || id),
                 'Validate the helper CHECK', 'SHARE UPDATE EXCLUSIVE', ARRAY[target], true, 2)
-            || zanith._step(format('ALTER TABLE %s%s ALTER COLUMN %I SET NOT NULL', o.prefix, target, final_name),
+            || zanith._step(format('ALTER TABLE %s%s ALTER COLUMN %I SET NOT NULL', prefix, target, final_name),
                 'Set NOT NULL (the helper CHECK saves the scan)', 'ACCESS EXCLUSIVE', ARRAY[target], false, 2)
-            || zanith._step(format('ALTER TABLE %s%s DROP CONSTRAINT %I', o.prefix, target, '_zanith_not_null_' || id),
+            || zanith._step(format('ALTER TABLE %s%s DROP CONSTRAINT %I', prefix, target, '_zanith_not_null_' || id),
                 'Drop the helper CHECK', 'ACCESS EXCLUSIVE', ARRAY[target], false, 2))
-    END
-    FROM (SELECT CASE WHEN alone THEN 'ONLY ' ELSE '' END) o(prefix)
-$$;
+    END;
+END $$;

@@ -181,7 +181,7 @@ BEGIN
         'conflicts', conflicts,
         'losses', CASE WHEN a.artifact_type = 'rebuild_table' THEN '[]' ELSE zanith._find_losses(a, choices, COALESCE(place -> 'owners_were', '{}')) || zanith._find_path_losses(d, live, choices, steps) END,
         'choices', (SELECT zanith._list(c.item ORDER BY c.ord) FROM zanith._each(zanith._list_choices(recorded)) c
-                    WHERE CASE c.item ->> 'name' WHEN 'search_path' THEN runs_code
+                    WHERE CASE c.item #>> '{}' WHEN 'search_path' THEN runs_code
                                WHEN 'without' THEN jsonb_path_exists(conflicts, '$[*].without[*]') OR choices ? 'without' ELSE true END),
         -- checks read the archive as the current owner, and a type that comes back
         'prepares', (SELECT zanith._list(s.item -> 'sql' ORDER BY s.ord) FROM zanith._each(zanith._render_preparation(d, false) || zanith._render_archive_readable(recorded, live)) s),

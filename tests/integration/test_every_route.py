@@ -287,5 +287,6 @@ def test_every_request_works_for_staff(studio: Running, hard_database, cases: Ha
             if not valid.changes and changed:
                 wrong.append(f"{method} {path}: changed {changed} for nothing")
     assert not wrong, "\n".join(wrong)
-    counts = "SELECT kind, count(*) FROM zanith._zanith_jobs WHERE state IN ('refused', 'failed') GROUP BY 1"
+    counts = """SELECT kind, count(*) FROM zanith._zanith_jobs
+        WHERE state IN ('refused', 'failed') GROUP BY 1"""
     assert hard_database.psql(counts) == "restore|2"  # those of the hard cases, and no other

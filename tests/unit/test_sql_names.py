@@ -24,6 +24,6 @@ def test_functions_of_any_type_are_named_with_their_schema(file):
 
 
 def test_no_two_migrations_have_one_number():
-    """They run in the order of their names: two of one number come in an order that nobody chose."""
+    """Two of one number would run in an order that nobody chose."""
     numbers = [file.name[:4] for file in (FOLDER.parents[2] / "migrations").glob("[0-9]*.sql")]
     assert sorted(numbers) == [f"{number:04}" for number in range(1, len(numbers) + 1)]

@@ -243,3 +243,20 @@ def test_a_row_type_in_another_table_keeps_the_column(guarded: Database, tmp_pat
     assert strategy == "soft_drop_column"
     restore_by_psql(guarded, artifact, tmp_path)
     assert guarded.psql("SELECT (v).c FROM w") == "secret"
+
+
+def test_a_published_table_sends_its_subscribers_nothing_else(guarded: Database):
+    """A parked name, or an archive, would stop them: they do not have it."""
+    guarded.psql("""CREATE TABLE keyed (id int PRIMARY KEY, c int);
+        CREATE TABLE keyless (c int, d int); CREATE TABLE whole (id int PRIMARY KEY);
+        CREATE PUBLICATION p FOR TABLE keyed, keyless, whole;
+        ALTER TABLE keyed DROP COLUMN c; DROP TABLE whole""")
+    sent = "SELECT tablename || array_to_string(attnames, ',') FROM pg_publication_tables"
+    assert guarded.psql(f"{sent} ORDER BY 1").split() == ["keyedid", "keylessc,d"]
+    with pytest.raises(CommandFailed, match=r"keyless\.c cannot be captured"):
+        guarded.psql("ALTER TABLE keyless DROP COLUMN c")
+    guarded.psql("""CREATE PUBLICATION everything FOR ALL TABLES;
+        CREATE TABLE t (id int PRIMARY KEY, c int)""")
+    for sql in ("ALTER TABLE t DROP COLUMN c", "DROP TABLE t"):
+        with pytest.raises(CommandFailed, match="also sends what Zanith writes"):
+            guarded.psql(sql)

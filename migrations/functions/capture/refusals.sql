@@ -482,6 +482,7 @@ BEGIN
                                          'archive_column does not disturb them.'
             WHEN 'archive_column' THEN 'Subscribers keep the column and its values.'
             ELSE 'Subscribers keep their rows and receive no new ones.' END
+            || CASE WHEN publications @> '[{"via": "all tables"}]' THEN ' A publication of all tables also sends what Zanith writes: its subscribers stop until they have these tables.' ELSE '' END
             || ' Choose published_ok => true (--published-ok) to continue.',
         '2BP01', names || COALESCE('; subscribers: ' || slots, ''));
 END $$;

@@ -293,14 +293,16 @@ DECLARE
     kept interval := COALESCE((rule ->> 'expires_in')::interval, zanith.default_retention());
     object text := CASE strategy WHEN 'archive_rows' THEN 'the rows of ' ELSE '' END || concat_ws('.', zanith._relation_name(relation), quote_ident(column_name));
     artifact text;
+    -- subscribers of a table receive what PostgreSQL's own drop would send them; those of all tables would receive the archive too
+    published_ok boolean := strategy <> 'soft_drop_column' AND NOT EXISTS (SELECT FROM pg_publication p WHERE p.puballtables);
     said text; state text; hint text; more text;
 BEGIN
     PERFORM zanith._guard_find_migration(false);
     artifact := CASE strategy
-        WHEN 'archive_table' THEN zanith.archive_table(relation, zanith._guard_migration(), kept, zanith._guard_reason(statement), 'cascade', true)
-        WHEN 'archive_column' THEN zanith.archive_column(relation, column_name, zanith._guard_migration(), kept, zanith._guard_reason(statement), 'cascade', true)
+        WHEN 'archive_table' THEN zanith.archive_table(relation, zanith._guard_migration(), kept, zanith._guard_reason(statement), 'cascade', published_ok)
+        WHEN 'archive_column' THEN zanith.archive_column(relation, column_name, zanith._guard_migration(), kept, zanith._guard_reason(statement), 'cascade', published_ok)
         WHEN 'archive_rows' THEN zanith.archive_rows(relation, zanith._guard_migration(), kept, zanith._guard_reason(statement))
-        ELSE zanith.soft_drop_column(relation, column_name, zanith._guard_migration(), kept, zanith._guard_reason(statement), 'cascade', true) END;
+        ELSE zanith.soft_drop_column(relation, column_name, zanith._guard_migration(), kept, zanith._guard_reason(statement), 'cascade', published_ok) END;
     PERFORM zanith._guard_note_unnamed(artifact);
     RETURN artifact;
 EXCEPTION

@@ -83,16 +83,29 @@ BEGIN
     END LOOP;
 END $$;
 
--- The statement that drops one object, under the name that it has now; NULL where it is gone or parked.
+-- The statement that drops one object, under the name that it has now; NULL where it is gone or parked. `i.type` and the names are those of
+-- pg_identify_object: for most kinds, the word of DROP and the text that follows it.
 CREATE OR REPLACE FUNCTION zanith._guard_dropping(class oid, object oid, part integer) RETURNS text
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT CASE WHEN zanith._guard_is_parked(jsonb_build_object('names', a.object_names)) THEN NULL
-        WHEN i.type = 'default value' THEN format('ALTER TABLE %I.%I ALTER COLUMN %I DROP DEFAULT', a.object_names[1], a.object_names[2], a.object_names[3])
-        WHEN i.type = 'table constraint' THEN format('ALTER TABLE %I.%I DROP CONSTRAINT %I CASCADE', a.object_names[1], a.object_names[2], a.object_names[3])
-        WHEN i.type = 'domain constraint' THEN format('ALTER DOMAIN %s DROP CONSTRAINT %I CASCADE', a.object_names[1], a.object_args[1])
-        WHEN i.type = 'composite type column' THEN format('ALTER TYPE %I.%I DROP ATTRIBUTE %I CASCADE', a.object_names[1], a.object_names[2], a.object_names[3])
-        WHEN i.type = 'composite type' THEN format('DROP TYPE %s CASCADE', i.identity)
-        ELSE format('DROP %s %s CASCADE', i.type, i.identity) END
+    SELECT CASE WHEN zanith._guard_is_parked(jsonb_build_object('names', a.object_names)) THEN NULL ELSE CASE i.type
+        WHEN 'default value' THEN format('ALTER TABLE %I.%I ALTER COLUMN %I DROP DEFAULT', a.object_names[1], a.object_names[2], a.object_names[3])
+        WHEN 'table constraint' THEN format('ALTER TABLE %I.%I DROP CONSTRAINT %I CASCADE', a.object_names[1], a.object_names[2], a.object_names[3])
+        WHEN 'table column' THEN format('ALTER TABLE %I.%I DROP COLUMN %I CASCADE', a.object_names[1], a.object_names[2], a.object_names[3])
+        WHEN 'foreign table column' THEN format('ALTER FOREIGN TABLE %I.%I DROP COLUMN %I CASCADE', a.object_names[1], a.object_names[2], a.object_names[3])
+        WHEN 'composite type column' THEN format('ALTER TYPE %I.%I DROP ATTRIBUTE %I CASCADE', a.object_names[1], a.object_names[2], a.object_names[3])
+        WHEN 'domain constraint' THEN format('ALTER DOMAIN %s DROP CONSTRAINT %I CASCADE', a.object_names[1], a.object_args[1])
+        WHEN 'composite type' THEN format('DROP TYPE %s CASCADE', i.identity)
+        WHEN 'statistics object' THEN format('DROP STATISTICS %s CASCADE', i.identity)
+        WHEN 'foreign-data wrapper' THEN format('DROP FOREIGN DATA WRAPPER %s CASCADE', i.identity)
+        WHEN 'user mapping' THEN format('DROP USER MAPPING FOR %I SERVER %I', a.object_names[1], a.object_args[1])
+        WHEN 'transform' THEN format('DROP TRANSFORM FOR %s LANGUAGE %I CASCADE', a.object_names[1], a.object_args[1])
+        WHEN 'publication relation' THEN format('ALTER PUBLICATION %I DROP TABLE %I.%I', a.object_args[1], a.object_names[1], a.object_names[2])
+        WHEN 'operator of access method' THEN format('ALTER OPERATOR FAMILY %2$I.%3$I USING %1$I DROP OPERATOR %4$s (%5$s)', a.object_names[1], a.object_names[2], a.object_names[3], a.object_names[4], array_to_string(a.object_args, ', '))
+        WHEN 'function of access method' THEN format('ALTER OPERATOR FAMILY %2$I.%3$I USING %1$I DROP FUNCTION %4$s (%5$s)', a.object_names[1], a.object_names[2], a.object_names[3], a.object_names[4], array_to_string(a.object_args, ', '))
+        WHEN 'function' THEN format('DROP ROUTINE %s CASCADE', i.identity)
+        WHEN 'procedure' THEN format('DROP ROUTINE %s CASCADE', i.identity)
+        WHEN 'aggregate' THEN format('DROP ROUTINE %s CASCADE', i.identity)
+        ELSE format('DROP %s %s CASCADE', i.type, i.identity) END END
     FROM pg_identify_object(class, object, part) i, LATERAL (SELECT y.* FROM pg_identify_object_as_address(class, object, part) y WHERE i.identity IS NOT NULL) a
 ); END $$;
 
@@ -118,9 +131,10 @@ BEGIN
             'Use: zanith recover restore, or zanith recover purge, for that artifact first.', '2BP01');
     END LOOP;
     FOR x IN SELECT y.item FROM zanith._each(first) y
-             WHERE moved <> '[]' AND (y.item ->> 'normal')::boolean AND NOT (y.item ->> 'named')::boolean AND NOT (y.item ->> 'temporary')::boolean
+             WHERE moved <> '[]' AND ((y.item ->> 'normal')::boolean OR y.item ->> 'type' LIKE '% of access method') AND NOT (y.item ->> 'named')::boolean AND NOT (y.item ->> 'temporary')::boolean
                AND NOT EXISTS (SELECT FROM zanith._each(moved || COALESCE(dropped, '[]')) z WHERE z.item ->> 'oid' = y.item ->> 'oid' AND z.item ->> 'class' = y.item ->> 'class')
-             ORDER BY y.ord LOOP
+             -- those that are part of another object go with it
+             ORDER BY y.item ->> 'type' = 'rule' OR y.item ->> 'type' LIKE '% of access method', y.ord LOOP
         EXECUTE COALESCE(zanith._guard_dropping((x.item ->> 'class')::regclass, (x.item ->> 'oid')::oid, (x.item ->> 'attnum')::integer), 'SELECT');
     END LOOP;
 END $$;

@@ -73,6 +73,11 @@ LANGUAGE plpgsql VOLATILE AS $$ BEGIN
         PERFORM zanith._refuse(format('guard: a script of an extension would drop table %s, which does not belong to it', zanith._relation_name(relation)),
             format('Capture it first, by itself: SELECT zanith.archive_table(%L);', zanith._relation_name(relation)), '2BP01');
     END IF;
+    IF number = 0 AND (SELECT c.relnatts > 0 FROM pg_class c WHERE c.oid = relation) THEN
+        PERFORM zanith._refuse(format('guard: table %s cannot be captured: an event trigger added a column to the empty table that the guard leaves', zanith._relation_name(relation)),
+            format('The event triggers are: %s. Disable that one, or use SELECT zanith.archive_table(%L);',
+                (SELECT string_agg(quote_ident(t.item ->> 'name'), ', ' ORDER BY t.ord) FROM zanith._each(zanith._event_triggers()) t), zanith._relation_name(relation)), '55000');
+    END IF;
     PERFORM zanith._guard_expect(relation, number);
     PERFORM set_config('zanith.guard_left', 'on', true);
 END $$;

@@ -74,6 +74,12 @@ END $$;
 
 -- The calls that led to the statement that runs; empty where a client sent it.
 CREATE OR REPLACE FUNCTION zanith._guard_frames() RETURNS text
+LANGUAGE plpgsql VOLATILE AS $$ BEGIN
+    RETURN zanith._guard_calls(zanith._guard_context());
+END $$;
+
+-- All calls that lead here.
+CREATE OR REPLACE FUNCTION zanith._guard_context() RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     stack text;
@@ -83,7 +89,18 @@ BEGIN
     ELSE
         stack := zanith._guard_stack();
     END IF;
-    RETURN zanith._guard_calls(stack);
+    RETURN stack;
+END $$;
+
+-- Whether the function of another event trigger runs this statement, while the statement that fired it goes on. A rehearsal has its own.
+CREATE OR REPLACE FUNCTION zanith._guard_is_nested() RETURNS boolean
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    triggers jsonb := zanith._event_triggers();
+    stack text := CASE WHEN triggers <> '[]' THEN split_part(zanith._guard_context(), 'function zanith._guard_rehearse(', 1) END;
+BEGIN
+    RETURN EXISTS (SELECT FROM zanith._each(triggers) t
+                   WHERE strpos(stack, format('function %s line ', t.item ->> 'function')) > 0 OR strpos(stack, format('function %s line ', t.item ->> 'short')) > 0);
 END $$;
 
 -- The text that runs, and where it names only one statement of several, the number of that. `calls` as _guard_frames gives them.

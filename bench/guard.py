@@ -55,6 +55,14 @@ STATEMENTS = (
         often=1,
     ),
     Statement(
+        f"{MANY:,} ALTER TABLE with comments in one string, nothing dropped",
+        "-- drop nothing\n"
+        + ";".join(
+            f"\n-- Name: {n}\nALTER TABLE kept ALTER b SET DEFAULT {n}" for n in range(MANY)
+        ),
+        often=1,
+    ),
+    Statement(
         f"INSERT of {MANY:,} rows",
         f"INSERT INTO kept SELECT id, 1 FROM (SELECT n AS id FROM generate_series(1, {MANY}) n) x",
         bar=Bar(1.3),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
+import time
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from app.recovery.capture.capture import capture
@@ -188,6 +191,31 @@ async def test_zaniths_own_work_passes(strict, tmp_path):
         strict.psql("SELECT count(*) FROM zanith._zanith_audit_log WHERE detail ? 'deleted'") == "0"
     )
     assert "CREATE TABLE public.down" in before
+
+
+@pytest.mark.newest
+@pytest.mark.parametrize("first", ["-- drop nothing", "-- nothing"])
+def test_a_string_of_four_times_the_statements_takes_four_times_the_time(guarded, first):
+    """A schema file in one string: neither its comments nor its length count for each statement."""
+    guarded.psql("CREATE TABLE t (a int)")
+
+    def seconds(statements: int) -> float:
+        text = first + "".join(
+            f"\n--\n-- Name: {n}{'; Owner: -' * 20}\n--\nALTER TABLE t ALTER a SET DEFAULT {n};"
+            for n in range(statements)
+        )
+        with asyncio.Runner() as runner:
+            connection = runner.run(asyncpg.connect(guarded.url))
+            times = []
+            for _ in range(3):
+                started = time.perf_counter()
+                runner.run(connection.execute(text))
+                times.append(time.perf_counter() - started)
+            runner.run(connection.close())
+        return min(times)
+
+    small = seconds(200)
+    assert seconds(800) / small < 9  # quadratic: 16
 
 
 async def test_a_trial_says_what_would_happen_and_changes_nothing(database):

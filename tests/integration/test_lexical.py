@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
+import time
 
 import pytest
+
+from tests.oracle.judges import open_session
 
 # Names that a search and replace would trip over: each is used as a column's name below.
 HOSTILE = (
@@ -96,6 +100,62 @@ def test_the_tokens_are_the_text_whatever_it_is(database):
         together = f"(SELECT string_agg(t.token, '' ORDER BY t.ord) FROM zanith._tokens({given}) t)"
         same = f"{together} = {given} AND length(zanith._masked({given})) = length({given})"
         assert database.psql(f"SELECT {same}").strip() == "t", sql
+
+
+TOKENS = {
+    "string": ("'{}'", "E'{}\\\\'", "E'\\'{}'", "'{}''{}'", "U&'{}'", "$${} $1 ' {}$$"),
+    "string ": ("$a${} $$ {}$a$", "b'{}'"),
+    "quoted": ('"a{}"', '"{}""{}"', 'U&"a{}"'),
+    "comment": ("/*{}*/", "/* {} /* {} */ {} */", "/**{}**/", "--{}\n", "-- '{}\r"),
+    "plain": ("a{}", "é{}$"),
+    "other": ("1{}", "$1", "::", "+", "/", "-"),
+}  # fmt: skip
+
+
+def test_a_token_of_any_length_is_one(database):
+    """A text is read in windows: no border cuts a token."""
+    chance = random.Random(11)
+    for _ in range(60):
+        wanted, text = [], ""
+        for _ in range(chance.randrange(1, 40)):
+            kind = chance.choice(list(TOKENS))
+            one = chance.choice(TOKENS[kind]).replace(
+                "{}", "x" * chance.choice((0, 1, 9, 300, 2000))
+            )
+            text += one + " "
+            wanted.append([kind.strip(), one.rstrip("\r\n")])
+        found = database.psql(
+            "SELECT jsonb_agg(jsonb_build_array(t.kind, t.token) ORDER BY t.ord)"
+            f" FROM zanith._tokens({literal(text)}) t WHERE t.token !~ '^[[:space:]]+$'"
+        )
+        assert json.loads(found) == wanted
+
+
+PIECES = {
+    "comments": "-- Name: t{n}; it's\n/* a */\nALTER TABLE t ADD c{n} int;\n",
+    "nested comments": "/* a /* b */ c */ SELECT {n};\n",
+    "dollar quotes": "CREATE FUNCTION f{n}() RETURNS int LANGUAGE sql AS $$ SELECT $1 $$;\n",
+    "tags": "CREATE FUNCTION f{n}() RETURNS int LANGUAGE sql AS $_$ SELECT $1 $_$;\n",
+    "strings": "INSERT INTO t VALUES ({n}, 'drop', \"a\", E'\\\\');\n",
+}
+
+
+@pytest.mark.newest
+@pytest.mark.parametrize("piece", PIECES)
+def test_a_text_of_four_times_the_size_takes_four_times_the_time(database, piece):
+    def seconds(pieces: int) -> float:
+        text = "".join(PIECES[piece].format(n=n) for n in range(pieces))
+        call = f"SELECT count(*) FROM zanith._guard_statements({literal(text)})"
+        with open_session(database) as run:
+            times = []
+            for _ in range(3):
+                started = time.perf_counter()
+                run(call)
+                times.append(time.perf_counter() - started)
+        return min(times)
+
+    small = seconds(200)
+    assert seconds(800) / small < 9  # quadratic: 16
 
 
 @pytest.mark.parametrize("setting", ["on", "off"])

@@ -82,6 +82,23 @@ LANGUAGE plpgsql AS $$ BEGIN
     PERFORM zanith._guard_begin(tg_tag, pg_catalog.current_setting('search_path'));
 END $$;
 
+-- Whether the text that was sent may run the script of an extension. The setting keeps a long text from being searched again for each of its
+-- statements; a wrong one leads to a refusal.
+CREATE OR REPLACE FUNCTION zanith._guard_names_extension() RETURNS boolean
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    key text := extract(epoch FROM statement_timestamp());
+BEGIN
+    IF current_setting('zanith.guard_no_script', true) = key THEN
+        RETURN false;
+    ELSIF current_query() COLLATE "C" ~* 'extension' THEN
+        RETURN true;
+    ELSIF length(current_query()) > 1000 THEN
+        PERFORM set_config('zanith.guard_no_script', key, false);
+    END IF;
+    RETURN false;
+END $$;
+
 -- Captures what the statement is about to drop. `path` is the caller's. The two settings only keep it from a capture; then the check refuses.
 CREATE OR REPLACE FUNCTION zanith._guard_begin(tag text, path text) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -91,7 +108,7 @@ BEGIN
     IF 'on' IN (current_setting('zanith.guard_busy', true), current_setting('zanith.guard_rehearsal', true)) THEN
         RETURN;
     END IF;
-    IF current_query() COLLATE "C" ~* 'extension' AND zanith._guard_accept_members() THEN
+    IF zanith._guard_names_extension() AND zanith._guard_accept_members() THEN
         PERFORM set_config('zanith.guard_left', 'on', true);
         RETURN;
     END IF;

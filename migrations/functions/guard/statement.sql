@@ -132,19 +132,23 @@ CREATE OR REPLACE FUNCTION zanith._guard_statement(tag text) RETURNS text[]
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     calls text := zanith._guard_frames();
-    text_now record;
+    text_now text;
+    statement_number integer;
     key text;
     state jsonb;
     seen integer;
     many boolean;
     found jsonb;
 BEGIN
-    SELECT s.source, s.number INTO text_now FROM zanith._guard_source(calls) s;
     key := concat_ws(' ', extract(epoch FROM statement_timestamp()), CASE WHEN calls <> '' THEN hashtextextended(calls, 0) END);
     state := NULLIF(current_setting('zanith.guard_text', true), '')::jsonb;
+    -- a long text is not read again for each of its statements
+    IF state ->> 'key' IS DISTINCT FROM key OR starts_with(calls, 'SQL function "') THEN
+        SELECT s.source, s.number INTO text_now, statement_number FROM zanith._guard_source(calls) s;
+    END IF;
     IF state ->> 'key' IS DISTINCT FROM key THEN
-        IF text_now.source IS NULL OR NOT text_now.source COLLATE "C" ~* 'drop' THEN
-            IF length(text_now.source) > 1000 THEN -- it is not looked through again for its next statement
+        IF text_now IS NULL OR NOT text_now COLLATE "C" ~* '[[:<:]]drop[[:>:]]' THEN
+            IF length(text_now) > 1000 THEN -- it is not looked through again for its next statement
                 PERFORM set_config('zanith.guard_text', jsonb_build_object('key', key)::text, false);
             END IF;
             RETURN NULL;
@@ -154,15 +158,15 @@ BEGIN
                    SELECT jsonb_object_agg(o.tag, jsonb_build_object('count', o.count, 'drops', o.drops)) FROM (
                        SELECT n.tag, count(*) AS count, jsonb_object_agg(n.number, n.tokens) FILTER (WHERE 'drop' = ANY (n.words)) AS drops
                        FROM (SELECT x.words, x.tokens, t.tag, row_number() OVER (PARTITION BY t.tag ORDER BY x.ord) - 1 AS number
-                             FROM zanith._guard_statements(text_now.source) WITH ORDINALITY x(words, tokens, place, size, ord),
+                             FROM zanith._guard_statements(text_now) WITH ORDINALITY x(words, tokens, place, size, ord),
                                   LATERAL (SELECT upper(concat_ws(' ', x.words[1], x.words[2]))) t(tag)
                              WHERE x.words[1] IN ('drop', 'alter')) n GROUP BY n.tag) o),
-                   'all', CASE WHEN text_now.number IS NOT NULL THEN jsonb_agg(to_jsonb(s.tokens) ORDER BY s.ord) END)
-        INTO state FROM zanith._guard_statements(text_now.source) WITH ORDINALITY s(words, tokens, place, size, ord);
+                   'all', CASE WHEN statement_number IS NOT NULL THEN jsonb_agg(to_jsonb(s.tokens) ORDER BY s.ord) END)
+        INTO state FROM zanith._guard_statements(text_now) WITH ORDINALITY s(words, tokens, place, size, ord);
     END IF;
     many := (state -> 'of' -> tag ->> 'count')::integer > 1;
-    IF text_now.number IS NOT NULL THEN
-        found := state -> 'all' -> text_now.number - 1;
+    IF statement_number IS NOT NULL THEN
+        found := state -> 'all' -> statement_number - 1;
     ELSE
         -- a loop runs one text again and again: after its last comes its first
         seen := COALESCE((state -> 'seen' ->> tag)::integer, 0) % COALESCE((state -> 'of' -> tag ->> 'count')::integer, 1);

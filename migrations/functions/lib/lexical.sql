@@ -5,64 +5,119 @@
 -- backslash in a constant: the session's standard_conforming_strings decides how such a constant is read.
 
 -- The tokens, in order; all of them together are the text. `kind` is string (a constant of any form), quoted or plain (identifiers and
--- keywords), comment, or other.
+-- keywords), comment, or other. The time grows with the length of the text: it is read window by window, and only a comment in a comment
+-- or a dollar quote with a tag ends a window early.
 CREATE OR REPLACE FUNCTION zanith._tokens(sql text) RETURNS TABLE (ord integer, token text, kind text)
 LANGUAGE plpgsql IMMUTABLE ROWS 100 AS $$
 DECLARE
-    backslash text := chr(92);
-    -- an identifier begins with a letter, an underscore or any character beyond ASCII (PostgreSQL manual, "Lexical Structure")
-    first text := '[^[:cntrl:] -@[-^`{-~]';
-    more text := '[^[:cntrl:] -#%-/:-@[-^`{-~]*';
-    pattern text := concat_ws('|',
-        format('[eE]''(?:[^''%1$s%1$s]|%1$s%1$s.|'''')*''', backslash),
-        '(?:[bBxXnN]|[uU]&)?''(?:[^'']|'''')*''', '(?:[uU]&)?"(?:[^"]|"")*"',
-        first || more, '[0-9][0-9A-Za-z_.]*', '[$][0-9]+', format('[$](?:%s[^[:cntrl:] -/:-@[-^`{-~]*)?[$]', first),
-        '--', '/[*]', '::', '[[:space:]]+', '.');
-    rest text := sql;
+    pattern text := zanith._token_pattern(false);       -- of a whole text
+    part_pattern text := zanith._token_pattern(true);   -- of a beginning: its last token may go on
+    start text := zanith._identifier_start();
+    whole integer := length(sql);
+    taken integer := 0;     -- characters of sql that were moved to rest
+    rest text := '';        -- what comes next
+    width integer := 512;   -- of the window
+    partial boolean;
     found text[];
-    opener integer;
-    ending text;
+    opener text;
+    behind integer;
     size integer;
 BEGIN
     ord := 0;
-    WHILE rest <> '' LOOP
-        found := ARRAY(SELECT m.part[1] FROM regexp_matches(rest COLLATE "C", pattern, 'g') m(part));
-        -- a dollar quote or a comment: what follows is no SQL up to its end
-        opener := (SELECT min(f.n) FROM unnest(found) WITH ORDINALITY f(part, n)
-                   WHERE f.part IN ('--', '/*') OR length(f.part) > 1 AND left(f.part, 1) = '$' AND right(f.part, 1) = '$');
-        FOR n IN 1 .. COALESCE(opener - 1, cardinality(found)) LOOP
-            ord := ord + 1;
+    LOOP
+        IF length(rest) < width AND taken < whole THEN
+            rest := rest || substr(sql, taken + 1, greatest(width, 16384));
+            taken := least(taken + greatest(width, 16384), whole);
+        END IF;
+        EXIT WHEN rest = '';
+        partial := length(rest) > width OR taken < whole;
+        found := ARRAY(SELECT m.part[1] FROM regexp_matches(left(rest, width) COLLATE "C", CASE WHEN partial THEN part_pattern ELSE pattern END, 'g') m(part));
+        behind := 0;
+        opener := NULL;
+        FOR n IN 1 .. cardinality(found) LOOP
             token := found[n];
-            kind := CASE WHEN token COLLATE "C" ~ '^([bBeExXnN]|[uU]&)?''.*''$' THEN 'string' WHEN token COLLATE "C" ~ '^([uU]&)?"..*"$' THEN 'quoted'
-                         WHEN token COLLATE "C" ~ ('^' || first) THEN 'plain' ELSE 'other' END;
+            IF token = '/*' OR token COLLATE "C" ~ '^[$][^$]*[$]$' THEN
+                opener := token;
+                EXIT;
+            END IF;
+            EXIT WHEN partial AND n = cardinality(found);
+            ord := ord + 1;
+            behind := behind + length(token);
+            kind := CASE WHEN token COLLATE "C" ~ '^(--|/[*])' THEN 'comment'
+                         WHEN token COLLATE "C" ~ '^([$].*[$]|([bBeExXnN]|[uU]&)?''.*'')$' THEN 'string' WHEN token COLLATE "C" ~ '^([uU]&)?"..*"$' THEN 'quoted'
+                         WHEN token COLLATE "C" ~ start THEN 'plain' ELSE 'other' END;
             RETURN NEXT;
         END LOOP;
-        EXIT WHEN opener IS NULL;
-        rest := substr(rest, 1 + length(array_to_string(found[:opener - 1], '')));
-        IF found[opener] = '/*' THEN
-            size := zanith._comment_length(rest);
-        ELSE
-            ending := CASE found[opener] WHEN '--' THEN chr(10) ELSE found[opener] END;
-            size := position(ending IN substr(rest, 1 + length(found[opener])));
-            size := CASE size WHEN 0 THEN length(rest) ELSE length(found[opener]) + size - 1 + length(ending) END;
+        rest := substr(rest, behind + 1);
+        IF opener IS NULL THEN
+            width := CASE WHEN behind = 0 THEN width * 2 ELSE least(greatest(width, 4096), width * 2) END;
+            CONTINUE;
         END IF;
+        LOOP
+            size := CASE opener WHEN '/*' THEN zanith._comment_length(rest)
+                    ELSE NULLIF(position(opener IN substr(rest, 1 + length(opener))), 0) + 2 * length(opener) - 1 END;
+            EXIT WHEN size IS NOT NULL OR taken = whole;
+            size := length(rest) + 16384;
+            rest := rest || substr(sql, taken + 1, size);
+            taken := least(taken + size, whole);
+        END LOOP;
         ord := ord + 1;
-        token := left(rest, size);
-        kind := CASE WHEN left(token, 1) = '$' THEN 'string' ELSE 'comment' END;
+        token := left(rest, COALESCE(size, length(rest)));
+        kind := CASE opener WHEN '/*' THEN 'comment' ELSE 'string' END;
         RETURN NEXT;
-        rest := substr(rest, size + 1);
+        rest := substr(rest, length(token) + 1);
+        width := 512;
     END LOOP;
 END $$;
 
--- How long the comment is that a text begins with: comments nest.
+-- What begins an identifier: a letter, an underscore or any character beyond ASCII (PostgreSQL manual, "Lexical Structure").
+CREATE OR REPLACE FUNCTION zanith._identifier_start() RETURNS text
+LANGUAGE sql IMMUTABLE AS $$ SELECT '^[^[:cntrl:] -@[-^`{-~]' $$;
+
+-- The pattern of a token. Of a comment with a comment in it, and of a dollar quote with a tag, it finds the beginning alone. In the
+-- beginning of a text (`partial`), what the end cuts off is one token, which may go on.
+CREATE OR REPLACE FUNCTION zanith._token_pattern(partial boolean) RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    backslash text := chr(92);
+    first text := substr(zanith._identifier_start(), 2);
+    more text := '[^[:cntrl:] -#%-/:-@[-^`{-~]*';
+    tag text := format('(?:%s[^[:cntrl:] -/:-@[-^`{-~]*)?', first);
+    cut text := CASE WHEN partial THEN '|$' ELSE '' END;
+BEGIN
+    RETURN concat_ws('|',
+        format('[eE]''(?:[^''%1$s%1$s]|%1$s%1$s.|'''')*(?:''%2$s)', backslash, CASE WHEN partial THEN format('|%1$s%1$s?$', backslash) END),
+        format('(?:[bBxXnN]|[uU]&)?''(?:[^'']|'''')*(?:''%s)', cut), format('(?:[uU]&)?"(?:[^"]|"")*(?:"%s)', cut),
+        CASE WHEN partial THEN '[uU]&$' END,
+        first || more, '[0-9][0-9A-Za-z_.]*', '[$][0-9]+', format('[$]%s(?:[$]%s)', tag, cut), '[$][$](?:[$]?[^$])*[$][$]',
+        format('--[^%s%s]*', chr(10), chr(13)), '/[*](?:[^*/]|[*]+[^*/]|/+[^*/])*[*]+/', '/[*]', '::', '[[:space:]]+', '.');
+END $$;
+
+-- How long the comment is that a text begins with, since comments nest; NULL where it does not end.
 CREATE OR REPLACE FUNCTION zanith._comment_length(sql text) RETURNS integer
-LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN COALESCE((
-    SELECT min(d.behind)
-    FROM (SELECT sum(length(m.part[1])) OVER w AS behind,
-                 sum(CASE m.part[1] WHEN '/*' THEN 1 WHEN '*/' THEN -1 ELSE 0 END) OVER w AS depth
-          FROM regexp_matches(sql COLLATE "C", '/[*]|[*]/|.', 'g') WITH ORDINALITY m(part, n) WINDOW w AS (ORDER BY m.n)) d
-    WHERE d.depth = 0), length(sql)
-); END $$;
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    rest text := sql;
+    depth integer := 0;
+    opens integer;
+    closes integer;
+BEGIN
+    LOOP
+        opens := position('/*' IN rest);
+        closes := position('*/' IN rest);
+        IF closes = 0 THEN
+            RETURN NULL;
+        ELSIF opens > 0 AND opens < closes THEN
+            depth := depth + 1;
+            rest := substr(rest, opens + 2);
+        ELSE
+            depth := depth - 1;
+            rest := substr(rest, closes + 2);
+        END IF;
+        EXIT WHEN depth = 0;
+    END LOOP;
+    RETURN length(sql) - length(rest);
+END $$;
 
 -- SQL text that PostgreSQL printed, with other names for identifiers: {from: to}, all in one pass and whole identifiers only. Strings keep
 -- their text, but for one that names a relation ('t'::regclass). What a "(" follows directly is a function or a type, and what "::"

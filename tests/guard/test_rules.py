@@ -111,6 +111,27 @@ def test_the_more_specific_rule_counts(guarded, create_role):
     guarded.psql(as_role(job, "DROP TABLE strict.t"))
 
 
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("on", "--role", "no_such_role"), 3, "CREATE ROLE no_such_role"),
+        (("off", "--role", "no_such_role"), 3, "there is no role no_such_role"),
+        (("on", "--schema", "publik"), 3, "similar: public"),
+        (("off", "--schema", '"Public"'), 3, 'there is no schema "Public"'),
+        (("on", "--schema", "a.b"), 2, "not the name of a schema"),
+        (("on", "--role", "a.b"), 2, "not the name of a role"),
+        (("on", "--schema", ""), 2, "is not a name"),
+    ],
+)
+def test_a_rule_is_for_what_exists(guarded, options, code, said):
+    before = count(guarded, "_zanith_guard_rules")
+    ended = zanith("guard", *options, url=guarded.url)
+    assert (ended.code, count(guarded, "_zanith_guard_rules")) == (code, before), ended
+    assert said in ended.err
+    guarded.psql('CREATE SCHEMA "a.b"')
+    done("guard", "on", "--schema", '"a.b"', url=guarded.url)
+
+
 def test_an_expiry_of_a_rule_is_that_of_its_artifacts(guarded):
     from datetime import timedelta
 

@@ -196,3 +196,15 @@ def test_a_statement_timeout_ends_a_statement(database):
         "guard", "test", "SELECT pg_sleep(100)", url=database.url,
         PGOPTIONS="-c statement_timeout=200")  # fmt: skip
     assert ended.code == 4
+
+
+@pytest.mark.newest
+def test_a_missing_file_is_no_statement(database, tmp_path):
+    for name in ("0042_missing.sql", f"{tmp_path}/none", "my migration.SQL", str(tmp_path)):
+        ended = zanith("guard", "test", name, "--json", url=database.url)
+        assert (ended.code, ended.error["code"]) == (2, "usage"), name
+        assert name in ended.error["message"]
+    file = tmp_path / "a b.txt"
+    file.write_text("\ufeffSELECT 1", encoding="utf-8")  # as Windows writes it
+    for text in (str(file), "SELECT 4/2", "SELECT 1 AS x;--.sql", "VACUUM"):
+        assert zanith("guard", "test", text, url=database.url).code == 0, text

@@ -1,5 +1,6 @@
 """`zanith guard`: make a plain DROP of any tool recoverable, or see what it would do."""
 
+import os
 import sys
 from datetime import timedelta
 from enum import StrEnum
@@ -101,7 +102,9 @@ def on_command(
     """
 
     async def body(session: Session) -> None:
-        rule = Rule(mode, _name(schema), _name(role), may_turn_off, _expiry(expires_in))
+        rule = Rule(
+            mode, _name(schema, "schema"), _name(role, "role"), may_turn_off, _expiry(expires_in)
+        )
         found = await turn_on(session.db, session.actor, rule, public=public)
         words = f"the guard is on: {mode.value} for {printable(rule.scope)}"
         session.terminal.show(done(words))
@@ -138,8 +141,9 @@ def off_command(
             require_person(session.terminal, yes=yes, dry_run=False)
             why = "to turn the guard off: a plain DROP deletes for good"
             confirm_word(session.terminal, session.db.server.database, why=why, yes=yes)
-        found = await turn_off(session.db, session.actor, _name(schema), _name(role))
-        scope = Rule(Mode.OFF, _name(schema), _name(role)).scope
+        names = _name(schema, "schema"), _name(role, "role")
+        found = await turn_off(session.db, session.actor, *names)
+        scope = Rule(Mode.OFF, *names).scope
         session.terminal.show(done(f"the guard is off for {printable(scope)}"))
         if as_json:
             session.terminal.emit(found.to_json())
@@ -283,8 +287,16 @@ def try_command(
     run(body, url=database_url, json=as_json)
 
 
-def _name(text: str | None) -> str | None:
-    return None if text is None else ".".join(parse_name(text))
+def _name(text: str | None, what: str) -> str | None:
+    if text is None:
+        return None
+    parts = parse_name(text)
+    if len(parts) > 1:
+        raise WrongUsage(
+            f"{text!r} is not the name of a {what}",
+            hint='quote a name that has a full stop in it, as in SQL: "a.b"',
+        )
+    return parts[0]
 
 
 def _expiry(text: str | None) -> timedelta | None:
@@ -303,8 +315,20 @@ def _read(text: str) -> str:
     try:
         if text == "-":
             return sys.stdin.read()
-        if len(text) < 256 and Path(text).is_file():
-            return Path(text).read_text(encoding="utf-8")
+        if _is_path(text):
+            return Path(text).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as exc:
-        raise WrongUsage(f"{text} cannot be read: {exc}") from exc
+        reason = getattr(exc, "strerror", None) or str(exc)
+        raise WrongUsage(
+            f"{text} cannot be read: {reason}", hint="name a file, or write the statements"
+        ) from exc
     return text
+
+
+def _is_path(text: str) -> bool:
+    """Whether it names a file, be it there or not: no statement is one word with a slash."""
+    if len(text) < 256 and Path(text).exists():
+        return True
+    one_line = "\n" not in text and ";" not in text
+    word = not any(character.isspace() for character in text) and os.sep in text
+    return one_line and (word or text.lower().endswith(".sql"))

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any
 
 from app.recovery.core.actor import Actor
 from app.recovery.core.durations import format_duration
-from app.recovery.core.errors import NotPermitted, Refused
+from app.recovery.core.errors import NotFound, NotPermitted, Refused
 from app.recovery.core.names import quote
 from app.recovery.db.connections import Connection
 from app.recovery.db.database import Database
@@ -257,7 +258,20 @@ async def _check(connection: Connection) -> None:
 
 
 async def set_rule_of(connection: Connection, rule: Rule) -> None:
-    """Write a rule; what it leaves open stays as it is."""
+    """Write a rule; what it leaves open stays as it is.
+
+    NotFound where the schema or the role does not exist: the rule would apply to nothing.
+    """
+    for kind, name in (("schema", rule.schema), ("role", rule.role)):
+        known = [] if name is None else [row["name"] for row in await connection.fetch(SQL[kind])]
+        if name is not None and name not in known:
+            near = get_close_matches(name, known, n=3)
+            create = f"create it first: CREATE {kind.upper()} {quote(name)}"
+            raise NotFound(
+                f"there is no {kind} {quote(name)}",
+                detail=f"similar: {', '.join(map(quote, near))}" if near else None,
+                hint=f"check the name, or {create}",
+            )
     await connection.execute(
         SQL["set_rule"],
         rule.schema,

@@ -52,6 +52,12 @@ ON CONFLICT (schema_name, role_name) DO UPDATE
     SET mode = excluded.mode, may_turn_off = COALESCE($4, _zanith_guard_rules.may_turn_off), expires_in = COALESCE($5, _zanith_guard_rules.expires_in),
         set_at = clock_timestamp(), set_by = session_user;
 
+-- schema: the names that a rule can have
+SELECT nspname::text AS name FROM pg_namespace ORDER BY 1;
+
+-- role: the names that a rule can have
+SELECT rolname::text AS name FROM pg_roles ORDER BY 1;
+
 -- rules: what to do, the most specific first
 SELECT schema_name, role_name, mode, may_turn_off, expires_in, set_at, set_by FROM zanith._zanith_guard_rules
 ORDER BY pg_catalog.num_nonnulls(schema_name, role_name) DESC, schema_name NULLS LAST, role_name NULLS LAST;

@@ -291,7 +291,7 @@ async def _leave_jobs(connection: asyncpg.Connection, cases: HardCases) -> None:
 
 
 DROPPED = f"""
-CREATE SCHEMA scratch; CREATE TABLE scratch.{quote(NAMES["image"])} (id int);
+CREATE TABLE scratch.{quote(NAMES["image"])} (id int);
 CREATE TABLE public.not_ours (id int); ALTER TABLE public.not_ours OWNER TO pg_monitor;
 CREATE TABLE public.plain (id int PRIMARY KEY, {quote(NAMES["script"])} text, note text);
 INSERT INTO public.plain VALUES (1, 'a', 'b');
@@ -330,6 +330,11 @@ JOBS = {
 
 async def _guard(db: Database, connection: asyncpg.Connection) -> None:
     """Turn the guard on, with rules, and let it capture and let pass."""
+    await connection.execute(
+        """CREATE SCHEMA ledger; CREATE SCHEMA scratch;
+        DO $$BEGIN CREATE ROLE "retention <i>job</i>";
+        EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END$$"""
+    )
     for rule in (
         Rule(Mode.CAPTURE),
         Rule(Mode.REFUSE, "ledger", may_turn_off=False),

@@ -124,8 +124,8 @@ async def test_a_late_refresh_does_not_undo_a_filter(page: Page, database, artif
 
 async def test_a_plain_drop_appears_on_the_page_of_the_guard(page: Page, database, artifacts):
     turn_guard_on(database)
-    turn_guard_on(database, Rule(Mode.WARN, "scratch"))
     database.psql("CREATE SCHEMA scratch; CREATE TABLE scratch.t ()")
+    turn_guard_on(database, Rule(Mode.WARN, "scratch"))
     await page.goto("/studio/guard")
     await expect(page.get_by_text("Live", exact=True)).to_be_visible()
     database.psql("DROP TABLE public.orders CASCADE")

@@ -161,7 +161,7 @@ def test_a_rule_that_is_set_waits_for_no_migration(guarded, owner: str) -> None:
     with open_session(guarded, owner) as run:
         run("BEGIN")
         run(DROP.format("code"))
-        done("guard", "on", "--schema", "other", url=guarded.url, ZANITH_LOCK_TIMEOUT="1s")
+        done("guard", "on", "--schema", "public", url=guarded.url, ZANITH_LOCK_TIMEOUT="1s")
         run(ALEMBIC.after)
         run("COMMIT")
     assert ids(guarded) == "orders.code=0042_drop_code"

@@ -321,10 +321,11 @@ def test_a_database_that_is_kept_is_not_dropped(bare_database):
 
 
 def test_a_child_goes_with_its_parent_whatever_its_own_rule_is(guarded):
+    guarded.psql("CREATE SCHEMA scratch; CREATE SCHEMA ledger")
     turn_guard_on(guarded, Rule(Mode.OFF, schema="scratch"))
     turn_guard_on(guarded, Rule(Mode.REFUSE, schema="ledger"))
     guarded.psql(
-        "CREATE SCHEMA scratch; CREATE SCHEMA ledger; CREATE TABLE up (a int);"
+        "CREATE TABLE up (a int);"
         "CREATE TABLE scratch.down (b int) INHERITS (up); INSERT INTO scratch.down VALUES (1, 2);"
         "CREATE TABLE parts (a int) PARTITION BY LIST (a);"
         "CREATE TABLE scratch.one PARTITION OF parts FOR VALUES IN (1);"

@@ -376,10 +376,9 @@ async def uninstall(connection: Connection) -> list[str]:
                 await connection.execute(f"DROP EVENT TRIGGER {trigger}")
             await drop_truncate_triggers(connection)
             await connection.execute("DROP SCHEMA IF EXISTS _zanith_shadow")
-            # Functions take rows of the tables, and the log's trigger calls a function.
-            await connection.execute(
-                "DROP TRIGGER audit_is_append_only ON zanith._zanith_audit_log"
-            )
+            # Functions take rows of the tables, and triggers of the tables call functions.
+            for name, table in await connection.fetch(SQL["own_triggers"]):
+                await connection.execute(f"DROP TRIGGER {name} ON {table}")
             await connection.execute(f"DROP ROUTINE {', '.join(functions)}")
             await connection.execute(f"DROP TABLE {', '.join(tables)}")
             await connection.execute("DROP SCHEMA zanith")

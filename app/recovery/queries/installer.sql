@@ -150,3 +150,9 @@ SELECT pg_catalog.array_agg(DISTINCT r.rolname::text ORDER BY r.rolname::text)
 FROM pg_class AS c JOIN pg_roles AS r ON r.oid = c.relowner JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND NOT r.rolsuper AND NOT starts_with(n.nspname, 'pg_') AND n.nspname <> 'information_schema'
   AND (SELECT s.rolsuper FROM pg_roles AS s WHERE s.rolname = current_user);
+
+-- own_triggers: those of Zanith's tables, and their tables
+SELECT pg_catalog.quote_ident(t.tgname), t.tgrelid::pg_catalog.regclass::pg_catalog.text
+FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
+WHERE c.relnamespace = 'zanith'::pg_catalog.regnamespace AND NOT t.tgisinternal
+ORDER BY 2, 1;

@@ -31,7 +31,7 @@ END $$;
 
 -- The id of the artifact that a parked name has in it.
 CREATE OR REPLACE FUNCTION zanith._guard_artifact_of(name text) RETURNS text
-LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$ BEGIN RETURN (
     SELECT a.id FROM zanith._zanith_migration_artifacts a WHERE a.id = substring(name FROM '_([0-9a-f]{12})(?:_[0-9]+)?$')
 ); END $$;
 

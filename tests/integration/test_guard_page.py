@@ -51,7 +51,7 @@ def test_the_guard_is_shown_as_it_is(database, create_role):
         (deleted,) = found["deletions"]
         assert (deleted["object"], deleted["mode"]) == ("public.u", "warn")
         assert (deleted["kind"], deleted["actor_role"]) == ("table", owner)
-        assert found["rules"][0]["set_by"]
+        assert found["rules"][0]["set_by_role"]
 
         database.psql("ALTER EVENT TRIGGER zanith_guard_end DISABLE")
         html = viewer.get("/studio/guard").text

@@ -68,7 +68,7 @@ class RuleInForce(Rule):
     """A rule of the database, with when it was set, and by which role."""
 
     set_at: datetime | None = None
-    set_by: str | None = None
+    set_by_role: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the rule as JSON shows it; times in ISO 8601."""

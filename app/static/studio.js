@@ -130,10 +130,13 @@
   // Replacing a part would take the focus or the ticks away from whoever works in it.
   const inUse = (part) => part.contains(document.activeElement) || part.querySelector("input[name=id]:checked");
 
-  // Another list took its place meanwhile: a filter, an order, another page.
+  // Another list took its place meanwhile: a filter, an order, another page, or a refresh that began before. That
+  // one may not have what this answer has, so it asks again.
   document.addEventListener("htmx:beforeSwap", (event) => {
     const asked = event.detail.requestConfig?.elt;
-    if (asked?.hasAttribute("data-live") && !asked.isConnected) event.detail.shouldSwap = false;
+    if (!asked?.hasAttribute("data-live") || asked.isConnected) return;
+    event.detail.shouldSwap = false;
+    for (const part of event.detail.target.querySelectorAll("[data-live]")) if (!inUse(part)) htmx.trigger(part, "refresh");
   });
 
   const outdated = () => {

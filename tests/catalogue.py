@@ -228,6 +228,7 @@ _BELOW = (
     Shown("job waiting for a lock", job("running"), "Waiting for a lock"),
     Shown("job sealing", job("sealing"), "Bytes"),
     Shown("job failed", job("failed"), "failed"),
+    Shown("job refused", job("refused"), "refused"),
     Shown("job cancelled", job("cancelled"), "cancelled"),
     Shown("job interrupted", job("interrupted"), "interrupted"),
     Shown("job online", job("online"), "copy key and value"),

@@ -17,7 +17,7 @@ from typing import Any
 import asyncpg
 
 from app.recovery.core.actor import Actor
-from app.recovery.core.errors import ZanithError
+from app.recovery.core.errors import Locked, ZanithError
 from app.recovery.core.names import quote
 from app.recovery.db.database import Database
 from app.recovery.guard.rules import Mode, Rule, turn_on
@@ -64,7 +64,7 @@ async def _build(url: str) -> HardCases:
             url, max_size=4, lock_timeout=timedelta(seconds=1), application_name="hard cases"
         )
         try:
-            await _work_on(db, connection, cases)
+            await _work_on(db, url, connection, cases)
             await _guard(db, connection)
         finally:
             await db.close()
@@ -162,7 +162,9 @@ DONE_TO_THE_PARKED = {
 # ------------------------------------------------------------------------------- what people did
 
 
-async def _work_on(db: Database, connection: asyncpg.Connection, cases: HardCases) -> None:
+async def _work_on(
+    db: Database, url: str, connection: asyncpg.Connection, cases: HardCases
+) -> None:
     ids = cases.artifacts
     for artifact in await seal.find_unsealed(db):
         if artifact != ids["unsealed"]:
@@ -187,11 +189,14 @@ async def _work_on(db: Database, connection: asyncpg.Connection, cases: HardCase
     for name in ("damaged", "taken"):
         with suppress(ZanithError):
             await restore(db, ids[name], Choices(), ANA)
+    await _fail(connection, url, ids["locked"])
     await _wait_and_cancel(db, connection, ids["locked"])
     cases.exports["waiting"] = await _announce(db, ids["values"])
     await _leave_jobs(connection, cases)
     for job, query in JOBS.items():
-        cases.jobs[job] = await connection.fetchval(query)
+        found = await connection.fetchval(query)
+        assert found, f"no job is {job}"
+        cases.jobs[job] = found
 
 
 async def _announce(db: Database, artifact: str, form: str = "csv", pack: str | None = None) -> str:
@@ -206,6 +211,18 @@ async def _export(db: Database, artifact: str, form: str = "csv", pack: str | No
     job = await _announce(db, artifact, form, pack)
     await export.push_export(db, job, away)
     return job
+
+
+async def _fail(connection: asyncpg.Connection, url: str, artifact: str) -> None:
+    """Let a restore give up on a lock."""
+    db = await Database.open(url, lock_timeout=timedelta(milliseconds=50), lock_retries=0)
+    try:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE public.carts IN ACCESS SHARE MODE")
+            with suppress(Locked):
+                await restore(db, artifact, Choices(), ANA)
+    finally:
+        await db.close()
 
 
 async def _wait_and_cancel(db: Database, connection: asyncpg.Connection, artifact: str) -> None:
@@ -314,6 +331,7 @@ JOBS = {
     "running": _job("restore", "running", "params ->> 'online' IS DISTINCT FROM 'true'"),
     "sealing": _job("seal", "running"),
     "failed": _job("restore", "failed"),
+    "refused": _job("restore", "refused"),
     "cancelled": _job("restore", "cancelled"),
     "restored": _job("restore", "done"),
     "interrupted": _job("restore", "interrupted"),

@@ -126,7 +126,7 @@ def test_an_earlier_transaction_is_another_one(guarded: Database) -> None:
     guarded.psql("SET search_path = s; BEGIN; DROP INDEX isbn_lower; COMMIT")
     guarded.psql("SET search_path = s; ALTER TABLE book DROP COLUMN isbn CASCADE")
     assert guarded.psql(PARTS) == "s|0"
-    # What an ended transaction noted goes with a later drop, as soon as nothing older runs on the server.
+    # The notes of an ended transaction go with a later drop, as soon as nothing older runs.
     deadline = time.monotonic() + 60
     while True:
         guarded.psql("CREATE INDEX again ON s.book (id)")

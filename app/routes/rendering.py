@@ -44,6 +44,7 @@ TYPE_NAMES = {
     "archive_table": "Table, archived",
     "rebuild_table": "Table, rebuilt",
     "archive_rows": "Rows, archived",
+    "archive_values": "Values, archived",
 }
 
 

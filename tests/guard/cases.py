@@ -13,7 +13,7 @@ from tests.acceptance.shapes.families import CASCADES, INHERITED_TABLES, PARTITI
 from tests.acceptance.shapes.names import NAMES
 from tests.acceptance.shapes.partitions import PARTITIONS
 from tests.acceptance.shapes.tables import TABLES
-from tests.guard.forms import OF_COLUMNS, OF_TABLES, OF_TRUNCATES, Form
+from tests.guard.forms import OF_COLUMNS, OF_TABLES, OF_TRUNCATES, OF_TYPES, Form
 from tests.guard.twin import Case
 from tests.oracle.judges import Shape
 
@@ -41,6 +41,10 @@ SIMPLEST = {
         " CREATE TABLE u (id int PRIMARY KEY, t_id int REFERENCES t);"
         " INSERT INTO u VALUES (1, 1), (2, 2)",
         column=None,
+    ),
+    "types": Shape(
+        "CREATE TABLE t (id int PRIMARY KEY, c text, d int); CREATE INDEX ON t (c);"
+        " INSERT INTO t VALUES (1, 'abc', 1), (2, NULL, 2), (3, 'de', 3)"
     ),
     "tables": Shape(
         "CREATE TABLE t (id int PRIMARY KEY, c text); INSERT INTO t VALUES (1, 'a'), (2, NULL);"
@@ -71,7 +75,12 @@ def shapes_of(kind: str, version: int) -> dict[str, Shape]:
 
 
 def forms_of(kind: str) -> dict[str, Form]:
-    return {"tables": OF_TABLES, "columns": OF_COLUMNS, "truncates": OF_TRUNCATES}[kind]
+    return {
+        "tables": OF_TABLES,
+        "columns": OF_COLUMNS,
+        "truncates": OF_TRUNCATES,
+        "types": OF_TYPES,
+    }[kind]
 
 
 def every_form(kind: str, version: int) -> list[Case]:

@@ -6,7 +6,7 @@ A form is a list of steps, each a protocol and a text. `{table}` and `{column}` 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SIMPLE, EXTENDED = "simple", "extended"
 
@@ -248,4 +248,27 @@ OF_TRUNCATES = {
         *("BEGIN", "TRUNCATE {table} CASCADE", "DROP TABLE {table} CASCADE", "COMMIT"),
         undo_after=REFRESH,
     ),
+}
+# Two artifacts of one column would come back by one name.
+CHANGE = "ALTER TABLE {table} ALTER COLUMN {column} TYPE varchar(2) USING left({column}, 2)"
+OF_TYPES = {
+    name: replace(
+        form,
+        undo_after="ALTER TABLE {table} ALTER COLUMN {column} TYPE text USING c_old;"
+        " ALTER TABLE {table} DROP COLUMN c_old",
+    )
+    for name, form in {
+        **within(
+            "ALTER TABLE {table} ALTER COLUMN {column} TYPE varchar(2) USING left({column}, 2)"
+        ),
+        "set_data": simple(
+            "ALTER TABLE IF EXISTS {table} * ALTER {column} SET DATA TYPE char"
+            " USING left({column}, 1)"
+        ),
+        "with_others": simple(
+            "ALTER TABLE {table} ALTER d DROP NOT NULL, ALTER {column} DROP DEFAULT,"
+            " ALTER {column} TYPE varchar USING concat({column}, ',', d), ALTER d DROP DEFAULT"
+        ),
+    }.items()
+    if name != "twice"
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.recovery.db.guard_triggers import TRIGGERS
 from app.recovery.guard.rules import Mode, Rule
 from tests.acceptance.command import done, zanith
 from tests.clusters import CommandFailed
@@ -304,8 +305,7 @@ def test_broken_functions_stop_no_other_ddl_and_can_be_turned_off(guarded):
     guarded.psql("CREATE VIEW v AS SELECT 1; DROP VIEW v; ALTER TABLE t ADD b int")
     with pytest.raises(CommandFailed, match="_guard_find_losses"):
         guarded.psql("DROP TABLE t")
-    names = ("zanith_guard_start", "zanith_guard_dropped", "zanith_guard_end")
-    guarded.psql("".join(f"ALTER EVENT TRIGGER {name} DISABLE;" for name in names))
+    guarded.psql("".join(f"ALTER EVENT TRIGGER {name} DISABLE;" for name in TRIGGERS))
     guarded.psql("DROP TABLE t")
 
 

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from app.recovery.db.guard_triggers import TRIGGERS
 from app.recovery.guard.rules import Mode, Rule
 from tests.acceptance.command import done, zanith
 from tests.clusters import CommandFailed
@@ -399,8 +400,7 @@ def test_off_and_uninstall_take_the_triggers_away(orders):
 
 
 def test_disabled_event_triggers_let_it_pass(orders):
-    names = ("zanith_guard_start", "zanith_guard_dropped", "zanith_guard_end")
-    orders.psql("".join(f"ALTER EVENT TRIGGER {name} DISABLE;" for name in names))
+    orders.psql("".join(f"ALTER EVENT TRIGGER {name} DISABLE;" for name in TRIGGERS))
     orders.psql("TRUNCATE orders")
     assert artifacts(orders) == 0
 

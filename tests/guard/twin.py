@@ -20,6 +20,7 @@ import asyncpg
 
 from app.recovery.core.actor import Actor
 from app.recovery.db.database import Database as Engine
+from app.recovery.db.guard_triggers import TRIGGERS
 from app.recovery.guard.rules import Mode, Rule, turn_on
 from app.recovery.guard.truncate import keep_rows
 from tests.clusters import SUPERUSER, CommandFailed
@@ -79,8 +80,7 @@ def guard_truncate(database: Database, *tables: str) -> None:
 
 def turn_guard_off(database: Database) -> None:
     """Drop the event triggers: a role is dropped with what it owns."""
-    names = "zanith_guard_start, zanith_guard_dropped, zanith_guard_end"
-    database.psql("".join(f"DROP EVENT TRIGGER IF EXISTS {name};" for name in names.split(", ")))
+    database.psql("".join(f"DROP EVENT TRIGGER IF EXISTS {name};" for name in TRIGGERS))
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,8 @@ class Case:
     def kind(self) -> str:
         if self.truncates:
             return "TRUNCATE"
+        if "c_old" in self.form.undo_after:
+            return "ALTER TYPE"
         return "DROP TABLE" if self.shape.column is None else "DROP COLUMN"
 
     @property

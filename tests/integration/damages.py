@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MOVED = ("soft_drop_table", "archive_table")
-COPIED = ("archive_column", "archive_rows", "rebuild_table")
+COPIED = ("archive_column", "archive_values", "archive_rows", "rebuild_table")
 TABLES = (*MOVED, *COPIED)
 COLUMN = ("soft_drop_column",)
 EVERY = (*COLUMN, *TABLES)
-NATIVE = tuple(s for s in EVERY if s != "archive_column")  # that keep values with their type
+ARCHIVED = ("archive_column", "archive_values")
+NATIVE = tuple(s for s in EVERY if s not in ARCHIVED)  # that keep values with their type
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pytest
 
 from app.recovery.artifacts.listing import ArtifactFilter, list_artifacts
 from app.recovery.capture.capture import capture
-from app.recovery.capture.request import CaptureRequest
+from app.recovery.capture.request import COLUMN_STRATEGIES, CaptureRequest
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import Refused, ZanithError
 from app.recovery.db.database import Database
@@ -56,13 +56,15 @@ async def damage_all(db, database, role, cases):
         "".join(SHAPES[DAMAGES[c].shape].replace("{name}", n) for (c, _), n in numbered.items())
     )
     for (case, strategy), name in numbered.items():
-        column = "c" if strategy.endswith("column") else None
+        column = "c" if strategy in COLUMN_STRATEGIES else None
         request = CaptureRequest(
             strategy, name, column, keep_rows=strategy == "rebuild_table", on_dependents="cascade"
         )
         made[case, strategy] = await capture(db, request, DBA)
         if strategy == "archive_rows":
             database.psql(f"TRUNCATE {name}")
+        if strategy == "archive_values":  # its values come back where the column is gone
+            database.psql(f"ALTER TABLE {name} DROP c CASCADE")
     for case, artifact in made.items():
         names = names_of(artifact, numbered[case], role)
         database.psql(DAMAGES[case[0]].sql.format(**names))
@@ -74,7 +76,7 @@ async def damage_all(db, database, role, cases):
 
 
 def names_of(artifact, name, role):
-    column = artifact.artifact_type.endswith("column")
+    column = artifact.source_column is not None
     soft = artifact.artifact_type == "soft_drop_column"
     parked = f"public.{name}" if soft else f'{artifact.physical_schema}."{artifact.physical_name}"'
     return {

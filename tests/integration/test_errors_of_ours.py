@@ -13,6 +13,7 @@ CAPTURES = {
     "soft_drop_table": "'public.t', on_dependents => 'nonsense'",
     "archive_table": "'public.t', on_dependents => 'nonsense'",
     "rebuild_table": "'public.t', reason => repeat('x', 9999)",
+    "archive_values": "'public.t', 'nowhere'",
     "archive_rows": "'public.t', reason => repeat('x', 9999)",
 }
 

@@ -71,7 +71,7 @@ async def test_every_function_that_others_can_call_has_the_settings(connection):
         " OR p.prorettype = 'trigger'::regtype)"
     )
     captures = {"soft_drop_column", "archive_column", "soft_drop_table", "archive_table"}
-    captures |= {"rebuild_table", "archive_rows"}
+    captures |= {"rebuild_table", "archive_rows", "archive_values"}
     assert {row["name"] for row in rows} > captures | {"_record_capture", "refuse_write", "locate"}
     for row in rows:
         wanted = {f"{name}={value}" for name, value in session_settings.of_functions().items()}

@@ -39,6 +39,7 @@ class Type(StrEnum):
     ARCHIVE_TABLE = "archive_table"
     REBUILD_TABLE = "rebuild_table"
     ARCHIVE_ROWS = "archive_rows"
+    ARCHIVE_VALUES = "archive_values"
 
 
 class Status(StrEnum):

@@ -21,6 +21,7 @@ TYPES = (
     "archive_table",
     "rebuild_table",
     "archive_rows",
+    "archive_values",
 )
 _TIMES = ("sealed_at", "verified_at", "created_at", "expires_at", "restored_at")
 
@@ -76,9 +77,14 @@ class Artifact:
         return quote([part for part in parts if part is not None])
 
     @property
+    def archives_column(self) -> bool:
+        """Whether its archive has the values of a column, by their key."""
+        return self.artifact_type in {"archive_column", "archive_values"}
+
+    @property
     def keeps_archive(self) -> bool:
         """Whether its archive stays after the restore: values or rows that were copied back."""
-        return self.artifact_type in {"archive_column", "archive_rows"}
+        return self.archives_column or self.artifact_type == "archive_rows"
 
     @property
     def holds_rows(self) -> bool:

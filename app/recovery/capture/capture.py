@@ -261,4 +261,6 @@ def _arguments(request: CaptureRequest, retention: timedelta | str | None) -> tu
         return (*subject, *story, request.keep_rows, *expiry)
     if request.strategy == "archive_rows":
         return (*subject, *story, *expiry)
+    if request.strategy == "archive_values":
+        return (*subject, *story, request.published_ok, *expiry)
     return (*subject, *story, request.on_dependents, request.published_ok, *expiry)

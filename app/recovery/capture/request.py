@@ -13,7 +13,7 @@ from app.recovery.core.errors import WrongUsage
 from app.recovery.core.names import quote
 from app.recovery.core.options import option
 
-COLUMN_STRATEGIES = ("soft_drop_column", "archive_column")
+COLUMN_STRATEGIES = ("soft_drop_column", "archive_column", "archive_values")
 
 DEPENDENTS = ("refuse", "keep", "cascade")
 
@@ -108,7 +108,7 @@ def check_request(request: CaptureRequest) -> None:
     if request.online and request.strategy != "archive_column":
         raise WrongUsage(
             f"{request.strategy} has no online form: it is as fast on a large table"
-            if request.strategy not in {"rebuild_table", "archive_rows"}
+            if request.strategy not in {"rebuild_table", "archive_rows", "archive_values"}
             else f"{request.strategy} has no online form",
             hint="leave --online out",
         )

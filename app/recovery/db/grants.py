@@ -32,6 +32,7 @@ CAPTURE_FUNCTIONS = (
     "archive_table",
     "rebuild_table",
     "archive_rows",
+    "archive_values",
     "plan_capture",
     "plan_restore",
     "version",

@@ -6,13 +6,14 @@ from app.recovery.db.connections import Connection
 from app.recovery.queries import load
 
 SQL = load("guard")
-TRIGGERS = ("zanith_guard_dropped", "zanith_guard_end", "zanith_guard_start")
+LATER = "zanith_guard_rewritten"  # which earlier versions did not have
+TRIGGERS = ("zanith_guard_dropped", "zanith_guard_end", LATER, "zanith_guard_start")
 
 
 async def create_triggers(connection: Connection) -> None:
     """Create the triggers of the guard, and enable them in every replication role."""
     await drop_triggers(connection)
-    for event in ("start", "dropped", "end"):
+    for event in ("start", "dropped", "rewritten", "end"):
         await connection.execute(SQL[f"create_{event}"])
     await connection.execute(SQL["create_commit"])
     for name in TRIGGERS:
@@ -20,10 +21,13 @@ async def create_triggers(connection: Connection) -> None:
 
 
 async def renew_triggers(connection: Connection) -> None:
-    """Create them again if all of them are enabled: this version may listen to more commands."""
+    """Create them again if all that an earlier version had are enabled.
+
+    This version may have more of them, or listen to more commands.
+    """
     (found,) = await connection.fetch(SQL["fitness"])
     enabled = {row["name"]: row["enabled"] for row in await connection.fetch(SQL["triggers"])}
-    if found["superuser"] and enabled == dict.fromkeys(TRIGGERS, "A"):
+    if found["superuser"] and {LATER: "A", **enabled} == dict.fromkeys(TRIGGERS, "A"):
         await create_triggers(connection)
 
 

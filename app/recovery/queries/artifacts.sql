@@ -3,7 +3,7 @@ a.id, a.capture_order, a.migration_id, a.artifact_type, {status} AS status, a.so
 a.source_column, a.physical_schema, a.physical_table, a.physical_column, a.row_count, a.checksum,
 a.sealed_at, a.verified_at, a.reason, a.created_at, a.created_by, a.created_by_role, a.expires_at,
 a.held_by, a.held_by_role, a.held_reason, a.restored_at, a.restored_by, a.restored_by_role, a.verified_ok, a.cascade_of,
-CASE WHEN a.status = 'recoverable' AND a.artifact_type IN ('soft_drop_column', 'archive_column') THEN {half_done} END AS unfinished
+CASE WHEN a.status = 'recoverable' AND a.artifact_type IN ('soft_drop_column', 'archive_column', 'archive_values') THEN {half_done} END AS unfinished
 
 -- half_done: online work that has begun and is not done: archiving, restoring, or NULL. As zanith.unfinished(), for roles that may not call it
 (SELECT substring(obj_description(f.oid, 'pg_class') FROM '^zanith unfinished ([a-z]+)')
@@ -11,7 +11,7 @@ CASE WHEN a.status = 'recoverable' AND a.artifact_type IN ('soft_drop_column', '
  WHERE s.nspname = '_zanith_shadow' AND f.relname = ('_zanith_follow_' || a.id)::name)
 
 -- status: a column that was restored and is gone again is recoverable where its archive stands
-CASE WHEN a.status = 'restored' AND a.artifact_type = 'archive_column' AND zanith.is_recoverable_again(a.id) THEN 'recoverable' ELSE a.status END
+CASE WHEN a.status = 'restored' AND zanith._archives_column(a.artifact_type) AND zanith.is_recoverable_again(a.id) THEN 'recoverable' ELSE a.status END
 
 -- place: joins the parked object by its recorded name
 LEFT JOIN pg_namespace AS n ON n.nspname = a.physical_schema

@@ -8,6 +8,9 @@ EXECUTE FUNCTION zanith._guard_start();
 -- create_dropped: refuses what was dropped and is nowhere else
 CREATE EVENT TRIGGER zanith_guard_dropped ON sql_drop EXECUTE FUNCTION zanith._guard_dropped();
 
+-- create_rewritten: refuses a change of a column's type that converts values, and that nothing keeps
+CREATE EVENT TRIGGER zanith_guard_rewritten ON table_rewrite EXECUTE FUNCTION zanith._guard_rewritten();
+
 -- create_end: refuses where a stand-in is left
 CREATE EVENT TRIGGER zanith_guard_end ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'DROP DOMAIN', 'DROP TABLE', 'DROP TYPE') EXECUTE FUNCTION zanith._guard_end();
 

@@ -12,6 +12,9 @@ FROM zanith._zanith_migration_artifacts AS a, LATERAL zanith._each(zanith._rows_
 WHERE a.id = ANY ($1::text[]) AND a.artifact_type = 'archive_rows'
 GROUP BY a.id;
 
+-- name_beside: the name by which the old values of a column that is still there come back; NULL for anything else
+SELECT zanith.name_beside($1);
+
 -- pin_schemas: schemas keep their names until the transaction ends
 SELECT zanith.pin_schemas($1);
 

@@ -63,7 +63,7 @@ async def plan_migration(
     """
     planned: list[tuple[Artifact, Plan]] = []
     for artifact in await find_recoverable(db, migration_id):
-        plan = await plan_restore(db, artifact.id, choices)
+        plan = await plan_restore(db, artifact.id, await _beside(db, artifact, choices))
         before = {earlier.id for earlier, _ in planned}
         blocking: list[Conflict | Drift] = [*plan.conflicts, *(d for d in plan.drift if d.blocks)]
         waits = {one for stop in blocking for one in stop.waits_for} & before
@@ -72,6 +72,13 @@ async def plan_migration(
         waiting = replace(plan, conflicts=stops, drift=drift, waits_for=tuple(sorted(waits)))
         planned.append((artifact, waiting))
     return planned
+
+
+async def _beside(db: Database, artifact: Artifact, choices: Choices | None) -> Choices | None:
+    """Return the choices, with a name for the old values of a column that is still there."""
+    async with db.side() as connection:
+        name = await connection.fetchval(SQL["name_beside"], artifact.id)
+    return choices if name is None else replace(choices or Choices(), as_name=name)
 
 
 async def restore_migration(
@@ -95,7 +102,8 @@ async def restore_migration(
         await _check_plans(db, migration_id, choices, expected)
     for artifact in await find_recoverable(db, migration_id):
         try:
-            done.append(await restore(db, artifact.id, choices, actor, on_progress=on_progress))
+            chosen = await _beside(db, artifact, choices)
+            done.append(await restore(db, artifact.id, chosen, actor, on_progress=on_progress))
         except ZanithError as error:
             error.stopped_at = artifact.id
             raise

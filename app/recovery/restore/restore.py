@@ -28,7 +28,7 @@ from app.recovery.restore.report import RestoreReport
 SQL = load("restore")
 BLOCKS = load("artifacts")
 
-COLUMN_TYPES = ("soft_drop_column", "archive_column")
+COLUMN_TYPES = ("soft_drop_column", "archive_column", "archive_values")
 TABLE_TYPES = ("soft_drop_table", "archive_table", "archive_rows")
 
 
@@ -112,7 +112,7 @@ async def restore(
 
 def works_in_batches(artifact: Artifact, choices: Choices) -> bool:
     """Whether it can rest and be gone on with: of what is online, only archived values are."""
-    return choices.online and artifact.artifact_type == "archive_column"
+    return choices.online and artifact.archives_column
 
 
 def job_params(
@@ -170,7 +170,7 @@ async def _check_stands(db: Database, artifact: Artifact) -> None:
     if await is_standing(db, artifact):
         return
     hint = "none of its data is parked any more: look for a newer artifact with zanith recover list"
-    if artifact.artifact_type == "archive_column":  # else it is recoverable again
+    if artifact.archives_column:  # else it is recoverable again
         hint = (
             "its values are still parked: rename the column back where it has another name now,"
             " bring its table back first, or restore the newer artifact of the column; zanith"

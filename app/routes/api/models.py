@@ -222,6 +222,7 @@ class CaptureIn(_Strict):
         "archive_table",
         "rebuild_table",
         "archive_rows",
+        "archive_values",
     ]
     table: Text = Field(description='schema.table, quoted as in SQL: `"Weird.Name".t`')
     column: Text | None = Field(None, description="the column's exact name, unquoted")

@@ -50,9 +50,11 @@ class Station:
 def life_line(artifact: Artifact) -> tuple[Station, ...]:
     """Return the stations from live to restored, as far as they apply to this artifact."""
     rebuilt = artifact.artifact_type == "rebuild_table"
-    what = {"rebuild_table": "Recorded, then rebuilt", "archive_rows": "Rows copied"}.get(
-        artifact.artifact_type, "Dropped"
-    )
+    what = {
+        "rebuild_table": "Recorded, then rebuilt",
+        "archive_rows": "Rows copied",
+        "archive_values": "Values copied",
+    }.get(artifact.artifact_type, "Dropped")
     parked = Station(
         what, artifact.created_at, artifact.created_by, past=True, role=artifact.created_by_role
     )

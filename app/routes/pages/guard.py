@@ -29,6 +29,7 @@ _OFF = {"D": ("disabled", ""), None: ("missing", "")}
 _DOES = {
     "zanith_guard_start": "captures what a statement would drop, before it runs",
     "zanith_guard_dropped": "refuses what was dropped without a capture",
+    "zanith_guard_rewritten": "refuses a change of a column's type that nothing captured",
     "zanith_guard_end": "refuses a statement that dropped something else than was captured",
 }
 

@@ -148,7 +148,7 @@ class RestoreView:
             "allow_null": artifact.source_column is not None,
             "unverified": artifact.checksum is not None,
             "online": artifact.source_column is not None,
-            "fire_triggers": made.online and artifact.artifact_type == "archive_column",
+            "fire_triggers": made.online and artifact.archives_column,
             "current_owner": made.current_owner,
             "as_text": made.as_text or "as_text" in self.available,
         }

@@ -25,6 +25,15 @@ RETURNS text LANGUAGE plpgsql VOLATILE SET jit = off AS $$ BEGIN RETURN
 END $$;
 COMMENT ON FUNCTION zanith.archive_column IS 'Copies a column beside its key to the shadow schema and drops it. Returns the artifact''s id.';
 
+CREATE OR REPLACE FUNCTION zanith.archive_values(
+    relation regclass, column_name text, migration_id text DEFAULT NULL,
+    expires_in interval DEFAULT zanith.default_retention(), reason text DEFAULT NULL, published_ok boolean DEFAULT false, notify boolean DEFAULT true)
+RETURNS text LANGUAGE plpgsql VOLATILE SET jit = off AS $$ BEGIN RETURN
+    zanith._capture('archive_values', relation, column_name, migration_id, expires_in, reason,
+                    'refuse', published_ok, false, notify, pg_catalog.current_setting('search_path'));
+END $$;
+COMMENT ON FUNCTION zanith.archive_values IS 'Copies a column beside its key to the shadow schema, before you change its type. The column stays. Returns the artifact''s id.';
+
 CREATE OR REPLACE FUNCTION zanith.soft_drop_table(
     relation regclass, migration_id text DEFAULT NULL,
     expires_in interval DEFAULT zanith.default_retention(), reason text DEFAULT NULL,
@@ -74,9 +83,9 @@ DECLARE
     d jsonb;
     captures jsonb;
 BEGIN
-    IF strategy NOT IN ('soft_drop_column', 'archive_column', 'soft_drop_table', 'archive_table', 'rebuild_table', 'archive_rows') THEN
+    IF strategy NOT IN ('soft_drop_column', 'archive_column', 'archive_values', 'soft_drop_table', 'archive_table', 'rebuild_table', 'archive_rows') THEN
         PERFORM zanith._refuse(format('there is no strategy %L', strategy),
-            'Use soft_drop_column, archive_column, soft_drop_table, archive_table, rebuild_table or archive_rows.', '22023');
+            'Use soft_drop_column, archive_column, archive_values, soft_drop_table, archive_table, rebuild_table or archive_rows.', '22023');
     END IF;
     PERFORM zanith._check_object(strategy, relation, column_name);
     captures := zanith._list_captures(strategy, relation, column_name, '000000000000', on_dependents, published_ok, keep_rows, true);
@@ -92,7 +101,7 @@ BEGIN
         'dependents', (SELECT zanith._list(x.item ORDER BY c.ord, x.ord) FROM zanith._each(captures) c, LATERAL zanith._each(c.item #> '{definition,dependents}') x),
         'companions', (SELECT zanith._list(jsonb_build_object('strategy', c.item ->> 'strategy', 'object', zanith._captured_name(c.item)) ORDER BY c.ord)
             FROM zanith._each(captures - -1) c),
-        'goes_with', CASE WHEN column_name IS NULL THEN '[]' ELSE zanith._goes_with(d) END,
+        'goes_with', CASE WHEN column_name IS NULL OR d ? 'stays' THEN '[]' ELSE zanith._goes_with(d) END,
         'publications', (SELECT zanith._list(DISTINCT p.item -> 'name') FROM zanith._each(captures) c, LATERAL zanith._each(c.item #> '{definition,publications}') p),
         'size_bytes', (SELECT sum(pg_total_relation_size(t.member)) FROM zanith._measured(captures) t),
         'row_estimate', (SELECT sum(GREATEST(c.reltuples, 0))::bigint FROM zanith._measured(captures) t JOIN pg_class c ON c.oid = t.member));
@@ -129,7 +138,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     FROM (VALUES
         (1, 'while it is parked in its table, the column keeps its place in the row: SELECT *, a positional INSERT, a COPY without a column list, and every role that may read the whole table still see it',
             strategy = 'soft_drop_column'),
-        (2, 'reads and writes of the table wait while the rows are copied', zanith._keeps_archive(strategy) OR keep_rows),
+        (2, 'reads and writes of the table wait while the rows are copied', zanith._keeps_archive(d ->> 'strategy') OR keep_rows),
         (3, 'the restored column will be the last column of its table', strategy = 'archive_column'),
         (4, 'dependents continue to work, but only for reads', on_dependents = 'keep' AND strategy IN ('soft_drop_table', 'archive_table')
             AND jsonb_array_length(d -> 'dependents') > 0),

@@ -1,4 +1,4 @@
--- archive_column: copy key and value of every row to the shadow, prove the copy, drop the column.
+-- archive_column: copy key and value of every row to the shadow, prove the copy, drop the column; or let it stay (archive_values).
 
 CREATE OR REPLACE FUNCTION zanith._render_archive_column(d jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
@@ -12,7 +12,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
         || CASE WHEN q.keys IS NULL THEN '[]' ELSE zanith._by_zanith(zanith._step(format('ALTER TABLE %s ADD PRIMARY KEY (%s)', q.archive, q.keys),
             'Add the primary key of the archive', 'ACCESS EXCLUSIVE', ARRAY[q.archive], true)) END
         || zanith._render_archive_closed(q.archive, d #>> '{table,owner}', d ->> 'id')
-        || (SELECT zanith._list(s.item ORDER BY p.ord, r.ord, s.ord)
+        || CASE WHEN d ? 'stays' THEN '[]' ELSE (SELECT zanith._list(s.item ORDER BY p.ord, r.ord, s.ord)
             FROM zanith._parts(d) p, LATERAL zanith._each(p.part -> 'renames') r, LATERAL zanith._each(
                 zanith._step(format('ALTER SEQUENCE %s OWNED BY NONE', zanith._qualify(r.item ->> 'schema', r.item ->> 'name')),
                     'Keep the sequence when the column is dropped', 'SHARE ROW EXCLUSIVE')
@@ -21,7 +21,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
                 || zanith._moving(zanith._step(format('ALTER SEQUENCE %s SET SCHEMA _zanith_shadow',
                     zanith._qualify(r.item ->> 'schema', r.item ->> 'parked')), 'Park the sequence', 'ACCESS EXCLUSIVE'), r.item ->> 'schema', r.item ->> 'parked')) s)
         || zanith._step(format('ALTER TABLE %s DROP COLUMN %I', q.target, q.col),
-            'Drop the column', 'ACCESS EXCLUSIVE', ARRAY[q.target])
+            'Drop the column', 'ACCESS EXCLUSIVE', ARRAY[q.target]) END
         || zanith._render_force(d, true)
     FROM (SELECT zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}'), d #>> '{column,name}',
                  zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'),

@@ -7,7 +7,7 @@ $$;
 
 -- Types whose copy stays when the rows are back: it has to be purged by itself.
 CREATE OR REPLACE FUNCTION zanith._keeps_archive(artifact_type text) RETURNS boolean
-LANGUAGE sql IMMUTABLE AS $$ SELECT artifact_type IN ('archive_column', 'archive_rows') $$;
+LANGUAGE sql IMMUTABLE AS $$ SELECT zanith._archives_column(artifact_type) OR artifact_type = 'archive_rows' $$;
 
 -- Constraints that rows of today need not meet, and that rows which are inserted must.
 CREATE OR REPLACE FUNCTION zanith._find_unproved(relation oid) RETURNS TABLE (what text, way_out text)

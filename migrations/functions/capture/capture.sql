@@ -50,6 +50,7 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT CASE
         WHEN strategy IN ('soft_drop_column', 'archive_column')
             THEN zanith._define_column(strategy, relation, column_name, id, on_dependents, gone)
+        WHEN strategy = 'archive_values' THEN zanith._define_values(relation, column_name, id)
         WHEN strategy IN ('soft_drop_table', 'archive_table')
             THEN zanith._define_table(strategy, relation, id, on_dependents, gone, brief)
         WHEN strategy = 'archive_rows' THEN zanith._define_rows(relation, id)
@@ -76,6 +77,7 @@ DECLARE
         ELSE format('column %I of table %s', column_name, zanith._relation_name(relation)) END;
     lacking text;
 BEGIN
+    strategy := d ->> 'strategy';
     IF strategy NOT IN ('rebuild_table', 'archive_rows') THEN
         PERFORM zanith._check_dependents(strategy, object, d -> 'dependents', on_dependents);
         PERFORM zanith._check_published(strategy, object, d -> 'publications', published_ok);
@@ -147,7 +149,7 @@ CREATE OR REPLACE FUNCTION zanith._check_object(strategy text, relation oid, col
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
     PERFORM zanith._check_table(strategy, relation);
-    IF strategy IN ('soft_drop_column', 'archive_column') THEN
+    IF strategy IN ('soft_drop_column', 'archive_column', 'archive_values') THEN
         PERFORM zanith._check_column(strategy, relation, column_name);
     ELSIF strategy = 'archive_rows' THEN
         PERFORM zanith._check_rows(relation);
@@ -427,14 +429,17 @@ BEGIN
     IF d #>> '{members,0,definition,partition_of,bound}' IS NOT NULL AND d #>> '{members,0,definition,partition_of,accepts}' IS NULL THEN
         d := jsonb_set(d, '{members,0,definition,partition_of,accepts}', COALESCE(to_jsonb(facts ->> 'accepts'), 'null'));
     END IF;
-    d := zanith._with_earlier(d, relation);
+    -- parts of a column that stays come back by themselves, or not at all
+    IF NOT d ? 'stays' THEN
+        d := zanith._with_earlier(d, relation);
+    END IF;
     INSERT INTO zanith._zanith_migration_artifacts
         (id, migration_id, artifact_type, source_schema, source_table, source_column,
          physical_schema, physical_table, physical_column, definition, reason, created_by_role, created_by, captured_with, expires_at, cascade_of)
     VALUES (id, migration_id, strategy, d #>> '{table,schema}', d #>> '{table,name}',
-            CASE WHEN strategy IN ('soft_drop_column', 'archive_column') THEN column_name END,
+            CASE WHEN d ? 'column' THEN column_name END,
             d #>> '{parked,schema}', d #>> '{parked,table}',
-            CASE WHEN strategy IN ('soft_drop_column', 'archive_column') THEN d #>> '{parked,column}' END,
+            CASE WHEN d ? 'column' THEN d #>> '{parked,column}' END,
             d, reason, caller, COALESCE(NULLIF(current_setting('zanith.actor', true), ''), caller), 'zanith ' || zanith.version() || ', PostgreSQL ' || current_setting('server_version'),
             clock_timestamp() + expires_in, cascade_of);
     PERFORM zanith._note_captured(relation, d, false);

@@ -251,6 +251,9 @@ BEGIN
         PERFORM zanith._refuse(format('%s is part of the partition key', name),
             'Capture the whole table instead, or move its rows to a table with another partition key.', '42P16');
     END IF;
+    IF strategy = 'archive_values' AND a.attgenerated <> '' THEN
+        PERFORM zanith._refuse(format('%s is a generated column', name), 'PostgreSQL computes its values: there is nothing to copy.');
+    END IF;
     PERFORM zanith._check_family(strategy, relation, a, name);
     IF strategy = 'archive_column' THEN
         other := zanith._find_stored_values(ARRAY(SELECT c.reltype FROM zanith._family(relation) f JOIN pg_class c ON c.oid = f.member));
@@ -270,11 +273,12 @@ BEGIN
                  ELSE 'Remove the labels first: SECURITY LABEL … IS NULL.' END);
     END IF;
     -- a generated column is computed again: no value is stored by a key
-    IF strategy = 'archive_column' AND a.attgenerated = '' AND zanith._find_key(relation, a.attnum) IS NULL THEN
+    IF strategy IN ('archive_column', 'archive_values') AND a.attgenerated = '' AND zanith._find_key(relation, a.attnum) IS NULL THEN
         PERFORM zanith._refuse(format('table %s has no %sprimary key or unique index to store the values by', zanith._relation_name(relation),
                 CASE WHEN zanith._find_key(relation) IS NOT NULL THEN 'other ' ELSE '' END),
             'An archive needs a primary key, or a valid, immediate, non-partial unique index over NOT NULL columns, without this column; '
-            || CASE WHEN zanith._children_keep(relation, a.attname) THEN 'add one first, since inheritance children keep the column.'
+            || CASE WHEN strategy = 'archive_values' THEN 'add one first.'
+                    WHEN zanith._children_keep(relation, a.attname) THEN 'add one first, since inheritance children keep the column.'
                     ELSE 'use soft_drop_column, which needs none.' END, '55000');
     END IF;
 END $$;
@@ -329,9 +333,9 @@ BEGIN
             ELSIF f.relowner <> (SELECT c.relowner FROM pg_class c WHERE c.oid = relation) THEN
                 PERFORM zanith._refuse(format('%s has the column too, and belongs to another role', other), 'Give both one owner first: ALTER TABLE … OWNER TO ….');
             END IF;
-        ELSIF strategy = 'archive_column' AND NOT f.relispartition AND a.attgenerated = '' THEN
-            PERFORM zanith._refuse(format('%s has inheritance children (%s), which archive_column does not support', name, other),
-                'Use soft_drop_column, which parks it in all of them.');
+        ELSIF strategy IN ('archive_column', 'archive_values') AND NOT f.relispartition AND a.attgenerated = '' THEN
+            PERFORM zanith._refuse(format('%s has inheritance children (%s), which %s does not support', name, other, strategy),
+                CASE WHEN strategy = 'archive_values' THEN 'A key tells apart the rows of one table only.' ELSE 'Use soft_drop_column, which parks it in all of them.' END);
         ELSIF f.relkind = 'f' THEN
             PERFORM zanith._refuse(format('%s is a foreign table and has the column too', other),
                 format('Detach it first: ALTER TABLE %s DETACH PARTITION %s.', zanith._relation_name(relation), other));
@@ -401,7 +405,7 @@ END $$;
 -- How many columns the parked columns of a table would add to it, without those of one artifact. It counts, and shows nothing else.
 CREATE OR REPLACE FUNCTION zanith._columns_to_come(relation oid, but text) RETURNS integer
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$ BEGIN RETURN (
-    SELECT COALESCE(sum(CASE a.artifact_type WHEN 'archive_column' THEN 1 ELSE 0 END + jsonb_array_length(COALESCE(a.definition #> '{cascade,columns}', '[]'))), 0)::integer
+    SELECT COALESCE(sum(CASE WHEN zanith._archives_column(a.artifact_type) THEN 1 ELSE 0 END + jsonb_array_length(COALESCE(a.definition #> '{cascade,columns}', '[]'))), 0)::integer
     FROM zanith._zanith_migration_artifacts a, pg_class c, pg_namespace n
     WHERE c.oid = relation AND n.oid = c.relnamespace AND a.source_schema = n.nspname AND a.source_table = c.relname
       AND a.status = 'recoverable' AND a.source_column IS NOT NULL AND a.id <> but

@@ -56,7 +56,8 @@ BEGIN
     SELECT string_agg(f.part, ', ' ORDER BY f.part) INTO changed
     FROM (VALUES
         ('id', a.definition ->> 'id' IS DISTINCT FROM a.id),
-        ('artifact_type', a.definition ->> 'strategy' IS DISTINCT FROM a.artifact_type),
+        ('artifact_type', a.definition ->> 'strategy' IS DISTINCT FROM CASE a.artifact_type WHEN 'archive_values' THEN 'archive_column' ELSE a.artifact_type END
+            OR (a.artifact_type = 'archive_values') <> a.definition ? 'stays'),
         ('source', (a.source_schema, a.source_table) IS DISTINCT FROM (a.definition #>> '{table,schema}', a.definition #>> '{table,name}')
                    OR a.source_column IS DISTINCT FROM a.definition #>> '{column,name}'),
         ('place', (a.physical_schema, a.physical_table) IS DISTINCT FROM (a.definition #>> '{parked,schema}', a.definition #>> '{parked,table}')),

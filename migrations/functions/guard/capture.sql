@@ -97,8 +97,10 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN EXISTS (
 
 -- What ALTER TABLE drops, of its tokens: the name of the table as it was written, whether ONLY stands before it, and its actions that drop
 -- a column, a constraint, a default or an identity. `target` is NULL where it is not understood. `read` are the tokens of its USING expressions.
+-- `changes` are its actions that drop, and those that change a type, of which an expression is as good as another; NULL where none does. `plain` are
+-- the columns whose values are converted by the cast alone, `computed` the others of which it changes the type.
 CREATE OR REPLACE FUNCTION zanith._guard_actions(tokens text[], OUT target text, OUT alone boolean, OUT actions text, OUT constraints text[], OUT identities text[],
-                                                 OUT expressions text[], OUT read text[])
+                                                 OUT expressions text[], OUT read text[], OUT changes text, OUT plain text[], OUT computed text[])
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     words text[] := ARRAY(SELECT CASE WHEN left(t.token, 1) IN ('"', '''') THEN t.token ELSE lower(t.token COLLATE "C") END
@@ -107,8 +109,11 @@ DECLARE
     start integer;
     depth integer := 0;
     list text[] := '{}';
+    before text[] := '{}';
+    retyped boolean := false;
     changed text;
     last integer;
+    c record;
 BEGIN
     place := place + CASE WHEN words[place] = 'if' AND words[place + 1] = 'exists' THEN 2 ELSE 0 END;
     alone := words[place] = 'only';
@@ -123,12 +128,15 @@ BEGIN
     identities := '{}';
     expressions := '{}';
     read := '{}';
+    plain := '{}';
+    computed := '{}';
     start := place;
     FOR n IN place .. cardinality(words) + 1 LOOP
         depth := depth + CASE WHEN words[n] IN ('(', '[') THEN 1 WHEN words[n] IN (')', ']') THEN -1 ELSE 0 END;
         IF n > cardinality(words) OR words[n] = ',' AND depth = 0 THEN
             IF words[start] = 'drop' OR words[start] = 'alter' AND 'drop' = ANY (words[start:n - 1]) THEN
                 list := list || array_to_string(tokens[start:n - 1], ' ');
+                before := before || array_to_string(tokens[start:n - 1], ' ');
                 changed := zanith._guard_identifier(tokens[start + CASE WHEN words[start + 1] = 'column' THEN 2 ELSE 1 END]);
                 last := CASE WHEN words[n - 2:n - 1] = '{if,exists}' THEN n - 3 ELSE n - 1 END;
                 IF words[start] = 'alter' AND words[last - 1:last] = '{drop,identity}' THEN
@@ -142,10 +150,40 @@ BEGIN
             IF words[start] = 'alter' AND array_position(words, 'using', start) < n THEN
                 read := read || tokens[array_position(words, 'using', start) + 1:n - 1];
             END IF;
+            SELECT * INTO c FROM zanith._guard_retyped(tokens[start:n - 1], words[start:n - 1]);
+            IF c.action IS NOT NULL THEN
+                before := before || c.action;
+                retyped := true;
+                plain := array_remove(plain || c.plain, NULL);
+                computed := array_remove(computed || c.computed, NULL);
+            END IF;
             start := n + 1;
         END IF;
     END LOOP;
     actions := array_to_string(list, ', ');
+    changes := CASE WHEN retyped THEN array_to_string(before, ', ') END;
+END $$;
+
+-- One action that changes the type of a column: the same without its expression, and the column, as in _guard_actions. Many tools write USING
+-- column::type. NULL of any other action.
+CREATE OR REPLACE FUNCTION zanith._guard_retyped(tokens text[], words text[], OUT action text, OUT plain text, OUT computed text)
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    named integer := CASE WHEN words[2] = 'column' THEN 3 ELSE 2 END;
+    type integer := named + CASE WHEN words[named + 1:named + 2] = '{set,data}' THEN 3 ELSE 1 END;
+    conversion integer := array_position(words, 'using');
+    type_end integer := LEAST(array_position(words, 'collate'), conversion, cardinality(words) + 1) - 1;
+BEGIN
+    IF words[1] IS DISTINCT FROM 'alter' OR words[type] IS DISTINCT FROM 'type' THEN
+        RETURN;
+    ELSIF conversion IS NULL OR words[conversion + 2] = '::' AND zanith._guard_identifier(tokens[conversion + 1]) = zanith._guard_identifier(tokens[named])
+          AND words[conversion + 3:] = words[type + 1:type_end] THEN
+        action := array_to_string(tokens, ' ');
+        plain := zanith._guard_identifier(tokens[named]);
+    ELSE
+        action := array_to_string(tokens[:conversion], ' ') || ' NULL';
+        computed := zanith._guard_identifier(tokens[named]);
+    END IF;
 END $$;
 
 -- The name that a token stands for.
@@ -185,13 +223,17 @@ DECLARE
 BEGIN
     SELECT * INTO wanted FROM zanith._guard_actions(tokens);
     relation := zanith._guard_resolve(wanted.target, path);
-    IF wanted.actions = '' OR relation IS NULL OR zanith._guard_is_ours(relation) OR zanith._guard_is_member(relation)
+    IF COALESCE(wanted.changes, wanted.actions) = '' OR relation IS NULL OR zanith._guard_is_ours(relation) OR zanith._guard_is_member(relation)
        OR NOT EXISTS (SELECT FROM pg_class k WHERE k.oid = relation AND k.relkind IN ('r', 'p') AND k.relpersistence <> 't') THEN
         RETURN;
     END IF;
     name := zanith._relation_name(relation);
     rule := zanith._guard_rule(current_user, (SELECT n.nspname FROM pg_class k JOIN pg_namespace n ON n.oid = k.relnamespace WHERE k.oid = relation));
-    IF rule ->> 'mode' <> 'capture' THEN
+    IF wanted.changes IS NOT NULL THEN
+        PERFORM zanith._guard_types(relation, format('ALTER TABLE %s%s %s', CASE WHEN wanted.alone THEN 'ONLY ' ELSE '' END, name, wanted.changes), wanted.plain, wanted.computed,
+            array_to_string(tokens, ' '), rule, path);
+    END IF;
+    IF wanted.actions = '' OR rule ->> 'mode' <> 'capture' THEN
         RETURN;
     END IF;
     dropped := zanith._guard_rehearse(format('ALTER TABLE %s%s %s', CASE WHEN wanted.alone THEN 'ONLY ' ELSE '' END, name, wanted.actions), path);
@@ -296,7 +338,7 @@ CREATE OR REPLACE FUNCTION zanith._guard_capture(strategy text, relation oid, co
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     kept interval := COALESCE((rule ->> 'expires_in')::interval, zanith.default_retention());
-    object text := CASE strategy WHEN 'archive_rows' THEN 'the rows of ' ELSE '' END || concat_ws('.', zanith._relation_name(relation), quote_ident(column_name));
+    object text := CASE strategy WHEN 'archive_rows' THEN 'the rows of ' WHEN 'archive_values' THEN 'the values of ' ELSE '' END || concat_ws('.', zanith._relation_name(relation), quote_ident(column_name));
     artifact text;
     -- subscribers of a table receive what PostgreSQL's own drop would send them; those of all tables would receive the archive too
     published_ok boolean := strategy <> 'soft_drop_column' AND NOT EXISTS (SELECT FROM pg_publication p WHERE p.puballtables);
@@ -306,6 +348,7 @@ BEGIN
     artifact := CASE strategy
         WHEN 'archive_table' THEN zanith.archive_table(relation, zanith._guard_migration(), kept, zanith._guard_reason(statement), 'cascade', published_ok)
         WHEN 'archive_column' THEN zanith.archive_column(relation, column_name, zanith._guard_migration(), kept, zanith._guard_reason(statement), 'cascade', published_ok)
+        WHEN 'archive_values' THEN zanith.archive_values(relation, column_name, zanith._guard_migration(), kept, zanith._guard_reason(statement), published_ok)
         WHEN 'archive_rows' THEN zanith.archive_rows(relation, zanith._guard_migration(), kept, zanith._guard_reason(statement))
         ELSE zanith.soft_drop_column(relation, column_name, zanith._guard_migration(), kept, zanith._guard_reason(statement), 'cascade', published_ok) END;
     PERFORM zanith._guard_note_unnamed(artifact);
@@ -315,7 +358,8 @@ EXCEPTION
         RAISE;
     WHEN OTHERS THEN
         GET STACKED DIAGNOSTICS said = MESSAGE_TEXT, state = RETURNED_SQLSTATE, hint = PG_EXCEPTION_HINT, more = PG_EXCEPTION_DETAIL;
-        PERFORM zanith._refuse(format('guard: %s cannot be captured: %s', object, said), concat_ws(' ', NULLIF(hint, ''), zanith._guard_way_out(rule)), state, NULLIF(more, ''));
+        PERFORM zanith._refuse(format('guard: %s cannot be captured: %s', object, said), concat_ws(' ', NULLIF(hint, ''),
+            CASE strategy WHEN 'archive_values' THEN rtrim(zanith._guard_convert_line(quote_ident(column_name))) END, zanith._guard_way_out(rule)), state, NULLIF(more, ''));
         RETURN NULL;
 END $$;
 

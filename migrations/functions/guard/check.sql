@@ -54,7 +54,7 @@ CREATE OR REPLACE FUNCTION zanith._guard_is_unfinished(dropped jsonb) RETURNS bo
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN dropped ->> 'type' = 'table column' AND EXISTS (
     SELECT FROM zanith._zanith_migration_artifacts a
     WHERE a.id = zanith._guard_artifact_of(dropped #>> '{names,2}') AND zanith._half_filled(a.id) = dropped #>> '{names,2}'
-      AND a.artifact_type = 'archive_column' AND (a.definition #>> '{table,oid}')::oid = (dropped ->> 'oid')::oid
+      AND zanith._archives_column(a.artifact_type) AND (a.definition #>> '{table,oid}')::oid = (dropped ->> 'oid')::oid
 ); END $$;
 
 -- An attribute of a composite type that a column has: PostgreSQL deletes its values in each row.
@@ -245,5 +245,10 @@ BEGIN
         PERFORM zanith._refuse(format('guard: %s did not drop %s, which was captured for it', tag, names),
             'Send the statement by itself, not in one string with others.', '0A000', 'The guard took another statement of the string for this one. Nothing was changed.');
     END IF;
-    DELETE FROM zanith._zanith_guard_facts f WHERE f.transaction = mine AND f.kind IN ('stand-in', 'member');
+    names := zanith._guard_find_unchanged(mine);
+    IF names IS NOT NULL THEN
+        PERFORM zanith._refuse(format('guard: %s gave %s another type than the guard found in the text', tag, names),
+            'Send the statement by itself, not in one string with others.', '0A000', 'The guard took another statement of the string for this one. Nothing was changed.');
+    END IF;
+    DELETE FROM zanith._zanith_guard_facts f WHERE f.transaction = mine AND f.kind IN ('stand-in', 'member', 'types');
 END $$;

@@ -62,10 +62,11 @@ LANGUAGE plpgsql VOLATILE AS $$ BEGIN
 END $$;
 
 -- Called by _record_capture, and with `kept` by _run_own_step when the values are in the archive. A column that comes after those that its table
--- has now is added later in this transaction, so nothing of an earlier one is in it. A generated column holds no value of its own.
+-- has now is added later in this transaction, so nothing of an earlier one is in it. A generated column holds no value of its own. A column that stays is
+-- not dropped.
 CREATE OR REPLACE FUNCTION zanith._note_captured(of_relation oid, d jsonb, kept boolean) RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$ BEGIN
-    IF NOT zanith._guard_is_on() THEN
+    IF d ? 'stays' OR NOT zanith._guard_is_on() THEN
         RETURN;
     END IF;
     PERFORM zanith._guard_sweep();

@@ -125,7 +125,7 @@ BEGIN
     END IF;
 END $$;
 
--- The tokens of the statement that runs, where it may drop something; NULL where it does not, or where it was not found. Of several statements
+-- The tokens of the statement that runs, where it may drop something or change the type of a column; NULL where it does not, or where it was not found. Of several statements
 -- with this tag in one text, the setting zanith.guard_text counts those that began; it outlives a COMMIT between them. A wrong count is noticed:
 -- what was not captured is not let go, and what was captured has to be gone at the end.
 CREATE OR REPLACE FUNCTION zanith._guard_statement(tag text) RETURNS text[]
@@ -147,7 +147,7 @@ BEGIN
         SELECT s.source, s.number INTO text_now, statement_number FROM zanith._guard_source(calls) s;
     END IF;
     IF state ->> 'key' IS DISTINCT FROM key THEN
-        IF text_now IS NULL OR NOT text_now COLLATE "C" ~* '[[:<:]]drop[[:>:]]' THEN
+        IF text_now IS NULL OR NOT text_now COLLATE "C" ~* '[[:<:]](drop|type)[[:>:]]' THEN
             IF length(text_now) > 1000 THEN -- it is not looked through again for its next statement
                 PERFORM set_config('zanith.guard_text', jsonb_build_object('key', key)::text, false);
             END IF;
@@ -156,7 +156,8 @@ BEGIN
         -- {key, seen: {tag: number}, of: {tag: {count, drops: {number: tokens}}}, back: whether it goes back, all: of an SQL function}
         SELECT jsonb_build_object('key', key, 'seen', '{}'::jsonb, 'back', bool_or(s.words[1] IN ('rollback', 'abort')), 'of', (
                    SELECT jsonb_object_agg(o.tag, jsonb_build_object('count', o.count, 'drops', o.drops)) FROM (
-                       SELECT n.tag, count(*) AS count, jsonb_object_agg(n.number, n.tokens) FILTER (WHERE 'drop' = ANY (n.words)) AS drops
+                       SELECT n.tag, count(*) AS count, jsonb_object_agg(n.number, n.tokens) FILTER (WHERE 'drop' = ANY (n.words)
+                               OR n.tag = 'ALTER TABLE' AND 'type' = ANY (n.words) AND 'alter' = ANY (n.words[4:])) AS drops
                        FROM (SELECT x.words, x.tokens, t.tag, row_number() OVER (PARTITION BY t.tag ORDER BY x.ord) - 1 AS number
                              FROM zanith._guard_statements(text_now) WITH ORDINALITY x(words, tokens, place, size, ord),
                                   LATERAL (SELECT upper(concat_ws(' ', x.words[1], x.words[2]))) t(tag)

@@ -192,7 +192,7 @@ DECLARE
 BEGIN
     PERFORM zanith._check_own(a, proof);
     UPDATE zanith._zanith_migration_artifacts r SET recovery_sql = zanith._render_script(artifact_id)
-    WHERE r.id = artifact_id AND (r.status = 'recoverable' OR r.artifact_type = 'archive_column');
+    WHERE r.id = artifact_id AND (r.status = 'recoverable' OR zanith._archives_column(r.artifact_type));
 END $$;
 
 -- In a security definer function: who calls, who has to be able to act as the owner of the artifact's table.

@@ -72,7 +72,7 @@ BEGIN
     END IF;
     IF d ->> 'strategy' = 'archive_column' THEN
         checks := checks
-            || zanith._check('rows_added', live_name, format('{count} {row|rows} of %s {was|were} inserted since the drop and {has|have} no archived value', live_name),
+            || zanith._check('rows_added', live_name, format('{count} {row|rows} of %s {was|were} inserted since the %s and {has|have} no archived value', live_name, zanith._taken_by(d)),
                 zanith._only(d) || live_name || ' t', format('NOT EXISTS (SELECT FROM ONLY %s a WHERE %s)', archive, zanith._key_match(d -> 'key')),
                 zanith._key_example(d -> 'key', 't'), false, ARRAY['--fill VALUE', '--fill default'],
                 'They will hold NULL, or the value that --fill gives.')

@@ -143,7 +143,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         || (SELECT zanith._list(s.item ORDER BY p.ord, s.ord)
             FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(
                 zanith._where_beneath(p.ord, live, p.target, zanith._render_column_settings(p.part -> 'column', q.alone || p.target, q.col))) s) END
-    FROM (SELECT zanith._qualify(target_schema, target_table), d #>> '{column,name}', zanith._alone(d)) q(target, col, alone)
+    FROM (SELECT zanith._qualify(target_schema, target_table), zanith._comes_back_as(d, choices), zanith._alone(d)) q(target, col, alone)
 ); END $$;
 
 -- Keys, exclusion constraints and indexes; `online`: beside live traffic.
@@ -253,7 +253,7 @@ RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         || CASE WHEN q.final <> q.col AND name_taken THEN zanith._step(
             format('ALTER TABLE %s RENAME COLUMN %I TO %I', q.target, q.swap, q.col),
             'Give the live column its name back', 'ACCESS EXCLUSIVE', ARRAY[q.target]) ELSE '[]' END
-    FROM (SELECT zanith._qualify(target_schema, target_table), d #>> '{column,name}',
+    FROM (SELECT zanith._qualify(target_schema, target_table), zanith._comes_back_as(d, choices),
                  COALESCE(choices ->> 'as', d #>> '{column,name}'), '_zanith_lent_' || (d ->> 'id'),
                  d ->> 'strategy' = 'soft_drop_column',
                  COALESCE((choices ->> 'not_valid')::boolean, false),

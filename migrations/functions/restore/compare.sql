@@ -93,6 +93,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         WHEN a.artifact_type IN ('rebuild_table', 'archive_rows') THEN zanith._describe_table(t.live)
         WHEN a.source_column IS NULL THEN zanith._define_table(a.artifact_type, t.live, a.id, 'cascade')
         WHEN zanith._attribute_number(t.live, t.col) IS NULL THEN NULL
+        WHEN a.artifact_type = 'archive_values' THEN zanith._define_values(t.live, t.col, a.id)
         ELSE zanith._define_column(a.artifact_type, t.live, t.col, a.id, 'cascade') END
     FROM (SELECT zanith._relation_oid(a.source_schema, CASE WHEN a.source_column IS NULL THEN COALESCE(as_name, a.source_table) ELSE a.source_table END),
                  COALESCE(as_name, a.source_column)) t(live, col)

@@ -373,6 +373,28 @@ BEGIN
     RETURN '[]';
 END $$;
 
+-- The name by which values of a column that stays come back beside it; NULL for any other artifact, and where the column is gone.
+CREATE OR REPLACE FUNCTION zanith.name_beside(artifact_id text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$ BEGIN RETURN (
+    SELECT zanith._name_beside(l.live, a.source_column) FROM zanith._zanith_migration_artifacts a, LATERAL (SELECT zanith._relation_oid(a.source_schema, a.source_table)) l(live)
+    WHERE a.id = artifact_id AND a.artifact_type = 'archive_values' AND zanith._attribute_number(l.live, a.source_column) IS NOT NULL
+); END $$;
+
+-- The column is there, with another type: its old values come back beside it, and then into it.
+CREATE OR REPLACE FUNCTION zanith._name_conflict_of_values(d jsonb, live oid) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    col text := d #>> '{column,name}';
+    name text := zanith._relation_name(live);
+    beside text := zanith._name_beside(live, col);
+BEGIN RETURN
+    zanith._conflict('name_taken', format('%s.%I is there, and is of type %s now', name, col,
+            (SELECT format_type(t.atttypid, t.atttypmod) FROM pg_attribute t WHERE t.attrelid = live AND t.attname = col AND NOT t.attisdropped)),
+        format('Restore the archived values beside it, such as under the name %1$s. To give the column its old type and these values then: ALTER TABLE %2$s ALTER COLUMN %3$I TYPE %4$s USING %1$I; ALTER TABLE %2$s DROP COLUMN %1$I;',
+            beside, name, col, concat_ws(' COLLATE ', d #>> '{column,type}', d #>> '{column,collation}')),
+        ARRAY[CASE WHEN beside COLLATE "C" ~ '^[a-z_][a-z0-9_]*$' THEN '--as ' || beside ELSE '--as NAME' END]);
+END $$;
+
 -- What in a table stops its column from coming back.
 CREATE OR REPLACE FUNCTION zanith._find_column_conflicts(a zanith._zanith_migration_artifacts, live oid, as_name text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
@@ -387,19 +409,20 @@ BEGIN
             'Restore as its owner, as a member of that role, or as a superuser.');
     END IF;
     IF zanith._attribute_number(live, COALESCE(as_name, a.source_column)) IS NOT NULL THEN
-        found := found || zanith._conflict('name_taken', format('%s already has a column %I', zanith._relation_name(live), COALESCE(as_name, a.source_column)),
-            'Restore it under another name.', ARRAY['--as NAME']);
+        found := found || CASE WHEN as_name IS NULL AND d ? 'stays' THEN zanith._name_conflict_of_values(d, live)
+            ELSE zanith._conflict('name_taken', format('%s already has a column %I', zanith._relation_name(live), COALESCE(as_name, a.source_column)),
+                'Restore it under another name.', ARRAY['--as NAME']) END;
     END IF;
     IF COALESCE(d -> 'keepers', '[]') <> '[]' THEN
         found := found || zanith._find_keeper_conflicts(d, live, as_name);
     END IF;
     IF (SELECT max(t.attnum) FROM zanith._family(live) f JOIN pg_attribute t ON t.attrelid = f.member)
-       + (CASE a.artifact_type WHEN 'archive_column' THEN 1 ELSE 0 END) + (SELECT count(*) FROM zanith._each(d #> '{cascade,columns}') g
+       + (CASE WHEN zanith._archives_column(a.artifact_type) THEN 1 ELSE 0 END) + (SELECT count(*) FROM zanith._each(d #> '{cascade,columns}') g
            WHERE zanith._relation_oid(g.item #>> '{table,schema}', g.item #>> '{table,name}') = live) > 1600 THEN
         found := found || zanith._conflict('too_many_columns', format('%s has used all 1600 columns', zanith._relation_name(live)),
             'A dropped column keeps its number: export the values, or rebuild the table first.');
     END IF;
-    IF a.artifact_type = 'archive_column' THEN
+    IF zanith._archives_column(a.artifact_type) THEN
         SELECT string_agg(quote_ident(k.item ->> 'name'), ', ') INTO other FROM zanith._each(d -> 'key') k
         WHERE zanith._attribute_number(live, k.item ->> 'name') IS NULL;
         IF other IS NOT NULL THEN

@@ -193,7 +193,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         CASE WHEN d ->> 'strategy' = 'archive_column' THEN zanith._step(zanith._do(format($body$DECLARE filled bigint; expected bigint; hashing text := pg_catalog.current_setting('enable_hashjoin');
 BEGIN
     PERFORM pg_catalog.set_config('enable_hashjoin', 'off', true);
-    UPDATE %1$s AS t SET %2$I = %5$s FROM ONLY %3$s AS a WHERE %4$s;
+    UPDATE %1$s AS t SET %6$I = %5$s FROM ONLY %3$s AS a WHERE %4$s;
     GET DIAGNOSTICS filled = ROW_COUNT;
     PERFORM pg_catalog.set_config('enable_hashjoin', hashing, true);
     expected := (SELECT count(*) FROM ONLY %3$s AS a WHERE EXISTS (SELECT FROM %1$s AS t WHERE %4$s));
@@ -201,13 +201,13 @@ BEGIN
         RAISE EXCEPTION '%% rows were filled, %% were expected', filled, expected USING ERRCODE = 'data_exception';
     END IF;
     PERFORM pg_catalog.set_config('zanith.fill_counts', pg_catalog.concat_ws(' ', filled, (SELECT count(*) FROM %1$s AS t), (SELECT count(*) FROM ONLY %3$s AS a)), true);
-END$body$, q.rows, q.col, q.archive, zanith._key_match(d -> 'key'), zanith._read_kept(d, format('a.%I', q.col), live IS NULL))),
+END$body$, q.rows, q.col, q.archive, zanith._key_match(d -> 'key'), zanith._read_kept(d, format('a.%I', q.col), live IS NULL), zanith._comes_back_as(d, choices))),
             'Backfill every row from the archive by its key, and compare the count', 'ACCESS EXCLUSIVE', ARRAY[target], true)
         ELSE '[]' END
         || CASE WHEN q.value IS NULL THEN '[]'
             WHEN d ->> 'strategy' = 'archive_column' THEN zanith._step(
                 format('UPDATE %s AS t SET %I = %s WHERE NOT EXISTS (SELECT FROM ONLY %s AS a WHERE %s)',
-                       q.rows, q.col, q.value, q.archive, zanith._key_match(d -> 'key')),
+                       q.rows, zanith._comes_back_as(d, choices), q.value, q.archive, zanith._key_match(d -> 'key')),
                 q.purpose, 'ACCESS EXCLUSIVE', ARRAY[target], true)
             ELSE zanith._step(
                 format('UPDATE %s SET %I = %s WHERE pg_catalog.num_nulls(%2$I) > 0', q.rows, q.col, q.value),

@@ -6,16 +6,18 @@ LANGUAGE sql IMMUTABLE AS $$ SELECT jsonb_build_array(jsonb_build_object('code',
 -- What cannot come back exactly, with these choices.
 CREATE OR REPLACE FUNCTION zanith._find_losses(a zanith._zanith_migration_artifacts, choices jsonb, owners_were jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT CASE WHEN a.artifact_type = 'archive_column' THEN zanith._loss('position',
+    SELECT CASE WHEN zanith._archives_column(a.artifact_type) THEN zanith._loss('position',
                 format('%I comes back as the last column: PostgreSQL can only add it last', COALESCE(choices ->> 'as', a.source_column))) ELSE '[]' END
         || CASE WHEN choices ? 'as' THEN zanith._loss('name', format('it comes back as %I', choices ->> 'as')) ELSE '[]' END
+        || CASE WHEN d ? 'stays' THEN zanith._loss('beside', format('%I comes back without a default, NOT NULL, constraints and indexes: %I keeps its own',
+                COALESCE(choices ->> 'as', a.source_column), a.source_column)) ELSE '[]' END
         || CASE WHEN (choices ->> 'allow_null')::boolean AND COALESCE(d #> '{column,not_null}', 'null') <> 'null'
                 THEN zanith._loss('not_null', 'the column comes back without NOT NULL') ELSE '[]' END
         || CASE WHEN (choices ->> 'not_valid')::boolean THEN zanith._loss('not_valid', 'restore checks and foreign keys as NOT VALID') ELSE '[]' END
-        || CASE WHEN a.artifact_type = 'archive_column' AND COALESCE(d #> '{column,generated}', 'null') = 'null'
+        || CASE WHEN zanith._archives_column(a.artifact_type) AND COALESCE(d #> '{column,generated}', 'null') = 'null'
                 THEN zanith._loss('planner_statistics', format('planner statistics of its values are missing: run ANALYZE %s', zanith._qualify(a.source_schema, a.source_table)))
                 ELSE '[]' END
-        || CASE WHEN a.artifact_type = 'archive_column' AND EXISTS (
+        || CASE WHEN zanith._archives_column(a.artifact_type) AND EXISTS (
                     SELECT FROM pg_index i WHERE i.indrelid = zanith._relation_oid(a.source_schema, a.source_table) AND i.indisclustered)
                 THEN zanith._loss('cluster_order', 'the backfill rewrites every row: run CLUSTER again to restore the order of the rows') ELSE '[]' END
         || COALESCE((SELECT zanith._loss('subscribers', format('subscribers of %s receive its rows only after ALTER SUBSCRIPTION … REFRESH PUBLICATION on the subscriber',
@@ -80,7 +82,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         (5, 'not_valid', a.definition ? 'members' OR jsonb_array_length(COALESCE(a.definition -> 'constraints', '[]')) > 0
             OR jsonb_array_length(COALESCE(a.definition -> 'references', '[]')) > 0),
         (6, 'unverified', a.artifact_type <> 'soft_drop_column'),
-        (7, 'online', a.source_column IS NOT NULL),
+        (7, 'online', a.source_column IS NOT NULL AND a.artifact_type <> 'archive_values'),
         (8, 'fire_triggers', a.artifact_type = 'archive_column'),
         (9, 'search_path', true),
         (10, 'without', true),

@@ -412,9 +412,11 @@ BEGIN
     live := zanith._relation_oid(live_schema, live_table);
     IF NOT in_script THEN
         d := zanith._as_chosen(d, live, choices);
+    ELSIF d ? 'stays' THEN
+        choices := choices || jsonb_build_object('as', d -> 'beside');
     END IF;
     keyed := zanith._key_calls_code(zanith._relation_oid(live_schema, live_table));
-    IF COALESCE((choices ->> 'online')::boolean, false) AND a.artifact_type = 'archive_column' AND NOT in_script THEN
+    IF COALESCE((choices ->> 'online')::boolean, false) AND zanith._archives_column(a.artifact_type) AND NOT in_script THEN
         a.definition := d;
         RETURN zanith._set_transaction(0, zanith._render_preparation(d, in_script)) || zanith._in_run_order(zanith._under_paths(zanith._identity_by_owner(zanith._set_transaction(0, zanith._render_archive_readable(a, live)) || zanith._render_restore_online(a, choices)), d, live, choices, in_script));
     END IF;
@@ -484,7 +486,7 @@ END $$;
 CREATE OR REPLACE FUNCTION zanith._renew_script(artifact_id text) RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$ BEGIN
     UPDATE zanith._zanith_migration_artifacts r SET recovery_sql = zanith._render_script(r.id)
-    WHERE r.id = artifact_id AND r.artifact_type = 'archive_column'
+    WHERE r.id = artifact_id AND zanith._archives_column(r.artifact_type)
       AND EXISTS (SELECT FROM zanith._parts(r.definition) p WHERE jsonb_array_length(COALESCE(p.part -> 'renames', '[]')) > 0);
 END $$;
 
@@ -512,7 +514,8 @@ BEGIN
         BEGIN -- a subtransaction: its number is higher than those of all that the script wrote
             INSERT INTO zanith._zanith_audit_log (actor, db_role, address, action, outcome, artifact_id, object, detail)
             VALUES (caller, caller, host(inet_client_addr()), 'restore', 'done', a.id, zanith._object_name(a),
-                    jsonb_build_object('with', 'recovery_sql', 'column', zanith._restored_column(a.id)));
+                    jsonb_build_object('with', 'recovery_sql', 'column', zanith._restored_column(a.id, a.definition ->> 'beside'))
+                    || CASE WHEN a.definition ? 'stays' THEN jsonb_build_object('choices', jsonb_build_object('as', a.definition -> 'beside')) ELSE '{}' END);
         EXCEPTION WHEN OTHERS THEN
             RAISE;
         END;

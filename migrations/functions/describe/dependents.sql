@@ -19,8 +19,8 @@ LANGUAGE sql STABLE ROWS 10 AS $$
                -- it is renamed too, or goes with what is renamed
                CASE WHEN dep.deptype = 'n' OR k.oid IS NOT NULL THEN dep.classid = 'pg_class'::regclass AND dep.objsubid = 0 AND dep.objid = ANY (family) ELSE f.m END AS m
         FROM jsonb_to_recordset(frontier) AS f(c oid, o oid, s integer, d boolean, n text, m boolean)
-        JOIN pg_depend dep ON dep.refclassid = f.c AND dep.refobjid = f.o
-             AND (f.s = 0 OR dep.refobjsubid = f.s)
+        -- OFFSET 0 makes PostgreSQL read the index for each object: a join may read all of pg_depend
+        CROSS JOIN LATERAL (SELECT x.* FROM pg_depend x WHERE x.refclassid = f.c AND x.refobjid = f.o AND (f.s = 0 OR x.refobjsubid = f.s) OFFSET 0) dep
         LEFT JOIN pg_rewrite r ON dep.classid = 'pg_rewrite'::regclass AND r.oid = dep.objid
         LEFT JOIN pg_class v ON v.oid = r.ev_class AND v.relkind IN ('v', 'm')
         -- the expression of a generated column stands for the column
@@ -122,7 +122,6 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             OR d.classid = 'pg_class'::regclass AND d.deptype = 'a' AND g.c <> 'pg_constraint'::regclass AND EXISTS (
                    SELECT FROM pg_index i JOIN pg_constraint k ON k.conrelid = i.indrelid AND k.conindid = i.indexrelid AND k.contype = ANY (zanith._letters_of('indexed'))
                    WHERE i.indexrelid = d.objid)
-        -- OFFSET 0 makes PostgreSQL read the index for each object: a join may read all of pg_depend
         FROM going g, LATERAL (SELECT x.* FROM pg_depend x WHERE x.refclassid = g.c AND x.refobjid = g.o AND (g.s = 0 OR x.refobjsubid = g.s) OFFSET 0) d
         WHERE NOT g.needed AND d.deptype IN ('n', 'a', 'i', 'P', 'S') AND NOT (g.s = 0 AND d.classid = g.c AND d.objid = g.o)
     )
@@ -213,15 +212,16 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 CREATE OR REPLACE FUNCTION zanith._creation_order(objects oid[]) RETURNS TABLE (object oid, rank integer)
 LANGUAGE sql STABLE AS $$
     WITH RECURSIVE edges(object, needs) AS (
-        SELECT DISTINCT COALESCE(r.ev_class, d.objid), COALESCE(t.typrelid, d.refobjid)
-        FROM pg_depend d
-        LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+        SELECT DISTINCT o.object, COALESCE(t.typrelid, d.refobjid)
+        FROM (SELECT 'pg_proc'::regclass::oid, x, x FROM unnest(objects) x
+              UNION ALL SELECT 'pg_rewrite'::regclass, r.oid, r.ev_class FROM pg_rewrite r WHERE r.ev_class = ANY (objects)) o(class, part, object)
+        -- OFFSET 0 makes PostgreSQL read the index for each object: a join may read all of pg_depend
+        CROSS JOIN LATERAL (
+            SELECT x.* FROM pg_depend x
+            WHERE x.classid = o.class AND x.objid = o.part AND x.refclassid IN ('pg_class'::regclass, 'pg_proc'::regclass, 'pg_type'::regclass) OFFSET 0) d
         LEFT JOIN pg_type e ON d.refclassid = 'pg_type'::regclass AND e.oid = d.refobjid
         LEFT JOIN pg_type t ON t.oid = COALESCE(NULLIF(e.typelem, 0), e.oid) AND t.typrelid <> 0
-        WHERE d.classid IN ('pg_rewrite'::regclass, 'pg_proc'::regclass)
-          AND d.refclassid IN ('pg_class'::regclass, 'pg_proc'::regclass, 'pg_type'::regclass)
-          AND COALESCE(r.ev_class, d.objid) = ANY (objects) AND COALESCE(t.typrelid, d.refobjid) = ANY (objects)
-          AND COALESCE(r.ev_class, d.objid) <> COALESCE(t.typrelid, d.refobjid)
+        WHERE COALESCE(t.typrelid, d.refobjid) = ANY (objects) AND COALESCE(t.typrelid, d.refobjid) <> o.object
     ), ranks(object, rank) AS (
         SELECT o, 0 FROM unnest(objects) o
         UNION

@@ -133,13 +133,15 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         UNION ALL
         SELECT 2, format('a rule of %s', zanith._relation_name(r.ev_class)) FROM tables t JOIN pg_rewrite r ON r.ev_class = t.oid AND (NOT proves OR r.ev_type = '1')
         UNION ALL
-        SELECT 2, format('the foreign key %I, whose columns are cast by %s', k.conname, x.castfunc::regprocedure)
-        FROM tables t JOIN pg_constraint k ON k.conrelid = t.oid AND k.contype = ANY (zanith._letters_of('reference')) JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey),
+        -- OFFSET 0: the search for the casts of all columns in the catalog would take long
+        SELECT 2, format('the foreign key %I, whose columns are cast by %s', a.conname, x.castfunc::regprocedure)
+        FROM (SELECT k.conname, a.atttypid FROM tables t JOIN pg_constraint k ON k.conrelid = t.oid AND k.contype = ANY (zanith._letters_of('reference'))
+              JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey) OFFSET 0) a,
              LATERAL zanith._implicit_casts(a.atttypid) x(castfunc) JOIN pg_proc p ON p.oid = x.castfunc
         WHERE proves AND NOT zanith._is_superuser(pg_get_userbyid(p.proowner))
         UNION ALL
         SELECT 2, format('the column %I, which %s casts', a.attname, x.castfunc::regprocedure)
-        FROM tables t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped,
+        FROM (SELECT a.attname, a.atttypid FROM tables t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped OFFSET 0) a,
              LATERAL zanith._implicit_casts(a.atttypid) x(castfunc) JOIN pg_proc p ON p.oid = x.castfunc
         WHERE compares AND NOT zanith._is_superuser(pg_get_userbyid(p.proowner))
         UNION ALL

@@ -135,7 +135,10 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                -- a partition may be gone when a script runs
                CASE WHEN c.relispartition THEN 'IF EXISTS ' ELSE '' END, g.tgname, zanith._relation_name(g.tgrelid)),
                'Drop the trigger that records keys', 'ACCESS EXCLUSIVE', ARRAY[zanith._relation_name(g.tgrelid)]) -> 0 ORDER BY c.relispartition, g.tgname, c.oid)
-           FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid WHERE q.there AND starts_with(g.tgname, '~zanith_follow_' || id || '_') AND g.tgfoid = to_regprocedure(q.name || '()') AND NOT g.tgisinternal AND g.tgparentid = 0)
+           -- found by pg_depend: pg_trigger has no index on the function
+           FROM pg_depend d JOIN pg_trigger g ON g.oid = d.objid JOIN pg_class c ON c.oid = g.tgrelid
+           WHERE q.there AND d.classid = 'pg_trigger'::regclass AND d.refclassid = 'pg_proc'::regclass AND d.refobjid = (SELECT to_regprocedure(q.name || '()')::oid)
+             AND starts_with(g.tgname, '~zanith_follow_' || id || '_') AND NOT g.tgisinternal AND g.tgparentid = 0)
         || CASE WHEN to_regprocedure(q.name || '()') IS NOT NULL THEN zanith._step(format('DROP FUNCTION %s()', q.name), 'Drop its trigger function') ELSE '[]' END
         || CASE WHEN to_regclass(q.name) IS NOT NULL THEN zanith._step(format('DROP TABLE %s', q.name), 'Drop the table of recorded keys', 'ACCESS EXCLUSIVE', ARRAY[q.name]) ELSE '[]' END
     FROM (SELECT zanith._follow_name(id), zanith._is_followed(id)) q(name, there)

@@ -26,16 +26,18 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 -- a check counts too, and a composite type: their owner can add a check, or an attribute that has one, at any time.
 CREATE OR REPLACE FUNCTION zanith._find_third_code(classes oid[], objects oid[], role_name text, own boolean DEFAULT false) RETURNS text
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    WITH reached AS MATERIALIZED (SELECT r.class, r.object FROM zanith._reach(classes, objects) r)
     SELECT format('%s of %I', x.what, x.owner) FROM (
         SELECT p.oid::regprocedure::text AS what, pg_get_userbyid(p.proowner) AS owner, own OR p.provolatile <> 'v' OR p.pronargs = 0 AS harmless
-        FROM zanith._reach(classes, objects) r JOIN pg_proc p ON r.class = 'pg_proc'::regclass AND p.oid = r.object
+        FROM reached r JOIN pg_proc p ON r.class = 'pg_proc'::regclass AND p.oid = r.object
         JOIN pg_language l ON l.oid = p.prolang
         WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'zanith'::regnamespace)
           AND (l.lanname NOT IN ('internal', 'c') OR zanith._is_superuser(pg_get_userbyid(p.proowner))) -- others own none but those that make a range
         UNION ALL
         SELECT format('the type %s', format_type(t.oid, NULL)), pg_get_userbyid(t.typowner), true
-        FROM zanith._reach(classes, objects) r JOIN pg_type t ON r.class = 'pg_type'::regclass AND t.oid = r.object AND t.typtype IN ('d', 'c')
-        WHERE t.oid >= 16384) x
+        -- OFFSET 0: the search for the owners of all types in the catalog would take long
+        FROM reached r CROSS JOIN LATERAL (SELECT y.* FROM pg_type y WHERE y.oid = r.object AND y.typtype IN ('d', 'c') OFFSET 0) t
+        WHERE r.class = 'pg_type'::regclass AND t.oid >= 16384) x
     WHERE CASE WHEN zanith._is_superuser(x.owner) THEN NOT x.harmless ELSE x.owner <> role_name END
     ORDER BY 1 LIMIT 1
 ); END $$;

@@ -14,7 +14,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN
           SELECT x.item ->> 'name', format('foreign key %I of %s', x.item ->> 'name', zanith._qualify(x.item ->> 'schema', x.item ->> 'table')), zanith._relation_oid(x.item ->> 'schema', x.item ->> 'table'), live,
                  zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}'), x.item #> '{foreign_key,references}', d #> '{members,0,definition}'
           FROM zanith._each(d -> 'references') x WHERE (x.item ->> 'validated')::boolean) k(name, label, child, referenced, parent, columns, parked)
-    JOIN pg_class c ON c.oid = k.child
+    -- OFFSET 0: the search for the owners of all tables in the catalog would take long
+    CROSS JOIN LATERAL (SELECT x.* FROM pg_class x WHERE x.oid = k.child OFFSET 0) c
     JOIN pg_namespace n ON n.oid = c.relnamespace AND zanith._wants_proof_at_once(n.nspname, c.relname)
     WHERE NOT zanith._is_superuser(pg_get_userbyid(c.relowner))
       AND CASE WHEN k.parked IS NULL THEN NOT zanith._may_refer(pg_get_userbyid(c.relowner), k.referenced, k.columns)
@@ -199,15 +200,20 @@ END $$;
 -- that has it, and evaluates expressions of the other's indexes.
 CREATE OR REPLACE FUNCTION zanith._mixed_keys(d jsonb) RETURNS TABLE (name text, child oid, parent oid, calls text)
 LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN RETURN QUERY
-    SELECT k.con ->> 'name', c.oid, p.oid, f.code
-    FROM (SELECT DISTINCT x.con FROM jsonb_path_query(d, 'strict $.** ? (@.foreign_key.type() == "object")') x(con)) k,
-         LATERAL (SELECT zanith._relation_oid(COALESCE(k.con ->> 'schema', d #>> '{table,schema}'), COALESCE(k.con ->> 'table', d #>> '{table,name}')),
-                         zanith._relation_oid(k.con #>> '{foreign_key,schema}', k.con #>> '{foreign_key,table}'),
-                         -- of a moved table, the parked one is the one that is not there
-                         CASE WHEN d ? 'members' THEN zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}') END) o(child, parent, parked),
-         pg_class c, pg_class p, LATERAL (SELECT zanith._find_foreign_code(p.oid, true)) f(code)
-    WHERE c.oid = COALESCE(o.child, o.parked) AND p.oid = COALESCE(o.parent, o.parked) AND k.con ->> 'validated' IS DISTINCT FROM 'false'
-      AND c.relowner <> p.relowner AND NOT zanith._is_superuser(pg_get_userbyid(p.relowner)) AND f.code IS NOT NULL;
+    -- The keys come first: the search for code of every table in the catalog would take long.
+    WITH keys AS MATERIALIZED (
+        SELECT k.con ->> 'name' AS key, c.oid AS child, p.oid AS parent, pg_get_userbyid(p.relowner) AS owner
+        FROM (SELECT DISTINCT x.con FROM jsonb_path_query(d, 'strict $.** ? (@.foreign_key.type() == "object")') x(con)) k,
+             LATERAL (SELECT zanith._relation_oid(COALESCE(k.con ->> 'schema', d #>> '{table,schema}'), COALESCE(k.con ->> 'table', d #>> '{table,name}')),
+                             zanith._relation_oid(k.con #>> '{foreign_key,schema}', k.con #>> '{foreign_key,table}'),
+                             -- of a moved table, the parked one is the one that is not there
+                             CASE WHEN d ? 'members' THEN zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}') END) o(child, parent, parked),
+             pg_class c, pg_class p
+        WHERE c.oid = COALESCE(o.child, o.parked) AND p.oid = COALESCE(o.parent, o.parked) AND k.con ->> 'validated' IS DISTINCT FROM 'false'
+          AND c.relowner <> p.relowner)
+    SELECT k.key, k.child, k.parent, f.code
+    FROM keys k, LATERAL (SELECT CASE WHEN NOT zanith._is_superuser(k.owner) THEN zanith._find_foreign_code(k.parent, true) END) f(code)
+    WHERE f.code IS NOT NULL;
 END $$;
 
 CREATE OR REPLACE FUNCTION zanith._find_mixed_keys(d jsonb, choices jsonb) RETURNS jsonb

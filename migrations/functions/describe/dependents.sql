@@ -12,7 +12,8 @@ LANGUAGE sql STABLE ROWS 10 AS $$
     FROM (
         SELECT CASE WHEN v.oid IS NOT NULL OR g.attnum IS NOT NULL THEN 'pg_class'::regclass::oid
                     WHEN k.oid IS NOT NULL THEN 'pg_constraint'::regclass::oid ELSE dep.classid END AS c,
-               COALESCE(v.oid, g.attrelid, k.oid, CASE WHEN twin.conparentid <> 0
+               COALESCE(v.oid, g.attrelid, k.oid, CASE WHEN dep.classid = 'pg_constraint'::regclass AND (
+                            SELECT c.conparentid <> 0 FROM pg_constraint c WHERE c.oid = dep.objid)
                         THEN zanith._topmost_constraint(dep.classid, dep.objid, family) END, dep.objid) AS o,
                CASE WHEN v.oid IS NOT NULL OR k.oid IS NOT NULL THEN 0 ELSE COALESCE(g.attnum, dep.objsubid) END AS s,
                (f.d OR dep.deptype = 'n' OR k.oid IS NOT NULL) AS d, f.m AS x, f.n,
@@ -21,17 +22,18 @@ LANGUAGE sql STABLE ROWS 10 AS $$
         FROM jsonb_to_recordset(frontier) AS f(c oid, o oid, s integer, d boolean, n text, m boolean)
         -- OFFSET 0 makes PostgreSQL read the index for each object: a join may read all of pg_depend
         CROSS JOIN LATERAL (SELECT x.* FROM pg_depend x WHERE x.refclassid = f.c AND x.refobjid = f.o AND (f.s = 0 OR x.refobjsubid = f.s) OFFSET 0) dep
-        LEFT JOIN pg_rewrite r ON dep.classid = 'pg_rewrite'::regclass AND r.oid = dep.objid
-        LEFT JOIN pg_class v ON v.oid = r.ev_class AND v.relkind IN ('v', 'm')
+        LEFT JOIN LATERAL (
+            SELECT c.oid FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class AND c.relkind IN ('v', 'm')
+            WHERE dep.classid = 'pg_rewrite'::regclass AND r.oid = dep.objid OFFSET 0) v ON true
         -- the expression of a generated column stands for the column
-        LEFT JOIN pg_attrdef x ON dep.classid = 'pg_attrdef'::regclass AND x.oid = dep.objid
-        LEFT JOIN pg_attribute g ON g.attrelid = x.adrelid AND g.attnum = x.adnum AND g.attgenerated <> ''
+        LEFT JOIN LATERAL (
+            SELECT a.attrelid, a.attnum FROM pg_attrdef x JOIN pg_attribute a ON a.attrelid = x.adrelid AND a.attnum = x.adnum AND a.attgenerated <> ''
+            WHERE dep.classid = 'pg_attrdef'::regclass AND x.oid = dep.objid OFFSET 0) g ON true
         -- an index that goes takes its constraint along, and DROP minds that where only an expression named the column;
         -- found by its table: pg_constraint has no index on conindid
-        LEFT JOIN pg_index i ON dep.classid = 'pg_class'::regclass AND dep.deptype IN ('a', 'n') AND f.c <> 'pg_constraint'::regclass
-             AND i.indexrelid = dep.objid
-        LEFT JOIN pg_constraint k ON k.conrelid = i.indrelid AND k.conindid = i.indexrelid AND k.contype = ANY (zanith._letters_of('indexed'))
-        LEFT JOIN pg_constraint twin ON dep.classid = 'pg_constraint'::regclass AND twin.oid = dep.objid
+        LEFT JOIN LATERAL (
+            SELECT c.oid FROM pg_index i JOIN pg_constraint c ON c.conrelid = i.indrelid AND c.conindid = i.indexrelid AND c.contype = ANY (zanith._letters_of('indexed'))
+            WHERE dep.classid = 'pg_class'::regclass AND dep.deptype IN ('a', 'n') AND f.c <> 'pg_constraint'::regclass AND i.indexrelid = dep.objid OFFSET 0) k ON true
         WHERE dep.deptype IN ('n', 'a', 'i', 'P', 'S')
           -- sub-objects of a whole relation that is going anyway
           AND NOT (f.s = 0 AND dep.classid = f.c AND dep.objid = f.o)

@@ -7,8 +7,9 @@ from contextlib import suppress
 import pytest
 
 from app.recovery.capture.capture import capture
-from app.recovery.capture.request import COLUMN_STRATEGIES, CaptureRequest
+from app.recovery.capture.request import CaptureRequest
 from app.recovery.core.errors import ZanithError
+from app.recovery.core.strategies import OF_COLUMNS
 from app.recovery.plan.model import Choices
 from app.recovery.plan.planning import plan_restore
 from app.recovery.purge.purge import purge
@@ -85,7 +86,7 @@ async def worked(scene, db, made: str, column: str | None, tmp_path, since: str)
 )
 async def test_code_that_one_of_three_owners_adds(scene, create_role, strategy, kind, tmp_path):
     bob = create_role("bob")
-    column = "c" if strategy in COLUMN_STRATEGIES else None
+    column = "c" if strategy in OF_COLUMNS else None
     keep_rows = strategy == "rebuild_table"
     escapes, refused = {}, {}
     async with scene.opened() as db:

@@ -12,9 +12,10 @@ import pytest
 
 from app.recovery.artifacts.listing import ArtifactFilter, list_artifacts
 from app.recovery.capture.capture import capture
-from app.recovery.capture.request import COLUMN_STRATEGIES, CaptureRequest
+from app.recovery.capture.request import CaptureRequest
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import Refused, ZanithError
+from app.recovery.core.strategies import OF_COLUMNS
 from app.recovery.db.database import Database
 from app.recovery.inspection.doctor import ORDER, doctor
 from app.recovery.plan.model import Choices
@@ -56,7 +57,7 @@ async def damage_all(db, database, role, cases):
         "".join(SHAPES[DAMAGES[c].shape].replace("{name}", n) for (c, _), n in numbered.items())
     )
     for (case, strategy), name in numbered.items():
-        column = "c" if strategy in COLUMN_STRATEGIES else None
+        column = "c" if strategy in OF_COLUMNS else None
         request = CaptureRequest(
             strategy, name, column, keep_rows=strategy == "rebuild_table", on_dependents="cascade"
         )

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from app.recovery.core.options import options_of
+from app.recovery.core.strategies import ARCHIVE, DROPS, OF_COLUMNS, VALUES, Strategy
 from app.recovery.jobs.kinds import Kind
 from app.recovery.plan.model import Choices
 
@@ -157,3 +158,53 @@ def test_facts_about_constraints_are_those_of_the_table_of_kinds():
     }
     described = set(re.findall(r"^--   (\w+)  ", home, re.MULTILINE))
     assert {word for words in asked for word in words if word} == known == described
+
+
+STRATEGIES = "lib/strategies.sql"
+
+
+def facts_about_strategies() -> dict[str, set[str]]:
+    """Return the facts of each strategy, as the table of SQL says them."""
+    home = (ROOT / "migrations" / "functions" / STRATEGIES).read_text("utf-8")
+    rows = re.findall(r"\('(\w+)', ARRAY\[(.*?)\]\)", home)
+    return {name: set(re.findall(r"\w+", facts)) for name, facts in rows}
+
+
+def test_sql_and_python_say_the_same_of_each_strategy():
+    facts = facts_about_strategies()
+    assert set(facts) == set(Strategy)
+    for fact, names in {
+        "column": OF_COLUMNS, "drops": DROPS, "values": VALUES, "archive": ARCHIVE
+    }.items():  # fmt: skip
+        assert {name for name in facts if fact in facts[name]} == set(names), fact
+
+
+def test_facts_about_strategies_are_those_of_the_table():
+    """A misspelt fact is true of no strategy."""
+    asked = {
+        fact
+        for folder in ("migrations/functions", "app/recovery/queries")
+        for file in sources(folder, suffix=".sql")
+        for call in re.findall(
+            r"_strategy_is\([^,]+, ('\w+')\)|_strategies_of\(('.*?')\)", file.read_text("utf-8")
+        )
+        for fact in re.findall(r"\w+", "".join(call))
+    }
+    home = (ROOT / "migrations" / "functions" / STRATEGIES).read_text("utf-8")
+    described = set(re.findall(r"^--   (\w+)  ", home, re.MULTILINE))
+    assert asked == described == set.union(*facts_about_strategies().values())
+
+
+def test_strategies_are_listed_in_one_file():
+    """One by itself is what a statement is about; two are a list, which a new one would miss."""
+    home = {"strategies.sql", "strategies.py"}
+    found = [
+        f"{file.relative_to(ROOT)}: {listed[0]}"
+        for folder in ("app", "migrations/functions")
+        for suffix in (".sql", ".py", ".html")
+        for file in sources(folder, suffix=suffix)
+        if file.name not in home
+        for listed in SQL_LIST.finditer(file.read_text("utf-8"))
+        if len(set(re.findall(r"\w+", listed[1])) & set(Strategy)) > 1
+    ]
+    assert found == []

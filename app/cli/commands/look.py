@@ -21,6 +21,7 @@ from app.recovery.artifacts.listing import ArtifactFilter, count_purged, list_ar
 from app.recovery.artifacts.tombstones import find_purged, list_purged
 from app.recovery.core.durations import parse_duration
 from app.recovery.core.errors import NotFound, WrongUsage
+from app.recovery.core.strategies import Strategy
 from app.recovery.core.version import VERSION
 from app.recovery.db.operator_role import superuser_notice
 from app.recovery.inspection.doctor import doctor
@@ -28,18 +29,6 @@ from app.recovery.inspection.inspect import inspect
 from app.recovery.jobs import model as jobs
 
 app = typer.Typer()
-
-
-class Type(StrEnum):
-    """The ways to capture."""
-
-    SOFT_DROP_COLUMN = "soft_drop_column"
-    SOFT_DROP_TABLE = "soft_drop_table"
-    ARCHIVE_COLUMN = "archive_column"
-    ARCHIVE_TABLE = "archive_table"
-    REBUILD_TABLE = "rebuild_table"
-    ARCHIVE_ROWS = "archive_rows"
-    ARCHIVE_VALUES = "archive_values"
 
 
 class Status(StrEnum):
@@ -60,8 +49,8 @@ def list_command(
         ),
     ] = None,
     artifact_type: Annotated[
-        Type | None,
-        typer.Option("--type", metavar="TYPE", help=f"Show only this type: {', '.join(Type)}."),
+        Strategy | None,
+        typer.Option("--type", metavar="TYPE", help=f"Show only this type: {', '.join(Strategy)}."),
     ] = None,
     status: Annotated[
         Status | None,

@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 import asyncpg
 
-from app.recovery.artifacts.model import DAMAGED, HEALTHS, TYPES, Artifact, compose, from_row
+from app.recovery.artifacts.model import DAMAGED, HEALTHS, Artifact, compose, from_row
 from app.recovery.core.errors import WrongUsage
 from app.recovery.core.names import parse_name
+from app.recovery.core.strategies import Strategy
 from app.recovery.core.tasks import gather
 from app.recovery.db.connections import Connection
 from app.recovery.db.database import Database
@@ -148,7 +149,7 @@ def _count_query(*, by_health: bool, seen: str) -> str:
 def _filter_values(wanted: ArtifactFilter) -> tuple[Any, ...]:
     if wanted.sort not in _KEYS:
         raise WrongUsage(f"there is no order {wanted.sort!r}", hint=f"one of {', '.join(_KEYS)}")
-    _one_of("type", wanted.type, TYPES)
+    _one_of("type", wanted.type, tuple(Strategy))
     _one_of("status", wanted.status, ("recoverable", "restored"))
     _one_of("health", wanted.health, (*HEALTHS, "damaged"))
     schema, table, column = named_table(wanted.table)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from app.recovery.core.names import quote
+from app.recovery.core.strategies import ARCHIVE, VALUES
 from app.recovery.queries import fill, load, places
 
 BLOCKS = load("artifacts")
@@ -14,15 +15,6 @@ BLOCKS = load("artifacts")
 Health = Literal["ok", "unsealed", "missing", "changed", "moved", "expired"]
 HEALTHS = ("ok", "unsealed", "missing", "changed", "moved", "expired")
 DAMAGED = ("missing", "changed", "moved")
-TYPES = (
-    "soft_drop_column",
-    "soft_drop_table",
-    "archive_column",
-    "archive_table",
-    "rebuild_table",
-    "archive_rows",
-    "archive_values",
-)
 _TIMES = ("sealed_at", "verified_at", "created_at", "expires_at", "restored_at")
 
 
@@ -79,12 +71,12 @@ class Artifact:
     @property
     def archives_column(self) -> bool:
         """Whether its archive has the values of a column, by their key."""
-        return self.artifact_type in {"archive_column", "archive_values"}
+        return self.artifact_type in VALUES
 
     @property
     def keeps_archive(self) -> bool:
         """Whether its archive stays after the restore: values or rows that were copied back."""
-        return self.archives_column or self.artifact_type == "archive_rows"
+        return self.artifact_type in ARCHIVE
 
     @property
     def holds_rows(self) -> bool:

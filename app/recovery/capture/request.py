@@ -6,14 +6,12 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-from app.recovery.artifacts.model import TYPES
 from app.recovery.core.actor import LONGEST_NAME, LONGEST_REASON
 from app.recovery.core.durations import format_duration, parse_duration
 from app.recovery.core.errors import WrongUsage
 from app.recovery.core.names import quote
 from app.recovery.core.options import option
-
-COLUMN_STRATEGIES = ("soft_drop_column", "archive_column", "archive_values")
+from app.recovery.core.strategies import DROPS, OF_COLUMNS, Strategy
 
 DEPENDENTS = ("refuse", "keep", "cascade")
 
@@ -95,9 +93,9 @@ class CaptureRequest:
 
 def check_request(request: CaptureRequest) -> None:
     """Raise WrongUsage where the request is not valid."""
-    if request.strategy not in TYPES:
-        raise WrongUsage(f"there is no strategy {request.strategy!r}", hint=", ".join(TYPES))
-    if (request.column is not None) != (request.strategy in COLUMN_STRATEGIES):
+    if request.strategy not in tuple(Strategy):
+        raise WrongUsage(f"there is no strategy {request.strategy!r}", hint=", ".join(Strategy))
+    if (request.column is not None) != (request.strategy in OF_COLUMNS):
         raise WrongUsage(
             f"{request.strategy} takes {'a' if request.column is None else 'no'} column"
         )
@@ -108,7 +106,7 @@ def check_request(request: CaptureRequest) -> None:
     if request.online and request.strategy != "archive_column":
         raise WrongUsage(
             f"{request.strategy} has no online form: it is as fast on a large table"
-            if request.strategy not in {"rebuild_table", "archive_rows", "archive_values"}
+            if request.strategy in DROPS
             else f"{request.strategy} has no online form",
             hint="leave --online out",
         )

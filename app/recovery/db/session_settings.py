@@ -12,6 +12,7 @@ import re
 from functools import cache
 
 from app.recovery import queries
+from app.recovery.core.strategies import Strategy
 from app.recovery.db.schema_files import files
 from app.recovery.queries import load
 
@@ -63,10 +64,15 @@ def _literal(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
+def _must_be_fixed() -> str:
+    captures = ", ".join(_literal(name) for name in Strategy)
+    return queries.fill(load("installer")["must_be_fixed"], captures=captures)
+
+
 def fill(text: str) -> str:
     """Return a query with the list in place of {fixed}, and who must have it of {must_be_fixed}."""
     parts = {
-        "must_be_fixed": f"({load('installer')['must_be_fixed']})",
+        "must_be_fixed": f"({_must_be_fixed()})",
         "fixed": f"'{json.dumps(of_functions())}'::jsonb",
     }
     return queries.fill(text, **{name: parts[name] for name in queries.places(text)})

@@ -3,7 +3,7 @@ a.id, a.capture_order, a.migration_id, a.artifact_type, {status} AS status, a.so
 a.source_column, a.physical_schema, a.physical_table, a.physical_column, a.row_count, a.checksum,
 a.sealed_at, a.verified_at, a.reason, a.created_at, a.created_by, a.created_by_role, a.expires_at,
 a.held_by, a.held_by_role, a.held_reason, a.restored_at, a.restored_by, a.restored_by_role, a.verified_ok, a.cascade_of,
-CASE WHEN a.status = 'recoverable' AND a.artifact_type IN ('soft_drop_column', 'archive_column', 'archive_values') THEN {half_done} END AS unfinished
+CASE WHEN a.status = 'recoverable' AND zanith._strategy_is(a.artifact_type, 'column') THEN {half_done} END AS unfinished
 
 -- half_done: online work that has begun and is not done: archiving, restoring, or NULL. As zanith.unfinished(), for roles that may not call it
 (SELECT substring(obj_description(f.oid, 'pg_class') FROM '^zanith unfinished ([a-z]+)')
@@ -11,7 +11,7 @@ CASE WHEN a.status = 'recoverable' AND a.artifact_type IN ('soft_drop_column', '
  WHERE s.nspname = '_zanith_shadow' AND f.relname = ('_zanith_follow_' || a.id)::name)
 
 -- status: a column that was restored and is gone again is recoverable where its archive stands
-CASE WHEN a.status = 'restored' AND zanith._archives_column(a.artifact_type) AND zanith.is_recoverable_again(a.id) THEN 'recoverable' ELSE a.status END
+CASE WHEN a.status = 'restored' AND zanith._strategy_is(a.artifact_type, 'values') AND zanith.is_recoverable_again(a.id) THEN 'recoverable' ELSE a.status END
 
 -- place: joins the parked object by its recorded name
 LEFT JOIN pg_namespace AS n ON n.nspname = a.physical_schema
@@ -44,12 +44,12 @@ CASE
 END
 
 -- overdue: a cleanup takes it by its date, and takes more than the record of what was restored
-a.expires_at < now() AND a.held_by IS NULL AND (a.status = 'recoverable' OR zanith._keeps_archive(a.artifact_type))
+a.expires_at < now() AND a.held_by IS NULL AND (a.status = 'recoverable' OR zanith._strategy_is(a.artifact_type, 'archive'))
 
 -- size: bytes of the parked object, its partitions and children, indexes and TOAST included; NULL for what lives in a live table
 CASE
     WHEN c.oid IS NULL OR a.artifact_type = 'soft_drop_column'
-         OR (a.status = 'restored' AND NOT zanith._keeps_archive(a.artifact_type)) THEN NULL
+         OR (a.status = 'restored' AND NOT zanith._strategy_is(a.artifact_type, 'archive')) THEN NULL
     WHEN c.relhassubclass
         THEN (SELECT sum(pg_total_relation_size(m.member)) FROM zanith._parked_members(a.id, c.oid) AS m)
     ELSE pg_total_relation_size(c.oid)
@@ -149,7 +149,7 @@ SELECT recovery_sql, definition FROM zanith._zanith_migration_artifacts WHERE id
 WITH seen AS MATERIALIZED (
     SELECT {status} AS status, a.held_by, a.expires_at, a.source_schema, a.source_table, {quick} AS health,
            CASE WHEN c.oid IS NULL OR a.artifact_type = 'soft_drop_column'
-                     OR (a.status = 'restored' AND NOT zanith._keeps_archive(a.artifact_type)) THEN 0
+                     OR (a.status = 'restored' AND NOT zanith._strategy_is(a.artifact_type, 'archive')) THEN 0
                 WHEN c.relkind = 'r' AND c.relpages > 0 AND c.reltoastrelid = 0 AND NOT c.relhasindex
                     THEN c.relpages * current_setting('block_size')::bigint
                 ELSE {size} END AS bytes

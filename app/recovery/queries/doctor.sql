@@ -26,9 +26,9 @@ ORDER BY a.capture_order;
 
 -- blocked: archived columns whose table is gone, tables whose schema is; parked tables do not count
 SELECT a.id, zanith._object_name(a) AS object,
-       CASE WHEN zanith._keeps_archive(a.artifact_type) THEN zanith._qualify(a.source_schema, a.source_table)
+       CASE WHEN zanith._strategy_is(a.artifact_type, 'archive') THEN zanith._qualify(a.source_schema, a.source_table)
             ELSE quote_ident(a.source_schema) END AS gone,
-       zanith._keeps_archive(a.artifact_type) AS is_table,
+       zanith._strategy_is(a.artifact_type, 'archive') AS is_table,
        zanith._relation_name(c.oid) AS now
 FROM zanith._zanith_migration_artifacts AS a
 LEFT JOIN pg_class AS c
@@ -37,12 +37,12 @@ LEFT JOIN pg_class AS c
                       WHERE zanith._attribute_number(c.oid, k.item ->> 'name') IS NULL)
 WHERE a.status = 'recoverable'
   AND CASE
-      WHEN zanith._keeps_archive(a.artifact_type) THEN
+      WHEN zanith._strategy_is(a.artifact_type, 'archive') THEN
           zanith._relation_oid(a.source_schema, a.source_table) IS NULL
           AND NOT EXISTS (SELECT FROM zanith._zanith_migration_artifacts AS o
                           WHERE o.source_schema = a.source_schema AND o.source_table = a.source_table
                             AND o.source_column IS NULL AND o.status = 'recoverable'
-                            AND o.artifact_type NOT IN ('rebuild_table', 'archive_rows'))
+                            AND zanith._strategy_is(o.artifact_type, 'moves'))
       WHEN a.artifact_type = 'archive_table' THEN to_regnamespace(quote_ident(a.source_schema)) IS NULL
       ELSE false END
 ORDER BY a.capture_order;

@@ -12,4 +12,4 @@ SET row_count = $2, checksum = $3, checksum_query = $4, checksum_settings = $5::
 WHERE id = $1;
 
 -- render: the recipe anew
-UPDATE zanith._zanith_migration_artifacts SET recovery_sql = zanith._render_script(id) WHERE id = $1 AND (status = 'recoverable' OR zanith._keeps_archive(artifact_type));
+UPDATE zanith._zanith_migration_artifacts SET recovery_sql = zanith._render_script(id) WHERE id = $1 AND (status = 'recoverable' OR zanith._strategy_is(artifact_type, 'archive'));

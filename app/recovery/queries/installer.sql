@@ -80,8 +80,7 @@ SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1);
 -- The captures, and the guard where it begins, leave the search path to their caller, whose path they pass on. The guard tries a statement under
 -- its time zone, on which it depends whether PostgreSQL rewrites a table.
 (p.proname NOT LIKE '\_%' OR p.prosecdef OR p.prorettype IN ('trigger'::regtype, 'event_trigger'::regtype))
-    AND NOT (s.key = 'search_path' AND p.proname IN
-        ('soft_drop_column', 'archive_column', 'soft_drop_table', 'archive_table', 'rebuild_table', 'archive_rows', 'archive_values', '_guard_start'))
+    AND NOT (s.key = 'search_path' AND p.proname IN ({captures}, '_guard_start'))
     AND NOT (s.key = 'TimeZone' AND p.proname = '_guard_start')
 
 -- fix_settings: CREATE OR REPLACE forgets them, so they are set again after every change

@@ -12,7 +12,7 @@ WHERE id = $1;
 -- sealed: what has a seal to be verified, the one that was verified the longest ago first
 SELECT a.id FROM zanith._zanith_migration_artifacts AS a
 WHERE a.sealed_at IS NOT NULL AND a.artifact_type <> 'soft_drop_column' AND a.physical_table IS NOT NULL
-  AND (a.status = 'recoverable' OR zanith._keeps_archive(a.artifact_type))
+  AND (a.status = 'recoverable' OR zanith._strategy_is(a.artifact_type, 'archive'))
 ORDER BY a.verified_at NULLS FIRST, a.capture_order;
 
 -- unsealed: what a sweep finds to seal, oldest first; not what somebody works on

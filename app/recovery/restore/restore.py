@@ -13,6 +13,7 @@ from app.recovery.core.actor import Actor
 from app.recovery.core.errors import Cancelled, NotFound, Refused, WrongUsage, ZanithError
 from app.recovery.core.names import parse_name, signed
 from app.recovery.core.progress import OnProgress
+from app.recovery.core.strategies import OF_COLUMNS, Strategy
 from app.recovery.db.database import Database
 from app.recovery.jobs import model as jobs
 from app.recovery.jobs.kinds import Kind
@@ -28,8 +29,7 @@ from app.recovery.restore.report import RestoreReport
 SQL = load("restore")
 BLOCKS = load("artifacts")
 
-COLUMN_TYPES = ("soft_drop_column", "archive_column", "archive_values")
-TABLE_TYPES = ("soft_drop_table", "archive_table", "archive_rows")
+TABLE_TYPES = tuple(s for s in Strategy if s not in (*OF_COLUMNS, Strategy.REBUILD_TABLE))
 
 
 async def find_for_restore(db: Database, name: str, kind: str) -> Artifact:
@@ -45,7 +45,7 @@ async def find_for_restore(db: Database, name: str, kind: str) -> Artifact:
     column = parts[-1] if is_column else None
     path = parts[:-1] if is_column else parts
     schema = path[0] if len(path) == 2 else None
-    types = COLUMN_TYPES if is_column else TABLE_TYPES
+    types = OF_COLUMNS if is_column else TABLE_TYPES
     async with db.acquire() as connection:
         found = await find_latest(db, connection, schema, path[-1], column, types)
     if found is None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.recovery.capture.request import CaptureRequest
 from app.recovery.core.names import parse_name, quote
 from app.recovery.core.options import LONGEST, read_options
+from app.recovery.core.strategies import Strategy
 from app.recovery.plan.model import Choices
 from app.routes.options import NO_NUL, declaring
 from app.shape import FORMAT_VERSION
@@ -215,15 +216,7 @@ class RestoreIn(_Strict):
 class CaptureIn(_Strict):
     """What to drop, how, and its name as confirmation."""
 
-    strategy: Literal[
-        "soft_drop_column",
-        "archive_column",
-        "soft_drop_table",
-        "archive_table",
-        "rebuild_table",
-        "archive_rows",
-        "archive_values",
-    ]
+    strategy: Strategy
     table: Text = Field(description='schema.table, quoted as in SQL: `"Weird.Name".t`')
     column: Text | None = Field(None, description="the column's exact name, unquoted")
     dry_run: bool = Field(False, description="200 with the plan; nothing runs")

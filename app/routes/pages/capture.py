@@ -23,6 +23,7 @@ from app.recovery.core.durations import format_duration
 from app.recovery.core.errors import Locked, Refused, WrongUsage, ZanithError
 from app.recovery.core.names import parse_name, quote
 from app.recovery.core.options import Option, option, options_of, options_to_json
+from app.recovery.core.strategies import DROPS, OF_COLUMNS, Strategy
 from app.recovery.db.database import Database
 from app.routes import work
 from app.routes.errors import status_of
@@ -33,8 +34,8 @@ from app.routes.studio import TheStudio, Who, checked_form
 router = APIRouter(prefix="/studio/capture")
 
 PATH = "/studio/capture"
-OF_COLUMN = ("soft_drop_column", "archive_column")
-OF_TABLE = ("soft_drop_table", "archive_table", "rebuild_table")
+OF_COLUMN = tuple(strategy for strategy in DROPS if strategy in OF_COLUMNS)
+OF_TABLE = (Strategy.SOFT_DROP_TABLE, Strategy.ARCHIVE_TABLE, Strategy.REBUILD_TABLE)
 _PLACE = ("schema", "table", "column")
 _NAME = 300  # 63 bytes are at most so many characters of an address
 

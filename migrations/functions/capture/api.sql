@@ -83,9 +83,9 @@ DECLARE
     d jsonb;
     captures jsonb;
 BEGIN
-    IF strategy NOT IN ('soft_drop_column', 'archive_column', 'archive_values', 'soft_drop_table', 'archive_table', 'rebuild_table', 'archive_rows') THEN
+    IF NOT strategy = ANY (zanith._strategies_of(VARIADIC '{}')) THEN
         PERFORM zanith._refuse(format('there is no strategy %L', strategy),
-            'Use soft_drop_column, archive_column, archive_values, soft_drop_table, archive_table, rebuild_table or archive_rows.', '22023');
+            format('Use one of %s.', array_to_string(zanith._strategies_of(VARIADIC '{}'), ', ')), '22023');
     END IF;
     PERFORM zanith._check_object(strategy, relation, column_name);
     captures := zanith._list_captures(strategy, relation, column_name, '000000000000', on_dependents, published_ok, keep_rows, true);
@@ -138,9 +138,9 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     FROM (VALUES
         (1, 'while it is parked in its table, the column keeps its place in the row: SELECT *, a positional INSERT, a COPY without a column list, and every role that may read the whole table still see it',
             strategy = 'soft_drop_column'),
-        (2, 'reads and writes of the table wait while the rows are copied', zanith._keeps_archive(d ->> 'strategy') OR keep_rows),
+        (2, 'reads and writes of the table wait while the rows are copied', zanith._strategy_is(d ->> 'strategy', 'archive') OR keep_rows),
         (3, 'the restored column will be the last column of its table', strategy = 'archive_column'),
-        (4, 'dependents continue to work, but only for reads', on_dependents = 'keep' AND strategy IN ('soft_drop_table', 'archive_table')
+        (4, 'dependents continue to work, but only for reads', on_dependents = 'keep' AND zanith._strategy_is(strategy, 'moves')
             AND jsonb_array_length(d -> 'dependents') > 0),
         (5, 'nothing is dropped, so there is nothing to restore: the definition is kept for comparison', strategy = 'rebuild_table'),
         (6, (SELECT 'subscribers of ' || string_agg(DISTINCT quote_ident(p.item ->> 'name'), ', ') || ' may stop'

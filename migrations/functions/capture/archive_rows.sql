@@ -5,10 +5,6 @@ LANGUAGE sql STABLE AS $$
     SELECT zanith._define_rebuild(relation, id, true) || '{"strategy": "archive_rows", "references": [], "publications": [], "dependents": []}'
 $$;
 
--- Types whose copy stays when the rows are back: it has to be purged by itself.
-CREATE OR REPLACE FUNCTION zanith._keeps_archive(artifact_type text) RETURNS boolean
-LANGUAGE sql IMMUTABLE AS $$ SELECT zanith._archives_column(artifact_type) OR artifact_type = 'archive_rows' $$;
-
 -- Constraints that rows of today need not meet, and that rows which are inserted must.
 CREATE OR REPLACE FUNCTION zanith._find_unproved(relation oid) RETURNS TABLE (what text, way_out text)
 LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN RETURN QUERY

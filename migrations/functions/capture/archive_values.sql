@@ -1,10 +1,6 @@
 -- archive_values: copy key and value of every row, before somebody changes the type of the column. It is an archive of a column that stays: the
 -- restore adds a column of the old type beside the present one.
 
--- Types whose rows are the key and the value of a column. The definition of both has the strategy archive_column.
-CREATE OR REPLACE FUNCTION zanith._archives_column(artifact_type text) RETURNS boolean
-LANGUAGE sql IMMUTABLE AS $$ SELECT artifact_type IN ('archive_column', 'archive_values') $$;
-
 -- What took the values away, in a sentence.
 CREATE OR REPLACE FUNCTION zanith._taken_by(d jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$ SELECT CASE WHEN d ? 'stays' THEN 'capture' ELSE 'drop' END $$;

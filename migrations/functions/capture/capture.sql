@@ -48,11 +48,9 @@ CREATE OR REPLACE FUNCTION zanith._define(
     strategy text, relation oid, column_name text, id text, on_dependents text, keep_rows boolean, gone text[] DEFAULT '{}', brief boolean DEFAULT false)
 RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT CASE
-        WHEN strategy IN ('soft_drop_column', 'archive_column')
-            THEN zanith._define_column(strategy, relation, column_name, id, on_dependents, gone)
         WHEN strategy = 'archive_values' THEN zanith._define_values(relation, column_name, id)
-        WHEN strategy IN ('soft_drop_table', 'archive_table')
-            THEN zanith._define_table(strategy, relation, id, on_dependents, gone, brief)
+        WHEN zanith._strategy_is(strategy, 'column') THEN zanith._define_column(strategy, relation, column_name, id, on_dependents, gone)
+        WHEN zanith._strategy_is(strategy, 'moves') THEN zanith._define_table(strategy, relation, id, on_dependents, gone, brief)
         WHEN strategy = 'archive_rows' THEN zanith._define_rows(relation, id)
         ELSE zanith._define_rebuild(relation, id, keep_rows) END
 $$;
@@ -78,7 +76,7 @@ DECLARE
     lacking text;
 BEGIN
     strategy := d ->> 'strategy';
-    IF strategy NOT IN ('rebuild_table', 'archive_rows') THEN
+    IF zanith._strategy_is(strategy, 'drops') THEN
         PERFORM zanith._check_dependents(strategy, object, d -> 'dependents', on_dependents);
         PERFORM zanith._check_published(strategy, object, d -> 'publications', published_ok);
         IF d ? 'members' AND on_dependents = 'cascade' THEN
@@ -87,7 +85,7 @@ BEGIN
         PERFORM zanith._check_way_back(strategy, relation, object, d);
         PERFORM zanith._check_trusted_parts(d, relation), zanith._check_keyed_parts(d, relation);
     END IF;
-    IF zanith._keeps_archive(strategy) OR COALESCE(d -> 'parked', 'null') <> 'null' AND strategy = 'rebuild_table' THEN
+    IF zanith._strategy_is(strategy, 'archive') OR COALESCE(d -> 'parked', 'null') <> 'null' AND strategy = 'rebuild_table' THEN
         PERFORM zanith._check_third_code(relation);
     END IF;
     IF strategy = 'soft_drop_column' AND on_dependents = 'keep' AND d #>> '{column,base_type}' IS NOT NULL
@@ -149,7 +147,7 @@ CREATE OR REPLACE FUNCTION zanith._check_object(strategy text, relation oid, col
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
     PERFORM zanith._check_table(strategy, relation);
-    IF strategy IN ('soft_drop_column', 'archive_column', 'archive_values') THEN
+    IF zanith._strategy_is(strategy, 'column') THEN
         PERFORM zanith._check_column(strategy, relation, column_name);
     ELSIF strategy = 'archive_rows' THEN
         PERFORM zanith._check_rows(relation);

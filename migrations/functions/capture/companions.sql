@@ -22,7 +22,7 @@ LANGUAGE plpgsql STABLE AS $$
 DECLARE
     found jsonb := '[]';
 BEGIN
-    IF strategy IN ('soft_drop_table', 'archive_table') AND on_dependents = 'cascade' THEN
+    IF zanith._strategy_is(strategy, 'moves') AND on_dependents = 'cascade' THEN
         -- a parked column keeps the type of a table, which is renamed; of a view, which is made again, only an archive is free
         SELECT zanith._list(jsonb_build_object('relation', c.oid, 'column', a.attname,
                    'strategy', CASE WHEN t.typrelid IN (SELECT f.member FROM zanith._family(relation) f) THEN 'soft_drop_column' ELSE 'archive_column' END)

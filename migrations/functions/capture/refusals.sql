@@ -179,11 +179,11 @@ BEGIN
     END IF;
     SELECT zanith._relation_name(t.tgrelid) INTO other FROM pg_trigger t
     WHERE t.tgisinternal AND t.tgenabled <> 'O' AND t.tgrelid IN (SELECT x.member FROM zanith._tree(relation) x) LIMIT 1;
-    IF FOUND AND strategy NOT IN ('rebuild_table', 'archive_rows') THEN
+    IF FOUND AND zanith._strategy_is(strategy, 'drops') THEN
         PERFORM zanith._refuse(format('%s has constraint triggers that were disabled (DISABLE TRIGGER ALL), which is not supported yet', other),
             format('Enable them first: ALTER TABLE %s ENABLE TRIGGER ALL.', other));
     END IF;
-    IF strategy IN ('soft_drop_table', 'archive_table') THEN
+    IF zanith._strategy_is(strategy, 'moves') THEN
         PERFORM zanith._check_parents(relation), zanith._check_constraint_triggers(relation, name);
         PERFORM zanith._check_exclusions(i.inhparent, name) FROM pg_inherits i WHERE i.inhrelid = relation;
         SELECT zanith._relation_name(t.member) INTO other FROM zanith._tree(relation) t
@@ -273,7 +273,7 @@ BEGIN
                  ELSE 'Remove the labels first: SECURITY LABEL … IS NULL.' END);
     END IF;
     -- a generated column is computed again: no value is stored by a key
-    IF strategy IN ('archive_column', 'archive_values') AND a.attgenerated = '' AND zanith._find_key(relation, a.attnum) IS NULL THEN
+    IF zanith._strategy_is(strategy, 'values') AND a.attgenerated = '' AND zanith._find_key(relation, a.attnum) IS NULL THEN
         PERFORM zanith._refuse(format('table %s has no %sprimary key or unique index to store the values by', zanith._relation_name(relation),
                 CASE WHEN zanith._find_key(relation) IS NOT NULL THEN 'other ' ELSE '' END),
             'An archive needs a primary key, or a valid, immediate, non-partial unique index over NOT NULL columns, without this column; '
@@ -333,7 +333,7 @@ BEGIN
             ELSIF f.relowner <> (SELECT c.relowner FROM pg_class c WHERE c.oid = relation) THEN
                 PERFORM zanith._refuse(format('%s has the column too, and belongs to another role', other), 'Give both one owner first: ALTER TABLE … OWNER TO ….');
             END IF;
-        ELSIF strategy IN ('archive_column', 'archive_values') AND NOT f.relispartition AND a.attgenerated = '' THEN
+        ELSIF zanith._strategy_is(strategy, 'values') AND NOT f.relispartition AND a.attgenerated = '' THEN
             PERFORM zanith._refuse(format('%s has inheritance children (%s), which %s does not support', name, other, strategy),
                 CASE WHEN strategy = 'archive_values' THEN 'A key tells apart the rows of one table only.' ELSE 'Use soft_drop_column, which parks it in all of them.' END);
         ELSIF f.relkind = 'f' THEN
@@ -367,7 +367,7 @@ DECLARE
     pending integer;
 BEGIN
     -- a dropped column keeps its number, and each column that is added again takes another
-    IF strategy IN ('soft_drop_column', 'archive_column') AND new > 0 THEN
+    IF zanith._strategy_is(strategy, 'column') AND new > 0 THEN
         pending := CASE WHEN used > 1400 THEN zanith._columns_to_come(relation, d ->> 'id') ELSE 0 END;
         IF used + pending + new > 1600 THEN
             PERFORM zanith._refuse(format('%s could not come back: its table would need more than 1600 columns', object),
@@ -405,7 +405,7 @@ END $$;
 -- How many columns the parked columns of a table would add to it, without those of one artifact. It counts, and shows nothing else.
 CREATE OR REPLACE FUNCTION zanith._columns_to_come(relation oid, but text) RETURNS integer
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$ BEGIN RETURN (
-    SELECT COALESCE(sum(CASE WHEN zanith._archives_column(a.artifact_type) THEN 1 ELSE 0 END + jsonb_array_length(COALESCE(a.definition #> '{cascade,columns}', '[]'))), 0)::integer
+    SELECT COALESCE(sum(CASE WHEN zanith._strategy_is(a.artifact_type, 'values') THEN 1 ELSE 0 END + jsonb_array_length(COALESCE(a.definition #> '{cascade,columns}', '[]'))), 0)::integer
     FROM zanith._zanith_migration_artifacts a, pg_class c, pg_namespace n
     WHERE c.oid = relation AND n.oid = c.relnamespace AND a.source_schema = n.nspname AND a.source_table = c.relname
       AND a.status = 'recoverable' AND a.source_column IS NOT NULL AND a.id <> but

@@ -88,7 +88,7 @@ BEGIN
     IF column_name IS NOT NULL THEN
         PERFORM zanith._check_column(strategy, target, column_name);
     END IF;
-    IF rights AND strategy IN ('soft_drop_column', 'soft_drop_table') AND NOT EXISTS (
+    IF rights AND zanith._strategy_is(strategy, 'parks') AND NOT EXISTS (
            SELECT FROM zanith._each(dependents) x WHERE x.item ->> 'kind' NOT IN ('foreign key', 'policy', 'trigger', 'rule', 'default', 'publication')) THEN
         RETURN;
     END IF;
@@ -115,8 +115,8 @@ BEGIN
     IF owned IS NULL THEN
         RETURN; -- it was dropped meanwhile
     END IF;
-    FOR item IN SELECT 0::smallint AS num, NULL::text AS name, ARRAY['soft_drop_table', 'archive_table'] AS strategies
-                UNION ALL (SELECT a.attnum, a.attname::text, ARRAY['soft_drop_column', 'archive_column'] FROM pg_attribute a
+    FOR item IN SELECT 0::smallint AS num, NULL::text AS name, zanith._strategies_of('moves') AS strategies
+                UNION ALL (SELECT a.attnum, a.attname::text, zanith._strategies_of('column', 'drops') FROM pg_attribute a
                            WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped AND NOT starts_with(a.attname, '_zanith_dropped_') ORDER BY a.attnum) LOOP
         column_name := item.name;
         strategy := NULL; message := NULL; hint := NULL;

@@ -196,7 +196,7 @@ END $$;
 CREATE OR REPLACE FUNCTION zanith._recorded_columns(a zanith._zanith_migration_artifacts, m jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN jsonb_typeof(m) = 'object' THEN m #> '{definition,columns}'
-        WHEN a.artifact_type IN ('rebuild_table', 'archive_rows') THEN a.definition #> '{definition,columns}'
+        WHEN zanith._strategy_is(a.artifact_type, 'rows') THEN a.definition #> '{definition,columns}'
         ELSE COALESCE(NULLIF(a.definition -> 'key', 'null'), '[]')
              || jsonb_build_array(jsonb_set(a.definition -> 'column', '{type}', COALESCE(NULLIF(a.definition #> '{parked,type}', 'null'), a.definition #> '{column,type}'))) END
 $$;

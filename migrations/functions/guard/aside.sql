@@ -75,7 +75,7 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp A
                    WHERE d.refclassid = (o.named ->> 'class')::regclass AND d.refobjid IN ((o.named ->> 'oid')::oid, t.typarray) AND d.deptype IN ('n', 'a')
                      AND zanith._guard_is_parked(jsonb_build_object('names', i.object_names)))
            OR EXISTS (SELECT FROM zanith._zanith_migration_artifacts r
-                      WHERE t.oid IS NOT NULL AND r.status = 'recoverable' AND zanith._archives_column(r.artifact_type)
+                      WHERE t.oid IS NOT NULL AND r.status = 'recoverable' AND zanith._strategy_is(r.artifact_type, 'values')
                         AND r.definition #> '{kept,types}' @> jsonb_build_array(jsonb_build_object('name', format_type(t.oid, NULL)))
                         AND zanith._artifact_needs(r, 'pg_type', t.oid) AND NOT zanith._has_aside(r.definition, 'pg_type', o.named ->> 'schema', o.named ->> 'name')))
 ); END $$;

@@ -54,7 +54,7 @@ CREATE OR REPLACE FUNCTION zanith._guard_is_unfinished(dropped jsonb) RETURNS bo
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN dropped ->> 'type' = 'table column' AND EXISTS (
     SELECT FROM zanith._zanith_migration_artifacts a
     WHERE a.id = zanith._guard_artifact_of(dropped #>> '{names,2}') AND zanith._half_filled(a.id) = dropped #>> '{names,2}'
-      AND zanith._archives_column(a.artifact_type) AND (a.definition #>> '{table,oid}')::oid = (dropped ->> 'oid')::oid
+      AND zanith._strategy_is(a.artifact_type, 'values') AND (a.definition #>> '{table,oid}')::oid = (dropped ->> 'oid')::oid
 ); END $$;
 
 -- An attribute of a composite type that a column has: PostgreSQL deletes its values in each row.

@@ -334,7 +334,7 @@ DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
     root oid := (zanith._place(a) ->> 'oid')::oid;
 BEGIN
-    IF root IS NOT NULL AND a.artifact_type NOT IN ('archive_column', 'archive_values', 'archive_rows', 'rebuild_table') THEN
+    IF root IS NOT NULL AND zanith._strategy_is(a.artifact_type, 'parks') THEN
         PERFORM zanith._check_handed_over(a.definition, root);
     END IF;
     role_name := CASE WHEN root IS NOT NULL THEN zanith._reads_as(root) END;

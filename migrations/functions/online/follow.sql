@@ -195,7 +195,7 @@ DECLARE
 BEGIN
     PERFORM zanith._check_own(a, proof);
     UPDATE zanith._zanith_migration_artifacts r SET recovery_sql = zanith._render_script(artifact_id)
-    WHERE r.id = artifact_id AND (r.status = 'recoverable' OR zanith._archives_column(r.artifact_type));
+    WHERE r.id = artifact_id AND (r.status = 'recoverable' OR zanith._strategy_is(r.artifact_type, 'values'));
 END $$;
 
 -- In a security definer function: who calls, who has to be able to act as the owner of the artifact's table.

@@ -263,7 +263,7 @@ BEGIN
         RETURN found;
     ELSIF a.artifact_type = 'soft_drop_column' THEN
         RETURN zanith._find_soft_online_conflicts(a, live, choices);
-    ELSIF NOT zanith._archives_column(a.artifact_type) THEN
+    ELSIF NOT zanith._strategy_is(a.artifact_type, 'values') THEN
         RETURN zanith._conflict('not_online', 'a table has no online form: no rows move', 'Leave --online out.');
     END IF;
     BEGIN

@@ -73,7 +73,7 @@ BEGIN
     -- archived values are stored by the key of their table: without it they could not come back
     SELECT string_agg(format('%s (%s)', zanith._object_name(o), o.id), ', ' ORDER BY o.capture_order) INTO attached_tables
     FROM zanith._zanith_migration_artifacts o
-    WHERE a.source_column IS NOT NULL AND a.artifact_type <> 'archive_values' AND a.status = 'recoverable' AND zanith._archives_column(o.artifact_type) AND (o.status = 'recoverable' OR zanith.is_recoverable_again(o.id))
+    WHERE a.source_column IS NOT NULL AND a.artifact_type <> 'archive_values' AND a.status = 'recoverable' AND zanith._strategy_is(o.artifact_type, 'values') AND (o.status = 'recoverable' OR zanith.is_recoverable_again(o.id))
       AND o.capture_order < a.capture_order AND o.definition #> '{table,oid}' = d #> '{table,oid}' AND o.definition -> 'database' = d -> 'database'
       AND jsonb_path_exists(o.definition, '$.key[*] ? (@.name == $name)', jsonb_build_object('name', a.source_column));
     IF attached_tables IS NOT NULL THEN
@@ -125,7 +125,7 @@ BEGIN
                         FROM zanith._parked_members(a.id, (place ->> 'oid')::oid) x JOIN pg_class c ON c.oid = x.member
                         -- a partition goes with its parent
                         WHERE x.member = (place ->> 'oid')::oid OR NOT c.relispartition) m) END;
-        IF zanith._archives_column(a.artifact_type) AND a.status = 'recoverable' THEN
+        IF zanith._strategy_is(a.artifact_type, 'values') AND a.status = 'recoverable' THEN
             steps := steps || (SELECT zanith._list(zanith._step(format('DROP SEQUENCE _zanith_shadow.%I', r.item ->> 'parked'),
                 'Drop its sequence for good', 'ACCESS EXCLUSIVE') -> 0 ORDER BY r.ord)
                 FROM zanith._each(d -> 'renames') r

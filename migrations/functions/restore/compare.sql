@@ -90,7 +90,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET 
 CREATE OR REPLACE FUNCTION zanith._describe_as(a zanith._zanith_migration_artifacts, as_name text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN t.live IS NULL THEN NULL
-        WHEN a.artifact_type IN ('rebuild_table', 'archive_rows') THEN zanith._describe_table(t.live)
+        WHEN zanith._strategy_is(a.artifact_type, 'rows') THEN zanith._describe_table(t.live)
         WHEN a.source_column IS NULL THEN zanith._define_table(a.artifact_type, t.live, a.id, 'cascade')
         WHEN zanith._attribute_number(t.live, t.col) IS NULL THEN NULL
         WHEN a.artifact_type = 'archive_values' THEN zanith._define_values(t.live, t.col, a.id)

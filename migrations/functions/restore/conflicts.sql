@@ -17,7 +17,7 @@ CREATE OR REPLACE FUNCTION zanith._parked_as(of_schema text, of_table text, of_c
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._list(a.id ORDER BY a.capture_order DESC) FROM zanith._zanith_migration_artifacts a
     WHERE a.source_schema = of_schema AND a.source_table = of_table AND a.source_column IS NOT DISTINCT FROM of_column
-      AND a.status = 'recoverable' AND a.artifact_type NOT IN ('rebuild_table', 'archive_rows')
+      AND a.status = 'recoverable' AND zanith._strategy_is(a.artifact_type, 'drops')
 ); END $$;
 
 -- The artifact that a table is parked by: [id], or [].
@@ -360,7 +360,7 @@ BEGIN
         SELECT string_agg(zanith._object_name(o) || ' (' || o.id || ')', ', '), zanith._list(o.id) INTO other, waits_for
         FROM zanith._zanith_migration_artifacts o
         WHERE o.source_schema = a.source_schema AND o.source_table = a.source_table
-          AND o.source_column IS NULL AND o.status = 'recoverable' AND o.artifact_type NOT IN ('rebuild_table', 'archive_rows');
+          AND o.source_column IS NULL AND o.status = 'recoverable' AND zanith._strategy_is(o.artifact_type, 'moves');
         RETURN zanith._conflict('table_gone', format('the table %s does not exist', zanith._qualify(a.source_schema, a.source_table)),
             CASE WHEN other IS NULL THEN 'If it was renamed, give it its old name for the length of the restore.'
                  ELSE format('It is parked itself: restore %s first.', other) END, '{}', NULL, waits_for);
@@ -417,12 +417,12 @@ BEGIN
         found := found || zanith._find_keeper_conflicts(d, live, as_name);
     END IF;
     IF (SELECT max(t.attnum) FROM zanith._family(live) f JOIN pg_attribute t ON t.attrelid = f.member)
-       + (CASE WHEN zanith._archives_column(a.artifact_type) THEN 1 ELSE 0 END) + (SELECT count(*) FROM zanith._each(d #> '{cascade,columns}') g
+       + (CASE WHEN zanith._strategy_is(a.artifact_type, 'values') THEN 1 ELSE 0 END) + (SELECT count(*) FROM zanith._each(d #> '{cascade,columns}') g
            WHERE zanith._relation_oid(g.item #>> '{table,schema}', g.item #>> '{table,name}') = live) > 1600 THEN
         found := found || zanith._conflict('too_many_columns', format('%s has used all 1600 columns', zanith._relation_name(live)),
             'A dropped column keeps its number: export the values, or rebuild the table first.');
     END IF;
-    IF zanith._archives_column(a.artifact_type) THEN
+    IF zanith._strategy_is(a.artifact_type, 'values') THEN
         SELECT string_agg(quote_ident(k.item ->> 'name'), ', ') INTO other FROM zanith._each(d -> 'key') k
         WHERE zanith._attribute_number(live, k.item ->> 'name') IS NULL;
         IF other IS NOT NULL THEN

@@ -231,7 +231,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             ELSE zanith._without_it(zanith._code_conflict(l.part, l.code, t.owner, o.owner), l.labels) END) -> 0 ORDER BY t.name, l.part)
     FROM (SELECT zanith._qualify(p.item ->> 'schema', p.item ->> 'name') AS name, p.item ->> 'owner' AS owner, (p.item ->> 'oid')::oid AS oid FROM zanith._each(d -> 'partners') p
           UNION ALL
-          SELECT zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}'), d #>> '{table,owner}', (d #>> '{table,oid}')::oid WHERE zanith._keeps_archive(d ->> 'strategy')) t,
+          SELECT zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}'), d #>> '{table,owner}', (d #>> '{table,oid}')::oid WHERE zanith._strategy_is(d ->> 'strategy', 'archive')) t,
          LATERAL (SELECT pg_get_userbyid(c.relowner)::text AS owner, c.oid <> t.oid AND d ->> 'database' = zanith._database_identity() AS replaced
                   FROM pg_class c WHERE c.oid = to_regclass(t.name) AND pg_get_userbyid(c.relowner) <> t.owner AND NOT zanith._is_superuser(t.owner)) o,
          LATERAL (SELECT NULL::text AS part, NULL::text AS code, ARRAY(

@@ -283,7 +283,7 @@ LANGUAGE sql STABLE AS $$
     SELECT t.item FROM (
         SELECT p.item FROM zanith._each(a.definition -> 'partners') p
         UNION ALL
-        SELECT a.definition -> 'table' WHERE zanith._keeps_archive(a.artifact_type)) t
+        SELECT a.definition -> 'table' WHERE zanith._strategy_is(a.artifact_type, 'archive')) t
     WHERE a.definition ->> 'database' = zanith._database_identity()
 $$;
 

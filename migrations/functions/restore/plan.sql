@@ -6,7 +6,7 @@ LANGUAGE sql IMMUTABLE AS $$ SELECT jsonb_build_array(jsonb_build_object('code',
 -- What cannot come back exactly, with these choices.
 CREATE OR REPLACE FUNCTION zanith._find_losses(a zanith._zanith_migration_artifacts, choices jsonb, owners_were jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT CASE WHEN zanith._archives_column(a.artifact_type) THEN zanith._loss('position',
+    SELECT CASE WHEN zanith._strategy_is(a.artifact_type, 'values') THEN zanith._loss('position',
                 format('%I comes back as the last column: PostgreSQL can only add it last', COALESCE(choices ->> 'as', a.source_column))) ELSE '[]' END
         || CASE WHEN choices ? 'as' THEN zanith._loss('name', format('it comes back as %I', choices ->> 'as')) ELSE '[]' END
         || CASE WHEN d ? 'stays' THEN zanith._loss('beside', format('%I comes back without a default, NOT NULL, constraints and indexes: %I keeps its own',
@@ -14,10 +14,10 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         || CASE WHEN (choices ->> 'allow_null')::boolean AND COALESCE(d #> '{column,not_null}', 'null') <> 'null'
                 THEN zanith._loss('not_null', 'the column comes back without NOT NULL') ELSE '[]' END
         || CASE WHEN (choices ->> 'not_valid')::boolean THEN zanith._loss('not_valid', 'restore checks and foreign keys as NOT VALID') ELSE '[]' END
-        || CASE WHEN zanith._archives_column(a.artifact_type) AND COALESCE(d #> '{column,generated}', 'null') = 'null'
+        || CASE WHEN zanith._strategy_is(a.artifact_type, 'values') AND COALESCE(d #> '{column,generated}', 'null') = 'null'
                 THEN zanith._loss('planner_statistics', format('planner statistics of its values are missing: run ANALYZE %s', zanith._qualify(a.source_schema, a.source_table)))
                 ELSE '[]' END
-        || CASE WHEN zanith._archives_column(a.artifact_type) AND EXISTS (
+        || CASE WHEN zanith._strategy_is(a.artifact_type, 'values') AND EXISTS (
                     SELECT FROM pg_index i WHERE i.indrelid = zanith._relation_oid(a.source_schema, a.source_table) AND i.indisclustered)
                 THEN zanith._loss('cluster_order', 'the backfill rewrites every row: run CLUSTER again to restore the order of the rows') ELSE '[]' END
         || COALESCE((SELECT zanith._loss('subscribers', format('subscribers of %s receive its rows only after ALTER SUBSCRIPTION … REFRESH PUBLICATION on the subscriber',
@@ -142,7 +142,7 @@ BEGIN
         PERFORM zanith._refuse(format('%L is not a search path', left(choices ->> 'search_path', 200)), 'Give schemas, separated by commas; quote a name that is not in lower case.', '22023');
     END IF;
     live := CASE WHEN a.artifact_type = 'soft_drop_column' THEN (place ->> 'oid')::oid
-                 WHEN zanith._keeps_archive(a.artifact_type) THEN zanith._relation_oid(a.source_schema, a.source_table) END;
+                 WHEN zanith._strategy_is(a.artifact_type, 'archive') THEN zanith._relation_oid(a.source_schema, a.source_table) END;
     IF a.artifact_type = 'soft_drop_column' AND place ->> 'state' = 'moved' AND place ->> 'code' <> 'duplicate_id' THEN
         place := place || '{"state": "ok"}'; -- the column travels with its table
     END IF;

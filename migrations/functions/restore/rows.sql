@@ -26,7 +26,7 @@ CREATE OR REPLACE FUNCTION zanith.left_over(artifact_id text) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
-    live oid := CASE WHEN zanith._archives_column(a.artifact_type) THEN zanith._relation_oid(a.source_schema, a.source_table) END;
+    live oid := CASE WHEN zanith._strategy_is(a.artifact_type, 'values') THEN zanith._relation_oid(a.source_schema, a.source_table) END;
     d jsonb;
 BEGIN
     IF live IS NULL THEN
@@ -52,7 +52,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT jsonb_build_object('database', zanith._database_identity(), 'table', l.live, 'number', zanith._attribute_number(l.live, COALESCE(called, x.source_column)),
         'columns', (SELECT jsonb_agg(c.attname ORDER BY c.attnum) FROM pg_attribute c WHERE c.attrelid = l.live AND c.attnum > 0 AND NOT c.attisdropped))
     FROM zanith._zanith_migration_artifacts x, LATERAL (SELECT zanith._relation_oid(x.source_schema, x.source_table)) l(live)
-    WHERE x.id = artifact_id AND zanith._archives_column(x.artifact_type)
+    WHERE x.id = artifact_id AND zanith._strategy_is(x.artifact_type, 'values')
 ); END $$;
 
 -- Whether the column that was restored last was dropped. A renamed one was not. False where no record tells.
@@ -83,7 +83,7 @@ DECLARE
 BEGIN
     SELECT * INTO a FROM zanith._zanith_migration_artifacts x WHERE x.id = is_recoverable_again.artifact_id;
     live := zanith._relation_oid(a.source_schema, a.source_table);
-    IF a.status <> 'restored' OR NOT zanith._archives_column(a.artifact_type) OR live IS NULL OR COALESCE(obj_description(live, 'pg_class'), '') LIKE 'zanith artifact %' THEN
+    IF a.status <> 'restored' OR NOT zanith._strategy_is(a.artifact_type, 'values') OR live IS NULL OR COALESCE(obj_description(live, 'pg_class'), '') LIKE 'zanith artifact %' THEN
         RETURN false;
     END IF;
     name := COALESCE(zanith._restored_as(a.id), a.source_column);
@@ -241,7 +241,7 @@ DECLARE
 BEGIN
     IF a.physical_table IS NULL THEN
         RETURN jsonb_build_object('state', 'none', 'detail', 'the definition alone was recorded');
-    ELSIF a.status = 'restored' AND NOT zanith._keeps_archive(a.artifact_type) THEN
+    ELSIF a.status = 'restored' AND NOT zanith._strategy_is(a.artifact_type, 'archive') THEN
         RETURN jsonb_build_object('state', 'none', 'detail', 'it is live again');
     END IF;
     -- Where it was recorded, by index; all over the catalog only when it is not there.
@@ -257,7 +257,7 @@ BEGIN
     IF found.oid IS NULL THEN
         RETURN zanith._missing_place(a);
     END IF;
-    IF zanith._archives_column(a.artifact_type)
+    IF zanith._strategy_is(a.artifact_type, 'values')
        AND zanith._attribute_number(found.oid, a.physical_column) IS NULL THEN
         RETURN jsonb_build_object('state', 'missing',
             'code', CASE WHEN zanith._type_exists(a.definition #>> '{column,type}') THEN 'column_dropped' ELSE 'type_dropped' END,
@@ -267,7 +267,7 @@ BEGIN
     END IF;
     -- a copy belongs to Zanith itself; what was moved or renamed, and copies of earlier versions, to the owner of the table
     foreign_owner := found.owner <> a.definition #>> '{table,owner}'
-        AND NOT (a.artifact_type IN ('archive_column', 'archive_values', 'archive_rows', 'rebuild_table') AND (found.owner = zanith._own_role()
+        AND NOT (NOT zanith._strategy_is(a.artifact_type, 'parks') AND (found.owner = zanith._own_role()
             -- a load without owners gives it to the role that loads; REASSIGN OWNED gives both to one
             OR zanith._is_superuser(found.owner) OR found.owner = zanith._owner_of_table(jsonb_build_object('schema', a.source_schema, 'name', a.source_table))));
     -- a moved table that was given to another is the same table, or one that was loaded: its new owner is a choice of the restore. One

@@ -105,7 +105,7 @@ DECLARE
     known jsonb;
 BEGIN
     PERFORM zanith._measure_no_archive();
-    FOR a IN SELECT * FROM zanith._zanith_migration_artifacts x WHERE x.status = 'recoverable' OR zanith._keeps_archive(x.artifact_type) ORDER BY x.capture_order LOOP
+    FOR a IN SELECT * FROM zanith._zanith_migration_artifacts x WHERE x.status = 'recoverable' OR zanith._strategy_is(x.artifact_type, 'archive') ORDER BY x.capture_order LOOP
         BEGIN
             known := zanith._as_recorded_now(a.definition);
             known := zanith._with_builtin(known, known);
@@ -125,7 +125,7 @@ CREATE OR REPLACE FUNCTION zanith._parked_owner(a zanith._zanith_migration_artif
 LANGUAGE plpgsql STABLE AS $$ BEGIN
     relation := (zanith._place(a) ->> 'oid')::oid;
     SELECT CASE WHEN pg_get_userbyid(c.relowner) <> zanith._own_role() THEN pg_get_userbyid(c.relowner) END INTO owner FROM pg_class c WHERE c.oid = relation;
-    IF NOT FOUND AND a.artifact_type IN ('archive_table', 'soft_drop_table') THEN
+    IF NOT FOUND AND zanith._strategy_is(a.artifact_type, 'moves') THEN
         owner := a.definition #>> '{table,owner}';
     END IF;
 END $$;
@@ -392,7 +392,7 @@ DECLARE
 BEGIN
     IF a.artifact_type = 'rebuild_table' THEN
         RETURN '[]';
-    ELSIF a.artifact_type IN ('soft_drop_table', 'archive_table') THEN
+    ELSIF zanith._strategy_is(a.artifact_type, 'moves') THEN
         d := CASE WHEN in_script THEN d ELSE zanith._as_chosen(d, NULL, choices) END;
         keyed := zanith._key_calls_code(zanith._relation_oid(d #>> '{parked,schema}', d #>> '{parked,table}'))
             OR zanith._key_calls_code(zanith._relation_oid(d #>> '{members,0,definition,partition_of,schema}', d #>> '{members,0,definition,partition_of,name}'));
@@ -416,7 +416,7 @@ BEGIN
         choices := choices || jsonb_build_object('as', d -> 'beside');
     END IF;
     keyed := zanith._key_calls_code(zanith._relation_oid(live_schema, live_table));
-    IF COALESCE((choices ->> 'online')::boolean, false) AND zanith._archives_column(a.artifact_type) AND NOT in_script THEN
+    IF COALESCE((choices ->> 'online')::boolean, false) AND zanith._strategy_is(a.artifact_type, 'values') AND NOT in_script THEN
         a.definition := d;
         RETURN zanith._set_transaction(0, zanith._render_preparation(d, in_script)) || zanith._in_run_order(zanith._under_paths(zanith._identity_by_owner(zanith._set_transaction(0, zanith._render_archive_readable(a, live)) || zanith._render_restore_online(a, choices)), d, live, choices, in_script));
     END IF;
@@ -432,7 +432,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN COALESCE((
     SELECT zanith._step(format('GRANT SELECT, TRUNCATE ON TABLE %s TO %I', zanith._relation_name(c.oid), pg_get_userbyid(t.relowner)),
         'Let the present owner of the table read and lock the archive')
     FROM pg_class t, pg_class c
-    WHERE zanith._keeps_archive(a.artifact_type) AND a.status = 'recoverable' AND t.oid = live AND c.oid = zanith._relation_oid(a.physical_schema, a.physical_table)
+    WHERE zanith._strategy_is(a.artifact_type, 'archive') AND a.status = 'recoverable' AND t.oid = live AND c.oid = zanith._relation_oid(a.physical_schema, a.physical_table)
       AND NOT has_table_privilege(t.relowner, c.oid, 'SELECT')), '[]');
 END $$;
 
@@ -479,14 +479,14 @@ BEGIN
         checksum_settings = settings, sealed_at = COALESCE(r.sealed_at, clock_timestamp())
     WHERE r.id = artifact_id;
     UPDATE zanith._zanith_migration_artifacts r SET recovery_sql = zanith._render_script(artifact_id)
-    WHERE r.id = artifact_id AND (r.status = 'recoverable' OR zanith._keeps_archive(r.artifact_type));
+    WHERE r.id = artifact_id AND (r.status = 'recoverable' OR zanith._strategy_is(r.artifact_type, 'archive'));
 END $$;
 
 -- The script of an archive whose column is live again: what went with the column would have to be made anew.
 CREATE OR REPLACE FUNCTION zanith._renew_script(artifact_id text) RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$ BEGIN
     UPDATE zanith._zanith_migration_artifacts r SET recovery_sql = zanith._render_script(r.id)
-    WHERE r.id = artifact_id AND zanith._archives_column(r.artifact_type)
+    WHERE r.id = artifact_id AND zanith._strategy_is(r.artifact_type, 'values')
       AND EXISTS (SELECT FROM zanith._parts(r.definition) p WHERE jsonb_array_length(COALESCE(p.part -> 'renames', '[]')) > 0);
 END $$;
 
@@ -508,7 +508,7 @@ BEGIN
     END IF;
     UPDATE zanith._zanith_migration_artifacts r SET status = 'restored', restored_at = clock_timestamp(), restored_by = caller, restored_by_role = caller
     -- an archive stays, and its column may have been restored once more
-    WHERE r.id = artifact_id AND (r.status = 'recoverable' OR zanith._keeps_archive(r.artifact_type));
+    WHERE r.id = artifact_id AND (r.status = 'recoverable' OR zanith._strategy_is(r.artifact_type, 'archive'));
     IF FOUND THEN
         PERFORM zanith._renew_script(a.id);
         BEGIN -- a subtransaction: its number is higher than those of all that the script wrote

@@ -53,7 +53,7 @@ DECLARE
     beside record;
     checks jsonb;
 BEGIN
-    IF NOT zanith._archives_column(a.artifact_type) OR d #> '{column,generated}' <> 'null' THEN
+    IF NOT zanith._strategy_is(a.artifact_type, 'values') OR d #> '{column,generated}' <> 'null' THEN
         RETURN '[]';
     END IF;
     SELECT l.xmin AS written, l.object, l.at INTO beside FROM zanith._zanith_audit_log l

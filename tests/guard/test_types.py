@@ -99,6 +99,9 @@ TYPE = (
 )
 
 
+OLD = "(SELECT id, (id + 0.1234)::numeric(10,4) AS price FROM items) x"
+
+
 def create(name: str, change: Change) -> str:
     rows = ", ".join(f"({n}, {value})" for n, value in enumerate(change.values))
     return (
@@ -172,31 +175,64 @@ def items(guarded: Database) -> Database:
 
 
 @pytest.mark.each_version
-def test_old_values_come_back_beside_the_column(items, tmp_path):
+def test_old_values_come_back_into_the_column_if_no_row_was_changed_since(items):
     [artifact] = kept(items).values()
-    hint = f"SELECT zanith.plan_restore('{artifact}') #>> '{{conflicts,0,hint}}'"
+    items.psql("UPDATE items SET n = n + 1 WHERE id < 3; DELETE FROM items WHERE id = 5")
+    back = done("recover", "restore-column", "items.price", "--yes", "--json", url=items.url).json
+    assert back["fidelity"]["different"] == back["fidelity"]["missing"] == []
+    assert values(items, "items", "price") == values(items, OLD, "price")
+    assert items.psql(
+        "SELECT attnum, attnotnull, format_type(atttypid, atttypmod), col_description(attrelid, 2),"
+        " pg_get_expr(adbin, adrelid) FROM pg_attribute JOIN pg_attrdef ON adrelid = attrelid AND"
+        " adnum = attnum WHERE attrelid = 'items'::regclass AND attname = 'price'"
+    ) == ("2|t|numeric(10,4)|net|7.5")
+    assert items.psql("SELECT count(*) FROM pg_constraint WHERE conrelid = 'items'::regclass") == (
+        "6" if items.server.version >= 18 else "3"
+    )
+    assert artifacts(items) == 1  # a restore is not captured
+    assert done("doctor", url=items.url).code == 0
+    done("recover", "purge", artifact, "--yes", url=items.url)
+
+
+@pytest.mark.each_version
+def test_rows_written_since_are_not_overwritten(items):
     items.psql("INSERT INTO items VALUES (9, 99); UPDATE items SET price = 55 WHERE id = 2")
     said = zanith("recover", "restore-column", "items.price", "--yes", url=items.url)
     assert said.code == 4
-    assert "public.items.price is there, and is of type integer now" in said.err
-    assert "resolve with --as price_old" in said.err
-    line = items.psql(hint).partition("values then: ")[2]
+    assert "1 row has another value in price now than the change of its type gave" in said.err
+    assert "1 row of public.items was inserted since the capture" in said.err
+    assert "--as price_old" in said.err
+    assert items.psql("SELECT price FROM items WHERE id = 3") == "3"
     back = done("recover", "restore-column", "items.price", "--as", "price_old", "--yes", "--json",
                 url=items.url).json  # fmt: skip
     assert [part["what"] for part in back["fidelity"]["different"]] == ["column name"]
     assert items.psql("SELECT price, price_old FROM items WHERE id IN (2, 3, 9) ORDER BY id") == (
         "55|2.1234\n3|3.1234\n99|"
     )
-    items.psql("UPDATE items SET price_old = price WHERE id = 9")
-    items.psql(line)
-    assert items.psql("SELECT string_agg(price::text, ' ' ORDER BY id) FROM items") == (
-        "1.1234 2.1234 3.1234 4.1234 5.1234 99.0000"
+
+
+@pytest.mark.each_version
+def test_what_the_cast_did_not_give_comes_back_beside_the_column(guarded):
+    guarded.psql(
+        "CREATE TABLE t (id int PRIMARY KEY, c text NOT NULL); INSERT INTO t VALUES (1, 'abc');"
+        "ALTER TABLE t ALTER c TYPE text USING reverse(c);"
+        "CREATE TABLE u (id int PRIMARY KEY, c numeric); INSERT INTO u VALUES (1, 2.5);"
+        "ALTER TABLE u ALTER c TYPE int; CREATE VIEW v AS SELECT c FROM u"
     )
-    assert done("doctor", url=items.url).code == 0
-    # the guard kept what these two statements changed
-    assert count(items, "_zanith_migration_artifacts WHERE artifact_type = 'archive_values'") == 2
-    items.psql("UPDATE items SET price = 1.5 WHERE id = 1")
-    assert artifacts(items) == 3
+    said = zanith("recover", "restore-column", "t.c", "--yes", url=guarded.url)
+    assert "1 row has another value in c now" in said.err
+    done("recover", "restore-column", "t.c", "--as", "c_old", "--yes", url=guarded.url)
+    assert guarded.psql("SELECT c, c_old FROM t") == "cba|abc"
+    said = zanith("recover", "restore-column", "u.c", "--yes", url=guarded.url)
+    assert "public.u.c is there, and is of type integer now" in said.err
+    assert "resolve with --as c_old" in said.err
+    artifact = kept(guarded)["u"]
+    hint = f"SELECT zanith.plan_restore('{artifact}') #>> '{{conflicts,0,hint}}'"
+    line = guarded.psql(hint).partition("values then: ")[2]
+    done("recover", "restore-column", "u.c", "--as", "c_old", "--yes", url=guarded.url)
+    guarded.psql(f"DROP VIEW v; {line}")
+    assert guarded.psql("SELECT c FROM u") == "2.5"
+    assert artifacts(guarded) == 4  # the guard kept what these two statements changed
 
 
 @pytest.mark.newest
@@ -234,11 +270,12 @@ def test_the_old_values_come_back_by_the_name_of_a_column_that_was_dropped_since
 def test_a_migration_comes_back_whole(guarded):
     guarded.psql(
         "CREATE TABLE t (id int PRIMARY KEY, a text, b text); INSERT INTO t VALUES (1, 'ab', 'cd');"
-        "BEGIN; ALTER TABLE t DROP a, ALTER b TYPE char USING left(b, 1); COMMIT"
+        "ALTER TABLE t ADD c numeric DEFAULT 1.5;"
+        "BEGIN; ALTER TABLE t DROP a, ALTER b TYPE char USING right(b, 1), ALTER c TYPE int; COMMIT"
     )
     migration = guarded.psql("SELECT max(migration_id) FROM zanith._zanith_migration_artifacts")
     done("recover", "restore-migration", migration, "--yes", url=guarded.url)
-    assert guarded.psql("SELECT id, b, a, b_old FROM t") == "1|c|ab|cd"
+    assert guarded.psql("SELECT id, b, a, b_old, c FROM t") == "1|d|ab|cd|1.5"
 
 
 # ----------------------------------------------------------------------------------- which tables

@@ -75,7 +75,11 @@ async def plan_migration(
 
 
 async def _beside(db: Database, artifact: Artifact, choices: Choices | None) -> Choices | None:
-    """Return the choices, with a name for the old values of a column that is still there."""
+    """Return the choices, with a name for old values that cannot go back into their column."""
+    if artifact.artifact_type != "archive_values":
+        return choices
+    if not (await plan_restore(db, artifact.id, choices)).blocked:
+        return choices
     async with db.side() as connection:
         name = await connection.fetchval(SQL["name_beside"], artifact.id)
     return choices if name is None else replace(choices or Choices(), as_name=name)

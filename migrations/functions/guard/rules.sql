@@ -29,11 +29,12 @@ BEGIN
                      THEN wanted ELSE rule.mode END);
 END $$;
 
--- Whether any rule, or the setting, lets the guard act at all on what a role drops.
+-- Whether any rule, or the setting, lets the guard act at all on what a role drops; not in Zanith's own work.
 CREATE OR REPLACE FUNCTION zanith._guard_acts(of_role text) RETURNS boolean
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$ BEGIN
-    RETURN EXISTS (SELECT FROM zanith._zanith_guard_rules r WHERE (r.role_name IS NULL OR r.role_name = of_role) AND r.mode <> 'off')
-        OR NULLIF(current_setting('zanith.guard', true), '') <> 'off';
+    RETURN (EXISTS (SELECT FROM zanith._zanith_guard_rules r WHERE (r.role_name IS NULL OR r.role_name = of_role) AND r.mode <> 'off')
+            OR NULLIF(current_setting('zanith.guard', true), '') <> 'off')
+        AND NOT EXISTS (SELECT FROM zanith._zanith_guard_facts f WHERE f.transaction = pg_current_xact_id_if_assigned() AND f.kind = 'own work');
 END $$;
 
 -- A transaction of the engine's own, which drops only what it has recorded or what an operator purges. Only a role that may write Zanith's

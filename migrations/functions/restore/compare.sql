@@ -159,6 +159,11 @@ DECLARE
     lax boolean := (d ->> 'server_version')::integer / 10000 <> current_setting('server_version_num')::integer / 10000;
     report jsonb;
 BEGIN
+    -- what came back into the column has all that the column has
+    IF as_name IS NULL AND d ? 'stays' THEN
+        d := d || jsonb_build_object('column', d -> 'stays');
+        n := n || jsonb_build_object('column', n -> 'stays');
+    END IF;
     IF (d ->> 'server_version')::integer < 170000 THEN
         n := zanith._without_privilege(n, 'MAINTAIN'); -- a privilege that 17 added; an owner has all
     END IF;

@@ -392,14 +392,15 @@ BEGIN RETURN
             (SELECT format_type(t.atttypid, t.atttypmod) FROM pg_attribute t WHERE t.attrelid = live AND t.attname = col AND NOT t.attisdropped)),
         format('Restore the archived values beside it, such as under the name %1$s. To give the column its old type and these values then: ALTER TABLE %2$s ALTER COLUMN %3$I TYPE %4$s USING %1$I; ALTER TABLE %2$s DROP COLUMN %1$I;',
             beside, name, col, concat_ws(' COLLATE ', d #>> '{column,type}', d #>> '{column,collation}')),
-        ARRAY[CASE WHEN beside COLLATE "C" ~ '^[a-z_][a-z0-9_]*$' THEN '--as ' || beside ELSE '--as NAME' END]);
+        ARRAY['--as ' || zanith._name_for_option(beside)]);
 END $$;
 
 -- What in a table stops its column from coming back.
-CREATE OR REPLACE FUNCTION zanith._find_column_conflicts(a zanith._zanith_migration_artifacts, live oid, as_name text) RETURNS jsonb
+CREATE OR REPLACE FUNCTION zanith._find_column_conflicts(a zanith._zanith_migration_artifacts, live oid, choices jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     d jsonb := a.definition;
+    as_name text := choices ->> 'as';
     found jsonb := '[]';
     other text;
     waits_for jsonb;
@@ -408,7 +409,7 @@ BEGIN
         found := found || zanith._conflict('not_permitted', format('must be owner of table %s', zanith._relation_name(live)),
             'Restore as its owner, as a member of that role, or as a superuser.');
     END IF;
-    IF zanith._attribute_number(live, COALESCE(as_name, a.source_column)) IS NOT NULL THEN
+    IF zanith._attribute_number(live, COALESCE(as_name, a.source_column)) IS NOT NULL AND NOT zanith._goes_into_column(d, live, choices) THEN
         found := found || CASE WHEN as_name IS NULL AND d ? 'stays' THEN zanith._name_conflict_of_values(d, live)
             ELSE zanith._conflict('name_taken', format('%s already has a column %I', zanith._relation_name(live), COALESCE(as_name, a.source_column)),
                 'Restore it under another name.', ARRAY['--as NAME']) END;
@@ -513,7 +514,7 @@ BEGIN
         IF gone <> '[]' THEN
             RETURN found || gone;
         END IF;
-        found := found || CASE WHEN a.source_column IS NULL THEN zanith._find_rows_conflicts(d, live) ELSE zanith._find_column_conflicts(a, live, as_name) END;
+        found := found || CASE WHEN a.source_column IS NULL THEN zanith._find_rows_conflicts(d, live) ELSE zanith._find_column_conflicts(a, live, choices) END;
     ELSE
         found := found || zanith._find_table_conflicts(a, place, choices);
     END IF;

@@ -6,10 +6,10 @@ LANGUAGE sql IMMUTABLE AS $$ SELECT jsonb_build_array(jsonb_build_object('code',
 -- What cannot come back exactly, with these choices.
 CREATE OR REPLACE FUNCTION zanith._find_losses(a zanith._zanith_migration_artifacts, choices jsonb, owners_were jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT CASE WHEN zanith._strategy_is(a.artifact_type, 'values') THEN zanith._loss('position',
+    SELECT CASE WHEN zanith._strategy_is(a.artifact_type, 'values') AND NOT q.into_column THEN zanith._loss('position',
                 format('%I comes back as the last column: PostgreSQL can only add it last', COALESCE(choices ->> 'as', a.source_column))) ELSE '[]' END
         || CASE WHEN choices ? 'as' THEN zanith._loss('name', format('it comes back as %I', choices ->> 'as')) ELSE '[]' END
-        || CASE WHEN d ? 'stays' THEN zanith._loss('beside', format('%I comes back without a default, NOT NULL, constraints and indexes: %I keeps its own',
+        || CASE WHEN d ? 'stays' AND NOT q.into_column THEN zanith._loss('beside', format('%I comes back without a default, NOT NULL, constraints and indexes: %I keeps its own',
                 COALESCE(choices ->> 'as', a.source_column), a.source_column)) ELSE '[]' END
         || CASE WHEN (choices ->> 'allow_null')::boolean AND COALESCE(d #> '{column,not_null}', 'null') <> 'null'
                 THEN zanith._loss('not_null', 'the column comes back without NOT NULL') ELSE '[]' END
@@ -67,7 +67,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             FROM pg_index i WHERE i.indrelid = zanith._relation_oid(d #>> '{members,0,definition,partition_of,schema}', d #>> '{members,0,definition,partition_of,name}')
               AND NOT i.indisvalid AND NOT EXISTS (
                 SELECT FROM zanith._each(d #> '{members,0,definition,indexes}') o WHERE o.item ->> 'parent' = zanith._relation_name(i.indexrelid)))
-    FROM (SELECT a.definition) x(d)
+    FROM (SELECT a.definition) x(d), LATERAL (SELECT zanith._goes_into_column(x.d, zanith._relation_oid(a.source_schema, a.source_table), choices)) q(into_column)
 ); END $$;
 
 -- The names of the choices that apply; what each says stands in the engine.
@@ -173,7 +173,7 @@ BEGIN
         -- each can call what the owner wrote: an expression of an index, a default, an operator
         'checks', zanith._guarding_members(COALESCE(live, (place ->> 'oid')::oid), zanith._checks_under_path(CASE WHEN runs_code THEN zanith._owner_path(d, choices) END, d, zanith._as_owner(d #>> '{table,owner}', CASE WHEN fatal THEN '[]'
             WHEN a.artifact_type = 'archive_rows' THEN zanith._rows_checks(d, live)
-            WHEN a.source_column IS NOT NULL THEN zanith._column_checks(d, live, choices) || zanith._value_checks(d, live, choices) || zanith._rewritten_checks(a, d, live)
+            WHEN a.source_column IS NOT NULL THEN zanith._column_checks(d, live, choices) || zanith._value_checks(d, live, choices) || zanith._old_values_checks(d, live, choices) || zanith._rewritten_checks(a, d, live)
             ELSE zanith._table_checks(d, choices) || zanith._parent_checks(d) END))),
         -- under which code of the owner runs, where any does
         'search_path', CASE WHEN runs_code THEN zanith._owner_path(d, choices) END,

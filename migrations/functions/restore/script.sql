@@ -389,6 +389,7 @@ DECLARE
     live_table text := a.source_table;
     keyed boolean;
     live oid;
+    into_column boolean := false;
 BEGIN
     IF a.artifact_type = 'rebuild_table' THEN
         RETURN '[]';
@@ -412,6 +413,11 @@ BEGIN
     live := zanith._relation_oid(live_schema, live_table);
     IF NOT in_script THEN
         d := zanith._as_chosen(d, live, choices);
+        into_column := zanith._goes_into_column(d, live, choices);
+        IF into_column THEN -- which has its comment and its grants
+            choices := choices || jsonb_build_object('as', zanith._name_beside(live, a.source_column));
+            d := d || jsonb_build_object('column', (d -> 'column') || '{"comment": null, "grants": null}');
+        END IF;
     ELSIF d ? 'stays' THEN
         choices := choices || jsonb_build_object('as', d -> 'beside');
     END IF;
@@ -423,7 +429,8 @@ BEGIN
     RETURN zanith._render_preparation(d, in_script) || zanith._as_owner_of_key(zanith._runner(d #>> '{table,owner}'), keyed, zanith._in_run_order(zanith._under_paths(zanith._identity_by_owner(CASE WHEN in_script THEN '[]' ELSE zanith._render_archive_readable(a, live) END || zanith._render_follow_end(a.id) || zanith._render_unmake(a.id) || zanith._render_restore_column(d, live_schema, live_table,
         CASE WHEN NOT in_script THEN live END,
         EXISTS (SELECT FROM pg_attribute t WHERE t.attrelid = live
-                AND t.attname = a.source_column AND NOT t.attisdropped), choices)), d, live, choices, in_script)));
+                AND t.attname = a.source_column AND NOT t.attisdropped), choices)
+        || CASE WHEN into_column THEN zanith._render_into_column(d, zanith._relation_name(live), choices ->> 'as') ELSE '[]' END), d, live, choices, in_script)));
 END $$;
 
 -- The archive was made readable for the owner that the table had. If the current owner is another, it must be able to read it too.

@@ -9,6 +9,7 @@ import pytest
 
 from app.recovery.db.database import Database as Engine
 from app.recovery.purge.purge import purge
+from tests.acceptance.command import done
 from tests.clusters import CommandFailed
 from tests.conftest import Database
 from tests.guard.test_statements import without_tokens
@@ -256,7 +257,15 @@ def test_a_published_table_sends_its_subscribers_nothing_else(guarded: Database)
     with pytest.raises(CommandFailed, match=r"keyless\.c cannot be captured"):
         guarded.psql("ALTER TABLE keyless DROP COLUMN c")
     guarded.psql("""CREATE PUBLICATION everything FOR ALL TABLES;
-        CREATE TABLE t (id int PRIMARY KEY, c int)""")
-    for sql in ("ALTER TABLE t DROP COLUMN c", "DROP TABLE t"):
+        CREATE TABLE t (id int PRIMARY KEY, c int); INSERT INTO t VALUES (1, 1)""")
+    done("guard", "truncate", "t", url=guarded.url)
+    for sql in (
+        "ALTER TABLE t DROP COLUMN c",
+        "DROP TABLE t",
+        "TRUNCATE t",
+        "ALTER TABLE t ALTER c TYPE text USING 'x'",
+        "SELECT zanith.archive_rows('t')",
+        "SELECT zanith.rebuild_table('t', keep_rows => true)",
+    ):
         with pytest.raises(CommandFailed, match="also sends what Zanith writes"):
             guarded.psql(sql)

@@ -133,6 +133,26 @@ def test_a_rule_is_for_what_exists(guarded, options, code, said):
     done("guard", "on", "--schema", '"a.b"', url=guarded.url)
 
 
+def test_a_rule_is_removed_also_of_a_schema_that_is_gone(guarded):
+    guarded.psql("CREATE SCHEMA scratch; CREATE TABLE scratch.t (a int)")
+    done("guard", "on", "--schema", "scratch", "--mode", "warn", url=guarded.url)
+    guarded.psql("DROP TABLE scratch.t")
+    assert artifacts(guarded) == 0
+    guarded.psql("DROP SCHEMA scratch")
+    done("guard", "reset", "--schema", "scratch", url=guarded.url)
+    guarded.psql("CREATE SCHEMA scratch; CREATE TABLE scratch.t (a int); DROP TABLE scratch.t")
+    assert artifacts(guarded) == 1
+    logged = "SELECT object FROM zanith._zanith_audit_log WHERE detail ->> 'turned' = 'reset'"
+    assert guarded.psql(logged) == "schema scratch"
+    for options, code, said in (
+        (("--schema", "scratch"), 3, "there is no rule for schema scratch"),
+        ((), 2, "the rule of the whole database cannot be removed"),
+    ):
+        ended = zanith("guard", "reset", *options, url=guarded.url)
+        assert ended.code == code, ended
+        assert said in ended.err
+
+
 def test_an_expiry_of_a_rule_is_that_of_its_artifacts(guarded):
     from datetime import timedelta
 

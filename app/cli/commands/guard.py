@@ -24,6 +24,7 @@ from app.recovery.guard.rules import (
     Rule,
     keep_database,
     read_guard,
+    remove_rule,
     turn_off,
     turn_on,
 )
@@ -145,6 +146,36 @@ def off_command(
         found = await turn_off(session.db, session.actor, *names)
         scope = Rule(Mode.OFF, *names).scope
         session.terminal.show(done(f"the guard is off for {printable(scope)}"))
+        if as_json:
+            session.terminal.emit(found.to_json())
+
+    run(body, url=database_url, json=as_json)
+
+
+@app.command("reset")
+def reset_command(
+    schema: _Schema = None,
+    role: _Role = None,
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """
+    Remove the rule of a schema or a role, so that a more general rule applies.
+
+    The schema or role may be gone.
+
+    Example:
+
+    $ zanith guard reset --schema scratch
+    $ zanith guard reset --role retention_job
+    """
+
+    async def body(session: Session) -> None:
+        names = _name(schema, "schema"), _name(role, "role")
+        found = await remove_rule(session.db, session.actor, *names)
+        scope = Rule(Mode.OFF, *names).scope
+        session.terminal.show(done(f"removed the rule for {printable(scope)}"))
+        session.terminal.show(described(found))
         if as_json:
             session.terminal.emit(found.to_json())
 

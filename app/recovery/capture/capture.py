@@ -16,6 +16,7 @@ from app.recovery.capture.request import CaptureRequest, check_request
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import Refused, Taken, WrongUsage, ZanithError
 from app.recovery.core.progress import OnProgress, tell
+from app.recovery.core.strategies import Strategy
 from app.recovery.db.connections import Connection
 from app.recovery.db.database import Database
 from app.recovery.db.locks import run_locked
@@ -257,10 +258,8 @@ def _arguments(request: CaptureRequest, retention: timedelta | str | None) -> tu
     expiry = (wanted == "default", None if wanted == "default" else wanted)
     subject = (request.table, *((request.column,) if request.column is not None else ()))
     story = (request.migration_id, request.reason)
-    if request.strategy == "rebuild_table":
-        return (*subject, *story, request.keep_rows, *expiry)
-    if request.strategy == "archive_rows":
-        return (*subject, *story, *expiry)
-    if request.strategy == "archive_values":
+    if request.strategy == Strategy.REBUILD_TABLE:
+        return (*subject, *story, request.keep_rows, request.published_ok, *expiry)
+    if request.strategy in (Strategy.ARCHIVE_ROWS, Strategy.ARCHIVE_VALUES):
         return (*subject, *story, request.published_ok, *expiry)
     return (*subject, *story, request.on_dependents, request.published_ok, *expiry)

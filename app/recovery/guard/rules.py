@@ -12,7 +12,7 @@ from typing import Any
 
 from app.recovery.core.actor import Actor
 from app.recovery.core.durations import format_duration
-from app.recovery.core.errors import NotFound, NotPermitted, Refused
+from app.recovery.core.errors import NotFound, NotPermitted, Refused, WrongUsage
 from app.recovery.core.names import quote
 from app.recovery.db.connections import Connection
 from app.recovery.db.database import Database
@@ -196,6 +196,28 @@ async def turn_off(
         else:
             await set_rule_of(connection, rule)
         await _record(connection, actor, rule, "off")
+    return await read_guard(db)
+
+
+async def remove_rule(db: Database, actor: Actor, schema: str | None, role: str | None) -> Guard:
+    """Remove the rule of a schema, of a role, or of both: a more general one applies again.
+
+    The schema and the role need not exist any more. WrongUsage for neither, NotFound where there is
+    no such rule.
+    """
+    rule = Rule(Mode.OFF, schema, role)
+    if schema is None and role is None:
+        raise WrongUsage(
+            "the rule of the whole database cannot be removed",
+            hint="name a schema or a role, or change the rule: zanith guard on --mode MODE",
+        )
+    async with _changing(db, actor, rule) as connection:
+        if not await connection.fetchval(SQL["remove_rule"], schema, role):
+            raise NotFound(
+                f"there is no rule for {rule.scope}", hint="see the rules: zanith guard status"
+            )
+        detail = {"turned": "reset", "schema": schema, "role": role}
+        await audit.record(connection, actor, ACTION, "done", object=rule.scope, detail=detail)
     return await read_guard(db)
 
 

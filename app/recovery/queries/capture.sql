@@ -27,8 +27,8 @@ SELECT zanith.archive_table($1::pg_catalog.text::pg_catalog.regclass, migration_
     published_ok => $5, expires_in => CASE WHEN $6 THEN zanith.default_retention() ELSE $7::pg_catalog.interval END);
 
 -- archive_rows: copies the rows; the table stays
-SELECT zanith.archive_rows($1::pg_catalog.text::pg_catalog.regclass, migration_id => $2, reason => $3,
-    expires_in => CASE WHEN $4 THEN zanith.default_retention() ELSE $5::pg_catalog.interval END);
+SELECT zanith.archive_rows($1::pg_catalog.text::pg_catalog.regclass, migration_id => $2, reason => $3, published_ok => $4,
+    expires_in => CASE WHEN $5 THEN zanith.default_retention() ELSE $6::pg_catalog.interval END);
 
 -- archive_values: copies the values; the column stays
 SELECT zanith.archive_values($1::pg_catalog.text::pg_catalog.regclass, $2, migration_id => $3, reason => $4, published_ok => $5,
@@ -36,4 +36,4 @@ SELECT zanith.archive_values($1::pg_catalog.text::pg_catalog.regclass, $2, migra
 
 -- rebuild_table: records, and keeps the rows where asked
 SELECT zanith.rebuild_table($1::pg_catalog.text::pg_catalog.regclass, migration_id => $2, reason => $3, keep_rows => $4,
-    expires_in => CASE WHEN $5 THEN zanith.default_retention() ELSE $6::pg_catalog.interval END);
+    published_ok => $5, expires_in => CASE WHEN $6 THEN zanith.default_retention() ELSE $7::pg_catalog.interval END);

@@ -55,6 +55,11 @@ ON CONFLICT (schema_name, role_name) DO UPDATE
     SET mode = excluded.mode, may_turn_off = COALESCE($4, _zanith_guard_rules.may_turn_off), expires_in = COALESCE($5, _zanith_guard_rules.expires_in),
         set_at = clock_timestamp(), set_by = session_user;
 
+-- remove_rule: the number of rules that went
+WITH gone AS (
+    DELETE FROM zanith._zanith_guard_rules WHERE schema_name IS NOT DISTINCT FROM $1 AND role_name IS NOT DISTINCT FROM $2 RETURNING 1)
+SELECT count(*) FROM gone;
+
 -- schema: the names that a rule can have
 SELECT nspname::text AS name FROM pg_namespace ORDER BY 1;
 

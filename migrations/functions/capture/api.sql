@@ -57,19 +57,19 @@ COMMENT ON FUNCTION zanith.archive_table IS 'Moves a table to the shadow schema;
 CREATE OR REPLACE FUNCTION zanith.rebuild_table(
     relation regclass, migration_id text DEFAULT NULL,
     expires_in interval DEFAULT zanith.default_retention(), reason text DEFAULT NULL,
-    keep_rows boolean DEFAULT false, notify boolean DEFAULT true)
+    keep_rows boolean DEFAULT false, published_ok boolean DEFAULT false, notify boolean DEFAULT true)
 RETURNS text LANGUAGE plpgsql VOLATILE SET jit = off AS $$ BEGIN RETURN
     zanith._capture('rebuild_table', relation, NULL, migration_id, expires_in, reason,
-                    'keep', true, keep_rows, notify, pg_catalog.current_setting('search_path'));
+                    'keep', published_ok, keep_rows, notify, pg_catalog.current_setting('search_path'));
 END $$;
 COMMENT ON FUNCTION zanith.rebuild_table IS 'Records a table''s definition, and its rows where asked, before a rebuild. Returns the artifact''s id.';
 
 CREATE OR REPLACE FUNCTION zanith.archive_rows(
     relation regclass, migration_id text DEFAULT NULL,
-    expires_in interval DEFAULT zanith.default_retention(), reason text DEFAULT NULL, notify boolean DEFAULT true)
+    expires_in interval DEFAULT zanith.default_retention(), reason text DEFAULT NULL, published_ok boolean DEFAULT false, notify boolean DEFAULT true)
 RETURNS text LANGUAGE plpgsql VOLATILE SET jit = off AS $$ BEGIN RETURN
     zanith._capture('archive_rows', relation, NULL, migration_id, expires_in, reason,
-                    'keep', true, true, notify, pg_catalog.current_setting('search_path'));
+                    'keep', published_ok, true, notify, pg_catalog.current_setting('search_path'));
 END $$;
 COMMENT ON FUNCTION zanith.archive_rows IS 'Copies the rows of a table to the shadow schema, before you delete them. The table stays. Returns the artifact''s id.';
 

@@ -84,6 +84,10 @@ BEGIN
         END IF;
         PERFORM zanith._check_way_back(strategy, relation, object, d);
         PERFORM zanith._check_trusted_parts(d, relation), zanith._check_keyed_parts(d, relation);
+    ELSIF COALESCE(d -> 'parked', 'null') <> 'null' THEN
+        -- the table stays; subscribers of all tables would receive the copy
+        PERFORM zanith._check_published(strategy, object, (
+            SELECT zanith._list(p.item) FROM zanith._each(zanith._describe_publications(relation)) p WHERE p.item ->> 'via' = 'all tables'), published_ok);
     END IF;
     IF zanith._strategy_is(strategy, 'archive') OR COALESCE(d -> 'parked', 'null') <> 'null' AND strategy = 'rebuild_table' THEN
         PERFORM zanith._check_third_code(relation);

@@ -481,13 +481,14 @@ BEGIN
     SELECT string_agg(format('slot %I (%s)', slot_name, CASE WHEN active THEN 'active' ELSE 'inactive' END), ', ' ORDER BY slot_name)
     INTO slots FROM pg_replication_slots WHERE slot_type = 'logical' AND database = current_database();
     PERFORM zanith._refuse(format('%s is published', object),
-        CASE strategy
-            WHEN 'soft_drop_column' THEN 'Subscribers stop at the next change of the table, until they have a column with the parked name; '
-                                         'archive_column does not disturb them.'
-            WHEN 'archive_column' THEN 'Subscribers keep the column and its values.'
-            ELSE 'Subscribers keep their rows and receive no new ones.' END
-            || CASE WHEN publications @> '[{"via": "all tables"}]' THEN ' A publication of all tables also sends what Zanith writes: its subscribers stop until they have these tables.' ELSE '' END
-            || ' Choose published_ok => true (--published-ok) to continue.',
+        concat_ws(' ', CASE strategy
+                WHEN 'soft_drop_column' THEN 'Subscribers stop at the next change of the table, until they have a column with the parked name; '
+                                             'archive_column does not disturb them.'
+                WHEN 'archive_column' THEN 'Subscribers keep the column and its values.'
+                WHEN 'soft_drop_table' THEN 'Subscribers keep their rows and receive no new ones.'
+                WHEN 'archive_table' THEN 'Subscribers keep their rows and receive no new ones.' END,
+            CASE WHEN publications @> '[{"via": "all tables"}]' THEN 'A publication of all tables also sends what Zanith writes: its subscribers stop until they have these tables.' END,
+            'Choose published_ok => true (--published-ok) to continue.'),
         '2BP01', names || COALESCE('; subscribers: ' || slots, ''));
 END $$;
 

@@ -349,7 +349,7 @@ BEGIN
         WHEN 'archive_table' THEN zanith.archive_table(relation, zanith._guard_migration(), kept, zanith._guard_reason(statement), 'cascade', published_ok)
         WHEN 'archive_column' THEN zanith.archive_column(relation, column_name, zanith._guard_migration(), kept, zanith._guard_reason(statement), 'cascade', published_ok)
         WHEN 'archive_values' THEN zanith.archive_values(relation, column_name, zanith._guard_migration(), kept, zanith._guard_reason(statement), published_ok)
-        WHEN 'archive_rows' THEN zanith.archive_rows(relation, zanith._guard_migration(), kept, zanith._guard_reason(statement))
+        WHEN 'archive_rows' THEN zanith.archive_rows(relation, zanith._guard_migration(), kept, zanith._guard_reason(statement), published_ok)
         ELSE zanith.soft_drop_column(relation, column_name, zanith._guard_migration(), kept, zanith._guard_reason(statement), 'cascade', published_ok) END;
     PERFORM zanith._guard_note_unnamed(artifact);
     RETURN artifact;

@@ -12,7 +12,7 @@ import psycopg
 
 from bench.place import Place
 from bench.rows import Bar, Row, alternate, times
-from tests.guard.twin import turn_guard_on_at
+from tests.guard.twin import guard_truncate_at, turn_guard_on_at
 
 TOPIC = "guard"
 MANY = 1_000  # rows, and statements in one string
@@ -30,6 +30,10 @@ class Statement:
     often: int = 10
 
 
+ANEW = (
+    "SET zanith.guard = off; DROP TABLE IF EXISTS g; RESET zanith.guard;"
+    f"CREATE TABLE g (id int PRIMARY KEY, code text); INSERT INTO g {ROWS}"
+)
 STATEMENTS = (
     Statement("ALTER TABLE without a drop", "ALTER TABLE kept ALTER b SET DEFAULT 1", often=100),
     Statement(
@@ -40,9 +44,19 @@ STATEMENTS = (
     Statement(
         f"DROP COLUMN, {MANY:,} rows",
         "ALTER TABLE g DROP COLUMN code",
-        "SET zanith.guard = off; DROP TABLE IF EXISTS g; RESET zanith.guard;"
-        f"CREATE TABLE g (id int PRIMARY KEY, code text); INSERT INTO g {ROWS}",
+        ANEW,
     ),
+    Statement(
+        f"ALTER COLUMN TYPE that keeps every value, {MANY:,} rows",
+        "ALTER TABLE g ALTER id TYPE bigint",
+        ANEW,
+    ),
+    Statement(
+        f"ALTER COLUMN TYPE that loses values, {MANY:,} rows",
+        "ALTER TABLE g ALTER code TYPE int USING length(code)",
+        ANEW,
+    ),
+    Statement(f"TRUNCATE, {MANY:,} rows", "TRUNCATE emptied", f"INSERT INTO emptied {ROWS}"),
     Statement(
         f"{MANY:,} ALTER TABLE in one string",
         ";".join(f"ALTER TABLE kept ALTER b SET DEFAULT {n}" for n in range(MANY)),
@@ -95,6 +109,8 @@ def measure(place: Place) -> Iterator[Row]:
         }
         for session in sessions.values():
             session.execute("SET client_min_messages = error; CREATE TABLE kept (a int, b int)")
+            session.execute("CREATE TABLE emptied (id int, code text)")
+        guard_truncate_at(place.url(on), "emptied")
         partitions = 200 if place.rows >= 100_000 else 10  # as many as a small run has time for
         for statement in (*STATEMENTS, tree(partitions)):
             _take(sessions[on], statement)  # and all is warm

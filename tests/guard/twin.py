@@ -65,9 +65,14 @@ def turn_guard_on_at(url: str, rule: Rule | None = None, *, public: bool = False
 
 def guard_truncate(database: Database, *tables: str) -> None:
     """Do what `zanith guard truncate` does, for each of these tables."""
+    guard_truncate_at(database.url, *tables)
+
+
+def guard_truncate_at(url: str, *tables: str) -> None:
+    """Do so in a thread: a test's own event loop may be running here."""
 
     async def keep() -> None:
-        engine = await Engine.open(database.url)
+        engine = await Engine.open(url)
         try:
             for table in tables:
                 await keep_rows(engine, DBA, table, kept=True)

@@ -20,7 +20,8 @@ from app.recovery.plan.model import Choices
 from app.recovery.purge.purge import purge
 from app.recovery.restore.restore import restore
 from tests.clusters import CommandFailed
-from tests.guard.twin import DBA, turn_guard_on
+from tests.conftest import Database
+from tests.guard.twin import DBA, guard_truncate, turn_guard_on
 from tests.oracle.judges import restore_by_psql
 
 ROLE = f"guard_owner_{os.getpid()}"  # roles are the cluster's
@@ -234,3 +235,29 @@ async def test_a_trial_says_what_would_happen_and_changes_nothing(database):
     assert [entry["object"] for entry in found[1].captured] == ["public.t.f"]
     assert [entry["object"] for entry in found[3].captured] == ["s.t"]
     assert without_tokens(database.pg_dump()) == before
+
+
+@pytest.mark.newest
+@pytest.mark.parametrize("ends", ["COMMIT", "ROLLBACK"])
+def test_what_a_prepared_transaction_drops_is_kept_when_it_commits(guarded: Database, ends: str):
+    """PREPARE TRANSACTION fails after NOTIFY, which tells the studio."""
+    guarded.psql(
+        "CREATE TABLE cut (id int PRIMARY KEY, code text, price numeric(8, 2));"
+        "CREATE TABLE gone (a int); CREATE TABLE emptied (a int);"
+        "INSERT INTO cut VALUES (1, 'a', 1.25); INSERT INTO emptied VALUES (1)"
+    )
+    guard_truncate(guarded, "emptied")
+    statements = {
+        "ALTER TABLE cut DROP COLUMN code": "archive_column",
+        "ALTER TABLE cut ALTER price TYPE int": "archive_values",
+        "DROP TABLE gone": "archive_table",
+        "TRUNCATE emptied": "archive_rows",
+    }
+    for number, statement in enumerate(statements):
+        name = f"'{guarded.name} {number}'"
+        guarded.psql(f"BEGIN; {statement}; PREPARE TRANSACTION {name}")
+        guarded.psql(f"{ends} PREPARED {name}")
+    found = guarded.psql(
+        "SELECT artifact_type FROM zanith._zanith_migration_artifacts ORDER BY capture_order"
+    )
+    assert found.split() == (list(statements.values()) if ends == "COMMIT" else [])

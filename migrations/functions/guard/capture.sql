@@ -333,6 +333,10 @@ EXCEPTION WHEN feature_not_supported OR object_not_in_prerequisite_state THEN
     RAISE;
 END $$;
 
+-- Whether a statement of the guard may tell the studio at once. PREPARE TRANSACTION fails after NOTIFY.
+CREATE OR REPLACE FUNCTION zanith._guard_may_notify() RETURNS boolean
+LANGUAGE sql STABLE AS $$ SELECT current_setting('max_prepared_transactions') = '0' $$;
+
 -- One capture. A refusal of it says that the guard asked for it, and how to delete the object all the same.
 CREATE OR REPLACE FUNCTION zanith._guard_capture(strategy text, relation oid, column_name text, statement text, rule jsonb) RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$
@@ -342,15 +346,16 @@ DECLARE
     artifact text;
     -- subscribers of a table receive what PostgreSQL's own drop would send them; those of all tables would receive the archive too
     published_ok boolean := strategy <> 'soft_drop_column' AND NOT EXISTS (SELECT FROM pg_publication p WHERE p.puballtables);
+    told boolean := zanith._guard_may_notify();
     said text; state text; hint text; more text;
 BEGIN
     PERFORM zanith._guard_find_migration(false);
     artifact := CASE strategy
-        WHEN 'archive_table' THEN zanith.archive_table(relation, zanith._guard_migration(), kept, zanith._guard_reason(statement), 'cascade', published_ok)
-        WHEN 'archive_column' THEN zanith.archive_column(relation, column_name, zanith._guard_migration(), kept, zanith._guard_reason(statement), 'cascade', published_ok)
-        WHEN 'archive_values' THEN zanith.archive_values(relation, column_name, zanith._guard_migration(), kept, zanith._guard_reason(statement), published_ok)
-        WHEN 'archive_rows' THEN zanith.archive_rows(relation, zanith._guard_migration(), kept, zanith._guard_reason(statement), published_ok)
-        ELSE zanith.soft_drop_column(relation, column_name, zanith._guard_migration(), kept, zanith._guard_reason(statement), 'cascade', published_ok) END;
+        WHEN 'archive_table' THEN zanith.archive_table(relation, zanith._guard_migration(), kept, zanith._guard_reason(statement), 'cascade', published_ok, told)
+        WHEN 'archive_column' THEN zanith.archive_column(relation, column_name, zanith._guard_migration(), kept, zanith._guard_reason(statement), 'cascade', published_ok, told)
+        WHEN 'archive_values' THEN zanith.archive_values(relation, column_name, zanith._guard_migration(), kept, zanith._guard_reason(statement), published_ok, told)
+        WHEN 'archive_rows' THEN zanith.archive_rows(relation, zanith._guard_migration(), kept, zanith._guard_reason(statement), published_ok, told)
+        ELSE zanith.soft_drop_column(relation, column_name, zanith._guard_migration(), kept, zanith._guard_reason(statement), 'cascade', published_ok, told) END;
     PERFORM zanith._guard_note_unnamed(artifact);
     RETURN artifact;
 EXCEPTION

@@ -215,8 +215,7 @@ BEGIN
     VALUES (COALESCE(named, caller), caller, host(inet_client_addr()), 'guard', 'done', object,
            jsonb_build_object('deleted', deleted, 'command', tag, 'mode', mode, 'turned_off', mode = 'off',
                'application', NULLIF(current_setting('application_name'), '')));
-    -- PREPARE TRANSACTION fails after NOTIFY, and this drop is to pass
-    IF current_setting('max_prepared_transactions') = '0' THEN
+    IF zanith._guard_may_notify() THEN
         PERFORM pg_notify('zanith', '{"event": "audit", "id": ""}');
     END IF;
 END $$;

@@ -358,3 +358,24 @@ def test_a_child_goes_with_its_parent_whatever_its_own_rule_is(guarded):
     assert artifacts(guarded) == 3
     assert "refuses every drop" in refused(guarded, "DROP TABLE kept, ledger.one")
     assert guarded.psql("SELECT to_regclass('ledger.one')") == "ledger.one"
+
+
+def test_the_reason_is_the_statement_as_a_person_writes_it(guarded):
+    guarded.psql(
+        'CREATE TABLE "a . b" (id int PRIMARY KEY, c numeric(8, 4), d int); INSERT INTO "a . b"'
+        " VALUES (1, 1, 1)"
+    )
+    guarded.psql(
+        'ALTER TABLE public . "a . b"\n  ALTER c TYPE numeric(12,2) USING round(c, 2)::numeric;'
+    )
+    guarded.psql('ALTER  TABLE public."a . b" /* all */ DROP COLUMN d, DROP COLUMN IF EXISTS e')
+    guarded.psql('DROP TABLE "a . b" , "a . b" CASCADE')
+    reasons = guarded.psql(
+        "SELECT reason FROM zanith._zanith_migration_artifacts ORDER BY capture_order"
+    )
+    assert reasons.splitlines() == [
+        'guard: ALTER TABLE public."a . b" ALTER c TYPE numeric (12, 2)'
+        " USING round (c, 2)::numeric",
+        'guard: ALTER TABLE public."a . b" DROP COLUMN d, DROP COLUMN IF EXISTS e',
+        'guard: DROP TABLE "a . b", "a . b" CASCADE',
+    ]

@@ -1,7 +1,12 @@
 -- What a plain DROP would take is captured, and an empty object of the same name is left for the statement to drop.
 
 CREATE OR REPLACE FUNCTION zanith._guard_reason(statement text) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$ SELECT 'guard: ' || left(statement, 200) $$;
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
+    -- the tokens of a statement have a space between them
+    SELECT 'guard: ' || left(string_agg(t.token, '' ORDER BY t.ord), 200)
+    FROM (SELECT x.ord, x.token, lag(x.token) OVER (ORDER BY x.ord) AS before, lead(x.token) OVER (ORDER BY x.ord) AS after FROM zanith._tokens(statement) x) t
+    WHERE NOT (t.token = ' ' AND (t.before IN ('.', '(', '[', '::') OR t.after IN ('.', ',', ')', ']', ';', '::')))
+); END $$;
 
 -- The migration id of an artifact until the tool's own is known (tools.sql).
 CREATE OR REPLACE FUNCTION zanith._guard_migration() RETURNS text

@@ -19,7 +19,7 @@ _WORDS = {
 } | {
     "--fill VALUE": ("“get this value”", "fill"),
     "--fill default": ("“get the column's default”", "fill_default"),
-    "--fill": ("“Rows inserted since the drop”", "fill"),
+    "--fill": ("“Rows inserted since the capture”", "fill"),
     "on_dependents => 'keep'": ("“keep it on the parked object”", "on_dependents: keep"),
     "on_dependents => 'cascade'": ("“drop it too”", "on_dependents: cascade"),
     "published_ok => true (--published-ok)": ("“Allow a published table”", "published_ok: true"),

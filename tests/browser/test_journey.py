@@ -49,10 +49,10 @@ async def test_resolves_drift_by_a_choice(page: Page, database, artifacts):
     database.psql("INSERT INTO public.orders VALUES (501, 0), (502, 0)")
     await page.goto(f"/studio/artifacts/{artifacts['column']}/restore")
     await expect(
-        page.get_by_text("2 rows of public.orders were inserted since the drop")
+        page.get_by_text("2 rows of public.orders were inserted since the capture")
     ).to_be_visible()
     await page.get_by_label("Value for them").fill("late")
-    await page.get_by_label("Rows inserted since the drop").select_option("value")
+    await page.get_by_label("Rows inserted since the capture").select_option("value")
     await page.wait_for_url("**fill=late**")
     await page.get_by_label("to restore it").fill("code")
     await page.get_by_role("button", name="Restore").click()

@@ -1,4 +1,4 @@
-"""Rows inserted since the drop of a column that numbers its rows get the next numbers."""
+"""Rows inserted since the capture of a column that numbers its rows get the next numbers."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def test_the_numbers_are_those_of_no_drop(database, db, create_role, strat
     plan = await plan_restore(db, artifact.id, choices)
     assert not plan.blocked
     said = [step.purpose for step in plan.steps]
-    numbering = "Give rows inserted since the drop the next numbers of the identity" in said
+    numbering = "Give rows inserted since the capture the next numbers of the identity" in said
     assert numbering == (form not in ("serial", "owned"))
     report = await restore(db, artifact.id, choices, DBA)
     # the sequence went on, and nothing else is another

@@ -1,4 +1,4 @@
-"""The warning of rows that were written again since the drop counts nobody's restore."""
+"""The warning of rows that were written again since the capture counts nobody's restore."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def test_a_row_that_was_written_since_is_counted(db, database):
     a = await take(db, "a")
     assert [count for count, _ in await warned(db, a)] == [0]
     database.psql("UPDATE t SET n = 1 WHERE id IN (2, 3)")
-    assert await warned(db, a) == [(2, "2 rows of public.t were written again since the drop")]
+    assert await warned(db, a) == [(2, "2 rows of public.t were written again since the capture")]
 
 
 @pytest.mark.parametrize("way", ["offline", "online", "psql"])
@@ -65,7 +65,7 @@ async def test_a_restore_of_another_column_is_not_counted(db, database, way, tmp
     assert (await warned(db, a))[0][0] == 3
     # a column that is dropped after that restore has a table that nobody wrote to
     c = await take(db, "c")
-    assert await warned(db, c) == [(0, "0 rows of public.t were written again since the drop")]
+    assert await warned(db, c) == [(0, "0 rows of public.t were written again since the capture")]
 
 
 @pytest.mark.recorded("broken", "the test makes up the identity of another database")
@@ -78,4 +78,4 @@ async def test_a_database_that_was_loaded_from_a_dump_does_not_guess(db, databas
     plan = await plan_restore(db, a, Choices())
     (told,) = [d for d in plan.drift if d.kind == "rows_rewritten"]
     assert told.count is None
-    assert told.reason == "this database was loaded from a dump or upgraded since the drop"
+    assert told.reason == "this database was loaded from a dump or upgraded since the capture"

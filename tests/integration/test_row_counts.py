@@ -106,7 +106,7 @@ async def test_a_restore_counts_each_row_and_each_value(db, database, create_rol
         assert list(rest.keys) == sorted(keys)[3:]
         words = said(report, left)
         assert f"{gone} archived values without a row" in words
-        assert "212 rows inserted since the drop: " in words
+        assert "212 rows inserted since the capture: " in words
         if keys:
             assert "by key: 1000, k1000; 200, k200; 400, k400; …" in words
             assert not any(value in words for value in ("c200", "c1000"))

@@ -23,7 +23,7 @@ ANA = Actor("ana")
 SECRET = "s3cret"
 FIVE = "SELECT 's3cret-' || n, 's3cret-' || n, n FROM generate_series(1, 5) n"
 # Each restore has rows to show examples of: {name: (what t has beside id, c and d, what happened
-# since the drop of c)}.
+# since the capture of c)}.
 CASES = {
     "unique_key": (
         "UNIQUE (c)",

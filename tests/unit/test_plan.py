@@ -179,7 +179,7 @@ def test_each_surface_says_a_choice_in_its_own_words():
     hint = "resolve with --as NAME or --fill default, or what --fill says"
     assert on_page(hint) == (
         "Resolve with “Restore as” or “get the column's default”,"
-        " or what “Rows inserted since the drop” says"
+        " or what “Rows inserted since the capture” says"
     )
     assert in_api(hint) == "resolve with `as` or `fill_default`, or what `fill` says"
 

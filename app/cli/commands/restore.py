@@ -48,7 +48,7 @@ def restore_column(
     Restore a dropped column: its latest recoverable artifact, soft-dropped or
     archived.
 
-    It first shows the plan, the changes of live traffic since the drop, and
+    It first shows the plan, the changes of live traffic since the capture, and
     the options that resolve them. With --online an archived column is filled
     in batches, while reads and writes go on. Restoring a restored column
     changes nothing, and says so.

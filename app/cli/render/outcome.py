@@ -93,7 +93,7 @@ def counts(found: RowCounts | None, keys: LeftOver | None = None) -> list[Render
     if found is None:
         return []
     left = f"{plural(found.left, 'archived value')} without a row"
-    given = f"{plural(found.given, 'row')} inserted since the drop"
+    given = f"{plural(found.given, 'row')} inserted since the capture"
     parts: list[RenderableType] = [
         aside(f"{plural(found.filled, 'row')} with the archived value"),
         aside(f"{given}: {_GIVEN[found.given_what]}" if found.given else given),

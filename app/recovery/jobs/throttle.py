@@ -34,7 +34,7 @@ PLANNED = {
     "drop the column": "Lock the table, then compare again",
     "backfill the column": "Backfill the column in batches",
     "backfill rows that were locked": "Backfill the column in batches",
-    "fill rows inserted since the drop": "Fill rows inserted since the drop",
+    "fill rows inserted since the capture": "Fill rows inserted since the capture",
     "compare every value with the archived one": "Compare every value with the archived one",
 }
 COUNTED = ("Copy key and value", "Backfill the column in batches")

@@ -28,9 +28,11 @@ class Choices:
         metavar="NAME",
         longest=300,
     )
-    fill: str | None = option("Give this value to rows inserted since the drop.", metavar="VALUE")
+    fill: str | None = option(
+        "Give this value to rows inserted since the capture.", metavar="VALUE"
+    )
     fill_default: bool = option(
-        "Give rows inserted since the drop the column's default, or an identity's next numbers.",
+        "Give rows inserted since the capture the column's default, or an identity's next numbers.",
         default=False,
         flag="--fill default",
     )

@@ -67,7 +67,7 @@ class Backfill:
             )
             if self._choices.fill_default:
                 await self._throttle.go_through(
-                    "fill rows inserted since the drop", self._since, None
+                    "fill rows inserted since the capture", self._since, None
                 )
             await self._throttle.go_through("backfill rows that were locked", self._pending, None)
             filled = await self._compare(before, needs_all=needs_all)
@@ -140,7 +140,7 @@ class Backfill:
             raise Refused(
                 f"{row['empty']:,} rows have no value, and {self._artifact.object_name}"
                 " is NOT NULL: the column did not get its name",
-                detail="they were inserted since the drop",
+                detail="they were inserted since the capture",
                 hint=f"choose --allow-null; for --fill, start again after"
                 f" SELECT zanith.give_up('{self._artifact.id}')",
             )

@@ -242,7 +242,7 @@ BEGIN
         PERFORM zanith._refuse(format('%s has inheritance children, which the online form does not support', name), 'Leave --online out.');
     END IF;
     IF (zanith._only(d) = '') <> (SELECT c.relkind = 'p' FROM pg_class c WHERE c.oid = relation) THEN
-        PERFORM zanith._refuse(format('%s became a partitioned table since the drop, or is no longer one', name), 'Leave --online out.', '55000');
+        PERFORM zanith._refuse(format('%s became a partitioned table since the capture, or is no longer one', name), 'Leave --online out.', '55000');
     END IF;
     IF zanith._has_several_owners(relation) THEN
         PERFORM zanith._refuse(format('partitions or children of %s belong to other roles, which could add code between two batches', name), 'Leave --online out.');

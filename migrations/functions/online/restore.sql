@@ -106,7 +106,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                     'Backfill the column in batches along the key, each in its own transaction (locked rows come later)', 'ROW EXCLUSIVE', ARRAY[q.live], true)))
                 || CASE WHEN COALESCE((choices ->> 'fill_default')::boolean, false) THEN zanith._in_batches(zanith._as_owner(q.owner, zanith._step(
                         format('UPDATE %s t SET %s = DEFAULT WHERE NOT EXISTS (SELECT FROM ONLY %s a WHERE %s)', q.rows, q.half, q.archive, zanith._key_match(d -> 'key')),
-                    'Fill rows inserted since the drop, in batches', 'ROW EXCLUSIVE', ARRAY[q.live], true))) ELSE '[]' END
+                    'Fill rows inserted since the capture, in batches', 'ROW EXCLUSIVE', ARRAY[q.live], true))) ELSE '[]' END
                 || zanith._in_batches(zanith._step(format('SELECT * FROM zanith.compare_fill(%L)', a.id),
                     'Compare every value with the archived one, byte by byte; stop if one differs', 'ACCESS SHARE', ARRAY[q.live], true)))
             || zanith._step(format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', q.rows), 'Lock the table for a moment', 'ACCESS EXCLUSIVE', ARRAY[q.live])
@@ -309,7 +309,7 @@ BEGIN
     IF NOT choices ? 'fill' AND d #>> '{column,default}' IS NULL AND zanith._refuses_null(to_regtype(d #>> '{column,type}'))
        AND NOT EXISTS (SELECT FROM pg_type y WHERE y.oid = to_regtype(d #>> '{column,type}') AND y.typdefault IS NOT NULL) THEN
         found := found || zanith._conflict('needs_value', format('its type %s refuses NULL, and it has no default: an INSERT during the restore would fail', d #>> '{column,type}'),
-            'Choose a value for rows inserted since the drop or during the restore, or leave --online out.', ARRAY['--fill VALUE']);
+            'Choose a value for rows inserted since the capture or during the restore, or leave --online out.', ARRAY['--fill VALUE']);
     END IF;
     IF begun IS NOT NULL AND begun <> zanith._filling_choices(choices) THEN
         found := found || zanith._conflict('other_choices', 'it was started with other choices',
@@ -351,7 +351,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         (2, 'every value is checked against its domain', a.definition #>> '{column,base_type}' IS NOT NULL),
         (3, 'columns generated from it come back with it', jsonb_array_length(COALESCE(a.definition #> '{cascade,columns}', '[]')) > 0),
         (4, 'an exclusion constraint comes back with it', EXISTS (SELECT FROM zanith._parts(a.definition) p, LATERAL zanith._each(p.part -> 'constraints') k WHERE zanith._constraint_is(k.item, 'exclusion'))),
-        (5, 'rows inserted since the drop are filled', choices ? 'fill' OR COALESCE((choices ->> 'fill_default')::boolean, false)),
+        (5, 'rows inserted since the capture are filled', choices ? 'fill' OR COALESCE((choices ->> 'fill_default')::boolean, false)),
         (6, '--as gives it another name', choices ? 'as'),
         (8, 'it is an identity column', a.definition #>> '{column,identity}' IS NOT NULL),
         (9, 'partitions or children of its table belong to other roles', zanith._has_several_owners(live)),

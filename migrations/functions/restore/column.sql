@@ -329,7 +329,7 @@ DECLARE
     name text := CASE WHEN n IS NOT NULL THEN zanith._qualify(n ->> 'schema', n ->> 'name') END;
 BEGIN
     RETURN CASE WHEN n IS NULL THEN '[]' ELSE
-        zanith._step(format('CREATE SEQUENCE %s AS %s %s', name, n ->> 'type', zanith._sequence_options(n)), 'Create a sequence that numbers the rows inserted since the drop')
+        zanith._step(format('CREATE SEQUENCE %s AS %s %s', name, n ->> 'type', zanith._sequence_options(n)), 'Create a sequence that numbers the rows inserted since the capture')
         || zanith._render_position(n)
         || zanith._step(format('GRANT USAGE ON SEQUENCE %s TO %I', name, d #>> '{table,owner}'), 'Let the owner of the table take numbers from it') END;
 END $$;

@@ -168,7 +168,7 @@ EXCEPTION WHEN OTHERS THEN
     EXECUTE pg_catalog.format('%%s DEFAULT %%L', %1$L::pg_catalog.text, standin);
     ALTER TABLE %9$s ALTER COLUMN %10$I DROP DEFAULT;
 END$body$, clause, beside AND col ->> 'default' IS NULL, zanith._only(d) || target, zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'), zanith._key_match(d -> 'key'),
-            format('The type %s refuses NULL, and a row inserted since the drop or during the restore has no archived value.', col ->> 'type'),
+            format('The type %s refuses NULL, and a row inserted since the capture or during the restore has no archived value.', col ->> 'type'),
             'Restore with zanith recover, and choose a value for such rows.', col ->> 'name', target, column_name, zanith._fill_value(col, choices) IS NULL,
             CASE WHEN zanith._is_kept_as_text(d) THEN zanith._relabel_kept(d, format('a.%I', col ->> 'name'), live IS NULL) ELSE format('a.%I', col ->> 'name') END)),
         'Add the column (PostgreSQL can only add it last); if its type refuses NULL, an archived value is its default for a moment', 'ACCESS EXCLUSIVE', ARRAY[target], true));
@@ -215,7 +215,7 @@ END$body$, q.rows, q.col, q.archive, zanith._key_match(d -> 'key'), zanith._read
         || zanith._step('SET CONSTRAINTS ALL IMMEDIATE', 'Run deferred constraints now'),
         CASE WHEN zanith._is_mixed(d) THEN zanith._runner(d #>> '{table,owner}') END)
     FROM (SELECT d #>> '{column,name}', zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'),
-                 CASE WHEN zanith._numbers_from(d, choices) IS NULL THEN 'Fill rows inserted since the drop' ELSE 'Give rows inserted since the drop the next numbers of the identity' END,
+                 CASE WHEN zanith._numbers_from(d, choices) IS NULL THEN 'Fill rows inserted since the capture' ELSE 'Give rows inserted since the capture the next numbers of the identity' END,
                  zanith._fill_or_number(d, choices), zanith._only(d) || target) q(col, archive, purpose, value, rows)
     WHERE d ->> 'strategy' = 'archive_column' AND COALESCE(d #> '{column,generated}', 'null') = 'null'
        OR d ->> 'strategy' = 'soft_drop_column' AND q.value IS NOT NULL

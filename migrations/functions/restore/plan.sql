@@ -135,7 +135,7 @@ BEGIN
     choices := COALESCE(choices, '{}');
     IF (choices ? 'fill' OR COALESCE((choices ->> 'fill_default')::boolean, false)) AND a.artifact_type = 'soft_drop_column'
        AND COALESCE(d #> '{column,not_null}', 'null') = 'null' AND NOT zanith._refuses_null(to_regtype(d #>> '{column,type}')) THEN
-        PERFORM zanith._refuse(format('%s may hold NULL, so a row inserted since the drop cannot be told from one that held NULL', zanith._object_name(a)),
+        PERFORM zanith._refuse(format('%s may hold NULL, so a row inserted since the capture cannot be told from one that held NULL', zanith._object_name(a)),
             'Restore without --fill, then update these rows yourself.', '22023');
     END IF;
     IF choices ? 'search_path' AND (zanith._path_names(choices ->> 'search_path') IS NULL OR length(choices ->> 'search_path') > 4000) THEN

@@ -32,12 +32,12 @@ BEGIN
     END IF;
     IF COALESCE(col -> 'generated', 'null') <> 'null' THEN
         RETURN checks || zanith._can_evaluate(format('the expression of %I', col ->> 'name'), col #>> '{generated,expression}', rows_now,
-            'Its columns or functions changed since the drop: change them back for the restore.');
+            'Its columns or functions changed since the capture: change them back for the restore.');
     END IF;
     FOR x IN SELECT i.item FROM zanith._each(d -> 'indexes') i WHERE NOT (i.item ->> 'plain')::boolean AND NOT i.item ? 'parked' LOOP
         checks := checks || zanith._can_evaluate(format('the index %I', x.item ->> 'name'), concat_ws(', ',
                 (SELECT string_agg(k.key, ', ' ORDER BY k.ord) FROM jsonb_array_elements_text(x.item -> 'keys') WITH ORDINALITY k(key, ord)),
-                x.item ->> 'predicate'), after, 'Its columns or functions changed since the drop: change them back for the restore.');
+                x.item ->> 'predicate'), after, 'Its columns or functions changed since the capture: change them back for the restore.');
     END LOOP;
     RETURN checks;
 END $$;
@@ -68,7 +68,7 @@ BEGIN
         zanith._key_example(d -> 'key', 't'), false, '{}',
         'A row that was deleted and inserted again under its key gets the archived value of the old row. PostgreSQL does not tell it from a changed row: check these rows before the restore.');
     IF COALESCE(a.definition ->> 'database', here) <> here THEN
-        RETURN jsonb_build_array(checks -> 0 || jsonb_build_object('unknown', 'this database was loaded from a dump or upgraded since the drop'));
+        RETURN jsonb_build_array(checks -> 0 || jsonb_build_object('unknown', 'this database was loaded from a dump or upgraded since the capture'));
     ELSIF beside.object IS NOT NULL THEN
         RETURN checks || jsonb_build_array(checks -> 0 || jsonb_build_object(
             'message', format('{count} {row|rows} of %s {was|were} written again between the drop and the restore of %s', name, beside.object),
@@ -102,7 +102,7 @@ BEGIN
         'Undo the change of the type for the length of the restore, or restore the column as text.');
 END $$;
 
--- Values that the domain of the column refuses, of rows inserted since the drop too: these have none. A column of the table may
+-- Values that the domain of the column refuses, of rows inserted since the capture too: these have none. A column of the table may
 -- be called value, so no other column is beside it. OFFSET 0: the planner would evaluate an immutable function of the owner's, rows or not.
 CREATE OR REPLACE FUNCTION zanith._domain_checks(d jsonb, choices jsonb, rows_now text, example text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$

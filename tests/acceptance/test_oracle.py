@@ -18,8 +18,10 @@ from tests.oracle.forms import FORMS
 from tests.oracle.generate import Case
 from tests.oracle.journeys import Journey, describe_journey, judge_journeys
 from tests.oracle.mutants import MUTANTS, MUTANTS_ON_THE_WAY, Mutant, mutated
+from tests.oracle.outcome import outcome_of, refuses_alike
 from tests.oracle.rare import ALL
-from tests.oracle.run import Verdict, describe, outcome_of, refuses_alike, run_batch
+from tests.oracle.run import run_batch
+from tests.oracle.verdict import Verdict, describe
 
 pytestmark = pytest.mark.each_version
 

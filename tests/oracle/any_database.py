@@ -38,8 +38,8 @@ from tests.oracle.judges import (
     show_difference,
     unfaithful,
 )
+from tests.oracle.outcome import outcome_of, refuses_alike
 from tests.oracle.probe import make_statements, play
-from tests.oracle.run import outcome_of, refuses_alike
 
 DBA = Actor("oracle", None, "staff")
 USERS = ("oracle_reader", "oracle_writer", "oracle_owner", "oracle_other")

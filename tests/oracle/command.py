@@ -28,9 +28,11 @@ from tests.conftest import install_zanith
 from tests.oracle.any_database import Findings, Sample, judge_database, judge_url
 from tests.oracle.generate import Case, cases, coverable
 from tests.oracle.journeys import Journey, describe_journey, journeys, judge_journeys
+from tests.oracle.judges import ROLES
 from tests.oracle.normalise import REASONS
 from tests.oracle.projects import PROJECTS, build
-from tests.oracle.run import ROLES, Verdict, describe, judge, reduce, tally
+from tests.oracle.run import judge
+from tests.oracle.verdict import Verdict, describe, reduce, tally
 
 T = TypeVar("T")
 TEMPLATE = "zanith_template"

@@ -27,7 +27,9 @@ from tests.oracle.features import FEATURES, PLAIN, Feature
 from tests.oracle.forms import OWN
 from tests.oracle.generate import Case, cases
 from tests.oracle.judges import capture_call, quote, restore_by_psql, see, show_difference
-from tests.oracle.run import DBA, Batch, Verdict, outcome_of
+from tests.oracle.outcome import outcome_of
+from tests.oracle.run import DBA, Batch
+from tests.oracle.verdict import Verdict
 
 DOES = (
     *("capture", "capture", "capture", "restore", "restore", "purge", "rename", "anew"),

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
-from typing import Protocol, Self, TypeVar
 
 import asyncpg
 
@@ -26,7 +23,6 @@ from tests.definitions import DEFINITIONS, FILE, refused_definitions
 from tests.oracle.features import STRATEGIES
 from tests.oracle.generate import Case
 from tests.oracle.judges import (
-    ROLES,
     any_order,
     by_schema,
     capture_call,
@@ -40,8 +36,10 @@ from tests.oracle.judges import (
     unfaithful,
 )
 from tests.oracle.manual import SPACE
+from tests.oracle.outcome import outcome_of, refuses_alike
 from tests.oracle.probe import look_at_parked, make_statements, play
 from tests.oracle.two_owners import is_unvalidated, restore_as_offered, validate_keys
+from tests.oracle.verdict import Verdict
 
 serial = count(1)
 # The plan says so as a loss: the views are computed before what was dropped with the table is back.
@@ -57,20 +55,6 @@ OTHER_SCHEMA = re.compile(r"(?i) of (case[0-9]+)")
 DBA = Actor("oracle", None, "staff")
 ROLE = re.compile(r"(?<!:):(owner|reader|writer|other)\b")
 TRAFFIC = "DELETE FROM {t} WHERE {id} % 4 = 0; UPDATE {t} SET {b} = {b} || '!' WHERE {id} % 4 = 1"
-
-
-@dataclass
-class Verdict:
-    """What came of the cases of a batch, by schema."""
-
-    cases: dict[str, Case] = field(default_factory=dict)
-    invalid: dict[str, str] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)
-    faults: dict[str, str] = field(default_factory=dict)
-
-    def judged(self) -> list[str]:
-        """Return the schemas that went through to the end, rightly refused ones included."""
-        return [name for name in self.cases if name not in self.faults | self.refused]
 
 
 @dataclass
@@ -357,39 +341,6 @@ def _target(schema: str, case: Case) -> str:
     return f"{schema}.{case.quoted(case.target)}"
 
 
-DEPENDENT = re.compile(r"(?m)^(.*) depends on .*$")
-UNNAMED = re.compile(r"(?m)^and ([0-9]+) other objects? \(see server log for list\)$")
-MORE = re.compile(r"(?s)^2BP01 (?P<named>.*), and (?P<number>[0-9]+) more$")
-
-
-def refuses_alike(mine: str, wanted: str) -> bool:
-    """Whether a capture names the dependents of a DROP, which names a hundred and counts the others."""
-    if not (cut := MORE.match(wanted)):
-        return mine == wanted
-    named = mine.removeprefix("2BP01 ").split(", ")
-    some = cut["named"].split(", ")
-    return set(some) < set(named) and len(named) == len(some) + int(cut["number"])
-
-
-async def outcome_of(connection: asyncpg.Connection, sql: str, *, undo: bool = False) -> str:
-    """Return the first value, or SQLSTATE with the dependents named, or with the message.
-
-    `undo`: nothing of it stays.
-    """
-    transaction = connection.transaction()
-    await transaction.start()
-    try:
-        value = str(await connection.fetchval(sql))
-    except asyncpg.PostgresError as error:
-        await transaction.rollback()
-        named = sorted(DEPENDENT.findall(error.detail or "")) if error.sqlstate == "2BP01" else []
-        named += [f"and {number} more" for number in UNNAMED.findall(error.detail or "")]
-        said = ", ".join(name.replace("public.", "") for name in named)
-        return f"{error.sqlstate} {said or error}"
-    await (transaction.rollback() if undo else transaction.commit())
-    return value
-
-
 async def judge(
     server: Server, template: str, roles: dict[str, str], directory: Path, cases: list[Case]
 ) -> Verdict:
@@ -446,62 +397,8 @@ def _by_case(found: dict[str, list[str]]) -> dict[str, list[str]]:
     return merged
 
 
-def tally(verdict: Verdict) -> Counter[tuple[str, str]]:
-    """Return how many judged cases had each feature, with each strategy."""
-    counted: Counter[tuple[str, str]] = Counter()
-    for schema in verdict.judged():
-        case = verdict.cases[schema]
-        counted.update((word, case.strategy) for word in case.words)
-    return counted
-
-
-def describe(case: Case, fault: str) -> str:
-    """Return a case as SQL that a person can paste, and what went wrong with it."""
-    call = capture_call(
-        case.strategy,
-        f"s.{case.quoted(case.target)}",
-        case.raw("c") if case.column else None,
-        f"on_dependents => '{case.on_dependents}'",
-    )
-    features = json.dumps([feature.name for feature in case.features], ensure_ascii=False)
-    return (
-        f"-- {case.strategy} {case.kind} {case.form.name} {features}\n"
-        f"CREATE SCHEMA s; SET search_path = s;\n{case.sql('s')};\n{call};\n-- {fault}"
-    )
-
-
-class Shrinkable(Protocol):
-    """What can be made smaller: a case, a journey."""
-
-    def smaller(self) -> list[Self]: ...
-
-
-T = TypeVar("T", bound=Shrinkable)
-
-
-async def reduce(
-    item: T, fault: str, judge: Callable[[list[T]], Awaitable[Verdict]], tries: int = 40
-) -> tuple[T, str]:
-    """Return the smallest found that still goes wrong in the same step, and how."""
-    step = fault.partition(":")[0]
-    found = True
-    while found and tries > 0:
-        found, tries = False, tries - 1
-        smaller = item.smaller()
-        verdict = await judge(smaller) if smaller else Verdict()
-        for schema, text in verdict.faults.items():
-            if text.partition(":")[0] == step:
-                item, fault = smaller[int(schema.removeprefix("case"))], text
-                found = True
-                break
-    return item, fault
-
-
 def run_batch(
     server: Server, template: str, roles: dict[str, str], directory: Path, cases: list[Case]
 ) -> Verdict:
     """Judge in an event loop of its own."""
     return asyncio.run(judge(server, template, roles, directory, cases))
-
-
-__all__ = ["ROLES", "Verdict", "describe", "judge", "reduce", "run_batch", "tally"]

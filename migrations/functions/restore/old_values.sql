@@ -45,6 +45,6 @@ CREATE OR REPLACE FUNCTION zanith._render_into_column(d jsonb, target text, besi
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN
     zanith._as_owner(d #>> '{table,owner}', zanith._building_anew(true, zanith._step(
         format('ALTER TABLE %s ALTER COLUMN %I TYPE %s USING %I', target, d #>> '{column,name}', concat_ws(' COLLATE ', d #>> '{column,type}', d #>> '{column,collation}'), beside),
-        'Give the column its old type and the archived values (PostgreSQL writes the table anew)', 'ACCESS EXCLUSIVE', ARRAY[target], true)))
+        'Give the column its old type and the archived values (PostgreSQL rewrites the table)', 'ACCESS EXCLUSIVE', ARRAY[target], true)))
     || zanith._step(format('ALTER TABLE %s DROP COLUMN %I', target, beside), 'Drop the column that brought the values', 'ACCESS EXCLUSIVE', ARRAY[target]);
 END $$;

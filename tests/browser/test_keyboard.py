@@ -106,18 +106,18 @@ async def test_back_and_reload_keep_the_list(page: Page):
 async def test_back_and_reload_keep_the_choices(page: Page, artifacts):
     await page.goto(f"/studio/artifacts/{artifacts['column']}/restore")
     await page.get_by_label("Restore as").fill("code_before")
-    await page.get_by_label("Not valid").check()
-    await page.wait_for_url("**as=code_before**not_valid=yes**")
+    await page.get_by_label("Online").check()
+    await page.wait_for_url("**as=code_before**online=yes**")
     await page.reload()
     await expect(page.get_by_label("Restore as")).to_have_value("code_before")
-    await expect(page.get_by_label("Not valid")).to_be_checked()
+    await expect(page.get_by_label("Online")).to_be_checked()
     await expect(page.get_by_role("region", name="Plan").first).to_contain_text("code_before")
     await page.get_by_role("link", name="public.orders.code").click()
     await page.wait_for_url(f"**/{artifacts['column']}")
     await page.evaluate("history.back()")
     await page.wait_for_url("**as=code_before**")
     await expect(page.get_by_label("Restore as")).to_have_value("code_before")
-    await expect(page.get_by_label("Not valid")).to_be_checked()
+    await expect(page.get_by_label("Online")).to_be_checked()
 
 
 MOVING = """() => [...document.querySelectorAll('*')].filter((e) => {

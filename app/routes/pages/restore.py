@@ -142,18 +142,16 @@ class RestoreView:
     @property
     def ticks(self) -> list[Option]:
         """The choices that are there or not, where one can be made here."""
-        made, artifact = self.chosen.choices, self.artifact
-        offered = {
-            "fill_default": False,  # one of the ways to fill
-            "allow_null": artifact.source_column is not None,
-            "unverified": artifact.checksum is not None,
-            "online": artifact.source_column is not None,
-            "fire_triggers": made.online and artifact.archives_column,
-            "current_owner": made.current_owner,
-            "as_text": made.as_text or "as_text" in self.available,
-        }
+        made = self.chosen.choices
+        # what a conflict offers beside itself, or another field holds
+        elsewhere = {"fill_default", "current_owner"}
+        if self.artifact.checksum is None:
+            elsewhere.add("unverified")
+        if not made.online:
+            elsewhere.add("fire_triggers")
+        offered = self.available - elsewhere
         items = [item for item in options_of(Choices) if item.is_flag]
-        return [item for item in items if offered.get(item.name, True)]
+        return [item for item in items if item.name in offered or getattr(made, item.name)]
 
     @property
     def available(self) -> frozenset[str]:

@@ -36,7 +36,7 @@ def described(found: Guard) -> RenderableType:
         parts.append(aside("it needs a superuser as the owner of Zanith, and the owner is none"))
     parts += [aside(_rule(rule)) for rule in found.rules]
     rows: list[tuple[str | Text, str | Text | None]] = [
-        ("captured", f"{plural(found.captured, 'artifact')} of plain drops, changes of type and TRUNCATE"),
+        ("captured", plural(found.captured, "artifact")),
         ("deleted", f"{plural(found.deleted, 'object')} with a warning, or with the guard off"),
     ]
     rows.append(("database", f"DROP DATABASE {'is refused' if found.database_kept else 'passes'}"))

@@ -34,7 +34,7 @@ def test_the_guard_is_shown_as_it_is(database, create_role):
         assert "The guard is on" in text
         assert f"schema public, role {owner} warn as other artifacts no" in text
         assert "the whole database capture as other artifacts yes" in text
-        assert "ALTER TABLE public . t DROP COLUMN a" in text
+        assert "ALTER TABLE public.t DROP COLUMN a" in text
         assert "a <tool>" in text
         assert f"{owner} owns 1 table" in text
         assert "public.u table, by DROP TABLE warn" in text
@@ -47,7 +47,7 @@ def test_the_guard_is_shown_as_it_is(database, create_role):
         assert found["may_not_capture"] == {owner: 1}
         (captured,) = found["captures"]
         assert (captured["object"], captured["application"]) == ("public.t.a", "a <tool>")
-        assert captured["statement"] == "ALTER TABLE public . t DROP COLUMN a"
+        assert captured["statement"] == "ALTER TABLE public.t DROP COLUMN a"
         (deleted,) = found["deletions"]
         assert (deleted["object"], deleted["mode"]) == ("public.u", "warn")
         assert (deleted["kind"], deleted["actor_role"]) == ("table", owner)

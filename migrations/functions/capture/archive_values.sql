@@ -1,10 +1,6 @@
 -- archive_values: copy key and value of every row, before somebody changes the type of the column. It is an archive of a column that stays: the
 -- restore adds a column of the old type beside the present one.
 
--- What took the values away, in a sentence.
-CREATE OR REPLACE FUNCTION zanith._taken_by(d jsonb) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$ SELECT CASE WHEN d ? 'stays' THEN 'capture' ELSE 'drop' END $$;
-
 -- A part as it comes back beside the present column, which keeps the constraints, indexes, default and sequences: the values with their type.
 CREATE OR REPLACE FUNCTION zanith._part_of_values(part jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
@@ -26,7 +22,7 @@ LANGUAGE sql IMMUTABLE AS $$ SELECT COALESCE(CASE WHEN d ? 'stays' THEN choices 
 CREATE OR REPLACE FUNCTION zanith._define_values(relation oid, column_name text, id text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._part_of_values(q.d) || jsonb_build_object(
-        'stays', q.d -> 'column', 'beside', zanith._name_beside(relation, column_name), 'numbers', '{}'::jsonb, 'dependents', '[]'::jsonb, 'partners', '[]'::jsonb,
+        'stays', q.d -> 'column', 'attnum', zanith._attribute_number(relation, column_name), 'beside', zanith._name_beside(relation, column_name), 'numbers', '{}'::jsonb, 'dependents', '[]'::jsonb, 'partners', '[]'::jsonb,
         'tree', (SELECT zanith._list(zanith._part_of_values(t.item) ORDER BY t.ord) FROM zanith._each(q.d -> 'tree') t),
         -- subscribers of all tables would receive the archive
         'publications', (SELECT zanith._list(p.item ORDER BY p.ord) FROM zanith._each(q.d -> 'publications') p WHERE p.item ->> 'via' = 'all tables'),

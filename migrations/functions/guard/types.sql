@@ -78,7 +78,8 @@ LANGUAGE plpgsql VOLATILE SET row_security = off AS $$
 DECLARE
     found boolean;
 BEGIN
-    IF zanith._reads_as(root) IS NOT NULL THEN
+    -- the statement converts the latest rows, and a snapshot shows older ones
+    IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') OR zanith._reads_as(root) IS NOT NULL THEN
         RETURN false;
     END IF;
     EXECUTE format('SELECT NOT EXISTS (SELECT FROM %s t WHERE char_length(t.%I) > %s)', table_name, column_name, width) INTO found;
@@ -102,6 +103,7 @@ DECLARE
     table_name text := zanith._relation_name(root);
     c record;
     artifact text;
+    changed_key text;
     patience text := current_setting('zanith.lock_timeout', true);
 BEGIN
     IF rule ->> 'rule' = 'off' AND rule ->> 'mode' = 'off' THEN
@@ -127,6 +129,12 @@ BEGIN
                 concat(zanith._guard_convert_line(c.name), format('To copy them: SET LOCAL zanith.guard_copy_limit = ''%sMB''; ', bytes / 1048576 + 1), zanith._guard_way_out(rule)), '54000',
                 format('The table has %s, and the limit is %s.', pg_size_pretty(bytes), pg_size_pretty(zanith._guard_copy_limit())));
         END IF;
+        SELECT k.item ->> 'name' INTO changed_key FROM zanith._each(zanith._find_key(root, zanith._attribute_number(root, c.attname))) k
+        JOIN zanith._guard_changed_types(root, wanted, plain, computed) t ON t.name = k.item ->> 'name' LIMIT 1;
+        IF FOUND THEN
+            PERFORM zanith._refuse(format('guard: the values of %s would be converted for good: the statement also changes the key column %I, by which they would be kept', c.name, changed_key),
+                concat('Change the key in a statement of its own. ', zanith._guard_way_out(rule)), '0A000');
+        END IF;
         artifact := zanith._guard_capture('archive_values', root, c.attname, said, rule);
         PERFORM zanith._guard_say(format('the values of %s are kept as artifact %s', c.name, artifact));
     END LOOP;
@@ -147,11 +155,15 @@ DECLARE
         WHERE c.keeps OR c.width IS NOT NULL AND c.name = ANY (fitting) OR zanith._guard_is_empty(root) OR EXISTS (
             SELECT FROM zanith._zanith_migration_artifacts a
             WHERE a.artifact_type = 'archive_values' AND a.definition #>> '{table,oid}' = root::text AND a.source_column = c.name
-              AND a.recovery_sql IS NOT NULL AND zanith._guard_wrote(a.xmin)));
+              AND a.recovery_sql IS NOT NULL AND zanith._guard_wrote(a.xmin)
+              -- it was not another column that had the name
+              AND (a.definition ->> 'attnum')::smallint = zanith._attribute_number(root, c.name)));
+    -- their type may stay, as in TYPE text USING 'x'
+    denied text[] := ARRAY(SELECT c.name FROM zanith._guard_changed_types(root, wanted, plain, computed) c WHERE NOT allowed ? c.name);
 BEGIN
     INSERT INTO zanith._zanith_guard_facts (kind, relation, attributes, types)
     SELECT 'types', c.oid, c.relnatts, (
-        SELECT jsonb_object_agg(a.attnum, COALESCE(allowed -> a.attname, jsonb_build_array(a.atttypid::bigint, a.atttypmod)))
+        SELECT jsonb_object_agg(a.attnum, CASE WHEN a.attname = ANY (denied::name[]) THEN 'null' ELSE COALESCE(allowed -> a.attname, jsonb_build_array(a.atttypid::bigint, a.atttypmod)) END)
                || jsonb_build_object('changed', zanith._list(to_jsonb(a.attnum)) FILTER (WHERE allowed ? a.attname))
         FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '')
     FROM zanith._family(root) f JOIN pg_class c ON c.oid = f.member AND c.relkind = 'r';

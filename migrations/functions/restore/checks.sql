@@ -72,10 +72,11 @@ BEGIN
     END IF;
     IF d ->> 'strategy' = 'archive_column' THEN
         checks := checks
-            || zanith._check('rows_added', live_name, format('{count} {row|rows} of %s {was|were} inserted since the %s and {has|have} no archived value', live_name, zanith._taken_by(d)),
+            || zanith._check('rows_added', live_name, format('{count} {row|rows} of %s {was|were} inserted since the capture and {has|have} no archived value', live_name),
                 zanith._only(d) || live_name || ' t', format('NOT EXISTS (SELECT FROM ONLY %s a WHERE %s)', archive, zanith._key_match(d -> 'key')),
-                zanith._key_example(d -> 'key', 't'), zanith._goes_into_column(d, live, choices) AND NOT choices ? 'fill', ARRAY['--fill VALUE', '--fill default'],
-                'They will hold NULL, or the value that --fill gives.')
+                zanith._key_example(d -> 'key', 't'), false,
+                CASE WHEN zanith._goes_into_column(d, live, choices) THEN '{}'::text[] ELSE ARRAY['--fill VALUE', '--fill default'] END,
+                CASE WHEN zanith._goes_into_column(d, live, choices) THEN 'They keep their present value.' ELSE 'They will hold NULL, or the value that --fill gives.' END)
             || zanith._check('rows_gone', archive, '{count} archived {value no longer has|values no longer have} a row; {it stays|they stay} in the archive',
                 format('ONLY %s a', archive), format('NOT EXISTS (SELECT FROM %s%s t WHERE %s)', zanith._only(d), live_name, zanith._key_match(d -> 'key')),
                 zanith._key_example(d -> 'key', 'a'), false);

@@ -125,7 +125,9 @@ LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     n jsonb := zanith._numbers_from(d, choices);
 BEGIN
-    IF n IS NULL THEN
+    IF d ? 'into' THEN -- the present value; that it converts back to itself is checked afterwards
+        RETURN format('t.%I::%s', d #>> '{column,name}', d #>> '{column,type}');
+    ELSIF n IS NULL THEN
         RETURN zanith._fill_value(d -> 'column', choices);
     END IF;
     RETURN format('pg_catalog.nextval(%L::pg_catalog.regclass)', zanith._qualify(n ->> 'schema', n ->> 'name'));

@@ -416,7 +416,7 @@ BEGIN
         into_column := zanith._goes_into_column(d, live, choices);
         IF into_column THEN -- which has its comment and its grants
             choices := choices || jsonb_build_object('as', zanith._name_beside(live, a.source_column));
-            d := d || jsonb_build_object('column', (d -> 'column') || '{"comment": null, "grants": null}');
+            d := d || jsonb_build_object('into', true, 'column', (d -> 'column') || '{"comment": null, "grants": null}');
         END IF;
     ELSIF d ? 'stays' THEN
         choices := choices || jsonb_build_object('as', d -> 'beside');
@@ -430,7 +430,7 @@ BEGIN
         CASE WHEN NOT in_script THEN live END,
         EXISTS (SELECT FROM pg_attribute t WHERE t.attrelid = live
                 AND t.attname = a.source_column AND NOT t.attisdropped), choices)
-        || CASE WHEN into_column THEN zanith._render_into_column(d, zanith._relation_name(live), choices ->> 'as') ELSE '[]' END), d, live, choices, in_script)));
+        || CASE WHEN into_column THEN zanith._render_into_column(d, live, choices ->> 'as') ELSE '[]' END), d, live, choices, in_script)));
 END $$;
 
 -- The archive was made readable for the owner that the table had. If the current owner is another, it must be able to read it too.

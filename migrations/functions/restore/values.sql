@@ -61,7 +61,7 @@ BEGIN
       AND l.id > (SELECT max(c.id) FROM zanith._zanith_audit_log c WHERE c.artifact_id = a.id AND c.action = 'capture' AND c.outcome = 'done')
     ORDER BY l.id DESC LIMIT 1;
     checks := zanith._check('rows_rewritten', name, format('{count} {row|rows} of %s {was|were} written again since the %s',
-            name, COALESCE('restore of ' || beside.object, zanith._taken_by(d))),
+            name, COALESCE('restore of ' || beside.object, 'capture')),
         zanith._only(d -> 'table') || name || ' t',
         format('EXISTS (SELECT FROM ONLY %s a WHERE %s AND pg_catalog.age(t.xmin) < %s)', zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'),
             zanith._key_match(d -> 'key'), COALESCE(format('LEAST(pg_catalog.age(a.xmin), pg_catalog.age(%L::pg_catalog.xid))', beside.written::text), 'pg_catalog.age(a.xmin)')),

@@ -217,7 +217,7 @@ END$body$, q.rows, q.col, q.archive, zanith._key_match(d -> 'key'), zanith._read
         || zanith._step('SET CONSTRAINTS ALL IMMEDIATE', 'Run deferred constraints now'),
         CASE WHEN zanith._is_mixed(d) THEN zanith._runner(d #>> '{table,owner}') END)
     FROM (SELECT d #>> '{column,name}', zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'),
-                 CASE WHEN zanith._numbers_from(d, choices) IS NULL THEN 'Fill rows inserted since the capture' ELSE 'Give rows inserted since the capture the next numbers of the identity' END,
+                 CASE WHEN d ? 'into' THEN 'Give rows inserted since the capture their present value' WHEN zanith._numbers_from(d, choices) IS NULL THEN 'Fill rows inserted since the capture' ELSE 'Give rows inserted since the capture the next numbers of the identity' END,
                  zanith._fill_or_number(d, choices), zanith._only(d) || target) q(col, archive, purpose, value, rows)
     WHERE d ->> 'strategy' = 'archive_column' AND COALESCE(d #> '{column,generated}', 'null') = 'null'
        OR d ->> 'strategy' = 'soft_drop_column' AND q.value IS NOT NULL

@@ -108,6 +108,11 @@ def choose_versions(wanted: str, found: Mapping[int, Path]) -> list[int]:
 # ------------------------------------------------------------------------------------ programs
 
 
+def processor_time(backend: int) -> float:
+    """Return the seconds that a backend has computed; waiting for a busy machine does not count."""
+    return float(psutil.Process(backend).cpu_times().user)
+
+
 def run(command: list[str | Path], **options) -> str:
     """Return what a program writes to stdout; raise with its stderr when it fails."""
     ended: subprocess.CompletedProcess[str] = subprocess.run(

@@ -35,7 +35,8 @@ async def restore_as_offered(db: Engine, artifact: str, actor: Actor) -> tuple[R
 def is_unvalidated(entry: dict) -> bool:
     """Whether a report says of a key only that it is NOT VALID yet."""
     validated = [entry[side].get("validated") for side in ("recorded", "now")]
-    return entry["what"].startswith("foreign key") and validated == [True, False]
+    is_key = (entry["recorded"].get("definition") or "").startswith("FOREIGN KEY")
+    return (is_key or entry["what"].startswith("foreign key")) and validated == [True, False]
 
 
 async def validate_keys(

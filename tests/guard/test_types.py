@@ -230,11 +230,19 @@ def test_rows_inserted_since_keep_their_value(guarded):
 
 
 @pytest.mark.each_version
-def test_what_is_written_while_a_restore_waits_for_its_lock_is_not_overwritten(guarded):
+@pytest.mark.parametrize("hidden", [False, True])
+def test_what_is_written_while_a_restore_waits_for_its_lock_is_not_overwritten(
+    guarded, create_role, hidden
+):
     guarded.psql(
         "CREATE TABLE t (id int PRIMARY KEY, c numeric); INSERT INTO t VALUES (1, 1.5), (2, 2.5);"
         "ALTER TABLE t ALTER c TYPE int"
     )
+    if hidden:
+        guarded.psql(
+            f"ALTER TABLE t OWNER TO {create_role('owner')}; CREATE POLICY p ON t USING (id = 1);"
+            "ALTER TABLE t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
+        )
     with open_session(guarded) as run, ThreadPoolExecutor(1) as thread:
         run("BEGIN")
         run("UPDATE t SET c = 99 WHERE id = 2")

@@ -214,6 +214,7 @@ END$body$, q.rows, q.col, q.archive, zanith._key_match(d -> 'key'), zanith._read
             ELSE zanith._step(
                 format('UPDATE %s SET %I = %s WHERE pg_catalog.num_nulls(%2$I) > 0', q.rows, q.col, q.value),
                 q.purpose, 'ACCESS EXCLUSIVE', ARRAY[target], true) END
+        || CASE WHEN d ? 'into' THEN zanith._render_old_values_check(d, live, choices ->> 'as') ELSE '[]' END
         || zanith._step('SET CONSTRAINTS ALL IMMEDIATE', 'Run deferred constraints now'),
         CASE WHEN zanith._is_mixed(d) THEN zanith._runner(d #>> '{table,owner}') END)
     FROM (SELECT d #>> '{column,name}', zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}'),

@@ -52,24 +52,29 @@ END $$;
 CREATE OR REPLACE FUNCTION zanith._name_for_option(name text) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$ SELECT CASE WHEN name COLLATE "C" ~ '^[a-z_][a-z0-9_]*$' THEN name ELSE 'NAME' END $$;
 
--- The column takes its old type, and its values from the column that was restored beside it. What was written since the check is found under the lock.
-CREATE OR REPLACE FUNCTION zanith._render_into_column(d jsonb, live oid, beside text) RETURNS jsonb
+-- The column beside holds what each row is to have: compared under the lock, it shows what was written since the check.
+CREATE OR REPLACE FUNCTION zanith._render_old_values_check(d jsonb, live oid, beside text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     target text := zanith._relation_name(live);
     col text := d #>> '{column,name}';
     type text := (SELECT format_type(a.atttypid, a.atttypmod) FROM pg_attribute a WHERE a.attrelid = live AND a.attname = col AND NOT a.attisdropped);
 BEGIN
-    RETURN zanith._as_owner(d #>> '{table,owner}', zanith._step(zanith._do(format($body$BEGIN
+    RETURN zanith._step(zanith._do(format($body$BEGIN
     IF EXISTS (SELECT FROM %s t WHERE %s) THEN
         RAISE EXCEPTION USING ERRCODE = 'data_exception', MESSAGE = %L, HINT = %L;
     END IF;
 END$body$, zanith._only(d) || target, zanith._differ(type, format('t.%I', col), format('t.%I::%s', beside, type)),
-                format('rows of %s have a value in %I that the change of its type did not give', target, col),
-                format('The restore would overwrite these values. Restore the old values beside them: --as %s.', zanith._name_for_option(beside)))),
-            'Compare every present value with what the change of its type gives', 'ACCESS EXCLUSIVE', ARRAY[target], true)
-        || zanith._building_anew(true, zanith._step(
-            format('ALTER TABLE %s ALTER COLUMN %I TYPE %s USING %I', target, col, concat_ws(' COLLATE ', d #>> '{column,type}', d #>> '{column,collation}'), beside),
-            'Give the column its old type and the archived values (PostgreSQL rewrites the table)', 'ACCESS EXCLUSIVE', ARRAY[target], true)))
-        || zanith._step(format('ALTER TABLE %s DROP COLUMN %I', target, beside), 'Drop the column that brought the values', 'ACCESS EXCLUSIVE', ARRAY[target]);
+            format('rows of %s have a value in %I that the change of its type did not give', target, col),
+            format('The restore would overwrite these values. Restore the old values beside them: --as %s.', zanith._name_for_option(beside)))),
+        'Compare every present value with what the change of its type gives', 'ACCESS EXCLUSIVE', ARRAY[target], true);
+END $$;
+
+-- The column takes its old type, and its values from the column that was restored beside it.
+CREATE OR REPLACE FUNCTION zanith._render_into_column(d jsonb, target text, beside text) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN
+    zanith._as_owner(d #>> '{table,owner}', zanith._building_anew(true, zanith._step(
+        format('ALTER TABLE %s ALTER COLUMN %I TYPE %s USING %I', target, d #>> '{column,name}', concat_ws(' COLLATE ', d #>> '{column,type}', d #>> '{column,collation}'), beside),
+        'Give the column its old type and the archived values (PostgreSQL rewrites the table)', 'ACCESS EXCLUSIVE', ARRAY[target], true)))
+    || zanith._step(format('ALTER TABLE %s DROP COLUMN %I', target, beside), 'Drop the column that brought the values', 'ACCESS EXCLUSIVE', ARRAY[target]);
 END $$;

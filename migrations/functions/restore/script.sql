@@ -430,7 +430,7 @@ BEGIN
         CASE WHEN NOT in_script THEN live END,
         EXISTS (SELECT FROM pg_attribute t WHERE t.attrelid = live
                 AND t.attname = a.source_column AND NOT t.attisdropped), choices)
-        || CASE WHEN into_column THEN zanith._render_into_column(d, live, choices ->> 'as') ELSE '[]' END), d, live, choices, in_script)));
+        || CASE WHEN into_column THEN zanith._render_into_column(d, zanith._relation_name(live), choices ->> 'as') ELSE '[]' END), d, live, choices, in_script)));
 END $$;
 
 -- The archive was made readable for the owner that the table had. If the current owner is another, it must be able to read it too.

@@ -1,5 +1,5 @@
 -- archive_values: copy key and value of every row, before somebody changes the type of the column. It is an archive of a column that stays: the
--- restore adds a column of the old type beside the present one.
+-- restore puts the values back into the column, or adds a column of the old type beside it.
 
 -- A part as it comes back beside the present column, which keeps the constraints, indexes, default and sequences: the values with their type.
 CREATE OR REPLACE FUNCTION zanith._part_of_values(part jsonb) RETURNS jsonb

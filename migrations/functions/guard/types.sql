@@ -8,26 +8,30 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     FROM pg_attribute a WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
 ); END $$;
 
+-- The base type of a domain, whose values it has, with its modifier; any other type as it is.
+CREATE OR REPLACE FUNCTION zanith._guard_beneath(type oid, modifier integer, OUT base oid, OUT base_modifier integer)
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    t record;
+BEGIN
+    base := type;
+    base_modifier := modifier;
+    LOOP
+        SELECT d.typbasetype, d.typtypmod INTO t FROM pg_type d WHERE d.oid = base AND d.typtype = 'd';
+        EXIT WHEN NOT FOUND;
+        base := t.typbasetype;
+        base_modifier := t.typtypmod;
+    END LOOP;
+END $$;
+
 -- Whether each value of a type, converted by the cast alone, converts back to itself. False where that is not known.
 CREATE OR REPLACE FUNCTION zanith._guard_keeps_values(old oid, old_modifier integer, new oid, new_modifier integer) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    base record;
     named text[];
 BEGIN
-    -- a domain has values of its base type
-    LOOP
-        SELECT t.typbasetype, t.typtypmod INTO base FROM pg_type t WHERE t.oid = old AND t.typtype = 'd';
-        EXIT WHEN NOT FOUND;
-        old := base.typbasetype;
-        old_modifier := base.typtypmod;
-    END LOOP;
-    LOOP
-        SELECT t.typbasetype, t.typtypmod INTO base FROM pg_type t WHERE t.oid = new AND t.typtype = 'd';
-        EXIT WHEN NOT FOUND;
-        new := base.typbasetype;
-        new_modifier := base.typtypmod;
-    END LOOP;
+    SELECT b.base, b.base_modifier INTO old, old_modifier FROM zanith._guard_beneath(old, old_modifier) b;
+    SELECT b.base, b.base_modifier INTO new, new_modifier FROM zanith._guard_beneath(new, new_modifier) b;
     IF old = new AND new_modifier IN (-1, old_modifier) THEN
         RETURN true;
     ELSIF EXISTS (SELECT FROM pg_cast c WHERE c.castsource = old AND c.casttarget = new AND c.oid >= 16384) THEN
@@ -54,8 +58,8 @@ END $$;
 CREATE OR REPLACE FUNCTION zanith._guard_scale(modifier integer) RETURNS integer
 LANGUAGE sql IMMUTABLE AS $$ SELECT CASE WHEN modifier < 4 THEN -2000 ELSE (((modifier - 4) & 2047) # 1024) - 1024 END $$;
 
--- The columns of a table that get another type or computed values, and whether that keeps their values; the characters that the new type takes, of those that can be
--- cut off. A generated column has no values of its own.
+-- The columns of a table that get another type or computed values, and whether that keeps their values; `width`: the characters that the new type
+-- takes, where a value could be cut off. A generated column has no values of its own.
 CREATE OR REPLACE FUNCTION zanith._guard_changed_types(root oid, wanted jsonb, plain text[], computed text[]) RETURNS TABLE (name text, keeps boolean, width integer)
 LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN RETURN QUERY
     SELECT a.attname::text, (a.attname = ANY (plain::name[]) AND NOT a.attname = ANY (computed::name[]) AND zanith._guard_keeps_values(a.atttypid, a.atttypmod, (w.item ->> 'type')::oid, (w.item ->> 'modifier')::integer)) IS TRUE,
@@ -144,8 +148,7 @@ BEGIN
 END $$;
 
 -- Notes the types that the columns of a table, and of its partitions and children, may have after the statement: those whose values are kept, or are
--- archived in this transaction. `plain`, `computed` and `fitting` are as the caller read
--- the statement, and the rows.
+-- archived in this transaction. `plain`, `computed` and `fitting` are what the caller read of the statement and of the rows.
 CREATE OR REPLACE FUNCTION zanith._guard_expect_types(root oid, wanted jsonb, plain text[], computed text[], fitting text[]) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

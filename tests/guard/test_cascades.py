@@ -66,6 +66,21 @@ WHOLE = {
         "INSERT INTO {s}.t VALUES (1, 5), (2, NULL); INSERT INTO {s}.u VALUES ('a')",
         "DROP TYPE {s}.e CASCADE; DROP DOMAIN {s}.d CASCADE",
     ),
+    "domain of a column without a key": (
+        "CREATE DOMAIN {s}.d AS int CHECK (VALUE > 0); CREATE TABLE {s}.t (a int, b {s}.d);"
+        "INSERT INTO {s}.t VALUES (1, 5), (1, 5)",
+        "DROP DOMAIN {s}.d CASCADE",
+    ),
+    "a column without a key, then its table": (
+        "CREATE TABLE {s}.t (a int, b int); INSERT INTO {s}.t VALUES (1, 5), (1, 5)",
+        "ALTER TABLE {s}.t DROP COLUMN b; DROP SCHEMA {s} CASCADE",
+    ),
+    "statistics": (
+        "CREATE TABLE {s}.t (a int, b int); CREATE SCHEMA {s}x;"
+        "CREATE STATISTICS {s}.own ON a, (b % 10) FROM {s}.t;"
+        "CREATE STATISTICS {s}x.aside (ndistinct) ON a, b FROM {s}.t",
+        "DROP SCHEMA {s} CASCADE; DROP SCHEMA {s}x CASCADE",
+    ),
     "typed table": (
         "CREATE TYPE {s}.pair AS (x int, y int); CREATE TABLE {s}.t OF {s}.pair;"
         "INSERT INTO {s}.t VALUES (1, 2)",
@@ -105,7 +120,16 @@ def test_what_goes_with_a_statement_comes_back(guarded, tmp_path):
     for schema, (made, _) in names.items():
         guarded.psql(f"CREATE SCHEMA {schema}; {made.format(s=schema)}")
     before = dump(guarded)
-    rows = "SELECT count(*) FROM c0.b; SELECT a FROM c4.t; SELECT a FROM c6.t; SELECT a FROM c7.t"
+    rows = "SELECT count(*) FROM c0.b" + "".join(
+        f"; SELECT {column}::text FROM {table}"
+        for table, column in (
+            ("c4.t", "a"),
+            ("c6.t", "a"),
+            ("c7.t", "a"),
+            ("c8.t", "b"),
+            ("c9.t", "b"),
+        )
+    )
     had = guarded.psql(rows)
     for schema, (_, drops) in names.items():
         for drop in drops.format(s=schema).split("; "):

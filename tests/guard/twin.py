@@ -222,6 +222,8 @@ def run_cases(
     turn_guard_on(database)
     guard_truncate(database, *(case.fill("{table}") for case in cases if case.truncates))
     refused = _run_all(cases, database, twin, trial, outcome)
+    left = [case for case in cases if case.name in refused]  # with what their earlier steps made
+    database.psql(_undo(left, set()) + _undo(left, set(), after=True))
     after_plain, after_guard = see(twin, moved=True), see(database, moved=True)
     for name in refused:
         after_plain[name] = before.get(name, [])

@@ -148,4 +148,5 @@ def test_no_function_is_called_for_each_table_of_the_catalog(
             name: (few[name], calls) for name, calls in more.items() if calls > few[name] * 1.2 + 30
         }
         assert not grown
-        assert more_read <= few_read <= 5
+        # PostgreSQL may analyze the catalog in between, and choose another plan
+        assert max(few_read, more_read) <= 5

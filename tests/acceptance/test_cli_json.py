@@ -72,6 +72,8 @@ STORY = [
     ("guard", "test", "ALTER TABLE orders DROP COLUMN legacy_code"),
     ("guard", "truncate", "orders"),
     ("guard", "truncate", "orders", "--off"),
+    ("guard", "pin", "orders"),
+    ("guard", "pin", "orders", "--off"),
     ("guard", "on", "--schema", "public", "--mode", "warn"),
     ("guard", "reset", "--schema", "public"),
     ("guard", "database", "on"),

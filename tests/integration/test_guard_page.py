@@ -61,6 +61,25 @@ def test_the_guard_is_shown_as_it_is(database, create_role):
         assert badges(viewer.get("/studio/guard").text)["missing"] == "bad"
 
 
+def test_pins_are_shown_with_what_came_since(database):
+    database.psql("CREATE TABLE public.t (id int); CREATE TABLE public.u (id int)")
+    with run_studio(database.tcp_url, **TOKENS) as studio, studio.client(VIEWER) as viewer:
+        assert "zanith guard pin TABLE" in words(viewer.get("/studio/guard").text)
+        assert viewer.get("/api/guard").json()["protection"] == []
+        database.psql(
+            "SELECT zanith.pin_table('t'), zanith.pin_table('u', columns => false);"
+            "ALTER TABLE public.t ADD COLUMN later int"
+        )
+        text = words(viewer.get("/studio/guard").text)
+        assert "a plain DROP deletes for good, except of 2 pinned tables" in text
+        assert "a plain DROP of public.t or of its columns fails" in text
+        assert "not pinned, since they came later: public.t.later" in text
+        assert "a plain DROP of public.u fails, of its columns not" in text
+        found = viewer.get("/api/guard").json()
+        assert found["protection"] == ["pins"]
+        assert [one["table"] for one in found["pins"]] == ["public.t", "public.u"]
+
+
 def test_an_operator_is_told_that_there_is_no_guard(operator_database):
     with run_studio(operator_database.url, **TOKENS) as studio, studio.client(STAFF) as staff:
         text = words(staff.get("/studio/guard").text)

@@ -13,12 +13,13 @@ from app.cli.confirm import confirm_word, require_person
 from app.cli.exits import Exit, stop
 from app.cli.humanize import printable
 from app.cli.options import DatabaseUrl, Json, Yes
-from app.cli.render.guard import described, tried
+from app.cli.render.guard import described, still_pinned, tried
 from app.cli.render.outcome import done
 from app.cli.session import Session, run
 from app.recovery.core.durations import parse_duration
 from app.recovery.core.errors import WrongUsage
 from app.recovery.core.names import parse_name, quote
+from app.recovery.guard.pin import Pin, set_pin
 from app.recovery.guard.rules import (
     Mode,
     Rule,
@@ -129,7 +130,8 @@ def off_command(
 
     With --schema or --role only drops in that schema, or by that role, pass.
     Without these options the command drops the event triggers, and asks for the
-    name of the database. The rules stay for the next time.
+    name of the database. The rules stay for the next time. Pins stay too: zanith
+    guard pin TABLE --off removes one.
 
     Example:
 
@@ -146,6 +148,8 @@ def off_command(
         found = await turn_off(session.db, session.actor, *names)
         scope = Rule(Mode.OFF, *names).scope
         session.terminal.show(done(f"the guard is off for {printable(scope)}"))
+        if found.pins and schema is None and role is None:
+            session.terminal.show(still_pinned(found))
         if as_json:
             session.terminal.emit(found.to_json())
 
@@ -185,8 +189,8 @@ def reset_command(
 @app.command("status")
 def status_command(as_json: Json = False, database_url: DatabaseUrl = None) -> None:
     """
-    Show whether the guard is on, its rules, and whose drops it can only
-    refuse.
+    Show which protection is in force: the guard and its rules, pins, and
+    triggers of TRUNCATE.
 
     Exit 4 if some of the event triggers of the guard are missing or disabled.
     If all are, the guard is off, and the exit code is 0.
@@ -239,6 +243,48 @@ def truncate_command(
         found = await keep_rows(session.db, session.actor, table, kept=not off)
         words = "passes" if off else "keeps its rows"
         session.terminal.show(done(f"TRUNCATE {printable(table)} {words}"))
+        if as_json:
+            session.terminal.emit(found.to_json())
+
+    run(body, url=database_url, json=as_json)
+
+
+@app.command("pin")
+def pin_command(
+    name: Annotated[
+        str, typer.Argument(metavar="TABLE", help="The table, quoted as in SQL if needed.")
+    ],
+    table_only: Annotated[
+        bool,
+        typer.Option("--table-only", help="Do not pin the columns: their drops pass."),
+    ] = False,
+    off: Annotated[bool, typer.Option("--off", help="Remove the pin: DROP deletes again.")] = False,
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """
+    Let a plain DROP of a table or of its columns fail, without a superuser.
+
+    It needs no event triggers: a function depends on the table, its partitions
+    and the tables that inherit from it, and PostgreSQL's error names that
+    function. ALTER COLUMN TYPE fails too. DROP … CASCADE is not stopped. Zanith's
+    own captures and restores work. Run it again after you add a column or a
+    partition.
+
+    Example:
+
+    $ zanith guard pin orders
+    $ zanith guard pin orders --off
+    """
+    if table_only and off:
+        raise WrongUsage("--table-only and --off exclude each other", hint="leave one of them out")
+
+    async def body(session: Session) -> None:
+        table = quote(parse_name(name))
+        pin = Pin.OFF if off else Pin.TABLE if table_only else Pin.COLUMNS
+        found = await set_pin(session.db, session.actor, table, pin)
+        words = "deletes again" if off else "fails"
+        session.terminal.show(done(f"a plain DROP of {printable(table)} {words}"))
         if as_json:
             session.terminal.emit(found.to_json())
 

@@ -31,6 +31,8 @@ _OUTCOMES = {
 def described(found: Guard) -> RenderableType:
     """The state first, then the rules, then the roles that may not capture."""
     sign, style, words = _STATES[found.state]
+    if found.state == "off" and found.pins:
+        words += f", except of {plural(len(found.pins), 'pinned table')}"
     parts: list[RenderableType] = [marked(Text(sign, style=style), words)]
     if not found.available:
         parts.append(aside("it needs a superuser as the owner of Zanith, and the owner is none"))
@@ -41,7 +43,15 @@ def described(found: Guard) -> RenderableType:
     ]
     rows.append(("database", f"DROP DATABASE {'is refused' if found.database_kept else 'passes'}"))
     rows.append(("truncate", _truncated(found)))
+    rows.append(("pins", _pinned(found)))
     parts.append(aside(facts(rows)))
+    for pinned in found.pins:
+        if pinned.lacking or pinned.without:
+            parts.append(heading(f"Of the pinned table {printable(pinned.table)} a DROP deletes"))
+            parts += [aside(f"column {printable(name)}") for name in pinned.lacking]
+            parts += [aside(printable(name)) for name in pinned.without]
+            option = "" if pinned.columns else " --table-only"
+            parts.append(aside(f"→ zanith guard pin {printable(pinned.table)}{option}"))
     for table in found.truncated:
         if table.without:
             parts.append(heading(f"Parts of {printable(table.table)} whose TRUNCATE passes"))
@@ -60,6 +70,22 @@ def described(found: Guard) -> RenderableType:
 def _truncated(found: Guard) -> str:
     names = ", ".join(printable(table.table) for table in found.truncated)
     return f"the guard keeps the rows of {names}" if names else "TRUNCATE passes"
+
+
+def _pinned(found: Guard) -> str:
+    names = ", ".join(
+        printable(one.table) + ("" if one.columns else " (table only)") for one in found.pins
+    )
+    return f"a plain DROP fails: {names}" if names else "none"
+
+
+def still_pinned(found: Guard) -> RenderableType:
+    """Say that pins stay when the guard is turned off."""
+    first = printable(found.pins[0].table)
+    return aside(
+        f"{plural(len(found.pins), 'table')} still pinned: a plain DROP fails"
+        f"\n→ zanith guard pin {first} --off"
+    )
 
 
 def _rule(rule: Rule) -> str:

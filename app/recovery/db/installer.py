@@ -375,6 +375,8 @@ async def uninstall(connection: Connection) -> list[str]:
             for (trigger,) in await connection.fetch(SQL["guard_triggers"]):
                 await connection.execute(f"DROP EVENT TRIGGER {trigger}")
             await drop_truncate_triggers(connection)
+            for (statement,) in await connection.fetch(SQL["drop_pins"]):
+                await connection.execute(statement)
             await connection.execute("DROP SCHEMA IF EXISTS _zanith_shadow")
             # Functions take rows of the tables, and triggers of the tables call functions.
             for name, table in await connection.fetch(SQL["own_triggers"]):

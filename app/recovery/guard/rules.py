@@ -84,6 +84,20 @@ class Truncated:
 
 
 @dataclass(frozen=True)
+class Pinned:
+    """A table whose plain DROP fails.
+
+    ``columns``: that of its columns fails too, but for those of ``lacking``, which were added
+    since. ``without`` are its partitions and children without a pin.
+    """
+
+    table: str
+    columns: bool
+    lacking: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Guard:
     """Whether the guard acts, and how.
 
@@ -100,6 +114,7 @@ class Guard:
     deleted: int
     database_kept: bool
     truncated: tuple[Truncated, ...]
+    pins: tuple[Pinned, ...]
     looked_at: datetime
 
     @property
@@ -107,10 +122,21 @@ class Guard:
         """Return how each event trigger of the guard is enabled; None where it is missing."""
         return {**dict.fromkeys(TRIGGERS), **self.triggers}
 
+    @property
+    def protection(self) -> tuple[str, ...]:
+        """Return what keeps data from a plain statement; empty where nothing does."""
+        kinds = {
+            "event triggers": self.state == "on",
+            "pins": bool(self.pins),
+            "TRUNCATE triggers": self.state == "on" and bool(self.truncated),
+        }
+        return tuple(name for name, acts in kinds.items() if acts)
+
     def to_json(self) -> dict[str, Any]:
         """Return the guard as JSON shows it."""
         return {
             "state": self.state,
+            "protection": self.protection,
             "available": self.available,
             "triggers": self.triggers,
             "rules": [rule.to_json() for rule in self.rules],
@@ -119,6 +145,7 @@ class Guard:
             "deleted": self.deleted,
             "database_kept": self.database_kept,
             "truncate": [asdict(one) for one in self.truncated],
+            "pins": [asdict(one) for one in self.pins],
             "looked_at": self.looked_at.isoformat(),
         }
 
@@ -133,6 +160,7 @@ async def read_guard(db: Database) -> Guard:
         (counts,) = await connection.fetch(SQL["counts"])
         (database,) = await connection.fetch(SQL["database"])
         truncated = await connection.fetch(SQL["truncated"])
+        pins = await connection.fetch(SQL["pins"])
         now = await connection.fetchval("SELECT clock_timestamp()")
     return Guard(
         _state(triggers),
@@ -155,6 +183,10 @@ async def read_guard(db: Database) -> Guard:
         counts["deleted"],
         database["kept"],
         tuple(Truncated(row["name"], tuple(row["without"])) for row in truncated),
+        tuple(
+            Pinned(row["name"], row["columns"], tuple(row["lacking"]), tuple(row["without"]))
+            for row in pins
+        ),
         now,
     )
 
@@ -266,8 +298,9 @@ async def _check(connection: Connection) -> None:
     if not found["superuser"]:
         raise NotPermitted(
             "only a superuser can create event triggers",
-            hint="run zanith guard on as a superuser; without one, use zanith drop, or turn the"
-            " drops of your migrations into captures: zanith rewrite",
+            hint="run zanith guard on as a superuser; without one, use zanith drop, turn the"
+            " drops of your migrations into captures (zanith rewrite), and let a plain DROP fail"
+            " (zanith guard pin)",
         )
     if not found["trusted"]:
         raise Refused(

@@ -44,6 +44,16 @@ WHERE t.tgfoid = 'zanith._guard_truncate()'::regprocedure
   AND NOT EXISTS (SELECT FROM pg_inherits AS i JOIN pg_trigger AS p ON p.tgrelid = i.inhparent AND p.tgfoid = t.tgfoid WHERE i.inhrelid = t.tgrelid)
 ORDER BY 1;
 
+-- set_pin: pins a table with its partitions and children, or ends that
+SELECT zanith._pin($1, $2);
+
+-- pins: pinned tables, those beneath another one with it: whether columns are pinned, which were added since, and which partitions have no pin
+SELECT zanith._relation_name(p.relation) AS name, p.columns, zanith._pin_lacks(p.relation) AS lacking, zanith._pin_misses(p.relation) AS without
+FROM zanith._pins() AS p
+WHERE NOT zanith._guard_is_ours(p.relation)
+  AND NOT EXISTS (SELECT FROM pg_inherits AS i JOIN zanith._pins() AS o ON o.relation = i.inhparent WHERE i.inhrelid = p.relation)
+ORDER BY 1;
+
 -- truncate_triggers: the triggers of TRUNCATE, as statements that drop them
 SELECT pg_catalog.format('DROP TRIGGER %I ON %s', t.tgname, zanith._relation_name(t.tgrelid)) AS statement
 FROM pg_trigger AS t WHERE t.tgfoid = 'zanith._guard_truncate()'::regprocedure ORDER BY t.tgrelid;

@@ -62,6 +62,16 @@ ORDER BY 1;
 SELECT quote_ident(e.evtname) FROM pg_event_trigger AS e JOIN pg_proc AS p ON p.oid = e.evtfoid
 WHERE p.pronamespace = 'zanith'::regnamespace ORDER BY 1;
 
+-- drop_pins: statements that end the pins of tables
+SELECT o.statement FROM (
+    SELECT 1 AS ord, pg_catalog.format('DROP FUNCTION %s', p.oid::regprocedure) AS statement
+    FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace AND n.nspname = 'zanith_pin'
+    WHERE n.nspowner = (SELECT z.nspowner FROM pg_namespace AS z WHERE z.nspname = 'zanith')
+    UNION ALL
+    SELECT 2, 'DROP SCHEMA zanith_pin' FROM pg_namespace AS n
+    WHERE n.nspname = 'zanith_pin' AND n.nspowner = (SELECT z.nspowner FROM pg_namespace AS z WHERE z.nspname = 'zanith')
+) AS o ORDER BY o.ord, o.statement;
+
 -- shadow_leftovers: what stands in the shadow schema without an artifact
 SELECT c.oid::regclass::text FROM pg_class AS c
 WHERE c.relnamespace = to_regnamespace('_zanith_shadow') AND c.relkind IN ('r', 'p', 'S')
@@ -119,7 +129,7 @@ SELECT r.rolsuper, r.rolbypassrls, r.rolcreaterole, r.rolinherit FROM pg_roles A
 SELECT pg_catalog.format('ALTER %s %s OWNER TO %I', o.kind, o.name, $1::text)
 FROM (
     SELECT 1 AS ord, 'SCHEMA' AS kind, quote_ident(n.nspname) AS name, n.nspowner AS owner
-    FROM pg_namespace AS n WHERE n.nspname IN ('zanith', '_zanith_shadow')
+    FROM pg_namespace AS n WHERE n.nspname IN ('zanith', '_zanith_shadow', 'zanith_pin')
     UNION ALL
     SELECT 2, CASE c.relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, c.oid::regclass::text, c.relowner
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -130,7 +140,7 @@ FROM (
     UNION ALL
     SELECT 3, 'ROUTINE', p.oid::regprocedure::text, p.proowner
     FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
-    WHERE n.nspname = 'zanith' OR n.nspname = '_zanith_shadow' AND p.proowner = n.nspowner
+    WHERE n.nspname = 'zanith' OR n.nspname IN ('_zanith_shadow', 'zanith_pin') AND p.proowner = n.nspowner
     UNION ALL
     SELECT 4, 'TYPE', t.oid::regtype::text, t.typowner
     FROM pg_type AS t WHERE t.typnamespace = 'zanith'::regnamespace AND t.typrelid = 0 AND t.typcategory <> 'A'

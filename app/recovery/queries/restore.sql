@@ -6,6 +6,12 @@ SET status = 'restored', restored_at = clock_timestamp(), restored_by = $2, rest
 WHERE id = $1 AND restored_at IS NOT DISTINCT FROM $4
 RETURNING id;
 
+-- lift_pins: a restore may change the type of a column of a pinned table
+SELECT zanith._pin_live($1, 'lift');
+
+-- renew_pins: the columns of a pinned table, with those that were restored, are pinned again
+SELECT zanith._pin_live($1, 'renew');
+
 -- rows_first: of artifacts, those whose rows refer to rows that others hold
 SELECT a.id, pg_catalog.array_agg(f.item #>> '{}') AS first
 FROM zanith._zanith_migration_artifacts AS a, LATERAL zanith._each(zanith._rows_needed(a.definition)) AS f

@@ -127,6 +127,7 @@ class OfflineRestore:
         steps = [step for step in plan.steps if step.transaction == 1]
         if not any(step.grows for step in steps):
             await self._warm(connection)
+        await connection.execute(SQL["lift_pins"], self._artifact.id)
         for number, step in enumerate(steps):
             await self._announce(step, number, len(plan.steps))
             await self._execute(connection, step)
@@ -138,6 +139,7 @@ class OfflineRestore:
         check_meaning(self._fidelity)
         self._counts = await self._count(connection)
         await self._check_names(connection, plan)
+        await connection.execute(SQL["renew_pins"], self._artifact.id)
         await self._record_result(connection, plan)
         return plan
 

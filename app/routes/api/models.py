@@ -376,6 +376,12 @@ class GuardOut(_Answer):
     truncate: list[dict[str, Any]] = Field(
         description="tables whose rows TRUNCATE leaves in an artifact, and their parts without it"
     )
+    protection: list[Literal["event triggers", "pins", "TRUNCATE triggers"]] = Field(
+        description="what keeps data from a plain statement; empty: nothing does"
+    )
+    pins: list[dict[str, Any]] = Field(
+        description="tables whose plain DROP fails, with the columns and parts that have no pin"
+    )
     looked_at: str
     captures: list[dict[str, Any]] = Field(
         description="the newest artifacts of plain drops; refusals are in PostgreSQL's log only"

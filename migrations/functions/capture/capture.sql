@@ -169,6 +169,9 @@ DECLARE
     name text := zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}');
 BEGIN
     ran_code := false;
+    IF d ? 'column' AND NOT d ? 'stays' THEN
+        PERFORM zanith._pin(relation, 'lift');
+    END IF;
     FOR step IN SELECT s.ord, s.item, NULL::text AS done FROM zanith._each(zanith._render_capture(d)) s ORDER BY s.ord LOOP
         ran_code := ran_code OR step.item ->> 'by' IS DISTINCT FROM 'zanith' AND step.item ->> 'role' <> current_user;
         -- a role that cannot keep the name of the schema checks that it is still the same (see _pin_captured)
@@ -189,6 +192,9 @@ BEGIN
             PERFORM zanith._refuse(format('the number of rows in the copy is %s, in the table %s', rows_copied, step.done), 'Find out who wrote to the table during the copy, and try again.', '22000');
         END IF;
     END LOOP;
+    IF d ? 'column' AND NOT d ? 'stays' THEN
+        PERFORM zanith._pin(relation, 'renew');
+    END IF;
 END $$;
 
 -- The capture functions call this. Returns the artifact's id. Generic plans, here and in the planners: what a function asks is

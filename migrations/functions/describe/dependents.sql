@@ -34,7 +34,10 @@ LANGUAGE sql STABLE ROWS 10 AS $$
         LEFT JOIN LATERAL (
             SELECT c.oid FROM pg_index i JOIN pg_constraint c ON c.conrelid = i.indrelid AND c.conindid = i.indexrelid AND c.contype = ANY (zanith._letters_of('indexed'))
             WHERE dep.classid = 'pg_class'::regclass AND dep.deptype IN ('a', 'n') AND f.c <> 'pg_constraint'::regclass AND i.indexrelid = dep.objid OFFSET 0) k ON true
-        WHERE dep.deptype IN ('n', 'a', 'i', 'P', 'S')
+        -- a pin stays with its table (see guard/pin.sql)
+        LEFT JOIN LATERAL (
+            SELECT p.oid FROM pg_proc p WHERE dep.classid = 'pg_proc'::regclass AND p.oid = dep.objid AND p.pronamespace = zanith._schema_of_pins() OFFSET 0) pin ON true
+        WHERE dep.deptype IN ('n', 'a', 'i', 'P', 'S') AND pin.oid IS NULL
           -- sub-objects of a whole relation that is going anyway
           AND NOT (f.s = 0 AND dep.classid = f.c AND dep.objid = f.o)
     ) h

@@ -190,6 +190,9 @@ BEGIN
     IF plan ->> 'digest' <> expected_digest THEN
         RETURN jsonb_build_object('changed', true);
     END IF;
+    IF zanith._strategy_is(a.artifact_type, 'moves') THEN
+        PERFORM zanith._pin((zanith._place(a) ->> 'oid')::oid, 'purge');
+    END IF;
     FOR step IN SELECT s.item FROM zanith._each(plan -> 'steps') s ORDER BY s.ord LOOP
         IF step ->> 'role' IS NULL THEN
             PERFORM zanith._execute(step ->> 'sql', zanith._own_event_path());

@@ -26,8 +26,10 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN
             SELECT FROM zanith._family(live) f JOIN pg_attribute m ON m.attrelid = f.member AND m.attname = a.attname
             JOIN pg_depend x ON x.refclassid = 'pg_class'::regclass AND x.refobjid = m.attrelid AND x.refobjsubid = m.attnum
             LEFT JOIN pg_attrdef g ON x.classid = 'pg_attrdef'::regclass AND g.oid = x.objid
-            WHERE x.classid IN ('pg_rewrite'::regclass, 'pg_policy'::regclass, 'pg_trigger'::regclass, 'pg_proc'::regclass, 'pg_publication_rel'::regclass)
-               OR g.adnum <> m.attnum));
+            -- the restore lifts a pin
+            LEFT JOIN zanith._pins() p ON x.classid = 'pg_proc'::regclass AND p.pin = x.objid
+            WHERE p.pin IS NULL AND (x.classid IN ('pg_rewrite'::regclass, 'pg_policy'::regclass, 'pg_trigger'::regclass, 'pg_proc'::regclass, 'pg_publication_rel'::regclass)
+               OR g.adnum <> m.attnum)));
 END $$;
 
 -- Rows whose present value is not that which the cast makes of the old one; of rows inserted since, those whose value does not survive the change back.

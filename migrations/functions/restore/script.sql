@@ -519,6 +519,9 @@ BEGIN
     WHERE r.id = artifact_id AND (r.status = 'recoverable' OR zanith._strategy_is(r.artifact_type, 'archive'));
     IF FOUND THEN
         PERFORM zanith._renew_script(a.id);
+        IF a.source_column IS NOT NULL AND zanith._schema_of_pins() IS NOT NULL THEN
+            PERFORM zanith._check_temporary(), zanith._change_pins(zanith._relation_oid(a.source_schema, a.source_table), 'renew');
+        END IF;
         BEGIN -- a subtransaction: its number is higher than those of all that the script wrote
             INSERT INTO zanith._zanith_audit_log (actor, db_role, address, action, outcome, artifact_id, object, detail)
             VALUES (caller, caller, host(inet_client_addr()), 'restore', 'done', a.id, zanith._object_name(a),

@@ -1,0 +1,561 @@
+"""Pins: a plain DROP fails without event triggers, and Zanith's own work goes on."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.acceptance.command import done, zanith
+from tests.clusters import CommandFailed
+from tests.conftest import Database, OperatorDatabase
+from tests.guard.test_rules import artifacts, as_role
+from tests.guard.twin import turn_guard_on
+from tests.hard_names import NAMES
+from tests.oracle.judges import literal, quote, restore_by_psql
+
+NAME = "use_zanith_drop_not_cascade_or_zanith_guard_pin_off"
+ORDERS = """
+CREATE DOMAIN public.code AS varchar(20) CHECK (VALUE <> 'bad');
+CREATE TABLE public.orders (id int PRIMARY KEY, code text, total numeric(10,2), d public.code,
+    twice numeric GENERATED ALWAYS AS (total * 2) STORED, note varchar(20));
+INSERT INTO public.orders (id, code, total, d) SELECT n, 'x' || n, n + 0.25, 'd' || n
+FROM generate_series(1, 3) n;
+"""
+PARTS = """
+CREATE TABLE public.parts (id int, k int, v text, PRIMARY KEY (id, k)) PARTITION BY LIST (k);
+CREATE TABLE public.p1 PARTITION OF public.parts FOR VALUES IN (1);
+INSERT INTO public.parts VALUES (1, 1, 'a');
+"""
+PINNED = """
+SELECT string_agg(format('%s %s', t.typrelid::regclass, (
+    SELECT string_agg(a.attname, ',' ORDER BY a.attnum) FROM pg_depend d
+    JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+    WHERE d.objid = p.oid AND d.refclassid = 'pg_class'::regclass)), E'\\n' ORDER BY t.typrelid)
+FROM pg_proc p JOIN pg_type t ON t.oid = p.proargtypes[0]
+WHERE p.pronamespace = to_regnamespace('zanith_pin')
+"""
+ALL = "orders id,code,total,d,twice,note"
+
+
+@pytest.fixture(params=["superuser", "operator"])
+def pinned(request: pytest.FixtureRequest, database: Database) -> Database:
+    """A database with the pinned table orders, for both kinds of installation."""
+    if request.param == "superuser":
+        made, run = database, ORDERS
+    else:
+        made = request.getfixturevalue("operator_database")
+        run = f"SET ROLE {made.owner};" + ORDERS
+        database.psql(f"GRANT CREATE ON DATABASE {database.name} TO {made.operator}")
+    made.psql(run)
+    done("guard", "pin", "orders", url=made.url)
+    assert pins(made) == ALL
+    return made
+
+
+@pytest.fixture
+def plain(database: Database) -> Database:
+    """The same, installed by a superuser."""
+    database.psql(ORDERS)
+    done("guard", "pin", "orders", url=database.url)
+    return database
+
+
+def pins(database: Database) -> str:
+    """Return each pinned table with the columns that are pinned."""
+    return database.psql(PINNED)
+
+
+def rows(database: Database, table: str = "public.orders") -> str:
+    return database.psql(f"SELECT to_jsonb(o) FROM {table} o ORDER BY id")
+
+
+def fails(database: Database, sql: str) -> str:
+    """Run SQL that PostgreSQL refuses, and return what it says."""
+    with pytest.raises(CommandFailed) as failed:
+        database.psql(sql)
+    return str(failed.value)
+
+
+def owner_of(database: Database) -> str:
+    return database.owner if isinstance(database, OperatorDatabase) else "postgres"
+
+
+# ------------------------------------------------------------------------------------- what fails
+
+
+@pytest.mark.each_version
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP TABLE public.orders",
+        "DROP TABLE IF EXISTS public.orders RESTRICT",
+        "ALTER TABLE public.orders DROP COLUMN code",
+        "ALTER TABLE public.orders DROP COLUMN note, ADD COLUMN more int",
+        "ALTER TABLE public.orders ALTER COLUMN code TYPE varchar(1) USING 'x'",
+        "ALTER TABLE public.orders ALTER COLUMN note TYPE text",
+    ],
+)
+def test_a_plain_drop_fails_and_the_error_says_what_to_use(pinned, statement):
+    before = rows(pinned)
+    said = fails(pinned, as_role(owner_of(pinned), statement))
+    assert f"function zanith_pin.{NAME}(orders) depends on" in said
+    assert rows(pinned) == before
+
+
+@pytest.mark.each_version
+def test_other_changes_of_the_table_go_on(pinned):
+    pinned.psql(
+        as_role(
+            owner_of(pinned),
+            "ALTER TABLE public.orders ADD COLUMN more int, ALTER COLUMN code SET NOT NULL;"
+            "ALTER TABLE public.orders ALTER COLUMN code SET DEFAULT 'x';"
+            "ALTER TABLE public.orders RENAME COLUMN note TO remark;"
+            "ALTER TABLE public.orders RENAME TO purchases;"
+            "ALTER TABLE public.purchases ADD CHECK (id > 0);"
+            "ALTER TABLE public.purchases ALTER COLUMN more TYPE bigint;"
+            "ALTER TABLE public.purchases ADD COLUMN dom public.code, ADD COLUMN s serial,"
+            " ADD COLUMN r float DEFAULT random(), SET UNLOGGED;"
+            "ALTER TABLE public.purchases SET LOGGED, ADD g int GENERATED ALWAYS AS IDENTITY;"
+            "INSERT INTO public.purchases (id, code) VALUES (9, 'y');"
+            "TRUNCATE public.purchases; ALTER TABLE public.purchases RENAME TO orders",
+        )
+    )
+    done("guard", "pin", "orders", url=pinned.url)
+    pinned.psql(
+        as_role(
+            owner_of(pinned),
+            "ALTER TABLE public.orders ADD COLUMN other public.code, ADD CHECK (id < 99),"
+            " ALTER COLUMN more SET NOT NULL, DROP CONSTRAINT orders_pkey, REPLICA IDENTITY FULL;"
+            "CREATE INDEX ON public.orders (code); VACUUM FULL public.orders",
+        ).replace("VACUUM", "CLUSTER public.orders USING orders_code_idx; --")
+    )
+    assert pins(pinned) == ALL.replace("note", "remark") + ",more,dom,s,r,g"
+    said = fails(pinned, as_role(owner_of(pinned), "ALTER TABLE public.orders DROP COLUMN remark"))
+    assert NAME in said
+
+
+@pytest.mark.newest
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP TABLE public.orders CASCADE",
+        "ALTER TABLE public.orders DROP COLUMN code CASCADE",
+        "DROP SCHEMA zanith_pin CASCADE; DROP TABLE public.orders",
+        "DROP SCHEMA public CASCADE",
+    ],
+)
+def test_what_a_pin_does_not_stop(plain, statement):
+    plain.psql(statement)
+    assert pins(plain) == ""
+
+
+def test_a_pin_of_the_table_only_lets_columns_go(plain):
+    done("guard", "pin", "orders", "--table-only", url=plain.url)
+    plain.psql("ALTER TABLE orders DROP COLUMN code, ALTER COLUMN d TYPE text USING 'x'")
+    assert NAME in fails(plain, "DROP TABLE orders")
+    [found] = done("guard", "status", "--json", url=plain.url).json["pins"]
+    assert found == {"table": "public.orders", "columns": False, "lacking": [], "without": []}
+    done("guard", "pin", "orders", url=plain.url)
+    assert NAME in fails(plain, "ALTER TABLE orders DROP COLUMN note")
+
+
+# ----------------------------------------------------------------------------------- what it says
+
+
+def test_status_says_what_is_pinned_and_what_came_since(pinned):
+    state = done("guard", "status", "--json", url=pinned.url).json
+    assert state["protection"] == ["pins"]
+    whole = {"table": "public.orders", "columns": True, "lacking": [], "without": []}
+    assert state["pins"] == [whole]
+    pinned.psql('ALTER TABLE public.orders ADD COLUMN "later, on" int')
+    [found] = done("guard", "status", "--json", url=pinned.url).json["pins"]
+    assert found["lacking"] == ['public.orders."later, on"']
+    text = done("guard", "status", url=pinned.url).out
+    assert 'column public.orders."later, on"' in text
+    assert "→ zanith guard pin public.orders" in text
+    assert "a plain DROP deletes for good, except of 1 pinned table" in text
+    done("guard", "pin", "orders", url=pinned.url)
+    assert done("guard", "status", "--json", url=pinned.url).json["pins"] == [whole]
+    pinned.psql("SELECT 1")
+    assert NAME in fails(pinned, 'ALTER TABLE public.orders DROP COLUMN "later, on"')
+
+
+def test_off_lets_the_drop_pass_and_is_recorded(pinned):
+    state = done("guard", "pin", "orders", "--off", "--json", url=pinned.url).json
+    assert (state["pins"], state["protection"]) == ([], [])
+    assert pins(pinned) == ""
+    done("guard", "pin", "orders", "--off", url=pinned.url)
+    pinned.psql(as_role(owner_of(pinned), "DROP TABLE public.orders"))
+    logged = pinned.psql(
+        "SELECT detail ->> 'pin' FROM zanith._zanith_audit_log WHERE action = 'guard' ORDER BY id"
+    )
+    assert logged.splitlines() == ["columns", "off", "off"]
+
+
+@pytest.mark.newest
+def test_coverage_doctor_and_the_trial_leave_it_out(plain):
+    doctor = done("doctor", "--json", url=plain.url).json
+    assert doctor["findings"] == []
+    before = done("coverage", "--json", url=plain.url).json
+    done("guard", "pin", "orders", "--off", url=plain.url)
+    after = done("coverage", "--json", url=plain.url).json
+    assert {**before, "measured_at": None} == {**after, "measured_at": None}
+    done("guard", "pin", "orders", url=plain.url)
+    done("guard", "on", url=plain.url)
+    tried = zanith("guard", "test", "DROP TABLE orders", "--json", url=plain.url)
+    assert [one["outcome"] for one in tried.json["statements"]] == ["failed"]
+    assert NAME in tried.json["statements"][0]["detail"]
+
+
+# ------------------------------------------------------------------------------ names and families
+
+
+@pytest.mark.each_version
+def test_every_name_can_be_pinned(database):
+    for name in NAMES.values():
+        table = quote(name)
+        database.psql(f'CREATE TABLE {table} (id int, {table} text, "int" int, "x%TYPE" int)')
+        done("guard", "pin", table, url=database.url)
+        assert NAME in fails(database, f"DROP TABLE {table}")
+        assert NAME in fails(database, f"ALTER TABLE {table} DROP COLUMN {table}")
+    assert len(done("guard", "status", "--json", url=database.url).json["pins"]) == len(NAMES)
+    for name in NAMES.values():
+        done("guard", "pin", quote(name), "--off", url=database.url)
+        database.psql(f"DROP TABLE {quote(name)}")
+
+
+@pytest.mark.newest
+def test_tables_of_one_name_in_two_schemas_and_of_no_column(plain):
+    plain.psql("CREATE SCHEMA other; CREATE TABLE other.orders (id int); CREATE TABLE bare ()")
+    done("guard", "pin", "other.orders", url=plain.url)
+    done("guard", "pin", "bare", url=plain.url)
+    assert NAME in fails(plain, "DROP TABLE other.orders")
+    assert NAME in fails(plain, "DROP TABLE bare")
+    done("guard", "pin", "orders", "--off", url=plain.url)
+    plain.psql("DROP TABLE orders")
+    assert NAME in fails(plain, "ALTER TABLE other.orders DROP COLUMN id")
+
+
+@pytest.mark.each_version
+def test_partitions_are_pinned_with_their_table(database):
+    database.psql(PARTS)
+    done("guard", "pin", "parts", url=database.url)
+    assert pins(database) == "parts id,k,v\np1 id,k,v"
+    for statement in ("DROP TABLE p1", "DROP TABLE parts", "ALTER TABLE parts DROP COLUMN v"):
+        assert NAME in fails(database, statement)
+    database.psql("CREATE TABLE p2 PARTITION OF parts FOR VALUES IN (2)")
+    database.psql("ALTER TABLE parts ADD COLUMN w int")
+    [found] = done("guard", "status", "--json", url=database.url).json["pins"]
+    assert (found["lacking"], found["without"]) == (["public.parts.w"], ["public.p2"])
+    done("guard", "pin", "parts", url=database.url)
+    assert pins(database) == "parts id,k,v,w\np1 id,k,v,w\np2 id,k,v,w"
+    # a job that drops old partitions
+    done("guard", "pin", "p1", "--off", url=database.url)
+    database.psql("DROP TABLE p1")
+    assert NAME in fails(database, "DROP TABLE p2")
+
+
+@pytest.mark.each_version
+def test_children_are_pinned_with_their_parent(database):
+    database.psql("CREATE TABLE up (id int, a int); CREATE TABLE down (b int) INHERITS (up)")
+    done("guard", "pin", "up", url=database.url)
+    assert pins(database) == "up id,a\ndown id,a,b"
+    for statement in (
+        "DROP TABLE down",
+        "DROP TABLE up, down",
+        "ALTER TABLE up DROP COLUMN a",
+        "ALTER TABLE down DROP COLUMN b",
+    ):
+        assert NAME in fails(database, statement)
+    database.psql("ALTER TABLE up ADD COLUMN c int; ALTER TABLE down ADD COLUMN e int")
+    [found] = done("guard", "status", "--json", url=database.url).json["pins"]
+    assert found["lacking"] == ["public.up.c", "public.down.e"]
+
+
+# ------------------------------------------------------------------------------------ own captures
+
+
+@pytest.mark.each_version
+@pytest.mark.parametrize("strategy", ["archive", "soft"])
+def test_a_pinned_table_goes_and_comes_back_pinned(pinned, strategy):
+    before = rows(pinned)
+    plan = done(
+        "drop", "table", "orders", "--strategy", strategy, "--dry-run", "--json", url=pinned.url
+    )
+    assert NAME not in plan.out
+    assert plan.json["dependents"] == []
+    done("drop", "table", "orders", "--strategy", strategy, "--yes", url=pinned.url)
+    state = done("guard", "status", "--json", url=pinned.url).json
+    assert state["pins"] == []
+    definition = pinned.psql("SELECT definition FROM zanith._zanith_migration_artifacts")
+    assert "zanith_pin" not in definition
+    assert "zanith_pin" not in pinned.psql(
+        "SELECT recovery_sql FROM zanith._zanith_migration_artifacts"
+    )
+    done("recover", "restore", "orders", "--yes", url=pinned.url)
+    assert rows(pinned) == before
+    assert pins(pinned) == ALL
+    assert done("doctor", "--json", url=pinned.url).json["findings"] == []
+
+
+@pytest.mark.each_version
+@pytest.mark.parametrize("strategy", ["archive", "soft"])
+@pytest.mark.parametrize("column", ["code", "d", "total"])
+def test_a_column_of_a_pinned_table_goes_and_comes_back_pinned(pinned, strategy, column):
+    before = rows(pinned)
+    more = ("--on-dependents", "cascade") if column == "total" else ()  # twice is made of it
+    word = ("drop", "column", f"orders.{column}", "--strategy", strategy, *more)
+    assert NAME not in done(*word, "--dry-run", "--json", url=pinned.url).out
+    done(*word, "--yes", url=pinned.url)
+    left = [name for name in ALL.split()[1].split(",") if name != column]
+    if column == "total":
+        left.remove("twice")
+    assert pins(pinned) == "orders " + ",".join(left)
+    assert NAME in fails(pinned, "ALTER TABLE public.orders DROP COLUMN note")
+    done("recover", "restore", f"orders.{column}", "--yes", url=pinned.url)
+    assert rows(pinned) == before
+    [found] = done("guard", "status", "--json", url=pinned.url).json["pins"]
+    assert found["lacking"] == []
+    assert NAME in fails(pinned, f"ALTER TABLE public.orders DROP COLUMN {column}")
+
+
+@pytest.mark.newest
+def test_online_work_and_purges_go_on(pinned):
+    before = rows(pinned)
+    done(
+        "drop",
+        "column",
+        "orders.code",
+        "--strategy",
+        "archive",
+        "--online",
+        "--yes",
+        url=pinned.url,
+    )
+    assert pins(pinned) == "orders id,total,d,twice,note"
+    done("recover", "restore", "orders.code", "--online", "--yes", url=pinned.url)
+    assert rows(pinned) == before
+    assert "code" in pins(pinned)
+    done("drop", "column", "orders.note", "--strategy", "soft", "--yes", url=pinned.url)
+    done("guard", "pin", "orders", url=pinned.url)  # which does not pin what is parked
+    done("recover", "purge", "orders.note", "--yes", url=pinned.url)
+    done("drop", "rebuild", "orders", "--keep-rows", "--yes", url=pinned.url)
+    done("drop", "table", "orders", "--strategy", "archive", "--yes", url=pinned.url)
+    done("recover", "purge", "orders", "--yes", url=pinned.url)
+    assert pins(pinned) == ""
+
+
+@pytest.mark.each_version
+def test_old_values_come_back_into_a_pinned_column(plain):
+    before = rows(plain)
+    done("guard", "on", url=plain.url)
+    done("guard", "pin", "orders", "--off", url=plain.url)
+    plain.psql(
+        "ALTER TABLE orders ALTER COLUMN twice DROP EXPRESSION;"
+        "ALTER TABLE orders ALTER COLUMN total TYPE int"
+    )
+    done("guard", "pin", "orders", url=plain.url)
+    done("recover", "restore", "orders.total", "--yes", url=plain.url)
+    assert rows(plain) == before
+    assert pins(plain) == ALL
+
+
+@pytest.mark.each_version
+def test_a_script_restores_and_pins_again(plain, tmp_path):
+    before = rows(plain)
+    for strategy in ("archive_column", "soft_drop_column"):
+        for column in ("d", "code"):
+            found = plain.psql(f"SELECT zanith.{strategy}('orders', '{column}')")
+            assert f",{column}," not in pins(plain)
+            restore_by_psql(plain, found, tmp_path)
+            assert column in pins(plain)
+    found = plain.psql("SELECT zanith.archive_table('orders')")
+    restore_by_psql(plain, found, tmp_path)
+    assert rows(plain) == before
+    assert NAME in fails(plain, "DROP TABLE orders")
+
+
+@pytest.mark.each_version
+def test_partitions_go_and_come_back_pinned(database):
+    database.psql(PARTS)
+    done("guard", "pin", "parts", url=database.url)
+    done("drop", "column", "parts.v", "--strategy", "archive", "--yes", url=database.url)
+    assert pins(database) == "parts id,k\np1 id,k"
+    done("recover", "restore", "parts.v", "--yes", url=database.url)
+    assert pins(database) == "parts id,k,v\np1 id,k,v"
+    done("drop", "table", "p1", "--strategy", "archive", "--yes", url=database.url)
+    done("recover", "restore", "p1", "--yes", url=database.url)
+    done("drop", "table", "parts", "--strategy", "archive", "--yes", url=database.url)
+    done("recover", "purge", "parts", "--yes", url=database.url)
+    assert pins(database) == ""
+
+
+# -------------------------------------------------------------------------------- with the guard
+
+
+@pytest.mark.each_version
+def test_with_the_guard_the_pin_still_refuses_and_cascade_is_captured(plain):
+    before = rows(plain)
+    done("guard", "on", url=plain.url)
+    state = done("guard", "status", "--json", url=plain.url).json
+    assert state["protection"] == ["event triggers", "pins"]
+    for statement in (
+        "DROP TABLE orders",
+        "ALTER TABLE orders DROP COLUMN code",
+        "ALTER TABLE orders ALTER COLUMN code TYPE varchar(1) USING 'x'",
+    ):
+        assert NAME in fails(plain, statement)
+    assert artifacts(plain) == 0
+    plain.psql("ALTER TABLE orders DROP COLUMN code CASCADE")
+    assert pins(plain) == "orders id,total,d,twice,note"
+    done("recover", "restore", "orders.code", "--yes", url=plain.url)
+    plain.psql("DROP TABLE orders CASCADE")
+    assert artifacts(plain) == 2
+    done("recover", "restore-table", "orders", "--yes", url=plain.url)
+    assert sorted(rows(plain)) == sorted(before)
+    assert NAME in fails(plain, "DROP TABLE orders")
+    plain.psql("CREATE SCHEMA app; ALTER TABLE orders SET SCHEMA app; DROP SCHEMA app CASCADE")
+    done("recover", "restore-table", "app.orders", "--yes", url=plain.url)
+    assert NAME in fails(plain, "DROP TABLE app.orders")
+
+
+@pytest.mark.newest
+def test_pins_stay_when_the_guard_is_turned_off(plain):
+    done("guard", "on", url=plain.url)
+    said = done("guard", "off", "--yes", url=plain.url)
+    assert "→ zanith guard pin public.orders --off" in said.out
+    assert pins(plain) == ALL
+    assert NAME in fails(plain, "DROP TABLE orders")
+
+
+# ------------------------------------------------------------------------------ who, and who not
+
+
+@pytest.mark.each_version
+def test_an_owner_pins_his_own_tables_and_nobody_elses(operator_database, create_role):
+    own = operator_database
+    other = create_role("other")
+    own.psql(
+        f"GRANT CREATE ON DATABASE {own.name} TO {own.operator};"
+        f"GRANT USAGE ON SCHEMA zanith TO {other}"
+    )
+    own.psql(f"SET ROLE {own.owner}; CREATE TABLE public.mine (id int PRIMARY KEY, a int)")
+    own.psql(as_role(own.owner, "SELECT zanith.pin_table('public.mine')"))
+    assert NAME in fails(own, as_role(own.owner, "DROP TABLE public.mine"))
+    call = "SELECT zanith._pin('public.mine'::regclass, '{}')"
+    for how in ("off", "table", "columns", "lift", "renew", "purge"):
+        assert "must be owner of table public.mine" in fails(own, as_role(other, call.format(how)))
+    assert pins(own) == "mine id,a"
+    for function in (
+        f"zanith_pin.{NAME}(NULL)",
+        "zanith._change_pins('public.mine'::regclass, 'off')",
+    ):
+        assert "permission denied" in fails(own, as_role(other, f"SELECT {function}"))
+    assert "permission denied" in fails(own, as_role(own.owner, f"SELECT zanith_pin.{NAME}(NULL)"))
+    # what PostgreSQL lets the owner of a table do
+    assert NAME in fails(own, as_role(own.owner, f"DROP OWNED BY {own.owner}"))
+    own.psql(as_role(own.owner, "SELECT zanith.unpin_table('mine'); DROP TABLE public.mine"))
+    logged = "SELECT db_role FROM zanith._zanith_audit_log WHERE object = 'public.mine'"
+    assert own.psql(logged).splitlines() == [own.owner, own.owner]
+
+
+@pytest.mark.newest
+def test_a_schema_of_somebody_else_holds_no_pins(operator_database, create_role):
+    own = operator_database
+    own.psql(f"SET ROLE {own.owner}; CREATE TABLE public.mine (id int PRIMARY KEY, a int)")
+    said = zanith("guard", "pin", "mine", url=own.url)
+    assert said.code == 6
+    line = f"CREATE SCHEMA zanith_pin AUTHORIZATION {own.operator}"
+    assert line in said.err
+    stranger = create_role("stranger")
+    own.psql(f"CREATE SCHEMA zanith_pin AUTHORIZATION {stranger}")
+    said = zanith("guard", "pin", "mine", url=own.url)
+    assert (said.code, "does not belong to Zanith" in said.err) == (6, True)
+    # what is in it counts as any other dependent
+    own.psql(
+        f"SET ROLE {stranger}; CREATE FUNCTION zanith_pin.{NAME}(public.mine) RETURNS void"
+        " LANGUAGE sql BEGIN ATOMIC SELECT $1.a; END"
+    )
+    said = zanith("drop", "column", "mine.a", "--strategy", "archive", "--yes", url=own.url)
+    assert said.code == 4
+    assert NAME in said.err
+    own.psql(f"DROP SCHEMA zanith_pin CASCADE; {line}")
+    done("guard", "pin", "mine", url=own.url)
+
+
+@pytest.mark.newest
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("some_view", "is not a table"),
+        ("zanith._zanith_jobs", "belongs to Zanith"),
+        ("no_such", "does not exist"),
+    ],
+)
+def test_what_cannot_be_pinned(database, name, said):
+    database.psql("CREATE VIEW some_view AS SELECT 1 AS a")
+    found = zanith("guard", "pin", name, url=database.url)
+    assert found.code != 0
+    assert said in found.err
+    assert database.psql("SELECT to_regnamespace('zanith_pin') IS NULL") == "t"
+
+
+# ------------------------------------------------------------------------------- whole databases
+
+
+@pytest.mark.each_version
+def test_a_dump_brings_the_pins(pinned, server, create_role):
+    pinned.psql("ALTER TABLE public.orders ADD COLUMN later int")
+    dump = pinned.pg_dump()
+    copy = Database(server, f"{pinned.name}_copy")
+    server.create_database(copy.name)
+    try:
+        copy.psql(dump)
+        assert pins(copy) == ALL
+        assert NAME in fails(copy, "DROP TABLE public.orders")
+        url = copy.url_of(pinned.operator) if isinstance(pinned, OperatorDatabase) else copy.url
+        [found] = done("guard", "status", "--json", url=url).json["pins"]
+        assert found["lacking"] == ["public.orders.later"]
+        done("drop", "table", "orders", "--strategy", "archive", "--yes", url=url)
+        done("recover", "restore", "orders", "--yes", url=url)
+        done("guard", "pin", "orders", "--off", url=url)
+    finally:
+        server.psql("postgres", f"DROP DATABASE {copy.name} WITH (FORCE)")
+
+
+@pytest.mark.newest
+def test_pins_go_to_the_operator_with_the_rest(plain, create_role):
+    operator = create_role("operator")
+    done("init", "--operator", operator, url=plain.url)
+    assert pins(plain) == ALL
+    owner = f"SELECT DISTINCT proowner::regrole FROM pg_proc WHERE proname = {literal(NAME)}"
+    assert plain.psql(owner) == operator
+    status = done("guard", "status", "--json", url=plain.url_of(operator)).json
+    assert [one["table"] for one in status["pins"]] == ["public.orders"]
+
+
+def test_an_uninstall_removes_the_pins(pinned):
+    done("uninstall", "--yes", url=pinned.url)
+    assert pinned.psql("SELECT to_regnamespace('zanith_pin') IS NULL") == "t"
+    pinned.psql(as_role(owner_of(pinned), "DROP TABLE public.orders"))
+
+
+@pytest.mark.newest
+def test_an_upgrade_keeps_the_pins(plain):
+    plain.psql("UPDATE zanith._zanith_schema SET hash = 'x' WHERE NOT file ~ '^[0-9]'")
+    done("init", url=plain.url)
+    assert pins(plain) == ALL
+
+
+@pytest.mark.newest
+def test_a_function_of_an_event_trigger_runs_as_usual(plain):
+    """It fires for Zanith's own DDL, with a path that others cannot create in."""
+    turn_guard_on(plain)
+    plain.psql(
+        "CREATE TABLE noted (tag text); CREATE FUNCTION note() RETURNS event_trigger"
+        " LANGUAGE plpgsql"
+        " AS 'BEGIN INSERT INTO public.noted VALUES (tg_tag); END';"
+        "CREATE EVENT TRIGGER noting ON ddl_command_end EXECUTE FUNCTION note()"
+    )
+    done("guard", "pin", "noted", url=plain.url)
+    assert "CREATE FUNCTION" in plain.psql("SELECT string_agg(tag, ' ') FROM noted")
+    done("guard", "pin", "noted", "--off", url=plain.url)

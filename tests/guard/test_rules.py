@@ -17,7 +17,8 @@ def count(database, what: str) -> int:
 
 
 def artifacts(database) -> int:
-    return count(database, "_zanith_migration_artifacts")
+    """Return how many artifacts hold rows or values, or a table or column."""
+    return count(database, "_zanith_migration_artifacts WHERE kept_kind IS NULL")
 
 
 def refused(database, sql: str) -> str:

@@ -7,7 +7,14 @@ import re
 from pathlib import Path
 
 from app.recovery.core.options import options_of
-from app.recovery.core.strategies import ARCHIVE, DROPS, OF_COLUMNS, VALUES, Strategy
+from app.recovery.core.strategies import (
+    ARCHIVE,
+    DEFINITION,
+    DROPS,
+    OF_COLUMNS,
+    VALUES,
+    Strategy,
+)
 from app.recovery.jobs.kinds import Kind
 from app.recovery.plan.model import Choices
 
@@ -174,7 +181,8 @@ def test_sql_and_python_say_the_same_of_each_strategy():
     facts = facts_about_strategies()
     assert set(facts) == set(Strategy)
     for fact, names in {
-        "column": OF_COLUMNS, "drops": DROPS, "values": VALUES, "archive": ARCHIVE
+        "column": OF_COLUMNS, "drops": DROPS, "values": VALUES, "archive": ARCHIVE,
+        "definition": DEFINITION,
     }.items():  # fmt: skip
         assert {name for name in facts if fact in facts[name]} == set(names), fact
 

@@ -17,6 +17,13 @@ HEALTHS = ("ok", "unsealed", "missing", "changed", "moved", "expired")
 DAMAGED = ("missing", "changed", "moved")
 _TIMES = ("sealed_at", "verified_at", "created_at", "expires_at", "restored_at")
 
+_STAYS = {
+    "soft_drop_column": "the rows of the table stay; the values of this column are deleted",
+    "archive_rows": "the table and the rows that it has now stay; the archived rows are deleted",
+    "rebuild_table": "the rebuilt table stays; the record of the old table is deleted",
+    "keep_definition": "nothing else changes; only the record of the definition is deleted",
+}
+
 
 @dataclass(frozen=True)
 class Artifact:
@@ -50,6 +57,10 @@ class Artifact:
     restored_at: datetime | None
     restored_by: str | None
     restored_by_role: str | None
+    kept_kind: str | None = None
+    """What a kept definition is of, such as view or index; None for tables and columns."""
+    kept_name: str | None = None
+    """The name of such an object, as PostgreSQL's own messages have it."""
     cascade_of: str | None = None
     """The artifact whose cascade took it along."""
     unfinished: str | None = None
@@ -64,7 +75,9 @@ class Artifact:
 
     @property
     def object_name(self) -> str:
-        """schema.table[.column] as it was, quoted where PostgreSQL quotes."""
+        """schema.table[.column] as it was, quoted where PostgreSQL quotes; or kept_name."""
+        if self.kept_name is not None:
+            return self.kept_name
         parts = (self.source_schema, self.source_table, self.source_column)
         return quote([part for part in parts if part is not None])
 
@@ -102,17 +115,13 @@ class Artifact:
     def stays(self) -> str | None:
         """What a purge leaves in the live schema; None where nothing of the object is there."""
         kind = "table" if self.source_column is None else "column"
-        if self.purged_part is not None:
+        if self.purged_part is not None and self.kept_kind is None:
             only = "its archive is deleted" if self.purged_part == "archive" else "this record goes"
             return f"the restored {kind} and its rows stay; only {only}"
-        if self.artifact_type == "soft_drop_column":
-            return "the rows of the table stay; the values of this column are deleted"
+        if self.artifact_type in _STAYS:
+            return _STAYS[self.artifact_type]
         if self.source_column is not None:
             return "the rows of the table stay; the archived values are deleted"
-        if self.artifact_type == "archive_rows":
-            return "the table and the rows that it has now stay; the archived rows are deleted"
-        if self.artifact_type == "rebuild_table":
-            return "the rebuilt table stays; the record of the old table is deleted"
         return None
 
     def to_json(self) -> dict[str, Any]:

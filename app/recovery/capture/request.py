@@ -11,7 +11,7 @@ from app.recovery.core.durations import format_duration, parse_duration
 from app.recovery.core.errors import WrongUsage
 from app.recovery.core.names import quote
 from app.recovery.core.options import option
-from app.recovery.core.strategies import DROPS, OF_COLUMNS, Strategy
+from app.recovery.core.strategies import CAPTURES, DROPS, OF_COLUMNS
 
 DEPENDENTS = ("refuse", "keep", "cascade")
 
@@ -93,8 +93,8 @@ class CaptureRequest:
 
 def check_request(request: CaptureRequest) -> None:
     """Raise WrongUsage where the request is not valid."""
-    if request.strategy not in tuple(Strategy):
-        raise WrongUsage(f"there is no strategy {request.strategy!r}", hint=", ".join(Strategy))
+    if request.strategy not in CAPTURES:
+        raise WrongUsage(f"there is no strategy {request.strategy!r}", hint=", ".join(CAPTURES))
     if (request.column is not None) != (request.strategy in OF_COLUMNS):
         raise WrongUsage(
             f"{request.strategy} takes {'a' if request.column is None else 'no'} column"

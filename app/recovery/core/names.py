@@ -93,7 +93,10 @@ def names_object(typed: str | None, name: str, artifact_id: str | None = None) -
         return False
     if artifact_id and len(words) >= SHORTEST_ID and artifact_id.startswith(words):
         return True
-    parts = parse_name(name)
+    try:
+        parts = parse_name(name)
+    except WrongUsage:  # of a routine, or of what is on a table
+        return any(fold(words) == fold(name) for fold in (_fold_space, _drop_breaks))
     endings = [parts[number:] for number in range(len(parts))]
     try:
         spelled: tuple[str, ...] | None = parse_name(words)

@@ -19,6 +19,7 @@ class Strategy(StrEnum):
     REBUILD_TABLE = "rebuild_table"
     ARCHIVE_ROWS = "archive_rows"
     ARCHIVE_VALUES = "archive_values"
+    KEEP_DEFINITION = "keep_definition"
 
 
 OF_COLUMNS = (Strategy.SOFT_DROP_COLUMN, Strategy.ARCHIVE_COLUMN, Strategy.ARCHIVE_VALUES)
@@ -34,6 +35,12 @@ DROPS = (
 
 VALUES = (Strategy.ARCHIVE_COLUMN, Strategy.ARCHIVE_VALUES)
 """It copies the values of a column, by a key."""
+
+DEFINITION = (Strategy.KEEP_DEFINITION,)
+"""It has neither rows nor values: only the definition is kept."""
+
+CAPTURES = tuple(strategy for strategy in Strategy if strategy not in DEFINITION)
+"""The names of the capture functions: of a table or a column."""
 
 ARCHIVE = (*VALUES, Strategy.ARCHIVE_ROWS)
 """It always has a copy, which stays after the restore."""

@@ -8,7 +8,7 @@ import asyncpg
 
 from app.recovery.core.errors import NotFound
 from app.recovery.core.names import quote
-from app.recovery.core.strategies import Strategy
+from app.recovery.core.strategies import CAPTURES
 from app.recovery.core.translate import translate
 from app.recovery.queries import load
 
@@ -26,7 +26,7 @@ READ_TABLES = (
 )
 """What one has to read to look at everything, and at the log."""
 
-CAPTURE_FUNCTIONS = (*Strategy, "plan_capture", "plan_restore", "version")
+CAPTURE_FUNCTIONS = (*CAPTURES, "plan_capture", "plan_restore", "version")
 
 
 async def grant_capture(connection: Connection, role: str) -> None:

@@ -12,7 +12,7 @@ import re
 from functools import cache
 
 from app.recovery import queries
-from app.recovery.core.strategies import Strategy
+from app.recovery.core.strategies import CAPTURES
 from app.recovery.db.schema_files import files
 from app.recovery.queries import load
 
@@ -65,7 +65,7 @@ def _literal(value: str) -> str:
 
 
 def _must_be_fixed() -> str:
-    captures = ", ".join(_literal(name) for name in Strategy)
+    captures = ", ".join(_literal(name) for name in CAPTURES)
     return queries.fill(load("installer")["must_be_fixed"], captures=captures)
 
 

@@ -120,13 +120,15 @@ SELECT a.id FROM zanith._zanith_migration_artifacts AS a WHERE a.id = $1;
 -- by_prefix: ids that begin so
 SELECT a.id FROM zanith._zanith_migration_artifacts AS a WHERE starts_with(a.id, $1) ORDER BY a.id LIMIT 10;
 
--- by_name: the artifacts of an object, recoverable ones first, newest first; a part may be NULL
+-- by_name: the artifacts of an object, recoverable ones first, tables and columns before definitions, newest first; a part may be NULL. What is named on its table is found as a column is
 SELECT a.id, a.source_schema, a.source_table, a.source_column, {status} AS status
 FROM zanith._zanith_migration_artifacts AS a
-WHERE ($1::text IS NULL OR a.source_schema = $1) AND a.source_table = $2
-  AND a.source_column IS NOT DISTINCT FROM $3
+WHERE ($1::text IS NULL OR a.source_schema = $1)
+  AND (a.kept_kind IS NULL AND a.source_table = $2 AND a.source_column IS NOT DISTINCT FROM $3
+       OR a.kept_object = COALESCE($3, $2) AND ($3 IS NULL OR a.source_table = $2)
+          AND ($3 IS NULL) = (a.kept_kind NOT IN ('constraint', 'trigger', 'policy', 'rule', 'column default', 'column identity')))
   AND ($4::text[] IS NULL OR a.artifact_type = ANY ($4))
-ORDER BY {status} = 'recoverable' DESC, a.capture_order DESC
+ORDER BY {status} = 'recoverable' DESC, a.kept_kind IS NOT NULL, a.capture_order DESC
 LIMIT 100;
 
 -- newest: what was dropped last, of what can come back
@@ -196,7 +198,7 @@ SELECT zanith.locate($1);
 SELECT zanith.compare($1);
 
 -- companions: what the cascade of a capture took along, newest first
-SELECT a.id, pg_catalog.concat_ws('.', quote_ident(a.source_schema), quote_ident(a.source_table), quote_ident(a.source_column)) AS object,
+SELECT a.id, zanith._object_name(a) AS object,
        a.artifact_type, {status} AS status
 FROM zanith._zanith_migration_artifacts AS a WHERE a.cascade_of = $1 ORDER BY a.capture_order DESC;
 

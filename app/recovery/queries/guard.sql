@@ -2,7 +2,7 @@
 SELECT zanith._is_superuser(zanith._own_role()) AS trusted, zanith._own_role()::text AS owner, zanith._is_superuser(current_user) AS superuser;
 
 -- create_start: finds the statement and captures what it would drop
-CREATE EVENT TRIGGER zanith_guard_start ON ddl_command_start WHEN TAG IN ('ALTER TABLE', 'ALTER TYPE', 'DROP AGGREGATE', 'DROP CAST', 'DROP COLLATION', 'DROP DOMAIN', 'DROP FUNCTION', 'DROP INDEX', 'DROP POLICY', 'DROP PROCEDURE', 'DROP ROUTINE', 'DROP RULE', 'DROP SCHEMA', 'DROP SEQUENCE', 'DROP STATISTICS', 'DROP TABLE', 'DROP TRIGGER', 'DROP TYPE')
+CREATE EVENT TRIGGER zanith_guard_start ON ddl_command_start WHEN TAG IN ('ALTER TABLE', 'ALTER TYPE', 'DROP AGGREGATE', 'DROP CAST', 'DROP COLLATION', 'DROP DOMAIN', 'DROP FUNCTION', 'DROP INDEX', 'DROP MATERIALIZED VIEW', 'DROP POLICY', 'DROP PROCEDURE', 'DROP ROUTINE', 'DROP RULE', 'DROP SCHEMA', 'DROP SEQUENCE', 'DROP STATISTICS', 'DROP TABLE', 'DROP TRIGGER', 'DROP TYPE', 'DROP VIEW')
 EXECUTE FUNCTION zanith._guard_start();
 
 -- create_dropped: refuses what was dropped and is nowhere else
@@ -12,7 +12,8 @@ CREATE EVENT TRIGGER zanith_guard_dropped ON sql_drop EXECUTE FUNCTION zanith._g
 CREATE EVENT TRIGGER zanith_guard_rewritten ON table_rewrite EXECUTE FUNCTION zanith._guard_rewritten();
 
 -- create_end: refuses where a stand-in is left
-CREATE EVENT TRIGGER zanith_guard_end ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'DROP DOMAIN', 'DROP TABLE', 'DROP TYPE') EXECUTE FUNCTION zanith._guard_end();
+CREATE EVENT TRIGGER zanith_guard_end ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'DROP AGGREGATE', 'DROP CAST', 'DROP COLLATION', 'DROP DOMAIN', 'DROP FUNCTION', 'DROP INDEX', 'DROP MATERIALIZED VIEW', 'DROP POLICY', 'DROP PROCEDURE', 'DROP ROUTINE', 'DROP RULE', 'DROP SCHEMA', 'DROP SEQUENCE', 'DROP STATISTICS', 'DROP TABLE', 'DROP TRIGGER', 'DROP TYPE', 'DROP VIEW')
+EXECUTE FUNCTION zanith._guard_end();
 
 -- create_commit: the trigger that looks at COMMIT for the id that a migration tool recorded, also where changes are replayed; it stays when the guard is turned off
 DO $commit$ BEGIN

@@ -34,7 +34,8 @@ SELECT zanith._renew_script($1);
 SELECT zanith._restored_column($1, $2);
 
 -- stands: whether what was restored is there, by the name that it came back by
-SELECT CASE WHEN a.source_column IS NULL THEN zanith._relation_oid(a.source_schema, COALESCE($2, a.source_table)) IS NOT NULL
+SELECT CASE WHEN a.kept_kind IS NOT NULL THEN zanith._kept_stands(a, $2)
+            WHEN a.source_column IS NULL THEN zanith._relation_oid(a.source_schema, COALESCE($2, a.source_table)) IS NOT NULL
             ELSE zanith._attribute_number(zanith._relation_oid(a.source_schema, a.source_table), COALESCE($2, a.source_column)) IS NOT NULL END
 FROM zanith._artifact($1) AS a;
 

@@ -13,7 +13,7 @@ from app.recovery.core.actor import Actor
 from app.recovery.core.errors import Cancelled, NotFound, Refused, WrongUsage, ZanithError
 from app.recovery.core.names import parse_name, signed
 from app.recovery.core.progress import OnProgress
-from app.recovery.core.strategies import OF_COLUMNS, Strategy
+from app.recovery.core.strategies import DEFINITION, OF_COLUMNS, Strategy
 from app.recovery.db.database import Database
 from app.recovery.jobs import model as jobs
 from app.recovery.jobs.kinds import Kind
@@ -29,7 +29,8 @@ from app.recovery.restore.report import RestoreReport
 SQL = load("restore")
 BLOCKS = load("artifacts")
 
-TABLE_TYPES = tuple(s for s in Strategy if s not in (*OF_COLUMNS, Strategy.REBUILD_TABLE))
+NO_TABLE = (*OF_COLUMNS, *DEFINITION, Strategy.REBUILD_TABLE)
+TABLE_TYPES = tuple(s for s in Strategy if s not in NO_TABLE)
 
 
 async def find_for_restore(db: Database, name: str, kind: str) -> Artifact:

@@ -75,6 +75,8 @@ class ArtifactOut(BaseModel):
     restored_at: str | None
     restored_by: str | None
     restored_by_role: str | None
+    kept_kind: str | None = Field(description="what a kept definition is of, such as view")
+    kept_name: str | None = Field(description="the name of such an object")
     cascade_of: str | None = Field(description="the artifact whose cascade captured it")
 
 

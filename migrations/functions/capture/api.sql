@@ -83,9 +83,9 @@ DECLARE
     d jsonb;
     captures jsonb;
 BEGIN
-    IF NOT strategy = ANY (zanith._strategies_of(VARIADIC '{}')) THEN
+    IF NOT strategy = ANY (zanith._strategies_of(VARIADIC '{}')) OR zanith._strategy_is(strategy, 'definition') THEN
         PERFORM zanith._refuse(format('there is no strategy %L', strategy),
-            format('Use one of %s.', array_to_string(zanith._strategies_of(VARIADIC '{}'), ', ')), '22023');
+            format('Use one of %s.', (SELECT string_agg(s.name, ', ') FROM zanith._strategies() s WHERE NOT zanith._strategy_is(s.name, 'definition'))), '22023');
     END IF;
     PERFORM zanith._check_object(strategy, relation, column_name);
     captures := zanith._list_captures(strategy, relation, column_name, '000000000000', on_dependents, published_ok, keep_rows, true);

@@ -482,8 +482,8 @@ BEGIN
     END IF;
 END $$;
 
--- schema.table[.column], quoted as PostgreSQL quotes.
+-- schema.table[.column], quoted as PostgreSQL quotes; of a kept definition, its name as a person reads it.
 CREATE OR REPLACE FUNCTION zanith._object_name(a zanith._zanith_migration_artifacts) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT zanith._qualify(a.source_schema, a.source_table) || COALESCE('.' || quote_ident(a.source_column), '')
+    SELECT COALESCE(a.kept_name, zanith._qualify(a.source_schema, a.source_table) || COALESCE('.' || quote_ident(a.source_column), ''))
 $$;

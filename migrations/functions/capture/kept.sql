@@ -67,7 +67,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             (SELECT 'COLLATE ' || zanith._qualify(m.nspname, l.collname) FROM pg_collation l JOIN pg_namespace m ON m.oid = l.collnamespace, pg_type b
              WHERE l.oid = t.typcollation AND b.oid = t.typbasetype AND b.typcollation <> t.typcollation),
             'DEFAULT ' || pg_get_expr(t.typdefaultbin, 0), CASE WHEN t.typnotnull THEN 'NOT NULL' END,
-            (SELECT string_agg(format('CONSTRAINT %I %s', k.conname, pg_get_constraintdef(k.oid)), ' ' ORDER BY k.oid) FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = ANY (zanith._letters_of('condition'))))
+            (SELECT string_agg(format('CONSTRAINT %I %s', k.conname, pg_get_constraintdef(k.oid)), ' ' ORDER BY k.oid) FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = ANY (zanith._letters_of('condition')) AND k.convalidated))
         WHEN t.typtype = 'c' THEN (SELECT format(CASE WHEN c.relkind IN ('r', 'p') THEN 'CREATE TABLE %s (%s)' ELSE 'CREATE TYPE %s AS (%s)' END, q.name, COALESCE(string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod))
                 || COALESCE((SELECT ' COLLATE ' || zanith._qualify(m.nspname, l.collname) FROM pg_collation l JOIN pg_namespace m ON m.oid = l.collnamespace, pg_type b
                              WHERE l.oid = a.attcollation AND b.oid = a.atttypid AND b.typcollation <> a.attcollation), ''), ', ' ORDER BY a.attnum), ''))

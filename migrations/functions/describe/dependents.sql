@@ -271,16 +271,15 @@ RETURNS TABLE (class oid, object oid, subobject integer, uses jsonb) LANGUAGE sq
     FROM dependents d
 $$;
 
-CREATE OR REPLACE FUNCTION zanith._describe_cascade(relation oid, attribute smallint DEFAULT 0, id text DEFAULT NULL, gone text[] DEFAULT '{}') RETURNS jsonb
+-- What is dropped in one list: [{object, kind, uses}]. Triggers and rules of a view that is in the list come with it.
+CREATE OR REPLACE FUNCTION zanith._describe_dropped(objects jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN
-    IF NOT EXISTS (SELECT FROM zanith._find_dependents(relation, attribute, gone => gone)) THEN
-        RETURN '{"views": [], "functions": [], "order": [], "policies": [], "triggers": [], "rules": [], "defaults": [], "publications": [], "columns": []}';
+    IF objects = '[]' THEN
+        RETURN '{"views": [], "functions": [], "order": [], "policies": [], "triggers": [], "rules": [], "defaults": [], "publications": []}';
     END IF;
     RETURN (
     WITH dependents AS MATERIALIZED (
-        SELECT d.*, CASE WHEN u.uses IS NULL THEN '{}' ELSE jsonb_build_object('uses', u.uses) END AS uses
-        FROM zanith._find_dependents(relation, attribute, gone => gone) d
-        LEFT JOIN zanith._describe_uses(relation, attribute) u USING (class, object, subobject)
+        SELECT * FROM jsonb_to_recordset(objects) d(object oid, kind text, uses jsonb)
     ),
     made AS (
         SELECT m.object, m.list, m.rank, m.uses, row_number() OVER (PARTITION BY m.list ORDER BY m.rank, m.object) - 1 AS place
@@ -302,11 +301,11 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN
             FROM dependents d JOIN pg_trigger t ON t.oid = d.object AND d.kind = 'trigger',
                  zanith._each(zanith._describe_triggers(t.tgrelid)) x
             WHERE x.item ->> 'name' = t.tgname
-              AND NOT EXISTS (SELECT FROM pg_class v WHERE v.oid = t.tgrelid AND v.relkind = 'v')),
+              AND t.tgrelid NOT IN (SELECT v.object FROM dependents v WHERE v.kind = 'view')),
         'rules', (
             SELECT zanith._list(x.item || jsonb_build_object('table', zanith._relation_name(r.ev_class)) || d.uses ORDER BY x.ord)
             FROM dependents d JOIN pg_rewrite r ON r.oid = d.object AND d.kind = 'rule'
-            JOIN pg_class c ON c.oid = r.ev_class AND c.relkind NOT IN ('v', 'm'),
+            AND r.ev_class NOT IN (SELECT v.object FROM dependents v WHERE v.kind IN ('view', 'materialized view')),
                  zanith._each(zanith._describe_rules(r.ev_class)) x WHERE x.item ->> 'name' = r.rulename),
         'defaults', (
             SELECT zanith._list(jsonb_build_object('name', format('%s.%I', zanith._relation_name(a.attrelid), a.attname),
@@ -318,11 +317,26 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN
             SELECT zanith._list(x.item || jsonb_build_object('table', zanith._relation_name(r.prrelid)) || d.uses ORDER BY r.prrelid, x.ord)
             FROM dependents d JOIN pg_publication_rel r ON r.oid = d.object AND d.kind = 'publication'
             JOIN pg_publication p ON p.oid = r.prpubid,
-                 zanith._each(zanith._describe_publications(r.prrelid)) x WHERE x.item ->> 'name' = p.pubname AND x.item ->> 'via' = 'table'),
+                 zanith._each(zanith._describe_publications(r.prrelid)) x WHERE x.item ->> 'name' = p.pubname AND x.item ->> 'via' = 'table'))
+); END $$;
+
+CREATE OR REPLACE FUNCTION zanith._describe_cascade(relation oid, attribute smallint DEFAULT 0, id text DEFAULT NULL, gone text[] DEFAULT '{}') RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    found jsonb;
+BEGIN
+    IF NOT EXISTS (SELECT FROM zanith._find_dependents(relation, attribute, gone => gone)) THEN
+        RETURN zanith._describe_dropped('[]') || '{"columns": []}';
+    END IF;
+    SELECT zanith._list(jsonb_build_object('class', d.class, 'object', d.object, 'subobject', d.subobject, 'kind', d.kind,
+        'uses', CASE WHEN u.uses IS NULL THEN '{}' ELSE jsonb_build_object('uses', u.uses) END)) INTO found
+    FROM zanith._find_dependents(relation, attribute, gone => gone) d
+    LEFT JOIN zanith._describe_uses(relation, attribute) u USING (class, object, subobject);
+    RETURN zanith._describe_dropped(found) || jsonb_build_object(
         'columns', (
             SELECT zanith._list(zanith._define_generated(g.attrelid, g.attname, g.later, relation, attribute, id) || g.uses ORDER BY g.attrelid, g.attnum)
             FROM (SELECT a.attrelid, a.attnum, a.attname, d.uses, array_remove(array_agg(a.attname::text) OVER (
                              PARTITION BY a.attrelid ORDER BY a.attnum ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING), NULL) AS later
-                  FROM dependents d
-                  JOIN pg_attribute a ON d.kind = 'column' AND a.attrelid = d.object AND a.attnum = d.subobject AND a.attgenerated <> '' AND a.attinhcount = 0) g))
-); END $$;
+                  FROM jsonb_to_recordset(found) d(object oid, subobject integer, kind text, uses jsonb)
+                  JOIN pg_attribute a ON d.kind = 'column' AND a.attrelid = d.object AND a.attnum = d.subobject AND a.attgenerated <> '' AND a.attinhcount = 0) g));
+END $$;

@@ -17,21 +17,24 @@ BEGIN
     RETURN COALESCE(found, (SELECT jsonb_build_object('last_value', s.seqstart, 'is_called', false) FROM pg_sequence s WHERE s.seqrelid = sequence));
 END $$;
 
--- What is owned by a column, oldest first; [] where nothing is. A column can own several.
-CREATE OR REPLACE FUNCTION zanith._describe_sequences(relation oid, attribute smallint) RETURNS jsonb
+-- One sequence, whoever owns it.
+CREATE OR REPLACE FUNCTION zanith._describe_sequence(sequence oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT zanith._list(jsonb_build_object(
-        'schema', n.nspname, 'name', c.relname, 'identity', d.deptype = 'i',
+    SELECT jsonb_build_object(
+        'schema', n.nspname, 'name', c.relname,
         'type', format_type(s.seqtypid, NULL), 'start', s.seqstart, 'increment', s.seqincrement,
         'min', s.seqmin, 'max', s.seqmax, 'cache', s.seqcache, 'cycle', s.seqcycle,
         'persistence', c.relpersistence, 'owner', pg_get_userbyid(c.relowner),
         'grants', zanith._describe_grants(c.relacl, 's', c.relowner),
         'comment', obj_description(c.oid, 'pg_class')) || zanith._sequence_position(c.oid)
-        ORDER BY c.oid)
-    FROM pg_depend d
-    JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'S'
-    JOIN pg_namespace n ON n.oid = c.relnamespace
-    JOIN pg_sequence s ON s.seqrelid = c.oid
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_sequence s ON s.seqrelid = c.oid WHERE c.oid = sequence
+); END $$;
+
+-- What is owned by a column, oldest first; [] where nothing is. A column can own several.
+CREATE OR REPLACE FUNCTION zanith._describe_sequences(relation oid, attribute smallint) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    SELECT zanith._list(zanith._describe_sequence(c.oid) || jsonb_build_object('identity', d.deptype = 'i') ORDER BY c.oid)
+    FROM pg_depend d JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'S'
     WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
       AND d.refobjid = relation AND d.refobjsubid = attribute AND d.deptype IN ('a', 'i')
 ); END $$;

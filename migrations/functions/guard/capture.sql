@@ -250,7 +250,7 @@ BEGIN
         JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum AND d.deptype = 'i'
         WHERE a.attrelid = relation AND a.attname = ANY (wanted.identities));
     IF NOT EXISTS (SELECT FROM zanith._each(dropped) x WHERE zanith._guard_holds_data(x.item)) THEN
-        PERFORM zanith._guard_note_parts(dropped);
+        PERFORM zanith._guard_note_parts(dropped), zanith._guard_keep(dropped, array_to_string(tokens, ' '), path);
         RETURN;
     END IF;
     IF wanted.alone AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = relation) THEN
@@ -272,7 +272,7 @@ BEGIN
         PERFORM zanith._guard_say(format('column %s.%I is kept as artifact %s', name, c.attname, artifact));
     END LOOP;
     -- what is still there goes by itself
-    PERFORM zanith._guard_note_parts(dropped);
+    PERFORM zanith._guard_note_parts(dropped), zanith._guard_keep(dropped, array_to_string(tokens, ' '), path);
     FOR c IN SELECT x.item ->> 'name' AS attname, x.item ->> 'type' AS type FROM zanith._each(columns) x ORDER BY x.ord LOOP
         IF c.type IS NULL THEN
             PERFORM zanith._refuse(format('guard: %s.%I cannot be captured: inheritance children keep it, and %s', name, c.attname,

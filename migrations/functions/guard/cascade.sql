@@ -6,7 +6,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     last text := lower(tokens[cardinality(tokens)] COLLATE "C");
     before text := lower(tokens[cardinality(tokens) - 1] COLLATE "C");
-    said boolean := last IN ('cascade', 'restrict') AND before NOT IN (',', '.', 'exists', 'type', 'domain', 'schema', 'function', 'procedure', 'routine', 'aggregate', 'collation', 'cast');
+    said boolean := last IN ('cascade', 'restrict') AND before NOT IN (',', '.', 'exists', 'type', 'domain', 'schema', 'function', 'procedure', 'routine', 'aggregate', 'collation', 'cast', 'view');
 BEGIN
     cascades := said AND last = 'cascade';
     statement := array_to_string(CASE WHEN said THEN tokens[:cardinality(tokens) - 1] ELSE tokens END, ' ') || ' CASCADE';
@@ -24,12 +24,16 @@ BEGIN
     SELECT * INTO wanted FROM zanith._guard_with_cascade(tokens);
     -- PostgreSQL refuses it where anything depends on the object
     IF NOT wanted.cascades AND tag NOT IN ('DROP TYPE', 'DROP DOMAIN') THEN
-        PERFORM zanith._guard_note_schemas(zanith._guard_rehearse(array_to_string(tokens, ' '), path), zanith._prove_caller()) WHERE tag = 'DROP SCHEMA';
+        dropped := zanith._guard_rehearse(array_to_string(tokens, ' '), path);
+        PERFORM zanith._guard_keep(dropped, array_to_string(tokens, ' '), path);
+        PERFORM zanith._guard_note_schemas(dropped, zanith._prove_caller()) WHERE tag = 'DROP SCHEMA';
         RETURN;
     END IF;
     dropped := zanith._guard_rehearse(wanted.statement, path);
     live := EXISTS (SELECT FROM zanith._each(dropped) x WHERE (x.item ->> 'normal')::boolean AND NOT (x.item ->> 'named')::boolean AND NOT zanith._guard_is_parked(x.item));
     IF dropped IS NULL OR live AND NOT wanted.cascades THEN
+        -- PostgreSQL refuses it, unless what goes with it belongs to it, as with a range
+        PERFORM zanith._guard_keep(zanith._guard_rehearse(array_to_string(tokens, ' '), path), array_to_string(tokens, ' '), path) WHERE live;
         RETURN;
     END IF;
     PERFORM set_config('zanith.lock_timeout', current_setting('lock_timeout'), true);
@@ -37,6 +41,10 @@ BEGIN
         PERFORM zanith._guard_whole_tables(dropped, array_to_string(tokens, ' ')), zanith._guard_lone_columns(dropped, array_to_string(tokens, ' '));
         dropped := zanith._guard_rehearse(wanted.statement, path);
     END IF;
+    -- but for what parked objects need: that stays
+    PERFORM zanith._guard_keep((SELECT zanith._list(x.item ORDER BY x.ord) FROM zanith._each(dropped) x WHERE NOT EXISTS (
+        SELECT FROM zanith._each(n.needed) y WHERE y.item ->> 'oid' = x.item ->> 'oid' AND y.item ->> 'class' = x.item ->> 'class')), array_to_string(tokens, ' '), path)
+    FROM (SELECT zanith._guard_needed(dropped) OFFSET 0) n(needed);
     PERFORM zanith._guard_free(dropped, wanted.statement, path);
     PERFORM zanith._guard_note_schemas(dropped, zanith._prove_caller()) WHERE tag = 'DROP SCHEMA';
     PERFORM set_config('zanith.lock_timeout', COALESCE(patience, ''), true);

@@ -250,4 +250,5 @@ BEGIN
             'Send the statement by itself, not in one string with others.', '0A000', 'The guard took another statement of the string for this one. Nothing was changed.');
     END IF;
     DELETE FROM zanith._zanith_guard_facts f WHERE f.transaction = mine AND f.kind IN ('stand-in', 'member', 'types');
+    PERFORM zanith._guard_settle_definitions();
 END $$;

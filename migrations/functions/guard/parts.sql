@@ -106,14 +106,14 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     WHERE NOT EXISTS (SELECT FROM zanith._zanith_guard_parts o WHERE o.transaction = pg_current_xact_id() AND o.class = p.class AND o.object = p.object);
 END $$;
 
--- A statement that drops neither tables nor columns, such as DROP INDEX: its parts are noted.
+-- A statement that drops neither tables nor columns, such as DROP INDEX: its parts are noted, and kept by themselves.
 CREATE OR REPLACE FUNCTION zanith._guard_other(statement text, path text) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     dropped jsonb := zanith._guard_rehearse(statement, path);
 BEGIN
     IF dropped IS NOT NULL AND NOT EXISTS (SELECT FROM zanith._each(dropped) x WHERE zanith._guard_holds_data(x.item)) THEN
-        PERFORM zanith._guard_note_parts(dropped);
+        PERFORM zanith._guard_note_parts(dropped), zanith._guard_keep(dropped, statement, path);
     END IF;
 END $$;
 
@@ -125,6 +125,7 @@ DECLARE
     p record;
     of_column text := d #>> '{column,name}';
     earlier jsonb := '[]';
+    merged jsonb := '[]';
 BEGIN
     IF NOT (d ? 'column' OR d ? 'members') OR NOT EXISTS (
            SELECT FROM zanith._zanith_guard_parts x WHERE x.transaction = pg_current_xact_id_if_assigned()) THEN
@@ -138,12 +139,14 @@ BEGIN
                         OR of_column IS NULL AND zanith._relation_oid(x.item #>> '{foreign_key,schema}', x.item #>> '{foreign_key,table}') = of_relation)
                    AND zanith._guard_names_hold(x.names, x.relation)
                  RETURNING x.*)
-             SELECT t.object, t.item, t.needs, CASE WHEN t.relation = of_relation THEN t.list ELSE 'references' END AS list FROM taken t ORDER BY 4, 1 LOOP
+             SELECT t.class, t.object, t.item, t.needs, CASE WHEN t.relation = of_relation THEN t.list ELSE 'references' END AS list FROM taken t ORDER BY 5, 2 LOOP
         CONTINUE WHEN zanith._has_part(d, p.list, p.item);
         d := zanith._with_part(d, p.list, p.item, of_relation)
             || jsonb_build_object('needs', COALESCE(d -> 'needs', '[]') || p.needs);
         earlier := earlier || jsonb_build_object('list', p.list, 'name', p.item ->> 'name');
+        merged := merged || jsonb_build_object('class', p.class, 'object', p.object);
     END LOOP;
+    PERFORM zanith._guard_merge_definitions(merged) WHERE merged <> '[]';
     RETURN d || jsonb_build_object('earlier', earlier);
 END $$;
 
@@ -155,6 +158,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN CASE class
     WHEN 'pg_trigger'::regclass THEN EXISTS (SELECT FROM pg_trigger c WHERE c.oid = object)
     WHEN 'pg_policy'::regclass THEN EXISTS (SELECT FROM pg_policy c WHERE c.oid = object)
     WHEN 'pg_rewrite'::regclass THEN EXISTS (SELECT FROM pg_rewrite c WHERE c.oid = object)
+    WHEN 'pg_proc'::regclass THEN EXISTS (SELECT FROM pg_proc c WHERE c.oid = object)
+    WHEN 'pg_type'::regclass THEN EXISTS (SELECT FROM pg_type c WHERE c.oid = object)
     ELSE EXISTS (SELECT FROM pg_statistic_ext c WHERE c.oid = object) END;
 END $$;
 

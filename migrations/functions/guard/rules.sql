@@ -57,6 +57,8 @@ LANGUAGE plpgsql VOLATILE AS $$ BEGIN
             SELECT o.ctid FROM zanith._zanith_guard_facts o WHERE o.transaction < pg_snapshot_xmin(pg_current_snapshot()) FOR UPDATE SKIP LOCKED);
         DELETE FROM zanith._zanith_guard_unnamed u WHERE u.ctid IN (
             SELECT o.ctid FROM zanith._zanith_guard_unnamed o WHERE o.transaction < pg_snapshot_xmin(pg_current_snapshot()) FOR UPDATE SKIP LOCKED);
+        DELETE FROM zanith._zanith_guard_definitions d WHERE d.ctid IN (
+            SELECT o.ctid FROM zanith._zanith_guard_definitions o WHERE o.transaction < pg_snapshot_xmin(pg_current_snapshot()) FOR UPDATE SKIP LOCKED);
         DELETE FROM zanith._zanith_guard_parts p WHERE p.ctid IN (
             SELECT o.ctid FROM zanith._zanith_guard_parts o WHERE o.transaction < pg_snapshot_xmin(pg_current_snapshot()) FOR UPDATE SKIP LOCKED);
     END IF;

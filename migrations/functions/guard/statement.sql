@@ -160,7 +160,7 @@ BEGIN
                                OR n.tag = 'ALTER TABLE' AND 'type' = ANY (n.words) AND 'alter' = ANY (n.words[4:])) AS drops
                        FROM (SELECT x.words, x.tokens, t.tag, row_number() OVER (PARTITION BY t.tag ORDER BY x.ord) - 1 AS number
                              FROM zanith._guard_statements(text_now) WITH ORDINALITY x(words, tokens, place, size, ord),
-                                  LATERAL (SELECT upper(concat_ws(' ', x.words[1], x.words[2]))) t(tag)
+                                  LATERAL (SELECT upper(concat_ws(' ', x.words[1], x.words[2], CASE x.words[2] WHEN 'materialized' THEN x.words[3] END))) t(tag)
                              WHERE x.words[1] IN ('drop', 'alter')) n GROUP BY n.tag) o),
                    'all', CASE WHEN statement_number IS NOT NULL THEN jsonb_agg(to_jsonb(s.tokens) ORDER BY s.ord) END)
         INTO state FROM zanith._guard_statements(text_now) WITH ORDINALITY s(words, tokens, place, size, ord);

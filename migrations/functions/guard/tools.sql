@@ -137,5 +137,10 @@ END $$;
 CREATE OR REPLACE FUNCTION zanith._guard_commit() RETURNS trigger
 LANGUAGE plpgsql AS $$ BEGIN
     PERFORM zanith._guard_find_migration(true);
+    BEGIN
+        PERFORM zanith._guard_finish_definitions();
+    EXCEPTION WHEN OTHERS THEN
+        NULL; -- the artifact is there, and the transaction is the user's
+    END;
     RETURN NULL;
 END $$;

@@ -8,7 +8,8 @@
 --   values    it copies the values of a column, by a key
 --   rows      it copies the rows of a table
 --   archive   it always has a copy, which stays after the restore
-CREATE OR REPLACE FUNCTION zanith._strategies() RETURNS TABLE (name text, facts text[]) LANGUAGE sql IMMUTABLE ROWS 7 AS $$
+--   definition  it has neither rows nor values: only the definition is kept
+CREATE OR REPLACE FUNCTION zanith._strategies() RETURNS TABLE (name text, facts text[]) LANGUAGE sql IMMUTABLE ROWS 8 AS $$
     SELECT s.* FROM (VALUES
         ('soft_drop_column', ARRAY['column', 'drops', 'parks']),
         ('archive_column', ARRAY['column', 'drops', 'values', 'archive']),
@@ -16,7 +17,8 @@ CREATE OR REPLACE FUNCTION zanith._strategies() RETURNS TABLE (name text, facts 
         ('soft_drop_table', ARRAY['drops', 'parks', 'moves']),
         ('archive_table', ARRAY['drops', 'parks', 'moves']),
         ('rebuild_table', ARRAY['rows']),
-        ('archive_rows', ARRAY['rows', 'archive'])) s
+        ('archive_rows', ARRAY['rows', 'archive']),
+        ('keep_definition', ARRAY['definition'])) s
 $$;
 
 -- The strategies of which all these facts are true. PostgreSQL calls it when it plans a query.

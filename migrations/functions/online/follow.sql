@@ -223,7 +223,8 @@ LANGUAGE plpgsql STABLE AS $$
 DECLARE
     recorded text := a.definition #>> '{table,owner}';
     parked record := zanith._parked_owner(a);
-    live oid := zanith._relation_oid(a.source_schema, a.source_table);
+    -- a routine, a type or a sequence has no table
+    live oid := CASE WHEN a.kept_kind IS NULL OR (a.definition #>> '{object,of_table}')::boolean THEN zanith._relation_oid(a.source_schema, a.source_table) END;
     now text := COALESCE(parked.owner, (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = live));
 BEGIN
     RETURN zanith._is_superuser(role_name) OR role_name = zanith._own_role()

@@ -45,7 +45,7 @@ BEGIN
 END$body$, acl, COALESCE(grants, 'null') <> 'null', format('REVOKE ALL ON %s %s FROM PUBLIC, %I', kind, object, owner),
             format('REVOKE ALL ON %s %s FROM ', kind, object),
             CASE WHEN COALESCE(grants, 'null') <> 'null' THEN '' ELSE format(E'\n        EXECUTE %L;', format('GRANT ALL ON %s %s TO %I%s', kind, object, owner,
-                CASE kind WHEN 'ROUTINE' THEN ', PUBLIC' ELSE '' END)) END)),
+                CASE WHEN kind IN ('ROUTINE', 'TYPE') THEN ', PUBLIC' ELSE '' END)) END)),
             'Revoke privileges that were not recorded')
         || zanith._render_grants(grants, format('%s %s', kind, object), owner, NULL, true)
 ); END $$;

@@ -24,10 +24,11 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- The rows as they would be after the restore, under an alias: the live columns, the value by its own name, and what is
--- generated from it.
+-- generated from it. A definition that has no rows changes none.
 CREATE OR REPLACE FUNCTION zanith._rows_after(d jsonb, live oid, choices jsonb, alias text DEFAULT 'r') RETURNS text
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT CASE WHEN q.columns IS NULL THEN zanith._rows_filled(d, live, choices, alias)
+    SELECT CASE WHEN d ->> 'strategy' = 'keep_definition' THEN format('%s%s %I', zanith._only(d), zanith._relation_name(live), alias)
+                WHEN q.columns IS NULL THEN zanith._rows_filled(d, live, choices, alias)
                 ELSE format('(SELECT z.*, %s FROM %s) %I', q.columns, zanith._rows_filled(d, live, choices, 'z'), alias) END
     FROM (SELECT string_agg(format('(%s) AS %I', g.item #>> '{column,generated,expression}', g.item ->> 'name'), ', ' ORDER BY g.ord)
           FROM zanith._each(d #> '{cascade,columns}') g WHERE g.item #> '{table,name}' = d #> '{table,name}' AND g.item #> '{table,schema}' = d #> '{table,schema}') q(columns)
@@ -58,7 +59,7 @@ LANGUAGE plpgsql STABLE AS $$
 DECLARE
     col text := d #>> '{column,name}';
     live_name text := zanith._relation_name(live);
-    archive text := zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}');
+    archive text := CASE WHEN d ? 'parked' THEN zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}') END;
     rows_after text := zanith._rows_after(d, live, choices);
     must boolean := COALESCE(d #> '{column,not_null}', 'null') <> 'null';
     lenient boolean := COALESCE((choices ->> 'not_valid')::boolean, false);

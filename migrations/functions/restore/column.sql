@@ -305,9 +305,9 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 CREATE OR REPLACE FUNCTION zanith._render_serial_anew(sequence jsonb, owner text, target text, column_name text) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT zanith._step(format('CREATE %sSEQUENCE %s AS %s %s', CASE WHEN sequence ->> 'persistence' = 'u' THEN 'UNLOGGED ' ELSE '' END, q.name,
-                sequence ->> 'type', zanith._sequence_options(sequence)), 'Create the sequence that was dropped with the column')
+                sequence ->> 'type', zanith._sequence_options(sequence)), CASE WHEN column_name IS NULL THEN 'Create the sequence' ELSE 'Create the sequence that was dropped with the column' END)
         || zanith._step(format('ALTER SEQUENCE %s OWNER TO %I', q.name, owner), 'Set the owner of the sequence')
-        || zanith._step(format('ALTER SEQUENCE %s OWNED BY %s.%I', q.name, target, column_name), 'Make the column own its sequence', 'SHARE ROW EXCLUSIVE')
+        || CASE WHEN column_name IS NULL THEN '[]' ELSE zanith._step(format('ALTER SEQUENCE %s OWNED BY %s.%I', q.name, target, column_name), 'Make the column own its sequence', 'SHARE ROW EXCLUSIVE') END
         || zanith._render_position(sequence)
         || zanith._render_relation_grants_anew(sequence -> 'grants', 'SEQUENCE', q.name, owner)
         || zanith._render_comment(sequence ->> 'comment', 'SEQUENCE ' || q.name)

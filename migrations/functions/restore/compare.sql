@@ -89,7 +89,8 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET 
 
 CREATE OR REPLACE FUNCTION zanith._describe_as(a zanith._zanith_migration_artifacts, as_name text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT CASE WHEN t.live IS NULL THEN NULL
+    SELECT CASE WHEN zanith._strategy_is(a.artifact_type, 'definition') THEN zanith._describe_kept_now(zanith._kept_address_as(a.definition, as_name))
+        WHEN t.live IS NULL THEN NULL
         WHEN zanith._strategy_is(a.artifact_type, 'rows') THEN zanith._describe_table(t.live)
         WHEN a.source_column IS NULL THEN zanith._define_table(a.artifact_type, t.live, a.id, 'cascade')
         WHEN zanith._attribute_number(t.live, t.col) IS NULL THEN NULL
@@ -124,7 +125,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     WITH parts(name) AS (
         SELECT format('the index %I', i.item ->> 'name') FROM zanith._parts(recorded) p, LATERAL zanith._each(p.part -> 'indexes') i WHERE NOT i.item ? 'parked'
         UNION ALL SELECT format('the constraint %I', k.item ->> 'name') FROM zanith._parts(recorded) p, LATERAL zanith._each(p.part -> 'constraints') k
-        UNION ALL SELECT format('the expression of %I', recorded #>> '{column,name}')
+        UNION ALL SELECT format('the expression of %I', recorded #>> '{column,name}') WHERE recorded #>> '{column,name}' IS NOT NULL
         UNION ALL SELECT 'the view ' || zanith._qualify(v.item ->> 'schema', v.item ->> 'name') FROM zanith._each(recorded #> '{cascade,views}') v
     ), needs(was, item) AS (
         SELECT true, x.item FROM zanith._each(recorded -> 'needs') x UNION ALL SELECT false, x.item FROM zanith._each(now -> 'needs') x
@@ -185,7 +186,9 @@ BEGIN
                 (SELECT y.item -> 'definition' FROM zanith._each(n -> 'members') y
                  WHERE y.item ->> 'name' = m.item ->> 'name' AND y.item ->> 'schema' = m.item ->> 'schema'), lax) x
         UNION ALL
-        SELECT 1, x.* FROM zanith._compare('column', d -> 'column', n -> 'column', lax) x WHERE d ? 'column'
+        SELECT 1, x.* FROM zanith._compare('column', d -> 'column', n -> 'column', lax) x WHERE jsonb_typeof(d -> 'column') = 'object'
+        UNION ALL
+        SELECT 1, x.* FROM (VALUES ('sequence'), ('type'), ('identity')) k(key), LATERAL zanith._compare('', jsonb_build_object(k.key, d -> k.key), CASE WHEN n IS NOT NULL THEN jsonb_build_object(k.key, n -> k.key) END, lax) x WHERE jsonb_typeof(d -> k.key) = 'object'
         UNION ALL
         SELECT 2, x.* FROM zanith._compare('', jsonb_build_object('constraints', d -> 'constraints', 'indexes', d -> 'indexes',
                 'statistics', d -> 'statistics', 'foreign keys to it', d -> 'references', 'views', d #> '{cascade,views}',
@@ -207,8 +210,8 @@ BEGIN
         SELECT 2 + t.ord, x.* FROM zanith._each(d -> 'tree') t,
             LATERAL (SELECT (SELECT y.item FROM zanith._each(n -> 'tree') y
                              WHERE y.item ->> 'name' = t.item ->> 'name' AND y.item ->> 'schema' = t.item ->> 'schema')) y(item),
-            LATERAL zanith._compare(format('column of %s', t.item ->> 'name'), (t.item - 'owner' - 'renames') || COALESCE(t.item -> 'column', '{}'),
-                                    (y.item - 'owner' - 'renames') || COALESCE(y.item -> 'column', '{}'), lax) x
+            LATERAL zanith._compare(format(CASE jsonb_typeof(t.item -> 'column') WHEN 'object' THEN 'column of %s' ELSE 'table %s' END, t.item ->> 'name'), (t.item - 'owner' - 'renames') || COALESCE(NULLIF(t.item -> 'column', 'null'), '{}'),
+                                    (y.item - 'owner' - 'renames') || COALESCE(NULLIF(y.item -> 'column', 'null'), '{}'), lax) x
         WHERE x.part NOT LIKE '% column'
     ) c;
     IF d ? 'column' AND d ? 'search_path' AND as_name IS NULL AND zanith._other_meanings(d, n) <> '[]' THEN

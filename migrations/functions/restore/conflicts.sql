@@ -93,7 +93,7 @@ LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN
             SELECT 1, zanith._conflict('owner_missing', format('the owner %I does not exist any more', d #>> '{table,owner}'),
                 format('Create the role: CREATE ROLE %I, or give the parked table to another role with ALTER TABLE … OWNER TO.', d #>> '{table,owner}'))
             -- of a table that was given to another, that is said; a column belongs to the owner of its table
-            WHERE to_regrole(quote_ident(d #>> '{table,owner}')) IS NULL AND live IS NULL AND (NOT d ? 'members' OR zanith._changed_owners(d) = '{}');
+            WHERE to_regrole(quote_ident(d #>> '{table,owner}')) IS NULL AND live IS NULL AND (NOT d ? 'members' OR zanith._changed_owners(d) = '{}') AND d ->> 'strategy' <> 'keep_definition';
     END IF;
     IF d ? 'column' THEN
         RETURN QUERY
@@ -306,7 +306,7 @@ LANGUAGE sql STABLE ROWS 10 AS $$
                format('the foreign key %I', k.item ->> 'name')
         FROM zanith._all_foreign_keys(d) k(item) WHERE NOT (k.item #>> '{foreign_key,self}')::boolean
     ) n, LATERAL jsonb_array_elements_text(CASE WHEN jsonb_typeof(n.columns) = 'array' THEN n.columns ELSE '[]' END) c(name)
-    WHERE n.relation IS NOT NULL AND NOT (n.relation = live AND d ? 'column' AND c.name = d #>> '{column,name}')
+    WHERE n.relation IS NOT NULL AND (n.relation = live AND d ? 'column' AND c.name = d #>> '{column,name}') IS NOT TRUE
       -- columns that are generated from it come back with it
       AND NOT EXISTS (SELECT FROM zanith._each(d #> '{cascade,columns}') g WHERE n.relation = live AND g.item ->> 'name' = c.name)
 $$;
@@ -509,16 +509,19 @@ BEGIN
             'Choose a value for the rows that have none with --fill, or set their values first.', ARRAY['--fill VALUE']);
     END IF;
 
-    IF a.source_column IS NOT NULL OR a.artifact_type = 'archive_rows' THEN
+    IF a.source_column IS NOT NULL OR a.artifact_type = 'archive_rows' OR zanith._strategy_is(a.artifact_type, 'definition') AND d ? 'column' THEN
         gone := zanith._find_gone_table(a, live);
         IF gone <> '[]' THEN
             RETURN found || gone;
         END IF;
-        found := found || CASE WHEN a.source_column IS NULL THEN zanith._find_rows_conflicts(d, live) ELSE zanith._find_column_conflicts(a, live, choices) END;
+        found := found || CASE WHEN zanith._strategy_is(a.artifact_type, 'definition') THEN zanith._find_kept_conflicts(a, live, choices)
+                               WHEN a.source_column IS NULL THEN zanith._find_rows_conflicts(d, live) ELSE zanith._find_column_conflicts(a, live, choices) END;
+    ELSIF zanith._strategy_is(a.artifact_type, 'definition') THEN
+        found := found || zanith._find_kept_conflicts(a, live, choices);
     ELSE
         found := found || zanith._find_table_conflicts(a, place, choices);
     END IF;
-    RETURN found || zanith._find_home_conflicts(d) || zanith._find_aside_conflicts(d) || zanith._find_missing(d, live) || zanith._find_taken_names(d, as_name);
+    RETURN found || zanith._find_home_conflicts(d) || zanith._find_aside_conflicts(d) || zanith._find_missing(d, live) || zanith._find_taken_names(d, CASE WHEN NOT zanith._strategy_is(a.artifact_type, 'definition') THEN as_name END);
 END $$;
 
 CREATE OR REPLACE FUNCTION zanith._find_parent_conflicts(d jsonb) RETURNS jsonb

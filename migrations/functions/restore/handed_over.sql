@@ -78,6 +78,7 @@ CREATE OR REPLACE FUNCTION zanith._maker(d jsonb, called text, owner text) RETUR
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN COALESCE(
     (SELECT x.item ->> 'owner' FROM (VALUES ('views'), ('functions')) l(list), LATERAL zanith._each(d #> ARRAY['cascade', l.list]) x
      WHERE zanith._called(l.list, x.item) = called LIMIT 1),
+    CASE WHEN called = d #>> '{object,called}' THEN COALESCE(d #>> '{type,owner}', d #>> '{sequence,owner}') END,
     (SELECT zanith._owner_of(p.item ->> 'table') FROM zanith._acting_parts(d -> 'cascade') p WHERE zanith._called(p.list, p.item) = called LIMIT 1),
     owner
 ); END $$;
@@ -329,7 +330,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         UNION ALL
         SELECT jsonb_build_object('type', 'type', 'names', jsonb_build_array(p.part #> '{column,type}'), 'args', '[]'::jsonb)
         FROM zanith._parts(d) p
-        WHERE d ? 'column' AND zanith._is_trusted(p.part ->> 'owner')
+        WHERE jsonb_typeof(d -> 'column') = 'object' AND zanith._is_trusted(p.part ->> 'owner')
           AND NOT (zanith._type_exists(p.part #>> '{column,type}') AND to_regtype(p.part #>> '{column,type}')::oid < 16384)) x(item)
 ); END $$;
 

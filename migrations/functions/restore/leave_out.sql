@@ -6,6 +6,7 @@
 CREATE OR REPLACE FUNCTION zanith._as_chosen(d jsonb, live oid, choices jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN
     d := zanith._parts_chosen(d, choices);
+    d := zanith._kept_as(d, choices ->> 'as');
     IF d ? 'column' OR d ->> 'strategy' = 'archive_rows' THEN
         RETURN zanith._with_owner(d, (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = live));
     ELSIF d ? 'members' AND COALESCE((choices ->> 'current_owner')::boolean, false) THEN

@@ -40,7 +40,8 @@ LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN
                         CASE WHEN f.objid IS NOT NULL THEN 'Rename the other object, then give the old name back' ELSE 'Give the old name back' END, o.back))
                 ELSE zanith._conflict(CASE WHEN n.item ->> 'type' LIKE '% column' THEN 'column_gone' ELSE 'dependency_gone' END,
                     format('%s needs the %s, which does not exist any more', n.item ->> 'by', n.item ->> 'what'),
-                    'Create it again, or restore it first (zanith recover list shows whether it is parked).') END,
+                    CASE q.waits_for WHEN '[]' THEN 'Create it again, or restore it first (zanith recover list shows whether it is parked).' ELSE format('It was dropped too: restore artifact %s first.', q.waits_for ->> 0) END,
+                    '{}', NULL, q.waits_for) END,
                 -- a column that is generated from this one has no values of its own to come back
                 CASE WHEN n.item ->> 'by' = 'the expression of ' || quote_ident(a.source_column) AND jsonb_array_length(COALESCE(NULLIF(a.definition -> 'key', 'null'), '[]')) = 0 THEN '{}'
                      ELSE ARRAY[CASE WHEN n.item ->> 'by' = 'the expression of ' || quote_ident(n.generated) THEN 'column ' || quote_ident(n.generated) ELSE zanith._label(n.item ->> 'by') END] END)
@@ -51,11 +52,13 @@ LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN
                        FROM (SELECT zanith._named(n.item #>> '{object,class}', (n.item #>> '{object,oid}')::oid, (n.item #>> '{object,subobject}')::integer) AS now) r
                        WHERE a.definition ->> 'database' = zanith._database_identity() AND r.now ->> 'schema' <> '_zanith_shadow'
                          AND NOT starts_with(COALESCE(r.now ->> 'column', r.now ->> 'name'), '_zanith_dropped_')) o ON true,
-                 LATERAL zanith._object_at(n.item ->> 'type', ARRAY(SELECT jsonb_array_elements_text(n.item -> 'names')), ARRAY(SELECT jsonb_array_elements_text(n.item -> 'args'))) f
+                 LATERAL zanith._object_at(n.item ->> 'type', ARRAY(SELECT jsonb_array_elements_text(n.item -> 'names')), ARRAY(SELECT jsonb_array_elements_text(n.item -> 'args'))) f,
+                 LATERAL (SELECT CASE WHEN f.objid IS NULL THEN zanith._kept_by(n.item) || zanith._parked_as(n.item #>> '{names,0}', n.item #>> '{names,1}', n.item #>> '{names,2}')
+                     || CASE WHEN n.item #>> '{names,2}' IS NULL THEN '[]' ELSE zanith._parked_as(n.item #>> '{names,0}', n.item #>> '{names,1}') END END) q(waits_for)
             -- tables that others took the place of have a conflict of their own
-            WHERE f.objid IS NULL AND NOT zanith._type_comes_back(a.definition, concat_ws('.', quote_ident(n.item #>> '{object,schema}'), quote_ident(n.item #>> '{object,name}'))) OR o.back IS NOT NULL AND n.item #>> '{object,class}' <> 'pg_class';
+            WHERE f.objid IS NULL AND NOT zanith._type_comes_back(a.definition, concat_ws('.', quote_ident(n.item #>> '{object,schema}'), quote_ident(n.item #>> '{object,name}'))) OR o.back IS NOT NULL AND (n.item #>> '{object,class}' <> 'pg_class' OR a.kept_kind IS NOT NULL);
     END IF;
-    IF a.definition @? '$.cascade.*[*]' OR a.definition @? '$.column.sequences[*]' THEN
+    IF a.definition @? '$.cascade.*[*]' OR a.definition @? '$.column.sequences[*]' OR a.definition ?| ARRAY['sequence', 'type'] THEN
         RETURN QUERY
             SELECT 2, zanith._without_it(zanith._conflict('role_missing', format('the role %I, which %s names, does not exist any more', r.name, r.by),
                 format('Create the role: CREATE ROLE %I.', r.name)), ARRAY[r.label])
@@ -139,7 +142,7 @@ LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN
             FROM zanith._each(a.definition -> 'publications') x JOIN pg_publication p ON p.pubname = x.item ->> 'name'
             WHERE a.definition ? 'members' AND x.item ->> 'via' = 'table' AND p.puballtables;
     END IF;
-    IF a.definition @? '$.cascade.*[*]' OR a.definition ? 'column' THEN
+    IF a.definition @? '$.cascade.*[*]' OR a.definition ?| ARRAY['column', 'type'] THEN
         RETURN QUERY
             SELECT 11, zanith._conflict('not_permitted', format('%I has no CREATE privilege on the schema %I, where it will own %s', m.owner, m.schema_name, m.what),
                 format('GRANT CREATE ON SCHEMA %I TO %I for the length of the restore: it calls functions that are not built in, and is made as its owner.', m.schema_name, m.owner))
@@ -233,6 +236,8 @@ LANGUAGE sql IMMUTABLE AS $$
     UNION ALL
     SELECT f.item ->> 'owner', f.item ->> 'namespace', format('the function %s', f.item ->> 'name') FROM zanith._each(d #> '{cascade,functions}') f
     UNION ALL
+    SELECT d #>> '{type,owner}', d #>> '{type,schema}', format('the type %I', d #>> '{type,name}') WHERE NOT (d #>> '{type,builtin}')::boolean
+    UNION ALL
     SELECT p.part ->> 'owner', p.part ->> 'schema', format('the index %I', i.item ->> 'name')
     FROM zanith._parts(d) p, LATERAL (
         SELECT x.item FROM zanith._each(p.part -> 'indexes') x WHERE d ->> 'strategy' = 'archive_column' OR NOT (x.item ->> 'plain')::boolean
@@ -263,6 +268,11 @@ LANGUAGE sql IMMUTABLE AS $$
         UNION ALL
         SELECT g.item ->> 'grantee', format('a grant of the sequence %I', s.item ->> 'name'), NULL
         FROM zanith._each(d #> '{column,sequences}') s, LATERAL zanith._each(s.item -> 'grants') g WHERE (s.item ->> 'identity')::boolean
+        UNION ALL
+        SELECT o.owner, o.what, NULL FROM zanith._kept_owners(d) o WHERE d ?| ARRAY['sequence', 'type']
+        UNION ALL
+        SELECT g.item ->> 'grantee', format('a grant of %s', k.called), NULL
+        FROM (VALUES ('sequence', 'the sequence'), ('type', 'the type')) k(key, called), LATERAL zanith._each(d #> ARRAY[k.key, 'grants']) g
     ) r(name, by, label)
     WHERE r.name IS NOT NULL
 $$;
@@ -283,7 +293,7 @@ LANGUAGE sql STABLE AS $$
     SELECT t.item FROM (
         SELECT p.item FROM zanith._each(a.definition -> 'partners') p
         UNION ALL
-        SELECT a.definition -> 'table' WHERE zanith._strategy_is(a.artifact_type, 'archive')) t
+        SELECT a.definition -> 'table' WHERE zanith._strategy_is(a.artifact_type, 'archive') OR zanith._strategy_is(a.artifact_type, 'definition') AND a.definition ? 'column') t
     WHERE a.definition ->> 'database' = zanith._database_identity()
 $$;
 

@@ -51,6 +51,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             FROM jsonb_each(CASE WHEN (choices ->> 'current_owner')::boolean THEN owners_were END) o)
         || (SELECT zanith._list(zanith._loss('dropped_with_another', format('%s is not restored: it was dropped with the column %I, which no longer exists',
                         l.item ->> 'called', l.item ->> 'column')) -> 0) FROM zanith._each(d -> 'lost') l)
+        || (SELECT zanith._list(zanith._loss('not_kept', format('%s was dropped with it, and is not restored: Zanith does not describe it', l.item #>> '{}')) -> 0 ORDER BY l.ord) FROM zanith._each(d -> 'lost_with_it') l)
         || CASE WHEN (choices ->> 'unverified')::boolean THEN zanith._loss('unverified', 'the archive is not compared with its seal') ELSE '[]' END
         || (SELECT zanith._list(zanith._loss('grantor', format('a grant to %s was given by %I; it comes back as given by the owner',
                         COALESCE(quote_ident(g.item ->> 'grantee'), 'PUBLIC'), g.item ->> 'grantor')) -> 0)
@@ -75,13 +76,13 @@ CREATE OR REPLACE FUNCTION zanith._list_choices(a zanith._zanith_migration_artif
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._list(c.name ORDER BY c.ord)
     FROM (VALUES
-        (1, 'as', a.artifact_type <> 'archive_rows'),
+        (1, 'as', CASE a.artifact_type WHEN 'keep_definition' THEN zanith._takes_a_name(a.definition) ELSE a.artifact_type <> 'archive_rows' END),
         (2, 'fill', a.source_column IS NOT NULL),
         (3, 'fill_default', a.definition #>> '{column,default}' IS NOT NULL),
         (4, 'allow_null', COALESCE(a.definition #> '{column,not_null}', 'null') <> 'null' AND NOT zanith._takes_no_null(a.definition)),
         (5, 'not_valid', a.definition ? 'members' OR jsonb_array_length(COALESCE(a.definition -> 'constraints', '[]')) > 0
             OR jsonb_array_length(COALESCE(a.definition -> 'references', '[]')) > 0),
-        (6, 'unverified', a.artifact_type <> 'soft_drop_column'),
+        (6, 'unverified', a.artifact_type <> 'soft_drop_column' AND NOT zanith._strategy_is(a.artifact_type, 'definition')),
         (7, 'online', a.source_column IS NOT NULL AND a.artifact_type <> 'archive_values'),
         (8, 'fire_triggers', a.artifact_type = 'archive_column'),
         (9, 'search_path', true),
@@ -142,13 +143,15 @@ BEGIN
         PERFORM zanith._refuse(format('%L is not a search path', left(choices ->> 'search_path', 200)), 'Give schemas, separated by commas; quote a name that is not in lower case.', '22023');
     END IF;
     live := CASE WHEN a.artifact_type = 'soft_drop_column' THEN (place ->> 'oid')::oid
-                 WHEN zanith._strategy_is(a.artifact_type, 'archive') THEN zanith._relation_oid(a.source_schema, a.source_table) END;
+                 WHEN zanith._strategy_is(a.artifact_type, 'archive') OR zanith._strategy_is(a.artifact_type, 'definition') AND d ? 'column' THEN zanith._relation_oid(a.source_schema, a.source_table) END;
     IF a.artifact_type = 'soft_drop_column' AND place ->> 'state' = 'moved' AND place ->> 'code' <> 'duplicate_id' THEN
         place := place || '{"state": "ok"}'; -- the column travels with its table
     END IF;
     a.definition := zanith._as_chosen(zanith._without_lost(a.definition, live), live, choices);
     IF a.artifact_type = 'soft_drop_column' THEN
         a.definition := a.definition || jsonb_build_object('key', zanith._key_now(a.definition, live)); -- rows are named by it
+    ELSIF zanith._strategy_is(a.artifact_type, 'definition') THEN
+        a.definition := a.definition || jsonb_build_object('key', zanith._find_key(live));
     END IF;
     d := a.definition;
     runs_code := zanith._runs_code(d, live, choices);
@@ -173,6 +176,7 @@ BEGIN
         -- each can call what the owner wrote: an expression of an index, a default, an operator
         'checks', zanith._guarding_members(COALESCE(live, (place ->> 'oid')::oid), zanith._checks_under_path(CASE WHEN runs_code THEN zanith._owner_path(d, choices) END, d, zanith._as_owner(d #>> '{table,owner}', CASE WHEN fatal THEN '[]'
             WHEN a.artifact_type = 'archive_rows' THEN zanith._rows_checks(d, live)
+            WHEN zanith._strategy_is(a.artifact_type, 'definition') THEN CASE WHEN d ? 'column' THEN zanith._column_checks(d, live, choices) ELSE '[]' END
             WHEN a.source_column IS NOT NULL THEN zanith._column_checks(d, live, choices) || zanith._value_checks(d, live, choices) || zanith._old_values_checks(d, live, choices) || zanith._rewritten_checks(a, d, live)
             ELSE zanith._table_checks(d, choices) || zanith._parent_checks(d) END))),
         -- under which code of the owner runs, where any does

@@ -24,7 +24,7 @@ BEGIN
                       '-- Compare the definition in zanith._zanith_migration_artifacts with the table as it is now.\n', name);
     END IF;
     steps := zanith._render_restore(a, '{}', true);
-    rows_of := zanith._qualify(a.physical_schema, a.physical_table);
+    rows_of := CASE WHEN a.physical_table IS NOT NULL THEN zanith._qualify(a.physical_schema, a.physical_table) END;
     -- what an owner's code set for the session would come out at COMMIT
     ending := E'COMMIT;\n' || CASE WHEN zanith._runner(d #>> '{table,owner}') IS NOT NULL OR zanith._runner((zanith._parked_owner(a)).owner) IS NOT NULL
             OR EXISTS (SELECT FROM zanith._each(steps) s WHERE s.item ->> 'role' IS NOT NULL)
@@ -36,7 +36,7 @@ BEGIN
                      'BEGIN;\n%s', name, a.id, zanith._script_settings());
     script := zanith._script_companions(a) || script;
     script := script || zanith._script_owner(a, rows_of) || COALESCE(zanith._script_partners(d), '') || zanith._script_third_code(d);
-    IF a.artifact_type <> 'soft_drop_column' THEN
+    IF a.artifact_type <> 'soft_drop_column' AND NOT zanith._strategy_is(a.artifact_type, 'definition') THEN
         script := script || format(E'-- Block writes to the parked table from here on.\nLOCK TABLE %s IN SHARE MODE;\n', rows_of);
     END IF;
     -- the parked table is read under the lock; a live table is locked only when it is about to be changed
@@ -153,7 +153,9 @@ END $$;
 CREATE OR REPLACE FUNCTION zanith._script_guard(a zanith._zanith_migration_artifacts, steps jsonb) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    target text := (SELECT t.item #>> '{}' FROM zanith._each(steps) s, LATERAL zanith._each(s.item -> 'tables') t ORDER BY s.ord, t.ord LIMIT 1);
+    -- a view is not there yet
+    target text := (SELECT t.item #>> '{}' FROM zanith._each(steps) s, LATERAL zanith._each(s.item -> 'tables') t
+                    WHERE NOT zanith._strategy_is(a.artifact_type, 'definition') OR starts_with(s.item ->> 'sql', 'LOCK TABLE ') ORDER BY s.ord, t.ord LIMIT 1);
 BEGIN
     IF target IS NULL OR zanith._runner(a.definition #>> '{table,owner}') IS NOT NULL THEN
         RETURN '';
@@ -399,7 +401,12 @@ BEGIN
             OR zanith._key_calls_code(zanith._relation_oid(d #>> '{members,0,definition,partition_of,schema}', d #>> '{members,0,definition,partition_of,name}'));
         RETURN zanith._render_preparation(d, in_script) || zanith._as_owner_of_key(zanith._runner(d #>> '{table,owner}'), keyed, zanith._in_run_order(zanith._under_paths(zanith._identity_by_owner(zanith._render_restore_table(d, choices, in_script)), d, NULL, choices, in_script)));
     END IF;
-    IF a.artifact_type = 'archive_rows' THEN
+    IF zanith._strategy_is(a.artifact_type, 'definition') THEN
+        live := CASE WHEN d ? 'column' THEN zanith._relation_oid(live_schema, live_table) END;
+        d := CASE WHEN in_script THEN d ELSE zanith._as_chosen(d, live, choices) END;
+        RETURN zanith._render_preparation(d, in_script) || zanith._as_owner_of_key(zanith._runner(d #>> '{table,owner}'), zanith._key_calls_code(live), zanith._in_run_order(zanith._under_paths(zanith._identity_by_owner(
+            zanith._render_restore_kept(d, CASE WHEN NOT in_script THEN live END, choices, in_script)), d, live, choices, in_script)));
+    ELSIF a.artifact_type = 'archive_rows' THEN
         live := zanith._relation_oid(live_schema, live_table);
         d := CASE WHEN in_script THEN d ELSE zanith._as_chosen(d, live, choices) END;
         RETURN zanith._render_preparation(d, in_script) || zanith._as_owner_of_key(zanith._runner(d #>> '{table,owner}'), zanith._key_calls_code(live), zanith._under_paths(

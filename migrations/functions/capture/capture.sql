@@ -166,6 +166,7 @@ DECLARE
     step record;
     own bigint[] := '{}'; -- the results of Zanith's own steps that ran before their turn
     pinned boolean := zanith._is_superuser(current_user);
+    alone boolean := ddl_path IS NULL AND zanith._event_triggers() = '[]';
     name text := zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}');
 BEGIN
     ran_code := false;
@@ -183,7 +184,7 @@ BEGIN
         END IF;
         step.done := CASE WHEN step.item ->> 'by' = 'zanith' THEN own[1]::text
             WHEN (step.item ->> 'counts')::boolean THEN zanith._run_as(step.item ->> 'role', step.item ->> 'sql', 'values', code_path, false) ->> 0
-            WHEN step.item ->> 'role' IS NULL THEN zanith._execute(step.item ->> 'sql', ddl_path, (step.item ->> 'grows')::boolean)::text
+            WHEN step.item ->> 'role' IS NULL THEN zanith._execute(step.item ->> 'sql', ddl_path, (step.item ->> 'grows')::boolean, alone)::text
             ELSE zanith._run_as(step.item ->> 'role', step.item ->> 'sql', 'rows', code_path, false) #>> '{}' END;
         own := own[2:];
         IF (step.item ->> 'copies')::boolean THEN
@@ -335,6 +336,14 @@ BEGIN
     RETURN jsonb_build_object('positions', positions, 'accepts', bounds);
 END $$;
 
+-- The steps of a capture from one of Zanith's on. Of a table without placeholders they are the last, which move its tables: of a tree that are
+-- many, and the others need not be rendered again.
+CREATE OR REPLACE FUNCTION zanith._render_own_steps(d jsonb, ordinal bigint) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN
+    CASE WHEN d ->> 'strategy' = 'archive_table' AND d -> 'placeholders' = '[]' THEN zanith._render_moves(d)
+         ELSE (SELECT zanith._list(s.item ORDER BY s.ord) FROM zanith._each(zanith._render_capture(d)) s WHERE s.ord >= ordinal) END;
+END $$;
+
 -- Runs the steps of a capture that are Zanith's to run, from one of them up to the next that is not: they make or move something in the
 -- shadow schema. Returns how many rows each wrote. No text is taken: the steps are rendered again from the definition that was recorded in this
 -- transaction. A name in them is that of a table that this transaction has locked.
@@ -346,6 +355,8 @@ DECLARE
     step record;
     done bigint[] := '{}';
     moved oid[] := '{}';
+    path text := zanith._sandbox_event_path(current_user);
+    alone boolean := path IS NULL AND zanith._event_triggers() = '[]';
 BEGIN
     IF NOT pg_has_role(zanith._read_caller(proof, false), a.definition #>> '{table,owner}', 'USAGE') THEN
         PERFORM zanith._refuse(format('must be owner of %s', zanith._object_name(a)), 'Run the capture as its owner.', '42501');
@@ -354,10 +365,10 @@ BEGIN
     END IF;
     -- nothing of the caller's runs between the steps
     PERFORM zanith._check_temporary();
-    FOR step IN SELECT s.item FROM zanith._each(zanith._render_capture(a.definition)) s WHERE s.ord >= ordinal ORDER BY s.ord LOOP
+    FOR step IN SELECT s.item FROM zanith._each(zanith._render_own_steps(a.definition, ordinal)) s ORDER BY s.ord LOOP
         EXIT WHEN step.item ->> 'by' IS DISTINCT FROM 'zanith';
         moved := moved || zanith._relation_oid(step.item ->> 'from', step.item ->> 'moves');
-        done := done || zanith._run_own_step(a, step.item, moved[cardinality(moved)]);
+        done := done || zanith._run_own_step(a, step.item, moved[cardinality(moved)], path, alone);
     END LOOP;
     IF done = '{}' THEN
         PERFORM zanith._refuse(format('step %s of artifact %s is not Zanith''s', ordinal, artifact_id), 'Call the capture functions, not this one.', '55000');
@@ -371,7 +382,7 @@ BEGIN
 END $$;
 
 -- One of them, as the role that calls: only _run_own_steps is a definer function.
-CREATE OR REPLACE FUNCTION zanith._run_own_step(a zanith._zanith_migration_artifacts, step jsonb, moved oid) RETURNS bigint
+CREATE OR REPLACE FUNCTION zanith._run_own_step(a zanith._zanith_migration_artifacts, step jsonb, moved oid, path text, alone boolean) RETURNS bigint
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     done bigint;
@@ -386,7 +397,7 @@ BEGIN
     IF (step ->> 'counts')::boolean THEN
         EXECUTE step ->> 'sql' INTO done;
     ELSE
-        done := zanith._execute(step ->> 'sql', zanith._sandbox_event_path(current_user));
+        done := zanith._execute(step ->> 'sql', path, false, alone);
     END IF;
     -- the copy is there: by this step, or by the owner before this one closes the archive
     IF (step ->> 'copies')::boolean OR starts_with(step ->> 'sql', 'REVOKE INSERT ') THEN

@@ -221,13 +221,13 @@ BEGIN
             SELECT 'sequence', s.item ->> 'schema', s.item ->> 'name', false
             FROM zanith._each(t -> 'columns') c, LATERAL zanith._each(c.item -> 'sequences') s
         ) n;
-        list := list || jsonb_build_object(
+        list := list || (jsonb_build_object(
             'schema', t ->> 'schema', 'name', t ->> 'name', 'depth', m.depth,
             'parked_schema', CASE WHEN shadow THEN '_zanith_shadow' ELSE t ->> 'schema' END,
             'parked', CASE WHEN m.depth = 0 THEN zanith._parked_name(t ->> 'name', id)
                            ELSE zanith._parked_name(t ->> 'name', id, ordinal) END,
             'renames', zanith._park_names(renames, id, ordinal + 1),
-            'definition', t);
+            'definition', t) || CASE WHEN m.depth > 0 AND t -> 'partition_of' <> 'null' THEN '{"cloned": true}' ELSE '{}' END::jsonb);
         ordinal := ordinal + 1 + jsonb_array_length(renames);
     END LOOP;
     members := to_jsonb(list);

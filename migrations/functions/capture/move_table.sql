@@ -25,8 +25,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             FROM zanith._each(d -> 'members') m, LATERAL zanith._each(
                 zanith._render_park_member(m.item, d ->> 'id')) s)
         -- together, so that Zanith's own role runs them in one call
-        || (SELECT zanith._list(s.item ORDER BY m.ord)
-            FROM zanith._each(d -> 'members') m, LATERAL zanith._each(zanith._render_member_move(m.item)) s)
+        || zanith._render_moves(d)
     FROM (SELECT d #> '{members,0}') r(root),
          LATERAL (SELECT zanith._qualify(root ->> 'schema', root ->> 'name'),
                          zanith._qualify(root #>> '{definition,partition_of,schema}',
@@ -48,11 +47,16 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
             format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', q.target),
             'Let the owner see every row (NO FORCE ROW LEVEL SECURITY)', 'ACCESS EXCLUSIVE', ARRAY[q.target]) ELSE '[]' END
         || zanith._render_renames(m -> 'renames', NULL)
-        || zanith._render_refusal(q.target, (m #>> '{definition,partitioned}')::boolean)
+        || zanith._render_refusal(q.target, (m #>> '{definition,partitioned}')::boolean, m ? 'cloned')
         || zanith._step(format('COMMENT ON TABLE %s IS %L', q.target, zanith._parked_comment(id)), 'Mark the table with the artifact''s id')
         || zanith._step(format('ALTER TABLE %s RENAME TO %I', q.target, m ->> 'parked'),
             'Park the table under another name', 'ACCESS EXCLUSIVE', ARRAY[q.target])
     FROM (SELECT zanith._qualify(m ->> 'schema', m ->> 'name'), m #>> '{definition,owner}') q(target, owner)
+); END $$;
+
+CREATE OR REPLACE FUNCTION zanith._render_moves(d jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
+    SELECT zanith._list(s.item ORDER BY m.ord, s.ord) FROM zanith._each(d -> 'members') m, LATERAL zanith._each(zanith._render_member_move(m.item)) s
 ); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_member_move(m jsonb) RETURNS jsonb

@@ -152,7 +152,9 @@ BEGIN
     RETURN QUERY
         SELECT CASE WHEN g.tgenabled IS NULL THEN 'trigger_dropped' ELSE 'trigger_disabled' END,
                format('%s accepts writes: its trigger %s is %s', t.name, w.name, CASE WHEN g.tgenabled IS NULL THEN 'gone' ELSE 'off' END), false
-        FROM (VALUES ('_zanith_refuse_statement'::name), (CASE WHEN t.relkind = 'r' THEN '_zanith_refuse_row'::name END)) w(name)
+        FROM (VALUES ('_zanith_refuse_statement'::name), 
+              -- a partition that was detached has lost it to its parent, and is reported
+              (CASE WHEN t.relkind = 'r' AND NOT (m ? 'cloned' AND NOT t.relispartition) THEN '_zanith_refuse_row'::name END)) w(name)
         LEFT JOIN pg_trigger g ON g.tgrelid = here AND g.tgname = w.name
         WHERE w.name IS NOT NULL AND g.tgenabled IS DISTINCT FROM 'A';
     RETURN QUERY

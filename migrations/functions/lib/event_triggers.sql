@@ -65,15 +65,15 @@ LANGUAGE sql IMMUTABLE AS $$ SELECT statement ~ '^(ALTER |CREATE |DROP |COMMENT 
 
 -- Executes a step of a capture and returns how many rows it wrote. DDL runs under `path`, where event triggers need
 -- that, and `reads` what reads the table: the planner looks into functions of its indexes. What fails in an event
--- trigger says which it is, and what to do.
-CREATE OR REPLACE FUNCTION zanith._execute(statement text, path text, reads boolean DEFAULT false) RETURNS bigint
+-- trigger says which it is, and what to do. `alone`: the caller knows that no event trigger fires.
+CREATE OR REPLACE FUNCTION zanith._execute(statement text, path text, reads boolean DEFAULT false, alone boolean DEFAULT false) RETURNS bigint
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     done bigint;
     trigger jsonb;
     said text; state text; more text; context text;
 BEGIN
-    IF path IS NULL AND zanith._event_triggers() = '[]' THEN
+    IF alone OR path IS NULL AND zanith._event_triggers() = '[]' THEN
         EXECUTE statement;
         GET DIAGNOSTICS done = ROW_COUNT;
         RETURN done;

@@ -9,27 +9,29 @@ BEGIN
               HINT = 'Restore it first; see zanith recover list.';
 END $$;
 
--- ENABLE ALWAYS, row and statement: statement triggers alone miss direct writes to a partition and replication's apply.
-CREATE OR REPLACE FUNCTION zanith._render_refusal(target text, partitioned boolean) RETURNS jsonb
+-- ENABLE ALWAYS, row and statement: statement triggers alone miss direct writes to a partition and replication's apply. Partitions get their
+-- row trigger from the parent (`cloned`).
+CREATE OR REPLACE FUNCTION zanith._render_refusal(target text, partitioned boolean, cloned boolean DEFAULT false) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._step(format('CREATE TRIGGER _zanith_refuse_statement BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE '
                 'ON %s FOR EACH STATEMENT EXECUTE FUNCTION zanith.refuse_write()', target),
             'Create a trigger that refuses every statement that writes', 'SHARE ROW EXCLUSIVE', ARRAY[target])
-        || zanith._step(format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER _zanith_refuse_statement', target),
-            'Fire this trigger for replicated changes too', 'SHARE ROW EXCLUSIVE', ARRAY[target])
-        || CASE WHEN partitioned THEN '[]' ELSE
-            zanith._step(format('CREATE TRIGGER _zanith_refuse_row BEFORE INSERT OR UPDATE OR DELETE '
+        || CASE WHEN cloned THEN '[]' ELSE zanith._step(format('CREATE TRIGGER _zanith_refuse_row BEFORE INSERT OR UPDATE OR DELETE '
                 'ON %s FOR EACH ROW EXECUTE FUNCTION zanith.refuse_write()', target),
-                'Create a trigger that refuses every row that is written', 'SHARE ROW EXCLUSIVE', ARRAY[target])
-            || zanith._step(format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER _zanith_refuse_row', target),
-                'Fire this trigger for replicated changes too', 'SHARE ROW EXCLUSIVE', ARRAY[target]) END
+            'Create a trigger that refuses every row that is written', 'SHARE ROW EXCLUSIVE', ARRAY[target]) END
+        || zanith._step(format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER _zanith_refuse_statement', target)
+                || CASE WHEN cloned OR partitioned THEN '' ELSE ', ENABLE ALWAYS TRIGGER _zanith_refuse_row' END,
+            'Fire this trigger for replicated changes too', 'SHARE ROW EXCLUSIVE', ARRAY[target])
+        || CASE WHEN cloned OR NOT partitioned THEN '[]' ELSE zanith._step(format('ALTER TABLE %s ENABLE ALWAYS TRIGGER _zanith_refuse_row', target),
+            'Fire this trigger, and those of the partitions, for replicated changes too', 'SHARE ROW EXCLUSIVE', ARRAY[target]) END
 $$;
 
-CREATE OR REPLACE FUNCTION zanith._render_refusal_end(target text, partitioned boolean) RETURNS jsonb
+-- A trigger of the parent takes those of the partitions with it.
+CREATE OR REPLACE FUNCTION zanith._render_refusal_end(target text, cloned boolean) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._step(format('DROP TRIGGER IF EXISTS _zanith_refuse_statement ON %s', target),
             'Remove the write guard for statements', 'ACCESS EXCLUSIVE', ARRAY[target])
-        || CASE WHEN partitioned THEN '[]' ELSE
+        || CASE WHEN cloned THEN '[]' ELSE
             zanith._step(format('DROP TRIGGER IF EXISTS _zanith_refuse_row ON %s', target),
                 'Remove the write guard for rows', 'ACCESS EXCLUSIVE', ARRAY[target]) END
 $$;

@@ -247,7 +247,7 @@ $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_member_back(m jsonb, final text, as_name text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT zanith._render_refusal_end(q.parked, (m #>> '{definition,partitioned}')::boolean)
+    SELECT zanith._render_refusal_end(q.parked, m ? 'cloned')
         || CASE WHEN m ->> 'parked_schema' = m ->> 'schema' THEN '[]' ELSE zanith._step(
             format('ALTER TABLE %s SET SCHEMA %I', q.parked, m ->> 'schema'),
             'Move the table back to its schema (no rows move)', 'ACCESS EXCLUSIVE', ARRAY[q.parked]) END

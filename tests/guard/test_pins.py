@@ -419,6 +419,20 @@ def test_with_the_guard_the_pin_still_refuses_and_cascade_is_captured(plain):
 
 
 @pytest.mark.newest
+def test_the_guard_keeps_no_definition_of_a_pin(plain):
+    done("guard", "on", url=plain.url)
+    plain.psql(f"DROP FUNCTION zanith_pin.{NAME}(orders)")
+    done("guard", "pin", "orders", url=plain.url)
+    done("guard", "pin", "orders", "--off", url=plain.url)
+    done("guard", "pin", "orders", url=plain.url)
+    plain.psql("ALTER TABLE orders DROP COLUMN code CASCADE; DROP TABLE orders CASCADE")
+    plain.psql("CREATE FUNCTION kept(int) RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    plain.psql("DROP FUNCTION kept(int); DROP SCHEMA zanith_pin CASCADE")
+    kept = "SELECT kept_name FROM zanith._zanith_migration_artifacts WHERE kept_name IS NOT NULL"
+    assert plain.psql(kept) == "public.kept(integer)"
+
+
+@pytest.mark.newest
 def test_pins_stay_when_the_guard_is_turned_off(plain):
     done("guard", "on", url=plain.url)
     said = done("guard", "off", "--yes", url=plain.url)

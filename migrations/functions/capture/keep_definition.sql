@@ -45,7 +45,7 @@ LANGUAGE plpgsql STABLE ROWS 5 AS $$ BEGIN RETURN QUERY
         SELECT g.*, 'publication', r.prrelid, NULL FROM gone g JOIN pg_publication_rel r ON g.class = 'pg_publication_rel'::regclass AND r.oid = g.oid)
     SELECT f.class, f.oid, f.kind, f.relation, n.oid, f.named, f.ord
     FROM found f LEFT JOIN pg_class c ON c.oid = f.relation JOIN pg_namespace n ON n.oid = COALESCE(c.relnamespace, f.home)
-    WHERE n.nspname NOT IN ('zanith', '_zanith_shadow') AND NOT starts_with(n.nspname, 'pg_') AND COALESCE(c.relpersistence, 'p') <> 't'
+    WHERE n.nspname NOT IN ('zanith', '_zanith_shadow', 'zanith_pin') AND NOT starts_with(n.nspname, 'pg_') AND COALESCE(c.relpersistence, 'p') <> 't'
       AND NOT EXISTS (SELECT FROM gone g WHERE g.class = 'pg_class'::regclass AND g.oid = f.relation)
       AND (f.relation IS NULL OR NOT zanith._guard_is_ours(f.relation))
       AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = f.class AND e.objid = f.oid AND e.refclassid = 'pg_extension'::regclass AND e.deptype = 'e');

@@ -65,7 +65,7 @@ Reference = Annotated[
     typer.Argument(
         metavar="ARTIFACT",
         help="An id, the beginning of one (4 characters or more), or the name of the dropped "
-        "object, which means its latest recoverable artifact, else its latest.",
+        "object. A name means the latest recoverable artifact, or the latest if none is.",
         autocompletion=complete_artifact,
     ),
 ]
@@ -75,7 +75,7 @@ OptionalReference = Annotated[
     typer.Argument(
         metavar="ARTIFACT",
         help="An id, the beginning of one (4 characters or more), or the name of the dropped "
-        "object, which means its latest recoverable artifact, else its latest.",
+        "object. A name means the latest recoverable artifact, or the latest if none is.",
         autocompletion=complete_artifact,
     ),
 ]

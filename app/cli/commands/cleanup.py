@@ -51,9 +51,9 @@ def cleanup_command(
     Purge artifacts that are past their expiry date. List the artifacts that are
     kept, with the reason.
 
-    Each artifact is purged in a transaction of its own: a failure or a lock
-    skips only that one. An artifact that never expires is purged by name
-    only: zanith recover purge. Exit 1 if a purge failed.
+    Each artifact is purged in its own transaction. A failure or a lock skips
+    only that artifact. To purge an artifact that never expires, use zanith
+    recover purge. Exit 1 if a purge failed.
 
     Example:
 

@@ -30,13 +30,13 @@ def coverage_command(
     database_url: DatabaseUrl = None,
 ) -> None:
     """
-    Show the share of all drops in this database that Zanith can undo, and why
-    not the others.
+    Show the share of all drops in this database that Zanith can undo, and the
+    reasons for the others.
 
     It checks every table and every column, with CASCADE and without, and
     counts the drops that PostgreSQL would carry out. It only reads the
-    catalog. Tables of other roles count as not judged. Drops whose check ended
-    with a temporary error count as not judged too.
+    catalog. A drop is not judged if another role owns the table, or if its
+    check ended with a temporary error.
 
     Example:
 

@@ -192,8 +192,8 @@ def status_command(as_json: Json = False, database_url: DatabaseUrl = None) -> N
     Show which protection is in force: the guard and its rules, pins, and
     triggers of TRUNCATE.
 
-    Exit 4 if some of the event triggers of the guard are missing or disabled.
-    If all are, the guard is off, and the exit code is 0.
+    Exit 4 if some of the event triggers of the guard are missing or disabled,
+    but not all. If all are, the guard is off, and the exit code is 0.
 
     Example:
 
@@ -218,7 +218,7 @@ def truncate_command(
         str, typer.Argument(metavar="TABLE", help="The table, quoted as in SQL if needed.")
     ],
     off: Annotated[
-        bool, typer.Option("--off", help="Drop the trigger again: TRUNCATE deletes.")
+        bool, typer.Option("--off", help="Drop the triggers: TRUNCATE deletes again.")
     ] = False,
     as_json: Json = False,
     database_url: DatabaseUrl = None,
@@ -226,11 +226,11 @@ def truncate_command(
     """
     Keep the rows of a table when somebody runs TRUNCATE.
 
-    No event trigger fires for TRUNCATE, so this creates a trigger on the table,
-    its partitions and the tables that inherit from it. A TRUNCATE then copies
-    the rows first, and the artifact can restore them. Above
-    zanith.guard_copy_limit (64MB) it is refused. Run it again after you create
-    a partition.
+    No event trigger fires for TRUNCATE, so this command creates triggers on the
+    table, its partitions and the tables that inherit from it. A TRUNCATE then
+    copies the rows first, and the artifact can restore them. A TRUNCATE of more
+    than zanith.guard_copy_limit (64MB) is refused. Run the command again after
+    you create a partition.
 
     Example:
 
@@ -268,8 +268,8 @@ def pin_command(
     It needs no event triggers: a function depends on the table, its partitions
     and the tables that inherit from it, and PostgreSQL's error names that
     function. ALTER COLUMN TYPE fails too. DROP … CASCADE is not stopped. Zanith's
-    own captures and restores work. Run it again after you add a column or a
-    partition.
+    own captures and restores work. Run the command again after you add a column
+    or a partition.
 
     Example:
 
@@ -310,9 +310,9 @@ def database_command(
     """
     Refuse DROP DATABASE of this database, or let it pass again.
 
-    No event trigger fires for DROP DATABASE. PostgreSQL refuses to drop a
-    template, so this marks the database as one (IS_TEMPLATE). Roles with
-    CREATEDB may then copy it: CREATE DATABASE … TEMPLATE.
+    No event trigger fires for DROP DATABASE, but PostgreSQL refuses to drop a
+    template. This command marks the database as a template (IS_TEMPLATE). Roles
+    with CREATEDB may then copy the database: CREATE DATABASE … TEMPLATE.
 
     Example:
 

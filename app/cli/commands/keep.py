@@ -25,7 +25,7 @@ from app.text import count, instant, plural
 
 app = typer.Typer()
 
-_All = Annotated[bool, typer.Option("--all", help="Process all of them instead of one artifact.")]
+_All = Annotated[bool, typer.Option("--all", help="Process all artifacts instead of one.")]
 
 
 @app.command("seal")
@@ -84,8 +84,8 @@ def verify(
     Compute the checksum again and compare it with the seal. Exit 4 if they
     differ.
 
-    --all verifies every sealed artifact, and begins with those that were not
-    verified for the longest time. Exit 1 if one failed and none differs.
+    --all verifies every sealed artifact, those first whose last verification is
+    the oldest. Exit 1 if one failed and none differs.
 
     Example:
 

@@ -139,7 +139,7 @@ def status_command(as_json: Json = False, database_url: DatabaseUrl = None) -> N
     """
     Show a summary of the database, the parked objects and the problems.
 
-    It counts and changes nothing. doctor looks at each object, and takes longer.
+    It reads only totals. doctor checks each object, and takes longer.
 
     Example:
 

@@ -32,9 +32,9 @@ def purge_command(
     """
     Delete a parked object for good; a tombstone stays in the audit log.
 
-    First it says what would be deleted, its size and checksum, and whether it
-    was ever exported and verified. It refuses while a hold is on or something
-    depends on the parked object.
+    The command first shows the object, its size, its checksum, and its last
+    export and verification. A purge is refused if the artifact is held, or if
+    another object depends on the parked one.
 
     Example:
 

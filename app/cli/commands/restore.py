@@ -50,8 +50,8 @@ def restore_column(
 
     It first shows the plan, the changes of live traffic since the capture, and
     the options that resolve them. With --online an archived column is filled
-    in batches, while reads and writes go on. Restoring a restored column
-    changes nothing, and says so.
+    in batches, while reads and writes go on. If the column is restored already,
+    the command changes nothing, and says so.
 
     Example:
 

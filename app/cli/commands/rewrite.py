@@ -28,7 +28,7 @@ def rewrite_command(
     ],
     *,
     in_place: Annotated[
-        bool, typer.Option("--in-place", "-i", help="Write the files instead of the difference.")
+        bool, typer.Option("--in-place", "-i", help="Write the files; do not print the difference.")
     ] = False,
     check: Annotated[
         bool,
@@ -52,10 +52,10 @@ def rewrite_command(
     Turn the drops of a migration into captures.
 
     DROP TABLE and DROP COLUMN become calls of Zanith's functions. No other
-    byte of a file changes. The command names other statements that
-    lose data, such as TRUNCATE, with the reason and the alternative.
-    Without --in-place it prints the difference, and - prints the whole text.
-    If one file cannot be read, no file is written.
+    byte of a file changes. The command names other statements that lose data,
+    such as TRUNCATE, with the reason and the alternative. Without --in-place it
+    prints the difference. For stdin (-) it prints the new text. If one file
+    cannot be read, no file is written.
 
     Example:
 

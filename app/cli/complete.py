@@ -117,11 +117,11 @@ async def _artifacts(db: "Database", incomplete: str) -> list[Offer]:
         words = f"{artifact.artifact_type}, {artifact.status}"
         short = artifact.object_name.partition(".")[2]
         for name in (artifact.object_name, short):
-            if name.startswith(incomplete):
+            if artifact.kept_kind is None and name.startswith(incomplete):
                 names.setdefault(name, f"{words}, {artifact.id}")
                 break
         if artifact.id.startswith(incomplete):
-            ids.append((artifact.id, f"{artifact.object_name}, {words}"))
+            ids.append((artifact.id, f"{artifact.title}, {words}"))
     return [*names.items(), *ids]
 
 
@@ -132,7 +132,8 @@ async def _restorable(db: "Database", incomplete: str, kind: str) -> list[Offer]
     names: dict[str, str] = {}
     for artifact in page.items:
         of_column = artifact.source_column is not None
-        if of_column != (kind == "column") or artifact.artifact_type == "rebuild_table":
+        whole = artifact.artifact_type != "rebuild_table" and artifact.kept_kind is None
+        if of_column != (kind == "column") or not whole:
             continue
         for name in (artifact.object_name, artifact.object_name.partition(".")[2]):
             if name.startswith(incomplete):

@@ -259,11 +259,12 @@ async def _find(session: Session, name: str, kind: str, chosen: str | None) -> A
     if chosen is None:
         return await find_for_restore(session.db, name, kind)
     found = await get_artifact(session.db, chosen)
-    asked, has = parse_name(name), parse_name(found.object_name)
+    asked = parse_name(name)
+    has = () if found.kept_kind else parse_name(found.object_name)
     if has[-len(asked) :] != asked or (found.source_column is not None) != (kind == "column"):
         raise WrongUsage(
             f"artifact {found.id} is not of the {kind} {name}",
-            detail=f"it is the {found.artifact_type} of {found.object_name}",
+            detail=f"it is the {found.artifact_type} of {found.title}",
         )
     return found
 

@@ -45,6 +45,7 @@ TYPE_NAMES = {
     "rebuild_table": "Table, rebuilt",
     "archive_rows": "Rows, archived",
     "archive_values": "Values, archived",
+    "keep_definition": "Definition, kept",
 }
 
 

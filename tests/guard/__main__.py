@@ -30,7 +30,7 @@ def main() -> int:
     faults = 0
     for version in chosen:
         for number in range(options.start, options.start + options.rounds):
-            for kind in ("tables", "columns", "truncates"):
+            for kind in ("tables", "columns", "truncates", "definitions"):
                 began = time.monotonic()
                 outcome = _run(version, kind, number)
                 total += outcome.counts
@@ -61,7 +61,9 @@ def _run(version: int, kind: str, start: int) -> Outcome:
                 server.create_database(name, "template0")
                 install_zanith(server.url(name))
             return run_cases(
-                cases.every_shape(kind, version, start),
+                cases.every_form(kind, version)
+                if kind == "definitions"
+                else cases.every_shape(kind, version, start),
                 Database(server, "guarded"),
                 Database(server, "twin"),
                 {name: name for name in ROLES},

@@ -13,7 +13,7 @@ from tests.acceptance.shapes.families import CASCADES, INHERITED_TABLES, PARTITI
 from tests.acceptance.shapes.names import NAMES
 from tests.acceptance.shapes.partitions import PARTITIONS
 from tests.acceptance.shapes.tables import TABLES
-from tests.guard.forms import OF_COLUMNS, OF_TABLES, OF_TRUNCATES, OF_TYPES, Form
+from tests.guard.forms import OF_COLUMNS, OF_DEFINITIONS, OF_TABLES, OF_TRUNCATES, OF_TYPES, Form
 from tests.guard.twin import Case
 from tests.oracle.judges import Shape
 
@@ -35,6 +35,26 @@ WHOLE: dict[str, dict[str, Shape]] = {
     "inherited": INHERITED_TABLES,
 }
 SIMPLEST = {
+    "definitions": Shape(
+        "CREATE FUNCTION kept_touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+        " CREATE FUNCTION kept_f(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1';"
+        " CREATE TABLE t (id int CONSTRAINT kept_pk PRIMARY KEY, c text DEFAULT 'x', b int"
+        " CONSTRAINT kept_c CHECK (kept_f(b) > 0), n int GENERATED ALWAYS AS IDENTITY, s serial,"
+        " CONSTRAINT kept_x UNIQUE (c, id)); INSERT INTO t VALUES (1, 'a', 2), (2, NULL, 3);"
+        " CREATE TABLE kept_o (t_id int CONSTRAINT kept_fk REFERENCES t);"
+        " INSERT INTO kept_o VALUES (1); CREATE INDEX kept_i ON t (c); CREATE UNIQUE INDEX kept_u"
+        " ON t (kept_f(b)); CREATE STATISTICS kept_s ON b, c FROM t; CREATE TRIGGER kept_g BEFORE"
+        " INSERT ON t FOR EACH ROW WHEN (kept_f(NEW.b) > 0) EXECUTE FUNCTION kept_touch();"
+        " CREATE POLICY kept_p ON t USING (kept_f(b) > 0); CREATE RULE kept_r AS ON DELETE TO t"
+        " WHERE OLD.c = 'late' DO INSTEAD NOTHING; CREATE VIEW kept_v AS SELECT kept_f(b) AS x"
+        " FROM t; COMMENT ON VIEW kept_v IS 'v'; CREATE VIEW kept_w AS SELECT x FROM kept_v;"
+        " CREATE MATERIALIZED VIEW kept_m AS SELECT id FROM t; CREATE INDEX kept_mi ON kept_m (id);"
+        " CREATE PROCEDURE kept_p(int) LANGUAGE sql AS 'SELECT 1'; CREATE AGGREGATE kept_a(int)"
+        " (SFUNC = int4pl, STYPE = int); CREATE SEQUENCE kept_q START 5; CREATE TYPE kept_e AS ENUM"
+        " ('a'); CREATE FUNCTION kept_of(kept_e) RETURNS int LANGUAGE sql AS 'SELECT 1';"
+        " CREATE DOMAIN kept_d AS int CHECK (VALUE > 0)",
+        column=None,
+    ),
     "truncates": Shape(
         "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, c text, s serial);"
         " INSERT INTO t (c) VALUES ('a'), (NULL);"
@@ -80,6 +100,7 @@ def forms_of(kind: str) -> dict[str, Form]:
         "columns": OF_COLUMNS,
         "truncates": OF_TRUNCATES,
         "types": OF_TYPES,
+        "definitions": OF_DEFINITIONS,
     }[kind]
 
 

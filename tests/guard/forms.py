@@ -272,3 +272,63 @@ OF_TYPES = {
     }.items()
     if name != "twice"
 }
+# What holds no data and is dropped by itself; the shape names each kind of it `kept_…`.
+OF_DEFINITIONS = {
+    **within("DROP VIEW {schema}.kept_v CASCADE"),
+    "restrict": simple("DROP VIEW {schema}.kept_w RESTRICT"),
+    "if_exists": simple("DROP VIEW IF EXISTS {schema}.none_such, {schema}.kept_w"),
+    "list": simple("DROP VIEW {schema}.kept_w, {schema}.kept_v CASCADE"),
+    "search_path": simple(
+        "SET search_path = {schema}, public", "DROP VIEW kept_v CASCADE", "RESET search_path"
+    ),
+    "temporary_before_it": simple(
+        "CREATE TEMP VIEW kept_w AS SELECT 1 AS x",
+        "SET search_path = {schema}",
+        "DROP VIEW kept_w",
+        "RESET search_path",
+    ),
+    "two_in_string": simple("DROP VIEW {schema}.kept_w; DROP VIEW {schema}.kept_v"),
+    "made_again": simple(
+        "BEGIN; DROP VIEW {schema}.kept_w; CREATE VIEW {schema}.kept_w AS SELECT x FROM"
+        " {schema}.kept_v; COMMIT"
+    ),
+    "materialized": simple("DROP MATERIALIZED VIEW {schema}.kept_m"),
+    "index": simple("DROP INDEX {schema}.kept_i"),
+    "indexes": simple("DROP INDEX {schema}.kept_i, {schema}.kept_u"),
+    "function": simple("DROP FUNCTION {schema}.kept_f(int)"),
+    "function_cascade": simple("DROP FUNCTION {schema}.kept_f CASCADE"),
+    "procedure": simple("DROP PROCEDURE {schema}.kept_p"),
+    "aggregate": simple("DROP AGGREGATE {schema}.kept_a(int)"),
+    "trigger": simple("DROP TRIGGER kept_g ON {table}"),
+    "trigger_function": simple("DROP FUNCTION {schema}.kept_touch CASCADE"),
+    "policy": simple("DROP POLICY kept_p ON {table}"),
+    "rule": simple("DROP RULE kept_r ON {table}"),
+    "statistics": simple("DROP STATISTICS {schema}.kept_s"),
+    "constraint": simple("ALTER TABLE {table} DROP CONSTRAINT kept_c"),
+    "constraints": simple(
+        "ALTER TABLE {table} DROP CONSTRAINT kept_c, DROP CONSTRAINT IF EXISTS kept_x,"
+        " DROP CONSTRAINT IF EXISTS none_such, ALTER c SET STATISTICS -1"
+    ),
+    "foreign_key": simple("ALTER TABLE ONLY {schema}.kept_o DROP CONSTRAINT kept_fk"),
+    "key": simple("ALTER TABLE {table} DROP CONSTRAINT kept_pk CASCADE"),
+    "default": simple("ALTER TABLE {table} ALTER COLUMN c DROP DEFAULT, ALTER s DROP DEFAULT"),
+    "identity": simple("ALTER TABLE {table} ALTER n DROP IDENTITY"),
+    "sequence": simple("DROP SEQUENCE {schema}.kept_q"),
+    "owned_sequence": simple("DROP SEQUENCE {schema}.t_s_seq CASCADE"),
+    "type": simple("DROP TYPE {schema}.kept_e CASCADE"),
+    "domain": simple("DROP DOMAIN {schema}.kept_d"),
+    "every": simple(
+        "BEGIN; DROP TRIGGER kept_g ON {table}; DROP POLICY kept_p ON {table}; DROP RULE kept_r ON"
+        " {table}; DROP INDEX {schema}.kept_i; DROP STATISTICS {schema}.kept_s; DROP VIEW"
+        " {schema}.kept_v CASCADE; ALTER TABLE {table} DROP CONSTRAINT kept_pk CASCADE; ALTER TABLE"
+        " {table} ALTER n DROP IDENTITY; DROP FUNCTION {schema}.kept_f CASCADE; COMMIT"
+    ),
+    "with_table": simple(
+        "BEGIN; DROP VIEW {schema}.kept_v CASCADE; DROP INDEX {schema}.kept_i; DROP TRIGGER kept_g"
+        " ON {table}; ALTER TABLE {table} DROP CONSTRAINT kept_c; DROP TABLE {table} CASCADE; COMMIT"
+    ),
+    "with_column": simple(
+        "BEGIN", "DROP INDEX {schema}.kept_i", "ALTER TABLE {table} DROP c CASCADE", "COMMIT"
+    ),
+    "schema": simple("DROP SCHEMA {schema} CASCADE"),
+}

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from app.recovery.db.database import Database as Engine
-from app.recovery.plan.model import Choices
+from app.recovery.guard.rules import Mode, Rule
+from app.recovery.plan.model import Choices, Plan
+from app.recovery.plan.planning import plan_restore
+from app.recovery.restore.migration import plan_migration, restore_migration
 from app.recovery.restore.restore import restore
 from tests.conftest import Database
-from tests.guard.twin import DBA, without_ours
-from tests.oracle.judges import restore_by_psql, see
+from tests.guard.twin import DBA, turn_guard_off, turn_guard_on, without_ours
+from tests.oracle.judges import grant_capture, restore_by_psql, see
 
 ARTIFACTS = (
     "SELECT id FROM zanith._zanith_migration_artifacts WHERE status = 'recoverable'"
@@ -331,3 +335,369 @@ def test_what_is_dropped_by_itself_comes_back_as_it_was(
     after = see(guarded, moved=True)
     assert without_ours(after) == without_ours(before)
     assert guarded.psql("SELECT count(*) FROM zanith._zanith_guard_definitions") == "0"
+
+
+# ---------------------------------------------------------------------------------- transactions
+
+TWO = (
+    "CREATE TABLE t (id int PRIMARY KEY, a text DEFAULT 'x'); INSERT INTO t VALUES (1, 'a');"
+    " CREATE VIEW v AS SELECT id FROM t; CREATE INDEX i ON t (a); CREATE SEQUENCE q;"
+)
+
+
+def kept(database: Database) -> list[str]:
+    return database.psql(KEPT.replace("ORDER", "WHERE kept_kind IS NOT NULL ORDER")).splitlines()
+
+
+def captures(database: Database) -> list[str]:
+    """Return what the audit log says was captured."""
+    return database.psql(
+        "SELECT object FROM zanith._zanith_audit_log WHERE action = 'capture' ORDER BY id"
+    ).splitlines()
+
+
+SAME = {  # what a transaction does, and what is kept of it
+    "made_again": ("DROP VIEW IF EXISTS v; CREATE VIEW v AS SELECT id FROM t", []),
+    "made_otherwise": ("DROP VIEW v; CREATE VIEW v AS SELECT a FROM t", ["view public.v"]),
+    "granted": (
+        "DROP VIEW v; CREATE VIEW v AS SELECT id FROM t; GRANT SELECT ON v TO PUBLIC",
+        ["view public.v"],
+    ),
+    "index_again": ("DROP INDEX i; CREATE INDEX i ON t (a)", []),
+    "default_again": ("ALTER TABLE t ALTER a DROP DEFAULT, ALTER a SET DEFAULT 'x'", []),
+    "default_other": (
+        "ALTER TABLE t ALTER a DROP DEFAULT; ALTER TABLE t ALTER a SET DEFAULT 'y'",
+        ["column default public.t.a"],
+    ),
+    "undone": ("SAVEPOINT a; DROP VIEW v; ROLLBACK TO a", []),
+    "rolled_back": ("DROP VIEW v; ROLLBACK; BEGIN", []),
+    "with_column": ("DROP INDEX i; ALTER TABLE t DROP a", []),
+    "with_table": ("DROP VIEW v; DROP INDEX i; DROP TABLE t", ["view public.v"]),
+    "with_key": (
+        "CREATE VIEW w AS SELECT id, a FROM t GROUP BY id;"
+        " ALTER TABLE t DROP CONSTRAINT t_pkey CASCADE; DROP TABLE t CASCADE",
+        ["constraint t_pkey on public.t"],  # which has the view w
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_a_transaction_keeps_what_is_gone_in_the_end(guarded: Database, name: str) -> None:
+    guarded.psql(TWO)
+    statements, expected = SAME[name]
+    before = see(guarded, moved=True)
+    guarded.psql(f"BEGIN; {statements}; COMMIT")
+    assert kept(guarded) == expected
+    assert guarded.psql("SELECT count(*) FROM zanith._zanith_guard_definitions") == "0"
+    logged = [line.split(" ", 2 if line.startswith("column") else 1)[-1] for line in expected]
+    assert [line for line in captures(guarded) if not name.startswith("with")] == logged[:1] * (
+        not name.startswith("with")
+    )
+    if name in {"with_column", "with_table"}:
+        asyncio.run(restore_all(guarded, guarded.psql(ARTIFACTS).split()))
+        assert without_ours(see(guarded, moved=True)) == without_ours(before)
+    if name == "with_key":
+        asyncio.run(restore_all(guarded, guarded.psql(ARTIFACTS).split()))
+        assert guarded.psql("SELECT a FROM w") == "a"
+
+
+def test_a_statement_that_was_taken_for_another_leaves_no_artifact(guarded: Database) -> None:
+    guarded.psql(TWO)
+    dropped = (
+        "SELECT jsonb_build_array(jsonb_build_object('class', 'pg_class', 'oid', 'v'::regclass::int"
+        ", 'attnum', 0, 'type', 'view', 'named', true, 'normal', false, 'temporary', false))"
+    )
+    guarded.psql(f"BEGIN; SELECT zanith._guard_keep(({dropped}), 'DROP VIEW v', 'public'); COMMIT")
+    assert kept(guarded) == []
+    assert captures(guarded) == []
+
+
+def test_who_may_not_capture_drops_as_without_the_guard(
+    guarded: Database, create_role: Callable[..., str]
+) -> None:
+    role = create_role("maker")
+    guarded.psql(f"CREATE SCHEMA s AUTHORIZATION {role}")
+    text = (
+        "SET search_path = s; CREATE VIEW v AS SELECT 1 AS x; CREATE SEQUENCE q; DROP VIEW v;"
+        " DROP SEQUENCE q; CREATE TABLE t (a int DEFAULT 1); ALTER TABLE t ALTER a DROP DEFAULT"
+    )
+    guarded.psql(f"SET ROLE {role}; {text}")
+    assert kept(guarded) == []
+    grant_capture(guarded, role)
+    guarded.psql(f"SET ROLE {role}; DROP TABLE s.t; {text}")
+    assert kept(guarded) == ["view s.v", "sequence s.q", "column default s.t.a"]
+    roles = guarded.psql("SELECT DISTINCT created_by_role FROM zanith._zanith_migration_artifacts")
+    assert roles == role
+
+
+@pytest.mark.newest
+def test_only_the_mode_capture_keeps_definitions(guarded: Database) -> None:
+    guarded.psql(TWO)
+    for mode in ("off", "refuse"):
+        guarded.psql(f"BEGIN; SET LOCAL zanith.guard = {mode}; DROP VIEW v; COMMIT")
+        guarded.psql("CREATE VIEW v AS SELECT id FROM t")
+    turn_guard_on(guarded, Rule(Mode.WARN, schema="public"))
+    guarded.psql("DROP VIEW v")
+    assert kept(guarded) == []
+
+
+@pytest.mark.newest
+def test_a_failure_to_record_stops_no_statement(guarded: Database) -> None:
+    guarded.psql(TWO)
+    guarded.psql("ALTER FUNCTION zanith._define_kept RENAME TO _broken")
+    said = guarded.psql("DROP VIEW v")
+    assert said == ""
+    assert guarded.psql("SELECT to_regclass('v')") == ""
+    guarded.psql("ALTER FUNCTION zanith._kept_objects RENAME TO _broken_too")
+    guarded.psql("DROP SEQUENCE q; DROP INDEX i")
+    assert kept(guarded) == []
+    assert guarded.psql("SELECT to_regclass('q'), to_regclass('i')") == "|"
+
+
+@pytest.mark.newest
+def test_what_has_no_definition_to_keep_passes(guarded: Database) -> None:
+    guarded.psql(
+        "CREATE TEMP VIEW v AS SELECT 1 AS x; DROP VIEW v; CREATE TABLE t (a int); CREATE INDEX i"
+        " ON t (a); CREATE FUNCTION f(int, int) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT"
+        " true'; CREATE OPERATOR @@@@ (FUNCTION = f, LEFTARG = int, RIGHTARG = int)"
+    )
+    guarded.psql("DROP INDEX CONCURRENTLY i")
+    assert kept(guarded) == []
+    guarded.psql("DROP FUNCTION f CASCADE")
+    assert kept(guarded) == ["function public.f(integer, integer)"]
+    [artifact] = guarded.psql(ARTIFACTS).split()
+    assert [loss.message for loss in plan(guarded, artifact).losses] == [
+        "operator public.@@@@(integer,integer) was dropped with it, and is not restored:"
+        " Zanith does not describe it"
+    ]
+
+
+# --------------------------------------------------------------------------------------- restore
+
+
+def plan(database: Database, artifact: str, choices: Choices | None = None) -> Plan:
+    async def ask() -> Plan:
+        engine = await Engine.open(database.url)
+        try:
+            return await plan_restore(engine, artifact, choices or Choices())
+        finally:
+            await engine.close()
+
+    return asyncio.run(ask())
+
+
+CONFLICTS = {  # what is made, dropped, and done then; and the conflict
+    "view_taken": (TWO, "DROP VIEW v", "CREATE VIEW v AS SELECT 2 AS x", "name_taken"),
+    "index_taken": (TWO, "DROP INDEX i", "CREATE TABLE i (x int)", "name_taken"),
+    "sequence_taken": (TWO, "DROP SEQUENCE q", "CREATE VIEW q AS SELECT 1 AS x", "name_taken"),
+    "default_taken": (
+        *(TWO, "ALTER TABLE t ALTER a DROP DEFAULT", "ALTER TABLE t ALTER a SET DEFAULT 'z'"),
+        "name_taken",
+    ),
+    "constraint_taken": (
+        TWO + "ALTER TABLE t ADD CONSTRAINT c CHECK (id > 0)",
+        "ALTER TABLE t DROP CONSTRAINT c",
+        "ALTER TABLE t ADD CONSTRAINT c CHECK (id > 5) NOT VALID",
+        "name_taken",
+    ),
+    "type_taken": (
+        *("CREATE TYPE e AS ENUM ('a')", "DROP TYPE e", "CREATE DOMAIN e AS int"),
+        "name_taken",
+    ),
+    "function_taken": (
+        "CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "DROP FUNCTION f",
+        "CREATE FUNCTION f(x int) RETURNS text LANGUAGE sql AS 'SELECT 1'",
+        "function_exists",
+    ),
+    "table_gone": (TWO, "DROP INDEX i", "DROP TABLE t CASCADE", "table_gone"),
+    "table_of_view_gone": (TWO, "DROP VIEW v", "DROP TABLE t", "column_gone"),
+    "column_gone": (TWO, "DROP INDEX i", "ALTER TABLE t RENAME a TO b", "column_renamed"),
+    "column_of_view_gone": (TWO, "DROP VIEW v", "ALTER TABLE t DROP id CASCADE", "column_gone"),
+    "columns_swapped": (
+        TWO + "ALTER TABLE t ADD b text",
+        "DROP INDEX i",
+        "ALTER TABLE t RENAME a TO c; ALTER TABLE t RENAME b TO a",
+        "column_renamed",
+    ),
+    "default_of_another": (
+        TWO + "ALTER TABLE t ADD b text",
+        "ALTER TABLE t ALTER a DROP DEFAULT",
+        "ALTER TABLE t RENAME a TO c; ALTER TABLE t RENAME b TO a",
+        "dependency_renamed",
+    ),
+    "table_replaced": (
+        TWO,
+        "DROP INDEX i",
+        "ALTER TABLE t RENAME TO o; CREATE TABLE t (a text)",
+        "table_replaced",
+    ),
+    "table_of_view_replaced": (
+        TWO,
+        "DROP VIEW v",
+        "ALTER TABLE t RENAME TO o; CREATE TABLE t (id int)",
+        "dependency_renamed",
+    ),
+    "function_gone": (
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE VIEW v AS SELECT f();",
+        "DROP VIEW v",
+        "DROP FUNCTION f",
+        "dependency_gone",
+    ),
+    "type_gone": (
+        "CREATE TYPE e AS ENUM ('a'); CREATE FUNCTION f(e) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "DROP FUNCTION f",
+        "DROP TYPE e",
+        "dependency_gone",
+    ),
+    "role_gone": (
+        "CREATE ROLE kept_gone; CREATE VIEW v AS SELECT 1 AS x; ALTER VIEW v OWNER TO kept_gone",
+        "DROP VIEW v",
+        "DROP ROLE kept_gone",
+        "role_missing",
+    ),
+    "schema_away": (
+        "CREATE SCHEMA z; CREATE SEQUENCE z.q",
+        "DROP SEQUENCE z.q",
+        "ALTER SCHEMA z RENAME TO y",
+        "schema_gone",
+    ),
+    "identity_null": (
+        "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY)",
+        "ALTER TABLE t ALTER id DROP IDENTITY",
+        "ALTER TABLE t ALTER id DROP NOT NULL",
+        "null_in_key",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONFLICTS)
+def test_what_stops_a_restore_is_a_conflict(guarded: Database, name: str) -> None:
+    made, drop, then, code = CONFLICTS[name]
+    guarded.psql(made)
+    guarded.psql(drop)
+    [artifact] = guarded.psql(ARTIFACTS).split()
+    guarded.psql(f"SET zanith.guard = off; {then}" if "gone" not in name else then)
+    found = plan(guarded, artifact)
+    assert code in [conflict.code for conflict in found.conflicts]
+    for conflict in found.conflicts:
+        waits = [x for x in guarded.psql(ARTIFACTS).split() if x != artifact]
+        if name in {"function_gone", "type_gone", "table_gone"}:
+            assert list(conflict.waits_for) == waits
+        assert conflict.hint
+
+
+@pytest.mark.newest
+def test_rows_that_break_a_constraint_stop_it(guarded: Database) -> None:
+    guarded.psql(
+        "CREATE TABLE t (id int PRIMARY KEY, b int CONSTRAINT c CHECK (b > 0) CONSTRAINT u UNIQUE);"
+        " CREATE TABLE o (t_id int CONSTRAINT fk REFERENCES t)"
+    )
+    guarded.psql(
+        "ALTER TABLE t DROP CONSTRAINT c; ALTER TABLE t DROP CONSTRAINT u;"
+        " ALTER TABLE o DROP CONSTRAINT fk; INSERT INTO t VALUES (1, -1), (2, -1);"
+        " INSERT INTO o VALUES (7)"
+    )
+    for artifact, kind in zip(
+        guarded.psql(ARTIFACTS).split(),
+        ("foreign_key_orphans", "duplicates", "check_violations"),
+        strict=True,
+    ):
+        found = plan(guarded, artifact)
+        assert [(d.kind, d.blocks) for d in found.drift if d.count] == [(kind, True)]
+        if kind != "duplicates":
+            assert not plan(guarded, artifact, Choices(not_valid=True)).blocked
+
+
+@pytest.mark.parametrize(
+    ("made", "drop", "there"),
+    [
+        (TWO, "DROP VIEW v", "SELECT id FROM other"),
+        (TWO, "DROP INDEX i", "SELECT indkey FROM pg_index WHERE indexrelid = 'other'::regclass"),
+        (TWO, "DROP SEQUENCE q", "SELECT nextval('other')"),
+        (
+            "CREATE MATERIALIZED VIEW m AS SELECT 1 AS x; CREATE INDEX mi ON m (x)",
+            "DROP MATERIALIZED VIEW m",
+            "SELECT x FROM other",
+        ),
+    ],
+)
+def test_it_comes_back_by_another_name(guarded: Database, made: str, drop: str, there: str) -> None:
+    guarded.psql(made)
+    guarded.psql(drop)
+    [artifact] = guarded.psql(ARTIFACTS).split()
+
+    async def back() -> None:
+        engine = await Engine.open(guarded.url)
+        try:
+            report = await restore(engine, artifact, Choices(as_name="other"), DBA)
+            assert report.fidelity is not None
+            assert report.fidelity["missing"] == []
+            assert len(report.fidelity["different"]) == 1  # the name
+            again = await restore(engine, artifact, Choices(), DBA)
+            assert again.already_restored
+        finally:
+            await engine.close()
+
+    asyncio.run(back())
+    assert guarded.psql(there) in {"1", "2"}
+
+
+@pytest.mark.newest
+def test_a_migration_comes_back_in_the_reverse_order(guarded: Database) -> None:
+    guarded.psql(
+        "CREATE TYPE e AS ENUM ('a'); CREATE FUNCTION f(e) RETURNS int IMMUTABLE LANGUAGE sql AS"
+        " 'SELECT 1'; CREATE TABLE t (id int PRIMARY KEY, c e, b int); CREATE INDEX i ON t (b);"
+        " CREATE VIEW v AS SELECT f(c) AS x, b FROM t; INSERT INTO t VALUES (1, 'a', 1);"
+    )
+    before = see(guarded, moved=True)
+    guarded.psql(
+        "BEGIN; DROP VIEW v; DROP FUNCTION f; DROP INDEX i; DROP TABLE t; DROP TYPE e; COMMIT"
+    )
+
+    async def back() -> None:
+        engine = await Engine.open(guarded.url)
+        try:
+            [migration] = guarded.psql(
+                "SELECT DISTINCT migration_id FROM zanith._zanith_migration_artifacts"
+            ).splitlines()
+            plans = await plan_migration(engine, migration)
+            assert not [found for _, found in plans if found.blocked]
+            reports = await restore_migration(engine, migration, None, DBA, expected=plans)
+            assert [report.artifact.title for report in reports] == [
+                "public.t",
+                "function public.f(public.e)",
+                "view public.v",
+            ]
+        finally:
+            await engine.close()
+
+    asyncio.run(back())
+    assert without_ours(see(guarded, moved=True)) == without_ours(before)
+
+
+def test_the_owner_restores_it(guarded: Database, create_role: Callable[..., str]) -> None:
+    """As a role that is no superuser, with `recovery_sql` too."""
+    role = create_role("keeper")
+    turn_guard_off(guarded)
+    turn_guard_on(guarded, public=True)
+    guarded.psql(f"CREATE SCHEMA s AUTHORIZATION {role}")
+    guarded.psql(
+        f"SET ROLE {role}; SET search_path = s; CREATE TABLE t (id int PRIMARY KEY, a text);"
+        " CREATE FUNCTION f(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT $1';"
+        " CREATE INDEX i ON t (f(a)); CREATE VIEW v AS SELECT f(a) AS x FROM t;"
+        " ALTER TABLE t ADD CONSTRAINT c CHECK (f(a) <> '')"
+    )
+    before = see(guarded, moved=True)
+    guarded.psql(
+        f"SET ROLE {role}; SET search_path = s; DROP VIEW v; DROP INDEX i;"
+        " ALTER TABLE t DROP CONSTRAINT c; DROP FUNCTION f"
+    )
+    for artifact in guarded.psql(ARTIFACTS).split():
+        script = guarded.psql(
+            f"SELECT recovery_sql FROM zanith._zanith_migration_artifacts WHERE id = '{artifact}'"
+        )
+        guarded.psql(f"SET SESSION AUTHORIZATION {role};\n{script}")
+    assert without_ours(see(guarded, moved=True)) == without_ours(before)
+    states = guarded.psql("SELECT DISTINCT status FROM zanith._zanith_migration_artifacts")
+    assert states == "restored"

@@ -23,7 +23,7 @@ def run(chosen, database, twin_database, roles, tmp_path) -> None:
         pytest.fail(outcome.report(), pytrace=False)
 
 
-@pytest.mark.parametrize("kind", ["tables", "columns", "truncates", "types"])
+@pytest.mark.parametrize("kind", ["tables", "columns", "truncates", "types", "definitions"])
 def test_every_form_on_one_shape(
     kind: str,
     database: Database,

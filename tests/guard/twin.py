@@ -100,6 +100,8 @@ class Case:
 
     @property
     def kind(self) -> str:
+        if "CREATE VIEW kept_v" in self.shape.sql:
+            return "DEFINITION"
         if self.truncates:
             return "TRUNCATE"
         if "c_old" in self.form.undo_after:

@@ -68,7 +68,7 @@ def _roomy(page: Page, width: int, now: datetime | None) -> Table:
     for artifact in page.items:
         table.add_row(
             artifact.id,
-            shorten(artifact.object_name, 2 * room),
+            shorten(artifact.title, 2 * room),
             artifact.artifact_type,
             printable(artifact.migration_id or "–"),
             count(artifact.row_count),
@@ -86,7 +86,7 @@ def _narrow(page: Page, width: int, now: datetime | None) -> Table:
     table = _table()
     table.add_column("Health", no_wrap=True)
     for artifact in page.items:
-        name = Text(shorten(artifact.object_name, 2 * room))
+        name = Text(shorten(artifact.title, 2 * room))
         figures = Text(" · ".join(_figures(artifact, now)), style="quiet")
         until = Text(_until(artifact, now), style="quiet")
         table.add_row(artifact.id, Group(name, figures), Group(state(artifact), until))

@@ -46,7 +46,7 @@ def inspection(found: Inspection) -> RenderableType:
 
 
 def _title(artifact: Artifact) -> RenderableType:
-    line = Text(printable(artifact.object_name), style="name", overflow="fold")
+    line = Text(printable(artifact.title), style="name", overflow="fold")
     line.append("  ").append_text(state(artifact))
     meaning = MEANING.get(artifact.health)
     if artifact.status == "restored" and artifact.health in {"ok", "expired"}:

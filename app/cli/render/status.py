@@ -53,4 +53,4 @@ def _look(number: int, style: str, command: str) -> Text | None:
 
 def _newest(artifact: Artifact) -> str:
     by = signed(artifact.created_by, artifact.created_by_role)
-    return printable(f"{artifact.object_name}, {ago(artifact.created_at)} by {by}")
+    return printable(f"{artifact.title}, {ago(artifact.created_at)} by {by}")

@@ -82,6 +82,11 @@ class Artifact:
         return quote([part for part in parts if part is not None])
 
     @property
+    def title(self) -> str:
+        """The name, after what a kept definition is of: lists show tables and columns too."""
+        return " ".join(filter(None, (self.kept_kind, self.object_name)))
+
+    @property
     def archives_column(self) -> bool:
         """Whether its archive has the values of a column, by their key."""
         return self.artifact_type in VALUES

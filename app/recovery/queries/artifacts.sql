@@ -2,7 +2,7 @@
 a.id, a.capture_order, a.migration_id, a.artifact_type, {status} AS status, a.source_schema, a.source_table,
 a.source_column, a.physical_schema, a.physical_table, a.physical_column, a.row_count, a.checksum,
 a.sealed_at, a.verified_at, a.reason, a.created_at, a.created_by, a.created_by_role, a.expires_at,
-a.held_by, a.held_by_role, a.held_reason, a.restored_at, a.restored_by, a.restored_by_role, a.verified_ok, a.cascade_of,
+a.held_by, a.held_by_role, a.held_reason, a.restored_at, a.restored_by, a.restored_by_role, a.verified_ok, a.cascade_of, a.kept_kind, a.kept_name,
 CASE WHEN a.status = 'recoverable' AND zanith._strategy_is(a.artifact_type, 'column') THEN {half_done} END AS unfinished
 
 -- half_done: online work that has begun and is not done: archiving, restoring, or NULL. As zanith.unfinished(), for roles that may not call it
@@ -61,7 +61,7 @@ AND ($2::text IS NULL OR {status} = $2)
 AND ($3::text IS NULL OR a.source_schema = $3)
 AND ($4::text IS NULL OR a.source_table = $4)
 AND ($5::text IS NULL OR a.source_column = $5)
-AND ($6::text IS NULL OR pg_catalog.concat_ws(' ', a.id, a.source_schema || '.' || a.source_table, a.source_column,
+AND ($6::text IS NULL OR pg_catalog.concat_ws(' ', a.id, a.source_schema || '.' || a.source_table, a.source_column, a.kept_kind, a.kept_name,
                                    a.migration_id, a.reason, a.created_by, a.created_by_role) ILIKE $6)
 AND ($7::interval IS NULL OR a.created_at < now() - $7)
 

@@ -101,7 +101,7 @@ SELECT (SELECT count(*) FROM zanith._zanith_migration_artifacts AS a WHERE start
        (SELECT count(*) FROM zanith._zanith_audit_log AS l WHERE l.action = 'guard' AND l.detail ? 'deleted') AS deleted;
 
 -- captures: the newest artifacts of plain drops, with the application that sent the statement, as the audit log has it
-SELECT a.id, zanith._object_name(a) AS object, a.artifact_type AS strategy, a.status, substr(a.reason, length('guard: ') + 1) AS statement, a.migration_id,
+SELECT a.id, pg_catalog.concat_ws(' ', a.kept_kind, zanith._object_name(a)) AS object, a.artifact_type AS strategy, a.status, substr(a.reason, length('guard: ') + 1) AS statement, a.migration_id,
        a.created_at AS at, a.created_by AS actor, a.created_by_role AS db_role,
        (SELECT l.detail ->> 'application' FROM zanith._zanith_audit_log AS l WHERE l.artifact_id = a.id AND l.action = 'capture' ORDER BY l.id LIMIT 1) AS application
 FROM zanith._zanith_migration_artifacts AS a WHERE starts_with(a.reason, 'guard: ')
@@ -134,7 +134,7 @@ SELECT pg_current_xact_id()::text AS transaction,
        (SELECT COALESCE(max(id), 0) FROM zanith._zanith_audit_log WHERE action = 'guard') AS entry;
 
 -- captured_since: the artifacts after a mark
-SELECT artifact_type AS strategy, zanith._object_name(a) AS object FROM zanith._zanith_migration_artifacts AS a WHERE capture_order > $1 ORDER BY capture_order;
+SELECT artifact_type AS strategy, pg_catalog.concat_ws(' ', a.kept_kind, zanith._object_name(a)) AS object FROM zanith._zanith_migration_artifacts AS a WHERE capture_order > $1 ORDER BY capture_order;
 
 -- deleted_since: what was let go after a mark
 SELECT object FROM zanith._zanith_audit_log WHERE action = 'guard' AND id > $1 AND detail ? 'deleted' ORDER BY id;

@@ -108,9 +108,10 @@ class ArtifactView:
 
     @property
     def parked(self) -> bool:
-        """Whether there is anything parked, or at least a definition, that can be looked at."""
+        """Whether there is anything parked, or the record of a table, that can be looked at."""
         artifact = self.artifact
-        return artifact.status != "restored" or artifact.keeps_archive
+        live_again = artifact.status == "restored" and not artifact.keeps_archive
+        return artifact.kept_kind is None and not live_again
 
     @property
     def live_again(self) -> bool:

@@ -37,7 +37,6 @@ CREATE OR REPLACE FUNCTION zanith._guard_keep(dropped jsonb, statement text, pat
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     kept record;
-    told boolean := false;
     artifact text;
 BEGIN
     IF dropped IS NULL OR dropped = '[]' OR NOT has_table_privilege('zanith._zanith_migration_artifacts', 'SELECT') OR NOT EXISTS (SELECT FROM zanith._kept_objects(dropped)) THEN
@@ -132,7 +131,6 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
     g record;
     a zanith._zanith_migration_artifacts;
-    now jsonb;
 BEGIN
     FOR g IN DELETE FROM zanith._zanith_guard_definitions x WHERE x.transaction = pg_current_xact_id_if_assigned() RETURNING x.* LOOP
         SELECT * INTO a FROM zanith._zanith_migration_artifacts x WHERE x.id = g.artifact;
@@ -171,6 +169,7 @@ LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     x record;
     gone jsonb;
+    label text;
     d jsonb;
 BEGIN
     FOR x IN SELECT a.id, a.definition FROM zanith._zanith_guard_definitions g JOIN zanith._zanith_migration_artifacts a ON a.id = g.artifact WHERE g.transaction = pg_current_xact_id() LOOP
@@ -181,8 +180,12 @@ BEGIN
             DELETE FROM zanith._zanith_migration_artifacts a WHERE a.id = x.id;
             CONTINUE;
         END IF;
-        d := zanith._leave_out(x.definition, (SELECT jsonb_agg(l.label) FROM zanith._each(gone) o, LATERAL (VALUES (zanith._label(o.item ->> 'called')), (regexp_replace(o.item ->> 'called', '^the constraint ', 'foreign key '))) l(label)))
-            - CASE WHEN gone @> jsonb_build_array(jsonb_build_object('oid', x.definition #> '{object,oid}', 'class', x.definition #> '{object,class}')) THEN ARRAY['sequence', 'type', 'identity'] ELSE '{}' END - 'left_out'
+        d := x.definition;
+        -- not _leave_out: what is made of the part comes back, since the part does
+        FOR label IN SELECT l.label FROM zanith._each(gone) o, LATERAL (VALUES (zanith._label(o.item ->> 'called')), (regexp_replace(o.item ->> 'called', '^the constraint ', 'foreign key '))) l(label) LOOP
+            d := zanith._without_part(d, label);
+        END LOOP;
+        d := d - CASE WHEN gone @> jsonb_build_array(jsonb_build_object('oid', d #> '{object,oid}', 'class', d #> '{object,class}')) THEN ARRAY['sequence', 'owned_by', 'identity'] ELSE '{}' END
             || jsonb_build_object('objects', (SELECT zanith._list(o.item ORDER BY o.ord) FROM zanith._each(x.definition -> 'objects') o WHERE NOT gone @> jsonb_build_array(o.item)));
         UPDATE zanith._zanith_migration_artifacts a SET definition = d WHERE a.id = x.id;
         UPDATE zanith._zanith_migration_artifacts a SET recovery_sql = zanith._render_script(a.id) WHERE a.id = x.id;

@@ -103,7 +103,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 -- The names that a restore under another name gives: {now: recorded}.
 CREATE OR REPLACE FUNCTION zanith._names_as(a zanith._zanith_migration_artifacts, as_name text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT CASE WHEN as_name IS NULL THEN '{}' ELSE jsonb_build_object(as_name, COALESCE(a.source_column, a.source_table))
+    SELECT CASE WHEN as_name IS NULL THEN '{}' ELSE jsonb_build_object(as_name, COALESCE(a.kept_object, a.source_column, a.source_table))
         || COALESCE((SELECT jsonb_object_agg(q.back, r.item ->> 'name')
             FROM zanith._each(a.definition -> 'members') m, LATERAL zanith._each(m.item -> 'renames') r,
                  LATERAL (SELECT zanith._name_back(r.item ->> 'kind', r.item ->> 'schema', r.item ->> 'name', as_name)) q(back)
@@ -202,9 +202,9 @@ BEGIN
                 'generated columns', zanith._generated_columns(n)), lax) x
         WHERE a.artifact_type <> 'rebuild_table' AND jsonb_typeof(x.was) <> 'null' AND x.was <> '[]'
         UNION ALL
-        SELECT 0, CASE WHEN a.source_column IS NULL THEN 'table name' ELSE 'column name' END, 'different',
-               to_jsonb(COALESCE(a.source_column, a.source_table)), to_jsonb(as_name)
-        WHERE as_name <> COALESCE(a.source_column, a.source_table)
+        SELECT 0, CASE WHEN a.kept_kind IS NOT NULL THEN a.kept_kind || ' name' WHEN a.source_column IS NULL THEN 'table name' ELSE 'column name' END, 'different',
+               to_jsonb(COALESCE(a.kept_object, a.source_column, a.source_table)), to_jsonb(as_name)
+        WHERE as_name <> COALESCE(a.kept_object, a.source_column, a.source_table)
         UNION ALL
         -- the same column of the descendants
         SELECT 2 + t.ord, x.* FROM zanith._each(d -> 'tree') t,

@@ -39,7 +39,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         SELECT 'table', m.item ->> 'schema', m.item ->> 'name', '{}'
         FROM zanith._each(d -> 'members') m WHERE m.ord > 1
         UNION ALL
-        SELECT 'index', d #>> '{table,schema}', i.item ->> 'name', '{}' FROM zanith._each(d -> 'indexes') i
+        SELECT 'index', d #>> '{table,schema}', i.item ->> 'name', CASE WHEN d ? 'objects' AND zanith._takes_a_name(d) THEN ARRAY['--as NAME'] ELSE '{}' END FROM zanith._each(d -> 'indexes') i
         WHERE d ->> 'strategy' = 'archive_column' OR NOT (i.item ->> 'plain')::boolean
         UNION ALL
         SELECT 'index', d #>> '{table,schema}', k.item ->> 'name', '{}' FROM zanith._each(d -> 'constraints') k
@@ -68,13 +68,13 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         UNION ALL
         SELECT r.item ->> 'kind', r.item ->> 'schema', r.item ->> 'name', '{}' FROM zanith._each(d -> 'tree') t, LATERAL zanith._each(t.item -> 'renames') r
         UNION ALL
-        SELECT 'view', v.item ->> 'schema', v.item ->> 'name', '{}' FROM zanith._each(d #> '{cascade,views}') v
+        SELECT 'view', v.item ->> 'schema', v.item ->> 'name', CASE WHEN d ? 'objects' AND zanith._takes_a_name(d) THEN ARRAY['--as NAME'] ELSE '{}' END FROM zanith._each(d #> '{cascade,views}') v
         WHERE as_name IS NULL OR d -> 'column' IS NOT NULL
     )
     SELECT zanith._list(zanith._conflict('name_taken',
         format('the name of the %s %s is taken', w.kind, zanith._qualify(w.schema_name, w.name)),
         CASE w.choice WHEN '{}' THEN 'Rename or drop the object that has the name now, then restore.'
-             ELSE 'With another name for the table, this comes back under another name too.' END, w.choice) -> 0 ORDER BY w.kind, w.name)
+             ELSE CASE WHEN d ? 'objects' THEN 'Restore it under another name, or rename the object that has the name now.' ELSE 'With another name for the table, this comes back under another name too.' END END, w.choice) -> 0 ORDER BY w.kind, w.name)
     FROM (SELECT DISTINCT * FROM wanted) w
     WHERE CASE WHEN w.kind = 'statistics'
                THEN EXISTS (SELECT FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace

@@ -139,6 +139,9 @@ BEGIN
         PERFORM zanith._refuse(format('%s may hold NULL, so a row inserted since the capture cannot be told from one that held NULL', zanith._object_name(a)),
             'Restore without --fill, then update these rows yourself.', '22023');
     END IF;
+    IF choices ? 'as' AND zanith._strategy_is(a.artifact_type, 'definition') AND NOT zanith._takes_a_name(d) THEN
+        PERFORM zanith._refuse(format('%s %s comes back by its own name only', a.kept_kind, zanith._object_name(a)), 'Restore it without another name, or change the name in a copy of its recovery_sql.', '22023');
+    END IF;
     IF choices ? 'search_path' AND (zanith._path_names(choices ->> 'search_path') IS NULL OR length(choices ->> 'search_path') > 4000) THEN
         PERFORM zanith._refuse(format('%L is not a search path', left(choices ->> 'search_path', 200)), 'Give schemas, separated by commas; quote a name that is not in lower case.', '22023');
     END IF;

@@ -325,7 +325,8 @@ OF_DEFINITIONS = {
     ),
     "with_table": simple(
         "BEGIN; DROP VIEW {schema}.kept_v CASCADE; DROP INDEX {schema}.kept_i; DROP TRIGGER kept_g"
-        " ON {table}; ALTER TABLE {table} DROP CONSTRAINT kept_c; DROP TABLE {table} CASCADE; COMMIT"
+        " ON {table}; ALTER TABLE {table} DROP CONSTRAINT kept_c; DROP TABLE {table} CASCADE;"
+        " COMMIT"
     ),
     "with_column": simple(
         "BEGIN", "DROP INDEX {schema}.kept_i", "ALTER TABLE {table} DROP c CASCADE", "COMMIT"

@@ -141,7 +141,7 @@ class Session:
             except asyncpg.PostgresError as error:
                 ends.append(str(error.sqlstate))
                 if str(error).startswith("guard: "):
-                    said = f"{error} {error.detail or ''} {error.hint or ''}"
+                    said = str(error)  # with its detail and its hint
         self.runner.run(self.connection.execute("ROLLBACK; RESET ALL; DISCARD TEMP"))
         return ends, said
 

@@ -244,7 +244,7 @@ BEGIN
     END IF;
     proof := zanith._prove_caller();
     PERFORM zanith._record_capture(strategy, relation, column_name, id, on_dependents, keep_rows, migration_id, expires_in, reason,
-        zanith._read_facts(zanith._define(strategy, relation, column_name, id, on_dependents, keep_rows, brief => true)), path, proof, cascade_of);
+        zanith._read_facts(strategy, relation, column_name), path, proof, cascade_of);
     d := (zanith._artifact(id)).definition || CASE WHEN cascade_of IS NULL THEN '{}' ELSE '{"companion": true}' END::jsonb;
     PERFORM zanith._check_capture(strategy, relation, column_name, zanith._without_earlier(d), on_dependents, published_ok);
     SELECT r.rows_copied, sandboxed OR r.ran_code INTO rows_copied, sandboxed FROM zanith._run_capture(id, relation, d, proof, ddl_path, code_path) r;
@@ -314,24 +314,26 @@ END $$;
 
 -- What only the owner may read, or what would run the owner's code: read as the owner, by name. {positions, accepts}: where each
 -- identity sequence stood, and what a partition accepts. Numbers, and an expression that only the owner will ever evaluate.
-CREATE OR REPLACE FUNCTION zanith._read_facts(d jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION zanith._read_facts(strategy text, relation oid, column_name text) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     positions jsonb := '[]';
     bounds jsonb;
     s jsonb;
-    root oid;
+    owner text := (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = relation);
+    at jsonb := CASE WHEN zanith._strategy_is(strategy, 'moves') THEN zanith._describe_attachment(relation) END;
 BEGIN
-    FOR s IN SELECT x.item FROM zanith._each(d #> '{column,sequences}') x ORDER BY x.ord LOOP
-        -- one that was never called, or that this role may not read, does not say by its oid where it stands
-        positions := positions || jsonb_build_array(CASE WHEN (s ->> 'is_called')::boolean
-            THEN jsonb_build_array(s -> 'last_value', s -> 'is_called')
-            ELSE zanith._run_as(zanith._runner(s ->> 'owner'), format('SELECT jsonb_build_array(last_value, is_called) FROM %s',
-                     zanith._qualify(s ->> 'schema', s ->> 'name')), 'values', ours => false) -> 0 END);
-    END LOOP;
-    root := zanith._relation_oid(d #>> '{members,0,schema}', d #>> '{members,0,name}');
-    IF d #>> '{members,0,definition,partition_of,bound}' IS NOT NULL AND d #>> '{members,0,definition,partition_of,accepts}' IS NULL THEN
-        bounds := zanith._run_as(zanith._runner(d #>> '{table,owner}'), format('SELECT pg_get_partition_constraintdef(%s)', root), 'values', ours => false) -> 0;
+    IF zanith._strategy_is(strategy, 'drops') AND column_name IS NOT NULL THEN
+        FOR s IN SELECT x.item FROM zanith._each(zanith._describe_sequences(relation, zanith._attribute_number(relation, column_name))) x ORDER BY x.ord LOOP
+            -- one that was never called, or that this role may not read, does not say by its oid where it stands
+            positions := positions || jsonb_build_array(CASE WHEN (s ->> 'is_called')::boolean
+                THEN jsonb_build_array(s -> 'last_value', s -> 'is_called')
+                ELSE zanith._run_as(zanith._runner(s ->> 'owner'), format('SELECT jsonb_build_array(last_value, is_called) FROM %s',
+                         zanith._qualify(s ->> 'schema', s ->> 'name')), 'values', ours => false) -> 0 END);
+        END LOOP;
+    END IF;
+    IF at ->> 'bound' IS NOT NULL AND at ->> 'accepts' IS NULL THEN
+        bounds := zanith._run_as(zanith._runner(owner), format('SELECT pg_get_partition_constraintdef(%s)', relation), 'values', ours => false) -> 0;
     END IF;
     RETURN jsonb_build_object('positions', positions, 'accepts', bounds);
 END $$;
@@ -368,7 +370,14 @@ BEGIN
     FOR step IN SELECT s.item FROM zanith._each(zanith._render_own_steps(a.definition, ordinal)) s ORDER BY s.ord LOOP
         EXIT WHEN step.item ->> 'by' IS DISTINCT FROM 'zanith';
         moved := moved || zanith._relation_oid(step.item ->> 'from', step.item ->> 'moves');
-        done := done || zanith._run_own_step(a, step.item, moved[cardinality(moved)], path, alone);
+        IF step.item ?| '{copies,counts}' THEN
+            PERFORM zanith._check_copied(a);
+        END IF;
+        done := done || zanith._run_own_step(step.item, moved[cardinality(moved)], zanith._object_name(a), path, alone);
+        -- the copy is there: by this step, or by the owner before this one closes the archive
+        IF (step.item ->> 'copies')::boolean OR starts_with(step.item ->> 'sql', 'REVOKE INSERT ') THEN
+            PERFORM zanith._note_captured((a.definition #>> '{table,oid}')::oid, a.definition, a.artifact_type = 'archive_column');
+        END IF;
     END LOOP;
     IF done = '{}' THEN
         PERFORM zanith._refuse(format('step %s of artifact %s is not Zanith''s', ordinal, artifact_id), 'Call the capture functions, not this one.', '55000');
@@ -381,30 +390,31 @@ BEGIN
     RETURN done;
 END $$;
 
--- One of them, as the role that calls: only _run_own_steps is a definer function.
-CREATE OR REPLACE FUNCTION zanith._run_own_step(a zanith._zanith_migration_artifacts, step jsonb, moved oid, path text, alone boolean) RETURNS bigint
+-- A copy is read by name as Zanith: only under the lock, while the schema keeps its name, and where nothing of an owner's can run.
+CREATE OR REPLACE FUNCTION zanith._check_copied(a zanith._zanith_migration_artifacts) RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    root oid := (a.definition #>> '{table,oid}')::oid;
+BEGIN
+    IF NOT zanith._is_locked(root) OR NOT zanith._pin_schema(root) OR zanith._find_foreign_code(root) IS NOT NULL
+       OR zanith._relation_name(root) <> zanith._qualify(a.source_schema, a.source_table) THEN
+        PERFORM zanith._refuse_exchanged(zanith._object_name(a));
+    END IF;
+END $$;
+
+-- One of them, as the role that calls: only _run_own_steps is a definer function. `moved`: the table that it moves.
+CREATE OR REPLACE FUNCTION zanith._run_own_step(step jsonb, moved oid, object_name text, path text, alone boolean) RETURNS bigint
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     done bigint;
-    root oid := (a.definition #>> '{table,oid}')::oid;
 BEGIN
-    -- a copy is read by name as Zanith: only under the lock, while the schema keeps its name, and where nothing of an owner's can run
-    IF (step ?| '{copies,counts}') AND (
-           NOT zanith._is_locked(root) OR NOT zanith._pin_schema(root) OR zanith._find_foreign_code(root) IS NOT NULL
-           OR zanith._relation_name(root) <> zanith._qualify(a.source_schema, a.source_table)) THEN
-        PERFORM zanith._refuse_exchanged(zanith._object_name(a));
-    END IF;
     IF (step ->> 'counts')::boolean THEN
         EXECUTE step ->> 'sql' INTO done;
     ELSE
         done := zanith._execute(step ->> 'sql', path, false, alone);
     END IF;
-    -- the copy is there: by this step, or by the owner before this one closes the archive
-    IF (step ->> 'copies')::boolean OR starts_with(step ->> 'sql', 'REVOKE INSERT ') THEN
-        PERFORM zanith._note_captured(root, a.definition, a.artifact_type = 'archive_column');
-    END IF;
     IF step ? 'moves' AND zanith._relation_oid('_zanith_shadow', step ->> 'moves') IS DISTINCT FROM moved THEN
-        PERFORM zanith._refuse_exchanged(zanith._object_name(a));
+        PERFORM zanith._refuse_exchanged(object_name);
     END IF;
     RETURN done;
 END $$;
@@ -477,7 +487,7 @@ BEGIN
     END IF;
     UPDATE zanith._zanith_migration_artifacts r SET row_count = rows_copied
     WHERE r.id = artifact_id AND r.recovery_sql IS NULL
-      AND (zanith.locate(artifact_id) ->> 'state') IN ('ok', 'none')
+      AND (zanith._place(a) ->> 'state') IN ('ok', 'none')
     RETURNING * INTO a;
     IF NOT FOUND THEN
         PERFORM zanith._refuse(format('no capture of artifact %s is under way', artifact_id), 'Call the capture functions, not this one.', '55000');

@@ -20,15 +20,17 @@ DECLARE
     num smallint := zanith._attribute_number(relation, column_name);
     t jsonb;
     schema_name text;
+    dependents jsonb := zanith._list_dependents(relation, num, gone => gone);
+    alone boolean := dependents = '[]' AND gone = '{}';
     -- names of columns generated from it that a cascade drops, by table
-    going jsonb := CASE WHEN on_dependents = 'cascade' THEN (
+    going jsonb := CASE WHEN on_dependents = 'cascade' AND NOT alone THEN (
         SELECT jsonb_object_agg(g.object, g.names)
         FROM (SELECT d.object, array_agg(a.attname) AS names
               FROM zanith._find_dependents(relation, num, gone => gone) d JOIN pg_attribute a ON a.attrelid = d.object AND a.attnum = d.subobject
               WHERE d.kind = 'column' GROUP BY d.object) g) END;
     part jsonb := zanith._describe_part(relation, column_name, id, soft, 1, zanith._names_of(going, relation));
     tree jsonb := '[]';
-    cascade jsonb := CASE WHEN on_dependents = 'cascade' THEN zanith._describe_cascade(relation, num, id, gone) ELSE '{}' END;
+    cascade jsonb := CASE WHEN on_dependents <> 'cascade' THEN '{}' WHEN alone THEN zanith._no_cascade() ELSE zanith._describe_cascade(relation, num, id, gone) END;
     ordinal integer := 1 + jsonb_array_length(part -> 'renames');
     kept jsonb := zanith._describe_kept(relation, num);
     m oid;
@@ -62,7 +64,7 @@ BEGIN
         'numbers', zanith._number_neighbours(relation, part || jsonb_build_object('cascade', cascade)),
         'tree', tree, 'keepers', zanith._describe_keepers(relation, column_name), 'cascade', cascade,
         'publications', zanith._describe_publications(relation),
-        'dependents', zanith._list_dependents(relation, num, gone => gone),
+        'dependents', dependents,
         'on_dependents', on_dependents, 'earlier', '[]'::jsonb,
         -- text in the archive keeps its labels
         'labels', CASE WHEN soft THEN '{}' ELSE zanith._describe_labels(relation, COALESCE(jsonb_path_query_array(zanith._find_key(relation, num), '$[*].name'), '[]')
@@ -197,7 +199,9 @@ DECLARE
     m record;
     t jsonb;
     keyed boolean := zanith._key_calls_code(relation);
-    cascade jsonb := CASE WHEN on_dependents = 'cascade' THEN zanith._describe_cascade(relation, gone => gone) ELSE '{}' END;
+    dependents jsonb := zanith._list_dependents(relation, gone => gone);
+    alone boolean := dependents = '[]' AND gone = '{}';
+    cascade jsonb := CASE WHEN on_dependents <> 'cascade' THEN '{}' WHEN alone THEN zanith._no_cascade() ELSE zanith._describe_cascade(relation, gone => gone) END;
     shadow boolean := strategy = 'archive_table';
     -- a cascade takes inheritance children along, as DROP does
     family boolean := on_dependents = 'cascade' AND EXISTS (SELECT FROM zanith._family(relation, gone) x WHERE x.member NOT IN (SELECT y.member FROM zanith._tree(relation) y));
@@ -250,10 +254,10 @@ BEGIN
         'cascade', cascade,
         'publications', (SELECT zanith._list(DISTINCT p.item) FROM zanith._each(members) x,
                          LATERAL zanith._each(x.item #> '{definition,publications}') p),
-        'dependents', zanith._list_dependents(relation, gone => gone),
+        'dependents', dependents,
         'on_dependents', on_dependents, 'earlier', '[]'::jsonb,
         'labels', zanith._describe_labels(relation),
-        'needs', CASE WHEN on_dependents = 'cascade' THEN zanith._describe_needs(relation) ELSE '[]' END, 'database', zanith._database_identity(),
+        'needs', CASE WHEN on_dependents = 'cascade' AND NOT alone THEN zanith._describe_needs(relation) ELSE '[]' END, 'database', zanith._database_identity(),
         'partners', zanith._describe_partners(ARRAY(SELECT x.member FROM zanith._tree(relation) x), cascade));
 END $$;
 

@@ -271,11 +271,17 @@ RETURNS TABLE (class oid, object oid, subobject integer, uses jsonb) LANGUAGE sq
     FROM dependents d
 $$;
 
+-- What a cascade drops where nothing depends on the object.
+CREATE OR REPLACE FUNCTION zanith._no_cascade() RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT '{"views": [], "functions": [], "order": [], "policies": [], "triggers": [], "rules": [], "defaults": [], "publications": [], "columns": []}'::jsonb
+$$;
+
 -- What is dropped in one list: [{object, kind, uses}]. Triggers and rules of a view that is in the list come with it.
 CREATE OR REPLACE FUNCTION zanith._describe_dropped(objects jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN
     IF objects = '[]' THEN
-        RETURN '{"views": [], "functions": [], "order": [], "policies": [], "triggers": [], "rules": [], "defaults": [], "publications": []}';
+        RETURN zanith._no_cascade() - 'columns';
     END IF;
     RETURN (
     WITH dependents AS MATERIALIZED (
@@ -325,12 +331,13 @@ LANGUAGE plpgsql STABLE AS $$
 DECLARE
     found jsonb;
 BEGIN
-    IF NOT EXISTS (SELECT FROM zanith._find_dependents(relation, attribute, gone => gone)) THEN
-        RETURN zanith._describe_dropped('[]') || '{"columns": []}';
+    SELECT zanith._list(to_jsonb(d)) INTO found FROM zanith._find_dependents(relation, attribute, gone => gone) d;
+    IF found = '[]' THEN
+        RETURN zanith._no_cascade();
     END IF;
     SELECT zanith._list(jsonb_build_object('class', d.class, 'object', d.object, 'subobject', d.subobject, 'kind', d.kind,
         'uses', CASE WHEN u.uses IS NULL THEN '{}' ELSE jsonb_build_object('uses', u.uses) END)) INTO found
-    FROM zanith._find_dependents(relation, attribute, gone => gone) d
+    FROM jsonb_to_recordset(found) d(class oid, object oid, subobject integer, kind text)
     LEFT JOIN zanith._describe_uses(relation, attribute) u USING (class, object, subobject);
     RETURN zanith._describe_dropped(found) || jsonb_build_object(
         'columns', (

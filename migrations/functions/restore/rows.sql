@@ -302,7 +302,8 @@ CREATE OR REPLACE FUNCTION zanith._changed_owners(d jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT COALESCE(jsonb_object_agg(zanith._qualify(m.item ->> 'schema', m.item ->> 'name'), jsonb_build_object('was', m.item #> '{definition,owner}', 'now', o.now)), '{}')
     FROM zanith._each(d -> 'members') m,
-         LATERAL (SELECT zanith._owner_of_table(jsonb_build_object('schema', m.item -> 'parked_schema', 'name', m.item -> 'parked'))) o(now)
+         LATERAL (SELECT pg_get_userbyid(c.relowner) FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
+                  WHERE n.nspname = m.item ->> 'parked_schema' AND c.relname = m.item ->> 'parked' OFFSET 0) o(now)
     WHERE o.now <> m.item #>> '{definition,owner}'
 ); END $$;
 

@@ -28,11 +28,11 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         || CASE WHEN q.as_name IS NULL THEN zanith._render_earlier_parts(d, q.target) ELSE '[]' END
         || (SELECT zanith._list(s.item ORDER BY m.ord, s.ord)
             FROM zanith._each(d -> 'members') m, LATERAL zanith._each(
-                zanith._render_publish(m.item #> '{definition,publications}', zanith._member_name(d, m.ord, q.final))) s)
+                zanith._render_publish(m.item #> '{definition,publications}', zanith._qualify(m.item ->> 'schema', CASE WHEN m.ord = 1 THEN q.final ELSE m.item ->> 'name' END))) s)
         || (SELECT zanith._list(s.item ORDER BY m.ord, k.ord, s.ord)
             FROM zanith._each(d -> 'members') m, LATERAL zanith._each(m.item #> '{definition,constraints}') k,
                  LATERAL zanith._each(zanith._constraint_by_owner(k.item, m.item #>> '{definition,owner}', m.item ->> 'schema',
-                    zanith._member_name(d, m.ord, q.final), zanith._referenced_name(d, k.item, q.final), q.not_valid,
+                    zanith._qualify(m.item ->> 'schema', CASE WHEN m.ord = 1 THEN q.final ELSE m.item ->> 'name' END), zanith._referenced_name(d, k.item, q.final), q.not_valid,
                     (m.item #>> '{definition,partitioned}')::boolean
                         AND current_setting('server_version_num')::integer < 180000)) s
             WHERE zanith._constraint_is(k.item, 'reference') AND NOT (k.item ->> 'inherited')::boolean)
@@ -227,14 +227,6 @@ END$body$, target,
             zanith._members_sql(target), zanith._detach_sql('members'), zanith._indexes_find_back_sql())),
         'Name the NOT NULL constraints as PostgreSQL 18 would have named them', 'ACCESS EXCLUSIVE', ARRAY[target], jsonb_array_length(d -> 'members') > 1));
 END $$;
-
--- The qualified name of the n-th table of the tree as it will be called.
-CREATE OR REPLACE FUNCTION zanith._member_name(d jsonb, ordinal bigint, root_name text) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT zanith._qualify(d -> 'members' -> (ordinal - 1)::integer ->> 'schema',
-                           CASE WHEN ordinal = 1 THEN root_name
-                                ELSE d -> 'members' -> (ordinal - 1)::integer ->> 'name' END)
-$$;
 
 -- What a foreign key refers to, by the name it will have then.
 CREATE OR REPLACE FUNCTION zanith._referenced_name(d jsonb, con jsonb, root_name text) RETURNS text

@@ -10,6 +10,7 @@ import traceback
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -37,7 +38,7 @@ class Line:
 
     def cells(self) -> list[str]:
         if self.outcome is None:
-            return [self.tool.name, *["-"] * 7, f"not run: {self.said}"]
+            return [self.tool.name, *["-"] * (len(HEADS) - 2), f"not run: {self.said}"]
         one = self.outcome
         said = [f"refused: {text}" for text in one.refused]
         if one.by_hand:
@@ -46,7 +47,9 @@ class Line:
             said.append(f"not back: {_in_short(one.not_back)}")
         if one.faults:
             said.append(f"FAILED: {one.faults[0].partition(chr(10))[0].rstrip(':')}")
-        numbers = [str(n) for n in (one.dropped, one.captured, one.restored)]
+        numbers = [
+            str(n) for n in (one.dropped, one.retyped, one.captured, one.restored, one.definitions)
+        ]
         shown = "shown" if one.notices else "not shown"
         ids = VARIES.sub("…", one.migration)
         return [one.tool, one.version, *numbers, ids, shown, one.refusal, "; ".join(said)]
@@ -76,22 +79,56 @@ def run_one(server: clusters.Server, template: str, tool: Tool, directory: Path)
     return Line(tool, outcome)
 
 
-def table(lines: list[Line], version: int) -> str:
-    """Return the table of all tools, as Markdown."""
-    heads = [
-        "tool",
-        "version",
-        "dropped",
-        "captured",
-        "restored",
-        "migration id",
-        "notices",
-        "a refusal",
-        "remarks",
-    ]
-    rows = [heads, ["---"] * len(heads), *(line.cells() for line in lines)]
+HEADS = [
+    "tool",
+    "version",
+    "dropped",
+    "retyped",
+    "captured",
+    "restored",
+    "definitions",
+    "migration id",
+    "notices",
+    "a refusal",
+    "remarks",
+]
+
+
+def table(lines: list[Line], version: int, before: dict[str, list[str]]) -> str:
+    """Return the table of all tools, as Markdown; one that did not run keeps its row of before."""
+    here = {line.tool.name: line for line in lines}
+    rows = [HEADS, ["---"] * len(HEADS)]
+    for tool in TOOLS:
+        line = here.get(tool.name)
+        if line and (line.outcome or tool.name not in before):
+            rows.append(line.cells())
+        elif tool.name in before:
+            rows.append(before[tool.name])
     text = "\n".join(f"| {' | '.join(c.replace('|', '/') for c in row)} |" for row in rows)
-    return f"PostgreSQL {clusters.release_of(version)}:\n\n{text}\n"
+    return f"PostgreSQL {clusters.release_of(version)}, on {today()}:\n\n{text}\n"
+
+
+def today() -> str:
+    """Return the day on which the tools are run."""
+    return datetime.now(tz=UTC).date().isoformat()
+
+
+def measured_before(text: str) -> dict[str, list[str]]:
+    """Return the rows of the document by tool; one of another day says when it was measured."""
+    rows: dict[str, list[str]] = {}
+    day, heads = "", HEADS
+    for line in text.partition(BEGIN)[2].partition(END)[0].splitlines():
+        if found := re.match(r"PostgreSQL .*, on (.*):$", line):
+            day = found[1]
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if cells[0] == "tool":
+            heads = cells
+        elif line.startswith("| ") and not cells[-1].startswith(("---", "not run")):
+            one = dict(zip(heads, cells, strict=True))
+            if day not in ("", today()) and not one["remarks"].startswith("measured "):
+                one["remarks"] = f"measured on {day}; {one['remarks']}".removesuffix("; ")
+            rows[cells[0]] = [one.get(head, "-") for head in HEADS]
+    return rows
 
 
 def run_version(version: int, tools: list[Tool], workers: int) -> list[Line]:
@@ -134,11 +171,12 @@ def main() -> int:
     tools = [t for t in TOOLS if not words or any(word in t.name.lower() for word in words)]
     if not tools:
         parser.error(f"no such tool; there is {', '.join(tool.name for tool in TOOLS)}")
+    before = measured_before(DOCUMENT.read_text("utf-8")) if options.write else {}
     good, tables = True, []
     for version in clusters.choose_versions(options.versions, clusters.find_versions()):
         lines = run_version(version, tools, options.workers)
         good &= all(line.good for line in lines)
-        tables.append(table(lines, version))
+        tables.append(table(lines, version, before))
     print("\n".join(tables))
     if options.write:
         write(tables)

@@ -46,16 +46,25 @@ LEFT JOIN LATERAL (SELECT attname FROM pg_attribute
 WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_'
   AND n.nspname NOT IN ('information_schema', 'zanith', '_zanith_shadow')
 """
+TYPES = """
+SELECT format('public.%s.%s|%s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod))
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p')
+  AND c.relnamespace = 'public'::regnamespace
+"""
 ARTIFACTS = """
-SELECT id, concat_ws('.', source_schema, source_table, source_column)
+SELECT id, COALESCE(kept_name, concat_ws('.', source_schema, source_table, source_column)),
+    artifact_type
 FROM zanith._zanith_migration_artifacts ORDER BY capture_order DESC
 """
 
 
 MIGRATION = """
 SELECT regexp_replace(migration_id, '^transaction [0-9]+$', 'the transaction')
-FROM zanith._zanith_migration_artifacts ORDER BY capture_order DESC LIMIT 1
+FROM zanith._zanith_migration_artifacts WHERE kept_kind IS NULL
+ORDER BY capture_order DESC LIMIT 1
 """
+DROPS = ("archive_table", "archive_column", "soft_drop_column")
 
 
 class ToolFailed(Exception):
@@ -70,6 +79,7 @@ class Step:
     output: str
     seen: str  # what the tool shows of the database
     objects: set[str]
+    types: dict[str, str]
     entries: dict[str, list[str]]
     rows: list[str]
 
@@ -114,6 +124,7 @@ class Side:
             "\n".join(written),
             f"exit {seen[0]}\n{seen[1]}",
             set(self.database.psql(OBJECTS).splitlines()),
+            dict(line.split("|", 1) for line in self.database.psql(TYPES).splitlines()),
             dump_entries(self.database),
             read_rows(self.database),
         )
@@ -189,7 +200,9 @@ class Outcome:
     tool: str
     version: str
     dropped: int = 0  # tables and columns that the tool dropped without the guard
-    captured: int = 0
+    retyped: int = 0  # columns whose type the tool changed, so that values are converted
+    captured: int = 0  # tables, columns, and old values of columns
+    definitions: int = 0  # of indexes and the like, which were dropped by themselves
     restored: int = 0
     migration: str = "-"  # the migration id of what the last stage dropped
     notices: bool = False  # the tool showed what the guard said
@@ -259,21 +272,27 @@ def _judge(plain: Side, guarded: Side, outcome: Outcome) -> None:
             raise ToolFailed(f"{tool.name}, stage {stage}, guard off:\n{wanted.output}")
         got = guarded.run_stage(stage)
         first = first or wanted
-        kept = list(_artifacts(guarded).values())
-        outcome.captured = len(kept)
+        kept = _named(guarded, *DROPS)
+        converted = _named(guarded, "archive_values")
+        outcome.captured = len(kept) + len(converted)
+        outcome.definitions = len(_named(guarded, "keep_definition"))
         outcome.migration = guarded.database.psql(MIGRATION) or "-"
         outcome.notices |= "is kept as artifact" in got.output
         left = set() if tool.recreates and stage > 1 else wanted.objects
         outcome.dropped = len(_dropped(first.objects, left))
+        retyped = {name for name, old in first.types.items() if wanted.types.get(name, old) != old}
+        outcome.retyped = len(retyped)
         said = re.search(r"guard: .*", got.output) if got.code else None
         there = got.objects & left if tool.recreates and not got.code else got.objects
         if lost := first.objects - there - _within(first.objects, kept):
             outcome.faults.append(f"stage {stage} lost {', '.join(sorted(lost))}")
+        if not said and (lost := retyped - {*converted, *kept}):
+            outcome.faults.append(f"stage {stage} lost the values of {', '.join(sorted(lost))}")
         if said:
             outcome.refused.append(f"stage {stage}: {said[0]}")
             break
         outcome.faults += [f"stage {stage}: {text}" for text in _differences(tool, wanted, got)]
-        if more := set(kept) - (first.objects - left):
+        if more := set(kept) - (first.objects - left) - retyped:
             outcome.faults.append(f"stage {stage} captured {', '.join(sorted(more))} too")
         if got.code:
             break
@@ -289,11 +308,16 @@ def _dropped(before: set[str], after: set[str]) -> set[str]:
     return {name for name in gone if name.rpartition(".")[0] not in gone}
 
 
-def _artifacts(side: Side) -> dict[str, str]:
-    """Return what each artifact holds, newest first, without the tool's own tables."""
+def _artifacts(side: Side) -> dict[str, tuple[str, str]]:
+    """Return the object and strategy of each artifact, newest first, not of the tool's tables."""
     lines = (line.split("|") for line in side.database.psql(ARTIFACTS).splitlines())
     own = tuple(f"public.{table}" for table in side.tool.books)
-    return {artifact: name for artifact, name in lines if not name.startswith(own)}
+    return {found[0]: (found[1], found[2]) for found in lines if not found[1].startswith(own)}
+
+
+def _named(side: Side, *strategies: str) -> list[str]:
+    """Return the objects of all artifacts of these strategies."""
+    return [name for name, strategy in _artifacts(side).values() if strategy in strategies]
 
 
 def _within(objects: set[str], kept: list[str]) -> set[str]:
@@ -334,17 +358,18 @@ def _judge_restore(guarded: Side, first: Step, outcome: Outcome) -> None:
     if tool.recreates:
         turn_guard_off(database)
         database.psql(f"DROP TABLE {', '.join(_dropped(first.objects, set()))} CASCADE")
-    for artifact, name in _artifacts(guarded).items():
+    for artifact, (name, strategy) in _artifacts(guarded).items():
         try:
             try:
                 _restore(database, artifact)
             except Refused as error:
                 _create_types(guarded, str(error), first, outcome)
+                _drop_successor(guarded, str(error), name, outcome)
                 _restore(database, artifact)
         except Refused as error:
             outcome.faults.append(f"{name} was not restored: {error}")
         else:
-            outcome.restored += 1
+            outcome.restored += strategy != "keep_definition"
     wanted = first.other_rows(tool.books)
     rows = [row for row in read_rows(database) if not _is_of(row, tool.books)]
     values = [[row for row in side if "|{" in row] for side in (wanted, rows)]
@@ -368,6 +393,14 @@ def _create_types(side: Side, refusal: str, first: Step, outcome: Outcome) -> No
         if "Type: TYPE;" in entry and f"public.{name} does not exist" in refusal:
             side.database.psql(entry)
             outcome.by_hand.append(f"CREATE TYPE {name}")
+
+
+def _drop_successor(side: Side, refusal: str, name: str, outcome: Outcome) -> None:
+    """Drop the column that a tool added in the place of one that it dropped."""
+    table, _, column = name.rpartition(".")
+    if f"{table} already has a column {column}" in refusal:
+        side.database.psql(f"SET zanith.guard = off; ALTER TABLE {table} DROP COLUMN {column}")
+        outcome.by_hand.append(f"ALTER TABLE {table} DROP COLUMN {column}")
 
 
 def _judge_refusal(side: Side, outcome: Outcome) -> None:

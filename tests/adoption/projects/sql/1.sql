@@ -6,6 +6,7 @@ CREATE TABLE book (
     isbn varchar(20) DEFAULT 'none',
     mood mood NOT NULL DEFAULT 'calm',
     author_id integer,
+    price numeric(10, 2),
     CONSTRAINT book_isbn_key UNIQUE (isbn),
     CONSTRAINT book_author_id_fkey FOREIGN KEY (author_id) REFERENCES author (id)
 );

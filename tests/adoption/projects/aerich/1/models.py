@@ -20,6 +20,7 @@ class Author(Model):
 class Book(Model):
     id = fields.IntField(primary_key=True)
     title = fields.TextField()
+    price = fields.DecimalField(10, 2, null=True)
     isbn = fields.CharField(20, null=True, unique=True)
     mood = fields.CharEnumField(Mood)
     author = fields.ForeignKeyField("shop.Author", null=True)

@@ -12,6 +12,7 @@ class Mood(str, Enum):
 class Book(Model):
     id = fields.IntField(primary_key=True)
     title = fields.TextField()
+    price = fields.DecimalField(10, 2, null=True)
     mood = fields.CharEnumField(Mood)
 
     class Meta:

@@ -1,4 +1,4 @@
-from sqlalchemy import Column, Enum, ForeignKey, Integer, String
+from sqlalchemy import Column, Enum, ForeignKey, Integer, Numeric, String
 from sqlalchemy.orm import declarative_base
 
 Base = declarative_base()
@@ -14,5 +14,6 @@ class Book(Base):
     __tablename__ = "book"
     id = Column(Integer, primary_key=True)
     title = Column(String, nullable=False)
+    price = Column(Numeric(10, 2))
     mood = Column(Enum("calm", "dark", name="mood"), nullable=False)
     author_id = Column(ForeignKey("author.id", name="book_author_id_fkey"))

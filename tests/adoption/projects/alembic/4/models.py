@@ -1,4 +1,4 @@
-from sqlalchemy import Column, Integer, String
+from sqlalchemy import Column, Integer, Numeric, String
 from sqlalchemy.orm import declarative_base
 
 Base = declarative_base()
@@ -8,3 +8,4 @@ class Book(Base):
     __tablename__ = "book"
     id = Column(Integer, primary_key=True)
     title = Column(String, nullable=False)
+    price = Column(Numeric(10, 2))

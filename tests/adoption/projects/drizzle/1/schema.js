@@ -1,4 +1,4 @@
-const { index, integer, pgEnum, pgTable, serial, text, unique, varchar } = require("drizzle-orm/pg-core");
+const { index, integer, numeric, pgEnum, pgTable, serial, text, unique, varchar } = require("drizzle-orm/pg-core");
 
 const mood = pgEnum("mood", ["calm", "dark"]);
 const author = pgTable("author", { id: serial().primaryKey(), name: text().notNull() });
@@ -7,6 +7,7 @@ const book = pgTable(
   {
     id: serial().primaryKey(),
     title: text().notNull(),
+    price: numeric({ precision: 10, scale: 2 }),
     isbn: varchar({ length: 20 }).default("none"),
     mood: mood().notNull(),
     author_id: integer().references(() => author.id),

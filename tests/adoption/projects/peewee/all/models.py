@@ -1,6 +1,14 @@
 import os
 
-from peewee import AutoField, CharField, ForeignKeyField, Model, PostgresqlDatabase, TextField
+from peewee import (
+    AutoField,
+    CharField,
+    DecimalField,
+    ForeignKeyField,
+    Model,
+    PostgresqlDatabase,
+    TextField,
+)
 
 database = PostgresqlDatabase(
     os.environ["PGDATABASE"],
@@ -23,6 +31,7 @@ class Author(Base):
 class Book(Base):
     id = AutoField()
     title = TextField()
+    price = DecimalField(10, 2, null=True)
     isbn = CharField(20, null=True, unique=True)
     mood = CharField(20, index=True)
     author = ForeignKeyField(Author, null=True)

@@ -1,4 +1,4 @@
-from sqlalchemy import Column, Enum, ForeignKey, Integer, String, UniqueConstraint
+from sqlalchemy import Column, Enum, ForeignKey, Integer, Numeric, String, UniqueConstraint
 from sqlalchemy.orm import declarative_base
 
 Base = declarative_base()
@@ -15,6 +15,7 @@ class Book(Base):
     __table_args__ = (UniqueConstraint("isbn", name="book_isbn_key"),)
     id = Column(Integer, primary_key=True)
     title = Column(String, nullable=False)
+    price = Column(Numeric(10, 2))
     isbn = Column(String(20), index=True, server_default="none")
     mood = Column(Enum("calm", "dark", name="mood"), nullable=False)
     author_id = Column(ForeignKey("author.id", name="book_author_id_fkey"))

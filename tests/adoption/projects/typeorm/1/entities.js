@@ -10,6 +10,7 @@ const book = new EntitySchema({
   columns: {
     id,
     title: { type: "text" },
+    price: { type: "numeric", precision: 10, scale: 2, nullable: true },
     isbn: { type: "varchar", length: 20, nullable: true, default: "none" },
     mood: { type: "enum", enum: ["calm", "dark"], enumName: "mood" },
     author_id: {

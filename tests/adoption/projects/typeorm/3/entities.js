@@ -6,6 +6,7 @@ const book = new EntitySchema({
   columns: {
     id,
     title: { type: "text" },
+    price: { type: "numeric", precision: 10, scale: 2, nullable: true },
     mood: { type: "enum", enum: ["calm", "dark"], enumName: "mood" },
   },
 });

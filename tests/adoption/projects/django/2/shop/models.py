@@ -12,6 +12,7 @@ class Author(models.Model):
 class Book(models.Model):
     id = models.AutoField(primary_key=True)
     title = models.TextField()
+    price = models.DecimalField(max_digits=10, decimal_places=2, null=True)
     mood = models.CharField(max_length=20)
     author = models.ForeignKey(Author, models.SET_NULL, null=True)
 

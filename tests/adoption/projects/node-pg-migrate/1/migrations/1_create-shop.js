@@ -4,6 +4,7 @@ export const up = (pgm) => {
   pgm.createTable("book", {
     id: "id",
     title: { type: "text", notNull: true },
+    price: { type: "numeric(10,2)" },
     isbn: { type: "varchar(20)", default: "none", unique: true },
     mood: { type: "mood", notNull: true },
     author_id: { type: "integer", references: "author" },

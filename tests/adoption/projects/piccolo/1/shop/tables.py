@@ -1,6 +1,6 @@
 from enum import Enum
 
-from piccolo.columns import ForeignKey, Serial, Text, Varchar
+from piccolo.columns import ForeignKey, Numeric, Serial, Text, Varchar
 from piccolo.table import Table
 
 
@@ -17,6 +17,7 @@ class Author(Table, tablename="author"):
 class Book(Table, tablename="book"):
     id = Serial(primary_key=True)
     title = Text()
+    price = Numeric((10, 2), null=True, default=None)
     isbn = Varchar(20, null=True, default=None, unique=True, index=True)
     mood = Text(choices=Mood)
     author_id = ForeignKey(Author, db_column_name="author_id")

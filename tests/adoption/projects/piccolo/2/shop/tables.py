@@ -1,6 +1,6 @@
 from enum import Enum
 
-from piccolo.columns import ForeignKey, Serial, Text
+from piccolo.columns import ForeignKey, Numeric, Serial, Text
 from piccolo.table import Table
 
 
@@ -17,5 +17,6 @@ class Author(Table, tablename="author"):
 class Book(Table, tablename="book"):
     id = Serial(primary_key=True)
     title = Text()
+    price = Numeric((10, 2), null=True, default=None)
     mood = Text(choices=Mood)
     author_id = ForeignKey(Author, db_column_name="author_id")

@@ -1,6 +1,6 @@
 from enum import Enum
 
-from piccolo.columns import Serial, Text
+from piccolo.columns import Numeric, Serial, Text
 from piccolo.table import Table
 
 
@@ -12,4 +12,5 @@ class Mood(str, Enum):
 class Book(Table, tablename="book"):
     id = Serial(primary_key=True)
     title = Text()
+    price = Numeric((10, 2), null=True, default=None)
     mood = Text(choices=Mood)

@@ -1,7 +1,8 @@
-from piccolo.columns import Serial, Text
+from piccolo.columns import Numeric, Serial, Text
 from piccolo.table import Table
 
 
 class Book(Table, tablename="book"):
     id = Serial(primary_key=True)
     title = Text()
+    price = Numeric((10, 2), null=True, default=None)

@@ -8,6 +8,7 @@ Sequel.migration do
     create_table(:book) do
       primary_key :id
       String :title, null: false
+      BigDecimal :price, size: [10, 2]
       String :isbn, size: 20, default: "none", index: true
       column :mood, :mood, null: false
       foreign_key :author_id, :author

@@ -7,6 +7,7 @@ exports.up = async ({ context }) => {
   await context.createTable("book", {
     id,
     title: { type: DataTypes.TEXT, allowNull: false },
+    price: { type: DataTypes.DECIMAL(10, 2) },
     isbn: { type: DataTypes.STRING(20), defaultValue: "none" },
     mood: { type: DataTypes.ENUM("calm", "dark"), allowNull: false },
     author_id: { type: DataTypes.INTEGER, references: { model: "author", key: "id" } },

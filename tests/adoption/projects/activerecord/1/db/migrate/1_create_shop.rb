@@ -6,6 +6,7 @@ class CreateShop < ActiveRecord::Migration[6.1]
     end
     create_table :book do |t|
       t.text :title, null: false
+      t.decimal :price, precision: 10, scale: 2
       t.string :isbn, limit: 20, default: "none", index: { unique: true }
       t.column :mood, :mood, null: false
       t.references :author, foreign_key: { to_table: :author }

@@ -1,0 +1,3 @@
+export const up = (pgm) => {
+  pgm.alterColumn("book", "price", { type: "integer" });
+};

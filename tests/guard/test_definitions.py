@@ -15,6 +15,7 @@ from app.recovery.plan.model import Choices, Plan
 from app.recovery.plan.planning import plan_restore
 from app.recovery.restore.migration import plan_migration, restore_migration
 from app.recovery.restore.restore import restore
+from tests.acceptance.command import Result, zanith
 from tests.conftest import Database
 from tests.guard.twin import DBA, turn_guard_off, turn_guard_on, without_ours
 from tests.oracle.judges import grant_capture, restore_by_psql, see
@@ -701,3 +702,55 @@ def test_the_owner_restores_it(guarded: Database, create_role: Callable[..., str
     assert without_ours(see(guarded, moved=True)) == without_ours(before)
     states = guarded.psql("SELECT DISTINCT status FROM zanith._zanith_migration_artifacts")
     assert states == "restored"
+
+
+# ------------------------------------------------------------------------------------ interfaces
+
+
+@pytest.mark.newest
+def test_the_commands_take_it_as_any_artifact(guarded: Database) -> None:
+    guarded.psql(TWO + "ALTER TABLE t ADD CONSTRAINT c CHECK (id > 0)")
+    guarded.psql("DROP VIEW v; DROP INDEX i; ALTER TABLE t DROP CONSTRAINT c; DROP SEQUENCE q")
+
+    def run(*words: str) -> Result:
+        return zanith(*words, url=guarded.url)
+
+    found = run("list", "--type", "keep_definition", "--json").json["artifacts"]
+    assert [(item["kept_kind"], item["kept_name"], item["row_count"]) for item in found] == [
+        ("sequence", "public.q", None),
+        ("constraint", "c on public.t", None),
+        ("index", "public.i", None),
+        ("view", "public.v", None),
+    ]
+    assert "constraint c on public.t" in run("list").out
+    assert len(run("list", "--table", "public.t", "--json").json["artifacts"]) == 2
+    # by the name of the object, and of what is on a table as a column
+    for name, title in (("v", "public.v"), ("public.i", "public.i"), ("t.c", "c on public.t")):
+        shown = run("recover", "inspect", name, "--json").json
+        assert shown["kept_name"] == title
+        assert "CREATE" in shown["recovery_sql"] or "ADD CONSTRAINT" in shown["recovery_sql"]
+    assert "its definition is kept" in run("recover", "inspect", "v").out
+    for verb in ("export", "seal", "verify"):
+        assert "of public.v only the definition was kept" in run("recover", verb, "v").err
+    said = run("recover", "restore", "t.c", "--as", "other", "--yes").err
+    assert "constraint c on public.t comes back by its own name only" in said
+    assert run("recover", "restore-table", "v", "--yes").code != 0  # it is no table
+    assert "restored public.v" in run("recover", "restore", "v", "--yes").out
+    assert "restored already" in run("recover", "restore", "v", "--yes").out
+    assert "purged public.i" in run("recover", "purge", "i", "--yes").out
+    assert "i on" not in run("list").out
+    trial = run("guard", "test", "DROP VIEW v").out
+    assert "view public.v (keep_definition)" in trial
+    assert "sequence public.q" in run("status").out
+    assert run("recover", "doctor").code == 0
+
+
+@pytest.mark.newest
+def test_a_table_or_column_goes_before_a_definition_of_its_name(guarded: Database) -> None:
+    guarded.psql("CREATE TABLE x (id int PRIMARY KEY, c text DEFAULT 'a')")
+    guarded.psql("ALTER TABLE x DROP c; ALTER TABLE x ADD c text DEFAULT 'b'")
+    guarded.psql("ALTER TABLE x ALTER c DROP DEFAULT; DROP TABLE x; CREATE VIEW x AS SELECT 1 AS y")
+    guarded.psql("DROP VIEW x")
+    for name, kind in (("x", "archive_table"), ("x.c", "archive_column")):
+        found = zanith("recover", "inspect", name, "--json", url=guarded.url).json
+        assert found["artifact_type"] == kind

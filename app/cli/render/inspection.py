@@ -51,6 +51,8 @@ def _title(artifact: Artifact) -> RenderableType:
     meaning = MEANING.get(artifact.health)
     if artifact.status == "restored" and artifact.health in {"ok", "expired"}:
         meaning = _is_back(artifact)
+    elif artifact.kept_kind is not None and artifact.health == "ok":
+        meaning = "its definition is kept"
     elif artifact.unfinished:
         meaning = UNFINISHED[artifact.unfinished]
     return Group(line, Text(meaning, style="quiet")) if meaning else line

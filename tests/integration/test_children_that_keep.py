@@ -142,7 +142,7 @@ REFUSED = {
         + "CREATE TABLE keeps (c text) INHERITS (parent); CREATE TABLE loses () INHERITS (parent)",
         "archive_column",
         "has inheritance children",
-        "soft_drop_column",
+        "NO INHERIT",
     ),
     "a rename would take the child's": (
         PARENT + "CREATE TABLE keeps (c text) INHERITS (parent)",

@@ -335,7 +335,11 @@ BEGIN
             END IF;
         ELSIF zanith._strategy_is(strategy, 'values') AND NOT f.relispartition AND a.attgenerated = '' THEN
             PERFORM zanith._refuse(format('%s has inheritance children (%s), which %s does not support', name, other, strategy),
-                CASE WHEN strategy = 'archive_values' THEN 'A key tells apart the rows of one table only.' ELSE 'Use soft_drop_column, which parks it in all of them.' END);
+                CASE WHEN strategy = 'archive_values' THEN 'A key tells apart the rows of one table only.'
+                     WHEN EXISTS (SELECT FROM zanith._family(relation) x JOIN pg_attribute b ON b.attrelid = x.member AND b.attname = a.attname AND NOT b.attisdropped
+                                  JOIN pg_class c ON c.oid = x.member AND NOT c.relispartition WHERE x.member <> relation AND (b.attislocal OR b.attinhcount > 1))
+                     THEN 'End the inheritance first: ALTER TABLE … NO INHERIT, and capture the column in each table.'
+                     ELSE 'Use soft_drop_column, which parks it in all of them.' END);
         ELSIF f.relkind = 'f' THEN
             PERFORM zanith._refuse(format('%s is a foreign table and has the column too', other),
                 format('Detach it first: ALTER TABLE %s DETACH PARTITION %s.', zanith._relation_name(relation), other));

@@ -223,14 +223,28 @@ CASES = {
         " ON CONSTRAINT k ON DOMAIN d IS 'k'; ALTER DOMAIN d ADD CONSTRAINT later CHECK (VALUE"
         " <> 'y') NOT VALID; CREATE TYPE pair AS (x int, y d); COMMENT ON COLUMN pair.y IS 'y';"
         " CREATE TYPE span AS RANGE (subtype = float8); CREATE FUNCTION f(e) RETURNS int"
-        " LANGUAGE sql AS 'SELECT 1';",
-        "DROP TYPE pair; DROP DOMAIN d; DROP TYPE e CASCADE; DROP TYPE span",
+        " LANGUAGE sql AS 'SELECT 1'; CREATE TYPE nothing AS (); CREATE TYPE words AS RANGE"
+        ' (subtype = text, collation = "C");',
+        "DROP TYPE pair; DROP DOMAIN d; DROP TYPE e CASCADE; DROP TYPE span; DROP TYPE nothing;"
+        " DROP TYPE words",
         (
             "type {s}.pair",
             "domain {s}.d",
             "type {s}.e",
             "type {s}.span",
+            "type {s}.nothing",
+            "type {s}.words",
         ),
+    ),
+    "types_cascade": Case(  # what PostgreSQL makes of a type by itself comes back with it
+        "CREATE TYPE e AS ENUM ('a'); CREATE TYPE pair AS (x int, y e[]); CREATE FUNCTION"
+        " f(pair[]) RETURNS e[] LANGUAGE sql AS 'SELECT $1[1].y'; CREATE TYPE span AS RANGE"
+        ' (subtype = float8, multirange_type_name = "Many"); CREATE FUNCTION g("Many"[])'
+        " RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE VIEW v AS SELECT"
+        ' "Many"(span(1, 2)) AS x; CREATE VIEW w AS SELECT 1 AS x; CREATE FUNCTION h(w[])'
+        " RETURNS int LANGUAGE sql AS 'SELECT 1';",
+        "DROP TYPE pair CASCADE; DROP TYPE e; DROP TYPE span CASCADE; DROP VIEW w CASCADE",
+        ("type {s}.pair", "type {s}.e", "type {s}.span", "view {s}.w"),
     ),
     "partitions": Case(
         "CREATE TABLE t (id int, a text, b int) PARTITION BY RANGE (id); CREATE TABLE t1"

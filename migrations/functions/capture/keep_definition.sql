@@ -158,8 +158,8 @@ END $$;
 -- for by name.
 CREATE OR REPLACE FUNCTION zanith._kept_needs(members jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    WITH own AS MATERIALIZED (SELECT m.* FROM jsonb_to_recordset(members) m(class oid, oid oid, kind text, relation oid, called text)),
-    parts AS MATERIALIZED (
+    WITH RECURSIVE own AS MATERIALIZED (SELECT m.* FROM jsonb_to_recordset(members) m(class oid, oid oid, kind text, relation oid, called text)),
+    described AS MATERIALIZED (
         SELECT o.class, o.oid, o.kind, o.relation, o.called FROM own o WHERE o.kind <> 'publication'
         UNION ALL SELECT x.class, x.oid, o.kind, o.relation, o.called FROM own o, LATERAL (
             SELECT 'pg_rewrite'::regclass::oid AS class, r.oid FROM pg_rewrite r WHERE r.ev_class = o.oid
@@ -167,7 +167,12 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
             UNION ALL SELECT 'pg_attrdef'::regclass, f.oid FROM pg_attrdef f WHERE f.adrelid = o.oid
             UNION ALL SELECT 'pg_class'::regclass, i.indexrelid FROM pg_index i WHERE i.indrelid = o.oid) x WHERE o.kind IN ('view', 'materialized view')
         UNION ALL SELECT 'pg_constraint'::regclass, k.oid, o.kind, o.relation, o.called FROM own o JOIN pg_constraint k ON k.contypid = o.oid WHERE o.class = 'pg_type'::regclass
-        UNION ALL SELECT 'pg_class'::regclass, t.typrelid, o.kind, o.relation, o.called FROM own o JOIN pg_type t ON t.oid = o.oid AND t.typrelid <> 0 WHERE o.class = 'pg_type'::regclass)
+        UNION ALL SELECT 'pg_class'::regclass, t.typrelid, o.kind, o.relation, o.called FROM own o JOIN pg_type t ON t.oid = o.oid AND t.typrelid <> 0 WHERE o.class = 'pg_type'::regclass),
+    -- PostgreSQL creates these with them: arrays and types of rows, multiranges and the functions of ranges
+    parts AS (
+        SELECT x.* FROM described x
+        UNION SELECT d.classid, d.objid, p.kind, p.relation, p.called FROM parts p CROSS JOIN LATERAL (
+            SELECT x.classid, x.objid FROM pg_depend x WHERE x.refclassid = p.class AND x.refobjid = p.oid AND x.deptype = 'i' AND x.classid IN ('pg_type'::regclass, 'pg_proc'::regclass) OFFSET 0) d)
     SELECT zanith._list(DISTINCT jsonb_build_object('type', i.type, 'names', i.object_names, 'args', i.object_args,
         'what', pg_describe_object(d.refclassid, d.refobjid, d.refobjsubid), 'by', p.called,
         'object', zanith._named((SELECT c.relname FROM pg_class c WHERE c.oid = d.refclassid), d.refobjid, d.refobjsubid)))

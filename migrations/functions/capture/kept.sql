@@ -68,12 +68,14 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
              WHERE l.oid = t.typcollation AND b.oid = t.typbasetype AND b.typcollation <> t.typcollation),
             'DEFAULT ' || pg_get_expr(t.typdefaultbin, 0), CASE WHEN t.typnotnull THEN 'NOT NULL' END,
             (SELECT string_agg(format('CONSTRAINT %I %s', k.conname, pg_get_constraintdef(k.oid)), ' ' ORDER BY k.oid) FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = ANY (zanith._letters_of('condition')) AND k.convalidated))
-        WHEN t.typtype = 'c' THEN (SELECT format(CASE WHEN c.relkind IN ('r', 'p') THEN 'CREATE TABLE %s (%s)' ELSE 'CREATE TYPE %s AS (%s)' END, q.name, COALESCE(string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod))
+        WHEN t.typtype = 'c' THEN (SELECT format(CASE WHEN c.relkind IN ('r', 'p') THEN 'CREATE TABLE %s (%s)' ELSE 'CREATE TYPE %s AS (%s)' END, q.name, COALESCE(string_agg(quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod)
                 || COALESCE((SELECT ' COLLATE ' || zanith._qualify(m.nspname, l.collname) FROM pg_collation l JOIN pg_namespace m ON m.oid = l.collnamespace, pg_type b
                              WHERE l.oid = a.attcollation AND b.oid = a.atttypid AND b.typcollation <> a.attcollation), ''), ', ' ORDER BY a.attnum), ''))
             FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped WHERE c.oid = t.typrelid GROUP BY c.relkind)
-        WHEN t.typtype = 'r' THEN (SELECT format('CREATE TYPE %s AS RANGE (SUBTYPE = %s%s%s%s%s)', q.name, format_type(r.rngsubtype, NULL),
+        WHEN t.typtype = 'r' THEN (SELECT format('CREATE TYPE %s AS RANGE (SUBTYPE = %s%s%s%s%s%s)', q.name, format_type(r.rngsubtype, NULL),
                 (SELECT format(', SUBTYPE_OPCLASS = %s', zanith._qualify(m.nspname, o.opcname)) FROM pg_opclass o JOIN pg_namespace m ON m.oid = o.opcnamespace WHERE o.oid = r.rngsubopc AND NOT o.opcdefault),
+                (SELECT format(', COLLATION = %s', zanith._qualify(m.nspname, l.collname)) FROM pg_collation l JOIN pg_namespace m ON m.oid = l.collnamespace, pg_type b
+                 WHERE l.oid = r.rngcollation AND b.oid = r.rngsubtype AND b.typcollation <> r.rngcollation),
                 CASE WHEN r.rngcanonical::oid <> 0 THEN format(', CANONICAL = %s', r.rngcanonical) END,
                 CASE WHEN r.rngsubdiff::oid <> 0 THEN format(', SUBTYPE_DIFF = %s', r.rngsubdiff) END,
                 format(', MULTIRANGE_TYPE_NAME = %s', format_type(r.rngmultitypid, NULL))) FROM pg_range r WHERE r.rngtypid = t.oid) END

@@ -13,7 +13,7 @@ ARTIFACT_KEYS = {
     *("row_count", "size_bytes", "checksum", "checksum_algorithm", "sealed_at", "verified_at"),
     *("reason", "created_at", "created_by", "created_by_role", "expires_at", "held", "cascade_of"),
     *("held_by", "held_by_role", "held_reason"),
-    *("restored_at", "restored_by", "restored_by_role", "unfinished"),
+    *("restored_at", "restored_by", "restored_by_role", "unfinished", "kept_kind", "kept_name"),
 }
 
 COLUMN = ("drop", "column", "orders.legacy_code", "--strategy")

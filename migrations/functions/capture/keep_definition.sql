@@ -51,9 +51,9 @@ LANGUAGE plpgsql STABLE ROWS 5 AS $$ BEGIN RETURN QUERY
       AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = f.class AND e.objid = f.oid AND e.refclassid = 'pg_extension'::regclass AND e.deptype = 'e');
 END $$;
 
--- What each object of a list takes along, as DROP … CASCADE follows pg_depend, of the objects in the list. A part of an object stands for the object. The
--- default of a column goes with that of the parent.
-CREATE OR REPLACE FUNCTION zanith._kept_reach(dropped jsonb) RETURNS TABLE (class oid, object oid, also_class oid, also_object oid)
+-- What each of some objects takes along, as DROP … CASCADE follows pg_depend, of the objects in a list. A part of an object stands for the object. The default of a column
+-- goes with that of the parent.
+CREATE OR REPLACE FUNCTION zanith._kept_reach(dropped jsonb, heads oid[]) RETURNS TABLE (class oid, object oid, also_class oid, also_object oid)
 LANGUAGE plpgsql STABLE ROWS 20 AS $$ BEGIN RETURN QUERY
     WITH RECURSIVE gone AS MATERIALIZED (
         SELECT DISTINCT COALESCE(x.item ->> 'class', 'pg_class')::regclass::oid AS c, (x.item ->> 'oid')::oid AS o
@@ -66,12 +66,13 @@ LANGUAGE plpgsql STABLE ROWS 20 AS $$ BEGIN RETURN QUERY
         FROM gone g JOIN pg_attrdef f ON g.c = 'pg_attrdef'::regclass AND f.oid = g.o JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
         JOIN pg_inherits i ON i.inhrelid = f.adrelid JOIN pg_attribute b ON b.attrelid = i.inhparent AND b.attname = a.attname
         JOIN pg_attrdef p ON p.adrelid = b.attrelid AND p.adnum = b.attnum JOIN gone q ON q.c = g.c AND q.o = p.oid),
+    ways AS MATERIALIZED (
+        SELECT e.rc AS of_c, e.ro AS of_o, e.c, e.o FROM edges e
+        UNION SELECT e.c, e.o, e.rc, e.ro FROM edges e WHERE e.deptype = 'i'),
     walk(hc, ho, c, o) AS (
-        SELECT g.c, g.o, g.c, g.o FROM gone g
+        SELECT g.c, g.o, g.c, g.o FROM gone g WHERE g.o = ANY (heads)
         UNION
-        SELECT w.hc, w.ho, e.c, e.o FROM walk w CROSS JOIN LATERAL (
-            SELECT x.c, x.o FROM edges x WHERE x.rc = w.c AND x.ro = w.o
-            UNION ALL SELECT x.rc, x.ro FROM edges x WHERE x.c = w.c AND x.o = w.o AND x.deptype = 'i') e)
+        SELECT w.hc, w.ho, e.c, e.o FROM walk w JOIN ways e ON e.of_c = w.c AND e.of_o = w.o)
     SELECT w.hc, w.ho, w.c, w.o FROM walk w WHERE (w.hc, w.ho) <> (w.c, w.o);
 END $$;
 
@@ -80,36 +81,47 @@ END $$;
 -- along; `lost` names what nothing describes. A list names objects; others are taken along, but parts of tables, types and sequences have an artifact of their own.
 CREATE OR REPLACE FUNCTION zanith._kept_heads(dropped jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    WITH kept AS MATERIALIZED (SELECT row_number() OVER (ORDER BY k.ord, k.object) AS n, k.* FROM zanith._kept_objects(dropped) k),
-    -- a column and those of its children lose their defaults in one statement
+    WITH kept AS MATERIALIZED (
+        SELECT row_number() OVER (ORDER BY k.ord, k.object) AS n, k.*, zanith._kept_called(k.class, k.object, k.kind) AS called FROM zanith._kept_objects(dropped) k),
     reach AS MATERIALIZED (
-        SELECT h.n AS head, r.also_class, r.also_object, k.n FROM kept h JOIN zanith._kept_reach(dropped) r ON r.class = h.class AND r.object = h.object
+        SELECT h.n AS head, h.kind AS of_kind, r.also_class, r.also_object, k.n
+        FROM zanith._kept_reach(dropped, ARRAY(SELECT x.object FROM kept x)) r JOIN kept h ON h.class = r.class AND h.object = r.object
         LEFT JOIN kept k ON k.class = r.also_class AND k.object = r.also_object WHERE k.n IS DISTINCT FROM h.n),
+    reached AS MATERIALIZED (
+        -- a column and those of its children lose their defaults in one statement
+        SELECT r.n, count(*) AS times, bool_or(r.of_kind = 'column default') AS by_default FROM reach r WHERE r.n IS NOT NULL GROUP BY r.n),
     heads AS MATERIALIZED (
-        SELECT k.*, row_number() OVER (ORDER BY (SELECT count(*) FROM reach r WHERE r.n = k.n) DESC, k.ord, k.object) AS place,
-               NOT k.named AND EXISTS (SELECT FROM reach r WHERE r.n = k.n) AS taken
-        FROM kept k
-        WHERE k.kind <> 'publication' AND NOT (k.kind = 'column default' AND EXISTS (SELECT FROM reach r JOIN kept p ON p.n = r.head AND p.kind = k.kind WHERE r.n = k.n)) AND (k.named OR NOT EXISTS (SELECT FROM reach r WHERE r.n = k.n) OR k.kind IN ('index', 'statistics object', 'column identity', 'sequence', 'type', 'domain')
+        SELECT k.*, row_number() OVER (ORDER BY COALESCE(t.times, 0) DESC, k.ord, k.object) AS place, NOT k.named AND t.n IS NOT NULL AS taken
+        FROM kept k LEFT JOIN reached t ON t.n = k.n
+        WHERE k.kind <> 'publication' AND NOT (k.kind = 'column default' AND COALESCE(t.by_default, false))
+          AND (k.named OR t.n IS NULL OR k.kind IN ('index', 'statistics object', 'column identity', 'sequence', 'type', 'domain')
            -- a foreign key goes with the key that it rests on
            OR k.kind = 'constraint' AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.oid = k.object AND c.contype = ANY (zanith._letters_of('reference'))))),
-    members AS (
+    members AS MATERIALIZED (
         SELECT h.n AS head, h.n FROM heads h
         UNION ALL
         SELECT f.head, f.n FROM (
-            SELECT DISTINCT ON (r.n) h.n AS head, r.n FROM reach r JOIN heads h ON h.n = r.head
-            WHERE r.n IS NOT NULL AND NOT EXISTS (SELECT FROM heads o WHERE o.n = r.n) ORDER BY r.n, h.place) f)
+            SELECT DISTINCT ON (r.n) h.n AS head, r.n FROM reach r JOIN heads h ON h.n = r.head LEFT JOIN heads o ON o.n = r.n
+            WHERE r.n IS NOT NULL AND o.n IS NULL ORDER BY r.n, h.place) f),
+    upon AS MATERIALIZED (
+        SELECT m.head, m.n, zanith._list(DISTINCT u.called) AS called
+        FROM members m JOIN reach r ON r.n = m.n JOIN members o ON o.n = r.head AND o.head = m.head JOIN kept u ON u.n = o.n GROUP BY m.head, m.n),
+    together AS MATERIALIZED (
+        SELECT m.head, zanith._list(jsonb_build_object('class', k.class, 'oid', k.object, 'kind', k.kind, 'relation', k.relation, 'called', k.called, 'upon', COALESCE(u.called, '[]')) ORDER BY k.n) AS members
+        FROM members m JOIN kept k ON k.n = m.n LEFT JOIN upon u ON u.head = m.head AND u.n = m.n GROUP BY m.head),
+    tops AS MATERIALIZED (
+        SELECT r.n, min(t.place) AS place FROM reach r JOIN heads t ON t.n = r.head AND NOT t.taken GROUP BY r.n),
+    lost AS MATERIALIZED (
+        SELECT x.item, (x.item ->> 'class')::regclass::oid AS class, (x.item ->> 'oid')::oid AS object FROM zanith._each(dropped) x
+        WHERE x.item ->> 'type' ~ '^(composite type column|operator|operator class|operator family|cast|collation|conversion|domain constraint|foreign table|transform|text search .*)$'
+          AND NOT (x.item ->> 'temporary')::boolean
+          AND NOT (x.item ->> 'type' = 'domain constraint' AND EXISTS (SELECT FROM pg_constraint c JOIN kept t ON t.object = c.contypid WHERE c.oid = (x.item ->> 'oid')::oid)))
     SELECT zanith._list(jsonb_build_object('class', h.class, 'oid', h.object, 'kind', h.kind, 'relation', h.relation, 'home', h.home,
-            'top', CASE WHEN h.taken THEN (SELECT min(t.place) FROM reach r JOIN heads t ON t.n = r.head WHERE r.n = h.n AND NOT t.taken) END,
-            'members', (SELECT zanith._list(jsonb_build_object('class', k.class, 'oid', k.object, 'kind', k.kind, 'relation', k.relation, 'called', zanith._kept_called(k.class, k.object, k.kind),
-                    'upon', (SELECT zanith._list(DISTINCT zanith._kept_called(u.class, u.object, u.kind)) FROM members o JOIN kept u ON u.n = o.n JOIN reach r ON r.head = u.n AND r.n = k.n WHERE o.head = h.n)) ORDER BY k.n)
-                FROM members m JOIN kept k ON k.n = m.n WHERE m.head = h.n),
-            'lost', (SELECT zanith._list(DISTINCT to_jsonb(concat_ws(' ', x.item ->> 'type', x.item ->> 'identity'))) FROM zanith._each(dropped) x
-                WHERE NOT (x.item ->> 'temporary')::boolean AND CASE
-                    WHEN x.item ->> 'type' = 'composite type column' THEN h.named AND NOT EXISTS (SELECT FROM heads o WHERE o.named AND o.place < h.place)
-                    WHEN x.item ->> 'type' = 'domain constraint' AND EXISTS (SELECT FROM pg_constraint c JOIN kept t ON t.object = c.contypid WHERE c.oid = (x.item ->> 'oid')::oid) THEN false
-                    WHEN x.item ->> 'type' ~ '^(operator|operator class|operator family|cast|collation|conversion|domain constraint|foreign table|transform|text search .*)$'
-                    THEN EXISTS (SELECT FROM reach r WHERE r.head = h.n AND r.also_object = (x.item ->> 'oid')::oid AND r.also_class = (x.item ->> 'class')::regclass AND r.n IS NULL) END)) ORDER BY h.place)
-    FROM heads h
+            'top', CASE WHEN h.taken THEN t.place END, 'members', g.members,
+            'lost', (SELECT zanith._list(DISTINCT to_jsonb(concat_ws(' ', l.item ->> 'type', l.item ->> 'identity'))) FROM lost l
+                WHERE CASE l.item ->> 'type' WHEN 'composite type column' THEN h.named AND NOT EXISTS (SELECT FROM heads o WHERE o.named AND o.place < h.place)
+                      ELSE EXISTS (SELECT FROM reach r WHERE r.head = h.n AND r.also_object = l.object AND r.also_class = l.class AND r.n IS NULL) END)) ORDER BY h.place)
+    FROM heads h JOIN together g ON g.head = h.n LEFT JOIN tops t ON t.n = h.n
 ); END $$;
 
 -- How a plan names it, and its needs.

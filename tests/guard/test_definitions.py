@@ -438,6 +438,15 @@ def test_who_may_not_capture_drops_as_without_the_guard(
     )
     guarded.psql(f"SET ROLE {role}; {text}")
     assert kept(guarded) == []
+    # and calls the function by hand in vain
+    recorded = guarded.psql(
+        f"SET ROLE {role}; CREATE VIEW s.own AS SELECT 1 AS x;"
+        " SELECT zanith._guard_record_definitions(jsonb_build_array(jsonb_build_object('class',"
+        " 'pg_class', 'oid', 's.own'::regclass::oid, 'attnum', 0, 'type', 'view', 'named', true,"
+        " 'temporary', false)), '{}', 'm', 'r', 'public', zanith._prove_caller()); DROP VIEW s.own"
+    )
+    assert recorded == "[]"
+    assert kept(guarded) == []
     grant_capture(guarded, role)
     guarded.psql(f"SET ROLE {role}; DROP TABLE s.t; {text}")
     assert kept(guarded) == ["view s.v", "sequence s.q", "column default s.t.a"]

@@ -76,6 +76,9 @@ DECLARE
     heads jsonb := zanith._kept_heads(dropped);
     done jsonb := '[]';
 BEGIN
+    IF NOT has_table_privilege(caller, 'zanith._zanith_migration_artifacts', 'SELECT') THEN
+        RETURN '[]';
+    END IF;
     PERFORM zanith._check_words(why, migration, current_setting('zanith.actor', true));
     IF path IS NOT NULL AND (zanith._path_names(path) IS NULL OR length(path) > 4000) THEN
         path := NULL;

@@ -56,6 +56,8 @@ STATEMENTS = (
         "ALTER TABLE g ALTER code TYPE int USING length(code)",
         ANEW,
     ),
+    Statement("DROP VIEW", "DROP VIEW seen", "CREATE VIEW seen AS SELECT a FROM kept", often=10),
+    Statement("DROP INDEX", "DROP INDEX found", "CREATE INDEX found ON kept (a)", often=10),
     Statement(f"TRUNCATE, {MANY:,} rows", "TRUNCATE emptied", f"INSERT INTO emptied {ROWS}"),
     Statement(
         f"{MANY:,} ALTER TABLE in one string",

@@ -18,15 +18,16 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 
 CREATE OR REPLACE FUNCTION zanith._tables_to_lock(relation oid, d jsonb) RETURNS TABLE (locked oid)
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN QUERY
+        WITH captured AS MATERIALIZED (SELECT f.member FROM zanith._captured(relation, d) f)
         SELECT c.oid
         FROM pg_class c
         -- a foreign table takes no LOCK TABLE, and the checks refuse it by name
-        WHERE c.oid IN (SELECT f.member FROM zanith._captured(relation, d) f) AND c.relkind <> 'f'
+        WHERE c.oid IN (SELECT f.member FROM captured f) AND c.relkind <> 'f'
            OR has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE') AND (
               c.oid IN (SELECT k.conrelid FROM pg_constraint k, zanith._all_references(d) r(item)
                         WHERE k.contype = ANY (zanith._letters_of('reference')) AND k.conname = r.item ->> 'name'
                           AND k.conrelid = zanith._relation_oid(r.item ->> 'schema', r.item ->> 'table'))
-           OR c.oid IN (SELECT k.confrelid FROM pg_constraint k, zanith._captured(relation, d) t
+           OR c.oid IN (SELECT k.confrelid FROM pg_constraint k, captured t
                         WHERE k.contype = ANY (zanith._letters_of('reference')) AND k.conrelid = t.member
                           AND (d ? 'members' OR EXISTS (SELECT FROM zanith._parts(d) p, zanith._each(p.part -> 'constraints') x
                                                         WHERE x.item ->> 'name' = k.conname)))

@@ -204,11 +204,16 @@ DECLARE
     cascade jsonb := CASE WHEN on_dependents <> 'cascade' THEN '{}' WHEN alone THEN zanith._no_cascade() ELSE zanith._describe_cascade(relation, gone => gone) END;
     shadow boolean := strategy = 'archive_table';
     -- a cascade takes inheritance children along, as DROP does
-    family boolean := on_dependents = 'cascade' AND EXISTS (SELECT FROM zanith._family(relation, gone) x WHERE x.member NOT IN (SELECT y.member FROM zanith._tree(relation) y));
+    family boolean := on_dependents = 'cascade' AND EXISTS (
+        SELECT FROM zanith._family(relation, gone) x JOIN pg_class c ON c.oid = x.member AND NOT c.relispartition WHERE x.member <> relation);
+    tables oid[] := ARRAY[relation];
 BEGIN
     FOR m IN SELECT x.member, x.depth FROM zanith._tree(relation) x WHERE NOT family
              UNION ALL SELECT x.member, x.depth FROM zanith._family(relation, gone) x WHERE family LOOP
         EXIT WHEN brief AND cardinality(list) > 1;
+        IF NOT family AND m.depth > 0 THEN
+            tables := tables || m.member;
+        END IF;
         t := zanith._describe_table(m.member, CASE WHEN m.depth > 0 AND NOT keyed THEN false END);
         SELECT zanith._list(jsonb_build_object('kind', n.kind, 'schema', n.schema_name, 'name', n.name)
                                   || CASE WHEN n.moves THEN '{"parked_schema": "_zanith_shadow"}' ELSE '{}' END::jsonb
@@ -258,7 +263,7 @@ BEGIN
         'on_dependents', on_dependents, 'earlier', '[]'::jsonb,
         'labels', zanith._describe_labels(relation),
         'needs', CASE WHEN on_dependents = 'cascade' AND NOT alone THEN zanith._describe_needs(relation) ELSE '[]' END, 'database', zanith._database_identity(),
-        'partners', zanith._describe_partners(ARRAY(SELECT x.member FROM zanith._tree(relation) x), cascade));
+        'partners', zanith._describe_partners(tables, cascade));
 END $$;
 
 -- Foreign keys from outside the tree that point into it, or at a parent of it: those point at its rows too.

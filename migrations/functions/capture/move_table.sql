@@ -42,7 +42,8 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
                 || (SELECT zanith._list(r.item ORDER BY x.ord, r.ord)
                     FROM zanith._each(c.item -> 'sequences') x, LATERAL zanith._each(zanith._render_revokes(
                         x.item -> 'grants', 'SEQUENCE ' || zanith._qualify(x.item ->> 'schema', x.item ->> 'name'), q.owner)) r)
-            ) s)
+            ) s
+            WHERE c.item -> 'grants' <> 'null' OR c.item -> 'sequences' <> '[]')
         || CASE WHEN (m #>> '{definition,force_row_security}')::boolean THEN zanith._step(
             format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', q.target),
             'Let the owner see every row (NO FORCE ROW LEVEL SECURITY)', 'ACCESS EXCLUSIVE', ARRAY[q.target]) ELSE '[]' END

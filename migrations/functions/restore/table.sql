@@ -264,7 +264,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                     FROM zanith._each(c.item -> 'sequences') x, LATERAL zanith._each(zanith._render_grants(
                         x.item -> 'grants', 'SEQUENCE ' || zanith._qualify(x.item ->> 'schema',
                             zanith._name_back('sequence', x.item ->> 'schema', x.item ->> 'name', as_name)), q.owner)) g)
-            ) s)
+            ) s
+            WHERE c.item -> 'grants' <> 'null' OR c.item -> 'sequences' <> '[]')
     FROM (SELECT zanith._qualify(m ->> 'schema', final), zanith._qualify(m ->> 'parked_schema', m ->> 'parked'),
                  m #>> '{definition,owner}') q(target, parked, owner)
 ); END $$;

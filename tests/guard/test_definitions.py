@@ -256,10 +256,12 @@ CASES = {
         " own; COMMENT ON INDEX own IS 'own'; CREATE TABLE o (t_id int CONSTRAINT fk REFERENCES"
         " t); CREATE INDEX alone ON t11 (b); CREATE FUNCTION touch() RETURNS trigger LANGUAGE"
         " plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW"
-        " EXECUTE FUNCTION touch();",
-        "DROP INDEX i; DROP INDEX u; DROP INDEX alone; ALTER TABLE o DROP CONSTRAINT fk; ALTER"
-        " TABLE t DROP CONSTRAINT k; ALTER TABLE t DROP CONSTRAINT c; DROP TRIGGER g ON t; ALTER"
-        " TABLE t ALTER a DROP DEFAULT",
+        " EXECUTE FUNCTION touch(); CREATE TRIGGER h BEFORE INSERT ON t FOR EACH ROW EXECUTE"
+        " FUNCTION touch(); ALTER TABLE t ENABLE ALWAYS TRIGGER h; ALTER TABLE ONLY t1 DISABLE"
+        " TRIGGER h; ALTER TABLE t11 ENABLE REPLICA TRIGGER h; ALTER TABLE t2 DISABLE TRIGGER g;",
+        "DROP TRIGGER h ON t; DROP INDEX i; DROP INDEX u; DROP INDEX alone; ALTER TABLE o DROP"
+        " CONSTRAINT fk; ALTER TABLE t DROP CONSTRAINT k; ALTER TABLE t DROP CONSTRAINT c; DROP"
+        " TRIGGER g ON t; ALTER TABLE t ALTER a DROP DEFAULT",
         (
             "index {s}.i",
             "index {s}.u",
@@ -268,6 +270,7 @@ CASES = {
             "constraint k on {s}.t",
             "constraint c on {s}.t",
             "trigger g on {s}.t",
+            "trigger h on {s}.t",
             "column default {s}.t.a",
         ),
     ),

@@ -465,6 +465,18 @@ def test_an_owner_pins_his_own_tables_and_nobody_elses(operator_database, create
     ):
         assert "permission denied" in fails(own, as_role(other, f"SELECT {function}"))
     assert "permission denied" in fails(own, as_role(own.owner, f"SELECT zanith_pin.{NAME}(NULL)"))
+    # nor those of a child of his own table
+    own.psql(
+        f"CREATE SCHEMA his AUTHORIZATION {other}; GRANT USAGE ON SCHEMA his TO {own.operator};"
+        f" CREATE TABLE his.parent (a int); CREATE TABLE public.kid () INHERITS (his.parent);"
+        f" ALTER TABLE his.parent OWNER TO {other}; ALTER TABLE public.kid OWNER TO {own.owner}"
+    )
+    own.psql(as_role(own.owner, "SELECT zanith.pin_table('public.kid')"))
+    for how in ("off", "purge"):
+        said = fails(own, as_role(other, f"SELECT zanith._pin('his.parent'::regclass, '{how}')"))
+        assert "must be owner of table public.kid" in said
+    own.psql("DROP TABLE public.kid CASCADE; DROP SCHEMA his CASCADE")
+    assert pins(own) == "mine id,a"
     # what PostgreSQL lets the owner of a table do
     assert NAME in fails(own, as_role(own.owner, f"DROP OWNED BY {own.owner}"))
     own.psql(as_role(own.owner, "SELECT zanith.unpin_table('mine'); DROP TABLE public.mine"))
@@ -503,6 +515,8 @@ def test_a_schema_of_somebody_else_holds_no_pins(operator_database, create_role)
         ("some_view", "is not a table"),
         ("zanith._zanith_jobs", "belongs to Zanith"),
         ("no_such", "does not exist"),
+        ("pg_catalog.pg_class", "belongs to PostgreSQL"),
+        ("information_schema.sql_parts", "belongs to PostgreSQL"),
     ],
 )
 def test_what_cannot_be_pinned(database, name, said):

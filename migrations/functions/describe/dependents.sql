@@ -303,7 +303,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN
             FROM dependents d JOIN pg_policy p ON p.oid = d.object AND d.kind = 'policy',
                  zanith._each(zanith._describe_policies(p.polrelid)) x WHERE x.item ->> 'name' = p.polname),
         'triggers', (
-            SELECT zanith._list(x.item || jsonb_build_object('table', zanith._relation_name(t.tgrelid)) || d.uses ORDER BY x.ord)
+            SELECT zanith._list(x.item || jsonb_build_object('table', zanith._relation_name(t.tgrelid)) || zanith._describe_trigger_states(t.oid) || d.uses ORDER BY x.ord)
             FROM dependents d JOIN pg_trigger t ON t.oid = d.object AND d.kind = 'trigger',
                  zanith._each(zanith._describe_triggers(t.tgrelid)) x
             WHERE x.item ->> 'name' = t.tgname

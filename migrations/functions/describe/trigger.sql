@@ -1,11 +1,15 @@
 -- Triggers, policies and rules: what acts on the rows of a table.
 
+CREATE OR REPLACE FUNCTION zanith._fires_when(letter "char") RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE letter WHEN 'O' THEN 'ENABLE' WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS' END
+$$;
+
 CREATE OR REPLACE FUNCTION zanith._describe_triggers(relation oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._list(jsonb_build_object(
         'name', t.tgname, 'definition', pg_get_triggerdef(t.oid),
-        'enabled', CASE t.tgenabled WHEN 'O' THEN 'ENABLE' WHEN 'D' THEN 'DISABLE'
-                                    WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS' END,
+        'enabled', zanith._fires_when(t.tgenabled),
         'builtin', t.tgqual IS NULL OR zanith._is_builtin('pg_trigger'::regclass, t.oid, t.tgfoid),
         'inherited', t.tgparentid <> 0,
         'columns', zanith._trigger_columns(t.oid),
@@ -15,6 +19,16 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
       -- the guard's
       AND t.tgfoid IS DISTINCT FROM to_regprocedure('zanith._guard_truncate()')
 ); END $$;
+
+-- {partitions: [{table, enabled}]} of a trigger: those that fire it otherwise than its table does; {} where none does.
+CREATE OR REPLACE FUNCTION zanith._describe_trigger_states(trigger oid) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN COALESCE((
+    WITH RECURSIVE family AS (
+        SELECT t.oid, t.tgrelid, t.tgenabled, 0 AS depth FROM pg_trigger t WHERE t.oid = trigger
+        UNION ALL SELECT c.oid, c.tgrelid, c.tgenabled, f.depth + 1 FROM family f JOIN pg_inherits i ON i.inhparent = f.tgrelid JOIN pg_trigger c ON c.tgrelid = i.inhrelid AND c.tgparentid = f.oid)
+    SELECT jsonb_build_object('partitions', jsonb_agg(jsonb_build_object('table', zanith._relation_name(f.tgrelid), 'enabled', zanith._fires_when(f.tgenabled)) ORDER BY f.depth, f.tgrelid))
+    FROM family f JOIN pg_trigger t ON t.oid = trigger WHERE f.tgenabled <> t.tgenabled HAVING count(*) > 0
+), '{}'); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._trigger_columns(trigger oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (

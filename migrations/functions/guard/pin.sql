@@ -52,11 +52,16 @@ DECLARE
     c record;
     name text := zanith._relation_name(root);
 BEGIN
-    SELECT k.relkind, k.relpersistence, pg_has_role(k.relowner, 'USAGE') AS owns INTO c FROM pg_class k WHERE k.oid = root;
-    IF c.relkind NOT IN ('r', 'p') THEN
+    SELECT k.relkind, k.relpersistence, n.nspname, pg_has_role(k.relowner, 'USAGE') AS owns INTO c FROM pg_class k JOIN pg_namespace n ON n.oid = k.relnamespace WHERE k.oid = root;
+    IF NOT FOUND THEN
+        PERFORM zanith._refuse('the table does not exist', 'Name a table.', '42P01');
+    ELSIF c.relkind NOT IN ('r', 'p') THEN
         PERFORM zanith._refuse(format('%s is not a table', name), 'Name a table.', '42809');
     ELSIF c.relpersistence = 't' THEN
         PERFORM zanith._refuse(format('%s is a temporary table', name), 'It ends with its session.', '42809');
+    ELSIF c.nspname IN ('pg_catalog', 'information_schema') THEN
+        -- another major version may have no such column
+        PERFORM zanith._refuse(format('%s belongs to PostgreSQL', name), 'Name a table of your own.', '42809');
     ELSIF zanith._guard_is_ours(root) THEN
         PERFORM zanith._refuse(format('%s belongs to Zanith', name), 'zanith recover purge deletes parked objects.', '42809');
     ELSIF zanith._guard_is_member(root) THEN
@@ -122,7 +127,7 @@ DECLARE
 BEGIN
     -- Zanith's work needs the owner of the table that it is about, as PostgreSQL's own statement does
     SELECT f.member INTO strange FROM zanith._family(root) f JOIN pg_class c ON c.oid = f.member
-    WHERE NOT pg_has_role(caller, c.relowner, 'USAGE') AND c.relkind IN ('r', 'p') AND (f.member = root OR how IN ('columns', 'table', 'off')) ORDER BY f.depth, f.member LIMIT 1;
+    WHERE NOT pg_has_role(caller, c.relowner, 'USAGE') AND c.relkind IN ('r', 'p') AND (f.member = root OR how IN ('columns', 'table', 'off') OR how = 'purge' AND (SELECT k.relnamespace <> '_zanith_shadow'::regnamespace FROM pg_class k WHERE k.oid = root)) ORDER BY f.depth, f.member LIMIT 1;
     IF FOUND THEN
         PERFORM zanith._refuse(format('must be owner of table %s', zanith._relation_name(strange)), 'Run it as its owner, or as a member of that role.', '42501');
     END IF;

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.recovery.core.errors import ZanithError
 from app.recovery.db.database import Database as Engine
 from app.recovery.guard.rules import Mode, Rule
 from app.recovery.plan.model import Choices, Plan
@@ -489,6 +490,8 @@ def test_what_has_no_definition_to_keep_passes(guarded: Database) -> None:
         " true'; CREATE OPERATOR @@@@ (FUNCTION = f, LEFTARG = int, RIGHTARG = int)"
     )
     guarded.psql("DROP INDEX CONCURRENTLY i")
+    guarded.psql("CREATE TABLE o (a int CONSTRAINT n NOT NULL)")
+    guarded.psql("ALTER TABLE o DROP CONSTRAINT n")
     assert kept(guarded) == []
     guarded.psql("DROP FUNCTION f CASCADE")
     assert kept(guarded) == ["function public.f(integer, integer)"]
@@ -668,6 +671,56 @@ def test_it_comes_back_by_another_name(guarded: Database, made: str, drop: str, 
 
     asyncio.run(back())
     assert guarded.psql(there) in {"1", "2"}
+
+
+def test_a_trigger_comes_back_without_partitions_that_are_gone(guarded: Database) -> None:
+    guarded.psql(
+        "CREATE TABLE t (a int) PARTITION BY LIST (a); CREATE TABLE t1 PARTITION OF t FOR VALUES IN"
+        " (1); CREATE TABLE t2 PARTITION OF t FOR VALUES IN (2); CREATE TABLE t3 PARTITION OF t FOR"
+        " VALUES IN (3); CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN"
+        " NEW; END'; CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION touch();"
+        " ALTER TABLE t1 DISABLE TRIGGER g; ALTER TABLE t2 DISABLE TRIGGER g; ALTER TABLE t3"
+        " DISABLE TRIGGER g"
+    )
+    guarded.psql("DROP TRIGGER g ON t")
+    [artifact] = guarded.psql(ARTIFACTS).split()
+    guarded.psql("SET zanith.guard = off; DROP TABLE t1; ALTER TABLE t DETACH PARTITION t2")
+
+    async def back() -> None:
+        engine = await Engine.open(guarded.url)
+        try:
+            await restore(engine, artifact, Choices(), DBA)
+        finally:
+            await engine.close()
+
+    asyncio.run(back())
+    states = "SELECT tgrelid::regclass, tgenabled FROM pg_trigger WHERE tgname = 'g' ORDER BY 1"
+    assert guarded.psql(states).splitlines() == ["t|O", "t3|D"]
+
+
+@pytest.mark.newest
+def test_functions_in_a_circle_are_kept_as_text(guarded: Database) -> None:
+    guarded.psql(
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE FUNCTION g() RETURNS"
+        " int RETURN f(); CREATE OR REPLACE FUNCTION f() RETURNS int RETURN g()"
+    )
+    guarded.psql("DROP FUNCTION f CASCADE")
+    [artifact] = guarded.psql(ARTIFACTS).split()
+
+    async def back() -> None:
+        engine = await Engine.open(guarded.url)
+        try:
+            with pytest.raises(ZanithError, match="does not exist"):
+                await restore(engine, artifact, Choices(), DBA)
+        finally:
+            await engine.close()
+
+    asyncio.run(back())
+    script = guarded.psql(
+        f"SELECT recovery_sql FROM zanith._zanith_migration_artifacts WHERE id = '{artifact}'"
+    )
+    assert "RETURN public.f()" in script
+    assert "RETURN public.g()" in script
 
 
 @pytest.mark.newest

@@ -66,9 +66,11 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN
             FROM zanith._each(of #> '{cascade,triggers}') d,
                  LATERAL zanith._each(zanith._made_by(d.item, zanith._acting_owner(of, d.item ->> 'table', in_script), zanith._render_trigger(d.item, d.item ->> 'table'))) s)
         || (SELECT zanith._list(zanith._made_by('{}', zanith._acting_owner(of, p.item ->> 'table', in_script),
-                zanith._step(format('ALTER TABLE ONLY %s %s TRIGGER %I', p.item ->> 'table', p.item ->> 'enabled', d.item ->> 'name'),
+                zanith._step(format('ALTER TABLE IF EXISTS ONLY %s %s TRIGGER %I', p.item ->> 'table', p.item ->> 'enabled', d.item ->> 'name'),
                 'Set the state of the trigger in a partition', 'SHARE ROW EXCLUSIVE', ARRAY[p.item ->> 'table'])) -> 0 ORDER BY d.ord, p.ord)
-            FROM zanith._each(of #> '{cascade,triggers}') d, LATERAL zanith._each(COALESCE(d.item -> 'partitions', '[]')) p)
+            FROM zanith._each(of #> '{cascade,triggers}') d, LATERAL zanith._each(COALESCE(d.item -> 'partitions', '[]')) p
+            -- one that was dropped or detached since has no such trigger
+            WHERE in_script OR to_regclass(d.item ->> 'table') IN (SELECT a.relid FROM pg_partition_ancestors(to_regclass(p.item ->> 'table')) a))
         || (SELECT zanith._list(s.item ORDER BY d.ord, s.ord)
             FROM zanith._each(of #> '{cascade,policies}') d,
                  LATERAL zanith._each(zanith._made_by('{}', zanith._acting_owner(of, d.item ->> 'table', in_script), zanith._render_policy(d.item, d.item ->> 'table'))) s)

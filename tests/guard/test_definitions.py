@@ -502,6 +502,24 @@ def test_what_has_no_definition_to_keep_passes(guarded: Database) -> None:
     ]
 
 
+@pytest.mark.newest
+def test_a_grant_by_another_role_is_a_loss(
+    guarded: Database, create_role: Callable[..., str]
+) -> None:
+    giver = create_role("giver")
+    guarded.psql(
+        "CREATE VIEW v AS SELECT 1 AS x; CREATE SEQUENCE q; CREATE TYPE e AS ENUM ('a'); CREATE"
+        f" FUNCTION f() RETURNS int RETURN 1; GRANT SELECT ON v TO {giver} WITH GRANT OPTION;"
+        f" GRANT USAGE ON SEQUENCE q TO {giver} WITH GRANT OPTION; GRANT USAGE ON TYPE e TO {giver}"
+        f" WITH GRANT OPTION; GRANT EXECUTE ON FUNCTION f TO {giver} WITH GRANT OPTION; SET ROLE"
+        f" {giver}; GRANT SELECT ON v TO PUBLIC; GRANT USAGE ON SEQUENCE q TO PUBLIC; GRANT USAGE"
+        " ON TYPE e TO PUBLIC; GRANT EXECUTE ON FUNCTION f TO PUBLIC"
+    )
+    guarded.psql("DROP VIEW v; DROP SEQUENCE q; DROP TYPE e; DROP FUNCTION f")
+    for artifact in guarded.psql(ARTIFACTS).split():
+        assert [loss.code for loss in plan(guarded, artifact).losses] == ["grantor"]
+
+
 # --------------------------------------------------------------------------------------- restore
 
 

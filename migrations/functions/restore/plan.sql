@@ -57,6 +57,11 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                         COALESCE(quote_ident(g.item ->> 'grantee'), 'PUBLIC'), g.item ->> 'grantor')) -> 0)
             FROM zanith._all_grants(d) g(item)
             WHERE g.item ->> 'grantor' <> d #>> '{table,owner}')
+        || (SELECT zanith._list(zanith._loss('grantor', format('a grant to %s was given by %I; it comes back as given by the owner',
+                        COALESCE(quote_ident(g.item ->> 'grantee'), 'PUBLIC'), g.item ->> 'grantor')) -> 0)
+            FROM (SELECT d -> 'type' UNION ALL SELECT d -> 'sequence' UNION ALL SELECT jsonb_path_query(d, '$.cascade.views[*]') UNION ALL SELECT jsonb_path_query(d, '$.cascade.functions[*]')) o(item),
+                 LATERAL zanith._each(CASE WHEN jsonb_typeof(o.item -> 'grants') = 'array' THEN o.item -> 'grants' ELSE '[]' END) g
+            WHERE d ? 'objects' AND g.item ->> 'grantor' <> o.item ->> 'owner')
         || (SELECT zanith._list(zanith._loss('name', format('the %s %I comes back as %I: its name is taken',
                         r.item ->> 'kind', r.item ->> 'name', q.back)) -> 0 ORDER BY m.ord, r.ord)
             FROM zanith._each(d -> 'members') m, LATERAL zanith._each(m.item -> 'renames') r,

@@ -49,6 +49,12 @@ OBSTACLES = {
         "a",
         "ALTER TABLE t ADD CONSTRAINT k CHECK (true)",
     ),
+    "rows break a check that is not valid": (
+        T,
+        "t",
+        "a",
+        "ALTER TABLE t ADD CONSTRAINT k CHECK (b > 5) NOT VALID",
+    ),
     "table was renamed": (T, "t", "a", "ALTER TABLE t RENAME TO tt"),
     "referenced key went": (CHILD, "t", "a", "ALTER TABLE p DROP CONSTRAINT px"),
     "referenced column went": (CHILD, "t", "a", "ALTER TABLE p DROP x"),

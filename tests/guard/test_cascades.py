@@ -12,6 +12,7 @@ from app.recovery.purge.purge import purge
 from tests.acceptance.command import done
 from tests.clusters import CommandFailed
 from tests.conftest import Database
+from tests.guard.test_rules import artifacts
 from tests.guard.test_statements import without_tokens
 from tests.guard.twin import DBA, turn_guard_on
 from tests.oracle.judges import grant_capture, restore_by_psql
@@ -75,6 +76,11 @@ WHOLE = {
         "CREATE TABLE {s}.t (a int, b int); INSERT INTO {s}.t VALUES (1, 5), (1, 5)",
         "ALTER TABLE {s}.t DROP COLUMN b; DROP SCHEMA {s} CASCADE",
     ),
+    "beside rows that break a constraint": (
+        "CREATE TABLE {s}.t (a int PRIMARY KEY, b int, c int); INSERT INTO {s}.t VALUES (1, -5, 7);"
+        "ALTER TABLE {s}.t ADD CONSTRAINT positive CHECK (b > 0) NOT VALID",
+        "ALTER TABLE {s}.t DROP COLUMN c",
+    ),
     "statistics": (
         "CREATE TABLE {s}.t (a int, b int); CREATE SCHEMA {s}x;"
         "CREATE STATISTICS {s}.own ON a, (b % 10) FROM {s}.t;"
@@ -128,6 +134,7 @@ def test_what_goes_with_a_statement_comes_back(guarded, tmp_path):
             ("c7.t", "a"),
             ("c8.t", "b"),
             ("c9.t", "b"),
+            ("c10.t", "c"),
         )
     )
     had = guarded.psql(rows)
@@ -143,6 +150,21 @@ def test_what_goes_with_a_statement_comes_back(guarded, tmp_path):
     assert ordered(dump(guarded)) == ordered(before)
     assert sorted(guarded.psql(rows).split()) == sorted(had.split())
     assert guarded.psql(SHADOW) == "0"
+
+
+@pytest.mark.newest
+@pytest.mark.parametrize("form", ["{}", "IF EXISTS {}", "IF EXISTS none_such, {}", "{}, other"])
+def test_a_keyword_can_be_the_name(guarded, form):
+    words = ("schema", "cascade", "restrict", "if", "exists", "type", "view", '"Cascade"')
+    for number, word in enumerate(words, 1):
+        guarded.psql(f"CREATE SCHEMA {word}; CREATE SCHEMA other; CREATE TABLE {word}.t (a int)")
+        guarded.psql(f"DROP SCHEMA {form.format(word)} CASCADE; DROP SCHEMA IF EXISTS other")
+        assert artifacts(guarded) == number, word
+        if word != "exists":  # no type can be called so
+            guarded.psql(f"CREATE DOMAIN {word} AS int; CREATE DOMAIN other AS int")
+            guarded.psql(f"DROP DOMAIN {form.format(word)}; DROP DOMAIN IF EXISTS other")
+    left = "SELECT typname FROM pg_type WHERE typtype = 'd' AND typnamespace = 2200"
+    assert guarded.psql(left) == ""
 
 
 SHADOW = (

@@ -61,6 +61,29 @@ def migration(database: Database) -> str:
 
 
 @pytest.mark.each_version
+@pytest.mark.parametrize(
+    "made",
+    [
+        "CREATE TABLE t (id serial, k int) PARTITION BY LIST (k);"
+        "CREATE TABLE p PARTITION OF t FOR VALUES IN (1) PARTITION BY LIST (k);"
+        "CREATE TABLE q PARTITION OF p DEFAULT",
+        "CREATE TABLE t (id serial, k int); CREATE TABLE q () INHERITS (t);"
+        "ALTER TABLE q ALTER id SET DEFAULT nextval('t_id_seq')",
+    ],
+    ids=["partitions", "inheritance"],
+)
+def test_a_sequence_of_a_parent_goes_on_where_it_stood(guarded, made):
+    """The parent has no rows, and so no artifact."""
+    guarded.psql(f"{made}; INSERT INTO q (k) VALUES (1), (1), (1)")
+    guard_truncate(guarded, "t")
+    guarded.psql("TRUNCATE t RESTART IDENTITY")
+    assert kept(guarded) == ["q"]
+    assert guarded.psql("SELECT nextval('t_id_seq')") == "1"
+    done("recover", "restore-migration", migration(guarded), "--yes", url=guarded.url)
+    assert guarded.psql("SELECT max(id), nextval('t_id_seq') FROM t") == "3|4"
+
+
+@pytest.mark.each_version
 def test_rows_come_back_with_their_numbers_and_fire_no_trigger(orders):
     before = rows(orders)
     orders.psql(

@@ -3,7 +3,20 @@
 CREATE OR REPLACE FUNCTION zanith._define_rows(relation oid, id text) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
     SELECT zanith._define_rebuild(relation, id, true) || '{"strategy": "archive_rows", "references": [], "publications": [], "dependents": []}'
+        || jsonb_build_object('sequences_above', zanith._sequences_above(relation))
 $$;
+
+-- The sequences that columns of the parents of a table own, at any height: TRUNCATE … RESTART IDENTITY of a parent, which may have no rows of its
+-- own, restarts them too.
+CREATE OR REPLACE FUNCTION zanith._sequences_above(relation oid) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    WITH RECURSIVE above(oid) AS (
+        SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = relation
+        UNION SELECT i.inhparent FROM above a JOIN pg_inherits i ON i.inhrelid = a.oid)
+    SELECT zanith._list(s.item ORDER BY a.oid, t.attnum, s.ord)
+    FROM above a CROSS JOIN LATERAL (SELECT x.attnum FROM pg_attribute x WHERE x.attrelid = a.oid AND x.attnum > 0 AND NOT x.attisdropped OFFSET 0) t
+    CROSS JOIN LATERAL zanith._each(zanith._describe_sequences(a.oid, t.attnum)) s
+); END $$;
 
 -- Constraints that rows of today need not meet, and that rows which are inserted must.
 CREATE OR REPLACE FUNCTION zanith._find_unproved(relation oid) RETURNS TABLE (what text, way_out text)

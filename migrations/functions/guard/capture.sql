@@ -328,6 +328,14 @@ LANGUAGE plpgsql VOLATILE AS $$ BEGIN
     IF (SELECT COALESCE(sum(pg_relation_size(t.member)), 0) > zanith._guard_copy_limit() FROM zanith._tree(relation) t) THEN
         RETURN zanith._guard_capture('soft_drop_column', relation, column_name, statement, rule);
     END IF;
+    -- PostgreSQL updates no row that breaks a constraint, so that a copy could not come back
+    IF EXISTS (SELECT FROM zanith._family(relation) f, LATERAL zanith._unproved_conditions(f.member)) THEN
+        BEGIN
+            RETURN zanith._guard_capture('soft_drop_column', relation, column_name, statement, rule);
+        EXCEPTION WHEN feature_not_supported OR object_not_in_prerequisite_state THEN
+            NULL;
+        END;
+    END IF;
     RETURN zanith._guard_capture('archive_column', relation, column_name, statement, rule);
 EXCEPTION WHEN feature_not_supported OR object_not_in_prerequisite_state THEN
     BEGIN

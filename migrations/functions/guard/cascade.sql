@@ -1,12 +1,13 @@
 -- Statements that delete more than they name: DROP SCHEMA, DROP TYPE and others with CASCADE. And DROP TYPE of a type that only parked objects use.
 
 -- The statement with CASCADE at its end, and whether it has that already. CASCADE can be a name too.
-CREATE OR REPLACE FUNCTION zanith._guard_with_cascade(tokens text[], OUT cascades boolean, OUT statement text)
+CREATE OR REPLACE FUNCTION zanith._guard_with_cascade(tag text, tokens text[], OUT cascades boolean, OUT statement text)
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     last text := lower(tokens[cardinality(tokens)] COLLATE "C");
-    before text := lower(tokens[cardinality(tokens) - 1] COLLATE "C");
-    said boolean := last IN ('cascade', 'restrict') AND before NOT IN (',', '.', 'exists', 'type', 'domain', 'schema', 'function', 'procedure', 'routine', 'aggregate', 'collation', 'cast', 'view');
+    named integer := cardinality(string_to_array(tag, ' ')) + 1;
+    conditional boolean := lower(tokens[named] COLLATE "C") = 'if' AND lower(tokens[named + 1] COLLATE "C") = 'exists' AND cardinality(tokens) > named + 1;
+    said boolean := last IN ('cascade', 'restrict') AND tokens[cardinality(tokens) - 1] NOT IN (',', '.') AND cardinality(tokens) > named + CASE WHEN conditional THEN 2 ELSE 0 END;
 BEGIN
     cascades := said AND last = 'cascade';
     statement := array_to_string(CASE WHEN said THEN tokens[:cardinality(tokens) - 1] ELSE tokens END, ' ') || ' CASCADE';
@@ -21,7 +22,7 @@ DECLARE
     live boolean;
     patience text := current_setting('zanith.lock_timeout', true);
 BEGIN
-    SELECT * INTO wanted FROM zanith._guard_with_cascade(tokens);
+    SELECT * INTO wanted FROM zanith._guard_with_cascade(tag, tokens);
     -- PostgreSQL refuses it where anything depends on the object
     IF NOT wanted.cascades AND tag NOT IN ('DROP TYPE', 'DROP DOMAIN') THEN
         dropped := zanith._guard_rehearse(array_to_string(tokens, ' '), path);

@@ -81,6 +81,12 @@ BEGIN
             || zanith._check('rows_gone', archive, '{count} archived {value no longer has|values no longer have} a row; {it stays|they stay} in the archive',
                 format('ONLY %s a', archive), format('NOT EXISTS (SELECT FROM %s%s t WHERE %s)', zanith._only(d), live_name, zanith._key_match(d -> 'key')),
                 zanith._key_example(d -> 'key', 'a'), false);
+        FOR k IN SELECT u.item FROM zanith._unproved_conditions(live) u LOOP
+            checks := checks || zanith._check('check_violations', k ->> 'name',
+                format('{count} {row breaks|rows break} the constraint %I, which is NOT VALID, so that PostgreSQL does not update {it|them}', k ->> 'name'),
+                zanith._only(d) || live_name || ' t', k ->> 'broken', zanith._key_example(d -> 'key', 't'), true, '{}',
+                format('Correct the rows first. Or drop the constraint, restore, and add it again: ALTER TABLE %s ADD CONSTRAINT %I %s.', live_name, k ->> 'name', k ->> 'definition'));
+        END LOOP;
     END IF;
     IF must AND NOT COALESCE((choices ->> 'allow_null')::boolean, false)
        AND NOT (COALESCE((choices ->> 'fill_default')::boolean, false) AND (d #>> '{column,default}' IS NOT NULL OR d #>> '{column,identity}' IS NOT NULL)) THEN
@@ -121,6 +127,17 @@ BEGIN
             zanith._row_example(zanith._relation_oid(k ->> 'schema', k ->> 'table'), 'r'), NOT lenient);
     END LOOP;
     RETURN checks;
+END $$;
+
+-- The checks and NOT NULL constraints of a table that its rows need not meet: [{name, definition, broken}]. `broken`: true of a row that does not.
+CREATE OR REPLACE FUNCTION zanith._unproved_conditions(live oid) RETURNS TABLE (item jsonb)
+LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN RETURN QUERY
+    SELECT jsonb_build_object('name', k.conname, 'definition', pg_get_constraintdef(k.oid), 'broken', COALESCE('NOT (' || pg_get_expr(k.conbin, k.conrelid) || ')', (
+               SELECT format('pg_catalog.num_nulls(t.%I) > 0', a.attname) FROM pg_attribute a WHERE a.attrelid = k.conrelid AND a.attnum = k.conkey[1])))
+    FROM pg_constraint k
+    WHERE k.conrelid = live AND NOT k.convalidated AND k.contype = ANY (zanith._letters_of('condition') || zanith._letters_of('not_null'))
+      AND to_jsonb(k) ->> 'conenforced' IS DISTINCT FROM 'false'
+    ORDER BY k.conname;
 END $$;
 
 -- Groups that a unique key would refuse. It cannot be lenient: PostgreSQL has no unique key that is not valid.

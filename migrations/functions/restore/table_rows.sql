@@ -7,11 +7,13 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     FROM zanith._each(d #> '{definition,columns}') c WHERE COALESCE(c.item -> 'generated', 'null') = 'null'
 ); END $$;
 
--- The sequences that the columns owned. TRUNCATE … RESTART IDENTITY sets them to their start.
+-- The sequences that its columns and those of its parents owned. TRUNCATE … RESTART IDENTITY sets them to their start.
 CREATE OR REPLACE FUNCTION zanith._owned_sequences(d jsonb) RETURNS TABLE (item jsonb, ord bigint)
 LANGUAGE sql IMMUTABLE ROWS 1 AS $$
-    SELECT s.item, row_number() OVER (ORDER BY c.ord, s.ord)
-    FROM zanith._each(d #> '{definition,columns}') c, LATERAL zanith._each(c.item -> 'sequences') s WHERE (s.item ->> 'is_called')::boolean
+    SELECT s.item, row_number() OVER (ORDER BY s.place, s.ord)
+    FROM (SELECT o.item, c.ord AS place, o.ord FROM zanith._each(d #> '{definition,columns}') c, LATERAL zanith._each(c.item -> 'sequences') o
+          UNION ALL SELECT o.item, NULL, o.ord FROM zanith._each(d -> 'sequences_above') o) s
+    WHERE (s.item ->> 'is_called')::boolean
 $$;
 
 -- Moves a sequence on to where it stood. One that is further already stays there.
@@ -42,9 +44,9 @@ BEGIN
 END$body$, q.target, zanith._stored_columns(d), zanith._stored_columns(d, 'a.'), q.archive)),
                 'Insert every row from the archive, and compare the count', 'ACCESS EXCLUSIVE', ARRAY[q.target], true)
             || zanith._step('SET CONSTRAINTS ALL IMMEDIATE', 'Run deferred constraints now'), inserts => true))
-        || zanith._as_owner(d #>> '{table,owner}', (SELECT zanith._list(x.item ORDER BY s.ord, x.ord)
-            FROM zanith._owned_sequences(d) s, LATERAL zanith._each(zanith._render_sequence_on(s.item, live IS NULL)) x
-            WHERE live IS NULL OR EXISTS (SELECT FROM pg_class c WHERE c.oid = zanith._relation_oid(s.item ->> 'schema', s.item ->> 'name') AND c.relkind = 'S')))
+        || (SELECT zanith._list(x.item ORDER BY s.ord, x.ord)
+            FROM zanith._owned_sequences(d) s, LATERAL zanith._each(zanith._as_owner(s.item ->> 'owner', zanith._render_sequence_on(s.item, live IS NULL))) x
+            WHERE live IS NULL OR EXISTS (SELECT FROM pg_class c WHERE c.oid = zanith._relation_oid(s.item ->> 'schema', s.item ->> 'name') AND c.relkind = 'S'))
     FROM (SELECT zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}'), zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}')) q(target, archive)
 ); END $$;
 

@@ -93,7 +93,8 @@ WHOLE = {
         "DROP TYPE IF EXISTS {s}.none_such, {s}.pair CASCADE",
     ),
     "granted": (
-        "CREATE TABLE {s}.t (a int); GRANT USAGE ON SCHEMA {s} TO PUBLIC",
+        "CREATE TABLE {s}.t (a int); GRANT USAGE ON SCHEMA {s} TO PUBLIC;"
+        "COMMENT ON SCHEMA {s} IS $$a 'home'$$",
         "DROP TABLE {s}.t; DROP SCHEMA {s}",
     ),
     "quoted names": (

@@ -14,6 +14,7 @@ import pytest
 from app.recovery.core.actor import Actor
 from app.recovery.purge.purge import purge
 from app.recovery.rows import seal
+from tests.acceptance.test_cli_flow import ARTIFACT_KEYS
 from tests.studios import (
     Running,
     capture_orders,
@@ -28,13 +29,6 @@ from tests.studios import (
 
 pytestmark = pytest.mark.newest
 
-KEYS = {
-    "id", "migration_id", "artifact_type", "status", "health", "source_schema", "source_table",
-    "source_column", "physical_schema", "physical_name", "row_count", "size_bytes", "checksum",
-    "checksum_algorithm", "sealed_at", "verified_at", "reason", "created_at", "created_by",
-    "created_by_role", "expires_at", "held", "held_by", "held_by_role", "held_reason",
-    "restored_at", "restored_by", "restored_by_role", "unfinished", "cascade_of",
-}  # fmt: skip
 STAFF, VIEWER = "s3cret-token-of-staff", "s3cret-token-of-viewer"
 
 
@@ -83,7 +77,7 @@ def test_lists_by_page(client, artifacts):
     assert ids == [artifacts["weird"], artifacts["table"], artifacts["column"]]
     assert first["total"] == 3
     assert second["next"] is None
-    assert set(first["artifacts"][0]) == KEYS
+    assert set(first["artifacts"][0]) == ARTIFACT_KEYS
 
 
 @pytest.mark.parametrize(
@@ -106,7 +100,13 @@ def test_filters(client, artifacts, filters, expected):
 @pytest.mark.smoke
 def test_inspects_by_id_prefix_and_name(client, artifacts):
     one = client.get(f"/api/artifacts/{artifacts['column']}").json()
-    assert set(one) > KEYS | {"recovery_sql", "plan", "definition", "dependents", "exports"}
+    assert set(one) > ARTIFACT_KEYS | {
+        "recovery_sql",
+        "plan",
+        "definition",
+        "dependents",
+        "exports",
+    }
     assert one["plan"]["steps"][0].keys() >= {"sql", "purpose", "lock", "tables"}
     for reference in (artifacts["column"][:8], "public.orders.code"):
         assert client.get(f"/api/artifacts/{reference}").json()["id"] == one["id"]

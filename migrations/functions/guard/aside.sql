@@ -150,7 +150,8 @@ DECLARE
     caller text := zanith._read_caller(proof);
     n record;
 BEGIN
-    FOR n IN SELECT s.nspname, jsonb_build_object('name', s.nspname, 'owner', pg_get_userbyid(s.nspowner), 'grants', zanith._describe_grants(s.nspacl, 'n', s.nspowner)) AS home
+    FOR n IN SELECT s.nspname, jsonb_build_object('name', s.nspname, 'owner', pg_get_userbyid(s.nspowner), 'grants', zanith._describe_grants(s.nspacl, 'n', s.nspowner),
+             'comment', obj_description(s.oid, 'pg_namespace')) AS home
              FROM zanith._each(dropped) x JOIN pg_namespace s ON x.item ->> 'class' = 'pg_namespace' AND s.oid = (x.item ->> 'oid')::oid
              WHERE pg_has_role(caller, s.nspowner, 'USAGE') ORDER BY x.ord LOOP
         UPDATE zanith._zanith_migration_artifacts a
@@ -172,7 +173,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     FROM zanith._each(d -> 'homes') h,
          LATERAL (SELECT h.item ->> 'name' AS name, zanith._step(format('CREATE SCHEMA %I AUTHORIZATION %I', h.item ->> 'name', h.item ->> 'owner'),
                       'Create the schema that was dropped')
-                      || zanith._render_grants(h.item -> 'grants', format('SCHEMA %I', h.item ->> 'name'), h.item ->> 'owner') AS steps) q,
+                      || zanith._render_grants(h.item -> 'grants', format('SCHEMA %I', h.item ->> 'name'), h.item ->> 'owner')
+                      || zanith._render_comment(h.item ->> 'comment', format('SCHEMA %I', h.item ->> 'name')) AS steps) q,
          LATERAL zanith._each(CASE WHEN in_script THEN zanith._step(zanith._do(format('BEGIN IF pg_catalog.to_regnamespace(%L) IS NULL THEN %s; END IF; END', quote_ident(q.name),
                       (SELECT string_agg(c.item ->> 'sql', '; ' ORDER BY c.ord) FROM zanith._each(q.steps) c))), 'Create the schema that was dropped, if it is not there')
                       ELSE q.steps END) s

@@ -18,21 +18,20 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 
 CREATE OR REPLACE FUNCTION zanith._tables_to_lock(relation oid, d jsonb) RETURNS TABLE (locked oid)
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN QUERY
-        WITH captured AS MATERIALIZED (SELECT f.member FROM zanith._captured(relation, d) f)
-        SELECT c.oid
-        FROM pg_class c
-        -- a foreign table takes no LOCK TABLE, and the checks refuse it by name
-        WHERE c.oid IN (SELECT f.member FROM captured f) AND c.relkind <> 'f'
-           OR has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE') AND (
-              c.oid IN (SELECT k.conrelid FROM pg_constraint k, zanith._all_references(d) r(item)
-                        WHERE k.contype = ANY (zanith._letters_of('reference')) AND k.conname = r.item ->> 'name'
-                          AND k.conrelid = zanith._relation_oid(r.item ->> 'schema', r.item ->> 'table'))
-           OR c.oid IN (SELECT k.confrelid FROM pg_constraint k, captured t
-                        WHERE k.contype = ANY (zanith._letters_of('reference')) AND k.conrelid = t.member
-                          AND (d ? 'members' OR EXISTS (SELECT FROM zanith._parts(d) p, zanith._each(p.part -> 'constraints') x
-                                                        WHERE x.item ->> 'name' = k.conname)))
-           OR (d ? 'members'
-               AND c.oid IN (SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = relation)));
+    WITH captured AS MATERIALIZED (SELECT f.member FROM zanith._captured(relation, d) f),
+    others(oid) AS (
+        SELECT k.conrelid FROM zanith._all_references(d) r(item), LATERAL (SELECT zanith._relation_oid(r.item ->> 'schema', r.item ->> 'table') OFFSET 0) o(oid)
+        JOIN pg_constraint k ON k.conrelid = o.oid AND k.contype = ANY (zanith._letters_of('reference'))
+        WHERE k.conname = r.item ->> 'name'
+        UNION
+        SELECT k.confrelid FROM captured t JOIN pg_constraint k ON k.conrelid = t.member AND k.contype = ANY (zanith._letters_of('reference'))
+        WHERE d ? 'members' OR EXISTS (SELECT FROM zanith._parts(d) p, zanith._each(p.part -> 'constraints') x WHERE x.item ->> 'name' = k.conname)
+        UNION
+        SELECT i.inhparent FROM pg_inherits i WHERE d ? 'members' AND i.inhrelid = relation)
+    -- a foreign table takes no LOCK TABLE, and the checks refuse it by name
+    SELECT c.oid FROM captured f JOIN pg_class c ON c.oid = f.member AND c.relkind <> 'f'
+    UNION
+    SELECT o.oid FROM others o WHERE has_table_privilege(o.oid, 'UPDATE, DELETE, TRUNCATE');
 END $$;
 
 -- The tables that a capture takes with it: all that have the column; or the partitions, and with a cascade the inheritance

@@ -16,7 +16,7 @@ from app.recovery.plan.model import Choices, Plan
 from app.recovery.plan.planning import plan_restore
 from app.recovery.restore.migration import plan_migration, restore_migration
 from app.recovery.restore.restore import restore
-from tests.acceptance.command import Result, zanith
+from tests.acceptance.command import Result, done, zanith
 from tests.conftest import Database
 from tests.guard.twin import DBA, turn_guard_off, turn_guard_on, without_ours
 from tests.oracle.judges import grant_capture, restore_by_psql, see
@@ -851,3 +851,21 @@ def test_a_table_or_column_goes_before_a_definition_of_its_name(guarded: Databas
     for name, kind in (("x", "archive_table"), ("x.c", "archive_column")):
         found = zanith("recover", "inspect", name, "--json", url=guarded.url).json
         assert found["artifact_type"] == kind
+
+
+@pytest.mark.newest
+def test_no_plan_offers_to_leave_out_the_object_itself(guarded, create_role):
+    """Then nothing would come back."""
+    owner = create_role("owner")
+    guarded.psql(
+        f"CREATE DOMAIN euros AS numeric CHECK (VALUE > 0); ALTER DOMAIN euros OWNER TO {owner};"
+        "CREATE TABLE orders (total euros); CREATE VIEW totals AS SELECT total FROM orders;"
+        "CREATE VIEW more AS SELECT total FROM totals; DROP VIEW totals CASCADE"
+    )
+    said = zanith("recover", "restore", "totals", "--yes", url=guarded.url)
+    assert said.code == 4
+    assert "view public.totals uses the type public.euros" in said.err
+    assert "--without 'view public.totals'" not in said.err
+    guarded.psql("ALTER DOMAIN euros OWNER TO CURRENT_USER")
+    done("recover", "restore", "totals", "--yes", url=guarded.url)
+    assert guarded.psql("SELECT count(*) FROM more") == "0"

@@ -170,6 +170,10 @@ BEGIN
     IF NOT EXISTS (SELECT FROM zanith._each(conflicts) c WHERE c.item ->> 'code' IN ('rebuilt', 'restored')) THEN
         conflicts := conflicts || zanith._find_obstacles(asked, live) || zanith._find_mixed_keys(a.definition, choices) || zanith._find_handed_over(zanith._parts_chosen(zanith._without_lost(recorded.definition, live), choices), live, choices) || zanith._find_online_conflicts(a, live, choices) || zanith._find_path_conflicts(d, live, choices);
     END IF;
+    IF a.kept_kind IS NOT NULL THEN -- without the object itself, nothing would come back
+        SELECT zanith._list(CASE WHEN c.item -> 'without' <@ to_jsonb(ARRAY[concat_ws(' ', a.kept_kind, a.kept_name), 'view ' || a.kept_name]) THEN c.item - 'without' ELSE c.item END ORDER BY c.ord)
+        INTO conflicts FROM zanith._each(conflicts) c;
+    END IF;
     fatal := EXISTS (SELECT FROM zanith._each(conflicts) c
                      WHERE c.item ->> 'code' IN ('rebuilt', 'restored', 'archive_missing', 'archive_moved', 'table_gone', 'key_gone', 'type_missing', 'column_gone', 'column_changed', 'column_renamed', 'code_of_another', 'table_of_another'));
     IF a.artifact_type <> 'rebuild_table' AND a.status <> 'restored' THEN

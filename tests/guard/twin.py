@@ -229,6 +229,7 @@ def run_cases(
     after_plain, after_guard = see(twin, moved=True), see(database, moved=True)
     for name in refused:
         after_plain[name] = before.get(name, [])
+        after_plain |= _aside(before, name, shapes)
     trial.blame("not as after the drop", twinned(after_plain), twinned(after_guard))
     artifacts = _artifacts(database)
     for case in cases:
@@ -262,6 +263,17 @@ def run_cases(
     forms = {case.name: case.form_name for case in cases}
     outcome.faults = {name: f"{forms.get(name, '')}: {text}" for name, text in trial.faults.items()}
     return outcome
+
+
+def _aside(
+    before: Mapping[str, list[str]], name: str, shapes: Mapping[str, Shape]
+) -> dict[str, list[str]]:
+    """Return the schemas that a shape made beside its own: those that name it."""
+    return {
+        schema: entries
+        for schema, entries in before.items()
+        if schema not in shapes and any(f" {name}." in entry for entry in entries)
+    }
 
 
 def _run_all(

@@ -7,7 +7,7 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- The sequences that columns of the parents of a table own, at any height: TRUNCATE … RESTART IDENTITY of a parent, which may have no rows of its
--- own, restarts them too.
+-- own, restarts them too. Only those of the owner of the table: the restore runs as that role.
 CREATE OR REPLACE FUNCTION zanith._sequences_above(relation oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     WITH RECURSIVE above(oid) AS (
@@ -16,6 +16,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._list(s.item ORDER BY a.oid, t.attnum, s.ord)
     FROM above a CROSS JOIN LATERAL (SELECT x.attnum FROM pg_attribute x WHERE x.attrelid = a.oid AND x.attnum > 0 AND NOT x.attisdropped OFFSET 0) t
     CROSS JOIN LATERAL zanith._each(zanith._describe_sequences(a.oid, t.attnum)) s
+    WHERE s.item ->> 'owner' = (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = relation)
 ); END $$;
 
 -- Constraints that rows of today need not meet, and that rows which are inserted must.

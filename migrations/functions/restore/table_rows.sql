@@ -44,9 +44,9 @@ BEGIN
 END$body$, q.target, zanith._stored_columns(d), zanith._stored_columns(d, 'a.'), q.archive)),
                 'Insert every row from the archive, and compare the count', 'ACCESS EXCLUSIVE', ARRAY[q.target], true)
             || zanith._step('SET CONSTRAINTS ALL IMMEDIATE', 'Run deferred constraints now'), inserts => true))
-        || (SELECT zanith._list(x.item ORDER BY s.ord, x.ord)
-            FROM zanith._owned_sequences(d) s, LATERAL zanith._each(zanith._as_owner(s.item ->> 'owner', zanith._render_sequence_on(s.item, live IS NULL))) x
-            WHERE live IS NULL OR EXISTS (SELECT FROM pg_class c WHERE c.oid = zanith._relation_oid(s.item ->> 'schema', s.item ->> 'name') AND c.relkind = 'S'))
+        || zanith._as_owner(d #>> '{table,owner}', (SELECT zanith._list(x.item ORDER BY s.ord, x.ord)
+            FROM zanith._owned_sequences(d) s, LATERAL zanith._each(zanith._render_sequence_on(s.item, live IS NULL)) x
+            WHERE live IS NULL OR EXISTS (SELECT FROM pg_class c WHERE c.oid = zanith._relation_oid(s.item ->> 'schema', s.item ->> 'name') AND c.relkind = 'S')))
     FROM (SELECT zanith._qualify(d #>> '{table,schema}', d #>> '{table,name}'), zanith._qualify(d #>> '{parked,schema}', d #>> '{parked,table}')) q(target, archive)
 ); END $$;
 

@@ -24,9 +24,9 @@ CREATE OR REPLACE FUNCTION zanith._find_unproved(relation oid) RETURNS TABLE (wh
 LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN RETURN QUERY
     SELECT format('the constraint %I', x.name), format('ALTER TABLE %s VALIDATE CONSTRAINT %I;', zanith._relation_name(relation), x.name)
     FROM (SELECT k.item ->> 'name' FROM zanith._each(zanith._describe_constraints(relation)) k
-          WHERE (zanith._constraint_is(k.item, 'condition') OR zanith._constraint_is(k.item, 'reference')) AND (k.item ->> 'enforced')::boolean AND NOT (k.item ->> 'validated')::boolean
+          WHERE zanith._constraint_is(k.item, 'reference') AND (k.item ->> 'enforced')::boolean AND NOT (k.item ->> 'validated')::boolean
           UNION ALL
-          SELECT c.item #>> '{not_null,name}' FROM zanith._each(zanith._describe_columns(relation)) c WHERE NOT (c.item #>> '{not_null,validated}')::boolean) x(name)
+          SELECT u.item ->> 'name' FROM zanith._unproved_conditions(relation) u) x(name)
     ORDER BY 1;
 END $$;
 

@@ -47,7 +47,7 @@ _Role = Annotated[
 @app.callback()
 def _guard() -> None:
     """
-    Make a plain DROP of any tool recoverable, or refuse it.
+    Make plain drops and lossy changes of a type recoverable, or refuse them.
 
     Example:
 
@@ -88,8 +88,8 @@ def on_command(
     database_url: DatabaseUrl = None,
 ) -> None:
     """
-    Turn the guard on: capture what a plain DROP TABLE or DROP COLUMN would
-    delete.
+    Turn the guard on: capture what a plain DROP deletes, and values that a
+    plain ALTER COLUMN TYPE loses.
 
     It creates event triggers, so it needs a superuser. A role that may not
     capture (zanith init --grant, or --public) has its drops refused. With

@@ -14,6 +14,7 @@ from app.recovery.plan.checks import found, not_counted, unanswered
 from app.recovery.plan.estimate import FILL_ROWS, SCAN_BYTES, VERIFY_BYTES, estimate_step
 from app.recovery.plan.model import Check, Choices, Step
 from app.recovery.plan.parsing import parse_plan
+from app.recovery.plan.verdict import Outcome, judge
 from app.recovery.restore.preconditions import check_plan
 from app.routes.words import in_api, on_page
 
@@ -193,3 +194,25 @@ def test_a_fill_in_batches_writes_every_row_and_a_fill_of_what_came_since_those(
     every, few = (estimate_step(step, sizes, 1_000) for step in (whole, since))
     assert every.disk_bytes == 100_000_000
     assert few.disk_bytes == 100_000
+
+
+@pytest.mark.parametrize(
+    ("conflict", "changed", "outcome"),
+    [
+        (None, False, Outcome.YES),
+        (CONFLICT, False, Outcome.CHOICE),
+        ({**CONFLICT, "choices": []}, False, Outcome.NO),
+        ({**CONFLICT, "choices": [], "without": ["grants to a"]}, False, Outcome.CHOICE),
+        ({**CONFLICT, "choices": [], "waits_for": ["b" * 12]}, False, Outcome.FIRST),
+        (None, True, Outcome.NO),
+    ],
+)
+def test_the_verdict_says_whether_a_plan_can_run(conflict, changed, outcome):
+    archive = {**DATA["archive"], "changed": changed}
+    conflicts = [conflict] if conflict else []
+    verdict = judge(parse_plan({**DATA, "archive": archive, "conflicts": conflicts}))
+    assert verdict.outcome is outcome
+    assert len(verdict.reasons) == len(conflicts) + changed
+    assert verdict.blocking.reads == ("public.t",)
+    assert verdict.losses == ("it stands last",)
+    assert judge(parse_plan({**DATA, "archive": archive}), Choices(unverified=True)).reasons == ()

@@ -64,7 +64,7 @@ BEGIN
     END LOOP;
     -- whatever the rule of a table is, it may be gone with another one
     FOR t IN SELECT x.item ->> 'name' AS name, x.item AS item FROM zanith._each(named) x WHERE to_regclass(x.item ->> 'name') IS NULL ORDER BY x.ord LOOP
-        PERFORM zanith._guard_refuse('DROP TABLE', jsonb_build_array(t.item)) WHERE t.item #>> '{rule,mode}' = 'refuse';
+        PERFORM zanith._guard_refuse('DROP TABLE', jsonb_build_array(t.item), 'delete') WHERE t.item #>> '{rule,mode}' = 'refuse';
         EXECUTE format('CREATE TABLE %s ()', t.name);
         PERFORM zanith._guard_leave(t.name::regclass, 0::smallint);
     END LOOP;

@@ -155,7 +155,7 @@ BEGIN
         RETURN;
     END IF;
     losses := zanith._guard_find_losses(current_user);
-    PERFORM zanith._guard_refuse(tg_tag, losses);
+    PERFORM zanith._guard_refuse(tg_tag, losses, 'delete');
     IF losses <> '[]' THEN
         PERFORM zanith._guard_record(tg_tag, zanith._prove_caller());
         IF EXISTS (SELECT FROM zanith._each(losses) x WHERE x.item #>> '{rule,mode}' = 'warn') THEN
@@ -171,10 +171,11 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
 ); END $$;
 
 -- Raises where a loss is not allowed, and says what to use.
-CREATE OR REPLACE FUNCTION zanith._guard_refuse(tag text, losses jsonb) RETURNS void
+CREATE OR REPLACE FUNCTION zanith._guard_refuse(tag text, losses jsonb, verb text) RETURNS void
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     names text := zanith._guard_names(losses, '{refuse,capture}');
+    drops boolean := verb = 'delete';
     first jsonb;
 BEGIN
     IF names IS NULL THEN
@@ -182,13 +183,14 @@ BEGIN
     END IF;
     SELECT x.item INTO first FROM zanith._each(losses) x WHERE x.item #>> '{rule,mode}' IN ('refuse', 'capture') ORDER BY x.ord LIMIT 1;
     PERFORM zanith._refuse(
-        format('guard: %s would delete for good: %s', tag, names),
-        concat('Use: ', CASE tag WHEN 'DROP OWNED' THEN 'REASSIGN OWNED BY … TO …; first.' ELSE first ->> 'line' END, ' ', zanith._guard_way_out(first -> 'rule')),
+        format('guard: %s would %s for good: %s', tag, verb, names),
+        concat(CASE WHEN tag = 'DROP OWNED' THEN 'Use: REASSIGN OWNED BY … TO …; first. ' WHEN drops THEN concat('Use: ', first ->> 'line', ' ') ELSE first ->> 'line' END,
+            zanith._guard_way_out(first -> 'rule')),
         '2BP01',
-        CASE WHEN first #>> '{rule,mode}' = 'refuse' THEN 'The guard refuses every drop here.'
+        CASE WHEN first #>> '{rule,mode}' = 'refuse' THEN format('The guard refuses every %s here.', CASE WHEN drops THEN 'drop' ELSE 'change of a type that can lose something' END)
              WHEN tag IN ('DROP TABLE', 'ALTER TABLE') THEN 'It captured nothing: it did not find this statement alone in its text, or a script of an extension runs it. Send the statement by itself.'
              WHEN tag = 'DROP OWNED' THEN 'A captured table belongs to its owner as before, so that the statement would drop it all the same.'
-             ELSE format('The guard does not capture what %s drops.', tag) END);
+             ELSE format('The guard does not capture what %s %s.', tag, CASE WHEN drops THEN 'drops' ELSE 'converts' END) END);
 END $$;
 
 -- Writes to the audit log what a warning, or the setting zanith.guard, let go. It reads what was dropped from PostgreSQL, so that it records

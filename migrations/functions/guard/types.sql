@@ -210,7 +210,6 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     rewritten oid := pg_event_trigger_table_rewrite_oid();
     losses jsonb;
-    names text;
 BEGIN
     -- 4: the values of a column change
     IF pg_event_trigger_table_rewrite_reason() & 4 = 0 OR NOT EXISTS (
@@ -224,13 +223,8 @@ BEGIN
         RAISE SQLSTATE 'ZG000' USING MESSAGE = jsonb_build_object('types', zanith._guard_list_types(rewritten));
     END IF;
     losses := zanith._guard_find_retyped(current_user);
-    names := zanith._guard_names(losses, '{refuse,capture}');
-    IF names IS NOT NULL THEN
-        PERFORM zanith._refuse(format('guard: %s would convert for good: %s', tg_tag, names), concat(losses #>> '{0,line}', zanith._guard_way_out(losses #> '{0,rule}')), '2BP01',
-            CASE WHEN losses #>> '{0,rule,mode}' = 'refuse' THEN 'The guard refuses every change of a type that can lose something here.'
-                 WHEN tg_tag = 'ALTER TABLE' THEN 'It captured nothing: it did not find this statement alone in its text, or a script of an extension runs it. Send the statement by itself.'
-                 ELSE format('The guard does not capture what %s converts.', tg_tag) END);
-    ELSIF losses <> '[]' THEN
+    PERFORM zanith._guard_refuse(tg_tag, losses, 'convert');
+    IF losses <> '[]' THEN
         PERFORM zanith._guard_record_retyped(tg_tag, zanith._prove_caller());
         IF losses #>> '{0,rule,mode}' = 'warn' THEN
             RAISE WARNING 'guard: converted for good: %', zanith._guard_names(losses, '{warn}') USING HINT = rtrim(losses #>> '{0,line}');

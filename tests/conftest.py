@@ -20,7 +20,7 @@ import asyncpg
 import pytest
 
 from scripts.find_chromium import find_installed
-from tests import clusters, definitions, hard_cases, selection
+from tests import clusters, definitions, hard_cases, many_artifacts, selection
 from tests.clusters import Server
 from tests.hard_cases import HardCases
 from tests.hostile import summary as hostile_summary
@@ -257,6 +257,23 @@ def hard_database(
 def cases(hard_template: tuple[str, HardCases]) -> HardCases:
     """The ids of what is in `hard_database`."""
     return hard_template[1]
+
+
+@pytest.fixture(scope="session")
+def many_template(server: Server, run_directory: Path) -> Iterator[str]:
+    """The name of a database with many artifacts, made once by each worker that wants it."""
+    template = clusters.obtain_template(run_directory, server, install_zanith)
+    for made in create_database(server, template):
+        many_artifacts.build_many(made.url)
+        yield made.name
+
+
+@pytest.fixture
+def many_database(
+    request: pytest.FixtureRequest, server: Server, many_template: str
+) -> Iterator[Database]:
+    """A database of one's own with many artifacts in it, sealed."""
+    yield from create_database(server, many_template, request)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ Nothing else reads ZANITH_*, but app.profiles, which finds settings under a name
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import re
 from datetime import timedelta
@@ -17,6 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from app.recovery.core.durations import parse_duration
 from app.recovery.core.errors import WrongUsage, ZanithError
 from app.recovery.db.database import Database
+from app.recovery.webhooks.model import Receiver, Webhooks
 from app.tokens import Token, parse_tokens
 
 LOCAL: Literal["local"] = "local"
@@ -26,6 +28,7 @@ Proxy: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network | Literal["loca
 _PREFIX = "ZANITH_"
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _OWN_PATHS = frozenset({"studio", "api", "static", "healthz", "readyz", "metrics"})
+_PUBLIC = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]+(?:/[A-Za-z0-9._~-]+)*")
 _HEADER = re.compile(r"[A-Za-z0-9-]+")
 _OTHER_HEADERS = frozenset({"authorization", "cookie", "host", "origin", "x-forwarded-for"})
 _PLAIN = {
@@ -98,6 +101,15 @@ class Settings(BaseSettings):
     )
     lock_retries: int = Field(5, ge=0, le=1000, description="how often a lock is tried again")
     export_dir: Path | None = Field(None, description="where exports to files go by default")
+    public_url: str | None = Field(
+        None, description="the address at which people open the studio, for links in messages"
+    )
+    webhook_url: Annotated[tuple[Receiver, ...], NoDecode] = Field(
+        (), description="addresses that get webhooks, separated by commas", repr=False
+    )
+    webhook_secret: Annotated[tuple[bytes, ...], NoDecode] = Field(
+        (), description="what signs webhooks: whsec_…, separated by commas", repr=False
+    )
 
     @field_validator(
         "database_url",
@@ -111,6 +123,32 @@ class Settings(BaseSettings):
     @classmethod
     def _empty_is_unset(cls, value: Any) -> Any:
         return None if value == "" else value
+
+    @field_validator("public_url", mode="before")
+    @classmethod
+    def _check_public_url(cls, value: Any) -> Any:
+        text = str(value or "").strip().rstrip("/")
+        if text and not _PUBLIC.fullmatch(text):
+            raise ValueError("write it as https://zanith.example.com, with the path prefix if any")
+        return text or None
+
+    @field_validator("webhook_url", mode="before")
+    @classmethod
+    def _read_receivers(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            found = [Receiver.read(part.strip()) for part in value.split(",") if part.strip()]
+        except WrongUsage as exc:
+            raise ValueError(exc.message) from None
+        return tuple(dict.fromkeys(found))
+
+    @field_validator("webhook_secret", mode="before")
+    @classmethod
+    def _read_secrets(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(_webhook_secret(part.strip()) for part in value.split(",") if part.strip())
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod
@@ -203,6 +241,11 @@ class Settings(BaseSettings):
     def retention_given(self) -> bool:
         """Whether somebody set it here; otherwise the database's zanith.retention decides."""
         return "retention" in self.model_fields_set
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """Who gets webhooks, and what is in them."""
+        return Webhooks(self.webhook_url, self.webhook_secret, self.public_url)
 
     @property
     def guarded(self) -> bool:
@@ -299,6 +342,20 @@ def _proxy(text: str) -> Proxy:
         return ipaddress.ip_network(text)
     except ValueError as exc:
         raise ValueError(f"{text} is no address or network: {exc}") from None
+
+
+def _webhook_secret(text: str) -> bytes:
+    """Return the key of a secret as the Standard Webhooks specification writes it."""
+    try:
+        key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        key = b""
+    if not text.startswith("whsec_") or not 24 <= len(key) <= 64:
+        raise ValueError(
+            "write whsec_ and the base64 of 24 to 64 random bytes;"
+            ' echo "whsec_$(openssl rand -base64 32)" prints one'
+        )
+    return key
 
 
 def _duration(text: str) -> timedelta | None:

@@ -18,6 +18,7 @@ from app.recovery.db.database import Database
 from app.recovery.db.installer import require_installed
 from app.recovery.db.operator_role import superuser_notice
 from app.recovery.jobs import audit, runs
+from app.recovery.webhooks.service import keep_telling
 from app.recovery.worker import keep_up
 from app.routes import errors
 from app.routes.api import artifacts as api_artifacts
@@ -157,6 +158,8 @@ async def running(studio: Studio) -> AsyncIterator[None]:
             helpers.append(asyncio.create_task(sessions.follow(studio), name="sign-outs"))
         working = keep_up(studio.database, studio.runner, ACTOR)
         helpers.append(asyncio.create_task(working, name="worker"))
+        telling = keep_telling(studio.database, studio.settings.webhooks)
+        helpers.append(asyncio.create_task(telling, name="webhooks"))
         if studio.settings.audit_log:
             following = audit.follow(studio.database, studio.settings.audit_log)
             helpers.append(asyncio.create_task(following, name="audit file"))

@@ -22,6 +22,8 @@ class Trait(Flag):
     """It goes on with an online job that ended half done, or makes that pointless."""
     OUTRANKS_SEAL = auto()
     """It cancels a seal of its artifact instead of waiting for it."""
+    TOLD = auto()
+    """Webhooks tell of its end: ``zanith._tell_of_job`` has the same list, and a test compares."""
 
 
 class Kind(StrEnum):
@@ -38,15 +40,15 @@ class Kind(StrEnum):
 
     RESTORE = (
         "restore",
-        Trait.CHANGES | Trait.DETACHES | Trait.SETTLES | Trait.OUTRANKS_SEAL,
+        Trait.CHANGES | Trait.DETACHES | Trait.SETTLES | Trait.OUTRANKS_SEAL | Trait.TOLD,
     )
     EXPORT = "export", Trait.READS
     VERIFY = "verify", Trait.READS | Trait.DETACHES
     SEAL = "seal", Trait.CHANGES | Trait.DETACHES
-    PURGE = "purge", Trait.CHANGES | Trait.SETTLES | Trait.OUTRANKS_SEAL
-    CLEANUP = "cleanup"
+    PURGE = "purge", Trait.CHANGES | Trait.SETTLES | Trait.OUTRANKS_SEAL | Trait.TOLD
+    CLEANUP = "cleanup", Trait.TOLD
     CAPTURE = "capture", Trait.CHANGES | Trait.DETACHES | Trait.SETTLES
-    ERASE = "erase", Trait.CHANGES
+    ERASE = "erase", Trait.CHANGES | Trait.TOLD
     REHEARSE = "rehearse"
 
     @property

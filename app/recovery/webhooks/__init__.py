@@ -1,0 +1,1 @@
+"""Webhooks: events written once in PostgreSQL, and told to each receiver until it answers."""

@@ -1,0 +1,194 @@
+"""Webhooks: each event reaches each receiver, once where the receiver answered."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+from contextlib import ExitStack, asynccontextmanager
+
+import pytest
+
+from app.recovery.core.actor import Actor
+from app.recovery.db.database import Database
+from app.recovery.jobs.kinds import Trait, kinds_with
+from app.recovery.plan.model import Choices
+from app.recovery.restore.restore import restore
+from app.recovery.rows import seal
+from app.recovery.webhooks import messages, outbox, sending, service
+from app.recovery.webhooks.model import Receiver, Webhooks
+from tests.receivers import receiver
+from tests.studios import capture_orders
+
+pytestmark = pytest.mark.newest
+
+ANA = Actor("ana", None, "staff")
+KEY = b"k" * 32
+DELIVERIES = """
+SELECT d.state, d.attempts, d.last_status, d.last_error FROM zanith._zanith_webhook_deliveries d
+JOIN zanith._zanith_webhook_events e ON e.id = d.event_id ORDER BY e.at, d.receiver_id"""
+
+
+def hooks(*receivers, secrets=(), public_url="https://zanith.example.com/z") -> Webhooks:
+    return Webhooks(tuple(Receiver(r.url) for r in receivers), secrets, public_url)
+
+
+@pytest.fixture
+async def db(database):
+    opened = await Database.open(database.url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Retry at once, and do not wait for long."""
+    monkeypatch.setattr(outbox, "pause", lambda _: outbox.timedelta(0))
+    monkeypatch.setattr(outbox, "REST", outbox.timedelta(0))
+    monkeypatch.setattr(sending, "SECONDS", 0.5)
+    monkeypatch.setattr(service, "LOOK_AGAIN", 0.05)
+
+
+@asynccontextmanager
+async def telling(db, *settings: Webhooks):
+    """Run the background task of so many processes."""
+    tasks = [asyncio.create_task(service.keep_telling(db, one)) for one in settings]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def tell(db, key: str = "one", kind: str = "restore.ended", **facts) -> str | None:
+    async with db.side() as connection, connection.transaction():
+        said = {"kind": "restore", "state": "done", "actor": "ana", **facts}
+        return await outbox.tell(connection, key, kind, artifact_id="a", job_id="j",
+                                 object="public.a<b>&*_@here", facts=said)  # fmt: skip
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - of a server in a thread
+            await asyncio.sleep(0.02)
+
+
+async def test_a_restore_is_told_with_its_end(database, db):
+    ids = capture_orders(database)
+    with receiver() as one:
+        settings = hooks(one, secrets=(KEY, b"x" * 24))
+        await outbox.register(db, settings.receivers)
+        for artifact in ids.values():
+            await seal.seal(db, artifact, ANA)
+        await restore(db, ids["weird"], Choices(), ANA)
+        await service.keep_telling(db, settings, once=True)
+        (request,) = [r for r in one.requests if r.json["type"] == "restore.ended"]
+        said = request.json
+        job = said["job"]
+        assert job == {"id": job["id"], "kind": "restore", "state": "done", "actor": "ana"}
+        assert said["artifact"]["id"] == ids["weird"]
+        assert said["id"] == request.id
+        assert said["url"] == f"https://zanith.example.com/z/studio/jobs/{job['id']}"
+        assert "<b>" in said["message"]
+        assert "<" not in said["text"]
+        assert "&lt;b&gt;Name&lt;/b&gt; &amp; co" in said["text"]
+        assert said["text"].endswith(said["url"])
+        # as docs/operations.md says it
+        stamp, body = request.headers["webhook-timestamp"], request.body
+        signed = f"{request.id}.{stamp}.".encode() + body
+        mine = "v1," + base64.b64encode(hmac.new(KEY, signed, hashlib.sha256).digest()).decode()
+        first, second = request.headers["webhook-signature"].split()
+        assert first == mine != second
+        # what was archived is in none of them
+        assert not any(b"<script>alert(1)" in r.body for r in one.requests)
+
+
+async def test_a_rolled_back_event_is_not_told_and_a_key_is_told_once(database, db):
+    with receiver() as one:
+        assert await tell(db) is None  # nobody receives yet
+        await outbox.register(db, hooks(one).receivers)
+        assert await tell(db)
+        assert await tell(db) is None
+        async with db.side() as connection:
+            block = connection.transaction()
+            await block.start()
+            assert await outbox.tell(connection, "two", "test")
+            await block.rollback()
+        await service.keep_telling(db, hooks(one), once=True)
+        assert [r.json["type"] for r in one.requests] == ["restore.ended"]
+
+
+ANSWERS = [
+    ("200", "delivered", ""),
+    ("204", "delivered", ""),
+    ("200 bytes=100000000", "delivered", ""),
+    ("400", "waiting", "it answered 400"),
+    ("410", "waiting", "it answered 410: it is gone"),
+    ("429 retry-after=30", "waiting", "it answered 429"),
+    ("500 bytes=100000000", "waiting", "it answered 500"),
+    ("close", "waiting", "no answer came"),
+    ("late 3", "waiting", "it did not answer within"),
+    ("301 location={other}", "waiting", "it answered 301, a redirect to 127.0.0.2"),
+    ("302 location={other}", "waiting", "it answered 302, a redirect to 127.0.0.2"),
+    ("307 location={other}", "waiting", "it answered 307, a redirect to 127.0.0.2"),
+]
+
+
+@pytest.mark.parametrize(("answer", "state", "error"), ANSWERS, ids=[a for a, _, _ in ANSWERS])
+async def test_answer(database, db, monkeypatch, answer, state, error):
+    monkeypatch.setattr(sending, "SECONDS", 1.0)
+    with receiver() as other, receiver("200") as one:
+        one.answers[:] = [answer.format(other=f"http://127.0.0.2:{other.port}/elsewhere")]
+        await outbox.register(db, hooks(one).receivers)
+        event = await tell(db)
+        await service.keep_telling(db, hooks(one), once=True)
+        found = database.psql(DELIVERIES).split("|")
+        assert found[:2] == [state, "1"]
+        assert found[3].startswith(error) if error else found[3] == ""
+        assert "secret" not in found[3]
+        assert [r.id for r in one.requests] == [event]
+        assert other.requests == []
+        if state == "delivered":
+            return
+        # what the receiver did not get waits, and comes once it answers
+        due = "SELECT extract(epoch FROM next_attempt_at - now()) FROM {}"
+        wait = float(database.psql(due.format("zanith._zanith_webhook_deliveries")))
+        assert wait > (25 if "429" in answer else 0)
+        one.answers[:] = ["200"]
+        if answer == "410":
+            database.psql("UPDATE zanith._zanith_webhook_deliveries SET next_attempt_at = now()")
+            await service.keep_telling(db, hooks(one), once=True)
+            assert len(one.requests) == 1
+        assert await service.try_again(db, ANA) == 1
+        await service.keep_telling(db, hooks(one), once=True)
+        assert [r.id for r in one.requests] == [event, event]
+        assert database.psql(DELIVERIES).split("|")[:2] == ["delivered", "2"]
+
+
+async def test_a_receiver_that_is_down_delays_no_other_and_gets_all_later(database, db, quick):
+    with ExitStack() as stack:
+        up, slow = stack.enter_context(receiver()), stack.enter_context(receiver("late 5"))
+        down = stack.enter_context(receiver())
+        settings = hooks(up, slow, down)
+        port, events = down.port, []
+        stack.pop_all()  # each is closed by itself
+    with receiver(port=up.port) as up, receiver("late 5", port=slow.port) as slow:
+        async with telling(db, settings, settings):
+            await until(lambda: database.psql(
+                "SELECT count(*) FROM zanith._zanith_webhook_receivers") == "3")  # fmt: skip
+            events = [await tell(db, f"event {n}") for n in range(20)]
+            await until(lambda: len(up.requests) == 20)
+            with receiver(port=port) as down:
+                await until(lambda: len(down.requests) == 20)
+                await asyncio.sleep(0.3)
+                assert sorted(r.id for r in down.requests) == sorted(events)
+        assert sorted(r.id for r in up.requests) == sorted(events)
+
+
+async def test_every_kind_whose_end_is_told_has_its_words(database, db):
+    told = kinds_with(Trait.TOLD)
+    text = database.psql("SELECT prosrc FROM pg_proc WHERE proname = '_tell_of_job'")
+    assert f"'{{{','.join(told)}}}'" in text
+    assert {f"{kind}.ended" for kind in told} <= set(messages.TYPES)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.capture.capture import capture
 from app.recovery.capture.request import CaptureRequest
 from app.recovery.core.actor import Actor
@@ -28,8 +29,11 @@ from app.recovery.purge.hold import hold, release
 from app.recovery.purge.purge import purge
 from app.recovery.restore.rehearsal import rehearse
 from app.recovery.restore.restore import restore
+from app.recovery.restore.some_rows import plan_rows, restore_rows
 from app.recovery.rows import export
+from app.recovery.rows.conditions import Condition
 from app.recovery.rows.seal import seal, verify
+from app.recovery.rows.search import find_rows
 from tests.online import execute, fetchval
 
 DBA = Actor("dba", "10.0.0.9", "staff")
@@ -64,6 +68,23 @@ async def export_all(
 
     job = job or await export.announce(db, export.ExportRequest(about), actor)
     await export.push_export(db, job.id, sink, tell)
+
+
+async def put_one_row_back(
+    db: Database, about: str, actor: Actor, job: jobs.Job | None, tell: Tell | None
+) -> None:
+    name = (await get_artifact(db, about)).object_name
+    await execute(db, f"CREATE TABLE IF NOT EXISTS {name} (id int PRIMARY KEY)")
+    found = await find_rows(db, about, [Condition("id", "=", "1")], DBA)
+    refs = [row.ref for row in found.rows]
+    plan = await plan_rows(db, about, refs, DBA)
+    await restore_rows(
+        *(db, about, refs, actor),
+        confirm=name,
+        expected_digest=plan.digest,
+        job=job,
+        on_progress=tell,
+    )
 
 
 CASES = {
@@ -101,6 +122,7 @@ CASES = {
             on_progress=tell,
         )
     ),
+    Kind.RESTORE_ROWS: Case(put_one_row_back),
     Kind.REHEARSE: Case(
         lambda db, about, actor, job, tell: rehearse(
             db, about, None, actor, job=job, on_progress=tell

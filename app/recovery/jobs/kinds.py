@@ -42,6 +42,7 @@ class Kind(StrEnum):
         "restore",
         Trait.CHANGES | Trait.DETACHES | Trait.SETTLES | Trait.OUTRANKS_SEAL | Trait.TOLD,
     )
+    RESTORE_ROWS = "restore_rows", Trait.CHANGES
     EXPORT = "export", Trait.READS
     VERIFY = "verify", Trait.READS | Trait.DETACHES
     SEAL = "seal", Trait.CHANGES | Trait.DETACHES

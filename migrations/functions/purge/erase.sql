@@ -1,10 +1,9 @@
 -- The plan of an erasure: rows that some columns identify are deleted from the parked table, where the law demands it.
 
 -- {object, target, columns, steps, count_sql, conflicts}; `$1` stands for the values of the columns, as texts in the order
--- given: no value is in a plan, a log or the audit log. Values are compared as PostgreSQL prints them, through output
--- functions, byte by byte: an operator of the owner's is not called, a collation that takes two texts for equal is not asked, and
--- NULL is not the empty text.
-CREATE OR REPLACE FUNCTION zanith.plan_erasure(artifact_id text, columns text[]) RETURNS jsonb
+-- given, `sets` times one after another: each set is of some rows. No value is in a plan, a log or the audit log. Values are
+-- compared as PostgreSQL prints them (zanith._printed_as).
+CREATE OR REPLACE FUNCTION zanith.plan_erasure(artifact_id text, columns text[], sets integer DEFAULT 1) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
@@ -48,8 +47,9 @@ BEGIN
         conflicts := conflicts || zanith._conflict('not_permitted', format('must be owner of %s', target),
             'Erase as its owner, as a member of that role, or as a superuser.');
     END IF;
-    SELECT string_agg(format('pg_catalog.num_nulls(r.%1$I) OPERATOR(pg_catalog.=) 0 AND pg_catalog.format(''%%s'', r.%1$I) COLLATE pg_catalog."C" OPERATOR(pg_catalog.=) ($1::pg_catalog.text[])[%2$s]', c.name, c.ord), ' AND ' ORDER BY c.ord) INTO matches
-    FROM unnest(columns) WITH ORDINALITY c(name, ord);
+    SELECT string_agg('(' || m.one || ')', ' OR ' ORDER BY m.number) INTO matches FROM (
+        SELECT s.number, string_agg(zanith._printed_as(format('r.%I', c.name), ((s.number - 1) * cardinality(columns) + c.ord)::integer), ' AND ' ORDER BY c.ord) AS one
+        FROM generate_series(1, sets) s(number), unnest(columns) WITH ORDINALITY c(name, ord) GROUP BY s.number) m;
     source := CASE WHEN a.definition ? 'members' THEN zanith._only(a.definition) ELSE 'ONLY ' END || target;
     RETURN jsonb_build_object(
         'artifact_id', a.id, 'object', zanith._object_name(a), 'target', target, 'columns', to_jsonb(columns), 'conflicts', conflicts,

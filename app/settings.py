@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.recovery.core.durations import parse_duration
 from app.recovery.core.errors import WrongUsage, ZanithError
+from app.recovery.core.four_eyes import Change, parse_changes
 from app.recovery.db.database import Database
 from app.recovery.webhooks.model import Receiver, Webhooks
 from app.tokens import Token, parse_tokens
@@ -110,6 +111,10 @@ class Settings(BaseSettings):
     webhook_secret: Annotated[tuple[bytes, ...], NoDecode] = Field(
         (), description="what signs webhooks: whsec_…, separated by commas", repr=False
     )
+    approvals: Annotated[frozenset[Change], NoDecode] = Field(
+        frozenset(),
+        description="changes that a second person must approve: purge, erase, unverified",
+    )
 
     @field_validator(
         "database_url",
@@ -156,6 +161,16 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return frozenset(name.strip().lower() for name in value.split(",") if name.strip())
+
+    @field_validator("approvals", mode="before")
+    @classmethod
+    def _parse_approvals(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return parse_changes(value)
+        except WrongUsage as exc:
+            raise ValueError(f"{exc.message}: {exc.hint}") from None
 
     @field_validator("auth_token", "read_only_auth_token", mode="before")
     @classmethod
@@ -307,6 +322,7 @@ async def open_database(
         listen_url=settings.listen_url,
         retention=settings.retention if settings.retention_given else "default",
         read_timeout=settings.read_timeout if bounded else None,
+        approvals=settings.approvals,
     )
 
 

@@ -28,6 +28,7 @@ _BY_CODE = {
     "usage": Exit.USAGE,
     "not_found": Exit.NOT_FOUND,
     "refused": Exit.REFUSED,
+    "approval_needed": Exit.REFUSED,
     "not_installed": Exit.REFUSED,
     "locked": Exit.LOCKED,
     "not_permitted": Exit.NOT_PERMITTED,

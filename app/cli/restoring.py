@@ -29,7 +29,7 @@ from app.recovery.plan.model import Choices, Plan
 from app.recovery.plan.planning import plan_restore, with_seal
 from app.recovery.restore.migration import plan_migration
 from app.recovery.restore.migration import restore_migration as run_migration
-from app.recovery.restore.preconditions import check_plan
+from app.recovery.restore.preconditions import check_plan, require_approved_restore
 from app.recovery.restore.rehearsal import rehearse, rehearse_migration
 from app.recovery.restore.report import RestoreReport
 from app.recovery.restore.restore import find_any, find_for_restore, job_params, restore
@@ -131,7 +131,10 @@ async def _restore(session: Session, found: Artifact, wanted: Choices, way: How)
         confirm_name(session.terminal, found.object_name, found.id, verb="restore it", yes=way.yes)
         _ask_unverified(session, wanted)
     if way.detach and found.status == "recoverable":
-        params = job_params(found, wanted, digest, way.limits)
+        if wanted.unverified:
+            plan = await plan_restore(session.db, found.id, wanted)
+            await require_approved_restore(session.db, found, wanted, plan, session.actor)
+        params = job_params(*(found, wanted, digest, way.limits), approvals=session.db.approvals)
         job = await hand_over(
             session.db, "restore", found.id, params, session.actor, object=found.object_name
         )

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
+from app.recovery.approvals.deciding import lapse
 from app.recovery.capture.capture import capture
 from app.recovery.capture.request import CaptureRequest
 from app.recovery.core.actor import Actor, require_change
@@ -167,6 +168,7 @@ async def _sweep(db: Database, actor: Actor, given_up: set[str]) -> None:
         await db.refresh()  # a standby may have been promoted
         if not db.server.standby:
             await sweep(db, actor, given_up)
+            await lapse(db, actor)
 
 
 async def _hear(queue: asyncio.Queue[Event]) -> bool:

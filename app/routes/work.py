@@ -20,8 +20,10 @@ from app.recovery.capture.planning import plan_capture
 from app.recovery.capture.request import CaptureRequest
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import NotConfirmed, Refused, WrongUsage, ZanithError
+from app.recovery.core.four_eyes import Change
 from app.recovery.jobs import model as jobs
 from app.recovery.jobs import queueing
+from app.recovery.jobs.approvals import find_required, require_approved
 from app.recovery.jobs.kinds import Kind
 from app.recovery.jobs.model import Job
 from app.recovery.jobs.operation import attempt
@@ -30,8 +32,8 @@ from app.recovery.plan.blocking import find_blocking, require_accepted
 from app.recovery.plan.model import Choices, check_digest
 from app.recovery.plan.planning import plan_restore
 from app.recovery.purge.cleanup import cleanup
-from app.recovery.purge.erase import check_erasure, erase, plan_erasure
-from app.recovery.purge.purge import purge, require_named
+from app.recovery.purge.erase import check_erasure, erase, erasure_digest, plan_erasure
+from app.recovery.purge.purge import purge, require_named, review_purge
 from app.recovery.restore import preconditions, rehearsal
 from app.recovery.restore.restore import job_params as restore_params
 from app.recovery.restore.restore import restore
@@ -63,9 +65,11 @@ async def start_restore(
         if artifact.status == "recoverable":
             plan = await plan_restore(studio.db, artifact.id, choices)
             preconditions.check_plan(plan, digest)
+            about = (studio.db, artifact, choices, plan, actor)
+            await preconditions.require_approved_restore(*about)
             steps = [step.purpose for step in sorted(plan.steps, key=lambda step: step.transaction)]
         params = {
-            **restore_params(artifact, choices, digest),
+            **restore_params(artifact, choices, digest, approvals=studio.db.approvals),
             "address": actor.address,
             "steps": steps,
         }
@@ -149,6 +153,7 @@ async def start_purge(
     name = artifact.object_name
     async with attempt(studio.db, actor, Kind.PURGE, artifact.id, name, reason=reason):
         require_named(confirm, name, artifact.id)
+        await _require_approved_purge(studio, artifact, actor)
         job = await _queue(studio, Kind.PURGE, artifact, {"reason": reason}, actor)
     work = purge(
         *(studio.db, artifact.id, actor),
@@ -158,6 +163,13 @@ async def start_purge(
         job=job,
     )
     return job, await _task(studio, job, work, f"purge of {artifact.id}", tell=False)
+
+
+async def _require_approved_purge(studio: Studio, artifact: Artifact, actor: Actor) -> None:
+    if Change.PURGE in await find_required(studio.db):
+        digest = (await review_purge(studio.db, artifact.id)).plan.digest
+        about = (Change.PURGE, artifact.id, artifact.object_name, digest, actor)
+        await require_approved(studio.db, *about)
 
 
 async def start_capture(
@@ -244,6 +256,9 @@ async def start_erasure(
         require_named(confirm, artifact.object_name, artifact.id, repeat=False)
         plan = await plan_erasure(studio.db, artifact.id, match, actor)
         check_erasure(plan, rows, digest)
+        sealed = erasure_digest(plan, rows, artifact.checksum)
+        about = (Change.ERASE, artifact.id, name, sealed, actor)
+        await require_approved(studio.db, *about, match=match)
         params = {"columns": list(match), "steps": []}
         job = await _queue(studio, Kind.ERASE, artifact, params, actor)
     work = erase(

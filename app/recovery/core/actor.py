@@ -17,6 +17,13 @@ class Actor:
     role: Literal["dev", "staff", "viewer", "cli"] = "cli"
     sees_rows: bool = True
     """Whether it may see rows of the parked object, and export them."""
+    named: bool = True
+    """Whether the name is a person's: not that of a studio without tokens, or a place in a list."""
+
+    @property
+    def through(self) -> Literal["studio", "cli"]:
+        """Where it asks: in a studio, which checked a token, or on the command line."""
+        return "cli" if self.role == "cli" else "studio"
 
 
 def require_rows(actor: Actor, what: str) -> None:
@@ -47,6 +54,16 @@ def check_words(actor: Actor, reason: str | None = None, migration_id: str | Non
                 f"the {what} has {len(said):,} characters, and {longest:,} are kept at most",
                 hint="shorten it; keep the longer text elsewhere, such as in a ticket",
             )
+
+
+def require_named_person(actor: Actor) -> None:
+    """Raise NotPermitted where nobody can tell who the actor is: approvals need two people."""
+    if not actor.named:
+        raise NotPermitted(
+            "nobody can tell who you are here, and an approval needs two people",
+            detail="this studio has no tokens, or your token or your proxy names nobody",
+            hint="give each person a token: ZANITH_AUTH_TOKEN=ana:TOKEN,bob:TOKEN",
+        )
 
 
 def require_change(actor: Actor, what: str) -> None:

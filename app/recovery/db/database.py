@@ -19,6 +19,7 @@ import asyncpg
 
 from app.recovery.core.cache import Cache
 from app.recovery.core.errors import PoolExhausted, ZanithError
+from app.recovery.core.four_eyes import Change
 from app.recovery.core.tasks import stop
 from app.recovery.core.translate import TRANSACTION_TIMEOUT, translate
 from app.recovery.db.connect import (
@@ -111,6 +112,7 @@ class Database:
         read_only: bool,
         retention: timedelta | str | None = "default",
         read_timeout: timedelta | None = None,
+        approvals: frozenset[Change] = frozenset(),
         asked: dict[str, Any] | None = None,
     ) -> None:
         self._pool = pool
@@ -124,6 +126,8 @@ class Database:
         self.pooled = False
         self.retention = retention
         self.read_timeout = read_timeout
+        # What the settings want approved; the database may require more.
+        self.approvals = approvals
         self.turns = ReaderLimit()
         self.local_jobs = LocalJobs()
         # What renews the leases of jobs that this process is about to run, by their ids.
@@ -152,13 +156,15 @@ class Database:
         listen_url: str | Secret | None = None,
         retention: timedelta | str | None = "default",
         read_timeout: timedelta | None = None,
+        approvals: frozenset[Change] = frozenset(),
     ) -> Database:
         """Connect and return the database.
 
         Without a url the PG* variables say where, as in libpq. ``listen_url`` is a direct
         connection for LISTEN where a pooler stands between, without which events are polled for;
         ``retention`` is when captures expire by default, "default" what the database's
-        zanith.retention says; ``read_timeout`` bounds the reads of app.recovery.db.bounded_reads.
+        zanith.retention says; ``read_timeout`` bounds the reads of app.recovery.db.bounded_reads;
+        ``approvals`` are the changes that a second person must approve.
         Failed, NotPermitted, NotFound or WrongUsage where that does not work; never with the
         password in it.
         """
@@ -215,6 +221,7 @@ class Database:
             read_only=read_only,
             retention=retention,
             read_timeout=read_timeout,
+            approvals=approvals,
             asked={"dsn": url, "timeout": 10, "server_settings": asked},
         )
         try:

@@ -14,6 +14,7 @@ import asyncpg
 from app.recovery.artifacts.model import Artifact, compose, from_row
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import Locked, NotFound, Refused, WrongUsage, ZanithError
+from app.recovery.core.four_eyes import Change
 from app.recovery.core.progress import OnProgress, tell
 from app.recovery.core.tasks import gather, run_to_completion
 from app.recovery.db.connections import Connection
@@ -74,9 +75,10 @@ async def plan_cleanup(
     """Return what is older than the duration, or past its expiry, oldest first.
 
     ``only`` narrows that to some ids; alone it means just these. With each stands why it would be
-    left: a hold, no expiry, an expiry date to come, a broken seal, a job under way; None where it
-    goes. What is old enough but not expired goes with ``before_expiry``, and what does not match
-    its seal with ``broken`` or by its id. WrongUsage where nothing is asked.
+    left: a hold, no expiry, an expiry date to come, a broken seal, a job under way, no approval
+    where one is needed; None where it goes. What is old enough but not expired goes with
+    ``before_expiry``, and what does not match its seal with ``broken`` or by its id. WrongUsage
+    where nothing is asked.
     """
     asked = (older_than, expired, only, before_expiry)
     return await _find(db, *asked, seen="health", broken=broken)
@@ -99,7 +101,7 @@ async def _find(
     async with db.acquire() as connection:
         rows = await connection.fetch(
             compose(SQL["candidates"], seen=compose(BLOCKS[seen])),
-            *(older_than, expired, only, before_expiry, broken),
+            *(older_than, expired, only, before_expiry, broken, Change.PURGE in db.approvals),
         )
     return [(from_row(row), row["skip"]) for row in rows]
 

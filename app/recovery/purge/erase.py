@@ -15,6 +15,7 @@ from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.artifacts.model import Artifact
 from app.recovery.core.actor import Actor, require_rows
 from app.recovery.core.errors import Failed, NotFound, Refused, WrongUsage, ZanithError
+from app.recovery.core.four_eyes import Change, digest_of_request
 from app.recovery.core.progress import OnProgress, tell
 from app.recovery.db.bounded_reads import bounded_read
 from app.recovery.db.connections import Connection
@@ -22,8 +23,9 @@ from app.recovery.db.database import Database
 from app.recovery.db.locks import run_locked
 from app.recovery.db.transactions import notify
 from app.recovery.jobs import model as jobs
+from app.recovery.jobs.approvals import use_approval
 from app.recovery.jobs.kinds import Kind
-from app.recovery.jobs.operation import operation
+from app.recovery.jobs.operation import Operation, operation
 from app.recovery.plan.model import Conflict, Step, check_digest, digest_of
 from app.recovery.plan.parsing import parse_conflicts, parse_steps
 from app.recovery.purge.purge import require_named
@@ -113,6 +115,18 @@ async def _plan(
     return plan, data["count_sql"]
 
 
+async def plan_columns(db: Database, artifact_id: str, columns: list[str]) -> ErasurePlan:
+    """Return the plan of an erasure by some columns, without any value and without a count."""
+    async with bounded_read(db, artifact_id, readonly=True) as connection:
+        plan, _ = await _plan(connection, artifact_id, dict.fromkeys(columns, ""))
+    return plan
+
+
+def erasure_digest(plan: ErasurePlan, rows: int, checksum: str | None) -> str:
+    """Return what an approval of an erasure is of: its plan, how many rows, and of which rows."""
+    return digest_of_request(plan.digest, plan.columns, rows, checksum)
+
+
 def check_erasure(plan: ErasurePlan, rows: int, expected_digest: str | None = None) -> None:
     """Raise Refused where something stands in the way, or not just ``rows`` match, or none.
 
@@ -167,9 +181,7 @@ async def erase(
         async with op.running({"columns": list(match)}) as run:
 
             async def work(connection: Connection) -> tuple[dict[str, Any], str | None]:
-                found, after = await _erase(
-                    *(db, connection, artifact, match, rows, expected_digest, op.report)
-                )
+                found, after = await _erase(op, connection, match, rows, expected_digest)
                 found = {**found, "reason": reason}
                 await op.record(connection, found)
                 await notify(connection, "artifact", artifact.id)
@@ -185,20 +197,22 @@ async def erase(
 
 
 async def _erase(
-    db: Database,
+    op: Operation,
     connection: Connection,
-    artifact: Artifact,
     match: Mapping[str, str],
     rows: int,
     expected_digest: str | None,
-    report: OnProgress,
 ) -> tuple[dict[str, Any], str | None]:
+    db, artifact, report = op.db, op.artifact, op.report
     row: Any = await connection.fetchrow(SQL["lock_row"], artifact.id)
     if row is None:
         raise NotFound(f"{artifact.object_name} was purged meanwhile")
     plan, count = await _plan(connection, artifact.id, match)
     _refuse_conflicts(plan)
     check_digest(plan, expected_digest)
+    digest = erasure_digest(plan, rows, row["checksum"])
+    about = (Change.ERASE, artifact.id, artifact.object_name, digest, op.actor, op.run.job.id)
+    await use_approval(connection, db, *about, match=match)
     lock, *rest = [step for step in plan.steps if step.transaction == 1]
     await connection.execute(lock.sql)
     reading = await reading_of(connection, artifact.id)

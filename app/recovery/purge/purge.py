@@ -11,6 +11,7 @@ from app.recovery.artifacts.model import Artifact
 from app.recovery.artifacts.tombstones import Tombstone
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import Locked, NotConfirmed, NotFound, Refused
+from app.recovery.core.four_eyes import Change
 from app.recovery.core.names import names_object
 from app.recovery.core.progress import OnProgress
 from app.recovery.db.bounded_reads import bounded_read
@@ -19,6 +20,7 @@ from app.recovery.db.database import Database
 from app.recovery.db.locks import run_locked
 from app.recovery.db.transactions import lock_timeout_text, notify
 from app.recovery.jobs import model as jobs
+from app.recovery.jobs.approvals import approval_needed
 from app.recovery.jobs.kinds import Kind
 from app.recovery.jobs.operation import operation
 from app.recovery.plan.model import Conflict, Step, changed_plan
@@ -181,6 +183,7 @@ async def purge_artifact(
         SQL["purge"],
         *(artifact.id, job_id, action, actor.name, actor.address, reason, expected_digest),
         lock_timeout_text(db.lock_timeout),
+        Change.PURGE in db.approvals,
     )
     if "missing" in found:
         raise NotFound(f"{artifact.object_name} was purged meanwhile")
@@ -191,4 +194,6 @@ async def purge_artifact(
         raise Refused(conflict.message, detail=conflict.detail, hint=conflict.hint)
     if "changed" in found:
         raise changed_plan(artifact.object_name)
+    if "unapproved" in found:
+        raise approval_needed(Change.PURGE, artifact.id, artifact.object_name, found["unapproved"])
     return Tombstone(**found["stone"]), found["entry"]

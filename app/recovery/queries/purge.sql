@@ -11,8 +11,8 @@ SELECT x.id, zanith.last_export(x.id) AS last FROM pg_catalog.unnest($1::text[])
 SELECT a.id, zanith.plan_purge(a.id) ->> 'digest' AS digest
 FROM zanith._zanith_migration_artifacts AS a WHERE a.id = ANY ($1::text[]);
 
--- purge: one purge, which waits as long as the last parameter says for a lock, whole or not at all
-SELECT zanith.purge_artifact($1, $2, $3, $4, $5, $6, $7)
+-- purge: one purge, which waits as long as $8 says for a lock, whole or not at all; $9 says that the settings want an approval
+SELECT zanith.purge_artifact($1, $2, $3, $4, $5, $6, $7, $9)
 FROM (SELECT set_config('lock_timeout', $8, true) AS limited OFFSET 0) AS s WHERE s.limited IS NOT NULL;
 
 -- candidates: what cleanup may take, oldest first, with why it would be left
@@ -23,9 +23,12 @@ SELECT {columns}, {seen} AS health, {size} AS size_bytes, NULL AS key,
             WHEN a.expires_at > now() AND $1::interval IS NOT NULL AND NOT $4::boolean
                 THEN 'kept until ' || to_char(a.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC, its expiry date'
             WHEN NOT a.verified_ok AND $3::text[] IS NULL AND NOT $5::boolean THEN 'it did not match its seal when it was last verified: purge it by name'
-            WHEN j.kind IS NOT NULL THEN 'a ' || j.kind || ' of it is under way' END AS skip
+            WHEN j.kind IS NOT NULL THEN 'a ' || j.kind || ' of it is under way'
+            WHEN four_eyes.needed AND NOT EXISTS (SELECT FROM zanith._zanith_approvals AS p WHERE p.kind = 'purge' AND p.artifact_id = a.id AND p.state = 'approved' AND p.expires_at > clock_timestamp())
+                THEN 'a second person must approve it: zanith approvals request-purge ' || a.id END AS skip
 FROM zanith._zanith_migration_artifacts AS a {place}
 CROSS JOIN LATERAL zanith._live_change(a.id) AS j
+CROSS JOIN (SELECT zanith._needs_approval('purge', $6::boolean) AS needed) AS four_eyes
 WHERE (a.created_at < now() - $1::interval OR $2::boolean AND a.expires_at < now()
        OR $1::interval IS NULL AND NOT $2::boolean AND $3::text[] IS NOT NULL)
   AND ($3::text[] IS NULL OR a.id = ANY ($3))

@@ -13,6 +13,7 @@ from app.recovery.db.database import Database
 from app.recovery.plan.model import Choices, Conflict, Drift, Plan, changed_plan
 from app.recovery.plan.planning import plan_restore
 from app.recovery.queries import load
+from app.recovery.restore.preconditions import require_approved_restore
 from app.recovery.restore.report import RestoreReport
 from app.recovery.restore.restore import restore
 
@@ -104,6 +105,7 @@ async def restore_migration(
     done = reports if reports is not None else []
     if expected is not None:
         await _check_plans(db, migration_id, choices, expected)
+    await _require_approvals(db, migration_id, choices, actor)
     for artifact in await find_recoverable(db, migration_id):
         try:
             chosen = await _beside(db, artifact, choices)
@@ -112,6 +114,21 @@ async def restore_migration(
             error.stopped_at = artifact.id
             raise
     return done
+
+
+async def _require_approvals(
+    db: Database, migration_id: str, choices: Choices | None, actor: Actor
+) -> None:
+    """Raise before the first one runs where one of them still needs an approval."""
+    if choices is None or not choices.unverified:
+        return
+    for artifact, plan in await plan_migration(db, migration_id, choices):
+        chosen = await _beside(db, artifact, choices) or choices
+        try:
+            await require_approved_restore(db, artifact, chosen, plan, actor)
+        except ZanithError as error:
+            error.stopped_at = artifact.id
+            raise
 
 
 async def _check_plans(

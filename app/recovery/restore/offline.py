@@ -15,19 +15,26 @@ from app.recovery.artifacts.companions import Companion
 from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.artifacts.model import Artifact
 from app.recovery.core.errors import Locked, Refused, ZanithError
+from app.recovery.core.four_eyes import Change
 from app.recovery.core.names import quote
 from app.recovery.core.translate import translate
 from app.recovery.db.connections import Connection
 from app.recovery.db.database import Database
 from app.recovery.db.locks import begin, run_locked, run_savepoint
 from app.recovery.db.transactions import notify, transaction
+from app.recovery.jobs.approvals import use_approval
 from app.recovery.jobs.operation import Operation
 from app.recovery.plan.execute import run_step
 from app.recovery.plan.model import Choices, EventTrigger, Loss, Plan, Step
 from app.recovery.plan.parsing import parse_steps
 from app.recovery.plan.planning import plan_restore, read_plan
 from app.recovery.queries import load
-from app.recovery.restore.preconditions import check_parked, check_plan, recording_change
+from app.recovery.restore.preconditions import (
+    check_parked,
+    check_plan,
+    recording_change,
+    unverified_digest,
+)
 from app.recovery.restore.report import RestoreReport, RowCounts, StepDone
 
 SQL = load("restore")
@@ -122,6 +129,7 @@ class OfflineRestore:
         await connection.execute(SQL["forget_counts"])
         plan = await self._plan_again(connection)
         check_plan(plan, self._expected_digest)
+        await self._use_approval(connection, plan)
         self._event_triggers = plan.event_triggers
         self._companions = plan.companions
         steps = [step for step in plan.steps if step.transaction == 1]
@@ -142,6 +150,15 @@ class OfflineRestore:
         await connection.execute(SQL["renew_pins"], self._artifact.id)
         await self._record_result(connection, plan)
         return plan
+
+    async def _use_approval(self, connection: Connection, plan: Plan) -> None:
+        """Use the approval of a restore that skips the seal, where one is needed."""
+        if not self._choices.unverified:
+            return
+        job = self._op.run.job
+        name, digest = self._artifact.object_name, unverified_digest(plan, self._choices)
+        about = (Change.UNVERIFIED, self._artifact.id, name, digest, self._op.actor, job.id)
+        await use_approval(connection, self._db, *about, asked=bool(job.params.get("approval")))
 
     async def _check_names(self, connection: Connection, plan: Plan) -> None:
         """Raise Refused where another table was put in the place of one since the plan was made."""

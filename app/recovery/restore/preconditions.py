@@ -7,12 +7,15 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from app.recovery.artifacts.model import Artifact
+from app.recovery.core.actor import Actor
 from app.recovery.core.errors import Refused
+from app.recovery.core.four_eyes import Change, digest_of_request
 from app.recovery.core.names import quote
 from app.recovery.core.progress import OnProgress, tell
 from app.recovery.db.connections import Connection
 from app.recovery.db.database import Database
 from app.recovery.db.locks import run_savepoint
+from app.recovery.jobs.approvals import find_required, require_approved
 from app.recovery.plan.model import Choices, Conflict, Drift, Plan, check_digest
 from app.recovery.queries import fill, load
 from app.recovery.rows.seal import Sealed, read_seal
@@ -46,6 +49,37 @@ def check_plan(plan: Plan, expected_digest: str | None) -> None:
         error.plan = plan
         raise error
     check_digest(plan, expected_digest)
+
+
+def unverified_digest(plan: Plan, choices: Choices) -> str:
+    """Return what an approval of a restore without its seal is of: the plan, and the choices."""
+    return digest_of_request(plan.digest, choices.to_json())
+
+
+async def require_approved_restore(
+    db: Database, artifact: Artifact, choices: Choices, plan: Plan, actor: Actor
+) -> None:
+    """Raise ApprovalNeeded where a restore that skips the seal could not begin now.
+
+    Refused where it needs an approval and works in batches: that is many transactions, which may
+    begin again after the approval was used.
+    """
+    if not choices.unverified:
+        return
+    if choices.online and Change.UNVERIFIED in await find_required(db):
+        raise not_online()
+    digest = unverified_digest(plan, choices)
+    about = (Change.UNVERIFIED, artifact.id, artifact.object_name, digest, actor)
+    await require_approved(db, *about)
+
+
+def not_online() -> Refused:
+    """Return the error for an online restore that skips the seal and needs an approval."""
+    return Refused(
+        "a restore without the seal that needs an approval cannot work online",
+        detail="an approval is for one transaction, and the online form needs several",
+        hint="restore without --online",
+    )
 
 
 def _ways_out(stop: Conflict | Drift) -> tuple[str, ...]:

@@ -11,11 +11,13 @@ from app.recovery.artifacts.lookup import find_latest, get_artifact
 from app.recovery.artifacts.model import Artifact
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import Cancelled, NotFound, Refused, WrongUsage, ZanithError
+from app.recovery.core.four_eyes import Change
 from app.recovery.core.names import parse_name, signed
 from app.recovery.core.progress import OnProgress
 from app.recovery.core.strategies import DEFINITION, OF_COLUMNS, Strategy
 from app.recovery.db.database import Database
 from app.recovery.jobs import model as jobs
+from app.recovery.jobs.approvals import find_required
 from app.recovery.jobs.kinds import Kind
 from app.recovery.jobs.operation import Operation, operation
 from app.recovery.jobs.throttle import Limits
@@ -24,6 +26,7 @@ from app.recovery.queries import load
 from app.recovery.restore.backfill import find_unfinished, give_up
 from app.recovery.restore.offline import OfflineRestore, find_follow_up
 from app.recovery.restore.online import OnlineRestore
+from app.recovery.restore.preconditions import not_online
 from app.recovery.restore.report import RestoreReport
 
 SQL = load("restore")
@@ -98,7 +101,7 @@ async def restore(
             await _check_stands(db, artifact)
             left = await find_follow_up(db, artifact.id)
             return await _go_on(op, left) if left else _nothing_to_do(artifact)
-        params = job_params(artifact, choices, expected_digest, limits)
+        params = job_params(*(artifact, choices, expected_digest, limits), approvals=db.approvals)
         async with _given_up_when_cancelled(db, artifact, choices), op.running(params) as run:
             artifact = await get_artifact(db, artifact.id)
             if artifact.status == "restored":
@@ -106,9 +109,18 @@ async def restore(
                 run.result = _nothing_to_do(artifact).to_json()
                 return _nothing_to_do(artifact)
             asked = (op, artifact, choices, expected_digest)
+            await _refuse_online(op, choices)
             if works_in_batches(artifact, choices):
                 return await OnlineRestore(*asked).run_in_batches(limits or Limits())
             return await OfflineRestore(*asked).run_all()
+
+
+async def _refuse_online(op: Operation, choices: Choices) -> None:
+    """Raise Refused for an online restore that skips the seal, where that needs an approval."""
+    if choices.unverified and choices.online:
+        asked = bool(op.run.job.params.get("approval"))
+        if asked or Change.UNVERIFIED in await find_required(op.db):
+            raise not_online()
 
 
 def works_in_batches(artifact: Artifact, choices: Choices) -> bool:
@@ -117,15 +129,24 @@ def works_in_batches(artifact: Artifact, choices: Choices) -> bool:
 
 
 def job_params(
-    artifact: Artifact, choices: Choices, digest: str | None, limits: Limits | None = None
+    artifact: Artifact,
+    choices: Choices,
+    digest: str | None,
+    limits: Limits | None = None,
+    *,
+    approvals: frozenset[Change] = frozenset(),
 ) -> dict[str, Any]:
-    """Return what a job has to know so that any worker can run it, or go on with it."""
+    """Return what a job has to know so that any worker can run it, or go on with it.
+
+    ``approvals`` are the changes that need one here: a worker may have other settings.
+    """
     batches = works_in_batches(artifact, choices)
     return {
         "choices": choices.to_json(),
         "digest": digest,
         "online": batches,
         "limits": (limits or Limits()).to_json() if batches else None,
+        **({"approval": True} if choices.unverified and Change.UNVERIFIED in approvals else {}),
     }
 
 

@@ -162,14 +162,17 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$ BEGIN RETURN
 ); END $$;
 
 -- One purge in the caller's transaction: it drops the parked object, deletes the row and writes the tombstone to the log: {stone, entry}.
--- Where it may not be, nothing is changed: {missing}, {busy: by whom}, {refused: conflict}, or {changed} where it is not the plan that was expected. One statement, because a cleanup
+-- Where it may not be, nothing is changed: {missing}, {busy: by whom}, {refused: conflict}, {changed} where it is not the plan that was expected,
+-- or {unapproved: why} where a second person must approve it first. One statement, because a cleanup
 -- runs thousands of them; listeners are told by the caller, because transactions that notify commit one after another.
-CREATE OR REPLACE FUNCTION zanith.purge_artifact(artifact_id text, job_id text, action text, actor text, address text, reason text, expected_digest text DEFAULT NULL) RETURNS jsonb
+CREATE OR REPLACE FUNCTION zanith.purge_artifact(artifact_id text, job_id text, action text, actor text, address text, reason text, expected_digest text DEFAULT NULL,
+    needs_approval boolean DEFAULT false) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET row_security = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     a zanith._zanith_migration_artifacts;
     live zanith._zanith_jobs;
     plan jsonb;
+    lacking jsonb;
     step jsonb;
     stone jsonb;
     entry bigint;
@@ -189,6 +192,10 @@ BEGIN
     END IF;
     IF plan ->> 'digest' <> expected_digest THEN
         RETURN jsonb_build_object('changed', true);
+    END IF;
+    lacking := zanith._use_approval('purge', needs_approval, a.id, plan ->> 'digest', purge_artifact.job_id, purge_artifact.actor, purge_artifact.address);
+    IF lacking IS NOT NULL THEN
+        RETURN jsonb_build_object('unapproved', lacking);
     END IF;
     IF zanith._strategy_is(a.artifact_type, 'moves') THEN
         PERFORM zanith._pin((zanith._place(a) ->> 'oid')::oid, 'purge');

@@ -87,6 +87,13 @@ async def hold_one(page: Page) -> None:
     await page.get_by_role("heading", name="Hold 1 artifact").wait_for()
 
 
+async def hold_all(page: Page) -> None:
+    """Ask to hold all that match."""
+    await page.get_by_label("Select all").check()
+    await page.get_by_role("button", name="Hold", exact=True).click()
+    await page.get_by_role("heading", name="Hold all").wait_for()
+
+
 async def measure(page: Page) -> None:
     """Ask which share of all drops is recoverable, and wait for the answer."""
     await page.get_by_role("button", name="Measure").click()
@@ -103,9 +110,10 @@ async def verify_some(page: Page) -> None:
 
 _LISTS = (
     Shown("artifacts", at("/studio"), "Dropped columns and tables that you can restore"),
-    Shown("artifacts by size", at("/studio?sort=size&limit=5"), "Next page"),
-    Shown("artifacts filtered", at("/studio?type=archive_table&search=0"), "match. Show all"),
+    Shown("artifacts by size", at("/studio?sort=size&limit=5"), "1–5 of"),
+    Shown("artifacts filtered", at("/studio?type=archive_table&search=0"), "Show all"),
     Shown("artifacts without a match", at("/studio?search=nothing+like+it"), "No artifact matches"),
+    Shown("artifacts with every filter", at("/studio?held=yes&who=o"), "More filters (2 set)"),
     Shown("artifacts damaged", at("/studio?health=damaged"), "legacy_code"),
     Shown("cleanup", at("/studio/cleanup"), "Choose the artifacts"),
     Shown(
@@ -214,6 +222,7 @@ _BELOW = (
     Shown("erase of a soft-dropped column", of("held", "/erase"), "still in their table"),
     Shown("erase looked at", of("values", "/erase"), "1 row matches", act=look),
     Shown("several held", at("/studio"), "1 of 1 held", act=hold_one),
+    Shown("all that match", at("/studio?limit=5&held=no"), "The filter: on hold no", act=hold_all),
     Shown("several verified", at("/studio"), "Finished:", act=verify_some),
     Shown("export form", of("values", "/export"), "Earlier exports"),
     Shown("export form of HTML", of("image", "/export"), "<img src=x onerror=alert(1)>"),

@@ -80,6 +80,13 @@ class Frame:
         )
 
     @property
+    def needs(self) -> str:
+        """What a control that is off here needs, in a few words; empty where it is on."""
+        if self.server and self.server.standby:
+            return "Needs the primary"
+        return "Needs staff" if self.actor and self.actor.role == "viewer" else ""
+
+    @property
     def why_not(self) -> str:
         """Why nothing can be changed here, for a person; empty where it can."""
         if self.server and self.server.standby:

@@ -128,7 +128,7 @@
   const everything = { kinds: ["artifact", "job", "audit", "webhook"], ids: [] };
 
   // Replacing a part would take the focus or the ticks away from whoever works in it.
-  const inUse = (part) => part.contains(document.activeElement) || part.querySelector("input[name=id]:checked");
+  const inUse = (part) => part.contains(document.activeElement) || part.querySelector("input[name=id]:checked, input[data-all]:checked");
 
   // Another list took its place meanwhile: a filter, an order, another page, or a refresh that began before. That
   // one may not have what this answer has, so it asks again.
@@ -252,13 +252,15 @@
   };
 
   const sum = (form) => {
+    const all = form.querySelector("input[data-all]:checked");
     const ticked = [...form.querySelectorAll("input[name=id]:checked")];
+    const many = all ? Number(all.dataset.all) : ticked.length;
     const bytes = ticked.reduce((total, box) => total + Number(box.dataset.bytes || 0), 0);
-    for (const place of form.querySelectorAll("[data-sum=count]")) place.textContent = String(ticked.length);
+    for (const place of form.querySelectorAll("[data-sum=count]")) place.textContent = many.toLocaleString("en");
     for (const place of form.querySelectorAll("[data-sum=bytes]")) place.textContent = human(bytes);
-    for (const place of form.querySelectorAll("[data-sum=none]")) place.hidden = ticked.length > 0;
-    for (const place of form.querySelectorAll("[data-sum=some]")) place.hidden = ticked.length === 0;
-    for (const button of form.querySelectorAll("[data-sum=button]")) button.disabled = ticked.length === 0;
+    for (const place of form.querySelectorAll("[data-sum=none]")) place.hidden = many > 0;
+    for (const place of form.querySelectorAll("[data-sum=some]")) place.hidden = many === 0;
+    for (const button of form.querySelectorAll("[data-sum=button]")) button.disabled = many === 0;
   };
 
   document.addEventListener("change", (event) => {

@@ -23,10 +23,10 @@ async def test_a_new_artifact_arrives_in_the_list(page: Page, database, artifact
     monkeypatch.setattr("app.recovery.core.cache._LONGEST", 3.0)
     await page.goto("/studio")
     await expect(page.get_by_text("Live", exact=True)).to_be_visible()
-    await expect(page.locator(".tile").first).to_contain_text("3 artifacts")
+    await expect(page.locator(".figures")).to_contain_text("3 artifacts")
     database.psql(DROP)
     await expect(page.get_by_role("link", name="public.orders.total")).to_be_visible()
-    await expect(page.locator(".tile").first).to_contain_text("4 artifacts", timeout=15_000)
+    await expect(page.locator(".figures")).to_contain_text("4 artifacts", timeout=15_000)
 
 
 async def test_ticks_are_not_taken_away(page: Page, database, artifacts):

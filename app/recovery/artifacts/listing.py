@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import asyncpg
@@ -25,7 +25,11 @@ BLOCKS = load("artifacts")
 
 @dataclass(frozen=True)
 class ArtifactFilter:
-    """What to list and in which order; ``after`` is a cursor that an earlier page gave."""
+    """What to list and in which order; ``after`` is a cursor that an earlier page gave.
+
+    ``table`` is a whole name; ``object``, ``migration`` and ``who`` are parts of one. ``expiring``:
+    not held, and past its expiry date within so long, or already.
+    """
 
     type: str | None = None
     status: str | None = None
@@ -33,6 +37,15 @@ class ArtifactFilter:
     search: str | None = None
     older_than: timedelta | None = None
     health: str | None = None
+    object: str | None = None
+    migration: str | None = None
+    who: str | None = None
+    held: bool | None = None
+    expiring: timedelta | None = None
+    never_expires: bool | None = None
+    exported: bool | None = None
+    since: datetime | None = None
+    until: datetime | None = None
     sort: Literal["created", "size", "rows", "expires", "name"] = "created"
     descending: bool = True
     limit: int = 50
@@ -41,12 +54,21 @@ class ArtifactFilter:
 
 @dataclass(frozen=True)
 class Page:
-    """One page, the cursors beside it ("" is the first page), and how many match in all."""
+    """One page, the cursors beside it ("" is the first page), and how many match in all.
+
+    ``first`` is the place of its first artifact in the order, counted from 1.
+    """
 
     items: list[Artifact]
     next: str | None
     previous: str | None
     total: int
+    first: int = 1
+
+    @property
+    def last(self) -> int:
+        """The place of its last artifact."""
+        return self.first + len(self.items) - 1
 
     def to_json(self) -> dict[str, Any]:
         """Return the page as JSON shows it."""
@@ -70,6 +92,7 @@ class Summary:
     restored: int
     parked_bytes: int
     expiring_soon: int
+    overdue: int
     damaged: int
     unsealed: int
     expired: int
@@ -123,14 +146,27 @@ class _Cursor:
 # Up to so many are looked at one by one for a filter by health; of more, what their names tell
 # counts, as in the totals.
 _LOOKED_AT = 2_000
+_HEALTHS = 7  # where the healths stand among the values of the filter
 
 
 def _page_query(wanted: ArtifactFilter, *, backward: bool, seen: str) -> str:
+    block = "page_by_health" if wanted.health else "page_of_rows"
+    block = "page_by_size" if wanted.sort == "size" else block
+    return _in_order(block, wanted, backward=backward, seen=seen)
+
+
+def _place_query(wanted: ArtifactFilter, *, backward: bool, seen: str) -> str:
+    block = "rows_before_by_health" if wanted.health else "rows_before"
+    block = "rows_before_by_size" if wanted.sort == "size" else block
+    return _in_order(block, wanted, backward=backward, seen=seen)
+
+
+def _in_order(block: str, wanted: ArtifactFilter, *, backward: bool, seen: str) -> str:
     descending = wanted.descending != backward
     key, kind = _KEYS[wanted.sort]
-    block = "page_by_health" if wanted.health else "page_of_rows"
-    template = BLOCKS["page_by_size" if wanted.sort == "size" else block]
+    template = BLOCKS[block]
     parts = {
+        "side": "" if backward else "NOT",
         "seen": compose(BLOCKS[seen]),
         "key": key,
         "type": kind,
@@ -165,6 +201,15 @@ def _filter_values(wanted: ArtifactFilter) -> tuple[Any, ...]:
         containing(wanted.search),
         wanted.older_than,
         healths,
+        wanted.held,
+        wanted.expiring,
+        wanted.never_expires,
+        containing(wanted.migration),
+        containing(wanted.who),
+        wanted.since,
+        wanted.until,
+        wanted.exported,
+        containing(wanted.object),
     )
 
 
@@ -184,7 +229,9 @@ def _one_of(what: str, value: str | None, allowed: tuple[str, ...]) -> None:
 
 
 async def list_artifacts(db: Database, wanted: ArtifactFilter | None = None) -> Page:
-    """Return a page of artifacts and how many match; two queries at once, with a health three.
+    """Return a page of artifacts and how many match; two queries at once, three on a later page.
+
+    A filter by health takes one more, before them.
 
     Where many match, their number may be some seconds old, and a health is asked of each artifact's
     name alone: what was altered in place shows on its row and in the doctor.
@@ -196,9 +243,10 @@ async def list_artifacts(db: Database, wanted: ArtifactFilter | None = None) -> 
     backward = cursor is not None and cursor.backward
     place = (cursor.key, cursor.order) if cursor else (None, None)
     seen = await _how_to_see(db, values) if wanted.health else "health"
-    rows, total = await gather(
+    rows, total, before = await gather(
         _fetch(db, _page_query(wanted, backward=backward, seen=seen), *values, *place, limit + 1),
         _count(db, values, seen),
+        _count_before(db, wanted, values, cursor, seen),
     )
     if backward and len(rows) <= limit:  # the start is nearer than a page: show it whole
         return await list_artifacts(db, replace(wanted, after=None))
@@ -210,7 +258,24 @@ async def list_artifacts(db: Database, wanted: ArtifactFilter | None = None) -> 
         _cursor(rows[-1], backward=False) if rows and (more or backward) else None,
         None if cursor is None else _cursor(rows[0], backward=True) if rows else "",
         total,
+        before + 1 - (len(rows) if backward else 0),
     )
+
+
+async def _count_before(
+    db: Database,
+    wanted: ArtifactFilter,
+    values: tuple[Any, ...],
+    cursor: _Cursor | None,
+    seen: str,
+) -> int:
+    """Return how many come before the place of a cursor, or up to it where it leads on."""
+    if cursor is None:
+        return 0
+    query = _place_query(wanted, backward=cursor.backward, seen=seen)
+    async with db.side() as connection:
+        number: int = await connection.fetchval(query, *values, cursor.key, cursor.order)
+    return number
 
 
 async def _fetch(db: Database, query: str, *values: Any) -> list[Any]:
@@ -224,19 +289,36 @@ def _cursor(row: Any, *, backward: bool) -> str:
 
 async def _how_to_see(db: Database, values: tuple[Any, ...]) -> str:
     """Return the block that tells a health: of few the whole truth, of many what shows."""
-    anyhow = (*values[:-1], None)
+    anyhow = (*values[:_HEALTHS], None, *values[_HEALTHS + 1 :])
     number = await _count(db, anyhow, "health")
     return "health" if number <= _LOOKED_AT else "quick"
 
 
 async def _count(db: Database, values: tuple[Any, ...], seen: str) -> int:
-    query = _count_query(by_health=bool(values[-1]), seen=seen)
+    query = _count_query(by_health=bool(values[_HEALTHS]), seen=seen)
 
     async def count(connection: Connection) -> int:
         number: int = await connection.fetchval(query, *values)
         return number
 
     return await db.memory.recall(("count", str(values)), db.side, count)
+
+
+async def count_matching(db: Database, wanted: ArtifactFilter) -> int:
+    """Return how many artifacts match; where that is slow, as of some seconds ago."""
+    values = _filter_values(wanted)
+    return await _count(db, values, await _how_to_see(db, values) if wanted.health else "health")
+
+
+async def find_ids(
+    db: Database, connection: Connection, wanted: ArtifactFilter, most: int
+) -> list[str]:
+    """Return the ids of all that match as they are now, oldest first, and at most so many."""
+    values = _filter_values(wanted)
+    seen = await _how_to_see(db, values) if wanted.health else "health"
+    parts = {"seen": compose(BLOCKS[seen])} if wanted.health else {}
+    query = compose(BLOCKS["ids_by_health" if wanted.health else "ids"], **parts)
+    return [row["id"] for row in await connection.fetch(query, *values, most)]
 
 
 async def count_purged(db: Database) -> int | None:

@@ -91,6 +91,24 @@ async def record(
     return number
 
 
+async def record_all(
+    connection: Connection,
+    actor: Actor,
+    action: str,
+    changed: list[tuple[str, str]],
+    reason: str | None,
+) -> None:
+    """Write an entry for each of several artifacts, by id and object, and tell listeners of them.
+
+    In the caller's transaction, which changed them.
+    """
+    ids, objects = [each for each, _ in changed], [name for _, name in changed]
+    told = {"reason": reason, "together": len(changed)}
+    await connection.execute(
+        SQL["record_all"], actor.name, actor.address, action, ids, objects, told
+    )
+
+
 async def record_ended(connection: Connection, job_id: str) -> None:
     """Write that a job was interrupted or given up, in the transaction that says so: hence once."""
     number: int = await connection.fetchval(SQL["record_ended"], job_id)

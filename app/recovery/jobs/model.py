@@ -91,12 +91,20 @@ async def list_jobs(
     kinds: list[str] | None = None,
     after: Job | None = None,
     limit: int = 50,
+    blocked: bool | None = None,
 ) -> list[Job]:
     """Return jobs, newest first; ``after`` is the last one of the page before."""
     key = (after.created_at, after.id) if after else (None, None)
     async with db.side() as connection:
-        rows = await connection.fetch(SQL["list"], artifact_id, states, kinds, *key, limit)
+        rows = await connection.fetch(SQL["list"], artifact_id, states, kinds, *key, limit, blocked)
     return [read_job(row) for row in rows]
+
+
+async def count_blocked(db: Database) -> int:
+    """Return how many jobs wait for a lock that others have."""
+    async with db.side() as connection:
+        number: int = await connection.fetchval(SQL["count_blocked"])
+    return number
 
 
 async def watch(db: Database, job_id: str) -> AsyncGenerator[Job]:

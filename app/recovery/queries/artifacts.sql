@@ -64,14 +64,33 @@ AND ($5::text IS NULL OR a.source_column = $5)
 AND ($6::text IS NULL OR pg_catalog.concat_ws(' ', a.id, a.source_schema || '.' || a.source_table, a.source_column, a.kept_kind, a.kept_name,
                                    a.migration_id, a.reason, a.created_by, a.created_by_role) ILIKE $6)
 AND ($7::interval IS NULL OR a.created_at < now() - $7)
+AND ($9::boolean IS NULL OR (a.held_by IS NOT NULL) = $9)
+AND ($10::interval IS NULL OR a.expires_at < now() + $10 AND {goes})
+AND ($11::boolean IS NULL OR (a.expires_at IS NULL) = $11)
+AND ($12::text IS NULL OR a.migration_id ILIKE $12)
+AND ($13::text IS NULL OR pg_catalog.concat_ws(' ', a.created_by, a.created_by_role) ILIKE $13)
+AND ($14::timestamptz IS NULL OR a.created_at >= $14)
+AND ($15::timestamptz IS NULL OR a.created_at < $15)
+AND ($16::boolean IS NULL OR {exported} = $16)
+AND ($17::text IS NULL OR pg_catalog.concat_ws(' ', pg_catalog.concat_ws('.', a.source_schema, a.source_table, a.source_column),
+                                    pg_catalog.concat_ws('.', quote_ident(a.source_schema), quote_ident(a.source_table), quote_ident(a.source_column)),
+                                    a.kept_name) ILIKE $17)
+
+-- goes: a cleanup takes it once its date is past, and it could still come back
+a.held_by IS NULL AND {status} = 'recoverable'
+
+-- exported: whether its rows were ever exported to the end; what has no rows needs no export
+(a.physical_table IS NULL OR EXISTS (
+    SELECT FROM zanith._zanith_jobs AS j
+    WHERE j.artifact_id = a.id AND j.kind = 'export' AND j.state IN ('done', 'mismatch')))
 
 -- page_of_rows: a page where row and order need nothing but the row
 SELECT {columns}, {health} AS health, {size} AS size_bytes, {key}::text AS key
 FROM (SELECT * FROM zanith._zanith_migration_artifacts AS a
       WHERE {filter} AND ($8::text[] IS NULL)
-        AND ($9::text IS NULL OR ({key}, a.capture_order) {before} ($9::{type}, $10::bigint))
+        AND ($18::text IS NULL OR ({key}, a.capture_order) {before} ($18::text::{type}, $19::bigint))
       ORDER BY {key} {direction}, a.capture_order {direction}
-      LIMIT $11) AS a
+      LIMIT $20) AS a
 {place}
 ORDER BY {key} {direction}, a.capture_order {direction};
 
@@ -80,9 +99,9 @@ SELECT {columns}, {health} AS health, {size} AS size_bytes, a.key::text AS key
 FROM (SELECT a.*, {key} AS key
       FROM zanith._zanith_migration_artifacts AS a {place}
       WHERE {filter} AND {seen} = ANY ($8::text[])
-        AND ($9::text IS NULL OR ({key}, a.capture_order) {before} ($9::{type}, $10::bigint))
+        AND ($18::text IS NULL OR ({key}, a.capture_order) {before} ($18::text::{type}, $19::bigint))
       ORDER BY {key} {direction}, a.capture_order {direction}
-      LIMIT $11) AS a
+      LIMIT $20) AS a
 {place}
 ORDER BY a.key {direction}, a.capture_order {direction};
 
@@ -92,11 +111,32 @@ FROM (SELECT * FROM (
           SELECT a.*, COALESCE({size}, -1) AS ordering
           FROM zanith._zanith_migration_artifacts AS a {place}
           WHERE {filter} AND ($8::text[] IS NULL OR {seen} = ANY ($8))) AS a
-      WHERE $9::text IS NULL OR (a.ordering, a.capture_order) {before} ($9::bigint, $10::bigint)
+      WHERE $18::text IS NULL OR (a.ordering, a.capture_order) {before} ($18::bigint, $19::bigint)
       ORDER BY a.ordering {direction}, a.capture_order {direction}
-      LIMIT $11) AS a
+      LIMIT $20) AS a
 {place}
 ORDER BY a.ordering {direction}, a.capture_order {direction};
+
+-- rows_before: how many come before a place in the order, where row and order need nothing but the row
+SELECT count(*) FROM zanith._zanith_migration_artifacts AS a
+WHERE {filter} AND ($8::text[] IS NULL) AND {side} (({key}, a.capture_order) {before} ($18::text::{type}, $19::bigint));
+
+-- rows_before_by_health: the same of those in a state of health
+SELECT count(*) FROM zanith._zanith_migration_artifacts AS a {place}
+WHERE {filter} AND {seen} = ANY ($8::text[]) AND {side} (({key}, a.capture_order) {before} ($18::text::{type}, $19::bigint));
+
+-- rows_before_by_size: the same in order of size
+SELECT count(*) FROM zanith._zanith_migration_artifacts AS a {place}
+WHERE {filter} AND ($8::text[] IS NULL OR {seen} = ANY ($8))
+  AND {side} ((COALESCE({size}, -1), a.capture_order) {before} ($18::text::bigint, $19::bigint));
+
+-- ids: which match, where health does not matter, oldest first
+SELECT a.id FROM zanith._zanith_migration_artifacts AS a
+WHERE {filter} AND ($8::text[] IS NULL) ORDER BY a.capture_order LIMIT $18;
+
+-- ids_by_health: which match in a state of health, oldest first
+SELECT a.id FROM zanith._zanith_migration_artifacts AS a {place}
+WHERE {filter} AND {seen} = ANY ($8::text[]) ORDER BY a.capture_order LIMIT $18;
 
 -- count: how many match, where health does not matter
 SELECT count(*) FROM zanith._zanith_migration_artifacts AS a
@@ -162,6 +202,7 @@ SELECT count(*) AS total,
        count(*) FILTER (WHERE status = 'restored') AS restored,
        COALESCE(sum(bytes), 0)::bigint AS parked_bytes,
        count(*) FILTER (WHERE goes AND expires_at BETWEEN now() AND now() + interval '7 days') AS expiring_soon,
+       count(*) FILTER (WHERE goes AND expires_at < now()) AS overdue,
        count(*) FILTER (WHERE health IN ('missing', 'moved', 'changed')) AS damaged,
        count(*) FILTER (WHERE health = 'unsealed') AS unsealed,
        count(*) FILTER (WHERE health = 'expired') AS expired,
@@ -173,13 +214,13 @@ SELECT count(*) AS total,
               FROM seen GROUP BY 1 HAVING sum(bytes) > 0 ORDER BY 2 DESC, 1 LIMIT 100) AS x) AS by_table,
        pg_catalog.json_build_array(
            pg_catalog.json_build_array('overdue', count(*) FILTER (WHERE goes AND expires_at < now())),
-           pg_catalog.json_build_array('in 7 days', count(*) FILTER (
+           pg_catalog.json_build_array('within 7 days', count(*) FILTER (
                WHERE goes AND expires_at >= now() AND expires_at < now() + interval '7 days')),
-           pg_catalog.json_build_array('in 30 days', count(*) FILTER (
+           pg_catalog.json_build_array('in 8 to 30 days', count(*) FILTER (
                WHERE goes AND expires_at >= now() + interval '7 days' AND expires_at < now() + interval '30 days')),
-           pg_catalog.json_build_array('in 90 days', count(*) FILTER (
+           pg_catalog.json_build_array('in 31 to 90 days', count(*) FILTER (
                WHERE goes AND expires_at >= now() + interval '30 days' AND expires_at < now() + interval '90 days')),
-           pg_catalog.json_build_array('later', count(*) FILTER (WHERE goes AND expires_at >= now() + interval '90 days')),
+           pg_catalog.json_build_array('in more than 90 days', count(*) FILTER (WHERE goes AND expires_at >= now() + interval '90 days')),
            pg_catalog.json_build_array('on hold', count(*) FILTER (WHERE held_by IS NOT NULL AND status = 'recoverable')),
            pg_catalog.json_build_array('never', count(*) FILTER (WHERE goes AND expires_at IS NULL))) AS by_expiry
 FROM (SELECT *, held_by IS NULL AND status = 'recoverable' AS goes FROM seen) AS seen;

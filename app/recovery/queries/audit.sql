@@ -3,6 +3,17 @@ INSERT INTO zanith._zanith_audit_log (actor, address, action, outcome, artifact_
 VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb)
 RETURNING id;
 
+-- record_all: what somebody did to several artifacts at once; tells listeners of each
+WITH changed AS (
+    SELECT id, object FROM ROWS FROM (pg_catalog.unnest($4::text[]), pg_catalog.unnest($5::text[])) AS x(id, object)
+), written AS (
+    INSERT INTO zanith._zanith_audit_log (actor, address, action, outcome, artifact_id, object, detail)
+    SELECT $1, $2, $3, 'done', id, object, $6::jsonb FROM changed
+    RETURNING id
+)
+SELECT pg_catalog.pg_notify('zanith', pg_catalog.json_build_object('event', event, 'id', id)::text)
+FROM (SELECT 'artifact' AS event, id FROM changed UNION ALL SELECT 'audit', max(id)::text FROM written HAVING count(*) > 0) AS told;
+
 -- record_ended: a job that was interrupted or given up, as its row says it
 INSERT INTO zanith._zanith_audit_log (actor, db_role, action, outcome, artifact_id, object, detail)
 SELECT actor, COALESCE(actor_role, session_user), kind, CASE state WHEN 'cancelled' THEN state ELSE 'failed' END, artifact_id, object, error || pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('job', id, 'bytes_sent', progress -> 'bytes_sent'))

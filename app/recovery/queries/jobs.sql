@@ -107,6 +107,10 @@ SELECT id, kind, artifact_id, object, state, params, progress, result, error,
 FROM zanith._zanith_jobs
 WHERE artifact_id = $1 AND state IN ('queued', 'running') AND changes_artifact;
 
+-- count_blocked: how many wait for a lock that others have
+SELECT count(*) FROM zanith._zanith_jobs
+WHERE state = 'running' AND starts_with(progress ->> 'step', 'waiting for ');
+
 -- list: newest first; every filter may be NULL
 SELECT id, kind, artifact_id, object, state, params, progress, result, error,
        actor, actor_role, worker, cancel_requested_by, pause_requested_by, created_at, started_at, ended_at
@@ -115,5 +119,6 @@ WHERE ($1::text IS NULL OR artifact_id = $1)
   AND ($2::text[] IS NULL OR state = ANY ($2))
   AND ($3::text[] IS NULL OR kind = ANY ($3))
   AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5::text))
+  AND ($7::boolean IS NULL OR $7 = (state = 'running' AND COALESCE(starts_with(progress ->> 'step', 'waiting for '), false)))
 ORDER BY created_at DESC, id DESC
 LIMIT $6;

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
 
-from app.recovery.core.errors import WrongUsage
 from app.recovery.db.database import Database
 from app.recovery.jobs import audit
 from app.recovery.jobs.audit import Activity, ActivityFilter
+from app.routes.dates import moment
 from app.routes.rendering import is_partial, link
 from app.routes.studio import TheStudio, Who
 
@@ -70,25 +69,12 @@ class ActivityQuery:
             action=self.action or None,
             artifact_id=self.artifact or None,
             object=self.object or None,
-            since=_moment(self.since),
-            until=_moment(self.until),
+            since=moment(self.since),
+            until=moment(self.until),
             outcome=self.outcome or None,
             before=self.before,
             limit=limit,
         )
-
-
-def _moment(text: str) -> datetime | None:
-    """Read a date or a time in UTC, as the browser's fields give them."""
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise WrongUsage(
-            f"{text!r} is not a date", hint="write 2025-01-31 or 2025-01-31T12:00"
-        ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def activity_query(

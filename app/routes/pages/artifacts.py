@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import timedelta
 from typing import Annotated, Literal
+from urllib.parse import parse_qsl, urlencode
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse
@@ -19,16 +20,27 @@ from app.recovery.artifacts.listing import (
     summary_holds,
 )
 from app.recovery.core.durations import parse_duration
+from app.recovery.core.errors import WrongUsage
 from app.recovery.core.tasks import gather
 from app.recovery.db.database import Database
+from app.recovery.jobs import model as jobs
 from app.routes import charts
+from app.routes.dates import moment
 from app.routes.rendering import is_partial, link
 from app.routes.studio import TheStudio, Who
 
 router = APIRouter()
 
 PATH = "/studio"
-HEALTHS = ("ok", "unsealed", "expired", "damaged", "changed", "missing", "moved")
+HEALTHS = ("ok", "unsealed", "damaged", "changed", "missing", "moved")
+EXPIRING = (
+    ("overdue", "Past its date"),
+    ("7d", "Within 7 days, or past"),
+    ("30d", "Within 30 days, or past"),
+    ("90d", "Within 90 days, or past"),
+    ("never", "Never"),
+)
+_PART = Query(max_length=200)
 Sort = Literal["created", "size", "rows", "expires", "name"]
 
 
@@ -42,6 +54,14 @@ class ArtifactQuery:
     search: str | None = None
     health: str | None = None
     older_than: str | None = None
+    object: str | None = None
+    migration: str | None = None
+    who: str | None = None
+    held: str | None = None
+    exported: str | None = None
+    expiring: str | None = None
+    since: str | None = None
+    until: str | None = None
     sort: Sort = "created"
     direction: Literal["up", "down"] = "down"
     limit: int = 50
@@ -50,11 +70,32 @@ class ArtifactQuery:
     @property
     def filtered(self) -> bool:
         """Whether anything narrows the list."""
-        return any((self.type, self.status, self.table, self.search, self.health, self.older_than))
+        return bool(self.narrowing)
+
+    @property
+    def narrowing(self) -> dict[str, str]:
+        """What narrows the list, by its name in the address."""
+        said = {name: getattr(self, name) for name in FILTERS}
+        return {name: value for name, value in said.items() if value}
+
+    @property
+    def match(self) -> str:
+        """The same as one text, for a form that acts on all that match."""
+        return urlencode(self.narrowing)
+
+    @classmethod
+    def from_match(cls, text: str) -> ArtifactQuery:
+        """Return the query of that text; WrongUsage where it is none."""
+        said = dict(parse_qsl(text))
+        if said.keys() - set(FILTERS):
+            raise WrongUsage("that filter does not exist", hint="begin at the list of artifacts")
+        return cls(**said)  # type: ignore[arg-type]
 
     def to_filter(self) -> ArtifactFilter:
         """Return what the engine takes; WrongUsage where a value means nothing."""
         older: timedelta | None = parse_duration(self.older_than) if self.older_than else None
+        expiring = self.expiring if self.expiring and self.expiring != "never" else None
+        within = timedelta() if expiring == "overdue" else parse_duration(expiring or "0s")
         return ArtifactFilter(
             type=self.type or None,
             status=self.status or None,
@@ -62,6 +103,15 @@ class ArtifactQuery:
             search=self.search or None,
             older_than=older,
             health=self.health or None,
+            object=self.object or None,
+            migration=self.migration or None,
+            who=self.who or None,
+            held=_yes_or_no("held", self.held),
+            exported=_yes_or_no("exported", self.exported),
+            expiring=within if expiring else None,
+            never_expires=True if self.expiring == "never" else None,
+            since=moment(self.since),
+            until=moment(self.until),
             sort=self.sort,
             descending=self.direction == "down",
             limit=self.limit,
@@ -75,6 +125,21 @@ class ArtifactQuery:
         return link(path, said)
 
 
+# What a cleanup takes soon, and nobody has a copy of.
+UNEXPORTED = ArtifactQuery(expiring="7d", exported="no")
+FILTERS = tuple(
+    item.name
+    for item in fields(ArtifactQuery)
+    if item.name not in {"sort", "direction", "limit", "after"}
+)
+
+
+def _yes_or_no(name: str, said: str | None) -> bool | None:
+    if said and said not in {"yes", "no"}:
+        raise WrongUsage(f"there is no {name} {said!r}", hint="write yes or no")
+    return said == "yes" if said else None
+
+
 def artifact_query(
     type: str | None = None,  # noqa: A002 - the documented name
     status: str | None = None,
@@ -82,6 +147,14 @@ def artifact_query(
     search: Annotated[str | None, Query(max_length=200)] = None,
     health: str | None = None,
     older_than: str | None = None,
+    object: Annotated[str | None, _PART] = None,  # noqa: A002 - the documented name
+    migration: Annotated[str | None, _PART] = None,
+    who: Annotated[str | None, _PART] = None,
+    held: str | None = None,
+    exported: str | None = None,
+    expiring: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
     sort: Sort = "created",
     direction: Literal["up", "down"] = "down",
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
@@ -89,7 +162,8 @@ def artifact_query(
 ) -> ArtifactQuery:
     """Read the filters, the order and the place from an address."""
     return ArtifactQuery(
-        type, status, table, search, health, older_than, sort, direction, limit, after
+        *(type, status, table, search, health, older_than, object, migration, who),
+        *(held, exported, expiring, since, until, sort, direction, limit, after),
     )
 
 
@@ -97,10 +171,21 @@ Asked = Annotated[ArtifactQuery, Depends(artifact_query)]
 
 
 @dataclass(frozen=True)
+class Attention:
+    """What somebody should look at: how many, in words, and where they are listed."""
+
+    number: int
+    words: str
+    link: str
+    bad: bool = False
+
+
+@dataclass(frozen=True)
 class SummaryView:
     """The figures above the list, and their charts."""
 
     totals: Summary
+    attention: tuple[Attention, ...]
     by_table: charts.BarChart
     by_expiry: charts.BarChart
     # milliseconds after which to ask again, where these may be older than what changed
@@ -115,11 +200,22 @@ class ArtifactsView:
     page: Page
     summary: SummaryView | None
     healths: tuple[str, ...] = HEALTHS
+    expiring: tuple[tuple[str, str], ...] = EXPIRING
 
     @property
     def filtered(self) -> bool:
         """Whether the list shows less than everything."""
         return self.query.filtered
+
+    @property
+    def folded(self) -> int:
+        """How many of the filters that are folded away narrow the list."""
+        return len(self.query.narrowing.keys() - {"search", "type", "status", "health", "table"})
+
+    @property
+    def beyond(self) -> bool:
+        """Whether more match than are on this page."""
+        return self.page.total > len(self.page.items)
 
     @property
     def here(self) -> str:
@@ -156,10 +252,39 @@ async def build(db: Database, query: ArtifactQuery, *, partial: bool) -> Artifac
 
 async def build_summary(db: Database) -> SummaryView:
     """Read the figures above the list."""
-    summary = await summarize(db)
+    summary, unexported, blocked = await gather(
+        summarize(db),
+        artifacts.count_matching(db, UNEXPORTED.to_filter()),
+        jobs.count_blocked(db),
+    )
     by_table = charts.by_table(summary.by_table, summary.parked_tables, summary.parked_bytes)
     by_expiry = charts.by_expiry(summary.by_expiry)
-    return SummaryView(summary, by_table, by_expiry)
+    found = (
+        Attention(
+            summary.damaged,
+            f"{'is' if summary.damaged == 1 else 'are'} damaged",
+            ArtifactQuery(health="damaged").link(),
+            bad=True,
+        ),
+        Attention(
+            unexported,
+            f"{'expires' if unexported == 1 else 'expire'} within 7 days, or"
+            f" {'is' if unexported == 1 else 'are'} overdue, without an export",
+            UNEXPORTED.link(),
+        ),
+        Attention(
+            summary.unsealed,
+            f"{'is' if summary.unsealed == 1 else 'are'} not sealed yet",
+            ArtifactQuery(health="unsealed").link(),
+        ),
+        Attention(
+            blocked,
+            f"{'job waits' if blocked == 1 else 'jobs wait'} for a lock",
+            link("/studio/jobs", {"state": "blocked"}),
+        ),
+    )
+    attention = tuple(item for item in found if item.number)
+    return SummaryView(summary, attention, by_table, by_expiry)
 
 
 @router.get(PATH, response_class=HTMLResponse)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -17,6 +17,8 @@ from app.recovery.jobs.model import Job
 from app.recovery.purge import hold
 from app.routes import work
 from app.routes.errors import status_of
+from app.routes.pages.bulk_matching import Action, act_on_matching
+from app.routes.pages.bulk_matching import Asked as AskedMatching
 from app.routes.pages.cleanup import link_to_chosen
 from app.routes.rendering import is_partial, link
 from app.routes.studio import Studio, TheStudio, Who, checked_form
@@ -25,7 +27,6 @@ router = APIRouter(prefix="/studio/bulk")
 
 PATH = "/studio/bulk"
 
-Action = Literal["hold", "release", "verify", "purge"]
 MOST = 200
 
 
@@ -108,8 +109,18 @@ async def act(
     action: Annotated[Action, Form()],
     id: Annotated[list[str] | None, Form()] = None,  # noqa: A002 - the documented name
     reason: Annotated[str, Form(max_length=500)] = "",
+    all: Annotated[bool, Form()] = False,  # noqa: A002 - the documented name
+    match: Annotated[str, Form(max_length=8000)] = "",
+    digest: Annotated[str, Form(max_length=64)] = "",
+    count: Annotated[int, Form(ge=0)] = 0,
 ) -> Response:
-    """Do it for each of them; what is refused for one does not stop the others."""
+    """Do it for each of them; what is refused for one does not stop the others.
+
+    With `all` for those that match a filter, after a page has shown their number.
+    """
+    if all:
+        asked = AskedMatching(action, match, reason, digest, count)
+        return await act_on_matching(studio, request, who, asked)
     ids = list(dict.fromkeys(id or []))
     if not ids:
         raise WrongUsage("nothing is selected", hint="tick at least one artifact")

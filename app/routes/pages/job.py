@@ -23,7 +23,7 @@ from app.routes.studio import TheStudio, Who, checked_form
 router = APIRouter(prefix="/studio/jobs")
 
 PATH = "/studio/jobs"
-STATES = ("live", *jobs.HOW_IT_ENDED)
+STATES = ("live", "blocked", *jobs.HOW_IT_ENDED)
 GAVE_UP = frozenset({"refused", "failed"})
 PAGE = 50
 _NOUNS = {"rehearse": "Rehearsal", "verify": "Verification", "erase": "Erasure"}
@@ -205,6 +205,7 @@ async def show_all(
         kinds=[kind] if kind else None,
         after=last,
         limit=PAGE + 1,
+        blocked=True if state == "blocked" else None,
     )
     more = None
     if len(found) > PAGE:
@@ -218,7 +219,7 @@ async def show_all(
 
 
 def _states(state: str) -> list[str] | None:
-    if state == "live":
+    if state in {"live", "blocked"}:
         return list(jobs.LIVE)
     return [state] if state else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import httpx
@@ -85,6 +86,10 @@ def test_every_template_renders(studio: Running, artifacts, database):
         form = {"form_token": token}
         held = {"action": "hold", "id": [column, "nothing"], **form}
         assert "1 of 2 held" in staff.post("/studio/bulk", data=held).text
+        matching = {"action": "hold", "all": "yes", "match": "search=orders", **form}
+        asked = staff.post("/studio/bulk", data=matching).text
+        shown = dict(re.findall(r'name="(digest|count)" value="([^"]*)"', asked))
+        assert "already" in staff.post("/studio/bulk", data=matching | shown).text
         ticked = {"action": "verify", "id": [column, table], **form}
         visit(staff, staff.post("/studio/bulk", data=ticked).headers["location"])
         rehearsed = staff.post(f"/studio/artifacts/{column}/restore/rehearse", data=form)

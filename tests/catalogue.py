@@ -199,6 +199,9 @@ _ARTIFACTS = (
 _BELOW = (
     Shown("rows of hard values", of("values", "/rows"), "Rows of"),
     Shown("values without a row", of("drift", "/left"), "no row with their key"),
+    Shown("then and now", of("rebuilt", "/diff"), "currency"),
+    Shown("then and now of the gone", of("cascade", "/diff"), "Nothing has the name now"),
+    Shown("then and now of HTML", of("image", "/diff"), "<img src=x onerror=alert(1)>"),
     Shown("rows of an empty table", of("empty", "/rows"), "It was empty"),
     Shown("rows of a definition", of("definition", "/rows"), "only the definition was kept"),
     Shown("rows of what is live", of("restored", "/rows"), "Rows of"),

@@ -20,3 +20,12 @@ def highlighted(sql: str) -> Markup:
     if len(sql) > _LONGEST:
         return Markup.escape(sql)
     return Markup(highlight(sql, _LEXER, _FORMATTER))  # noqa: S704 - Pygments escapes all text
+
+
+def highlighted_lines(sql: str) -> list[Markup]:
+    """Return the same line by line, each on its own: as many as `str.split` finds line breaks."""
+    lines = sql.split("\n")
+    marked = str(highlighted(sql)).removesuffix("\n").split("\n")
+    if len(marked) != len(lines):  # the highlighter took a line break away
+        return [Markup.escape(line) for line in lines]
+    return [Markup(line) for line in marked]  # noqa: S704 - Pygments escapes all text

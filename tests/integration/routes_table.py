@@ -125,6 +125,8 @@ TABLE: dict[str, Valid] = {
     "POST /studio/jobs/{job_id}/cancel": change("also running", "jobs", form={}),
     f"GET {PAGE}": Valid("cascade"),
     f"GET {PAGE}/left": Valid("drift"),
+    f"GET {PAGE}/diff": Valid("rebuilt"),
+    f"GET {PAGE}/definition.json": Valid("cascade"),
     f"GET {ARTIFACT}/left-over": Valid("drift"),
     f"GET {PAGE}/seal": Valid("cascade"),
     f"GET {PAGE}/rows": Valid("cascade"),

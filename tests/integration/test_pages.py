@@ -63,7 +63,7 @@ def test_every_template_renders(studio: Running, artifacts, database):
         visit(staff, "/studio?search=none+such&sort=size")
         for artifact in artifacts.values():
             here = f"/studio/artifacts/{artifact}"
-            for path in ("", "/rows", "/restore", "/export", "/purge", "/erase"):
+            for path in ("", "/rows", "/diff", "/restore", "/export", "/purge", "/erase"):
                 visit(staff, here + path)
             staff.get(f"{here}/seal").raise_for_status()
         database.psql("INSERT INTO public.orders VALUES (501, 0)")

@@ -1,7 +1,6 @@
 """One artifact, in one look: its story, what proves it, and how it would come back."""
 
 import difflib
-import json
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -13,6 +12,7 @@ from app.cli.render.layout import aside, facts, heading, listing, marked
 from app.cli.render.plan import restore_plan
 from app.recovery.artifacts.model import Artifact
 from app.recovery.core.names import signed
+from app.recovery.inspection.definitions import Definitions, lines_of
 from app.recovery.inspection.inspect import Inspection
 from app.recovery.jobs.audit import Activity
 from app.recovery.jobs.model import Job
@@ -28,7 +28,7 @@ def inspection(found: Inspection) -> RenderableType:
     companions = [f"{item.id}  {item.object}, {item.status}" for item in found.companions]
     parts += listing("Captured with it", "•", "quiet", companions)
     if found.definition_now is not None:
-        parts += _then_and_now(found.definition, found.definition_now)
+        parts += then_and_now(found.definitions)
     back = artifact.status == "restored" and (found.plan is None or found.plan.blocked)
     if found.plan is not None and not back:
         parts += [heading("How it would come back"), restore_plan(found.plan)]
@@ -141,14 +141,16 @@ def _entry(entry: Activity) -> str:
     return f"{instant(entry.at)}  {entry.action} {entry.outcome} by {by}"
 
 
-def _then_and_now(then: dict[str, Any], now: dict[str, Any]) -> list[RenderableType]:
-    """The definition as recorded against the one of today, as a diff."""
-    old, new = (json.dumps(x, indent=2, sort_keys=True).splitlines() for x in (then, now))
-    lines = list(difflib.unified_diff(old, new, "as captured", "now", lineterm="", n=1))
+def then_and_now(found: Definitions) -> list[RenderableType]:
+    """The definition as recorded against the one of today, as a diff of their SQL."""
     parts: list[RenderableType] = [heading("The definition then and now")]
+    if found.now is None:
+        return [*parts, aside("nothing has the name now")]
+    old, new = lines_of(found.then), lines_of(found.now)
+    lines = list(difflib.unified_diff(old, new, "as captured", "now", lineterm="", n=1))
     if not lines:
         return [*parts, aside("unchanged")]
     styles = {"+": "good", "-": "bad", "@": "quiet"}
     return parts + [
-        aside(Text(printable_block(line), style=styles.get(line[0], ""))) for line in lines[2:]
+        aside(Text(printable_block(line), style=styles.get(line[:1], ""))) for line in lines[2:]
     ]

@@ -14,6 +14,7 @@ from app.recovery.core.actor import Actor, require_rows
 from app.recovery.core.errors import Refused, WrongUsage, ZanithError
 from app.recovery.db.bounded_reads import bounded_read
 from app.recovery.db.database import Database
+from app.recovery.inspection.definitions import Definitions, definitions_of
 from app.recovery.jobs import audit
 from app.recovery.jobs.audit import Activity, ActivityFilter, list_activity
 from app.recovery.jobs.model import Job, list_jobs
@@ -40,6 +41,7 @@ class Inspection:
     place: dict[str, Any]
     definition: dict[str, Any]
     definition_now: dict[str, Any] | None
+    definitions: Definitions
     fidelity: dict[str, Any] | None
     dependents: list[dict[str, Any]]
     companions: tuple[Companion, ...]
@@ -110,7 +112,9 @@ async def inspect(
         dependents = await connection.fetchval(BLOCKS["dependents"], artifact.id)
         definition = texts["definition"]
         fidelity = now = None
-        if artifact.artifact_type == "rebuild_table" or artifact.status == "restored":
+        compared = artifact.artifact_type == "rebuild_table" or artifact.status == "restored"
+        definitions = await definitions_of(connection, artifact.id, also_now=compared)
+        if compared:
             fidelity = await connection.fetchval(BLOCKS["compare"], artifact.id)
     if fidelity is not None and artifact.artifact_type == "rebuild_table":
         now = fidelity.pop("now", None)
@@ -123,6 +127,7 @@ async def inspect(
         place=place,
         definition=definition,
         definition_now=now,
+        definitions=definitions,
         fidelity=fidelity,
         dependents=dependents,
         companions=await find_companions(db, artifact.id),

@@ -14,6 +14,7 @@ from app.recovery.artifacts.model import Artifact
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import NotFound
 from app.recovery.db.database import Database
+from app.recovery.inspection.definitions import Definitions, render_definition
 from app.recovery.inspection.inspect import Inspection, Preview, inspect, preview_rows
 from app.recovery.jobs import audit
 from app.recovery.jobs.audit import Activity, ActivityFilter
@@ -25,7 +26,7 @@ from app.routes import work
 from app.routes.middleware.prefix import ours
 from app.routes.pages.job import JobView
 from app.routes.pages.restore import is_live_again
-from app.routes.rendering import as_json, is_partial, link
+from app.routes.rendering import is_partial, link
 from app.routes.studio import TheStudio, Who, checked_form
 
 router = APIRouter(prefix="/studio/artifacts/{artifact_id}")
@@ -129,15 +130,9 @@ class ArtifactView:
         return tuple(self.inspection.activity)
 
     @property
-    def definition_text(self) -> str:
-        """The recorded definition as indented JSON."""
-        return as_json(self.inspection.definition)
-
-    @property
-    def definition_now_text(self) -> str | None:
-        """The definition as the catalog has it now, where the two are compared."""
-        now = self.inspection.definition_now
-        return None if now is None else as_json(now)
+    def definitions(self) -> Definitions:
+        """The recorded definition, and the one of today where the two are compared."""
+        return self.inspection.definitions
 
 
 @dataclass(frozen=True)
@@ -205,17 +200,13 @@ class PurgedView:
     artifact_id: str
     tombstone: Activity
     activity: tuple[Activity, ...]
+    ddl: str | None = None
 
     @property
     def row(self) -> dict[str, Any]:
         """The artifact's row as it was."""
         row = self.tombstone.detail.get("row")
         return row if isinstance(row, dict) else {}
-
-    @property
-    def definition_text(self) -> str:
-        """The recorded definition as indented JSON."""
-        return as_json(self.row.get("definition") or {})
 
     def moment(self, key: str) -> datetime | None:
         """One of the row's times."""
@@ -256,10 +247,11 @@ async def show(request: Request, studio: TheStudio, who: Who, artifact_id: str) 
         purged = await find_tombstone(db, artifact_id)
         if purged is None:
             raise
+        ddl = await render_definition(db, artifact_id, purged.row.get("definition"))
         return studio.pages.render(
             request,
             "artifact/purged.html",
-            purged,
+            replace(purged, ddl=ddl),
             title=f"{purged.tombstone.object or artifact_id}, purged",
             section="artifacts",
             status=410,

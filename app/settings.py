@@ -115,12 +115,14 @@ class Settings(BaseSettings):
         frozenset(),
         description="changes that a second person must approve: purge, erase, unverified",
     )
+    migrations: Path | None = Field(None, description="the directory of SQL migrations")
 
     @field_validator(
         "database_url",
         "listen_url",
         "audit_log",
         "export_dir",
+        "migrations",
         "auth_token_file",
         "read_only_auth_token_file",
         mode="before",

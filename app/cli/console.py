@@ -83,8 +83,12 @@ class Terminal:
 
 
 def write_json(result: Mapping[str, Any]) -> None:
-    """One indented JSON document on stdout, escaped only where the stream's encoding needs it."""
-    whole = document(result)
+    """One indented JSON document of this command on stdout."""
+    write_plain_json(document(result))
+
+
+def write_plain_json(whole: Mapping[str, Any]) -> None:
+    """Indented JSON of a foreign form, escaped only where the stream's encoding needs it."""
     text = json.dumps(whole, default=_plain, ensure_ascii=False, indent=2)
     try:
         text.encode(sys.stdout.encoding or "utf-8")

@@ -292,14 +292,15 @@ def _judge_body(statement: Statement) -> tuple[str, str] | None:
     """Return why a DO block or a function was left: what its text drops only PostgreSQL knows."""
     node = statement.node
     options = node.args if statement.kind == "do_stmt" else node.options
-    for body in _bodies(options):
+    for body in bodies(options):
         if any(DROPS_INSIDE.match(token.kind) for token in read_tokens(body)):
             where = "a DO block" if statement.kind == "do_stmt" else "a function"
             return f"{where} drops something", "write the captures into its body"
     return None
 
 
-def _bodies(options: Iterable[Any]) -> Iterator[str]:
+def bodies(options: Iterable[Any]) -> Iterator[str]:
+    """Yield the text of a DO block or of a function."""
     for option in options:
         element = option.def_elem
         if element.defname == "as":

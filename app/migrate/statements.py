@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,10 @@ from app.recovery.core.errors import WrongUsage
 PSQL_HINT = (
     "psql commands, psql variables and data of COPY are not SQL: send the statement by itself"
 )
+
+COPY_HINT = "write the rows as INSERT; pg_dump --inserts writes them so"
+# Only the statement right before the place: its data begin where the parser stops.
+_COPY = re.compile(r"\bCOPY\b[^;]*\bFROM\s+stdin\b[^;]*;\s*(\S[^;]*)?\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -50,12 +55,13 @@ class Unreadable(WrongUsage):
     """The text is not SQL that PostgreSQL's parser accepts."""
 
     line: int = 1
+    column: int = 1
 
 
 def read_statements(data: bytes, name: str = "the text") -> list[Statement]:
     """Return the statements of a text in their order.
 
-    Raises Unreadable, with the line, where the text is not UTF-8 or not SQL.
+    Raises Unreadable, with the line and the column, where the text is not UTF-8 or not SQL.
     """
     text = _decode(data, name)
     try:
@@ -81,11 +87,11 @@ def _decode(data: bytes, name: str) -> str:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise _at(name, line, "the file is not UTF-8", "convert it: iconv -t UTF-8") from None
+        before = data[: error.start].decode("utf-8")
+        raise refuse(name, before, "the file is not UTF-8", "convert it: iconv -t UTF-8") from None
     if "\0" in text:
-        line = text[: text.index("\0")].count("\n") + 1
-        raise _at(name, line, "the text holds a zero byte", "it is not a SQL file")
+        before = text[: text.index("\0")]
+        raise refuse(name, before, "the text holds a zero byte", "it is not a SQL file")
     # the scanner knows no byte order mark: three blanks keep every offset
     return "   " + text[1:] if text.startswith("\ufeff") else text
 
@@ -112,12 +118,23 @@ def _place(data: bytes, text: str, parsed: Any, tokens: list[Token]) -> Iterator
 
 def _unreadable(text: str, error: postgast.PgQueryError, name: str) -> Unreadable:
     place = max((error.cursorpos or 1) - 1, 0)
-    line = text[:place].count("\n") + 1
-    psql = any(mark in text[place : place + 1] for mark in ("\\", ":", "@"))
-    return _at(name, line, error.message, PSQL_HINT if psql else "correct the statement")
+    before, rest = text[:place], text[place:]
+    data = _COPY.search(before)
+    if rest.startswith("\\"):
+        word = rest.split(maxsplit=1)[0]
+        return refuse(name, before, f"{word} is a psql command, not SQL", "leave it out")
+    if data is not None:
+        return refuse(
+            name, before, f"{error.message}: COPY … FROM stdin has data after it", COPY_HINT
+        )
+    psql = rest[:1] in (":", "@")
+    return refuse(name, before, error.message, PSQL_HINT if psql else "correct the statement")
 
 
-def _at(name: str, line: int, what: str, hint: str) -> Unreadable:
-    error = Unreadable(f"{name}:{line}: {what}", hint=hint)
-    error.line = line
+def refuse(name: str, before: str, what: str, hint: str) -> Unreadable:
+    """Return the error at a place: `before` is the text before it."""
+    line = before.count("\n") + 1
+    column = len(before) - (before.rfind("\n") + 1) + 1
+    error = Unreadable(f"{name}:{line}:{column}: {what}", hint=hint)
+    error.line, error.column = line, column
     return error

@@ -27,6 +27,7 @@ STORY = [
     ("drop", "rebuild", "orders", "--keep-rows", "--yes"),
     ("coverage",),
     ("rewrite", "{migration}"),
+    ("migrate", "plan", "{migration}"),
     ("list",),
     ("status",),
     ("inspect", "orders.legacy_code"),

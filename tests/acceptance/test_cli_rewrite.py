@@ -71,7 +71,7 @@ def test_stdin_becomes_stdout_to_the_byte():
     [
         (("nowhere.sql",), 3, "does not exist"),
         (("-", "-i"), 2, "takes no other path"),
-        (("bad.sql",), 2, "bad.sql:2: syntax error"),
+        (("bad.sql",), 2, "bad.sql:2:12: syntax error"),
         (("model.py",), 2, "is not a SQL file"),
     ],
 )

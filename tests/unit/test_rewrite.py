@@ -193,16 +193,16 @@ def test_what_loses_nothing_is_left_alone(sql):
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"SELECT 1;\n\\d t", "f.sql:2: syntax error"),
-        ("SELECT 'é😀';\n\nDROP TABLE :name".encode(), "f.sql:3: syntax error"),
-        (b"SELECT 1;\nSELEC 2", "f.sql:2: syntax error"),
-        (b"DROP TABLE a;\n-- \xe9", "f.sql:2: the file is not UTF-8"),
-        (b"DROP TABLE a;\n\0", "f.sql:2: the text holds a zero byte"),
-        (b"SELECT 'open", "f.sql:1: unterminated quoted string"),
-        (b"COPY t FROM stdin;\n1\tx\n\\.\n", "f.sql:2: syntax error"),
+        (b"SELECT 1;\n\\d t", "f.sql:2:1: \\d is a psql command"),
+        ("SELECT 'é😀';\n\nDROP TABLE :name".encode(), "f.sql:3:12: syntax error"),
+        (b"SELECT 1;\nSELEC 2", "f.sql:2:1: syntax error"),
+        (b"DROP TABLE a;\n-- \xe9", "f.sql:2:4: the file is not UTF-8"),
+        (b"DROP TABLE a;\n\0", "f.sql:2:1: the text holds a zero byte"),
+        (b"SELECT 'open", "f.sql:1:8: unterminated quoted string"),
+        (b"COPY t FROM stdin;\n1\tx\n\\.\n", "f.sql:2:1: syntax error"),
     ],
 )
-def test_what_cannot_be_read_is_an_error_with_its_line(data, said):
+def test_what_cannot_be_read_is_an_error_with_its_place(data, said):
     with pytest.raises(Unreadable) as caught:
         rewrite(data, name="f.sql")
     assert caught.value.message.startswith(said)

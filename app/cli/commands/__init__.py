@@ -16,6 +16,7 @@ from app.cli.commands import (
     guard,
     keep,
     look,
+    migrate,
     purge,
     restore,
     rewrite,
@@ -89,6 +90,7 @@ for family in (look, database, coverage, rewrite, serve, work):
 root.add_typer(drop.app, name="drop")
 root.add_typer(recover, name="recover")
 root.add_typer(guard.app, name="guard")
+root.add_typer(migrate.app, name="migrate")
 root.add_typer(work.group, name="jobs")
 
 

@@ -1,0 +1,191 @@
+"""`zanith migrate …`: review migrations of any tool."""
+
+import codecs
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli.console import Terminal, write_plain_json
+from app.cli.exits import Exit, stop
+from app.cli.options import Json
+from app.cli.render.migrate import planned, summary
+from app.migrate.layouts import Layout, Migration, Script, read_migrations
+from app.migrate.plan import Gates, MigrationPlan, plan_migrations
+from app.migrate.report import to_markdown, to_sarif
+from app.migrate.risk import Level, Reason
+from app.recovery.core.errors import WrongUsage
+from app.settings import load_settings
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def _migrate_group() -> None:
+    """
+    Review SQL migrations before they run.
+
+    Example:
+
+    $ zanith migrate plan migrations/
+    $ zanith migrate plan migrations/0042_drop_code.sql --max-risk medium
+    """
+
+
+@app.command("plan")
+def plan_command(
+    path: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="PATH",
+            help="A SQL file, a directory of migrations, or - for stdin. Default: --dir.",
+        ),
+    ] = None,
+    *,
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            "--dir",
+            metavar="DIR",
+            help="The directory of migrations. With a file as PATH, those before it count as "
+            "applied. Default: ZANITH_MIGRATIONS.",
+        ),
+    ] = None,
+    layout: Annotated[
+        Layout | None,
+        typer.Option("--layout", help="The layout of the directory. Default: recognised."),
+    ] = None,
+    after: Annotated[
+        str | None,
+        typer.Option(
+            "--after",
+            metavar="ID",
+            help="Plan the migrations after this one, as pending together: a table that one of "
+            "them creates is empty. Default: all, each as if those before it were applied.",
+        ),
+    ] = None,
+    max_risk: Annotated[
+        str | None,
+        typer.Option(
+            "--max-risk",
+            metavar="N|LEVEL",
+            help="Exit 4 if an operation has a higher score (5 to 95) or level.",
+        ),
+    ] = None,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(
+            "--fail-on",
+            metavar="CODE,...",
+            help="Exit 4 if an operation has one of these reasons.",
+        ),
+    ] = None,
+    allow_destructive: Annotated[
+        bool,
+        typer.Option("--allow-destructive", help="Allow the loss of data that no capture covers."),
+    ] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")
+    ] = False,
+    sarif: Annotated[
+        bool, typer.Option("--sarif", help="Print SARIF 2.1.0, for code scanning.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """
+    Show what migrations do: the level, reasons and locks of each operation.
+
+    It reads SQL files of any tool with PostgreSQL's parser, and needs no
+    database. Exit 4 if an operation does not pass a gate: --max-risk,
+    --fail-on, a statement that would fail, or a loss of data that no capture
+    covers. A comment before a statement allows a reason:
+    -- zanith: allow truncates_table
+
+    Example:
+
+    $ zanith migrate plan migrations/
+    $ zanith migrate plan migrations/0042_drop_code.sql --dir migrations/
+    $ zanith migrate plan migrations/ --after 0041 --max-risk medium
+    $ alembic upgrade head --sql | zanith migrate plan - --markdown
+    """
+    if sum((markdown, sarif, as_json)) > 1:
+        raise WrongUsage("--json, --markdown and --sarif exclude each other", hint="give one")
+    gates = Gates(_risk(max_risk), _codes(fail_on), allow_destructive)
+    known = directory or (None if path == Path("-") else load_settings().migrations)
+    plan = _plan(path, known, layout, after, gates)
+    _show(plan, Terminal(json=as_json), markdown=markdown, sarif=sarif)
+    if plan.failures:
+        stop(Exit.REFUSED)
+
+
+def _show(plan: MigrationPlan, terminal: Terminal, *, markdown: bool, sarif: bool) -> None:
+    if markdown:
+        sys.stdout.write(to_markdown(plan) + "\n")
+        return
+    if sarif:
+        write_plain_json(to_sarif(plan))
+        return
+    terminal.page(planned(plan))
+    terminal.say(summary(plan))
+    if terminal.json:
+        terminal.emit(plan.to_json())
+
+
+def _plan(
+    path: Path | None,
+    directory: Path | None,
+    layout: Layout | None,
+    after: str | None,
+    gates: Gates,
+) -> MigrationPlan:
+    if path is None and directory is None:
+        raise WrongUsage(
+            "no migrations are named", hint="name a file, a directory or -, or set --dir"
+        )
+    if path == Path("-"):
+        found, migrations = layout or Layout.FILE, [_read_stdin()]
+    else:
+        found, migrations = read_migrations(path or directory or Path(), layout)
+    if path is None or directory is None or path.is_dir():
+        return plan_migrations(found, migrations, gates, after)
+    found, known = read_migrations(directory, layout)
+    return plan_migrations(found, migrations, gates, after, _before(known, path))
+
+
+def _before(known: list[Migration], path: Path) -> list[Migration]:
+    """Return the migrations before a file; all of them, if it is not one of them."""
+    whole = path.resolve()
+    for place, migration in enumerate(known):
+        if migration.up.path.resolve() == whole:
+            return known[:place]
+    return known
+
+
+def _read_stdin() -> Migration:
+    data = sys.stdin.buffer.read().removeprefix(codecs.BOM_UTF8)
+    return Migration("stdin", Script(Path("stdin"), data))
+
+
+def _risk(text: str | None) -> int | None:
+    if text is None:
+        return None
+    words = {level.word: level.value for level in Level}
+    if text.lower() in words:
+        return words[text.lower()]
+    if text.isdecimal() and int(text) <= 100:
+        return int(text)
+    raise WrongUsage(
+        f"{text!r} is neither a level nor a score",
+        hint=f"write a number from 0 to 100, or one of: {', '.join(words)}",
+    )
+
+
+def _codes(text: str | None) -> frozenset[Reason]:
+    codes = [code.strip() for code in (text or "").split(",") if code.strip()]
+    unknown = [code for code in codes if code not in set(Reason)]
+    if unknown:
+        raise WrongUsage(
+            f"{unknown[0]!r} is not a reason code", hint=f"name some of: {', '.join(Reason)}"
+        )
+    return frozenset(Reason(code) for code in codes)

@@ -1,0 +1,93 @@
+"""A plan of migrations: each operation with its level, reasons and locks, and the gates."""
+
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from app.cli.humanize import printable, shorten
+from app.cli.render.layout import aside, heading, marked
+from app.migrate.plan import MigrationPlan, PlannedMigration, PlannedStatement
+from app.migrate.report import lock_words, recovery_words
+from app.migrate.risk import Level, Operation
+from app.text import plural
+
+_STYLES = {
+    Level.SAFE: "good",
+    Level.LOW: "good",
+    Level.MEDIUM: "warn",
+    Level.HIGH: "warn",
+    Level.DESTRUCTIVE: "bad",
+    Level.BLOCKED: "bad",
+}
+_WIDTH = len(Level.DESTRUCTIVE.word)
+
+
+def planned(plan: MigrationPlan) -> RenderableType:
+    """Each migration with the operations of its statements."""
+    parts: list[RenderableType] = []
+    for migration in plan.migrations:
+        parts.append(_title(migration))
+        if not migration.statements:
+            parts.append(aside("no statements"))
+        for statement in migration.statements:
+            parts += _statement(statement)
+    return Group(*parts)
+
+
+def _title(migration: PlannedMigration) -> Text:
+    line = heading(printable(migration.id))
+    line.append(f"  {migration.level.word} ({migration.level.value})", _STYLES[migration.level])
+    if not migration.transaction:
+        line.append("  without a transaction", "quiet")
+    return line
+
+
+def _statement(statement: PlannedStatement) -> Iterator[RenderableType]:
+    for operation in statement.operations:
+        level = Text(operation.level.word, style=_STYLES[operation.level])
+        line = Text(f"{operation.kind} ", style="")
+        line.append(printable(operation.object), "name")
+        line.append(f"  line {statement.line}", "quiet")
+        yield marked(level, line, _WIDTH)
+        yield from (aside(words, _WIDTH + 1) for words in _details(operation))
+
+
+def _details(operation: Operation) -> Iterator[str]:
+    if operation.reasons:
+        codes = [
+            f"{code} (allowed)" if code in operation.allowed else code for code in operation.codes
+        ]
+        yield ", ".join(codes)
+    if operation.level >= Level.LOW:
+        locks = [printable(words) for words in lock_words(operation)]
+        if locks:
+            yield f"locks: {'; '.join(locks)}"
+    yield from (printable(note) for note in operation.notes)
+    if operation.reason:
+        yield f"reason: {printable(operation.reason)}"
+    recoverable = recovery_words(operation)
+    if recoverable:
+        yield f"recoverable: {recoverable}"
+    if operation.hint and operation.level >= Level.MEDIUM:
+        yield f"→ {operation.hint}"
+
+
+def summary(plan: MigrationPlan) -> RenderableType:
+    """The total, and each operation that did not pass a gate."""
+    operations = plan.operations
+    counts = [
+        f"{count} {level.word}"
+        for level in sorted(Level, reverse=True)
+        if (count := sum(one.level is level for one in operations))
+    ]
+    words = f"{plural(len(operations), 'operation')} in {plural(len(plan.migrations), 'migration')}"
+    parts: list[RenderableType] = []
+    for failure in plan.failures:
+        place = f"{shorten(str(failure.migration.path), 60)}:{failure.line}"
+        parts.append(marked(Text("✗", style="bad"), f"{place}: {printable(failure.message)}"))
+        parts.append(aside(f"→ {printable(failure.hint)}"))
+    good = not plan.failures
+    mark = Text("✓" if good else "✗", style="good" if good else "bad")
+    parts.append(marked(mark, f"{words}: {', '.join(counts) or 'none'}"))
+    return Group(*parts)

@@ -1,0 +1,160 @@
+"""What earlier statements say of the schema: new tables are empty, and some types are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from postgast import pg_query_pb2 as pg
+
+from app.recovery.core.names import quote
+
+
+@dataclass
+class Table:
+    """A table that a statement created. `new` is True while it has no rows."""
+
+    name: str
+    new: bool = True
+    temporary: bool = False
+    columns: dict[str, str] = field(default_factory=dict)
+    constraints: dict[str, Any] = field(default_factory=dict)
+    """The constraints by name, as the parser gives them."""
+    not_null: set[str] = field(default_factory=set)
+    """Columns that are NOT NULL, or have a validated CHECK that says so."""
+    checks: bool = False
+    default_partition: bool = False
+    referenced: bool = False
+
+
+@dataclass
+class World:
+    """The tables, indexes and types that statements so far created."""
+
+    tables: dict[str, Table] = field(default_factory=dict)
+    indexes: dict[str, str] = field(default_factory=dict)
+    """The table of each index, by the keys of both."""
+    types: set[str] = field(default_factory=set)
+    """Types that are no domains."""
+
+    def begin(self, *, pending: bool) -> None:
+        """Begin the next migration; without `pending` those before it are applied."""
+        for name in [name for name, table in self.tables.items() if table.temporary]:
+            del self.tables[name]
+        if not pending:
+            for table in self.tables.values():
+                table.new = False
+
+    def find(self, parts: Sequence[str]) -> Table | None:
+        return self.tables.get(key(parts))
+
+    def is_new(self, parts: Sequence[str]) -> bool:
+        """Whether the table has no rows and no clients, because the same plan created it."""
+        if len(parts) > 1 and parts[0] == "pg_temp":
+            return True
+        found = self.find(parts)
+        return found is not None and found.new
+
+    def type_of(self, parts: Sequence[str], column: str) -> str | None:
+        found = self.find(parts)
+        return found.columns.get(column) if found else None
+
+    def drop(self, parts: Sequence[str]) -> None:
+        self.tables.pop(key(parts), None)
+
+    def rename(self, parts: Sequence[str], new: str) -> None:
+        found = self.tables.pop(key(parts), None)
+        if found is not None:
+            moved = [*parts[:-1], new]
+            found.name = quote(moved)
+            self.tables[key(moved)] = found
+
+
+def key(parts: Sequence[str]) -> str:
+    """Return the name as the world keeps it: the schema public is the default one."""
+    return quote(parts[1:] if len(parts) > 1 and parts[0] == "public" else parts)
+
+
+def parts_of(relation: Any) -> list[str]:
+    """Return the parts of a RangeVar's name."""
+    return [part for part in (relation.schemaname, relation.relname) if part]
+
+
+def definition_of(command: Any) -> Any:
+    """Return the definition in an action of ALTER TABLE; its field is a keyword of Python."""
+    return getattr(command, "def")
+
+
+def words(nodes: Iterable[Any]) -> list[str]:
+    """Return the strings of a list of nodes."""
+    return [node.string.sval for node in nodes]
+
+
+# ------------------------------------------------------------------------------------------- types
+
+_SHORT = {
+    "int2": "smallint",
+    "int4": "integer",
+    "int8": "bigint",
+    "float4": "real",
+    "float8": "double precision",
+    "bool": "boolean",
+    "bpchar": "char",
+}
+
+
+def type_text(type_name: Any) -> str:
+    """Return a type as people write it: `varchar(20)`, `integer[]`, `app.mood`."""
+    parts = words(type_name.names)
+    if len(parts) > 1 and parts[0] == "pg_catalog":
+        parts = parts[1:]
+    name = _SHORT.get(parts[-1], parts[-1]) if len(parts) == 1 else ".".join(parts)
+    numbers = [str(node.a_const.ival.ival) for node in type_name.typmods]
+    modifiers = f"({','.join(numbers)})" if numbers else ""
+    return name + modifiers + "[]" * len(type_name.array_bounds)
+
+
+# ------------------------------------------------------------------------------------- relations
+
+
+def relations_in(node: Any) -> Iterator[list[str]]:
+    """Yield the tables that a query names, without those of its WITH."""
+    named: set[str] = set()
+    found: list[list[str]] = []
+    _walk(node, named, found)
+    seen: set[str] = set()
+    for parts in found:
+        known = key(parts)
+        if known not in seen and not (len(parts) == 1 and parts[0] in named):
+            seen.add(known)
+            yield parts
+
+
+def _walk(message: Any, named: set[str], found: list[list[str]]) -> None:
+    for descriptor, value in message.ListFields():
+        if descriptor.message_type is None:
+            continue
+        each = value if _is_list(value) else (value,)
+        for item in each:
+            if isinstance(item, pg.RangeVar):
+                found.append(parts_of(item))
+                continue
+            if isinstance(item, pg.CommonTableExpr):
+                named.add(item.ctename)
+            _walk(item, named, found)
+
+
+def _is_list(value: Any) -> bool:
+    return hasattr(value, "extend")
+
+
+def messages_in(message: Any, kind: type) -> Iterator[Any]:
+    """Yield every message of a kind inside of another."""
+    for descriptor, value in message.ListFields():
+        if descriptor.message_type is None:
+            continue
+        for item in value if _is_list(value) else (value,):
+            if isinstance(item, kind):
+                yield item
+            yield from messages_in(item, kind)

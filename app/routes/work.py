@@ -6,7 +6,7 @@ Pages and the API start the same work here, so that neither can do what the othe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -32,11 +32,19 @@ from app.recovery.plan.blocking import find_blocking, require_accepted
 from app.recovery.plan.model import Choices, check_digest
 from app.recovery.plan.planning import plan_restore
 from app.recovery.purge.cleanup import cleanup
-from app.recovery.purge.erase import check_erasure, erase, erasure_digest, plan_erasure
+from app.recovery.purge.erase import (
+    Match,
+    as_one,
+    check_erasure,
+    erase,
+    erasure_digest,
+    plan_erasure,
+)
 from app.recovery.purge.purge import purge, require_named, review_purge
 from app.recovery.restore import preconditions, rehearsal
 from app.recovery.restore.restore import job_params as restore_params
 from app.recovery.restore.restore import restore
+from app.recovery.restore.some_rows import check_rows, plan_rows, restore_rows
 from app.recovery.rows import seal
 from app.routes.errors import ShuttingDown
 from app.routes.studio import Studio
@@ -236,7 +244,7 @@ async def start_verify(studio: Studio, artifact_id: str, actor: Actor) -> Job:
 async def start_erasure(
     studio: Studio,
     artifact_id: str,
-    match: Mapping[str, str],
+    match: Match,
     actor: Actor,
     *,
     rows: int,
@@ -258,8 +266,8 @@ async def start_erasure(
         check_erasure(plan, rows, digest)
         sealed = erasure_digest(plan, rows, artifact.checksum)
         about = (Change.ERASE, artifact.id, name, sealed, actor)
-        await require_approved(studio.db, *about, match=match)
-        params = {"columns": list(match), "steps": []}
+        await require_approved(studio.db, *about, match=as_one(match))
+        params: dict[str, Any] = {"columns": list(plan.columns), "steps": []}
         job = await _queue(studio, Kind.ERASE, artifact, params, actor)
     work = erase(
         *(studio.db, artifact.id, match, actor),
@@ -270,6 +278,43 @@ async def start_erasure(
         job=job,
     )
     return await _run(studio, job, work, f"erasure in {artifact.id}")
+
+
+async def start_rows(
+    studio: Studio,
+    artifact_id: str,
+    refs: Sequence[str],
+    actor: Actor,
+    *,
+    confirm: str | None,
+    digest: str | None,
+    reason: str | None,
+) -> Job:
+    """Start to put rows back and return the job, which knows their number and no value.
+
+    Refused without the typed name, and at once where nothing can be put back or the rows changed.
+    """
+    studio.runner.check()
+    artifact = await get_artifact(studio.db, artifact_id)
+    name = artifact.object_name
+    async with attempt(studio.db, actor, Kind.RESTORE_ROWS, artifact.id, name, reason=reason):
+        require_named(confirm, name, artifact.id)
+        check_rows(await plan_rows(studio.db, artifact.id, refs, actor), digest)
+        params: dict[str, Any] = {
+            "rows": len(refs),
+            "digest": digest,
+            "address": actor.address,
+            "steps": [],
+        }
+        job = await _queue(studio, Kind.RESTORE_ROWS, artifact, params, actor)
+    work = restore_rows(
+        *(studio.db, artifact.id, refs, actor),
+        confirm=confirm,
+        expected_digest=digest,
+        reason=reason,
+        job=job,
+    )
+    return await _run(studio, job, work, f"rows of {artifact.id}")
 
 
 def check_verifiable(artifact: Artifact) -> None:

@@ -28,6 +28,7 @@ from app.routes.api import exports as api_exports
 from app.routes.api import guard as api_guard
 from app.routes.api import jobs as api_jobs
 from app.routes.api import machine
+from app.routes.api import rows as api_rows
 from app.routes.auth import sessions
 from app.routes.auth.access import Access
 from app.routes.auth.token_files import TokenSource
@@ -54,6 +55,7 @@ from app.routes.pages import (
     job,
     login,
     purge,
+    rows,
 )
 from app.routes.pages import restore as restore_page
 from app.routes.rendering import KeptFiles, Pages
@@ -77,6 +79,7 @@ ROUTERS = (
     purge.router,
     erase.router,
     diff.router,
+    rows.router,
     artifact.router,
     api_artifacts.router,
     api_captures.router,
@@ -84,6 +87,7 @@ ROUTERS = (
     api_exports.router,
     api_guard.router,
     api_jobs.router,
+    api_rows.router,
     machine.router,
 )
 

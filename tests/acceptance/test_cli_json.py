@@ -46,6 +46,7 @@ STORY = [
     ("recover", "erase", "carts", "--column", "id", "--values-from", "{values}", "--dry-run"),
     ("recover", "erase", "carts", "--column", "id", "--values-from", "{values}", "--rows", "1",
      "--confirm", "carts"),
+    ("recover", "restore-rows", "orders.legacy_code", "--where", "id = 1", "--print", "csv"),
     ("recover", "restore-column", "orders.legacy_code", "--dry-run"),
     ("recover", "restore-column", "orders.legacy_code", "--detach", "--yes"),
     ("jobs", "list"),

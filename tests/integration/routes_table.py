@@ -72,6 +72,11 @@ TABLE: dict[str, Valid] = {
     f"POST {ARTIFACT}/erase": change(
         "values", "jobs", json={"match": {"id": "1"}, "row_count": 1, "confirm": "assorted"}
     ),
+    f"GET {ARTIFACT}/rows": Valid("values", query={"where": "id = 1"}),
+    f"POST {ARTIFACT}/restore-rows": change(
+        "restored", "jobs", json={"where": ["id = 1"], "confirm": "public.orders.fax"}
+    ),
+    "GET /api/jobs/{job_id}/overwritten": Valid("rows"),
     "GET /api/events": Valid(endless=True),
     "GET /api/guard": Valid(),
     "GET /api/exports/{export_id}": Valid("equal"),
@@ -107,6 +112,12 @@ TABLE: dict[str, Valid] = {
     f"POST {PAGE}/erase/look": Valid("values", form={"column": "id", "value": "1"}),
     f"POST {PAGE}/erase": change(
         "values", "jobs", form={"column": "id", "value": "2", "rows": "1", "confirm": "assorted"}
+    ),
+    f"POST {PAGE}/erase/ticked": Valid("values", form={"ref": "{ref}"}),
+    f"POST {PAGE}/rows/find": Valid("values", form={"column": "id", "operator": "=", "value": "1"}),
+    f"POST {PAGE}/rows/chosen": Valid("values", form={"ref": "{ref}"}),
+    f"POST {PAGE}/rows/restore": change(
+        "restored", "jobs", form={"ref": "{ref}", "confirm": "public.orders.fax"}
     ),
     "GET /studio/activity": Valid(),
     "GET /studio/activity/download": Valid(),
@@ -161,7 +172,28 @@ INSERT INTO zanith._zanith_jobs (id, kind, object, state, params, actor, started
 SELECT 'feedface0000000' || n, 'capture', 'public.spare.id', 'running', '{{"online": true}}', 'ana',
        now(), 'x', now() + interval '1 day', CASE WHEN n = 'c' THEN 'ana' END
 FROM unnest(ARRAY['b', 'c']) n;
+INSERT INTO zanith._zanith_jobs (id, kind, object, state, actor, started_at, ended_at, result)
+VALUES ('feedface0000000d', 'restore_rows', 'public.orders.fax', 'done', 'ana', now(), now(),
+        '{{"form": "update", "rows": 1, "same": 0, "left": [], "target": "public.orders"}}');
+INSERT INTO zanith._zanith_overwritten
+    (job_id, artifact_id, target, key_columns, key, columns, was)
+VALUES ('feedface0000000d', 'x', 'public.orders', '{{id}}', '{{1}}', '{{fax}}', '{{old}}');
+UPDATE public.orders SET fax = 'changed' WHERE id IN (1, 2);
 """
+
+# The place of a row of a parked table, by the artifact's name, once the hard cases are there.
+PLACE = f"""
+SELECT physical_schema || '.' || quote_ident(physical_table) FROM {ROWS} WHERE id = '{{id}}'
+"""
+PLACES: dict[str, str] = {}
+
+
+def note_places(database: Any, artifacts: dict[str, str]) -> None:
+    """Note where a row is of each artifact that a request names a row of."""
+    for name, key in (("values", 1), ("restored", 2)):
+        table = database.psql(PLACE.format(id=artifacts[name]))
+        found = f"SELECT concat(tableoid::oid, ':', ctid) FROM {table} WHERE id = {key}"
+        PLACES[artifacts[name]] = database.psql(found)
 
 
 def every_route(app: FastAPI) -> Iterator[tuple[str, frozenset[str]]]:

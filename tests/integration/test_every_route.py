@@ -17,7 +17,15 @@ from itsdangerous import URLSafeSerializer
 import app.server.composition
 from app.routes.auth import access
 from tests.hard_cases import ANA, ROWS, HardCases
-from tests.integration.routes_table import BESIDES, METHODS, TABLE, Valid, every_route
+from tests.integration.routes_table import (
+    BESIDES,
+    METHODS,
+    PLACES,
+    TABLE,
+    Valid,
+    every_route,
+    note_places,
+)
 from tests.studios import Running, run_studio, wait_until
 
 pytestmark = pytest.mark.newest
@@ -29,7 +37,7 @@ FAR = "https://evil.example"
 
 
 @pytest.fixture
-def studio(hard_database, monkeypatch) -> Iterator[Running]:
+def studio(hard_database, cases: HardCases, monkeypatch) -> Iterator[Running]:
     """A studio with tokens that does nothing by itself."""
 
     async def idle(*_) -> None:
@@ -37,6 +45,7 @@ def studio(hard_database, monkeypatch) -> Iterator[Running]:
 
     monkeypatch.setattr(app.server.composition, "keep_up", idle)
     hard_database.psql(BESIDES)
+    note_places(hard_database, cases.artifacts)
     tokens = {"auth_token": STAFF, "read_only_auth_token": "vic:the-token-of-viewer"}
     with run_studio(hard_database.tcp_url, **tokens) as running:
         running.app.state.studio.access.limiter.attempts = 10_000
@@ -48,7 +57,7 @@ def studio(hard_database, monkeypatch) -> Iterator[Running]:
 
 def target(path: str, valid: Valid, cases: HardCases) -> tuple[str, str]:
     """Return the address of a request and the id in it."""
-    beside = {"also running": "a", "also online": "b", "also resting": "c"}
+    beside = {"also running": "a", "also online": "b", "also resting": "c", "rows": "d"}
     jobs = {**cases.jobs, **{name: f"feedface0000000{n}" for name, n in beside.items()}}
     found = ""
     for spot, ids in (
@@ -70,7 +79,8 @@ def send(
     """Send one request and return its status, 401 for the way to the login page."""
     address, artifact = target(path, valid, cases)
     given = [valid.json, valid.form, valid.query]
-    *said, query = json.loads(json.dumps(given).replace("{id}", artifact))
+    text = json.dumps(given).replace("{id}", artifact).replace("{ref}", PLACES.get(artifact, ""))
+    *said, query = json.loads(text)
     sent = {"json": said[0]} if said[0] is not None else {}
     if said[1] is not None:
         sent = {"data": {**said[1], "form_token": form_token}}

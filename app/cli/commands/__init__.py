@@ -20,6 +20,7 @@ from app.cli.commands import (
     purge,
     restore,
     rewrite,
+    rows,
     serve,
     work,
 )
@@ -83,7 +84,7 @@ def _print_version() -> None:
     raise typer.Exit
 
 
-for family in (look, restore, export, keep, erase, purge, cleanup):
+for family in (look, restore, rows, export, keep, erase, purge, cleanup):
     recover.add_typer(family.app)
 for family in (look, database, coverage, rewrite, serve, work):
     root.add_typer(family.app)

@@ -219,7 +219,9 @@ async def _shut_down(run: Run) -> ZanithError:
     progress: dict[str, Any] = {}
     with suppress(ZanithError):
         progress = (await get(run.db, run.job.id)).progress
-    if progress.get("committed"):
+    if progress.get("committed") and run.job.kind is Kind.RESTORE_ROWS:
+        detail = "the rows that were put back before that stay"
+    elif progress.get("committed"):
         detail = "the change itself is committed; the steps after it did not run"
     elif run.job.kind is Kind.CLEANUP:
         detail = "the artifacts that it lists are purged, all others stay"

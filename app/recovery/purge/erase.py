@@ -7,7 +7,7 @@ seal is checked first, so that the new one hides no other change.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -35,8 +35,13 @@ from app.recovery.rows.stream import Measured, Meter, Reading, copy_out, discard
 SQL = load("erase")
 PLAN = load("plan")
 STREAM = load("stream")
+ROWS = load("some_rows")
 log = logging.getLogger("zanith")
 MOST_COLUMNS = 8
+MOST_SETS = 1_000
+
+Match = Mapping[str, str] | Sequence[Mapping[str, str]]
+"""Columns and their values; or a set of them for each of some rows, over the same columns."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +81,7 @@ class Erased:
         return {"artifact": self.artifact.to_json(), **counts}
 
 
-async def plan_erasure(
-    db: Database, artifact_id: str, match: Mapping[str, str], actor: Actor
-) -> ErasurePlan:
+async def plan_erasure(db: Database, artifact_id: str, match: Match, actor: Actor) -> ErasurePlan:
     """Return what would go where each column's text is the given one; it changes nothing.
 
     Refused for a soft-dropped column, whose values live in its table, and for what is gone;
@@ -95,14 +98,9 @@ async def plan_erasure(
     return ErasurePlan(**{**vars(plan), "rows": rows})
 
 
-async def _plan(
-    connection: Connection, artifact_id: str, match: Mapping[str, str]
-) -> tuple[ErasurePlan, str]:
-    if not 0 < len(match) <= MOST_COLUMNS:
-        raise WrongUsage(
-            "say which rows", hint=f"name 1 to {MOST_COLUMNS} columns and the value of each"
-        )
-    data = await connection.fetchval(SQL["plan"], artifact_id, list(match))
+async def _plan(connection: Connection, artifact_id: str, match: Match) -> tuple[ErasurePlan, str]:
+    sets = _sets_of(match)
+    data = await connection.fetchval(SQL["plan"], artifact_id, _columns_of(match), len(sets))
     plan = ErasurePlan(
         artifact_id=data["artifact_id"],
         object=data["object"],
@@ -125,6 +123,32 @@ async def plan_columns(db: Database, artifact_id: str, columns: list[str]) -> Er
 def erasure_digest(plan: ErasurePlan, rows: int, checksum: str | None) -> str:
     """Return what an approval of an erasure is of: its plan, how many rows, and of which rows."""
     return digest_of_request(plan.digest, plan.columns, rows, checksum)
+
+
+def _sets_of(match: Match) -> list[Mapping[str, str]]:
+    sets = [match] if isinstance(match, Mapping) else list(match)
+    if not sets or not 0 < len(sets[0]) <= MOST_COLUMNS:
+        raise WrongUsage(
+            "say which rows", hint=f"name 1 to {MOST_COLUMNS} columns and the value of each"
+        )
+    if len(sets) > MOST_SETS or any(list(one) != list(sets[0]) for one in sets):
+        raise WrongUsage(f"{MOST_SETS:,} rows at most are erased at once, by the same columns")
+    return sets
+
+
+def as_one(match: Match) -> dict[str, str]:
+    """Return all values by distinct names, for an approval: it is of just these."""
+    first, *others = _sets_of(match)
+    more = {f"{n}:{name}": one[name] for n, one in enumerate(others, 2) for name in one}
+    return {**first, **more}
+
+
+def _columns_of(match: Match) -> list[str]:
+    return list(_sets_of(match)[0])
+
+
+def _values_of(match: Match) -> list[str]:
+    return [value for one in _sets_of(match) for value in one.values()]
 
 
 def check_erasure(plan: ErasurePlan, rows: int, expected_digest: str | None = None) -> None:
@@ -157,7 +181,7 @@ def _require_count(found: int | None, rows: int) -> None:
 async def erase(
     db: Database,
     artifact_id: str,
-    match: Mapping[str, str],
+    match: Match,
     actor: Actor,
     *,
     rows: int,
@@ -178,7 +202,7 @@ async def erase(
     async with doing as op:
         artifact = op.artifact
         require_named(confirm, artifact.object_name, artifact.id, repeat=False)
-        async with op.running({"columns": list(match)}) as run:
+        async with op.running({"columns": _columns_of(match)}) as run:
 
             async def work(connection: Connection) -> tuple[dict[str, Any], str | None]:
                 found, after = await _erase(op, connection, match, rows, expected_digest)
@@ -199,7 +223,7 @@ async def erase(
 async def _erase(
     op: Operation,
     connection: Connection,
-    match: Mapping[str, str],
+    match: Match,
     rows: int,
     expected_digest: str | None,
 ) -> tuple[dict[str, Any], str | None]:
@@ -212,7 +236,7 @@ async def _erase(
     check_digest(plan, expected_digest)
     digest = erasure_digest(plan, rows, row["checksum"])
     about = (Change.ERASE, artifact.id, artifact.object_name, digest, op.actor, op.run.job.id)
-    await use_approval(connection, db, *about, match=match)
+    await use_approval(connection, db, *about, match=as_one(match))
     lock, *rest = [step for step in plan.steps if step.transaction == 1]
     await connection.execute(lock.sql)
     reading = await reading_of(connection, artifact.id)
@@ -229,7 +253,7 @@ async def _erase(
     found = await _count(reading, count, match)
     _require_count(found, rows)
     await tell(report, {"step": "deleting the rows"})
-    values = list(match.values())
+    values = _values_of(match)
     for step in rest:
         if step.grows:
             await connection.execute(
@@ -245,9 +269,10 @@ async def _erase(
     left = await _measure(db, reading, query)
     await connection.execute(SQL["record"], artifact.id, left.rows, left.checksum, query, settings)
     await connection.execute(SQL["render"], artifact.id)
+    await connection.execute(ROWS["forget"], artifact.id)
     vacuum = next((step.sql for step in plan.steps if step.transaction == 2), None)
     return {
-        "columns": list(match),
+        "columns": _columns_of(match),
         "rows": found,
         "rows_left": left.rows,
         "checksum": left.checksum,
@@ -255,9 +280,9 @@ async def _erase(
     }, vacuum
 
 
-async def _count(reading: Reading, statement: str, match: Mapping[str, str]) -> int:
+async def _count(reading: Reading, statement: str, match: Match) -> int:
     """Return how many rows match, counted as a role that may read them."""
-    values = list(match.values())
+    values = _values_of(match)
     counted = await reading.connection.fetchval(
         PLAN["run_with"], reading.role, statement, "values", reading.path, values
     )

@@ -1,5 +1,5 @@
 -- plan: what deleting the rows would do; the values are not in it
-SELECT zanith.plan_erasure($1, $2);
+SELECT zanith.plan_erasure($1, $2, $3);
 
 -- lock_row: nobody seals, restores or purges it meanwhile
 SELECT row_count, checksum, checksum_query, checksum_settings AS settings

@@ -488,7 +488,7 @@ async def _one(
             *(SQL["keep"], op.run.job.id, artifact.id, plan.target, list(plan.key), key),
             *(list(plan.written), old),
         )
-        await op.run.fence(connection, rows=number, rows_expected=plan.count)
+        await op.run.fence(connection, rows=number, rows_expected=plan.count, committed=True)
         written = await live.write(row, texts)
         if written == 0:
             raise Refused("another session changed this row", hint="look at the plan again")

@@ -33,6 +33,7 @@ ACTIONS = (
     "purge",
     "cleanup",
     "erase",
+    "restore_rows",
     "guard",
     "login",
     "logout",

@@ -26,6 +26,7 @@ from app.routes import work
 from app.routes.middleware.prefix import ours
 from app.routes.pages.job import JobView
 from app.routes.pages.restore import is_live_again
+from app.routes.pages.rows import LINES, Line, SearchForm
 from app.routes.rendering import is_partial, link
 from app.routes.studio import TheStudio, Who, checked_form
 
@@ -149,6 +150,12 @@ class RowsView:
     artifact: Artifact
     preview: Preview | None
     paged: bool
+
+    @property
+    def search(self) -> SearchForm:
+        """The form to search them."""
+        columns = self.preview.columns if self.preview else []
+        return SearchForm((Line(),) * LINES, tuple(column.name for column in columns))
 
     def at(self, offset: int) -> str:
         """The address of the rows from that number on."""

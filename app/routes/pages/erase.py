@@ -14,7 +14,9 @@ from app.recovery.core.actor import Actor
 from app.recovery.core.errors import Locked, Refused, WrongUsage, ZanithError
 from app.recovery.db.database import Database
 from app.recovery.inspection.inspect import find_columns
-from app.recovery.purge.erase import ErasurePlan, plan_erasure
+from app.recovery.purge.erase import ErasurePlan, Match, plan_erasure
+from app.recovery.restore.some_rows import RowsPlan, plan_rows
+from app.recovery.rows.search import check_refs
 from app.routes import work
 from app.routes.errors import status_of
 from app.routes.rendering import from_field
@@ -37,17 +39,28 @@ class EraseView:
     error: ZanithError | None = None
     typed: str = ""
     reason: str = ""
+    ticked: RowsPlan | None = None
+    """The rows that were ticked, where it starts from these."""
+    key: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    """Of ticked rows: the columns of the key, and their values of each row, one after another."""
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Columns and their values, as the form's rows give them."""
+    """Columns and their values, as the form's rows give them; or keys of rows that were ticked."""
 
-    pairs: tuple[tuple[str, str], ...]
+    pairs: tuple[tuple[str, str], ...] = ()
+    key: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
 
     @property
-    def match(self) -> dict[str, str]:
+    def match(self) -> Match:
         """The same for the engine; rows without a column are left out."""
+        if self.key:
+            width = len(self.key)
+            starts = range(0, len(self.keys), width)
+            return [dict(zip(self.key, self.keys[at : at + width], strict=True)) for at in starts]
         named = [(column, value) for column, value in self.pairs if column]
         if len(dict(named)) < len(named):
             raise WrongUsage("a column is given twice", hint="name each column once")
@@ -57,9 +70,15 @@ class Pairs:
 def pairs_in_form(
     column: Annotated[list[str] | None, Form(max_length=PAIRS)] = None,
     value: Annotated[list[str] | None, Form(max_length=PAIRS)] = None,
+    key: Annotated[list[str] | None, Form(max_length=8)] = None,
+    key_value: Annotated[list[str] | None, Form(max_length=8000)] = None,
 ) -> Pairs:
     """Read which rows are meant."""
-    return Pairs(tuple(zip(map(from_field, column or []), value or [], strict=False)))
+    names, keys = tuple(map(from_field, key or [])), tuple(key_value or [])
+    if names and (not keys or len(keys) % len(names)):
+        raise WrongUsage("the keys of the rows are not complete", hint="tick the rows again")
+    pairs = tuple(zip(map(from_field, column or []), value or [], strict=False))
+    return Pairs(pairs, names, keys)
 
 
 async def build(
@@ -81,8 +100,9 @@ async def build(
             plan = await plan_erasure(db, artifact.id, pairs.match, actor)
         except ZanithError as exc:
             refusal = exc
-    shown = pairs.pairs if pairs else ()
-    return EraseView(artifact, columns, shown, plan, refusal, error)
+    given = pairs or Pairs()
+    shown = EraseView(artifact, columns, given.pairs, plan, refusal, error)
+    return replace(shown, key=given.key, keys=given.keys)
 
 
 def _show(request: Request, studio: TheStudio, view: EraseView, status: int = 200) -> HTMLResponse:
@@ -113,6 +133,26 @@ async def look(
     """Show how many rows match, and what would run; nothing changes."""
     request.state.reads_only = True
     view = await build(studio.reading(who), artifact_id, who, pairs)
+    return _show(request, studio, view, status_of(view.refusal) if view.refusal else 200)
+
+
+@router.post("/ticked", response_class=HTMLResponse, dependencies=[checked_form])
+async def look_at_ticked(
+    request: Request,
+    studio: TheStudio,
+    who: Who,
+    artifact_id: str,
+    ref: Annotated[list[str] | None, Form(max_length=1000)] = None,
+) -> Response:
+    """Show the rows that were ticked, and what erasing them would run; nothing changes."""
+    request.state.reads_only = True
+    rows = await plan_rows(studio.db, artifact_id, check_refs(ref or ()), who)
+    if not rows.key:
+        raise Refused("these rows have no key", hint="name columns and values instead")
+    keys = [value or "" for row in rows.rows for value in row.key]
+    pairs = Pairs(key=rows.key, keys=tuple(keys))
+    view = await build(studio.db, artifact_id, who, pairs)
+    view = replace(view, ticked=rows)
     return _show(request, studio, view, status_of(view.refusal) if view.refusal else 200)
 
 

@@ -26,7 +26,12 @@ PATH = "/studio/jobs"
 STATES = ("live", "blocked", *jobs.HOW_IT_ENDED)
 GAVE_UP = frozenset({"refused", "failed"})
 PAGE = 50
-_NOUNS = {"rehearse": "Rehearsal", "verify": "Verification", "erase": "Erasure"}
+_NOUNS = {
+    "rehearse": "Rehearsal",
+    "verify": "Verification",
+    "erase": "Erasure",
+    "restore_rows": "Restore of rows",
+}
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,8 @@ class JobView:
                 return Picked.from_job(params["request"]).link()
         if job.kind in {Kind.PURGE, Kind.ERASE, Kind.EXPORT} and job.artifact_id:
             return f"/studio/artifacts/{job.artifact_id}/{job.kind}"
+        if job.kind == Kind.RESTORE_ROWS and job.artifact_id:
+            return f"/studio/artifacts/{job.artifact_id}/rows"
         if job.kind == "cleanup":
             return link("/studio/cleanup", {"chosen": params.get("only")})
         return None

@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 from playwright.async_api import Page
 
-from tests.hard_cases import HardCases
+from app.routes.rendering import migration_link
+from tests.hard_cases import DEPLOY, HardCases
 
 Path = Callable[[HardCases], str]
 Act = Callable[[Page], Awaitable[None]]
@@ -158,6 +159,20 @@ _LISTS = (
         at("/studio/capture?schema=public&table=" + quote("<b>x</b>")),
         "Nothing here",
     ),
+    Shown("migrations", at("/studio/migrations"), "What each migration dropped"),
+    Shown(
+        "migrations without a match",
+        at("/studio/migrations?search=nothing+like+it"),
+        "No migration matches",
+    ),
+    Shown("deploy", at(migration_link(DEPLOY)), "40 objects left to restore"),
+    Shown("deploy planned", at(migration_link(DEPLOY, {"plan": "yes"})), "All of it can be"),
+    Shown(
+        "deploy not confirmed",
+        at(migration_link("small", {"plan": "yes"})),
+        "Not confirmed",
+        act=typing("Type small", "smaller", "Restore all"),
+    ),
     Shown("jobs", at("/studio/jobs"), "Running and finished"),
     Shown("jobs live", at("/studio/jobs?state=live"), "running"),
     Shown("jobs without a match", at("/studio/jobs?kind=erase"), "No jobs here"),
@@ -290,6 +305,7 @@ def _viewed() -> tuple[Shown, ...]:
         ("ways to drop", at("/studio/capture?schema=public&table=orders&strategy=archive_table")),
         ("erase", of("values", "/erase")),
         ("guard", at("/studio/guard")),
+        ("migration", at(migration_link("small", {"plan": "yes"}))),
         ("jobs", at("/studio/jobs")),
         ("job", job("running")),
         ("export", export("equal")),

@@ -77,7 +77,29 @@ async def _build(url: str) -> HardCases:
 # ---------------------------------------------------------------------------------- captures
 
 
+DEPLOY = 'deploys/2026-11/../30 "forty" <b>🚀</b>?#%2F\nand a line'
+DEPLOYED = 41
+"""Objects that this migration and another one, called small, dropped before all others."""
+MIGRATIONS = f"""
+CREATE SCHEMA deploy;
+CREATE TABLE deploy.small (id int PRIMARY KEY, note text);
+SELECT zanith.soft_drop_column('deploy.small', 'note', migration_id => 'small', reason => '1 of 1');
+DO $do$ BEGIN
+FOR n IN 1 .. 10 LOOP
+    EXECUTE format('CREATE TABLE deploy.t%1$s (id int PRIMARY KEY, a text, b int, c text);'
+        'INSERT INTO deploy.t%1$s VALUES (1, ''a'', 2, NULL);'
+        'CREATE TABLE deploy.o%1$s (id int)', n);
+    PERFORM zanith.soft_drop_column(('deploy.t' || n)::regclass, 'a', migration_id => id),
+            zanith.soft_drop_column(('deploy.t' || n)::regclass, 'c', migration_id => id),
+            zanith.archive_column(('deploy.t' || n)::regclass, 'b', migration_id => id),
+            zanith.soft_drop_table(('deploy.o' || n)::regclass, migration_id => id)
+    FROM (VALUES ($id${DEPLOY}$id$)) AS m(id);
+END LOOP; END $do$;
+"""
+
+
 async def _capture(connection: asyncpg.Connection, cases: HardCases) -> None:
+    await connection.execute(MIGRATIONS)
     await connection.execute(OBJECTS)
     for name, call in CAPTURES.items():
         cases.artifacts[name] = await connection.fetchval(f"SELECT zanith.{call}")
@@ -366,9 +388,11 @@ async def _guard(db: Database, connection: asyncpg.Connection) -> None:
 async def _date(connection: asyncpg.Connection) -> None:
     """Spread the captures over the past months."""
     await connection.execute(
-        f"""UPDATE {ROWS} SET created_at = now() - (60 - capture_order) * interval '31 hours',
+        f"""UPDATE {ROWS} AS a SET created_at = now() - (60 - number) * interval '31 hours',
             sealed_at = CASE WHEN sealed_at IS NOT NULL
-                THEN now() - (60 - capture_order) * interval '30.9 hours' END,
+                THEN now() - (60 - number) * interval '30.9 hours' END,
             expires_at = CASE WHEN source_table = 'expired' THEN now() - interval '3 days'
-                WHEN expires_at IS NOT NULL THEN now() + capture_order * interval '26 hours' END"""
+                WHEN expires_at IS NOT NULL THEN now() + abs(number) * interval '26 hours' END
+            FROM (SELECT id, capture_order - {DEPLOYED} AS number FROM {ROWS}) AS n
+            WHERE n.id = a.id"""
     )

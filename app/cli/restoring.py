@@ -23,11 +23,14 @@ from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.artifacts.model import Artifact
 from app.recovery.core.errors import WrongUsage, ZanithError
 from app.recovery.core.names import parse_name
+from app.recovery.core.options import options_of
+from app.recovery.jobs.kinds import Kind
 from app.recovery.jobs.throttle import Limits
 from app.recovery.plan.blocking import find_blocking
 from app.recovery.plan.model import Choices, Plan
 from app.recovery.plan.planning import plan_restore, with_seal
-from app.recovery.restore.migration import plan_migration
+from app.recovery.restore.migration import OF_ONE, digest_of_all, plan_migration, require_approvals
+from app.recovery.restore.migration import job_params as migration_params
 from app.recovery.restore.migration import restore_migration as run_migration
 from app.recovery.restore.preconditions import check_plan, require_approved_restore
 from app.recovery.restore.rehearsal import rehearse, rehearse_migration
@@ -60,6 +63,13 @@ def how(dry_run: DryRun = False, rehearse: Rehearse = False, yes: Yes = False) -
             hint="a rehearsal runs the steps and rolls them back; a dry run reads only",
         )
     return How(dry_run, rehearse, yes)
+
+
+def how_many(
+    detach: Detach = False, dry_run: DryRun = False, rehearse: Rehearse = False, yes: Yes = False
+) -> How:
+    """Return the same for several objects, which a worker may restore."""
+    return replace(how(dry_run, rehearse, yes), detach=detach)
 
 
 def how_online(
@@ -181,6 +191,14 @@ async def restore_migration(session: Session, migration_id: str, wanted: Choices
     if plans and not way.yes:
         confirm_word(session.terminal, migration_id, why="to restore all of it", yes=way.yes)
         _ask_unverified(session, wanted)
+    digest = None if way.yes else digest_of_all(plans)
+    if way.detach and plans:
+        await require_approvals(session.db, migration_id, wanted, session.actor)
+        params = migration_params(wanted, digest, approvals=session.db.approvals)
+        kind = Kind.RESTORE_MIGRATION
+        job = await hand_over(session.db, kind, None, params, session.actor, object=migration_id)
+        handed_over(session.terminal, job)
+        return
     reports: list[RestoreReport] = []
     try:
         with watching(session.terminal, f"Restoring {migration_id}") as follow:
@@ -189,7 +207,7 @@ async def restore_migration(session: Session, migration_id: str, wanted: Choices
                 migration_id,
                 wanted,
                 session.actor,
-                expected=None if way.yes else plans,
+                expected_digest=digest,
                 reports=reports,
                 on_progress=follow,
             )
@@ -201,8 +219,7 @@ async def restore_migration(session: Session, migration_id: str, wanted: Choices
     await _tell(session, reports, many=True)
 
 
-_OF_ONE = frozenset({"--as", "--online", "--fire-triggers"})
-"""Options that restore-migration does not take: each is of one object."""
+_OF_ONE = frozenset(item.flag.split()[0] for item in options_of(Choices) if item.name in OF_ONE)
 
 
 def _of_many(plan: Plan) -> Plan:

@@ -29,6 +29,7 @@ from app.recovery.jobs.operation import attempt
 from app.recovery.jobs.throttle import Limits
 from app.recovery.plan.model import Choices
 from app.recovery.queries import load
+from app.recovery.restore.migration import restore_migration
 from app.recovery.restore.restore import restore
 from app.recovery.rows.seal import seal, sweep, verify
 
@@ -61,7 +62,7 @@ async def hand_over(
     """
     async with attempt(db, actor, kind, artifact_id, object):
         if not Kind(kind).detaches:
-            raise Refused(f"a {kind} cannot be queued: it must be confirmed")
+            raise Refused(f"a {Kind(kind).words} cannot be queued: it must be confirmed")
         return await _hand_over(db, kind, artifact_id, params, actor, object)
 
 
@@ -288,6 +289,12 @@ async def perform(db: Database, job: Job) -> None:
             job=job,
             expected_digest=params.get("digest"),
             limits=limits,
+        )
+    elif job.kind is Kind.RESTORE_MIGRATION:
+        await restore_migration(
+            *(db, job.object or "", Choices.from_json(params["choices"]), actor),
+            job=job,
+            expected_digest=params.get("digest"),
         )
     else:
         does: dict[str, Callable[..., Awaitable[Any]]] = {"seal": seal, "verify": verify}

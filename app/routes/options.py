@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, StringConstraints, create_model
@@ -18,11 +18,13 @@ NO_NUL = r"^[^\x00]*$"
 _PREFIX = "given_"
 
 
-def declaring(cls: type[Any]) -> Callable[[M], M]:
-    """Return what gives a model of the API the options of a request as further fields."""
+def declaring(cls: type[Any], but: Collection[str] = ()) -> Callable[[M], M]:
+    """Return what gives a model of the API the options of a request, but some, as fields."""
 
     def extended(model: M) -> M:
-        declared: dict[str, Any] = {item.name: _in_json(item) for item in options_of(cls)}
+        declared: dict[str, Any] = {
+            item.name: _in_json(item) for item in options_of(cls) if item.name not in but
+        }
         made = create_model(model.__name__, __base__=model, __module__=model.__module__, **declared)
         made.__doc__ = model.__doc__
         return made  # type: ignore[return-value]

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
@@ -30,7 +30,7 @@ from app.recovery.db.database import ServerInfo
 from app.recovery.jobs.model import Job
 from app.recovery.plan.model import Choices
 from app.routes.auth.access import FORM, FORM_FIELD, Access, set_cookie
-from app.routes.middleware.prefix import outside
+from app.routes.middleware.prefix import address_of, outside
 from app.routes.sql_text import highlighted
 from app.routes.words import on_page, sentence
 
@@ -103,6 +103,17 @@ def link(path: str, params: Mapping[str, Any] | None = None) -> str:
     said = {k: "yes" if v is True else v for k, v in (params or {}).items()}
     pairs = [(k, v) for k, v in said.items() if v not in (None, "", False)]
     return f"{path}?{urlencode(pairs, doseq=True)}" if pairs else path
+
+
+def migration_link(migration_id: str, params: Mapping[str, Any] | None = None) -> str:
+    """Return the address of a migration's page, for `url()`.
+
+    Browsers take the segments `.` and `..` out of a path, also where they are encoded: these two
+    ids stand in the query, and the path ends where the id would begin.
+    """
+    if migration_id in {".", ".."}:
+        return link("/studio/migrations/", {**(params or {}), "id": migration_id})
+    return link(f"/studio/migrations/{quote(migration_id, safe='')}", params)
 
 
 def one_line(text: str) -> str:
@@ -201,6 +212,7 @@ def environment(prefix: str = "") -> Environment:
         url=outside(prefix),
         static=static,
         link=link,
+        migration_link=migration_link,
         type_names=TYPE_NAMES,
         plural=formats.plural,
         days_left=formats.days_left,
@@ -240,7 +252,7 @@ class Pages:
             open=self.access.open,
             theme=theme if theme in THEMES else "auto",
             form_token=self.access.form_token(request, cookie),
-            path=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+            path=address_of(request.scope),
             now=datetime.now(UTC),
             notice=studio.notice,
         )

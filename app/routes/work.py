@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from app.recovery import worker
+from app.recovery.artifacts import migrations
 from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.artifacts.model import Artifact
 from app.recovery.artifacts.tombstones import Tombstone
@@ -41,7 +42,7 @@ from app.recovery.purge.erase import (
     plan_erasure,
 )
 from app.recovery.purge.purge import purge, require_named, review_purge
-from app.recovery.restore import preconditions, rehearsal
+from app.recovery.restore import migration, preconditions, rehearsal
 from app.recovery.restore.restore import job_params as restore_params
 from app.recovery.restore.restore import restore
 from app.recovery.restore.some_rows import check_rows, plan_rows, restore_rows
@@ -141,6 +142,60 @@ async def start_rehearsal(
         job = await _queue(studio, Kind.REHEARSE, artifact, params, actor)
     work = rehearsal.rehearse(studio.db, artifact.id, choices, actor, job=job)
     return await _run(studio, job, work, f"rehearsal of {artifact.id}")
+
+
+async def start_migration(
+    studio: Studio,
+    migration_id: str,
+    choices: Choices,
+    actor: Actor,
+    *,
+    confirm: str | None,
+    digest: str | None = None,
+) -> Job:
+    """Start to restore all that a migration dropped, and return the one job.
+
+    Refused without the typed id, and at once where a plan cannot run or the plans have changed.
+    """
+    studio.runner.check()
+    await migrations.find_all(studio.db, migration_id, quick=True)
+    async with attempt(studio.db, actor, Kind.RESTORE_MIGRATION, None, migration_id):
+        migration.require_migration(confirm, migration_id)
+        planned = await migration.plan_migration(studio.db, migration_id, choices)
+        migration.check_all(migration_id, planned, choices, digest)
+        await migration.require_approvals(studio.db, migration_id, choices, actor)
+        params = migration.job_params(choices, digest, approvals=studio.db.approvals)
+        params["address"] = actor.address
+        job = await queueing.start(
+            studio.db, Kind.RESTORE_MIGRATION, None, params, actor, object=migration_id
+        )
+    work = migration.restore_migration(
+        studio.db, migration_id, choices, actor, expected_digest=digest, job=job
+    )
+    return await _run(studio, job, work, f"restore of the migration {migration_id!r}")
+
+
+async def start_migration_rehearsal(
+    studio: Studio, migration_id: str, choices: Choices, actor: Actor, *, accepted: bool
+) -> Job:
+    """Start to rehearse all that a migration dropped, in one transaction that is rolled back.
+
+    NotAccepted where it blocks others for long and nobody said that this is fine; Refused at once
+    where a plan cannot run.
+    """
+    studio.runner.check()
+    await migrations.find_all(studio.db, migration_id, quick=True)
+    async with attempt(studio.db, actor, Kind.REHEARSE, None, migration_id):
+        planned = await migration.plan_migration(studio.db, migration_id, choices)
+        migration.check_all(migration_id, planned, choices, None)
+        plans = [plan for _, plan in planned]
+        require_accepted(find_blocking(plans, rehearsed=True), accepted=accepted)
+        params = {"choices": choices.to_json(), "address": actor.address}
+        job = await queueing.start(
+            studio.db, Kind.REHEARSE, None, params, actor, object=migration_id
+        )
+    work = rehearsal.rehearse_migration(studio.db, migration_id, choices, actor, job=job)
+    return await _run(studio, job, work, f"rehearsal of the migration {migration_id!r}")
 
 
 async def start_purge(

@@ -28,6 +28,7 @@ from app.routes.api import exports as api_exports
 from app.routes.api import guard as api_guard
 from app.routes.api import jobs as api_jobs
 from app.routes.api import machine
+from app.routes.api import migrations as api_migrations
 from app.routes.api import rows as api_rows
 from app.routes.auth import sessions
 from app.routes.auth.access import Access
@@ -54,6 +55,7 @@ from app.routes.pages import (
     guard,
     job,
     login,
+    migrations,
     purge,
     rows,
 )
@@ -68,6 +70,7 @@ ROUTERS = (
     login.router,
     artifacts.router,
     job.router,
+    migrations.router,
     bulk.router,
     capture.router,
     cleanup.router,
@@ -87,6 +90,7 @@ ROUTERS = (
     api_exports.router,
     api_guard.router,
     api_jobs.router,
+    api_migrations.router,
     api_rows.router,
     machine.router,
 )

@@ -11,7 +11,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from tests.hard_cases import ROWS
+from tests.hard_cases import DEPLOY, ROWS
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -86,6 +86,11 @@ TABLE: dict[str, Valid] = {
     "GET /api/jobs/{job_id}": Valid("restored"),
     "GET /api/jobs/{job_id}/events": Valid("restored"),
     "POST /api/jobs/{job_id}/cancel": change("running", "jobs"),
+    "GET /api/migrations": Valid(),
+    "GET /api/migrations/{migration_id:anything}": Valid("small"),
+    "POST /api/migrations/{migration_id:anything}/restore": change(
+        "small", "jobs", json={"confirm": "small"}
+    ),
     # signing in and out, and colours
     "GET /": Valid(anyone=True),
     "GET /studio/login": Valid(anyone=True),
@@ -118,6 +123,11 @@ TABLE: dict[str, Valid] = {
     f"POST {PAGE}/rows/chosen": Valid("values", form={"ref": "{ref}"}),
     f"POST {PAGE}/rows/restore": change(
         "restored", "jobs", form={"ref": "{ref}", "confirm": "public.orders.fax"}
+    ),
+    "GET /studio/migrations": Valid(),
+    "GET /studio/migrations/{migration_id:anything}": Valid("deploy"),
+    "POST /studio/migrations/{migration_id:anything}": change(
+        "deploy", "jobs", form={"action": "restore", "confirm": DEPLOY}
     ),
     "GET /studio/activity": Valid(),
     "GET /studio/activity/download": Valid(),

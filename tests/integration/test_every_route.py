@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -16,7 +17,7 @@ from itsdangerous import URLSafeSerializer
 
 import app.server.composition
 from app.routes.auth import access
-from tests.hard_cases import ANA, ROWS, HardCases
+from tests.hard_cases import ANA, DEPLOY, ROWS, HardCases
 from tests.integration.routes_table import (
     BESIDES,
     METHODS,
@@ -64,6 +65,7 @@ def target(path: str, valid: Valid, cases: HardCases) -> tuple[str, str]:
         ("{artifact_id}", cases.artifacts),
         ("{export_id}", cases.exports),
         ("{job_id}", jobs),
+        ("{migration_id:anything}", {"small": "small", "deploy": quote(DEPLOY, safe="")}),
     ):
         if spot in path:
             found = ids[valid.of or next(iter(ids))]
@@ -295,6 +297,8 @@ def test_every_request_works_for_staff(studio: Running, hard_database, cases: Ha
             changed = [w for w, old in before.items() if fingerprint(hard_database, w) != old]
             wait_until(lambda: studio.app.state.studio.runner.running == 0)
             expected = {405} if valid is UNDECLARED else set(range(200, 400))
+            if method == "GET" and ":anything}/" in path:
+                expected = {404}  # an id ends as any address may: this is another migration
             if status not in expected or (valid.changes and valid.changes not in changed):
                 wrong.append(f"{method} {path}: {status}, changed {changed}")
             if not valid.changes and changed:

@@ -68,7 +68,7 @@ async def test_each_kind_of_job_keeps_others_away_or_does_not(db):
             assert said is kind.changes, kind
             live = kind.changes and wait != timedelta(seconds=-1)
             ((_, why),) = await plan_cleanup(db, timedelta(0), before_expiry=True)
-            assert why == (f"a {kind} of it is under way" if live else None)
+            assert why == (f"a {kind.does_to_one} of it is under way" if live else None)
             assert (await find_unsealed(db) == []) is live
             busy = await fetchval(
                 db,
@@ -79,7 +79,7 @@ async def test_each_kind_of_job_keeps_others_away_or_does_not(db):
             )
             assert busy is (True if live else None)
             if live:
-                with pytest.raises(Locked, match=f"a {kind} of it is under way"):
+                with pytest.raises(Locked, match=f"a {kind.does_to_one} of it is under way"):
                     await queueing.queue(db, Kind.ERASE, artifact.id, {}, DBA, wait=LEASE)
             else:
                 other = await queueing.queue(db, Kind.ERASE, artifact.id, {}, DBA, wait=LEASE)

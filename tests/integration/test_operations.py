@@ -27,6 +27,7 @@ from app.recovery.purge.cleanup import cleanup
 from app.recovery.purge.erase import erase
 from app.recovery.purge.hold import hold, release
 from app.recovery.purge.purge import purge
+from app.recovery.restore.migration import restore_migration
 from app.recovery.restore.rehearsal import rehearse
 from app.recovery.restore.restore import restore
 from app.recovery.restore.some_rows import plan_rows, restore_rows
@@ -39,6 +40,7 @@ from tests.online import execute, fetchval
 DBA = Actor("dba", "10.0.0.9", "staff")
 VIEWER = Actor("eve", "10.0.0.7", "viewer")
 BLIND = Actor("eve", "10.0.0.7", "viewer", sees_rows=False)
+MIGRATION = "UPDATE zanith._zanith_migration_artifacts SET migration_id = 'of ' || id"
 serial = itertools.count(1)
 Tell = Callable[[Any], Any]
 
@@ -99,6 +101,11 @@ CASES = {
             db, about, None, actor, job=job, on_progress=tell
         )
     ),
+    Kind.RESTORE_MIGRATION: Case(
+        lambda db, about, actor, job, tell: restore_migration(
+            db, f"of {about}", None, actor, job=job, on_progress=tell
+        ),
+    ),
     Kind.SEAL: Case(
         lambda db, about, actor, job, tell: seal(db, about, actor, job=job, on_progress=tell),
         sealed=False,
@@ -154,6 +161,7 @@ async def prepare(db: Database, case: Case) -> str:
     if case.before is None:
         return f"public.{table}"
     found: str = await fetchval(db, case.before.format(f"public.{table}"))
+    await execute(db, MIGRATION)
     if case.sealed:
         await seal(db, found, DBA)
     return found
@@ -166,7 +174,8 @@ async def entries(db: Database, kind: str) -> list[Any]:
 async def queued(db: Database, kind: Kind, case: Case, about: str) -> jobs.Job:
     if kind is Kind.EXPORT:
         return await export.announce(db, export.ExportRequest(about), DBA)
-    artifact = None if case.before is None or kind is Kind.CLEANUP else about
+    of_none = case.before is None or kind in {Kind.CLEANUP, Kind.RESTORE_MIGRATION}
+    artifact = None if of_none else about
     return await queueing.start(db, kind, artifact, {}, DBA, object="public.t")
 
 

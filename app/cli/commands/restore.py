@@ -15,6 +15,7 @@ from app.cli.restoring import (
     How,
     choices,
     how,
+    how_many,
     how_online,
     restore_any,
     restore_migration,
@@ -22,6 +23,7 @@ from app.cli.restoring import (
 )
 from app.cli.session import run
 from app.recovery.plan.model import Choices
+from app.recovery.restore.migration import OF_ONE
 
 app = typer.Typer()
 
@@ -149,17 +151,17 @@ def restore_migration_command(
         ),
     ],
     *,
-    wanted: Annotated[Choices, choices("as_name", "online", "fire_triggers")],
-    way: Annotated[How, taking(how)],
+    wanted: Annotated[Choices, choices(*OF_ONE)],
+    way: Annotated[How, taking(how_many)],
     as_json: Json = False,
     database_url: DatabaseUrl = None,
 ) -> None:
     """
     Restore everything that one migration dropped, newest first.
 
-    The command first shows the plans, and asks for the migration id. Each
-    object is one transaction. It stops at the first that fails; the same
-    command resumes.
+    The command first shows the plans, and asks for the migration id. All
+    objects are one job, and each is one transaction. It stops at the first
+    that fails; the same command resumes.
 
     Example:
 

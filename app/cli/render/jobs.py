@@ -95,7 +95,7 @@ def _step(job: Job) -> str | None:
 
 def _what(job: Job) -> str:
     online = "online " if job.params.get("online") else ""
-    return printable(f"{online}{job.kind}" + (f" of {job.object}" if job.object else ""))
+    return printable(f"{online}{job.kind.words}" + (f" of {job.object}" if job.object else ""))
 
 
 def _state(job: Job) -> Text:

@@ -114,16 +114,3 @@ async def schemas_on_path(db: Database, connection: Connection) -> list[str]:
     async with rolled_back(connection):
         path: list[str] = await connection.fetchval(BLOCKS["search_path"], configured)
     return path
-
-
-async def find_migration(db: Database, migration_id: str) -> list[Artifact]:
-    """Return the artifacts of a migration, newest first; NotFound where there are none."""
-    async with db.side() as connection:
-        rows = await connection.fetch(BLOCKS["of_migration"], migration_id)
-        found = [await connection.fetchrow(compose(BLOCKS["one"]), row["id"]) for row in rows]
-    if not found:
-        raise NotFound(
-            f"no artifact belongs to the migration {migration_id}",
-            hint="zanith recover list --json has the migration of each artifact",
-        )
-    return [from_row(row) for row in found if row is not None]

@@ -37,7 +37,7 @@ async def list_purged(
     """Return what was purged, newest first: all, or what was of one table."""
     async with db.side() as connection:
         rows = await connection.fetch(SQL["purged"], *named_table(table), limit)
-    return [_purged(row) for row in rows]
+    return [read_purged(row) for row in rows]
 
 
 async def find_purged(db: Database, reference: str) -> Purged | None:
@@ -51,7 +51,7 @@ async def find_purged(db: Database, reference: str) -> Purged | None:
         async with db.side() as connection:
             if ID.fullmatch(words) and len(words) >= SHORTEST_ID:
                 rows = await connection.fetch(SQL["of_id"], words)
-                found = [_purged(row) for row in rows]
+                found = [read_purged(row) for row in rows]
                 if found and (len(found) == 1 or found[0].tombstone.artifact_id == words):
                     return found[0]
             if words[:1].isdigit():
@@ -59,13 +59,14 @@ async def find_purged(db: Database, reference: str) -> Purged | None:
             for reading in readings(parse_name(words)):
                 row = await connection.fetchrow(SQL["of_object"], *reading)
                 if row is not None:
-                    return _purged(row)
+                    return read_purged(row)
     except (asyncpg.InsufficientPrivilegeError, WrongUsage):
         pass
     return None
 
 
-def _purged(row: Any) -> Purged:
+def read_purged(row: Any) -> Purged:
+    """Return the tombstone of an entry of the log."""
     return Purged(row["at"], row["action"], Tombstone(**row["detail"]))
 
 

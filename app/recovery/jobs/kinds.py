@@ -13,7 +13,7 @@ class Trait(Flag):
 
     NONE = 0
     CHANGES = auto()
-    """It changes one artifact or its parked object: one such job of an artifact at a time."""
+    """It changes one artifact at a time, or its parked object: one such job of it is live."""
     READS = auto()
     """It only reads, so viewers may start it, and a standby can run it."""
     DETACHES = auto()
@@ -43,6 +43,10 @@ class Kind(StrEnum):
         Trait.CHANGES | Trait.DETACHES | Trait.SETTLES | Trait.OUTRANKS_SEAL | Trait.TOLD,
     )
     RESTORE_ROWS = "restore_rows", Trait.CHANGES
+    RESTORE_MIGRATION = (
+        "restore_migration",
+        Trait.CHANGES | Trait.DETACHES | Trait.OUTRANKS_SEAL | Trait.TOLD,
+    )
     EXPORT = "export", Trait.READS
     VERIFY = "verify", Trait.READS | Trait.DETACHES
     SEAL = "seal", Trait.CHANGES | Trait.DETACHES
@@ -53,8 +57,18 @@ class Kind(StrEnum):
     REHEARSE = "rehearse"
 
     @property
+    def words(self) -> str:
+        """What it is called in a sentence."""
+        return _WORDS.get(self.value, self.value)
+
+    @property
+    def does_to_one(self) -> str:
+        """What it is called to somebody who asks for one of the artifacts that it changes."""
+        return self.value.partition("_")[0]
+
+    @property
     def changes(self) -> bool:
-        """Whether it changes one artifact: PostgreSQL allows one such job of it at a time."""
+        """Whether it changes artifacts: PostgreSQL allows one such job of each at a time."""
         return Trait.CHANGES in self.traits
 
     @property
@@ -71,6 +85,9 @@ class Kind(StrEnum):
     def outranks_seal(self) -> bool:
         """Whether it cancels a seal that is in its way."""
         return Trait.OUTRANKS_SEAL in self.traits
+
+
+_WORDS = {"restore_migration": "restore of a migration", "restore_rows": "restore of rows"}
 
 
 def kinds_with(trait: Trait) -> list[str]:

@@ -126,7 +126,7 @@ async def cancel(db: Database, job_id: str, actor: Actor) -> Job:
     """Ask a job to stop and return it; an ended one is returned as it is."""
     job = await get(db, job_id)
     if not job.kind.reads or job.actor != actor.name:
-        require_change(actor, f"cancel a {job.kind} of {job.actor}")
+        require_change(actor, f"cancel a {job.kind.words} of {job.actor}")
     if job.id in db.local_jobs:
         return job if job.ended else db.local_jobs.change(job.id, cancel_requested_by=actor.name)
     async with db.side() as connection, connection.transaction():
@@ -144,9 +144,9 @@ async def pause(db: Database, job_id: str, actor: Actor, *, pause: bool = True) 
     Refused where the job ended, or its work has no place to rest at.
     """
     job = await get(db, job_id)
-    require_change(actor, f"pause a {job.kind}")
+    require_change(actor, f"pause a {job.kind.words}")
     if not job.params.get("online"):
-        message = f"a {job.kind} is one transaction and cannot be paused"
+        message = f"a {job.kind.words} does not work in batches and cannot be paused"
         raise Refused(message, hint="cancel it instead")
     async with db.side() as connection, connection.transaction():
         found = await connection.fetchval(SQL["pause"], job_id, actor.name if pause else None)

@@ -42,7 +42,7 @@ async def attempt(
     """
     async with audit.recording_failure(db, actor, action, artifact_id, name):
         if not _reads(action):
-            require_change(actor, action)
+            require_change(actor, Kind(action).words if action in set(Kind) else action)
         check_words(actor, reason, migration_id)
         yield
 
@@ -111,6 +111,13 @@ class Operation:
             self.began = True
             self._run = run
             yield run
+
+    def part(self, kind: Kind, artifact: Artifact, run: runs.Run) -> Operation:
+        """Return the operation on one artifact that is a part of this one, under the same job."""
+        asked = (self.db, kind, self.actor, artifact, artifact.object_name, self.job)
+        part = Operation(*asked, self._on_progress)
+        part.began, part._run = True, run
+        return part
 
     async def tell(self, values: dict[str, Any]) -> None:
         """Tell the listener how far it is; the job's row is not written."""

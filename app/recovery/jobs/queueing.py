@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 
@@ -24,6 +25,7 @@ from app.recovery.jobs.model import Job, cancel, get, read_job
 from app.recovery.queries import load
 
 SQL = load("jobs")
+T = TypeVar("T")
 
 # So long is a job that gives way waited for.
 GIVE_WAY = timedelta(seconds=10)
@@ -68,7 +70,7 @@ async def queue(
     """
     does = Kind(kind)
     if not does.reads:
-        require_change(actor, f"start a {kind}")
+        require_change(actor, f"start a {does.words}")
     check_words(actor, params.get("reason"), params.get("migration_id"))
     job_id = secrets.token_hex(8)
     if db.server.standby and does.reads:
@@ -94,22 +96,41 @@ async def queue(
             ),
         )
     values = (job_id, does, artifact_id, object, params, actor.name)
+
+    async def write() -> Job:
+        async with db.side() as connection, connection.transaction():
+            await connection.fetchval(SQL["start"], *values, wait)
+            await notify(connection, "job", job_id)
+        return await get(db, job_id)
+
+    return await unless_occupied(db, does, artifact_id, object, actor, write)
+
+
+async def unless_occupied(
+    db: Database,
+    kind: Kind,
+    artifact_id: str | None,
+    name: str | None,
+    actor: Actor,
+    write: Callable[[], Awaitable[T]],
+) -> T:
+    """Write what makes a job the live change of an artifact, and return what that returns.
+
+    A seal of it gives way. Locked, naming who runs what, where another live change exists.
+    """
     for last_try in (False, True):
         try:
-            async with db.side() as connection, connection.transaction():
-                await connection.fetchval(SQL["start"], *values, wait)
-                await notify(connection, "job", job_id)
-            return await get(db, job_id)
+            return await write()
         except ZanithError as exc:
             if not isinstance(exc.__cause__, asyncpg.UniqueViolationError):
                 raise
             await leases.reap_expired(db)
-            live = await _live(db, artifact_id)
-            if live is not None and not last_try and _gives_way(live, does):
+            live = await _live(db, artifact_id, name)
+            if live is not None and not last_try and _gives_way(live, kind):
                 await _make_way(db, live, actor)
                 continue
             if live is not None or last_try:
-                raise _occupied(live, does) from None
+                raise _occupied(live, kind) from None
     raise AssertionError("unreachable")
 
 
@@ -119,7 +140,7 @@ def _occupied(live: Job | None, kind: Kind) -> Locked:
     if live is None:
         return error("another session has just worked on it", hint="look at it again")
     found = error(
-        f"a {live.kind} of it is under way",
+        f"a {live.kind.does_to_one} of it is under way",
         detail=f"job {live.id}, started by {live.actor} at {live.created_at:%Y-%m-%d %H:%M:%S} UTC",
         hint="wait for it or cancel it",
     )
@@ -182,7 +203,8 @@ async def _make_way(db: Database, live: Job, actor: Actor) -> None:
             await await_end(db, live.id)
 
 
-async def _live(db: Database, artifact_id: str | None) -> Job | None:
+async def _live(db: Database, artifact_id: str | None, name: str | None) -> Job | None:
+    """Return the live change of an artifact; without one, the live restore of that migration."""
     async with db.side() as connection:
-        row = await connection.fetchrow(SQL["live"], artifact_id)
+        row = await connection.fetchrow(SQL["live"], artifact_id, name)
     return read_job(row) if row else None

@@ -63,10 +63,10 @@ class Run:
         async with self.db.side() as connection, connection.transaction():
             await self._write(connection, "progress", values)
 
-    async def attach(self, connection: Connection, artifact_id: str) -> None:
-        """Say in the data transaction which artifact came of it, so that nobody else works on it.
+    async def attach(self, connection: Connection, artifact_id: str | None) -> None:
+        """Say in a transaction which artifact came of it, or is changed now, if any.
 
-        Failed where the lease was lost meanwhile.
+        So nobody else works on it. Failed where the lease was lost meanwhile.
         """
         await self._write(connection, "attach", artifact_id)
 
@@ -225,6 +225,8 @@ async def _shut_down(run: Run) -> ZanithError:
         detail = "the change itself is committed; the steps after it did not run"
     elif run.job.kind is Kind.CLEANUP:
         detail = "the artifacts that it lists are purged, all others stay"
+    elif run.job.kind is Kind.RESTORE_MIGRATION:
+        detail = "the objects that it lists stay restored, all others stay parked"
     else:
         return Failed(SHUT_DOWN)
     return Failed(

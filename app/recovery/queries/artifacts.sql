@@ -176,10 +176,6 @@ SELECT a.id FROM zanith._zanith_migration_artifacts AS a
 WHERE a.status = 'recoverable' AND a.artifact_type <> 'rebuild_table'
 ORDER BY a.capture_order DESC LIMIT 1;
 
--- of_migration: everything that a migration dropped, newest first
-SELECT a.id FROM zanith._zanith_migration_artifacts AS a WHERE a.migration_id = $1
-ORDER BY a.capture_order DESC;
-
 -- search_path: the schemas in which an unqualified name is looked for under that path, until the transaction ends
 SELECT pg_catalog.current_schemas(false)::pg_catalog.text[]
 FROM (SELECT pg_catalog.set_config('search_path', $1, true) AS path OFFSET 0) AS s WHERE s.path IS NOT NULL;

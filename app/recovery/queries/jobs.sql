@@ -39,7 +39,7 @@ UPDATE zanith._zanith_jobs SET lease_expires_at = clock_timestamp() + $3
 WHERE id = $1 AND lease = $2 AND state = 'running'
 RETURNING cancel_requested_by, pause_requested_by;
 
--- attach: what a running job makes or changes; like the two below it tells listeners, in one round trip
+-- attach: what a running job makes or changes now, NULL for nothing; like the two below it tells listeners, in one round trip
 UPDATE zanith._zanith_jobs SET artifact_id = $3
 WHERE id = $1 AND lease = $2 AND state = 'running'
 RETURNING id, pg_catalog.pg_notify('zanith', pg_catalog.json_build_object('event', 'job', 'id', id)::text);
@@ -58,7 +58,7 @@ RETURNING id, pg_catalog.pg_notify('zanith', pg_catalog.json_build_object('event
 UPDATE zanith._zanith_jobs
 SET state = $3, result = $4::jsonb,
     progress = CASE WHEN $3 = 'done' AND progress ? 'total' THEN progress || pg_catalog.jsonb_build_object('done', progress -> 'total') ELSE progress END, error = $5::jsonb, ended_at = clock_timestamp(),
-    lease_expires_at = NULL
+    lease_expires_at = NULL, artifact_id = CASE kind WHEN 'restore_migration' THEN NULL ELSE artifact_id END
 WHERE id = $1 AND lease = $2 AND state = 'running'
 RETURNING id, pg_catalog.pg_notify('zanith', pg_catalog.json_build_object('event', 'job', 'id', id)::text);
 
@@ -81,11 +81,14 @@ RETURNING id;
 -- reap: jobs whose worker is gone; one whose last transaction is not over yet is not waited for
 UPDATE zanith._zanith_jobs
 SET state = 'interrupted', ended_at = clock_timestamp(),
+    artifact_id = CASE kind WHEN 'restore_migration' THEN NULL ELSE artifact_id END,
     error = pg_catalog.jsonb_build_object(
         'code', 'failed',
         'message', 'interrupted: the process that ran it has ended',
         'detail', CASE WHEN progress ->> 'committed' = 'true'
                        THEN 'the change itself is committed; the steps after it did not run'
+                       WHEN kind = 'restore_migration'
+                       THEN 'the objects that it lists stay restored, all others stay parked'
                        WHEN params ->> 'online' = 'true'
                        THEN 'committed batches stay; another worker resumes from there'
                        ELSE 'uncommitted work was rolled back' END,
@@ -101,11 +104,12 @@ SELECT id, kind, artifact_id, object, state, params, progress, result, error,
        actor, actor_role, worker, cancel_requested_by, pause_requested_by, created_at, started_at, ended_at
 FROM zanith._zanith_jobs WHERE id = $1;
 
--- live: the live change that stands in the way
+-- live: the live change that stands in the way: of an artifact, or without one the restore of a migration
 SELECT id, kind, artifact_id, object, state, params, progress, result, error,
        actor, actor_role, worker, cancel_requested_by, pause_requested_by, created_at, started_at, ended_at
 FROM zanith._zanith_jobs
-WHERE artifact_id = $1 AND state IN ('queued', 'running') AND changes_artifact;
+WHERE state IN ('queued', 'running') AND changes_artifact
+  AND (artifact_id = $1 OR $1 IS NULL AND kind = 'restore_migration' AND object = $2);
 
 -- count_blocked: how many wait for a lock that others have
 SELECT count(*) FROM zanith._zanith_jobs

@@ -23,7 +23,7 @@ SELECT {columns}, {seen} AS health, {size} AS size_bytes, NULL AS key,
             WHEN a.expires_at > now() AND $1::interval IS NOT NULL AND NOT $4::boolean
                 THEN 'kept until ' || to_char(a.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC, its expiry date'
             WHEN NOT a.verified_ok AND $3::text[] IS NULL AND NOT $5::boolean THEN 'it did not match its seal when it was last verified: purge it by name'
-            WHEN j.kind IS NOT NULL THEN 'a ' || j.kind || ' of it is under way'
+            WHEN j.kind IS NOT NULL THEN 'a ' || split_part(j.kind, '_', 1) || ' of it is under way'
             WHEN four_eyes.needed AND NOT EXISTS (SELECT FROM zanith._zanith_approvals AS p WHERE p.kind = 'purge' AND p.artifact_id = a.id AND p.state = 'approved' AND p.expires_at > clock_timestamp())
                 THEN 'a second person must approve it: zanith approvals request-purge ' || a.id END AS skip
 FROM zanith._zanith_migration_artifacts AS a {place}

@@ -73,6 +73,11 @@ async def require_approved_restore(
     await require_approved(db, *about)
 
 
+def approval_params(choices: Choices, approvals: frozenset[Change]) -> dict[str, Any]:
+    """Return what a job keeps where its restore needs an approval by the settings here."""
+    return {"approval": True} if choices.unverified and Change.UNVERIFIED in approvals else {}
+
+
 def not_online() -> Refused:
     """Return the error for an online restore that skips the seal and needs an approval."""
     return Refused(

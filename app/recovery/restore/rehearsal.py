@@ -10,7 +10,7 @@ from typing import Any
 
 from app.recovery.artifacts.model import Artifact
 from app.recovery.core.actor import Actor
-from app.recovery.core.errors import WrongUsage
+from app.recovery.core.errors import WrongUsage, ZanithError
 from app.recovery.core.progress import OnProgress
 from app.recovery.db.connections import Connection
 from app.recovery.db.database import Database
@@ -66,10 +66,11 @@ async def rehearse_migration(
     choices: Choices | None,
     actor: Actor,
     *,
+    job: jobs.Job | None = None,
     on_progress: OnProgress | None = None,
 ) -> list[RestoreReport]:
     """Rehearse all that a migration dropped, newest first, each upon what came before it."""
-    doing = operation(db, Kind.REHEARSE, actor, name=migration_id, on_progress=on_progress)
+    doing = operation(db, Kind.REHEARSE, actor, name=migration_id, job=job, on_progress=on_progress)
     async with doing as op:
         found = await find_recoverable(db, migration_id)
         what = f"the rehearsal of {migration_id}"
@@ -116,7 +117,12 @@ class _Rehearsal:
 
         async def work(connection: Connection) -> None:
             reports.clear()
-            reports.extend([await self._run(connection, each) for each in self._artifacts])
+            for artifact in self._artifacts:
+                try:
+                    reports.append(await self._run(connection, artifact))
+                except ZanithError as error:
+                    error.stopped_at = artifact.id
+                    raise
             raise _RolledBackError
 
         with suppress(_RolledBackError):

@@ -26,7 +26,7 @@ from app.recovery.queries import load
 from app.recovery.restore.backfill import find_unfinished, give_up
 from app.recovery.restore.offline import OfflineRestore, find_follow_up
 from app.recovery.restore.online import OnlineRestore
-from app.recovery.restore.preconditions import not_online
+from app.recovery.restore.preconditions import approval_params, not_online
 from app.recovery.restore.report import RestoreReport
 
 SQL = load("restore")
@@ -146,7 +146,7 @@ def job_params(
         "digest": digest,
         "online": batches,
         "limits": (limits or Limits()).to_json() if batches else None,
-        **({"approval": True} if choices.unverified and Change.UNVERIFIED in approvals else {}),
+        **approval_params(choices, approvals),
     }
 
 

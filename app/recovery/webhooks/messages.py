@@ -174,6 +174,8 @@ def _named(event: Event) -> str:
 def _work(event: Event) -> str:
     kind = str(event.facts.get("kind") or "job")
     noun = {"erase": "erasure"}.get(kind, kind)
+    if kind == "restore_migration":
+        return f"restore of the migration {event.object}"
     return f"{noun} of {event.object}" if event.object else noun
 
 

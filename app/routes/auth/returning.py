@@ -8,7 +8,7 @@ from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.routing import Match
 
-from app.routes.middleware.prefix import inside
+from app.routes.middleware.prefix import address_of, inside
 from app.routes.middleware.same_origin import SAFE_METHODS
 
 # What pages load into themselves: addresses that answer GET and are no page.
@@ -29,7 +29,7 @@ def page_of(request: Request) -> str:
     """Return the page that a request was made from, or the one nearest to its address."""
     partial = "HX-Request" in request.headers
     if request.method in SAFE_METHODS and not partial:
-        return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return address_of(request.scope)
     said = request.headers.get("HX-Current-URL" if partial else "Referer", "")
     return _our_page(request, said) or _nearest(request)
 

@@ -61,6 +61,14 @@ def inside(path: str, prefix: str) -> str:
     return rest if rest.startswith("/") else f"/{rest}"
 
 
+def address_of(scope: Scope) -> str:
+    """Return the path and the query of a request as they were sent: a path may hold any sign."""
+    raw: bytes | None = scope.get("raw_path")
+    path = raw.decode("latin-1") if raw else quote(scope["path"])
+    query = scope.get("query_string", b"").decode("latin-1")
+    return path + (f"?{query}" if query else "")
+
+
 def ours(path: str, prefix: str, otherwise: str = "/studio") -> str:
     """Return a path that somebody sent without the prefix; one that is no page becomes another."""
     path = inside(path, prefix)

@@ -17,7 +17,7 @@ from app.recovery.jobs.throttle import COUNTED
 from app.routes import work
 from app.routes.pages.capture import Picked
 from app.routes.pages.restore import Chosen
-from app.routes.rendering import is_partial, link
+from app.routes.rendering import is_partial, link, migration_link
 from app.routes.studio import TheStudio, Who, checked_form
 
 router = APIRouter(prefix="/studio/jobs")
@@ -31,6 +31,7 @@ _NOUNS = {
     "verify": "Verification",
     "erase": "Erasure",
     "restore_rows": "Restore of rows",
+    "restore_migration": "Restore",
 }
 
 
@@ -88,7 +89,24 @@ class JobView:
         """Whether it ended without a result in one transaction, which was rolled back."""
         ended = self.job.state in GAVE_UP | {"cancelled"}
         kept = self.job.progress.get("committed") or self.job.params.get("online")
-        return ended and not kept and self.job.kind != "cleanup"
+        return ended and not kept and not self.restored and self.job.kind != "cleanup"
+
+    @property
+    def migration(self) -> str | None:
+        """The address of the migration that it is of, with the same choices, if it is of one."""
+        job = self.job
+        whole = job.kind == Kind.REHEARSE and job.artifact_id is None and job.object
+        if job.kind != Kind.RESTORE_MIGRATION and not whole:
+            return None
+        with suppress(ZanithError):  # of another version, whose choices were others
+            chosen = Chosen.from_job(job.params.get("choices") or {})
+            return migration_link(job.object or "", chosen.said)
+        return migration_link(job.object or "")
+
+    @property
+    def restored(self) -> list[dict[str, Any]]:
+        """The objects of a migration that it restored."""
+        return [result for result in self.results if result.get("outcome") == "restored"]
 
     @property
     def plan_link(self) -> str | None:
@@ -105,12 +123,14 @@ class JobView:
             return f"/studio/artifacts/{job.artifact_id}/rows"
         if job.kind == "cleanup":
             return link("/studio/cleanup", {"chosen": params.get("only")})
-        return None
+        return self.migration
 
     @property
     def back(self) -> str:
         """What the link to that page is called."""
         planned = self.job.kind in {Kind.RESTORE, Kind.REHEARSE, Kind.CAPTURE}
+        if self.job.kind == Kind.RESTORE_MIGRATION:
+            return "Continue with what is left"
         return "Back to its plan" if planned else "Look at it again"
 
     @property
@@ -162,7 +182,7 @@ class JobView:
 
     @property
     def results(self) -> list[dict[str, Any]]:
-        """What came of each artifact of a cleanup."""
+        """What came of each artifact of a cleanup, or of each object of a migration."""
         found = (self.job.result or {}).get("results") or self.job.progress.get("results") or []
         return [result for result in found if isinstance(result, dict)]
 

@@ -64,13 +64,18 @@ class Chosen:
         said = {**options_to_json(self.choices), "fill_with": self.fill_with, "fill": self.fill}
         return {key: value for key, value in said.items() if key != "fill_default"}
 
-    def link(self, artifact_id: str) -> str:
-        """Return the address of the plan with these choices."""
+    @property
+    def said(self) -> dict[str, Any]:
+        """What an address of a plan with these choices says."""
         said = self.fields
         if self.fill_with != "value":
             del said["fill"]
             said["fill_with"] = "" if self.fill_with == "none" else self.fill_with
-        return link(f"/studio/artifacts/{artifact_id}/restore", said)
+        return said
+
+    def link(self, artifact_id: str) -> str:
+        """Return the address of the plan with these choices."""
+        return link(f"/studio/artifacts/{artifact_id}/restore", self.said)
 
     def skipping_the_seal(self, artifact_id: str) -> str:
         """Return the address of the same plan without the check of the seal."""

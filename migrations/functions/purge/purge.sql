@@ -184,7 +184,7 @@ BEGIN
     END IF;
     live := zanith._live_change(a.id);
     IF live.id <> purge_artifact.job_id OR live.id IS NOT NULL AND purge_artifact.job_id IS NULL THEN
-        RETURN jsonb_build_object('busy', live.kind || ' by ' || zanith._signed(live.actor, live.actor_role));
+        RETURN jsonb_build_object('busy', split_part(live.kind, '_', 1) || ' by ' || zanith._signed(live.actor, live.actor_role));
     END IF;
     plan := zanith.plan_purge(a.id);
     IF jsonb_array_length(plan -> 'conflicts') > 0 THEN

@@ -32,8 +32,8 @@ END $$;
 CREATE OR REPLACE FUNCTION zanith._tell_of_job() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF NEW.state = 'mismatch' OR NEW.kind = ANY ('{restore,purge,cleanup,erase}') THEN
-        PERFORM zanith._tell('job:' || NEW.id, CASE NEW.state WHEN 'mismatch' THEN 'artifact.changed' ELSE NEW.kind || '.ended' END,
+    IF NEW.state = 'mismatch' OR NEW.kind = ANY ('{restore,restore_migration,purge,cleanup,erase}') THEN
+        PERFORM zanith._tell('job:' || NEW.id, CASE NEW.state WHEN 'mismatch' THEN 'artifact.changed' ELSE split_part(NEW.kind, '_', 1) || '.ended' END,
             NEW.artifact_id, NEW.id, NEW.object,
             jsonb_build_object('kind', NEW.kind, 'state', NEW.state, 'actor', NEW.actor, 'error', NEW.error ->> 'message', 'detail', NEW.error ->> 'detail'));
     END IF;

@@ -36,7 +36,7 @@ PAGE = 50
 MOST_ROWS = 1_000
 """Rows that are named one by one at most; a whole artifact is restored as a whole."""
 SECONDS = 5.0
-_FIRST_PAGES = 256
+_FIRST_PAGES = 32
 _STEP_SECONDS = 0.5
 _PLACE = re.compile(r"[0-9]{1,10}:\([0-9]{1,10},[0-9]{1,5}\)")
 

@@ -218,7 +218,7 @@ BEGIN
     plan := jsonb_build_object('artifact_id', a.id, 'object', zanith._object_name(a), 'target', target, 'form', CASE WHEN of_column THEN 'update' ELSE 'insert' END,
         'column', named, 'named', zanith._qualify(a.source_schema, a.source_table), 'key', COALESCE((SELECT zanith._list(k.item -> 'name' ORDER BY k.ord) FROM zanith._each(key) k), '[]'), 'role', role_name, 'steps', '[]'::jsonb, 'columns', '[]'::jsonb, 'triggers', '[]'::jsonb);
     conflicts := zanith._find_row_conflicts(a, place, live, key, CASE WHEN of_column THEN named END);
-    IF live IS NULL OR key IS NULL OR EXISTS (SELECT FROM zanith._each(conflicts) c WHERE c.item ->> 'code' IN ('archive_missing', 'table_gone', 'column_gone', 'key_gone')) THEN
+    IF live IS NULL OR key IS NULL OR EXISTS (SELECT FROM zanith._each(conflicts) c WHERE c.item ->> 'code' IN ('archive_missing', 'table_gone', 'column_gone', 'column_changed', 'key_gone')) THEN
         RETURN plan || jsonb_build_object('conflicts', conflicts);
     END IF;
     d := zanith._with_owner(a.definition, owner);

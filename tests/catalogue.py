@@ -88,6 +88,13 @@ async def hold_one(page: Page) -> None:
     await page.get_by_role("heading", name="Hold 1 artifact").wait_for()
 
 
+async def jump(page: Page) -> None:
+    """Open the dialog that leads to anything, and type a part of a name."""
+    await page.keyboard.press("/")
+    await page.keyboard.type("orders")
+    await page.get_by_role("option").first.wait_for()
+
+
 async def hold_all(page: Page) -> None:
     """Ask to hold all that match."""
     await page.get_by_label("Select all").check()
@@ -115,6 +122,11 @@ _LISTS = (
     Shown("artifacts filtered", at("/studio?type=archive_table&search=0"), "Show all"),
     Shown("artifacts without a match", at("/studio?search=nothing+like+it"), "No artifact matches"),
     Shown("artifacts with every filter", at("/studio?held=yes&who=o"), "More filters (2 set)"),
+    Shown("search", at("/studio/search?q=orders"), "results"),
+    Shown(
+        "search without a match", at("/studio/search?q=nothing+like+it"), "Nothing has that name"
+    ),
+    Shown("go to", at("/studio/jobs"), "Go to an artifact", act=jump),
     Shown("artifacts damaged", at("/studio?health=damaged"), "legacy_code"),
     Shown("cleanup", at("/studio/cleanup"), "Choose the artifacts"),
     Shown(

@@ -58,6 +58,7 @@ from app.routes.pages import (
     migrations,
     purge,
     rows,
+    search,
 )
 from app.routes.pages import restore as restore_page
 from app.routes.rendering import KeptFiles, Pages
@@ -69,6 +70,7 @@ ACTOR = Actor(name="zanith studio", address=None, role="staff")
 ROUTERS = (
     login.router,
     artifacts.router,
+    search.router,
     job.router,
     migrations.router,
     bulk.router,

@@ -272,6 +272,113 @@
     sum(form);
   });
 
+  // ---- go to anything: "/" or Ctrl-K opens a dialog ------------------------------------------------
+
+  const jump = document.getElementById("jump");
+
+  const setUpJump = () => {
+    const field = document.getElementById("jump-text");
+    const list = document.getElementById("jump-list");
+    const said = document.getElementById("jump-said");
+    let asked = 0;
+    let timer = 0;
+
+    const options = () => [...list.querySelectorAll("[role=option]")];
+    const chosen = () => list.querySelector("[aria-selected=true]");
+
+    const choose = (option) => {
+      for (const each of options()) each.setAttribute("aria-selected", String(each === option));
+      if (option) {
+        field.setAttribute("aria-activedescendant", option.id);
+        option.scrollIntoView({ block: "nearest" });
+      } else {
+        field.removeAttribute("aria-activedescendant");
+      }
+    };
+
+    const show = (html, text) => {
+      list.innerHTML = html; // the studio's own, which escapes every name
+      field.setAttribute("aria-expanded", String(options().length > 0));
+      said.textContent = text;
+      choose(options()[0]);
+    };
+
+    const ask = async () => {
+      const mine = ++asked;
+      const text = field.value.trim();
+      if (!text) return show("", "");
+      try {
+        const query = new URLSearchParams({ q: text });
+        const answer = await fetch(`${field.form.action}?${query}`, { headers: { "HX-Request": "true" } });
+        const html = answer.ok ? await answer.text() : "";
+        if (mine !== asked) return; // another answer is awaited by now
+        show(html, "");
+        const number = options().length;
+        said.textContent = !answer.ok ? "The search failed. Press Enter to open its page."
+          : number === 0 ? "Nothing has that name or id." : list.querySelector("[data-more]") ? `The first ${number}. Write more of the name for others.`
+            : `${number} found`;
+      } catch {
+        if (mine === asked) show("", "The studio does not answer. Try again in a moment.");
+      }
+    };
+
+    const open = () => {
+      if (jump.open) return;
+      jump.showModal();
+      field.select();
+      field.focus();
+      ask();
+    };
+
+    const go = (option) => { location.href = option.dataset.href; };
+
+    field.addEventListener("input", () => {
+      clearTimeout(timer);
+      timer = setTimeout(ask, 150);
+    });
+    field.addEventListener("keydown", (event) => {
+      const all = options();
+      const here = all.indexOf(chosen());
+      if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+        event.preventDefault();
+        if (!all.length) return;
+        const step = event.key === "ArrowDown" ? 1 : -1;
+        choose(all[(here + step + all.length) % all.length]);
+      } else if (event.key === "Escape") {
+        event.preventDefault(); // a search field would only empty itself
+        jump.close();
+      }
+    });
+    field.form.addEventListener("submit", (event) => {
+      // What is listed may be the answer to what was typed before: then the page of the search answers.
+      if (!chosen() || said.textContent === "") return;
+      event.preventDefault();
+      go(chosen());
+    });
+    list.addEventListener("click", (event) => {
+      const option = event.target.closest("[role=option]");
+      if (option) go(option);
+    });
+    jump.addEventListener("click", (event) => { if (event.target === jump) jump.close(); });
+    field.addEventListener("input", () => { said.textContent = ""; });
+
+    document.addEventListener("keydown", (event) => {
+      const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
+      const slash = event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey;
+      const k = event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey;
+      if (!slash && !k) return;
+      event.preventDefault();
+      open();
+    });
+    document.addEventListener("click", (event) => {
+      if (!event.target.closest("[data-jump]") || event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      open();
+    });
+  };
+
+  if (jump) setUpJump();
+
   const ready = (root) => {
     reveal(root);
     start(root);

@@ -100,6 +100,7 @@ TABLE: dict[str, Valid] = {
     # pages
     "GET /studio": Valid(),
     "GET /studio/summary": Valid(),
+    "GET /studio/search": Valid(query={"q": "orders"}),
     "GET /studio/capture": Valid(),
     "POST /studio/capture": change(
         "",

@@ -61,6 +61,8 @@ def test_every_template_renders(studio: Running, artifacts, database):
     with studio.client("the-token-of-staff") as staff:
         visit(staff, "/studio")
         visit(staff, "/studio?search=none+such&sort=size")
+        visit(staff, "/studio/search?q=orders")
+        staff.get("/studio/search?q=orders", headers=PARTIAL).raise_for_status()
         for artifact in artifacts.values():
             here = f"/studio/artifacts/{artifact}"
             for path in ("", "/rows", "/diff", "/restore", "/export", "/purge", "/erase"):

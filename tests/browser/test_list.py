@@ -71,6 +71,8 @@ async def test_holds_all_that_match(page: Page, many_database):
     await page.goto("/studio")
     await page.get_by_text("More filters").click()
     await page.get_by_label("Migration", exact=True).fill("_drop_legacy")
+    await page.keyboard.press("Tab")
+    await page.wait_for_url("**migration=_drop_legacy**")
     await page.get_by_label("On hold").select_option("no")
     await page.wait_for_url("**held=no**")
     total = page.locator(".pager .quiet")

@@ -1,4 +1,4 @@
-"""Small pages while three others download: the export of one must not be the wait of all."""
+"""The first byte of each page; and small pages while three others download, which nobody may wait for."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import httpx
 
+from bench import first_bytes
 from bench.place import Place
 from bench.rows import Bar, Row, levels
 from bench.streams import studio_on
@@ -22,6 +23,7 @@ REQUESTS = 200
 
 def measure(place: Place) -> Iterator[Row]:
     """Yield the rows of this topic."""
+    yield from first_bytes.measure(place)
     dbname = place.archived()
     artifact = place.artifact(dbname)
     addresses = ("/studio", "/studio/jobs", "/studio/activity", "/api/artifacts", "/healthz")

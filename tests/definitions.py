@@ -110,8 +110,11 @@ def check_plans(patch: pytest.MonkeyPatch) -> None:
 
 
 def _checking(parse: Callable[..., Any], name: str) -> Callable[..., Any]:
+    from tests.ways import check_conflicts
+
     def checked(data: dict[str, Any], *args: Any, **options: Any) -> Any:
         check(name, data)
+        check_conflicts(data.get("conflicts") or [])
         return parse(data, *args, **options)
 
     return checked

@@ -20,7 +20,7 @@ from app.recovery.capture.capture import capture, job_params
 from app.recovery.capture.planning import plan_capture
 from app.recovery.capture.request import CaptureRequest
 from app.recovery.core.actor import Actor
-from app.recovery.core.errors import NotConfirmed, Refused, WrongUsage, ZanithError
+from app.recovery.core.errors import Locked, NotConfirmed, Refused, WrongUsage, ZanithError
 from app.recovery.core.four_eyes import Change
 from app.recovery.jobs import model as jobs
 from app.recovery.jobs import queueing
@@ -91,6 +91,28 @@ async def start_restore(
     )
 
 
+def under_way(
+    error: ZanithError, actor: Actor, kind: Kind, choices: Choices | None = None
+) -> str | None:
+    """Return the job of the same work by the same person: what a second click asks for."""
+    job = error.job if isinstance(error, Locked) else None
+    if not isinstance(job, Job) or job.kind != kind or job.actor != actor.name:
+        return None
+    same = choices is None or job.params.get("choices", {}) == choices.to_json()
+    return job.id if same else None
+
+
+async def _twin(
+    studio: Studio, kind: Kind, artifact: Artifact, actor: Actor, choices: Choices
+) -> Job | None:
+    """Return the live job of the same work by the same person, where no index allows one only."""
+    live = await jobs.list_jobs(
+        studio.db, artifact_id=artifact.id, states=["queued", "running"], kinds=[kind]
+    )
+    same = (job for job in live if job.actor == actor.name)
+    return next((job for job in same if job.params.get("choices") == choices.to_json()), None)
+
+
 async def _run(studio: Studio, job: Job, work: Coroutine[Any, Any, Any], name: str) -> Job:
     """Run a job that stands in the table, and return it."""
     await _task(studio, job, work, name)
@@ -134,6 +156,8 @@ async def start_rehearsal(
         preconditions.check_plan(plan, None)
         require_accepted(find_blocking([plan], rehearsed=True), accepted=accepted)
         seal_check = [preconditions.SEAL_CHECK] if plan.verification is not None else []
+        if twin := await _twin(studio, Kind.REHEARSE, artifact, actor, choices):
+            return twin
         params = {
             "choices": choices.to_json(),
             "address": actor.address,

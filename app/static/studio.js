@@ -80,6 +80,63 @@
     notice.replaceChildren(note);
   };
 
+  // ---- what is being sent cannot be sent twice -------------------------------------------------------
+
+  const busy = (form, on) => {
+    for (const button of form.elements) {
+      if (button.type !== "submit") continue;
+      if (on && !button.disabled) {
+        button.setAttribute("aria-busy", "true");
+        button.disabled = true;
+      } else if (!on && button.getAttribute("aria-busy")) {
+        button.removeAttribute("aria-busy");
+        button.disabled = false;
+      }
+    }
+  };
+  const changes = (form) => form instanceof HTMLFormElement && form.method === "post";
+
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!changes(form) || event.defaultPrevented) return; // htmx sends it, and says so below
+    if (form.dataset.sent) return event.preventDefault();
+    form.dataset.sent = "yes";
+    setTimeout(() => busy(form, true)); // after the browser took what the pressed button says
+  });
+  const sending = (event) => (event.detail.requestConfig?.verb === "get" ? null : event.detail.elt?.closest("form"));
+  document.addEventListener("htmx:beforeSend", (event) => {
+    const form = sending(event);
+    if (form) busy(form, true);
+  });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    const form = sending(event);
+    // Where the answer leads to another page, the form stays as it is until that page is there.
+    if (form && !event.detail.xhr?.getResponseHeader("HX-Redirect")) busy(form, false);
+  });
+  window.addEventListener("pageshow", (event) => {
+    if (!event.persisted) return; // a page that the browser kept is as it was left
+    for (const form of document.querySelectorAll("form")) {
+      delete form.dataset.sent;
+      busy(form, false);
+    }
+  });
+
+  // ---- the numbers of a plan come later: without them, say so -----------------------------------------
+
+  const notCounted = (event) => {
+    const card = event.target.closest("#verdict");
+    const place = card?.querySelector("[data-counting]");
+    if (!place || event.target !== card) return;
+    place.textContent = "Not counted.";
+    card.querySelector(".count-again").hidden = false;
+  };
+  document.addEventListener("htmx:sendError", notCounted);
+  document.addEventListener("htmx:responseError", notCounted);
+  // The plan was made again by a button that is gone: whoever pressed it reads on at the verdict.
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (event.detail.target?.id === "plan" && document.activeElement === document.body) document.getElementById("verdict")?.focus();
+  });
+
   // ---- live parts: events say that something changed, htmx asks for the piece, polling steps in -----
 
   const timers = new WeakMap();

@@ -157,6 +157,8 @@ TABLE: dict[str, Valid] = {
     f"POST {PAGE}/hold": change("quotes", form={"reason": "audit"}),
     f"POST {PAGE}/release": change("emoji", form={}),
     f"GET {PAGE}/restore": Valid("cascade"),
+    f"GET {PAGE}/restore/counted": Valid("cascade"),
+    f"GET {PAGE}/verdict": Valid("cascade"),
     f"POST {PAGE}/restore": change("cascade", "jobs", form={"confirm": "public.base"}),
     f"POST {PAGE}/restore/rehearse": change("longest", "jobs", form={}),
     f"GET {PAGE}/export": Valid("values"),

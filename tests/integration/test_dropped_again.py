@@ -162,7 +162,7 @@ def test_every_interface_says_so(database):
     ):
         page = staff.get(f"/studio/artifacts/{made['id']}").text
         assert "Restored, and dropped again" in page
-        page = staff.get(f"/studio/artifacts/{made['id']}/restore").text
+        page = staff.get(f"/studio/artifacts/{made['id']}/restore?count=yes").text
         assert "Its archive still exists, so you can restore it again" in page
         assert "the restore of public.t.c wrote every row" in page
         assert "were written again since the" not in page

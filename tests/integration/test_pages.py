@@ -69,7 +69,10 @@ def test_every_template_renders(studio: Running, artifacts, database):
                 visit(staff, here + path)
             staff.get(f"{here}/seal").raise_for_status()
         database.psql("INSERT INTO public.orders VALUES (501, 0)")
-        assert "1 row of" in visit(staff, f"/studio/artifacts/{column}/restore?not_valid=yes")
+        here = f"/studio/artifacts/{column}"
+        assert "1 row of" in visit(staff, f"{here}/restore?not_valid=yes&count=yes")
+        for part in ("/restore/counted", "/verdict"):
+            assert "1 row of" in staff.get(here + part).raise_for_status().text
         for path in ("", "?schema=public&table=orders", "?schema=public&table=orders&column=total"):
             visit(staff, f"/studio/capture{path}")
         staff.get("/studio/summary").raise_for_status()

@@ -119,7 +119,7 @@ async def test_a_broken_seal_offers_no_restore_and_a_failure_leads_back(
 
         page = staff.get(path).text
         assert 'name="confirm"' not in page
-        assert "does not match its seal, so Zanith does not restore it" in words(page)
+        assert "did not match its seal when it was last verified" in words(page)
         assert "This plan cannot run yet" in words(page)
         assert f'href="{path}?unverified=yes"' in page
         assert 'name="confirm"' in staff.get(f"{path}?unverified=yes").text

@@ -155,6 +155,7 @@ class Locked(ZanithError):
     code = "locked"
 
     blockers: tuple[Any, ...] = ()  # who holds it up, where that was seen
+    job: Any = None  # the job that is under way, where that stands in the way
 
 
 class Taken(Locked):

@@ -144,6 +144,7 @@ def _occupied(live: Job | None, kind: Kind) -> Locked:
         detail=f"job {live.id}, started by {live.actor} at {live.created_at:%Y-%m-%d %H:%M:%S} UTC",
         hint="wait for it or cancel it",
     )
+    found.job = live
     if isinstance(found, Taken):
         found.job_id = live.id
     return found

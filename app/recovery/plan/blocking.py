@@ -8,7 +8,7 @@ from typing import Any
 
 from app.recovery.core.errors import NotAccepted
 from app.recovery.core.names import parse_name
-from app.recovery.plan.model import LOCKS, Plan
+from app.recovery.plan.model import LOCKS, Plan, Step
 
 LONG_SECONDS = 1.0
 """A rehearsal that blocks others for longer than this is confirmed first."""
@@ -63,6 +63,21 @@ def find_blocking(plans: Iterable[Plan], *, rehearsed: bool) -> Blocking:
                 if _is_live(table, plan):
                     (reads if step.lock == _STOPS_READS else writes)[table] = None
     return Blocking(tuple(reads), tuple(t for t in writes if t not in reads), round(seconds, 2))
+
+
+def find_blocking_of_steps(steps: Iterable[Step]) -> Blocking:
+    """Return what short steps on live tables block, such as those of a purge."""
+    found: dict[str, str] = {}
+    for step in steps:
+        for table in step.tables if step.lock in _STOPS_WRITES else ():
+            if not any(part.startswith(_PARKED) for part in parse_name(table)):
+                found[table] = max(found.get(table, ""), step.lock or "", key=_strength)
+    reads = tuple(table for table, lock in found.items() if lock == _STOPS_READS)
+    return Blocking(reads, tuple(table for table in found if table not in reads), 0.0)
+
+
+def _strength(lock: str) -> int:
+    return LOCKS.index(lock) if lock in LOCKS else -1
 
 
 def require_accepted(blocking: Blocking, *, accepted: bool) -> None:

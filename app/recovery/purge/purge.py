@@ -78,7 +78,9 @@ class PurgeReview:
 async def review_purge(db: Database, artifact_id: str) -> PurgeReview:
     """Return what would be deleted, how well it is proved and copied, and what stops it."""
     artifact = await get_artifact(db, artifact_id)
-    async with bounded_read(db, artifact.id, readonly=True) as connection:
+    # it reads the catalog only, and waits for nobody who reads the rows
+    subject = f"the review of {artifact.id}"
+    async with bounded_read(db, subject, readonly=True) as connection:
         plan = parse_purge_plan(await connection.fetchval(SQL["plan_purge"], artifact.id))
         last_export = await connection.fetchval(SQL["last_export"], artifact.id)
     return PurgeReview(

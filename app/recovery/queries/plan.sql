@@ -15,6 +15,9 @@ SELECT CASE WHEN pg_is_in_recovery() THEN 'this server is a standby: the check n
             WHEN current_setting('transaction_read_only')::boolean
                 THEN 'this connection is read-only, as a viewer''s is: the check needs a transaction that can write' END;
 
+-- time_left: how long, in ms, a statement of this transaction may take from here on, if that is less than it may anyway
+SELECT set_config('statement_timeout', LEAST(NULLIF(setting::bigint, 0), $1::bigint)::text, true) FROM pg_settings WHERE name = 'statement_timeout';
+
 -- guard: tables whose code a statement of this role could run
 SELECT zanith.guard_tables($1, $2::text[], $3);
 

@@ -23,12 +23,15 @@ from app.recovery.purge import hold
 from app.recovery.restore.restore import is_standing
 from app.recovery.rows.leftover import PAGE, LeftOver, find_left_over
 from app.routes import work
+from app.routes.chosen import Chosen
 from app.routes.middleware.prefix import ours
 from app.routes.pages.job import JobView
-from app.routes.pages.restore import is_live_again
+from app.routes.pages.restore import COUNT, RestoreView, completed, is_live_again, whole
+from app.routes.pages.restore import build as restoring
 from app.routes.pages.rows import LINES, Line, SearchForm
 from app.routes.rendering import is_partial, link
 from app.routes.studio import TheStudio, Who, checked_form
+from app.routes.words import plan_on_page
 
 router = APIRouter(prefix="/studio/artifacts/{artifact_id}")
 
@@ -96,6 +99,7 @@ class ArtifactView:
 
     inspection: Inspection
     life: tuple[Station, ...]
+    restore: RestoreView
     standing: bool = True
 
     @property
@@ -229,10 +233,12 @@ class PurgedView:
 
 async def build(db: Database, artifact_id: str, actor: Actor) -> ArtifactView:
     """Read everything about one artifact."""
-    inspection = await inspect(db, artifact_id, actor=actor)
+    inspection = await inspect(db, artifact_id, checks=False, actor=actor)
     artifact = inspection.artifact
     standing = artifact.status != "restored" or await is_standing(db, artifact)
-    return ArtifactView(inspection, life_line(artifact), standing)
+    plan = plan_on_page(inspection.plan) if inspection.plan else None
+    view = RestoreView(artifact, Chosen(), plan, inspection.plan_error, actor=actor)
+    return ArtifactView(inspection, life_line(artifact), await completed(db, view), standing)
 
 
 async def find_tombstone(db: Database, artifact_id: str) -> PurgedView | None:
@@ -268,6 +274,15 @@ async def show(request: Request, studio: TheStudio, who: Who, artifact_id: str) 
     return studio.pages.render(
         request, "artifact/page.html", view, title=view.artifact.object_name, section="artifacts"
     )
+
+
+@router.get("/verdict", response_class=HTMLResponse)
+async def show_verdict(request: Request, studio: TheStudio, who: Who, artifact_id: str) -> Response:
+    """Show the verdict on a restore without choices, with its numbers."""
+    db = studio.reading(who)
+    view = await restoring(db, artifact_id, Chosen(), who, within=min(COUNT, whole(db)))
+    title = view.artifact.object_name
+    return studio.pages.render(request, "artifact/verdict.html", view, title=title)
 
 
 @router.get("/seal", response_class=HTMLResponse)

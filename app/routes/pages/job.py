@@ -15,8 +15,8 @@ from app.recovery.jobs.kinds import Kind
 from app.recovery.jobs.model import Job
 from app.recovery.jobs.throttle import COUNTED
 from app.routes import work
+from app.routes.chosen import Chosen
 from app.routes.pages.capture import Picked
-from app.routes.pages.restore import Chosen
 from app.routes.rendering import is_partial, link, migration_link
 from app.routes.studio import TheStudio, Who, checked_form
 

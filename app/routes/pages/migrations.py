@@ -25,7 +25,7 @@ from app.routes import work
 from app.routes.errors import status_of
 from app.routes.migration_ids import id_of
 from app.routes.options import reading
-from app.routes.pages.restore import Chosen
+from app.routes.chosen import Chosen
 from app.routes.rendering import is_partial, link, migration_link
 from app.routes.studio import TheStudio, Who, checked_form
 from app.routes.words import plan_on_page

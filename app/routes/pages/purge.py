@@ -11,11 +11,15 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from app.recovery.artifacts.model import Artifact
-from app.recovery.core.errors import Locked, Refused, ZanithError
+from app.recovery.core.errors import Locked, NotFound, Refused, ZanithError
 from app.recovery.db.database import Database
+from app.recovery.jobs.kinds import Kind
+from app.recovery.plan.blocking import Blocking, find_blocking_of_steps
 from app.recovery.purge.purge import PurgeReview, review_purge
 from app.routes import work
 from app.routes.errors import status_of
+from app.routes.pages.artifact import find_tombstone
+from app.routes.phases import Group, group_steps
 from app.routes.runner import outcome
 from app.routes.studio import TheStudio, Who, checked_form
 
@@ -38,6 +42,22 @@ class PurgeView:
     def artifact(self) -> Artifact:
         """The artifact under review."""
         return self.review.artifact
+
+    @property
+    def blocking(self) -> Blocking:
+        """What the purge keeps others from."""
+        return find_blocking_of_steps(self.review.plan.steps)
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The steps as the page shows them."""
+        return group_steps(self.review.plan.steps)
+
+    @property
+    def loses_rows(self) -> bool:
+        """Whether rows or values go that are nowhere else in the database."""
+        artifact = self.artifact
+        return artifact.physical_name is not None and artifact.status != "restored"
 
     @property
     def exported_at(self) -> datetime | None:
@@ -90,7 +110,13 @@ async def confirm_purge(
         if not task.done():
             return RedirectResponse(f"/studio/jobs/{job.id}", 303)
         tombstone = await outcome(task)
+    except NotFound:
+        if await find_tombstone(studio.db, artifact_id) is None:
+            raise
+        return RedirectResponse(f"/studio/artifacts/{artifact_id}", 303)
     except (Refused, Locked) as exc:
+        if job_id := work.under_way(exc, who, Kind.PURGE):
+            return RedirectResponse(f"/studio/jobs/{job_id}", 303)
         view = replace(
             await build(studio.reading(who), artifact_id, exc), typed=confirm, reason=reason
         )

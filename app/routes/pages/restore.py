@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -13,77 +13,33 @@ from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.artifacts.model import Artifact
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import Locked, Refused, ZanithError
-from app.recovery.core.options import Option, option, options_of, options_to_json
+from app.recovery.core.options import Option, options_of
 from app.recovery.db.database import Database
-from app.recovery.jobs.model import Job
+from app.recovery.jobs.kinds import Kind
 from app.recovery.plan.blocking import Blocking, find_blocking
-from app.recovery.plan.model import Choices, Plan, Step
+from app.recovery.plan.model import Choices, Conflict, Drift, Plan, Step
 from app.recovery.plan.planning import plan_restore
+from app.recovery.plan.verdict import Outcome, Verdict, judge
+from app.recovery.plan.waits import Session, find_waits
+from app.recovery.queries import load
 from app.recovery.restore.offline import find_follow_up
 from app.recovery.restore.restore import is_standing
 from app.routes import work
+from app.routes.chosen import Chosen, chosen_in_form, chosen_in_query
 from app.routes.errors import status_of
-from app.routes.options import read_page, reading
-from app.routes.rendering import is_partial, link
+from app.routes.phases import Group, group_steps
+from app.routes.rendering import is_partial
 from app.routes.studio import TheStudio, Who, checked_form
+from app.routes.ways import GAPS, Asker, Way
 from app.routes.words import plan_on_page
 
 router = APIRouter(prefix="/studio/artifacts/{artifact_id}/restore")
 
-
-@dataclass(frozen=True)
-class Chosen:
-    """The choices, and the fields of the page that give rows inserted since a value."""
-
-    choices: Choices = field(default_factory=Choices)
-    fill_with: str = option("", default="none", words=("none", "default", "value"))
-    fill: str = option("", default="")
-
-    @classmethod
-    def from_page(cls, given: dict[str, Any]) -> Chosen:
-        """Return what an address or a form says."""
-        fill_with, fill = given["fill_with"], given["fill"]
-        said = {**given, "without": [part for part in given["without"] if part]}
-        filled = {
-            "fill": fill if fill_with == "value" else None,
-            "fill_default": fill_with == "default",
-        }
-        return cls(Choices(**read_page(Choices, said) | filled), fill_with, fill)
-
-    @classmethod
-    def from_job(cls, made: Mapping[str, Any]) -> Chosen:
-        """Return the choices that a job keeps."""
-        choices = Choices.from_json(dict(made))
-        if choices.fill is not None:
-            return cls(choices, "value", choices.fill)
-        return cls(choices, "default" if choices.fill_default else "none")
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """What the form sends, as from_page reads it."""
-        said = {**options_to_json(self.choices), "fill_with": self.fill_with, "fill": self.fill}
-        return {key: value for key, value in said.items() if key != "fill_default"}
-
-    @property
-    def said(self) -> dict[str, Any]:
-        """What an address of a plan with these choices says."""
-        said = self.fields
-        if self.fill_with != "value":
-            del said["fill"]
-            said["fill_with"] = "" if self.fill_with == "none" else self.fill_with
-        return said
-
-    def link(self, artifact_id: str) -> str:
-        """Return the address of the plan with these choices."""
-        return link(f"/studio/artifacts/{artifact_id}/restore", self.said)
-
-    def skipping_the_seal(self, artifact_id: str) -> str:
-        """Return the address of the same plan without the check of the seal."""
-        return replace(self, choices=replace(self.choices, unverified=True)).link(artifact_id)
+SQL = load("verdict")
 
 
-chosen_in_query = reading(Query, Chosen.from_page, Chosen, Choices)
-chosen_in_form = reading(Form, Chosen.from_page, Chosen, Choices)
+COUNT = timedelta(seconds=10)
+"""The time that a part of a page may take to count; a whole page takes what a read may take."""
 
 
 def is_live_again(artifact: Artifact, plan: Plan | None) -> bool:
@@ -102,6 +58,77 @@ class RestoreView:
     typed: str = ""
     left: tuple[Step, ...] = ()
     standing: bool = True
+    counted: bool = False
+    online: Verdict | None = None
+    waits: tuple[Session, ...] = ()
+    default: str | None = None
+    actor: Actor | None = None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What stands before the plan; None where there is no plan."""
+        return judge(self.plan, self.chosen.choices) if self.plan else None
+
+    @property
+    def may_come(self) -> bool:
+        """Whether the numbers are on their way: nothing known stops the plan, or they add to it."""
+        return not self.counted and self.plan is not None and bool(self.plan.steps)
+
+    @property
+    def later(self) -> str:
+        """The address of the part that has the numbers."""
+        return self.chosen.link(self.artifact.id, "/counted")
+
+    @property
+    def count_now(self) -> str:
+        """The address of this page with the numbers in it."""
+        return self.chosen.link(self.artifact.id, count="yes")
+
+    @property
+    def stops(self) -> tuple[tuple[Conflict | Drift, tuple[Way, ...]], ...]:
+        """What stops the plan, each with the buttons that resolve it."""
+        verdict = self.verdict
+        items: tuple[Conflict | Drift, ...] = verdict.stops if verdict else ()
+        return tuple((item, self._asker.ways(item)) for item in items)
+
+    @property
+    def drift(self) -> tuple[tuple[Drift, tuple[Way, ...]], ...]:
+        """What changed since and stops nothing, each with the choices that it leaves.
+
+        Rows inserted since that stop the plan are told of there.
+        """
+        found = [d for d in (self.plan.drift if self.plan else ()) if d.count and not d.blocks]
+        gaps = self.plan is not None and any(d.blocks and d.kind in GAPS for d in self.plan.drift)
+        asker = self._asker
+        return tuple((d, asker.ways(d)) for d in found if not (gaps and d.kind in GAPS))
+
+    @property
+    def uncounted(self) -> tuple[Drift, ...]:
+        """Checks that were to be counted here and have no answer."""
+        found = self.plan.not_counted if self.plan is not None and self.counted else ()
+        return tuple(drift for drift in found if not drift.blocks)
+
+    @property
+    def needs_choice(self) -> bool:
+        """Whether the panel of choices is worth opening."""
+        verdict = self.verdict
+        return self.chosen.made or (verdict is not None and verdict.outcome is Outcome.CHOICE)
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The steps as the page shows them."""
+        return group_steps(self.plan.steps, self.plan.costs) if self.plan else ()
+
+    @property
+    def _asker(self) -> Asker:
+        actor = self.actor
+        return Asker(
+            self.artifact,
+            self.chosen,
+            self.default,
+            sees_rows=actor is None or actor.sees_rows,
+            can_change=actor is None or actor.role != "viewer",
+        )
 
     @property
     def rebuilt(self) -> bool:
@@ -170,20 +197,52 @@ async def build(
     chosen: Chosen,
     actor: Actor,
     error: ZanithError | None = None,
+    *,
+    within: timedelta | None = None,
 ) -> RestoreView:
-    """Plan with the choices; what cannot even be planned is shown in the plan's place."""
+    """Plan with the choices; what cannot even be planned is shown in the plan's place.
+
+    Without ``within`` nothing is counted: the plan is then made of the catalog alone. A plan that
+    an error brings with it is the present one, and was counted.
+    """
     artifact = await get_artifact(db, artifact_id)
+    counted = within is not None
     try:
-        plan = await plan_restore(db, artifact.id, chosen.choices, actor=actor)
+        if isinstance(given := getattr(error, "plan", None), Plan):
+            plan, counted = given, True
+        else:
+            plan = await plan_restore(
+                *(db, artifact.id, chosen.choices), checks=counted, within=within, actor=actor
+            )
     except ZanithError as exc:
-        return RestoreView(artifact, chosen, None, error or exc)
+        return RestoreView(artifact, chosen, None, error or exc, actor=actor)
     left: tuple[Step, ...] = ()
     standing = True
     if is_live_again(artifact, plan):
         standing = await is_standing(db, artifact)
         left = await find_follow_up(db, artifact.id) if standing else ()
-    shown = plan_on_page(plan)
-    return RestoreView(artifact, chosen, shown, error, left=left, standing=standing)
+    view = RestoreView(
+        artifact, chosen, plan_on_page(plan), error, left=left, standing=standing, actor=actor
+    )
+    return await completed(db, replace(view, counted=counted))
+
+
+async def completed(db: Database, view: RestoreView) -> RestoreView:
+    """Return the view with what the card has beside the plan: default, waits, online form."""
+    plan, choices = view.plan, view.chosen.choices
+    if plan is None or not plan.steps:
+        return view
+    async with db.side() as connection:
+        default = await connection.fetchval(SQL["default"], view.artifact.id)
+    view = replace(view, default=default)
+    if not view.counted:
+        return view
+    online: Verdict | None = None
+    if not choices.online and "online" in view.available:
+        asked = replace(choices, online=True)
+        found = judge(await plan_restore(db, view.artifact.id, asked, checks=False), asked)
+        online = found if found.outcome in {Outcome.YES, Outcome.UNKNOWN} else None
+    return replace(view, online=online, waits=await find_waits(db, plan))
 
 
 def _show(
@@ -208,10 +267,34 @@ async def show(
     who: Who,
     artifact_id: str,
     chosen: Annotated[Chosen, Depends(chosen_in_query)],
+    count: Annotated[bool, Query()] = False,
 ) -> Response:
-    """Show the plan, made with the choices of the address."""
-    view = await build(studio.reading(who), artifact_id, chosen, who)
+    """Show the plan, made with the choices of the address; its numbers come later."""
+    db = studio.reading(who)
+    view = await build(db, artifact_id, chosen, who, within=whole(db) if count else None)
     return _show(request, studio, view)
+
+
+@router.get("/counted", response_class=HTMLResponse)
+async def show_counted(
+    request: Request,
+    studio: TheStudio,
+    who: Who,
+    artifact_id: str,
+    chosen: Annotated[Chosen, Depends(chosen_in_query)],
+) -> Response:
+    """Show the verdict with its numbers, as far as they can be counted in a while."""
+    db = studio.reading(who)
+    view = await build(db, artifact_id, chosen, who, within=min(COUNT, whole(db)))
+    return studio.pages.render(
+        request, "restore/counted.html", view, title=f"Restore {view.artifact.object_name}"
+    )
+
+
+def whole(db: Database) -> timedelta:
+    """The time that all checks together may take: a read of an object ends soon after it."""
+    limit = db.read_timeout or timedelta(minutes=1)
+    return limit - min(timedelta(seconds=2), limit / 4)
 
 
 @router.post("/rehearse", dependencies=[checked_form])
@@ -230,13 +313,29 @@ async def rehearse(
             studio, artifact_id, chosen.choices, who, accepted=blocking_ok
         )
     except (Refused, Locked) as exc:
-        view = await build(studio.reading(who), artifact_id, chosen, who, exc)
-        return _show(request, studio, replace(view, typed=confirm), status_of(exc))
-    return _go_to(request, job)
+        return await _refuse(request, studio, who, artifact_id, chosen, exc, confirm)
+    return _go_to(request, job.id)
 
 
-def _go_to(request: Request, job: Job) -> Response:
-    target = f"/studio/jobs/{job.id}"
+async def _refuse(
+    request: Request,
+    studio: TheStudio,
+    who: Actor,
+    artifact_id: str,
+    chosen: Chosen,
+    error: ZanithError,
+    typed: str,
+    kind: Kind = Kind.REHEARSE,
+) -> Response:
+    """Show the plan again with the reason; a second click leads to the job of the first."""
+    if job_id := work.under_way(error, who, kind, chosen.choices):
+        return _go_to(request, job_id)
+    view = await build(studio.reading(who), artifact_id, chosen, who, error)
+    return _show(request, studio, replace(view, typed=typed), status_of(error))
+
+
+def _go_to(request: Request, job_id: str) -> Response:
+    target = f"/studio/jobs/{job_id}"
     if is_partial(request):
         return Response(status_code=204, headers={"HX-Redirect": target})
     return RedirectResponse(target, 303)
@@ -263,6 +362,6 @@ async def start(
             digest=digest or None,
         )
     except (Refused, Locked) as exc:
-        view = await build(studio.reading(who), artifact_id, chosen, who, exc)
-        return _show(request, studio, replace(view, typed=confirm), status_of(exc))
-    return _go_to(request, job)
+        kind = Kind.RESTORE
+        return await _refuse(request, studio, who, artifact_id, chosen, exc, confirm, kind)
+    return _go_to(request, job.id)

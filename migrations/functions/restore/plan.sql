@@ -99,19 +99,24 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 ); END $$;
 
 -- How large the tables are that steps work on, as the statistics have it: {name: {rows, bytes}}. A table that is still
--- parked is looked up there.
+-- parked is looked up there. Of a table that somebody has locked wholly, or waits to, the planner's number of pages is taken: PostgreSQL
+-- measures a file under a lock, and no reader of a plan is to wait for that.
 CREATE OR REPLACE FUNCTION zanith._measure_tables(d jsonb, steps jsonb, as_name text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
+    WITH locked AS MATERIALIZED (
+        SELECT l.relation FROM pg_locks l WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
+    )
     SELECT COALESCE(jsonb_object_agg(n.name, jsonb_build_object('rows', m.rows, 'bytes', m.bytes)), '{}')
     FROM (SELECT DISTINCT t.name FROM zanith._each(steps) s, LATERAL jsonb_array_elements_text(s.item -> 'tables') t(name)
           WHERE (s.item ->> 'grows')::boolean) n,
          LATERAL (SELECT COALESCE(to_regclass(n.name)::oid, (
             SELECT zanith._relation_oid(x.item ->> 'parked_schema', x.item ->> 'parked') FROM zanith._each(d -> 'members') x
             WHERE zanith._qualify(x.item ->> 'schema', CASE WHEN x.ord = 1 THEN COALESCE(as_name, x.item ->> 'name') ELSE x.item ->> 'name' END) = n.name))) o(oid),
-         LATERAL (SELECT sum(pg_table_size(c.oid))::bigint AS bytes,
+         LATERAL (SELECT sum(z.bytes)::bigint AS bytes,
                          -- never vacuumed or analyzed: a hundred bytes a row
-                         sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples ELSE pg_table_size(c.oid) / 100 END)::bigint AS rows
-                  FROM zanith._tree(o.oid) t JOIN pg_class c ON c.oid = t.member AND c.relkind <> 'p') m
+                         sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples ELSE z.bytes / 100 END)::bigint AS rows
+                  FROM zanith._tree(o.oid) t JOIN pg_class c ON c.oid = t.member AND c.relkind <> 'p',
+                       LATERAL (SELECT CASE WHEN c.oid IN (SELECT k.relation FROM locked k) THEN c.relpages * current_setting('block_size')::bigint ELSE pg_table_size(c.oid) END) z(bytes)) m
     WHERE o.oid IS NOT NULL AND m.bytes IS NOT NULL
 ); END $$;
 

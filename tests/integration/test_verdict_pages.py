@@ -117,7 +117,8 @@ def parked(database) -> Iterator[Parked]:
         )
         run(
             f"ALTER TABLE {places[ids['given']]} OWNER TO verdict_other;"
-            f"ALTER TABLE {places[ids['lost']]} DISABLE TRIGGER ALL; DROP TABLE {places[ids['lost']]};"
+            f"ALTER TABLE {places[ids['lost']]} DISABLE TRIGGER ALL;"
+            f"DROP TABLE {places[ids['lost']]};"
             "UPDATE zanith._zanith_migration_artifacts SET verified_at = now(), verified_ok = false"
             f" WHERE id = '{ids['broken']}'"
         )
@@ -129,7 +130,8 @@ def title(html: str) -> str:
     """Return the verdict, and the class of its card."""
     tone = re.search(r'<section class="panel verdict ([a-z]*)" id="verdict"', html)
     said = re.search(r'id="verdict-title">([^<]*)<', html)
-    assert tone and said, html
+    assert tone, html
+    assert said, html
     return f"{said[1].removeprefix('Can be restored: ')} ({tone[1] or 'plain'})"
 
 
@@ -142,7 +144,7 @@ def buttons(html: str) -> dict[str, str]:
     ):
         found[unescape(label)] = unescape(link)
     for form in re.findall(
-        r'<form method="get" action="([^"]+)" class="ask"(.*?)</form>', card, re.S
+        r'<form method="get" action="([^"]+)" class="ask"(.*?)</form>', card, re.DOTALL
     ):
         hidden = re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', form[1])
         key, text = re.findall(r'<input name="([^"]+)" value="([^"]*)"', form[1])[0]
@@ -191,7 +193,8 @@ def test_the_card_tells_the_state_and_its_buttons_resolve_it(parked):
         assert (title(shown[0]), title(shown[1])) == (first, then), name
         # nothing that was not counted looks as if it were
         assert "no drift since" not in words(shown[0])
-        assert "Counting what changed" in shown[0] and "/restore/counted" in shown[0]
+        assert "Counting what changed" in shown[0]
+        assert "/restore/counted" in shown[0]
         assert "Counting what changed" not in shown[1]
         # the artifact's page begins with the same card, and has no plan of its own
         page, part = parked.page(name, ""), parked.page(name, "/verdict")
@@ -230,8 +233,12 @@ def test_the_card_tells_the_state_and_its_buttons_resolve_it(parked):
 
 SLEEPS = """
 CREATE FUNCTION sleeps(a text) RETURNS boolean LANGUAGE plpgsql AS
-    $$ BEGIN PERFORM pg_catalog.pg_sleep(current_setting('nap.seconds', true)::float8); RETURN true; END $$;
-CREATE TABLE slow (id int PRIMARY KEY, a text CONSTRAINT patient CHECK (sleeps(a)), b text NOT NULL DEFAULT 'x');
+    $$ BEGIN
+        PERFORM pg_catalog.pg_sleep(current_setting('nap.seconds', true)::float8);
+        RETURN true;
+    END $$;
+CREATE TABLE slow (
+    id int PRIMARY KEY, a text CONSTRAINT patient CHECK (sleeps(a)), b text NOT NULL DEFAULT 'x');
 INSERT INTO slow VALUES (1, 'a');
 ALTER ROLE CURRENT_USER IN DATABASE "{name}" SET nap.seconds = '20';
 """
@@ -299,8 +306,7 @@ def test_a_locked_table_holds_up_no_page(slow, database):
             connection = await database.connect()
             await connection.execute("BEGIN; LOCK TABLE slow IN ACCESS EXCLUSIVE MODE")
             held.set()
-            while not done.is_set():
-                await asyncio.sleep(0.02)
+            await asyncio.to_thread(done.wait)
             await connection.close()
 
         asyncio.run(lock())
@@ -347,7 +353,8 @@ async def test_transactions_that_would_make_it_wait_are_listed(
             (session,) = await find_waits(db, plan)
         assert session.pid == connection.get_server_pid()
         assert (session.application, session.tables) == ("report <b>", ("public.busy",))
-        assert session.age and session.age > 1
+        assert session.age is not None
+        assert session.age > 1
         assert await find_waits(db, plan) == ()
     finally:
         await db.close()

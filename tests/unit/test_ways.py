@@ -39,7 +39,8 @@ def test_each_option_of_the_command_line_is_a_button(flag, key, value):
     made = Chosen(Choices(without=("grants to a",)))
     (way,) = Asker(_ARTIFACT, made).ways(stop)
     if way.key:
-        assert way.press and way.label
+        assert way.press
+        assert way.label
         said = {**way.fields, way.key: way.text}
         assert said["without"] == ["grants to a"]  # what was chosen before stays
     else:

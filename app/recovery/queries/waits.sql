@@ -2,7 +2,7 @@
 -- A role without pg_read_all_stats does not see since when a transaction of another role runs: it is listed, without its age
 SELECT s.pid, p.gid AS prepared, COALESCE(s.usename, p.owner)::text AS role, NULLIF(s.application_name, '') AS application, s.state,
        extract(epoch FROM clock_timestamp() - COALESCE(s.xact_start, p.prepared))::float8 AS age,
-       array_agg(DISTINCT wanted.name) AS tables
+       pg_catalog.array_agg(DISTINCT wanted.name) AS tables
 FROM pg_catalog.jsonb_to_recordset($1::jsonb) AS wanted(name text, modes text[])
 CROSS JOIN LATERAL zanith._tree(pg_catalog.to_regclass(wanted.name)) AS part
 JOIN pg_locks AS l ON l.relation = part.member AND l.mode = ANY (wanted.modes)

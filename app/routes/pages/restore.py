@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.artifacts.model import Artifact
 from app.recovery.core.actor import Actor
-from app.recovery.core.errors import Locked, Refused, ZanithError
+from app.recovery.core.errors import Busy, Locked, OutOfTime, Refused, ZanithError
 from app.recovery.core.options import Option, options_of
 from app.recovery.db.database import Database
 from app.recovery.jobs.kinds import Kind
@@ -78,6 +78,11 @@ class RestoreView:
     def later(self) -> str:
         """The address of the part that has the numbers."""
         return self.chosen.link(self.artifact.id, "/counted")
+
+    @property
+    def part(self) -> str:
+        """The address of the part that the artifact's own page shows."""
+        return f"/studio/artifacts/{self.artifact.id}/verdict"
 
     @property
     def count_now(self) -> str:
@@ -214,6 +219,11 @@ async def build(
             plan = await plan_restore(
                 *(db, artifact.id, chosen.choices), checks=counted, within=within, actor=actor
             )
+    except (Busy, OutOfTime) as exc:
+        if within is None:
+            return RestoreView(artifact, chosen, None, error or exc, actor=actor)
+        error = error or exc  # the catalog answers still: what could not be counted is said
+        plan = await plan_restore(db, artifact.id, chosen.choices, checks=False, actor=actor)
     except ZanithError as exc:
         return RestoreView(artifact, chosen, None, error or exc, actor=actor)
     left: tuple[Step, ...] = ()

@@ -223,7 +223,7 @@ CREATE OR REPLACE FUNCTION zanith._find_mixed_keys(d jsonb, choices jsonb) RETUR
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._list(zanith._conflict('several_owners',
             format('validating the foreign key %I of %s would run code of %I as %I', k.name, zanith._relation_name(c.oid), pg_get_userbyid(p.relowner), pg_get_userbyid(c.relowner)),
-            'Give both tables one owner, or leave the key NOT VALID.', '{not_valid}', k.calls) -> 0 ORDER BY k.name)
+            'Give both tables one owner, or leave the key NOT VALID.', '{--not-valid}', k.calls) -> 0 ORDER BY k.name)
     FROM zanith._mixed_keys(d) k JOIN pg_class c ON c.oid = k.child JOIN pg_class p ON p.oid = k.parent
     WHERE NOT COALESCE((choices ->> 'not_valid')::boolean, false)
 ); END $$;

@@ -22,10 +22,10 @@ from app.recovery.plan.model import Choices, Conflict, Drift, Plan
 from app.recovery.plan.verdict import Outcome, Verdict, judge
 from app.recovery.restore.migration import OF_ONE, digest_of_all, in_restore_order, plan_each
 from app.routes import work
+from app.routes.chosen import Chosen
 from app.routes.errors import status_of
 from app.routes.migration_ids import id_of
 from app.routes.options import reading
-from app.routes.chosen import Chosen
 from app.routes.rendering import is_partial, link, migration_link
 from app.routes.studio import TheStudio, Who, checked_form
 from app.routes.words import plan_on_page
@@ -77,7 +77,7 @@ class Planned:
     @property
     def runs(self) -> bool:
         """Whether it can be restored as it is planned."""
-        return self.verdict is not None and self.verdict.outcome is Outcome.YES
+        return self.verdict is not None and self.verdict.outcome in {Outcome.YES, Outcome.UNKNOWN}
 
     @property
     def alone(self) -> bool:

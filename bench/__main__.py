@@ -27,6 +27,7 @@ from bench import (
     pages,
     readers,
     restores,
+    some_rows,
     streams,
 )
 from bench.place import SETTINGS, open_place
@@ -40,6 +41,7 @@ TOPICS = (
     captures,
     guard,
     restores,
+    some_rows,
     online,
     readers,
     listing,

@@ -81,6 +81,30 @@ async def look(page: Page) -> None:
     await page.locator("#plan-title").wait_for()
 
 
+async def find_row(page: Page) -> None:
+    """Search the rows by a key."""
+    await page.get_by_label("Column", exact=True).select_option("id")
+    await page.get_by_label("Value").first.fill("1")
+    await page.get_by_role("button", name="Search").click()
+    await page.locator("#found-title").wait_for()
+
+
+async def find_wrong(page: Page) -> None:
+    """Search by a value of the wrong type."""
+    await page.get_by_label("Column", exact=True).select_option("id")
+    await page.get_by_label("Value").first.fill("one")
+    await page.get_by_role("button", name="Search").click()
+    await page.locator("#wrong-0").wait_for()
+
+
+async def choose_row(page: Page) -> None:
+    """Look at the plan for a row that was found."""
+    await find_row(page)
+    await page.get_by_role("checkbox", name="1", exact=True).check()
+    await page.get_by_role("button", name="Put the ticked rows back").click()
+    await page.locator("#plan-title").wait_for()
+
+
 async def hold_one(page: Page) -> None:
     """Hold one."""
     await page.get_by_label("Tick ", exact=False).nth(2).check()
@@ -225,6 +249,9 @@ _ARTIFACTS = (
 
 _BELOW = (
     Shown("rows of hard values", of("values", "/rows"), "Rows of"),
+    Shown("rows found", of("values", "/rows"), "1 row found", act=find_row),
+    Shown("rows not found", of("values", "/rows"), "is not a value of type", act=find_wrong),
+    Shown("rows to put back", of("restored", "/rows"), "0 rows of 1 are written", act=choose_row),
     Shown("values without a row", of("drift", "/left"), "no row with their key"),
     Shown("then and now", of("rebuilt", "/diff"), "currency"),
     Shown("then and now of the gone", of("cascade", "/diff"), "Nothing has the name now"),

@@ -446,7 +446,8 @@ async def _put_back(
 
     async def finish(connection: Connection) -> None:
         kept = {**outcome.kept(), "target": plan.target}
-        said = {**kept, "left": len(left), "reason": reason, **_keys_to_log(plan, done)}
+        said = {**kept, "left": len(left), "reason": reason, "verified_at": plan.verified_at}
+        said |= _keys_to_log(plan, done)
         await op.record(connection, said)
         await notify(connection, "artifact", artifact.id)
         await op.run.finish(connection, kept)

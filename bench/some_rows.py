@@ -1,0 +1,83 @@
+"""Some rows: found by key among all that are archived, and put back beside somebody who writes them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from app.recovery.db.database import Database
+from app.recovery.restore.some_rows import plan_rows, restore_rows
+from app.recovery.rows.conditions import Condition
+from app.recovery.rows.search import find_rows
+from bench.place import ACTOR, Place
+from bench.rows import Bar, Row, levels
+from bench.writer import writing
+
+TOPIC = "some_rows"
+FEW = 12
+# Of a role that is no superuser: each statement on its table runs in a sandbox, which is slower.
+PARKED = """
+CREATE ROLE bench_owner; GRANT USAGE ON SCHEMA public TO bench_owner;
+ALTER TABLE public.orders OWNER TO bench_owner;
+SELECT zanith.archive_column('public.orders', 'code');
+ALTER TABLE public.orders ADD code text;
+"""
+CLEAR = f"UPDATE public.orders SET code = NULL WHERE id <= {FEW}"
+# In turn all rows that are put back.
+WRITE = f"""
+UPDATE public.orders SET price = price + 1
+WHERE id = 1 + (extract(epoch FROM clock_timestamp()) * 1000)::bigint % {FEW}
+"""
+
+
+def measure(place: Place) -> Iterator[Row]:
+    """Yield the rows of this topic."""
+    template, name = place.table(), f"some_rows_{place.rows}"
+    if place.begin(name, template):
+        place.server.psql(name, PARKED)
+        place.server.psql(name, "VACUUM ANALYZE; CHECKPOINT")
+    artifact = place.artifact(name)
+    by_key = [place.engine(name, lambda db: _search(db, artifact)) for _ in range(place.often)]
+    what = f"a search by key among {place.rows:,} archived rows"
+    yield levels(TOPIC, what, "ms", by_key, Bar(50, of="ours"))
+    scanned = [place.engine(name, lambda db: _scan(db, artifact)) for _ in range(place.rounds)]
+    yield levels(TOPIC, "a search without an index, limit of 5 s", "s", scanned, Bar(6, of="ours"))
+    longest, alone = [], []
+    for _ in range(place.rounds):
+        place.server.psql(name, CLEAR)
+        with writing(place.url(name), WRITE) as writer:
+            time.sleep(1.0)
+        alone.append(writer.longest)
+        with writing(place.url(name), WRITE) as writer:
+            place.engine(name, lambda db: _put_back(db, artifact))
+        longest.append(writer.longest)
+    what = f"a writer's longest wait while {FEW} rows that it writes are put back"
+    yield levels(TOPIC, what, "ms", longest, Bar(10, of="ours"))
+    yield levels(TOPIC, "the same, without that", "ms", alone, None)
+
+
+async def _search(db: Database, artifact: str) -> float:
+    await find_rows(db, artifact, [Condition("id", "=", "1")], ACTOR)  # its connection is open
+    started = time.perf_counter()
+    found = await find_rows(db, artifact, [Condition("id", "=", "4711")], ACTOR)
+    taken = time.perf_counter() - started
+    if [len(found.rows), found.indexed] != [1, True]:
+        raise RuntimeError("the row was not found by its key")
+    return 1000 * taken
+
+
+async def _scan(db: Database, artifact: str) -> float:
+    started = time.perf_counter()
+    await find_rows(db, artifact, [Condition("code", "LIKE", "%no such code%")], ACTOR)
+    return time.perf_counter() - started
+
+
+async def _put_back(db: Database, artifact: str) -> None:
+    found = await find_rows(db, artifact, [Condition("id", "<=", str(FEW))], ACTOR)
+    refs = [row.ref for row in found.rows]
+    plan = await plan_rows(db, artifact, refs, ACTOR)
+    done = await restore_rows(
+        *(db, artifact, refs, ACTOR), confirm=plan.object, expected_digest=plan.digest
+    )
+    if done.rows != FEW:
+        raise RuntimeError(f"{done.rows} rows were put back, not {FEW}: {done.left}")

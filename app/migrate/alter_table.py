@@ -67,16 +67,20 @@ def _plain(action: _Action, fact: Fact, more: More | None = None) -> Operation:
 def _judge_other(action: _Action, kind: str) -> Operation:
     command = action.command
     if kind == "type" and command.subtype == pg.AT_DropColumn:
-        return build(action.context, DROP_ATTRIBUTE, None, action.shown)
+        return build(action.context, DROP_ATTRIBUTE, None, action.shown, _typed())
     mode = FULL if kind == "view" else None
     more = More()
     if kind == "type":
-        more.locks.append(Lock(FULL, None, "the typed tables of the type, with CASCADE"))
+        more = _typed()
     if kind == "index" and command.subtype == pg.AT_AttachPartition:
         more.locks.append(Lock(Mode.ACCESS_SHARE, None, "the tables of both indexes"))
     if command.subtype == pg.AT_SetTableSpace:
         more.locks.append(Lock(FULL, None, "queries that use the index wait"))
     return build(action.context, Fact(f"alter_{kind}", mode), action.table, None, more)
+
+
+def _typed() -> More:
+    return More(locks=[Lock(FULL, None, "the typed tables of the type, with CASCADE")])
 
 
 # ----------------------------------------------------------------------------------------- columns
@@ -214,6 +218,8 @@ def _detach(action: _Action, fact: Fact) -> Operation:
             Lock(FULL, None, f"the default partition, {REFERENCED}, and {REFERENCING}"),
         ],
     )
+    if more.scans:  # a row that another table references cannot leave
+        more.reasons.add(Reason.FOREIGN_KEY)
     if command.concurrent:
         fact = replace(fact, mode=GENTLE, hint=None)
     return build(action.context, fact, action.table, quote(partition), more)

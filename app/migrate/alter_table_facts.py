@@ -58,7 +58,9 @@ ALTER_TABLE: dict[int, Fact] = {
         hint=_NOT_NULL,
         children=True,
     ),
-    pg.AT_DropNotNull: Fact("drop_not_null", FULL, children=True),
+    pg.AT_DropNotNull: Fact(
+        "drop_not_null", FULL, reasons=_of(Reason.DROPS_DEFINITION), children=True
+    ),
     pg.AT_SetExpression: Fact(
         "set_expression",
         FULL,

@@ -51,7 +51,8 @@ def describe_new_column(world: World, column: Any) -> More:
         )
     if required and computed:
         more.reasons.add(Reason.NOT_NULL)
-    filled = default is not None or computed
+    # PostgreSQL checks a foreign key where DEFAULT is written, even DEFAULT NULL
+    filled = pg.CONSTR_DEFAULT in kinds or computed
     for kind, constraint in kinds.items():
         _judge_constraint(kind, constraint, more, filled=filled)
     return more

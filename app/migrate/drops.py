@@ -114,6 +114,8 @@ def _drop_other(context: Context, fact: Fact, node: Any, parts: Sequence[str]) -
     kind = node.remove_type
     cascade = node.behavior == pg.DROP_CASCADE
     more = _cascading(cascade)
+    if kind == pg.OBJECT_STATISTIC_EXT:
+        more.locks.append(Lock(GENTLE, None, "the table of the statistics"))
     if kind == pg.OBJECT_PUBLICATION:
         more.locks.append(Lock(GENTLE, None, "the tables of the publication"))
     if cascade and (kind in CASCADING or kind == pg.OBJECT_SCHEMA):

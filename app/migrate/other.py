@@ -12,11 +12,11 @@ from app.migrate.drops import judge_drop, on_index
 from app.migrate.facts import CHILDREN, REFERENCED, REFERENCING, Fact
 from app.migrate.operations import Context, More, build
 from app.migrate.other_facts import FULL, GENTLE, RENAME, RENAME_COLUMN, RENAMES, SET_SCHEMA
-from app.migrate.queries import judge_delete, judge_query, judge_select, reading
+from app.migrate.queries import judge_delete, judge_query, judge_select, reading, table_locks
 from app.migrate.rewrite import DROPS_INSIDE, bodies
 from app.migrate.risk import Level, Lock, Mode, Operation, Reason
 from app.migrate.statements import read_tokens
-from app.migrate.world import messages_in, parts_of, relations_in, words
+from app.migrate.world import key, messages_in, parts_of, words
 from app.recovery.core.names import quote
 
 Judge = Callable[[Context, Fact, Any], Iterator[Operation]]
@@ -107,8 +107,6 @@ def _trigger(context: Context, fact: Fact, node: Any) -> Iterator[Operation]:
     more = More()
     if node.HasField("constrrel"):
         more.locks.append(Lock(Mode.ACCESS_SHARE, quote(parts_of(node.constrrel))))
-    if node.replace:
-        fact = replace(fact, mode=FULL)
     yield build(context, fact, table, quote([*table, node.trigname]), more)
 
 
@@ -119,17 +117,12 @@ def _named(field: str) -> Judge:
         relation = node.relation if hasattr(node, "relation") else node.table
         table = parts_of(relation)
         more = More()
-        for parts in _tables_of(context, node, table):
-            more.locks.append(Lock(Mode.ACCESS_SHARE, quote(parts)))
+        for lock in table_locks(context, node, skip=key(table)).locks:
+            if lock.table not in {"old", "new"}:
+                more.locks.append(lock)
         yield build(context, fact, table, quote([*table, getattr(node, field)]), more)
 
     return judge
-
-
-def _tables_of(context: Context, node: Any, own: list[str]) -> Iterator[list[str]]:
-    for parts in relations_in(node):
-        if parts != own and parts[-1] not in {"old", "new"} and not context.world.is_new(parts):
-            yield parts
 
 
 def _statistics(context: Context, fact: Fact, node: Any) -> Iterator[Operation]:
@@ -172,7 +165,9 @@ def _relations(context: Context, fact: Fact, node: Any) -> Iterator[Operation]:
 
 
 def _lock_table(context: Context, fact: Fact, node: Any) -> Iterator[Operation]:
-    yield from _relations(context, replace(fact, mode=Mode(node.mode)), node)
+    for operation in _relations(context, replace(fact, mode=Mode(node.mode)), node):
+        of_view = Lock(Mode(node.mode), None, "the tables of a view")
+        yield replace(operation, locks=(*operation.locks, of_view))
 
 
 def _vacuum(context: Context, fact: Fact, node: Any) -> Iterator[Operation]:
@@ -296,6 +291,11 @@ def _domain(context: Context, fact: Fact, node: Any) -> Iterator[Operation]:
 # ----------------------------------------------------------------------------- replication and code
 
 
+def _function(context: Context, fact: Fact, node: Any) -> Iterator[Operation]:
+    """A body in SQL's own form names tables; one in a string does not."""
+    yield reading(context, fact, node, quote(words(node.funcname)), scans=False)
+
+
 def _publication(context: Context, fact: Fact, node: Any) -> Iterator[Operation]:
     more = More(locks=[Lock(GENTLE, None, "the tables of its schemas")])
     for item in node.pubobjects:
@@ -345,6 +345,7 @@ JUDGES: dict[str, Judge] = {
     "alter_domain_stmt": _domain,
     "create_publication_stmt": _publication,
     "alter_publication_stmt": _publication,
+    "create_function_stmt": _function,
     "do_stmt": _do,
     "call_stmt": _opaque,
     "execute_stmt": _opaque,

@@ -38,16 +38,26 @@ def reading(
     context: Context, fact: Fact, query: Any, shown: str, *, scans: bool = True
 ) -> Operation:
     """Return the operation of a query: a short lock on each table that it reads."""
-    more = _locks(context, query, skip="")
+    more = table_locks(context, query)
     fact = replace(fact, mode=None, scans=fact.scans and scans and bool(more.locks))
     return build(context, fact, None, shown, more)
 
 
-def _locks(context: Context, query: Any, skip: str) -> More:
+_WRITING = (pg.InsertStmt, pg.UpdateStmt, pg.DeleteStmt, pg.MergeStmt)
+
+
+def table_locks(
+    context: Context, node: Any, skip: str = "", mode: Mode = Mode.ACCESS_SHARE
+) -> More:
+    """Return the locks on the tables in a query: stronger where a part of it writes."""
+    written = {
+        key(parts_of(part.relation)) for kind in _WRITING for part in messages_in(node, kind)
+    }
     more = More()
-    for parts in relations_in(query):
+    for parts in relations_in(node):
         if key(parts) != skip and not context.world.is_new(parts):
-            more.locks.append(Lock(Mode.ACCESS_SHARE, quote(parts), "or more, and its partitions"))
+            needed = Mode.ROW_EXCLUSIVE if key(parts) in written else mode
+            more.locks.append(Lock(needed, quote(parts), "or more, and its partitions"))
     return more
 
 
@@ -57,18 +67,19 @@ def judge_query(context: Context, fact: Fact, node: Any) -> Iterator[Operation]:
     if not table:  # COPY of a query
         yield reading(context, replace(fact, scans=True), node, "")
         return
-    more = _locks(context, node, skip=key(table))
+    # a foreign key may reference a table that the statement reads
+    more = table_locks(context, node, skip=key(table), mode=Mode.ROW_SHARE)
     more.scans = bool(more.locks)
     # foreign keys of the rows, both ways, and triggers
     more.locks.append(Lock(Mode.ROW_EXCLUSIVE, None, "tables of its foreign keys and triggers"))
     if isinstance(node, pg.CopyStmt) and not node.is_from:
         fact = replace(fact, mode=Mode.ACCESS_SHARE, scans=True)
-    if any(has_writes(node, kind) for kind in (pg.UpdateStmt, pg.DeleteStmt)):
+    if any(_has_writes(node, kind) for kind in (pg.UpdateStmt, pg.DeleteStmt)):
         more.reasons.add(Reason.BACKFILL)
     yield build(context, replace(fact, children=True), table, None, more)
 
 
-def has_writes(node: Any, kind: type) -> bool:
+def _has_writes(node: Any, kind: type) -> bool:
     """Whether a statement has another that writes, in its WITH."""
     return any(True for _ in messages_in(node, kind))
 
@@ -95,10 +106,8 @@ def judge_select(context: Context, fact: Fact, node: Any) -> Iterator[Operation]
     if unknown:
         fact = replace(fact, reasons=fact.reasons | {Reason.OPAQUE})
     found = reading(context, replace(fact, scans=True), node, "")
-    if any(has_writes(node, kind) for kind in (pg.UpdateStmt, pg.DeleteStmt, pg.InsertStmt)):
+    if any(_has_writes(node, kind) for kind in (pg.UpdateStmt, pg.DeleteStmt, pg.InsertStmt)):
         found = replace(found, reasons=found.reasons | {Reason.BACKFILL})
-        writing = tuple(replace(lock, mode=Mode.ROW_EXCLUSIVE) for lock in found.locks)
-        found = replace(found, locks=writing)
     if unknown:
         any_table = Lock(Mode.ACCESS_EXCLUSIVE, None, "any table")
         notes = (f"calls {', '.join(sorted(unknown))}",)

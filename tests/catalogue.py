@@ -170,6 +170,8 @@ _LISTS = (
     ),
     Shown("coverage", at("/studio/coverage"), "PostgreSQL would carry out", act=measure),
     Shown("guard", at("/studio/guard"), "Deleted for good"),
+    Shown("webhooks", at("/studio/webhooks"), "did not arrive"),
+    Shown("webhooks without a receiver", at("/studio/webhooks"), "No receiver yet", "bare"),
     Shown("columns", at("/studio/capture?schema=public&table=orders"), "Or one column"),
     Shown(
         "ways to drop a table",

@@ -29,6 +29,7 @@ from app.recovery.restore.restore import restore
 from app.recovery.rows import export, seal
 from app.recovery.rows.export import ExportRequest
 from tests.hard_names import LONG_ID, LONG_REASON, NAMES, OBJECTS, SINCE, VALUES
+from tests.hard_webhooks import leave_webhooks
 
 ANA = Actor("ana <b>of</b> operations", "203.0.113.7", "staff")
 ROWS = "zanith._zanith_migration_artifacts"
@@ -66,6 +67,7 @@ async def _build(url: str) -> HardCases:
         try:
             await _work_on(db, url, connection, cases)
             await _guard(db, connection)
+            await leave_webhooks(connection, cases.artifacts, cases.jobs["failed"])
         finally:
             await db.close()
         await _date(connection)

@@ -58,12 +58,21 @@ class Counters:
         self._bytes.inc(sent)
 
     def exposition(
-        self, summary: Summary, states: States, live: Iterable[Job], tasks: int
+        self,
+        summary: Summary,
+        states: States,
+        live: Iterable[Job],
+        tasks: int,
+        unsent: tuple[int, int, float] = (0, 0, 0.0),
     ) -> bytes:
-        """Return all figures as Prometheus reads them."""
-        return generate_latest(self.registry) + generate_latest(
-            _stock(summary, states, list(live), tasks)
-        )
+        """Return all figures as Prometheus reads them.
+
+        ``unsent`` are the deliveries of webhooks that wait, those given up, and the seconds that
+        the oldest one waits.
+        """
+        stock = _stock(summary, states, list(live), tasks)
+        _add_unsent(stock, unsent)
+        return generate_latest(self.registry) + generate_latest(stock)
 
 
 def _stock(summary: Summary, states: States, live: list[Job], tasks: int) -> CollectorRegistry:
@@ -107,3 +116,21 @@ def _stock(summary: Summary, states: States, live: list[Job], tasks: int) -> Col
     for (kind, state), number in Tally((job.kind, job.state) for job in live).items():
         by_kind.labels(kind, state).set(number)
     return registry
+
+
+def _add_unsent(registry: CollectorRegistry, unsent: tuple[int, int, float]) -> None:
+    for name, text, value in zip(
+        (
+            "zanith_webhooks_waiting",
+            "zanith_webhooks_given_up",
+            "zanith_webhooks_oldest_waiting_seconds",
+        ),
+        (
+            "Messages of webhooks that wait for a receiver",
+            "Messages of webhooks that did not arrive",
+            "Age of the oldest message that waits; 0 where none does",
+        ),
+        unsent,
+        strict=True,
+    ):
+        Gauge(name, text, registry=registry).set(value)

@@ -30,6 +30,7 @@ from app.routes.api import jobs as api_jobs
 from app.routes.api import machine
 from app.routes.api import migrations as api_migrations
 from app.routes.api import rows as api_rows
+from app.routes.api import webhooks as api_webhooks
 from app.routes.auth import sessions
 from app.routes.auth.access import Access
 from app.routes.auth.token_files import TokenSource
@@ -59,6 +60,7 @@ from app.routes.pages import (
     purge,
     rows,
     search,
+    webhooks,
 )
 from app.routes.pages import restore as restore_page
 from app.routes.rendering import KeptFiles, Pages
@@ -79,6 +81,7 @@ ROUTERS = (
     coverage.router,
     guard.router,
     activity.router,
+    webhooks.router,
     restore_page.router,
     exporting.router,
     purge.router,
@@ -94,6 +97,7 @@ ROUTERS = (
     api_jobs.router,
     api_migrations.router,
     api_rows.router,
+    api_webhooks.router,
     machine.router,
 )
 

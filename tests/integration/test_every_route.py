@@ -27,6 +27,7 @@ from tests.integration.routes_table import (
     every_route,
     note_places,
 )
+from tests.receivers import receiver
 from tests.studios import Running, run_studio, wait_until
 
 pytestmark = pytest.mark.newest
@@ -48,7 +49,10 @@ def studio(hard_database, cases: HardCases, monkeypatch) -> Iterator[Running]:
     hard_database.psql(BESIDES)
     note_places(hard_database, cases.artifacts)
     tokens = {"auth_token": STAFF, "read_only_auth_token": "vic:the-token-of-viewer"}
-    with run_studio(hard_database.tcp_url, **tokens) as running:
+    with (
+        receiver() as hook,
+        run_studio(hard_database.tcp_url, **tokens, webhook_url=hook.url) as running,
+    ):
         running.app.state.studio.access.limiter.attempts = 10_000
         yield running
 
@@ -220,7 +224,8 @@ def form_token_of(studio: Running, client: httpx.Client) -> str:
 def state(database, studio: Running) -> str:
     """Return a dump without what a viewer may leave: exports, checks, the log, sign-outs."""
     wait_until(lambda: studio.app.state.studio.runner.running == 0)
-    apart = ("_zanith_audit_log*", "_zanith_jobs", "_zanith_ended_sessions", ROWS.split(".")[1])
+    apart = ("_zanith_audit_log*", "_zanith_jobs", "_zanith_ended_sessions", "_zanith_webhook*")
+    apart = (*apart, ROWS.split(".")[1])
     dump = database.pg_dump(*(f"--exclude-table-data=zanith.{name}" for name in apart))
     rows = f"SELECT to_jsonb(a) - '{{verified_at,verified_ok}}'::text[] FROM {ROWS} a ORDER BY id"
     jobs = """SELECT to_jsonb(j) FROM zanith._zanith_jobs j

@@ -22,6 +22,7 @@ from app.cli.commands import (
     rewrite,
     rows,
     serve,
+    webhooks,
     work,
 )
 from app.cli.commands.shared import add_shared
@@ -93,6 +94,7 @@ root.add_typer(recover, name="recover")
 root.add_typer(guard.app, name="guard")
 root.add_typer(migrate.app, name="migrate")
 root.add_typer(work.group, name="jobs")
+root.add_typer(webhooks.group, name="webhooks")
 
 
 def command() -> Any:

@@ -18,6 +18,7 @@ from app.recovery import worker as workers
 from app.recovery.core.errors import WrongUsage
 from app.recovery.jobs import model as jobs
 from app.recovery.jobs.model import Job
+from app.recovery.webhooks import service
 from app.text import plural
 
 app = typer.Typer()
@@ -70,8 +71,12 @@ def worker(
         if not once:
             waiting = "waiting for work; after Ctrl-C other workers resume its online jobs"
             terminal.say(Text(waiting, style="quiet"))
+        hooks = session.settings.webhooks
         try:
-            await workers.serve(session.db, at_once, tell, once=once)
+            async with service.beside(session.db, hooks):
+                await workers.serve(session.db, at_once, tell, once=once)
+            if once:
+                await service.keep_telling(session.db, hooks, once=True)
         except asyncio.CancelledError:
             terminal.say(Text("stopped; another worker resumes unfinished online jobs"))
         else:

@@ -26,6 +26,7 @@ _LOOKS = {
     "archiving": ("◐", "warn"),
     "restoring": ("◐", "warn"),
     "ceiling": ("⚠", "warn"),
+    "webhook": ("⚠", "warn"),
 }
 
 MEANING = {

@@ -23,6 +23,9 @@ READ_TABLES = (
     "_zanith_audit_log",
     "_zanith_jobs",
     "_zanith_schema",
+    "_zanith_webhook_receivers",
+    "_zanith_webhook_events",
+    "_zanith_webhook_deliveries",
 )
 """What one has to read to look at everything, and at the log."""
 

@@ -18,6 +18,7 @@ from app.recovery.queries import load
 
 SQL = load("doctor")
 BLOCKS = load("artifacts")
+WEBHOOKS = load("webhooks")
 
 Kind = Literal[
     "missing",
@@ -30,10 +31,11 @@ Kind = Literal[
     "unsealed",
     "expired",
     "ceiling",
+    "webhook",
 ]
 ORDER: tuple[Kind, ...] = (
     *("missing", "moved", "changed", "orphan", "engine"),
-    *("blocked", "unfinished", "unsealed", "expired", "ceiling"),
+    *("blocked", "unfinished", "unsealed", "expired", "ceiling", "webhook"),
 )
 _UNFINISHED = {"archiving": "online archiving", "restoring": "online restore"}
 DAMAGE = frozenset({"missing", "moved", "changed", "orphan", "engine", "ceiling"})
@@ -101,6 +103,7 @@ async def doctor(db: Database, *, ceiling_bytes: int | None = None) -> Diagnosis
             summary: Any = await connection.fetchrow(compose(BLOCKS["summary"]))
             parked = int(summary["parked_bytes"])
             findings += _weigh(parked, ceiling_bytes)
+        findings += await _look_at_webhooks(connection)
         seals: Any = await connection.fetchrow(SQL["seals"])
         schemas = await connection.fetch(SQL["schemas"])
     return Diagnosis(
@@ -197,6 +200,21 @@ def _orphan(row: Any) -> Finding:
     if row["code"] == "duplicate_id":
         message = f"{name} has the id of an artifact whose object is elsewhere: it is a copy"
     return _finding("orphan", row["code"], message, id=row["artifact_id"], object=name)
+
+
+async def _look_at_webhooks(connection: Connection) -> list[Finding]:
+    """Return what webhooks did not deliver; nothing where this role may not read it."""
+    if not await connection.fetchval(WEBHOOKS["readable"]):
+        return []
+    return [
+        _finding(
+            "webhook",
+            "given_up",
+            f"webhooks to {row['host']} did not arrive: {row['number']}. {row['error']}",
+            receiver=row["id"][:8],
+        )
+        for row in await connection.fetch(WEBHOOKS["given_up"])
+    ]
 
 
 def _weigh(parked: int, ceiling_bytes: int | None) -> Iterator[Finding]:

@@ -70,4 +70,6 @@ REMEDIES = {
     "unsealed": "zanith recover seal {id}",
     "expired": "zanith recover cleanup --expired --dry-run",
     "ceiling": "zanith recover cleanup --expired --dry-run",
+    # webhook
+    "given_up": "repair the receiver, then zanith webhooks retry --receiver {receiver}",
 }

@@ -60,6 +60,16 @@ async def keep_telling(db: Database, webhooks: Webhooks, *, once: bool = False) 
             await gather(*(stop(task) for task in work.serving.values()))
 
 
+@asynccontextmanager
+async def beside(db: Database, webhooks: Webhooks) -> AsyncIterator[None]:
+    """Keep telling while the body runs."""
+    task = asyncio.create_task(keep_telling(db, webhooks), name="webhooks")
+    try:
+        yield
+    finally:
+        await stop(task)
+
+
 class _Work:
     """What one process does about webhooks: a task for each receiver, and a sweep each minute."""
 
@@ -172,6 +182,20 @@ async def try_again(db: Database, actor: Actor, receiver_id: str | None = None) 
         number = await outbox.retry(db, receiver_id)
         await _record(db, actor, {"what": "retry", "deliveries": number})
     return number
+
+
+def answers_json(found: list[tuple[Receiver, Answer]]) -> list[dict[str, Any]]:
+    """Return the answers to a test as JSON shows them."""
+    return [
+        {
+            "id": receiver.id,
+            "host": receiver.host,
+            "delivered": answer.delivered,
+            "status": answer.status,
+            "error": answer.error,
+        }
+        for receiver, answer in found
+    ]
 
 
 async def _record(db: Database, actor: Actor, detail: dict[str, object]) -> None:

@@ -13,7 +13,8 @@ from app.recovery.core.errors import NotAuthenticated, ZanithError
 from app.recovery.core.version import VERSION
 from app.recovery.db.installer import require_installed
 from app.recovery.jobs import model as jobs
-from app.routes.api.models import RESPONSES, VersionedOut
+from app.recovery.webhooks import outbox
+from app.routes.api.models import RESPONSES, ReadyOut, VersionedOut
 from app.routes.errors import NotReady
 from app.routes.studio import TheStudio, Who
 
@@ -27,9 +28,9 @@ async def alive() -> dict[str, str]:
 
 
 @router.get(
-    "/readyz", response_model=VersionedOut, responses={s: RESPONSES[s] for s in (409, 500, 503)}
+    "/readyz", response_model=ReadyOut, responses={s: RESPONSES[s] for s in (409, 500, 503)}
 )
-async def ready(request: Request, studio: TheStudio) -> dict[str, str]:
+async def ready(request: Request, studio: TheStudio) -> dict[str, str | int]:
     """Say whether the database answers and has what this engine needs; not while shutting down.
 
     The reason is told to clients with a token.
@@ -43,7 +44,13 @@ async def ready(request: Request, studio: TheStudio) -> dict[str, str]:
         except NotAuthenticated:
             raise NotReady(hint="ask again with a token to learn why") from None
         raise
-    return {"status": "ready", "version": VERSION}
+    waiting, given_up, _ = await outbox.count(studio.db)
+    return {
+        "status": "ready",
+        "version": VERSION,
+        "webhooks_waiting": waiting,
+        "webhooks_given_up": given_up,
+    }
 
 
 @router.get("/api/openapi.json", include_in_schema=False)
@@ -60,5 +67,6 @@ async def metrics(studio: TheStudio, who: Who) -> Response:
     summary = await summarize(db)
     states = await count_states(db)
     live = await jobs.list_jobs(db, states=list(jobs.LIVE), limit=1000)
-    figures = studio.counters.exposition(summary, states, live, studio.runner.running)
+    unsent = await outbox.count(db)
+    figures = studio.counters.exposition(summary, states, live, studio.runner.running, unsent)
     return Response(figures, 200, None, CONTENT_TYPE_LATEST)

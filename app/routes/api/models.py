@@ -400,6 +400,13 @@ class VersionedOut(BaseModel):
     version: str
 
 
+class ReadyOut(VersionedOut):
+    """Whether the studio is ready, and how many messages of webhooks have not arrived."""
+
+    webhooks_waiting: int
+    webhooks_given_up: int
+
+
 _ERRORS = {
     400: "the request is not valid",
     401: "no token, or a wrong one",

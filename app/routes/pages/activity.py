@@ -38,6 +38,7 @@ ACTIONS = (
     "login",
     "logout",
     "view",
+    "webhook",
 )
 
 

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from app.recovery.core.durations import parse_duration
 from app.recovery.core.errors import WrongUsage, ZanithError
 from app.recovery.core.four_eyes import Change, parse_changes
+from app.recovery.core.sizes import parse_size
 from app.recovery.db.database import Database
 from app.recovery.webhooks.model import Receiver, Webhooks
 from app.tokens import Token, parse_tokens
@@ -102,6 +103,12 @@ class Settings(BaseSettings):
     )
     lock_retries: int = Field(5, ge=0, le=1000, description="how often a lock is tried again")
     export_dir: Path | None = Field(None, description="where exports to files go by default")
+    verify_every: Annotated[timedelta | None, NoDecode] = Field(
+        None, description="how often the studio or worker verifies each artifact: 7d, never"
+    )
+    verify_rate: Annotated[int, NoDecode] = Field(
+        50 * 1024**2, description="how much such a verification reads in a second: 50MB"
+    )
     public_url: str | None = Field(
         None, description="the address at which people open the studio, for links in messages"
     )
@@ -130,6 +137,22 @@ class Settings(BaseSettings):
     @classmethod
     def _empty_is_unset(cls, value: Any) -> Any:
         return None if value == "" else value
+
+    @field_validator("verify_every", mode="before")
+    @classmethod
+    def _parse_verify_every(cls, value: Any) -> Any:
+        parsed = _duration(value or "never") if isinstance(value, str) else value
+        if parsed is not None and not timedelta(minutes=1) <= parsed:
+            raise ValueError("it must be 1min or more, such as 7d, or never")
+        return parsed
+
+    @field_validator("verify_rate", mode="before")
+    @classmethod
+    def _parse_verify_rate(cls, value: Any) -> Any:
+        try:
+            return parse_size(value) if isinstance(value, str) else value
+        except WrongUsage as exc:
+            raise ValueError(f"{exc.message}: {exc.hint}") from None
 
     @field_validator("public_url", mode="before")
     @classmethod

@@ -18,6 +18,7 @@ from app.recovery.db.database import Database
 from app.recovery.db.installer import require_installed
 from app.recovery.db.operator_role import superuser_notice
 from app.recovery.jobs import audit, runs
+from app.recovery.rows.schedule import verify_regularly
 from app.recovery.webhooks.service import keep_telling
 from app.recovery.worker import keep_up
 from app.routes import errors
@@ -176,6 +177,10 @@ async def running(studio: Studio) -> AsyncIterator[None]:
         helpers.append(asyncio.create_task(working, name="worker"))
         telling = keep_telling(studio.database, studio.settings.webhooks)
         helpers.append(asyncio.create_task(telling, name="webhooks"))
+        if studio.settings.verify_every:
+            pace = (studio.settings.verify_every, studio.settings.verify_rate)
+            checking = verify_regularly(studio.database, *pace, ACTOR)
+            helpers.append(asyncio.create_task(checking, name="verification"))
         if studio.settings.audit_log:
             following = audit.follow(studio.database, studio.settings.audit_log)
             helpers.append(asyncio.create_task(following, name="audit file"))

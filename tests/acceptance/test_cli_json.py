@@ -40,6 +40,7 @@ STORY = [
     ("recover", "verify", "orders.legacy_code"),
     ("recover", "seal", "--all"),
     ("recover", "verify", "--all"),
+    ("recover", "verify", "--all", "--older-than", "7d", "--limit-rate", "50MB"),
     ("recover", "hold", "carts", "--reason", "legal"),
     ("recover", "release", "carts"),
     ("recover", "export", "orders.legacy_code", "--output", "{tmp}"),

@@ -18,7 +18,9 @@ from app.cli.render.outcome import done
 from app.cli.session import Session, run
 from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.artifacts.model import Artifact
+from app.recovery.core.durations import parse_duration
 from app.recovery.core.errors import WrongUsage, ZanithError
+from app.recovery.core.sizes import parse_size
 from app.recovery.purge import hold as holds
 from app.recovery.rows import seal as seals
 from app.text import count, instant, plural
@@ -76,6 +78,18 @@ def seal(
 def verify(
     reference: OptionalReference = None,
     every: _All = False,
+    older_than: Annotated[
+        str | None,
+        typer.Option(
+            "--older-than",
+            metavar="7d",
+            help="With --all: only what was verified, or else sealed, longer ago than this.",
+        ),
+    ] = None,
+    limit_rate: Annotated[
+        str | None,
+        typer.Option("--limit-rate", metavar="50MB", help="How much to read in a second at most."),
+    ] = None,
     jobs_at_once: Jobs = 1,
     as_json: Json = False,
     database_url: DatabaseUrl = None,
@@ -92,12 +106,20 @@ def verify(
     $ zanith recover verify orders.legacy_code
     $ zanith recover verify 7k2m --json | jq .matches
     $ zanith recover verify --all
+    $ zanith recover verify --all --older-than 7d --limit-rate 50MB --json
     """
+    rate = parse_size(limit_rate) if limit_rate is not None else None
+    age = parse_duration(older_than) if older_than is not None else None
+    if older_than is not None and (age is None or not every):
+        raise WrongUsage("--older-than takes a duration, and needs --all", hint="write 7d")
 
     async def one(session: Session, found: Artifact) -> tuple[RenderableType, dict[str, Any]]:
         with watching(session.terminal, f"Verifying {found.object_name}") as follow:
             result = await seals.verify(
-                session.db, found.id, session.actor, on_progress=follow, jobs_at_once=jobs_at_once
+                *(session.db, found.id, session.actor),
+                on_progress=follow,
+                jobs_at_once=jobs_at_once,
+                rate=rate,
             )
         name = Text(printable(found.object_name), style="name")
         if result.matches:
@@ -111,7 +133,7 @@ def verify(
 
     async def body(session: Session) -> None:
         if not _one_or_all(reference, every):
-            await _each(session, await seals.find_sealed(session.db), one, "verified")
+            await _each(session, await seals.find_sealed(session.db, age), one, "verified")
             return
         shown, document = await one(session, await get_artifact(session.db, reference or ""))
         session.terminal.show(shown)

@@ -17,7 +17,9 @@ from app.cli.session import Session, run
 from app.recovery import worker as workers
 from app.recovery.core.errors import WrongUsage
 from app.recovery.jobs import model as jobs
+from app.recovery.jobs import runs
 from app.recovery.jobs.model import Job
+from app.recovery.rows.schedule import verify_regularly
 from app.recovery.webhooks import service
 from app.text import plural
 
@@ -71,9 +73,13 @@ def worker(
         if not once:
             waiting = "waiting for work; after Ctrl-C other workers resume its online jobs"
             terminal.say(Text(waiting, style="quiet"))
-        hooks = session.settings.webhooks
+        hooks, every = session.settings.webhooks, session.settings.verify_every
+        beside = [service.keep_telling(session.db, hooks)]
+        if every and not once:
+            rate = session.settings.verify_rate
+            beside.append(verify_regularly(session.db, every, rate, workers.ACTOR))
         try:
-            async with service.beside(session.db, hooks):
+            async with runs.beside(beside):
                 await workers.serve(session.db, at_once, tell, once=once)
             if once:
                 await service.keep_telling(session.db, hooks, once=True)

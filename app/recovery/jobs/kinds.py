@@ -42,7 +42,7 @@ class Kind(StrEnum):
         "restore",
         Trait.CHANGES | Trait.DETACHES | Trait.SETTLES | Trait.OUTRANKS_SEAL | Trait.TOLD,
     )
-    RESTORE_ROWS = "restore_rows", Trait.CHANGES
+    RESTORE_ROWS = "restore_rows", Trait.CHANGES | Trait.TOLD
     RESTORE_MIGRATION = (
         "restore_migration",
         Trait.CHANGES | Trait.DETACHES | Trait.OUTRANKS_SEAL | Trait.TOLD,

@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -109,6 +109,16 @@ async def interrupt_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
         for task in left:
             interrupt(task)
         _, left = await asyncio.wait(left, timeout=TELL_SECONDS)
+
+
+@asynccontextmanager
+async def beside(works: Iterable[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Run works while the body runs; a job of theirs is interrupted at its end."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        yield
+    finally:
+        await interrupt_all(tasks)
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from app.recovery.artifacts.lookup import get_artifact
@@ -25,6 +26,7 @@ from app.recovery.rows.stream import (
     Meter,
     Reading,
     discard,
+    paced,
     reporting,
     snapshot,
 )
@@ -127,10 +129,12 @@ async def verify(
     job: jobs.Job | None = None,
     on_progress: OnProgress | None = None,
     jobs_at_once: int = 1,
+    rate: int | None = None,
 ) -> Verification:
     """Read the parked object again, compare it with its seal, and record the result.
 
     ``jobs_at_once`` connections read it together, for a seal too, and the bytes are the same.
+    ``rate`` is how many bytes a second are read at most.
 
     A mismatch is an answer, not an error: ``matches`` is False and the artifact's health "changed".
     Refused where there is no seal.
@@ -141,7 +145,7 @@ async def verify(
         artifact = op.artifact
         async with op.running() as run:
             _require_rows(artifact)
-            found = await _verify(op, jobs_at_once)
+            found = await _verify(op, jobs_at_once, rate)
             run.result = {key: value for key, value in found.to_json().items() if key != "artifact"}
             run.outcome = "done" if found.matches else "mismatch"
             if run.local:
@@ -162,7 +166,7 @@ async def verify(
     )
 
 
-async def _verify(op: Operation, jobs_at_once: int) -> Verification:
+async def _verify(op: Operation, jobs_at_once: int, rate: int | None) -> Verification:
     db, artifact = op.db, op.artifact
     async with db.acquire() as connection:
         sealed = await read_seal(connection, artifact.id)
@@ -172,7 +176,7 @@ async def _verify(op: Operation, jobs_at_once: int) -> Verification:
             hint=f"zanith recover seal {artifact.id}",
         )
     async with snapshot(db, artifact.id, sealed.settings) as reading:
-        _, measured = await _measure(op, artifact, reading, jobs_at_once, sealed.settings)
+        _, measured = await _measure(op, artifact, reading, jobs_at_once, sealed.settings, rate)
     return judge(artifact, sealed, measured)
 
 
@@ -194,6 +198,7 @@ async def _measure(
     reading: Reading,
     jobs_at_once: int,
     settings: dict[str, str] | None,
+    rate: int | None = None,
 ) -> tuple[str, Measured]:
     """Read the parked object over so many connections; return the query and the measure."""
     query: str | None = await reading.connection.fetchval(STREAM["canonical_query"], artifact.id)
@@ -202,7 +207,8 @@ async def _measure(
     meter = Meter()
     async with reporting(op.db, meter, artifact.row_count, op.report):
         measured = await copy_rows(
-            *(op.db, reading, artifact.id, query, discard, meter),
+            *(op.db, reading, artifact.id, query, discard if rate is None else paced(meter, rate)),
+            meter,
             jobs=jobs_at_once,
             settings=settings,
         )
@@ -222,10 +228,13 @@ def _require_rows(artifact: Artifact) -> None:
         raise Refused(f"{artifact.object_name} is live again: nothing is parked")
 
 
-async def find_sealed(db: Database) -> list[str]:
-    """Return the ids of what has a seal to be verified, the longest ago verified first."""
+async def find_sealed(db: Database, older_than: timedelta | None = None) -> list[str]:
+    """Return the ids of what has a seal to be verified, the longest ago verified first.
+
+    With ``older_than`` only what was verified, or else sealed, before that.
+    """
     async with db.acquire() as connection:
-        return [row["id"] for row in await connection.fetch(SQL["sealed"])]
+        return [row["id"] for row in await connection.fetch(SQL["sealed"], older_than)]
 
 
 async def find_unsealed(db: Database, limit: int | None = 100) -> list[str]:

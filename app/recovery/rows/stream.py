@@ -290,6 +290,15 @@ async def discard(_chunk: bytes) -> None:
     """Be a sink that keeps nothing: the meter has seen it."""
 
 
+def paced(meter: Meter, rate: int) -> Sink:
+    """Return a sink that keeps nothing, and lets so many bytes a second through."""
+
+    async def take(_chunk: bytes) -> None:
+        await asyncio.sleep(max(0.0, meter.bytes / rate - meter.elapsed))
+
+    return take
+
+
 @asynccontextmanager
 async def reporting(
     db: Database,

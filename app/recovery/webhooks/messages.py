@@ -23,6 +23,14 @@ SHOWN = 300
 """So many characters of a part of a message are sent."""
 
 
+_NOUNS = {
+    "erase": "erasure of rows",
+    "restore_rows": "restore of rows",
+    "verify": "verification",
+    "unverified": "restore without its seal",
+}
+
+
 @dataclass(frozen=True)
 class EventType:
     """One type: what it is for, its words, and the path of the page to open."""
@@ -40,6 +48,10 @@ def _artifact_page(event: Event) -> str:
 
 def _job_page(event: Event) -> str:
     return f"/studio/jobs/{event.job_id}"
+
+
+def _approval_page(event: Event) -> str:
+    return f"/studio/approvals/{event.facts.get('approval')}"
 
 
 def _expiring(event: Event) -> str:
@@ -75,8 +87,13 @@ def _ended(event: Event) -> str:
 
 
 def _requested(event: Event) -> str:
-    what = event.facts.get("kind") or "change"
-    return f"{event.facts.get('actor')} asks for an approval: {what} of {_named(event)}"
+    kind = str(event.facts.get("kind"))
+    if kind == "lift":
+        return f"{event.facts.get('actor')} asks for an approval: changes no longer need one"
+    return (
+        f"{event.facts.get('actor')} asks for an approval: {_NOUNS.get(kind, kind)}"
+        f" of {_named(event)}. It lapses on {_moment(event.facts.get('lapses_at'))}"
+    )
 
 
 def _tested(event: Event) -> str:
@@ -93,15 +110,18 @@ TYPES: dict[str, EventType] = {
     "artifact.unsealed": EventType(
         "an artifact has had no seal for an hour", _unsealed, _artifact_page
     ),
+    "verify.failed": EventType("a scheduled verification failed", _ended, _artifact_page),
     "job.blocked": EventType("a job did not get a lock in two tries", _blocked, _job_page),
-    "restore.ended": EventType("a restore ended", _ended, _job_page),
+    "restore.ended": EventType(
+        "a restore of an object, of rows or of a migration ended", _ended, _job_page
+    ),
     "purge.ended": EventType("a purge ended", _ended, _job_page),
     "cleanup.ended": EventType("a cleanup ended", _ended, _job_page),
     "erase.ended": EventType("an erasure ended", _ended, _job_page),
     "approval.requested": EventType(
         "somebody asks for an approval",
         _requested,
-        lambda event: str(event.facts.get("page") or "/studio/approvals"),
+        _approval_page,
     ),
     "test": EventType("somebody sent a test", _tested, lambda _: "/studio/webhooks"),
 }
@@ -173,9 +193,9 @@ def _named(event: Event) -> str:
 
 def _work(event: Event) -> str:
     kind = str(event.facts.get("kind") or "job")
-    noun = {"erase": "erasure"}.get(kind, kind)
     if kind == "restore_migration":
         return f"restore of the migration {event.object}"
+    noun = _NOUNS.get(kind, kind)
     return f"{noun} of {event.object}" if event.object else noun
 
 

@@ -60,16 +60,6 @@ async def keep_telling(db: Database, webhooks: Webhooks, *, once: bool = False) 
             await gather(*(stop(task) for task in work.serving.values()))
 
 
-@asynccontextmanager
-async def beside(db: Database, webhooks: Webhooks) -> AsyncIterator[None]:
-    """Keep telling while the body runs."""
-    task = asyncio.create_task(keep_telling(db, webhooks), name="webhooks")
-    try:
-        yield
-    finally:
-        await stop(task)
-
-
 class _Work:
     """What one process does about webhooks: a task for each receiver, and a sweep each minute."""
 

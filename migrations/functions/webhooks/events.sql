@@ -32,8 +32,12 @@ END $$;
 CREATE OR REPLACE FUNCTION zanith._tell_of_job() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF NEW.state = 'mismatch' OR NEW.kind = ANY ('{restore,restore_migration,purge,cleanup,erase}') THEN
+    IF NEW.state = 'mismatch' OR NEW.kind = ANY ('{restore,restore_rows,restore_migration,purge,cleanup,erase}') THEN
         PERFORM zanith._tell('job:' || NEW.id, CASE NEW.state WHEN 'mismatch' THEN 'artifact.changed' ELSE split_part(NEW.kind, '_', 1) || '.ended' END,
+            NEW.artifact_id, NEW.id, NEW.object,
+            jsonb_build_object('kind', NEW.kind, 'state', NEW.state, 'actor', NEW.actor, 'error', NEW.error ->> 'message', 'detail', NEW.error ->> 'detail'));
+    ELSIF NEW.kind = 'verify' AND NEW.params ->> 'scheduled' = 'true' AND NEW.state IN ('failed', 'refused') THEN  -- once a day, as nobody looks at it
+        PERFORM zanith._tell(concat_ws(':', 'verify', NEW.artifact_id, to_char(NEW.ended_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')), 'verify.failed',
             NEW.artifact_id, NEW.id, NEW.object,
             jsonb_build_object('kind', NEW.kind, 'state', NEW.state, 'actor', NEW.actor, 'error', NEW.error ->> 'message', 'detail', NEW.error ->> 'detail'));
     END IF;
@@ -43,6 +47,17 @@ CREATE OR REPLACE TRIGGER tell_of_end AFTER UPDATE OF state ON zanith._zanith_jo
     WHEN (OLD.ended_at IS NULL AND NEW.ended_at IS NOT NULL) EXECUTE FUNCTION zanith._tell_of_job();
 -- A restore may run under session_replication_role = replica.
 ALTER TABLE zanith._zanith_jobs ENABLE ALWAYS TRIGGER tell_of_end;
+
+-- Tell of a request for an approval, in the transaction that makes it.
+CREATE OR REPLACE FUNCTION zanith._tell_of_request() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM zanith._tell('approval:' || NEW.id, 'approval.requested', NEW.artifact_id, NULL, NEW.object,
+        jsonb_build_object('kind', NEW.kind, 'actor', NEW.requested_by, 'approval', NEW.id, 'lapses_at', NEW.expires_at));
+    RETURN NULL;
+END $$;
+CREATE OR REPLACE TRIGGER tell_of_request AFTER INSERT ON zanith._zanith_approvals FOR EACH ROW EXECUTE FUNCTION zanith._tell_of_request();
+ALTER TABLE zanith._zanith_approvals ENABLE ALWAYS TRIGGER tell_of_request;
 
 -- Tell of artifacts, each by itself, or of more than ten at once by one event that counts them. {"key", "id", "object", "facts"} each.
 CREATE OR REPLACE FUNCTION zanith._tell_of_artifacts(event_type text, artifacts jsonb) RETURNS void

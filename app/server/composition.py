@@ -24,6 +24,7 @@ from app.recovery.worker import keep_up
 from app.routes import errors
 from app.routes.api import artifacts as api_artifacts
 from app.routes.api import captures as api_captures
+from app.routes.api import diff as api_diff
 from app.routes.api import events as api_events
 from app.routes.api import exports as api_exports
 from app.routes.api import guard as api_guard
@@ -92,6 +93,7 @@ ROUTERS = (
     artifact.router,
     api_artifacts.router,
     api_captures.router,
+    api_diff.router,
     api_events.router,
     api_exports.router,
     api_guard.router,

@@ -35,6 +35,7 @@ STORY = [
     ("recover", "list", "orders"),
     ("recover", "status"),
     ("recover", "inspect", "orders.legacy_code"),
+    ("recover", "diff", "orders", "--show", "same"),
     ("recover", "doctor"),
     ("recover", "seal", "carts"),
     ("recover", "verify", "orders.legacy_code"),

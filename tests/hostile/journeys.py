@@ -27,6 +27,7 @@ from app.recovery.core.errors import ZanithError
 from app.recovery.core.names import quote
 from app.recovery.db.database import Database
 from app.recovery.inspection import doctor
+from app.recovery.inspection.definitions import read_definitions
 from app.recovery.inspection.inspect import inspect, preview_rows
 from app.recovery.jobs.throttle import Limits
 from app.recovery.plan.model import Choices
@@ -38,6 +39,7 @@ from app.recovery.purge.purge import purge, review_purge
 from app.recovery.restore.rehearsal import rehearse
 from app.recovery.restore.restore import restore
 from app.recovery.rows import export
+from app.recovery.rows.compare import CLASSES, count_differences, sample_differences
 from app.recovery.rows.export import ExportRequest
 from app.recovery.rows.seal import find_sealed, find_unsealed, seal, sweep, verify
 from tests.hostile.tables import Table
@@ -129,6 +131,18 @@ class Journey:
                 "plan erasure", lambda: plan_erasure(self.db, artifact.id, self._match(), DBA)
             )
             await self.do("plan purge", lambda: review_purge(self.db, artifact.id))
+            await self.compare(artifact)
+
+    async def compare(self, artifact: Artifact, when: str = "") -> None:
+        """Look at it beside what has its name now, by definition and by value."""
+        await self.do(f"compare{when}", lambda: read_definitions(self.db, artifact.id))
+        found = await self.do(
+            f"count what differs{when}", lambda: count_differences(self.db, artifact.id, DBA)
+        )
+        for kind in CLASSES if found is not None and found.reason is None else ():
+            await self.do(
+                f"show {kind}{when}", partial(sample_differences, self.db, artifact.id, DBA, kind)
+            )
 
     async def restore(
         self, artifact: Artifact, name: str = "restore", *, close: bool = False, **choices: Any
@@ -142,6 +156,7 @@ class Journey:
         await self.do(name, lambda: restore(self.db, artifact.id, wanted, DBA, limits=limits))
         if close:
             await self.do(f"inspect after {name}", lambda: inspect(self.db, artifact.id))
+            await self.compare(artifact, f" after {name}")
 
     async def export(self, artifact: Artifact, format_: str) -> int:
         """Export, and return how many bytes came."""

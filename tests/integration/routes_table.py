@@ -54,6 +54,7 @@ TABLE: dict[str, Valid] = {
     # the API
     "GET /api/artifacts": Valid(),
     f"GET {ARTIFACT}": Valid("cascade"),
+    f"GET {ARTIFACT}/diff": Valid("rebuilt"),
     f"POST {ARTIFACT}/restore": change("published", "jobs", json={"confirm": "published"}),
     f"POST {ARTIFACT}/verify": Valid("values", changes="jobs"),
     f"POST {ARTIFACT}/seal": change("twice", "jobs"),
@@ -154,6 +155,8 @@ TABLE: dict[str, Valid] = {
     f"GET {PAGE}": Valid("cascade"),
     f"GET {PAGE}/left": Valid("drift"),
     f"GET {PAGE}/diff": Valid("rebuilt"),
+    f"GET {PAGE}/diff/counts": Valid("rebuilt"),
+    f"GET {PAGE}/diff/rows": Valid("rebuilt"),
     f"GET {PAGE}/definition.json": Valid("cascade"),
     f"GET {ARTIFACT}/left-over": Valid("drift"),
     f"GET {PAGE}/seal": Valid("cascade"),

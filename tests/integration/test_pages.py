@@ -78,6 +78,8 @@ def test_every_template_renders(studio: Running, artifacts, database):
         staff.get("/studio/summary").raise_for_status()
         visit(staff, f"/studio/artifacts/{table}/rows?offset=20")
         visit(staff, f"/studio/artifacts/{column}/left")
+        visit(staff, f"/studio/artifacts/{artifacts['rows']}/diff/counts")
+        visit(staff, f"/studio/artifacts/{artifacts['rows']}/diff/rows?kind=same")
         visit(staff, f"/studio/artifacts/{table}/rows?offset=200000", 400)
         visit(staff, "/studio/coverage")
         staff.get("/studio/coverage", headers=PARTIAL).raise_for_status()

@@ -10,6 +10,7 @@ from app.cli.commands import (
     cleanup,
     coverage,
     database,
+    diff,
     drop,
     erase,
     export,
@@ -85,7 +86,7 @@ def _print_version() -> None:
     raise typer.Exit
 
 
-for family in (look, restore, rows, export, keep, erase, purge, cleanup):
+for family in (look, diff, restore, rows, export, keep, erase, purge, cleanup):
     recover.add_typer(family.app)
 for family in (look, database, coverage, rewrite, serve, work):
     root.add_typer(family.app)

@@ -173,6 +173,15 @@ class LeftOverOut(_Answer):
     more: bool
 
 
+class DiffOut(_Answer):
+    """An artifact beside what has its name now."""
+
+    artifact: ArtifactOut
+    definition: dict[str, Any] = Field(description="SQL: recorded, now, and whether they differ")
+    values: dict[str, Any] = Field(description="counts; null if not counted, and why")
+    sample: dict[str, Any] | None = Field(description="rows of the class that `show` names")
+
+
 class JobsOut(_Answer):
     """One page of jobs; `next` goes into `after`."""
 

@@ -11,7 +11,7 @@ from postgast import pg_query_pb2 as pg
 from app.migrate.alter_table_facts import ALTER_TABLE, DROP_ATTRIBUTE, FULL, GENTLE
 from app.migrate.columns import describe_new_column, describe_type_change
 from app.migrate.constraints import CONSTRAINTS, describe_constraint
-from app.migrate.facts import REFERENCED, REFERENCING, Fact
+from app.migrate.facts import JOINED, Fact
 from app.migrate.operations import Context, More, build
 from app.migrate.risk import By, Lock, Mode, Operation, Reason, Recovery
 from app.migrate.world import definition_of, parts_of, type_text
@@ -97,7 +97,7 @@ def _add_column(action: _Action, fact: Fact) -> Operation:
 
 
 def _drop_column(action: _Action, fact: Fact) -> Operation:
-    more = More(locks=[Lock(FULL, None, f"{REFERENCED}, or are referenced by the column")])
+    more = More(locks=[Lock(FULL, None, JOINED)])
     if action.command.behavior == pg.DROP_CASCADE:
         more.notes.append("CASCADE also drops what depends on the column, such as views")
         more.locks.append(Lock(FULL, None, "what CASCADE drops"))
@@ -120,7 +120,7 @@ def _alter_type(action: _Action, fact: Fact) -> Operation:
     scans = known is None or known.checks
     more = More(scans=scans and not rewrites)
     more.notes.append(f"from {old} to {new}" if old else f"to {new}; the old type is not known")
-    more.locks.append(Lock(FULL, None, f"{REFERENCED}, and {REFERENCING}, by the column"))
+    more.locks.append(Lock(FULL, None, JOINED))
     if not rewrites:
         fact = replace(fact, recovery=None, hint=None)
     if not narrows:
@@ -153,7 +153,7 @@ def _add_constraint(action: _Action, fact: Fact) -> Operation:
 def _validate(action: _Action, fact: Fact) -> Operation:
     known = action.context.world.find(action.table)
     constraint = known.constraints.get(action.command.name) if known else None
-    locks = [Lock(Mode.ROW_SHARE, None, REFERENCED)]
+    locks = [Lock(Mode.ROW_SHARE, None, JOINED)]
     if constraint is not None:
         reasons = CONSTRAINTS[constraint.contype].reasons
         return _plain(action, replace(fact, reasons=reasons), More(locks=locks))
@@ -164,7 +164,7 @@ def _validate(action: _Action, fact: Fact) -> Operation:
 
 def _alter_constraint(action: _Action, fact: Fact) -> Operation:
     constraint = definition_of(action.command)
-    more = More(locks=[Lock(FULL, None, REFERENCED)])
+    more = More(locks=[Lock(FULL, None, JOINED)])
     enforced = "is_enforced: true" in str(constraint)
     if enforced and "alter_enforceability: true" in str(constraint):
         more.scans = True
@@ -173,7 +173,7 @@ def _alter_constraint(action: _Action, fact: Fact) -> Operation:
 
 
 def _drop_constraint(action: _Action, fact: Fact) -> Operation:
-    more = More(locks=[Lock(FULL, None, f"{REFERENCED}, and {REFERENCING}, by the constraint")])
+    more = More(locks=[Lock(FULL, None, JOINED)])
     return _plain(action, fact, more)
 
 
@@ -196,7 +196,7 @@ def _attach(action: _Action, fact: Fact) -> Operation:
         locks=[
             Lock(GENTLE, quote(action.table)),
             Lock(FULL, None, "the default partition, which is scanned"),
-            Lock(FULL, None, f"{REFERENCED}, and {REFERENCING}"),
+            Lock(FULL, None, JOINED),
         ]
     )
     if not fresh or (parent is not None and not parent.default_partition):
@@ -215,7 +215,7 @@ def _detach(action: _Action, fact: Fact) -> Operation:
         scans=parent is None or parent.referenced,
         locks=[
             Lock(FULL, quote(partition)),
-            Lock(FULL, None, f"the default partition, {REFERENCED}, and {REFERENCING}"),
+            Lock(FULL, None, f"the default partition, {JOINED}"),
         ],
     )
     if more.scans:  # a row that another table references cannot leave

@@ -8,7 +8,7 @@ from typing import Any
 
 from postgast import pg_query_pb2 as pg
 
-from app.migrate.facts import CHILDREN, LOST, REFERENCED, REFERENCING, Fact
+from app.migrate.facts import CHILDREN, JOINED, LOST, Fact
 from app.migrate.operations import Context, More, build
 from app.migrate.other_facts import CASCADE_LOSES, DROP_OTHER, DROPS, FULL, GENTLE
 from app.migrate.rewrite import CASCADING
@@ -85,7 +85,7 @@ def _cascading(cascade: bool) -> More:
 def _drop_relation(context: Context, fact: Fact, node: Any, parts: Sequence[str]) -> Operation:
     more = _cascading(node.behavior == pg.DROP_CASCADE)
     if node.remove_type == pg.OBJECT_TABLE:
-        which = f"its parent, {REFERENCED}, and {REFERENCING}"
+        which = f"its parent, {JOINED}"
         more.locks.append(Lock(FULL, None, which))
         fact = replace(fact, recovery=Recovery(By.CAPTURE, context.strategy))
     return build(context, fact, parts, None, more)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from app.migrate.risk import By, Level, Mode, Reason, Recovery
 
 CHILDREN = "its partitions and children"
-REFERENCED = "the tables that its foreign keys reference"
-REFERENCING = "the tables whose foreign keys reference it"
+JOINED = "tables joined to it by a foreign key"
 CONCURRENTLY = "use CREATE INDEX CONCURRENTLY, outside a transaction"
 
 DEFINITION = Recovery(By.GUARD, "definition")

@@ -345,25 +345,28 @@ def _below(directory: Path) -> Iterable[Path]:
     return (path for path in sorted(directory.rglob("*.sql")) if not path.is_dir())
 
 
-def _by_number(migration: Migration) -> tuple[int, str]:
+# 0042, 20260101120000, or with dots and a number of its own: 00.05.00_01
+_LEADING = re.compile(r"\d+(?:(?:\.\d+)+(?:_\d+)?)?")
+
+
+def _by_number(migration: Migration) -> tuple[tuple[int, ...], str]:
     return _number_of(migration.id), migration.id
 
 
-def _by_number_of_file(path: Path) -> tuple[int, str]:
+def _by_number_of_file(path: Path) -> tuple[tuple[int, ...], str]:
     return _number_of(path.stem), path.stem
 
 
-def _number_of(name: str) -> int:
-    digits = re.match(r"\d+", name)
-    return int(digits[0]) if digits else 0
+def _number_of(name: str) -> tuple[int, ...]:
+    leading = _LEADING.match(name)
+    return tuple(int(part) for part in re.split(r"[._]", leading[0])) if leading else ()
 
 
 def _check_ids(directory: Path, migrations: list[Migration]) -> None:
     """WrongUsage where two migrations have one version: nobody knows which comes first."""
-    seen: dict[str, Migration] = {}
+    seen: dict[tuple[int, ...] | str, Migration] = {}
     for migration in migrations:
-        digits = re.match(r"\d+", migration.id)
-        version = str(int(digits[0])) if digits else migration.id
+        version = _number_of(migration.id) or migration.id
         if version in seen:
             raise _duplicate(directory, seen[version].up.path, migration.up.path)
         seen[version] = migration

@@ -9,7 +9,7 @@ from typing import Any
 from postgast import pg_query_pb2 as pg
 
 from app.migrate.drops import judge_drop, on_index
-from app.migrate.facts import CHILDREN, REFERENCED, REFERENCING, Fact
+from app.migrate.facts import CHILDREN, JOINED, Fact
 from app.migrate.operations import Context, More, build
 from app.migrate.other_facts import FULL, GENTLE, RENAME, RENAME_COLUMN, RENAMES, SET_SCHEMA
 from app.migrate.queries import judge_delete, judge_query, judge_select, reading, table_locks
@@ -39,7 +39,7 @@ def _create_table(context: Context, fact: Fact, node: Any) -> Iterator[Operation
     if partition:
         parent = parts_of(node.inh_relations[0].range_var)
         known = context.world.find(parent)
-        more.locks.append(Lock(FULL, None, f"the default partition, {REFERENCED}"))
+        more.locks.append(Lock(FULL, None, f"the default partition, {JOINED}"))
         if known is None or known.default_partition:
             more.notes.append("PostgreSQL scans the default partition, if there is one")
             more.reasons.add(Reason.CHECK)
@@ -157,7 +157,7 @@ def _grant(context: Context, fact: Fact, node: Any) -> Iterator[Operation]:
 
 def _relations(context: Context, fact: Fact, node: Any) -> Iterator[Operation]:
     """Yield one operation for each table of a list."""
-    more = [Lock(FULL, None, f"{REFERENCING}, with CASCADE")]
+    more = [Lock(FULL, None, f"{JOINED}, with CASCADE")]
     cascade = getattr(node, "behavior", pg.DROP_RESTRICT) == pg.DROP_CASCADE
     for item in node.relations:
         locks = more if cascade else []
@@ -236,7 +236,7 @@ def _rename(context: Context, fact: Fact, node: Any) -> Iterator[Operation]:
         yield build(context, replace(fact, mode=None), None, index, more)
         return
     if table and kind == pg.OBJECT_TABCONSTRAINT:
-        more.locks.append(Lock(FULL, None, f"{REFERENCED}, and {REFERENCING}, by the constraint"))
+        more.locks.append(Lock(FULL, None, JOINED))
     if table:
         shown = quote([*table, node.subname]) if node.subname else None
         if kind == pg.OBJECT_ATTRIBUTE:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote as escape_uri
 
 from app.migrate.plan import MigrationPlan, PlannedMigration, PlannedStatement
-from app.migrate.risk import By, Level, Operation, Reason
+from app.migrate.risk import By, Level, Mode, Operation, Reason
 from app.recovery.core.version import VERSION
 from app.text import plural, visible
 
@@ -73,14 +73,15 @@ def _plain(text: str) -> str:
 
 
 def lock_words(operation: Operation) -> Iterator[str]:
-    """Yield each lock in words: `ACCESS EXCLUSIVE on orders and its partitions`."""
+    """Yield the tables of each lock mode: `ACCESS EXCLUSIVE on orders and its partitions`."""
+    tables: dict[Mode, dict[str, None]] = {}
     for lock in operation.locks:
         which = lock.which.removeprefix("and ")
-        if lock.table is None:
-            yield f"{lock.mode.word} on {which}"
-        else:
-            more = f" and {which}" if which and not which.startswith(("if ", "or ")) else ""
-            yield f"{lock.mode.word} on {lock.table}{more}"
+        more = f" and {which}" if which and not which.startswith(("if ", "or ")) else ""
+        words = which if lock.table is None else f"{lock.table}{more}"
+        tables.setdefault(lock.mode, {})[words] = None
+    for mode, words_of_mode in tables.items():
+        yield f"{mode.word} on {', '.join(words_of_mode)}"
 
 
 def recovery_words(operation: Operation) -> str:

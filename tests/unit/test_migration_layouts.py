@@ -38,6 +38,12 @@ LAYOUTS = {
         ["20251231-b", "20260101120000_a"],
         [],
     ),
+    "zanith with dots": (
+        Layout.ZANITH,
+        {"00.05.00_02_b.sql": TWO, "00.05.00_01_a.sql": ONE, "00.10.00_01_c.sql": ONE},
+        ["00.05.00_01_a", "00.05.00_02_b", "00.10.00_01_c"],
+        [],
+    ),
     "prisma": (
         Layout.PRISMA,
         {

@@ -17,9 +17,10 @@ _MAKE_ONE = f"use at least {SHORTEST} characters; `openssl rand -hex 32` prints 
 class Token:
     """A secret and the name that the audit log knows its holder by."""
 
-    def __init__(self, name: str, secret: SecretStr) -> None:
+    def __init__(self, name: str, secret: SecretStr, *, named: bool = True) -> None:
         self.name = name
         self.secret = secret
+        self.named = named
 
     def __repr__(self) -> str:
         """Show the name only."""
@@ -42,7 +43,7 @@ def parse_tokens(text: str) -> tuple[Token, ...]:
             raise ValueError(f"the name {name.strip()} is given twice")
         if len(secret.strip()) < SHORTEST:
             raise ValueError(f"the token of {name.strip()} is too short: {_MAKE_ONE}")
-        tokens.append(Token(name.strip(), SecretStr(secret.strip())))
+        tokens.append(Token(name.strip(), SecretStr(secret.strip()), named=bool(colon)))
     return tuple(tokens)
 
 

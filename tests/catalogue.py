@@ -51,6 +51,11 @@ def job(name: str) -> Path:
     return lambda cases: f"/studio/jobs/{cases.jobs[name]}"
 
 
+def approval(name: str) -> Path:
+    """Return the builder of a request's page."""
+    return lambda cases: f"/studio/approvals/{cases.approvals[name]}"
+
+
 def export(name: str) -> Path:
     """Return the builder of an export's page."""
     return lambda cases: f"/studio/exports/{cases.exports[name]}"
@@ -211,6 +216,15 @@ _LISTS = (
         "Not confirmed",
         act=typing("Type small", "smaller", "Restore all"),
     ),
+    Shown("approvals", at("/studio/approvals"), "To decide"),
+    Shown("approval to decide", approval("pending"), "Type public.visits.code to approve it"),
+    Shown("approval of an own request", approval("mine"), "You asked for it"),
+    Shown("approval given", approval("approved"), "It may run now"),
+    Shown("approval rejected", approval("rejected"), "rejected"),
+    Shown("approval of another plan", approval("changed"), "What changed is marked below"),
+    Shown("approval that lapsed", approval("lapsed"), "lapsed"),
+    Shown("approval of an erasure", approval("erase"), "It is recorded nowhere"),
+    Shown("approval of a restore", approval("unverified"), "Restore without the seal"),
     Shown("jobs", at("/studio/jobs"), "Running and finished"),
     Shown("jobs live", at("/studio/jobs?state=live"), "running"),
     Shown("jobs without a match", at("/studio/jobs?kind=erase"), "No jobs here"),
@@ -347,6 +361,8 @@ def _viewed() -> tuple[Shown, ...]:
         ("erase", of("values", "/erase")),
         ("guard", at("/studio/guard")),
         ("migration", at(migration_link("small", {"plan": "yes"}))),
+        ("approvals", at("/studio/approvals")),
+        ("approval", approval("pending")),
         ("jobs", at("/studio/jobs")),
         ("job", job("running")),
         ("export", export("equal")),

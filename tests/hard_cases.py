@@ -16,8 +16,10 @@ from typing import Any
 
 import asyncpg
 
+from app.recovery.approvals import deciding
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import Locked, ZanithError
+from app.recovery.core.four_eyes import Change
 from app.recovery.core.names import quote
 from app.recovery.db.database import Database
 from app.recovery.guard.rules import Mode, Rule, turn_on
@@ -32,6 +34,7 @@ from tests.hard_names import LONG_ID, LONG_REASON, NAMES, OBJECTS, SINCE, VALUES
 from tests.hard_webhooks import leave_webhooks
 
 ANA = Actor("ana <b>of</b> operations", "203.0.113.7", "staff")
+BEN = Actor("ben & <i>sons</i>", "203.0.113.8", "staff")
 ROWS = "zanith._zanith_migration_artifacts"
 
 
@@ -43,6 +46,7 @@ class HardCases:
     jobs: dict[str, str] = field(default_factory=dict)
     exports: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)  # id: the hostile name that is in it
+    approvals: dict[str, str] = field(default_factory=dict)
 
     @property
     def hostile(self) -> tuple[str, ...]:
@@ -68,6 +72,7 @@ async def _build(url: str) -> HardCases:
             await _work_on(db, url, connection, cases)
             await _guard(db, connection)
             await leave_webhooks(connection, cases.artifacts, cases.jobs["failed"])
+            await _ask(db, connection, cases)
         finally:
             await db.close()
         await _date(connection)
@@ -385,6 +390,46 @@ async def _guard(db: Database, connection: asyncpg.Connection) -> None:
     ):
         await turn_on(db, ANA, rule)
     await connection.execute(DROPPED)
+
+
+ASKED = {
+    "pending": ("drift", BEN, LONG_REASON),
+    "pending too": ("definition", BEN, VALUES[0]),
+    "to reject": ("rtl", BEN, "old"),
+    "to reject too": ("newline", BEN, "old"),
+    "mine": ("dots", ANA, "old"),
+    "mine too": ("attribute", ANA, "old"),
+    "approved": ("script", BEN, "old"),
+    "rejected": ("image", BEN, "old"),
+    "changed": ("empty", BEN, "old"),
+    "lapsed": ("template", BEN, "old"),
+}
+
+
+async def _ask(db: Database, connection: asyncpg.Connection, cases: HardCases) -> None:
+    """Let people ask each other for approvals of purges, an erasure and a restore."""
+    ids, found = cases.artifacts, cases.approvals
+    for name, (artifact, who, reason) in ASKED.items():
+        asked = await deciding.request(db, Change.PURGE, ids[artifact], who, reason=reason)
+        found[name] = asked.id
+    erasing = await deciding.request(
+        *(db, Change.ERASE, ids["values"], BEN), match={"id": "9"}, rows=1, reason="request 4711"
+    )
+    choices = {"choices": Choices(unverified=True, as_name=NAMES["path"]).to_json()}
+    restoring = await deciding.request(
+        *(db, Change.UNVERIFIED, ids["spaces"], BEN), params=choices, reason="old"
+    )
+    found |= {"erase": erasing.id, "unverified": restoring.id}
+    await deciding.approve(db, found["approved"], ANA, confirm=ids["script"], reason=VALUES[0])
+    await deciding.reject(db, found["rejected"], ANA, reason=LONG_REASON)
+    await connection.execute(
+        f"""ALTER TABLE zanith._zanith_approvals DISABLE TRIGGER approval_is_checked;
+        UPDATE zanith._zanith_approvals SET digest = repeat('0', 64),
+            facts = jsonb_set(facts, '{{1,1}}', '7') WHERE id = '{found["changed"]}';
+        UPDATE zanith._zanith_approvals SET expires_at = now() - interval '1 day',
+            requested_at = now() - interval '2 days' WHERE id = '{found["lapsed"]}';
+        ALTER TABLE zanith._zanith_approvals ENABLE ALWAYS TRIGGER approval_is_checked"""
+    )
 
 
 async def _date(connection: asyncpg.Connection) -> None:

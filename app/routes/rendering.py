@@ -7,7 +7,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
@@ -27,6 +27,7 @@ from app.recovery.core.names import quote as quote_name
 from app.recovery.core.options import options_of
 from app.recovery.core.version import VERSION
 from app.recovery.db.database import ServerInfo
+from app.recovery.jobs.approvals import Summary
 from app.recovery.jobs.model import Job
 from app.recovery.plan.model import Choices
 from app.routes.auth.access import FORM, FORM_FIELD, Access, set_cookie
@@ -63,6 +64,7 @@ class Frame:
     path: str
     now: datetime
     notice: str | None = None
+    approvals: Summary = field(default_factory=Summary)
     version: str = VERSION
     form_field: str = FORM_FIELD
 
@@ -255,6 +257,7 @@ class Pages:
             path=address_of(request.scope),
             now=datetime.now(UTC),
             notice=studio.notice,
+            approvals=studio.approvals,
         )
         html = self.env.get_template(template).render(view=view, frame=frame)
         response = HTMLResponse(

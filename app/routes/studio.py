@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import Failed
 from app.recovery.db.database import Database, ServerInfo
+from app.recovery.jobs.approvals import Summary
 from app.routes.auth.access import FORM_FIELD, Access
 from app.routes.measuring import Measurement
 from app.routes.metrics import Counters
@@ -37,6 +38,8 @@ class Studio:
     """Sign-outs that are not in the database yet, and when the session would have ended."""
     database: Database | None = None
     readers: Database | None = None
+    approvals: Summary = field(default_factory=Summary)
+    """How many requests wait for a decision, as of the last event; no page waits for a count."""
     notice: str | None = None
     """What its operator should know: that its role has more rights than it needs."""
 

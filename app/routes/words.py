@@ -37,6 +37,9 @@ _COMMANDS = {
     r"zanith recover inspect \w+": "the artifact's page",
     r"zanith (?:recover )?list\b": "the list of artifacts",
     r"zanith jobs (?:list|show \w+)": "the list of jobs",
+    r"zanith approvals request-\w+ \w+": "“Ask for approval” on the page of the change",
+    r"zanith approvals (?:approve|show) \w+": "the page of the request",
+    r"zanith approvals list": "the list of requests",
 }
 # Hints begin with a word of ours, or with a list of words to choose from. Messages may begin with
 # the name of an object, which stays as it is: of them only these words are not names.
@@ -49,6 +52,10 @@ _FIRST_WORD = re.compile(
     r"|another|several) "
 )
 _COMMAND = re.compile("|".join(f"({pattern})" for pattern in _COMMANDS))
+
+
+_ASK = re.compile(r"zanith approvals request-\w+ \w+")
+_APPROVE = re.compile(r"zanith approvals approve (\w+)")
 
 
 def on_page(text: str) -> str:
@@ -66,6 +73,8 @@ def sentence(text: str) -> str:
 
 def in_api(text: str) -> str:
     """Return a hint with the request's keys in place of flags."""
+    text = _ASK.sub("POST /api/approvals", text)
+    text = _APPROVE.sub(r"POST /api/approvals/\1/approve", text)
     return _FLAG.sub(lambda found: f"`{_WORDS[found[0]][1]}`", text)
 
 

@@ -21,7 +21,8 @@ from app.recovery.jobs import audit, runs
 from app.recovery.rows.schedule import verify_regularly
 from app.recovery.webhooks.service import keep_telling
 from app.recovery.worker import keep_up
-from app.routes import errors
+from app.routes import errors, four_eyes
+from app.routes.api import approvals as api_approvals
 from app.routes.api import artifacts as api_artifacts
 from app.routes.api import captures as api_captures
 from app.routes.api import diff as api_diff
@@ -46,6 +47,7 @@ from app.routes.middleware.same_origin import SameOrigin
 from app.routes.middleware.tracing import Faults, Tracing
 from app.routes.pages import (
     activity,
+    approvals,
     artifact,
     artifacts,
     bulk,
@@ -84,6 +86,7 @@ ROUTERS = (
     guard.router,
     activity.router,
     webhooks.router,
+    approvals.router,
     restore_page.router,
     exporting.router,
     purge.router,
@@ -91,6 +94,7 @@ ROUTERS = (
     diff.router,
     rows.router,
     artifact.router,
+    api_approvals.router,
     api_artifacts.router,
     api_captures.router,
     api_diff.router,
@@ -120,7 +124,13 @@ def create_app(settings: Settings) -> FastAPI:
     `Database.open` and `require_installed` raise.
     """
     tokens = TokenSource(settings)
-    access = Access(tokens.read(), tokens, viewers_see_rows=settings.viewer_export)
+    access = Access(
+        tokens.read(),
+        tokens,
+        viewers_see_rows=settings.viewer_export,
+        proxy_names=settings.user_header is not None,
+    )
+    four_eyes.require_people(settings, access)
     studio = Studio(settings, access, Pages(access, settings.root_path))
 
     @asynccontextmanager
@@ -175,6 +185,7 @@ async def running(studio: Studio) -> AsyncIterator[None]:
         if not studio.access.open:
             await sessions.read(studio)
             helpers.append(asyncio.create_task(sessions.follow(studio), name="sign-outs"))
+        helpers.append(asyncio.create_task(four_eyes.follow(studio), name="approvals"))
         working = keep_up(studio.database, studio.runner, ACTOR)
         helpers.append(asyncio.create_task(working, name="worker"))
         telling = keep_telling(studio.database, studio.settings.webhooks)

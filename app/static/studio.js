@@ -182,7 +182,7 @@
 
   // ---- what others change: a list asks again, a page that is being read says that it is old --------
 
-  const everything = { kinds: ["artifact", "job", "audit", "webhook"], ids: [] };
+  const everything = { kinds: ["artifact", "job", "audit", "webhook", "approval"], ids: [] };
 
   // Replacing a part would take the focus or the ticks away from whoever works in it.
   const inUse = (part) => part.contains(document.activeElement) || part.querySelector("input[name=id]:checked, input[data-all]:checked");

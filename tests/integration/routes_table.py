@@ -20,8 +20,8 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 class Valid:
     """One request: its target by a name of the hard cases, what it carries, what it changes.
 
-    `viewer` and `anyone` say whether they may send it too; `changes` is "artifacts", "jobs", or
-    nothing. A form is sent with the token of its page.
+    `viewer` and `anyone` say whether they may send it too; `changes` is "artifacts", "jobs",
+    "approvals", or nothing. A form is sent with the token of its page.
     """
 
     of: str = ""
@@ -78,6 +78,16 @@ TABLE: dict[str, Valid] = {
         "restored", "jobs", json={"where": ["id = 1"], "confirm": "public.orders.fax"}
     ),
     "GET /api/jobs/{job_id}/overwritten": Valid("rows"),
+    "GET /api/approvals": Valid(),
+    "GET /api/approvals/{approval_id}": Valid("pending"),
+    "POST /api/approvals": change(
+        "longest", "approvals", json={"kind": "purge", "artifact": "{id}", "reason": "old"}
+    ),
+    "POST /api/approvals/{approval_id}/approve": change(
+        "pending", "approvals", json={"confirm": "code"}
+    ),
+    "POST /api/approvals/{approval_id}/reject": change("to reject", "approvals", json={}),
+    "POST /api/approvals/{approval_id}/withdraw": change("mine", "approvals", json={}),
     "GET /api/events": Valid(endless=True),
     "GET /api/guard": Valid(),
     "GET /api/webhooks": Valid(),
@@ -133,6 +143,25 @@ TABLE: dict[str, Valid] = {
     "GET /studio/migrations/{migration_id:anything}": Valid("deploy"),
     "POST /studio/migrations/{migration_id:anything}": change(
         "deploy", "jobs", form={"action": "restore", "confirm": DEPLOY}
+    ),
+    "GET /studio/approvals": Valid(),
+    "GET /studio/approvals/badge": Valid(),
+    "GET /studio/approvals/{approval_id}": Valid("pending"),
+    "POST /studio/approvals/{approval_id}/approve": change(
+        "pending too", "approvals", form={"confirm": "prices"}
+    ),
+    "POST /studio/approvals/{approval_id}/reject": change(
+        "to reject too", "approvals", form={"reason": "no"}
+    ),
+    "POST /studio/approvals/{approval_id}/withdraw": change("mine too", "approvals", form={}),
+    f"POST {PAGE}/purge/request": change("cascade", "approvals", form={"reason": "old"}),
+    f"POST {PAGE}/erase/request": change(
+        "values",
+        "approvals",
+        form={"column": "id", "value": "5", "rows": "1", "reason": "request 4711"},
+    ),
+    f"POST {PAGE}/restore/request": change(
+        "cascade", "approvals", form={"unverified": "yes", "reason": "no seal"}
     ),
     "GET /studio/activity": Valid(),
     "GET /studio/activity/download": Valid(),

@@ -70,6 +70,7 @@ def target(path: str, valid: Valid, cases: HardCases) -> tuple[str, str]:
         ("{export_id}", cases.exports),
         ("{job_id}", jobs),
         ("{migration_id:anything}", {"small": "small", "deploy": quote(DEPLOY, safe="")}),
+        ("{approval_id}", cases.approvals),
     ):
         if spot in path:
             found = ids[valid.of or next(iter(ids))]
@@ -234,9 +235,13 @@ def state(database, studio: Running) -> str:
 
 
 def fingerprint(database, what: str) -> str:
-    """Return what tells whether the artifacts, or the jobs, changed."""
-    table = {"artifacts": ROWS, "jobs": "zanith._zanith_jobs"}[what]
+    """Return what tells whether the artifacts, the jobs or the approvals changed."""
+    tables = {"artifacts": ROWS, "jobs": "zanith._zanith_jobs"}
+    table = {**tables, "approvals": "zanith._zanith_approvals"}[what]
     return database.psql(f"SELECT md5(string_agg(t::text, '' ORDER BY id)) FROM {table} t")
+
+
+CHANGED = ("artifacts", "jobs", "approvals")
 
 
 def difference(before: str, after: str) -> list[str]:
@@ -297,7 +302,7 @@ def test_every_request_works_for_staff(studio: Running, hard_database, cases: Ha
     wrong = []
     with client:
         for method, path, valid in every_request(studio):
-            before = {what: fingerprint(hard_database, what) for what in ("artifacts", "jobs")}
+            before = {what: fingerprint(hard_database, what) for what in CHANGED}
             status = send(client, method, path, valid, cases, token)
             changed = [w for w, old in before.items() if fingerprint(hard_database, w) != old]
             wait_until(lambda: studio.app.state.studio.runner.running == 0)

@@ -25,7 +25,7 @@ from app.recovery.jobs.approvals import (
     read_approval,
 )
 from app.recovery.jobs.operation import attempt
-from app.recovery.purge.erase import check_erasure, plan_erasure
+from app.recovery.purge.erase import Match, as_one, check_erasure, plan_erasure, shape_of
 from app.recovery.purge.purge import require_named
 from app.recovery.queries import load
 from app.recovery.webhooks import outbox
@@ -41,7 +41,7 @@ async def request(
     *,
     reason: str | None,
     params: Mapping[str, Any] | None = None,
-    match: Mapping[str, str] | None = None,
+    match: Match | None = None,
     rows: int | None = None,
     expected_digest: str | None = None,
 ) -> Approval:
@@ -54,16 +54,15 @@ async def request(
     """
     given = dict(params or {})
     if kind is Change.ERASE:
-        match = match or {}
-        given = {"columns": list(match), "rows": rows or 0}
+        given = {**shape_of(match or {}), "rows": rows or 0}
     async with attempt(db, actor, "request", artifact_id, None, reason=reason):
         require_named_person(actor)
         hashed = None
         if kind is Change.ERASE:
             plan = await plan_erasure(db, artifact_id or "", match or {}, actor)
             check_erasure(plan, rows or 0, expected_digest)
-            given["columns"], expected_digest = list(plan.columns), None
-            hashed = hash_match(match or {})
+            expected_digest = None
+            hashed = hash_match(as_one(match or {}))
         looked = await look(db, kind, artifact_id, given, actor)
         _check_runs(looked)
         _check_seen(looked, expected_digest)
@@ -102,16 +101,15 @@ async def _end_stale(connection: Connection, looked: Looked, actor: Actor) -> No
         await _lapse_one(connection, row, actor)
 
 
-async def _refuse_second(
-    connection: Connection, looked: Looked, match: Mapping[str, str] | None
-) -> None:
+async def _refuse_second(connection: Connection, looked: Looked, match: Match | None) -> None:
     only = None
     if match:
-        only = await find_matching(connection, _artifact_id(looked) or "", looked.digest, match)
+        about = (connection, _artifact_id(looked) or "", looked.digest, as_one(match))
+        only = await find_matching(*about)
         if only is None:
             return
-    about = (looked.kind.value, _artifact_id(looked), looked.digest, only)
-    row = await connection.fetchrow(query("live"), *about)
+    key = (looked.kind.value, _artifact_id(looked), looked.digest, only)
+    row = await connection.fetchrow(query("live"), *key)
     if row is not None:
         raise _asked_already(read_approval(row))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from app.recovery.artifacts.lookup import get_artifact
@@ -71,9 +71,9 @@ class Review:
             "gone": self.gone,
             "digest_now": self.now.digest if self.now else None,
             "differences": [vars(each) for each in self.differences],
-            "steps": self.now.steps if self.now else [],
-            "conflicts": self.now.stops if self.now else [],
-            "losses": self.now.losses if self.now else [],
+            "steps": [asdict(step) for step in self.now.steps] if self.now else [],
+            "conflicts": [asdict(stop) for stop in self.now.stops] if self.now else [],
+            "losses": [asdict(loss) for loss in self.now.losses] if self.now else [],
         }
 
 
@@ -141,7 +141,8 @@ async def _look_at_purge(db: Database, artifact_id: str) -> Looked:
 async def _look_at_erasure(db: Database, artifact_id: str, params: Mapping[str, Any]) -> Looked:
     artifact = await get_artifact(db, artifact_id)
     columns, rows = list(params["columns"]), int(params["rows"])
-    plan = await plan_columns(db, artifact.id, columns)
+    sets = int(params.get("sets", 1))
+    plan = await plan_columns(db, artifact.id, columns, sets)
     facts = [
         *_of_artifact(artifact),
         ["Columns", columns],
@@ -152,7 +153,7 @@ async def _look_at_erasure(db: Database, artifact_id: str, params: Mapping[str, 
         Change.ERASE,
         artifact.object_name,
         erasure_digest(plan, rows, artifact.checksum),
-        {"columns": columns, "rows": rows},
+        {"columns": columns, "sets": sets, "rows": rows},
         facts,
         plan.steps,
         plan.conflicts,

@@ -70,7 +70,12 @@ class Approval:
 
     def to_json(self) -> dict[str, Any]:
         """Return the request as JSON shows it."""
-        return {**asdict(self), "kind": self.kind.value, "facts": dict(map(tuple, self.facts))}
+        data = {
+            key: value.isoformat() if isinstance(value, datetime) else value
+            for key, value in asdict(self).items()
+        }
+        facts = {str(label): value for label, value in self.facts}
+        return {**data, "kind": self.kind.value, "facts": facts}
 
 
 @dataclass(frozen=True)
@@ -210,7 +215,7 @@ def approval_needed(
         return ApprovalNeeded(
             f"{title} needs the approval of a second person: nothing was changed",
             detail="nobody asked for it yet, or it was for another change",
-            hint=f"ask for it: {ask} (POST /api/approvals)",
+            hint=f"ask for it: {ask}",
         )
     reason = {
         "lapsed": "an approval lapses after a day",
@@ -219,7 +224,7 @@ def approval_needed(
     return ApprovalNeeded(
         f"the request {request} for the {TITLES[change]} {name} lapsed: nothing was changed",
         detail=reason,
-        hint=f"ask again: {ask} (POST /api/approvals)",
+        hint=f"ask again: {ask}",
     )
 
 

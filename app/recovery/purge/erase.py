@@ -113,10 +113,17 @@ async def _plan(connection: Connection, artifact_id: str, match: Match) -> tuple
     return plan, data["count_sql"]
 
 
-async def plan_columns(db: Database, artifact_id: str, columns: list[str]) -> ErasurePlan:
+def shape_of(match: Match) -> dict[str, Any]:
+    """Return what is known of an erasure without its values: the columns, and how many sets."""
+    return {"columns": _columns_of(match), "sets": len(_sets_of(match))}
+
+
+async def plan_columns(
+    db: Database, artifact_id: str, columns: list[str], sets: int = 1
+) -> ErasurePlan:
     """Return the plan of an erasure by some columns, without any value and without a count."""
     async with bounded_read(db, artifact_id, readonly=True) as connection:
-        plan, _ = await _plan(connection, artifact_id, dict.fromkeys(columns, ""))
+        plan, _ = await _plan(connection, artifact_id, [dict.fromkeys(columns, "")] * sets)
     return plan
 
 

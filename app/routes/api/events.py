@@ -24,16 +24,16 @@ router = APIRouter(
 
 GATHER_SECONDS = 0.25
 STANDBY_SECONDS = 15.0
-ALL = frozenset({"artifact", "job", "audit", "webhook"})
+ALL = frozenset({"artifact", "job", "audit", "webhook", "approval"})
 
 
 @router.get("/events", response_class=EventSourceResponse)
 async def follow_all(studio: TheStudio, who: Who) -> EventSourceResponse:
     """Follow everything: `changed` with the kinds and ids that changed.
 
-    The kinds are artifact, job, audit and webhook. What comes within a quarter of a second is one
-    event. After a gap, and on a standby every 15 seconds, it names all kinds and no id: anything
-    may have changed.
+    The kinds are artifact, job, audit, webhook and approval. What comes within a quarter of a
+    second is one event. After a gap, and on a standby every 15 seconds, it names all kinds and no
+    id: anything may have changed.
     """
     db = studio.reading(who)
     return EventSourceResponse(

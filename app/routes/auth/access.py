@@ -53,6 +53,8 @@ class Credential:
     name: str
     role: str
     token: str = field(repr=False)
+    named: bool = True
+    """Whether somebody gave it the name; else it is called by its place in a list."""
 
     def session_signer(self, *, ahead: int = 0) -> URLSafeTimedSerializer:
         """Return what signs the sessions of this token, on a clock that many seconds ahead."""
@@ -120,11 +122,13 @@ class Access:
         *,
         attempts: int = 5,
         viewers_see_rows: bool = True,
+        proxy_names: bool = False,
     ) -> None:
         # Decided once: a studio whose tokens are all taken out lets nobody in, not everybody.
         self.open = not credentials
         self.limiter = Limiter(attempts)
         self.viewers_see_rows = viewers_see_rows
+        self.proxy_names = proxy_names
         self._credentials = credentials
         self._source = source
         self._own_key = secrets.token_bytes(32)
@@ -226,7 +230,7 @@ class Access:
         address = address_of(request)
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if self.open:
-            return Actor(name=getpass.getuser(), address=address, role="dev")
+            return Actor(name=getpass.getuser(), address=address, role="dev", named=False)
         if scheme.lower() == "bearer" and token:
             credential = self.by_token(token.strip(), address)
         else:
@@ -234,12 +238,15 @@ class Access:
             if session is None:
                 raise NotAuthenticated("sign in with a token first")
             credential = session
+        told = person(request.scope)
         return Actor(
             # What it may do hangs on the token; who it is may be known to the proxy alone.
-            name=person(request.scope) or credential.name,
+            name=told or credential.name,
             address=address,
             role=_role(credential),
             sees_rows=_role(credential) != "viewer" or self.viewers_see_rows,
+            # past the proxy that names people, a token that they share would be one more person
+            named=bool(told) if self.proxy_names else credential.named,
         )
 
     def form_token(self, request: Request, cookie: str) -> str:

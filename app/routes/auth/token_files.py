@@ -78,7 +78,7 @@ class TokenSource:
                     raise WrongUsage(
                         f"{variable}_FILE is wrong: {path} has a name that {variable} has"
                     )
-                credentials.append(Credential(token.name, role, secret))
+                credentials.append(Credential(token.name, role, secret, token.named))
         return tuple(credentials)
 
     def _look(self) -> tuple[object, ...]:

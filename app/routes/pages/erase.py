@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from app.recovery.approvals.standing import Standing, find_standing
 from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.artifacts.model import Artifact
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import Locked, Refused, WrongUsage, ZanithError
+from app.recovery.core.four_eyes import Change
 from app.recovery.db.database import Database
 from app.recovery.inspection.inspect import find_columns
-from app.recovery.purge.erase import ErasurePlan, Match, plan_erasure
+from app.recovery.purge.erase import (
+    ErasurePlan,
+    Match,
+    as_one,
+    erasure_digest,
+    plan_erasure,
+)
 from app.recovery.restore.some_rows import RowsPlan, plan_rows
 from app.recovery.rows.search import check_refs
 from app.routes import work
@@ -44,6 +52,7 @@ class EraseView:
     key: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     """Of ticked rows: the columns of the key, and their values of each row, one after another."""
+    standing: Standing = field(default_factory=lambda: Standing(Change.ERASE))
 
 
 @dataclass(frozen=True)
@@ -94,15 +103,18 @@ async def build(
         columns = tuple(column.name for column in await find_columns(db, artifact.id))
     except ZanithError as exc:
         return EraseView(artifact, (), (), None, refusal=exc)
-    plan, refusal = None, None
+    plan, refusal, standing = None, None, Standing(Change.ERASE)
     if pairs is not None:
         try:
             plan = await plan_erasure(db, artifact.id, pairs.match, actor)
+            digest = erasure_digest(plan, plan.rows or 0, artifact.checksum)
+            about = (Change.ERASE, artifact.id, digest, as_one(pairs.match))
+            standing = await find_standing(db, *about)
         except ZanithError as exc:
             refusal = exc
     given = pairs or Pairs()
     shown = EraseView(artifact, columns, given.pairs, plan, refusal, error)
-    return replace(shown, key=given.key, keys=given.keys)
+    return replace(shown, key=given.key, keys=given.keys, standing=standing)
 
 
 def _show(request: Request, studio: TheStudio, view: EraseView, status: int = 200) -> HTMLResponse:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from app.recovery.approvals.standing import Standing, find_standing
 from app.recovery.artifacts.model import Artifact
 from app.recovery.core.errors import Locked, NotFound, Refused, ZanithError
+from app.recovery.core.four_eyes import Change
 from app.recovery.db.database import Database
 from app.recovery.jobs.kinds import Kind
 from app.recovery.plan.blocking import Blocking, find_blocking_of_steps
@@ -37,6 +39,7 @@ class PurgeView:
     error: ZanithError | None = None
     typed: str = ""
     reason: str = ""
+    standing: Standing = field(default_factory=lambda: Standing(Change.PURGE))
 
     @property
     def artifact(self) -> Artifact:
@@ -68,7 +71,9 @@ class PurgeView:
 
 async def build(db: Database, artifact_id: str, error: ZanithError | None = None) -> PurgeView:
     """Read the review."""
-    return PurgeView(await review_purge(db, artifact_id), error)
+    review = await review_purge(db, artifact_id)
+    standing = await find_standing(db, Change.PURGE, review.artifact.id, review.plan.digest)
+    return PurgeView(review, error, standing=standing)
 
 
 def _show(request: Request, studio: TheStudio, view: PurgeView, status: int = 200) -> HTMLResponse:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from app.recovery.approvals.standing import Standing, find_standing
 from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.artifacts.model import Artifact
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import Busy, Locked, OutOfTime, Refused, ZanithError
+from app.recovery.core.four_eyes import Change
 from app.recovery.core.options import Option, options_of
 from app.recovery.db.database import Database
 from app.recovery.jobs.kinds import Kind
@@ -23,6 +25,7 @@ from app.recovery.plan.verdict import Outcome, Verdict, judge
 from app.recovery.plan.waits import Session, find_waits
 from app.recovery.queries import load
 from app.recovery.restore.offline import find_follow_up
+from app.recovery.restore.preconditions import unverified_digest
 from app.recovery.restore.restore import is_standing
 from app.routes import work
 from app.routes.chosen import Chosen, chosen_in_form, chosen_in_query
@@ -58,6 +61,7 @@ class RestoreView:
     typed: str = ""
     left: tuple[Step, ...] = ()
     standing: bool = True
+    approval: Standing = field(default_factory=lambda: Standing(Change.UNVERIFIED))
     counted: bool = False
     online: Verdict | None = None
     waits: tuple[Session, ...] = ()
@@ -244,7 +248,7 @@ async def completed(db: Database, view: RestoreView) -> RestoreView:
         return view
     async with db.side() as connection:
         default = await connection.fetchval(SQL["default"], view.artifact.id)
-    view = replace(view, default=default)
+    view = replace(view, default=default, approval=await find_approval(db, view))
     if not view.counted:
         return view
     online: Verdict | None = None
@@ -253,6 +257,15 @@ async def completed(db: Database, view: RestoreView) -> RestoreView:
         found = judge(await plan_restore(db, view.artifact.id, asked, checks=False), asked)
         online = found if found.outcome in {Outcome.YES, Outcome.UNKNOWN} else None
     return replace(view, online=online, waits=await find_waits(db, plan))
+
+
+async def find_approval(db: Database, view: RestoreView) -> Standing:
+    """Return how a restore stands that skips the seal; any other needs no approval."""
+    choices, plan = view.chosen.choices, view.plan
+    if not choices.unverified or plan is None:
+        return Standing(Change.UNVERIFIED)
+    digest = unverified_digest(plan, choices)
+    return await find_standing(db, Change.UNVERIFIED, view.artifact.id, digest)
 
 
 def _show(

@@ -49,6 +49,15 @@ STORY = [
     ("recover", "erase", "carts", "--column", "id", "--values-from", "{values}", "--rows", "1",
      "--confirm", "carts"),
     ("recover", "restore-rows", "orders.legacy_code", "--where", "id = 1", "--print", "csv"),
+    ("approvals", "request-erase", "carts", "--column", "id", "--values-from", "{other}",
+     "--reason", "request 4711"),
+    ("approvals", "request-restore", "orders.legacy_code", "--reason", "the seal is broken"),
+    ("approvals", "request-purge", "orders.legacy_code", "--reason", "retention is over"),
+    ("approvals", "list"),
+    ("approvals", "show", "{approval}"),
+    ("approvals", "withdraw", "{approval}"),
+    ("approvals", "approve", "{approval}", "--yes"),
+    ("approvals", "reject", "{approval}"),
     ("recover", "restore-column", "orders.legacy_code", "--dry-run"),
     ("recover", "restore-column", "orders.legacy_code", "--detach", "--yes"),
     ("jobs", "list"),
@@ -86,6 +95,8 @@ STORY = [
     ("guard", "database", "on"),
     ("guard", "database", "off"),
     ("guard", "off", "--yes"),
+    ("approvals", "require", "erase"),
+    ("approvals", "lift", "erase", "--reason", "nobody asks for it"),
     ("uninstall", "--yes"),
 ]  # fmt: skip
 
@@ -141,10 +152,12 @@ def test_every_command_has_a_document():
 def test_every_document_has_the_one_shape(bare_database, tmp_path):
     bare_database.psql(ORDERS)
     (tmp_path / "values").write_text("3\n")
+    (tmp_path / "other").write_text("2\n")
     (tmp_path / "0043.sql").write_text("DROP TABLE carts;")
     known = {
         "tmp": str(tmp_path),
         "values": str(tmp_path / "values"),
+        "other": str(tmp_path / "other"),
         "migration": str(tmp_path / "0043.sql"),
     }
     for line in STORY:
@@ -154,6 +167,7 @@ def test_every_document_has_the_one_shape(bare_database, tmp_path):
         document = check(result, named(line))
         assert not document.get("error") or result.code == 4
         known["artifact"] = document.get("artifact", {}).get("id", "")
+        known["approval"] = document.get("approval", {}).get("id") or known.get("approval", "")
         if document.get("job", {}).get("state") == "queued":
             known["job"] = document["job"]["id"]
 

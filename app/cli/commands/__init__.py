@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from app.cli.commands import (
+    approvals,
     cleanup,
     coverage,
     database,
@@ -96,6 +97,7 @@ root.add_typer(guard.app, name="guard")
 root.add_typer(migrate.app, name="migrate")
 root.add_typer(work.group, name="jobs")
 root.add_typer(webhooks.group, name="webhooks")
+root.add_typer(approvals.group, name="approvals")
 
 
 def command() -> Any:

@@ -14,6 +14,10 @@ from app.cli.render.steps import steps
 from app.cli.session import Session, run
 from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.core.errors import Refused
+from app.recovery.core.four_eyes import Change
+from app.recovery.jobs.approvals import require_approved
+from app.recovery.jobs.kinds import Kind
+from app.recovery.jobs.operation import attempt
 from app.recovery.purge.purge import purge, review_purge
 from app.text import size
 
@@ -59,6 +63,9 @@ def purge_command(
             if looked.blocked:
                 stop(Exit.REFUSED)
             return
+        async with attempt(session.db, session.actor, Kind.PURGE, found.id, found.object_name):
+            about = (Change.PURGE, found.id, found.object_name, looked.plan.digest, session.actor)
+            await require_approved(session.db, *about)
         require_person(terminal, yes=yes)
         if not yes:
             terminal.say(review(looked))

@@ -167,8 +167,8 @@ async def approve(
     """
     asked = await get_approval(db, reference)
     async with attempt(db, actor, "approve", asked.artifact_id, asked.object, reason=reason):
-        await _require_second(db, asked, actor)
         _require_waiting(asked)
+        await _require_second(db, asked, actor)
         if not confirmed:
             require_named(confirm, asked.object, asked.artifact_id)
         looked = await review(db, asked, actor)
@@ -186,8 +186,8 @@ async def reject(
     """Reject a request as a second person; NotPermitted for whoever asked, who withdraws it."""
     asked = await get_approval(db, reference)
     async with attempt(db, actor, "reject", asked.artifact_id, asked.object, reason=reason):
-        await _require_second(db, asked, actor)
         _require_waiting(asked)
+        await _require_second(db, asked, actor)
         await _decide(db, asked, actor, "rejected", reason)
     return await get_approval(db, asked.id)
 

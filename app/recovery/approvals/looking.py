@@ -211,7 +211,7 @@ async def _look_at_rules(db: Database, params: Mapping[str, Any]) -> Looked:
             "not_required",
             f"this database requires no approval of {', '.join(missing) or 'nothing'}",
             None,
-            "zanith approvals rules shows what it requires",
+            "zanith approvals list shows what it requires",
             (),
         ),
     )

@@ -218,7 +218,7 @@ _LISTS = (
     ),
     Shown("approvals", at("/studio/approvals"), "To decide"),
     Shown("approval to decide", approval("pending"), "Type public.visits.code to approve it"),
-    Shown("approval of an own request", approval("mine"), "You asked for it"),
+    Shown("approval of an own request", approval("own"), "You asked for it"),
     Shown("approval given", approval("approved"), "It may run now"),
     Shown("approval rejected", approval("rejected"), "rejected"),
     Shown("approval of another plan", approval("changed"), "What changed is marked below"),

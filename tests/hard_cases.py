@@ -399,6 +399,7 @@ ASKED = {
     "to reject too": ("newline", BEN, "old"),
     "mine": ("dots", ANA, "old"),
     "mine too": ("attribute", ANA, "old"),
+    "own": ("spaces", Actor("ana", "203.0.113.7", "staff"), "old"),
     "approved": ("script", BEN, "old"),
     "rejected": ("image", BEN, "old"),
     "changed": ("empty", BEN, "old"),

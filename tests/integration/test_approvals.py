@@ -340,7 +340,7 @@ async def test_an_erasure_keeps_no_value_and_needs_them_again(db, people):
     with pytest.raises(Refused, match="10 rows match, not 9"):
         await ask(db, people, kind=Change.ERASE, match=match, rows=9)
     asked = await ask(db, people, kind=Change.ERASE, match=match, rows=10)
-    assert asked.params == {"columns": ["email"], "rows": 10}
+    assert asked.params == {"columns": ["email"], "sets": 1, "rows": 10}
     with pytest.raises(Refused, match="already"):
         await ask(db, people, BOB, kind=Change.ERASE, match=match, rows=10)
     other = await ask(db, people, kind=Change.ERASE, match={"email": "x1"}, rows=1)

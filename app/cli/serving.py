@@ -52,6 +52,7 @@ def serve_demo(
         "trusted_proxies": (),
         "user_header": None,
         "root_path": "",
+        "webhook_url": (),
     }
     with (
         listen("127.0.0.1", settings.port) as listener,

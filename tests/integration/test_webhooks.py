@@ -12,7 +12,7 @@ import pytest
 
 from app.recovery.core.actor import Actor
 from app.recovery.db.database import Database
-from app.recovery.jobs.kinds import Trait, kinds_with
+from app.recovery.jobs.kinds import Kind, Trait, kinds_with
 from app.recovery.plan.model import Choices
 from app.recovery.restore.restore import restore
 from app.recovery.rows import seal
@@ -191,4 +191,33 @@ async def test_every_kind_whose_end_is_told_has_its_words(database, db):
     told = kinds_with(Trait.TOLD)
     text = database.psql("SELECT prosrc FROM pg_proc WHERE proname = '_tell_of_job'")
     assert f"'{{{','.join(told)}}}'" in text
-    assert {f"{kind.partition('_')[0]}.ended" for kind in told} <= set(messages.TYPES)
+    assert {f"{Kind(kind).does_to_one}.ended" for kind in told} <= set(messages.TYPES)
+
+
+async def test_a_restore_that_waits_for_a_lock_is_told_with_its_blocker(database, quick):
+    ids = capture_orders(database)
+    database.psql("UPDATE zanith._zanith_migration_artifacts SET expires_at = NULL")
+    patient = await Database.open(
+        database.url, lock_timeout=outbox.timedelta(milliseconds=50), lock_retries=1000
+    )
+    try:
+        with receiver() as one:
+            await outbox.register(patient, hooks(one).receivers)
+            await seal.seal(patient, ids["column"], ANA)
+            async with database.connect() as other, telling(patient, hooks(one)):
+                block = other.transaction()
+                await block.start()
+                await other.execute("LOCK TABLE public.orders IN ACCESS SHARE MODE")
+                pid = await other.fetchval("SELECT pg_backend_pid()")
+                task = asyncio.create_task(restore(patient, ids["column"], Choices(), ANA))
+                await until(lambda: one.requests)
+                await block.rollback()
+                await task
+                await until(lambda: len(one.requests) == 2)
+            blocked, ended = (request.json for request in one.requests)
+            assert blocked["type"] == "job.blocked"
+            assert f"held by pid {pid} (postgres" in blocked["message"]
+            assert (ended["type"], ended["job"]["state"]) == ("restore.ended", "done")
+            assert blocked["url"] == ended["url"]
+    finally:
+        await patient.close()

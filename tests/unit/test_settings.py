@@ -81,6 +81,21 @@ def test_what_is_given_goes_before_the_environment(monkeypatch):
         ("AUTH_TOKEN", "a:hunter2-0123456789,a:hunter3-0123456789"),
         ("AUTH_TOKEN", "a:hunter2"),
         ("READ_ONLY_AUTH_TOKEN", "h"),
+        ("PUBLIC_URL", "zanith.example.com"),
+        ("PUBLIC_URL", "https://zanith.example.com/?a=hunter2"),
+        ("WEBHOOK_URL", "hooks.example.com/hunter2"),
+        ("WEBHOOK_URL", "https://a.example/x,ftp://hooks.example.com/hunter2"),
+        ("WEBHOOK_URL", "file:///hunter2"),
+        ("WEBHOOK_URL", "https://hooks.example.com:port/hunter2"),
+        ("WEBHOOK_URL", "https://hooks.example.com/hunter 2"),
+        ("WEBHOOK_URL", "https:///hunter2"),
+        ("WEBHOOK_SECRET", "hunter2"),
+        ("WEBHOOK_SECRET", "whsec_hunter2"),
+        ("WEBHOOK_SECRET", "whsec_aHVudGVyMg=="),
+        ("VERIFY_EVERY", "1s"),
+        ("VERIFY_EVERY", "soon"),
+        ("VERIFY_RATE", "0"),
+        ("VERIFY_RATE", "fast"),
     ],
 )
 def test_a_wrong_value_is_named(monkeypatch, name, value):
@@ -151,3 +166,29 @@ def test_a_number_that_is_none_is_said_in_our_words(monkeypatch):
     monkeypatch.setenv("ZANITH_PORT", "x")
     with pytest.raises(WrongUsage, match="ZANITH_PORT is wrong: it must be a whole number"):
         load_settings()
+
+
+def test_webhooks_show_no_address(monkeypatch):
+    monkeypatch.setenv(
+        "ZANITH_WEBHOOK_URL",
+        " https://ana:hunter2@hooks.example.com/hunter3, https://b.example:8443/hunter4,"
+        "https://b.example:8443/hunter4,http://[::1]/hunter5",
+    )
+    monkeypatch.setenv("ZANITH_WEBHOOK_SECRET", "whsec_" + "aHVudGVy" * 4)
+    monkeypatch.setenv("ZANITH_PUBLIC_URL", "https://zanith.example.com/zanith/")
+    settings = load_settings()
+    hooks = settings.webhooks
+    assert [one.host for one in hooks.receivers] == ["hooks.example.com", "b.example:8443", "[::1]"]
+    assert hooks.secrets == (b"hunter" * 4,)
+    assert hooks.page("/studio/jobs/a") == "https://zanith.example.com/zanith/studio/jobs/a"
+    assert "hunter" not in repr(settings) + repr(hooks) + repr(hooks.receivers)
+    assert "aHVudGVy" not in repr(settings)
+
+
+def test_sizes_are_those_of_postgresql(monkeypatch):
+    monkeypatch.setenv("ZANITH_VERIFY_RATE", "1.5 MB")
+    assert load_settings().verify_rate == 1_572_864
+    monkeypatch.setenv("ZANITH_VERIFY_EVERY", "7d")
+    assert load_settings().verify_every == timedelta(days=7)
+    monkeypatch.setenv("ZANITH_VERIFY_EVERY", "")
+    assert load_settings().verify_every is None

@@ -35,36 +35,33 @@ class Answer:
 
 
 class Sender:
-    """A client of HTTP; close it with :meth:`close`."""
+    """A client of HTTP, which connects when it first sends; close it with :meth:`close`."""
 
     def __init__(self) -> None:
-        import httpx  # slow to import
-
-        for name in ("httpx", "httpcore"):  # they log addresses, which have secrets
-            logging.getLogger(name).setLevel(logging.WARNING)
-        self._httpx = httpx
-        self._client = httpx.AsyncClient(follow_redirects=False, timeout=SECONDS)
+        self._client: Any = None
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        if self._client is not None:
+            await self._client.aclose()
 
     async def send(self, receiver: Receiver, body: bytes, headers: dict[str, str]) -> Answer:
         """Send one request. Only the head of the answer is read, so it may be of any length."""
+        import httpx  # slow to import
+
+        if self._client is None:
+            for name in ("httpx", "httpcore"):  # they log addresses, which have secrets
+                logging.getLogger(name).setLevel(logging.WARNING)
+            self._client = httpx.AsyncClient(follow_redirects=False, timeout=SECONDS)
+        post = self._client.stream("POST", receiver.url, content=body, headers=headers)
         try:
-            async with (
-                asyncio.timeout(SECONDS),
-                self._client.stream(
-                    "POST", receiver.url, content=body, headers=headers
-                ) as response,
-            ):
+            async with asyncio.timeout(SECONDS), post as response:
                 return _judge(response)
-        except (TimeoutError, self._httpx.TimeoutException):
+        except (TimeoutError, httpx.TimeoutException):
             return Answer(None, f"it did not answer within {SECONDS:.0f} s")
-        except (self._httpx.HTTPError, self._httpx.InvalidURL, OSError, ValueError) as exc:
-            return Answer(
-                None, _without_address(f"no answer came: {str(exc) or type(exc).__name__}")
-            )
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as exc:
+            said = str(exc) or type(exc).__name__
+            return Answer(None, _without_address(f"no answer came: {said}"))
         finally:
             self._client.cookies.clear()
 

@@ -202,6 +202,7 @@ _LISTS = (
         at("/studio/capture?schema=public&table=" + quote("<b>x</b>")),
         "Nothing here",
     ),
+    Shown("report", lambda c: f"/studio/jobs/{c.jobs['restored']}/report", "Longest lock"),
     Shown("migrations", at("/studio/migrations"), "What each migration dropped"),
     Shown(
         "migrations without a match",

@@ -85,12 +85,13 @@ async def _build(url: str) -> HardCases:
 
 
 DEPLOY = 'deploys/2026-11/../30 "forty" <b>🚀</b>?#%2F\nand a line'
-DEPLOYED = 41
-"""Objects that this migration and another one, called small, dropped before all others."""
+DEPLOYED = 42
+"""Objects that this migration and two small ones dropped before all others."""
 MIGRATIONS = f"""
 CREATE SCHEMA deploy;
-CREATE TABLE deploy.small (id int PRIMARY KEY, note text);
-SELECT zanith.soft_drop_column('deploy.small', 'note', migration_id => 'small', reason => '1 of 1');
+CREATE TABLE deploy.small (id int PRIMARY KEY, note text, too text);
+SELECT zanith.soft_drop_column('deploy.small', 'note', migration_id => 'small', reason => '1 of 1'),
+       zanith.soft_drop_column('deploy.small', 'too', migration_id => 'small/too');
 DO $do$ BEGIN
 FOR n IN 1 .. 10 LOOP
     EXECUTE format('CREATE TABLE deploy.t%1$s (id int PRIMARY KEY, a text, b int, c text);'

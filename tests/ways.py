@@ -35,7 +35,7 @@ CODES = {
     "function_exists": {"hand"},
     "grantee_missing": {"without", "hand"},
     "held": {"hand"},
-    "key_gone": {"without", "hand"},
+    "key_gone": {"first", "without", "hand"},
     "key_needed": {"hand"},
     "key_takes_null": {"without"},
     "name_taken": {"choice", "without", "hand"},

@@ -32,6 +32,7 @@ from app.routes.api import guard as api_guard
 from app.routes.api import jobs as api_jobs
 from app.routes.api import machine
 from app.routes.api import migrations as api_migrations
+from app.routes.api import reports as api_reports
 from app.routes.api import rows as api_rows
 from app.routes.api import webhooks as api_webhooks
 from app.routes.auth import sessions
@@ -62,6 +63,7 @@ from app.routes.pages import (
     login,
     migrations,
     purge,
+    report,
     rows,
     search,
     webhooks,
@@ -79,6 +81,7 @@ ROUTERS = (
     search.router,
     job.router,
     migrations.router,
+    report.router,
     bulk.router,
     capture.router,
     cleanup.router,
@@ -103,6 +106,7 @@ ROUTERS = (
     api_guard.router,
     api_jobs.router,
     api_migrations.router,
+    api_reports.router,
     api_rows.router,
     api_webhooks.router,
     machine.router,

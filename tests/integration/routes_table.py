@@ -11,7 +11,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from tests.hard_cases import DEPLOY, ROWS
+from tests.hard_cases import ROWS
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -142,7 +142,7 @@ TABLE: dict[str, Valid] = {
     "GET /studio/migrations": Valid(),
     "GET /studio/migrations/{migration_id:anything}": Valid("deploy"),
     "POST /studio/migrations/{migration_id:anything}": change(
-        "deploy", "jobs", form={"action": "restore", "confirm": DEPLOY}
+        "too", "jobs", form={"action": "restore", "confirm": "small/too"}
     ),
     "GET /studio/approvals": Valid(),
     "GET /studio/approvals/badge": Valid(),
@@ -176,6 +176,8 @@ TABLE: dict[str, Valid] = {
     "GET /studio/jobs": Valid(),
     "GET /studio/jobs/{job_id}": Valid("restored"),
     "GET /studio/jobs/{job_id}/progress": Valid("restored"),
+    "GET /studio/jobs/{job_id}/report": Valid("restored"),
+    "GET /api/jobs/{job_id}/report": Valid("restored"),
     "POST /studio/jobs/{job_id}/pause": change("online", "jobs", form={}),
     "POST /studio/jobs/{job_id}/resume": change("resting", "jobs", form={}),
     "POST /api/jobs/{job_id}/pause": change("also online", "jobs"),

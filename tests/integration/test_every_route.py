@@ -62,6 +62,7 @@ def studio(hard_database, cases: HardCases, monkeypatch) -> Iterator[Running]:
 
 def target(path: str, valid: Valid, cases: HardCases) -> tuple[str, str]:
     """Return the address of a request and the id in it."""
+    migrations = {"small": "small", "too": "small%2Ftoo", "deploy": quote(DEPLOY, safe="")}
     beside = {"also running": "a", "also online": "b", "also resting": "c", "rows": "d"}
     jobs = {**cases.jobs, **{name: f"feedface0000000{n}" for name, n in beside.items()}}
     found = ""
@@ -69,7 +70,7 @@ def target(path: str, valid: Valid, cases: HardCases) -> tuple[str, str]:
         ("{artifact_id}", cases.artifacts),
         ("{export_id}", cases.exports),
         ("{job_id}", jobs),
-        ("{migration_id:anything}", {"small": "small", "deploy": quote(DEPLOY, safe="")}),
+        ("{migration_id:anything}", migrations),
         ("{approval_id}", cases.approvals),
     ):
         if spot in path:

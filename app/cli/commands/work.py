@@ -9,16 +9,19 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from app.cli.complete import complete_job
+from app.cli.exits import Exit, stop
 from app.cli.humanize import printable
 from app.cli.options import DatabaseUrl, Json
 from app.cli.render.jobs import job_facts, job_list
 from app.cli.render.outcome import done
+from app.cli.render.report import job_report
 from app.cli.session import Session, run
 from app.recovery import worker as workers
 from app.recovery.core.errors import WrongUsage
 from app.recovery.jobs import model as jobs
 from app.recovery.jobs import runs
 from app.recovery.jobs.model import Job
+from app.recovery.restore.document import check, digest_of, document_of
 from app.recovery.rows.schedule import verify_regularly
 from app.recovery.webhooks import service
 from app.text import plural
@@ -156,17 +159,46 @@ def list_jobs(
 
 
 @group.command("show")
-def show(job: _Id, as_json: Json = False, database_url: DatabaseUrl = None) -> None:
+def show(
+    job: _Id,
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report",
+            help="Show the report of a restore, compute its digest again, and compare it with the "
+            "audit log.",
+        ),
+    ] = False,
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
     """
     Show one job: its progress, or how it ended.
 
     Example:
 
     $ zanith jobs show 5f0c2a9e81d34b76
+    $ zanith jobs show 5f0c2a9e81d34b76 --report --json > report.json
     """
 
     async def body(session: Session) -> None:
-        _tell(session, await jobs.get(session.db, job))
+        found = await jobs.get(session.db, job)
+        if not report:
+            _tell(session, found)
+            return
+        document, checks = document_of(found), await check(session.db, found)
+        session.terminal.show(job_report(found, document, checks))
+        if session.terminal.json:
+            session.terminal.emit(
+                {
+                    "report": document,
+                    "digest": digest_of(document),
+                    "checks": [{**vars(each), "matches": each.matches} for each in checks],
+                    "matches": all(each.matches for each in checks),
+                }
+            )
+        if not all(each.matches for each in checks):
+            stop(Exit.REFUSED)
 
     run(body, url=database_url, json=as_json)
 

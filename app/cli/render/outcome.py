@@ -13,6 +13,7 @@ from app.cli.render.layout import aside, facts, listing, marked
 from app.cli.render.plan import to_restore_next
 from app.recovery.artifacts.companions import Companion
 from app.recovery.artifacts.model import Artifact
+from app.recovery.restore.next_steps import find_next
 from app.recovery.restore.report import RestoreReport, RowCounts
 from app.recovery.rows.leftover import LeftOver
 from app.text import count, left, plural, size
@@ -120,8 +121,27 @@ def restored(report: RestoreReport, left: LeftOver | None = None) -> RenderableT
     parts += counts(report.counts, left)
     parts += fidelity(report.fidelity)
     parts += listing("Did not come back exactly", "~", "warn", [x.message for x in report.losses])
+    parts += held(report)
+    parts += next_steps(report)
     parts += to_restore_next(report.companions)
     return Group(*parts)
+
+
+def held(report: RestoreReport) -> list[RenderableType]:
+    """The strongest lock, and how long the restore held it, or would have."""
+    if report.lock is None:
+        return []
+    on = printable(", ".join(report.lock.tables))
+    verb = "would hold" if report.rehearsed else "held"
+    return [aside(f"{verb} {report.lock.mode} on {on} for {timed(report.lock.seconds)}")]
+
+
+def next_steps(report: RestoreReport) -> list[RenderableType]:
+    """What is left to do, but for companions, which stand below."""
+    others = {one.id for one in report.companions}
+    found = [step for step in find_next(report.to_json()) if step.artifact_id not in others]
+    words = [f"{printable(step.what)}: {printable(step.command or step.why)}" for step in found]
+    return listing("What to do next", "•", "quiet", words)
 
 
 def rehearsed(report: RestoreReport) -> RenderableType:
@@ -136,6 +156,7 @@ def rehearsed(report: RestoreReport) -> RenderableType:
     parts += counts(report.counts)
     parts += fidelity(report.fidelity)
     parts += listing("Will not come back exactly", "~", "warn", [x.message for x in report.losses])
+    parts += held(report)
     parts += to_restore_next(report.companions)
     return Group(*parts)
 

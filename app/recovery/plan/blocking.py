@@ -60,7 +60,7 @@ def find_blocking(plans: Iterable[Plan], *, rehearsed: bool) -> Blocking:
                 continue
             seconds += estimate.seconds if estimate else 0.0
             for table in step.tables if step.lock in _STOPS_WRITES else ():
-                if _is_live(table, plan):
+                if is_live(table, plan):
                     (reads if step.lock == _STOPS_READS else writes)[table] = None
     return Blocking(tuple(reads), tuple(t for t in writes if t not in reads), round(seconds, 2))
 
@@ -89,7 +89,7 @@ def require_accepted(blocking: Blocking, *, accepted: bool) -> None:
         )
 
 
-def _is_live(table: str, plan: Plan) -> bool:
+def is_live(table: str, plan: Plan) -> bool:
     """Whether others use the table: not a parked one, nor one that only comes back."""
     parts = parse_name(table)
     target = (plan.target["schema"], plan.target["table"])

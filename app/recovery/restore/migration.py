@@ -25,6 +25,7 @@ from app.recovery.jobs.parts import PartOfRun, take_artifact
 from app.recovery.plan.model import Choices, Conflict, Drift, Plan, changed_plan
 from app.recovery.plan.planning import plan_restore, with_seal
 from app.recovery.queries import load
+from app.recovery.restore.document import detail_of
 from app.recovery.restore.offline import OfflineRestore
 from app.recovery.restore.preconditions import (
     approval_params,
@@ -332,12 +333,16 @@ class _MigrationRestore:
         return {"results": list(self._outcomes), "reports": reports}
 
     async def _end(self) -> None:
+        result = self._result()
         objects = [[item["artifact_id"], item["object"]] for item in self._outcomes]
         async with self._db.side() as connection, connection.transaction():
-            await self._op.record(
-                connection, {"choices": self._choices.to_json(), "objects": objects}
-            )
-            await self._op.run.finish(connection, self._result())
+            detail = {
+                **detail_of(self._op.run.job, result["reports"]),
+                "choices": self._choices.to_json(),
+                "objects": objects,
+            }
+            await self._op.record(connection, detail)
+            await self._op.run.finish(connection, result)
 
 
 def _outcome(artifact: Artifact, outcome: str, why: str | None = None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ What proves constraints follows its commit.
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
@@ -29,6 +30,8 @@ from app.recovery.plan.model import Choices, EventTrigger, Loss, Plan, Step
 from app.recovery.plan.parsing import parse_steps
 from app.recovery.plan.planning import plan_restore, read_plan
 from app.recovery.queries import load
+from app.recovery.restore.document import detail_of
+from app.recovery.restore.held import LockClock, LockHeld
 from app.recovery.restore.preconditions import (
     check_parked,
     check_plan,
@@ -64,6 +67,8 @@ class OfflineRestore:
         self._fidelity: dict[str, Any] | None = None
         self._counts: RowCounts | None = None
         self._companions: tuple[Companion, ...] = ()
+        self._clock: LockClock | None = None
+        self._lock: LockHeld | None = None
 
     async def run_all(self) -> RestoreReport:
         """Do everything, in order, and return the report."""
@@ -100,8 +105,20 @@ class OfflineRestore:
         async with self._db.acquire() as connection:
             self._fidelity = await compare(connection, self._artifact.id, self._choices)
         report = self._report(await get_artifact(self._db, self._artifact.id), losses)
-        self._op.run.result = report.to_json()
+        await self._record_follow_up(report)
         return report
+
+    async def _record_follow_up(self, report: RestoreReport) -> None:
+        """Write to the log what the report is now: the entry of the restore has that before."""
+        document = report.to_json()
+        detail = {
+            **detail_of(self._op.run.job, [document]),
+            "follow_up": True,
+            "losses": document["losses"],
+        }
+        async with self._db.acquire() as connection, connection.transaction():
+            await self._op.record(connection, detail)
+        self._op.run.result = document
 
     @property
     def _what(self) -> str:
@@ -130,6 +147,7 @@ class OfflineRestore:
         plan = await self._plan_again(connection)
         check_plan(plan, self._expected_digest)
         await self._use_approval(connection, plan)
+        self._clock = LockClock(plan)
         self._event_triggers = plan.event_triggers
         self._companions = plan.companions
         steps = [step for step in plan.steps if step.transaction == 1]
@@ -197,7 +215,10 @@ class OfflineRestore:
             await self._op.run.progress(**values)
 
     async def _execute(self, connection: Connection, step: Step) -> None:
+        began = time.monotonic()
         self._done.append(await execute(connection, step, self._event_triggers))
+        if self._clock is not None and step.transaction == 1:
+            self._clock.ran(step, began)
         self._told.append(asdict(self._done[-1]))
 
     async def _execute_alone(self, step: Step) -> None:
@@ -219,7 +240,10 @@ class OfflineRestore:
         await connection.execute(SQL["renew_script"], self._artifact.id)
         asked = (self._artifact.id, self._choices.as_name)
         column = await connection.fetchval(SQL["restored_column"], *asked)
+        self._lock = self._clock.read() if self._clock is not None else None
+        report = self._report(self._artifact, plan.losses).to_json()
         detail = {
+            **detail_of(self._op.run.job, [report]),
             "choices": self._choices.to_json(),
             "digest": plan.digest,
             "verified": self._verified,
@@ -238,9 +262,7 @@ class OfflineRestore:
         if any(step.transaction == 2 for step in plan.steps):
             await self._op.run.fence(connection, committed=True)
         else:
-            await self._op.run.finish(
-                connection, self._report(self._artifact, plan.losses).to_json()
-            )
+            await self._op.run.finish(connection, report)
 
     async def _follow_up(self, steps: tuple[Step, ...], total: int) -> tuple[Loss, ...]:
         """Run what follows the commit, each step for itself; what fails is a loss, said as one.
@@ -275,6 +297,8 @@ class OfflineRestore:
             *(restored, self._fidelity, tuple(self._done), self._rows, losses),
             counts=self._counts,
             companions=self._companions,
+            lock=self._lock,
+            verified=self._verified,
         )
 
 

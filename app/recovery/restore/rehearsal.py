@@ -21,6 +21,8 @@ from app.recovery.jobs.operation import Operation, operation
 from app.recovery.plan.model import Choices
 from app.recovery.plan.planning import read_plan
 from app.recovery.queries import load
+from app.recovery.restore.document import detail_of
+from app.recovery.restore.held import LockClock
 from app.recovery.restore.migration import find_recoverable
 from app.recovery.restore.offline import check_meaning, check_under_lock, compare, execute
 from app.recovery.restore.preconditions import (
@@ -104,6 +106,7 @@ class _Rehearsal:
             documents = [report.to_json() for report in reports]
             run.result = result(documents)
             detail = {
+                **detail_of(run.job, documents),
                 "choices": self._choices.to_json(),
                 "steps": [step for document in documents for step in document["steps"]],
                 "losses": [loss for document in documents for loss in document["losses"]],
@@ -144,13 +147,19 @@ class _Rehearsal:
         plan = await read_plan(connection, artifact.id, self._choices)
         check_plan(plan, None)
         total = len(done) + len(plan.steps)
+        clock, lock = LockClock(plan), None
         for step in plan.steps:
             values = {"step": step.purpose, "done": len(done), "total": total}
             await self._op.tell(values)
             # between two short steps a write would take longer than they do, under their locks
             if step.grows or not done or step.transaction == 2:
                 await self._op.run.progress(**values, steps=[asdict(item) for item in done])
+            if step.transaction != 1 and lock is None:
+                lock = clock.read()  # the restore commits here
+            began = time.monotonic()
             done.append(await execute(connection, step, plan.event_triggers))
+            if step.transaction == 1:
+                clock.ran(step, began)
             if step.locks and step.transaction == 1:
                 await check_under_lock(connection, plan, artifact.id, self._what)
         fidelity = await compare(connection, artifact.id, self._choices)
@@ -161,4 +170,6 @@ class _Rehearsal:
             rehearsed=True,
             counts=counts,
             companions=plan.companions,
+            lock=lock or clock.read(),
+            verified=measured is not None and artifact.sealed_at is not None,
         )

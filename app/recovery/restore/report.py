@@ -9,6 +9,7 @@ from typing import Any
 from app.recovery.artifacts.companions import Companion
 from app.recovery.artifacts.model import Artifact
 from app.recovery.plan.model import Choices, Loss
+from app.recovery.restore.held import LockHeld
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class RestoreReport:
 
     ``counts`` is of a column that was filled from its archive. ``rehearsed``: all of it was rolled
     back, and the report is of what would have come. ``companions`` came with it and are parked
-    still, in the order in which to restore them.
+    still, in the order in which to restore them. ``lock`` is the strongest one that it held on a
+    table that others use, ``verified`` whether the archive was compared with its seal.
     """
 
     artifact: Artifact
@@ -61,6 +63,8 @@ class RestoreReport:
     rehearsed: bool = False
     counts: RowCounts | None = None
     companions: tuple[Companion, ...] = ()
+    lock: LockHeld | None = None
+    verified: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON shows it."""
@@ -74,4 +78,6 @@ class RestoreReport:
             "rehearsed": self.rehearsed,
             "row_counts": asdict(self.counts) if self.counts else None,
             "companions": [asdict(companion) for companion in self.companions],
+            "lock": {**asdict(self.lock), "tables": list(self.lock.tables)} if self.lock else None,
+            "verified": self.verified,
         }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict
 from typing import Any
 
 from app.recovery.artifacts.lookup import find_latest, get_artifact
@@ -214,11 +213,7 @@ async def _go_on(op: Operation, steps: tuple[Step, ...]) -> RestoreReport:
     db, artifact = op.db, op.artifact
     async with op.running({"follow_up": True}):
         chosen = await find_choices(db, artifact.id)
-        report = await OfflineRestore(op, artifact, chosen).run_follow_up(steps)
-        async with db.acquire() as connection:
-            losses = [asdict(loss) for loss in report.losses]
-            await op.record(connection, {"follow_up": True, "losses": losses})
-        return report
+        return await OfflineRestore(op, artifact, chosen).run_follow_up(steps)
 
 
 def _nothing_to_do(artifact: Artifact) -> RestoreReport:

@@ -14,6 +14,8 @@ from app.recovery.jobs import model as jobs
 from app.recovery.jobs.kinds import Kind
 from app.recovery.jobs.model import Job
 from app.recovery.jobs.throttle import COUNTED
+from app.recovery.restore.document import KINDS, reports_of
+from app.recovery.restore.next_steps import NextStep, find_next
 from app.routes import work
 from app.routes.chosen import Chosen
 from app.routes.pages.capture import Picked
@@ -102,6 +104,18 @@ class JobView:
             chosen = Chosen.from_job(job.params.get("choices") or {})
             return migration_link(job.object or "", chosen.said)
         return migration_link(job.object or "")
+
+    @property
+    def has_report(self) -> bool:
+        """Whether there is a report of it to print or send."""
+        return self.job.kind in KINDS and self.job.ended and bool(reports_of(self.job))
+
+    @property
+    def next_steps(self) -> list[NextStep]:
+        """What is left to do after the restore, but for companions, which have their own list."""
+        found = [step for report in reports_of(self.job) for step in find_next(report)]
+        others = {one["id"] for one in (self.job.result or {}).get("companions") or ()}
+        return [step for step in found if step.artifact_id not in others]
 
     @property
     def restored(self) -> list[dict[str, Any]]:

@@ -125,6 +125,12 @@ class MigrationView:
         return bool(self.planned) and all(item.runs for item in self.planned or ())
 
     @property
+    def unknown(self) -> bool:
+        """Whether a check of one of them has no answer."""
+        found = [item.verdict.outcome for item in self.planned or () if item.verdict]
+        return Outcome.UNKNOWN in found
+
+    @property
     def stopped(self) -> list[Planned]:
         """What cannot be restored as it is planned."""
         return [item for item in self.planned or () if not item.runs]

@@ -9,7 +9,7 @@ from itertools import groupby
 from app.recovery.plan.estimate import Estimate
 from app.recovery.plan.model import Step
 
-MANY = 8
+MANY = 20
 """A phase of more steps is divided, where each part is about one table."""
 
 _TITLES = {

@@ -113,6 +113,10 @@
     // Where the answer leads to another page, the form stays as it is until that page is there.
     if (form && !event.detail.xhr?.getResponseHeader("HX-Redirect")) busy(form, false);
   });
+  // Numbers that come now do not put back a form that is being sent.
+  document.addEventListener("htmx:oobBeforeSwap", (event) => {
+    if (event.detail.target?.querySelector("[aria-busy=true]")) event.detail.shouldSwap = false;
+  });
   window.addEventListener("pageshow", (event) => {
     if (!event.persisted) return; // a page that the browser kept is as it was left
     for (const form of document.querySelectorAll("form")) {
@@ -130,6 +134,10 @@
     place.textContent = "Not counted.";
     card.querySelector(".count-again").hidden = false;
   };
+  // Nor does anybody wait for the numbers of a plan that was made again.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.target?.id === "plan") htmx.trigger("#verdict", "htmx:abort");
+  });
   document.addEventListener("htmx:sendError", notCounted);
   document.addEventListener("htmx:responseError", notCounted);
   // The plan was made again by a button that is gone: whoever pressed it reads on at the verdict.

@@ -51,9 +51,10 @@ async def test_resolves_drift_by_a_choice(page: Page, database, artifacts):
     await expect(
         page.get_by_text("2 rows of public.orders were inserted since the capture")
     ).to_be_visible()
-    await page.get_by_label("Value for them").fill("late")
-    await page.get_by_label("Rows inserted since the capture").select_option("value")
+    await page.get_by_label("Enter a value").fill("late")
+    await page.get_by_role("button", name="Use this value").click()
     await page.wait_for_url("**fill=late**")
+    await expect(page.locator("#verdict")).to_be_focused()
     await page.get_by_label("to restore it").fill("code")
     await page.get_by_role("button", name="Restore").click()
     await expect(page.get_by_text("Restored.", exact=True)).to_be_visible()

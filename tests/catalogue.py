@@ -238,7 +238,7 @@ _LISTS = (
 
 _ARTIFACTS = (
     Shown("restored column", of("restored"), "Fidelity"),
-    Shown("damaged column", of("damaged"), "no longer matches its seal"),
+    Shown("damaged column", of("damaged"), "did not match its seal"),
     Shown("missing table", of("missing"), "missing"),
     Shown("moved table", of("moved"), "moved"),
     Shown("held column", of("held"), "Release the hold"),

@@ -56,7 +56,14 @@ PROMISED = {
     "readers": ["a writer's longest wait, capture under lock_timeout 50 ms", "the reader is named"],
     "listing": ["list page, 60 artifacts", "API list, 60 artifacts", "API list, queries"],
     "cleanup": ["cleanup of 5 artifacts"],
-    "pages": ["small pages during 3 downloads, p50", "small pages during 3 downloads, p99"],
+    "pages": [
+        *(
+            f"first byte, {page} page, median"
+            for page in ("list", "artifact", "restore", "purge", "activity", "jobs")
+        ),
+        "small pages during 3 downloads, p50",
+        "small pages during 3 downloads, p99",
+    ],
     "demo": ["zanith demo to its first page"],
 }
 

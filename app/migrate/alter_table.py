@@ -133,7 +133,8 @@ def _set_not_null(action: _Action, fact: Fact) -> Operation:
     if known is not None and action.command.name in known.not_null:
         reasons = fact.reasons - {Reason.NOT_NULL}
         fact = replace(fact, scans=False, reasons=reasons, hint=None)
-        return _plain(action, fact, More(notes=["a validated CHECK makes the scan unnecessary"]))
+        more = More(notes=["no scan: it is NOT NULL already, or a validated CHECK says so"])
+        return _plain(action, fact, more)
     return _plain(action, fact)
 
 

@@ -89,7 +89,7 @@ def _judge_values(
         _rewrite(more, "a stored generated column is computed for each row")
     elif _is_computed(column, kinds):
         _rewrite(more, "each row gets its own number")
-    elif default is not None and is_volatile(default):
+    elif default is not None and is_volatile(world, default):
         _rewrite(more, "the default may differ in each row")
     elif is_maybe_domain(world, column.type_name):
         name = type_text(column.type_name)
@@ -105,10 +105,11 @@ def _rewrite(more: More, why: str) -> None:
     more.hint = "add the column without it, fill it in batches, then set the default"
 
 
-def is_volatile(expression: Any) -> bool:
+def is_volatile(world: World, expression: Any) -> bool:
     """Whether an expression may give another value for each row; unknown functions may."""
     calls = list(messages_in(expression, pg.FuncCall))
-    return any(words(call.funcname)[-1] not in STEADY for call in calls)
+    known = STEADY | world.steady
+    return any(words(call.funcname)[-1] not in known for call in calls)
 
 
 def is_maybe_domain(world: World, type_name: Any) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from app.migrate.facts import CHILDREN, Fact
+from app.migrate.facts import CHILDREN, JOINED, Fact
 from app.migrate.risk import Level, Lock, Mode, Operation, Reason
 from app.migrate.scripts import Steered
-from app.migrate.world import World
+from app.migrate.world import Table, World
 from app.recovery.core.names import quote
+from app.recovery.plan.estimate import FILL_ROWS, INDEX_ROWS, SCAN_BYTES
 
 
 @dataclass
@@ -63,8 +64,18 @@ def build(
             frozenset(kept),
             tuple(steady),
         )
+    known = context.world.find(table) if table else None
     if fact.mode is not None and name:
-        locks.insert(0, Lock(fact.mode, name, CHILDREN if fact.children else ""))
+        alone = known is not None and known.alone
+        locks.insert(0, Lock(fact.mode, name, CHILDREN if fact.children and not alone else ""))
+    notes = list(more.notes)
+    seconds = None
+    if known is not None and known.live:
+        locks = [lock for lock in locks if known.joined or lock.which != JOINED]
+        seconds = _seconds(known, reasons, rewrites=rewrites, scans=scans)
+        if known.published and fact.kind in _REPLICATED:
+            reasons.add(Reason.REPLICATION)
+            notes.append("a publication has the table: change the subscribers too")
     return Operation(
         fact.kind,
         shown or name,
@@ -75,8 +86,38 @@ def build(
         scans,
         fact.recovery,
         more.hint or fact.hint,
-        tuple(more.notes),
+        tuple(notes),
+        seconds,
     )
+
+
+# Changes of a published table that subscribers have to follow.
+_REPLICATED = frozenset(
+    {
+        "add_column",
+        "drop_column",
+        "alter_column_type",
+        "rename_column",
+        "rename",
+        "set_schema",
+        "drop_table",
+    }
+)
+
+
+def _seconds(
+    table: Table, reasons: Collection[Reason], *, rewrites: bool, scans: bool
+) -> float | None:
+    """Return about how long it works on the rows, at the rates of docs/operations.md."""
+    if rewrites:
+        return round(table.rows / FILL_ROWS, 2)
+    if not scans:
+        return None
+    scan = table.bytes / SCAN_BYTES
+    return round(max(scan, table.rows / INDEX_ROWS if _INDEXES & set(reasons) else 0.0), 2)
+
+
+_INDEXES = frozenset({Reason.UNIQUE, Reason.BLOCKS_WRITES})
 
 
 def following(mode: Mode | None, *, scans: bool, rewrites: bool) -> Iterable[Reason]:

@@ -138,17 +138,19 @@ def plan_migrations(
     gates: Gates | None = None,
     after: str | None = None,
     applied: Sequence[Migration] = (),
+    live: World | None = None,
 ) -> MigrationPlan:
     """Return what the migrations do.
 
     `applied` are read for what they create, and not planned. With `after`, neither are the
     migrations up to that one, and the others are pending together: a table that one of them creates
     is empty for those after it. Raises Unreadable for a file that is not SQL, and NotFound if there
-    is no migration of that name.
+    is no migration of that name. `live` is what a database says: those that are applied are not
+    read then.
     """
-    world = World()
-    done, pending = _divide(migrations, after)
-    for migration in (*applied, *done):
+    world = live or World()
+    done, pending = divide(migrations, after)
+    for migration in () if live else (*applied, *done):
         world.begin(pending=False)
         for steered in read_script(migration.up).statements:
             remember(world, steered.statement)
@@ -160,9 +162,10 @@ def plan_migrations(
     return MigrationPlan(layout, tuple(planned), failures)
 
 
-def _divide(
+def divide(
     migrations: Sequence[Migration], after: str | None
 ) -> tuple[Sequence[Migration], Sequence[Migration]]:
+    """Return the migrations up to one, and those after it."""
     if after is None:
         return (), migrations
     for place, migration in enumerate(migrations, 1):

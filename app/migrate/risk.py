@@ -205,6 +205,8 @@ class Operation:
     recovery: Recovery | None = None
     hint: str | None = None
     notes: tuple[str, ...] = ()
+    seconds: float | None = None
+    """How long it takes, by the size of the table; None without a database."""
     allowed: frozenset[Reason] = field(default=frozenset())
     reason: str | None = None
 
@@ -232,6 +234,7 @@ class Operation:
             "locks": [lock.to_json() for lock in self.locks],
             "rewrites": self.rewrites,
             "scans": self.scans,
+            "seconds": self.seconds,
             "recovery": self.recovery.to_json() if self.recovery else None,
             "hint": self.hint,
             "notes": list(self.notes),

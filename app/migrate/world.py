@@ -26,6 +26,15 @@ class Table:
     checks: bool = False
     default_partition: bool = False
     referenced: bool = False
+    # what only a database says
+    live: bool = False
+    rows: int = 0
+    bytes: int = 0
+    alone: bool = False
+    """Whether it has no partitions and no inheritance children."""
+    joined: bool = True
+    """Whether a foreign key references it, or it references a table."""
+    published: bool = False
 
 
 @dataclass
@@ -37,6 +46,8 @@ class World:
     """The table of each index, by the keys of both."""
     types: set[str] = field(default_factory=set)
     """Types that are no domains."""
+    steady: set[str] = field(default_factory=set)
+    """Functions that are not volatile, as the database says."""
 
     def begin(self, *, pending: bool) -> None:
         """Begin the next migration; without `pending` those before it are applied."""

@@ -2,19 +2,24 @@
 
 import codecs
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from app.cli.connection import given
 from app.cli.console import Terminal, write_plain_json
 from app.cli.exits import Exit, stop
-from app.cli.options import Json
+from app.cli.options import DatabaseUrl, Json
 from app.cli.render.migrate import planned, summary
+from app.cli.session import Session, run
 from app.migrate.layouts import Layout, Migration, Script, read_migrations
-from app.migrate.plan import Gates, MigrationPlan, plan_migrations
+from app.migrate.live import read_live
+from app.migrate.plan import Gates, MigrationPlan, divide, plan_migrations
 from app.migrate.report import to_markdown, to_sarif
 from app.migrate.risk import Level, Reason
+from app.migrate.world import World
 from app.recovery.core.errors import WrongUsage
 from app.settings import load_settings
 
@@ -92,12 +97,14 @@ def plan_command(
         bool, typer.Option("--sarif", help="Print SARIF 2.1.0, for code scanning.")
     ] = False,
     as_json: Json = False,
+    database_url: DatabaseUrl = None,
 ) -> None:
     """
     Show what migrations do: the level, reasons and locks of each operation.
 
     It reads SQL files of any tool with PostgreSQL's parser, and needs no
-    database. Exit 4 if an operation does not pass a gate: --max-risk,
+    database. With --database-url, -h, -p, -U or --profile it reads the catalog
+    too: sizes, types, constraints. Exit 4 if an operation does not pass a gate: --max-risk,
     --fail-on, a statement that would fail, or a loss of data that no capture
     covers. A comment before a statement allows a reason:
     -- zanith: allow truncates_table
@@ -107,13 +114,23 @@ def plan_command(
     $ zanith migrate plan migrations/
     $ zanith migrate plan migrations/0042_drop_code.sql --dir migrations/
     $ zanith migrate plan migrations/ --after 0041 --max-risk medium
+    $ zanith migrate plan migrations/ --after 0041 -d shop
     $ alembic upgrade head --sql | zanith migrate plan - --markdown
     """
     if sum((markdown, sarif, as_json)) > 1:
         raise WrongUsage("--json, --markdown and --sarif exclude each other", hint="give one")
     gates = Gates(_risk(max_risk), _codes(fail_on), allow_destructive)
     known = directory or (None if path == Path("-") else load_settings().migrations)
-    plan = _plan(path, known, layout, after, gates)
+    found, migrations, applied = _read(path, known, layout)
+    live = None
+    if database_url is not None or given().parts or given().profile:
+        if len(migrations) > 1 and after is None:
+            raise WrongUsage(
+                "which migrations are pending is not known",
+                hint="name the last one that was applied with --after, or name one file",
+            )
+        live = _ask(divide(migrations, after)[1], database_url, json=as_json)
+    plan = plan_migrations(found, migrations, gates, after, applied, live)
     _show(plan, Terminal(json=as_json), markdown=markdown, sarif=sarif)
     if plan.failures:
         stop(Exit.REFUSED)
@@ -132,13 +149,10 @@ def _show(plan: MigrationPlan, terminal: Terminal, *, markdown: bool, sarif: boo
         terminal.emit(plan.to_json())
 
 
-def _plan(
-    path: Path | None,
-    directory: Path | None,
-    layout: Layout | None,
-    after: str | None,
-    gates: Gates,
-) -> MigrationPlan:
+def _read(
+    path: Path | None, directory: Path | None, layout: Layout | None
+) -> tuple[Layout, list[Migration], list[Migration]]:
+    """Return the layout, the migrations to plan, and those that are applied before them."""
     if path is None and directory is None:
         raise WrongUsage(
             "no migrations are named", hint="name a file, a directory or -, or set --dir"
@@ -148,9 +162,18 @@ def _plan(
     else:
         found, migrations = read_migrations(path or directory or Path(), layout)
     if path is None or directory is None or path.is_dir():
-        return plan_migrations(found, migrations, gates, after)
+        return found, migrations, []
     found, known = read_migrations(directory, layout)
-    return plan_migrations(found, migrations, gates, after, _before(known, path))
+    return found, migrations, _before(known, path)
+
+
+def _ask(migrations: Sequence[Migration], url: str | None, *, json: bool) -> World:
+    """Return what the database says of what the migrations name."""
+
+    async def body(session: Session) -> World:
+        return await read_live(session.db, migrations)
+
+    return run(body, url=url, json=json, installed=False, read_only=True)
 
 
 def _before(known: list[Migration], path: Path) -> list[Migration]:

@@ -10,7 +10,7 @@ from app.cli.render.layout import aside, heading, marked
 from app.migrate.plan import MigrationPlan, PlannedMigration, PlannedStatement
 from app.migrate.report import lock_words, recovery_words
 from app.migrate.risk import Level, Operation
-from app.text import plural
+from app.text import about, plural
 
 _STYLES = {
     Level.SAFE: "good",
@@ -63,6 +63,8 @@ def _details(operation: Operation) -> Iterator[str]:
         locks = [printable(words) for words in lock_words(operation)]
         if locks:
             yield f"locks: {'; '.join(locks)}"
+    if operation.seconds is not None:
+        yield f"takes {about(operation.seconds)}"
     yield from (printable(note) for note in operation.notes)
     if operation.reason:
         yield f"reason: {printable(operation.reason)}"

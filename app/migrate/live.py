@@ -1,0 +1,127 @@
+"""What a live database says of the tables, indexes, types and functions that migrations name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from postgast import pg_query_pb2 as pg
+
+from app.migrate.layouts import Migration
+from app.migrate.memory import remember
+from app.migrate.scripts import read_script
+from app.migrate.statements import Statement, read_statements
+from app.migrate.world import World, key, messages_in, parts_of, words
+from app.recovery.core.names import parse_name, quote
+from app.recovery.db.connections import Connection
+from app.recovery.db.database import Database
+from app.recovery.queries import load
+
+SQL = load("migrate")
+
+
+async def read_live(db: Database, migrations: Iterable[Migration]) -> World:
+    """Return the world that the catalog describes, for what the migrations name.
+
+    It reads the catalog only, in one transaction that is read-only.
+    """
+    statements = [
+        steered.statement
+        for migration in migrations
+        for steered in read_script(migration.up).statements
+    ]
+    world = World()
+    async with db.acquire() as connection, connection.transaction(readonly=True):
+        path = await db.configured_path(connection)
+        relations = await _resolve(connection, path, "relations", _relations(statements))
+        types = await _resolve(connection, path, "types", _types(statements))
+        oids = list(relations.values())
+        for row in await connection.fetch(SQL["tables"], oids):
+            for name in _names(relations, row["oid"]):
+                _add_table(world, name, row)
+        for row in await connection.fetch(SQL["indexes"], oids):
+            for name in _names(relations, row["oid"]):
+                world.indexes[key(name)] = key(parse_name(row["table"]))
+        rows = await connection.fetch(SQL["no_domains"], list(types.values()))
+        for row in rows:
+            world.types.update(key(name) for name in _names(types, row["oid"]))
+        functions = sorted(_functions(statements))
+        world.steady.update(row["name"] for row in await connection.fetch(SQL["steady"], functions))
+    return world
+
+
+async def _resolve(
+    connection: Connection, path: str, block: str, names: set[tuple[str, ...]]
+) -> dict[tuple[str, ...], int]:
+    """Return the OID of each name, as the role's own search path finds it."""
+    ordered = sorted(names)
+    if not ordered:
+        return {}
+    own = await connection.fetchval("SELECT pg_catalog.current_setting('search_path')")
+    await connection.execute("SELECT pg_catalog.set_config('search_path', $1, true)", path)
+    rows = await connection.fetch(SQL[block], [quote(name) for name in ordered])
+    await connection.execute("SELECT pg_catalog.set_config('search_path', $1, true)", own)
+    found = zip(ordered, rows, strict=True)
+    return {name: row["oid"] for name, row in found if row["oid"] is not None}
+
+
+def _names(known: Mapping[tuple[str, ...], int], oid: int) -> list[tuple[str, ...]]:
+    return [name for name, one in known.items() if one == oid]
+
+
+def _add_table(world: World, name: tuple[str, ...], row: Any) -> None:
+    """Describe the table to the world as a migration would, so that both read alike."""
+    table = quote(name)
+    columns = [
+        f"{quote([column])} {kind}{' NOT NULL' if required else ''}"
+        for column, kind, required in row["columns"]
+    ]
+    texts = [f"CREATE TABLE {table} ({', '.join(columns)})"]
+    texts += [
+        f"ALTER TABLE {table} ADD CONSTRAINT {quote([constraint])} {definition}"
+        for constraint, definition in row["constraints"]
+    ]
+    for text in texts:
+        for statement in read_statements(text.encode(), table):
+            remember(world, statement)
+    found = world.tables[key(name)]
+    found.new = False
+    found.live = True
+    found.rows, found.bytes = int(row["rows"]), int(row["bytes"])
+    found.alone = row["members"] == 1
+    found.joined = row["referenced"] or row["referencing"]
+    found.referenced = row["referenced"]
+    found.default_partition = row["default_partition"]
+    found.published = row["published"]
+
+
+# ------------------------------------------------------------------------------- what they name
+
+
+def _relations(statements: Iterable[Statement]) -> set[tuple[str, ...]]:
+    found: set[tuple[str, ...]] = set()
+    for statement in statements:
+        node = statement.node
+        found.update(tuple(parts_of(one)) for one in messages_in(node, pg.RangeVar))
+        if statement.kind == "drop_stmt":
+            found.update(tuple(words(item.list.items)) for item in node.objects)
+        if statement.kind == "comment_stmt":
+            found.add(tuple(words(node.object.list.items)))
+    return {name for name in found if name and all(name)}
+
+
+def _types(statements: Iterable[Statement]) -> set[tuple[str, ...]]:
+    return {
+        tuple(words(one.names))
+        for statement in statements
+        for one in messages_in(statement.node, pg.TypeName)
+        if one.names
+    }
+
+
+def _functions(statements: Iterable[Statement]) -> set[str]:
+    return {
+        words(one.funcname)[-1]
+        for statement in statements
+        for one in messages_in(statement.node, pg.FuncCall)
+    }

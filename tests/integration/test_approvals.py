@@ -17,6 +17,7 @@ from app.recovery.core.actor import Actor
 from app.recovery.core.errors import NotPermitted, Refused, WrongUsage
 from app.recovery.core.four_eyes import GUARDED, ApprovalNeeded, Change
 from app.recovery.db.database import Database
+from app.recovery.db.grants import grant_read
 from app.recovery.jobs.approvals import get_approval, list_approvals, summarize
 from app.recovery.jobs.audit import ActivityFilter, list_activity
 from app.recovery.plan.model import Choices
@@ -457,8 +458,41 @@ async def test_the_rule_of_the_database_holds_without_the_setting(db, archived):
         await plain.close()
 
 
-async def test_who_writes_the_table_forges_nothing_by_accident(db, archived, create_role):
-    """The owner can turn the trigger off; everybody else meets it, or has no right at all."""
+async def test_a_role_that_may_capture_or_look_forges_nothing(
+    db, archived, operator_database, create_role
+):
+    """It reads at most what everybody may see, and never the hash of an erasure's values."""
+    asked = await ask(db, archived)
+    looker = create_role("looker")
+    async with operator_database.connect() as connection:
+        await grant_read(connection, looker)
+    tries = (
+        "UPDATE zanith._zanith_approvals SET state = 'approved', decided_by = 'eve',"
+        " decided_through = 'studio'",
+        "INSERT INTO zanith._zanith_approvals (id, kind, artifact_id, object, digest, requested_by,"
+        f" requested_through) VALUES ('forged00', 'purge', '{archived.id}', 'x', '{'0' * 64}',"
+        " 'eve', 'studio')",
+        "DELETE FROM zanith._zanith_approval_rules",
+        "SELECT match_hash FROM zanith._zanith_approvals",
+        f"SELECT zanith._use_approval('purge', true, '{archived.id}', '{asked.digest}', NULL,"
+        " 'eve', NULL)",
+    )
+    for role in (operator_database.owner, looker):
+        async with operator_database.connect(role) as connection:
+            for statement in tries:
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.execute(statement)
+    readers = await Database.open(operator_database.server.url(operator_database.name, looker))
+    try:
+        assert [one.id for one in await list_approvals(readers)] == [asked.id]
+        await plan_cleanup(readers, timedelta(0), before_expiry=True)
+    finally:
+        await readers.close()
+    assert (await get_approval(db, asked.id)).state == "requested"
+
+
+async def test_who_writes_the_table_forges_nothing_by_accident(db, archived):
+    """The owner can turn the trigger off; until then it is checked too."""
     asked = await ask(db, archived)
     forged = (
         "UPDATE {0} SET state = 'approved', decided_by = 'ana', decided_through = 'studio'",

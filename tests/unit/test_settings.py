@@ -96,6 +96,7 @@ def test_what_is_given_goes_before_the_environment(monkeypatch):
         ("VERIFY_EVERY", "soon"),
         ("VERIFY_RATE", "0"),
         ("VERIFY_RATE", "fast"),
+        ("APPROVALS", "purge,everything"),
     ],
 )
 def test_a_wrong_value_is_named(monkeypatch, name, value):

@@ -26,8 +26,16 @@ READ_TABLES = (
     "_zanith_webhook_receivers",
     "_zanith_webhook_events",
     "_zanith_webhook_deliveries",
+    "_zanith_approval_rules",
 )
 """What one has to read to look at everything, and at the log."""
+
+APPROVAL_COLUMNS = (
+    "id, request_order, kind, artifact_id, object, digest, params, facts, reason, requested_by,"
+    " requested_by_role, requested_through, requested_from, requested_at, expires_at, state,"
+    " decided_by, decided_by_role, decided_through, decided_at, decision_reason, ended_at, job_id"
+)
+"""All of a request but the hash of an erasure's values."""
 
 CAPTURE_FUNCTIONS = (*CAPTURES, "plan_capture", "plan_restore", "version")
 
@@ -68,5 +76,7 @@ async def grant_read(connection: Connection, role: str) -> None:
                 f"GRANT USAGE ON SCHEMA zanith, _zanith_shadow TO {quote(role)}"
             )
             await connection.execute(f"GRANT SELECT ON {tables} TO {quote(role)}")
+            columns = f"GRANT SELECT ({APPROVAL_COLUMNS}) ON zanith._zanith_approvals"
+            await connection.execute(f"{columns} TO {quote(role)}")
     except (asyncpg.PostgresError, OSError) as exc:
         raise translate(exc) from exc

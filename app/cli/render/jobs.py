@@ -14,6 +14,7 @@ from app.cli.progress import figures
 from app.cli.render.layout import aside, facts
 from app.cli.render.outcome import done
 from app.recovery.core.names import signed
+from app.recovery.jobs.kinds import Kind
 from app.recovery.jobs.model import Job
 from app.text import ago, instant, plural, took
 
@@ -95,6 +96,8 @@ def _step(job: Job) -> str | None:
 
 def _what(job: Job) -> str:
     online = "online " if job.params.get("online") else ""
+    if job.kind is Kind.RESTORE_MIGRATION:
+        return printable(f"restore of the migration {job.object}")
     return printable(f"{online}{job.kind.words}" + (f" of {job.object}" if job.object else ""))
 
 

@@ -9,9 +9,9 @@ from rich.text import Text
 from app.cli.humanize import printable
 from app.cli.render.layout import aside, facts, heading, listing
 from app.cli.render.outcome import fidelity
-from app.recovery.core.names import quote, signed
+from app.recovery.core.names import signed
 from app.recovery.jobs.model import Job
-from app.recovery.restore.document import Checked, digest_of
+from app.recovery.restore.document import Checked, digest_of, name_of
 from app.recovery.restore.next_steps import find_next
 from app.text import instant, number, took
 
@@ -45,15 +45,13 @@ def _checked(found: Checked, *, alone: bool) -> Text:
 
 def _one(report: Mapping[str, Any]) -> list[RenderableType]:
     artifact = report["artifact"]
-    names = (artifact["source_schema"], artifact["source_table"], artifact.get("source_column"))
-    title = artifact.get("kept_name") or quote([name for name in names if name])
     lock = report.get("lock")
     held = (
         f"{lock['mode']} on {', '.join(lock['tables'])}, {took(lock['seconds'])}" if lock else None
     )
     parts: list[RenderableType] = [
         Text(),
-        heading(printable(title)),
+        heading(printable(name_of(artifact))),
         aside(
             facts(
                 [

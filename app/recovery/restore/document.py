@@ -10,6 +10,7 @@ from typing import Any
 
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import Refused
+from app.recovery.core.names import quote
 from app.recovery.db.database import Database
 from app.recovery.jobs.kinds import Kind
 from app.recovery.jobs.model import Job
@@ -59,6 +60,14 @@ def reports_of(job: Job) -> list[dict[str, Any]]:
     return [result] if "artifact" in result and not result.get("already_restored") else []
 
 
+def name_of(artifact: Mapping[str, Any]) -> str:
+    """Return the name of the object of a report's artifact, quoted where PostgreSQL quotes."""
+    if artifact.get("kept_name"):
+        return str(artifact["kept_name"])
+    parts = (artifact["source_schema"], artifact["source_table"], artifact.get("source_column"))
+    return quote([part for part in parts if part is not None])
+
+
 def document_of(job: Job) -> dict[str, Any]:
     """Return the report of a job that ended; Refused where it has none."""
     reports = reports_of(job) if job.kind in KINDS and job.ended else []
@@ -102,10 +111,7 @@ async def check(db: Database, job: Job) -> tuple[Checked, ...]:
         for report in document["reports"]:
             artifact = report["artifact"]
             own = await connection.fetchrow(SQL["recorded_part"], job.id, artifact["id"])
-            name = f"{artifact['source_schema']}.{artifact['source_table']}"
-            column = artifact.get("source_column")
-            title = artifact.get("kept_name") or (f"{name}.{column}" if column else name)
-            found.append(_checked(title, compose(job, [report]), own))
+            found.append(_checked(name_of(artifact), compose(job, [report]), own))
         return tuple(found)
 
 

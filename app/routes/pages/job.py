@@ -14,7 +14,7 @@ from app.recovery.jobs import model as jobs
 from app.recovery.jobs.kinds import Kind
 from app.recovery.jobs.model import Job
 from app.recovery.jobs.throttle import COUNTED
-from app.recovery.restore.document import KINDS, reports_of
+from app.recovery.restore.document import KINDS, name_of, reports_of
 from app.recovery.restore.next_steps import NextStep, find_next
 from app.routes import work
 from app.routes.chosen import Chosen
@@ -49,6 +49,29 @@ class Ticked:
     def seconds(self) -> float:
         """The same as a number to add up."""
         return self.elapsed or 0.0
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """One object of a migration that was rehearsed whole, and the seconds of its steps."""
+
+    artifact_id: str
+    name: str
+    seconds: float
+    lacking: int
+    losses: int
+
+    @classmethod
+    def of(cls, report: dict[str, Any]) -> Rehearsed:
+        """Return what a report says of it."""
+        fidelity = report.get("fidelity") or {}
+        return cls(
+            report["artifact"]["id"],
+            name_of(report["artifact"]),
+            sum(step["elapsed"] for step in report["steps"]),
+            len(fidelity.get("missing") or ()) + len(fidelity.get("different") or ()),
+            len(report["losses"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -116,6 +139,12 @@ class JobView:
         found = [step for report in reports_of(self.job) for step in find_next(report)]
         others = {one["id"] for one in (self.job.result or {}).get("companions") or ()}
         return [step for step in found if step.artifact_id not in others]
+
+    @property
+    def rehearsed(self) -> list[Rehearsed]:
+        """What a rehearsal of a migration found, object by object."""
+        reports = (self.job.result or {}).get("reports") or []
+        return [Rehearsed.of(report) for report in reports if report.get("rehearsed")]
 
     @property
     def restored(self) -> list[dict[str, Any]]:

@@ -12,7 +12,14 @@ from fastapi.responses import HTMLResponse, Response
 
 from app.recovery.jobs import model as jobs
 from app.recovery.jobs.model import Job
-from app.recovery.restore.document import Checked, check, digest_of, document_of, for_reader
+from app.recovery.restore.document import (
+    Checked,
+    check,
+    digest_of,
+    document_of,
+    for_reader,
+    name_of,
+)
 from app.recovery.restore.next_steps import NextStep, find_next
 from app.routes.studio import TheStudio, Who
 
@@ -53,9 +60,7 @@ class ReportView:
 
     def name_of(self, report: dict[str, Any]) -> str:
         """Return the name of the object of one report."""
-        a = report["artifact"]
-        parts = (a["source_schema"], a["source_table"], a.get("source_column"))
-        return a.get("kept_name") or ".".join(part for part in parts if part)
+        return name_of(report["artifact"])
 
     def when_of(self, report: dict[str, Any]) -> datetime:
         """Return when the object of one report was dropped."""

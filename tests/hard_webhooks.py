@@ -47,7 +47,8 @@ async def leave_webhooks(
         ]}),
         ("restore.ended", "script", {**work, "state": "failed", "error": VALUES[0]}),
         ("purge.ended", "purged", {**work, "kind": "purge", "state": "done"}),
-        ("approval.requested", "image", {**work, "kind": "purge"}),
+        ("approval.requested", "image", {**work, "kind": "purge", "approval": "0123456789ab",
+            "lapses_at": "2024-02-29T12:00:00+00:00"}),
         ("later.type", "image", {}),
         ("test", None, {"actor": "ana"}),
     ]  # fmt: skip

@@ -221,3 +221,18 @@ async def test_a_restore_that_waits_for_a_lock_is_told_with_its_blocker(database
             assert blocked["url"] == ended["url"]
     finally:
         await patient.close()
+
+
+async def test_a_request_for_an_approval_is_told_with_its_page(database, db):
+    with receiver() as one:
+        await outbox.register(db, hooks(one).receivers)
+        database.psql(
+            """INSERT INTO zanith._zanith_approvals (id, kind, artifact_id, object, digest,
+                   requested_by, requested_through)
+               VALUES ('0123456789ab', 'purge', 'a', 'public.a', repeat('a', 64), 'bob', 'cli')"""
+        )
+        await service.keep_telling(db, hooks(one), once=True)
+        (request,) = one.requests
+        assert request.json["type"] == "approval.requested"
+        assert request.json["url"] == "https://zanith.example.com/z/studio/approvals/0123456789ab"
+        assert "bob asks for an approval: purge of public.a" in request.json["message"]

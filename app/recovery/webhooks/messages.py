@@ -134,11 +134,17 @@ def message_of(event: Event) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
+def path_of(event: Event) -> str | None:
+    """Return the path of the page to open; None for a type of a later version."""
+    kind = TYPES.get(event.type)
+    return kind.page(event) if kind else None
+
+
 def body_of(event: Event, webhooks: Webhooks, database: str) -> bytes:
     """Return the body of the request: the same in every attempt."""
     message = message_of(event)
-    kind = TYPES.get(event.type)
-    url = webhooks.page(kind.page(event)) if kind else None
+    path = path_of(event)
+    url = webhooks.page(path) if path else None
     about = event.facts
     said = {
         "type": event.type,

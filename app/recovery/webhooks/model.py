@@ -115,6 +115,7 @@ class Delivery:
 
     event: Event
     message: str
+    path: str | None
     receiver_id: str
     host: str
     state: str
@@ -130,7 +131,8 @@ class Delivery:
         event = self.event
         told = {"id": event.id, "type": event.type, "time": event.at, "message": self.message}
         about = {"artifact_id": event.artifact_id, "job_id": event.job_id, "object": event.object}
-        own = {key: value for key, value in asdict(self).items() if key not in {"event", "message"}}
+        apart = {"event", "message", "path"}
+        own = {key: value for key, value in asdict(self).items() if key not in apart}
         return _json({**told, **about, **own})
 
 

@@ -15,7 +15,7 @@ from app.recovery.db.connections import Connection
 from app.recovery.db.database import Database
 from app.recovery.db.transactions import notify
 from app.recovery.queries import load
-from app.recovery.webhooks.messages import message_of
+from app.recovery.webhooks.messages import message_of, path_of
 from app.recovery.webhooks.model import (
     Claim,
     Delivery,
@@ -174,6 +174,7 @@ def _delivery(row: Any) -> Delivery:
     return Delivery(
         event=event,
         message=message_of(event),
+        path=path_of(event),
         receiver_id=row["receiver_id"],
         host=row["host"],
         state=row["state"],

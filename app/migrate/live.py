@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from postgast import pg_query_pb2 as pg
@@ -10,8 +11,8 @@ from postgast import pg_query_pb2 as pg
 from app.migrate.layouts import Migration
 from app.migrate.memory import remember
 from app.migrate.scripts import read_script
-from app.migrate.statements import Statement, read_statements
-from app.migrate.world import World, key, messages_in, parts_of, words
+from app.migrate.statements import Statement, Unreadable, read_statements
+from app.migrate.world import Table, World, key, messages_in, parts_of, words
 from app.recovery.core.names import parse_name, quote
 from app.recovery.db.connections import Connection
 from app.recovery.db.database import Database
@@ -81,9 +82,11 @@ def _add_table(world: World, name: tuple[str, ...], row: Any) -> None:
         f"ALTER TABLE {table} ADD CONSTRAINT {quote([constraint])} {definition}"
         for constraint, definition in row["constraints"]
     ]
+    world.tables[key(name)] = Table(table, checks=True)
     for text in texts:
-        for statement in read_statements(text.encode(), table):
-            remember(world, statement)
+        with suppress(Unreadable):  # what a newer server says: the worse case holds
+            for statement in read_statements(text.encode(), table):
+                remember(world, statement)
     found = world.tables[key(name)]
     found.new = False
     found.live = True

@@ -9,6 +9,7 @@ import typer
 from app.cli.confirm import confirm_name, require_person
 from app.cli.console import Terminal
 from app.cli.exits import Exit, stop
+from app.cli.humanize import printable_block
 from app.cli.options import DatabaseUrl, DryRun, Json, OptionalReference, Reason, Yes
 from app.cli.progress import watching
 from app.cli.render.rows import restored_rows, rows_plan
@@ -178,8 +179,8 @@ async def _put_back(
 
 
 def _print(terminal: Terminal, text: str) -> None:
-    """Write a text to stdout as it is; with --json in a document."""
+    """Write a text to stdout as it is, on a terminal without control characters."""
     if terminal.json:
         terminal.emit({"text": text})
     else:
-        terminal.out.file.write(text)
+        terminal.out.file.write(printable_block(text) if terminal.out.is_terminal else text)

@@ -67,7 +67,7 @@ MOST_CHARACTERS = 64_000_000
 WORDS = {
     "changes": "the live value is replaced",
     "insert": "the row is inserted",
-    "same": "nothing: the live row has these values",
+    "same": "the live row has these values already",
     "missing": "left out: there is no live row with this key",
     "taken": "left out: a live row has this key, with other values",
     "several": "left out: several live rows have this key",
@@ -372,12 +372,11 @@ def check_rows(plan: RowsPlan, expected_digest: str | None = None) -> None:
         raise Refused(conflict.message, detail=conflict.detail, hint=conflict.hint)
     check_digest(plan, expected_digest)
     if not plan.count:
-        outcomes = [f"{count:,}: {WORDS[outcome]}" for outcome, count in plan.counts.items()]
-        raise Refused(
-            "there is nothing to put back",
-            detail="\n".join(outcomes),
-            hint="copy the rows as SQL, and run that as you like",
-        )
+        outcomes = [f"rows: {count:,}; {WORDS[outcome]}" for outcome, count in plan.counts.items()]
+        hint = "copy the rows as SQL, and run that as you like"
+        if set(plan.counts) == {"same"}:
+            hint = "nothing has to be done"
+        raise Refused("there is nothing to put back", detail="\n".join(outcomes), hint=hint)
 
 
 async def restore_rows(

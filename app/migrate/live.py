@@ -8,8 +8,8 @@ from typing import Any
 
 from postgast import pg_query_pb2 as pg
 
-from app.migrate.layouts import Migration
 from app.migrate.memory import remember
+from app.migrate.migrations import Migration
 from app.migrate.scripts import read_script
 from app.migrate.statements import Statement, Unreadable, read_statements
 from app.migrate.world import Table, World, key, messages_in, parts_of, words

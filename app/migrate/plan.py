@@ -10,8 +10,8 @@ from typing import Any
 from postgast import pg_query_pb2 as pg
 
 from app.migrate.classify import classify, needs_no_transaction
-from app.migrate.layouts import Layout, Migration
 from app.migrate.memory import remember
+from app.migrate.migrations import Layout, Migration
 from app.migrate.operations import Context
 from app.migrate.risk import LOSES, By, Level, Mode, Operation, Reason
 from app.migrate.scripts import Source, Steered, read_script

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import postgast
 
-from app.migrate.layouts import Script
+from app.migrate.migrations import Script
 from app.migrate.risk import Reason
 from app.migrate.statements import COPY_HINT, Statement, Unreadable, read_statements, refuse
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.migrate.layouts import Layout, Migration, Script
+from app.migrate.migrations import Layout, Migration, Script
 from app.migrate.plan import plan_migrations
 from app.migrate.report import lock_words, recovery_words
 from app.migrate.risk import Operation, Reason

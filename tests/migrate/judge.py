@@ -10,8 +10,8 @@ from pathlib import Path
 import asyncpg
 
 from app.migrate.classify import classify
-from app.migrate.layouts import Script
 from app.migrate.memory import remember
+from app.migrate.migrations import Script
 from app.migrate.operations import Context
 from app.migrate.risk import Family, Lock, Mode, Operation, Reason
 from app.migrate.scripts import read_script

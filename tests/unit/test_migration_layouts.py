@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from app.migrate.layouts import Layout, Script, find_layout, read_migrations
+from app.migrate.layouts import find_layout, read_migrations
+from app.migrate.migrations import Layout, Script
 from app.migrate.scripts import read_script
 from app.migrate.statements import Unreadable
 from app.recovery.core.errors import NotFound, WrongUsage

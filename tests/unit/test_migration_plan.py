@@ -11,7 +11,7 @@ from postgast import pg_query_pb2 as pg
 
 from app.migrate.alter_table_facts import ALTER_TABLE
 from app.migrate.classify import statements_known
-from app.migrate.layouts import Layout, Migration, Script
+from app.migrate.migrations import Layout, Migration, Script
 from app.migrate.plan import Gates, plan_migrations
 from app.migrate.report import to_markdown, to_sarif
 from app.migrate.risk import Level, Reason

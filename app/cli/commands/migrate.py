@@ -14,8 +14,9 @@ from app.cli.exits import Exit, stop
 from app.cli.options import DatabaseUrl, Json
 from app.cli.render.migrate import planned, summary
 from app.cli.session import Session, run
-from app.migrate.layouts import Layout, Migration, Script, read_migrations
+from app.migrate.layouts import read_migrations
 from app.migrate.live import read_live
+from app.migrate.migrations import Layout, Migration, Script
 from app.migrate.plan import Gates, MigrationPlan, divide, plan_migrations
 from app.migrate.report import to_markdown, to_sarif
 from app.migrate.risk import Level, Reason

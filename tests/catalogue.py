@@ -246,7 +246,7 @@ _ARTIFACTS = (
     Shown("unsealed table", of("unsealed"), "Not sealed yet"),
     Shown("taken name", of("taken"), "exists now"),
     Shown("lacking function", of("lacking"), "middling"),
-    Shown("column with drift", of("drift"), "inserted since the capture"),
+    Shown("column with drift", of("drift"), "would hold NULL"),
     Shown("column with twice a key", of("twice"), "no longer has a unique key"),
     Shown("column under a lock", of("locked"), "public.carts.note"),
     Shown("cascade", of("cascade"), "base_2"),

@@ -32,7 +32,7 @@ from app.recovery.jobs.model import Job
 from app.recovery.plan.model import Choices
 from app.routes.auth.access import FORM, FORM_FIELD, Access, set_cookie
 from app.routes.middleware.prefix import address_of, outside
-from app.routes.sql_text import highlighted
+from app.routes.sql_text import highlighted, highlighted_shell
 from app.routes.words import on_page, sentence
 
 THEMES = ("auto", "light", "dark")
@@ -204,6 +204,7 @@ def environment(prefix: str = "") -> Environment:
         visible=formats.visible,
         one_line=one_line,
         sql=highlighted,
+        shell=highlighted_shell,
         quote_name=quote_name,
         facts=as_facts,
         as_json=as_json,

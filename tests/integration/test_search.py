@@ -50,9 +50,9 @@ def test_finds_by_name_and_by_id(client, cases: HardCases):
         assert artifact in led_to(client, part), part
     # the whole name comes before all that only contain it
     assert led_to(client, "public.orders.legacy_code")[0] == artifact
-    assert led_to(client, "0001_fa") == ["/studio?migration=0001_fax"]
+    assert led_to(client, "0001_fa") == ["/studio/migrations/0001_fax"]
     migration = client.get("/studio/search", params={"q": "0001_fax"})
-    assert migration.headers["location"] == "/studio?migration=0001_fax"
+    assert migration.headers["location"] == "/studio/migrations/0001_fax"
     for nothing in ("", "  ", "l%y", "nobody has this"):
         assert led_to(client, nothing) == [], nothing
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from app.recovery.artifacts.lookup import schemas_on_path
 from app.recovery.core.errors import NotFound
 from app.recovery.core.names import quote
+from app.recovery.db.bounded_reads import bounded_read
 from app.recovery.db.database import Database
 from app.recovery.queries import containing, load
 
@@ -19,7 +21,9 @@ PAGE = 50
 class Relation:
     """A table; size in bytes with its indexes and partitions, rows as the statistics have them.
 
-    ``parked`` counts the recoverable artifacts of it and of its columns.
+    ``parked`` counts the recoverable artifacts of it and of its columns, ``dependents`` the views,
+    keys and functions that name it. ``last_used`` is None where no scan is known, and always before
+    PostgreSQL 16; ``scans`` counts them since the statistics began.
     """
 
     schema: str
@@ -29,6 +33,9 @@ class Relation:
     comment: str | None
     size_bytes: int | None
     row_estimate: int | None
+    last_used: datetime | None
+    scans: int | None
+    dependents: int
     parked: int
 
     @property
@@ -38,7 +45,8 @@ class Relation:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON shows it."""
-        return asdict(self)
+        used = self.last_used.isoformat() if self.last_used else None
+        return {**asdict(self), "last_used": used}
 
 
 @dataclass(frozen=True)
@@ -108,3 +116,41 @@ async def describe_relation(
             )
         columns = await connection.fetch(SQL["attributes"], schema, name)
     return Relation(**dict(row)), tuple(Attribute(**dict(column)) for column in columns)
+
+
+@dataclass(frozen=True)
+class Droppable:
+    """Whether a column, or the table where ``column`` is None, can be dropped recoverably.
+
+    ``alone`` without its dependents, ``together`` with them; ``why`` says what stands in the way of
+    the first, or of both.
+    """
+
+    column: str | None
+    alone: bool
+    together: bool
+    why: str | None
+    hint: str | None
+
+
+async def judge_drops(db: Database, schema: str, name: str) -> tuple[Droppable, ...]:
+    """Judge the drop of a table and of each of its columns; nothing is changed.
+
+    It reads what the table's owner made, and is bounded as such reads are.
+    """
+    async with bounded_read(db, quote([schema, name]), readonly=True) as connection:
+        rows = await connection.fetch(SQL["judged"], schema, name)
+    found: dict[str | None, dict[bool, Any]] = {}
+    for row in rows:
+        found.setdefault(row["column_name"], {})[row["cascade"]] = row
+    return tuple(_droppable(column, of) for column, of in found.items())
+
+
+def _droppable(column: str | None, of: dict[bool, Any]) -> Droppable:
+    alone, together = (
+        (row := of.get(cascade)) is not None and row["verdict"] == "covered"
+        for cascade in (False, True)
+    )
+    against = None if alone else of.get(False) or of.get(True)
+    why = (against["message"] or against["verdict"].replace("_", " ")) if against else None
+    return Droppable(column, alone, together, why, against["hint"] if against else None)

@@ -95,7 +95,13 @@ async def _retry(
         waiting = [blocker.describe(query=False) for blocker in seen]
         await tell(
             on_progress,
-            {"step": f"waiting for {_names(seen)}", "tries": number + 1, "waiting_for": waiting},
+            {
+                "step": f"waiting for {_names(seen)}",
+                "tries": number + 1,
+                "tries_at_most": db.lock_retries + 1,
+                "waiting_for": waiting,
+                "blocked_by": [{"pid": b.pid, "state": b.state} for b in seen],
+            },
         )
         await asyncio.sleep(pause(number))
     raise AssertionError("unreachable")

@@ -15,13 +15,21 @@ SELECT s.nspname AS schema, s.relname AS name,
        CASE WHEN s.relkind = 'p' THEN 'partitioned table' WHEN EXISTS (
             SELECT FROM pg_class AS c WHERE c.oid = s.oid AND c.relispartition) THEN 'partition' ELSE 'table' END AS kind,
        pg_get_userbyid(s.relowner) AS owner, obj_description(s.oid, 'pg_class') AS comment,
-       t.size_bytes, t.row_estimate,
+       t.size_bytes, t.row_estimate, t.last_used, t.scans,
+       (SELECT count(DISTINCT COALESCE(r.ev_class, d.objid))
+        FROM pg_depend AS d LEFT JOIN pg_rewrite AS r ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND r.oid = d.objid
+        WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = s.oid AND d.deptype = 'n'
+          AND r.ev_class IS DISTINCT FROM s.oid) AS dependents,
        (SELECT count(*) FROM zanith._zanith_migration_artifacts AS a
         WHERE a.source_schema = s.nspname AND a.source_table = s.relname AND a.status = 'recoverable') AS parked
 FROM shown AS s, LATERAL (
     SELECT sum(pg_total_relation_size(c.oid))::bigint AS size_bytes,
-           CASE WHEN bool_and(c.reltuples >= 0) THEN sum(c.reltuples)::bigint END AS row_estimate
-    FROM pg_class AS c
+           CASE WHEN bool_and(c.reltuples >= 0) THEN sum(c.reltuples)::bigint END AS row_estimate,
+           max(GREATEST((u.used ->> 'last_seq_scan')::timestamptz, (u.used ->> 'last_idx_scan')::timestamptz)) AS last_used,
+           sum((u.used ->> 'seq_scan')::bigint + COALESCE((u.used ->> 'idx_scan')::bigint, 0))::bigint AS scans
+    FROM pg_class AS c LEFT JOIN LATERAL (
+        -- as JSON, because only PostgreSQL 16 and later have the times of the last scans
+        SELECT pg_catalog.to_jsonb(x) AS used FROM pg_stat_user_tables AS x WHERE x.relid = c.oid) AS u ON true
     WHERE c.oid = s.oid AND s.relkind = 'r'
        OR s.relkind = 'p' AND c.relkind = 'r' AND c.oid IN (SELECT p.relid FROM pg_partition_tree(s.oid) AS p)
 ) AS t
@@ -39,6 +47,11 @@ WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
   AND (starts_with(c.relname, $2) OR starts_with(n.nspname || '.' || c.relname, $2))
 ORDER BY on_path DESC, n.nspname COLLATE "C", c.relname COLLATE "C"
 LIMIT $3;
+
+-- judged: what becomes of a drop of a table and of each of its columns, with CASCADE and without
+SELECT j.column_name, j.cascade, j.verdict, j.message, j.hint
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace, LATERAL zanith.judge_drops(c.oid) AS j
+WHERE n.nspname = $1 AND c.relname = $2;
 
 -- attributes: a table's columns in their order, those that are parked apart
 SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS not_null,

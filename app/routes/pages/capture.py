@@ -12,9 +12,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from app.recovery.artifacts.catalog import (
     Attribute,
+    Droppable,
     Relation,
     RelationPage,
     describe_relation,
+    judge_drops,
     list_relations,
 )
 from app.recovery.capture.planning import CapturePlan, plan_capture
@@ -139,6 +141,14 @@ class TablesView:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """What can be dropped of a table, or why that could not be told."""
+
+    columns: Mapping[str | None, Droppable]
+    error: ZanithError | None = None
+
+
+@dataclass(frozen=True)
 class CaptureView:
     """One table, what is picked of it, and the ways to park that."""
 
@@ -150,6 +160,7 @@ class CaptureView:
     retention: timedelta | str | None
     error: ZanithError | None = None
     typed: str = ""
+    judged: Judged | None = None
 
     @property
     def usual_expiry(self) -> str:
@@ -185,6 +196,11 @@ class CaptureView:
         return Picked(schema=self.picked.schema, table=self.picked.table, column=column).link()
 
     @property
+    def judge_link(self) -> str:
+        """The address of the same page with the judgement of each column in it."""
+        return link(PATH, {**self.picked.fields, "check": True})
+
+    @property
     def table_link(self) -> str:
         """The address of the table and its columns."""
         return Picked(schema=self.picked.schema, table=self.picked.table).link()
@@ -208,6 +224,27 @@ async def build(db: Database, picked: Picked, error: ZanithError | None = None) 
             plan, why = await _plan(db, picked, strategy)
             ways.append(Way(strategy, plan, why, strategy == chosen))
     return CaptureView(picked, relation, attributes, tuple(ways), whole, db.retention, error)
+
+
+async def _show_judged(
+    request: Request, studio: TheStudio, who: Who, picked: Picked
+) -> HTMLResponse:
+    db = studio.reading(who)
+    relation, attributes = await describe_relation(db, picked.schema, picked.table)
+    view = CaptureView(
+        *(picked, relation, attributes, (), False, db.retention), judged=await _judge(db, picked)
+    )
+    template = "capture/columns.html" if is_partial(request) else "capture/page.html"
+    title = f"Drop {view.object_name}, recoverably"
+    return studio.pages.render(request, template, view, title=title, section="capture")
+
+
+async def _judge(db: Database, picked: Picked) -> Judged:
+    try:
+        found = await judge_drops(db, picked.schema, picked.table)
+    except ZanithError as exc:
+        return Judged({}, exc)
+    return Judged({one.column: one for one in found})
 
 
 async def _plan(
@@ -243,9 +280,12 @@ async def show(
     search: Annotated[str, Query(max_length=200)] = "",
     after_schema: Annotated[str, Query(max_length=_NAME)] = "",
     after: Annotated[str, Query(max_length=_NAME)] = "",
+    check: bool = False,
 ) -> Response:
     """Show the tables; of one its columns; of what is picked the ways and their plans."""
     db = studio.reading(who)
+    if picked.table and check:
+        return await _show_judged(request, studio, who, picked)
     if picked.table:
         return _show(request, studio, await build(db, picked))
     place = (after_schema, after) if after else None

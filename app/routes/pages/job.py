@@ -184,6 +184,25 @@ class JobView:
         return [str(line) for line in self.job.progress.get("waiting_for") or []]
 
     @property
+    def ways_to_end(self) -> list[tuple[int, str, str]]:
+        """For each process that is waited for: the pid, the SQL that ends it, what that does."""
+        found: list[tuple[int, str, str]] = []
+        for one in self.job.progress.get("blocked_by") or [] if self.waiting_for else []:
+            pid, state = int(one["pid"]), str(one.get("state") or "")
+            if not state.startswith("idle"):  # an idle session has no statement to cancel
+                cancel = f"SELECT pg_cancel_backend({pid});"
+                found.append((pid, cancel, "cancels its statement; its session stays"))
+            end = f"SELECT pg_terminate_backend({pid});"
+            found.append((pid, end, "ends its session and rolls back its transaction"))
+        return found
+
+    @property
+    def attempt(self) -> str:
+        """Which try it is, of how many, where that is known."""
+        tries, most = (self.job.progress.get(key) for key in ("tries", "tries_at_most"))
+        return f"Attempt {tries} of {most}." if tries and most else ""
+
+    @property
     def counting(self) -> bool:
         """Whether rows are what its progress is told by; in batches, only while it copies."""
         part = self.job.progress.get("part")

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from app.recovery.inspection.search import MOST, Hit, search
-from app.routes.rendering import TYPE_NAMES, is_partial, link
+from app.routes.rendering import TYPE_NAMES, is_partial, migration_link
 from app.routes.studio import TheStudio, Who
 from app.text import plural
 
@@ -29,7 +29,7 @@ class Found:
     def href(self) -> str:
         """Where it leads."""
         if self.hit.kind == "migration":
-            return link("/studio", {"migration": self.hit.id})
+            return migration_link(self.hit.id)
         return f"/studio/{self.hit.kind}s/{self.hit.id}"
 
     @property

@@ -339,7 +339,7 @@ _ERRORS = (
     Shown("no such artifact", at("/studio/artifacts/" + "z" * 80), "Nothing here"),
     Shown("no such job", at("/studio/jobs/none"), "Nothing here"),
     Shown("wrong method", at("/studio/logout"), "Method not allowed"),
-    Shown("wrong filter", at("/studio?type=" + quote("<b>none</b>")), "The request is not valid"),
+    Shown("wrong filter", at("/studio?type=" + quote("<b>none</b>")), "There is no type"),
     Shown("wrong number", at("/studio?limit=0"), "The request is not valid"),
 )  # fmt: skip
 

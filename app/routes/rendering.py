@@ -33,7 +33,7 @@ from app.recovery.plan.model import Choices
 from app.routes.auth.access import FORM, FORM_FIELD, Access, set_cookie
 from app.routes.middleware.prefix import address_of, outside
 from app.routes.sql_text import highlighted, highlighted_shell
-from app.routes.words import on_page, sentence
+from app.routes.words import capital, on_page, sentence
 
 THEMES = ("auto", "light", "dark")
 THEME_COOKIE = "zanith_theme"
@@ -210,6 +210,7 @@ def environment(prefix: str = "") -> Environment:
         as_json=as_json,
         on_page=on_page,
         sentence=sentence,
+        capital=capital,
     )
     env.globals.update(
         url=outside(prefix),

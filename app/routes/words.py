@@ -71,6 +71,11 @@ def sentence(text: str) -> str:
     return text[0].upper() + text[1:] if _FIRST_WORD.match(text) else text
 
 
+def capital(text: str) -> str:
+    """Return a text of ours, which begins with no name, with a capital letter."""
+    return text[:1].upper() + text[1:]
+
+
 def in_api(text: str) -> str:
     """Return a hint with the request's keys in place of flags."""
     text = _ASK.sub("POST /api/approvals", text)

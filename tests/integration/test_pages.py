@@ -63,6 +63,7 @@ def test_every_template_renders(studio: Running, artifacts, database):
         visit(staff, "/studio?search=none+such&sort=size")
         visit(staff, "/studio/search?q=orders")
         staff.get("/studio/search?q=orders", headers=PARTIAL).raise_for_status()
+        visit(staff, "/studio/capture?schema=public&table=orders&check=yes")
         for artifact in artifacts.values():
             here = f"/studio/artifacts/{artifact}"
             for path in ("", "/rows", "/diff", "/restore", "/export", "/purge", "/erase"):

@@ -213,6 +213,11 @@ def _filter_values(wanted: ArtifactFilter) -> tuple[Any, ...]:
     )
 
 
+def check_filter(wanted: ArtifactFilter) -> None:
+    """Raise WrongUsage where a filter means nothing."""
+    _filter_values(wanted)
+
+
 def named_table(name: str | None) -> tuple[str | None, str | None, str | None]:
     """Return the schema, table and column of a name; None for each part that it leaves open."""
     parts = parse_name(name) if name else ()

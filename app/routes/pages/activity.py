@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
 
+from app.recovery.core.errors import WrongUsage
 from app.recovery.db.database import Database
 from app.recovery.jobs import audit
 from app.recovery.jobs.audit import Activity, ActivityFilter
@@ -72,6 +73,16 @@ class ActivityQuery:
         """Return the address of this part of the log."""
         return link(path, vars(self))
 
+    def wrong(self) -> dict[str, WrongUsage]:
+        """Return which dates are none, and why, by their names."""
+        found: dict[str, WrongUsage] = {}
+        for name in ("since", "until"):
+            try:
+                moment(getattr(self, name))
+            except WrongUsage as exc:
+                found[name] = exc
+        return found
+
     def to_filter(self, limit: int) -> ActivityFilter:
         """Return what the engine takes; WrongUsage for a date that is none."""
         return ActivityFilter(
@@ -111,6 +122,7 @@ class ActivityView:
     query: ActivityQuery
     entries: tuple[Activity, ...]
     older: str | None
+    wrong: Mapping[str, WrongUsage] = field(default_factory=dict)
     actions: tuple[str, ...] = ACTIONS
     outcomes: tuple[str, ...] = audit.OUTCOMES
 
@@ -133,9 +145,13 @@ async def build(db: Database, query: ActivityQuery) -> ActivityView:
 @router.get("", response_class=HTMLResponse)
 async def show(request: Request, studio: TheStudio, who: Who, query: Asked) -> Response:
     """Show the log."""
-    view = await build(studio.reading(who), query)
+    wrong = {} if is_partial(request) else query.wrong()
+    db = studio.reading(who)
+    view = ActivityView(query, (), None, wrong=wrong) if wrong else await build(db, query)
     template = "activity/results.html" if is_partial(request) else "activity/page.html"
-    return studio.pages.render(request, template, view, title="Activity", section="activity")
+    return studio.pages.render(
+        request, template, view, title="Activity", section="activity", status=400 if wrong else 200
+    )
 
 
 @router.get("/download")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, urlencode
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -118,6 +119,17 @@ class ArtifactQuery:
             after=self.after or None,
         )
 
+    def wrong(self) -> dict[str, WrongUsage]:
+        """Return which filters mean nothing, and why, by their names."""
+        found: dict[str, WrongUsage] = {}
+        for name, value in self.narrowing.items():
+            try:
+                alone: dict[str, Any] = {name: value}
+                artifacts.check_filter(ArtifactQuery(**alone).to_filter())
+            except WrongUsage as exc:
+                found[name] = exc
+        return found
+
     def link(self, path: str = PATH) -> str:
         """Return the address of this very list, without what is the default."""
         defaults = ArtifactQuery()
@@ -201,6 +213,7 @@ class ArtifactsView:
     summary: SummaryView | None
     healths: tuple[str, ...] = HEALTHS
     expiring: tuple[tuple[str, str], ...] = EXPIRING
+    wrong: Mapping[str, WrongUsage] = field(default_factory=dict)
 
     @property
     def filtered(self) -> bool:
@@ -291,9 +304,19 @@ async def build_summary(db: Database) -> SummaryView:
 async def show(request: Request, studio: TheStudio, who: Who, query: Asked) -> HTMLResponse:
     """Show the list of artifacts, or only its results where HTMX asks."""
     partial = is_partial(request)
-    view = await build(studio.reading(who), query, partial=partial)
+    db = studio.reading(who)
+    wrong = {} if partial else query.wrong()
+    if wrong:
+        view = ArtifactsView(query, Page([], None, None, 0), await build_summary(db), wrong=wrong)
+    else:
+        view = await build(db, query, partial=partial)
     template = "artifacts/results.html" if partial else "artifacts/page.html"
-    return studio.pages.render(request, template, view, title="Artifacts", section="artifacts")
+    return studio.pages.render(
+        *(request, template, view),
+        title="Artifacts",
+        section="artifacts",
+        status=400 if wrong else 200,
+    )
 
 
 @router.get(f"{PATH}/summary", response_class=HTMLResponse)

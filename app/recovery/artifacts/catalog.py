@@ -146,11 +146,18 @@ async def judge_drops(db: Database, schema: str, name: str) -> tuple[Droppable, 
     return tuple(_droppable(column, of) for column, of in found.items())
 
 
+# A plain DROP that PostgreSQL refuses has no message of ours.
+_WITHOUT_MESSAGE = {
+    "refused": "other objects depend on it, and PostgreSQL drops it only with CASCADE",
+    "not_judged": "this was not judged",
+}
+
+
 def _droppable(column: str | None, of: dict[bool, Any]) -> Droppable:
     alone, together = (
         (row := of.get(cascade)) is not None and row["verdict"] == "covered"
         for cascade in (False, True)
     )
     against = None if alone else of.get(False) or of.get(True)
-    why = (against["message"] or against["verdict"].replace("_", " ")) if against else None
+    why = (against["message"] or _WITHOUT_MESSAGE.get(against["verdict"])) if against else None
     return Droppable(column, alone, together, why, against["hint"] if against else None)

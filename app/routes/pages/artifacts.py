@@ -148,7 +148,7 @@ FILTERS = tuple(
 
 def _yes_or_no(name: str, said: str | None) -> bool | None:
     if said and said not in {"yes", "no"}:
-        raise WrongUsage(f"there is no {name} {said!r}", hint="write yes or no")
+        raise WrongUsage(f"{said!r} is not yes or no", hint=f"write {name}=yes or {name}=no")
     return said == "yes" if said else None
 
 

@@ -45,6 +45,10 @@ BEGIN
         END LOOP;
         IF made < {number} THEN
             strategy := CASE n % 2 WHEN 0 THEN 'archive_table' ELSE 'soft_drop_table' END;
+            -- another table than that of the columns, which stays
+            spot := spot || '_old';
+            EXECUTE format('CREATE TABLE %s (id integer PRIMARY KEY)', spot);
+            EXECUTE format('INSERT INTO %s SELECT generate_series(1, %s)', spot, n * 40);
             EXECUTE format(
                 'SELECT zanith.%s(%L, migration_id => %L)',
                 strategy, spot, lpad(n::text, 4, '0') || '_drop_table');

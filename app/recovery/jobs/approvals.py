@@ -203,7 +203,8 @@ def approval_needed(
 ) -> ApprovalNeeded:
     """Return the error that says why a change may not begin, and what to do."""
     title = f"the {TITLES[change]} {name}"
-    ask = f"zanith approvals {_COMMANDS[change]} {artifact_id}"
+    columns = " --column NAME" if change is Change.ERASE else ""
+    ask = f"zanith approvals {_COMMANDS[change]} {artifact_id}{columns} --reason TEXT"
     why, request = lacking["why"], lacking["approval"]
     if why == "requested":
         return ApprovalNeeded(

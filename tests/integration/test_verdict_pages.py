@@ -17,6 +17,7 @@ import pytest
 from app.recovery.db.database import Database
 from app.recovery.plan.model import Choices
 from app.recovery.plan.planning import plan_restore
+from app.recovery.plan.waits import SQL as WAITS
 from app.recovery.plan.waits import find_waits
 from app.routes.pages import artifact as artifact_page
 from app.routes.pages import restore as restore_page
@@ -337,9 +338,7 @@ def test_a_count_ends_when_its_reader_leaves(slow, database):
         wait_until(lambda: database.psql(ASLEEP) == "0")
 
 
-async def test_transactions_that_would_make_it_wait_are_listed(
-    database, operator_database, connection
-):
+async def test_transactions_that_would_make_it_wait_are_listed(database, connection, create_role):
     database.psql("CREATE TABLE busy (id int PRIMARY KEY, a text)")
     artifact = database.psql("SELECT zanith.archive_column('busy', 'a')")
     db = await Database.open(database.tcp_url)
@@ -351,6 +350,20 @@ async def test_transactions_that_would_make_it_wait_are_listed(
             assert await find_waits(db, plan) == ()  # a moment makes nobody wait
             await asyncio.sleep(1.1)
             (session,) = await find_waits(db, plan)
+            # a role without pg_read_all_stats learns who it is, and not since when
+            asked = [{"name": "public.busy", "modes": ["AccessShareLock"]}]
+            async with db.acquire() as other, other.transaction():
+                plain = create_role("plain")
+                await other.execute(f"GRANT USAGE ON SCHEMA zanith TO {plain}")
+                await other.execute(f"GRANT EXECUTE ON FUNCTION zanith._tree TO {plain}")
+                await other.execute(f"SET LOCAL ROLE {plain}")
+                (seen,) = await other.fetch(WAITS["sessions"], asked, timedelta(seconds=1))
+                await other.execute(
+                    f"RESET ROLE; REVOKE ALL ON SCHEMA zanith FROM {plain};"
+                    f"REVOKE ALL ON FUNCTION zanith._tree FROM {plain}"
+                )
+            assert (seen["pid"], seen["role"]) == (session.pid, "postgres")
+            assert seen["age"] is None
         assert session.pid == connection.get_server_pid()
         assert (session.application, session.tables) == ("report <b>", ("public.busy",))
         assert session.age is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Query, Request
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.recovery.core.errors import Refused, WrongUsage
@@ -13,7 +13,7 @@ from app.recovery.restore.some_rows import find_overwritten, plan_rows
 from app.recovery.rows.conditions import parse_conditions
 from app.recovery.rows.search import MOST_ROWS, PAGE, find_rows
 from app.routes import work
-from app.routes.answers import Document, of_job
+from app.routes.answers import TEXT_FILES, Document, as_file, of_job
 from app.routes.api.models import RESPONSES, JobDocument, PurgeIn, Text
 from app.routes.options import NO_NUL
 from app.routes.studio import Studio, TheStudio, Who
@@ -64,6 +64,14 @@ class RowsIn(PurgeIn):
         None, max_length=MOST_ROWS, description="the `ref` of each row, in place of `where`"
     )
     dry_run: bool = Field(False, description="200 with the plan of these rows; nothing runs")
+
+
+DOWNLOAD: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "the values, as a file",
+        "content": {form: {"schema": {"type": "string"}} for form in TEXT_FILES.values()},
+    }
+}
 
 
 @router.get("/artifacts/{artifact_id}/rows", response_model=FoundOut)
@@ -130,22 +138,10 @@ async def _refs(studio: Studio, artifact_id: str, wanted: RowsIn, who: Who) -> l
     return [row.ref for row in found.rows]
 
 
-@router.get("/jobs/{job_id}/overwritten", response_class=PlainTextResponse)
+@router.get("/jobs/{job_id}/overwritten", response_class=Response, responses=DOWNLOAD)
 async def download(
     studio: TheStudio, who: Who, job_id: str, form: Literal["csv", "sql"] = "csv"
-) -> PlainTextResponse:
+) -> Response:
     """Return the values that a job overwrote, as CSV, or as SQL that undoes it."""
     kept = await find_overwritten(studio.db, job_id, who)
     return as_file(kept.as_csv() if form == "csv" else kept.as_sql(), f"overwritten-{job_id}", form)
-
-
-def as_file(text: str, name: str, form: str) -> PlainTextResponse:
-    """Return a text as a download."""
-    return PlainTextResponse(
-        text,
-        headers={
-            "Content-Disposition": f'attachment; filename="{name}.{form}"',
-            "Cache-Control": "no-store",
-        },
-        media_type="text/csv" if form == "csv" else "application/sql",
-    )

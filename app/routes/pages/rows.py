@@ -21,7 +21,7 @@ from app.recovery.restore.some_rows import WORDS, RowsPlan, copy_rows, plan_rows
 from app.recovery.rows.conditions import OPERATORS, WITHOUT_VALUE, Condition, WrongConditions
 from app.recovery.rows.search import Found, check_refs, find_rows
 from app.routes import work
-from app.routes.api.rows import as_file
+from app.routes.answers import as_file
 from app.routes.errors import status_of
 from app.routes.rendering import from_field
 from app.routes.studio import Studio, TheStudio, Who, checked_form

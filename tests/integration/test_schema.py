@@ -9,6 +9,8 @@ from app.recovery.core.errors import NotFound, NotInstalled, NotPermitted, Refus
 from app.recovery.db import grants, installer
 from app.recovery.db.database import Database
 from app.recovery.db.schema_files import SchemaFile
+from tests.clusters import CommandFailed
+from tests.guard.twin import turn_guard_off, turn_guard_on
 
 FUNCTION = """CREATE OR REPLACE FUNCTION zanith.twice(n integer) RETURNS integer
 LANGUAGE sql AS 'SELECT n * 2';"""
@@ -101,6 +103,20 @@ async def test_broken_file_changes_nothing_and_is_named(database, extra_file):
         with pytest.raises(NotFound, match=r"functions/broken\.sql: column"):
             await installer.install(connection)
         assert await connection.fetchval("SELECT to_regproc('zanith.twice')") is None
+
+
+async def test_the_guard_lets_an_upgrade_change_own_tables(database, extra_file):
+    turn_guard_on(database)
+    table = "zanith._zanith_jobs"
+    change = f"ALTER TABLE {table} DROP COLUMN worker; ALTER TABLE {table} ADD COLUMN worker text;"
+    async with database.connect() as connection:
+        extra_file(change + " DROP INDEX zanith.jobs_one_live_change;", "9998_x.sql")
+        await installer.install(connection)
+        artifacts = "SELECT count(*) FROM zanith._zanith_migration_artifacts"
+        assert await connection.fetchval(artifacts) == 0
+    with pytest.raises(CommandFailed, match="would delete for good: column"):
+        database.psql(f"ALTER TABLE {table} DROP COLUMN worker")
+    turn_guard_off(database)
 
 
 async def test_newer_database_is_refused(database):

@@ -35,13 +35,14 @@ _COMMANDS = {
     r"zanith recover verify \w+": "“Verify now” on the artifact's page",
     r"zanith recover seal \w+": "“Seal now” on the artifact's page",
     r"zanith recover inspect \w+": "the artifact's page",
-    r"zanith (?:recover )?list\b": "the list of artifacts",
+    r"zanith (?:recover )?list\b(?: --json)?": "the list of artifacts",
     r"zanith jobs (?:list|show \w+)": "the list of jobs",
     r"zanith approvals request-\w+ \w+(?: --column NAME)?(?: --reason TEXT)?": (
         "“Ask for approval” on the page of the change"
     ),
     r"zanith approvals (?:approve|show) \w+": "the page of the request",
     r"zanith approvals list": "the list of requests",
+    r"zanith webhooks list": "the page Webhooks",
 }
 # Hints begin with a word of ours, or with a list of words to choose from. Messages may begin with
 # the name of an object, which stays as it is: of them only these words are not names.

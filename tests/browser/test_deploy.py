@@ -57,7 +57,7 @@ async def test_undoes_a_deploy(page: Page, database):
     await expect(page.get_by_text("All of it can be restored")).to_be_visible(timeout=30_000)
     await page.get_by_label("to restore 4 objects").fill(name)
     await page.get_by_role("button", name="Restore all").click()
-    await expect(page.get_by_text("4 objects are back")).to_be_visible(timeout=30_000)
+    await expect(page.get_by_text("4 objects are live again")).to_be_visible(timeout=30_000)
     assert look(database) == before
 
     await page.get_by_role("link", name="Report to print or send").click()

@@ -27,7 +27,7 @@ async def test_puts_two_rows_back(page: Page, database, artifacts):
     await expect(page.get_by_text("C-7", exact=True)).to_be_visible()
     await page.get_by_role("checkbox", name="1").uncheck()
     await page.get_by_role("button", name="Put the ticked rows back").click()
-    await expect(page.get_by_role("heading", name="2 rows of 2 are written")).to_be_visible()
+    await expect(page.get_by_role("heading", name="2 of 2 rows would be written")).to_be_visible()
     await page.get_by_label("to put them back").fill("code")
     await page.get_by_role("button", name="Put back").click()
     await expect(page.get_by_text("2 rows put back into public.orders.")).to_be_visible()

@@ -300,8 +300,8 @@ def withdraw(
 @group.command("require")
 def require(changes: _Changes, as_json: Json = False, database_url: DatabaseUrl = None) -> None:
     """
-    Require approvals in this database from now on, whatever ZANITH_APPROVALS
-    says elsewhere.
+    Require approvals in this database from now on, also of clients without
+    ZANITH_APPROVALS.
 
     Example:
 

@@ -62,7 +62,7 @@ def diff_command(
     async def body(session: Session) -> None:
         db, actor = session.db, session.actor
         artifact, definitions = await read_definitions(db, reference)
-        with watching(session.terminal, "counting"):
+        with watching(session.terminal, "Counting"):
             counted = await count_differences(db, artifact.id, actor)
         session.terminal.show(compared(artifact, definitions, counted))
         found = None

@@ -27,6 +27,7 @@ from app.recovery.restore.some_rows import RowsPlan, plan_rows
 from app.recovery.rows.search import check_refs
 from app.routes import work
 from app.routes.errors import status_of
+from app.routes.pages.rows import TheTicked, show_again
 from app.routes.rendering import from_field
 from app.routes.studio import TheStudio, Who, checked_form
 
@@ -154,13 +155,17 @@ async def look_at_ticked(
     studio: TheStudio,
     who: Who,
     artifact_id: str,
-    ref: Annotated[list[str] | None, Form(max_length=1000)] = None,
+    ticked: TheTicked,
 ) -> Response:
     """Show the rows that were ticked, and what erasing them would run; nothing changes."""
     request.state.reads_only = True
-    rows = await plan_rows(studio.db, artifact_id, check_refs(ref or ()), who)
+    try:
+        rows = await plan_rows(studio.db, artifact_id, check_refs(ticked.refs), who)
+    except (WrongUsage, Refused) as exc:
+        return await show_again(request, studio, who, artifact_id, ticked, exc)
     if not rows.key:
-        raise Refused("these rows have no key", hint="name columns and values instead")
+        keyless = Refused("these rows have no key", hint="name columns and values instead")
+        return await show_again(request, studio, who, artifact_id, ticked, keyless)
     keys = [value or "" for row in rows.rows for value in row.key]
     pairs = Pairs(key=rows.key, keys=tuple(keys))
     view = await build(studio.db, artifact_id, who, pairs)

@@ -5,7 +5,7 @@ Values are in the forms and in no address.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Form, Request
@@ -17,7 +17,7 @@ from app.recovery.core.actor import Actor
 from app.recovery.core.errors import Busy, Locked, Refused, WrongUsage, ZanithError
 from app.recovery.db.database import Database
 from app.recovery.inspection.inspect import find_columns
-from app.recovery.restore.some_rows import WORDS, RowsPlan, copy_rows, plan_rows
+from app.recovery.restore.some_rows import WORDS, PlannedRow, RowsPlan, copy_rows, plan_rows
 from app.recovery.rows.conditions import OPERATORS, WITHOUT_VALUE, Condition, WrongConditions
 from app.recovery.rows.search import Found, check_refs, find_rows
 from app.routes import work
@@ -65,11 +65,23 @@ class RowsPage:
     found: Found | None = None
     plan: RowsPlan | None = None
     error: ZanithError | None = None
+    page: int = 0
+    ticked: tuple[str, ...] | None = None
+    wrong_ticks: ZanithError | None = None
 
     @property
     def words(self) -> dict[str, str]:
         """What each outcome means."""
         return WORDS
+
+    @property
+    def asked(self) -> tuple[Line, ...]:
+        """The lines of the search that named a column: the form of the rows has them too."""
+        return tuple(line for line in self.search.lines if line.column)
+
+    def is_ticked(self, row: PlannedRow) -> bool:
+        """Whether to tick a row: as it was sent, or at first if it would be written."""
+        return row.written if self.ticked is None else row.row.ref in self.ticked
 
 
 @dataclass(frozen=True)
@@ -155,7 +167,7 @@ async def build(
             plan = await plan_rows(studio.db, artifact.id, refs, who)
         except ZanithError as exc:
             error = exc
-    return RowsPage(artifact, form, found, plan, error)
+    return RowsPage(artifact, form, found, plan, error, page)
 
 
 @router.post("/find", response_class=HTMLResponse, dependencies=[checked_form])
@@ -171,14 +183,58 @@ async def find(
     request.state.reads_only = True
     view = await build(studio, artifact_id, who, lines, page)
     wrong = any(line.message for line in view.search.lines)
+    status = 400 if wrong else status_of(view.error) if view.error else 200
+    return _show_found(request, studio, view, status)
+
+
+def _show_found(request: Request, studio: TheStudio, view: RowsPage, status: int) -> HTMLResponse:
     return studio.pages.render(
         request,
         "rows/found.html",
         view,
         title=f"Rows of {view.artifact.object_name}",
         section="artifacts",
-        status=400 if wrong else status_of(view.error) if view.error else 200,
+        status=status,
     )
+
+
+@dataclass(frozen=True)
+class Ticked:
+    """The rows that were ticked, and the search that found them, as the form has both."""
+
+    refs: tuple[str, ...]
+    lines: tuple[Line, ...]
+    page: int
+
+
+def ticked_in_form(
+    lines: Lines,
+    ref: Annotated[list[str] | None, Form(max_length=1000)] = None,
+    page: Annotated[int, Form(ge=0, lt=2**32)] = 0,
+) -> Ticked:
+    """Read the form of the rows that were found."""
+    return Ticked(tuple(ref or ()), lines, page)
+
+
+TheTicked = Annotated[Ticked, Depends(ticked_in_form)]
+
+
+async def show_again(
+    request: Request,
+    studio: TheStudio,
+    who: Who,
+    artifact_id: str,
+    ticked: Ticked,
+    error: ZanithError,
+) -> Response:
+    """Show the rows that were found again, as they were ticked, with the error at their form."""
+    if not any(line.column for line in ticked.lines):
+        raise error  # no search was sent with the rows
+    view = await build(studio, artifact_id, who, ticked.lines, ticked.page)
+    if view.plan is None:
+        return _show_found(request, studio, view, status_of(error))
+    view = replace(view, ticked=ticked.refs, wrong_ticks=error)
+    return _show_found(request, studio, view, status_of(error))
 
 
 def _show(request: Request, studio: TheStudio, view: ChosenRows, status: int = 200) -> HTMLResponse:
@@ -198,17 +254,20 @@ async def choose(
     studio: TheStudio,
     who: Who,
     artifact_id: str,
-    ref: Annotated[list[str] | None, Form(max_length=1000)] = None,
+    ticked: TheTicked,
     to: Annotated[Literal["plan", "csv", "sql"], Form()] = "plan",
 ) -> Response:
     """Show the plan for the ticked rows, or give them as CSV or SQL; nothing changes."""
     request.state.reads_only = True
     artifact = await get_artifact(studio.db, artifact_id)
-    refs = check_refs(ref or ())
-    if to != "plan":
-        text = await copy_rows(studio.db, artifact.id, refs, who, to)
-        return as_file(text, f"rows-{artifact.id}", to)
-    plan = await plan_rows(studio.db, artifact.id, refs, who)
+    try:
+        refs = check_refs(ticked.refs)
+        if to != "plan":
+            text = await copy_rows(studio.db, artifact.id, refs, who, to)
+            return as_file(text, f"rows-{artifact.id}", to)
+        plan = await plan_rows(studio.db, artifact.id, refs, who)
+    except (WrongUsage, Refused) as exc:
+        return await show_again(request, studio, who, artifact.id, ticked, exc)
     return _show(request, studio, ChosenRows(artifact, plan))
 
 

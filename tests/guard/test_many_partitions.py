@@ -36,7 +36,8 @@ BEGIN
     END LOOP;
     UPDATE zanith._zanith_migration_artifacts
     SET definition = jsonb_set(definition, '{members}', (
-        SELECT jsonb_agg(m - 'cloned') FROM jsonb_array_elements(definition -> 'members') m));
+        SELECT jsonb_agg(m - '{cloned,clones}'::text[])
+        FROM jsonb_array_elements(definition -> 'members') m));
 END $$;
 UPDATE zanith._zanith_migration_artifacts SET recovery_sql = zanith._render_script(id)
 """

@@ -73,7 +73,7 @@ CREATE OR REPLACE FUNCTION zanith._render_archive_closed(archive text, owner tex
 LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._by_zanith(
         zanith._render_privacy(archive)
-        || zanith._render_refusal(archive, false)
+        || zanith._render_refusal(archive, false, false)
         || zanith._step(format('COMMENT ON TABLE %s IS %L', archive, zanith._parked_comment(id)), 'Mark the archive with the artifact''s id')
         || zanith._step(format('GRANT SELECT, TRUNCATE ON TABLE %s TO %I', archive, owner),
                'Let the owner of the table read and lock the archive (a trigger refuses TRUNCATE)'))

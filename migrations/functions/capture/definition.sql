@@ -199,6 +199,7 @@ DECLARE
     m record;
     t jsonb;
     keyed boolean := zanith._key_calls_code(relation);
+    plain boolean := zanith._has_plain_keys(relation);
     dependents jsonb := zanith._list_dependents(relation, gone => gone);
     alone boolean := dependents = '[]' AND gone = '{}';
     cascade jsonb := CASE WHEN on_dependents <> 'cascade' THEN '{}' WHEN alone THEN zanith._no_cascade() ELSE zanith._describe_cascade(relation, gone => gone) END;
@@ -236,7 +237,8 @@ BEGIN
             'parked', CASE WHEN m.depth = 0 THEN zanith._parked_name(t ->> 'name', id)
                            ELSE zanith._parked_name(t ->> 'name', id, ordinal) END,
             'renames', zanith._park_names(renames, id, ordinal + 1),
-            'definition', t) || CASE WHEN m.depth > 0 AND t -> 'partition_of' <> 'null' THEN '{"cloned": true}' ELSE '{}' END::jsonb);
+            'definition', t) || CASE WHEN NOT plain THEN '{}' WHEN m.depth > 0 AND t -> 'partition_of' <> 'null' THEN '{"cloned": true}'
+                                                WHEN (t ->> 'partitioned')::boolean THEN '{"clones": true}' ELSE '{}' END::jsonb);
         ordinal := ordinal + 1 + jsonb_array_length(renames);
     END LOOP;
     members := to_jsonb(list);

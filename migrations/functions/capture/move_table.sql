@@ -48,7 +48,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
             format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', q.target),
             'Let the owner see every row (NO FORCE ROW LEVEL SECURITY)', 'ACCESS EXCLUSIVE', ARRAY[q.target]) ELSE '[]' END
         || zanith._render_renames(m -> 'renames', NULL)
-        || zanith._render_refusal(q.target, (m #>> '{definition,partitioned}')::boolean, m ? 'cloned')
+        || zanith._render_refusal(q.target, m ? 'clones', (m #>> '{definition,partitioned}')::boolean OR m ? 'cloned')
         || zanith._step(format('COMMENT ON TABLE %s IS %L', q.target, zanith._parked_comment(id)), 'Mark the table with the artifact''s id')
         || zanith._step(format('ALTER TABLE %s RENAME TO %I', q.target, m ->> 'parked'),
             'Park the table under another name', 'ACCESS EXCLUSIVE', ARRAY[q.target])

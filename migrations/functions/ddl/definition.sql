@@ -18,7 +18,7 @@ BEGIN
         -- of inherited columns, what is said of them in the child
         || ARRAY(SELECT s.sql FROM zanith._each(t -> 'columns') c, LATERAL unnest(
                     CASE WHEN NOT beneath OR NOT (c.item ->> 'inherited')::boolean THEN '{}' ELSE
-                        zanith._ddl_of(zanith._render_default(c.item, 'ONLY ' || target, c.item ->> 'name'))
+                        zanith._ddl_of(zanith._render_default(c.item, 'ONLY ', target, c.item ->> 'name'))
                         || CASE WHEN COALESCE(c.item -> 'not_null', 'null') <> 'null' AND COALESCE((c.item #>> '{not_null,local}')::boolean, server_version < 180000)
                                 THEN ARRAY[format('ALTER TABLE ONLY %s ALTER COLUMN %I SET NOT NULL', target, c.item ->> 'name')] ELSE '{}' END END) WITH ORDINALITY s(sql, ord)
                  ORDER BY c.ord, s.ord)
@@ -108,7 +108,7 @@ BEGIN
             || CASE WHEN p.ord = 0 OR NOT (p.part #>> '{column,inherited}')::boolean THEN '{}' ELSE
                 CASE WHEN p.part #> '{column,default}' = d #> '{column,default}' THEN '{}' WHEN p.part #>> '{column,default}' IS NULL
                      THEN ARRAY[format('ALTER TABLE ONLY %s ALTER COLUMN %I DROP DEFAULT', p.target, d #>> '{column,name}')]
-                     ELSE zanith._ddl_of(zanith._render_default(p.part -> 'column', 'ONLY ' || p.target, d #>> '{column,name}')) END
+                     ELSE zanith._ddl_of(zanith._render_default(p.part -> 'column', 'ONLY ', p.target, d #>> '{column,name}')) END
                 || CASE WHEN NOT own_names AND zanith._has_own_not_null(d, p.ord, p.part) AND (p.part #> '{column,not_null}' <> d #> '{column,not_null}' OR (p.part #>> '{column,not_null,local}')::boolean)
                         THEN ARRAY[format('ALTER TABLE ONLY %s ALTER COLUMN %I SET NOT NULL', p.target, d #>> '{column,name}')] ELSE '{}' END END
             || zanith._ddl_column_care((p.part -> 'column') || CASE WHEN own_names THEN '{"not_null": null}' ELSE '{}' END::jsonb, p.target, CASE WHEN beneath THEN 'ONLY ' ELSE '' END, server_version);

@@ -108,7 +108,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN
          ELSE ARRAY[format('ALTER TABLE %s ADD CONSTRAINT %I NOT NULL %I%s NOT VALID', target, col #>> '{not_null,name}', col ->> 'name',
                            CASE WHEN (col #>> '{not_null,no_inherit}')::boolean THEN ' NO INHERIT' ELSE '' END)] END
     || zanith._ddl_of(zanith._render_comment(col #>> '{not_null,comment}', concat('CONSTRAINT ', quote_ident(col #>> '{not_null,name}'), ' ON ', target))
-        || zanith._render_column_settings(col, alone || target, col ->> 'name')
+        || zanith._render_column_settings(col, alone, target, col ->> 'name')
         || zanith._render_comment(col ->> 'comment', format('COLUMN %s.%I', target, col ->> 'name')))
     || ARRAY(SELECT s.sql FROM zanith._each(col -> 'sequences') x, LATERAL unnest(
              CASE WHEN (x.item ->> 'identity')::boolean THEN '{}'

@@ -273,6 +273,15 @@ BEGIN RETURN (
         OR EXISTS (SELECT FROM pg_partitioned_table p WHERE p.partrelid = ANY (tables) AND zanith._asks_for_key('pg_class'::regclass, p.partrelid))
 ); END $$;
 
+-- Whether PostgreSQL can read the partition keys and bounds of a tree, above and beneath a table, without calling code that somebody wrote: columns
+-- of built-in types under built-in operator classes. CREATE TRIGGER … FOR EACH ROW on a partitioned table reads them, as its caller.
+CREATE OR REPLACE FUNCTION zanith._has_plain_keys(parent oid) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN NOT EXISTS (
+    SELECT FROM zanith._lineage(parent) l JOIN pg_partitioned_table p ON p.partrelid = l.l
+    WHERE p.partexprs IS NOT NULL OR EXISTS (SELECT FROM unnest(p.partclass::oid[]) o WHERE o >= 16384)
+       OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs::smallint[]) AND a.atttypid >= 16384)
+); END $$;
+
 -- Keeps the name of a schema until the end of the transaction, where this role may: what is found by a name under a lock stays what
 -- was looked at. ALTER SCHEMA … RENAME waits for no lock of a table. True where the name is safe.
 CREATE OR REPLACE FUNCTION zanith._pin_schema(relation oid) RETURNS boolean

@@ -401,7 +401,7 @@ END $$;
 CREATE OR REPLACE FUNCTION zanith._render_archive_end(a zanith._zanith_migration_artifacts, d jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT zanith._render_follow_end(a.id)
-        || zanith._render_refusal(q.archive, false)
+        || zanith._render_refusal(q.archive, false, false)
         || zanith._step(format('COMMENT ON TABLE %s IS %L', q.archive, zanith._parked_comment(a.id)), 'Mark the archive with the artifact''s id')
         || zanith._step(format('REVOKE ALL ON TABLE %s FROM %I', q.archive, q.owner), 'Revoke the privilege to write to the archive')
         || zanith._step(format('GRANT SELECT, TRUNCATE ON TABLE %s TO %I', q.archive, q.owner), 'Let the owner of the table read and lock the archive (a trigger refuses TRUNCATE)')

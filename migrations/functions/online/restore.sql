@@ -42,8 +42,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                 'Add the column under a temporary name for the backfill (PostgreSQL can only add it last)', 'ACCESS EXCLUSIVE', ARRAY[q.live]))
             ELSE zanith._render_add_filled(a.definition, q.live, zanith._half_filled(a.id), q.relation, choices, true) END
             || (SELECT zanith._list(s.item ORDER BY p.ord, s.ord) FROM zanith._live_parts(a.definition, a.source_schema, a.source_table, q.relation) p, LATERAL zanith._each(
-                    zanith._render_column_settings(p.part -> 'column', q.alone || p.target, zanith._half_filled(a.id))
-                    || zanith._render_default(p.part -> 'column', q.alone || p.target, zanith._half_filled(a.id))) s))
+                    zanith._render_column_settings(p.part -> 'column', q.alone, p.target, zanith._half_filled(a.id))
+                    || zanith._render_default(p.part -> 'column', q.alone, p.target, zanith._half_filled(a.id))) s))
         || zanith._step(format('CREATE TABLE %s (%s, pending boolean NOT NULL DEFAULT false, PRIMARY KEY (%s))', q.log,
                 zanith._follow_columns(a.definition -> 'key', ' NOT NULL', true), zanith._follow_columns(a.definition -> 'key')),
             'Create the table for the keys of rows that changed during the backfill')

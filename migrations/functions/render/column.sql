@@ -12,10 +12,10 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 -- Storage, compression, statistics target and options.
-CREATE OR REPLACE FUNCTION zanith._render_column_settings(col jsonb, target text, column_name text) RETURNS jsonb
+CREATE OR REPLACE FUNCTION zanith._render_column_settings(col jsonb, alone text, target text, column_name text) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     SELECT zanith._list(zanith._step(
-        format('ALTER TABLE %s ALTER COLUMN %I SET %s', target, column_name, s.clause),
+        format('ALTER TABLE %s%s ALTER COLUMN %I SET %s', alone, target, column_name, s.clause),
         s.purpose, 'SHARE UPDATE EXCLUSIVE', ARRAY[target]) -> 0 ORDER BY s.ord)
     FROM (VALUES
         (1, 'STORAGE ' || (col ->> 'storage'), 'Set the storage of the column'),
@@ -26,10 +26,10 @@ LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (
     WHERE s.clause IS NOT NULL
 ); END $$;
 
-CREATE OR REPLACE FUNCTION zanith._render_default(col jsonb, target text, column_name text) RETURNS jsonb
+CREATE OR REPLACE FUNCTION zanith._render_default(col jsonb, alone text, target text, column_name text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN col ->> 'default' IS NULL THEN '[]' ELSE zanith._step(
-        format('ALTER TABLE %s ALTER COLUMN %I SET DEFAULT %s', target, column_name, zanith._round_trip_safe(col ->> 'default')),
+        format('ALTER TABLE %s%s ALTER COLUMN %I SET DEFAULT %s', alone, target, column_name, zanith._round_trip_safe(col ->> 'default')),
         'Set the default', 'ACCESS EXCLUSIVE', ARRAY[target]) END
 $$;
 

@@ -9,21 +9,21 @@ BEGIN
               HINT = 'Restore it first; see zanith recover list.';
 END $$;
 
--- ENABLE ALWAYS, row and statement: statement triggers alone miss direct writes to a partition and replication's apply. Partitions get their
--- row trigger from the parent (`cloned`).
-CREATE OR REPLACE FUNCTION zanith._render_refusal(target text, partitioned boolean, cloned boolean DEFAULT false) RETURNS jsonb
+-- ENABLE ALWAYS, row and statement: statement triggers alone miss direct writes to a partition and replication's apply. Where a partitioned table
+-- gives its row trigger to its partitions (`clones`), they get none of their own (`bare`); else it has none itself.
+CREATE OR REPLACE FUNCTION zanith._render_refusal(target text, clones boolean, bare boolean) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._step(format('CREATE TRIGGER _zanith_refuse_statement BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE '
                 'ON %s FOR EACH STATEMENT EXECUTE FUNCTION zanith.refuse_write()', target),
             'Create a trigger that refuses every statement that writes', 'SHARE ROW EXCLUSIVE', ARRAY[target])
-        || CASE WHEN cloned THEN '[]' ELSE zanith._step(format('CREATE TRIGGER _zanith_refuse_row BEFORE INSERT OR UPDATE OR DELETE '
+        || CASE WHEN bare AND NOT clones THEN '[]' ELSE zanith._step(format('CREATE TRIGGER _zanith_refuse_row BEFORE INSERT OR UPDATE OR DELETE '
                 'ON %s FOR EACH ROW EXECUTE FUNCTION zanith.refuse_write()', target),
             'Create a trigger that refuses every row that is written', 'SHARE ROW EXCLUSIVE', ARRAY[target]) END
         || zanith._step(format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER _zanith_refuse_statement', target)
-                || CASE WHEN cloned OR partitioned THEN '' ELSE ', ENABLE ALWAYS TRIGGER _zanith_refuse_row' END,
+                || CASE WHEN bare THEN '' ELSE ', ENABLE ALWAYS TRIGGER _zanith_refuse_row' END,
             'Fire this trigger for replicated changes too', 'SHARE ROW EXCLUSIVE', ARRAY[target])
-        || CASE WHEN cloned OR NOT partitioned THEN '[]' ELSE zanith._step(format('ALTER TABLE %s ENABLE ALWAYS TRIGGER _zanith_refuse_row', target),
-            'Fire this trigger, and those of the partitions, for replicated changes too', 'SHARE ROW EXCLUSIVE', ARRAY[target]) END
+        || CASE WHEN clones THEN zanith._step(format('ALTER TABLE %s ENABLE ALWAYS TRIGGER _zanith_refuse_row', target),
+            'Fire this trigger, and those of the partitions, for replicated changes too', 'SHARE ROW EXCLUSIVE', ARRAY[target]) ELSE '[]' END
 $$;
 
 -- A trigger of the parent takes those of the partitions with it.
@@ -52,7 +52,7 @@ $$;
 CREATE OR REPLACE FUNCTION zanith._render_archive_care(archive text, owner text, id text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT zanith._render_privacy(archive)
-        || zanith._render_refusal(archive, false)
+        || zanith._render_refusal(archive, false, false)
         || zanith._step(format('COMMENT ON TABLE %s IS %L', archive, zanith._parked_comment(id)), 'Mark the archive with the artifact''s id')
         || zanith._step(format('ALTER TABLE %s OWNER TO %I', archive, owner), 'Give the archive to the owner of the table')
 $$;

@@ -16,8 +16,8 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         || (SELECT zanith._list(s.step ORDER BY c.ord, s.ord)
             FROM zanith._each(view -> 'columns') c,
                  LATERAL zanith._each(
-                    CASE WHEN q.mat THEN zanith._render_column_settings(c.item - 'compression', q.name, c.item ->> 'name')
-                         ELSE zanith._as_owner(view ->> 'owner', zanith._render_default(c.item, q.name, c.item ->> 'name')) END
+                    CASE WHEN q.mat THEN zanith._render_column_settings(c.item - 'compression', '', q.name, c.item ->> 'name')
+                         ELSE zanith._as_owner(view ->> 'owner', zanith._render_default(c.item, '', q.name, c.item ->> 'name')) END
                     || zanith._render_comment(c.item ->> 'comment', format('COLUMN %s.%I', q.name, c.item ->> 'name'))
                  ) s(step, ord))
         || (SELECT zanith._list(s.step ORDER BY i.ord, s.ord)

@@ -142,7 +142,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         || zanith._render_add_filled(d, q.target, q.col, live, choices)
         || (SELECT zanith._list(s.item ORDER BY p.ord, s.ord)
             FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(
-                zanith._where_beneath(p.ord, live, p.target, zanith._render_column_settings(p.part -> 'column', q.alone || p.target, q.col))) s) END
+                zanith._where_beneath(p.ord, live, p.target, zanith._render_column_settings(p.part -> 'column', q.alone, p.target, q.col))) s) END
     FROM (SELECT zanith._qualify(target_schema, target_table), zanith._comes_back_as(d, choices), zanith._alone(d)) q(target, col, alone)
 ); END $$;
 
@@ -222,7 +222,7 @@ RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
                 format('ALTER TABLE %s ALTER COLUMN %I TYPE %s%s', q.target, q.col, d #>> '{column,type}',
                        COALESCE(' COLLATE ' || (d #>> '{column,collation}'), '')),
                 'Set the domain again (every value is checked)', 'ACCESS EXCLUSIVE', ARRAY[q.target], true))
-                || zanith._render_column_settings((d -> 'column') - 'statistics' - 'options', q.target, q.col) ELSE '[]' END)
+                || zanith._render_column_settings((d -> 'column') - 'statistics' - 'options', '', q.target, q.col) ELSE '[]' END)
         || (SELECT zanith._list(s.item ORDER BY g.ord, s.ord)
             FROM zanith._each(d #> '{cascade,columns}') g, LATERAL zanith._each(
                 zanith._render_generated_back(g.item, d, target_schema, target_table, live)) s)
@@ -234,7 +234,7 @@ RETURNS jsonb LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
         || (SELECT zanith._list(s.item ORDER BY p.ord, s.ord)
             FROM zanith._live_parts(d, target_schema, target_table, live) p, LATERAL zanith._each(zanith._where_beneath(p.ord, live, p.target,
                 zanith._render_identity_back(p.part, p.target, q.col)
-                || zanith._as_owner(p.part ->> 'owner', zanith._render_default(p.part -> 'column', q.alone || p.target, q.col)))) s)
+                || zanith._as_owner(p.part ->> 'owner', zanith._render_default(p.part -> 'column', q.alone, p.target, q.col)))) s)
         || zanith._render_numbers_end(d, choices)
         || zanith._render_keys_and_indexes_back(d, target_schema, target_table, live, q.soft, q.not_valid, q.online)
         || zanith._render_statistics_back(d, target_schema, target_table, live, q.soft)

@@ -39,7 +39,7 @@ BEGIN
               AND NOT (l.list = 'constraints' AND zanith._constraint_is(x.item, 'reference'))) p,
             LATERAL zanith._each(CASE p.list
                 WHEN 'identity' THEN zanith._render_identity_back(jsonb_build_object('column', p.item), target, p.item ->> 'name')
-                WHEN 'defaults' THEN zanith._as_owner(owner, zanith._render_default(p.item, target, p.item ->> 'name'))
+                WHEN 'defaults' THEN zanith._as_owner(owner, zanith._render_default(p.item, '', target, p.item ->> 'name'))
                 WHEN 'constraints' THEN zanith._constraint_by_owner(p.item, owner, schema_name, target)
                 WHEN 'indexes' THEN zanith._made_by(p.item, owner, zanith._render_index(p.item, schema_name, target))
                 WHEN 'statistics' THEN zanith._made_by(p.item, owner, zanith._render_statistics(p.item))

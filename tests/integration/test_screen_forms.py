@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from html import unescape
 
 import pytest
 
+from tests import clusters
+from tests.conftest import create_database, install_zanith
 from tests.integration.screens import (
     DAMAGE,
     STAFF,
@@ -18,8 +22,12 @@ from tests.integration.screens import (
     words,
 )
 from tests.studios import (
+    Running,
+    capture_orders,
     form_token,
+    run_studio,
     wait_for_job,
+    wait_for_seals,
 )
 
 pytestmark = pytest.mark.newest
@@ -65,6 +73,132 @@ def test_a_wrong_name_is_said_at_the_field_and_kept(artifacts, open_studio):
             if "reason" in sent:
                 assert 'value="too old"' in field(answer.text, "reason")
         assert "aria-invalid" not in field(staff.get(pages[0][0]).text, "confirm")
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A form that is filled in wrongly: the field that says so, and what stays in the fields."""
+
+    path: str
+    said: str
+    at: str
+    sent: dict[str, str | list[str]]
+    posted: bool = True
+    status: int = 400
+    kept: tuple[str, ...] = ()
+
+
+# Each form of the studio with a field in which a person can be wrong. The typed name of the object
+# is above, requests for an approval are in test_approvals_studio.py.
+WRONG = {
+    "sign in": Wrong(
+        "/studio/login", "That token is not known", "token", {"token": "x" * 20}, status=401
+    ),
+    "list": Wrong("/studio", "is not a date", "since", {"since": "soon"}, posted=False),
+    "activity": Wrong(
+        "/studio/activity", "is not a date", "since", {"since": "soon"}, posted=False
+    ),
+    "age": Wrong(
+        *("/studio/cleanup", "is not a duration", "older_than", {"older_than": "soon"}),
+        posted=False,
+    ),
+    "number": Wrong(
+        *("/studio/cleanup", "Not confirmed", "confirm"),
+        {"older_than": "0s", "before_expiry": "yes", "confirm": "99", "reason": "too old"},
+        status=409,
+        kept=("99", "too old"),
+    ),
+    "expiry": Wrong(
+        *("/studio/capture", "is not a duration", "expires_in"),
+        {"schema": "public", "table": "orders", "strategy": "soft_drop_table", "expires_in": "x"},
+        posted=False,
+        status=200,
+    ),
+    "search": Wrong(
+        *("/studio/artifacts/{table}/rows/find", "is not a value of type", "value"),
+        {"column": "id", "operator": "=", "value": "one"},
+    ),
+    "no column": Wrong(
+        *("/studio/artifacts/{table}/rows/find", "Choose the column", "value"),
+        {"column": "", "operator": "=", "value": "one"},
+    ),
+    "ticks": Wrong(
+        *("/studio/artifacts/{table}/rows/chosen", "No row is ticked", ""),
+        {"column": "id", "operator": "<=", "value": "3"},
+        kept=("3",),
+    ),
+    "ticks to erase": Wrong(
+        *("/studio/artifacts/{table}/erase/ticked", "No row is ticked", ""),
+        {"column": "id", "operator": "<=", "value": "3"},
+        kept=("3",),
+    ),
+    "erasure": Wrong(
+        *("/studio/artifacts/{table}/erase/look", "A column is given twice", ""),
+        {"column": ["id", "id"], "value": ["17", "18"]},
+        kept=("17", "18"),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def forms(server, run_directory) -> Iterator[tuple[Running, dict[str, str]]]:
+    template = clusters.obtain_template(run_directory, server, install_zanith)
+    for database in create_database(server, template):
+        made = capture_orders(database)
+        with run_studio(database.tcp_url, auth_token=f"ana:{STAFF}") as running:
+            wait_for_seals(database)
+            yield running, made
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_each_form_says_what_is_wrong_at_its_field_and_keeps_the_rest(forms, case):
+    running, made = forms
+    wrong = WRONG[case]
+    path = wrong.path.format(**made)
+    with running.client(STAFF) as staff:
+        if wrong.posted:
+            form = {"form_token": form_token(staff.get("/studio").text), **wrong.sent}
+            answer = staff.post(path, data=form)
+        else:
+            answer = staff.get(path, params=wrong.sent)
+    assert answer.status_code == wrong.status, words(answer.text)
+    main = answer.text.split("<main", 1)[1]
+    assert words(main).count(wrong.said) == 1
+    if wrong.at:
+        invalid = [
+            unescape(one)
+            for one in re.findall(r"<input[^>]*aria-invalid[^>]*>", main)
+            if f'name="{wrong.at}"' in one
+        ]
+        assert len(invalid) == 1, invalid
+        (described,) = re.findall(r'aria-describedby="([^"]+)"', invalid[0])
+        assert f'id="{described}"' in main
+        if wrong.at != "token":  # a secret is not sent back
+            assert f'value="{wrong.sent[wrong.at]}"' in invalid[0]
+    for text in wrong.kept:
+        assert f'value="{text}"' in main, text
+
+
+def test_a_viewer_sees_each_control_muted_with_what_it_needs(artifacts, open_studio):
+    """No page repeats why, and none hides what staff can do."""
+    table, column = artifacts["table"], artifacts["column"]
+    pages = {
+        f"/studio/artifacts/{table}": ("Hold",),
+        f"/studio/artifacts/{column}/restore": ("Rehearse", "Restore"),
+        f"/studio/artifacts/{table}/purge": ("Purge",),
+        "/studio/cleanup?older_than=0s&before_expiry=yes": ("Delete",),
+        "/studio/capture?schema=public&table=orders&strategy=soft_drop_table": (
+            "Drop recoverably",
+        ),
+    }
+    with open_studio.client(VIEWER) as viewer, open_studio.client(STAFF) as staff:
+        for path, labels in pages.items():
+            page = viewer.get(path).raise_for_status().text
+            for label in labels:
+                assert f"disabled>{label}</button>" in page, path
+            assert words(page).count("You are signed in as a viewer") == 1, path
+            assert "Needs staff" in words(page), path
+            assert "Needs staff" not in words(staff.get(path).text), path
 
 
 async def test_a_name_with_a_line_break_is_dropped_and_restored(database, open_studio):

@@ -22,13 +22,15 @@ _STYLES = {"requested": "warn", "approved": "good", "rejected": "bad"}
 
 def approval_list(approvals: Sequence[Approval], required: Sequence[str]) -> RenderableType:
     """A table of requests, and what needs an approval here."""
-    words = f"Needs an approval here: {', '.join(required)}" if required else "Nothing needs one."
+    words = "No change needs an approval here."
+    if required:
+        words = f"Needs an approval here: {', '.join(required)}"
     said = Text(words, style="quiet")
     if not approvals:
         return Group(Text("No requests.", style="quiet"), said)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("ID", no_wrap=True, style="name")
-    table.add_column("What", overflow="fold")
+    table.add_column("Change", overflow="fold")
     table.add_column("State", no_wrap=True)
     table.add_column("Asked", overflow="fold")
     for one in approvals:
@@ -68,7 +70,7 @@ def approval_review(looked: Review) -> RenderableType:
         ),
     ]
     if stale:
-        why = looked.gone or "its change is not the one that was asked for"
+        why = looked.gone or "the change is no longer the one that was asked for"
         parts.append(marked(Text("!", style="bad"), f"This request lapsed: {why}."))
         lines = [
             f"{each.label.lower()}: {_value(each.then)}, now {_value(each.now)}"

@@ -28,7 +28,7 @@ def rows_plan(artifact: Artifact, plan: RowsPlan) -> RenderableType:
         parts.append(marked(Text("•", style=style), f"{plural(number, 'row')}: {WORDS[outcome]}"))
     parts += [steps(plan.steps), *conflicts(plan.conflicts)]
     if plan.steps:
-        parts.append(aside("Each row is a transaction of its own. $1 stands for the values."))
+        parts.append(aside("Each row is a transaction of its own. $1, $2 stand for the values."))
     if plan.triggers:
         verb = "UPDATE" if plan.form == "update" else "INSERT"
         names = ", ".join(map(printable, plan.triggers))

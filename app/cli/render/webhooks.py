@@ -22,7 +22,8 @@ _STATES = {
 def webhook_list(found: Overview) -> RenderableType:
     """Return the receivers, and the newest messages; or how to set a receiver."""
     if not found.receivers:
-        return Text("No receiver yet. Set ZANITH_WEBHOOK_URL for the studio.", style="quiet")
+        words = "No receiver yet. Set ZANITH_WEBHOOK_URL for the studio or the worker."
+        return Text(words, style="quiet")
     shown: list[RenderableType] = [heading("Receivers")]
     for one in found.receivers:
         words = Text.assemble(
@@ -51,7 +52,7 @@ def _messages(found: Overview) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("Message", overflow="fold")
     table.add_column("State", no_wrap=True)
-    table.add_column("Tries", justify="right", no_wrap=True)
+    table.add_column("Attempts", justify="right", no_wrap=True)
     for one in found.deliveries:
         about = f"{one.event.type} to {one.host}, {ago(one.event.at)}"
         table.add_row(

@@ -88,6 +88,15 @@ class Picked:
         """Return the address of this very page."""
         return link(PATH, self.fields)
 
+    @property
+    def wrong_expiry(self) -> WrongUsage | None:
+        """What is wrong with the time to keep it: an error of its field, and of no strategy."""
+        try:
+            read_page(CaptureRequest, {"expires_in": self.options.get("expires_in", "")})
+        except WrongUsage as exc:
+            return exc
+        return None
+
     def to_request(self, strategy: str) -> CaptureRequest:
         """Return what the engine takes; WrongUsage for a duration that is none."""
         said = read_page(CaptureRequest, self.options)

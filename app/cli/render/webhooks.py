@@ -22,8 +22,8 @@ _STATES = {
 def webhook_list(found: Overview) -> RenderableType:
     """Return the receivers, and the newest messages; or how to set a receiver."""
     if not found.receivers:
-        words = "No receiver yet. Set ZANITH_WEBHOOK_URL for the studio or the worker."
-        return Text(words, style="quiet")
+        how = "No receiver yet. Set ZANITH_WEBHOOK_URL for the studio or the worker."
+        return Text(how, style="quiet")
     shown: list[RenderableType] = [heading("Receivers")]
     for one in found.receivers:
         words = Text.assemble(

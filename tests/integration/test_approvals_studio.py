@@ -89,7 +89,9 @@ def test_pages_ask_in_place_of_the_button(studio: Running, ids):
         went = ana.post(f"{page}/request", data={"form_token": token, "reason": "old"})
         request = went.headers["location"]
         assert "You asked for it" in ana.get(request).text
-        assert "Approve</button>" not in vic.get(request).text
+        seen = vic.get(request).text
+        assert "disabled>Approve</button>" in seen
+        assert f'action="{request}/approve"' not in seen
         assert "signed in as a viewer" in vic.get(request).text
         shown = bob.get(request).text
         assert "to decide on" in shown

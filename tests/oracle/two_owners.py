@@ -27,7 +27,7 @@ async def restore_as_offered(db: Engine, artifact: str, actor: Actor) -> tuple[R
         plan = getattr(error, "plan", None)
         if plan is None or {found.code for found in plan.conflicts} != {"several_owners"}:
             raise
-        if not all("not_valid" in found.choices for found in plan.conflicts):
+        if not all("--not-valid" in found.choices for found in plan.conflicts):
             raise
         return await restore(db, artifact, Choices(not_valid=True), actor), True
 

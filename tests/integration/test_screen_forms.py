@@ -104,7 +104,13 @@ WRONG = {
     ),
     "number": Wrong(
         *("/studio/cleanup", "Not confirmed", "confirm"),
-        {"older_than": "0s", "before_expiry": "yes", "confirm": "99", "reason": "too old"},
+        {
+            "older_than": "0s",
+            "before_expiry": "yes",
+            "id": "",
+            "confirm": "99",
+            "reason": "too old",
+        },
         status=409,
         kept=("99", "too old"),
     ),
@@ -157,7 +163,8 @@ def test_each_form_says_what_is_wrong_at_its_field_and_keeps_the_rest(forms, cas
     path = wrong.path.format(**made)
     with running.client(STAFF) as staff:
         if wrong.posted:
-            form = {"form_token": form_token(staff.get("/studio").text), **wrong.sent}
+            ticked = {"id": [made["table"]]} if "id" in wrong.sent else {}
+            form = {"form_token": form_token(staff.get("/studio").text), **wrong.sent, **ticked}
             answer = staff.post(path, data=form)
         else:
             answer = staff.get(path, params=wrong.sent)

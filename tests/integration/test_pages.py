@@ -51,13 +51,39 @@ def visit(client: httpx.Client, path: str, status: int = 200) -> str:
     return whole.text
 
 
+def visit_rows(client: httpx.Client, artifact: str, form: dict[str, str]) -> None:
+    """Find rows of an artifact, and look at the plan of one of them."""
+    here = f"/studio/artifacts/{artifact}/rows"
+    search = {"column": "id", "operator": "=", "value": "1", **form}
+    found = client.post(f"{here}/find", data=search).raise_for_status().text
+    ref = html_of(found, r'name="ref" value="([^"]*)"')
+    chosen = client.post(f"{here}/chosen", data={**search, "ref": ref})
+    assert "rows of" in chosen.text.lower()
+
+
+def visit_request(client: httpx.Client, artifact: str, form: dict[str, str]) -> None:
+    """Ask another person to approve a purge, first without a reason."""
+    here = f"/studio/artifacts/{artifact}/purge/request"
+    assert client.post(here, data={**form, "reason": " "}).status_code == 409
+    asked = client.post(here, data={**form, "reason": "old"})
+    assert asked.status_code == 303, asked.text
+    visit(client, asked.headers["location"])
+
+
+def html_of(text: str, pattern: str) -> str:
+    """Return what a pattern finds first in a page."""
+    found = re.search(pattern, text)
+    assert found is not None, text
+    return found.group(1)
+
+
 def form_token(html: str) -> str:
     return html.split('name="form_token" value="', 1)[1].split('"', 1)[0]
 
 
 @pytest.mark.smoke
 def test_every_template_renders(studio: Running, artifacts, database):
-    column, table = artifacts["column"], artifacts["table"]
+    column, table, rows = artifacts["column"], artifacts["table"], artifacts["rows"]
     with studio.client("the-token-of-staff") as staff:
         visit(staff, "/studio")
         visit(staff, "/studio?search=none+such&sort=size")
@@ -89,9 +115,19 @@ def test_every_template_renders(studio: Running, artifacts, database):
         visit(staff, "/studio/cleanup?older_than=0s&expired=yes&before_expiry=yes")
         visit(staff, "/studio/cleanup?older_than=soon", 400)
         visit(staff, "/studio/nowhere", 404)
+        visit(staff, "/studio/migrations")
+        visit(staff, "/studio/webhooks")
+        visit(staff, "/studio/approvals")
+        staff.get("/studio/approvals/badge").raise_for_status()
 
         token = form_token(staff.get("/studio").text)
         form = {"form_token": token}
+        visit_rows(staff, table, form)
+        visit_request(staff, artifacts["family"], form)
+        database.psql(
+            f"UPDATE zanith._zanith_migration_artifacts SET migration_id = 'm' WHERE id = '{rows}'"
+        )
+        visit(staff, "/studio/migrations/m")
         held = {"action": "hold", "id": [column, "nothing"], **form}
         assert "1 of 2 held" in staff.post("/studio/bulk", data=held).text
         matching = {"action": "hold", "all": "yes", "match": "search=orders", **form}
@@ -118,8 +154,15 @@ def test_every_template_renders(studio: Running, artifacts, database):
         wait_for_job(staff, restored.json()["job"]["id"])
         staff.get(f"/studio/jobs/{restored.json()['job']['id']}/progress").raise_for_status()
         visit(staff, f"/studio/jobs/{restored.json()['job']['id']}")
+        visit(staff, f"/studio/jobs/{restored.json()['job']['id']}/report")
+        report = f"/studio/jobs/{restored.json()['job']['id']}/report?download=yes"
+        assert "attachment" in staff.get(report).headers["content-disposition"]
         visit(staff, f"/studio/artifacts/{column}")
-        rows = artifacts["rows"]
+        one = {"where": ["id = 1"], "confirm": "code"}
+        database.psql("UPDATE public.orders SET code = 'other' WHERE id = 1")
+        put_back = staff.post(f"/api/artifacts/{column}/restore-rows", json=one).json()["job"]["id"]
+        wait_for_job(staff, put_back)
+        visit(staff, f"/studio/jobs/{put_back}")
         assert "Insert every row from the archive" in visit(staff, f"/studio/artifacts/{rows}")
         restored = staff.post(f"/api/artifacts/{rows}/restore", json={"confirm": "emptied"})
         wait_for_job(staff, restored.json()["job"]["id"])

@@ -8,9 +8,12 @@ import hashlib
 import hmac
 from contextlib import ExitStack, asynccontextmanager
 
+import asyncpg
 import pytest
 
+from app.recovery.approvals import deciding
 from app.recovery.core.actor import Actor
+from app.recovery.core.four_eyes import Change
 from app.recovery.db.database import Database
 from app.recovery.jobs.kinds import Kind, Trait, kinds_with
 from app.recovery.plan.model import Choices
@@ -127,6 +130,7 @@ ANSWERS = [
     ("400", "waiting", "it answered 400"),
     ("410", "waiting", "it answered 410: it is gone"),
     ("429 retry-after=30", "waiting", "it answered 429"),
+    (f"429 retry-after={'9' * 400}", "waiting", "it answered 429"),
     ("500 bytes=100000000", "waiting", "it answered 500"),
     ("close", "waiting", "no answer came"),
     ("late 3", "waiting", "it did not answer within"),
@@ -136,7 +140,7 @@ ANSWERS = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "state", "error"), ANSWERS, ids=[a for a, _, _ in ANSWERS])
+@pytest.mark.parametrize(("answer", "state", "error"), ANSWERS, ids=[a[:40] for a, _, _ in ANSWERS])
 async def test_answer(database, db, monkeypatch, answer, state, error):
     monkeypatch.setattr(sending, "SECONDS", 1.0)
     with receiver() as other, receiver("200") as one:
@@ -155,7 +159,7 @@ async def test_answer(database, db, monkeypatch, answer, state, error):
         # what the receiver did not get waits, and comes once it answers
         due = "SELECT extract(epoch FROM next_attempt_at - now()) FROM {}"
         wait = float(database.psql(due.format("zanith._zanith_webhook_deliveries")))
-        assert wait > (25 if "429" in answer else 0)
+        assert wait > (25 if answer == "429 retry-after=30" else 0)
         one.answers[:] = ["200"]
         if answer == "410":
             database.psql("UPDATE zanith._zanith_webhook_deliveries SET next_attempt_at = now()")
@@ -223,16 +227,36 @@ async def test_a_restore_that_waits_for_a_lock_is_told_with_its_blocker(database
         await patient.close()
 
 
-async def test_a_request_for_an_approval_is_told_with_its_page(database, db):
+async def test_a_request_for_an_approval_is_told_once_with_its_page(database, db):
+    ids = capture_orders(database)
     with receiver() as one:
         await outbox.register(db, hooks(one).receivers)
-        database.psql(
-            """INSERT INTO zanith._zanith_approvals (id, kind, artifact_id, object, digest,
-                   requested_by, requested_through)
-               VALUES ('0123456789ab', 'purge', 'a', 'public.a', repeat('a', 64), 'bob', 'cli')"""
-        )
+        asked = await deciding.request(db, Change.PURGE, ids["weird"], ANA, reason="it is old")
         await service.keep_telling(db, hooks(one), once=True)
-        (request,) = one.requests
-        assert request.json["type"] == "approval.requested"
-        assert request.json["url"] == "https://zanith.example.com/z/studio/approvals/0123456789ab"
-        assert "bob asks for an approval: purge of public.a" in request.json["message"]
+        (request,) = [r for r in one.requests if r.json["type"] == "approval.requested"]
+        page = f"https://zanith.example.com/z/studio/approvals/{asked.id}"
+        assert request.json["url"] == page
+        lapses = f"It lapses on {asked.expires_at:%Y-%m-%d}"
+        assert (
+            f"ana asks for an approval: purge of {asked.object}. {lapses}"
+            in request.json["message"]
+        )
+
+
+@pytest.mark.parametrize("function", ["_tell_of_job", "_tell_of_request"])
+async def test_a_trigger_of_another_table_tells_nothing(database, db, function):
+    """A role that may capture would choose the words, and could use up the key of a true event."""
+    forged = f"""
+        CREATE TABLE public.forged (id text, kind text, state text, artifact_id text, object text,
+            actor text, requested_by text, error jsonb, params jsonb, ended_at timestamptz,
+            expires_at timestamptz);
+        CREATE TRIGGER forges AFTER INSERT ON public.forged FOR EACH ROW
+            EXECUTE FUNCTION zanith.{function}();
+        INSERT INTO public.forged (id, kind, state, object, actor, requested_by)
+            VALUES ('1', 'purge', 'done', 'public.a', 'ana', 'ana')"""
+    with receiver() as one:
+        await outbox.register(db, hooks(one).receivers)
+        async with database.connect() as connection:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(forged)
+        assert database.psql("SELECT count(*) FROM zanith._zanith_webhook_events") == "0"

@@ -28,7 +28,6 @@ from app.recovery.jobs.operation import attempt
 from app.recovery.purge.erase import Match, as_one, check_erasure, plan_erasure, shape_of
 from app.recovery.purge.purge import require_named
 from app.recovery.queries import load
-from app.recovery.webhooks import outbox
 
 SQL = load("approvals")
 
@@ -73,9 +72,6 @@ async def request(
             await _record(
                 connection, actor, "request", looked, {"approval": number, "reason": reason}
             )
-            facts = {"actor": actor.name, "kind": kind.value, "page": f"/studio/approvals/{number}"}
-            about = {"artifact_id": _artifact_id(looked), "object": looked.object}
-            await outbox.tell(connection, number, "approval.requested", **about, facts=facts)
             await notify(connection, EVENT, number)
     return await get_approval(db, number)
 

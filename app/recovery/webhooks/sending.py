@@ -93,7 +93,7 @@ def _retry_after(text: str | None) -> float | None:
     if not text:
         return None
     seconds: float | None = None
-    with suppress(ValueError):
+    with suppress(ValueError, OverflowError):
         seconds = float(int(text)) if text.strip().isdigit() else None
         if seconds is None:
             at = email.utils.parsedate_to_datetime(text)

@@ -28,10 +28,21 @@ BEGIN
     RETURN made;
 END $$;
 
+-- Anybody who may look up Zanith's functions can name a trigger function in a trigger of their own table, and choose the rows that it sees.
+CREATE OR REPLACE FUNCTION zanith._require_trigger_of(relation oid, table_name text) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF relation IS DISTINCT FROM zanith._relation_oid('zanith', table_name) THEN
+        RAISE EXCEPTION 'only table zanith.% tells of what happens to its rows', table_name
+            USING ERRCODE = 'insufficient_privilege', HINT = 'Drop this trigger.';
+    END IF;
+END $$;
+
 -- Tell of a job when it ends, in the transaction that ends it. The kinds are those of Trait.TOLD; a mismatch is told of every kind.
 CREATE OR REPLACE FUNCTION zanith._tell_of_job() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    PERFORM zanith._require_trigger_of(TG_RELID, '_zanith_jobs');
     IF NEW.state = 'mismatch' OR NEW.kind = ANY ('{restore,restore_rows,restore_migration,purge,cleanup,erase}') THEN
         PERFORM zanith._tell('job:' || NEW.id, CASE NEW.state WHEN 'mismatch' THEN 'artifact.changed' ELSE split_part(NEW.kind, '_', 1) || '.ended' END,
             NEW.artifact_id, NEW.id, NEW.object,
@@ -52,6 +63,7 @@ ALTER TABLE zanith._zanith_jobs ENABLE ALWAYS TRIGGER tell_of_end;
 CREATE OR REPLACE FUNCTION zanith._tell_of_request() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    PERFORM zanith._require_trigger_of(TG_RELID, '_zanith_approvals');
     PERFORM zanith._tell('approval:' || NEW.id, 'approval.requested', NEW.artifact_id, NULL, NEW.object,
         jsonb_build_object('kind', NEW.kind, 'actor', NEW.requested_by, 'approval', NEW.id, 'lapses_at', NEW.expires_at));
     RETURN NULL;

@@ -251,7 +251,8 @@ async def test_names_and_values_are_data(db):
 async def test_a_wrong_condition_says_what_to_write(db):
     await execute(
         db,
-        "CREATE TABLE t (id int PRIMARY KEY, at date, doc json, ok bool); INSERT INTO t VALUES (1)",
+        "CREATE TABLE t (id int PRIMARY KEY, at date, doc json, ok bool, words tsvector,"
+        " deep jsonb, ids int[]); INSERT INTO t VALUES (1, NULL, '{}')",
     )
     artifact = await fetchval(db, "SELECT zanith.archive_table('t')")
     for condition, message, hint in (
@@ -259,7 +260,11 @@ async def test_a_wrong_condition_says_what_to_write(db):
         (("at", "<", "2026-02-30"), "at: this is not a value of type date", "2026-01-31"),
         (("ok", "=", "maybe"), "ok: this is not a value of type boolean", "true or false"),
         (("doc", "<", "{}"), "doc: values of type json have no order here", "LIKE"),
-        (("nix", "=", "1"), "nix: the rows have no column nix", "id, at, doc, ok"),
+        (("nix", "=", "1"), "nix: the rows have no column nix", "id, at, doc, ok, words"),
+        (("words", "=", "'a"), "words: this is not a value of type tsvector", "as in the rows"),
+        (("deep", "=", "[" * 50_000), "deep: this is not a value of type jsonb", "as in the rows"),
+        (("ids", "=", "{" * 9), "ids: this is not a value of type integer", "{1,2}"),
+        (("doc", "LIKE", "{}\\\\\\"), "doc: the pattern ends with a backslash", "Write two"),
         (("id", "~", "1"), "id: ~ is not an operator of a search", "IS NULL"),
         (("id", "=", None), "id: = needs a value", "IS NULL"),
     ):
@@ -531,6 +536,35 @@ async def test_code_of_an_owner_runs_as_the_owner(db, create_role):
     assert done.rows == 2
     heard = await fetchval(db, "SELECT array_agg(DISTINCT by) FROM heard")
     assert heard == [f"{role} UPDATE"]
+
+
+@pytest.mark.each_version
+async def test_a_trigger_behind_a_foreign_key_never_runs_as_the_owner_of_the_rows(db, create_role):
+    """Before 18 an AFTER trigger of the table that a foreign key updates runs as the updater."""
+    artifact = await archived_notes(db)
+    role = create_role("other")
+    await execute(
+        db,
+        "UPDATE orders SET note = 'now ' || order_id; ALTER TABLE orders ADD UNIQUE (note);"
+        f"GRANT CREATE, USAGE ON SCHEMA public TO {role}; GRANT REFERENCES ON orders TO {role};"
+        f"SET ROLE {role}; CREATE TABLE heard (by text);"
+        "CREATE TABLE refers (note text REFERENCES orders (note) ON UPDATE CASCADE);"
+        "INSERT INTO refers VALUES ('now 1');"
+        "CREATE FUNCTION hear() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " INSERT INTO public.heard VALUES (current_user); RETURN NULL; END $$;"
+        "CREATE CONSTRAINT TRIGGER hear AFTER UPDATE ON refers DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION hear(); RESET ROLE",
+    )
+    plan = await plan_for(db, artifact, "order_id = 1")
+    if int(await fetchval(db, "SHOW server_version_num")) < 180000:
+        assert [conflict.code for conflict in plan.conflicts] == ["code_of_another"]
+        with pytest.raises(Refused):
+            await put_back(db, plan)
+    else:
+        assert (await put_back(db, plan)).rows == 1
+        assert await fetchval(db, "SELECT array_agg(by) FROM heard") == [role]
+    await execute(db, "DROP TABLE refers")
+    assert (await put_back(db, await plan_for(db, artifact, "order_id = 2"))).rows == 1
 
 
 @pytest.mark.newest

@@ -64,7 +64,7 @@ DECLARE
 BEGIN
     EXECUTE format('SELECT $1::%s', name) USING value;
     RETURN NULL;
-EXCEPTION WHEN data_exception OR feature_not_supported THEN
+EXCEPTION WHEN data_exception OR feature_not_supported OR syntax_error OR program_limit_exceeded THEN
     RETURN jsonb_build_object('message', format('this is not a value of type %s', format_type(type, NULL)), 'hint', CASE
         WHEN name ~ '\.int[248]$|\.oid$' THEN 'Write a whole number, such as 4711.'
         WHEN category = 'N' THEN 'Write a number, such as 19.90.'
@@ -119,6 +119,8 @@ BEGIN
             wrong := jsonb_build_object('message', format('%s is not an operator of a search', c.operator), 'hint', 'Use =, <>, <, <=, >, >=, LIKE, IS NULL or IS NOT NULL.');
         ELSIF c.operator NOT LIKE 'IS %' AND c.value IS NULL THEN
             wrong := jsonb_build_object('message', format('%s needs a value', c.operator), 'hint', 'Write a value, or use IS NULL.');
+        ELSIF c.operator = 'LIKE' AND (length(c.value) - length(rtrim(c.value, E'\\'))) % 2 = 1 THEN
+            wrong := jsonb_build_object('message', 'the pattern ends with a backslash', 'hint', 'Write two for one: a single backslash takes the next character as it is.');
         ELSIF c.operator IN ('<', '<=', '>', '>=') AND c.col ->> 'compared' = 'text' THEN
             wrong := jsonb_build_object('message', format('values of type %s have no order here', c.col ->> 'type'), 'hint', 'Use =, <> or LIKE: they compare the value as PostgreSQL prints it.');
         ELSIF c.operator IN ('=', '<>', '<', '<=', '>', '>=') AND c.col ->> 'compared' = 'ordered' THEN
@@ -183,6 +185,40 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN
         ELSE format('(SELECT x.v FROM pg_catalog.json_to_record(pg_catalog.json_build_object(''v'', %s)) x(v %s))', value, format_type(type, modifier)) END;
 END $$;
 
+-- The live column that gets the values of an archived column: by the name under which it was restored, if there is one.
+CREATE OR REPLACE FUNCTION zanith._written_column(a zanith._zanith_migration_artifacts, live oid) RETURNS text
+LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN COALESCE((
+    SELECT n.name FROM (VALUES (1, zanith._restored_as(a.id)), (2, a.source_column)) n(rank, name)
+    WHERE zanith._strategy_is(a.artifact_type, 'column') AND zanith._attribute_number(live, n.name) IS NOT NULL ORDER BY n.rank LIMIT 1), a.source_column);
+END $$;
+
+-- The tables in which an UPDATE of a column changes rows too, by foreign keys with ON UPDATE CASCADE, SET NULL or SET DEFAULT, and theirs in turn.
+-- Before PostgreSQL 18 the AFTER triggers of these tables run as the role of the UPDATE, whoever owns them.
+CREATE OR REPLACE FUNCTION zanith._tables_updated_with(live oid, column_name text) RETURNS SETOF oid
+LANGUAGE plpgsql STABLE ROWS 1 AS $$
+BEGIN
+    IF EXISTS (SELECT FROM zanith._family(live) f JOIN pg_attribute t ON t.attrelid = f.member AND t.attname = column_name
+               JOIN pg_index i ON i.indrelid = f.member AND i.indisunique AND t.attnum = ANY (i.indkey)) THEN
+        RETURN QUERY WITH RECURSIVE updated(relation) AS (
+            SELECT k.conrelid FROM zanith._family(live) f JOIN pg_attribute t ON t.attrelid = f.member AND t.attname = column_name
+            JOIN pg_constraint k ON k.confrelid = f.member AND t.attnum = ANY (k.confkey) AND k.confupdtype IN ('c', 'n', 'd')
+            UNION SELECT k.conrelid FROM updated u JOIN pg_constraint k ON k.confrelid = u.relation AND k.confupdtype IN ('c', 'n', 'd'))
+        SELECT u.relation FROM updated u;
+    END IF;
+END $$;
+
+-- Whose code would run as another role because of that; NULL if nobody's.
+CREATE OR REPLACE FUNCTION zanith._find_code_updated_with(live oid, column_name text, owner text) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    updated oid[] := ARRAY(SELECT u FROM zanith._tables_updated_with(live, column_name) u);
+BEGIN
+    RETURN COALESCE((
+        SELECT min(format('a foreign key with ON UPDATE of table %s, which belongs to %I', zanith._relation_name(c.oid), pg_get_userbyid(c.relowner)))
+        FROM pg_class c WHERE c.oid = ANY (updated) AND pg_get_userbyid(c.relowner) <> owner AND NOT zanith._is_superuser(pg_get_userbyid(c.relowner))),
+        CASE WHEN zanith._is_trusted(owner) THEN zanith._third_code_of_tables(updated, owner, true, true, true) END);
+END $$;
+
 -- How some rows of an artifact come back: a column's values by UPDATE, rows of a table by INSERT. {artifact_id, object, target, form, key, columns, role,
 -- path, triggers, conflicts, steps, live_sql, old_sql, fits_sql, write_sql, refuses_null}.
 --   key, columns  of the live table: those of the key, and those that are compared and written
@@ -212,8 +248,7 @@ BEGIN
     END IF;
     target := zanith._relation_name(live);
     owner := (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = live);
-    named := COALESCE((SELECT n.name FROM (VALUES (1, zanith._restored_as(a.id)), (2, a.source_column)) n(rank, name)
-                       WHERE of_column AND zanith._attribute_number(live, n.name) IS NOT NULL ORDER BY n.rank LIMIT 1), a.source_column);
+    named := zanith._written_column(a, live);
     role_name := zanith._runner(owner);
     plan := jsonb_build_object('artifact_id', a.id, 'object', zanith._object_name(a), 'target', target, 'form', CASE WHEN of_column THEN 'update' ELSE 'insert' END,
         'column', named, 'named', zanith._qualify(a.source_schema, a.source_table), 'key', COALESCE((SELECT zanith._list(k.item -> 'name' ORDER BY k.ord) FROM zanith._each(key) k), '[]'), 'role', role_name, 'steps', '[]'::jsonb, 'columns', '[]'::jsonb, 'triggers', '[]'::jsonb);
@@ -327,6 +362,10 @@ BEGIN
             found := found || zanith._conflict('code_of_another', format('code of another role would run as %I: %s calls %s', t.owner, table_name, other), copy);
         END IF;
     END IF;
+    other := CASE WHEN column_name IS NOT NULL AND current_setting('server_version_num')::integer < 180000 THEN zanith._find_code_updated_with(live, column_name, t.owner) END;
+    IF other IS NOT NULL THEN
+        found := found || zanith._conflict('code_of_another', format('code of another role would run as %I: an UPDATE of %s calls %s', t.owner, table_name, other), copy);
+    END IF;
     IF t.relforcerowsecurity AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = t.owner AND (r.rolsuper OR r.rolbypassrls)) THEN
         found := found || zanith._conflict('row_security', format('row security of %s is forced on its owner, and could hide the rows', table_name), copy);
     END IF;
@@ -370,12 +409,15 @@ LANGUAGE plpgsql STABLE ROWS 1 AS $$ BEGIN RETURN QUERY
 END $$;
 
 -- Keeps the definition of the live table as it is while one row is put back; reads and writes go on. Of a trusted role's table all partitions too: a
--- trigger that somebody else could add there would run as that role.
+-- trigger that somebody else could add there would run as that role. Also of the tables that foreign keys update with it.
 CREATE OR REPLACE FUNCTION zanith.lock_for_rows(artifact_id text) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    live oid := (SELECT zanith._relation_oid(a.source_schema, a.source_table) FROM zanith._zanith_migration_artifacts a WHERE a.id = artifact_id);
+    a zanith._zanith_migration_artifacts := zanith._artifact(artifact_id);
+    live oid := zanith._relation_oid(a.source_schema, a.source_table);
     owner text := (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = live);
 BEGIN
     PERFORM zanith._lock_definition(f.member, false) FROM zanith._family(live) f WHERE f.member = live OR zanith._is_trusted(owner);
+    PERFORM zanith._lock_definition(u, false) FROM zanith._tables_updated_with(live, zanith._written_column(a, live)) u JOIN pg_class c ON c.oid = u
+        WHERE pg_get_userbyid(c.relowner) = owner;
 END $$;

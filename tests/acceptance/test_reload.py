@@ -392,7 +392,8 @@ NAMED = """
 SELECT k.conrelid::regclass, k.conname, k.conislocal, k.coninhcount FROM pg_constraint k
 WHERE k.contype = 'n' AND k.connamespace = 's'::regnamespace
 ORDER BY k.conrelid::regclass::text COLLATE "C", k.conname;
-SELECT g.tgrelid::regclass, g.tgname, g.tgenabled FROM pg_trigger g ORDER BY g.tgrelid::regclass::text COLLATE "C", g.tgname;
+SELECT g.tgrelid::regclass, g.tgname, g.tgenabled FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
+WHERE c.relnamespace = 's'::regnamespace ORDER BY g.tgrelid::regclass::text COLLATE "C", g.tgname;
 SELECT i.inhparent::regclass, i.inhrelid::regclass FROM pg_inherits i
 ORDER BY i.inhrelid::regclass::text COLLATE "C", 1;
 SELECT tableoid::regclass, * FROM s.tree ORDER BY id

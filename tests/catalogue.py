@@ -121,7 +121,7 @@ async def jump(page: Page) -> None:
     """Open the dialog that leads to anything, and type a part of a name."""
     await page.keyboard.press("/")
     await page.keyboard.type("orders")
-    await page.get_by_role("option").first.wait_for()
+    await page.locator("#jump [role=option]").first.wait_for()
 
 
 async def hold_all(page: Page) -> None:

@@ -136,7 +136,8 @@
   };
   // Nor does anybody wait for the numbers of a plan that was made again.
   document.addEventListener("htmx:beforeSwap", (event) => {
-    if (event.detail.target?.id === "plan") htmx.trigger("#verdict", "htmx:abort");
+    const counting = document.getElementById("verdict");
+    if (event.detail.target?.id === "plan" && counting) htmx.trigger(counting, "htmx:abort");
   });
   document.addEventListener("htmx:sendError", notCounted);
   document.addEventListener("htmx:responseError", notCounted);

@@ -91,6 +91,9 @@ async def faults_of(
         if measured and (beyond := await page.evaluate(BEYOND)) > 0:
             faults.append(f"is {beyond} too wide at {width}")
         if judged:
+            # In a window as high as the page the bars at its bottom cover nothing.
+            high = await page.evaluate("document.documentElement.scrollHeight")
+            await page.set_viewport_size({"width": width, "height": max(900, min(high, 12_000))})
             faults += [f"{found}, {colours}, at {width}" for found in await page.evaluate(AXE)]
     for width in (*CUT_AT, 1280):
         await page.set_viewport_size({"width": width, "height": 900})

@@ -17,8 +17,8 @@ TOPIC = "some_rows"
 FEW = 12
 # Of a role that is no superuser: each statement on its table runs in a sandbox, which is slower.
 PARKED = """
-CREATE ROLE bench_owner; GRANT USAGE ON SCHEMA public TO bench_owner;
-ALTER TABLE public.orders OWNER TO bench_owner;
+CREATE ROLE some_rows_owner; GRANT USAGE ON SCHEMA public TO some_rows_owner;
+ALTER TABLE public.orders OWNER TO some_rows_owner;
 SELECT zanith.archive_column('public.orders', 'code');
 ALTER TABLE public.orders ADD code text;
 """
@@ -37,7 +37,10 @@ def measure(place: Place) -> Iterator[Row]:
         place.server.psql(name, PARKED)
         place.server.psql(name, "VACUUM ANALYZE; CHECKPOINT")
     artifact = place.artifact(name)
-    by_key = [place.engine(name, lambda db: _search(db, artifact)) for _ in range(place.often)]
+    by_key = [
+        place.engine(name, lambda db: _search(db, artifact, place.rows // 2))
+        for _ in range(place.often)
+    ]
     what = f"a search by key among {place.rows:,} archived rows"
     yield levels(TOPIC, what, "ms", by_key, Bar(50, of="ours"))
     scanned = [place.engine(name, lambda db: _scan(db, artifact)) for _ in range(place.rounds)]
@@ -56,10 +59,10 @@ def measure(place: Place) -> Iterator[Row]:
     yield levels(TOPIC, "the same, without that", "ms", alone, None)
 
 
-async def _search(db: Database, artifact: str) -> float:
+async def _search(db: Database, artifact: str, key: int) -> float:
     await find_rows(db, artifact, [Condition("id", "=", "1")], ACTOR)  # its connection is open
     started = time.perf_counter()
-    found = await find_rows(db, artifact, [Condition("id", "=", "4711")], ACTOR)
+    found = await find_rows(db, artifact, [Condition("id", "=", str(key))], ACTOR)
     taken = time.perf_counter() - started
     if [len(found.rows), found.indexed] != [1, True]:
         raise RuntimeError("the row was not found by its key")

@@ -13,7 +13,7 @@ import asyncpg
 from bench.place import Place
 
 FIRST = """
-CREATE TABLE public.t1 (id int PRIMARY KEY, note text);
+CREATE TABLE public.t1 (id int, note text);
 INSERT INTO t1 VALUES (1, 'x');
 SELECT zanith.archive_table('t1');
 """
@@ -29,13 +29,15 @@ DO $do$ DECLARE a zanith._zanith_migration_artifacts; new_id text; parked text; 
             'TRUNCATE ON _zanith_shadow.%I EXECUTE FUNCTION zanith.refuse_write()', parked);
         EXECUTE format('CREATE TRIGGER _zanith_refuse_row BEFORE INSERT OR UPDATE OR DELETE '
             'ON _zanith_shadow.%I FOR EACH ROW EXECUTE FUNCTION zanith.refuse_write()', parked);
+        EXECUTE format('ALTER TABLE _zanith_shadow.%I ENABLE ALWAYS TRIGGER _zanith_refuse_statement, '
+            'ENABLE ALWAYS TRIGGER _zanith_refuse_row', parked);
         EXECUTE format('COMMENT ON TABLE _zanith_shadow.%I IS %L', parked, 'zanith artifact ' || new_id);
         INSERT INTO zanith._zanith_migration_artifacts (id, migration_id, artifact_type, source_schema,
             source_table, physical_schema, physical_table, row_count, checksum, checksum_query,
             checksum_settings, sealed_at, definition, recovery_sql, created_by, captured_with, expires_at)
         VALUES (new_id, 'm' || n % 50, a.artifact_type, 'public', 't' || n, '_zanith_shadow', parked,
             a.row_count, a.checksum, a.checksum_query, a.checksum_settings, a.sealed_at,
-            replace(replace(a.definition::text, was, new_id), '"t1"', '"t' || n || '"')::jsonb,
+            replace(replace(a.definition::text, a.physical_table, parked), '"t1"', '"t' || n || '"')::jsonb || jsonb_build_object('id', new_id),
             replace(a.recovery_sql, was, new_id), 'bench', a.captured_with, now() + n * interval '1 minute');
     END LOOP;
 END $do$

@@ -7,6 +7,7 @@ taken for another.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 import pytest
 
@@ -21,14 +22,94 @@ from app.recovery.inspection.doctor import ORDER, doctor
 from app.recovery.plan.model import Choices
 from app.recovery.purge.purge import purge
 from app.recovery.restore.restore import restore
-from app.recovery.rows.seal import verify
+from app.recovery.rows.seal import find_unsealed, seal, verify
 from tests.integration.damages import (
     CASES,
     DAMAGES,
+    EVERY,
     SHAPES,
 )
 
 DBA = Actor("dba")
+ALL = "ARRAY(SELECT x.id FROM zanith._zanith_migration_artifacts AS x)"
+ONE_BY_ONE = (
+    "SELECT a.id, zanith.worst_damage(a.id) AS kind FROM zanith._zanith_migration_artifacts AS a"
+)
+AT_ONCE = f"SELECT id, kind FROM zanith.worst_damages({ALL})"
+INTACT = f"SELECT intact FROM zanith._intact({ALL})"
+
+PARTS_OF = """
+SELECT c.oid::regclass, d.objid::regclass,
+       s.stxnamespace::regnamespace || '.' || quote_ident(s.stxname)
+FROM zanith._zanith_migration_artifacts AS a
+JOIN pg_class AS c ON c.relname = a.physical_table
+LEFT JOIN (pg_depend AS d JOIN pg_class AS q ON q.oid = d.objid AND q.relkind = 'S')
+       ON d.classid = 'pg_class'::regclass AND d.refobjid = c.oid
+LEFT JOIN pg_statistic_ext AS s ON s.stxrelid = c.oid
+WHERE a.id = '{id}'
+"""
+COLUMN_OF = (
+    "SELECT quote_ident(physical_column) FROM zanith._zanith_migration_artifacts WHERE id = '{id}'"
+)
+
+# What is captured of a table, what is done to {parked}, and the worst that is told of each.
+TABLE = """
+CREATE TABLE {name} (id int PRIMARY KEY, c int, d text, UNIQUE (d));
+CREATE STATISTICS {name}_s ON id, c FROM {name};
+CREATE SEQUENCE {name}_q OWNED BY {name}.id;
+INSERT INTO {name} SELECT n, n, n FROM generate_series(1, 9) AS n;
+"""
+WITH_TABLE = ("soft_drop_column('{name}', 'c')", "archive_table('{name}')")
+MORE = {
+    "forced": (
+        ("archive_rows('{name}')",),
+        "ALTER TABLE {parked} FORCE ROW LEVEL SECURITY",
+        "changed",
+    ),
+    "has_child": (
+        ("archive_column('{name}', 'd')",),
+        "CREATE TABLE {name}_k () INHERITS ({parked})",
+        "changed",
+    ),
+    "statistics": (("archive_table('{name}')",), "DROP STATISTICS {statistics}", "changed"),
+    "sequence": (("archive_table('{name}')",), "DROP SEQUENCE {sequence}", "missing"),
+    "both_edited": (
+        ("archive_table('{name}')",),
+        "UPDATE zanith._zanith_migration_artifacts SET checksum = repeat('0', 64),"
+        " recovery_sql = replace(recovery_sql, checksum, repeat('0', 64)) WHERE id = '{id}'",
+        "changed",
+    ),
+    "given": (("archive_rows('{name}')",), "ALTER TABLE {parked} OWNER TO {role}", "moved"),
+    "parked_later": (WITH_TABLE, "SELECT 1", None, None),
+    "parked_later_given": (WITH_TABLE, "ALTER TABLE {parked} OWNER TO {role}", None, None),
+    "parked_later_renamed": (
+        WITH_TABLE,
+        "ALTER TABLE {parked} RENAME TO {name}_else",
+        None,
+        "moved",
+    ),
+    "parked_later_dropped": (WITH_TABLE, "DROP TABLE {parked}", "missing", "missing"),
+    "parked_later_mine": (WITH_TABLE, "COMMENT ON TABLE {parked} IS 'mine'", "moved", "changed"),
+    "parked_later_copied": (
+        WITH_TABLE,
+        "CREATE TABLE {name}_else AS TABLE {parked}",
+        "moved",
+        None,
+    ),
+    "parked_later_believed": (
+        WITH_TABLE,
+        "CREATE TABLE {name}_else AS TABLE {parked}; ALTER TABLE {name}_else OWNER TO {role};"
+        " DROP TABLE {parked}; COMMENT ON TABLE {name}_else IS 'zanith artifact x'",
+        "missing",
+        "missing",
+    ),
+    "parked_later_default": (
+        WITH_TABLE,
+        "ALTER TABLE {parked} ALTER {column} SET DEFAULT 1",
+        "changed",
+        None,
+    ),
+}
 
 
 @pytest.fixture
@@ -116,8 +197,12 @@ async def test_every_damage_is_told_apart_and_stops_what_it_must(db, database, r
     assert not faults, "\n".join(faults)
     assert diagnosis.damaged
     await badges_agree(db, diagnosis)
+    health = await compare_health(db)
+    intact = {made_of for made_of, artifact in made.items() if artifact.id in health.intact}
+    assert {s for c, s in intact if c == "nothing"} == set(EVERY)
     faults = await restore_all(db, made)
     assert not faults, "\n".join(faults)
+    await compare_health(db)
 
 
 async def badges_agree(db, diagnosis):
@@ -132,6 +217,26 @@ async def badges_agree(db, diagnosis):
     for health in ("missing", "moved", "changed", "ok"):
         some = await list_artifacts(db, ArtifactFilter(limit=1000, health=health))
         assert {a.id for a in some.items} == {a.id for a in page.items if a.health == health}
+
+
+@dataclass(frozen=True)
+class Health:
+    """What is told of all artifacts at once: the worst damage by id, and those surely without."""
+
+    worst: dict[str, str | None]
+    intact: set[str]
+
+
+async def compare_health(db):
+    """What is told of all artifacts at once is what is told of each; return it."""
+    async with db.acquire() as connection:
+        rows = await connection.fetch(ONE_BY_ONE)
+        worst = {row["id"]: row["kind"] for row in await connection.fetch(AT_ONCE)}
+        intact = {row["intact"] for row in await connection.fetch(INTACT)}
+    one_by_one = {row["id"]: row["kind"] for row in rows}
+    assert {each: worst.get(each) for each in one_by_one} == one_by_one
+    assert not {each for each in intact if one_by_one[each]}
+    return Health(one_by_one, intact)
 
 
 async def restore_all(db, made):
@@ -151,6 +256,29 @@ async def restore_all(db, made):
         if outcome != DAMAGES[case].restores:
             faults.append(f"{case} of {strategy}: {'restored' if outcome else 'refused'}")
     return faults
+
+
+async def test_many_are_told_as_each_is(db, database, role):
+    made: dict[str, list[str]] = {}
+    for name, (calls, _, *_) in MORE.items():
+        database.psql(TABLE.format(name=name))
+        for call in calls:
+            text = database.psql(f"SELECT zanith.{call.format(name=name)}")
+            made.setdefault(name, []).append(text.splitlines()[-1].strip())
+    for artifact in await find_unsealed(db):
+        await seal(db, artifact, DBA)
+    before = await compare_health(db)
+    assert set(before.worst.values()) == {None}
+    assert before.intact == set(before.worst)
+    for name, ids in made.items():
+        place = database.psql(PARTS_OF.format(id=ids[-1])).split("|")
+        parts = dict(zip(("parked", "sequence", "statistics"), place, strict=True))
+        column = database.psql(COLUMN_OF.format(id=ids[0]))
+        database.psql(MORE[name][1].format(name=name, id=ids[0], role=role, column=column, **parts))
+    health = await compare_health(db)
+    told = {name: [health.worst[each] for each in ids] for name, ids in made.items()}
+    assert told == {name: list(wanted) for name, (_, _, *wanted) in MORE.items()}
+    assert made["parked_later"][0] in health.intact  # without a look at each
 
 
 async def test_purge_takes_nothing_that_is_another(db, database, role):

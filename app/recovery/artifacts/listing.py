@@ -167,7 +167,7 @@ def _in_order(block: str, wanted: ArtifactFilter, *, backward: bool, seen: str) 
     template = BLOCKS[block]
     parts = {
         "side": "" if backward else "NOT",
-        "seen": compose(BLOCKS[seen]),
+        "among": compose(BLOCKS["among"], asked=compose(BLOCKS[seen])),
         "key": key,
         "type": kind,
         "before": "<" if descending else ">",
@@ -178,7 +178,8 @@ def _in_order(block: str, wanted: ArtifactFilter, *, backward: bool, seen: str) 
 
 def _count_query(*, by_health: bool, seen: str) -> str:
     if by_health:
-        return compose(BLOCKS["count_by_health"], seen=compose(BLOCKS[seen]))
+        among = compose(BLOCKS["among"], asked=compose(BLOCKS[seen]))
+        return compose(BLOCKS["count_by_health"], among=among)
     return compose(BLOCKS["count"])
 
 
@@ -247,7 +248,7 @@ async def list_artifacts(db: Database, wanted: ArtifactFilter | None = None) -> 
     cursor = _Cursor.decode(wanted.after) if wanted.after else None
     backward = cursor is not None and cursor.backward
     place = (cursor.key, cursor.order) if cursor else (None, None)
-    seen = await _how_to_see(db, values) if wanted.health else "health"
+    seen = await _how_to_see(db, values) if wanted.health else "every"
     rows, total, before = await gather(
         _fetch(db, _page_query(wanted, backward=backward, seen=seen), *values, *place, limit + 1),
         _count(db, values, seen),
@@ -295,8 +296,8 @@ def _cursor(row: Any, *, backward: bool) -> str:
 async def _how_to_see(db: Database, values: tuple[Any, ...]) -> str:
     """Return the block that tells a health: of few the whole truth, of many what shows."""
     anyhow = (*values[:_HEALTHS], None, *values[_HEALTHS + 1 :])
-    number = await _count(db, anyhow, "health")
-    return "health" if number <= _LOOKED_AT else "quick"
+    number = await _count(db, anyhow, "every")
+    return "every" if number <= _LOOKED_AT else "stray"
 
 
 async def _count(db: Database, values: tuple[Any, ...], seen: str) -> int:
@@ -312,7 +313,7 @@ async def _count(db: Database, values: tuple[Any, ...], seen: str) -> int:
 async def count_matching(db: Database, wanted: ArtifactFilter) -> int:
     """Return how many artifacts match; where that is slow, as of some seconds ago."""
     values = _filter_values(wanted)
-    return await _count(db, values, await _how_to_see(db, values) if wanted.health else "health")
+    return await _count(db, values, await _how_to_see(db, values) if wanted.health else "every")
 
 
 async def find_ids(
@@ -320,8 +321,9 @@ async def find_ids(
 ) -> list[str]:
     """Return the ids of all that match as they are now, oldest first, and at most so many."""
     values = _filter_values(wanted)
-    seen = await _how_to_see(db, values) if wanted.health else "health"
-    parts = {"seen": compose(BLOCKS[seen])} if wanted.health else {}
+    seen = await _how_to_see(db, values) if wanted.health else "every"
+    among = compose(BLOCKS["among"], asked=compose(BLOCKS[seen]))
+    parts = {"among": among} if wanted.health else {}
     query = compose(BLOCKS["ids_by_health" if wanted.health else "ids"], **parts)
     return [row["id"] for row in await connection.fetch(query, *values, most)]
 

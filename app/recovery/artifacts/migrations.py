@@ -103,7 +103,7 @@ async def find_all(
 
     With ``quick`` damage is told as far as it is quickly seen. NotFound where there is neither.
     """
-    query = compose(SQL["of_one"], seen=compose(BLOCKS["quick" if quick else "health"]))
+    query = compose(SQL["of_one"], asked=compose(BLOCKS["stray" if quick else "every"]))
 
     async def artifacts() -> list[Artifact]:
         async with db.side() as connection:

@@ -12,6 +12,7 @@ from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.artifacts.model import Artifact
 from app.recovery.core.actor import Actor, require_rows
 from app.recovery.core.errors import Refused, WrongUsage, ZanithError
+from app.recovery.core.tasks import gather
 from app.recovery.db.bounded_reads import bounded_read
 from app.recovery.db.database import Database
 from app.recovery.inspection.definitions import Definitions, definitions_of
@@ -111,13 +112,30 @@ async def inspect(
     counted, and no other read of the object is waited for.
     """
     artifact = await get_artifact(db, reference)
-    plan, plan_error = await _plan(db, artifact.id, choices, actor, checks=checks)
-    subject = artifact.id if checks else f"the record of {artifact.id}"
+    planning = _plan(db, artifact.id, choices, actor, checks=checks)
+    if checks:  # one read of an object at a time: the record waits for the plan
+        (plan, plan_error), record = await planning, await _read_record(db, artifact, artifact.id)
+        beside = await _read_beside(db, artifact.id)
+    else:
+        (plan, plan_error), record, beside = await gather(
+            planning,
+            _read_record(db, artifact, f"the record of {artifact.id}"),
+            _read_beside(db, artifact.id),
+        )
+    return Inspection(
+        artifact=artifact,
+        plan=plan,
+        plan_error=plan_error,
+        **record,
+        **beside,
+    )
+
+
+async def _read_record(db: Database, artifact: Artifact, subject: str) -> dict[str, Any]:
+    """Return what the row says, where the object is, and how its definition compares."""
     async with bounded_read(db, subject, readonly=True) as connection:
-        texts: Any = await connection.fetchrow(BLOCKS["texts"], artifact.id)
-        place = await connection.fetchval(BLOCKS["locate"], artifact.id)
-        dependents = await connection.fetchval(BLOCKS["dependents"], artifact.id)
-        definition = texts["definition"]
+        row: Any = await connection.fetchrow(BLOCKS["record"], artifact.id)
+        definition = row["definition"]
         fidelity = now = None
         compared = artifact.artifact_type == "rebuild_table" or artifact.status == "restored"
         definitions = await definitions_of(connection, artifact.id, also_now=compared)
@@ -126,21 +144,24 @@ async def inspect(
     if fidelity is not None and artifact.artifact_type == "rebuild_table":
         now = fidelity.pop("now", None)
         definition = fidelity.pop("then", definition)
-    return Inspection(
-        artifact=artifact,
-        recovery_sql=texts["recovery_sql"],
-        plan=plan,
-        plan_error=plan_error,
-        place=place,
-        definition=definition,
-        definition_now=now,
-        definitions=definitions,
-        fidelity=fidelity,
-        dependents=dependents,
-        companions=await find_companions(db, artifact.id),
-        exports=await list_jobs(db, artifact_id=artifact.id, kinds=["export"], limit=20),
-        activity=await list_activity(db, ActivityFilter(artifact_id=artifact.id, limit=50)),
-    )
+    return {
+        "recovery_sql": row["recovery_sql"],
+        "place": row["place"],
+        "definition": definition,
+        "definition_now": now,
+        "definitions": definitions,
+        "fidelity": fidelity,
+        "dependents": row["dependents"],
+    }
+
+
+async def _read_beside(db: Database, artifact_id: str) -> dict[str, Any]:
+    """Return what Zanith's own tables say of it, over one connection at a time."""
+    return {
+        "companions": await find_companions(db, artifact_id),
+        "exports": await list_jobs(db, artifact_id=artifact_id, kinds=["export"], limit=20),
+        "activity": await list_activity(db, ActivityFilter(artifact_id=artifact_id, limit=50)),
+    }
 
 
 async def _plan(

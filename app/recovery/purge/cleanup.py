@@ -81,7 +81,7 @@ async def plan_cleanup(
     where nothing is asked.
     """
     asked = (older_than, expired, only, before_expiry)
-    return await _find(db, *asked, seen="health", broken=broken)
+    return await _find(db, *asked, seen="every", broken=broken)
 
 
 async def _find(
@@ -100,7 +100,7 @@ async def _find(
         )
     async with db.acquire() as connection:
         rows = await connection.fetch(
-            compose(SQL["candidates"], seen=compose(BLOCKS[seen])),
+            compose(SQL["candidates"], asked=compose(BLOCKS[seen])),
             *(older_than, expired, only, before_expiry, broken, Change.PURGE in db.approvals),
         )
     return [(from_row(row), row["skip"]) for row in rows]
@@ -168,7 +168,7 @@ async def _cleanup(
 ) -> list[CleanupResult]:
     db, actor = op.db, op.actor
     # each purge looks at the parked object again
-    planned = await _find(db, older_than, expired, only, before_expiry, seen="quick")
+    planned = await _find(db, older_than, expired, only, before_expiry, seen="stray")
     results: dict[int, CleanupResult] = {}
     again: list[int] = []
 

@@ -17,23 +17,17 @@ CASE WHEN a.status = 'restored' AND zanith._strategy_is(a.artifact_type, 'values
 LEFT JOIN pg_namespace AS n ON n.nspname = a.physical_schema
 LEFT JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = a.physical_table
 
--- health: the worst that is known, as the doctor tells it
-CASE
-    WHEN a.physical_table IS NOT NULL OR a.verified_ok IS FALSE
-        THEN COALESCE(zanith.worst_damage(a.id), {calm})
-    ELSE {calm}
-END
+-- health: the worst that is known, as the doctor tells it; w is what worst_damages() says of those that were asked about
+COALESCE(w.kind, CASE WHEN a.verified_ok IS FALSE THEN 'changed' ELSE {calm} END)
 
--- quick: the same as far as it costs no look at each parked object, for totals over all
-CASE
-    WHEN a.physical_table IS NOT NULL AND a.status = 'recoverable'
-         AND (c.oid IS NULL OR a.physical_column IS NOT NULL AND NOT EXISTS (
-                  SELECT FROM pg_attribute AS t
-                  WHERE t.attrelid = c.oid AND t.attname = a.physical_column AND NOT t.attisdropped))
-        THEN COALESCE(zanith.worst_damage(a.id), {calm})
-    WHEN a.verified_ok IS FALSE THEN 'changed'
-    ELSE {calm}
-END
+-- every: whose damage is asked about for the whole truth
+(a.physical_table IS NOT NULL OR a.verified_ok IS FALSE)
+
+-- stray: whose damage is asked about for totals over all, which take no look at each parked object: what is not where it was recorded
+(a.physical_table IS NOT NULL AND a.status = 'recoverable'
+ AND (c.oid IS NULL OR a.physical_column IS NOT NULL AND NOT EXISTS (
+          SELECT FROM pg_attribute AS t
+          WHERE t.attrelid = c.oid AND t.attname = a.physical_column AND NOT t.attisdropped)))
 
 -- calm: what a row says where nothing is damaged
 CASE
@@ -85,35 +79,62 @@ a.held_by IS NULL AND {status} = 'recoverable'
     WHERE j.artifact_id = a.id AND j.kind = 'export' AND j.state IN ('done', 'mismatch')))
 
 -- page_of_rows: a page where row and order need nothing but the row
+WITH page AS MATERIALIZED (
+    SELECT * FROM zanith._zanith_migration_artifacts AS a
+    WHERE {filter} AND ($8::text[] IS NULL)
+      AND ($18::text IS NULL OR ({key}, a.capture_order) {before} ($18::text::{type}, $19::bigint))
+    ORDER BY {key} {direction}, a.capture_order {direction}
+    LIMIT $20
+), worst AS MATERIALIZED (
+    SELECT d.id, d.kind FROM zanith.worst_damages(ARRAY(SELECT a.id FROM page AS a WHERE {every})) AS d
+)
 SELECT {columns}, {health} AS health, {size} AS size_bytes, {key}::text AS key
-FROM (SELECT * FROM zanith._zanith_migration_artifacts AS a
-      WHERE {filter} AND ($8::text[] IS NULL)
-        AND ($18::text IS NULL OR ({key}, a.capture_order) {before} ($18::text::{type}, $19::bigint))
-      ORDER BY {key} {direction}, a.capture_order {direction}
-      LIMIT $20) AS a
+FROM page AS a
+LEFT JOIN worst AS w ON w.id = a.id
 {place}
 ORDER BY {key} {direction}, a.capture_order {direction};
 
+-- among: the damage of all that match, where a state of health is asked for
+SELECT d.id, d.kind
+FROM zanith.worst_damages(ARRAY(
+    SELECT a.id FROM zanith._zanith_migration_artifacts AS a {place}
+    WHERE {filter} AND ($8::text[] IS NOT NULL) AND {asked})) AS d
+
 -- page_by_health: a page of those in a state of health
+WITH among AS MATERIALIZED ({among}), page AS MATERIALIZED (
+    SELECT a.*, {key} AS key
+    FROM zanith._zanith_migration_artifacts AS a
+    LEFT JOIN among AS w ON w.id = a.id
+    WHERE {filter} AND {health} = ANY ($8::text[])
+      AND ($18::text IS NULL OR ({key}, a.capture_order) {before} ($18::text::{type}, $19::bigint))
+    ORDER BY {key} {direction}, a.capture_order {direction}
+    LIMIT $20
+), worst AS MATERIALIZED (
+    SELECT d.id, d.kind FROM zanith.worst_damages(ARRAY(SELECT a.id FROM page AS a WHERE {every})) AS d
+)
 SELECT {columns}, {health} AS health, {size} AS size_bytes, a.key::text AS key
-FROM (SELECT a.*, {key} AS key
-      FROM zanith._zanith_migration_artifacts AS a {place}
-      WHERE {filter} AND {seen} = ANY ($8::text[])
-        AND ($18::text IS NULL OR ({key}, a.capture_order) {before} ($18::text::{type}, $19::bigint))
-      ORDER BY {key} {direction}, a.capture_order {direction}
-      LIMIT $20) AS a
+FROM page AS a
+LEFT JOIN worst AS w ON w.id = a.id
 {place}
 ORDER BY a.key {direction}, a.capture_order {direction};
 
 -- page_by_size: a page in order of size, in any state of health
+WITH among AS MATERIALIZED ({among}), page AS MATERIALIZED (
+    SELECT * FROM (
+        SELECT a.*, COALESCE({size}, -1) AS ordering
+        FROM zanith._zanith_migration_artifacts AS a
+        LEFT JOIN among AS w ON w.id = a.id
+        {place}
+        WHERE {filter} AND ($8::text[] IS NULL OR {health} = ANY ($8))) AS a
+    WHERE $18::text IS NULL OR (a.ordering, a.capture_order) {before} ($18::bigint, $19::bigint)
+    ORDER BY a.ordering {direction}, a.capture_order {direction}
+    LIMIT $20
+), worst AS MATERIALIZED (
+    SELECT d.id, d.kind FROM zanith.worst_damages(ARRAY(SELECT a.id FROM page AS a WHERE {every})) AS d
+)
 SELECT {columns}, {health} AS health, NULLIF(a.ordering, -1) AS size_bytes, a.ordering::text AS key
-FROM (SELECT * FROM (
-          SELECT a.*, COALESCE({size}, -1) AS ordering
-          FROM zanith._zanith_migration_artifacts AS a {place}
-          WHERE {filter} AND ($8::text[] IS NULL OR {seen} = ANY ($8))) AS a
-      WHERE $18::text IS NULL OR (a.ordering, a.capture_order) {before} ($18::bigint, $19::bigint)
-      ORDER BY a.ordering {direction}, a.capture_order {direction}
-      LIMIT $20) AS a
+FROM page AS a
+LEFT JOIN worst AS w ON w.id = a.id
 {place}
 ORDER BY a.ordering {direction}, a.capture_order {direction};
 
@@ -122,12 +143,17 @@ SELECT count(*) FROM zanith._zanith_migration_artifacts AS a
 WHERE {filter} AND ($8::text[] IS NULL) AND {side} (({key}, a.capture_order) {before} ($18::text::{type}, $19::bigint));
 
 -- rows_before_by_health: the same of those in a state of health
-SELECT count(*) FROM zanith._zanith_migration_artifacts AS a {place}
-WHERE {filter} AND {seen} = ANY ($8::text[]) AND {side} (({key}, a.capture_order) {before} ($18::text::{type}, $19::bigint));
+WITH among AS MATERIALIZED ({among})
+SELECT count(*) FROM zanith._zanith_migration_artifacts AS a
+LEFT JOIN among AS w ON w.id = a.id
+WHERE {filter} AND {health} = ANY ($8::text[]) AND {side} (({key}, a.capture_order) {before} ($18::text::{type}, $19::bigint));
 
 -- rows_before_by_size: the same in order of size
-SELECT count(*) FROM zanith._zanith_migration_artifacts AS a {place}
-WHERE {filter} AND ($8::text[] IS NULL OR {seen} = ANY ($8))
+WITH among AS MATERIALIZED ({among})
+SELECT count(*) FROM zanith._zanith_migration_artifacts AS a
+LEFT JOIN among AS w ON w.id = a.id
+{place}
+WHERE {filter} AND ($8::text[] IS NULL OR {health} = ANY ($8))
   AND {side} ((COALESCE({size}, -1), a.capture_order) {before} ($18::text::bigint, $19::bigint));
 
 -- ids: which match, where health does not matter, oldest first
@@ -135,8 +161,10 @@ SELECT a.id FROM zanith._zanith_migration_artifacts AS a
 WHERE {filter} AND ($8::text[] IS NULL) ORDER BY a.capture_order LIMIT $18;
 
 -- ids_by_health: which match in a state of health, oldest first
-SELECT a.id FROM zanith._zanith_migration_artifacts AS a {place}
-WHERE {filter} AND {seen} = ANY ($8::text[]) ORDER BY a.capture_order LIMIT $18;
+WITH among AS MATERIALIZED ({among})
+SELECT a.id FROM zanith._zanith_migration_artifacts AS a
+LEFT JOIN among AS w ON w.id = a.id
+WHERE {filter} AND {health} = ANY ($8::text[]) ORDER BY a.capture_order LIMIT $18;
 
 -- count: how many match, where health does not matter
 SELECT count(*) FROM zanith._zanith_migration_artifacts AS a
@@ -147,12 +175,16 @@ SELECT count(*) FROM zanith._zanith_audit_log AS l
 WHERE l.action IN ('purge', 'cleanup') AND l.outcome = 'done' AND l.artifact_id IS NOT NULL;
 
 -- count_by_health: how many match in a state of health
-SELECT count(*) FROM zanith._zanith_migration_artifacts AS a {place}
-WHERE {filter} AND {seen} = ANY ($8::text[]);
+WITH among AS MATERIALIZED ({among})
+SELECT count(*) FROM zanith._zanith_migration_artifacts AS a
+LEFT JOIN among AS w ON w.id = a.id
+WHERE {filter} AND {health} = ANY ($8::text[]);
 
 -- one: a single artifact
 SELECT {columns}, {health} AS health, {size} AS size_bytes, NULL AS key
-FROM zanith._zanith_migration_artifacts AS a {place} WHERE a.id = $1;
+FROM zanith._zanith_migration_artifacts AS a
+LEFT JOIN LATERAL (SELECT zanith.worst_damage(a.id) AS kind WHERE {every} OFFSET 0) AS w ON true
+{place} WHERE a.id = $1;
 
 -- by_id: whether there is exactly this one
 SELECT a.id FROM zanith._zanith_migration_artifacts AS a WHERE a.id = $1;
@@ -180,18 +212,24 @@ ORDER BY a.capture_order DESC LIMIT 1;
 SELECT pg_catalog.current_schemas(false)::pg_catalog.text[]
 FROM (SELECT pg_catalog.set_config('search_path', $1, true) AS path OFFSET 0) AS s WHERE s.path IS NOT NULL;
 
--- texts: what inspect shows of the row
-SELECT recovery_sql, definition FROM zanith._zanith_migration_artifacts WHERE id = $1;
+-- record: what inspect shows of the row, where the parked object really is, and what depends on it
+SELECT a.recovery_sql, a.definition, zanith.locate(a.id) AS place, zanith.dependents(a.id) AS dependents
+FROM zanith._zanith_migration_artifacts AS a WHERE a.id = $1;
 
 -- summary: totals over all artifacts, damage as far as it is quickly told; dates of what a cleanup takes that can still come back; sizes from the planner's page counts where there are any
-WITH seen AS MATERIALIZED (
-    SELECT {status} AS status, a.held_by, a.expires_at, a.source_schema, a.source_table, {quick} AS health,
+WITH worst AS MATERIALIZED (
+    SELECT d.id, d.kind
+    FROM zanith.worst_damages(ARRAY(SELECT a.id FROM zanith._zanith_migration_artifacts AS a {place} WHERE {stray})) AS d
+), seen AS MATERIALIZED (
+    SELECT {status} AS status, a.held_by, a.expires_at, a.source_schema, a.source_table, {health} AS health,
            CASE WHEN c.oid IS NULL OR a.artifact_type = 'soft_drop_column'
                      OR (a.status = 'restored' AND NOT zanith._strategy_is(a.artifact_type, 'archive')) THEN 0
                 WHEN c.relkind = 'r' AND c.relpages > 0 AND c.reltoastrelid = 0 AND NOT c.relhasindex
                     THEN c.relpages * current_setting('block_size')::bigint
                 ELSE {size} END AS bytes
-    FROM zanith._zanith_migration_artifacts AS a {place}
+    FROM zanith._zanith_migration_artifacts AS a
+    LEFT JOIN worst AS w ON w.id = a.id
+    {place}
 )
 SELECT count(*) AS total,
        count(*) FILTER (WHERE status = 'recoverable') AS recoverable,
@@ -228,9 +266,6 @@ FROM zanith._zanith_migration_artifacts AS a
 GROUP BY 1, 2
 ORDER BY 1, 2;
 
--- locate: where the parked object really is
-SELECT zanith.locate($1);
-
 -- compare: the recorded definition beside the catalog
 SELECT zanith.compare($1);
 
@@ -238,9 +273,6 @@ SELECT zanith.compare($1);
 SELECT a.id, zanith._object_name(a) AS object,
        a.artifact_type, {status} AS status
 FROM zanith._zanith_migration_artifacts AS a WHERE a.cascade_of = $1 ORDER BY a.capture_order DESC;
-
--- dependents: what depends on the parked object
-SELECT zanith.dependents($1);
 
 -- row_query: the query that shows the parked rows
 SELECT zanith.row_query($1);

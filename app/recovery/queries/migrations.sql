@@ -9,6 +9,10 @@ WITH dropped AS MATERIALIZED (
     FROM dropped AS d WHERE $1::text IS NULL OR d.migration_id ILIKE $1 GROUP BY d.migration_id
 ), shown AS MATERIALIZED (
     SELECT f.migration_id, f.newest, f.purged FROM found AS f WHERE $2::bigint IS NULL OR f.newest < $2 ORDER BY f.newest DESC LIMIT $3
+), worst AS MATERIALIZED (
+    SELECT d.id, d.kind
+    FROM zanith.worst_damages(ARRAY(
+        SELECT a.id FROM shown AS s JOIN zanith._zanith_migration_artifacts AS a ON a.migration_id = s.migration_id {place} WHERE {stray})) AS d
 )
 SELECT s.migration_id, s.newest, s.purged, seen.parked, seen.restored, seen.held, seen.damaged, seen.expiring, seen.recorded,
        seen.first_at, seen.last_at, seen.people,
@@ -22,8 +26,9 @@ FROM shown AS s CROSS JOIN LATERAL (
            count(*) FILTER (WHERE m.status = 'recoverable' AND NOT m.held AND m.expires_at < now() + interval '7 days') AS expiring,
            min(m.created_at) AS first_at, max(m.created_at) AS last_at,
            COALESCE(pg_catalog.jsonb_agg(DISTINCT pg_catalog.jsonb_build_array(m.created_by, m.created_by_role)), '[]') AS people
-    FROM (SELECT a.artifact_type, {status} AS status, a.held_by IS NOT NULL AS held, a.expires_at, a.created_at, a.created_by, a.created_by_role, {quick} AS health
-          FROM zanith._zanith_migration_artifacts AS a {place} WHERE a.migration_id = s.migration_id OFFSET 0) AS m
+    FROM (SELECT a.artifact_type, {status} AS status, a.held_by IS NOT NULL AS held, a.expires_at, a.created_at, a.created_by, a.created_by_role, {health} AS health
+          FROM zanith._zanith_migration_artifacts AS a LEFT JOIN worst AS w ON w.id = a.id
+          WHERE a.migration_id = s.migration_id OFFSET 0) AS m
 ) AS seen
 ORDER BY s.newest DESC;
 
@@ -31,8 +36,16 @@ ORDER BY s.newest DESC;
 SELECT count(*) FROM zanith._zanith_migration_artifacts AS a WHERE a.migration_id IS NULL;
 
 -- of_one: everything that a migration dropped, newest first
-SELECT {columns}, {seen} AS health, {size} AS size_bytes, NULL AS key
-FROM zanith._zanith_migration_artifacts AS a {place} WHERE a.migration_id = $1
+WITH worst AS MATERIALIZED (
+    SELECT d.id, d.kind
+    FROM zanith.worst_damages(ARRAY(
+        SELECT a.id FROM zanith._zanith_migration_artifacts AS a {place} WHERE a.migration_id = $1 AND {asked})) AS d
+)
+SELECT {columns}, {health} AS health, {size} AS size_bytes, NULL AS key
+FROM zanith._zanith_migration_artifacts AS a
+LEFT JOIN worst AS w ON w.id = a.id
+{place}
+WHERE a.migration_id = $1
 ORDER BY a.capture_order DESC;
 
 -- purged_of_one: what the log keeps of those of its artifacts that were purged

@@ -16,7 +16,15 @@ SELECT zanith.purge_artifact($1, $2, $3, $4, $5, $6, $7, $9)
 FROM (SELECT set_config('lock_timeout', $8, true) AS limited OFFSET 0) AS s WHERE s.limited IS NOT NULL;
 
 -- candidates: what cleanup may take, oldest first, with why it would be left
-SELECT {columns}, {seen} AS health, {size} AS size_bytes, NULL AS key,
+WITH old AS MATERIALIZED (
+    SELECT * FROM zanith._zanith_migration_artifacts AS a
+    WHERE (a.created_at < now() - $1::interval OR $2::boolean AND a.expires_at < now()
+           OR $1::interval IS NULL AND NOT $2::boolean AND $3::text[] IS NOT NULL)
+      AND ($3::text[] IS NULL OR a.id = ANY ($3))
+), worst AS MATERIALIZED (
+    SELECT d.id, d.kind FROM zanith.worst_damages(ARRAY(SELECT a.id FROM old AS a {place} WHERE {asked})) AS d
+)
+SELECT {columns}, {health} AS health, {size} AS size_bytes, NULL AS key,
        CASE WHEN a.held_by IS NOT NULL
                 THEN 'on hold by ' || zanith._signed(a.held_by, a.held_by_role) || COALESCE(': ' || a.held_reason, '')
             WHEN a.expires_at IS NULL THEN 'never expires: purge it by name'
@@ -26,12 +34,11 @@ SELECT {columns}, {seen} AS health, {size} AS size_bytes, NULL AS key,
             WHEN j.kind IS NOT NULL THEN 'a ' || split_part(j.kind, '_', 1) || ' of it is under way'
             WHEN four_eyes.needed AND NOT EXISTS (SELECT FROM zanith._zanith_approvals AS p WHERE p.kind = 'purge' AND p.artifact_id = a.id AND p.state = 'approved' AND p.expires_at > clock_timestamp())
                 THEN 'a second person must approve it: zanith approvals request-purge ' || a.id END AS skip
-FROM zanith._zanith_migration_artifacts AS a {place}
+FROM old AS a
+LEFT JOIN worst AS w ON w.id = a.id
+{place}
 CROSS JOIN LATERAL zanith._live_change(a.id) AS j
 CROSS JOIN (SELECT zanith._needs_approval('purge', $6::boolean) AS needed) AS four_eyes
-WHERE (a.created_at < now() - $1::interval OR $2::boolean AND a.expires_at < now()
-       OR $1::interval IS NULL AND NOT $2::boolean AND $3::text[] IS NOT NULL)
-  AND ($3::text[] IS NULL OR a.id = ANY ($3))
 ORDER BY a.capture_order;
 
 -- hold: keep it from purge and cleanup; a hold that is there stays as it is

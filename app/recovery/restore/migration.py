@@ -58,8 +58,11 @@ async def in_restore_order(db: Database, artifacts: Sequence[Artifact]) -> list[
         for artifact in artifacts
         if artifact.status == "recoverable" and artifact.artifact_type != "rebuild_table"
     ]
-    async with db.side() as connection:
-        needs = await connection.fetch(SQL["rows_first"], [artifact.id for artifact in found])
+    rows = [artifact.id for artifact in found if artifact.artifact_type == "archive_rows"]
+    needs: list[Any] = []
+    if rows:
+        async with db.side() as connection:
+            needs = await connection.fetch(SQL["rows_first"], rows)
     return _in_order(found, {row["id"]: row["first"] for row in needs})
 
 

@@ -44,31 +44,34 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET 
 CREATE OR REPLACE FUNCTION zanith._row_faults(a zanith._zanith_migration_artifacts) RETURNS TABLE (code text, detail text)
 LANGUAGE plpgsql STABLE ROWS 1 AS $$
 DECLARE
-    sealed boolean := a.status = 'recoverable' AND a.checksum IS NOT NULL;
     logged text;
-    changed text;
+    edited text[];
 BEGIN
     -- a checksum is in three places: the row, its recipe, and the audit log, which nobody edits, and not every role reads
-    IF sealed AND has_table_privilege('zanith._zanith_audit_log', 'SELECT') THEN
+    IF a.status = 'recoverable' AND a.checksum IS NOT NULL AND has_table_privilege('zanith._zanith_audit_log', 'SELECT') THEN
         logged := (SELECT l.detail ->> 'checksum' FROM zanith._zanith_audit_log l
                    WHERE l.artifact_id = a.id AND l.action IN ('seal', 'erase') AND l.outcome = 'done' ORDER BY l.id DESC LIMIT 1);
     END IF;
-    SELECT string_agg(f.part, ', ' ORDER BY f.part) INTO changed
-    FROM (VALUES
-        ('id', a.definition ->> 'id' IS DISTINCT FROM a.id),
-        ('artifact_type', a.definition ->> 'strategy' IS DISTINCT FROM CASE a.artifact_type WHEN 'archive_values' THEN 'archive_column' ELSE a.artifact_type END
-            OR (a.artifact_type = 'archive_values') <> a.definition ? 'stays'),
-        ('source', (a.source_schema, a.source_table) IS DISTINCT FROM (a.definition #>> '{table,schema}', a.definition #>> '{table,name}')
-                   OR a.source_column IS DISTINCT FROM a.definition #>> '{column,name}'),
-        ('place', (a.physical_schema, a.physical_table) IS DISTINCT FROM (a.definition #>> '{parked,schema}', a.definition #>> '{parked,table}')),
-        ('recovery_sql', a.recovery_sql IS NULL OR a.artifact_type <> 'rebuild_table' AND position(a.id IN a.recovery_sql) = 0),
-        ('checksum', sealed AND (a.artifact_type <> 'rebuild_table' AND position(a.checksum IN a.recovery_sql) = 0 OR a.checksum <> logged))
-    ) f(part, so)
-    WHERE f.so;
-    IF changed IS NOT NULL THEN
-        RETURN QUERY SELECT 'row_edited', format('%s of the row was changed by hand', changed);
+    edited := zanith._edited_parts(a, a.status = 'recoverable' AND a.checksum IS NOT NULL, logged);
+    IF edited <> '{}' THEN
+        RETURN QUERY SELECT 'row_edited', format('%s of the row was changed by hand', array_to_string(edited, ', '));
     END IF;
 END $$;
+
+-- The parts of the row that it says twice and not alike. `logged`: the checksum in the audit log, or NULL. PostgreSQL puts its text
+-- into a query over many rows. Arrays are compared, in which NULL equals NULL.
+CREATE OR REPLACE FUNCTION zanith._edited_parts(a zanith._zanith_migration_artifacts, sealed boolean, logged text) RETURNS text[]
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT array_remove(ARRAY[
+        CASE WHEN (a.definition ->> 'strategy' = CASE a.artifact_type WHEN 'archive_values' THEN 'archive_column' ELSE a.artifact_type END) IS NOT TRUE
+                  OR (a.artifact_type = 'archive_values') <> a.definition ? 'stays' THEN 'artifact_type' END,
+        CASE WHEN sealed AND (a.artifact_type <> 'rebuild_table' AND position(a.checksum IN a.recovery_sql) = 0 OR a.checksum <> logged) THEN 'checksum' END,
+        CASE WHEN (a.definition ->> 'id' = a.id) IS NOT TRUE THEN 'id' END,
+        CASE WHEN ARRAY[a.physical_schema, a.physical_table]::text[] <> ARRAY[a.definition #>> '{parked,schema}', a.definition #>> '{parked,table}'] THEN 'place' END,
+        CASE WHEN a.recovery_sql IS NULL OR a.artifact_type <> 'rebuild_table' AND position(a.id IN a.recovery_sql) = 0 THEN 'recovery_sql' END,
+        CASE WHEN ARRAY[a.source_schema, a.source_table, a.source_column]::text[]
+                  <> ARRAY[a.definition #>> '{table,schema}', a.definition #>> '{table,name}', a.definition #>> '{column,name}'] THEN 'source' END], NULL)
+$$;
 
 -- A parked column: its type and its rights, and the indexes that wait with it.
 CREATE OR REPLACE FUNCTION zanith._column_faults(a zanith._zanith_migration_artifacts, root oid) RETURNS TABLE (code text, detail text)

@@ -182,7 +182,7 @@ def test_one_column_says_that_it_is_overdue(here, client):
 def test_a_line_of_what_needs_attention_leads_to_just_these(client):
     page = client.get("/studio").text
     box = page.split('id="attention-title"')[1].split("</section>")[0]
-    lines = re.findall(r'<a href="([^"]+)"><b>([\d,]+)</b> ([^<]+)', box)
+    lines = re.findall(r'<a href="([^"]+)"><strong>([\d,]+)</strong> ([^<]+)', box)
     assert [(number, words) for _, number, words in lines] == [
         ("60", "expire within 7 days, or are overdue, without an export")
     ]

@@ -61,7 +61,7 @@ def test_what_hard_cases_say(client: httpx.Client, cases: HardCases, hard_databa
 
     # What needs attention is what its lists have.
     box = client.get("/studio").text.split('id="attention-title"')[1].split("</section>")[0]
-    lines = re.findall(r'<a href="([^"]+)"><b>([\d,]+)</b> ([^<]+)', box)
+    lines = re.findall(r'<a href="([^"]+)"><strong>([\d,]+)</strong> ([^<]+)', box)
     assert [re.sub("^(is|are) ", "", words) for *_, words in lines] == [
         "damaged",
         "expire within 7 days, or are overdue, without an export",

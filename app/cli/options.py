@@ -60,6 +60,21 @@ DryRun = Annotated[
 Reason = Annotated[
     str | None, typer.Option("--reason", metavar="TEXT", help="The reason, for the audit log.")
 ]
+KeyColumns = Annotated[
+    list[str],
+    typer.Option(
+        "--column", metavar="NAME", help="A column that identifies the rows; all must match."
+    ),
+]
+ValuesFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--values-from",
+        metavar="FILE|-",
+        help="A file with one value on each line, in the order of --column. Default: ask in "
+        "the terminal.",
+    ),
+]
 Reference = Annotated[
     str,
     typer.Argument(

@@ -8,7 +8,7 @@ from rich.text import Text
 from app.cli.confirm import confirm_name, require_person
 from app.cli.derived import expanded
 from app.cli.humanize import printable
-from app.cli.options import DatabaseUrl, Json, Reason, Reference, Yes
+from app.cli.options import DatabaseUrl, Json, KeyColumns, Reason, Reference, ValuesFrom, Yes
 from app.cli.render.approvals import approval_list, approval_review
 from app.cli.render.outcome import done
 from app.cli.restoring import choices
@@ -130,21 +130,8 @@ def request_purge(
 @group.command("request-erase")
 def request_erase(
     reference: Reference,
-    column: Annotated[
-        list[str],
-        typer.Option(
-            "--column", metavar="NAME", help="A column that identifies the rows; all must match."
-        ),
-    ],
-    values_from: Annotated[
-        str | None,
-        typer.Option(
-            "--values-from",
-            metavar="FILE|-",
-            help="A file with one value on each line, in the order of --column. Default: ask in "
-            "the terminal.",
-        ),
-    ] = None,
+    column: KeyColumns,
+    values_from: ValuesFrom = None,
     reason: _Why = "",
     as_json: Json = False,
     database_url: DatabaseUrl = None,

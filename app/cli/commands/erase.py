@@ -8,7 +8,7 @@ from rich.text import Text
 from app.cli.confirm import confirm_name, require_person
 from app.cli.exits import Exit, stop
 from app.cli.humanize import printable
-from app.cli.options import DatabaseUrl, DryRun, Json, Reference
+from app.cli.options import DatabaseUrl, DryRun, Json, KeyColumns, Reference, ValuesFrom
 from app.cli.progress import watching
 from app.cli.render.erase import erasure_plan
 from app.cli.render.outcome import done
@@ -25,21 +25,8 @@ app = typer.Typer()
 @app.command("erase")
 def erase_command(
     reference: Reference,
-    column: Annotated[
-        list[str],
-        typer.Option(
-            "--column", metavar="NAME", help="A column that identifies the rows; all must match."
-        ),
-    ],
-    values_from: Annotated[
-        str | None,
-        typer.Option(
-            "--values-from",
-            metavar="FILE|-",
-            help="A file with one value on each line, in the order of --column. Default: ask in "
-            "the terminal.",
-        ),
-    ] = None,
+    column: KeyColumns,
+    values_from: ValuesFrom = None,
     rows: Annotated[
         int | None,
         typer.Option("--rows", metavar="N", min=1, help="Refuse unless exactly N rows match."),

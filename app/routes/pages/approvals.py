@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Form, Query, Request
@@ -230,9 +230,7 @@ async def _decided(
     except (Refused, Locked) as exc:
         view = await build(studio.reading(who), approval_id, who, exc)
         typed = str(given.get("confirm") or "")
-        shown = RequestView(
-            *(view.review, view.asks, exc, view.trouble), typed=typed, reason=reason
-        )
+        shown = replace(view, error=exc, typed=typed, reason=reason)
         return _show(request, studio, shown, status_of(exc))
     await four_eyes.refresh(studio)
     return RedirectResponse(f"{PATH}/{approval_id}", 303)

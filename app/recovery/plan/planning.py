@@ -154,6 +154,13 @@ async def plan_restore(
         return plan
 
 
+async def find_recorded_default(db: Database, artifact_id: str) -> str | None:
+    """Return the default of a column that was parked, as it was recorded; None if it had none."""
+    async with db.side() as connection:
+        default: str | None = await connection.fetchval(SQL["recorded_default"], artifact_id)
+    return default
+
+
 def _require_parts(plan: Plan, choices: Choices) -> None:
     unknown = [part for part in choices.without if part not in plan.left_out]
     if unknown:

@@ -33,3 +33,6 @@ SELECT zanith._run_as($1, $2, $3, $4, arguments => $5::text[]);
 -- session_path: another search path for this session; what it was before
 WITH before AS MATERIALIZED (SELECT pg_catalog.current_setting('search_path') AS path)
 SELECT before.path FROM before, LATERAL (SELECT pg_catalog.set_config('search_path', $1, false) WHERE before.path IS NOT NULL) AS now(path);
+
+-- recorded_default: the default of a column that was parked, as it was recorded; NULL where it had none
+SELECT definition #>> '{column,default}' FROM zanith._zanith_migration_artifacts WHERE id = $1;

@@ -20,10 +20,9 @@ from app.recovery.db.database import Database
 from app.recovery.jobs.kinds import Kind
 from app.recovery.plan.blocking import Blocking, find_blocking
 from app.recovery.plan.model import Choices, Conflict, Drift, Plan, Step
-from app.recovery.plan.planning import plan_restore
+from app.recovery.plan.planning import find_recorded_default, plan_restore
 from app.recovery.plan.verdict import Outcome, Verdict, judge
 from app.recovery.plan.waits import Session, find_waits
-from app.recovery.queries import load
 from app.recovery.restore.offline import find_follow_up
 from app.recovery.restore.preconditions import unverified_digest
 from app.recovery.restore.restore import is_standing
@@ -37,8 +36,6 @@ from app.routes.ways import GAPS, Asker, Way
 from app.routes.words import plan_on_page
 
 router = APIRouter(prefix="/studio/artifacts/{artifact_id}/restore")
-
-SQL = load("verdict")
 
 
 COUNT = timedelta(seconds=10)
@@ -246,8 +243,7 @@ async def completed(db: Database, view: RestoreView) -> RestoreView:
     plan, choices = view.plan, view.chosen.choices
     if plan is None or not plan.steps:
         return view
-    async with db.side() as connection:
-        default = await connection.fetchval(SQL["default"], view.artifact.id)
+    default = await find_recorded_default(db, view.artifact.id)
     view = replace(view, default=default, approval=await find_approval(db, view))
     if not view.counted:
         return view

@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator
 
 from app.recovery.db.database import Database
-from app.recovery.restore.some_rows import plan_rows, restore_rows
+from app.recovery.restore.rows_plan import plan_rows
+from app.recovery.restore.some_rows import restore_rows
 from app.recovery.rows.conditions import Condition
 from app.recovery.rows.search import find_rows
 from bench.place import ACTOR, Place

@@ -45,7 +45,8 @@ from app.recovery.purge.purge import purge, require_named, review_purge
 from app.recovery.restore import migration, preconditions, rehearsal
 from app.recovery.restore.restore import job_params as restore_params
 from app.recovery.restore.restore import restore
-from app.recovery.restore.some_rows import check_rows, plan_rows, restore_rows
+from app.recovery.restore.rows_plan import check_rows, plan_rows
+from app.recovery.restore.some_rows import restore_rows
 from app.recovery.rows import seal
 from app.routes.errors import ShuttingDown
 from app.routes.studio import Studio

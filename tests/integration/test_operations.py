@@ -30,7 +30,8 @@ from app.recovery.purge.purge import purge
 from app.recovery.restore.migration import restore_migration
 from app.recovery.restore.rehearsal import rehearse
 from app.recovery.restore.restore import restore
-from app.recovery.restore.some_rows import plan_rows, restore_rows
+from app.recovery.restore.rows_plan import plan_rows
+from app.recovery.restore.some_rows import restore_rows
 from app.recovery.rows import export
 from app.recovery.rows.conditions import Condition
 from app.recovery.rows.seal import seal, verify

@@ -16,14 +16,9 @@ from app.recovery.db.database import Database
 from app.recovery.jobs import model as jobs
 from app.recovery.purge.erase import erase
 from app.recovery.purge.purge import purge
-from app.recovery.restore.some_rows import (
-    RestoredRows,
-    RowsPlan,
-    copy_rows,
-    find_overwritten,
-    plan_rows,
-    restore_rows,
-)
+from app.recovery.restore.overwritten import find_overwritten
+from app.recovery.restore.rows_plan import RowsPlan, copy_rows, plan_rows
+from app.recovery.restore.some_rows import RestoredRows, restore_rows
 from app.recovery.rows.conditions import Condition, WrongConditions, parse_conditions
 from app.recovery.rows.search import Found, find_rows
 from tests.hard_names import NAMES, VALUES

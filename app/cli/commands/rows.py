@@ -17,14 +17,9 @@ from app.cli.session import Session, run
 from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.artifacts.model import Artifact
 from app.recovery.core.errors import Refused, WrongUsage
-from app.recovery.restore.some_rows import (
-    RowsPlan,
-    check_rows,
-    copy_rows,
-    find_overwritten,
-    plan_rows,
-    restore_rows,
-)
+from app.recovery.restore.overwritten import find_overwritten
+from app.recovery.restore.rows_plan import RowsPlan, check_rows, copy_rows, plan_rows
+from app.recovery.restore.some_rows import restore_rows
 from app.recovery.rows.conditions import Condition, parse_conditions
 from app.recovery.rows.search import MOST_ROWS, find_rows
 from app.text import plural

@@ -9,7 +9,8 @@ from app.cli.render.layout import aside, marked
 from app.cli.render.plan import conflicts
 from app.cli.render.steps import steps
 from app.recovery.artifacts.model import Artifact
-from app.recovery.restore.some_rows import WORDS, PlannedRow, RestoredRows, RowsPlan
+from app.recovery.restore.rows_plan import WORDS, PlannedRow, RowsPlan
+from app.recovery.restore.some_rows import RestoredRows
 from app.recovery.rows.search import Cell
 from app.text import plural
 

@@ -189,12 +189,9 @@ async def preview_rows(
     async with attempt(db, actor, "view", artifact.id, artifact.object_name):
         require_rows(actor, "look at rows")
         preview = await _read_rows(db, artifact.id, limit, offset)
-        if preview is not None and not db.server.standby:  # which takes no writes
+        if preview is not None:
             shown = {"offset": offset, "rows": len(preview.rows)}
-            async with db.side() as connection, connection.transaction():
-                await audit.record(
-                    *(connection, actor, "view", "done", artifact.id, artifact.object_name, shown)
-                )
+            await audit.record_view(db, actor, artifact.id, artifact.object_name, shown)
     return preview
 
 

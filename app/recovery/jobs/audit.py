@@ -91,6 +91,20 @@ async def record(
     return number
 
 
+async def record_view(
+    db: Database,
+    actor: Actor,
+    artifact_id: str | None,
+    object: str | None,  # noqa: A002 - the column's name
+    detail: dict[str, Any],
+) -> None:
+    """Write in a transaction of its own that somebody looked; a standby takes no writes."""
+    if db.server.standby:
+        return
+    async with db.side() as connection, connection.transaction():
+        await record(connection, actor, "view", "done", artifact_id, object, detail)
+
+
 async def record_all(
     connection: Connection,
     actor: Actor,

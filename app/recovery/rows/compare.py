@@ -206,12 +206,8 @@ async def sample_differences(
             if column is not None and column not in {item.name for item in columns}:
                 raise WrongUsage(f"{column} is not compared", hint="name a column of both sides")
             found = await _read(connection, said, said["sample_sql"])
-        if not db.server.standby:  # which takes no writes
-            shown = {"compared": kind, "offset": offset, "rows": len(found[:limit])}
-            async with db.side() as connection, connection.transaction():
-                await audit.record(
-                    *(connection, actor, "view", "done", artifact.id, artifact.object_name, shown)
-                )
+        shown = {"compared": kind, "offset": offset, "rows": len(found[:limit])}
+        await audit.record_view(db, actor, artifact.id, artifact.object_name, shown)
     key = tuple(said["key"])
     rows = tuple(_row(texts, len(key) or 1, len(columns)) for texts in found[:limit])
     return Sample(kind, column, key, columns, rows, offset, len(found) > limit)

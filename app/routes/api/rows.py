@@ -9,7 +9,8 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.recovery.core.errors import Refused, WrongUsage
-from app.recovery.restore.some_rows import find_overwritten, plan_rows
+from app.recovery.restore.overwritten import find_overwritten
+from app.recovery.restore.rows_plan import plan_rows
 from app.recovery.rows.conditions import parse_conditions
 from app.recovery.rows.search import MOST_ROWS, PAGE, find_rows
 from app.routes import work

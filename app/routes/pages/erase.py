@@ -23,7 +23,7 @@ from app.recovery.purge.erase import (
     erasure_digest,
     plan_erasure,
 )
-from app.recovery.restore.some_rows import RowsPlan, plan_rows
+from app.recovery.restore.rows_plan import RowsPlan, plan_rows
 from app.recovery.rows.search import check_refs
 from app.routes import work
 from app.routes.errors import status_of

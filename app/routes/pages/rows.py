@@ -17,7 +17,7 @@ from app.recovery.core.actor import Actor
 from app.recovery.core.errors import Busy, Locked, Refused, WrongUsage, ZanithError
 from app.recovery.db.database import Database
 from app.recovery.inspection.inspect import find_columns
-from app.recovery.restore.some_rows import WORDS, PlannedRow, RowsPlan, copy_rows, plan_rows
+from app.recovery.restore.rows_plan import WORDS, PlannedRow, RowsPlan, copy_rows, plan_rows
 from app.recovery.rows.conditions import OPERATORS, WITHOUT_VALUE, Condition, WrongConditions
 from app.recovery.rows.search import Found, check_refs, find_rows
 from app.routes import work

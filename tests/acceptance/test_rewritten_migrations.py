@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.migrate.rewrite import rewrite
+from app.migrate.rewriting.rewrite import rewrite
 from app.recovery.core.actor import Actor
 from app.recovery.db.database import Database as Engine
 from app.recovery.restore.restore import restore

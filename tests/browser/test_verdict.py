@@ -7,6 +7,8 @@ import asyncio
 import pytest
 from playwright.async_api import Page, Route, expect
 
+from tests.studios import wait_for_seals
+
 pytestmark = pytest.mark.newest
 
 GAPS = """
@@ -19,6 +21,7 @@ INSERT INTO gaps VALUES (101), (102), (103);
 
 async def test_gives_rows_their_default_by_a_button(page: Page, database):
     artifact = database.psql(GAPS)
+    await asyncio.to_thread(wait_for_seals, database)  # what is not sealed is never green
     await page.goto(f"/studio/artifacts/{artifact}")
     await expect(
         page.get_by_role("heading", name="Can be restored: needs a choice")

@@ -46,10 +46,10 @@ async def db(database):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Retry at once, and do not wait for long."""
-    monkeypatch.setattr(outbox, "pause", lambda _: outbox.timedelta(0))
+    """Retry soon, and do not wait for long; a busy machine still answers in that time."""
+    monkeypatch.setattr(outbox, "pause", lambda _: outbox.timedelta(milliseconds=100))
     monkeypatch.setattr(outbox, "REST", outbox.timedelta(0))
-    monkeypatch.setattr(sending, "SECONDS", 0.5)
+    monkeypatch.setattr(sending, "SECONDS", 4.0)
     monkeypatch.setattr(service, "LOOK_AGAIN", 0.05)
 
 
@@ -173,12 +173,12 @@ async def test_answer(database, db, monkeypatch, answer, state, error):
 
 async def test_a_receiver_that_is_down_delays_no_other_and_gets_all_later(database, db, quick):
     with ExitStack() as stack:
-        up, slow = stack.enter_context(receiver()), stack.enter_context(receiver("late 5"))
+        up, slow = stack.enter_context(receiver()), stack.enter_context(receiver("late 8"))
         down = stack.enter_context(receiver())
         settings = hooks(up, slow, down)
         port, events = down.port, []
         stack.pop_all()  # each is closed by itself
-    with receiver(port=up.port) as up, receiver("late 5", port=slow.port) as slow:
+    with receiver(port=up.port) as up, receiver("late 8", port=slow.port) as slow:
         async with telling(db, settings, settings):
             await until(lambda: database.psql(
                 "SELECT count(*) FROM zanith._zanith_webhook_receivers") == "3")  # fmt: skip

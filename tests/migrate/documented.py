@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.migrate.migrations import Layout, Migration, Script
-from app.migrate.plan import plan_migrations
-from app.migrate.report import lock_words, recovery_words
+from app.migrate.read.migrations import Layout, Migration, Script
+from app.migrate.review.plan import plan_migrations
+from app.migrate.review.report import lock_words, recovery_words
 from app.migrate.risk import Operation, Reason
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "migrate.md"

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import asyncpg
 
-from app.migrate.classify import classify
-from app.migrate.memory import remember
-from app.migrate.migrations import Script
-from app.migrate.operations import Context
+from app.migrate.read.migrations import Script
+from app.migrate.read.scripts import read_script
+from app.migrate.read.statements import read_statements
+from app.migrate.review.classify import classify
+from app.migrate.review.memory import remember
+from app.migrate.review.operations import Context
+from app.migrate.review.world import World, relations_in
 from app.migrate.risk import Family, Lock, Mode, Operation, Reason
-from app.migrate.scripts import read_script
-from app.migrate.statements import read_statements
-from app.migrate.world import World, relations_in
 from tests.migrate.observe import JUDGE, Catalog, Observed, observe, read_catalog
 
 EVERY = "any table"

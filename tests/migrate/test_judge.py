@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 from postgast import pg_query_pb2 as pg
 
-from app.migrate.alter_table_facts import ALTER_TABLE
+from app.migrate.review.alter_table_facts import ALTER_TABLE
 from app.migrate.risk import Mode
 from tests.clusters import Server
 from tests.migrate.__main__ import judge_on
@@ -62,6 +62,6 @@ async def test_the_judge_finds_a_plan_that_says_less(
     server, prefix = judged
     monkeypatch.setitem(ALTER_TABLE, subtype, replace(ALTER_TABLE[subtype], **less))
     if "children" in less:
-        monkeypatch.setattr("app.migrate.operations.CHILDREN", "")
+        monkeypatch.setattr("app.migrate.review.operations.CHILDREN", "")
     found = await judge_on(server, [f"ALTER TABLE t {form}"], prefix)
     assert any(fault in one for one in found.under) if fault else not found.under

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from app.migrate.layouts import find_layout, read_migrations
-from app.migrate.migrations import Layout, Script
-from app.migrate.scripts import read_script
-from app.migrate.statements import Unreadable
+from app.migrate.read.layouts import find_layout, read_migrations
+from app.migrate.read.migrations import Layout, Script
+from app.migrate.read.scripts import read_script
+from app.migrate.read.statements import Unreadable
 from app.recovery.core.errors import NotFound, WrongUsage
 
 BOM = "\ufeff"

@@ -9,11 +9,11 @@ import jsonschema_rs
 import pytest
 from postgast import pg_query_pb2 as pg
 
-from app.migrate.alter_table_facts import ALTER_TABLE
-from app.migrate.classify import statements_known
-from app.migrate.migrations import Layout, Migration, Script
-from app.migrate.plan import Gates, plan_migrations
-from app.migrate.report import to_markdown, to_sarif
+from app.migrate.read.migrations import Layout, Migration, Script
+from app.migrate.review.alter_table_facts import ALTER_TABLE
+from app.migrate.review.classify import statements_known
+from app.migrate.review.plan import Gates, plan_migrations
+from app.migrate.review.report import to_markdown, to_sarif
 from app.migrate.risk import Level, Reason
 from app.recovery.core.errors import NotFound
 from tests.migrate.documented import DOCUMENT, document

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.migrate.files import find_files, rewrite_files, write_files
-from app.migrate.rewrite import literal, rewrite
-from app.migrate.statements import Unreadable
+from app.migrate.read.statements import Unreadable
+from app.migrate.rewriting.files import find_files, rewrite_files, write_files
+from app.migrate.rewriting.rewrite import literal, rewrite
 from app.recovery.core.errors import NotFound, WrongUsage
 from app.recovery.core.names import quote
 

@@ -14,13 +14,13 @@ from app.cli.exits import Exit, stop
 from app.cli.options import DatabaseUrl, Json
 from app.cli.render.migrate import planned, summary
 from app.cli.session import Session, run
-from app.migrate.layouts import read_migrations
-from app.migrate.live import read_live
-from app.migrate.migrations import Layout, Migration, Script
-from app.migrate.plan import Gates, MigrationPlan, divide, plan_migrations
-from app.migrate.report import to_markdown, to_sarif
+from app.migrate.read.layouts import read_migrations
+from app.migrate.read.migrations import Layout, Migration, Script
+from app.migrate.review.live import read_live
+from app.migrate.review.plan import Gates, MigrationPlan, divide, plan_migrations
+from app.migrate.review.report import to_markdown, to_sarif
+from app.migrate.review.world import World
 from app.migrate.risk import Level, Reason
-from app.migrate.world import World
 from app.recovery.core.errors import WrongUsage
 from app.settings import load_settings
 

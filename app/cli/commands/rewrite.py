@@ -11,8 +11,8 @@ from app.cli.console import Terminal
 from app.cli.exits import Exit, stop
 from app.cli.options import Json, Parking
 from app.cli.render.rewrite import differences, summary, summary_of_text
-from app.migrate.files import find_files, rewrite_files, write_files
-from app.migrate.rewrite import Strategy, rewrite
+from app.migrate.rewriting.files import find_files, rewrite_files, write_files
+from app.migrate.rewriting.rewrite import Strategy, rewrite
 from app.recovery.core.errors import WrongUsage
 
 app = typer.Typer()

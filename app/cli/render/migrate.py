@@ -7,8 +7,8 @@ from rich.text import Text
 
 from app.cli.humanize import printable, shorten
 from app.cli.render.layout import aside, heading, marked
-from app.migrate.plan import MigrationPlan, PlannedMigration, PlannedStatement
-from app.migrate.report import lock_words, recovery_words
+from app.migrate.review.plan import MigrationPlan, PlannedMigration, PlannedStatement
+from app.migrate.review.report import lock_words, recovery_words
 from app.migrate.risk import Level, Operation
 from app.text import about, plural
 

@@ -7,8 +7,8 @@ from rich.text import Text
 
 from app.cli.humanize import printable, printable_block
 from app.cli.render.layout import aside, marked
-from app.migrate.files import Rewritten
-from app.migrate.rewrite import Rewriting
+from app.migrate.rewriting.files import Rewritten
+from app.migrate.rewriting.rewrite import Rewriting
 from app.text import plural
 
 _STYLES = {"+": "good", "-": "bad"}

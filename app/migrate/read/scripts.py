@@ -10,9 +10,9 @@ from functools import cached_property
 
 import postgast
 
-from app.migrate.migrations import Script
+from app.migrate.read.migrations import Script
+from app.migrate.read.statements import COPY_HINT, Statement, Unreadable, read_statements, refuse
 from app.migrate.risk import Reason
-from app.migrate.statements import COPY_HINT, Statement, Unreadable, read_statements, refuse
 
 _STEER = re.compile(r"--[ \t]*zanith:[ \t]*(?P<word>[\w-]*)[ \t]*(?P<rest>.*?)\s*", re.IGNORECASE)
 _WORDS = "no-transaction, strategy archive|soft, allow CODE, reason TEXT, down"

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from postgast import pg_query_pb2 as pg
 
-from app.migrate.statements import Statement, Token, read_statements, read_tokens
+from app.migrate.read.statements import Statement, Token, read_statements, read_tokens
 from app.recovery.core.names import quote
 
 Strategy = Literal["archive", "soft_drop"]

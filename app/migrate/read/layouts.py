@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from app.migrate.migrations import Layout, Migration, Script
+from app.migrate.read.migrations import Layout, Migration, Script
 from app.recovery.core.errors import NotFound, WrongUsage
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from postgast import pg_query_pb2 as pg
 
-from app.migrate.memory import remember
-from app.migrate.migrations import Migration
-from app.migrate.scripts import read_script
-from app.migrate.statements import Statement, Unreadable, read_statements
-from app.migrate.world import Table, World, key, messages_in, parts_of, words
+from app.migrate.read.migrations import Migration
+from app.migrate.read.scripts import read_script
+from app.migrate.read.statements import Statement, Unreadable, read_statements
+from app.migrate.review.memory import remember
+from app.migrate.review.world import Table, World, key, messages_in, parts_of, words
 from app.recovery.core.names import parse_name, quote
 from app.recovery.db.connections import Connection
 from app.recovery.db.database import Database

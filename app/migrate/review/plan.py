@@ -9,13 +9,13 @@ from typing import Any
 
 from postgast import pg_query_pb2 as pg
 
-from app.migrate.classify import classify, needs_no_transaction
-from app.migrate.memory import remember
-from app.migrate.migrations import Layout, Migration
-from app.migrate.operations import Context
+from app.migrate.read.migrations import Layout, Migration
+from app.migrate.read.scripts import Source, Steered, read_script
+from app.migrate.review.classify import classify, needs_no_transaction
+from app.migrate.review.memory import remember
+from app.migrate.review.operations import Context
+from app.migrate.review.world import World
 from app.migrate.risk import LOSES, By, Level, Mode, Operation, Reason
-from app.migrate.scripts import Source, Steered, read_script
-from app.migrate.world import World
 from app.recovery.core.errors import NotFound
 
 # These tools run each migration in one transaction, unless it says otherwise.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote as escape_uri
 
-from app.migrate.plan import MigrationPlan, PlannedMigration, PlannedStatement
+from app.migrate.review.plan import MigrationPlan, PlannedMigration, PlannedStatement
 from app.migrate.risk import By, Level, Mode, Operation, Reason
 from app.recovery.core.version import VERSION
 from app.text import plural, visible

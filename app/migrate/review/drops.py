@@ -8,12 +8,12 @@ from typing import Any
 
 from postgast import pg_query_pb2 as pg
 
-from app.migrate.facts import CHILDREN, JOINED, LOST, Fact
-from app.migrate.operations import Context, More, build
-from app.migrate.other_facts import CASCADE_LOSES, DROP_OTHER, DROPS, FULL, GENTLE
-from app.migrate.rewrite import CASCADING
+from app.migrate.review.facts import CHILDREN, JOINED, LOST, Fact
+from app.migrate.review.operations import Context, More, build
+from app.migrate.review.other_facts import CASCADE_LOSES, DROP_OTHER, DROPS, FULL, GENTLE
+from app.migrate.review.world import key, type_text, words
+from app.migrate.rewriting.rewrite import CASCADING
 from app.migrate.risk import By, Lock, Operation, Recovery
-from app.migrate.world import key, type_text, words
 from app.recovery.core.names import parse_name, quote
 
 _OF_TABLE = frozenset({pg.OBJECT_TRIGGER, pg.OBJECT_RULE, pg.OBJECT_POLICY})

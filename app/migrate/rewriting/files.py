@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.migrate.rewrite import Rewriting, Strategy, rewrite
-from app.migrate.statements import Unreadable
+from app.migrate.read.statements import Unreadable
+from app.migrate.rewriting.rewrite import Rewriting, Strategy, rewrite
 from app.recovery.core.atomic_file import give_name, settle, unfinished
 from app.recovery.core.errors import Failed, NotFound, WrongUsage
 

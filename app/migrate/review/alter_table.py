@@ -8,13 +8,13 @@ from typing import Any
 
 from postgast import pg_query_pb2 as pg
 
-from app.migrate.alter_table_facts import ALTER_TABLE, DROP_ATTRIBUTE, FULL, GENTLE
-from app.migrate.columns import describe_new_column, describe_type_change
-from app.migrate.constraints import CONSTRAINTS, describe_constraint
-from app.migrate.facts import JOINED, Fact
-from app.migrate.operations import Context, More, build
+from app.migrate.review.alter_table_facts import ALTER_TABLE, DROP_ATTRIBUTE, FULL, GENTLE
+from app.migrate.review.columns import describe_new_column, describe_type_change
+from app.migrate.review.constraints import CONSTRAINTS, describe_constraint
+from app.migrate.review.facts import JOINED, Fact
+from app.migrate.review.operations import Context, More, build
+from app.migrate.review.world import definition_of, parts_of, type_text
 from app.migrate.risk import By, Lock, Mode, Operation, Reason, Recovery
-from app.migrate.world import definition_of, parts_of, type_text
 from app.recovery.core.names import quote
 
 # Objects other than tables that the parser gives the same form.

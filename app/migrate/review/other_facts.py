@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from postgast import pg_query_pb2 as pg
 
-from app.migrate.facts import CONCURRENTLY, DEFINITION, LOST, Fact
+from app.migrate.review.facts import CONCURRENTLY, DEFINITION, LOST, Fact
 from app.migrate.risk import By, Level, Mode, Reason, Recovery
 
 FULL = Mode.ACCESS_EXCLUSIVE

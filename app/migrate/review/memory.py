@@ -7,10 +7,10 @@ from typing import Any
 
 from postgast import pg_query_pb2 as pg
 
-from app.migrate.columns import SERIALS
-from app.migrate.constraints import columns_not_null, said_not_null
-from app.migrate.statements import Statement
-from app.migrate.world import (
+from app.migrate.read.statements import Statement
+from app.migrate.review.columns import SERIALS
+from app.migrate.review.constraints import columns_not_null, said_not_null
+from app.migrate.review.world import (
     Table,
     World,
     definition_of,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from app.migrate.facts import CHILDREN, JOINED, Fact
+from app.migrate.read.scripts import Steered
+from app.migrate.review.facts import CHILDREN, JOINED, Fact
+from app.migrate.review.world import Table, World
 from app.migrate.risk import Level, Lock, Mode, Operation, Reason
-from app.migrate.scripts import Steered
-from app.migrate.world import Table, World
 from app.recovery.core.names import quote
 from app.recovery.plan.estimate import FILL_ROWS, INDEX_ROWS, SCAN_BYTES
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from postgast import pg_query_pb2 as pg
 
-from app.migrate.alter_table import judge_alter_table
-from app.migrate.facts import Fact
-from app.migrate.operations import Context, build, following
-from app.migrate.other import JUDGES
-from app.migrate.other_facts import OPAQUE, STATEMENTS
+from app.migrate.read.statements import Statement
+from app.migrate.review.alter_table import judge_alter_table
+from app.migrate.review.facts import Fact
+from app.migrate.review.operations import Context, build, following
+from app.migrate.review.other import JUDGES
+from app.migrate.review.other_facts import OPAQUE, STATEMENTS
 from app.migrate.risk import Operation
-from app.migrate.statements import Statement
 
 _UNKNOWN = Fact("unknown", reasons=OPAQUE)
 

@@ -8,15 +8,15 @@ from typing import Any
 
 from postgast import pg_query_pb2 as pg
 
-from app.migrate.drops import judge_drop, on_index
-from app.migrate.facts import CHILDREN, JOINED, Fact
-from app.migrate.operations import Context, More, build
-from app.migrate.other_facts import FULL, GENTLE, RENAME, RENAME_COLUMN, RENAMES, SET_SCHEMA
-from app.migrate.queries import judge_delete, judge_query, judge_select, reading, table_locks
-from app.migrate.rewrite import DROPS_INSIDE, bodies
+from app.migrate.read.statements import read_tokens
+from app.migrate.review.drops import judge_drop, on_index
+from app.migrate.review.facts import CHILDREN, JOINED, Fact
+from app.migrate.review.operations import Context, More, build
+from app.migrate.review.other_facts import FULL, GENTLE, RENAME, RENAME_COLUMN, RENAMES, SET_SCHEMA
+from app.migrate.review.queries import judge_delete, judge_query, judge_select, reading, table_locks
+from app.migrate.review.world import key, messages_in, parts_of, words
+from app.migrate.rewriting.rewrite import DROPS_INSIDE, bodies
 from app.migrate.risk import Level, Lock, Mode, Operation, Reason
-from app.migrate.statements import read_tokens
-from app.migrate.world import key, messages_in, parts_of, words
 from app.recovery.core.names import quote
 
 Judge = Callable[[Context, Fact, Any], Iterator[Operation]]

@@ -7,9 +7,9 @@ from typing import Any
 
 from postgast import pg_query_pb2 as pg
 
-from app.migrate.operations import More
+from app.migrate.review.operations import More
+from app.migrate.review.world import World, key, messages_in, parts_of, type_text, words
 from app.migrate.risk import Lock, Mode, Reason
-from app.migrate.world import World, key, messages_in, parts_of, type_text, words
 from app.recovery.core.names import quote
 
 SERIALS = frozenset({"serial", "bigserial", "smallserial", "serial2", "serial4", "serial8"})

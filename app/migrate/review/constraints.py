@@ -7,11 +7,11 @@ from typing import Any
 
 from postgast import pg_query_pb2 as pg
 
-from app.migrate.alter_table_facts import FULL, TRIGGERS
-from app.migrate.facts import Fact
-from app.migrate.operations import More
+from app.migrate.review.alter_table_facts import FULL, TRIGGERS
+from app.migrate.review.facts import Fact
+from app.migrate.review.operations import More
+from app.migrate.review.world import World, parts_of, words
 from app.migrate.risk import Lock, Reason
-from app.migrate.world import World, parts_of, words
 from app.recovery.core.names import quote
 
 _NOT_VALID = "add it as NOT VALID, then VALIDATE CONSTRAINT in another transaction"

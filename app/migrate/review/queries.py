@@ -8,12 +8,12 @@ from typing import Any
 
 from postgast import pg_query_pb2 as pg
 
-from app.migrate.columns import STEADY
-from app.migrate.facts import Fact
-from app.migrate.operations import Context, More, build
-from app.migrate.other_facts import CAPTURE
+from app.migrate.review.columns import STEADY
+from app.migrate.review.facts import Fact
+from app.migrate.review.operations import Context, More, build
+from app.migrate.review.other_facts import CAPTURE
+from app.migrate.review.world import key, messages_in, parts_of, relations_in, words
 from app.migrate.risk import Level, Lock, Mode, Operation, Reason
-from app.migrate.world import key, messages_in, parts_of, relations_in, words
 from app.recovery.core.names import parse_name, quote
 
 # Functions that a SELECT may call without being more than a query, besides those of defaults.

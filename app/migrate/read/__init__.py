@@ -1,0 +1,1 @@
+"""Migration files of any tool: their layouts, directions, steering comments and statements."""

@@ -1,0 +1,1 @@
+"""What each statement does: its level, reasons and locks, and the gates that it must pass."""

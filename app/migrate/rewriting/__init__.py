@@ -1,0 +1,1 @@
+"""Plain drops rewritten to captures, in the text of a script."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from app.recovery.db.database import Database
 from app.recovery.restore.rows_plan import plan_rows
@@ -12,7 +15,6 @@ from app.recovery.rows.conditions import Condition
 from app.recovery.rows.search import find_rows
 from bench.place import ACTOR, Place
 from bench.rows import Bar, Row, levels
-from bench.writer import writing
 
 TOPIC = "some_rows"
 FEW = 12
@@ -23,12 +25,18 @@ ALTER TABLE public.orders OWNER TO some_rows_owner;
 SELECT zanith.archive_column('public.orders', 'code');
 ALTER TABLE public.orders ADD code text;
 """
-CLEAR = f"UPDATE public.orders SET code = NULL WHERE id <= {FEW}"
-# In turn all rows that are put back.
-WRITE = f"""
-UPDATE public.orders SET price = price + 1
-WHERE id = 1 + (extract(epoch FROM clock_timestamp()) * 1000)::bigint % {FEW}
+CLEAR = f"""
+UPDATE public.orders SET code = NULL WHERE id <= {FEW};
+ALTER DATABASE {{}} SET deadlock_timeout = '10ms';
+ALTER DATABASE {{}} SET log_lock_waits = on;
 """
+# The rows that are put back, and as many others.
+TRAFFIC = f"""\\set id random(1, {2 * FEW})
+UPDATE public.orders SET price = price + 1 WHERE id = :id;
+"""
+CLIENTS = 4
+WAITED = "still waiting for"
+"""PostgreSQL logs this of a session that waits for a lock longer than deadlock_timeout."""
 
 
 def measure(place: Place) -> Iterator[Row]:
@@ -46,18 +54,44 @@ def measure(place: Place) -> Iterator[Row]:
     yield levels(TOPIC, what, "ms", by_key, Bar(50, of="ours"))
     scanned = [place.engine(name, lambda db: _scan(db, artifact)) for _ in range(place.rounds)]
     yield levels(TOPIC, "a search without an index, limit of 5 s", "s", scanned, Bar(6, of="ours"))
-    longest, alone = [], []
+    alone, beside = [], []
     for _ in range(place.rounds):
-        place.server.psql(name, CLEAR)
-        with writing(place.url(name), WRITE) as writer:
-            time.sleep(1.0)
-        alone.append(writer.longest)
-        with writing(place.url(name), WRITE) as writer:
+        place.server.psql(name, CLEAR.format(name, name))
+        with _traffic(place, name) as waits:
+            time.sleep(2.0)
+        alone.append(float(waits()))
+        with _traffic(place, name) as waits:
             place.engine(name, lambda db: _put_back(db, artifact))
-        longest.append(writer.longest)
-    what = f"a writer's longest wait while {FEW} rows that it writes are put back"
-    yield levels(TOPIC, what, "ms", longest, Bar(10, of="ours"))
-    yield levels(TOPIC, "the same, without that", "ms", alone, None)
+        beside.append(float(waits()))
+    what = f"waits over 10 ms for a lock, pgbench beside {FEW} rows that are put back"
+    yield levels(TOPIC, what, "", beside, Bar(0, of="ours"))
+    yield levels(TOPIC, "the same, pgbench alone", "", alone, None)
+
+
+@contextmanager
+def _traffic(place: Place, name: str) -> Iterator[Callable[[], int]]:
+    """Let pgbench write the rows while the block runs; yield what counts the waits afterwards."""
+    log = place.server.directory / "log"
+    before = log.read_text("utf-8", "replace").count(WAITED)
+    with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
+        script.write(TRAFFIC)
+        script.flush()
+        pgbench = subprocess.Popen(
+            [
+                *(place.server.bin_dir / "pgbench", "--no-vacuum", "--file", script.name),
+                *("--client", str(CLIENTS), "--time", "600", "--dbname", place.url(name)),
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            time.sleep(1.0)
+            if pgbench.poll() is not None:
+                raise RuntimeError(f"pgbench ended: {pgbench.communicate()[1].decode()}")
+            yield lambda: log.read_text("utf-8", "replace").count(WAITED) - before
+        finally:
+            pgbench.kill()
+            pgbench.communicate()
 
 
 async def _search(db: Database, artifact: str, key: int) -> float:

@@ -27,6 +27,14 @@ READ_TABLES = (
     "_zanith_webhook_events",
     "_zanith_webhook_deliveries",
     "_zanith_approval_rules",
+    "_zanith_migrations",
+    "_zanith_migration_steps",
+    "migration_failures",
+    "migration_kinds",
+    "migration_recoverable",
+    "migration_risks",
+    "table_changes",
+    "changes_outside_migrations",
 )
 """What one has to read to look at everything, and at the log."""
 
@@ -37,7 +45,19 @@ APPROVAL_COLUMNS = (
 )
 """All of a request but the hash of an erasure's values."""
 
-CAPTURE_FUNCTIONS = (*CAPTURES, "plan_capture", "plan_restore", "version")
+CAPTURE_FUNCTIONS = (
+    *CAPTURES,
+    "plan_capture",
+    "plan_restore",
+    "version",
+    "record_migration",
+    "record_migration_step",
+    "end_migration",
+    "undo_migration",
+)
+
+MIGRATION_TABLES = ("_zanith_migrations", "_zanith_migration_steps")
+"""The history of migrations: who captures may run migrations too."""
 
 
 async def grant_capture(connection: Connection, role: str) -> None:
@@ -53,6 +73,7 @@ async def grant_capture(connection: Connection, role: str) -> None:
         statements = [
             f"GRANT USAGE ON SCHEMA zanith TO {to}",
             f"GRANT SELECT ON zanith._zanith_migration_artifacts, zanith._zanith_schema TO {to}",
+            *(f"GRANT SELECT ON zanith.{name} TO {to}" for name in MIGRATION_TABLES),
             *(f"GRANT EXECUTE ON FUNCTION {row[0]} TO {to}" for row in signatures),
         ]
         async with connection.transaction():

@@ -383,6 +383,8 @@ async def uninstall(connection: Connection) -> list[str]:
             # Functions take rows of the tables, and triggers of the tables call functions.
             for name, table in await connection.fetch(SQL["own_triggers"]):
                 await connection.execute(f"DROP TRIGGER {name} ON {table}")
+            for (view,) in await connection.fetch(SQL["views"]):
+                await connection.execute(f"DROP VIEW {view}")
             await connection.execute(f"DROP ROUTINE {', '.join(functions)}")
             await connection.execute(f"DROP TABLE {', '.join(tables)}")
             await connection.execute("DROP SCHEMA zanith")

@@ -58,6 +58,11 @@ SELECT c.oid::regclass::text FROM pg_class AS c
 WHERE c.relnamespace = 'zanith'::regnamespace AND c.relkind IN ('r', 'p')
 ORDER BY 1;
 
+-- views: the views that an uninstall drops first
+SELECT c.oid::regclass::text FROM pg_class AS c
+WHERE c.relnamespace = 'zanith'::regnamespace AND c.relkind = 'v'
+ORDER BY 1;
+
 -- guard_triggers: event triggers that call functions of the schema
 SELECT quote_ident(e.evtname) FROM pg_event_trigger AS e JOIN pg_proc AS p ON p.oid = e.evtfoid
 WHERE p.pronamespace = 'zanith'::regnamespace ORDER BY 1;

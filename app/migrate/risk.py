@@ -135,6 +135,11 @@ class Mode(IntEnum):
         """The mode as the manual and LOCK TABLE write it."""
         return self.name.replace("_", " ")
 
+    @classmethod
+    def named(cls, name: str) -> Mode:
+        """Return the mode that pg_locks calls by this name: `AccessShareLock`."""
+        return _OF_PG_LOCKS[name]
+
     @property
     def blocks_writes(self) -> bool:
         """Whether INSERT, UPDATE and DELETE have to wait for it."""
@@ -144,6 +149,9 @@ class Mode(IntEnum):
     def blocks_reads(self) -> bool:
         """Whether SELECT has to wait for it."""
         return self is Mode.ACCESS_EXCLUSIVE
+
+
+_OF_PG_LOCKS = {f"{mode.word.title().replace(' ', '')}Lock": mode for mode in Mode}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What PostgreSQL does for a statement: its locks, its work on rows, and the objects it changes."""

@@ -1,0 +1,240 @@
+"""What one statement did: the difference between the catalogs before and after it, and its locks.
+
+A look in an open transaction reads only what this transaction changed, which costs milliseconds. It
+does not see what others commit meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app.migrate.observe.catalog import (
+    LOCKABLE,
+    RELATIONS,
+    SQL,
+    Address,
+    Catalog,
+    Entry,
+    Object,
+    own_path,
+    read_entries,
+    read_locks,
+)
+from app.migrate.risk import Mode
+from app.recovery.db.connections import Connection
+
+OUTSIDE = "locks: PostgreSQL released them, because the statement ran outside a transaction"
+NOT_ASKED = "scans"
+
+
+@dataclass(frozen=True)
+class Rename:
+    """An object under its old and its new name; a move to another schema is one too."""
+
+    before: Object
+    after: Object
+
+    def to_json(self) -> dict[str, Any]:
+        return {"before": self.before.to_json(), "after": self.after.to_json()}
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What a statement did to relations and other objects.
+
+    `locks` are those that the transaction did not hold before, on relations that other sessions
+    see. A relation is `rewritten` if it has a new file.
+    """
+
+    locks: Mapping[Object, Mode]
+    rewritten: frozenset[Object] = frozenset()
+    scanned: frozenset[Object] = frozenset()
+    created: tuple[Object, ...] = ()
+    dropped: tuple[Object, ...] = ()
+    renamed: tuple[Rename, ...] = ()
+    unobserved: tuple[str, ...] = ()
+    """What could not be observed, and why."""
+
+    def to_json(self) -> dict[str, Any]:
+        locks = sorted((table.name, mode) for table, mode in self.locks.items())
+        return {
+            "locks": [{"table": table, "mode": mode.word} for table, mode in locks],
+            "rewritten": sorted(table.name for table in self.rewritten),
+            "scanned": sorted(table.name for table in self.scanned),
+            "created": [one.to_json() for one in self.created],
+            "dropped": [one.to_json() for one in self.dropped],
+            "renamed": [one.to_json() for one in self.renamed],
+            "unobserved": list(self.unobserved),
+        }
+
+
+async def read_scans(connection: Connection) -> dict[int, int]:
+    """Return how often this session read each table so far: what `look` compares with."""
+    async with own_path(connection):
+        return {row["oid"]: row["scans"] for row in await connection.fetch(SQL["scans"])}
+
+
+async def look(
+    connection: Connection,
+    before: Catalog,
+    scans: Mapping[int, int] | None = None,
+    *,
+    whole: bool = False,
+) -> tuple[Observed, Catalog]:
+    """Return what happened since the catalog was read, and the catalog of now.
+
+    With `scans`, which are those before the statement, it looks for scans too. `whole` reads all
+    objects anew: after ROLLBACK TO, which takes back what a look has seen. It needs no rights.
+    """
+    inside = connection.is_in_transaction()
+    async with own_path(connection) as transaction:
+        held, objects = await read_locks(connection) if inside else (frozenset(), frozenset())
+        if whole or not inside or _is_another(before.transaction, transaction):
+            rows = await read_entries(connection, None, None)
+            gone: Iterable[Address] = before.entries.keys() - rows.keys()
+        else:
+            rows = {}
+            if transaction is not None:
+                relations = sorted({oid for oid, _ in held})
+                rows = await read_entries(connection, transaction, relations)
+            gone = await _gone(connection, before, held, objects)
+        found = _Difference(before, rows, gone)
+        created = await _mark_parts(connection, found.created)
+        read = set()
+        if scans is not None:
+            now = {row["oid"]: row["scans"] for row in await connection.fetch(SQL["scans"])}
+            read = {oid for oid, count in now.items() if count > scans.get(oid, 0)}
+    after = replace(
+        before.changed(found.rows),
+        transaction=transaction if inside else None,
+        held=held,
+        new=(before.new | found.created.keys()) - found.gone if inside else frozenset(),
+    )
+    unobserved = [*([] if inside else [OUTSIDE])]
+    observed = Observed(
+        _new_locks(before, after),
+        frozenset(_relations(before, found.rewritten)),
+        frozenset(_relations(before, read)),
+        tuple(created.values()),
+        tuple(found.dropped()),
+        tuple(found.renamed(after)),
+        tuple(unobserved),
+    )
+    return observed, after
+
+
+def _is_another(before: int | None, now: int | None) -> bool:
+    """Whether another transaction than the one before is open: that one may have committed."""
+    return before is not None and before != now
+
+
+def _new_locks(before: Catalog, after: Catalog) -> dict[Object, Mode]:
+    """Return the strongest new lock on each relation that was there before the transaction."""
+    locks: dict[Object, Mode] = {}
+    for oid, mode in after.held - before.held:
+        address = (RELATIONS, oid, 0)
+        relation = before.find(address)
+        if relation is None or relation.kind not in LOCKABLE or address in before.new:
+            continue
+        locks[relation] = max(mode, locks.get(relation, mode))
+    return locks
+
+
+def _relations(catalog: Catalog, oids: Iterable[int]) -> Iterator[Object]:
+    for oid in oids:
+        relation = catalog.relation(oid)
+        if relation is not None:
+            yield relation
+
+
+async def _gone(
+    connection: Connection,
+    before: Catalog,
+    held: Iterable[tuple[int, Mode]],
+    objects: Iterable[tuple[int, int]],
+) -> list[Address]:
+    """Return what is dropped: PostgreSQL locks each object exclusively before it drops it."""
+    tables = {(RELATIONS, oid) for oid, mode in held if mode is Mode.ACCESS_EXCLUSIVE}
+    known = [one for one in sorted({*tables, *objects}) if (*one, 0) in before.entries]
+    if not known:
+        return []
+    classes, oids = zip(*known, strict=True)
+    rows = await connection.fetch(SQL["gone"], list(classes), list(oids))
+    return [(row["class"], row["object"], 0) for row in rows]
+
+
+async def _mark_parts(
+    connection: Connection, created: Mapping[Address, Object]
+) -> dict[Address, Object]:
+    """Mark the created objects that PostgreSQL made as part of another."""
+    asked = [address for address, one in created.items() if not one.part and not address[2]]
+    if not asked:
+        return dict(created)
+    classes, oids = [one[0] for one in asked], [one[1] for one in asked]
+    rows = await connection.fetch(SQL["parts"], classes, oids)
+    parts = {(row["class"], row["object"], 0) for row in rows}
+    return {
+        address: replace(one, part=True) if address in parts else one
+        for address, one in created.items()
+    }
+
+
+class _Difference:
+    """What the rows of now say against the catalog before."""
+
+    def __init__(
+        self, before: Catalog, rows: Mapping[Address, Entry | None], gone: Iterable[Address]
+    ) -> None:
+        self._before = before
+        known = before.entries
+        dropped = {address for address, entry in rows.items() if entry is None}
+        self.gone = {address for address in (*gone, *dropped) if address in known}
+        tables = {address[1] for address in self.gone if address[0] == RELATIONS and not address[2]}
+        if tables:  # their columns are gone with them
+            self.gone |= {one for one in known if one[0] == RELATIONS and one[1] in tables}
+        changed = {
+            address: entry
+            for address, entry in rows.items()
+            if entry is not None and known.get(address) != entry
+        }
+        self.rows: dict[Address, Entry | None] = {**changed, **dict.fromkeys(self.gone)}
+        after = before.changed(self.rows)
+        self.created: dict[Address, Object] = {}
+        new = changed.keys() - known.keys()
+        for address in sorted(new):
+            one = after.find(address)
+            if one is not None:
+                inside = _within(after, address) in new
+                self.created[address] = replace(one, part=True) if inside else one
+        self._moved = [
+            one for one in changed if one in known and _is_moved(known[one], changed[one])
+        ]
+        self.rewritten = [
+            address[1]
+            for address, entry in changed.items()
+            if address in known and known[address].file not in {0, entry.file}
+        ]
+
+    def dropped(self) -> Iterator[Object]:
+        for address in sorted(self.gone):
+            one = self._before.find(address)
+            if one is not None:
+                inside = _within(self._before, address) in self.gone
+                yield replace(one, part=True) if inside else one
+
+    def renamed(self, after: Catalog) -> Iterator[Rename]:
+        for address in sorted(self._moved):
+            one, other = self._before.find(address), after.find(address)
+            if one is not None and other is not None:
+                yield Rename(one, other)
+
+
+def _within(catalog: Catalog, address: Address) -> Address | None:
+    """Return the object that this one comes and goes with."""
+    return (*address[:2], 0) if address[2] else catalog.owner(address)
+
+
+def _is_moved(one: Entry, other: Entry) -> bool:
+    return (one.name, one.schema, one.arguments) != (other.name, other.schema, other.arguments)

@@ -235,6 +235,33 @@ async def test_an_approval_is_used_once_whoever_comes(db, archived):
         await restore(db, archived.id, UNVERIFIED, ANA)
 
 
+async def test_an_approval_is_used_also_by_a_client_that_needs_none(db, archived, people):
+    match = {"email": SECRET}
+    erasure = await ask(db, people, kind=Change.ERASE, match=match, rows=10)
+    waiting = await ask(db, people)
+    purging = await ask(db, archived)
+    for asked, name in ((erasure, "people"), (purging, "code")):
+        await approve(db, asked.id, BOB, confirm=name)
+    plain = await without_settings(db)
+    try:
+        await purge(plain, archived.id, ANA, confirm="code")
+        await erase(plain, people.id, match, ANA, rows=10, confirm="people")
+        await purge(
+            plain, people.id, ANA, confirm="people"
+        )  # nobody approved it, and it needs none
+    finally:
+        await plain.close()
+    states = [(await get_approval(db, one.id)).state for one in (erasure, purging, waiting)]
+    assert states == ["used", "used", "requested"]
+
+
+@pytest.mark.parametrize("reason", [None, "", " \n\t"])
+async def test_a_request_needs_a_reason(db, archived, reason):
+    with pytest.raises(WrongUsage, match="no reason was given"):
+        await request(db, Change.PURGE, archived.id, ANA, reason=reason)
+    assert await list_approvals(db) == []
+
+
 async def test_a_change_that_fails_uses_nothing(db, archived):
     asked = await ask(db, archived)
     await approve(db, asked.id, BOB, confirm="code")

@@ -49,6 +49,9 @@ def test_the_api_asks_approves_and_purges(studio: Running, ids):
         assert vic.post(
             "/api/approvals", json={"kind": "purge", "artifact": ids["column"]}
         ).is_error
+        without = ana.post("/api/approvals", json={"kind": "purge", "artifact": ids["column"]})
+        assert without.status_code == 400
+        assert without.json()["error"]["message"] == "no reason was given"
         asked = ask(ana, ids["column"])
         here_too = f"/api/approvals/{asked}"
         waits = ana.request("DELETE", here, **wanted).json()["error"]
@@ -85,7 +88,7 @@ def test_pages_ask_in_place_of_the_button(studio: Running, ids):
         assert "to delete it for good</label>" not in html
         token = html.split('name="form_token" value="', 1)[1].split('"', 1)[0]
         empty = ana.post(f"{page}/request", data={"form_token": token, "reason": " "})
-        assert (empty.status_code, "No reason was given" in empty.text) == (409, True)
+        assert (empty.status_code, "No reason was given" in empty.text) == (400, True)
         went = ana.post(f"{page}/request", data={"form_token": token, "reason": "old"})
         request = went.headers["location"]
         assert "You asked for it" in ana.get(request).text

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
+from app.recovery.approvals.deciding import approve, request, require
+from app.recovery.core.actor import Actor
 from app.recovery.core.errors import NotFound, NotInstalled, NotPermitted, Refused
+from app.recovery.core.four_eyes import Change
 from app.recovery.db import grants, installer
 from app.recovery.db.database import Database
 from app.recovery.db.schema_files import SchemaFile
@@ -231,6 +234,25 @@ async def test_uninstall_passes_on_no_hint_to_cascade(database):
     assert "view v depends on" in (refused.value.detail or "")
     assert refused.value.hint == "first move or change the objects that depend on it"
     assert database.psql("SELECT count(*) FROM v") == "0"
+
+
+async def test_an_uninstall_does_not_remove_a_rule(database):
+    """Whoever may uninstall could end the rule alone: zanith init would begin without it."""
+    ana, bob = Actor("ana", None, "staff"), Actor("bob", None, "staff")
+    db = await Database.open(database.url)
+    try:
+        await require(db, frozenset({Change.PURGE, Change.ERASE}), ana)
+        async with database.connect() as connection:
+            with pytest.raises(Refused, match="requires approvals of erase, purge") as refused:
+                await installer.uninstall(connection)
+        assert "zanith approvals lift erase,purge --reason TEXT" in refused.value.hint
+        kinds = {"kinds": ["purge", "erase"]}
+        asked = await request(db, Change.LIFT, None, ana, reason="it ends", params=kinds)
+        await approve(db, asked.id, bob, confirm="purge, erase")
+    finally:
+        await db.close()
+    async with database.connect() as connection:
+        assert await installer.uninstall(connection)
 
 
 async def test_uninstall_refuses_while_artifacts_exist(database):

@@ -18,7 +18,7 @@ from app.recovery.approvals import deciding
 from app.recovery.approvals.looking import review
 from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.core.errors import WrongUsage
-from app.recovery.core.four_eyes import Change, in_order, parse_changes
+from app.recovery.core.four_eyes import Change, in_order, parse_changes, require_reason
 from app.recovery.jobs.approvals import Approval, find_required, get_approval, list_approvals
 from app.recovery.plan.model import Choices
 from app.recovery.purge.erase import plan_erasure
@@ -35,6 +35,7 @@ _Why = Annotated[
 _Changes = Annotated[
     str, typer.Argument(metavar="CHANGES", help="Some of purge, erase, unverified, with commas.")
 ]
+_HOW = 'add --reason "why", for the other person'
 _SHOWN = 50
 
 
@@ -117,7 +118,7 @@ def request_purge(
     """
 
     async def body(session: Session) -> None:
-        why = _require_reason(reason)
+        why = require_reason(reason, _HOW)
         found = await get_artifact(session.db, reference)
         asked = await deciding.request(
             session.db, Change.PURGE, found.id, session.actor, reason=why
@@ -151,7 +152,7 @@ def request_erase(
     columns = key_columns(column)
 
     async def body(session: Session) -> None:
-        why = _require_reason(reason)
+        why = require_reason(reason, _HOW)
         found = await get_artifact(session.db, reference)
         match = key_values(session.terminal, columns, values_from)
         plan = await plan_erasure(session.db, found.id, match, session.actor)
@@ -188,7 +189,7 @@ def request_restore(
     """
 
     async def body(session: Session) -> None:
-        why = _require_reason(reason)
+        why = require_reason(reason, _HOW)
         found = await get_artifact(session.db, reference)
         chosen = {**wanted.to_json(), "unverified": True}
         asked = await deciding.request(
@@ -325,7 +326,7 @@ def lift(
     """
 
     async def body(session: Session) -> None:
-        why = _require_reason(reason)
+        why = require_reason(reason, _HOW)
         kinds = [change.value for change in in_order(parse_changes(changes))]
         asked = await deciding.request(
             *(session.db, Change.LIFT, None, session.actor), reason=why, params={"kinds": kinds}
@@ -333,12 +334,6 @@ def lift(
         _told(session, asked)
 
     run(body, url=database_url, json=as_json)
-
-
-def _require_reason(reason: str) -> str:
-    if not reason.strip():
-        raise WrongUsage("no reason was given", hint='add --reason "why", for the other person')
-    return reason.strip()
 
 
 def _told(session: Session, asked: Approval) -> None:

@@ -125,7 +125,8 @@ def uninstall_command(
     Remove Zanith's two schemas from the database, with the audit log.
 
     The command is refused while there are artifacts, because only Zanith can
-    restore or purge them. It asks for the name of the database.
+    restore or purge them, and while the database requires approvals: a second
+    person ends that first. It asks for the name of the database.
 
     Example:
 

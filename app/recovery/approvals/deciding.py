@@ -10,7 +10,7 @@ import asyncpg
 from app.recovery.approvals.looking import Looked, Review, look, review
 from app.recovery.core.actor import Actor, require_named_person
 from app.recovery.core.errors import NotPermitted, Refused
-from app.recovery.core.four_eyes import TITLES, Change, in_order
+from app.recovery.core.four_eyes import TITLES, Change, in_order, require_reason
 from app.recovery.db.connections import Connection
 from app.recovery.db.database import Database
 from app.recovery.db.transactions import notify
@@ -48,14 +48,15 @@ async def request(
 
     ``params`` are the choices of a restore or the kinds of a rule; an erasure has ``match`` and
     ``rows``, and of its values only a hash is kept. ``expected_digest`` is that of the plan that
-    the person saw, as the page of the change has it. Refused where the change cannot run, is
-    another now, or was asked for already.
+    the person saw, as the page of the change has it. WrongUsage without a reason; Refused where
+    the change cannot run, is another now, or was asked for already.
     """
     given = dict(params or {})
     if kind is Change.ERASE:
         given = {**shape_of(match or {}), "rows": rows or 0}
     async with attempt(db, actor, "request", artifact_id, None, reason=reason):
         require_named_person(actor)
+        reason = require_reason(reason)
         hashed = None
         if kind is Change.ERASE:
             plan = await plan_erasure(db, artifact_id or "", match or {}, actor)

@@ -57,6 +57,14 @@ def in_order(changes: frozenset[Change]) -> list[Change]:
     return [change for change in GUARDED if change in changes]
 
 
+def require_reason(text: str | None, hint: str = "say why: the other person decides by it") -> str:
+    """Return the reason of a request without space around it; WrongUsage where there is none."""
+    words = (text or "").strip()
+    if not words:
+        raise WrongUsage("no reason was given", hint=hint)
+    return words
+
+
 def digest_of_request(*parts: Any) -> str:
     """Return the SHA-256 of what a request is about, where its plan alone does not say it."""
     text = json.dumps(parts, sort_keys=True, default=str, separators=(",", ":"))

@@ -365,13 +365,17 @@ def print_sql() -> str:
 
 
 async def uninstall(connection: Connection) -> list[str]:
-    """Remove everything and return what went; Refused while artifacts or parked objects exist."""
+    """Remove everything and return what went.
+
+    Refused while artifacts, parked objects or rules for approvals exist.
+    """
     try:
         async with connection.transaction():
             await connection.execute(SQL["lock"])
             if not await connection.fetchval(SQL["exists"]):
                 raise NotInstalled("Zanith is not installed in this database")
             await _refuse_leftovers(connection)
+            await _refuse_rules(connection)
             tables = [row[0] for row in await connection.fetch(SQL["tables"])]
             functions = [function.signature for function in await _functions(connection)]
             for (trigger,) in await connection.fetch(SQL["guard_triggers"]):
@@ -391,6 +395,20 @@ async def uninstall(connection: Connection) -> list[str]:
             return [*tables, *functions]
     except (asyncpg.PostgresError, OSError) as exc:
         raise translate(exc) from exc
+
+
+async def _refuse_rules(connection: Connection) -> None:
+    """Raise Refused where a second person must approve first: `zanith init` would begin without."""
+    kinds = []
+    if await connection.fetchval(SQL["has_rules"]):
+        kinds = [row[0] for row in await connection.fetch(SQL["rules"])]
+    if kinds:
+        raise Refused(
+            f"this database requires approvals of {', '.join(kinds)}",
+            detail="without Zanith, and after zanith init, it would not require them any more",
+            hint="ask a second person to end that first: zanith approvals lift"
+            f" {','.join(kinds)} --reason TEXT",
+        )
 
 
 async def _refuse_leftovers(connection: Connection) -> None:

@@ -162,8 +162,8 @@ async def use_approval(
 ) -> None:
     """Use the approval of a change, in the transaction of the change; with ``keep`` only look.
 
-    Nothing happens where none is needed; ``asked`` says that whoever queued the work needed one.
-    ApprovalNeeded where there is none, or one of another plan.
+    ``asked`` says that whoever queued the work needed one. ApprovalNeeded where one is needed and
+    there is none, or one of another plan. One that was given is used also where none is needed.
     """
     only = await find_matching(connection, artifact_id, digest, match) if match else None
     needed = asked or change in db.approvals

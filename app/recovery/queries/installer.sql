@@ -53,6 +53,12 @@ ORDER BY signature;
 -- artifacts: how many captures would be orphaned by an uninstall
 SELECT count(*) FROM zanith._zanith_migration_artifacts;
 
+-- has_rules: whether this version of the tables has rules for approvals
+SELECT to_regclass('zanith._zanith_approval_rules') IS NOT NULL;
+
+-- rules: the changes that need an approval in this database
+SELECT r.kind FROM zanith._zanith_approval_rules AS r ORDER BY r.kind;
+
 -- tables: the tables that an uninstall drops
 SELECT c.oid::regclass::text FROM pg_class AS c
 WHERE c.relnamespace = 'zanith'::regnamespace AND c.relkind IN ('r', 'p')

@@ -84,7 +84,7 @@ class ApprovalIn(_Strict):
 
     kind: Change
     artifact: Text | None = Field(None, description="its id or name; not for kind lift")
-    reason: Text | None = Field(None, description="for the other person, and the audit log")
+    reason: Text = Field("", description="for the other person, and the audit log; required")
     digest: Text | None = Field(
         None, description="of kinds purge and erase: the digest of the plan that was looked at"
     )

@@ -300,13 +300,6 @@ class AskView:
         return self.given.keys
 
 
-def _require_reason(text: str) -> str:
-    words = text.strip()
-    if not words:
-        raise Refused("no reason was given", hint="write why, so that the other person can tell")
-    return words
-
-
 async def _ask(
     request: Request,
     studio: TheStudio,
@@ -320,8 +313,7 @@ async def _ask(
     **given: Any,
 ) -> Response:
     try:
-        given["reason"] = _require_reason(reason)
-        found = await deciding.request(studio.db, change, artifact_id, who, **given)
+        found = await deciding.request(studio.db, change, artifact_id, who, reason=reason, **given)
     except (Refused, Locked, WrongUsage) as exc:
         view = AskView(
             *(artifact_id, artifact_id, request.url.path, change.value, fields, pairs or Pairs()),

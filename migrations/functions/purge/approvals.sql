@@ -21,17 +21,15 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$ BEGIN RETURN
 ); END $$;
 
 -- Use the approval of a change, once, in the transaction of the change: NULL where it may go on, else why not: {why, approval, requested_by}.
--- With `keep` it only looks. An erasure needs `only_id`: the request whose values the caller has compared.
+-- An approval that was given is used also where none is needed by now, so that it serves no later change. With `keep` it only looks. An erasure needs `only_id`: the request whose values the caller has compared.
 CREATE OR REPLACE FUNCTION zanith._use_approval(change text, asked boolean, of_artifact text, of_digest text, by_job text, actor text, address text,
     keep boolean DEFAULT false, only_id text DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
+    needed boolean := zanith._needs_approval(change, asked);
     found zanith._zanith_approvals;
     why text;
 BEGIN
-    IF NOT zanith._needs_approval(change, asked) THEN
-        RETURN NULL;
-    END IF;
     SELECT * INTO found FROM zanith._zanith_approvals p
     WHERE p.kind = change AND p.artifact_id = of_artifact AND p.state IN ('requested', 'approved') AND (change <> 'erase' OR p.id = only_id)
     ORDER BY p.state = 'approved' AND p.digest = of_digest AND p.expires_at > clock_timestamp() DESC, p.request_order DESC
@@ -39,7 +37,7 @@ BEGIN
     why := CASE WHEN found.id IS NULL THEN 'none' WHEN found.expires_at <= clock_timestamp() THEN 'lapsed'
                 WHEN found.digest <> of_digest THEN 'changed' WHEN found.state = 'requested' THEN 'requested' END;
     IF why IS NOT NULL THEN
-        RETURN jsonb_build_object('why', why, 'approval', found.id, 'requested_by', zanith._signed(found.requested_by, found.requested_by_role));
+        RETURN CASE WHEN needed THEN jsonb_build_object('why', why, 'approval', found.id, 'requested_by', zanith._signed(found.requested_by, found.requested_by_role)) END;
     ELSIF NOT keep THEN
         UPDATE zanith._zanith_approvals p SET state = 'used', job_id = by_job WHERE p.id = found.id;
         INSERT INTO zanith._zanith_audit_log (actor, address, action, outcome, artifact_id, object, detail)

@@ -396,6 +396,7 @@ async def _guard(db: Database, connection: asyncpg.Connection) -> None:
 ASKED = {
     "pending": ("drift", BEN, LONG_REASON),
     "pending too": ("definition", BEN, VALUES[0]),
+    "pending three": ("emoji", BEN, "old"),
     "to reject": ("rtl", BEN, "old"),
     "to reject too": ("newline", BEN, "old"),
     "mine": ("dots", ANA, "old"),

@@ -13,12 +13,14 @@ from app.cli.exits import Exit, exit_for, stop
 from app.cli.humanize import printable
 from app.cli.options import BatchTime, Detach, DryRun, MaxLag, MaxRate, Rehearse, Yes, limits
 from app.cli.progress import watching
+from app.cli.render.approvals import standing
 from app.cli.render.jobs import handed_over
 from app.cli.render.layout import heading
 from app.cli.render.outcome import done, rehearsed, restored
 from app.cli.render.plan import restore_plan
 from app.cli.session import Session
 from app.cli.words import error_document
+from app.recovery.approvals.standing import of_restore
 from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.artifacts.model import Artifact
 from app.recovery.core.errors import WrongUsage, ZanithError
@@ -127,10 +129,13 @@ async def _restore(session: Session, found: Artifact, wanted: Choices, way: How)
         return
     if way.dry_run:
         plan = with_seal(await plan_restore(session.db, found.id, wanted, strict=True), wanted)
-        _show(session, [(found, plan)])
+        stands = await of_restore(session.db, plan, wanted)
+        _show(session, [(found, plan)], *standing(stands, found.id))
         if session.terminal.json:
-            session.terminal.emit(_document(found, plan))
+            session.terminal.emit({**_document(found, plan), "approval": stands.to_json()})
         _stop_if_blocked([plan])
+        if stands.missing:
+            stop(Exit.REFUSED)
         return
     if found.status == "recoverable" and not way.yes:
         plan = with_seal(await plan_restore(session.db, found.id, wanted, strict=True), wanted)
@@ -299,11 +304,17 @@ def _stop_if_blocked(plans: list[Plan]) -> None:
         stop(Exit.REFUSED)
 
 
-def _show(session: Session, plans: list[tuple[Artifact, Plan]], *, aside: bool = False) -> None:
+def _show(
+    session: Session,
+    plans: list[tuple[Artifact, Plan]],
+    *more: RenderableType,
+    aside: bool = False,
+) -> None:
     tell = session.terminal.say if aside else session.terminal.page
     parts: list[RenderableType] = []
     for found, plan in plans:
         parts += [_title(found), restore_plan(plan)]
+    parts += more
     tell(*(parts or [Text("Nothing is left to restore.", style="quiet")]))
 
 

@@ -83,6 +83,12 @@ TABLE: dict[str, Valid] = {
     "POST /api/approvals": change(
         "longest", "approvals", json={"kind": "purge", "artifact": "{id}", "reason": "old"}
     ),
+    "POST /api/approvals/purges": change(
+        "quotes", "approvals", json={"artifacts": ["{id}"], "reason": "old"}
+    ),
+    "POST /api/approvals/approve": change(
+        "pending three", "approvals", json={"requests": ["{id}"], "confirm": 1}
+    ),
     "POST /api/approvals/{approval_id}/approve": change(
         "pending", "approvals", json={"confirm": "code"}
     ),

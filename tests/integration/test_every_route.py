@@ -78,7 +78,7 @@ def target(path: str, valid: Valid, cases: HardCases) -> tuple[str, str]:
             path = path.replace(spot, found)
     if path == "/static":
         path += "/studio.css"
-    return path, found or cases.artifacts.get(valid.of, "")
+    return path, found or (cases.artifacts | cases.approvals).get(valid.of, "")
 
 
 def send(

@@ -5,16 +5,19 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from app.cli.confirm import confirm_name, require_person
+from app.cli.complete import complete_artifact
+from app.cli.confirm import confirm_name, confirm_word, require_person
 from app.cli.derived import expanded
+from app.cli.exits import Exit, stop
 from app.cli.humanize import printable
 from app.cli.options import DatabaseUrl, Json, KeyColumns, Reason, Reference, ValuesFrom, Yes
-from app.cli.render.approvals import approval_list, approval_review
+from app.cli.render.approvals import approval_list, approval_review, approval_table
+from app.cli.render.approvals import outcomes as each_outcome
 from app.cli.render.outcome import done
 from app.cli.restoring import choices
 from app.cli.session import Session, run
 from app.cli.values import key_columns, key_values
-from app.recovery.approvals import deciding
+from app.recovery.approvals import deciding, several
 from app.recovery.approvals.looking import review
 from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.core.errors import WrongUsage
@@ -28,6 +31,18 @@ group = typer.Typer(no_args_is_help=True)
 _Id = Annotated[
     str, typer.Argument(metavar="REQUEST", help="The request's id, or the beginning of it.")
 ]
+_Ids = Annotated[
+    list[str],
+    typer.Argument(metavar="REQUEST...", help="The id of each request, or the beginning of it."),
+]
+_Artifacts = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="ARTIFACT...",
+        help="The id of each artifact, the beginning of one, or the name of the dropped object.",
+        autocompletion=complete_artifact,
+    ),
+]
 _Why = Annotated[
     str,
     typer.Option("--reason", metavar="TEXT", help="The reason, for the other person. Required."),
@@ -36,6 +51,7 @@ _Changes = Annotated[
     str, typer.Argument(metavar="CHANGES", help="Some of purge, erase, unverified, with commas.")
 ]
 _HOW = 'add --reason "why", for the other person'
+_ASKED = "asked for the approval of"
 _SHOWN = 50
 
 
@@ -104,22 +120,30 @@ def show(request: _Id, as_json: Json = False, database_url: DatabaseUrl = None) 
 
 @group.command("request-purge")
 def request_purge(
-    reference: Reference,
+    references: _Artifacts,
     reason: _Why = "",
     as_json: Json = False,
     database_url: DatabaseUrl = None,
 ) -> None:
     """
-    Ask another person to approve the purge of an artifact.
+    Ask another person to approve the purge of artifacts.
+
+    Of several artifacts each has a request of its own, with the same reason.
+    Exit 4 if one of them cannot be asked for; the others are.
 
     Example:
 
     $ zanith approvals request-purge orders.legacy_code --reason "retention is over"
+    $ zanith approvals request-purge 5f0c2a9e81d3 77ab --reason "retention is over"
     """
 
     async def body(session: Session) -> None:
         why = require_reason(reason, _HOW)
-        found = await get_artifact(session.db, reference)
+        if len(references) > 1:
+            asked_for = (session.db, references, session.actor)
+            _tell_each(session, await several.request_purges(*asked_for, reason=why), _ASKED)
+            return
+        found = await get_artifact(session.db, references[0])
         asked = await deciding.request(
             session.db, Change.PURGE, found.id, session.actor, reason=why
         )
@@ -204,26 +228,31 @@ def request_restore(
 
 @group.command("approve")
 def approve(
-    request: _Id,
+    requests: _Ids,
     reason: Reason = None,
     yes: Yes = False,
     as_json: Json = False,
     database_url: DatabaseUrl = None,
 ) -> None:
     """
-    Approve a request of another person, after showing what the change does.
+    Approve requests of another person, after showing what the change does.
 
     Your name and your database role must not be those of the person who asked.
-    The change may then run once, before the request lapses.
+    The change may then run once, before the request lapses. Of several requests
+    each is approved by itself: exit 4 if one cannot be, and the others are.
 
     Example:
 
     $ zanith approvals approve 5f0c2a9e81d3
+    $ zanith approvals approve 5f0c2a9e81d3 60bd
     """
 
     async def body(session: Session) -> None:
         terminal = session.terminal
-        found = await get_approval(session.db, request)
+        if len(requests) > 1:
+            await _approve_several(session, requests, reason, yes=yes)
+            return
+        found = await get_approval(session.db, requests[0])
         if found.state == "requested":
             require_person(terminal, yes=yes, dry_run=False)
             if not yes:
@@ -336,9 +365,37 @@ def lift(
     run(body, url=database_url, json=as_json)
 
 
+async def _approve_several(
+    session: Session, requests: list[str], reason: str | None, *, yes: bool
+) -> None:
+    terminal = session.terminal
+    found = {one.id: one for one in [await get_approval(session.db, id_) for id_ in requests]}
+    require_person(terminal, yes=yes, dry_run=False)
+    if not yes:
+        terminal.say(approval_table(list(found.values())))
+        terminal.say(Text("zanith approvals show REQUEST shows what a change does.", "quiet"))
+    confirm_word(terminal, str(len(found)), why="to approve all of them", yes=yes)
+    outcomes = await several.approve_several(
+        *(session.db, list(found), session.actor),
+        confirm=len(found),
+        digests={one.id: one.digest for one in found.values()},
+        reason=reason,
+    )
+    _tell_each(session, outcomes, "approved")
+
+
+def _tell_each(session: Session, outcomes: list[several.Outcome], word: str) -> None:
+    """Say what became of each; exit 4 if one was refused."""
+    session.terminal.show(each_outcome(outcomes, word))
+    if session.terminal.json:
+        session.terminal.emit({"outcomes": outcomes})
+    if any(one.error for one in outcomes):
+        stop(Exit.REFUSED)
+
+
 def _told(session: Session, asked: Approval) -> None:
     """Say what was asked for, and what the other person runs."""
-    words = Text("asked for the approval of the ").append(printable(asked.title), style="name")
+    words = Text(f"{_ASKED} the ").append(printable(asked.title), style="name")
     session.terminal.show(done(words))
     how = f"another person, with another database role: zanith approvals approve {asked.id}"
     session.terminal.show(Text(f"  {how}", style="quiet"))

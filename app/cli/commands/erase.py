@@ -10,10 +10,12 @@ from app.cli.exits import Exit, stop
 from app.cli.humanize import printable
 from app.cli.options import DatabaseUrl, DryRun, Json, KeyColumns, Reference, ValuesFrom
 from app.cli.progress import watching
+from app.cli.render.approvals import standing
 from app.cli.render.erase import erasure_plan
 from app.cli.render.outcome import done
 from app.cli.session import Session, run
 from app.cli.values import key_columns, key_values
+from app.recovery.approvals.standing import of_erasure
 from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.core.errors import WrongUsage
 from app.recovery.purge.erase import check_erasure, erase, plan_erasure
@@ -77,10 +79,11 @@ def erase_command(
         if dry_run or confirm is None:
             plan = await plan_erasure(db, found.id, match, session.actor)
             if dry_run:
-                terminal.page(erasure_plan(found, plan))
+                stands = await of_erasure(db, plan, match)
+                terminal.page(erasure_plan(found, plan), *standing(stands, found.id))
                 if as_json:
-                    terminal.emit(plan.to_json())
-                if plan.conflicts:
+                    terminal.emit({**plan.to_json(), "approval": stands.to_json()})
+                if plan.conflicts or stands.missing:
                     stop(Exit.REFUSED)
                 return
             require_person(terminal, yes=False, how="--confirm NAME and --rows N")

@@ -7,11 +7,13 @@ from app.cli.confirm import confirm_name, require_person
 from app.cli.exits import Exit, stop
 from app.cli.humanize import printable
 from app.cli.options import DatabaseUrl, DryRun, Json, Reason, Reference, Yes
+from app.cli.render.approvals import standing
 from app.cli.render.outcome import done
 from app.cli.render.plan import conflicts
 from app.cli.render.purge import review
 from app.cli.render.steps import steps
 from app.cli.session import Session, run
+from app.recovery.approvals.standing import of_purge
 from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.core.errors import Refused
 from app.recovery.core.four_eyes import Change
@@ -57,10 +59,18 @@ def purge_command(
         looked = await review_purge(session.db, found.id)
         if dry_run:
             plan = looked.plan
-            terminal.page(review(looked), steps(plan.steps), *conflicts(plan.conflicts))
+            stands = await of_purge(session.db, looked)
+            terminal.page(
+                review(looked),
+                steps(plan.steps),
+                *conflicts(plan.conflicts),
+                *standing(stands, found.id),
+            )
+            blocked = bool(looked.blocked) or stands.missing
             if as_json:
-                terminal.emit({**looked.to_json(), "blocked": bool(looked.blocked)})
-            if looked.blocked:
+                said = {"approval": stands.to_json(), "blocked": blocked}
+                terminal.emit({**looked.to_json(), **said})
+            if blocked:
                 stop(Exit.REFUSED)
             return
         async with attempt(session.db, session.actor, Kind.PURGE, found.id, found.object_name):

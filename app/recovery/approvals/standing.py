@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.core.four_eyes import Change
 from app.recovery.db.database import Database
 from app.recovery.jobs.approvals import (
@@ -14,6 +16,10 @@ from app.recovery.jobs.approvals import (
     query,
     read_approval,
 )
+from app.recovery.plan.model import Choices, Plan
+from app.recovery.purge.erase import ErasurePlan, Match, as_one, erasure_digest
+from app.recovery.purge.purge import PurgeReview
+from app.recovery.restore.preconditions import unverified_digest
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,34 @@ class Standing:
     def approved(self) -> Approval | None:
         """The approval that the change would use."""
         return self.found if self.needed and not self.missing else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return how it stands as JSON shows it."""
+        return {
+            "needed": self.needed,
+            "approved": self.approved is not None,
+            "request": self.found.to_json() if self.found else None,
+        }
+
+
+async def of_purge(db: Database, review: PurgeReview) -> Standing:
+    """Return how the purge that was reviewed stands."""
+    return await find_standing(db, Change.PURGE, review.artifact.id, review.plan.digest)
+
+
+async def of_erasure(db: Database, plan: ErasurePlan, match: Match) -> Standing:
+    """Return how an erasure of just these values stands."""
+    artifact = await get_artifact(db, plan.artifact_id)
+    digest = erasure_digest(plan, plan.rows or 0, artifact.checksum)
+    return await find_standing(db, Change.ERASE, artifact.id, digest, as_one(match))
+
+
+async def of_restore(db: Database, plan: Plan, choices: Choices) -> Standing:
+    """Return how a restore stands; it needs nobody where it verifies the seal."""
+    if not choices.unverified:
+        return Standing(Change.UNVERIFIED)
+    digest = unverified_digest(plan, choices)
+    return await find_standing(db, Change.UNVERIFIED, plan.artifact_id, digest)
 
 
 async def find_standing(

@@ -198,13 +198,18 @@ _COMMANDS = {
 }
 
 
+def how_to_ask(change: Change, artifact_id: str) -> str:
+    """Return the command that asks for the approval of a change."""
+    columns = " --column NAME" if change is Change.ERASE else ""
+    return f"zanith approvals {_COMMANDS[change]} {artifact_id}{columns} --reason TEXT"
+
+
 def approval_needed(
     change: Change, artifact_id: str, name: str, lacking: dict[str, Any]
 ) -> ApprovalNeeded:
     """Return the error that says why a change may not begin, and what to do."""
     title = f"the {TITLES[change]} {name}"
-    columns = " --column NAME" if change is Change.ERASE else ""
-    ask = f"zanith approvals {_COMMANDS[change]} {artifact_id}{columns} --reason TEXT"
+    ask = how_to_ask(change, artifact_id)
     why, request = lacking["why"], lacking["approval"]
     if why == "requested":
         return ApprovalNeeded(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.recovery.approvals import deciding
+from app.recovery.approvals import deciding, several
 from app.recovery.approvals.looking import review
 from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.core.errors import WrongUsage
@@ -108,6 +108,30 @@ class ApprovalIn(_Strict):
         return {}
 
 
+class PurgesIn(_Strict):
+    """The artifacts whose purge is to be approved, and why: one request for each."""
+
+    artifacts: list[Text] = Field(max_length=several.MOST, description="ids or names")
+    reason: Text = Field("", description="for the other person, and the audit log; required")
+    digests: dict[Text, Text] = Field(
+        {}, description="by id, the digest of the plan that was looked at"
+    )
+
+
+class OutcomeOut(BaseModel):
+    """What became of one of several: the request, or the error."""
+
+    reference: str
+    approval: ApprovalOut | None
+    error: dict[str, Any] | None
+
+
+class OutcomesOut(_Answer):
+    """What became of each."""
+
+    outcomes: list[OutcomeOut]
+
+
 class DecisionIn(_Strict):
     """Why, for whoever asked, and the audit log."""
 
@@ -119,6 +143,18 @@ class ApproveIn(DecisionIn):
 
     confirm: Text | None = Field(None, description="the object's name; else 409")
     digest: Text | None = Field(None, description="the digest of the request that was looked at")
+
+
+class ApproveSeveralIn(DecisionIn):
+    """The requests, and how many they are as confirmation."""
+
+    requests: list[Text] = Field(max_length=several.MOST, description="ids")
+    confirm: Annotated[int, Field(ge=0, le=several.MOST)] | None = Field(
+        None, description="how many requests; else 409"
+    )
+    digests: dict[Text, Text] = Field(
+        {}, description="by id, the digest of the request that was looked at"
+    )
 
 
 def _of(found: approvals.Approval) -> dict[str, Any]:
@@ -172,6 +208,33 @@ async def ask(studio: TheStudio, who: Who, wanted: Annotated[ApprovalIn, Body()]
 async def _told(studio: Studio, found: approvals.Approval) -> dict[str, Any]:
     await four_eyes.refresh(studio)
     return _of(found)
+
+
+@router.post("/approvals/purges", response_model=OutcomesOut)
+async def ask_for_purges(
+    studio: TheStudio, who: Who, wanted: Annotated[PurgesIn, Body()]
+) -> dict[str, Any]:
+    """Ask another person to approve the purge of each artifact: one request each, one reason."""
+    found = await several.request_purges(
+        *(studio.db, wanted.artifacts, who), reason=wanted.reason, digests=wanted.digests
+    )
+    await four_eyes.refresh(studio)
+    return {"outcomes": [each.to_json() for each in found]}
+
+
+@router.post("/approvals/approve", response_model=OutcomesOut)
+async def approve_several(
+    studio: TheStudio, who: Who, wanted: Annotated[ApproveSeveralIn, Body()]
+) -> dict[str, Any]:
+    """Approve several requests as another person, each by itself; `confirm` is their number."""
+    found = await several.approve_several(
+        *(studio.db, wanted.requests, who),
+        confirm=wanted.confirm,
+        digests=wanted.digests,
+        reason=wanted.reason,
+    )
+    await four_eyes.refresh(studio)
+    return {"outcomes": [each.to_json() for each in found]}
 
 
 @router.post("/approvals/{approval_id}/approve", response_model=ApprovalDocument)

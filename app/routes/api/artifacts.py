@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query, Request
 
+from app.recovery.approvals.standing import of_erasure, of_purge, of_restore
 from app.recovery.artifacts import listing
 from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.core.durations import parse_duration
@@ -85,15 +86,16 @@ async def restore(
     """
     if wanted.dry_run:
         request.state.reads_only = True
-        found = await get_artifact(studio.reading(who), artifact_id)
+        db = studio.reading(who)
+        found = await get_artifact(db, artifact_id)
         chosen = wanted.to_choices()
-        plan = await plan_restore(studio.reading(who), found.id, chosen, actor=who)
-        plan = with_seal(plan, chosen)
+        plan = with_seal(await plan_restore(db, found.id, chosen, actor=who), chosen)
+        stands = await of_restore(db, plan, chosen)
         blocks = {
             "restore": find_blocking([plan], rehearsed=False).to_json(),
             "rehearsal": find_blocking([plan], rehearsed=True).to_json(),
         }
-        return Document({"plan": plan.to_json(), "blocks": blocks})
+        return Document({"plan": plan.to_json(), "blocks": blocks, "approval": stands.to_json()})
     if wanted.rehearse:
         job = await work.start_rehearsal(
             *(studio, artifact_id, wanted.to_choices(), who), accepted=wanted.blocking_ok
@@ -169,8 +171,10 @@ async def erase_rows(
     """Delete one person's rows from the parked copy for good; the rest gets a new seal."""
     if wanted.dry_run:
         request.state.reads_only = True
-        plan = await plan_erasure(studio.reading(who), artifact_id, wanted.match, who)
-        return Document(plan.to_json())
+        db = studio.reading(who)
+        plan = await plan_erasure(db, artifact_id, wanted.match, who)
+        stands = await of_erasure(db, plan, wanted.match)
+        return Document({**plan.to_json(), "approval": stands.to_json()})
     job = await work.start_erasure(
         studio,
         artifact_id,
@@ -187,7 +191,9 @@ async def erase_rows(
 @router.get("/artifacts/{artifact_id}/purge")
 async def review(studio: TheStudio, who: Who, artifact_id: str) -> dict[str, Any]:
     """Return what a purge would delete, how well it is proved, and the plan with its digest."""
-    return (await review_purge(studio.reading(who), artifact_id)).to_json()
+    db = studio.reading(who)
+    looked = await review_purge(db, artifact_id)
+    return {**looked.to_json(), "approval": (await of_purge(db, looked)).to_json()}
 
 
 @router.delete("/artifacts/{artifact_id}")

@@ -246,6 +246,14 @@ class CaptureIn(_Strict):
         )
 
 
+class StandingOut(BaseModel):
+    """Whether a change needs an approval, and the request that is about just this change."""
+
+    needed: bool
+    approved: bool
+    request: dict[str, Any] | None
+
+
 class CapturePlanOut(_Answer):
     """What a capture would do; sizes in bytes."""
 
@@ -271,6 +279,7 @@ class PlannedOut(_Answer):
     blocks: dict[str, Any] = Field(
         description="what `restore` and `rehearsal` block, and for how many seconds"
     )
+    approval: StandingOut
 
 
 class ReasonIn(_Strict):
@@ -314,6 +323,7 @@ class ErasurePlanOut(_Answer):
         description="null where they were not counted: a conflict stops it"
     )
     digest: str
+    approval: StandingOut
 
 
 class CleanupIn(_Strict):

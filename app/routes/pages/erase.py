@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from app.recovery.approvals.standing import Standing, find_standing
+from app.recovery.approvals.standing import Standing, of_erasure
 from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.artifacts.model import Artifact
 from app.recovery.core.actor import Actor
@@ -19,8 +19,6 @@ from app.recovery.inspection.inspect import find_columns
 from app.recovery.purge.erase import (
     ErasurePlan,
     Match,
-    as_one,
-    erasure_digest,
     plan_erasure,
 )
 from app.recovery.restore.rows_plan import RowsPlan, plan_rows
@@ -108,9 +106,7 @@ async def build(
     if pairs is not None:
         try:
             plan = await plan_erasure(db, artifact.id, pairs.match, actor)
-            digest = erasure_digest(plan, plan.rows or 0, artifact.checksum)
-            about = (Change.ERASE, artifact.id, digest, as_one(pairs.match))
-            standing = await find_standing(db, *about)
+            standing = await of_erasure(db, plan, pairs.match)
         except ZanithError as exc:
             refusal = exc
     given = pairs or Pairs()

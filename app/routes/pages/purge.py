@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from app.recovery.approvals.standing import Standing, find_standing
+from app.recovery.approvals.standing import Standing, of_purge
 from app.recovery.artifacts.model import Artifact
 from app.recovery.core.errors import Locked, NotFound, Refused, ZanithError
 from app.recovery.core.four_eyes import Change
@@ -72,8 +72,7 @@ class PurgeView:
 async def build(db: Database, artifact_id: str, error: ZanithError | None = None) -> PurgeView:
     """Read the review."""
     review = await review_purge(db, artifact_id)
-    standing = await find_standing(db, Change.PURGE, review.artifact.id, review.plan.digest)
-    return PurgeView(review, error, standing=standing)
+    return PurgeView(review, error, standing=await of_purge(db, review))
 
 
 def _show(request: Request, studio: TheStudio, view: PurgeView, status: int = 200) -> HTMLResponse:

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from app.recovery.approvals.standing import Standing, find_standing
+from app.recovery.approvals.standing import Standing, of_restore
 from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.artifacts.model import Artifact
 from app.recovery.core.actor import Actor
@@ -24,7 +24,6 @@ from app.recovery.plan.planning import find_recorded_default, plan_restore
 from app.recovery.plan.verdict import Outcome, Verdict, judge
 from app.recovery.plan.waits import Session, find_waits
 from app.recovery.restore.offline import find_follow_up
-from app.recovery.restore.preconditions import unverified_digest
 from app.recovery.restore.restore import is_standing
 from app.routes import work
 from app.routes.chosen import Chosen, chosen_in_form, chosen_in_query
@@ -257,11 +256,9 @@ async def completed(db: Database, view: RestoreView) -> RestoreView:
 
 async def find_approval(db: Database, view: RestoreView) -> Standing:
     """Return how a restore stands that skips the seal; any other needs no approval."""
-    choices, plan = view.chosen.choices, view.plan
-    if not choices.unverified or plan is None:
+    if view.plan is None:
         return Standing(Change.UNVERIFIED)
-    digest = unverified_digest(plan, choices)
-    return await find_standing(db, Change.UNVERIFIED, view.artifact.id, digest)
+    return await of_restore(db, view.plan, view.chosen.choices)
 
 
 def _show(

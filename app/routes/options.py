@@ -16,6 +16,8 @@ V = TypeVar("V")
 NO_NUL = r"^[^\x00]*$"
 # Of the parameters: FastAPI makes a model of them, whose attributes have names of their own.
 _PREFIX = "given_"
+MOST_TYPED = 20_000
+"""Characters of a text in a form of a page; beyond that nobody typed it."""
 
 
 def declaring(cls: type[Any], but: Collection[str] = ()) -> Callable[[M], M]:
@@ -63,10 +65,11 @@ def reading(
 
 
 def _on_page(item: Option, where: Any) -> inspect.Parameter:
-    text: Any = Annotated[str, StringConstraints(max_length=item.longest)]
+    # The engine refuses what is too long to be kept: the page says it with the text in its field.
+    text: Any = Annotated[str, StringConstraints(max_length=MOST_TYPED)]
     kind: Any = str
     default: Any = ""
-    bounds: dict[str, int] = {"max_length": item.longest}
+    bounds: dict[str, int] = {"max_length": MOST_TYPED}
     if item.is_flag:
         kind, default, bounds = bool, False, {}
     elif item.words:

@@ -21,7 +21,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from starlette.types import Scope
 
 from app import text as formats
-from app.recovery.core.actor import Actor
+from app.recovery.core.actor import LONGEST_REASON, Actor
 from app.recovery.core.errors import ZanithError
 from app.recovery.core.names import quote as quote_name
 from app.recovery.core.options import options_of
@@ -219,6 +219,7 @@ def environment(prefix: str = "") -> Environment:
         migration_link=migration_link,
         type_names=TYPE_NAMES,
         plural=formats.plural,
+        longest_reason=LONGEST_REASON,
         days_left=formats.days_left,
         label_of={item.name: item.label for item in options_of(Choices)},
     )

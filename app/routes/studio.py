@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Form, Request
 
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import Failed
@@ -16,6 +16,7 @@ from app.routes.auth.access import FORM_FIELD, Access
 from app.routes.measuring import Measurement
 from app.routes.metrics import Counters
 from app.routes.middleware.priority import Priority
+from app.routes.options import MOST_TYPED
 from app.routes.rendering import Pages
 from app.routes.runner import Runner
 from app.settings import Settings
@@ -106,3 +107,7 @@ async def _open_form(request: Request) -> None:
 checked_form = Depends(_form)
 # The same for what somebody may send who is not signed in.
 open_form = Depends(_open_form)
+
+# What a person types. The engine refuses what is too long to be kept: the page then says it at the
+# field, with the text in it.
+Typed = Annotated[str, Form(max_length=MOST_TYPED)]

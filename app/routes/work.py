@@ -43,6 +43,7 @@ from app.recovery.purge.erase import (
 )
 from app.recovery.purge.purge import purge, require_named, review_purge
 from app.recovery.restore import migration, preconditions, rehearsal
+from app.recovery.restore.analyze import analyze
 from app.recovery.restore.restore import job_params as restore_params
 from app.recovery.restore.restore import restore
 from app.recovery.restore.rows_plan import check_rows, plan_rows
@@ -258,6 +259,13 @@ async def _require_approved_purge(studio: Studio, artifact: Artifact, actor: Act
         digest = (await review_purge(studio.db, artifact.id)).plan.digest
         about = (Change.PURGE, artifact.id, artifact.object_name, digest, actor)
         await require_approved(studio.db, *about)
+
+
+async def start_analyze(studio: Studio, artifact_id: str, actor: Actor) -> asyncio.Task[str]:
+    """Start ANALYZE of the table of a restored artifact; its outcome is in the audit log."""
+    artifact = await get_artifact(studio.db, artifact_id)
+    doing = analyze(studio.db, artifact.id, actor)
+    return studio.runner.start(doing, f"ANALYZE after {artifact.id}", None, tell=False)
 
 
 async def start_capture(

@@ -48,6 +48,7 @@ from app.routes.middleware.same_origin import SameOrigin
 from app.routes.middleware.tracing import Faults, Tracing
 from app.routes.pages import (
     activity,
+    analyze,
     approvals,
     artifact,
     artifacts,
@@ -94,6 +95,7 @@ ROUTERS = (
     exporting.router,
     purge.router,
     erase.router,
+    analyze.router,
     diff.router,
     rows.router,
     artifact.router,

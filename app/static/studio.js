@@ -450,6 +450,10 @@
     start(root);
     for (const form of root.querySelectorAll("form[data-sums]")) sum(form);
   };
-  document.addEventListener("DOMContentLoaded", () => ready(document));
+  document.addEventListener("DOMContentLoaded", () => {
+    ready(document);
+    // On a narrow screen the sections are one line: show the one that is open.
+    document.querySelector(".top nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  });
   document.addEventListener("htmx:load", (event) => ready(event.target.parentElement || event.target));
 })();

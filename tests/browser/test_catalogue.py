@@ -72,7 +72,10 @@ async def faults_of(
     if shown.sees not in text:
         faults.append(f"does not show {shown.sees!r}")
     faults += [f"says {wrong!r}" for wrong in PLURAL.findall(text)]
-    if shown.who == "viewer" and await page.get_by_role("button", name="Cancel").count():
+    if (
+        shown.who == "viewer"
+        and await page.get_by_role("button", name="Cancel", disabled=False).count()
+    ):
         faults.append("offers a viewer to cancel a job of another person")
     if shown.who != "nobody":
         where = await page.get_by_role("region", name="Server").all_inner_texts()

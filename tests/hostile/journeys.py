@@ -36,6 +36,7 @@ from app.recovery.purge import hold
 from app.recovery.purge.cleanup import cleanup, plan_cleanup
 from app.recovery.purge.erase import erase, plan_erasure
 from app.recovery.purge.purge import purge, review_purge
+from app.recovery.restore.analyze import analyze
 from app.recovery.restore.rehearsal import rehearse
 from app.recovery.restore.restore import restore
 from app.recovery.rows import export
@@ -157,6 +158,7 @@ class Journey:
         if close:
             await self.do(f"inspect after {name}", lambda: inspect(self.db, artifact.id))
             await self.compare(artifact, f" after {name}")
+            await self.do(f"analyze after {name}", lambda: analyze(self.db, artifact.id, DBA))
 
     async def export(self, artifact: Artifact, format_: str) -> int:
         """Export, and return how many bytes came."""

@@ -88,6 +88,9 @@ class Wrong:
     kept: tuple[str, ...] = ()
 
 
+LONG = "r" * 2_001
+TOO_LONG = "The reason has 2,001 characters"
+
 # Each form of the studio with a field in which a person can be wrong. The typed name of the object
 # is above, requests for an approval are in test_approvals_studio.py.
 WRONG = {
@@ -113,6 +116,52 @@ WRONG = {
         },
         status=409,
         kept=("99", "too old"),
+    ),
+    "cleanup, a long reason": Wrong(
+        *("/studio/cleanup", "The reason has 2,001", "reason"),
+        {"older_than": "0s", "before_expiry": "yes", "id": "", "confirm": "1", "reason": LONG},
+        kept=("1",),
+    ),
+    "hold": Wrong("/studio/artifacts/{table}/hold", TOO_LONG, "reason", {"reason": LONG}),
+    "several, nothing ticked": Wrong(
+        *("/studio/bulk", "Nothing is ticked", ""),
+        {"action": "hold", "reason": "audit of May", "place": "type=archive_table"},
+        kept=("audit of May", "type=archive_table"),
+    ),
+    "several, none to purge": Wrong("/studio/bulk", "Nothing is ticked", "", {"action": "purge"}),
+    "several, too many": Wrong(
+        *("/studio/bulk", "201 artifacts are ticked", ""),
+        {"action": "hold", "id": [str(n) for n in range(201)], "reason": "all of them"},
+        kept=("all of them",),
+    ),
+    "several, a long reason": Wrong(
+        *("/studio/bulk", TOO_LONG, "reason"),
+        {"action": "hold", "id": "", "reason": LONG},
+    ),
+    "all that match, a long reason": Wrong(
+        *("/studio/bulk", TOO_LONG, "reason"),
+        {"action": "hold", "all": "yes", "digest": "x", "count": "1", "reason": LONG},
+    ),
+    "purge": Wrong(
+        *("/studio/artifacts/{table}/purge", TOO_LONG, "reason"),
+        {"confirm": "{table}", "reason": LONG},
+        kept=("{table}",),
+    ),
+    "erasure, a long reason": Wrong(
+        *("/studio/artifacts/{table}/erase", TOO_LONG, "reason"),
+        {"column": "id", "value": "1", "rows": "1", "confirm": "{table}", "reason": LONG},
+        kept=("{table}", "id"),
+    ),
+    "drop": Wrong(
+        *("/studio/capture", TOO_LONG, "reason"),
+        {
+            "schema": "public",
+            "table": "orders",
+            "strategy": "soft_drop_table",
+            "confirm": "orders",
+            "reason": LONG,
+        },
+        kept=("orders",),
     ),
     "expiry": Wrong(
         *("/studio/capture", "is not a duration", "expires_in"),
@@ -163,8 +212,9 @@ def test_each_form_says_what_is_wrong_at_its_field_and_keeps_the_rest(forms, cas
     path = wrong.path.format(**made)
     with running.client(STAFF) as staff:
         if wrong.posted:
-            ticked = {"id": [made["table"]]} if "id" in wrong.sent else {}
-            form = {"form_token": form_token(staff.get("/studio").text), **wrong.sent, **ticked}
+            ticked = {"id": [made["table"]]} if wrong.sent.get("id") == "" else {}
+            sent = {key: _filled(value, made) for key, value in wrong.sent.items()}
+            form = {"form_token": form_token(staff.get("/studio").text), **sent, **ticked}
             answer = staff.post(path, data=form)
         else:
             answer = staff.get(path, params=wrong.sent)
@@ -183,7 +233,13 @@ def test_each_form_says_what_is_wrong_at_its_field_and_keeps_the_rest(forms, cas
         if wrong.at != "token":  # a secret is not sent back
             assert f'value="{wrong.sent[wrong.at]}"' in invalid[0]
     for text in wrong.kept:
-        assert f'value="{text}"' in main, text
+        assert f'value="{_filled(text, made)}"' in main, text
+    if wrong.sent.get("id") == "":  # what was ticked is ticked
+        assert re.search(rf'value="{made["table"]}[:"][^>]*checked', main)
+
+
+def _filled(value: str | list[str], made: dict[str, str]) -> str | list[str]:
+    return value.format(**made) if isinstance(value, str) else value
 
 
 def test_a_viewer_sees_each_control_muted_with_what_it_needs(artifacts, open_studio):
@@ -206,6 +262,9 @@ def test_a_viewer_sees_each_control_muted_with_what_it_needs(artifacts, open_stu
             assert words(page).count("You are signed in as a viewer") == 1, path
             assert "Needs staff" in words(page), path
             assert "Needs staff" not in words(staff.get(path).text), path
+        story = viewer.get(f"/studio/artifacts/{table}").text
+        assert "disabled>Erase one person&#39;s rows</button>" in story
+        assert f"/studio/artifacts/{table}/erase" not in story
 
 
 async def test_a_name_with_a_line_break_is_dropped_and_restored(database, open_studio):

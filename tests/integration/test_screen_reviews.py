@@ -104,11 +104,11 @@ def test_a_rehearsal_is_a_job_that_says_what_it_blocks(database, artifacts, open
     path, api = f"/studio/artifacts/{column}/restore", f"/api/artifacts/{column}/restore"
     with open_studio.client(STAFF) as staff, open_studio.client(VIEWER) as viewer:
         said = words(staff.get(path).text)
-        assert "It blocks reads and writes of public.orders for" in said
-        assert "Blocks reads and writes of public.orders for" in said
+        assert "Restore blocks reads and writes of public.orders for" in said
+        assert "Rehearse runs every step and rolls it back, and blocks the same." in said
         # an archived table is nobody's before it is back
         table = f"/studio/artifacts/{artifacts['table']}/restore"
-        assert "It blocks no reads or writes of others." in words(staff.get(table).text)
+        assert "Restore blocks no reads or writes of others." in words(staff.get(table).text)
         assert viewer.post(api, json={"rehearse": True}).status_code == 403
 
         form = hidden(staff.get(path).text, path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from app.recovery.core.errors import NotPermitted, WrongUsage
+from app.recovery.core.errors import NotPermitted, WrongReason, WrongUsage
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ def check_words(actor: Actor, reason: str | None = None, migration_id: str | Non
         ("name of the person", actor.name, LONGEST_NAME),
     ):
         if said is not None and len(said) > longest:
-            raise WrongUsage(
+            kind = WrongReason if what == "reason" else WrongUsage
+            raise kind(
                 f"the {what} has {len(said):,} characters, and {longest:,} are kept at most",
                 hint="shorten it; keep the longer text elsewhere, such as in a ticket",
             )

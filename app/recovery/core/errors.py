@@ -14,7 +14,7 @@ class ZanithError(Exception):
 
     code: ClassVar[str] = "failed"
 
-    unconfirmed: ClassVar[str] = ""  # which confirmation was missing or wrong, where only that was
+    unconfirmed: ClassVar[str] = ""  # which confirmation or text was wrong, if only that
 
     stopped_at: str | None = None  # of several artifacts, the one that it is about
     by_owner = False  # somebody's code raised it: its SQLSTATE says nothing about what we did
@@ -139,6 +139,12 @@ class NotAccepted(NotConfirmed):
     """Not confirmed that it blocks others: nothing was changed."""
 
     unconfirmed = "blocking"
+
+
+class WrongReason(WrongUsage):
+    """The reason is too long."""
+
+    unconfirmed = "reason"
 
 
 class NotInstalled(Refused):

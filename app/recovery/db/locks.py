@@ -135,7 +135,8 @@ def pause(attempt: int) -> float:
 
 def explain(what: str, exc: ZanithError, seen: list[Blocker], db: Database) -> Locked:
     """Return the error that says who holds what up, where anybody was seen."""
-    tries = f"{db.lock_retries + 1} tries of {format_duration(db.lock_timeout)}"
+    number = db.lock_retries + 1
+    tries = f"{number} {'try' if number == 1 else 'tries'} of {format_duration(db.lock_timeout)}"
     hint = "try again, or with a longer ZANITH_LOCK_TIMEOUT"
     if seen:
         pid = seen[0].pid

@@ -65,3 +65,6 @@ SELECT COALESCE((
     SELECT l.detail -> 'choices' FROM zanith._zanith_audit_log AS l
     WHERE l.artifact_id = $1 AND l.action = 'restore' AND l.outcome = 'done' AND NOT l.detail ? 'follow_up'
     ORDER BY l.id DESC LIMIT 1), '{}');
+
+-- analyze: ANALYZE of the table that came back, as a step of its owner; `reason` says why it cannot run
+SELECT zanith.plan_analyze($1);

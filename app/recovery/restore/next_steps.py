@@ -14,12 +14,14 @@ class NextStep:
     """One thing to do, why, and the statement or command for it.
 
     ``artifact_id`` is the artifact on whose restore page the studio does it; None where it cannot.
+    ``analyzes`` is the artifact whose table the studio can analyze with one button.
     """
 
     what: str
     why: str
     command: str | None
     artifact_id: str | None = None
+    analyzes: str | None = None
 
 
 def find_next(report: Mapping[str, Any]) -> list[NextStep]:
@@ -35,7 +37,8 @@ def find_next(report: Mapping[str, Any]) -> list[NextStep]:
             command = f"zanith recover restore {artifact['id']}"
             found.append(NextStep("Validate what is left", message, command, artifact["id"]))
         elif code == "planner_statistics":
-            found.append(NextStep(f"Analyze {table}", message, f"ANALYZE {table};"))
+            analyze = f"ANALYZE {table};"
+            found.append(NextStep(f"Analyze {table}", message, analyze, analyzes=artifact["id"]))
         elif code == "subscribers":
             command = "ALTER SUBSCRIPTION name REFRESH PUBLICATION;"
             found.append(NextStep("Refresh the subscribers", message, command))

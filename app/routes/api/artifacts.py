@@ -23,6 +23,7 @@ from app.routes import work
 from app.routes.answers import Document, of_job
 from app.routes.api.models import (
     RESPONSES,
+    AnalyzedOut,
     ArtifactDocument,
     ArtifactsOut,
     CleanupIn,
@@ -153,6 +154,12 @@ async def release(studio: TheStudio, who: Who, artifact_id: str) -> dict[str, An
     found = await get_artifact(studio.db, artifact_id)
     await hold.release(studio.db, found.id, who)
     return (await get_artifact(studio.db, found.id)).to_json()
+
+
+@router.post("/artifacts/{artifact_id}/analyze", response_model=AnalyzedOut)
+async def analyze(studio: TheStudio, who: Who, artifact_id: str) -> dict[str, Any]:
+    """Run ANALYZE on the table that a restore brought back, or gave a column; as its owner."""
+    return {"table": await outcome(await work.start_analyze(studio, artifact_id, who))}
 
 
 @router.post(

@@ -42,6 +42,12 @@ class ErrorAnswer(_Answer):
     )
 
 
+class AnalyzedOut(_Answer):
+    """A table whose planner statistics were collected."""
+
+    table: str
+
+
 class ArtifactOut(BaseModel):
     """One artifact."""
 

@@ -23,15 +23,13 @@ from app.routes.chosen import Chosen, chosen_in_form
 from app.routes.errors import status_of
 from app.routes.pages.erase import Pairs, pairs_in_form
 from app.routes.rendering import is_partial, link
-from app.routes.studio import TheStudio, Who, checked_form
+from app.routes.studio import TheStudio, Typed, Who, checked_form
 
 router = APIRouter(prefix="/studio")
 
 PATH = "/studio/approvals"
 PAGE = 50
 
-Reason = Annotated[str, Form(max_length=500)]
-Typed = Annotated[str, Form(max_length=400)]
 Digest = Annotated[str, Form(max_length=64)]
 
 
@@ -227,7 +225,7 @@ async def _decided(
 ) -> Response:
     try:
         await _DECIDE[action](studio.db, approval_id, who, reason=reason.strip() or None, **given)
-    except (Refused, Locked) as exc:
+    except (Refused, Locked, WrongUsage) as exc:
         view = await build(studio.reading(who), approval_id, who, exc)
         typed = str(given.get("confirm") or "")
         shown = replace(view, error=exc, typed=typed, reason=reason)
@@ -244,7 +242,7 @@ async def approve(
     approval_id: str,
     confirm: Typed = "",
     digest: Digest = "",
-    reason: Reason = "",
+    reason: Typed = "",
 ) -> Response:
     """Approve it, or show it again with why not."""
     given = {"confirm": confirm, "expected_digest": digest or None}
@@ -253,7 +251,7 @@ async def approve(
 
 @router.post("/approvals/{approval_id}/reject", dependencies=[checked_form])
 async def reject(
-    request: Request, studio: TheStudio, who: Who, approval_id: str, reason: Reason = ""
+    request: Request, studio: TheStudio, who: Who, approval_id: str, reason: Typed = ""
 ) -> Response:
     """Reject it."""
     return await _decided(request, studio, who, approval_id, "reject", reason)
@@ -261,7 +259,7 @@ async def reject(
 
 @router.post("/approvals/{approval_id}/withdraw", dependencies=[checked_form])
 async def withdraw(
-    request: Request, studio: TheStudio, who: Who, approval_id: str, reason: Reason = ""
+    request: Request, studio: TheStudio, who: Who, approval_id: str, reason: Typed = ""
 ) -> Response:
     """Take it back."""
     return await _decided(request, studio, who, approval_id, "withdraw", reason)
@@ -337,7 +335,7 @@ async def ask_purge(
     who: Who,
     artifact_id: str,
     digest: Digest = "",
-    reason: Reason = "",
+    reason: Typed = "",
 ) -> Response:
     """Ask another person to approve the purge."""
     return await _ask(
@@ -357,7 +355,7 @@ async def ask_erasure(
     pairs: Annotated[Pairs, Depends(pairs_in_form)],
     rows: Annotated[int, Form(ge=0, lt=2**63)] = 0,
     digest: Digest = "",
-    reason: Reason = "",
+    reason: Typed = "",
 ) -> Response:
     """Ask another person to approve the erasure; its values are not kept."""
     return await _ask(
@@ -378,7 +376,7 @@ async def ask_restore(
     who: Who,
     artifact_id: str,
     chosen: Annotated[Chosen, Depends(chosen_in_form)],
-    reason: Reason = "",
+    reason: Typed = "",
 ) -> Response:
     """Ask another person to approve the restore that skips the seal."""
     choices: Choices = chosen.choices

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -12,25 +14,31 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.artifacts.model import Artifact
 from app.recovery.core.actor import Actor
-from app.recovery.core.errors import NotFound
+from app.recovery.core.errors import NotFound, WrongUsage, ZanithError
 from app.recovery.db.database import Database
 from app.recovery.inspection.definitions import Definitions, render_definition
 from app.recovery.inspection.inspect import Inspection, Preview, inspect, preview_rows
 from app.recovery.jobs import audit
+from app.recovery.jobs import model as jobs
 from app.recovery.jobs.audit import Activity, ActivityFilter
+from app.recovery.jobs.kinds import Kind
 from app.recovery.jobs.model import Job
 from app.recovery.purge import hold
+from app.recovery.restore.analyze import find_analyzed
+from app.recovery.restore.document import reports_of
+from app.recovery.restore.next_steps import NextStep, find_next
 from app.recovery.restore.restore import is_standing
 from app.recovery.rows.leftover import PAGE, LeftOver, find_left_over
 from app.routes import work
 from app.routes.chosen import Chosen
+from app.routes.errors import status_of
 from app.routes.middleware.prefix import ours
 from app.routes.pages.job import JobView
 from app.routes.pages.restore import COUNT, RestoreView, completed, is_live_again, whole
 from app.routes.pages.restore import build as restoring
 from app.routes.pages.rows import LINES, Line, SearchForm
 from app.routes.rendering import is_partial, link
-from app.routes.studio import TheStudio, Who, checked_form
+from app.routes.studio import Studio, TheStudio, Typed, Who, checked_form
 from app.routes.words import plan_on_page
 
 router = APIRouter(prefix="/studio/artifacts/{artifact_id}")
@@ -94,6 +102,15 @@ def life_line(artifact: Artifact) -> tuple[Station, ...]:
 
 
 @dataclass(frozen=True)
+class After:
+    """What is left to do after the restore of an artifact, and the job that has its report."""
+
+    job_id: str | None = None
+    steps: tuple[NextStep, ...] = ()
+    analyzed: Mapping[str, datetime] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ArtifactView:
     """Everything that is known of one artifact."""
 
@@ -101,6 +118,9 @@ class ArtifactView:
     life: tuple[Station, ...]
     restore: RestoreView
     standing: bool = True
+    after: After = field(default_factory=After)
+    hold_error: ZanithError | None = None
+    hold_reason: str = ""
 
     @property
     def artifact(self) -> Artifact:
@@ -238,7 +258,24 @@ async def build(db: Database, artifact_id: str, actor: Actor) -> ArtifactView:
     standing = artifact.status != "restored" or await is_standing(db, artifact)
     plan = plan_on_page(inspection.plan) if inspection.plan else None
     view = RestoreView(artifact, Chosen(), plan, inspection.plan_error, actor=actor)
-    return ArtifactView(inspection, life_line(artifact), await completed(db, view), standing)
+    live = artifact.status == "restored" and standing
+    after = await find_after(db, artifact, inspection.activity) if live else After()
+    return ArtifactView(inspection, life_line(artifact), await completed(db, view), standing, after)
+
+
+async def find_after(db: Database, artifact: Artifact, activity: Iterable[Activity]) -> After:
+    """Return what is left to do after the last restore that the log has of it."""
+    done = (e for e in activity if e.action == Kind.RESTORE and e.outcome == "done")
+    job_id = next((str(entry.detail["job"]) for entry in done if entry.detail.get("job")), None)
+    if job_id is None:
+        return After()
+    with suppress(NotFound):
+        job = await jobs.get(db, job_id)
+        of_it = [one for one in reports_of(job) if one["artifact"]["id"] == artifact.id]
+        steps = tuple(step for report in of_it for step in find_next(report))
+        ids = {step.analyzes for step in steps if step.analyzes}
+        return After(job.id, steps, await find_analyzed(db, ids, job.created_at))
+    return After()
 
 
 async def find_tombstone(db: Database, artifact_id: str) -> PurgedView | None:
@@ -271,8 +308,15 @@ async def show(request: Request, studio: TheStudio, who: Who, artifact_id: str) 
         )
     if view.artifact.id != artifact_id:
         return RedirectResponse(f"/studio/artifacts/{view.artifact.id}", 303)
+    return _show(request, studio, view)
+
+
+def _show(request: Request, studio: Studio, view: ArtifactView, status: int = 200) -> Response:
     return studio.pages.render(
-        request, "artifact/page.html", view, title=view.artifact.object_name, section="artifacts"
+        *(request, "artifact/page.html", view),
+        title=view.artifact.object_name,
+        section="artifacts",
+        status=status,
     )
 
 
@@ -353,14 +397,20 @@ async def seal_now(request: Request, studio: TheStudio, who: Who, artifact_id: s
 
 @router.post("/hold", dependencies=[checked_form])
 async def put_hold(
+    request: Request,
     studio: TheStudio,
     who: Who,
     artifact_id: str,
-    reason: Annotated[str, Form(max_length=500)] = "",
+    reason: Typed = "",
     back: Annotated[str, Form()] = "",
 ) -> Response:
     """Keep the artifact from purge and cleanup."""
-    await hold.hold(studio.db, artifact_id, who, reason.strip() or None)
+    try:
+        await hold.hold(studio.db, artifact_id, who, reason.strip() or None)
+    except WrongUsage as exc:
+        view = await build(studio.reading(who), artifact_id, who)
+        view = replace(view, hold_error=exc, hold_reason=reason)
+        return _show(request, studio, view, status_of(exc))
     page = f"/studio/artifacts/{artifact_id}"
     return RedirectResponse(ours(back, studio.settings.root_path, page), 303)
 

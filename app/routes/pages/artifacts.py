@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse
+from pydantic import TypeAdapter, ValidationError
 
 from app.recovery.artifacts import listing as artifacts
 from app.recovery.artifacts.listing import (
@@ -20,15 +21,17 @@ from app.recovery.artifacts.listing import (
     summarize,
     summary_holds,
 )
+from app.recovery.core.actor import Actor
 from app.recovery.core.durations import parse_duration
-from app.recovery.core.errors import WrongUsage
+from app.recovery.core.errors import WrongUsage, ZanithError
 from app.recovery.core.tasks import gather
 from app.recovery.db.database import Database
 from app.recovery.jobs import model as jobs
 from app.routes import charts
 from app.routes.dates import moment
+from app.routes.errors import status_of
 from app.routes.rendering import is_partial, link
-from app.routes.studio import TheStudio, Who
+from app.routes.studio import Studio, TheStudio, Who
 
 router = APIRouter()
 
@@ -92,6 +95,19 @@ class ArtifactQuery:
             raise WrongUsage("that filter does not exist", hint="begin at the list of artifacts")
         return cls(**said)  # type: ignore[arg-type]
 
+    @property
+    def place(self) -> str:
+        """The same with the order and the place, for a form that may lead back to this list."""
+        return self.link().partition("?")[2]
+
+    @classmethod
+    def from_place(cls, text: str) -> ArtifactQuery:
+        """Return the query of that text; the whole list where it is none."""
+        try:
+            return _PLACE.validate_python(dict(parse_qsl(text)))
+        except ValidationError:
+            return cls()
+
     def to_filter(self) -> ArtifactFilter:
         """Return what the engine takes; WrongUsage where a value means nothing."""
         older: timedelta | None = parse_duration(self.older_than) if self.older_than else None
@@ -137,6 +153,7 @@ class ArtifactQuery:
         return link(path, said)
 
 
+_PLACE = TypeAdapter(ArtifactQuery)
 # What a cleanup takes soon, and nobody has a copy of.
 UNEXPORTED = ArtifactQuery(expiring="7d", exported="no")
 FILTERS = tuple(
@@ -214,6 +231,10 @@ class ArtifactsView:
     healths: tuple[str, ...] = HEALTHS
     expiring: tuple[tuple[str, str], ...] = EXPIRING
     wrong: Mapping[str, WrongUsage] = field(default_factory=dict)
+    refused: ZanithError | None = None
+    """Why the action on those that are ticked did not begin; they stay ticked, with the reason."""
+    ticked: frozenset[str] = frozenset()
+    reason: str = ""
 
     @property
     def filtered(self) -> bool:
@@ -261,6 +282,25 @@ async def build(db: Database, query: ArtifactQuery, *, partial: bool) -> Artifac
     if partial:
         return ArtifactsView(query, await listing, None)
     return ArtifactsView(query, *await gather(listing, build_summary(db)))
+
+
+async def show_refused(
+    request: Request,
+    studio: Studio,
+    who: Actor,
+    query: ArtifactQuery,
+    **refused: Any,
+) -> HTMLResponse:
+    """Show the list again with why an action did not begin, and what was ticked and typed."""
+    db = studio.reading(who)
+    query = ArtifactQuery() if query.wrong() else query
+    view = replace(await build(db, query, partial=False), **refused)
+    return studio.pages.render(
+        *(request, "artifacts/page.html", view),
+        title="Artifacts",
+        section="artifacts",
+        status=status_of(refused["refused"]),
+    )
 
 
 async def build_summary(db: Database) -> SummaryView:

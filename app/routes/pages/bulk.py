@@ -11,17 +11,18 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.artifacts.model import Artifact
 from app.recovery.core.actor import Actor
-from app.recovery.core.errors import WrongUsage, ZanithError
+from app.recovery.core.errors import WrongReason, WrongUsage, ZanithError
 from app.recovery.jobs import model as jobs
 from app.recovery.jobs.model import Job
 from app.recovery.purge import hold
 from app.routes import work
 from app.routes.errors import status_of
+from app.routes.pages.artifacts import ArtifactQuery, show_refused
 from app.routes.pages.bulk_matching import Action, act_on_matching
 from app.routes.pages.bulk_matching import Asked as AskedMatching
 from app.routes.pages.cleanup import link_to_chosen
 from app.routes.rendering import is_partial, link
-from app.routes.studio import Studio, TheStudio, Who, checked_form
+from app.routes.studio import Studio, TheStudio, Typed, Who, checked_form
 
 router = APIRouter(prefix="/studio/bulk")
 
@@ -108,8 +109,9 @@ async def act(
     who: Who,
     action: Annotated[Action, Form()],
     id: Annotated[list[str] | None, Form()] = None,  # noqa: A002 - the documented name
-    reason: Annotated[str, Form(max_length=500)] = "",
+    reason: Typed = "",
     all: Annotated[bool, Form()] = False,  # noqa: A002 - the documented name
+    place: Annotated[str, Form(max_length=8000)] = "",
     match: Annotated[str, Form(max_length=8000)] = "",
     digest: Annotated[str, Form(max_length=64)] = "",
     count: Annotated[int, Form(ge=0)] = 0,
@@ -122,13 +124,17 @@ async def act(
         asked = AskedMatching(action, match, reason, digest, count)
         return await act_on_matching(studio, request, who, asked)
     ids = list(dict.fromkeys(id or []))
-    if not ids:
-        raise WrongUsage("nothing is selected", hint="tick at least one artifact")
-    if len(ids) > MOST:
-        raise WrongUsage(f"at most {MOST} at once", hint="take one page after the other")
+    query = ArtifactQuery.from_place(place)
+    kept = {"ticked": frozenset(ids), "reason": reason}
+    try:
+        _check(ids)
+    except WrongUsage as exc:
+        return await show_refused(request, studio, who, query, refused=exc, **kept)
     if action == "purge":
         return RedirectResponse(link_to_chosen(ids), 303)
     outcomes = [await _one(studio, action, item, who, reason.strip() or None) for item in ids]
+    if isinstance(outcomes[0].error, WrongReason):  # of each: nothing was changed
+        return await show_refused(request, studio, who, query, refused=outcomes[0].error, **kept)
     if action == "verify":
         found = [item.artifact for item in outcomes if item.artifact and item.error is None]
         started = tuple(await work.start_verifications(studio, found, who))
@@ -146,6 +152,16 @@ async def act(
         section="artifacts",
         status=status_of(errors[0]) if not view.done else 200,
     )
+
+
+def _check(ids: list[str]) -> None:
+    if not ids:
+        raise WrongUsage("nothing is ticked", hint="tick at least one artifact")
+    if len(ids) > MOST:
+        raise WrongUsage(
+            f"{len(ids):,} artifacts are ticked, and at most {MOST} are changed at once",
+            hint="take one page after the other",
+        )
 
 
 async def _one(

@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 from app.recovery.artifacts.listing import list_artifacts
 from app.recovery.artifacts.model import Artifact
 from app.recovery.core.actor import Actor
-from app.recovery.core.errors import Refused, WrongUsage, ZanithError
+from app.recovery.core.errors import Locked, Refused, WrongUsage, ZanithError
 from app.recovery.purge.bulk import Matching, change_matching, check_same, find_matching
 from app.routes import work
 from app.routes.errors import status_of
@@ -111,7 +111,7 @@ async def act_on_matching(studio: Studio, request: Request, who: Actor, asked: A
             return RedirectResponse(link_to_chosen(_purgeable(found)), 303)
         sealed = await _sealed(studio, who, query)
         await work.start_verifications(studio, sealed, who)
-    except (Refused, WrongUsage) as exc:
+    except (Refused, Locked, WrongUsage) as exc:
         return await _show(studio, request, who, asked, query, exc)
     return RedirectResponse(link("/studio/jobs", {"kind": "verify"}), 303)
 

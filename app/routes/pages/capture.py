@@ -31,7 +31,7 @@ from app.routes import work
 from app.routes.errors import status_of
 from app.routes.options import read_page, reading
 from app.routes.rendering import from_field, is_partial, link, one_line
-from app.routes.studio import TheStudio, Who, checked_form
+from app.routes.studio import TheStudio, Typed, Who, checked_form
 
 router = APIRouter(prefix="/studio/capture")
 
@@ -309,7 +309,7 @@ async def start(
     studio: TheStudio,
     who: Who,
     picked: Annotated[Picked, Depends(picked_in_form)],
-    confirm: Annotated[str, Form(max_length=400)] = "",
+    confirm: Typed = "",
     digest: Annotated[str, Form(max_length=64)] = "",
 ) -> Response:
     """Start the capture, or show its plan again with what stands in the way."""

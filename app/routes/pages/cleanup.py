@@ -11,13 +11,13 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from app.recovery.artifacts.model import Artifact
 from app.recovery.core.durations import parse_duration
-from app.recovery.core.errors import Refused, WrongUsage, ZanithError
+from app.recovery.core.errors import Locked, Refused, WrongUsage, ZanithError
 from app.recovery.db.database import Database
 from app.recovery.purge.cleanup import find_digests, find_last_exports, plan_cleanup
 from app.routes import work
 from app.routes.errors import status_of
 from app.routes.rendering import is_partial, link
-from app.routes.studio import TheStudio, Who, checked_form
+from app.routes.studio import TheStudio, Typed, Who, checked_form
 from app.text import plural
 
 router = APIRouter(prefix="/studio/cleanup")
@@ -217,8 +217,8 @@ async def start(
     before_expiry: Annotated[bool, Form()] = False,
     id: Annotated[list[str] | None, Form()] = None,  # noqa: A002 - the documented name
     chosen: Annotated[list[str] | None, Form()] = None,
-    confirm: Annotated[str, Form(max_length=12)] = "",
-    reason: Annotated[str, Form(max_length=500)] = "",
+    confirm: Typed = "",
+    reason: Typed = "",
 ) -> Response:
     """Start the cleanup of what is ticked, or show it again with why not."""
     ticked = dict(one.partition(":")[::2] for one in id or [])
@@ -232,7 +232,7 @@ async def start(
             digests={one: digest for one, digest in ticked.items() if digest},
             reason=reason.strip() or None,
         )
-    except (Refused, WrongUsage) as exc:
+    except (Refused, Locked, WrongUsage) as exc:
         view = await build(
             studio.reading(who),
             older_than,

@@ -27,7 +27,7 @@ from app.routes import work
 from app.routes.errors import status_of
 from app.routes.pages.rows import TheTicked, show_again
 from app.routes.rendering import from_field
-from app.routes.studio import TheStudio, Who, checked_form
+from app.routes.studio import TheStudio, Typed, Who, checked_form
 
 router = APIRouter(prefix="/studio/artifacts/{artifact_id}/erase")
 
@@ -177,9 +177,9 @@ async def start(
     artifact_id: str,
     pairs: Annotated[Pairs, Depends(pairs_in_form)],
     rows: Annotated[int, Form(ge=0, lt=2**63)] = 0,
-    confirm: Annotated[str, Form(max_length=400)] = "",
+    confirm: Typed = "",
     digest: Annotated[str, Form(max_length=64)] = "",
-    reason: Annotated[str, Form(max_length=500)] = "",
+    reason: Typed = "",
 ) -> Response:
     """Start the erasure, or show it again with what stands in the way."""
     try:

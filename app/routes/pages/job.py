@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from app.recovery.core.errors import ZanithError
+from app.recovery.db.database import Database
 from app.recovery.jobs import model as jobs
 from app.recovery.jobs.kinds import Kind
 from app.recovery.jobs.model import Job
 from app.recovery.jobs.throttle import COUNTED
+from app.recovery.restore.analyze import find_analyzed
 from app.recovery.restore.document import KINDS, name_of, reports_of
 from app.recovery.restore.next_steps import NextStep, find_next
 from app.routes import work
@@ -79,6 +83,8 @@ class JobView:
     """One job, on its page, in its panel and in its progress."""
 
     job: Job
+    analyzed: Mapping[str, datetime] = field(default_factory=dict)
+    """When the table of an artifact that it restored was analyzed, since it began."""
 
     @property
     def noun(self) -> str:
@@ -249,6 +255,15 @@ class JobView:
         return [result for result in found if isinstance(result, dict)]
 
 
+async def build(db: Database, job: Job) -> JobView:
+    """Return the view of a job, with what was done after it."""
+    view = JobView(job)
+    if not job.ended:
+        return view
+    ids = {step.analyzes for step in view.next_steps if step.analyzes}
+    return JobView(job, await find_analyzed(db, ids, job.created_at))
+
+
 @dataclass(frozen=True)
 class JobsView:
     """The list of jobs, newest first."""
@@ -316,10 +331,11 @@ def _states(state: str) -> list[str] | None:
 @router.get("/{job_id}", response_class=HTMLResponse)
 async def show(request: Request, studio: TheStudio, who: Who, job_id: str) -> Response:
     """Show one job, live while it runs."""
-    job = await jobs.get(studio.reading(who), job_id)
+    db = studio.reading(who)
+    job = await jobs.get(db, job_id)
     if job.kind == "export":
         return RedirectResponse(f"/studio/exports/{job.id}", 303)
-    view = JobView(job)
+    view = await build(db, job)
     title = f"{view.noun} of {job.object}" if job.object else view.noun
     return studio.pages.render(request, "job/page.html", view, title=title, section="jobs")
 
@@ -327,8 +343,9 @@ async def show(request: Request, studio: TheStudio, who: Who, job_id: str) -> Re
 @router.get("/{job_id}/progress", response_class=HTMLResponse)
 async def show_progress(request: Request, studio: TheStudio, who: Who, job_id: str) -> Response:
     """Show how far a job is; once it ended, its whole panel takes the place of the live one."""
-    job = await jobs.get(studio.reading(who), job_id)
-    view = JobView(job)
+    db = studio.reading(who)
+    job = await jobs.get(db, job_id)
+    view = await build(db, job)
     if not job.ended:
         return studio.pages.render(request, "job/progress.html", view, title=job.kind)
     headers = {

@@ -27,7 +27,7 @@ from app.routes.errors import status_of
 from app.routes.migration_ids import id_of
 from app.routes.options import reading
 from app.routes.rendering import is_partial, link, migration_link
-from app.routes.studio import TheStudio, Who, checked_form
+from app.routes.studio import TheStudio, Typed, Who, checked_form
 from app.routes.words import plan_on_page
 
 PATH = "/studio/migrations"
@@ -290,7 +290,7 @@ async def start(
     chosen: Annotated[Chosen, Depends(chosen_in_form)],
     id: Annotated[str | None, Query(max_length=2)] = None,  # noqa: A002 - the name in addresses
     action: Annotated[str, Form(pattern="^(restore|rehearse)$")] = "restore",
-    confirm: Annotated[str, Form(max_length=2000)] = "",
+    confirm: Typed = "",
     digest: Annotated[str, Form(max_length=64)] = "",
     blocking_ok: Annotated[bool, Form()] = False,
 ) -> Response:

@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from app.recovery.approvals.standing import Standing, of_purge
 from app.recovery.artifacts.model import Artifact
-from app.recovery.core.errors import Locked, NotFound, Refused, ZanithError
+from app.recovery.core.errors import Locked, NotFound, Refused, WrongUsage, ZanithError
 from app.recovery.core.four_eyes import Change
 from app.recovery.db.database import Database
 from app.recovery.jobs.kinds import Kind
@@ -23,7 +23,7 @@ from app.routes.errors import status_of
 from app.routes.pages.artifact import find_tombstone
 from app.routes.phases import Group, group_steps
 from app.routes.runner import outcome
-from app.routes.studio import TheStudio, Who, checked_form
+from app.routes.studio import TheStudio, Typed, Who, checked_form
 
 router = APIRouter(prefix="/studio/artifacts/{artifact_id}/purge")
 
@@ -98,9 +98,9 @@ async def confirm_purge(
     studio: TheStudio,
     who: Who,
     artifact_id: str,
-    confirm: Annotated[str, Form(max_length=400)] = "",
+    confirm: Typed = "",
     digest: Annotated[str, Form(max_length=64)] = "",
-    reason: Annotated[str, Form(max_length=500)] = "",
+    reason: Typed = "",
 ) -> Response:
     """Purge it, or show the review again with why not; what takes its time is followed."""
     try:
@@ -118,7 +118,7 @@ async def confirm_purge(
         if await find_tombstone(studio.db, artifact_id) is None:
             raise
         return RedirectResponse(f"/studio/artifacts/{artifact_id}", 303)
-    except (Refused, Locked) as exc:
+    except (Refused, Locked, WrongUsage) as exc:
         if job_id := work.under_way(exc, who, Kind.PURGE):
             return RedirectResponse(f"/studio/jobs/{job_id}", 303)
         view = replace(

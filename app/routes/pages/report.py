@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import resources
 from typing import Any
@@ -12,6 +13,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from app.recovery.jobs import model as jobs
 from app.recovery.jobs.model import Job
+from app.recovery.restore.analyze import find_analyzed
 from app.recovery.restore.document import (
     Checked,
     check,
@@ -34,6 +36,8 @@ class ReportView:
     document: dict[str, Any]
     digest: str
     checks: tuple[Checked, ...]
+    analyzed: Mapping[str, datetime] = field(default_factory=dict)
+    """When the table of an artifact that it restored was analyzed, since it began."""
     alone: bool = False
     """Whether it is a file by itself, away from the studio."""
 
@@ -86,7 +90,9 @@ async def show(
     document = document_of(job)
     checks = await check(db, job)
     shown = for_reader(document, who)
-    view = ReportView(job, shown, digest_of(document), checks, alone=download)
+    ids = {step.analyzes for one in shown["reports"] for step in find_next(one) if step.analyzes}
+    analyzed = await find_analyzed(db, ids, job.created_at)
+    view = ReportView(job, shown, digest_of(document), checks, analyzed, alone=download)
     name = f"attachment; filename=restore-report-{job.id}.html"
     return studio.pages.render(
         request,

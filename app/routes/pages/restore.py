@@ -30,7 +30,7 @@ from app.routes.chosen import Chosen, chosen_in_form, chosen_in_query
 from app.routes.errors import status_of
 from app.routes.phases import Group, group_steps
 from app.routes.rendering import is_partial
-from app.routes.studio import TheStudio, Who, checked_form
+from app.routes.studio import TheStudio, Typed, Who, checked_form
 from app.routes.ways import GAPS, Asker, Way
 from app.routes.words import plan_on_page
 
@@ -320,7 +320,7 @@ async def rehearse(
     who: Who,
     artifact_id: str,
     chosen: Annotated[Chosen, Depends(chosen_in_form)],
-    confirm: Annotated[str, Form(max_length=400)] = "",
+    confirm: Typed = "",
     blocking_ok: Annotated[bool, Form()] = False,
 ) -> Response:
     """Start the rehearsal, or show the plan again with what stands in the way."""
@@ -364,7 +364,7 @@ async def start(
     who: Who,
     artifact_id: str,
     chosen: Annotated[Chosen, Depends(chosen_in_form)],
-    confirm: Annotated[str, Form(max_length=400)] = "",
+    confirm: Typed = "",
     digest: Annotated[str, Form(max_length=64)] = "",
 ) -> Response:
     """Start the restore, or show the plan again with what stands in the way."""

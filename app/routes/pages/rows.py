@@ -24,7 +24,7 @@ from app.routes import work
 from app.routes.answers import as_file
 from app.routes.errors import status_of
 from app.routes.rendering import from_field
-from app.routes.studio import Studio, TheStudio, Who, checked_form
+from app.routes.studio import Studio, TheStudio, Typed, Who, checked_form
 
 router = APIRouter(prefix="/studio/artifacts/{artifact_id}/rows")
 
@@ -278,9 +278,9 @@ async def start(
     who: Who,
     artifact_id: str,
     ref: Annotated[list[str] | None, Form(max_length=1000)] = None,
-    confirm: Annotated[str, Form(max_length=400)] = "",
+    confirm: Typed = "",
     digest: Annotated[str, Form(max_length=64)] = "",
-    reason: Annotated[str, Form(max_length=500)] = "",
+    reason: Typed = "",
 ) -> Response:
     """Start to put them back, or show the plan again with what stands in the way."""
     refs = check_refs(ref or ())
@@ -291,7 +291,7 @@ async def start(
             digest=digest or None,
             reason=reason.strip() or None,
         )
-    except (Refused, Locked) as exc:
+    except (Refused, Locked, WrongUsage) as exc:
         artifact = await get_artifact(studio.db, artifact_id)
         plan = await plan_rows(studio.db, artifact.id, refs, who)
         view = ChosenRows(artifact, plan, exc, confirm, reason)

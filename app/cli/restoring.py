@@ -8,6 +8,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from app.cli.confirm import confirm_name, confirm_word
+from app.cli.console import Terminal
 from app.cli.derived import Taking, options
 from app.cli.exits import Exit, exit_for, stop
 from app.cli.humanize import printable
@@ -324,8 +325,13 @@ def _title(found: Artifact) -> Text:
 
 def _ask_unverified(session: Session, wanted: Choices) -> None:
     if wanted.unverified:
-        why = "to restore without checking the archive"
-        confirm_word(session.terminal, "unverified", why=why, yes=False)
+        ask_unverified(session.terminal)
+
+
+def ask_unverified(terminal: Terminal) -> None:
+    """Ask for the word that says that the seal is skipped."""
+    why = "to restore without checking the archive"
+    confirm_word(terminal, "unverified", why=why, yes=False)
 
 
 def _ask_blocking(session: Session, plans: list[Plan], way: How) -> None:

@@ -377,6 +377,7 @@ async def start_rows(
     confirm: str | None,
     digest: str | None,
     reason: str | None,
+    unverified: bool = False,
 ) -> Job:
     """Start to put rows back and return the job, which knows their number and no value.
 
@@ -387,18 +388,22 @@ async def start_rows(
     name = artifact.object_name
     async with attempt(studio.db, actor, Kind.RESTORE_ROWS, artifact.id, name, reason=reason):
         require_named(confirm, name, artifact.id)
-        check_rows(await plan_rows(studio.db, artifact.id, refs, actor), digest)
+        if unverified:
+            await preconditions.refuse_unverified_rows(studio.db)
+        plan = await plan_rows(studio.db, artifact.id, refs, actor, unverified=unverified)
+        check_rows(plan, digest)
         params: dict[str, Any] = {
             "rows": len(refs),
             "digest": digest,
             "address": actor.address,
-            "steps": [],
+            "steps": [preconditions.SEAL_CHECK] if plan.verification is not None else [],
         }
         job = await _queue(studio, Kind.RESTORE_ROWS, artifact, params, actor)
     work = restore_rows(
         *(studio.db, artifact.id, refs, actor),
         confirm=confirm,
         expected_digest=digest,
+        unverified=unverified,
         reason=reason,
         job=job,
     )

@@ -13,6 +13,7 @@ from app.cli.humanize import printable_block
 from app.cli.options import DatabaseUrl, DryRun, Json, OptionalReference, Reason, Yes
 from app.cli.progress import watching
 from app.cli.render.rows import restored_rows, rows_plan
+from app.cli.restoring import ask_unverified
 from app.cli.session import Session, run
 from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.artifacts.model import Artifact
@@ -73,6 +74,14 @@ def restore_rows_command(
             help="How long a search without an index may take.",
         ),
     ] = 30,
+    unverified: Annotated[
+        bool,
+        typer.Option(
+            "--unverified",
+            help="Put the rows back without checking the archive against its seal. The audit log "
+            "records this. The command asks again.",
+        ),
+    ] = False,
     reason: Reason = None,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -84,9 +93,10 @@ def restore_rows_command(
     a table by INSERT.
 
     It first shows the archived values beside the live ones, and asks for the
-    name. Each row is a transaction of its own, so other sessions do not wait. A
-    row that another session changes meanwhile is left out. The overwritten
-    values are kept with the job until a purge or an erasure of the artifact.
+    name. Then the archive is checked against its seal, as by a restore. Each
+    row is a transaction of its own, so other sessions do not wait. A row that
+    another session changes meanwhile is left out. The overwritten values are
+    kept with the job until a purge or an erasure of the artifact.
 
     Example:
 
@@ -98,7 +108,7 @@ def restore_rows_command(
         raise WrongUsage("name an artifact", hint="or a job with --undo")
     conditions = parse_conditions(where or ()) if undo is None else ()
 
-    asked = _Asked(conditions, seconds, printed, reason, dry_run, yes)
+    asked = _Asked(conditions, seconds, printed, reason, dry_run, yes, unverified)
 
     async def body(session: Session) -> None:
         if undo is None:
@@ -120,6 +130,7 @@ class _Asked:
     reason: str | None
     dry_run: bool
     yes: bool
+    unverified: bool
 
 
 async def _work(session: Session, reference: str, asked: _Asked) -> None:
@@ -140,7 +151,7 @@ async def _work(session: Session, reference: str, asked: _Asked) -> None:
     if asked.printed is not None:
         _print(terminal, await copy_rows(db, artifact.id, refs, actor, asked.printed))
         return
-    plan = await plan_rows(db, artifact.id, refs, actor)
+    plan = await plan_rows(db, artifact.id, refs, actor, unverified=asked.unverified)
     if asked.dry_run:
         terminal.page(rows_plan(artifact, plan))
         if terminal.json:
@@ -160,11 +171,14 @@ async def _put_back(
     check_rows(plan)
     verb = f"put {plural(plan.count, 'row')} back"
     confirm_name(terminal, artifact.object_name, artifact.id, verb=verb, yes=asked.yes)
+    if asked.unverified and not asked.yes:
+        ask_unverified(terminal)
     with watching(terminal, f"Putting rows of {artifact.object_name} back") as follow:
         outcome = await restore_rows(
             *(session.db, artifact.id, refs, session.actor),
             confirm=artifact.object_name,
             expected_digest=plan.digest,
+            unverified=asked.unverified,
             reason=asked.reason,
             on_progress=follow,
         )

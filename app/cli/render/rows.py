@@ -12,7 +12,7 @@ from app.recovery.artifacts.model import Artifact
 from app.recovery.restore.rows_plan import WORDS, PlannedRow, RowsPlan
 from app.recovery.restore.some_rows import RestoredRows
 from app.recovery.rows.search import Cell
-from app.text import plural
+from app.text import about, plural
 
 WIDEST = 24
 _STYLES = {"changes": "warn", "insert": "warn", "same": "good", "unknown": "quiet"}
@@ -35,12 +35,12 @@ def rows_plan(artifact: Artifact, plan: RowsPlan) -> RenderableType:
         names = ", ".join(map(printable, plan.triggers))
         words = f"Triggers of the table fire, as for any {verb}: {names}"
         parts.append(marked(Text("!", style="warn"), words))
-    said = (
-        f"The parked rows matched their seal at {plan.verified_at[:16].replace('T', ' ')} UTC"
-        if plan.verified_at
-        else "The parked rows were not compared with their seal since the capture"
-    )
-    parts.append(aside(f"{said}. Single rows are not checked again."))
+    if plan.unverified:
+        words = "The parked rows are not compared with their seal."
+        parts.append(marked(Text("!", style="warn"), words))
+    elif plan.verification is not None:
+        words = f"The archive is checked against its seal first, {about(plan.verification)}."
+        parts.append(aside(words))
     return Group(*parts)
 
 

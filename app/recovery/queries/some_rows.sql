@@ -7,6 +7,9 @@ SELECT zanith.plan_some_rows($1);
 -- time: no statement of this transaction takes longer than so many milliseconds, nor than it may already
 SELECT set_config('statement_timeout', LEAST(NULLIF(s.setting::bigint, 0), $1::bigint)::text, true) FROM pg_settings s WHERE s.name = 'statement_timeout';
 
+-- wait: for no lock longer than that, until the transaction ends
+SELECT set_config('lock_timeout', $1, true);
+
 -- lock: the definition of the live table stays as it is; reads and writes go on
 SELECT zanith.lock_for_rows($1);
 

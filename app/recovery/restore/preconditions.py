@@ -87,6 +87,19 @@ def not_online() -> Refused:
     )
 
 
+async def refuse_unverified_rows(db: Database) -> None:
+    """Raise Refused where a restore without the seal needs an approval: single rows can have none.
+
+    An approval is for one transaction, and each row is a transaction of its own.
+    """
+    if Change.UNVERIFIED in await find_required(db):
+        raise Refused(
+            "single rows cannot be put back without the seal where that needs an approval",
+            detail="an approval is for one transaction, and each row is a transaction of its own",
+            hint="put them back with the seal, or ask for the restore of the whole artifact",
+        )
+
+
 def _ways_out(stop: Conflict | Drift) -> tuple[str, ...]:
     return stop.ways_out if isinstance(stop, Conflict) else stop.choices
 
@@ -125,7 +138,7 @@ async def check_parked(
     query = await connection.fetchval(STREAM["canonical_query"], artifact.id)
     if query is None:
         return None
-    await _lock_parked(db, connection, artifact, on_progress)
+    await lock_parked(db, connection, artifact, on_progress)
     sealed = await read_seal(connection, artifact.id)
     measured = await _measure(db, connection, artifact.id, query, sealed, on_progress)
     if sealed.checksum is not None and measured.checksum != sealed.checksum:
@@ -144,9 +157,10 @@ async def check_parked(
     return measured
 
 
-async def _lock_parked(
+async def lock_parked(
     db: Database, connection: Connection, artifact: Artifact, on_progress: OnProgress | None
 ) -> None:
+    """Keep writers away from the parked object until the transaction ends; readers go on."""
     place = await connection.fetchval(SQL["locate"], artifact.id)
     statement = fill(STREAM["lock_parked"], table=quote((place["schema"], place["table"])))
 

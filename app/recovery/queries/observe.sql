@@ -75,7 +75,7 @@ FROM (
       AND NOT EXISTS (SELECT FROM pg_type AS e WHERE e.oid = t.typelem AND e.typarray = t.oid)
     UNION ALL
     SELECT n.xmin, 'pg_namespace'::regclass, n.oid, 0, 'schema', 0, 0, n.nspname::text, '', 0
-    FROM pg_namespace AS n WHERE n.nspname !~ '^pg_'
+    FROM pg_namespace AS n WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
     UNION ALL
     SELECT s.xmin, 'pg_statistic_ext'::regclass, s.oid, 0, 'statistics object', s.stxnamespace, 0, s.stxname::text, '', 0
     FROM pg_statistic_ext AS s

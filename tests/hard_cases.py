@@ -397,6 +397,7 @@ ASKED = {
     "pending": ("drift", BEN, LONG_REASON),
     "pending too": ("definition", BEN, VALUES[0]),
     "pending three": ("emoji", BEN, "old"),
+    "pending four": ("lacking", BEN, "old"),
     "to reject": ("rtl", BEN, "old"),
     "to reject too": ("newline", BEN, "old"),
     "mine": ("dots", ANA, "old"),

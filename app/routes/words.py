@@ -51,7 +51,7 @@ _FIRST_WORD = re.compile(
     r"(?:an?|the|no|not|nothing|its?|what|there|this|that|must|cannot|somebody|whether|permission"
     r"|code of|foreign keys|table(?= \S+ has)|partitions (?:of|or)|validating the|tables were"
     r"|archived values|views that|planner statistics|subscribers of|left out|restore checks"
-    r"|recorded as|uncommitted work|committed batches|interrupted:|cancelled by"
+    r"|recorded as|internal error|uncommitted work|committed batches|interrupted:|cancelled by"
     r"|another|several) "
 )
 _COMMAND = re.compile("|".join(f"({pattern})" for pattern in _COMMANDS))

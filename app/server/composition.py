@@ -67,6 +67,7 @@ from app.routes.pages import (
     report,
     rows,
     search,
+    several_approvals,
     webhooks,
 )
 from app.routes.pages import restore as restore_page
@@ -90,6 +91,7 @@ ROUTERS = (
     guard.router,
     activity.router,
     webhooks.router,
+    several_approvals.router,
     approvals.router,
     restore_page.router,
     exporting.router,

@@ -153,6 +153,12 @@ TABLE: dict[str, Valid] = {
     ),
     "GET /studio/approvals": Valid(),
     "GET /studio/approvals/badge": Valid(),
+    "POST /studio/approvals/purges": change(
+        "image", "approvals", form={"id": "{id}", "reason": "old"}
+    ),
+    "POST /studio/approvals/approve": change(
+        "pending four", "approvals", form={"id": "{id}", "confirm": "1"}
+    ),
     "GET /studio/approvals/{approval_id}": Valid("pending"),
     "POST /studio/approvals/{approval_id}/approve": change(
         "pending too", "approvals", form={"confirm": "prices"}

@@ -142,7 +142,7 @@ class NotAccepted(NotConfirmed):
 
 
 class WrongReason(WrongUsage):
-    """The reason is too long."""
+    """The reason is missing, or too long."""
 
     unconfirmed = "reason"
 

@@ -7,7 +7,7 @@ import json
 from enum import StrEnum
 from typing import Any
 
-from app.recovery.core.errors import Refused, WrongUsage
+from app.recovery.core.errors import Refused, WrongReason, WrongUsage
 
 
 class Change(StrEnum):
@@ -58,10 +58,10 @@ def in_order(changes: frozenset[Change]) -> list[Change]:
 
 
 def require_reason(text: str | None, hint: str = "say why: the other person decides by it") -> str:
-    """Return the reason of a request without space around it; WrongUsage where there is none."""
+    """Return the reason of a request without space around it; WrongReason where there is none."""
     words = (text or "").strip()
     if not words:
-        raise WrongUsage("no reason was given", hint=hint)
+        raise WrongReason("no reason was given", hint=hint)
     return words
 
 

@@ -28,6 +28,8 @@ from app.recovery.queries import load
 
 BLOCKS = load("artifacts")
 SQL = load("purge")
+UNAPPROVED = "a second person must approve it"
+"""How the reason begins why an artifact stays whose purge nobody approved yet."""
 
 # At once: most of a purge is a commit that waits for the disk, and several wait for it together.
 WORKERS = 4

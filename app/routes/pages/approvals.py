@@ -23,7 +23,7 @@ from app.routes.chosen import Chosen, chosen_in_form
 from app.routes.errors import status_of
 from app.routes.pages.erase import Pairs, pairs_in_form
 from app.routes.rendering import is_partial, link
-from app.routes.studio import TheStudio, Typed, Who, checked_form
+from app.routes.studio import Studio, TheStudio, Typed, Who, checked_form
 
 router = APIRouter(prefix="/studio")
 
@@ -42,6 +42,11 @@ class ListView:
     by_database: tuple[str, ...]
     offset: int
     more: bool
+    error: ZanithError | None = None
+    """Why the ticked requests were not approved; they stay ticked, with what was typed."""
+    ticked: frozenset[str] = frozenset()
+    typed: str = ""
+    reason: str = ""
 
     @property
     def here(self) -> str:
@@ -166,19 +171,31 @@ async def show_list(
     offset: Annotated[int, Query(ge=0, lt=2**31)] = 0,
 ) -> Response:
     """List the requests: those that wait first."""
-    db = studio.reading(who)
+    return show_requests(request, studio, await build_list(studio.reading(who), offset))
+
+
+async def build_list(db: Database, offset: int = 0) -> ListView:
+    """Read a page of the requests."""
     found = await approvals.list_approvals(db, limit=PAGE + 1, offset=offset)
     rules = await approvals.find_rules(db)
     required = in_order(await approvals.find_required(db))
-    view = ListView(
+    return ListView(
         tuple(found[:PAGE]),
         tuple(change.value for change in required),
         tuple(str(rule["kind"]) for rule in rules),
         offset,
         more=len(found) > PAGE,
     )
+
+
+def show_requests(
+    request: Request, studio: Studio, view: ListView, status: int = 200
+) -> HTMLResponse:
+    """Show the list, or only its results where HTMX asks."""
     template = "approvals/results.html" if is_partial(request) else "approvals/page.html"
-    return studio.pages.render(request, template, view, title="Approvals", section="approvals")
+    return studio.pages.render(
+        request, template, view, title="Approvals", section="approvals", status=status
+    )
 
 
 @router.get("/approvals/badge", response_class=HTMLResponse)

@@ -13,7 +13,7 @@ from app.recovery.artifacts.model import Artifact
 from app.recovery.core.durations import parse_duration
 from app.recovery.core.errors import Locked, Refused, WrongUsage, ZanithError
 from app.recovery.db.database import Database
-from app.recovery.purge.cleanup import find_digests, find_last_exports, plan_cleanup
+from app.recovery.purge.cleanup import UNAPPROVED, find_digests, find_last_exports, plan_cleanup
 from app.routes import work
 from app.routes.errors import status_of
 from app.routes.rendering import is_partial, link
@@ -97,6 +97,11 @@ class CleanupView:
     def staying(self) -> tuple[Candidate, ...]:
         """What is left out."""
         return tuple(candidate for candidate in self.candidates if candidate.skip is not None)
+
+    @property
+    def unapproved(self) -> tuple[Candidate, ...]:
+        """What is left out because a second person has to approve it."""
+        return tuple(one for one in self.staying if (one.skip or "").startswith(UNAPPROVED))
 
     @property
     def ticked(self) -> tuple[Candidate, ...]:

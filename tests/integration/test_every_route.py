@@ -17,6 +17,7 @@ from itsdangerous import URLSafeSerializer
 
 import app.server.composition
 from app.routes.auth import access
+from app.routes.compression import MINIMUM_BYTES, TEXTS
 from tests.hard_cases import ANA, DEPLOY, ROWS, HardCases
 from tests.integration.routes_table import (
     BESIDES,
@@ -316,3 +317,52 @@ def test_every_request_works_for_staff(studio: Running, hard_database, cases: Ha
                 wrong.append(f"{method} {path}: changed {changed} for nothing")
     assert not wrong, "\n".join(wrong)
     assert hard_database.psql(counts) == of_the_hard_cases
+
+
+def test_texts_are_compressed_and_no_stream_file_or_answer_to_another_site(
+    studio: Running, cases: HardCases
+):
+    """A text of 1 kB and more is sent as gzip; an event stream and a file to save never are.
+
+    Another site gets no compressed answer: from its size it could guess a secret of the page.
+    """
+    found: dict[str, int] = {"compressed": 0, "small": 0, "streams": 0, "files": 0}
+    wrong: list[str] = []
+
+    def judge(answer: httpx.Response) -> None:
+        kind = answer.headers.get("content-type", "").partition(";")[0]
+        encoded = "content-encoding" in answer.headers
+        size = int(answer.headers.get("content-length", 0))
+        what = "compressed" if encoded else "small"
+        if kind == "text/event-stream":
+            what = "streams"
+        elif "content-disposition" in answer.headers:
+            what = "files"
+        elif answer.request.method == "HEAD":  # it has no body
+            pass
+        elif not encoded and kind in TEXTS and size >= MINIMUM_BYTES:
+            wrong.append(f"{answer.request.method} {answer.request.url.path}: {size} plain bytes")
+        if encoded and what != "compressed":
+            wrong.append(f"{answer.request.method} {answer.request.url.path}: compressed")
+        found[what] += 1
+
+    for who in ("staff", "staff from another site"):
+        headers = SAME if who == "staff" else REFUSED[who][0]
+        client, token = visitor(studio, headers, lambda s: session(s, "staff"), form=True)
+        hear = judge if who == "staff" else none_compressed(wrong)
+        client.event_hooks = {"response": [hear]}
+        with client:
+            for method, path, valid in every_request(studio, undeclared=False):
+                send(client, method, path, valid, cases, token)
+    assert not wrong, "\n".join(wrong)
+    assert min(found.values()) > 0, found
+
+
+def none_compressed(wrong: list[str]) -> Callable[[httpx.Response], None]:
+    """Return what notes each answer that is compressed."""
+
+    def judge(answer: httpx.Response) -> None:
+        if "content-encoding" in answer.headers:
+            wrong.append(f"{answer.request.url.path}: compressed for another site")
+
+    return judge

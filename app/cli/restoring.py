@@ -262,7 +262,8 @@ async def _tell(session: Session, reports: list[RestoreReport], *, many: bool) -
                     session.db, report.artifact.id, session.actor, limit=LEFT_SHOWN
                 )
         session.terminal.show(rehearsed(report) if report.rehearsed else restored(report, left))
-        documents.append(report.to_json() | {"left_over": left.to_json() if left else None})
+        said = {"left_over": left.to_json() if left else None, "job_id": report.job_id}
+        documents.append(report.to_json() | said)
     if session.terminal.json:
         session.terminal.emit({"reports": documents} if many else documents[0])
 

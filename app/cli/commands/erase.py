@@ -12,7 +12,7 @@ from app.cli.options import DatabaseUrl, DryRun, Json, KeyColumns, Reference, Va
 from app.cli.progress import watching
 from app.cli.render.approvals import standing
 from app.cli.render.erase import erasure_plan
-from app.cli.render.outcome import done
+from app.cli.render.outcome import done, job
 from app.cli.session import Session, run
 from app.cli.values import key_columns, key_values
 from app.recovery.approvals.standing import of_erasure
@@ -103,7 +103,8 @@ def erase_command(
             )
         words = Text(f"erased {plural(erased.rows, 'row')} of ")
         words.append(printable(found.object_name), style="name")
-        terminal.show(done(words.append(f"; {count(erased.rows_left)} left, sealed again")))
+        words.append(f"; {count(erased.rows_left)} left, sealed again")
+        terminal.show(done(words), *job(erased.job_id))
         if as_json:
             terminal.emit(erased.to_json())
 

@@ -131,7 +131,8 @@ def export_command(
         else:
             session.terminal.show(exported(result["file"], result))
         if as_json:
-            session.terminal.emit(result)
+            job_id = (result.get("manifest") or {}).get("export")
+            session.terminal.emit({**result, "job_id": job_id})
         _stop_if_different(session, artifact.object_name, result)
 
     run(body, url=database_url, json=as_json)

@@ -8,7 +8,7 @@ from app.cli.exits import Exit, stop
 from app.cli.humanize import printable
 from app.cli.options import DatabaseUrl, DryRun, Json, Reason, Reference, Yes
 from app.cli.render.approvals import standing
-from app.cli.render.outcome import done
+from app.cli.render.outcome import done, job
 from app.cli.render.plan import conflicts
 from app.cli.render.purge import review
 from app.cli.render.steps import steps
@@ -90,7 +90,8 @@ def purge_command(
             reason=reason,
         )
         freed = f", {size(looked.size_bytes)} freed" if looked.size_bytes else ""
-        terminal.show(done(Text.assemble("purged ", (printable(found.object_name), "name"), freed)))
+        words = Text.assemble("purged ", (printable(found.object_name), "name"), freed)
+        terminal.show(done(words), *job(stone.job_id))
         if as_json:
             terminal.emit(stone.to_json())
 

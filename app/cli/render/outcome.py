@@ -71,6 +71,7 @@ def exported(place: str, result: dict[str, Any]) -> RenderableType:
                 ]
             )
         ),
+        *job((result.get("manifest") or {}).get("export")),
     )
 
 
@@ -124,7 +125,13 @@ def restored(report: RestoreReport, left: LeftOver | None = None) -> RenderableT
     parts += held(report)
     parts += next_steps(report)
     parts += to_restore_next(report.companions)
+    parts += job(report.job_id, f"zanith jobs show {report.job_id} --report")
     return Group(*parts)
+
+
+def job(number: str | None, command: str | None = None) -> list[RenderableType]:
+    """The id of the job that did it, and the command that shows more of it."""
+    return [aside(f"job {number}: {command or f'zanith jobs show {number}'}")] if number else []
 
 
 def held(report: RestoreReport) -> list[RenderableType]:

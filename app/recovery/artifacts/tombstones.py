@@ -83,6 +83,8 @@ class Tombstone:
     already_gone: bool
     last_export: dict[str, Any] | None
     row: dict[str, Any]
+    job_id: str | None = None
+    """The job that purged it; None for a cleanup, and where an earlier version did it."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the tombstone as JSON shows it, and as the log keeps it."""

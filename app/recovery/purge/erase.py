@@ -74,11 +74,12 @@ class Erased:
     artifact: Artifact
     rows: int
     rows_left: int
+    job_id: str
 
     def to_json(self) -> dict[str, Any]:
         """Return what came of it as JSON shows it."""
         counts = {"rows": self.rows, "rows_left": self.rows_left}
-        return {"artifact": self.artifact.to_json(), **counts}
+        return {"artifact": self.artifact.to_json(), "job_id": self.job_id, **counts}
 
 
 async def plan_erasure(db: Database, artifact_id: str, match: Match, actor: Actor) -> ErasurePlan:
@@ -224,7 +225,8 @@ async def erase(
             run.finished = True
     if after is not None:
         await _vacuum(db, after)
-    return Erased(await get_artifact(db, artifact.id), found["rows"], found["rows_left"])
+    after_it = await get_artifact(db, artifact.id)
+    return Erased(after_it, found["rows"], found["rows_left"], run.job.id)
 
 
 async def _erase(

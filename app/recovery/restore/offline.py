@@ -299,6 +299,7 @@ class OfflineRestore:
             companions=self._companions,
             lock=self._lock,
             verified=self._verified,
+            job_id=self._op.run.job.id,
         )
 
 

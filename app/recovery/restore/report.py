@@ -65,6 +65,8 @@ class RestoreReport:
     companions: tuple[Companion, ...] = ()
     lock: LockHeld | None = None
     verified: bool = False
+    job_id: str | None = None
+    """The job that did it. The job's own result does not repeat it."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON shows it."""

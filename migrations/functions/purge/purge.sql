@@ -209,7 +209,7 @@ BEGIN
     END LOOP;
     DELETE FROM zanith._zanith_migration_artifacts x WHERE x.id = a.id;
     DELETE FROM zanith._zanith_overwritten x WHERE x.artifact_id = a.id; -- values of rows
-    stone := jsonb_build_object('artifact_id', a.id, 'object', plan -> 'object', 'purged_by', purge_artifact.actor, 'purged_by_role', session_user, 'reason', purge_artifact.reason,
+    stone := jsonb_build_object('artifact_id', a.id, 'object', plan -> 'object', 'purged_by', purge_artifact.actor, 'purged_by_role', session_user, 'reason', purge_artifact.reason, 'job_id', purge_artifact.job_id,
         'size_bytes', COALESCE((plan ->> 'size_bytes')::bigint, 0), 'already_gone', plan -> 'already_gone', 'last_export', zanith.last_export(a.id),
         'row', to_jsonb(a) - 'recovery_sql' - 'capture_order');
     INSERT INTO zanith._zanith_audit_log (actor, address, action, outcome, artifact_id, object, detail)

@@ -210,5 +210,10 @@ def test_a_migration_comes_back_whole(guarded):
         "BEGIN; ALTER TABLE t DROP a, ALTER b TYPE char USING right(b, 1), ALTER c TYPE int; COMMIT"
     )
     migration = guarded.psql("SELECT max(migration_id) FROM zanith._zanith_migration_artifacts")
-    done("recover", "restore-migration", migration, "--yes", url=guarded.url)
+    command = ("recover", "restore-migration", migration, "--yes")
+    before = guarded.schema()
+    reports = done(*command, "--rehearse", "--json", url=guarded.url).json["reports"]
+    assert [one["rehearsed"] for one in reports] == [True] * 3
+    assert guarded.schema() == before
+    done(*command, url=guarded.url)
     assert guarded.psql("SELECT id, b, a, b_old, c FROM t") == "1|d|ab|cd|1.5"

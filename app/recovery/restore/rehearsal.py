@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from app.recovery.artifacts.model import Artifact
@@ -18,7 +18,7 @@ from app.recovery.db.locks import run_locked
 from app.recovery.jobs import model as jobs
 from app.recovery.jobs.kinds import Kind
 from app.recovery.jobs.operation import Operation, operation
-from app.recovery.plan.model import Choices
+from app.recovery.plan.model import Choices, Plan
 from app.recovery.plan.planning import read_plan
 from app.recovery.queries import load
 from app.recovery.restore.document import detail_of
@@ -76,7 +76,7 @@ async def rehearse_migration(
     async with doing as op:
         found = await find_recoverable(db, migration_id)
         what = f"the rehearsal of {migration_id}"
-        rehearsal = _Rehearsal(op, what, found, choices or Choices())
+        rehearsal = _Rehearsal(op, what, found, choices or Choices(), many=True)
         return await rehearsal.run_all(lambda documents: {"reports": documents})
 
 
@@ -84,13 +84,20 @@ class _Rehearsal:
     """One rehearsal under way: a job, and a transaction that is rolled back."""
 
     def __init__(
-        self, op: Operation, what: str, artifacts: Sequence[Artifact], choices: Choices
+        self,
+        op: Operation,
+        what: str,
+        artifacts: Sequence[Artifact],
+        choices: Choices,
+        *,
+        many: bool = False,
     ) -> None:
         self._op = op
         self._db = op.db
         self._what = what
         self._artifacts = artifacts
         self._choices = choices
+        self._many = many
 
     async def run_all(
         self, result: Callable[[list[dict[str, Any]]], dict[str, Any]]
@@ -132,6 +139,19 @@ class _Rehearsal:
             await run_locked(self._db, self._what, work, self._op.report)
         return reports
 
+    async def _plan(self, connection: Connection, artifact: Artifact) -> tuple[Choices, Plan]:
+        """Return the choices and the plan; of a migration as its restore would choose.
+
+        Old values that cannot go back into their column come back beside it.
+        """
+        plan = await read_plan(connection, artifact.id, self._choices)
+        if self._many and artifact.artifact_type == "archive_values" and plan.blocked:
+            name = await connection.fetchval(SQL["name_beside"], artifact.id)
+            if name is not None:
+                chosen = replace(self._choices, as_name=name)
+                return chosen, await read_plan(connection, artifact.id, chosen)
+        return self._choices, plan
+
     async def _run(self, connection: Connection, artifact: Artifact) -> RestoreReport:
         done: list[StepDone] = []
         rows = artifact.row_count
@@ -144,7 +164,7 @@ class _Rehearsal:
             rows = measured.rows
             done.append(StepDone(SEAL_CHECK, "", round(time.monotonic() - started, 4)))
         await connection.execute(SQL["forget_counts"])
-        plan = await read_plan(connection, artifact.id, self._choices)
+        chosen, plan = await self._plan(connection, artifact)
         check_plan(plan, None)
         total = len(done) + len(plan.steps)
         clock, lock = LockClock(plan), None
@@ -162,9 +182,9 @@ class _Rehearsal:
                 clock.ran(step, began)
             if step.locks and step.transaction == 1:
                 await check_under_lock(connection, plan, artifact.id, self._what)
-        fidelity = await compare(connection, artifact.id, self._choices)
+        fidelity = await compare(connection, artifact.id, chosen)
         check_meaning(fidelity)
-        counts = RowCounts.of(await connection.fetchval(SQL["counts"]), self._choices)
+        counts = RowCounts.of(await connection.fetchval(SQL["counts"]), chosen)
         return RestoreReport(
             *(artifact, fidelity, tuple(done), rows, plan.losses),
             rehearsed=True,

@@ -28,6 +28,9 @@ STORY = [
     ("coverage",),
     ("rewrite", "{migration}"),
     ("migrate", "plan", "{migration}"),
+    ("migrate", "status", "--dir", "{migrations}"),
+    ("migrate", "up", "--dir", "{migrations}"),
+    ("migrate", "history"),
     ("list",),
     ("status",),
     ("inspect", "orders.legacy_code"),
@@ -154,11 +157,14 @@ def test_every_document_has_the_one_shape(bare_database, tmp_path):
     (tmp_path / "values").write_text("3\n")
     (tmp_path / "other").write_text("2\n")
     (tmp_path / "0043.sql").write_text("DROP TABLE carts;")
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / "migrations" / "0001_more.sql").write_text("CREATE TABLE more (a int);")
     known = {
         "tmp": str(tmp_path),
         "values": str(tmp_path / "values"),
         "other": str(tmp_path / "other"),
         "migration": str(tmp_path / "0043.sql"),
+        "migrations": str(tmp_path / "migrations"),
     }
     for line in STORY:
         args = [arg.format(**known) for arg in line]

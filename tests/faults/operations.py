@@ -13,6 +13,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from app.migrate.apply.status import State, read_status
+from app.migrate.apply.up import migrate_up
+from app.migrate.read.layouts import read_migrations
+from app.migrate.read.migrations import Layout, Migration
 from app.recovery import worker
 from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.artifacts.model import Artifact
@@ -229,6 +233,47 @@ async def _archived(db: Database, place: Path) -> bool:
     return bool(found and found.artifact_type == "archive_column" and found.sealed_at)
 
 
+# Migrations that leave nothing new behind, so that all is as before once the drops are restored.
+_FILES = {
+    "0001_drop_column.sql": "ALTER TABLE orders DROP COLUMN code;\n",
+    "0002_drop_table.sql": "DROP TABLE lines;\nSELECT 1;\n",
+}
+_OUTSIDE = {
+    "0001_index.sql": "-- zanith: no-transaction\n"
+    "CREATE INDEX CONCURRENTLY struck ON orders (code);\n"
+    "SET search_path = public;\n"
+    "DROP INDEX CONCURRENTLY struck;\n"
+    "ALTER TABLE orders DROP COLUMN code;\n",
+}
+
+
+def _migrate(label: str, files: dict[str, str]) -> Operation:
+    def read(place: Path) -> tuple[Layout, list[Migration]]:
+        directory = place / "migrations"
+        directory.mkdir(exist_ok=True)
+        for name, text in files.items():
+            (directory / name).write_text(text)
+        return read_migrations(directory)
+
+    async def run(db: Database, place: Path) -> None:
+        await migrate_up(db, *read(place), DBA)
+
+    async def applied(db: Database, place: Path) -> bool:
+        status = await read_status(db, *read(place))
+        return {entry.state for entry in status.entries} == {State.APPLIED}
+
+    async def go_on(db: Database, place: Path) -> None:
+        if not await applied(db, place):
+            await run(db, place)
+        for artifact_id in await find_unsealed(db):  # as the studio's sweep does
+            await seal(db, artifact_id, DBA)
+
+    async def done(db: Database, place: Path) -> bool:
+        return await applied(db, place) and not await find_unsealed(db)
+
+    return Operation(label, run, done, go_on=go_on)
+
+
 _PARKED_COLUMN = _captured("archive_column")
 _PARKED_TABLE = _captured("archive_table")
 _GONE = "ALTER TABLE orders DROP COLUMN code"
@@ -255,5 +300,7 @@ OPERATIONS = {
         ),
         Operation("hold", _hold, _held, _PARKED_COLUMN),
         Operation("worker", _work, _archived, _hand_over, _work_on),
+        _migrate("migrate up", _FILES),
+        _migrate("migrate up outside", _OUTSIDE),
     )
 }

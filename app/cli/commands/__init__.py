@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from app.cli.commands import (
+    apply,
     approvals,
     cleanup,
     coverage,
@@ -91,6 +92,7 @@ for family in (look, diff, restore, rows, export, keep, erase, purge, cleanup):
     recover.add_typer(family.app)
 for family in (look, database, coverage, rewrite, serve, work):
     root.add_typer(family.app)
+migrate.app.add_typer(apply.app)
 root.add_typer(drop.app, name="drop")
 root.add_typer(recover, name="recover")
 root.add_typer(guard.app, name="guard")

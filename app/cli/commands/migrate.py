@@ -1,4 +1,4 @@
-"""`zanith migrate …`: review migrations of any tool."""
+"""`zanith migrate plan`: review migrations of any tool."""
 
 import codecs
 import sys
@@ -11,6 +11,7 @@ import typer
 from app.cli.connection import given
 from app.cli.console import Terminal, write_plain_json
 from app.cli.exits import Exit, stop
+from app.cli.migrations import read_codes, read_risk
 from app.cli.options import DatabaseUrl, Json
 from app.cli.render.migrate import planned, summary
 from app.cli.session import Session, run
@@ -20,7 +21,6 @@ from app.migrate.review.live import read_live
 from app.migrate.review.plan import Gates, MigrationPlan, divide, plan_migrations
 from app.migrate.review.report import to_markdown, to_sarif
 from app.migrate.review.world import World
-from app.migrate.risk import Level, Reason
 from app.recovery.core.errors import WrongUsage
 from app.settings import load_settings
 
@@ -30,12 +30,14 @@ app = typer.Typer(no_args_is_help=True)
 @app.callback()
 def _migrate_group() -> None:
     """
-    Review SQL migrations before they run.
+    Review SQL migrations, apply them, and keep their history.
 
     Example:
 
     $ zanith migrate plan migrations/
     $ zanith migrate plan migrations/0042_drop_code.sql --max-risk medium
+    $ zanith migrate status --dir migrations/
+    $ zanith migrate up --dir migrations/
     """
 
 
@@ -120,7 +122,7 @@ def plan_command(
     """
     if sum((markdown, sarif, as_json)) > 1:
         raise WrongUsage("--json, --markdown and --sarif exclude each other", hint="give one")
-    gates = Gates(_risk(max_risk), _codes(fail_on), allow_destructive)
+    gates = Gates(read_risk(max_risk), read_codes(fail_on), allow_destructive)
     known = directory or (None if path == Path("-") else load_settings().migrations)
     found, migrations, applied = _read(path, known, layout)
     live = None
@@ -189,27 +191,3 @@ def _before(known: list[Migration], path: Path) -> list[Migration]:
 def _read_stdin() -> Migration:
     data = sys.stdin.buffer.read().removeprefix(codecs.BOM_UTF8)
     return Migration("stdin", Script(Path("stdin"), data))
-
-
-def _risk(text: str | None) -> int | None:
-    if text is None:
-        return None
-    words = {level.word: level.value for level in Level}
-    if text.lower() in words:
-        return words[text.lower()]
-    if text.isdecimal() and int(text) <= 100:
-        return int(text)
-    raise WrongUsage(
-        f"{text!r} is neither a level nor a score",
-        hint=f"write a number from 0 to 100, or one of: {', '.join(words)}",
-    )
-
-
-def _codes(text: str | None) -> frozenset[Reason]:
-    codes = [code.strip() for code in (text or "").split(",") if code.strip()]
-    unknown = [code for code in codes if code not in set(Reason)]
-    if unknown:
-        raise WrongUsage(
-            f"{unknown[0]!r} is not a reason code", hint=f"name some of: {', '.join(Reason)}"
-        )
-    return frozenset(Reason(code) for code in codes)

@@ -76,6 +76,10 @@ class Gates:
     max_risk: int | None = None
     fail_on: frozenset[Reason] = frozenset()
     allow_destructive: bool = False
+    guard: bool = False
+    """Whether the guard is on in the database, and captures what this role drops."""
+    kept_rows: frozenset[str] = frozenset()
+    """The tables whose rows it copies before a TRUNCATE."""
 
 
 @dataclass(frozen=True)
@@ -139,14 +143,16 @@ def plan_migrations(
     after: str | None = None,
     applied: Sequence[Migration] = (),
     live: World | None = None,
+    *,
+    together: bool = False,
 ) -> MigrationPlan:
     """Return what the migrations do.
 
     `applied` are read for what they create, and not planned. With `after`, neither are the
     migrations up to that one, and the others are pending together: a table that one of them creates
-    is empty for those after it. Raises Unreadable for a file that is not SQL, and NotFound if there
-    is no migration of that name. `live` is what a database says: those that are applied are not
-    read then.
+    is empty for those after it. So it is with `together`. Raises Unreadable for a file that is not
+    SQL, and NotFound if there is no migration of that name. `live` is what a database says: those
+    that are applied are not read then.
     """
     world = live or World()
     done, pending = divide(migrations, after)
@@ -156,7 +162,7 @@ def plan_migrations(
             remember(world, steered.statement)
     planned = []
     for place, migration in enumerate(pending):
-        world.begin(pending=after is not None and place > 0)
+        world.begin(pending=(together or after is not None) and place > 0)
         planned.append(_plan_one(world, layout, migration))
     failures = tuple(_check(gates or Gates(), planned))
     return MigrationPlan(layout, tuple(planned), failures)
@@ -274,7 +280,7 @@ def _failures(gates: Gates, operation: Operation) -> Iterator[tuple[str, str, st
         if code in gates.fail_on:
             yield "fail_on", f"{what}: {code}", operation.hint or "allow it with a comment"
     lost = [code for code in named if code in LOSES]
-    if lost and not gates.allow_destructive and not _is_kept(operation):
+    if lost and not gates.allow_destructive and not _is_kept(operation, gates):
         yield (
             "destructive",
             f"{what}: {lost[0]}, and a capture does not cover it",
@@ -284,5 +290,10 @@ def _failures(gates: Gates, operation: Operation) -> Iterator[tuple[str, str, st
         )
 
 
-def _is_kept(operation: Operation) -> bool:
-    return operation.recovery is not None and operation.recovery.by is By.CAPTURE
+def _is_kept(operation: Operation, gates: Gates) -> bool:
+    if operation.recovery is None:
+        return False
+    by = operation.recovery.by
+    if by is By.GUARD and Reason.TRUNCATES in operation.reasons:
+        return operation.object in gates.kept_rows
+    return by is By.CAPTURE or (gates.guard and by is By.GUARD)

@@ -337,14 +337,28 @@ class Database:
                 return str(await connection.fetchval(SQL["configured_path"]))
             async with self.side() as other:
                 return str(await other.fetchval(SQL["configured_path"]))
+        async with self.session() as session:
+            return str(await session.fetchval("SHOW search_path"))
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Connection]:
+        """Lend a session of its own with the settings that role, database and URL say, not ours.
+
+        It is for SQL of users, which has to find what it finds in any other client.
+        """
         try:
-            session = await asyncpg.connect(**self._asked or {})
-            try:
-                return str(await session.fetchval("SHOW search_path"))
-            finally:
-                session.terminate()
+            session = await asyncpg.connect(**self._asked or {}, statement_cache_size=0)
+        except OSError as exc:
+            raise cannot_connect(self.server.host, self.server.port, exc) from exc
         except SERVER_ERRORS as exc:
             raise self._tell(exc) from exc
+        try:
+            await _prepare(session)
+            yield session
+        except SERVER_ERRORS as exc:
+            raise self._tell(exc) from exc
+        finally:
+            session.terminate()
 
     async def blockers(self, pid: int) -> list[Blocker]:
         """Return who holds up a backend now; an empty list where it does not wait for a lock."""

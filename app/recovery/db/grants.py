@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 SQL = load("installer")
 
 # What a role that captures calls itself; the rest is reached through these.
+MIGRATION_TABLES = (
+    "_zanith_migrations",
+    "_zanith_migration_steps",
+    "migration_failures",
+    "migration_kinds",
+    "migration_recoverable",
+    "migration_risks",
+)
+"""The history of migrations: who captures may run migrations too."""
+
 READ_TABLES = (
     "_zanith_migration_artifacts",
     "_zanith_audit_log",
@@ -27,12 +37,7 @@ READ_TABLES = (
     "_zanith_webhook_events",
     "_zanith_webhook_deliveries",
     "_zanith_approval_rules",
-    "_zanith_migrations",
-    "_zanith_migration_steps",
-    "migration_failures",
-    "migration_kinds",
-    "migration_recoverable",
-    "migration_risks",
+    *MIGRATION_TABLES,
     "table_changes",
     "changes_outside_migrations",
 )
@@ -55,9 +60,6 @@ CAPTURE_FUNCTIONS = (
     "end_migration",
     "undo_migration",
 )
-
-MIGRATION_TABLES = ("_zanith_migrations", "_zanith_migration_steps")
-"""The history of migrations: who captures may run migrations too."""
 
 
 async def grant_capture(connection: Connection, role: str) -> None:

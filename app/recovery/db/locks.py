@@ -43,7 +43,7 @@ async def run_locked(
         async with db.acquire() as connection, begin(db, connection) as pid:
             yield connection, pid
 
-    return await _retry(db, what, opened, work, on_progress)
+    return await retry(db, what, opened, work, on_progress)
 
 
 async def run_savepoint(
@@ -60,7 +60,7 @@ async def run_savepoint(
         async with transaction(connection):
             yield connection, await connection.fetchval(SQL["pid"])
 
-    return await _retry(db, what, opened, work, on_progress)
+    return await retry(db, what, opened, work, on_progress)
 
 
 @asynccontextmanager
@@ -73,7 +73,7 @@ async def begin(db: Database, connection: Connection) -> AsyncIterator[int]:
         yield await connection.fetchval(SQL["settings"], lock_timeout_text(db.lock_timeout))
 
 
-async def _retry(
+async def retry(
     db: Database,
     what: str,
     opened: Callable[[], AbstractAsyncContextManager[tuple[Connection, int]]],

@@ -1,0 +1,135 @@
+"""The history of migrations in a database: runs, their statements, and who runs some now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from app.recovery.core.errors import NotFound
+from app.recovery.db.connections import Connection
+from app.recovery.db.database import Blocker, Database
+from app.recovery.queries import load
+
+SQL = load("history")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a migration. `elapsed` is in seconds."""
+
+    run: int
+    id: str
+    direction: str
+    origin: str
+    layout: str | None
+    path: str | None
+    repeatable: bool
+    transactional: bool
+    checksum: str | None
+    outcome: str
+    tries: int
+    began_at: datetime
+    applied_at: datetime | None
+    elapsed: float | None
+    applied_by: str
+    applied_by_role: str
+    error: dict[str, Any] | None
+
+    @property
+    def applied(self) -> bool:
+        return self.direction == "up" and self.outcome == "applied"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the run as JSON shows it; times in ISO 8601."""
+        return {key: _plain(value) for key, value in vars(self).items()}
+
+
+@dataclass(frozen=True)
+class PastRun(Run):
+    """A run in the history, with numbers of its statements and of what is still recoverable."""
+
+    applied_from: str | None
+    undone_by_run: int | None
+    engine: str
+    statements: int
+    score: int | None
+    recoverable: int | None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One statement of a run, as it was predicted and as it ran."""
+
+    run: int
+    ordinal: int
+    line: int
+    kind: str
+    object: str | None
+    sql: str
+    ran: str | None
+    level: str
+    score: int
+    reasons: Sequence[str]
+    predicted: list[dict[str, Any]]
+    observed: dict[str, Any] | None
+    tables: Sequence[str]
+    changes: dict[str, Any]
+    before: dict[str, Any] | None
+    status: str
+    began_at: datetime | None
+    elapsed: float | None
+    error: dict[str, Any] | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the statement as JSON shows it; times in ISO 8601."""
+        return {key: _plain(value) for key, value in vars(self).items() if key != "run"}
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+async def has_history(db: Database) -> bool:
+    """Return whether the database has the tables of the history."""
+    async with db.acquire() as connection:
+        return bool(await connection.fetchval(SQL["exists"]))
+
+
+async def read_newest(connection: Connection) -> dict[str, Run]:
+    """Return the run that decides about each migration: the one that applied it, or the newest."""
+    return {row["id"]: _read(Run, row) for row in await connection.fetch(SQL["newest"])}
+
+
+async def read_steps(connection: Connection, runs: Sequence[int]) -> list[Step]:
+    """Return the statements of runs, in their order."""
+    return [_read(Step, row) for row in await connection.fetch(SQL["steps"], list(runs))]
+
+
+async def read_history(
+    db: Database, since: timedelta | None = None, migration: str | None = None, limit: int = 100
+) -> list[PastRun]:
+    """Return the runs of migrations, newest first; NotFound if a migration never ran."""
+    async with db.acquire() as connection:
+        now: datetime = await connection.fetchval(SQL["now"])
+        rows = await connection.fetch(
+            SQL["runs"], None if since is None else now - since, migration, limit
+        )
+    if migration is not None and not rows:
+        raise NotFound(
+            f"the migration {migration} never ran here",
+            hint="zanith migrate history lists those that did",
+        )
+    return [_read(PastRun, row) for row in rows]
+
+
+async def find_holder(db: Database) -> Blocker | None:
+    """Return who runs migrations now, if somebody does."""
+    async with db.side() as connection:
+        row = await connection.fetchrow(SQL["holder"])
+    return Blocker(**dict(row)) if row else None
+
+
+def _read(kind: Any, row: Any) -> Any:
+    return kind(**{field.name: row[field.name] for field in fields(kind)})

@@ -13,14 +13,17 @@ from app.cli.console import Terminal, write_plain_json
 from app.cli.exits import Exit, stop
 from app.cli.migrations import read_codes, read_risk
 from app.cli.options import DatabaseUrl, Json
-from app.cli.render.migrate import planned, summary
+from app.cli.render.migrate import planned, probed, summary
 from app.cli.session import Session, run
+from app.migrate.preflight.findings import Finding, preflight_to_json
+from app.migrate.preflight.run import run_preflight, with_findings
 from app.migrate.read.layouts import read_migrations
 from app.migrate.read.migrations import Layout, Migration, Script
 from app.migrate.review.live import read_live
 from app.migrate.review.plan import Gates, MigrationPlan, divide, plan_migrations
 from app.migrate.review.report import to_markdown, to_sarif
 from app.migrate.review.world import World
+from app.recovery.core.durations import parse_duration
 from app.recovery.core.errors import WrongUsage
 from app.settings import load_settings
 
@@ -99,6 +102,20 @@ def plan_command(
     sarif: Annotated[
         bool, typer.Option("--sarif", help="Print SARIF 2.1.0, for code scanning.")
     ] = False,
+    preflight: Annotated[
+        bool,
+        typer.Option(
+            "--preflight",
+            help="With a database: look for rows that stop a statement, such as duplicates, "
+            "orphans and NULLs.",
+        ),
+    ] = False,
+    preflight_time: Annotated[
+        str,
+        typer.Option(
+            "--preflight-time", metavar="DURATION", help="How long all probes together may take."
+        ),
+    ] = "1min",
     as_json: Json = False,
     database_url: DatabaseUrl = None,
 ) -> None:
@@ -107,9 +124,10 @@ def plan_command(
 
     It reads SQL files of any tool with PostgreSQL's parser, and needs no
     database. With --database-url, -h, -p, -U or --profile it reads the catalog
-    too: sizes, types, constraints. Exit 4 if an operation does not pass a gate: --max-risk,
-    --fail-on, a statement that would fail, or a loss of data that no capture
-    covers. A comment before a statement allows a reason:
+    too: sizes, types, constraints. --preflight then also reads the rows. Exit 4
+    if an operation does not pass a gate: --max-risk, --fail-on, a statement that
+    would fail, or a loss of data that no capture covers. A comment before a
+    statement allows a reason:
     -- zanith: allow truncates_table
 
     Example:
@@ -117,7 +135,7 @@ def plan_command(
     $ zanith migrate plan migrations/
     $ zanith migrate plan migrations/0042_drop_code.sql --dir migrations/
     $ zanith migrate plan migrations/ --after 0041 --max-risk medium
-    $ zanith migrate plan migrations/ --after 0041 -d shop
+    $ zanith migrate plan migrations/ --after 0041 -d shop --preflight
     $ alembic upgrade head --sql | zanith migrate plan - --markdown
     """
     if sum((markdown, sarif, as_json)) > 1:
@@ -125,21 +143,35 @@ def plan_command(
     gates = Gates(read_risk(max_risk), read_codes(fail_on), allow_destructive)
     known = directory or (None if path == Path("-") else load_settings().migrations)
     found, migrations, applied = _read(path, known, layout)
-    live = None
-    if database_url is not None or given().parts or given().profile:
+    live, asked = None, database_url is not None or given().parts or given().profile
+    pending = divide(migrations, after)[1]
+    if asked:
         if len(migrations) > 1 and after is None:
             raise WrongUsage(
                 "which migrations are pending is not known",
                 hint="name the last one that was applied with --after, or name one file",
             )
-        live = _ask(divide(migrations, after)[1], database_url, json=as_json)
+        live = _ask(pending, database_url, json=as_json)
+    elif preflight:
+        raise WrongUsage("--preflight needs a database", hint="name it: -d, or --profile")
     plan = plan_migrations(found, migrations, gates, after, applied, live)
-    _show(plan, Terminal(json=as_json), markdown=markdown, sarif=sarif)
+    findings: tuple[Finding, ...] | None = None
+    if preflight:
+        findings = _probe(plan, pending, database_url, preflight_time, json=as_json)
+        plan = with_findings(plan, findings, gates)
+    _show(plan, findings, Terminal(json=as_json), markdown=markdown, sarif=sarif)
     if plan.failures:
         stop(Exit.REFUSED)
 
 
-def _show(plan: MigrationPlan, terminal: Terminal, *, markdown: bool, sarif: bool) -> None:
+def _show(
+    plan: MigrationPlan,
+    findings: tuple[Finding, ...] | None,
+    terminal: Terminal,
+    *,
+    markdown: bool,
+    sarif: bool,
+) -> None:
     if markdown:
         sys.stdout.write(to_markdown(plan) + "\n")
         return
@@ -147,9 +179,12 @@ def _show(plan: MigrationPlan, terminal: Terminal, *, markdown: bool, sarif: boo
         write_plain_json(to_sarif(plan))
         return
     terminal.page(planned(plan))
+    if findings is not None:
+        terminal.page(probed(findings))
     terminal.say(summary(plan))
     if terminal.json:
-        terminal.emit(plan.to_json())
+        preflight = None if findings is None else preflight_to_json(findings)
+        terminal.emit({**plan.to_json(), "preflight": preflight})
 
 
 def _read(
@@ -177,6 +212,25 @@ def _ask(migrations: Sequence[Migration], url: str | None, *, json: bool) -> Wor
         return await read_live(session.db, migrations)
 
     return run(body, url=url, json=json, installed=False, read_only=True)
+
+
+def _probe(
+    plan: MigrationPlan,
+    migrations: Sequence[Migration],
+    url: str | None,
+    within: str,
+    *,
+    json: bool,
+) -> tuple[Finding, ...]:
+    """Return what the rows of the database say of the migrations."""
+    limit = parse_duration(within)
+    if limit is None:
+        raise WrongUsage("--preflight-time is no duration", hint="write 30s or 5min")
+
+    async def body(session: Session) -> tuple[Finding, ...]:
+        return await run_preflight(session.db, plan, migrations, session.actor, limit)
+
+    return run(body, url=url, json=json, installed=False)
 
 
 def _before(known: list[Migration], path: Path) -> list[Migration]:

@@ -1,12 +1,13 @@
 """A plan of migrations: each operation with its level, reasons and locks, and the gates."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from app.cli.humanize import printable, shorten
 from app.cli.render.layout import aside, heading, marked
+from app.migrate.preflight.findings import Finding, Outcome
 from app.migrate.review.plan import MigrationPlan, PlannedMigration, PlannedStatement
 from app.migrate.review.report import lock_words, recovery_words
 from app.migrate.risk import Level, Operation
@@ -73,6 +74,28 @@ def _details(operation: Operation) -> Iterator[str]:
         yield f"recoverable: {recoverable}"
     if operation.hint and operation.level >= Level.MEDIUM:
         yield f"→ {operation.hint}"
+
+
+_MARKS = {
+    Outcome.PASSED: Text("✓", style="good"),
+    Outcome.FOUND: Text("✗", style="bad"),
+    Outcome.NOT_CHECKED: Text("?", style="warn"),
+}
+
+
+def probed(findings: Sequence[Finding]) -> RenderableType:
+    """What the rows of the database say; rows are named by their keys."""
+    parts: list[RenderableType] = [heading("Preflight")]
+    if not findings:
+        parts.append(aside("no statement depends on the rows"))
+    for finding in findings:
+        place = f"{shorten(finding.place.path, 60)}:{finding.place.line}"
+        words = printable(finding.message)
+        parts.append(marked(_MARKS[finding.outcome], f"{printable(place)}: {words}"))
+        if finding.reason:
+            parts.append(aside(f"not checked: {printable(finding.reason)}"))
+        parts += [aside(printable(example)) for example in finding.examples]
+    return Group(*parts)
 
 
 def summary(plan: MigrationPlan) -> RenderableType:

@@ -26,16 +26,11 @@ async def read_live(db: Database, migrations: Iterable[Migration]) -> World:
 
     It reads the catalog only, in one transaction that is read-only.
     """
-    statements = [
-        steered.statement
-        for migration in migrations
-        for steered in read_script(migration.up).statements
-    ]
+    migrations = list(migrations)
     world = World()
     async with db.acquire() as connection, connection.transaction(readonly=True):
         path = await db.configured_path(connection)
-        relations = await _resolve(connection, path, "relations", _relations(statements))
-        types = await _resolve(connection, path, "types", _types(statements))
+        relations, types = await resolve_names(connection, path, migrations)
         oids = list(relations.values())
         for row in await connection.fetch(SQL["tables"], oids):
             for name in _names(relations, row["oid"]):
@@ -46,9 +41,27 @@ async def read_live(db: Database, migrations: Iterable[Migration]) -> World:
         rows = await connection.fetch(SQL["no_domains"], list(types.values()))
         for row in rows:
             world.types.update(key(name) for name in _names(types, row["oid"]))
-        functions = sorted(_functions(statements))
+        functions = sorted(_functions(_statements(migrations)))
         world.steady.update(row["name"] for row in await connection.fetch(SQL["steady"], functions))
     return world
+
+
+def _statements(migrations: Iterable[Migration]) -> list[Statement]:
+    return [
+        steered.statement
+        for migration in migrations
+        for steered in read_script(migration.up).statements
+    ]
+
+
+async def resolve_names(
+    connection: Connection, path: str, migrations: Iterable[Migration]
+) -> tuple[dict[tuple[str, ...], int], dict[tuple[str, ...], int]]:
+    """Return the OIDs of the relations, and of the types, that the migrations name."""
+    statements = _statements(migrations)
+    relations = await _resolve(connection, path, "relations", _relations(statements))
+    types = await _resolve(connection, path, "types", _types(statements))
+    return relations, types
 
 
 async def _resolve(
@@ -114,12 +127,14 @@ def _relations(statements: Iterable[Statement]) -> set[tuple[str, ...]]:
 
 
 def _types(statements: Iterable[Statement]) -> set[tuple[str, ...]]:
-    return {
+    found = {
         tuple(words(one.names))
         for statement in statements
         for one in messages_in(statement.node, pg.TypeName)
         if one.names
     }
+    domains = (one.node for one in statements if one.kind == "alter_domain_stmt")
+    return found | {tuple(words(node.type_name)) for node in domains}
 
 
 def _functions(statements: Iterable[Statement]) -> set[str]:

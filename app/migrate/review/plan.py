@@ -164,8 +164,12 @@ def plan_migrations(
     for place, migration in enumerate(pending):
         world.begin(pending=(together or after is not None) and place > 0)
         planned.append(_plan_one(world, layout, migration))
-    failures = tuple(_check(gates or Gates(), planned))
-    return MigrationPlan(layout, tuple(planned), failures)
+    return judge_gates(MigrationPlan(layout, tuple(planned)), gates or Gates())
+
+
+def judge_gates(plan: MigrationPlan, gates: Gates) -> MigrationPlan:
+    """Return the plan with the operations that do not pass the gates."""
+    return replace(plan, failures=tuple(_check(gates, plan.migrations)))
 
 
 def divide(

@@ -33,14 +33,21 @@ GIVE_WAY_SECONDS = 3.0
 
 @asynccontextmanager
 async def bounded_read(
-    db: Database, subject: str, *, bounded: bool = True, **options: Any
+    db: Database,
+    subject: str,
+    *,
+    bounded: bool = True,
+    within: timedelta | None = None,
+    **options: Any,
 ) -> AsyncIterator[Connection]:
     """Lend a connection in a transaction that leaves nothing, to read what ``subject`` names.
 
-    Bounded where the database was opened so, as the studio's is: Busy where another read of it is
-    under way for long, OutOfTime where this one takes too long.
+    Bounded where the database was opened so, as the studio's is, or ``within`` says how long it may
+    take: Busy where another read of it is under way for long, OutOfTime where this one takes too
+    long.
     """
-    if db.read_timeout is None or not bounded:
+    limit = within or (db.read_timeout if bounded else None)
+    if limit is None:
         async with db.acquire() as connection, rolled_back(connection, **options):
             await _let_functions_be_made(db, connection, **options)
             yield connection
@@ -49,19 +56,19 @@ async def bounded_read(
         block = connection.transaction(**options)
         await block.__aenter__()
         await _let_functions_be_made(db, connection, **options)
-        clock = asyncio.timeout(db.read_timeout.total_seconds())
+        clock = asyncio.timeout(limit.total_seconds())
         leaving = asyncio.Event()
         guard: asyncio.Task[None] | None = None
         try:
             async with clock:
-                pid = await connection.fetchval(SQL["bounds"], *_bounds(db, db.read_timeout))
+                pid = await connection.fetchval(SQL["bounds"], *_bounds(db, limit))
                 guard = asyncio.create_task(_guard(db, connection, pid, leaving, current_task()))
                 yield connection
         except Exception as exc:  # a lost connection may take the timeout's place
             if not clock.expired():
                 raise
             raise OutOfTime(
-                f"the read took longer than {format_duration(db.read_timeout)} and was ended",
+                f"the read took longer than {format_duration(limit)} and was ended",
                 detail="it reads objects of other owners, whose code may run in it",
                 hint="raise ZANITH_READ_TIMEOUT, or use the command line, which waits",
             ) from exc

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from app.cli.commands import snapshots
 from app.cli.connection import given
 from app.cli.console import Terminal, write_plain_json
 from app.cli.exits import Exit, stop
@@ -28,6 +29,7 @@ from app.recovery.core.errors import WrongUsage
 from app.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(snapshots.app, name="snapshot")
 
 
 @app.callback()

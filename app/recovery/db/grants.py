@@ -21,6 +21,8 @@ SQL = load("installer")
 MIGRATION_TABLES = (
     "_zanith_migrations",
     "_zanith_migration_steps",
+    "_zanith_schema_snapshots",
+    "_zanith_schema_contents",
     "migration_failures",
     "migration_kinds",
     "migration_recoverable",
@@ -59,6 +61,7 @@ CAPTURE_FUNCTIONS = (
     "record_migration_step",
     "end_migration",
     "undo_migration",
+    "record_schema_snapshot",
 )
 
 

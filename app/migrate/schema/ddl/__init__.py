@@ -1,0 +1,1 @@
+"""The difference of two snapshots as SQL, in an order that PostgreSQL accepts."""

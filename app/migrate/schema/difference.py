@@ -1,0 +1,167 @@
+"""What two snapshots differ in: objects created, dropped and changed, attribute by attribute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.migrate.schema.model import Key, Object, Schema
+
+OWNERSHIP = frozenset({"owner", "grants"})
+"""What a schema that another role loaded differs in: leave it out to compare the rest."""
+
+# What is renamed often, and what must be equal for a dropped and a created object to be alike.
+_RENAMED: tuple[str, ...] = (
+    "schema",
+    "table",
+    "view",
+    "materialized_view",
+    "column",
+    "sequence",
+    "constraint",
+)
+_RENAMED += ("index", "function", "procedure", "trigger", "policy", "enum", "domain")
+# A definition has the name in it, and the others follow the name.
+_WITH_NAME = frozenset(
+    {"definition", "comment", "grants", "security_labels", "constraint", "owned_by"}
+)
+
+
+@dataclass(frozen=True)
+class Rename:
+    """A dropped and a created object that are alike: a rename perhaps. Nobody decides it here."""
+
+    before: Key
+    after: Key
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What turns one snapshot into another."""
+
+    before: Schema
+    after: Schema
+    created: tuple[Key, ...]
+    dropped: tuple[Key, ...]
+    changed: Mapping[Key, Mapping[str, tuple[Any, Any]]]
+    ignored: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.created or self.dropped or self.changed)
+
+    @property
+    def renames(self) -> list[Rename]:
+        """The pairs of a dropped and a created object that may be one, renamed."""
+        return [
+            Rename(old, new)
+            for old in self.dropped
+            for new in self.created
+            if _alike(self, old, new)
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the difference as JSON."""
+        return {
+            "equal": not self,
+            "before": self.before.hash,
+            "after": self.after.hash,
+            "created": [_described(self.after.objects[key]) for key in self.created],
+            "dropped": [_described(self.before.objects[key]) for key in self.dropped],
+            "changed": [
+                {
+                    "kind": key.kind,
+                    "name": list(key.name),
+                    "object": str(key),
+                    "attributes": {
+                        name: {"before": old, "after": new} for name, (old, new) in changes.items()
+                    },
+                }
+                for key, changes in self.changed.items()
+            ],
+            "renames": [
+                {"kind": one.before.kind, "before": one.before.text, "after": one.after.text}
+                for one in self.renames
+            ],
+        }
+
+
+def _described(one: Object) -> dict[str, Any]:
+    described = one.to_json()
+    del described["needs"]
+    return {**described, "object": str(one.key)}
+
+
+def difference(before: Schema, after: Schema, ignored: frozenset[str] = frozenset()) -> Difference:
+    """Return what turns one snapshot into the other.
+
+    `ignored` names attributes that do not count. Without grants, default privileges do not either.
+    """
+    old, new = _counted(before, ignored), _counted(after, ignored)
+    created = tuple(sorted(key for key in new if key not in old))
+    dropped = tuple(sorted(key for key in old if key not in new))
+    changed = {}
+    for key in sorted(old.keys() & new.keys()):
+        if old[key].attributes is new[key].attributes:
+            continue
+        changes = dict(_changes(old[key], new[key], ignored))
+        if changes:
+            changed[key] = changes
+    return Difference(before, after, created, dropped, changed, ignored)
+
+
+def _counted(schema: Schema, ignored: frozenset[str]) -> Mapping[Key, Object]:
+    if "grants" not in ignored:
+        return schema.objects
+    return {key: one for key, one in schema.objects.items() if key.kind != "default_privileges"}
+
+
+def _changes(
+    old: Object, new: Object, ignored: frozenset[str]
+) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    for name in sorted({*old.attributes, *new.attributes} - ignored):
+        pair = old.get(name), new.get(name)
+        if pair[0] == pair[1]:
+            continue
+        if name == "columns" and in_order(*pair):
+            continue  # the columns that were created and dropped say it
+        yield name, pair
+
+
+def in_order(old: list[str] | None, new: list[str] | None) -> bool:
+    """Whether adding and dropping columns gives the new order: what is added comes last."""
+    kept = [name for name in old or [] if name in (new or [])]
+    return (new or [])[: len(kept)] == kept
+
+
+def _alike(found: Difference, old: Key, new: Key) -> bool:
+    if old.kind != new.kind or old.kind not in _RENAMED:
+        return False
+    one, other = found.before.objects[old], found.after.objects[new]
+    if old.kind == "schema":
+        return _members(found.before, old) == _members(found.after, new)
+    if old.kind in ("column", "constraint", "trigger", "policy") and old.name[:2] != new.name[:2]:
+        return False
+    if old.kind in ("function", "procedure") and old.name[2] != new.name[2]:
+        return False
+    return _comparable(one) == _comparable(other)
+
+
+def _members(schema: Schema, key: Key) -> set[tuple[str, ...]]:
+    return {
+        (one.kind, *one.name[1:])
+        for one in schema.objects
+        if len(one.name) > 1 and one.name[0] == key.name[0]
+    }
+
+
+def _comparable(one: Object) -> dict[str, Any]:
+    """The attributes without those that name the object; a definition without the name."""
+    found = {key: value for key, value in one.attributes.items() if key not in _WITH_NAME}
+    definition = one.get("definition")
+    if definition is not None:
+        name = Key(
+            "name", (one.key.name[1 if one.key.kind in ("index", "function", "procedure") else -1],)
+        )
+        found["definition"] = str(definition).replace(name.text, "")
+    return found

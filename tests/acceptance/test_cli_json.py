@@ -35,6 +35,7 @@ STORY = [
     ("migrate", "snapshot", "list"),
     ("migrate", "snapshot", "show", "1"),
     ("migrate", "snapshot", "diff", "1", "live"),
+    ("migrate", "baseline", "--dir", "{migrations}", "--to", "0001", "--dry-run"),
     ("list",),
     ("status",),
     ("inspect", "orders.legacy_code"),

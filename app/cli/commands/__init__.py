@@ -9,6 +9,7 @@ import typer
 from app.cli.commands import (
     apply,
     approvals,
+    baseline,
     cleanup,
     coverage,
     database,
@@ -92,7 +93,8 @@ for family in (look, diff, restore, rows, export, keep, erase, purge, cleanup):
     recover.add_typer(family.app)
 for family in (look, database, coverage, rewrite, serve, work):
     root.add_typer(family.app)
-migrate.app.add_typer(apply.app)
+for family in (apply, baseline):
+    migrate.app.add_typer(family.app)
 root.add_typer(drop.app, name="drop")
 root.add_typer(recover, name="recover")
 root.add_typer(guard.app, name="guard")

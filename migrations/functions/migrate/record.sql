@@ -22,7 +22,7 @@ BEGIN
            COALESCE(s.tables, '{}'), COALESCE(s.changes, '{}'), s.before, s.status, s.began_at, s.elapsed, s.error
     FROM jsonb_populate_recordset(NULL::zanith._zanith_migration_steps, steps) s;
     IF described ->> 'outcome' = 'applied' THEN
-        PERFORM zanith._name_captures(described ->> 'id');
+        PERFORM zanith._name_captures(described ->> 'id', described ->> 'direction' = 'down');
     END IF;
     RETURN number;
 END $$;
@@ -45,7 +45,7 @@ BEGIN
         elapsed = s.elapsed, error = s.error
     WHERE x.run = of_run AND x.ordinal = s.ordinal;
     IF s.status = 'done' THEN
-        PERFORM zanith._name_captures((SELECT m.id FROM zanith._zanith_migrations m WHERE m.run = of_run));
+        PERFORM zanith._name_captures(m.id, m.direction = 'down') FROM zanith._zanith_migrations m WHERE m.run = of_run;
     END IF;
 END $$;
 
@@ -83,11 +83,13 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN
     END IF;
 END $$;
 
--- The captures of this transaction get the id of the migration: those of the guard, and those that name none.
-CREATE OR REPLACE FUNCTION zanith._name_captures(migration text) RETURNS void
+-- The captures of this transaction get the id of the migration: those of the guard, and those that name none. What a down drops has an id of its
+-- own, so that it does not come back with what the up dropped.
+CREATE OR REPLACE FUNCTION zanith._name_captures(of_migration text, down boolean) RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     unnamed text := zanith._guard_migration();
+    migration text := CASE WHEN down THEN left(of_migration, 195) || ' down' ELSE of_migration END;
 BEGIN
     UPDATE zanith._zanith_migration_artifacts a SET migration_id = migration WHERE a.migration_id = unnamed;
     UPDATE zanith._zanith_migration_artifacts a SET migration_id = migration

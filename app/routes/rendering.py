@@ -65,6 +65,7 @@ class Frame:
     now: datetime
     notice: str | None = None
     approvals: Summary = field(default_factory=Summary)
+    heard: str = ""
     version: str = VERSION
     form_field: str = FORM_FIELD
 
@@ -261,6 +262,7 @@ class Pages:
             now=datetime.now(UTC),
             notice=studio.notice,
             approvals=studio.approvals,
+            heard=getattr(request.state, "heard", ""),
         )
         html = self.env.get_template(template).render(view=view, frame=frame)
         response = HTMLResponse(

@@ -82,6 +82,8 @@ def _studio(request: Request) -> Studio:
 def _actor(request: Request) -> Actor:
     actor = _studio(request).access.actor(request)
     request.state.actor = actor
+    # Before the page reads anything: what changes from here on is new to it.
+    request.state.heard = _studio(request).reading(actor).events.position
     return actor
 
 

@@ -171,6 +171,39 @@ async def test_answer(database, db, monkeypatch, answer, state, error):
         assert database.psql(DELIVERIES).split("|")[:2] == ["delivered", "2"]
 
 
+async def test_each_end_of_an_attempt_is_an_event_for_the_pages(database, db):
+    async def heard(queue) -> str:
+        async with asyncio.timeout(20):
+            while (found := await queue.get()).kind != "webhook":
+                pass
+            return found.id
+
+    with receiver("500") as one:
+        await outbox.register(db, hooks(one).receivers)
+        async with db.events.subscribe() as queue:
+            assert (await queue.get()).kind == "reconnected"
+            event = await tell(db)
+            assert await heard(queue) == event
+            await service.keep_telling(db, hooks(one), once=True)
+            assert await heard(queue) == event  # it waits
+            database.psql("UPDATE zanith._zanith_webhook_deliveries SET give_up_at = now()")
+            await outbox.sweep(db)
+            assert await heard(queue) == ""  # it was given up
+            one.answers[:] = ["200"]
+            await service.try_again(db, ANA)
+            assert await heard(queue) == ""
+            await service.keep_telling(db, hooks(one), once=True)
+            assert await heard(queue) == event  # it arrived
+            await outbox.sweep(db)
+            assert not [found for found in iter_nowait(queue) if found.kind == "webhook"]
+
+
+def iter_nowait(queue: asyncio.Queue):
+    """Yield what is in the queue."""
+    while not queue.empty():
+        yield queue.get_nowait()
+
+
 async def test_a_receiver_that_is_down_delays_no_other_and_gets_all_later(database, db, quick):
     with ExitStack() as stack:
         up, slow = stack.enter_context(receiver()), stack.enter_context(receiver("late 8"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -22,7 +23,10 @@ CHANNEL = "zanith"
 
 @dataclass(frozen=True)
 class Event:
-    """Something changed: ``kind`` is artifact, job, audit, or "reconnected" after a gap."""
+    """Something changed: ``kind`` is artifact, job, audit, webhook or approval.
+
+    It is "reconnected" after a gap.
+    """
 
     kind: str
     id: str
@@ -39,6 +43,13 @@ class Hub:
         self._application_name = application_name
         self._queues: set[asyncio.Queue[Event]] = set()
         self._task: asyncio.Task[None] | None = None
+        self._began = secrets.token_hex(4)
+        self._number = 0
+
+    @property
+    def position(self) -> str:
+        """How far it heard. It is another one after each event, and in each process."""
+        return f"{self._began}.{self._number}"
 
     @asynccontextmanager
     async def subscribe(self) -> AsyncIterator[asyncio.Queue[Event]]:
@@ -100,6 +111,7 @@ class Hub:
         self._spread(event)
 
     def _spread(self, event: Event) -> None:
+        self._number += 1
         for queue in self._queues:
             if queue.full():
                 queue.get_nowait()

@@ -70,7 +70,8 @@ async def sweep(db: Database) -> None:
     """Tell of what came with time, give up what was tried for days, forget what is a month old."""
     async with db.side() as connection:
         await connection.execute(SQL["tell_of_states"])
-        await connection.execute(SQL["give_up"])
+        if await connection.fetch(SQL["give_up"]):
+            await notify(connection, "webhook", "")
         await connection.execute(SQL["forget"])
 
 
@@ -105,18 +106,23 @@ async def settle(db: Database, claim: Claim, answer: Answer) -> None:
         if answer.delivered:
             await connection.execute(SQL["delivered"], *about)
             await connection.execute(SQL["answers_again"], claim.receiver.id)
-            return
-        wait = pause(claim.attempts)
-        if answer.retry_after is not None:
-            wait = max(wait, timedelta(seconds=answer.retry_after))
-        await connection.execute(
-            SQL["failed"], *about, answer.error, wait, claim.event.type == "test"
-        )
-        if answer.status == GONE:
-            await connection.execute(SQL["stop"], claim.receiver.id)
-        elif answer.status is None or answer.retry_after is not None:
-            rest = REST if answer.retry_after is None else timedelta(seconds=answer.retry_after)
-            await connection.execute(SQL["rest"], claim.receiver.id, min(rest, wait))
+        else:
+            await _failed(connection, claim, answer, about)
+        await notify(connection, "webhook", claim.event.id)
+
+
+async def _failed(
+    connection: Connection, claim: Claim, answer: Answer, about: tuple[object, ...]
+) -> None:
+    wait = pause(claim.attempts)
+    if answer.retry_after is not None:
+        wait = max(wait, timedelta(seconds=answer.retry_after))
+    await connection.execute(SQL["failed"], *about, answer.error, wait, claim.event.type == "test")
+    if answer.status == GONE:
+        await connection.execute(SQL["stop"], claim.receiver.id)
+    elif answer.status is None or answer.retry_after is not None:
+        rest = REST if answer.retry_after is None else timedelta(seconds=answer.retry_after)
+        await connection.execute(SQL["rest"], claim.receiver.id, min(rest, wait))
 
 
 async def retry(db: Database, receiver_id: str | None = None) -> int:

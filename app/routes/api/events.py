@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
 from contextlib import suppress
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from app.recovery.db.database import Database
@@ -28,22 +29,27 @@ ALL = frozenset({"artifact", "job", "audit", "webhook", "approval"})
 
 
 @router.get("/events", response_class=EventSourceResponse)
-async def follow_all(studio: TheStudio, who: Who) -> EventSourceResponse:
+async def follow_all(
+    studio: TheStudio, who: Who, since: Annotated[str, Query(max_length=64)] = ""
+) -> EventSourceResponse:
     """Follow everything: `changed` with the kinds and ids that changed.
 
     The kinds are artifact, job, audit, webhook and approval. What comes within a quarter of a
     second is one event. After a gap, and on a standby every 15 seconds, it names all kinds and no
-    id: anything may have changed.
+    id: anything may have changed. `since` is the position that a page carries. If anything changed
+    since then, the first event comes at once.
     """
     db = studio.reading(who)
     return EventSourceResponse(
-        changes(db), ping=PING_SECONDS, headers={"Cache-Control": "no-store"}
+        changes(db, since), ping=PING_SECONDS, headers={"Cache-Control": "no-store"}
     )
 
 
-async def changes(db: Database) -> AsyncIterator[ServerSentEvent]:
-    """Yield what changed, gathered."""
+async def changes(db: Database, since: str = "") -> AsyncIterator[ServerSentEvent]:
+    """Yield what changed, gathered; at first all kinds where anything changed since a position."""
     async with db.events.subscribe() as queue:
+        if since and since != db.events.position:
+            yield _changed(ALL, set())
         while True:
             heard: list[Event] = []
             with suppress(TimeoutError):
@@ -58,7 +64,12 @@ async def changes(db: Database) -> AsyncIterator[ServerSentEvent]:
             if told and not heard:
                 continue
             unsure = not heard or any(event.kind not in ALL for event in heard)
-            kinds = ALL if unsure else {event.kind for event in heard}
-            ids = set() if unsure else {event.id for event in heard}
-            data = {"kinds": sorted(kinds), "ids": sorted(ids)}
-            yield ServerSentEvent(json.dumps(data), event="changed")
+            if unsure:
+                yield _changed(ALL, set())
+            else:
+                yield _changed({event.kind for event in heard}, {event.id for event in heard})
+
+
+def _changed(kinds: Set[str], ids: Set[str]) -> ServerSentEvent:
+    data = {"kinds": sorted(kinds), "ids": sorted(ids)}
+    return ServerSentEvent(json.dumps(data), event="changed")

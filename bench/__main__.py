@@ -25,6 +25,7 @@ from bench import (
     listing,
     online,
     pages,
+    plans,
     readers,
     restores,
     some_rows,
@@ -47,6 +48,7 @@ TOPICS = (
     listing,
     cleanup,
     pages,
+    plans,
     demo,
 )
 

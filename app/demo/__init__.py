@@ -12,7 +12,10 @@ from app.demo.story import prepare
 from app.embedded import EmbeddedServer
 from app.recovery.core.errors import Failed
 
-__all__ = ["data_directory", "running"]
+__all__ = ["MIGRATIONS", "data_directory", "running"]
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+"""Pending migrations of the shop: one is safe, one is dangerous, and one would fail."""
 
 
 @contextmanager
@@ -39,3 +42,4 @@ def data_directory() -> Path:
     from platformdirs import user_data_path
 
     return user_data_path("zanith") / "demo"
+

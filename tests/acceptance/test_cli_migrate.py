@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from app.demo import MIGRATIONS
 from tests.acceptance.command import zanith
 
 DROP = "DROP TABLE orders;\n"
@@ -68,3 +69,20 @@ def test_a_plan_of_stdin_in_each_form():
     refused = zanith("migrate", "plan", "-", "--json", stdin="SELECT 1;\n \\d t")
     assert refused.code == 2
     assert refused.json["error"]["message"].startswith("stdin:2:2: \\d is a psql command")
+
+
+def test_the_migrations_of_the_demo():
+    result = zanith("migrate", "plan", str(MIGRATIONS), "--json")
+    assert result.code == 0, result
+    levels = {one["id"]: one["level"] for one in result.json["migrations"]}
+    assert levels == {
+        "0101_product_rating": "low",
+        "0102_drop_order_notes": "destructive",
+        "0103_one_order_per_customer": "high",
+    }
+
+
+def test_a_preflight_needs_a_database():
+    refused = zanith("migrate", "plan", "-", "--preflight", "--json", stdin="SELECT 1")
+    assert refused.code == 2
+    assert refused.error["message"] == "--preflight needs a database"

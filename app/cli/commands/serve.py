@@ -126,5 +126,9 @@ def demo(
     $ zanith demo --port 8080
     """
     from app.cli.serving import serve_demo
+    from app.demo import MIGRATIONS
 
-    serve_demo(settings_with(port=port), data_dir, fresh=fresh, terminal=Terminal())
+    settings = settings_with(port=port)
+    if settings.migrations is None:
+        settings = settings.model_copy(update={"migrations": MIGRATIONS})
+    serve_demo(settings, data_dir, fresh=fresh, terminal=Terminal())

@@ -42,4 +42,3 @@ def data_directory() -> Path:
     from platformdirs import user_data_path
 
     return user_data_path("zanith") / "demo"
-

@@ -31,6 +31,7 @@ STORY = [
     ("migrate", "status", "--dir", "{migrations}"),
     ("migrate", "up", "--dir", "{migrations}"),
     ("migrate", "history"),
+    ("migrate", "generate", "add_code", "--dir", "{migrations}"),
     ("migrate", "snapshot", "take"),
     ("migrate", "snapshot", "list"),
     ("migrate", "snapshot", "show", "1"),
@@ -124,7 +125,7 @@ JSON = {words for words, leaf in TREE.items() if any("--json" in p.opts for p in
 
 def named(args: tuple[str, ...]) -> tuple[str, ...]:
     """Return the words of a line that name its command."""
-    return next(args[:n] for n in (1, 2) if args[:n] in TREE)
+    return next(args[:n] for n in (1, 2, 3) if args[:n] in TREE)
 
 
 def check(result: Result, words: tuple[str, ...]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from app.cli.commands import (
     drop,
     erase,
     export,
+    generate,
     guard,
     keep,
     look,
@@ -93,7 +94,7 @@ for family in (look, diff, restore, rows, export, keep, erase, purge, cleanup):
     recover.add_typer(family.app)
 for family in (look, database, coverage, rewrite, serve, work):
     root.add_typer(family.app)
-for family in (apply, baseline):
+for family in (apply, baseline, generate):
     migrate.app.add_typer(family.app)
 root.add_typer(drop.app, name="drop")
 root.add_typer(recover, name="recover")

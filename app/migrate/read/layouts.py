@@ -12,7 +12,9 @@ from app.migrate.read.migrations import Layout, Migration, Script
 from app.recovery.core.errors import NotFound, WrongUsage
 
 
-def read_migrations(path: Path, layout: Layout | None = None) -> tuple[Layout, list[Migration]]:
+def read_migrations(
+    path: Path, layout: Layout | None = None, *, may_be_empty: bool = False
+) -> tuple[Layout, list[Migration]]:
     """Return the layout of a directory or file, and its migrations in the order of their run.
 
     Raises NotFound if the path does not exist, and WrongUsage if the layout is not known, if two
@@ -24,7 +26,7 @@ def read_migrations(path: Path, layout: Layout | None = None) -> tuple[Layout, l
         return read_one(path, layout)
     found = layout or find_layout(path)
     migrations = _READERS[found](path)
-    if not migrations:
+    if not migrations and not may_be_empty:
         raise WrongUsage(
             f"{path} has no migrations of the layout {found}", hint=f"name another: {_LAYOUTS}"
         )

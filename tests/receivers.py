@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -116,3 +119,46 @@ def receiver(*answers: str, port: int = 0) -> Iterator[Receiver]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Logged(BaseHTTPRequestHandler):
+    """Writes each event to a file before and after the answer, so that a killed one tells both."""
+
+    protocol_version = "HTTP/1.1"
+    log: int
+    longest: float
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self._write("got")
+        time.sleep(random.uniform(0, self.longest))
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+        self.wfile.flush()
+        self._write("answered")
+
+    def _write(self, word: str) -> None:
+        os.write(self.log, f"{word} {self.headers['webhook-id']}\n".encode())
+        os.fsync(self.log)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+class _Silent(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing of a client that was killed."""
+
+
+def serve_logged(port: int, file: str, longest: float) -> None:
+    """Receive until the process is killed; each line of the file is `got ID` or `answered ID`."""
+    _Logged.log = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    _Logged.longest = longest
+    _Silent(("127.0.0.1", port), _Logged).serve_forever()
+
+
+if __name__ == "__main__":
+    serve_logged(int(sys.argv[1]), sys.argv[2], float(sys.argv[3]))

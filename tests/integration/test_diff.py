@@ -12,6 +12,8 @@ from app.recovery.core.errors import NotPermitted, Refused, WrongUsage
 from app.recovery.db.database import Database
 from app.recovery.inspection.definitions import read_definitions
 from app.recovery.jobs.audit import ActivityFilter, list_activity
+from app.recovery.plan.model import Choices
+from app.recovery.restore.restore import restore
 from app.recovery.rows.compare import CLASSES, count_differences, sample_differences
 from tests.hard_names import NAMES, VALUES
 from tests.oracle.judges import literal, quote
@@ -212,6 +214,14 @@ async def test_what_cannot_be_compared_says_why(database, db, case):
     found = await count_differences(db, made, DBA)
     assert reason in found.reason
     assert (found.counts, found.archived, found.live) == (None, None, None)
+
+
+async def test_what_is_live_again_has_nothing_beside_it(database, db):
+    database.psql("CREATE TABLE t (id int PRIMARY KEY)")
+    made = database.psql("SELECT zanith.archive_table('t')")
+    await restore(db, made, Choices(), DBA)
+    found = await count_differences(db, made, DBA)
+    assert found.reason == "it is live again, and no second copy of its rows is parked"
 
 
 @pytest.mark.parametrize("what", ["index", "policy"])

@@ -39,7 +39,8 @@ def rows_plan(artifact: Artifact, plan: RowsPlan) -> RenderableType:
         words = "The parked rows are not compared with their seal."
         parts.append(marked(Text("!", style="warn"), words))
     elif plan.verification is not None:
-        words = f"The archive is checked against its seal first, {about(plan.verification)}."
+        words = "The archive is checked against its seal first, which reads all of its rows"
+        words += f" ({about(plan.verification)} by estimate)."
         parts.append(aside(words))
     return Group(*parts)
 

@@ -33,20 +33,19 @@ from app.recovery.rows.search import (
     FoundColumn,
     FoundRow,
     check_refs,
+    check_size,
     columns_of,
     in_order,
     plan_search,
     read_rows,
     run_with,
+    with_whole_cells,
 )
 from app.recovery.rows.stream import Reading, prove
 
 SQL = load("some_rows")
 PLAN = load("plan")
 STREAM = load("stream")
-
-MOST_CHARACTERS = 64_000_000
-"""Of all values together: they are in memory while the rows are put back."""
 
 WORDS = {
     "changes": "the live value is replaced",
@@ -221,19 +220,14 @@ async def plan_with_texts(
         data = await connection.fetchval(SQL["plan"], artifact.id)
         columns = columns_of(search)
         live = Live(connection, data, columns)
+        rows = await with_whole_cells(reading, search["whole_sql"], rows, live.key_at)
         data["conflicts"] = standing_conflicts(data, unverified=unverified)
         data["conflicts"] += await live.find_key_conflicts(rows)
         found = await live.look(rows)
         texts: dict[str, FoundTexts] = {}
         wanted = [row.row.ref for row in found if row.written]
         if wanted and (whole or not data.get("alike")):
-            size = sum(cell.length for row in rows for cell in row.cells if cell)
-            if size > MOST_CHARACTERS:
-                raise Refused(
-                    f"these rows have {size:,} characters; {MOST_CHARACTERS:,} are put back at once"
-                    " at most",
-                    hint="choose fewer rows",
-                )
+            check_size(rows)
             texts = dict(await run_with(reading, search["whole_sql"], wanted))
             found = [await live.check_fit(row, texts) for row in found]
         plan = _made(artifact, data, columns, found, unverified=unverified)

@@ -35,6 +35,8 @@ STREAM = load("stream")
 PAGE = 50
 MOST_ROWS = 1_000
 """Rows that are named one by one at most; a whole artifact is restored as a whole."""
+MOST_CHARACTERS = 64_000_000
+"""Of all whole values together: they are in memory at once."""
 SECONDS = 5.0
 _FIRST_PAGES = 32
 _STEP_SECONDS = 0.5
@@ -242,6 +244,36 @@ async def read_rows(reading: Reading, sql: str, values: Sequence[str | None]) ->
         FoundRow(ref, tuple(None if cell is None else Cell(*cell) for cell in cells))
         for ref, cells in await run_with(reading, sql, values)
     ]
+
+
+def check_size(rows: Sequence[FoundRow]) -> None:
+    """Raise Refused where the whole values of these rows are too much for the memory."""
+    size = sum(cell.length for row in rows for cell in row.cells if cell)
+    if size > MOST_CHARACTERS:
+        raise Refused(
+            f"these rows have {size:,} characters; {MOST_CHARACTERS:,} are read at once at most",
+            hint="choose fewer rows",
+        )
+
+
+async def with_whole_cells(
+    reading: Reading, whole_sql: str, rows: Sequence[FoundRow], at: Sequence[int]
+) -> tuple[FoundRow, ...]:
+    """Return the rows with whole values at some places: a key that is cut finds no live row."""
+    long = [
+        row for row in rows if any(cell and cell.cut for cell in map(row.cells.__getitem__, at))
+    ]
+    if not long:
+        return tuple(rows)
+    check_size(long)
+    texts = dict(await run_with(reading, whole_sql, [row.ref for row in long]))
+
+    def whole(row: FoundRow) -> FoundRow:
+        pairs = enumerate(zip(row.cells, texts[row.ref], strict=True))
+        cells = (replace(c, text=text) if c and n in at else c for n, (c, text) in pairs)
+        return replace(row, cells=tuple(cells))
+
+    return tuple(whole(row) if row.ref in texts else row for row in rows)
 
 
 async def run_with(reading: Reading, sql: str, values: Sequence[str | None]) -> list[Any]:

@@ -15,8 +15,10 @@ from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.artifacts.model import Artifact
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import Busy, Locked, Refused, WrongUsage, ZanithError
+from app.recovery.core.four_eyes import Change
 from app.recovery.db.database import Database
 from app.recovery.inspection.inspect import find_columns
+from app.recovery.jobs.approvals import find_required
 from app.recovery.restore.rows_plan import WORDS, PlannedRow, RowsPlan, copy_rows, plan_rows
 from app.recovery.rows.conditions import OPERATORS, WITHOUT_VALUE, Condition, WrongConditions
 from app.recovery.rows.search import Found, check_refs, find_rows
@@ -57,6 +59,25 @@ class SearchForm:
 
 
 @dataclass(frozen=True)
+class Skip:
+    """The choice to put rows back without a comparison with their seal."""
+
+    chosen: bool = False
+    allowed: bool = True
+    """False where that needs an approval: single rows can have none."""
+
+    def offers(self, plan: RowsPlan) -> bool:
+        """Whether the choice makes a difference to this plan."""
+        codes = {conflict.code for conflict in plan.conflicts}
+        return self.chosen or codes == {"seal_broken"} or plan.verification is not None
+
+
+async def read_skip(db: Database, *, chosen: bool = False) -> Skip:
+    """Return the choice, and whether it can be made here."""
+    return Skip(chosen, Change.UNVERIFIED not in await find_required(db))
+
+
+@dataclass(frozen=True)
 class RowsPage:
     """What was found, beside the live rows, and the form to search again."""
 
@@ -68,6 +89,7 @@ class RowsPage:
     page: int = 0
     ticked: tuple[str, ...] | None = None
     wrong_ticks: ZanithError | None = None
+    skip: Skip = Skip()
 
     @property
     def words(self) -> dict[str, str]:
@@ -90,6 +112,7 @@ class ChosenRows:
 
     artifact: Artifact
     plan: RowsPlan
+    skip: Skip
     error: ZanithError | None = None
     typed: str = ""
     reason: str = ""
@@ -167,7 +190,8 @@ async def build(
             plan = await plan_rows(studio.db, artifact.id, refs, who)
         except ZanithError as exc:
             error = exc
-    return RowsPage(artifact, form, found, plan, error, page)
+    skip = await read_skip(studio.db)
+    return RowsPage(artifact, form, found, plan, error, page, skip=skip)
 
 
 @router.post("/find", response_class=HTMLResponse, dependencies=[checked_form])
@@ -217,6 +241,7 @@ def ticked_in_form(
 
 
 TheTicked = Annotated[Ticked, Depends(ticked_in_form)]
+SkipsSeal = Annotated[bool, Form()]
 
 
 async def show_again(
@@ -256,6 +281,7 @@ async def choose(
     artifact_id: str,
     ticked: TheTicked,
     to: Annotated[Literal["plan", "csv", "sql"], Form()] = "plan",
+    unverified: SkipsSeal = False,
 ) -> Response:
     """Show the plan for the ticked rows, or give them as CSV or SQL; nothing changes."""
     request.state.reads_only = True
@@ -265,10 +291,11 @@ async def choose(
         if to != "plan":
             text = await copy_rows(studio.db, artifact.id, refs, who, to)
             return as_file(text, f"rows-{artifact.id}", to)
-        plan = await plan_rows(studio.db, artifact.id, refs, who)
+        plan = await plan_rows(studio.db, artifact.id, refs, who, unverified=unverified)
     except (WrongUsage, Refused) as exc:
         return await show_again(request, studio, who, artifact.id, ticked, exc)
-    return _show(request, studio, ChosenRows(artifact, plan))
+    skip = await read_skip(studio.db, chosen=unverified)
+    return _show(request, studio, ChosenRows(artifact, plan, skip))
 
 
 @router.post("/restore", dependencies=[checked_form])
@@ -281,6 +308,7 @@ async def start(
     confirm: Typed = "",
     digest: Annotated[str, Form(max_length=64)] = "",
     reason: Typed = "",
+    unverified: SkipsSeal = False,
 ) -> Response:
     """Start to put them back, or show the plan again with what stands in the way."""
     refs = check_refs(ref or ())
@@ -290,10 +318,12 @@ async def start(
             confirm=confirm,
             digest=digest or None,
             reason=reason.strip() or None,
+            unverified=unverified,
         )
     except (Refused, Locked, WrongUsage) as exc:
         artifact = await get_artifact(studio.db, artifact_id)
-        plan = await plan_rows(studio.db, artifact.id, refs, who)
-        view = ChosenRows(artifact, plan, exc, confirm, reason)
+        plan = await plan_rows(studio.db, artifact.id, refs, who, unverified=unverified)
+        skip = await read_skip(studio.db, chosen=unverified)
+        view = ChosenRows(artifact, plan, skip, exc, confirm, reason)
         return _show(request, studio, view, status_of(exc))
     return RedirectResponse(f"/studio/jobs/{job.id}", 303)

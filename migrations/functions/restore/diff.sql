@@ -111,7 +111,8 @@ DECLARE
     keys text;
     q record;
 BEGIN
-    reason := CASE WHEN archive IS NULL THEN format('nothing is parked that could be compared: %s', place ->> 'detail')
+    reason := CASE WHEN archive IS NULL AND a.status = 'restored' AND place ->> 'state' = 'none' THEN 'it is live again, and no second copy of its rows is parked'
+        WHEN archive IS NULL THEN format('nothing is parked that could be compared: %s', place ->> 'detail')
         WHEN live IS NULL THEN format('no table has the name %s now', zanith._qualify(a.source_schema, a.source_table))
         WHEN kind NOT IN ('r', 'p') OR live = archive AND NOT soft THEN format('%s is not a table', live_name)
         WHEN column_now IS NOT NULL AND zanith._attribute_number(live, column_now) IS NULL THEN format('%s has no column %I now', live_name, column_now) END;

@@ -220,3 +220,31 @@ async def test_a_partitioned_table_and_a_soft_dropped_column(db):
         1,
         "note 9",
     )
+
+
+@pytest.mark.parametrize("archive", ["column", "table"])
+async def test_a_long_key_finds_its_live_row(db, archive):
+    """Values are shown cut; two keys here differ only after the cut."""
+    await execute(
+        db,
+        "CREATE TABLE t (k text PRIMARY KEY, note text);"
+        " INSERT INTO t SELECT repeat('k', 5000) || n, 'note ' || n FROM generate_series(1, 2) n",
+    )
+    if archive == "column":
+        artifact = await fetchval(db, "SELECT zanith.archive_column('t', 'note')")
+        await execute(db, "ALTER TABLE t ADD note text")
+    else:
+        artifact = await fetchval(db, "SELECT zanith.archive_table('t')")
+        await execute(
+            db,
+            "CREATE TABLE t (k text PRIMARY KEY, note text);"
+            " INSERT INTO t VALUES (repeat('k', 5000) || 1, 'note 1')",
+        )
+    plan = await plan_for(db, artifact, "note LIKE 'note%'")
+    assert [len(row.key[0]) for row in plan.rows] == [5001, 5001]
+    expected = {"changes": 2} if archive == "column" else {"same": 1, "insert": 1}
+    assert plan.counts == expected
+    await put_back(db, plan)
+    assert await fetchval(db, "SELECT string_agg(right(k, 1) || note, ',' ORDER BY k) FROM t") == (
+        "1note 1,2note 2"
+    )

@@ -167,6 +167,27 @@ async def test_health_of_what_is_there_gone_and_moved(db):
         assert (summary.total, summary.damaged, summary.unsealed) == (2, 2, 0)
 
 
+@pytest.mark.each_version
+async def test_as_many_are_unsealed_as_the_list_shows(db, monkeypatch):
+    """What was altered in place is changed, not unsealed, in the figures too."""
+    monkeypatch.setattr("app.recovery.core.cache._QUICK", 600)  # however slow, it counts anew
+    for call in ("archive_column('orders', 'code')", "archive_table('orders')"):
+        await capture(db, call)
+    unsealed = ArtifactFilter(health="unsealed")
+    assert (await summarize(db)).unsealed == (await list_artifacts(db, unsealed)).total == 2
+    async with client_of(db) as connection:
+        place = await connection.fetchval(
+            "SELECT format('%I.%I', physical_schema, physical_table)"
+            " FROM zanith._zanith_migration_artifacts WHERE artifact_type = 'archive_table'"
+        )
+        await connection.execute(f"ALTER TABLE {place} ADD added integer")
+    found = await list_artifacts(db, unsealed)
+    assert [item.artifact_type for item in found.items] == ["archive_column"]
+    assert (await summarize(db)).unsealed == found.total == 1
+    for health, number in (("damaged", 1), ("changed", 1), ("ok", 0), ("expired", 0)):
+        assert (await list_artifacts(db, ArtifactFilter(health=health))).total == number
+
+
 async def test_summary(many):
     await capture(many, "archive_table('orders')")
     summary = await summarize(many)

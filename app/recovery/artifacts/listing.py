@@ -296,7 +296,10 @@ def _cursor(row: Any, *, backward: bool) -> str:
 async def _how_to_see(db: Database, values: tuple[Any, ...]) -> str:
     """Return the block that tells a health: of few the whole truth, of many what shows."""
     anyhow = (*values[:_HEALTHS], None, *values[_HEALTHS + 1 :])
-    number = await _count(db, anyhow, "every")
+    return _seen(await _count(db, anyhow, "every"))
+
+
+def _seen(number: int) -> str:
     return "every" if number <= _LOOKED_AT else "stray"
 
 
@@ -339,7 +342,11 @@ async def count_purged(db: Database) -> int | None:
 
 
 async def summarize(db: Database) -> Summary:
-    """Return the totals over all artifacts, in one query; where that is slow, of a minute ago."""
+    """Return the totals over all artifacts, in two queries; where that is slow, of a minute ago.
+
+    ``unsealed`` is the number that the list has under its filter; the other counts of health know
+    what is not in its recorded place, and what a verification found.
+    """
     return await db.memory.recall("summary", db.side, _summarize)
 
 
@@ -353,7 +360,9 @@ async def _summarize(connection: Connection) -> Summary:
     data = dict(row)
     for key in ("by_table", "by_expiry"):
         data[key] = [(name, number) for name, number in data[key] or []]
-    return Summary(**data)
+    query = _count_query(by_health=True, seen=_seen(data["total"]))
+    unsealed = await connection.fetchval(query, *_filter_values(ArtifactFilter(health="unsealed")))
+    return Summary(**data, unsealed=unsealed)
 
 
 async def count_states(db: Database) -> States:

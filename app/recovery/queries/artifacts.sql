@@ -94,11 +94,11 @@ LEFT JOIN worst AS w ON w.id = a.id
 {place}
 ORDER BY {key} {direction}, a.capture_order {direction};
 
--- among: the damage of all that match, where a state of health is asked for
+-- among: the damage of all that match, where a state of health is asked for; damage only takes away from the other states, so of these it is asked of those that are in them without it
 SELECT d.id, d.kind
 FROM zanith.worst_damages(ARRAY(
     SELECT a.id FROM zanith._zanith_migration_artifacts AS a {place}
-    WHERE {filter} AND ($8::text[] IS NOT NULL) AND {asked})) AS d
+    WHERE {filter} AND ($8::text[] && ARRAY['missing', 'moved', 'changed'] OR {calm} = ANY ($8)) AND {asked})) AS d
 
 -- page_by_health: a page of those in a state of health
 WITH among AS MATERIALIZED ({among}), page AS MATERIALIZED (
@@ -238,7 +238,6 @@ SELECT count(*) AS total,
        count(*) FILTER (WHERE goes AND expires_at BETWEEN now() AND now() + interval '7 days') AS expiring_soon,
        count(*) FILTER (WHERE goes AND expires_at < now()) AS overdue,
        count(*) FILTER (WHERE health IN ('missing', 'moved', 'changed')) AS damaged,
-       count(*) FILTER (WHERE health = 'unsealed') AS unsealed,
        count(*) FILTER (WHERE health = 'expired') AS expired,
        count(*) FILTER (WHERE held_by IS NOT NULL) AS held,
        (SELECT count(*) FROM (SELECT FROM seen GROUP BY source_schema, source_table HAVING sum(bytes) > 0) AS t) AS parked_tables,

@@ -31,7 +31,7 @@ def slug(name: str) -> str:
     found = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:_LONGEST]
     if not found:
         raise WrongUsage(
-            f"{name!r} is no name of a migration", hint="use letters and digits, such as add_code"
+            f"{name!r} cannot name a migration", hint="use letters and digits, such as add_code"
         )
     return found
 

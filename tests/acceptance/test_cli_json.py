@@ -36,6 +36,7 @@ STORY = [
     ("migrate", "snapshot", "list"),
     ("migrate", "snapshot", "show", "1"),
     ("migrate", "snapshot", "diff", "1", "live"),
+    ("migrate", "down", "--dir", "{migrations}", "--dry-run"),
     ("migrate", "baseline", "--dir", "{migrations}", "--to", "0001", "--dry-run"),
     ("list",),
     ("status",),

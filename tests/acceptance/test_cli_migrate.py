@@ -86,3 +86,29 @@ def test_a_preflight_needs_a_database():
     refused = zanith("migrate", "plan", "-", "--preflight", "--json", stdin="SELECT 1")
     assert refused.code == 2
     assert refused.error["message"] == "--preflight needs a database"
+
+
+def test_plan_up_and_down_know_what_is_pending(database, migrations):
+    (migrations / "0002_b.sql").write_text("ALTER TABLE orders ADD COLUMN c int;")
+    known = {"url": database.url, "ZANITH_MIGRATIONS": str(migrations)}
+    address = ("-d", database.url)
+    first = zanith("migrate", "up", "--steps", "1", **known)
+    assert (first.code, "0001_a" in first.err) == (0, True), first
+    planned_now = zanith("migrate", "plan", "--json", *address, **known)
+    assert [one["id"] for one in planned_now.json["migrations"]] == ["0002_b"]
+    assert zanith("migrate", "status", "--check", **known).code == 4
+    assert zanith("migrate", "up", **known).code == 0
+    assert zanith("migrate", "status", "--check", **known).code == 0
+    refused = zanith("migrate", "down", **known)
+    assert (refused.code, "not confirmed" in refused.err) == (4, True), refused
+    assert zanith("migrate", "down", "--yes", **known).code == 0
+    shown = zanith("migrate", "history", "--verbose", **known)
+    assert "0002_b  down, applied" in shown.out, shown
+    assert zanith("migrate", "history", "--id", "nosuch", **known).code == 3
+    (migrations / "0003_c.sql").write_text("SELECT nosuch;")
+    failed = zanith("migrate", "up", "--json", **known)
+    assert (failed.code, failed.error["code"]) == (1, "failed")
+    assert "0003_c.sql:1:8" in failed.error["message"]
+    (migrations / "0001_a.sql").write_text("CREATE TABLE orders (id bigint);")
+    edited = zanith("migrate", "up", **known)
+    assert (edited.code, "0001_a.sql:1: now:" in edited.err) == (4, True), edited

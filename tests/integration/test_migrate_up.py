@@ -109,10 +109,6 @@ BAD = {
         "CREATE TABLE made (a int);\n\nSELECT nosuch\n  FROM orders;",
         MigrationFailed, r"1\.sql:3:8: column \"nosuch\" does not exist",
     ),
-    "rows": (
-        "CREATE UNIQUE INDEX ON orders (note);",
-        MigrationFailed, r"1\.sql:1:1: could not create unique index",
-    ),
     "deferred": (
         "CREATE TABLE made (a int PRIMARY KEY);\n"
         "CREATE TABLE more (a int REFERENCES made DEFERRABLE INITIALLY DEFERRED);\n"

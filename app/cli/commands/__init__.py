@@ -14,6 +14,7 @@ from app.cli.commands import (
     coverage,
     database,
     diff,
+    down,
     drop,
     erase,
     export,
@@ -94,7 +95,7 @@ for family in (look, diff, restore, rows, export, keep, erase, purge, cleanup):
     recover.add_typer(family.app)
 for family in (look, database, coverage, rewrite, serve, work):
     root.add_typer(family.app)
-for family in (apply, baseline, generate):
+for family in (apply, baseline, down, generate):
     migrate.app.add_typer(family.app)
 root.add_typer(drop.app, name="drop")
 root.add_typer(recover, name="recover")

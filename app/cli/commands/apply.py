@@ -50,6 +50,10 @@ def up_command(
             help="What to do with a statement of which nobody knows whether it ended.",
         ),
     ] = None,
+    no_preflight: Annotated[
+        bool,
+        typer.Option("--no-preflight", help="Do not ask the rows first if they stop a statement."),
+    ] = False,
     wait: Wait = None,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -58,13 +62,14 @@ def up_command(
     """
     Run the pending migrations, each in one transaction with its record.
 
-    It first plans them with the catalog of the database, and refuses what does
-    not pass a gate, as plan does. Drops are captured: by the guard if it is
-    on, else by captures instead of the statements. zanith recover
-    restore-migration ID brings back what a migration dropped. Each lock has a
-    short timeout, and the whole migration is tried again. A file with the
-    comment "-- zanith: no-transaction" runs statement by statement; if it is
-    interrupted, the next up goes on. One process runs migrations at a time.
+    It first plans them with the catalog and the rows of the database, and
+    refuses what does not pass a gate, as plan --preflight does. Drops are
+    captured: by the guard if it is on, else by captures instead of the
+    statements. zanith recover restore-migration ID brings back what a
+    migration dropped. Each lock has a short timeout, and the whole migration is
+    tried again. A file with the comment "-- zanith: no-transaction" runs
+    statement by statement; if it is interrupted, the next up resumes there. One
+    process runs migrations at a time.
 
     Exit 1 if a migration failed: what ran before it stays applied. Exit 4 if
     nothing ran because of a gate or the files. Exit 5 for locks.
@@ -85,6 +90,7 @@ def up_command(
         wait=parse_duration(wait) if wait else None,
         resume=resume,
         dry_run=dry_run,
+        preflight=not no_preflight,
     )
 
     async def body(session: Session) -> UpReport:

@@ -16,6 +16,8 @@ from app.cli.migrations import read_codes, read_risk
 from app.cli.options import DatabaseUrl, Json
 from app.cli.render.migrate import planned, probed, summary
 from app.cli.session import Session, run
+from app.migrate.apply.history import has_history
+from app.migrate.apply.status import read_status
 from app.migrate.preflight.findings import Finding, preflight_to_json
 from app.migrate.preflight.run import run_preflight, with_findings
 from app.migrate.read.layouts import read_migrations
@@ -75,7 +77,8 @@ def plan_command(
             "--after",
             metavar="ID",
             help="Plan the migrations after this one, as pending together: a table that one of "
-            "them creates is empty. Default: all, each as if those before it were applied.",
+            "them creates is empty. Default: with a database those that it has not applied; else "
+            "all, each as if those before it were applied.",
         ),
     ] = None,
     max_risk: Annotated[
@@ -146,17 +149,15 @@ def plan_command(
     known = directory or (None if path == Path("-") else load_settings().migrations)
     found, migrations, applied = _read(path, known, layout)
     live, asked = None, database_url is not None or given().parts or given().profile
+    together = bool(asked and len(migrations) > 1 and after is None)
+    if together:
+        migrations = _pending(found, migrations, database_url, json=as_json)
     pending = divide(migrations, after)[1]
     if asked:
-        if len(migrations) > 1 and after is None:
-            raise WrongUsage(
-                "which migrations are pending is not known",
-                hint="name the last one that was applied with --after, or name one file",
-            )
         live = _ask(pending, database_url, json=as_json)
     elif preflight:
         raise WrongUsage("--preflight needs a database", hint="name it: -d, or --profile")
-    plan = plan_migrations(found, migrations, gates, after, applied, live)
+    plan = plan_migrations(found, migrations, gates, after, applied, live, together=together)
     findings: tuple[Finding, ...] | None = None
     if preflight:
         findings = _probe(plan, pending, database_url, preflight_time, json=as_json)
@@ -205,6 +206,24 @@ def _read(
         return found, migrations, []
     found, known = read_migrations(directory, layout)
     return found, migrations, _before(known, path)
+
+
+def _pending(
+    layout: Layout, migrations: Sequence[Migration], url: str | None, *, json: bool
+) -> list[Migration]:
+    """Return those that the history of the database does not have."""
+
+    async def body(session: Session) -> list[Migration]:
+        if not await has_history(session.db):
+            raise WrongUsage(
+                "which migrations are pending is not known",
+                hint="name the last one that was applied with --after, or name one file;"
+                " after zanith init and zanith migrate baseline the database knows it",
+            )
+        status = await read_status(session.db, layout, migrations)
+        return [entry.migration for entry in status.pending if entry.migration is not None]
+
+    return run(body, url=url, json=json, installed=False, read_only=True)
 
 
 def _ask(migrations: Sequence[Migration], url: str | None, *, json: bool) -> World:

@@ -136,10 +136,12 @@ def _captures(
     """Return the captures instead of drops, by strategy and statement."""
     wanted = {steered.steering.strategy or "archive" for steered in source.statements}
     strategies: dict[str, Strategy] = {"archive": "archive", "soft": "soft_drop"}
+    # as zanith._name_captures has it: what a down drops does not come back with the up
+    named = f"{migration.id[:195]} down" if script is migration.down else migration.id
     return {
         (word, change.line, change.was): change.now
         for word in sorted(wanted)
-        for change in rewrite(script.data, strategies[word], migration.id, str(script.path)).changes
+        for change in rewrite(script.data, strategies[word], named, str(script.path)).changes
     }
 
 

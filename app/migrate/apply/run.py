@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import asyncpg
 
@@ -17,8 +17,9 @@ from app.migrate.apply.history import SQL, Run, Step, read_steps
 from app.migrate.apply.prepare import Prepared, Unit
 from app.migrate.apply.session import as_connected, begin, clean, keep_lock_timeout
 from app.migrate.apply.steps import describe_observed, describe_run, describe_step, seconds
-from app.migrate.observe.catalog import read_catalog
+from app.migrate.observe.catalog import own_path, read_catalog
 from app.migrate.observe.look import look
+from app.migrate.schema.snapshots import take
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import Locked, ZanithError
 from app.recovery.core.progress import OnProgress, tell
@@ -86,8 +87,10 @@ class Runner:
             nonlocal tries
             tries += 1
             steps.clear()
+            await self._snapshot(prepared, "before")
             await self._statements(prepared, prepared.units, steps)
             await connection.execute(SQL["own_role"])
+            await self._snapshot(prepared, "after")
             described = describe_run(
                 prepared,
                 self.actor,
@@ -114,6 +117,13 @@ class Runner:
         """Lend the session in a transaction, with the pid of its server process."""
         async with begin(self.db, self.session, self.actor.name) as pid:
             yield self.session, pid
+
+    async def _snapshot(self, prepared: Prepared, when: Literal["before", "after"]) -> None:
+        """Store the schema before or after a migration, in the open transaction."""
+        if self.direction == "down":
+            return
+        async with own_path(self.session):
+            await take(self.session, prepared.id, when, by=self.actor.name)
 
     async def _undo(
         self,
@@ -199,6 +209,9 @@ class Runner:
     async def _outside(self, prepared: Prepared, earlier: Run | None, undoes: int | None) -> Ran:
         start = time.monotonic()
         known = await self._known(prepared, earlier)
+        if not known:
+            async with self.opened():
+                await self._snapshot(prepared, "before")
         run = await self._record_begin(prepared, known)
         try:
             for group in prepared.groups:
@@ -212,7 +225,9 @@ class Runner:
             raise error from exc
         except LOST as exc:
             raise _interrupted(prepared) from exc
-        await self._end(run, "applied", start)
+        async with self.opened() as (connection, _), as_connected(connection):
+            await self._snapshot(prepared, "after")
+            await self._end(run, "applied", start)
         if undoes is not None or prepared.migration.repeatable:
             await self._undo(self.session, prepared, earlier, undoes, run)
         return self._ran(prepared, run, start, 1)

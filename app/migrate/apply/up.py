@@ -12,6 +12,7 @@ from app.migrate.apply.prepare import Prepared, prepare
 from app.migrate.apply.run import Ran, Runner
 from app.migrate.apply.session import open_session
 from app.migrate.apply.status import Entry, Status, require_sound, status_in
+from app.migrate.preflight.run import run_preflight, with_findings
 from app.migrate.read.migrations import Layout, Migration
 from app.migrate.review.live import read_live
 from app.migrate.review.plan import Gates, MigrationPlan, plan_migrations
@@ -36,6 +37,8 @@ class UpRequest:
     wait: timedelta | None = None
     resume: str | None = None
     dry_run: bool = False
+    preflight: bool = True
+    """Whether the rows are asked first if they let the migrations run."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,8 @@ async def migrate_up(
         chosen = choose(status, request.steps, request.to)
         files = [entry.migration for entry in chosen if entry.migration is not None]
         guarded = await is_guarded(db)
-        plan = await plan_pending(db, layout, files, request.gates, guarded=guarded)
+        asks = actor if request.preflight else None
+        plan = await plan_pending(db, layout, files, request.gates, asks, guarded=guarded)
         prepared = _prepare(layout, files, plan, guarded=guarded)
         left = tuple(entry.id for entry in status.pending)
         if request.dry_run:
@@ -159,14 +163,21 @@ async def plan_pending(
     layout: Layout,
     migrations: Sequence[Migration],
     gates: Gates,
+    actor: Actor | None = None,
     *,
     guarded: bool,
 ) -> MigrationPlan:
-    """Return the plan of pending migrations, with what the database says of them."""
+    """Return the plan of pending migrations, with what the database says of them.
+
+    For an actor, its rows are asked too whether they let the migrations run.
+    """
     live = await read_live(db, migrations)
     if guarded:
         gates = replace(gates, guard=True, kept_rows=await _kept_rows(db))
-    return plan_migrations(layout, migrations, gates, live=live, together=True)
+    plan = plan_migrations(layout, migrations, gates, live=live, together=True)
+    if actor is None:
+        return plan
+    return with_findings(plan, await run_preflight(db, plan, migrations, actor), gates)
 
 
 async def is_guarded(db: Database) -> bool:

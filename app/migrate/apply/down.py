@@ -1,0 +1,182 @@
+"""`zanith migrate down`: applied migrations reverted, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from app.migrate.apply import derive
+from app.migrate.apply.history import Run
+from app.migrate.apply.prepare import prepare
+from app.migrate.apply.run import Ran, Runner
+from app.migrate.apply.session import open_session
+from app.migrate.apply.status import Entry, State, Status, require_sound, status_in
+from app.migrate.apply.up import is_guarded, names
+from app.migrate.read.migrations import Layout, Migration
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import NotFound, Refused, WrongUsage, ZanithError
+from app.recovery.core.progress import OnProgress
+from app.recovery.db.database import Database
+
+
+@dataclass(frozen=True)
+class DownRequest:
+    """Which of the applied migrations are to be reverted: the newest N, or all after one."""
+
+    steps: int | None = None
+    to: str | None = None
+    keep_rows: bool = False
+    """Whether rows that a migration inserted or changed may stay as they are."""
+    wait: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Reversal:
+    """How one migration is reverted: by its down part, or as derived from what was recorded.
+
+    `problems` say what cannot be reversed.
+    """
+
+    id: str
+    run: int
+    derived: bool
+    statements: tuple[str, ...]
+    restores: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "run": self.run,
+            "derived": self.derived,
+            "statements": list(self.statements),
+            "restores": list(self.restores),
+            "problems": list(self.problems),
+        }
+
+
+@dataclass(frozen=True)
+class DownReport:
+    """What is reverted, or would be."""
+
+    reversals: tuple[Reversal, ...]
+    ran: tuple[Ran, ...] = ()
+
+    @property
+    def blocked(self) -> bool:
+        return any(one.problems for one in self.reversals)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "reversals": [one.to_json() for one in self.reversals],
+            "reverted": [one.to_json() for one in self.ran],
+        }
+
+
+async def plan_down(
+    db: Database, layout: Layout, migrations: Sequence[Migration], request: DownRequest
+) -> DownReport:
+    """Return how migrations would be reverted; it changes nothing."""
+    async with db.acquire() as connection:
+        status = await status_in(connection, layout, migrations)
+    return DownReport(tuple([await _plan(db, one, request) for one in choose(status, request)]))
+
+
+async def migrate_down(
+    db: Database,
+    layout: Layout,
+    migrations: Sequence[Migration],
+    actor: Actor,
+    request: DownRequest,
+    on_progress: OnProgress | None = None,
+) -> DownReport:
+    """Revert migrations, newest first, and return what was done.
+
+    Refused, with nothing changed, if one of them cannot be reversed. Each is recorded; one that
+    fails stops the rest.
+    """
+    async with open_session(db, request.wait, on_progress) as session:
+        status = await status_in(session, layout, migrations)
+        chosen = choose(status, request)
+        plans = [await _plan(db, entry, request) for entry in chosen]
+        require_reversible(plans)
+        captures = not await is_guarded(db)
+        runner = Runner(db, session, actor, on_progress, direction="down")
+        ran: list[Ran] = []
+        for entry in chosen:
+            try:
+                ran.append(await _revert(runner, layout, entry, captures=captures))
+            except ZanithError as error:
+                if ran:
+                    done = f"reverted before it: {', '.join(one.id for one in ran)}"
+                    error.detail = "\n".join(filter(None, (error.detail, done)))
+                raise
+    return DownReport(tuple(plans), tuple(ran))
+
+
+def choose(status: Status, request: DownRequest) -> list[Entry]:
+    """Return the applied migrations that are to be reverted, newest first."""
+    if request.steps is not None and request.to is not None:
+        raise WrongUsage("--steps and --to exclude each other", hint="give one of them")
+    if request.steps is not None and request.steps < 1:
+        raise WrongUsage("--steps must be 1 or more", hint="write how many are to be reverted")
+    for entry in status.entries:
+        if entry.state is State.INTERRUPTED:
+            raise Refused(
+                f"{entry.id} was interrupted in the middle",
+                hint="finish it with zanith migrate up, or revert by hand what it did",
+            )
+    applied = [entry for entry in status.entries if entry.run is not None and entry.run.applied]
+    applied.sort(key=lambda entry: _run(entry).run, reverse=True)
+    usable = [entry for entry in applied if not _run(entry).repeatable]
+    if request.to is None:
+        chosen = usable[: request.steps or 1]
+        if not chosen:
+            raise NotFound("no migration is applied", hint="zanith migrate status lists them")
+    else:
+        place = next((n for n, one in enumerate(usable) if names(request.to, one.id)), None)
+        if place is None:
+            raise NotFound(
+                f"no applied migration is named {request.to}",
+                hint="zanith migrate status lists those that are applied",
+            )
+        chosen = usable[:place]
+    found = Status(status.layout, tuple(chosen))
+    require_sound(found, out_of_order=True, allow_vanished=True)
+    return chosen
+
+
+def _run(entry: Entry) -> Run:
+    assert entry.run is not None  # noqa: S101 - chosen are those that ran
+    return entry.run
+
+
+async def _plan(db: Database, entry: Entry, request: DownRequest) -> Reversal:
+    run = _run(entry)
+    if entry.migration is not None and entry.migration.down is not None:
+        found = prepare(Layout.FILE, entry.migration, entry.migration.down, captures=False)
+        texts = tuple(unit.steered.text for unit in found.units)
+        return Reversal(entry.id, run.run, derived=False, statements=texts)
+    plan = await derive.plan(db, run, keep_rows=request.keep_rows)
+    return Reversal(entry.id, run.run, True, plan.statements, plan.restores, plan.problems)
+
+
+def require_reversible(plans: Sequence[Reversal]) -> None:
+    """Raise Refused where something cannot be reversed."""
+    lines = [f"{one.id}: {problem}" for one in plans for problem in one.problems]
+    if lines:
+        raise Refused(
+            f"{lines[0]}: it cannot be reversed",
+            detail="\n".join(lines[1:]) or None,
+            hint="write a down part for it, and run zanith migrate down again",
+        )
+
+
+async def _revert(runner: Runner, layout: Layout, entry: Entry, *, captures: bool) -> Ran:
+    run = _run(entry)
+    if entry.migration is not None and entry.migration.down is not None:
+        prepared = prepare(layout, entry.migration, entry.migration.down, captures=captures)
+        return await runner.run(prepared, undoes=run.run)
+    return await derive.revert(runner, run, captures=captures)

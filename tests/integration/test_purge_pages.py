@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import pytest
@@ -12,8 +13,8 @@ from tests.studios import capture_orders, run_studio, wait_for_seals
 pytestmark = pytest.mark.newest
 
 
-def words(html: str) -> str:
-    return " ".join(re.sub(r"<[^>]+>", " ", html).split())
+def words(page: str) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", page).split())
 
 
 def test_the_review_of_one_and_of_chosen_ones(database):
@@ -37,3 +38,31 @@ def test_the_review_of_one_and_of_chosen_ones(database):
         by_age = client.get("/studio/cleanup", params={"older_than": "0s"}).text
         assert "<h1>Cleanup</h1>" in by_age
         assert 'placeholder="30d, 12h"' in by_age
+
+
+def test_many_artifacts_are_a_part_of_their_own(database, monkeypatch):
+    """The page answers before it reads a plan; without scripts a link shows all of it."""
+    monkeypatch.setattr("app.routes.pages.cleanup.AT_ONCE", 1)
+    ids = capture_orders(database)
+    chosen = {"chosen": [ids["column"], ids["table"]]}
+    with run_studio(database.tcp_url) as studio, studio.client() as client:
+        wait_for_seals(database)
+        by_age = {"older_than": "0s"}
+        for asked, title in ((chosen, "Purge 2 chosen artifacts"), (by_age, "Cleanup")):
+            page = client.get("/studio/cleanup", params=asked).text
+            assert f"<h1>{title}</h1>" in page
+            assert "Reading the artifacts" in page
+            assert "orders.code" not in page
+            part = re.search(r'hx-get="([^"]+)" hx-trigger="load" hx-target="#candidates"', page)
+            assert part
+            address = html.unescape(part.group(1))
+            piece = client.get(address, headers={"HX-Request": "true"}).text
+            whole = client.get(address).text
+            assert "<h1>" not in piece
+            assert f"<h1>{title}</h1>" in whole
+            for text in (piece, whole):
+                assert "Reading the artifacts" not in text
+                assert "orders.code" in text
+        one = client.get("/studio/cleanup", params={"chosen": [ids["column"]]}).text
+        assert "Reading the artifacts" not in one
+        assert client.get("/studio/cleanup", params={"older_than": "soon"}).status_code == 400

@@ -102,10 +102,24 @@ async def _find(
         )
     async with db.acquire() as connection:
         rows = await connection.fetch(
-            compose(SQL["candidates"], asked=compose(BLOCKS[seen])),
+            compose(SQL["candidates"], asked=compose(BLOCKS[seen]), old=SQL["old"]),
             *(older_than, expired, only, before_expiry, broken, Change.PURGE in db.approvals),
         )
     return [(from_row(row), row["skip"]) for row in rows]
+
+
+async def asks_about_more_than(
+    db: Database,
+    number: int,
+    older_than: timedelta | None,
+    expired: bool,
+    only: list[str] | None = None,
+) -> bool:
+    """Tell whether `plan_cleanup` of the same would look at more artifacts than so many."""
+    async with db.side() as connection:
+        query = compose(SQL["more_than"], old=SQL["old"])
+        found: bool = await connection.fetchval(query, older_than, expired, only, number)
+    return found
 
 
 async def find_last_exports(db: Database, ids: list[str]) -> dict[str, dict[str, Any]]:

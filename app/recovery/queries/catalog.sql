@@ -20,18 +20,22 @@ SELECT s.nspname AS schema, s.relname AS name,
         FROM pg_depend AS d LEFT JOIN pg_rewrite AS r ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND r.oid = d.objid
         WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = s.oid AND d.deptype = 'n'
           AND r.ev_class IS DISTINCT FROM s.oid) AS dependents,
-       (SELECT count(*) FROM zanith._zanith_migration_artifacts AS a
-        WHERE a.source_schema = s.nspname AND a.source_table = s.relname AND a.status = 'recoverable') AS parked
-FROM shown AS s, LATERAL (
+       COALESCE(k.number, 0) AS parked
+FROM shown AS s
+LEFT JOIN (SELECT a.source_schema, a.source_table, count(*) AS number
+           FROM zanith._zanith_migration_artifacts AS a WHERE a.status = 'recoverable'
+           GROUP BY a.source_schema, a.source_table) AS k ON k.source_schema = s.nspname AND k.source_table = s.relname,
+LATERAL (
     SELECT sum(pg_total_relation_size(c.oid))::bigint AS size_bytes,
            CASE WHEN bool_and(c.reltuples >= 0) THEN sum(c.reltuples)::bigint END AS row_estimate,
            max(GREATEST((u.used ->> 'last_seq_scan')::timestamptz, (u.used ->> 'last_idx_scan')::timestamptz)) AS last_used,
            sum((u.used ->> 'seq_scan')::bigint + COALESCE((u.used ->> 'idx_scan')::bigint, 0))::bigint AS scans
-    FROM pg_class AS c LEFT JOIN LATERAL (
+    -- OFFSET 0: PostgreSQL looks up each member, and does not read all of pg_class and the statistics for each
+    FROM (SELECT s.oid WHERE s.relkind = 'r' UNION ALL SELECT p.relid FROM pg_partition_tree(s.oid) AS p WHERE s.relkind = 'p' OFFSET 0) AS m(oid)
+    JOIN pg_class AS c ON c.oid = m.oid AND c.relkind = 'r'
+    LEFT JOIN LATERAL (
         -- as JSON, because only PostgreSQL 16 and later have the times of the last scans
-        SELECT pg_catalog.to_jsonb(x) AS used FROM pg_stat_user_tables AS x WHERE x.relid = c.oid) AS u ON true
-    WHERE c.oid = s.oid AND s.relkind = 'r'
-       OR s.relkind = 'p' AND c.relkind = 'r' AND c.oid IN (SELECT p.relid FROM pg_partition_tree(s.oid) AS p)
+        SELECT pg_catalog.to_jsonb(x) AS used FROM pg_stat_user_tables AS x WHERE x.relid = m.oid OFFSET 0) AS u ON true
 ) AS t
 ORDER BY s.nspname COLLATE "C", s.relname COLLATE "C";
 

@@ -15,12 +15,17 @@ FROM zanith._zanith_migration_artifacts AS a WHERE a.id = ANY ($1::text[]);
 SELECT zanith.purge_artifact($1, $2, $3, $4, $5, $6, $7, $9)
 FROM (SELECT set_config('lock_timeout', $8, true) AS limited OFFSET 0) AS s WHERE s.limited IS NOT NULL;
 
+-- old: what a cleanup is asked about, by age, expiry or id
+(a.created_at < now() - $1::interval OR $2::boolean AND a.expires_at < now()
+ OR $1::interval IS NULL AND NOT $2::boolean AND $3::text[] IS NOT NULL)
+AND ($3::text[] IS NULL OR a.id = ANY ($3))
+
+-- more_than: whether a cleanup is asked about more artifacts than so many
+SELECT count(*) > $4::integer FROM (SELECT FROM zanith._zanith_migration_artifacts AS a WHERE {old} LIMIT $4::integer + 1) AS found;
+
 -- candidates: what cleanup may take, oldest first, with why it would be left
 WITH old AS MATERIALIZED (
-    SELECT * FROM zanith._zanith_migration_artifacts AS a
-    WHERE (a.created_at < now() - $1::interval OR $2::boolean AND a.expires_at < now()
-           OR $1::interval IS NULL AND NOT $2::boolean AND $3::text[] IS NOT NULL)
-      AND ($3::text[] IS NULL OR a.id = ANY ($3))
+    SELECT * FROM zanith._zanith_migration_artifacts AS a WHERE {old}
 ), worst AS MATERIALIZED (
     SELECT d.id, d.kind FROM zanith.worst_damages(ARRAY(SELECT a.id FROM old AS a {place} WHERE {asked})) AS d
 )

@@ -13,14 +13,24 @@ from app.recovery.artifacts.model import Artifact
 from app.recovery.core.durations import parse_duration
 from app.recovery.core.errors import Locked, Refused, WrongUsage, ZanithError
 from app.recovery.db.database import Database
-from app.recovery.purge.cleanup import UNAPPROVED, find_digests, find_last_exports, plan_cleanup
+from app.recovery.purge.cleanup import (
+    UNAPPROVED,
+    asks_about_more_than,
+    find_digests,
+    find_last_exports,
+    plan_cleanup,
+)
 from app.routes import work
 from app.routes.errors import status_of
 from app.routes.rendering import is_partial, link
 from app.routes.studio import TheStudio, Typed, Who, checked_form
 from app.text import plural
 
-router = APIRouter(prefix="/studio/cleanup")
+PATH = "/studio/cleanup"
+AT_ONCE = 20
+"""So many artifacts a page shows at once. More are a part of their own: each has a plan."""
+
+router = APIRouter(prefix=PATH)
 
 
 def doubt(artifact: Artifact, last_export: dict[str, Any] | None) -> str | None:
@@ -76,6 +86,7 @@ class CleanupView:
     typed: str = ""
     before_expiry: bool = False
     reason: str = ""
+    later: bool = False
 
     @property
     def by_choice(self) -> bool:
@@ -85,8 +96,14 @@ class CleanupView:
     @property
     def title(self) -> str:
         """What the page is called."""
-        number = len(self.candidates)
+        number = len(self.chosen if self.later else self.candidates)
         return f"Purge {plural(number, 'chosen artifact')}" if self.by_choice else "Cleanup"
+
+    @property
+    def whole_link(self) -> str:
+        """The address of the same page with the artifacts in it."""
+        said = {"older_than": self.older_than, "expired": self.expired, "chosen": self.chosen}
+        return link(PATH, {**said, "before_expiry": self.before_expiry, "whole": True})
 
     @property
     def going(self) -> tuple[Candidate, ...]:
@@ -173,7 +190,19 @@ async def build(
 
 def link_to_chosen(ids: list[str]) -> str:
     """Return the address of the review of just these."""
-    return link("/studio/cleanup", {"chosen": ids})
+    return link(PATH, {"chosen": ids})
+
+
+async def _is_long(
+    db: Database, older_than: str, *, expired: bool, chosen: tuple[str, ...]
+) -> bool:
+    """Tell whether there is too much to show at once; an age that is none is no reason to wait."""
+    try:
+        age = parse_age(older_than)
+    except WrongUsage:
+        return False
+    asked = age is not None or expired or bool(chosen)
+    return asked and await asks_about_more_than(db, AT_ONCE, age, expired, list(chosen) or None)
 
 
 def _show(
@@ -200,15 +229,21 @@ async def show(
     expired: bool = False,
     before_expiry: bool = False,
     chosen: Annotated[list[str] | None, Query(max_length=200)] = None,
+    whole: bool = False,
 ) -> Response:
-    """Show what would be purged."""
-    view = await build(
-        studio.reading(who),
-        older_than,
-        expired=expired,
-        chosen=tuple(chosen or ()),
-        before_expiry=before_expiry,
-    )
+    """Show what would be purged; many artifacts as a part of their own, or with ``whole``."""
+    db, of = studio.reading(who), tuple(chosen or ())
+    asked = not (whole or is_partial(request))
+    if asked and await _is_long(db, older_than, expired=expired, chosen=of):
+        view = CleanupView(
+            *(older_than, expired, ()),
+            asked=True,
+            chosen=of,
+            before_expiry=before_expiry,
+            later=True,
+        )
+        return _show(request, studio, view)
+    view = await build(db, older_than, expired=expired, chosen=of, before_expiry=before_expiry)
     return _show(request, studio, view, 400 if view.error else 200)
 
 

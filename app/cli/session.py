@@ -56,6 +56,21 @@ def run(
         stop(leave_pipe())
 
 
+def run_alone(body: Callable[[], Awaitable[T]]) -> T:
+    """Run a body that opens no database of the settings; SIGTERM ends it as Ctrl-C does."""
+
+    async def alone() -> T:
+        task = asyncio.current_task()
+        if task is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await body()
+
+    try:
+        return asyncio.run(alone())
+    except BrokenPipeError:
+        stop(leave_pipe())
+
+
 async def _run(
     body: Callable[[Session], Awaitable[T]],
     settings: Settings,

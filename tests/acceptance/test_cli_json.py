@@ -38,6 +38,7 @@ STORY = [
     ("migrate", "snapshot", "diff", "1", "live"),
     ("migrate", "down", "--dir", "{migrations}", "--dry-run"),
     ("migrate", "baseline", "--dir", "{migrations}", "--to", "0001", "--dry-run"),
+    ("migrate", "verify", "{migration}", "--shadow", "same-server", "--replay", "live", "-d", "{url}"),
     ("list",),
     ("status",),
     ("inspect", "orders.legacy_code"),
@@ -178,6 +179,7 @@ def test_every_document_has_the_one_shape(bare_database, create_role, tmp_path):
         "other_person": bare_database.server.url(
             bare_database.name, create_role("bob", "LOGIN SUPERUSER")
         ),
+        "url": bare_database.url,
     }
     for line in STORY:
         args = [arg.format(**known) for arg in line]

@@ -37,6 +37,16 @@ def build(server: Server, project: str) -> str:
     """Migrate an empty database as the project does; return its name."""
     name = f"project_{project}"
     server.create_database(name)
+    migrate(server, project, name)
+    filled, tables = asyncio.run(add_rows(server.url(name)))
+    print(f"{filled} of {tables} tables have rows", flush=True)
+    if filled < tables / 2:
+        raise NotBuilt(f"{project}: only {filled} of {tables} tables could be given rows")
+    return name
+
+
+def migrate(server: Server, project: str, name: str) -> None:
+    """Run the migrations of a project in a database that is empty."""
     ended = subprocess.run(
         [PYTHON, "-m", f"tests.oracle.foreign.{project}", server.url(name)],
         capture_output=True,
@@ -50,8 +60,3 @@ def build(server: Server, project: str) -> str:
     made = int(server.psql(name, TABLES))
     if made < PROJECTS[project]:
         raise NotBuilt(f"{project} made {made} tables, not {PROJECTS[project]}")
-    filled, tables = asyncio.run(add_rows(server.url(name)))
-    print(f"{made} tables; {filled} of {tables} have rows", flush=True)
-    if filled < tables / 2:
-        raise NotBuilt(f"{project}: only {filled} of {tables} tables could be given rows")
-    return name

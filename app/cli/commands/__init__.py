@@ -28,6 +28,7 @@ from app.cli.commands import (
     rewrite,
     rows,
     serve,
+    verify,
     webhooks,
     work,
 )
@@ -100,6 +101,7 @@ for family in (apply, baseline, down, generate):
 root.add_typer(drop.app, name="drop")
 root.add_typer(recover, name="recover")
 root.add_typer(guard.app, name="guard")
+migrate.app.add_typer(verify.app)
 root.add_typer(migrate.app, name="migrate")
 root.add_typer(work.group, name="jobs")
 root.add_typer(webhooks.group, name="webhooks")

@@ -147,7 +147,7 @@ def plan_command(
         raise WrongUsage("--json, --markdown and --sarif exclude each other", hint="give one")
     gates = Gates(read_risk(max_risk), read_codes(fail_on), allow_destructive)
     known = directory or (None if path == Path("-") else load_settings().migrations)
-    found, migrations, applied = _read(path, known, layout)
+    found, migrations, applied = read_named(path, known, layout)
     live, asked = None, database_url is not None or given().parts or given().profile
     together = bool(asked and len(migrations) > 1 and after is None)
     if together:
@@ -190,7 +190,7 @@ def _show(
         terminal.emit({**plan.to_json(), "preflight": preflight})
 
 
-def _read(
+def read_named(
     path: Path | None, directory: Path | None, layout: Layout | None
 ) -> tuple[Layout, list[Migration], list[Migration]]:
     """Return the layout, the migrations to plan, and those that are applied before them."""

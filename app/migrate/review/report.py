@@ -32,7 +32,7 @@ def to_markdown(plan: MigrationPlan) -> str:
     lines = [f"### Migrations: {_MARKS[plan.level]} {plan.level.word} ({plan.level.value})", ""]
     for failure in plan.failures:
         place = f"{failure.migration.path}:{failure.line}"
-        lines += [f"- ❌ {_plain(place)}: {_plain(failure.message)}. {_plain(failure.hint)}"]
+        lines += [f"- ❌ {plain(place)}: {plain(failure.message)}. {plain(failure.hint)}"]
     if plan.failures:
         lines.append("")
     quiet = 0
@@ -40,7 +40,7 @@ def to_markdown(plan: MigrationPlan) -> str:
         rows = list(_rows(migration))
         quiet += not rows
         if rows:
-            lines += [f"**{_plain(migration.id)}**", "", _HEAD, _RULE, *rows, ""]
+            lines += [f"**{plain(migration.id)}**", "", _HEAD, _RULE, *rows, ""]
     if quiet:
         lines += [f"{plural(quiet, 'migration')} without a reason.", ""]
     return "\n".join(lines)
@@ -56,17 +56,17 @@ def _rows(migration: PlannedMigration) -> Iterator[str]:
             if one.reasons or one.level is Level.BLOCKED:
                 cells = (
                     str(statement.line),
-                    _plain(f"{one.kind} {one.object}".strip()),
+                    plain(f"{one.kind} {one.object}".strip()),
                     f"{_MARKS[one.level]} {one.level.word}",
                     "<br>".join(f"`{code}`" for code in one.codes),
-                    "<br>".join(_plain(words) for words in lock_words(one)),
-                    _plain(recovery_words(one)),
-                    _plain(one.hint or ""),
+                    "<br>".join(plain(words) for words in lock_words(one)),
+                    plain(recovery_words(one)),
+                    plain(one.hint or ""),
                 )
                 yield f"| {' | '.join(cells)} |"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text from a file: no markup, no mention of a person, and all in one cell."""
     shown = " ".join(visible(text).split())
     return _SPECIAL.sub(lambda match: f"&#{ord(match[1])};", shown)

@@ -26,6 +26,7 @@ _PREFIX = "zanith-shadow-"
 _LOCK, _KEPT, _DATA = "in-use", "kept", "data"
 _DATABASE = "shadow"
 _ROOT, _BOOTSTRAP, _ROLE = "zanith_root", "zanith_bootstrap", "zanith_shadow"
+_CREATE = f"CREATE DATABASE {_DATABASE} OWNER {_ROLE} TEMPLATE template0"
 _STOP_SECONDS = 20
 
 
@@ -70,7 +71,7 @@ async def _prepare(url: str) -> Connection:
     await root.execute(f"CREATE ROLE {_ROLE} LOGIN CREATEROLE CREATEDB INHERIT")
     await root.execute(f"GRANT postgres TO {_ROLE} WITH ADMIN OPTION")
     await root.execute(f"ALTER ROLE {_ROLE} SET createrole_self_grant = 'set, inherit'")
-    await root.execute(f"CREATE DATABASE {_DATABASE} OWNER {_ROLE} TEMPLATE template0")
+    await root.execute(_CREATE)
     return root
 
 
@@ -84,6 +85,10 @@ async def _shadow(url: str, root: Connection, live: Live | None) -> Shadow:
             await root.execute(f"CREATE ROLE {quote([name])}")
             await root.execute(f"GRANT {quote([name])} TO {_ROLE} WITH ADMIN OPTION")
 
+    async def reset() -> None:
+        await root.execute(f"DROP DATABASE {_DATABASE} WITH (FORCE)")
+        await root.execute(_CREATE)
+
     own = _as(url, _ROLE, _DATABASE)
     connection = await connect(own)
     try:
@@ -91,7 +96,7 @@ async def _shadow(url: str, root: Connection, live: Live | None) -> Shadow:
     finally:
         await connection.close(timeout=5)
     path = live.path if live else None
-    return Shadow(Pattern.EMBEDDED, own, server, path, elevate, create_roles)
+    return Shadow(Pattern.EMBEDDED, own, server, reset, path, elevate, create_roles)
 
 
 def _as(url: str, role: str, database: str) -> str:

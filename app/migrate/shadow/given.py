@@ -35,23 +35,32 @@ _OWNER = "ALTER SCHEMA public OWNER TO pg_database_owner"
 
 @asynccontextmanager
 async def given(
-    url: str, live: Live | None, *, keep: bool, tell: Callable[[str], None]
+    url: str,
+    live: Live | None,
+    forbidden: Live | None,
+    *,
+    keep: bool,
+    tell: Callable[[str], None],
 ) -> AsyncIterator[Shadow]:
     """Use a database that is empty, or that has the mark of a shadow, and empty it afterwards.
 
-    Refused if it has objects, or if it is the live database; Locked if another run uses it.
+    Refused if it has objects, or if it is the forbidden one; Locked if another run uses it.
     """
     control = await connect(url)
     try:
         server = await read_server(control)
-        if live is not None and await _is_live(control, server, live):
+        if forbidden is not None and await _is_live(control, server, forbidden):
             raise Refused(
-                f"the shadow is the live database {live.server.name}",
+                f"the shadow is the live database {forbidden.server.name}",
                 hint="name another database, which is empty",
             )
         await _claim(control, server, tell)
+
+        async def reset() -> None:
+            await empty(control)
+
         try:
-            yield Shadow(Pattern.URL, url, server, live.path if live else None)
+            yield Shadow(Pattern.URL, url, server, reset, live.path if live else None)
         finally:
             if not keep:
                 await empty(control)

@@ -64,7 +64,7 @@ class Live:
 
     def beside(self, database: str) -> str:
         """Return the address of another database on its server."""
-        return to_url({**_known(self.url), "dbname": database})
+        return to_url({**known_parts(self.url), "dbname": database})
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,8 @@ class Shadow:
     pattern: Pattern
     url: str
     server: Server
+    reset: Callable[[], Awaitable[None]] = field(repr=False)
+    """Empties the database; no session may be open in it."""
     path: str | None = None
     elevate: Callable[[bool], Awaitable[None]] | None = field(default=None, repr=False)
     """Makes the session's role a superuser, or an ordinary role again; only on a server of ours."""
@@ -83,7 +85,7 @@ class Shadow:
     @property
     def address(self) -> str:
         """The address without its password, for people."""
-        found = {key: value for key, value in _known(self.url).items() if key != "password"}
+        found = {key: value for key, value in known_parts(self.url).items() if key != "password"}
         return to_url(found)
 
     async def connect(self) -> Connection:
@@ -95,7 +97,7 @@ class Shadow:
         return {"pattern": self.pattern.value, "version": self.server.version_text}
 
 
-def _known(url: str | None) -> dict[str, str]:
+def known_parts(url: str | None) -> dict[str, str]:
     text = resolve(url)
     return parameters(text) if text else {}
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
-from app.migrate.shadow.embedded import embedded
+from app.migrate.shadow.embedded import embedded, remove_leftovers
 from app.migrate.shadow.given import given
-from app.migrate.shadow.model import Live, Pattern, Shadow
-from app.migrate.shadow.same_server import same_server
+from app.migrate.shadow.model import Live, Pattern, Shadow, connect
+from app.migrate.shadow.same_server import drop_leftovers, same_server
 from app.recovery.core.errors import WrongUsage
 
 
@@ -17,13 +18,15 @@ def provision(
     live: Live | None = None,
     url: str | None = None,
     *,
+    forbidden: Live | None = None,
     keep: bool = False,
     tell: Callable[[str], None] = lambda _text: None,
 ) -> AbstractAsyncContextManager[Shadow]:
     """Return the shadow as a context: it is gone at its end, unless it is to be kept.
 
     `url` is the address for the pattern `url`. What an earlier run left is removed first, and
-    `tell` says so. ZanithError if the shadow cannot be made.
+    `tell` says so. `forbidden` is a database that must not be the shadow, as must not the live one.
+    ZanithError if the shadow cannot be made.
     """
     if pattern is Pattern.EMBEDDED:
         return embedded(live, keep=keep, tell=tell)
@@ -38,4 +41,17 @@ def provision(
         raise WrongUsage(
             "no address of a shadow is named", hint="give --shadow-url, or set SHADOW_DATABASE_URL"
         )
-    return given(url, live, keep=keep, tell=tell)
+    return given(url, live, forbidden or live, keep=keep, tell=tell)
+
+
+async def remove_kept(url: str | None, *, named: bool, tell: Callable[[str], None]) -> list[str]:
+    """Remove the shadows that were kept: embedded ones, and with a server those beside it."""
+    found = await asyncio.to_thread(remove_leftovers, tell=tell, kept=True)
+    removed = [str(directory) for directory in found]
+    if named:
+        control = await connect(url)
+        try:
+            removed += await drop_leftovers(control, tell=tell, kept=True)
+        finally:
+            await control.close(timeout=5)
+    return removed

@@ -37,7 +37,12 @@ async def same_server(
         try:
             await _create(control, name)
             url = live.beside(name)
-            yield Shadow(Pattern.SAME_SERVER, url, await _look(url), live.path)
+
+            async def reset() -> None:
+                await _drop(control, name)
+                await _create(control, name)
+
+            yield Shadow(Pattern.SAME_SERVER, url, await _look(url), reset, live.path)
         finally:
             if keep:
                 await _mark(control, name, KEPT)

@@ -7,7 +7,7 @@ import pytest
 
 from app.migrate.schema.difference import OWNERSHIP, difference
 from app.migrate.schema.read import read_schema
-from tests.acceptance.command import done, zanith
+from tests.acceptance.command import Result, zanith
 
 LIVE = """
 CREATE TABLE customers (id bigint PRIMARY KEY, code text, old_name text, level int);
@@ -38,6 +38,11 @@ def place(tmp_path):
     return directory
 
 
+def must(result: Result) -> Result:
+    assert result.code == 0, result
+    return result
+
+
 def generate(database, place, *args, schema="schema.sql"):
     return zanith(
         "migrate", "generate", "sync", "--dir", str(place), "--from-diff",
@@ -54,7 +59,7 @@ def test_the_files_give_the_declared_schema(database, place):
     assert list(place.iterdir()) == []
     checked = generate(database, place, "--check", "--rename", RENAME)
     assert checked.code == 4
-    result = done(generate(database, place, "--rename", RENAME, "--json"))
+    result = must(generate(database, place, "--rename", RENAME, "--json"))
     assert result.json["not_generated"] == []
     first, online, drops = sorted(place.iterdir())
     assert "NOT VALID" in first.read_text()
@@ -63,7 +68,7 @@ def test_the_files_give_the_declared_schema(database, place):
     assert "DROP" not in drops.read_text()
     plan = zanith("migrate", "plan", str(place))
     assert plan.code == 0, plan
-    done(zanith("migrate", "up", "--dir", str(place), url=database.url))
+    must(zanith("migrate", "up", "--dir", str(place), url=database.url))
     again = generate(database, place, "--check", "--json")
     assert again.code == 0, again.out
     assert again.json["equal"] is True
@@ -87,7 +92,7 @@ def test_what_is_not_generated_is_in_the_file_and_fails_the_check(database, plac
     database.psql("CREATE TABLE t (a int, b int)")
     (place.parent / "schema.sql").write_text("CREATE TABLE t (b int, a int);")
     assert generate(database, place, "--check").code == 4
-    result = done(generate(database, place, "--json"))
+    result = must(generate(database, place, "--json"))
     assert result.json["not_generated"] == [
         {"kind": "table", "name": ["public", "t"], "what": "columns"}
     ]
@@ -115,14 +120,14 @@ def test_a_dump_can_be_the_declared_schema(bare_database, place):
 def test_an_empty_migration_has_the_next_version(tmp_path, known, name, wanted):
     for file in known:
         (tmp_path / file).write_text("SELECT 1;")
-    result = done(zanith("migrate", "generate", name, "--dir", str(tmp_path), "--json"))
+    result = must(zanith("migrate", "generate", name, "--dir", str(tmp_path), "--json"))
     assert result.json["files"][0] == str(tmp_path / wanted)
     assert zanith("migrate", "plan", str(tmp_path)).code == 0
 
 
 def test_a_version_is_the_time_and_nothing_is_overwritten(tmp_path):
-    first = done(zanith("migrate", "generate", "a", "--dir", str(tmp_path), "--json"))
-    second = done(zanith("migrate", "generate", "a", "--dir", str(tmp_path), "--json"))
+    first = must(zanith("migrate", "generate", "a", "--dir", str(tmp_path), "--json"))
+    second = must(zanith("migrate", "generate", "a", "--dir", str(tmp_path), "--json"))
     assert first.json["files"][0] < second.json["files"][0]
     assert len(list(tmp_path.iterdir())) == 2
     assert zanith("migrate", "generate", "///", "--dir", str(tmp_path)).code == 2
@@ -134,8 +139,8 @@ async def test_both_sides_are_compared_by_their_snapshots(database, twin_databas
     """The test's own comparison, beside that of the command."""
     database.psql(LIVE)
     twin_database.psql(DECLARED)
-    done(generate(database, place, "--rename", RENAME))
-    done(zanith("migrate", "up", "--dir", str(place), url=database.url))
+    must(generate(database, place, "--rename", RENAME))
+    must(zanith("migrate", "up", "--dir", str(place), url=database.url))
     one, other = await asyncpg.connect(database.url), await asyncpg.connect(twin_database.url)
     found = difference(await read_schema(one), await read_schema(other), OWNERSHIP)
     await one.close()

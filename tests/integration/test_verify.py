@@ -266,7 +266,9 @@ async def test_tables_that_pending_migrations_create_have_no_clients(bare_databa
         "ALTER TABLE n ADD CHECK (id > 0); CREATE INDEX ON n (id); ALTER TABLE n ADD o int UNIQUE"
     )
     bare_database.psql(APPLIED)
-    found = await verified(tmp_path, "CREATE TABLE n (id int)", bare_database.url)
+    pending = "CREATE TABLE n (id int, j json NOT NULL CHECK (j IS NOT NULL));\n"
+    pending += "ALTER TABLE n ALTER j TYPE jsonb; ALTER TABLE n DROP j"
+    found = await verified(tmp_path, pending, bare_database.url)
     assert (found.verdict, len(found.migrations)) == ("ok", 2)
     assert all(one.observed.locks == {} for one in found.migrations[1].statements)
 

@@ -127,10 +127,16 @@ class Runner:
         under: tuple[str, ...] = ()
         if unit.planned is not None:
             predicted = Predicted.of(operations, [unit.steered.statement.node])
-            under = tuple(compare(names, predicted, observed))
+            under = tuple(compare(names, predicted, self._of_others(before, observed)))
         text = unit.steered.text
         line, column = unit.line, unit.steered.column
         return Statement(line, column, text, operations, observed, under)
+
+    def _of_others(self, catalog: Catalog, observed: Observed) -> Observed:
+        """Return what a statement did to objects that no pending migration created."""
+        new = {catalog.find(address) for address in catalog.new}
+        dropped = tuple(one for one in observed.dropped if replace(one, part=False) not in new)
+        return replace(observed, rewritten=observed.rewritten - new, dropped=dropped)
 
     def _known(self, catalog: Catalog, scanned: frozenset[Any]) -> frozenset[Any]:
         """Leave out the tables that pending migrations created: they are empty everywhere."""

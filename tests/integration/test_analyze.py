@@ -38,31 +38,32 @@ async def db(database):
     await opened.close()
 
 
+STILL = "WITH (autovacuum_enabled = off)"  # so that nothing else analyzes it
 FILL = "INSERT INTO t SELECT n, n % 3 FROM generate_series(1, 90) n"
 # What is dropped, with which choices it comes back, and the table and column with statistics then.
 SHAPES = {
     "column": (
-        f"CREATE TABLE t (id int PRIMARY KEY, c int); {FILL}",
+        f"CREATE TABLE t (id int PRIMARY KEY, c int) {STILL}; {FILL}",
         "archive_column('t', 'c')",
         Choices(),
         ("t", "c"),
     ),
     "column under another name": (
-        f"CREATE TABLE t (id int PRIMARY KEY, c int); {FILL}",
+        f"CREATE TABLE t (id int PRIMARY KEY, c int) {STILL}; {FILL}",
         "archive_column('t', 'c')",
         Choices(as_name="d"),
         ("t", "d"),
     ),
     "table under another name": (
-        f"CREATE TABLE t (id int, c int); {FILL}",
+        f"CREATE TABLE t (id int, c int) {STILL}; {FILL}",
         "archive_table('t')",
         Choices(as_name="T.\"2\nß"),
         ("T.\"2\nß", "c"),
     ),
     "partitions": (
         "CREATE TABLE t (id int, c int) PARTITION BY RANGE (id);"
-        " CREATE TABLE p1 PARTITION OF t FOR VALUES FROM (0) TO (50);"
-        " CREATE TABLE p2 PARTITION OF t FOR VALUES FROM (50) TO (99);"
+        f" CREATE TABLE p1 PARTITION OF t FOR VALUES FROM (0) TO (50) {STILL};"
+        f" CREATE TABLE p2 PARTITION OF t FOR VALUES FROM (50) TO (99) {STILL};"
         f" {FILL}",
         "archive_table('t')",
         Choices(),

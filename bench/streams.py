@@ -24,6 +24,8 @@ from tests.studios import Command, run_command
 
 TOPIC = "streams"
 JOBS = os.cpu_count() or 1
+START_SECONDS = 120.0
+"""So long a studio may take to start, also where the machine does other work."""
 LONG = """
 CREATE TABLE public.long AS SELECT n AS id, repeat('x', 1000) AS words FROM generate_series(1, 100000) AS n;
 ALTER TABLE public.long ADD PRIMARY KEY (id);
@@ -48,7 +50,7 @@ def studio_on(place: Place, dbname: str) -> Iterator[Command]:
     """Run `zanith studio` on a database, as a process of its own."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        run_command(place.url(dbname), Path(folder)) as studio,
+        run_command(place.url(dbname), Path(folder), patience=START_SECONDS) as studio,
     ):
         yield studio
 

@@ -81,8 +81,13 @@ class Command:
 
 
 @contextmanager
-def run_command(database_url: str, folder: Path, **env: str) -> Iterator[Command]:
-    """Run the real command until the block ends; settings as its environment takes them."""
+def run_command(
+    database_url: str, folder: Path, /, *, patience: float = PATIENCE, **env: str
+) -> Iterator[Command]:
+    """Run the real command until the block ends; settings as its environment takes them.
+
+    It fails where the studio does not start within so many seconds.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -98,7 +103,7 @@ def run_command(database_url: str, folder: Path, **env: str) -> Iterator[Command
         )
     url = f"http://127.0.0.1:{port}"
     try:
-        _wait(lambda: process.poll() is not None or b"/studio" in output.read_bytes())
+        _wait(lambda: process.poll() is not None or b"/studio" in output.read_bytes(), patience)
         assert process.poll() is None, output.read_text()
         yield Command(url, process, output)
     finally:
@@ -162,8 +167,8 @@ def wait_until(condition) -> None:
     _wait(condition)
 
 
-def _wait(condition) -> None:
-    deadline = time.monotonic() + PATIENCE
+def _wait(condition, patience: float = PATIENCE) -> None:
+    deadline = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline, "it took too long"
         time.sleep(0.03)

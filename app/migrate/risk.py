@@ -23,6 +23,13 @@ class Level(IntEnum):
         """The level as people and scripts write it."""
         return self.name.lower()
 
+    @property
+    def tone(self) -> str:
+        """How a terminal and a page mark it: good, warn or bad."""
+        if self >= Level.DESTRUCTIVE:
+            return "bad"
+        return "warn" if self >= Level.MEDIUM else "good"
+
 
 class Family(StrEnum):
     """What a reason is about."""

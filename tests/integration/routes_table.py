@@ -146,6 +146,7 @@ TABLE: dict[str, Valid] = {
     f"POST {PAGE}/rows/restore": change(
         "restored", "jobs", form={"ref": "{ref}", "confirm": "public.orders.fax"}
     ),
+    "GET /studio/pending": Valid(),
     "GET /studio/migrations": Valid(),
     "GET /studio/migrations/{migration_id:anything}": Valid("deploy"),
     "POST /studio/migrations/{migration_id:anything}": change(

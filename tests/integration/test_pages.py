@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -81,6 +83,18 @@ def form_token(html: str) -> str:
     return html.split('name="form_token" value="', 1)[1].split('"', 1)[0]
 
 
+def visit_pending(studio: Running, client: httpx.Client) -> None:
+    """Visit the pages of pending migrations, with a directory for the while."""
+    running = studio.app.state.studio
+    before = running.settings
+    with tempfile.TemporaryDirectory() as made:
+        (Path(made) / "0001_note.sql").write_text("ALTER TABLE orders ADD COLUMN note text;\n")
+        running.settings = before.model_copy(update={"migrations": Path(made)})
+        visit(client, "/studio/pending")
+        visit(client, "/studio/pending?id=0001_note")
+    running.settings = before
+
+
 @pytest.mark.smoke
 def test_every_template_renders(studio: Running, artifacts, database):
     column, table, rows = artifacts["column"], artifacts["table"], artifacts["rows"]
@@ -116,6 +130,8 @@ def test_every_template_renders(studio: Running, artifacts, database):
         visit(staff, "/studio/cleanup?older_than=soon", 400)
         visit(staff, "/studio/nowhere", 404)
         visit(staff, "/studio/migrations")
+        assert "No directory of migrations is set" in visit(staff, "/studio/pending")
+        visit_pending(studio, staff)
         visit(staff, "/studio/webhooks")
         visit(staff, "/studio/approvals")
         staff.get("/studio/approvals/badge").raise_for_status()

@@ -13,14 +13,6 @@ from app.migrate.review.report import lock_words, recovery_words
 from app.migrate.risk import Level, Operation
 from app.text import about, plural
 
-_STYLES = {
-    Level.SAFE: "good",
-    Level.LOW: "good",
-    Level.MEDIUM: "warn",
-    Level.HIGH: "warn",
-    Level.DESTRUCTIVE: "bad",
-    Level.BLOCKED: "bad",
-}
 _WIDTH = len(Level.DESTRUCTIVE.word)
 
 
@@ -38,7 +30,7 @@ def planned(plan: MigrationPlan) -> RenderableType:
 
 def _title(migration: PlannedMigration) -> Text:
     line = heading(printable(migration.id))
-    line.append(f"  {migration.level.word} ({migration.level.value})", _STYLES[migration.level])
+    line.append(f"  {migration.level.word} ({migration.level.value})", migration.level.tone)
     if not migration.transaction:
         line.append("  without a transaction", "quiet")
     return line
@@ -46,7 +38,7 @@ def _title(migration: PlannedMigration) -> Text:
 
 def _statement(statement: PlannedStatement) -> Iterator[RenderableType]:
     for operation in statement.operations:
-        level = Text(operation.level.word, style=_STYLES[operation.level])
+        level = Text(operation.level.word, style=operation.level.tone)
         line = Text(f"{operation.kind} ", style="")
         line.append(printable(operation.object), "name")
         line.append(f"  line {statement.line}", "quiet")

@@ -129,6 +129,10 @@ BAD = {
         "CREATE INDEX CONCURRENTLY ON orders (note);",
         Refused, r"1\.sql:1: create_index_concurrently orders would fail",
     ),
+    "rows": (
+        "SELECT 1;\nCREATE UNIQUE INDEX ON orders ((id > 0));",
+        Refused, r"1\.sql:2: create_index orders would fail",
+    ),
     "loses rows": ("\nTRUNCATE orders;", Refused, r"1\.sql:2: truncate orders: truncates_table"),
     "drops in a block": (
         "DO $$ BEGIN DROP TABLE orders; END $$;", Refused, r"1\.sql:1: a DO block drops",

@@ -83,6 +83,13 @@ _TABLES: dict[Tool, _Table] = {
     Tool.KNEX: _Table("knex_migrations", frozenset({"id", "name", "migration_time"}), "knex"),
     Tool.SEQUELIZE: _Table("SequelizeMeta", frozenset({"name"}), "names"),
 }
+HISTORIES = frozenset(
+    {
+        *(table.named for table in _TABLES.values()),
+        *("ar_internal_metadata", "knex_migrations_lock", "pgmigrations"),
+    }
+)
+"""The tables in which tools keep their history: no migration of theirs creates them."""
 
 
 @dataclass(frozen=True)

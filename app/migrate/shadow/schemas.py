@@ -6,19 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from app.migrate.apply.baseline import HISTORIES
 from app.migrate.schema.difference import OWNERSHIP, Difference, difference
 from app.migrate.schema.model import Key, Schema
 from app.migrate.schema.read import read_schema
 from app.migrate.shadow.model import connect
 
-# The tables in which tools keep the history of migrations: no migration creates them.
-HISTORIES = frozenset(
-    {
-        *("alembic_version", "ar_internal_metadata", "django_migrations", "flyway_schema_history"),
-        *("goose_db_version", "knex_migrations", "knex_migrations_lock", "pgmigrations"),
-        *("schema_migrations", "SequelizeMeta", "_prisma_migrations", "__drizzle_migrations"),
-    }
-)
+# The schemas that tools keep for themselves.
 SCHEMAS = frozenset({"drizzle", "sqitch", "supabase_migrations"})
 # The version since which NOT NULL constraints are objects with names.
 _NAMED_NOT_NULL = 18

@@ -21,7 +21,7 @@ from tests import clusters
 
 ROOT = Path(__file__).resolve().parent.parent
 UNIT = ROOT / "tests" / "unit"
-TURNS = 6  # that many commits in a row take a table whole
+TURNS = 8  # that many commits in a row take a table whole
 
 
 def versions_to_test() -> list[int]:

@@ -85,7 +85,7 @@ TABLE: dict[str, Valid] = {
         "longest", "approvals", json={"kind": "purge", "artifact": "{id}", "reason": "old"}
     ),
     "POST /api/approvals/purges": change(
-        "quotes", "approvals", json={"artifacts": ["{id}"], "reason": "old"}
+        "path", "approvals", json={"artifacts": ["{id}"], "reason": "old"}
     ),
     "POST /api/approvals/approve": change(
         "pending three", "approvals", json={"requests": ["{id}"], "confirm": 1}
@@ -155,7 +155,7 @@ TABLE: dict[str, Valid] = {
     "GET /studio/approvals": Valid(),
     "GET /studio/approvals/badge": Valid(),
     "POST /studio/approvals/purges": change(
-        "image", "approvals", form={"id": "{id}", "reason": "old"}
+        "template", "approvals", form={"id": "{id}", "reason": "old"}
     ),
     "POST /studio/approvals/approve": change(
         "pending four", "approvals", form={"id": "{id}", "confirm": "1"}

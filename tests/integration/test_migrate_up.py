@@ -169,7 +169,7 @@ async def test_a_statement_that_only_the_parser_knows(database, db, tmp_path):
     if database.server.version >= 18:
         await up(db, tmp_path)
         return
-    with pytest.raises(MigrationFailed, match=r"1\.sql:3:3: syntax error at or near"):
+    with pytest.raises(MigrationFailed, match=r"1\.sql:3:7: syntax error at or near"):
         await up(db, tmp_path)
     assert database.psql("SELECT to_regclass('t') IS NULL").strip() == "t"
 

@@ -221,7 +221,7 @@ def _by_constraint(pair: _Pair) -> bool:
 def _stored_actions(pair: _Pair) -> Iterator[str]:
     changes, new = pair.changes, pair.new
     if "storage" in changes:
-        yield f"SET STORAGE {new.get('storage') or 'DEFAULT'}"
+        yield f"SET STORAGE {new.get('storage') or _default_storage(pair)}"
     if "compression" in changes:
         yield f"SET COMPRESSION {new.get('compression') or 'default'}"
     if "statistics" in changes:
@@ -230,6 +230,17 @@ def _stored_actions(pair: _Pair) -> Iterator[str]:
         yield from set_options(*changes["options"])
     if "foreign_options" in changes:
         yield change_foreign_options(*changes["foreign_options"])
+
+
+def _default_storage(pair: _Pair) -> str:
+    """The word for the storage of the column's type: PostgreSQL 15 has no DEFAULT for it."""
+    if pair.after.version >= 160000:
+        return "DEFAULT"
+    return "MAIN" if str(pair.new["type"]).split("(")[0] in _MAIN else "EXTENDED"
+
+
+# The built-in types of variable length that are not EXTENDED.
+_MAIN = frozenset({"numeric", "inet", "cidr"})
 
 
 def _identity_before(pair: _Pair) -> Iterator[str]:

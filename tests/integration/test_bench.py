@@ -73,6 +73,7 @@ PROMISED = {
 }
 
 
+@pytest.mark.timeout(900)  # every topic of the benchmarks
 def test_every_row_is_measured(tmp_path):
     assert {topic.TOPIC for topic in TOPICS} >= PROMISED.keys()
     file = tmp_path / "rows.json"

@@ -21,6 +21,16 @@ Directory = Annotated[
         help="The directory of migrations. Default: ZANITH_MIGRATIONS.",
     ),
 ]
+DirectoryBeside = Annotated[
+    Path | None,
+    typer.Option(
+        "--dir",
+        metavar="DIR",
+        help="The directory of migrations. With a file as PATH, those before it count as "
+        "applied. Default: ZANITH_MIGRATIONS.",
+    ),
+]
+"""The same for a command that also takes a PATH."""
 LayoutOption = Annotated[
     Layout | None,
     typer.Option("--layout", help="The layout of the directory. Default: recognised."),

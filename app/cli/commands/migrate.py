@@ -11,8 +11,9 @@ import typer
 from app.cli.commands import snapshots
 from app.cli.connection import given
 from app.cli.console import Terminal, write_plain_json
+from app.cli.derived import expanded
 from app.cli.exits import Exit, stop
-from app.cli.migrations import read_codes, read_risk
+from app.cli.migrations import GATES, DirectoryBeside, LayoutOption
 from app.cli.options import DatabaseUrl, Json
 from app.cli.render.migrate import planned, probed, summary
 from app.cli.session import Session, run
@@ -49,6 +50,7 @@ def _migrate_group() -> None:
 
 
 @app.command("plan")
+@expanded
 def plan_command(
     path: Annotated[
         Path | None,
@@ -58,19 +60,8 @@ def plan_command(
         ),
     ] = None,
     *,
-    directory: Annotated[
-        Path | None,
-        typer.Option(
-            "--dir",
-            metavar="DIR",
-            help="The directory of migrations. With a file as PATH, those before it count as "
-            "applied. Default: ZANITH_MIGRATIONS.",
-        ),
-    ] = None,
-    layout: Annotated[
-        Layout | None,
-        typer.Option("--layout", help="The layout of the directory. Default: recognised."),
-    ] = None,
+    directory: DirectoryBeside = None,
+    layout: LayoutOption = None,
     after: Annotated[
         str | None,
         typer.Option(
@@ -81,26 +72,7 @@ def plan_command(
             "all, each as if those before it were applied.",
         ),
     ] = None,
-    max_risk: Annotated[
-        str | None,
-        typer.Option(
-            "--max-risk",
-            metavar="N|LEVEL",
-            help="Exit 4 if an operation has a higher score (5 to 95) or level.",
-        ),
-    ] = None,
-    fail_on: Annotated[
-        str | None,
-        typer.Option(
-            "--fail-on",
-            metavar="CODE,...",
-            help="Exit 4 if an operation has one of these reasons.",
-        ),
-    ] = None,
-    allow_destructive: Annotated[
-        bool,
-        typer.Option("--allow-destructive", help="Allow the loss of data that no capture covers."),
-    ] = False,
+    gates: Annotated[Gates, GATES],
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")
     ] = False,
@@ -145,7 +117,6 @@ def plan_command(
     """
     if sum((markdown, sarif, as_json)) > 1:
         raise WrongUsage("--json, --markdown and --sarif exclude each other", hint="give one")
-    gates = Gates(read_risk(max_risk), read_codes(fail_on), allow_destructive)
     known = directory or (None if path == Path("-") else load_settings().migrations)
     found, migrations, applied = read_named(path, known, layout)
     live, asked = None, database_url is not None or given().parts or given().profile

@@ -14,6 +14,7 @@ from app.cli.connection import given
 from app.cli.console import Terminal
 from app.cli.exits import Exit, stop
 from app.cli.humanize import printable
+from app.cli.migrations import DirectoryBeside, LayoutOption
 from app.cli.options import DatabaseUrl, Json
 from app.cli.render.verify import observed, verdict
 from app.cli.session import Session, run, run_alone, settings_with
@@ -51,19 +52,8 @@ def verify_command(
         ),
     ] = None,
     *,
-    directory: Annotated[
-        Path | None,
-        typer.Option(
-            "--dir",
-            metavar="DIR",
-            help="The directory of migrations. With a file as PATH, those before it count as "
-            "applied. Default: ZANITH_MIGRATIONS.",
-        ),
-    ] = None,
-    layout: Annotated[
-        Layout | None,
-        typer.Option("--layout", help="The layout of the directory. Default: recognised."),
-    ] = None,
+    directory: DirectoryBeside = None,
+    layout: LayoutOption = None,
     after: Annotated[
         str | None,
         typer.Option(

@@ -60,6 +60,7 @@ class Operation:
     prepare: Work = _nothing
     go_on: Work | None = None
     by_hand: str = ""
+    direct: bool = False  # refused behind a pooler
 
 
 def _name(strategy: str) -> str:
@@ -271,7 +272,7 @@ def _migrate(label: str, files: dict[str, str]) -> Operation:
     async def done(db: Database, place: Path) -> bool:
         return await applied(db, place) and not await find_unsealed(db)
 
-    return Operation(label, run, done, go_on=go_on)
+    return Operation(label, run, done, go_on=go_on, direct=True)
 
 
 _PARKED_COLUMN = _captured("archive_column")

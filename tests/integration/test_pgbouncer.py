@@ -95,7 +95,9 @@ def pooled_url(database, run_directory) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", list(OPERATIONS))
 @pytest.mark.newest
-async def test_every_operation_works_through_it(database, pooled_url, tmp_path, name):
+async def test_every_operation_works_through_it_or_asks_for_a_direct_connection(
+    database, pooled_url, tmp_path, name
+):
     database.psql(TABLES)
     db = await Database.open(pooled_url)
     assert db.pooled
@@ -103,8 +105,12 @@ async def test_every_operation_works_through_it(database, pooled_url, tmp_path, 
         operation = OPERATIONS[name]
         await operation.prepare(db, tmp_path)
         async with asyncio.timeout(30):
-            await operation.run(db, tmp_path)
-        assert await operation.done(db, tmp_path)
+            if operation.direct:
+                with pytest.raises(Refused, match="direct connection"):
+                    await operation.run(db, tmp_path)
+            else:
+                await operation.run(db, tmp_path)
+        assert await operation.done(db, tmp_path) is not operation.direct
         assert (await doctor(db)).findings == ()
     finally:
         await db.close()

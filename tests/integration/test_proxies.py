@@ -331,7 +331,7 @@ def test_a_hostile_name_is_no_address(database):
     assert "/zanith/api/y" not in bodies[1]
     assert "/zanith/static/z" not in bodies[1]
     assert min(body.count("/studio/x") for body in bodies) > 10
-    assert 'data-feed="/zanith/api/events"' in bodies[1]
+    assert 'data-feed="/zanith/api/events?since=' in bodies[1]
     assert not re.search(r'\s(href|action)="/(studio|api|static)', bodies[1])
 
 

@@ -73,6 +73,16 @@ class ServerInfo:
     version: int
     version_text: str
     standby: bool
+    prepares: bool = False
+
+    @property
+    def tells_all(self) -> bool:
+        """Whether NOTIFY tells of every change.
+
+        A standby has no LISTEN. The guard notifies nobody where transactions may be prepared:
+        PostgreSQL refuses PREPARE TRANSACTION after NOTIFY.
+        """
+        return not self.standby and not self.prepares
 
 
 @dataclass(frozen=True)
@@ -247,6 +257,7 @@ class Database:
             version=row["version"],
             version_text=row["version_text"],
             standby=row["standby"],
+            prepares=row["prepares"],
         )
         return self.server
 

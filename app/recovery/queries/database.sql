@@ -5,6 +5,7 @@ SELECT current_database()::text AS database,
        current_setting('server_version') AS version_text,
        current_setting('port')::int AS port,
        pg_is_in_recovery() AS standby,
+       current_setting('max_prepared_transactions') <> '0' AS prepares,
        COALESCE(current_setting('transaction_timeout', true), '0') <> '0' AS bounded,
        pg_backend_pid() AS pid;
 

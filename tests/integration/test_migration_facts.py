@@ -96,3 +96,22 @@ def test_what_is_pending_has_to_be_said(bare_database, tmp_path):
     assert "--after" in both.err
     rest = zanith("migrate", "plan", str(tmp_path), "--after", "1", "-d", bare_database.url)
     assert rest.code == 0, rest
+
+
+NAMED = {
+    "COMMENT ON COLUMN app.orders.v IS 'x'": "comment",
+    "COMMENT ON CONSTRAINT has_c ON app.orders IS 'x'": "comment",
+    "COMMENT ON COLUMN {name}.app.orders.v IS 'x'": "comment",
+    "DROP TRIGGER t ON app.orders": "drop_trigger",
+    "DROP POLICY p ON app.orders": "drop_policy",
+    "DROP OPERATOR CLASS app.o USING btree": "drop_operator_class",
+    "CREATE FUNCTION g(a app.orders.v%TYPE) RETURNS int LANGUAGE sql AS 'SELECT 1'": "function",
+    "DELETE FROM elsewhere.app.orders": "delete",
+}
+
+
+def test_names_of_three_parts_are_no_names_of_another_database(bare_database):
+    bare_database.psql(SETUP.format(name=bare_database.name))
+    for sql, kind in NAMED.items():
+        found = operations(bare_database, sql.format(name=bare_database.name))
+        assert any(kind in one["kind"] for one in found), (sql, found)

@@ -13,6 +13,7 @@ import json
 import random
 import sys
 import tempfile
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -260,8 +261,13 @@ def _without_parked(row: str) -> str:
     return json.dumps(values, sort_keys=True)
 
 
-def run(version: int, seeds: range, directory: Path) -> list[tuple[int, str, str]]:
-    """Do each seed on a database of its own, on a server of its own."""
+def run(
+    version: int, seeds: range, directory: Path, *, told: bool = False
+) -> list[tuple[int, str, str]]:
+    """Do each seed on a database of its own, on a server of its own.
+
+    With `told`, it prints refused migrations and those that came back too.
+    """
     server = Server(version, clusters.find_versions()[version], directory)
     server.create()
     try:
@@ -271,10 +277,13 @@ def run(version: int, seeds: range, directory: Path) -> list[tuple[int, str, str
         found = []
         for seed in seeds:
             server.create_database("one", "round_trip")
-            outcome, details = asyncio.run(round_trip(server.url("one"), seed))
+            try:
+                outcome, details = asyncio.run(round_trip(server.url("one"), seed))
+            except Exception:  # noqa: BLE001 - a fault of ours, and the others are tried
+                outcome, details = "broken", f"{traceback.format_exc()}\n{generate(seed)}"
             server.psql("postgres", "DROP DATABASE one WITH (FORCE)")
             found.append((seed, outcome, details))
-            if outcome not in {"same", "refused"}:
+            if told or outcome not in {"same", "refused"}:
                 print(f"seed {seed}: {outcome}: {details}", file=sys.stderr, flush=True)
         return found
     finally:
@@ -287,10 +296,16 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--version", type=int, default=18)
+    parser.add_argument("--verbose", action="store_true", help="print each migration")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
+    directory = clusters.create_run_directory()
+    reaper = clusters.start_reaper(directory)
+    try:
         seeds = range(options.first, options.first + options.count)
-        found = run(options.version, seeds, Path(place) / "server")
+        place = directory / str(options.version)
+        found = run(options.version, seeds, place, told=options.verbose)
+    finally:
+        reaper.communicate(timeout=60)
     counts = Counter(outcome for _, outcome, _ in found)
     print(", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())))
     return int(any(outcome not in {"same", "refused", "not applied"} for outcome in counts))

@@ -76,7 +76,7 @@ def down_command(
     request = DownRequest(steps, to, keep_rows, parse_duration(wait) if wait else None)
 
     async def body(session: Session) -> DownReport:
-        planned = await plan_down(session.db, found, migrations, request)
+        planned = await plan_down(session.db, found, migrations, session.actor, request)
         session.terminal.say(reversals(planned))
         if dry_run:
             return planned

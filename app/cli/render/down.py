@@ -17,7 +17,11 @@ def reversals(report: DownReport) -> RenderableType:
         parts.append(Text.assemble(("\n", ""), (printable(one.id), "name"), (f"  {how}", "quiet")))
         parts += [aside(safe(text)) for text in one.statements]
         parts += [aside(f"restore {printable(name)}") for name in one.restores]
-        parts += [marked(Text("✗", style="bad"), problem) for problem in one.problems]
+        parts += [aside(safe(text)) for text in one.reverse.definitions]
+        parts += [marked(Text("!", style="warn"), safe(text)) for text in one.reverse.untried]
+        for problem in one.problems:
+            parts.append(marked(Text("✗", style="bad"), safe(problem.message)))
+            parts.append(aside(safe(problem.hint)))
     return Group(*parts)
 
 

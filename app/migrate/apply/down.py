@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from app.migrate.apply import derive
 from app.migrate.apply.history import Run
 from app.migrate.apply.prepare import prepare
+from app.migrate.apply.recorded import Recorded, read_recorded
+from app.migrate.apply.rehearse import Problem, Reverse, foresee, rehearse
+from app.migrate.apply.revert import revert
 from app.migrate.apply.run import Ran, Runner
 from app.migrate.apply.session import open_session
 from app.migrate.apply.status import Entry, State, Status, require_sound, status_in
@@ -36,15 +38,25 @@ class DownRequest:
 class Reversal:
     """How one migration is reverted: by its down part, or as derived from what was recorded.
 
-    `problems` say what cannot be reversed.
+    `problems` say what cannot be reversed, and `untried` what was not tried in advance.
     """
 
     id: str
     run: int
-    derived: bool
-    statements: tuple[str, ...]
-    restores: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
+    reverse: Reverse
+    derived: bool = True
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        return self.reverse.problems
+
+    @property
+    def statements(self) -> Sequence[str]:
+        return self.reverse.statements
+
+    @property
+    def restores(self) -> Sequence[str]:
+        return [one.name for one in self.reverse.restores]
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -53,7 +65,9 @@ class Reversal:
             "derived": self.derived,
             "statements": list(self.statements),
             "restores": list(self.restores),
-            "problems": list(self.problems),
+            "definitions": list(self.reverse.definitions),
+            "problems": [one.to_json() for one in self.problems],
+            "untried": list(self.reverse.untried),
         }
 
 
@@ -76,12 +90,22 @@ class DownReport:
 
 
 async def plan_down(
-    db: Database, layout: Layout, migrations: Sequence[Migration], request: DownRequest
+    db: Database,
+    layout: Layout,
+    migrations: Sequence[Migration],
+    actor: Actor,
+    request: DownRequest,
+    on_progress: OnProgress | None = None,
 ) -> DownReport:
-    """Return how migrations would be reverted; it changes nothing."""
-    async with db.acquire() as connection:
-        status = await status_in(connection, layout, migrations)
-    return DownReport(tuple([await _plan(db, one, request) for one in choose(status, request)]))
+    """Return how migrations would be reverted; it changes nothing.
+
+    It tries what it derives in a transaction that it rolls back. Taken if another process runs
+    migrations.
+    """
+    async with open_session(db, request.wait, on_progress) as session:
+        chosen = choose(await status_in(session, layout, migrations), request)
+        runner = Runner(db, session, actor, on_progress, direction="down")
+        return DownReport(tuple(await _plan(runner, chosen, request)))
 
 
 async def migrate_down(
@@ -98,16 +122,18 @@ async def migrate_down(
     fails stops the rest.
     """
     async with open_session(db, request.wait, on_progress) as session:
-        status = await status_in(session, layout, migrations)
-        chosen = choose(status, request)
-        plans = [await _plan(db, entry, request) for entry in chosen]
+        chosen = choose(await status_in(session, layout, migrations), request)
+        runner = Runner(db, session, actor, on_progress, direction="down")
+        plans = await _plan(runner, chosen, request)
         require_reversible(plans)
         captures = not await is_guarded(db)
-        runner = Runner(db, session, actor, on_progress, direction="down")
         ran: list[Ran] = []
-        for entry in chosen:
+        for place, entry in enumerate(chosen):
             try:
-                ran.append(await _revert(runner, layout, entry, captures=captures))
+                if plans[place].derived and plans[place].reverse.untried and ran:
+                    plans[place : place + 1] = await _plan(runner, [entry], request)
+                    require_reversible(plans[place : place + 1])
+                ran.append(await _revert(runner, layout, entry, plans[place], captures=captures))
             except ZanithError as error:
                 if ran:
                     done = f"reverted before it: {', '.join(one.id for one in ran)}"
@@ -153,30 +179,57 @@ def _run(entry: Entry) -> Run:
     return entry.run
 
 
-async def _plan(db: Database, entry: Entry, request: DownRequest) -> Reversal:
-    run = _run(entry)
-    if entry.migration is not None and entry.migration.down is not None:
-        found = prepare(Layout.FILE, entry.migration, entry.migration.down, captures=False)
-        texts = tuple(unit.steered.text for unit in found.units)
-        return Reversal(entry.id, run.run, derived=False, statements=texts)
-    plan = await derive.plan(db, run, keep_rows=request.keep_rows)
-    return Reversal(entry.id, run.run, True, plan.statements, plan.restores, plan.problems)
+async def _plan(runner: Runner, chosen: Sequence[Entry], request: DownRequest) -> list[Reversal]:
+    """Return how each is reverted; what is derived is tried, up to the first down part."""
+    found: dict[str, Reversal] = {}
+    derived: list[Recorded] = []
+    part: str | None = None
+    for entry in chosen:
+        run = _run(entry)
+        if entry.migration is not None and entry.migration.down is not None:
+            prepared = prepare(Layout.FILE, entry.migration, entry.migration.down, captures=False)
+            texts = [unit.steered.text for unit in prepared.units]
+            found[entry.id] = Reversal(entry.id, run.run, Reverse(texts), derived=False)
+            part = part or entry.id
+            continue
+        try:
+            recorded = await read_recorded(runner.db, run)
+        except NotFound:
+            problem = Problem("it has no down part, and no snapshot of the schema before it")
+            found[entry.id] = Reversal(entry.id, run.run, Reverse(problems=[problem]))
+            part = part or entry.id
+            continue
+        if part is None:
+            derived.append(recorded)
+        else:
+            reverse = foresee(recorded, part, keep_rows=request.keep_rows)
+            found[entry.id] = Reversal(entry.id, run.run, reverse)
+    tried = await rehearse(runner, derived, keep_rows=request.keep_rows) if derived else []
+    for recorded, reverse in zip(derived, tried, strict=True):
+        run = recorded.run
+        found[run.id] = Reversal(run.id, run.run, reverse)
+    return [found[entry.id] for entry in chosen]
 
 
 def require_reversible(plans: Sequence[Reversal]) -> None:
     """Raise Refused where something cannot be reversed."""
-    lines = [f"{one.id}: {problem}" for one in plans for problem in one.problems]
-    if lines:
-        raise Refused(
-            f"{lines[0]}: it cannot be reversed",
-            detail="\n".join(lines[1:]) or None,
-            hint="write a down part for it, and run zanith migrate down again",
-        )
+    found = [(one.id, problem) for one in plans for problem in one.problems]
+    if not found:
+        return
+    lines = [f"{name}: {problem.message} ({problem.hint})" for name, problem in found[1:]]
+    name, first = found[0]
+    raise Refused(
+        f"{name}: {first.message}: it cannot be reversed",
+        detail="\n".join(lines) or None,
+        hint=first.hint,
+    )
 
 
-async def _revert(runner: Runner, layout: Layout, entry: Entry, *, captures: bool) -> Ran:
+async def _revert(
+    runner: Runner, layout: Layout, entry: Entry, plan: Reversal, *, captures: bool
+) -> Ran:
     run = _run(entry)
     if entry.migration is not None and entry.migration.down is not None:
         prepared = prepare(layout, entry.migration, entry.migration.down, captures=captures)
         return await runner.run(prepared, undoes=run.run)
-    return await derive.revert(runner, run, captures=captures)
+    return await revert(runner, run, plan.reverse)

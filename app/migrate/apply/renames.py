@@ -36,6 +36,8 @@ def undo_renames(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             names = before["names"]
             if before["kind"] == "index" and (names[0], names[-1]) in followers:
                 continue
+            if before["part"]:  # it follows that of its parent
+                continue
             yield from _undo(before, after)
 
 

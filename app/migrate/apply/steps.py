@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from app.migrate.apply.prepare import Prepared, Unit
 from app.migrate.observe.catalog import Object
 from app.migrate.observe.look import Observed
-from app.migrate.risk import Level, Mode
+from app.migrate.risk import Level, Mode, Operation
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import ZanithError
 from app.recovery.core.names import quote
@@ -54,8 +54,6 @@ def describe_step(unit: Unit, status: str, **more: Any) -> dict[str, Any]:
     """Return the row of a statement; `more` has other columns."""
     operations = unit.planned.operations if unit.planned else ()
     worst = max(operations, key=lambda one: one.level, default=None)
-    level = worst.level if worst else Level.SAFE
-    codes = dict.fromkeys(code for one in operations for code in one.codes)
     return {
         "ordinal": unit.ordinal,
         "line": unit.line,
@@ -63,12 +61,20 @@ def describe_step(unit: Unit, status: str, **more: Any) -> dict[str, Any]:
         "object": worst.object if worst else None,
         "sql": unit.steered.text,
         "ran": unit.ran,
-        "level": level.word,
-        "score": level.value,
-        "reasons": list(codes),
-        "predicted": [one.to_json() for one in operations],
+        **describe_operations(operations),
         "status": status,
         **more,
+    }
+
+
+def describe_operations(operations: Sequence[Operation]) -> dict[str, Any]:
+    """Return the columns of a statement that say what was predicted of it."""
+    level = max((one.level for one in operations), default=Level.SAFE)
+    return {
+        "level": level.word,
+        "score": level.value,
+        "reasons": list(dict.fromkeys(code for one in operations for code in one.codes)),
+        "predicted": [one.to_json() for one in operations],
     }
 
 

@@ -31,7 +31,10 @@ NOT_ASKED = "scans"
 
 @dataclass(frozen=True)
 class Rename:
-    """An object under its old and its new name; a move to another schema is one too."""
+    """An object under its old and its new name; a move to another schema is one too.
+
+    Both are `part` if PostgreSQL renamed it with that of a partitioned table or parent.
+    """
 
     before: Object
     after: Object
@@ -102,12 +105,14 @@ async def look(
             gone = await _gone(connection, before, held, objects)
         found = _Difference(before, rows, gone)
         created = await _mark_parts(connection, found.created)
+        now = before.changed(found.rows)
+        renamed = await _mark_inherited(connection, before, found.renamed(now))
         read = set()
         if scans is not None:
-            now = {row["oid"]: row["scans"] for row in await connection.fetch(SQL["scans"])}
-            read = {oid for oid, count in now.items() if count > scans.get(oid, 0)}
+            counts = {row["oid"]: row["scans"] for row in await connection.fetch(SQL["scans"])}
+            read = {oid for oid, count in counts.items() if count > scans.get(oid, 0)}
     after = replace(
-        before.changed(found.rows),
+        now,
         transaction=transaction if inside else None,
         held=held,
         new=(before.new | found.created.keys()) - found.gone if inside else frozenset(),
@@ -119,7 +124,7 @@ async def look(
         frozenset(_relations(before, read)),
         tuple(created.values()),
         tuple(found.dropped()),
-        tuple(found.renamed(after)),
+        tuple(renamed.values()),
         tuple(unobserved),
     )
     return observed, after
@@ -181,6 +186,41 @@ async def _mark_parts(
     }
 
 
+async def _mark_inherited(
+    connection: Connection, before: Catalog, renamed: dict[Address, Rename]
+) -> dict[Address, Rename]:
+    """Mark the columns and constraints that were renamed because those of a parent were."""
+    tables = {address: _table_of(before, address) for address in renamed}
+    if len({table for table in tables.values() if table}) < 2:
+        return renamed
+    rows = await connection.fetch(SQL["inheritance"])
+    above = {(row["below"], row["top"]) for row in rows}
+    names = {(tables[address], *_words(one)) for address, one in renamed.items()}
+
+    def is_inherited(address: Address) -> bool:
+        words = _words(renamed[address])
+        return any((tables[address], top) in above and same == words for top, *same in names)
+
+    return {
+        address: Rename(replace(one.before, part=True), replace(one.after, part=True))
+        if is_inherited(address)
+        else one
+        for address, one in renamed.items()
+    }
+
+
+def _words(one: Rename) -> list[str]:
+    return [one.before.kind, one.before.names[-1], one.after.names[-1]]
+
+
+def _table_of(catalog: Catalog, address: Address) -> int | None:
+    """Return the OID of the table that a column, a constraint or a trigger belongs to."""
+    if address[2]:
+        return address[1]
+    owner = catalog.owner(address)
+    return owner[1] if owner and owner[0] == RELATIONS else None
+
+
 class _Difference:
     """What the rows of now say against the catalog before."""
 
@@ -224,11 +264,13 @@ class _Difference:
                 inside = _within(self._before, address) in self.gone
                 yield replace(one, part=True) if inside else one
 
-    def renamed(self, after: Catalog) -> Iterator[Rename]:
+    def renamed(self, after: Catalog) -> dict[Address, Rename]:
+        found = {}
         for address in sorted(self._moved):
             one, other = self._before.find(address), after.find(address)
             if one is not None and other is not None:
-                yield Rename(one, other)
+                found[address] = Rename(one, other)
+        return found
 
 
 def _within(catalog: Catalog, address: Address) -> Address | None:

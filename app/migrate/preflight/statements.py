@@ -131,9 +131,8 @@ def _follow(state: State, statement: Statement, operations: list[Operation], pla
         follow(state, statement.node, place)
     elif any(Reason.OPAQUE in one.reasons for one in operations):
         state.unknown = state.unknown or f"{place} may change any row"
-    if statement.kind in _DEFINES:
-        for name in _defined(statement.node):
-            state.redefined.setdefault(name, place)
+    for name in defined_by(statement):
+        state.redefined.setdefault(name, place)
 
 
 def _create(state: State, node: Any, _: str) -> None:
@@ -243,29 +242,34 @@ _FOLLOW: dict[str, Callable[[State, Any, str], None]] = {
     "rename_stmt": _rename,
     "alter_object_schema_stmt": _set_schema,
 }
-_DEFINES = frozenset(
-    {
-        "create_function_stmt",
-        "alter_function_stmt",
-        "create_domain_stmt",
-        "alter_domain_stmt",
-        "create_enum_stmt",
-        "alter_enum_stmt",
-        "create_range_stmt",
-        "composite_type_stmt",
-        "define_stmt",
-        "create_cast_stmt",
-        "create_extension_stmt",
-    }
-)
 
 
-def _defined(node: Any) -> Iterator[str]:
-    for field in ("funcname", "domainname", "type_name", "defnames"):
-        names = words(getattr(node, field, ()))
-        if names:
-            yield names[-1]
-    if hasattr(node, "typevar"):
-        yield node.typevar.relname
-    if hasattr(node, "func") and node.func.objname:
-        yield words(node.func.objname)[-1]
+def _last(field: str) -> Callable[[Any], str]:
+    """Return what reads the last part of a name that a field has."""
+    return lambda node: words(getattr(node, field))[-1]
+
+
+def _function(node: Any) -> str:
+    return words(node.func.objname)[-1] if node.func.objname else ""
+
+
+_DEFINES: dict[str, Callable[[Any], str]] = {
+    "create_function_stmt": _last("funcname"),
+    "alter_function_stmt": _function,
+    "create_domain_stmt": _last("domainname"),
+    "alter_domain_stmt": _last("type_name"),
+    "create_enum_stmt": _last("type_name"),
+    "alter_enum_stmt": _last("type_name"),
+    "create_range_stmt": _last("type_name"),
+    "composite_type_stmt": lambda node: str(node.typevar.relname),
+    "define_stmt": _last("defnames"),
+    "create_cast_stmt": _function,
+}
+
+
+def defined_by(statement: Statement) -> Iterator[str]:
+    """Yield the name of the function or type that a statement creates or changes."""
+    read = _DEFINES.get(statement.kind)
+    name = read(statement.node) if read else ""
+    if name:
+        yield name

@@ -26,23 +26,28 @@ async def read_live(db: Database, migrations: Iterable[Migration]) -> World:
 
     It reads the catalog only, in one transaction that is read-only.
     """
-    migrations = list(migrations)
-    world = World()
     async with db.acquire() as connection, connection.transaction(readonly=True):
         path = await db.configured_path(connection)
-        relations, types = await resolve_names(connection, path, migrations)
-        oids = list(relations.values())
-        for row in await connection.fetch(SQL["tables"], oids):
-            for name in _names(relations, row["oid"]):
-                _add_table(world, name, row)
-        for row in await connection.fetch(SQL["indexes"], oids):
-            for name in _names(relations, row["oid"]):
-                world.indexes[key(name)] = key(parse_name(row["table"]))
-        rows = await connection.fetch(SQL["no_domains"], list(types.values()))
-        for row in rows:
-            world.types.update(key(name) for name in _names(types, row["oid"]))
-        functions = sorted(_functions(_statements(migrations)))
-        world.steady.update(row["name"] for row in await connection.fetch(SQL["steady"], functions))
+        return await read_world(connection, path, migrations)
+
+
+async def read_world(connection: Connection, path: str, migrations: Iterable[Migration]) -> World:
+    """Return the same as the open transaction sees it; `path` is that of the migrations."""
+    migrations = list(migrations)
+    world = World()
+    relations, types = await resolve_names(connection, path, migrations)
+    oids = list(relations.values())
+    for row in await connection.fetch(SQL["tables"], oids):
+        for name in _names(relations, row["oid"]):
+            _add_table(world, name, row)
+    for row in await connection.fetch(SQL["indexes"], oids):
+        for name in _names(relations, row["oid"]):
+            world.indexes[key(name)] = key(parse_name(row["table"]))
+    rows = await connection.fetch(SQL["no_domains"], list(types.values()))
+    for row in rows:
+        world.types.update(key(name) for name in _names(types, row["oid"]))
+    functions = sorted(_functions(_statements(migrations)))
+    world.steady.update(row["name"] for row in await connection.fetch(SQL["steady"], functions))
     return world
 
 
@@ -59,7 +64,8 @@ async def resolve_names(
 ) -> tuple[dict[tuple[str, ...], int], dict[tuple[str, ...], int]]:
     """Return the OIDs of the relations, and of the types, that the migrations name."""
     statements = _statements(migrations)
-    relations = await _resolve(connection, path, "relations", _relations(statements))
+    named = {name for statement in statements for name in relations_of(statement)}
+    relations = await _resolve(connection, path, "relations", named)
     types = await _resolve(connection, path, "types", _types(statements))
     return relations, types
 
@@ -67,8 +73,12 @@ async def resolve_names(
 async def _resolve(
     connection: Connection, path: str, block: str, names: set[tuple[str, ...]]
 ) -> dict[tuple[str, ...], int]:
-    """Return the OID of each name, as the role's own search path finds it."""
-    ordered = sorted(names)
+    """Return the OID of each name, as the role's own search path finds it.
+
+    PostgreSQL knows no object of another database.
+    """
+    database = await connection.fetchval("SELECT pg_catalog.current_database()")
+    ordered = sorted(name for name in names if len(name) < 3 or name[:-2] == (database,))
     if not ordered:
         return {}
     own = await connection.fetchval("SELECT pg_catalog.current_setting('search_path')")
@@ -114,16 +124,43 @@ def _add_table(world: World, name: tuple[str, ...], row: Any) -> None:
 # ------------------------------------------------------------------------------- what they name
 
 
-def _relations(statements: Iterable[Statement]) -> set[tuple[str, ...]]:
-    found: set[tuple[str, ...]] = set()
-    for statement in statements:
-        node = statement.node
-        found.update(tuple(parts_of(one)) for one in messages_in(node, pg.RangeVar))
-        if statement.kind == "drop_stmt":
-            found.update(tuple(words(item.list.items)) for item in node.objects)
-        if statement.kind == "comment_stmt":
-            found.add(tuple(words(node.object.list.items)))
+# Of these, the name has that of their table before it.
+_ON_TABLES = frozenset(
+    {
+        pg.OBJECT_COLUMN,
+        pg.OBJECT_TABCONSTRAINT,
+        pg.OBJECT_TRIGGER,
+        pg.OBJECT_RULE,
+        pg.OBJECT_POLICY,
+    }
+)
+_RELATIONS = frozenset(
+    {
+        pg.OBJECT_TABLE,
+        pg.OBJECT_VIEW,
+        pg.OBJECT_MATVIEW,
+        pg.OBJECT_FOREIGN_TABLE,
+        pg.OBJECT_INDEX,
+        pg.OBJECT_SEQUENCE,
+    }
+)
+
+
+def relations_of(statement: Statement) -> set[tuple[str, ...]]:
+    """Return the names of the relations that a statement names."""
+    node = statement.node
+    found = {tuple(parts_of(one)) for one in messages_in(node, pg.RangeVar)}
+    if statement.kind == "drop_stmt":
+        found.update(_relation(node.remove_type, item.list.items) for item in node.objects)
+    if statement.kind in {"comment_stmt", "sec_label_stmt"}:
+        found.add(_relation(node.objtype, node.object.list.items))
     return {name for name in found if name and all(name)}
+
+
+def _relation(kind: int, items: Iterable[Any]) -> tuple[str, ...]:
+    if kind in _ON_TABLES:
+        return tuple(words(items)[:-1])
+    return tuple(words(items)) if kind in _RELATIONS else ()
 
 
 def _types(statements: Iterable[Statement]) -> set[tuple[str, ...]]:
@@ -131,7 +168,7 @@ def _types(statements: Iterable[Statement]) -> set[tuple[str, ...]]:
         tuple(words(one.names))
         for statement in statements
         for one in messages_in(statement.node, pg.TypeName)
-        if one.names
+        if one.names and not one.pct_type
     }
     domains = (one.node for one in statements if one.kind == "alter_domain_stmt")
     return found | {tuple(words(node.type_name)) for node in domains}

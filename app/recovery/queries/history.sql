@@ -111,3 +111,19 @@ SELECT n.nspname::text AS schema, c.relname::text AS name,
        NOT EXISTS (SELECT FROM pg_class AS o WHERE o.relname = c.relname AND o.oid <> c.oid AND o.relkind IN ('r', 'p', 'f')) AS only
 FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE t.tgfoid = to_regprocedure('zanith._guard_truncate()') AND t.tgenabled <> 'D';
+
+-- begun: whether a derived down of a run committed its first transaction, and then ended in the middle
+SELECT EXISTS (SELECT FROM zanith._zanith_migrations AS m WHERE m.id = $1 AND m.run > $2 AND m.direction = 'down'
+    AND m.outcome IN ('running', 'failed') AND NOT m.transactional AND m.checksum IS NULL);
+
+-- paths: what a restore sets for its transaction, and the statements after it need as it was
+SELECT pg_catalog.current_setting('search_path') AS path, pg_catalog.current_setting('row_security') AS security;
+
+-- set_paths: the same as it was
+SELECT pg_catalog.set_config('search_path', $1, true), pg_catalog.set_config('row_security', $2, true);
+
+-- limit: how long the next statement may take
+SELECT pg_catalog.set_config('statement_timeout', $1, true);
+
+-- no_limit: the same as the settings of the role say
+SET LOCAL statement_timeout TO DEFAULT;

@@ -131,12 +131,12 @@ async def plan_each(
     before: set[str] = set()
     for artifact in artifacts:
         plan = plans[artifact.id]
-        planned.append((artifact, _after(plan, before) if isinstance(plan, Plan) else plan))
+        planned.append((artifact, after_others(plan, before) if isinstance(plan, Plan) else plan))
         before.add(artifact.id)
     return planned
 
 
-def _after(plan: Plan, before: set[str]) -> Plan:
+def after_others(plan: Plan, before: set[str]) -> Plan:
     """Return the plan without what stops it only until those before it are back."""
     blocking: list[Conflict | Drift] = [*plan.conflicts, *(d for d in plan.drift if d.blocks)]
     waits = {one for stop in blocking for one in stop.waits_for} & before

@@ -193,3 +193,21 @@ class _Rehearsal:
             lock=lock or clock.read(),
             verified=measured is not None and artifact.sealed_at is not None,
         )
+
+
+async def try_restore(
+    db: Database, connection: Connection, artifact: Artifact, choices: Choices, plan: Plan
+) -> None:
+    """Run a restore in the caller's transaction, which the caller rolls back.
+
+    It raises what the restore would raise. It is no job, and the log does not have it.
+    """
+    async with recording_change(db, artifact.id):
+        await check_parked(db, connection, artifact, choices, None)
+    await connection.execute(SQL["forget_counts"])
+    what = f"the restore of {artifact.object_name}"
+    for step in plan.steps:
+        await execute(connection, step, plan.event_triggers)
+        if step.locks and step.transaction == 1:
+            await check_under_lock(connection, plan, artifact.id, what)
+    check_meaning(await compare(connection, artifact.id, choices))

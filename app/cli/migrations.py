@@ -1,4 +1,4 @@
-"""What the commands of `zanith migrate` share: the directory of migrations, and the gates."""
+"""What the commands of `zanith migrate` share: the directory, the shadow, and the gates."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +10,7 @@ from app.migrate.read.layouts import read_migrations
 from app.migrate.read.migrations import Layout, Migration
 from app.migrate.review.plan import Gates
 from app.migrate.risk import Level, Reason
+from app.migrate.shadow.model import Pattern
 from app.recovery.core.errors import WrongUsage
 from app.settings import load_settings
 
@@ -47,6 +48,37 @@ Wait = Annotated[
         help="Wait so long if migrations are already running. Default: do not wait.",
     ),
 ]
+Shadow = Annotated[
+    Pattern | None,
+    typer.Option(
+        "--shadow",
+        help="Where the shadow is made. Default: url with a --shadow-url, else embedded.",
+    ),
+]
+ShadowUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--shadow-url",
+        metavar="URL",
+        envvar="SHADOW_DATABASE_URL",
+        show_envvar=False,
+        help="An empty database for the pattern url, which is empty again afterwards. "
+        "Default: SHADOW_DATABASE_URL.",
+    ),
+]
+DeclaredSchema = Annotated[
+    Path | None,
+    typer.Option(
+        "--schema",
+        metavar="FILE",
+        help="The declared schema: a file of SQL that the migrations have to lead to.",
+    ),
+]
+
+
+def choose_pattern(shadow: Pattern | None, url: str | None) -> Pattern:
+    """Return the pattern of the shadow that the options ask for."""
+    return shadow or (Pattern.URL if url else Pattern.EMBEDDED)
 
 
 def read_directory(directory: Path | None, layout: Layout | None) -> tuple[Layout, list[Migration]]:

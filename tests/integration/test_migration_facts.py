@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.acceptance.command import zanith
+from tests.plan_schema import check
 
 SETUP = """
 CREATE SCHEMA app;
@@ -35,7 +36,7 @@ pytestmark = pytest.mark.each_version
 def operations(database, sql: str) -> list[dict]:
     result = zanith("migrate", "plan", "-", "-d", database.url, "--json", stdin=sql)
     assert result.code in {0, 4}, result
-    (migration,) = result.json["migrations"]
+    (migration,) = check(result.json)["migrations"]
     return [one for statement in migration["statements"] for one in statement["operations"]]
 
 

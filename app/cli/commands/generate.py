@@ -11,7 +11,14 @@ from app.cli.confirm import ask
 from app.cli.console import Terminal
 from app.cli.exits import Exit, stop
 from app.cli.humanize import printable
-from app.cli.migrations import Directory, LayoutOption
+from app.cli.migrations import (
+    DeclaredSchema,
+    Directory,
+    LayoutOption,
+    Shadow,
+    ShadowUrl,
+    choose_pattern,
+)
 from app.cli.options import DatabaseUrl, Json
 from app.cli.render.layout import marked
 from app.cli.session import Session, run
@@ -19,7 +26,7 @@ from app.migrate.generate.files import Draft, layout_of, plan_files, write_new
 from app.migrate.generate.from_diff import Answers, Generated, generate_from
 from app.migrate.schema.difference import Rename
 from app.migrate.schema.read import read_schema
-from app.migrate.shadow.model import Pattern, read_live
+from app.migrate.shadow.model import read_live
 from app.recovery.core.errors import WrongUsage
 from app.settings import load_settings
 
@@ -38,23 +45,9 @@ def generate_command(
         bool,
         typer.Option("--from-diff", help="Write what turns the database into --schema."),
     ] = False,
-    schema: Annotated[
-        Path | None,
-        typer.Option("--schema", metavar="FILE", help="The declared schema: a file of SQL."),
-    ] = None,
-    shadow: Annotated[
-        Pattern | None,
-        typer.Option("--shadow", help="Where the declared schema is loaded. Default: embedded."),
-    ] = None,
-    shadow_url: Annotated[
-        str | None,
-        typer.Option(
-            "--shadow-url",
-            metavar="URL",
-            envvar="SHADOW_DATABASE_URL",
-            help="An empty database for the declared schema.",
-        ),
-    ] = None,
+    schema: DeclaredSchema = None,
+    shadow: Shadow = None,
+    shadow_url: ShadowUrl = None,
     rename: Annotated[
         list[str] | None,
         typer.Option("--rename", metavar="OLD=NEW", help="This was renamed; may be repeated."),
@@ -110,7 +103,7 @@ def generate_command(
             await read_live(url.get_secret_value() if url else None),
             declared,
             Answers.of(rename or [], drop or []),
-            pattern=shadow or (Pattern.URL if shadow_url else Pattern.EMBEDDED),
+            pattern=choose_pattern(shadow, shadow_url),
             url=shadow_url,
             ask=_asking(session.terminal),
             tell=session.terminal.say,

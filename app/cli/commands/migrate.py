@@ -19,6 +19,7 @@ from app.cli.render.migrate import planned, probed, summary
 from app.cli.session import Session, run
 from app.migrate.apply.history import has_history
 from app.migrate.apply.status import read_status
+from app.migrate.apply.up import is_guarded
 from app.migrate.preflight.findings import Finding, preflight_to_json
 from app.migrate.preflight.run import run_preflight, with_findings
 from app.migrate.read.layouts import read_migrations
@@ -201,7 +202,8 @@ def _ask(migrations: Sequence[Migration], url: str | None, *, json: bool) -> Wor
     """Return what the database says of what the migrations name."""
 
     async def body(session: Session) -> World:
-        return await read_live(session.db, migrations)
+        guarded = await has_history(session.db) and await is_guarded(session.db)
+        return await read_live(session.db, migrations, guarded=guarded)
 
     return run(body, url=url, json=json, installed=False, read_only=True)
 

@@ -14,7 +14,14 @@ from app.cli.connection import given
 from app.cli.console import Terminal
 from app.cli.exits import Exit, stop
 from app.cli.humanize import printable
-from app.cli.migrations import DirectoryBeside, LayoutOption
+from app.cli.migrations import (
+    DeclaredSchema,
+    DirectoryBeside,
+    LayoutOption,
+    Shadow,
+    ShadowUrl,
+    choose_pattern,
+)
 from app.cli.options import DatabaseUrl, Json
 from app.cli.render.verify import observed, verdict
 from app.cli.session import Session, run, run_alone, settings_with
@@ -63,24 +70,8 @@ def verify_command(
             "zanith migrate status says of the live database; without one all, from empty.",
         ),
     ] = None,
-    shadow: Annotated[
-        Pattern | None,
-        typer.Option(
-            "--shadow",
-            help="Where the shadow is made. Default: url with a --shadow-url, else embedded.",
-        ),
-    ] = None,
-    shadow_url: Annotated[
-        str | None,
-        typer.Option(
-            "--shadow-url",
-            metavar="URL",
-            envvar="SHADOW_DATABASE_URL",
-            show_envvar=False,
-            help="An empty database for the pattern url, which is empty again afterwards. "
-            "Default: SHADOW_DATABASE_URL.",
-        ),
-    ] = None,
+    shadow: Shadow = None,
+    shadow_url: ShadowUrl = None,
     replay: Annotated[
         Source,
         typer.Option(
@@ -89,12 +80,7 @@ def verify_command(
             "live database by pg_dump, without rows.",
         ),
     ] = Source.FILES,
-    schema: Annotated[
-        Path | None,
-        typer.Option(
-            "--schema", metavar="FILE", help="A SQL file that the result must be equal to."
-        ),
-    ] = None,
+    schema: DeclaredSchema = None,
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the shadow, and print its address.")
     ] = False,
@@ -130,7 +116,7 @@ def verify_command(
     if markdown and as_json:
         raise WrongUsage("--json and --markdown exclude each other", hint="give one")
     terminal = Terminal(json=as_json)
-    pattern = shadow or (Pattern.URL if shadow_url else Pattern.EMBEDDED)
+    pattern = choose_pattern(shadow, shadow_url)
     named = database_url is not None or bool(given().parts) or given().profile is not None
 
     def tell(text: str) -> None:

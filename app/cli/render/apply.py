@@ -17,17 +17,7 @@ from app.migrate.risk import Level
 from app.recovery.core.names import signed
 from app.text import ago, plural, took
 
-_STATES = {
-    State.APPLIED: ("applied", "good"),
-    State.PENDING: ("pending", "warn"),
-    State.OUT_OF_ORDER: ("out of order", "bad"),
-    State.CHANGED: ("changed", "warn"),
-    State.FAILED: ("failed", "bad"),
-    State.INTERRUPTED: ("interrupted", "bad"),
-    State.RUNNING: ("running", "warn"),
-    State.EDITED: ("edited", "bad"),
-    State.VANISHED: ("vanished", "bad"),
-}
+_STYLES = {"good": "good", "waiting": "warn", "running": "warn", "bad": "bad"}
 _OUTCOMES = {
     "applied": "good",
     "failed": "bad",
@@ -74,7 +64,7 @@ def status_list(status: Status) -> RenderableType:
     table.add_column("By", overflow="fold")
     notes: list[RenderableType] = []
     for entry in status.entries:
-        words, style = _STATES[entry.state]
+        words, style = entry.state.words, _STYLES[entry.state.mark]
         run = entry.run if entry.run and entry.run.applied else None
         table.add_row(
             Text(printable(entry.id), style="name"),

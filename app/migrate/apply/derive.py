@@ -6,22 +6,19 @@ What others changed since is no part of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from postgast import pg_query_pb2 as pg
 
 from app.migrate.apply.prepare import Unit
 from app.migrate.apply.recorded import Recorded
 from app.migrate.observe.catalog import own_path
 from app.migrate.read.migrations import Layout, Migration, Script
 from app.migrate.read.scripts import Steered, read_script
-from app.migrate.read.statements import Statement
 from app.migrate.review.live import read_world
 from app.migrate.review.plan import plan_migrations
-from app.migrate.rewriting.rewrite import Strategy, rewrite
+from app.migrate.rewriting.rewrite import Strategy, drops_column, rewrite
 from app.migrate.schema.ddl.generate import Ddl, generate
 from app.migrate.schema.difference import difference
 from app.migrate.schema.model import Key, Object, Schema
@@ -129,16 +126,6 @@ def capture_of(steered: Steered) -> str | None:
 
     The archive of a column needs a key of its table, and a parked column needs none.
     """
-    dropped = any(_drops_column(command) for command in _commands(steered.statement))
-    strategy: Strategy = "soft_drop" if dropped else "archive"
+    strategy: Strategy = "soft_drop" if drops_column(steered.statement) else "archive"
     changes = rewrite(steered.text.encode(), strategy, None, _NAME).changes
     return changes[0].now if changes else None
-
-
-def _commands(statement: Statement) -> Iterator[Any]:
-    if statement.kind == "alter_table_stmt":
-        yield from (item.alter_table_cmd for item in statement.node.cmds)
-
-
-def _drops_column(command: Any) -> bool:
-    return bool(command.subtype == pg.AT_DropColumn)

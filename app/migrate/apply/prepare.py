@@ -13,7 +13,8 @@ from app.migrate.read.scripts import Source, Steered, read_script
 from app.migrate.read.statements import Unreadable, read_tokens
 from app.migrate.review.classify import needs_no_transaction
 from app.migrate.review.plan import IN_TRANSACTION, PlannedMigration, PlannedStatement
-from app.migrate.rewriting.rewrite import Strategy, bodies, rewrite
+from app.migrate.rewriting.rewrite import Strategy, bodies, drops_column, rewrite
+from app.migrate.risk import By
 from app.recovery.core.actor import LONGEST_NAME
 from app.recovery.core.errors import WrongUsage
 
@@ -26,13 +27,15 @@ _ENDS = frozenset({"COMMIT", "ROLLBACK"})
 class Unit:
     """One statement to run. `ran` is what runs instead of the text, where a drop is captured.
 
-    `alone` is True for a statement that PostgreSQL runs only outside a transaction.
+    `otherwise` runs if the engine refuses that. `alone` is True for a statement that PostgreSQL
+    runs only outside a transaction.
     """
 
     ordinal: int
     steered: Steered
     planned: PlannedStatement | None
     ran: str | None = None
+    otherwise: str | None = None
     alone: bool = False
 
     @property
@@ -120,28 +123,44 @@ def _units(
     for ordinal, steered in enumerate(source.statements, 1):
         statement = steered.statement
         own = statement.kind != "transaction_stmt"
-        key = (statement.line, steered.text)
-        yield Unit(
-            ordinal,
-            steered,
-            next(plans, None) if own else None,
-            replaced.get((steered.steering.strategy or "archive", *key)),
-            _is_alone(steered),
-        )
+        known = next(plans, None) if own else None
+        ran, otherwise = _choose(replaced, steered, known)
+        yield Unit(ordinal, steered, known, ran, otherwise, _is_alone(steered))
+
+
+def _choose(
+    captures: dict[tuple[str, int, str], str], steered: Steered, planned: PlannedStatement | None
+) -> tuple[str | None, str | None]:
+    """Return the capture of a drop, and the one that runs if the engine refuses that.
+
+    Both are None if the database said that there is no capture: the gates let the loss pass.
+    """
+    found = [one.recovery for one in (planned.operations if planned else ()) if one.recovery]
+    if found and all(one.by is By.NOTHING for one in found):
+        return None, None
+    key = (steered.statement.line, steered.text)
+    chosen = steered.steering.strategy
+    archive, soft = captures.get(("archive", *key)), captures.get(("soft", *key))
+    if chosen is not None or not drops_column(steered.statement):
+        return captures.get((chosen or "archive", *key)), None
+    if any(one.strategy == "soft" for one in found):
+        return soft, archive
+    return archive, soft
 
 
 def _captures(
     migration: Migration, script: Script, source: Source
 ) -> dict[tuple[str, int, str], str]:
     """Return the captures instead of drops, by strategy and statement."""
-    wanted = {steered.steering.strategy or "archive" for steered in source.statements}
+    if not source.statements:
+        return {}
     strategies: dict[str, Strategy] = {"archive": "archive", "soft": "soft_drop"}
     # as zanith._name_captures has it: what a down drops does not come back with the up
     named = f"{migration.id[:195]} down" if script is migration.down else migration.id
     return {
         (word, change.line, change.was): change.now
-        for word in sorted(wanted)
-        for change in rewrite(script.data, strategies[word], named, str(script.path)).changes
+        for word, strategy in strategies.items()
+        for change in rewrite(script.data, strategy, named, str(script.path)).changes
     }
 
 

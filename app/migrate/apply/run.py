@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from app.migrate.apply.session import as_connected, begin, clean, keep_lock_time
 from app.migrate.apply.steps import describe_observed, describe_run, describe_step, seconds
 from app.migrate.observe.catalog import own_path, read_catalog
 from app.migrate.observe.look import look
+from app.migrate.review.captures import REFUSED
 from app.migrate.schema.snapshots import take
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import Locked, ZanithError
@@ -27,7 +28,7 @@ from app.recovery.core.translate import translate
 from app.recovery.db.connections import LOST, Connection
 from app.recovery.db.database import Database
 from app.recovery.db.locks import retry
-from app.recovery.db.transactions import lock_timeout_text
+from app.recovery.db.transactions import lock_timeout_text, transaction
 
 
 @dataclass(frozen=True)
@@ -144,11 +145,12 @@ class Runner:
     ) -> None:
         """Run statements in the open transaction, and note of each what PostgreSQL did."""
         catalog = await read_catalog(self.session)
-        for unit in units:
+        for planned in units:
+            unit = planned
             await self._tell(prepared, unit)
             began, start = _now(), time.monotonic()
             try:
-                await self.session.execute(unit.sql)
+                unit = await self._execute(unit)
             except asyncpg.PostgresError as exc:
                 if is_lost(exc):
                     raise
@@ -176,6 +178,24 @@ class Runner:
             )
             if "lock_timeout" in unit.steered.text.lower():
                 await keep_lock_timeout(self.db, self.session)
+
+    async def _execute(self, unit: Unit) -> Unit:
+        """Run a statement, and return it as it ran: another capture, if one is refused."""
+        if unit.otherwise is None:
+            await self.session.execute(unit.sql)
+            return unit
+        try:
+            async with transaction(self.session):
+                await self.session.execute(unit.sql)
+        except asyncpg.PostgresError as exc:
+            if exc.sqlstate not in REFUSED:
+                raise
+            try:
+                await self.session.execute(unit.otherwise)
+            except asyncpg.PostgresError as other:
+                raise (exc if other.sqlstate in REFUSED else other) from None
+            return replace(unit, ran=unit.otherwise)
+        return unit
 
     async def _record_failure(
         self,

@@ -37,6 +37,28 @@ class State(StrEnum):
     VANISHED = "vanished"
     """Applied, and there is no file of that name."""
 
+    @property
+    def words(self) -> str:
+        """The state in words, for people."""
+        return _SHOWN[self][0]
+
+    @property
+    def mark(self) -> str:
+        """How it is marked: good, waiting, running or bad."""
+        return _SHOWN[self][1]
+
+
+_SHOWN = {
+    State.APPLIED: ("applied", "good"),
+    State.PENDING: ("pending", "waiting"),
+    State.OUT_OF_ORDER: ("out of order", "bad"),
+    State.CHANGED: ("changed: runs again", "waiting"),
+    State.FAILED: ("failed", "bad"),
+    State.INTERRUPTED: ("interrupted", "bad"),
+    State.RUNNING: ("running", "running"),
+    State.EDITED: ("edited after it was applied", "bad"),
+    State.VANISHED: ("its file is gone", "bad"),
+}
 
 WANTS_RUN = frozenset(
     {State.PENDING, State.OUT_OF_ORDER, State.CHANGED, State.FAILED, State.INTERRUPTED}

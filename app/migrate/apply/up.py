@@ -171,7 +171,7 @@ async def plan_pending(
 
     For an actor, its rows are asked too whether they let the migrations run.
     """
-    live = await read_live(db, migrations)
+    live = await read_live(db, migrations, guarded=guarded)
     if guarded:
         gates = replace(gates, guard=True, kept_rows=await _kept_rows(db))
     plan = plan_migrations(layout, migrations, gates, live=live, together=True)

@@ -101,7 +101,7 @@ def _drop_column(action: _Action, fact: Fact) -> Operation:
     if action.command.behavior == pg.DROP_CASCADE:
         more.notes.append("CASCADE also drops what depends on the column, such as views")
         more.locks.append(Lock(FULL, None, "what CASCADE drops"))
-    recovery = Recovery(By.CAPTURE, action.context.strategy)
+    recovery = action.context.recovery_of(action.table, action.command.name, more)
     if action.only:
         recovery = Recovery(By.GUARD, action.context.strategy)
     return _plain(action, replace(fact, recovery=recovery), more)

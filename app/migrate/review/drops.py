@@ -87,7 +87,7 @@ def _drop_relation(context: Context, fact: Fact, node: Any, parts: Sequence[str]
     if node.remove_type == pg.OBJECT_TABLE:
         which = f"its parent, {JOINED}"
         more.locks.append(Lock(FULL, None, which))
-        fact = replace(fact, recovery=Recovery(By.CAPTURE, context.strategy))
+        fact = replace(fact, recovery=context.recovery_of(parts, None, more))
     return build(context, fact, parts, None, more)
 
 

@@ -11,6 +11,7 @@ from postgast import pg_query_pb2 as pg
 from app.migrate.read.migrations import Migration
 from app.migrate.read.scripts import read_script
 from app.migrate.read.statements import Statement, Unreadable, read_statements
+from app.migrate.review.captures import ask_captures
 from app.migrate.review.memory import remember
 from app.migrate.review.world import Table, World, key, messages_in, parts_of, words
 from app.recovery.core.names import parse_name, quote
@@ -21,14 +22,22 @@ from app.recovery.queries import load
 SQL = load("migrate")
 
 
-async def read_live(db: Database, migrations: Iterable[Migration]) -> World:
+async def read_live(
+    db: Database, migrations: Iterable[Migration], *, guarded: bool = False
+) -> World:
     """Return the world that the catalog describes, for what the migrations name.
 
-    It reads the catalog only, in one transaction that is read-only.
+    `guarded` is whether the guard captures what this role drops. It reads the catalog only, in one
+    transaction that is read-only.
     """
     async with db.acquire() as connection, connection.transaction(readonly=True):
         path = await db.configured_path(connection)
-        return await read_world(connection, path, migrations)
+        migrations = list(migrations)
+        world = await read_world(connection, path, migrations)
+        relations, _ = await resolve_names(connection, path, migrations)
+        statements = _statements(migrations)
+        await ask_captures(connection, world, relations, statements, guarded=guarded)
+        return world
 
 
 async def read_world(connection: Connection, path: str, migrations: Iterable[Migration]) -> World:

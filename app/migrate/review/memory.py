@@ -90,6 +90,8 @@ def _constraint(world: World, table: Table, constraint: Any) -> None:
 
 def _alter(world: World, node: Any) -> None:
     table = world.find(parts_of(node.relation))
+    if any(item.alter_table_cmd.subtype != pg.AT_DropColumn for item in node.cmds):
+        world.forget_captures(parts_of(node.relation))
     for item in node.cmds if table is not None and node.objtype == pg.OBJECT_TABLE else ():
         command = item.alter_table_cmd
         note = _ACTIONS.get(command.subtype)
@@ -163,6 +165,8 @@ def _drop(world: World, node: Any) -> None:
 
 def _index(world: World, node: Any) -> None:
     parts = parts_of(node.relation)
+    if node.unique:
+        world.forget_captures(parts)
     if node.idxname:
         world.indexes[key([*parts[:-1], node.idxname])] = key(parts)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from app.migrate.read.scripts import Steered
 from app.migrate.review.facts import CHILDREN, JOINED, Fact
-from app.migrate.review.world import Table, World
-from app.migrate.risk import Level, Lock, Mode, Operation, Reason
+from app.migrate.review.world import Table, World, key
+from app.migrate.risk import By, Level, Lock, Mode, Operation, Reason, Recovery
 from app.recovery.core.names import quote
 from app.recovery.plan.estimate import FILL_ROWS, INDEX_ROWS, SCAN_BYTES
 
@@ -23,6 +23,23 @@ class Context:
     @property
     def strategy(self) -> str:
         return self.steered.steering.strategy or "archive"
+
+    def recovery_of(self, table: Sequence[str], column: str | None, more: More) -> Recovery:
+        """Return how a drop is captured; why it cannot be is added to `more`."""
+        known = self.world.captures.get((key(table), column))
+        if known is None:
+            return Recovery(By.CAPTURE, self.strategy)
+        chosen = self.steered.steering.strategy
+        if column is None:  # a table is not captured in another way than the one that is asked for
+            chosen = self.strategy
+        possible = [
+            one for one in known.strategies if known.by_guard or chosen is None or chosen == one
+        ]
+        if possible:
+            return Recovery(By.CAPTURE, possible[0])
+        more.notes.append(f"no capture: {known.refusal or f'not with the strategy {chosen}'}")
+        more.hint = known.hint
+        return Recovery(By.NOTHING)
 
 
 @dataclass

@@ -37,6 +37,20 @@ class Table:
     published: bool = False
 
 
+@dataclass(frozen=True)
+class Capturable:
+    """The strategies by which a table or column can be captured, that of the run first.
+
+    `refusal` is why the first one that the run tries is refused, if it is.
+    """
+
+    strategies: tuple[str, ...]
+    refusal: str = ""
+    hint: str | None = None
+    by_guard: bool = False
+    """Whether the guard chooses the strategy, and comments in the file do not."""
+
+
 @dataclass
 class World:
     """The tables, indexes and types that statements so far created."""
@@ -48,6 +62,8 @@ class World:
     """Types that are no domains."""
     steady: set[str] = field(default_factory=set)
     """Functions that are not volatile, as the database says."""
+    captures: dict[tuple[str, str | None], Capturable] = field(default_factory=dict)
+    """How tables, and columns of them, can be captured, as the database says."""
 
     def begin(self, *, pending: bool) -> None:
         """Begin the next migration; without `pending` those before it are applied."""
@@ -71,10 +87,17 @@ class World:
         found = self.find(parts)
         return found.columns.get(column) if found else None
 
+    def forget_captures(self, parts: Sequence[str]) -> None:
+        """Another statement changes what the database said of a table."""
+        for known in [one for one in self.captures if one[0] == key(parts)]:
+            del self.captures[known]
+
     def drop(self, parts: Sequence[str]) -> None:
+        self.forget_captures(parts)
         self.tables.pop(key(parts), None)
 
     def rename(self, parts: Sequence[str], new: str) -> None:
+        self.forget_captures(parts)
         found = self.tables.pop(key(parts), None)
         if found is not None:
             moved = [*parts[:-1], new]

@@ -194,6 +194,14 @@ def _drop_table(reader: _Reader, parts: list[str], missing_ok: bool, cascade: bo
     return f"SELECT {call} FROM pg_catalog.to_regclass({name}) t(oid) WHERE t.oid IS NOT NULL"
 
 
+def drops_column(statement: Statement) -> bool:
+    """Whether a statement is an ALTER TABLE that drops a column."""
+    if statement.kind != "alter_table_stmt":
+        return False
+    subtypes = {item.alter_table_cmd.subtype for item in statement.node.cmds}
+    return pg.AT_DropColumn in subtypes
+
+
 def _judge_alter(reader: _Reader, statement: Statement) -> str | tuple[str, str] | None:
     node = statement.node
     commands = [item.alter_table_cmd for item in node.cmds]

@@ -39,3 +39,13 @@ SELECT t.oid FROM pg_type AS t WHERE t.oid = ANY ($1::oid[]) AND t.typtype <> 'd
 -- steady: those of the names that only functions have which are not volatile
 SELECT p.proname::text AS name FROM pg_proc AS p WHERE p.proname = ANY ($1::text[])
 GROUP BY p.proname HAVING bool_and(p.provolatile <> 'v');
+
+-- captures: whether the database has Zanith, which says how a drop can be captured
+SELECT pg_catalog.to_regprocedure('zanith.plan_capture(text, regclass, text, text, boolean, boolean)') IS NOT NULL;
+
+-- plan_capture: raises what the capture of a table or column would raise, whatever depends on it
+SELECT zanith.plan_capture($1, $2::oid::pg_catalog.regclass, $3, 'cascade', $4, false);
+
+-- guard_copies: whether the guard copies the values of a column of this table, as zanith._guard_column decides it
+SELECT (SELECT COALESCE(sum(pg_relation_size(t.member)), 0) <= zanith._guard_copy_limit() FROM zanith._tree($1::oid) AS t)
+    AND NOT EXISTS (SELECT FROM zanith._family($1::oid) AS f, LATERAL zanith._unproved_conditions(f.member) AS u);

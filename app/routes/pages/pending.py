@@ -26,18 +26,8 @@ PATH = "/studio/pending"
 
 router = APIRouter(prefix=PATH)
 
-STATES = {
-    State.APPLIED: ("applied", "good"),
-    State.PENDING: ("pending", "flat"),
-    State.OUT_OF_ORDER: ("out of order", "bad"),
-    State.CHANGED: ("changed: runs again", "flat"),
-    State.FAILED: ("failed", "bad"),
-    State.INTERRUPTED: ("interrupted", "bad"),
-    State.RUNNING: ("running", "busy"),
-    State.EDITED: ("edited after it was applied", "bad"),
-    State.VANISHED: ("its file is gone", "bad"),
-}
-"""What a page says of each state, and how it marks it."""
+MARKS = {"good": "good", "waiting": "flat", "running": "busy", "bad": "bad"}
+"""The class of a page for each mark of a state."""
 
 
 def link_of(migration_id: str) -> str:
@@ -55,7 +45,7 @@ class Row:
     @property
     def state(self) -> tuple[str, str]:
         """The words of its state, and their mark."""
-        return STATES[self.entry.state]
+        return self.entry.state.words, MARKS[self.entry.state.mark]
 
     @property
     def link(self) -> str:

@@ -1,0 +1,165 @@
+"""What the plan says of the recovery of a drop is what `up` does, with the guard and without it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from app.migrate.apply.errors import MigrationFailed
+from app.migrate.apply.up import UpReport
+from app.migrate.risk import By
+from app.recovery.core.errors import Refused
+from app.recovery.db.database import Database
+from app.recovery.db.transactions import rolled_back
+from tests.guard.twin import turn_guard_on_at
+from tests.integration.test_migrate_up import up, write
+from tests.plan_schema import check
+
+ROWS = "INSERT INTO t SELECT g, g FROM generate_series(1, 3) AS g;"
+CASES = {
+    "keyed": ("CREATE TABLE t (a int PRIMARY KEY, b int);" + ROWS, "DROP b"),
+    "keyless": ("CREATE TABLE t (a int, b int);" + ROWS, "DROP b"),
+    "keyless, two columns": ("CREATE TABLE t (a int, b int, c int);", "DROP b, DROP c"),
+    "archive wanted": ("CREATE TABLE t (a int, b int);", "DROP b; -- zanith: strategy archive"),
+    "partitioned": (
+        "CREATE TABLE t (a int PRIMARY KEY, b int) PARTITION BY RANGE (a);"
+        "CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (9);" + ROWS,
+        "DROP b",
+    ),
+    "partitioned, keyless": (
+        "CREATE TABLE t (a int, b int) PARTITION BY RANGE (a);"
+        "CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (9);" + ROWS,
+        "DROP b",
+    ),
+    "partition key": ("CREATE TABLE t (a int, b int) PARTITION BY RANGE (b);", "DROP b"),
+    "children": (
+        "CREATE TABLE t (a int PRIMARY KEY, b int); CREATE TABLE u () INHERITS (t);",
+        "DROP b",
+    ),
+    "a child that keeps it": (
+        "CREATE TABLE t (a int PRIMARY KEY, b int); CREATE TABLE u (b int) INHERITS (t);",
+        "DROP b",
+    ),
+    "a child that keeps it, keyless": (
+        "CREATE TABLE t (a int, b int); CREATE TABLE u (b int) INHERITS (t);",
+        "DROP b",
+    ),
+    "typed": ("CREATE TYPE ty AS (a int, b int); CREATE TABLE t OF ty;", "DROP b"),
+    "a view depends": (
+        "CREATE TABLE t (a int PRIMARY KEY, b int); CREATE VIEW v AS SELECT b FROM t;",
+        "DROP b",
+    ),
+    "a view goes too": (
+        "CREATE TABLE t (a int PRIMARY KEY, b int); CREATE VIEW v AS SELECT b FROM t;",
+        "DROP b CASCADE",
+    ),
+    "generated": (
+        "CREATE TABLE t (a int PRIMARY KEY, b int GENERATED ALWAYS AS (a * 2) STORED);",
+        "DROP b",
+    ),
+    "generated, keyless": (
+        "CREATE TABLE t (a int, b int GENERATED ALWAYS AS (a * 2) STORED);",
+        "DROP b",
+    ),
+    "in the key": ("CREATE TABLE t (a int PRIMARY KEY, b int);" + ROWS, "DROP a"),
+    "in a key of two": ("CREATE TABLE t (a int, b int, PRIMARY KEY (a, b));" + ROWS, "DROP b"),
+    "published": (
+        "CREATE TABLE t (a int PRIMARY KEY, b int); CREATE PUBLICATION p FOR TABLE t;",
+        "DROP b",
+    ),
+    "made in the migration": ("CREATE TABLE u (a int)", "; CREATE TABLE t (a int, b int)"),
+}  # fmt: skip
+
+
+@pytest.fixture
+async def db(database) -> AsyncIterator[Database]:
+    opened = await Database.open(database.url)
+    yield opened
+    await opened.close()
+
+
+def text_of(actions: str) -> str:
+    if actions.startswith(";"):
+        return f"{actions[1:]};\nALTER TABLE t DROP b;\n"
+    return f"ALTER TABLE t {actions};\n" if "--" not in actions else f"ALTER TABLE t {actions}\n"
+
+
+async def refused_by_postgresql(db: Database, text: str) -> bool:
+    async with db.session() as session, rolled_back(session):
+        try:
+            await session.execute(text)
+        except asyncpg.PostgresError:
+            return True
+    return False
+
+
+def strategies(database) -> list[str]:
+    kinds = database.psql(
+        "SELECT artifact_type FROM zanith._zanith_migration_artifacts"
+        " WHERE source_column IS NOT NULL ORDER BY id"
+    )
+    return ["soft" if kind.startswith("soft") else "archive" for kind in kinds.split()]
+
+
+def said(report: UpReport) -> list[tuple[By, str | None]]:
+    found = [one for one in report.plan.operations if one.kind == "drop_column" and one.recovery]
+    return [(one.recovery.by, one.recovery.strategy) for one in found if one.recovery]
+
+
+@pytest.mark.parametrize("guard", [False, True], ids=["without guard", "guard"])
+@pytest.mark.parametrize("case", CASES)
+async def test_the_plan_says_what_up_does(database, db, tmp_path, case, guard):
+    setup, actions = CASES[case]
+    text = text_of(actions)
+    database.psql(setup)
+    impossible = await refused_by_postgresql(db, text)
+    if guard:
+        turn_guard_on_at(database.url)
+    write(tmp_path, **{"1": text})
+    report = await up(db, tmp_path, dry_run=True)
+    check(report.to_json()["plan"])
+    planned = said(report)
+    before = database.pg_dump("-n", "public")
+    try:
+        await up(db, tmp_path)
+    except Refused:  # by the gates
+        assert {by for by, _ in planned} == {By.NOTHING}
+        assert database.pg_dump("-n", "public") == before
+        return
+    except MigrationFailed:
+        assert impossible
+        assert database.pg_dump("-n", "public") == before
+        return
+    assert not impossible
+    if planned:
+        assert strategies(database) == [strategy for _, strategy in planned]
+        assert {by for by, _ in planned} == {By.CAPTURE}
+    else:  # of a table without rows the plan says nothing
+        assert strategies(database) == ["soft"] * (not guard) or guard
+
+
+NO_CAPTURE = "CREATE TABLE t (a int, b int); CREATE TABLE u (b int) INHERITS (t);"
+
+
+async def test_what_no_capture_covers_is_dropped_where_that_is_allowed(database, db, tmp_path):
+    database.psql(NO_CAPTURE)
+    write(tmp_path, **{"1": "ALTER TABLE t DROP b;"})
+    with pytest.raises(Refused, match="a capture does not cover it"):
+        await up(db, tmp_path)
+    text = "-- zanith: allow drops_column_with_data\nALTER TABLE t DROP b;"
+    write(tmp_path, **{"1": text})
+    report = await up(db, tmp_path)
+    (operation,) = report.plan.operations
+    assert json.dumps(operation.to_json()["recovery"]) == json.dumps(
+        {"recoverable": False, "by": "nothing", "strategy": None}
+    )
+    assert any("no capture: table public.t has no primary key" in note for note in operation.notes)
+    assert strategies(database) == []
+    columns = database.psql(
+        "SELECT count(*) FROM pg_attribute WHERE attrelid = 't'::regclass"
+        " AND attnum > 0 AND NOT attisdropped"
+    )
+    assert columns.strip() == "1"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import os
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -35,7 +36,6 @@ _HEADER = re.compile(r"[A-Za-z0-9-]+")
 _OTHER_HEADERS = frozenset({"authorization", "cookie", "host", "origin", "x-forwarded-for"})
 _PLAIN = {
     "int_parsing": "it must be a whole number",
-    "literal_error": "it must be text or json",
     "bool_parsing": "it must be on or off",
 }
 """What is said of a value in place of the library's words."""
@@ -123,6 +123,12 @@ class Settings(BaseSettings):
         description="changes that a second person must approve: purge, erase, unverified",
     )
     migrations: Path | None = Field(None, description="the directory of SQL migrations")
+    shadow: Literal["embedded", "same-server", "url"] | None = Field(
+        None, description="where migrations are verified: embedded, same-server or url"
+    )
+    shadow_url: SecretStr | None = Field(
+        None, description="the empty database of the shadow url; else SHADOW_DATABASE_URL"
+    )
 
     @field_validator(
         "database_url",
@@ -130,6 +136,8 @@ class Settings(BaseSettings):
         "audit_log",
         "export_dir",
         "migrations",
+        "shadow",
+        "shadow_url",
         "auth_token_file",
         "read_only_auth_token_file",
         mode="before",
@@ -283,6 +291,13 @@ class Settings(BaseSettings):
         return "retention" in self.model_fields_set
 
     @property
+    def shadow_address(self) -> str | None:
+        """The address of the shadow for the pattern url."""
+        if self.shadow_url is not None:
+            return self.shadow_url.get_secret_value()
+        return os.environ.get("SHADOW_DATABASE_URL") or None
+
+    @property
     def webhooks(self) -> Webhooks:
         """Who gets webhooks, and what is in them."""
         return Webhooks(self.webhook_url, self.webhook_secret, self.public_url)
@@ -408,6 +423,8 @@ def _duration(text: str) -> timedelta | None:
 
 def _explain(error: Any) -> str:
     message = _PLAIN.get(error["type"]) or str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "literal_error":
+        message = "it must be " + str(error["ctx"]["expected"]).replace("'", "")
     if not error["loc"]:
         return message
     name = env_name(str(error["loc"][0]))

@@ -20,7 +20,7 @@ from fastapi import FastAPI
 
 from app.server.composition import create_app
 from app.server.serving import Server, configure, listen
-from app.settings import load_settings
+from app.settings import Settings, load_settings
 
 PATIENCE = 20.0
 
@@ -52,6 +52,7 @@ def run_studio(
     else:
         listener = listen("127.0.0.1", 0)
         port = listener.getsockname()[1]
+    assert settings.keys() <= Settings.model_fields.keys(), settings.keys()
     app = create_app(load_settings(database_url=database_url, port=port, **settings))
     server = Server(configure(app), lambda: None)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

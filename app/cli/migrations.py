@@ -10,7 +10,7 @@ from app.migrate.read.layouts import read_migrations
 from app.migrate.read.migrations import Layout, Migration
 from app.migrate.review.plan import Gates
 from app.migrate.risk import Level, Reason
-from app.migrate.shadow.model import Pattern
+from app.migrate.shadow.model import Pattern, pattern_of
 from app.recovery.core.errors import WrongUsage
 from app.settings import load_settings
 
@@ -52,7 +52,8 @@ Shadow = Annotated[
     Pattern | None,
     typer.Option(
         "--shadow",
-        help="Where the shadow is made. Default: url with a --shadow-url, else embedded.",
+        help="Where the shadow is made. Default: ZANITH_SHADOW, else url with a --shadow-url, "
+        "else embedded.",
     ),
 ]
 ShadowUrl = Annotated[
@@ -76,9 +77,11 @@ DeclaredSchema = Annotated[
 ]
 
 
-def choose_pattern(shadow: Pattern | None, url: str | None) -> Pattern:
-    """Return the pattern of the shadow that the options ask for."""
-    return shadow or (Pattern.URL if url else Pattern.EMBEDDED)
+def choose_shadow(shadow: Pattern | None, url: str | None) -> tuple[Pattern, str | None]:
+    """Return the pattern and the address of the shadow: as the options say, else the settings."""
+    settings = load_settings()
+    url = url or settings.shadow_address
+    return shadow or pattern_of(settings.shadow, url), url
 
 
 def read_directory(directory: Path | None, layout: Layout | None) -> tuple[Layout, list[Migration]]:

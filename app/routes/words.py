@@ -43,10 +43,25 @@ _COMMANDS = {
     r"zanith approvals (?:approve|show) \w+": "the page of the request",
     r"zanith approvals list": "the list of requests",
     r"zanith webhooks list": "the page Webhooks",
+    r"zanith migrate status": "the page of pending migrations",
+    r"zanith migrate history": "the page of applied migrations",
+    r"zanith migrate snapshot list": "the page of the schema's history",
+    r"zanith migrate plan(?: --preflight)?": "the page of the pending migration",
+    r"run zanith migrate up again": "apply it again",
+    r"zanith migrate up resumes there": "Apply resumes there",
+    r", or let this command wait with --wait 5min": "",
+    r"or apply it all the same with --out-of-order": (
+        "or apply it all the same in a terminal: zanith migrate up --out-of-order"
+    ),
+    r"or give --allow-vanished": "or use zanith migrate up --allow-vanished in a terminal",
+    r"or give --allow-destructive": "or use zanith migrate up --allow-destructive in a terminal",
+    r"give --resume again to run it again, or --resume skip": (
+        "use zanith migrate up --resume again in a terminal, or --resume skip"
+    ),
 }
 # Hints begin with a word of ours, or with a list of words to choose from. Messages may begin with
 # the name of an object, which stays as it is: of them only these words are not names.
-_OWN_START = re.compile(r"[a-z]+ ")
+_OWN_START = re.compile(r"(?!zanith )[a-z]+ ")
 _FIRST_WORD = re.compile(
     r"(?:an?|the|no|not|nothing|its?|what|there|this|that|must|cannot|somebody|whether|permission"
     r"|code of|foreign keys|table(?= \S+ has)|partitions (?:of|or)|validating the|tables were"

@@ -85,7 +85,7 @@ async def start_restore(
             "steps": steps,
         }
         job = await _queue(studio, Kind.RESTORE, artifact, params, actor)
-    return await _run(
+    return await run_job(
         studio,
         job,
         restore(studio.db, artifact.id, choices, actor, expected_digest=digest, job=job),
@@ -115,7 +115,7 @@ async def _twin(
     return next((job for job in same if job.params.get("choices") == choices.to_json()), None)
 
 
-async def _run(studio: Studio, job: Job, work: Coroutine[Any, Any, Any], name: str) -> Job:
+async def run_job(studio: Studio, job: Job, work: Coroutine[Any, Any, Any], name: str) -> Job:
     """Run a job that stands in the table, and return it."""
     await _task(studio, job, work, name)
     return job
@@ -167,7 +167,7 @@ async def start_rehearsal(
         }
         job = await _queue(studio, Kind.REHEARSE, artifact, params, actor)
     work = rehearsal.rehearse(studio.db, artifact.id, choices, actor, job=job)
-    return await _run(studio, job, work, f"rehearsal of {artifact.id}")
+    return await run_job(studio, job, work, f"rehearsal of {artifact.id}")
 
 
 async def start_migration(
@@ -198,7 +198,7 @@ async def start_migration(
     work = migration.restore_migration(
         studio.db, migration_id, choices, actor, expected_digest=digest, job=job
     )
-    return await _run(studio, job, work, f"restore of the migration {migration_id!r}")
+    return await run_job(studio, job, work, f"restore of the migration {migration_id!r}")
 
 
 async def start_migration_rehearsal(
@@ -221,7 +221,7 @@ async def start_migration_rehearsal(
             studio.db, Kind.REHEARSE, None, params, actor, object=migration_id
         )
     work = rehearsal.rehearse_migration(studio.db, migration_id, choices, actor, job=job)
-    return await _run(studio, job, work, f"rehearsal of the migration {migration_id!r}")
+    return await run_job(studio, job, work, f"rehearsal of the migration {migration_id!r}")
 
 
 async def start_purge(
@@ -297,7 +297,7 @@ async def start_capture(
             "steps": [step.purpose for step in plan.steps],
         }
         job = await queueing.start(studio.db, Kind.CAPTURE, None, params, actor, object=plan.object)
-    return await _run(
+    return await run_job(
         studio,
         job,
         capture(studio.db, request, actor, job=job, expected_digest=digest),
@@ -312,7 +312,7 @@ async def resume(studio: Studio, job_id: str, actor: Actor) -> Job:
     if not job.ended:
         return await jobs.pause(studio.db, job_id, actor, pause=False)
     job = await worker.resume(studio.db, job_id, actor)
-    return await _run(studio, job, worker.perform(studio.db, job), f"{job.kind} of {job.object}")
+    return await run_job(studio, job, worker.perform(studio.db, job), f"{job.kind} of {job.object}")
 
 
 async def start_verify(studio: Studio, artifact_id: str, actor: Actor) -> Job:
@@ -321,7 +321,7 @@ async def start_verify(studio: Studio, artifact_id: str, actor: Actor) -> Job:
     artifact = await get_artifact(studio.db, artifact_id)
     async with attempt(studio.db, actor, Kind.VERIFY, artifact.id, artifact.object_name):
         job = await _queue(studio, Kind.VERIFY, artifact, {}, actor)
-    return await _run(
+    return await run_job(
         studio,
         job,
         seal.verify(studio.db, artifact.id, actor, job=job),
@@ -365,7 +365,7 @@ async def start_erasure(
         reason=reason,
         job=job,
     )
-    return await _run(studio, job, work, f"erasure in {artifact.id}")
+    return await run_job(studio, job, work, f"erasure in {artifact.id}")
 
 
 async def start_rows(
@@ -407,7 +407,7 @@ async def start_rows(
         reason=reason,
         job=job,
     )
-    return await _run(studio, job, work, f"rows of {artifact.id}")
+    return await run_job(studio, job, work, f"rows of {artifact.id}")
 
 
 def check_verifiable(artifact: Artifact) -> None:
@@ -461,7 +461,7 @@ async def start_seal(studio: Studio, artifact_id: str, actor: Actor) -> Job:
     artifact = await get_artifact(studio.db, artifact_id)
     async with attempt(studio.db, actor, Kind.SEAL, artifact.id, artifact.object_name):
         job = await _queue(studio, Kind.SEAL, artifact, {}, actor)
-    return await _run(
+    return await run_job(
         studio, job, seal.seal(studio.db, artifact.id, actor, job=job), f"seal of {artifact.id}"
     )
 
@@ -508,4 +508,4 @@ async def start_cleanup(
         reason=reason,
         job=job,
     )
-    return await _run(studio, job, work, f"cleanup of {len(only)}")
+    return await run_job(studio, job, work, f"cleanup of {len(only)}")

@@ -32,6 +32,7 @@ from app.routes.api import guard as api_guard
 from app.routes.api import jobs as api_jobs
 from app.routes.api import machine
 from app.routes.api import migrations as api_migrations
+from app.routes.api import pending as api_pending
 from app.routes.api import reports as api_reports
 from app.routes.api import rows as api_rows
 from app.routes.api import webhooks as api_webhooks
@@ -60,6 +61,7 @@ from app.routes.pages import (
     erase,
     exporting,
     guard,
+    history,
     job,
     login,
     migrations,
@@ -67,6 +69,7 @@ from app.routes.pages import (
     purge,
     report,
     rows,
+    schema,
     search,
     several_approvals,
     webhooks,
@@ -85,6 +88,8 @@ ROUTERS = (
     job.router,
     migrations.router,
     pending.router,
+    history.router,
+    schema.router,
     report.router,
     bulk.router,
     capture.router,
@@ -112,6 +117,7 @@ ROUTERS = (
     api_guard.router,
     api_jobs.router,
     api_migrations.router,
+    api_pending.router,
     api_reports.router,
     api_rows.router,
     api_webhooks.router,

@@ -112,6 +112,11 @@ TABLE: dict[str, Valid] = {
     "POST /api/migrations/{migration_id:anything}/restore": change(
         "small", "jobs", json={"confirm": "small"}
     ),
+    "GET /api/pending": Valid(),
+    "POST /api/pending/verify": change("", "jobs", json={"to": None}),
+    "POST /api/pending/apply": change(
+        "", "jobs", json={"to": "0002_second", "confirm": "0002_second"}
+    ),
     # signing in and out, and colours
     "GET /": Valid(anyone=True),
     "GET /studio/login": Valid(anyone=True),
@@ -147,6 +152,13 @@ TABLE: dict[str, Valid] = {
         "restored", "jobs", form={"ref": "{ref}", "confirm": "public.orders.fax"}
     ),
     "GET /studio/pending": Valid(),
+    "POST /studio/pending/verify": change("", "jobs", form={}, query={"id": "0003_never"}),
+    "POST /studio/pending": change(
+        "", "jobs", form={"confirm": "0001_first"}, query={"id": "0001_first"}
+    ),
+    "GET /studio/history": Valid(),
+    "GET /studio/history/{run}": Valid(),
+    "GET /studio/schema": Valid(query={"before": "live"}),
     "GET /studio/migrations": Valid(),
     "GET /studio/migrations/{migration_id:anything}": Valid("deploy"),
     "POST /studio/migrations/{migration_id:anything}": change(
@@ -247,7 +259,16 @@ INSERT INTO zanith._zanith_overwritten
     (job_id, artifact_id, target, key_columns, key, columns, was)
 VALUES ('feedface0000000d', 'x', 'public.orders', '{{id}}', '{{1}}', '{{fax}}', '{{old}}');
 UPDATE public.orders SET fax = 'changed' WHERE id IN (1, 2);
+INSERT INTO zanith._zanith_migrations (id, outcome, applied_by, engine)
+VALUES ('9999_failed', 'failed', 'ana', '1');
 """
+
+# The files of the directory of migrations.
+PENDING = {
+    "0001_first.sql": "CREATE TABLE public.of_first (id int);\n",
+    "0002_second.sql": "CREATE TABLE public.of_second (id int);\n",
+    "0003_never.sql": "CREATE TABLE public.of_never (id int);\n",
+}
 
 # The place of a row of a parked table, by the artifact's name, once the hard cases are there.
 PLACE = f"""

@@ -22,6 +22,7 @@ from tests.hard_cases import ANA, DEPLOY, ROWS, HardCases
 from tests.integration.routes_table import (
     BESIDES,
     METHODS,
+    PENDING,
     PLACES,
     TABLE,
     Valid,
@@ -43,7 +44,7 @@ FAR = "https://evil.example"
 
 
 @pytest.fixture
-def studio(hard_database, cases: HardCases, monkeypatch) -> Iterator[Running]:
+def studio(hard_database, cases: HardCases, monkeypatch, tmp_path) -> Iterator[Running]:
     """A studio with tokens that does nothing by itself."""
 
     async def idle(*_) -> None:
@@ -52,10 +53,18 @@ def studio(hard_database, cases: HardCases, monkeypatch) -> Iterator[Running]:
     monkeypatch.setattr(app.server.composition, "keep_up", idle)
     hard_database.psql(BESIDES)
     note_places(hard_database, cases.artifacts)
+    for name, text in PENDING.items():
+        (tmp_path / name).write_text(text)
     tokens = {"auth_token": STAFF, "read_only_auth_token": "vic:the-token-of-viewer"}
     with (
         receiver() as hook,
-        run_studio(hard_database.tcp_url, **tokens, webhook_url=hook.url) as running,
+        run_studio(
+            hard_database.tcp_url,
+            **tokens,
+            webhook_url=hook.url,
+            migrations=tmp_path,
+            shadow="same-server",
+        ) as running,
     ):
         running.app.state.studio.access.limiter.attempts = 10_000
         yield running
@@ -76,6 +85,7 @@ def target(path: str, valid: Valid, cases: HardCases) -> tuple[str, str]:
         ("{job_id}", jobs),
         ("{migration_id:anything}", migrations),
         ("{approval_id}", cases.approvals),
+        ("{run}", {"failed": "1"}),
     ):
         if spot in path:
             found = ids[valid.of or next(iter(ids))]

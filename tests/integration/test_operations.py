@@ -9,15 +9,26 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
+from app.migrate.apply.deploy import deploy
+from app.migrate.apply.up import UpRequest
+from app.migrate.read.layouts import read_migrations
+from app.migrate.read.migrations import Layout
+from app.migrate.review.plan import plan_migrations
+from app.migrate.shadow.job import verify_as_job
+from app.migrate.shadow.model import Pattern
+from app.migrate.shadow.verify import Request
 from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.capture.capture import capture
 from app.recovery.capture.request import CaptureRequest
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import Cancelled, Failed, Locked, NotPermitted, ZanithError
+from app.recovery.db.conninfo import to_url
 from app.recovery.db.database import Database
 from app.recovery.jobs import model as jobs
 from app.recovery.jobs import queueing
@@ -90,6 +101,31 @@ async def put_one_row_back(
     )
 
 
+async def apply_one(
+    db: Database, about: str, actor: Actor, job: jobs.Job | None, tell: Tell | None
+) -> None:
+    name = f"{about[len('public.t') :]}_more"
+    with TemporaryDirectory() as directory:
+        Path(directory, f"{name}.sql").write_text(f"ALTER TABLE {about} ADD COLUMN more int;\n")
+        layout, migrations = read_migrations(Path(directory))
+    request = UpRequest(to=name, allow_vanished=True)
+    await deploy(db, layout, migrations, actor, request, job=job, on_progress=tell)
+
+
+async def verify_one(
+    db: Database, about: str, actor: Actor, job: jobs.Job | None, tell: Tell | None
+) -> None:
+    server, name = db.server, f"{db.server.database}_shadow"
+    if not await fetchval(db, "SELECT count(*) FROM pg_database WHERE datname = $1", name):
+        await execute(db, f'CREATE DATABASE "{name}" TEMPLATE template0')
+    url = to_url(
+        {"host": server.host, "port": str(server.port), "user": server.role, "dbname": name}
+    )
+    plan = plan_migrations(Layout.ZANITH, ())
+    request = Request(Layout.ZANITH, (), (), plan, Pattern.URL, url)
+    await verify_as_job(db, about, request, actor, job=job, on_progress=tell)
+
+
 CASES = {
     Kind.CAPTURE: Case(
         lambda db, about, actor, job, tell: capture(
@@ -136,6 +172,8 @@ CASES = {
             db, about, None, actor, job=job, on_progress=tell
         )
     ),
+    Kind.DEPLOY: Case(apply_one, before=None),
+    Kind.VERIFY_MIGRATIONS: Case(verify_one, before=None),
     Kind.CLEANUP: Case(
         lambda db, about, actor, job, tell: cleanup(
             db, None, False, actor, [about], job=job, on_progress=tell

@@ -89,9 +89,21 @@ def visit_pending(studio: Running, client: httpx.Client) -> None:
     before = running.settings
     with tempfile.TemporaryDirectory() as made:
         (Path(made) / "0001_note.sql").write_text("ALTER TABLE orders ADD COLUMN note text;\n")
-        running.settings = before.model_copy(update={"migrations": Path(made)})
+        there = {"migrations": Path(made), "shadow": "same-server"}
+        running.settings = before.model_copy(update=there)
         visit(client, "/studio/pending")
-        visit(client, "/studio/pending?id=0001_note")
+        page = visit(client, "/studio/pending?id=0001_note")
+        form = {"form_token": form_token(page), "confirm": "0001_note"}
+        for path in ("/studio/pending/verify", "/studio/pending"):
+            started = client.post(path, params={"id": "0001_note"}, data=form)
+            job = started.headers["location"].rsplit("/", 1)[1]
+            client.get(f"/studio/jobs/{job}/progress").raise_for_status()
+            wait_for_job(client, job)
+            visit(client, f"/studio/jobs/{job}")
+            visit(client, f"/studio/{'history' if path.endswith('ding') else 'pending'}")
+        for shown in ("/studio/history/1", "/studio/schema?before=0001_note:before"):
+            visit(client, shown)
+        client.get("/studio/schema?before=live", headers=PARTIAL).raise_for_status()
     running.settings = before
 
 

@@ -13,7 +13,7 @@ from tests.studios import run_studio
 pytestmark = pytest.mark.newest
 
 STAFF, LOOK = "the-token-of-staff", "the-token-of-viewer"
-TOKENS = f"staff:ana:{STAFF}\nviewer:vic:{LOOK}\n"
+TOKENS = {"auth_token": f"ana:{STAFF}", "read_only_auth_token": f"vic:{LOOK}"}
 TABLE = "CREATE TABLE orders (id int PRIMARY KEY, code text, total int);\n"
 FILES = {
     "0001_orders.sql": TABLE,
@@ -34,13 +34,10 @@ def directory(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def look(database, directory, tmp_path):
+def look(database, directory):
     """Return what asks for a page of the studio over the directory."""
-    tokens = tmp_path / "tokens"
-    tokens.write_text(TOKENS)
-    tokens.chmod(0o600)
     zanith("migrate", "up", "--dir", str(directory), "--steps", "1", url=database.url)
-    with run_studio(database.url, token_file=tokens, migrations=directory) as studio:
+    with run_studio(database.url, migrations=directory, **TOKENS) as studio:
 
         def ask(path: str, status: int = 200, token: str = STAFF) -> str:
             with studio.client(token) as client:

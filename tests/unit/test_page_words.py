@@ -35,6 +35,9 @@ def test_a_hint_names_the_buttons_of_the_page_and_no_command():
     assert words.on_page(hint) == "Release it first: “Release the hold” on the artifact's page"
     assert words.on_page("see zanith recover list") == "See the list of artifacts"
     assert words.on_page("allow_null, as, fill") == "allow_null, as, fill"
+    waits = "wait until it has ended, or let this command wait with --wait 5min"
+    assert words.on_page(waits) == "Wait until it has ended"
+    assert words.on_page("zanith guard on captures it") == "zanith guard on captures it"
 
 
 def test_a_sentence_has_a_capital_letter_and_a_name_stays_as_it_is():

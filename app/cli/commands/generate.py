@@ -17,7 +17,7 @@ from app.cli.migrations import (
     LayoutOption,
     Shadow,
     ShadowUrl,
-    choose_pattern,
+    choose_shadow,
 )
 from app.cli.options import DatabaseUrl, Json
 from app.cli.render.layout import marked
@@ -98,13 +98,14 @@ def generate_command(
         async with session.db.acquire() as connection:
             live = await read_schema(connection)
         url = session.settings.database_url
+        pattern, address = choose_shadow(shadow, shadow_url)
         generated = await generate_from(
             live,
             await read_live(url.get_secret_value() if url else None),
             declared,
             Answers.of(rename or [], drop or []),
-            pattern=choose_pattern(shadow, shadow_url),
-            url=shadow_url,
+            pattern=pattern,
+            url=address,
             ask=_asking(session.terminal),
             tell=session.terminal.say,
         )

@@ -20,7 +20,7 @@ from app.cli.migrations import (
     LayoutOption,
     Shadow,
     ShadowUrl,
-    choose_pattern,
+    choose_shadow,
 )
 from app.cli.options import DatabaseUrl, Json
 from app.cli.render.verify import observed, verdict
@@ -116,7 +116,7 @@ def verify_command(
     if markdown and as_json:
         raise WrongUsage("--json and --markdown exclude each other", hint="give one")
     terminal = Terminal(json=as_json)
-    pattern = choose_pattern(shadow, shadow_url)
+    pattern, shadow_url = choose_shadow(shadow, shadow_url)
     named = database_url is not None or bool(given().parts) or given().profile is not None
 
     def tell(text: str) -> None:

@@ -53,8 +53,9 @@ def compared(found: Difference, ddl: Ddl) -> RenderableType:
     if not found:
         return marked(Text("✓", style="good"), "The schemas are equal.")
     parts: list[RenderableType] = []
-    parts += [_line("+", "good", key) for key in _whole(found.created, found, created=True)]
-    parts += [_line("−", "bad", key) for key in _whole(found.dropped, found, created=False)]
+    created, dropped = found.whole
+    parts += [_line("+", "good", key) for key in created]
+    parts += [_line("−", "bad", key) for key in dropped]
     for key, changes in found.changed.items():
         parts.append(_line("~", "warn", key))
         parts += [aside(words, 4) for words in _changes(changes)]
@@ -68,16 +69,6 @@ def compared(found: Difference, ddl: Ddl) -> RenderableType:
         parts.append(heading("Not generated as SQL"))
         parts += [marked(Text("✗", style="bad"), printable(str(one))) for one in ddl.missing]
     return Group(*parts)
-
-
-def _whole(keys: Sequence[Key], found: Difference, *, created: bool) -> Iterator[Key]:
-    """The objects without the parts of one that is in the list too."""
-    schema = found.after if created else found.before
-    listed = set(keys)
-    for key in keys:
-        parent = schema.parent(key)
-        if parent is None or parent not in listed:
-            yield key
 
 
 def _line(mark: str, style: str, key: Key) -> RenderableType:

@@ -108,20 +108,35 @@ async def read_steps(connection: Connection, runs: Sequence[int]) -> list[Step]:
 
 
 async def read_history(
-    db: Database, since: timedelta | None = None, migration: str | None = None, limit: int = 100
+    db: Database,
+    since: timedelta | None = None,
+    migration: str | None = None,
+    limit: int = 100,
+    before: int | None = None,
 ) -> list[PastRun]:
-    """Return the runs of migrations, newest first; NotFound if a migration never ran."""
+    """Return the runs of migrations, newest first; NotFound if a migration never ran.
+
+    `before` is the last run of the page before.
+    """
     async with db.acquire() as connection:
         now: datetime = await connection.fetchval(SQL["now"])
-        rows = await connection.fetch(
-            SQL["runs"], None if since is None else now - since, migration, limit
-        )
+        earliest = None if since is None else now - since
+        rows = await connection.fetch(SQL["runs"], earliest, migration, limit, before, None)
     if migration is not None and not rows:
         raise NotFound(
             f"the migration {migration} never ran here",
             hint="zanith migrate history lists those that did",
         )
     return [_read(PastRun, row) for row in rows]
+
+
+async def read_run(db: Database, run: int) -> tuple[PastRun, list[Step]]:
+    """Return one run with its statements; NotFound if there is none of this number."""
+    async with db.acquire() as connection:
+        row = await connection.fetchrow(SQL["runs"], None, None, 1, None, run)
+        if row is None:
+            raise NotFound(f"there is no run {run}", hint="zanith migrate history lists the runs")
+        return _read(PastRun, row), await read_steps(connection, [run])
 
 
 async def find_holder(db: Database) -> Blocker | None:

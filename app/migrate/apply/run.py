@@ -392,6 +392,7 @@ class Runner:
                 "migration": prepared.id,
                 "line": unit.line,
                 "statement": unit.steered.text,
+                "transactional": prepared.transactional,
                 "done": unit.ordinal - 1,
                 "total": total,
             },

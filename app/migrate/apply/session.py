@@ -12,7 +12,7 @@ from app.recovery.core.durations import format_duration
 from app.recovery.core.errors import Refused, Taken
 from app.recovery.core.progress import OnProgress, tell
 from app.recovery.db.connections import SERVER_ERRORS, Connection
-from app.recovery.db.database import Database
+from app.recovery.db.database import Blocker, Database
 from app.recovery.db.transactions import lock_timeout_text, transaction
 
 _PAUSE = 0.25
@@ -54,16 +54,25 @@ async def _take(
         if holder is None and loop.time() < end + 1:  # it ended just now
             await asyncio.sleep(_PAUSE / 5)
             continue
-        who = holder.describe(query=False) if holder else "another session"
         if loop.time() >= end:
-            tried = f" for {format_duration(wait)}" if wait else ""
-            raise Taken(
-                "migrations of this database are already running",
-                detail=f"{who}; waited{tried}" if wait else who,
-                hint="wait until it has ended, or let this command wait with --wait 5min",
-            )
+            raise already_running(holder, wait)
+        who = _name(holder)
         await tell(on_progress, {"step": f"waiting for {who}"})
         await asyncio.sleep(_PAUSE)
+
+
+def already_running(holder: Blocker | None, waited: timedelta | None = None) -> Taken:
+    """Return the error of who finds that another session runs migrations."""
+    who = _name(holder)
+    return Taken(
+        "migrations of this database are already running",
+        detail=f"{who}; waited for {format_duration(waited)}" if waited else who,
+        hint="wait until it has ended, or let this command wait with --wait 5min",
+    )
+
+
+def _name(holder: Blocker | None) -> str:
+    return holder.describe(query=False) if holder else "another session"
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
+from app.migrate.apply.digest import require_digest
 from app.migrate.apply.history import SQL
 from app.migrate.apply.prepare import Prepared, prepare
 from app.migrate.apply.run import Ran, Runner
@@ -20,7 +21,7 @@ from app.migrate.rewriting.rewrite import rewrite
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import NotFound, Refused, WrongUsage, ZanithError
 from app.recovery.core.names import quote
-from app.recovery.core.progress import OnProgress
+from app.recovery.core.progress import OnProgress, tell
 from app.recovery.db.connections import Connection
 from app.recovery.db.database import Database
 
@@ -39,6 +40,8 @@ class UpRequest:
     dry_run: bool = False
     preflight: bool = True
     """Whether the rows are asked first if they let the migrations run."""
+    digest: str | None = None
+    """The digest of what somebody looked at: something else does not run."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,10 @@ async def migrate_up(
         chosen = choose(status, request.steps, request.to)
         files = [entry.migration for entry in chosen if entry.migration is not None]
         guarded = await is_guarded(db)
-        asks = actor if request.preflight else None
-        plan = await plan_pending(db, layout, files, request.gates, asks, guarded=guarded)
+        plan = await plan_pending(db, layout, files, request.gates, guarded=guarded)
+        require_digest(request.digest, chosen, plan, guarded=guarded)
+        if request.preflight:
+            plan = await _ask_rows(db, plan, files, request.gates, actor, guarded=guarded)
         prepared = _prepare(layout, files, plan, guarded=guarded)
         left = tuple(entry.id for entry in status.pending)
         if request.dry_run:
@@ -124,6 +129,8 @@ async def _run_all(
     for one, entry in zip(prepared, chosen, strict=True):
         try:
             ran.append(await runner.run(one, entry.run))
+            step = f"{one.id} is applied"
+            await tell(on_progress, {"step": step, "applied": ran[-1].to_json()})
         except ZanithError as error:
             if ran:
                 applied = f"applied before it: {', '.join(done.id for done in ran)}"
@@ -163,21 +170,31 @@ async def plan_pending(
     layout: Layout,
     migrations: Sequence[Migration],
     gates: Gates,
-    actor: Actor | None = None,
     *,
     guarded: bool,
 ) -> MigrationPlan:
-    """Return the plan of pending migrations, with what the database says of them.
-
-    For an actor, its rows are asked too whether they let the migrations run.
-    """
+    """Return the plan of pending migrations, with what the database says of them."""
     live = await read_live(db, migrations, guarded=guarded)
-    if guarded:
-        gates = replace(gates, guard=True, kept_rows=await _kept_rows(db))
-    plan = plan_migrations(layout, migrations, gates, live=live, together=True)
-    if actor is None:
-        return plan
+    gates = await _with_guard(db, gates, guarded=guarded)
+    return plan_migrations(layout, migrations, gates, live=live, together=True)
+
+
+async def _ask_rows(
+    db: Database,
+    plan: MigrationPlan,
+    migrations: Sequence[Migration],
+    gates: Gates,
+    actor: Actor,
+    *,
+    guarded: bool,
+) -> MigrationPlan:
+    """Return the plan with what the rows say: whether they let the migrations run."""
+    gates = await _with_guard(db, gates, guarded=guarded)
     return with_findings(plan, await run_preflight(db, plan, migrations, actor), gates)
+
+
+async def _with_guard(db: Database, gates: Gates, *, guarded: bool) -> Gates:
+    return replace(gates, guard=True, kept_rows=await _kept_rows(db)) if guarded else gates
 
 
 async def is_guarded(db: Database) -> bool:

@@ -51,6 +51,11 @@ class Difference:
         return bool(self.created or self.dropped or self.changed)
 
     @property
+    def whole(self) -> tuple[list[Key], list[Key]]:
+        """What was created and what was dropped, without the parts of what is listed too."""
+        return _outermost(self.created, self.after), _outermost(self.dropped, self.before)
+
+    @property
     def renames(self) -> list[Rename]:
         """The pairs of a dropped and a created object that may be one, renamed."""
         return [
@@ -84,6 +89,11 @@ class Difference:
                 for one in self.renames
             ],
         }
+
+
+def _outermost(keys: tuple[Key, ...], schema: Schema) -> list[Key]:
+    listed = set(keys)
+    return [key for key in keys if schema.parent(key) not in listed]
 
 
 def _described(one: Object) -> dict[str, Any]:

@@ -32,6 +32,13 @@ class Pattern(StrEnum):
     """An empty database that somebody names."""
 
 
+def pattern_of(said: str | None, url: str | None) -> Pattern:
+    """Return the pattern that a setting names, or else the one for the address of a shadow."""
+    if said is not None:
+        return Pattern(said)
+    return Pattern.URL if url else Pattern.EMBEDDED
+
+
 @dataclass(frozen=True)
 class Server:
     """A database and its server, as a session sees them."""

@@ -22,6 +22,8 @@ class Trait(Flag):
     """It goes on with an online job that ended half done, or makes that pointless."""
     OUTRANKS_SEAL = auto()
     """It cancels a seal of its artifact instead of waiting for it."""
+    ALONE = auto()
+    """One such job of the database is live."""
     TOLD = auto()
     """Webhooks tell of its end: ``zanith._tell_of_job`` has the same list, and a test compares."""
 
@@ -55,6 +57,10 @@ class Kind(StrEnum):
     CAPTURE = "capture", Trait.CHANGES | Trait.DETACHES | Trait.SETTLES
     ERASE = "erase", Trait.CHANGES | Trait.TOLD
     REHEARSE = "rehearse"
+    DEPLOY = "deploy", Trait.ALONE | Trait.TOLD
+    """It applies pending migrations: the process that has their directory runs it."""
+    VERIFY_MIGRATIONS = "verify_migrations", Trait.ALONE
+    """It runs pending migrations on a shadow; so does that process."""
 
     @property
     def words(self) -> str:
@@ -72,6 +78,11 @@ class Kind(StrEnum):
         return Trait.CHANGES in self.traits
 
     @property
+    def alone(self) -> bool:
+        """Whether one of them is live at a time: PostgreSQL allows no second one."""
+        return Trait.ALONE in self.traits
+
+    @property
     def reads(self) -> bool:
         """Whether it only reads."""
         return Trait.READS in self.traits
@@ -87,7 +98,11 @@ class Kind(StrEnum):
         return Trait.OUTRANKS_SEAL in self.traits
 
 
-_WORDS = {"restore_migration": "restore of a migration", "restore_rows": "restore of rows"}
+_WORDS = {
+    "restore_migration": "restore of a migration",
+    "restore_rows": "restore of rows",
+    "verify_migrations": "verification on a shadow",
+}
 
 
 def kinds_with(trait: Trait) -> list[str]:

@@ -100,6 +100,13 @@ async def list_jobs(
     return [read_job(row) for row in rows]
 
 
+async def find_newest(db: Database, kind: Kind, digest: str) -> Job | None:
+    """Return the newest job of a kind about just what has the digest; None where there is none."""
+    async with db.side() as connection:
+        row = await connection.fetchrow(SQL["newest"], kind.value, digest)
+    return read_job(row) if row else None
+
+
 async def count_blocked(db: Database) -> int:
     """Return how many jobs wait for a lock that others have."""
     async with db.side() as connection:

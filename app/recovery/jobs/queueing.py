@@ -125,7 +125,7 @@ async def unless_occupied(
             if not isinstance(exc.__cause__, asyncpg.UniqueViolationError):
                 raise
             await leases.reap_expired(db)
-            live = await _live(db, artifact_id, name)
+            live = await _live(db, kind, artifact_id, name)
             if live is not None and not last_try and _gives_way(live, kind):
                 await _make_way(db, live, actor)
                 continue
@@ -140,7 +140,9 @@ def _occupied(live: Job | None, kind: Kind) -> Locked:
     if live is None:
         return error("another session has just worked on it", hint="look at it again")
     found = error(
-        f"a {live.kind.does_to_one} of it is under way",
+        f"a {live.kind.does_to_one} is under way"
+        if kind.alone
+        else f"a {live.kind.does_to_one} of it is under way",
         detail=f"job {live.id}, started by {live.actor} at {live.created_at:%Y-%m-%d %H:%M:%S} UTC",
         hint="wait for it or cancel it",
     )
@@ -204,8 +206,12 @@ async def _make_way(db: Database, live: Job, actor: Actor) -> None:
             await await_end(db, live.id)
 
 
-async def _live(db: Database, artifact_id: str | None, name: str | None) -> Job | None:
-    """Return the live change of an artifact; without one, the live restore of that migration."""
+async def _live(db: Database, kind: Kind, artifact_id: str | None, name: str | None) -> Job | None:
+    """Return the live change of an artifact; without one, the live restore of that migration.
+
+    Of a kind that runs alone, the live job.
+    """
     async with db.side() as connection:
-        row = await connection.fetchrow(SQL["live"], artifact_id, name)
+        only = kind.value if kind.alone else None
+        row = await connection.fetchrow(SQL["live"], artifact_id, name, only)
     return read_job(row) if row else None

@@ -229,7 +229,12 @@ async def _shut_down(run: Run) -> ZanithError:
     progress: dict[str, Any] = {}
     with suppress(ZanithError):
         progress = (await get(run.db, run.job.id)).progress
-    if progress.get("committed") and run.job.kind is Kind.RESTORE_ROWS:
+    if run.job.kind is Kind.DEPLOY:
+        detail = (
+            "the migrations that it lists are applied; one without a transaction may have run in"
+            " part"
+        )
+    elif progress.get("committed") and run.job.kind is Kind.RESTORE_ROWS:
         detail = "the rows that were put back before that stay"
     elif progress.get("committed"):
         detail = "the change itself is committed; the steps after it did not run"

@@ -64,7 +64,7 @@ SELECT s.run, s.ordinal, s.line, s.kind, s.object, s.sql, s.ran, s.level, s.scor
        s.status, s.began_at, extract(epoch FROM s.elapsed)::float8 AS elapsed, s.error
 FROM zanith._zanith_migration_steps AS s WHERE s.run = ANY ($1::bigint[]) ORDER BY s.run, s.ordinal;
 
--- runs: the history, newest first; $1 is the earliest time, $2 a migration, $3 how many
+-- runs: the history, newest first; $1 is the earliest time, $2 a migration, $3 how many, $4 the last run of the page before, $5 one run
 SELECT m.run, m.id, m.direction, m.origin, m.layout, m.path, m.repeatable, m.transactional, m.checksum, m.outcome, m.tries,
        m.began_at, m.applied_at, extract(epoch FROM m.elapsed)::float8 AS elapsed, m.applied_by, m.applied_by_role, m.applied_from,
        m.error, m.undone_by_run, m.engine,
@@ -74,6 +74,7 @@ SELECT m.run, m.id, m.direction, m.origin, m.layout, m.path, m.repeatable, m.tra
            AND a.status = 'recoverable' AND a.artifact_type <> 'rebuild_table') END AS recoverable
 FROM zanith._zanith_migrations AS m
 WHERE ($1::timestamptz IS NULL OR m.began_at >= $1) AND ($2::text IS NULL OR m.id = $2)
+  AND ($4::bigint IS NULL OR m.run < $4) AND ($5::bigint IS NULL OR m.run = $5)
 ORDER BY m.run DESC LIMIT $3;
 
 -- captured: how many artifacts a migration has

@@ -85,14 +85,17 @@ SET state = 'interrupted', ended_at = clock_timestamp(),
     error = pg_catalog.jsonb_build_object(
         'code', 'failed',
         'message', 'interrupted: the process that ran it has ended',
-        'detail', CASE WHEN progress ->> 'committed' = 'true'
+        'detail', CASE WHEN kind = 'deploy'
+                       THEN 'the migrations that it lists are applied; one without a transaction may have run in part'
+                       WHEN progress ->> 'committed' = 'true'
                        THEN 'the change itself is committed; the steps after it did not run'
                        WHEN kind = 'restore_migration'
                        THEN 'the objects that it lists stay restored, all others stay parked'
                        WHEN params ->> 'online' = 'true'
                        THEN 'committed batches stay; another worker resumes from there'
                        ELSE 'uncommitted work was rolled back' END,
-        'hint', 'look at the artifact, then run it again',
+        'hint', CASE kind WHEN 'deploy' THEN 'look at the pending migrations, and apply them again'
+                          ELSE 'look at the artifact, then run it again' END,
         'sqlstate', NULL)
 WHERE id IN (SELECT id FROM zanith._zanith_jobs
              WHERE state IN ('queued', 'running') AND lease_expires_at < clock_timestamp()
@@ -104,12 +107,19 @@ SELECT id, kind, artifact_id, object, state, params, progress, result, error,
        actor, actor_role, worker, cancel_requested_by, pause_requested_by, created_at, started_at, ended_at
 FROM zanith._zanith_jobs WHERE id = $1;
 
--- live: the live change that stands in the way: of an artifact, or without one the restore of a migration
+-- newest: the newest job of a kind about what has a digest
+SELECT id, kind, artifact_id, object, state, params, progress, result, error,
+       actor, actor_role, worker, cancel_requested_by, pause_requested_by, created_at, started_at, ended_at
+FROM zanith._zanith_jobs WHERE kind = $1 AND params ->> 'digest' = $2
+ORDER BY created_at DESC, id DESC LIMIT 1;
+
+-- live: the live change that stands in the way: of an artifact, or without one the restore of a migration; or the job of a kind that runs alone
 SELECT id, kind, artifact_id, object, state, params, progress, result, error,
        actor, actor_role, worker, cancel_requested_by, pause_requested_by, created_at, started_at, ended_at
 FROM zanith._zanith_jobs
-WHERE state IN ('queued', 'running') AND changes_artifact
-  AND (artifact_id = $1 OR $1 IS NULL AND kind = 'restore_migration' AND object = $2);
+WHERE state IN ('queued', 'running')
+  AND CASE WHEN $3::text IS NOT NULL THEN kind = $3
+           ELSE changes_artifact AND (artifact_id = $1 OR $1 IS NULL AND kind = 'restore_migration' AND object = $2) END;
 
 -- count_blocked: how many wait for a lock that others have
 SELECT count(*) FROM zanith._zanith_jobs

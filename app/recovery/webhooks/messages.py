@@ -118,6 +118,7 @@ TYPES: dict[str, EventType] = {
     "purge.ended": EventType("a purge ended", _ended, _job_page),
     "cleanup.ended": EventType("a cleanup ended", _ended, _job_page),
     "erase.ended": EventType("an erasure ended", _ended, _job_page),
+    "deploy.ended": EventType("a deploy of migrations ended", _ended, _job_page),
     "approval.requested": EventType(
         "somebody asks for an approval",
         _requested,

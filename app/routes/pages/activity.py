@@ -35,6 +35,8 @@ ACTIONS = (
     "cleanup",
     "erase",
     "restore_rows",
+    "deploy",
+    "verify_migrations",
     "guard",
     "request",
     "approve",

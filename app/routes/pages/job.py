@@ -38,6 +38,7 @@ _NOUNS = {
     "erase": "Erasure",
     "restore_rows": "Restore of rows",
     "restore_migration": "Restore",
+    "verify_migrations": "Verification on a shadow",
 }
 
 
@@ -117,10 +118,11 @@ class JobView:
 
     @property
     def nothing_changed(self) -> bool:
-        """Whether it ended without a result in one transaction, which was rolled back."""
+        """Whether it ended without a result, and what it began was rolled back."""
         ended = self.job.state in GAVE_UP | {"cancelled"}
         kept = self.job.progress.get("committed") or self.job.params.get("online")
-        return ended and not kept and not self.restored and self.job.kind != "cleanup"
+        reads = self.job.kind is Kind.VERIFY_MIGRATIONS
+        return ended and not kept and not self.restored and not reads and self.job.kind != "cleanup"
 
     @property
     def migration(self) -> str | None:
@@ -170,9 +172,21 @@ class JobView:
             return f"/studio/artifacts/{job.artifact_id}/{job.kind}"
         if job.kind == Kind.RESTORE_ROWS and job.artifact_id:
             return f"/studio/artifacts/{job.artifact_id}/rows"
-        if job.kind == "cleanup":
-            return link("/studio/cleanup", {"chosen": params.get("only")})
+        return self._plan_of_several
+
+    @property
+    def _plan_of_several(self) -> str | None:
+        """The same of work that is not of one artifact."""
+        if self.job.kind in {Kind.DEPLOY, Kind.VERIFY_MIGRATIONS}:
+            return link("/studio/pending", {"id": self.job.object})
+        if self.job.kind is Kind.CLEANUP:
+            return link("/studio/cleanup", {"chosen": self.job.params.get("only")})
         return self.migration
+
+    @property
+    def leads_back(self) -> bool:
+        """Whether it changed nothing, so that what it was about comes next."""
+        return self.job.kind in {Kind.REHEARSE, Kind.VERIFY_MIGRATIONS}
 
     @property
     def back(self) -> str:

@@ -5,22 +5,32 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from app.migrate.apply.pending import Pending, read_pending
+from app.migrate.apply.pending import Pending, read_pending, require_runnable
 from app.migrate.apply.status import Entry, State
 from app.migrate.review.plan import Failure, PlannedMigration
 from app.migrate.review.report import lock_words, recovery_words
 from app.migrate.risk import Level, Operation, Reason
-from app.recovery.core.errors import NotFound, WrongUsage, ZanithError
+from app.recovery.core.actor import Actor
+from app.recovery.core.errors import Failed, Locked, NotFound, Refused, WrongUsage, ZanithError
+from app.recovery.jobs import model as jobs
+from app.recovery.jobs.kinds import Kind
+from app.recovery.jobs.model import Job
+from app.routes import work
+from app.routes.deploying import (
+    directory_of,
+    start_deploy,
+    start_verification,
+)
 from app.routes.errors import status_of
 from app.routes.rendering import link
-from app.routes.studio import Studio, TheStudio, Who
+from app.routes.studio import Studio, TheStudio, Typed, Who, checked_form
 
 PATH = "/studio/pending"
 
@@ -119,6 +129,12 @@ class PendingView:
         return sum(row.seconds for row in self.rows)
 
     @property
+    def last(self) -> str | None:
+        """The address of the last one that is to run: to apply it applies all."""
+        chosen = self.found.chosen if self.found else ()
+        return link_of(chosen[-1].id) if chosen else None
+
+    @property
     def failures(self) -> tuple[Failure, ...]:
         """What `up` refuses without another option."""
         plan = self.found.plan if self.found else None
@@ -136,11 +152,40 @@ class Shown:
 
 @dataclass(frozen=True)
 class OneView:
-    """One pending migration: each statement with its operations."""
+    """One pending migration: each statement with its operations, and what applies it.
+
+    ``refusal`` is why it cannot be applied now, and ``error`` what came of an attempt.
+    """
 
     row: Row
-    guarded: bool
-    failures: tuple[Failure, ...]
+    found: Pending
+    refusal: ZanithError | None = None
+    error: ZanithError | None = None
+    typed: str = ""
+    verified: Job | None = None
+    """The newest verification of just this on a shadow, also one that did not end."""
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the guard captures what it drops."""
+        return self.found.guarded
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """What `up` refuses of this one without another option."""
+        plan = self.found.plan
+        own = self.row.entry.id
+        return tuple(one for one in plan.failures if one.migration.id == own) if plan else ()
+
+    @property
+    def first(self) -> list[str]:
+        """The ids of those that run before it."""
+        return [entry.id for entry in self.found.chosen[:-1]]
+
+    @property
+    def here(self) -> str:
+        """The address of its page, to send the form to."""
+        return self.row.link
 
     @property
     def command(self) -> str:
@@ -161,47 +206,103 @@ class OneView:
         ]
 
 
+MigrationId = Annotated[str, Query(alias="id", max_length=200)]
+
+
 @router.get("", response_class=HTMLResponse)
 async def show(
-    request: Request,
-    studio: TheStudio,
-    who: Who,
-    migration_id: Annotated[str, Query(alias="id", max_length=200)] = "",
+    request: Request, studio: TheStudio, who: Who, migration_id: MigrationId = ""
 ) -> HTMLResponse:
     """Show the pending migrations, or one of them."""
+    if migration_id:
+        view = await _one(studio, who, migration_id)
+        return _show_one(request, studio, view)
     directory = studio.settings.migrations
-    view = PendingView(directory)
+    listed = PendingView(directory)
     status = 200
     if directory is not None:
         try:
             found = await read_pending(studio.reading(who), directory)
-            view = PendingView(directory, found, found.error)
+            listed = PendingView(directory, found, found.error)
         except (NotFound, WrongUsage) as error:
-            view = PendingView(directory, error=error)
+            listed = PendingView(directory, error=error)
             status = status_of(error)
-    if not migration_id:
-        return studio.pages.render(
-            *(request, "pending/list.html", view),
-            title="Pending migrations",
-            section="migrations",
-            status=status,
-        )
-    return _show_one(request, studio, view, migration_id)
-
-
-def _show_one(
-    request: Request, studio: Studio, view: PendingView, migration_id: str
-) -> HTMLResponse:
-    row = next((one for one in view.rows if one.entry.id == migration_id), None)
-    if row is None:
-        raise view.error or NotFound(
-            f"no migration of the id {migration_id} is pending",
-            hint="look at the list of pending migrations",
-        )
-    failures = tuple(one for one in view.failures if one.migration.id == migration_id)
-    guarded = view.found is not None and view.found.guarded
     return studio.pages.render(
-        *(request, "pending/page.html", OneView(row, guarded, failures)),
-        title=f"Pending migration {migration_id}",
+        *(request, "pending/list.html", listed),
+        title="Pending migrations",
         section="migrations",
+        status=status,
     )
+
+
+async def _one(studio: Studio, who: Actor, migration_id: str) -> OneView:
+    none = NotFound(
+        f"no migration of the id {migration_id} is pending",
+        hint="look at the list of pending migrations",
+    )
+    try:
+        found = await read_pending(studio.reading(who), directory_of(studio), migration_id)
+    except Refused:
+        raise none from None
+    last = found.chosen[-1]
+    if last.id != migration_id:
+        raise none
+    refusal = None
+    try:
+        require_runnable(found)
+    except ZanithError as error:
+        refusal = error
+    planned = found.plan.migrations[-1] if found.plan else None
+    verified = None
+    if found.digest:
+        about = (Kind.VERIFY_MIGRATIONS, found.digest)
+        verified = await jobs.find_newest(studio.reading(who), *about)
+    return OneView(Row(last, planned), found, refusal, verified=verified)
+
+
+def _show_one(request: Request, studio: Studio, view: OneView, status: int = 200) -> HTMLResponse:
+    return studio.pages.render(
+        *(request, "pending/page.html", view),
+        title=f"Pending migration {view.row.entry.id}",
+        section="migrations",
+        status=status,
+    )
+
+
+@router.post("", dependencies=[checked_form])
+async def apply(
+    request: Request,
+    studio: TheStudio,
+    who: Who,
+    migration_id: MigrationId,
+    confirm: Typed = "",
+    digest: Annotated[str, Form(max_length=64)] = "",
+) -> Response:
+    """Apply it and those before it as a job, or show it again with why not."""
+    try:
+        job = await start_deploy(studio, migration_id, who, confirm=confirm, digest=digest or None)
+    except (Refused, Locked, WrongUsage, Failed) as exc:
+        if job_id := work.under_way(exc, who, Kind.DEPLOY):
+            return RedirectResponse(f"/studio/jobs/{job_id}", 303)
+        try:
+            view = await _one(studio, who, migration_id)
+        except NotFound:  # it is applied by now
+            raise exc from None
+        view = replace(view, error=exc, typed=confirm)
+        return _show_one(request, studio, view, status_of(exc))
+    return RedirectResponse(f"/studio/jobs/{job.id}", 303)
+
+
+@router.post("/verify", dependencies=[checked_form])
+async def verify(
+    request: Request, studio: TheStudio, who: Who, migration_id: MigrationId
+) -> Response:
+    """Verify it and those before it on a shadow, as a job; or show it again with why not."""
+    try:
+        job = await start_verification(studio, migration_id, who)
+    except (Refused, Locked, WrongUsage, Failed) as exc:
+        if job_id := work.under_way(exc, who, Kind.VERIFY_MIGRATIONS):
+            return RedirectResponse(f"/studio/jobs/{job_id}", 303)
+        view = replace(await _one(studio, who, migration_id), error=exc)
+        return _show_one(request, studio, view, status_of(exc))
+    return RedirectResponse(f"/studio/jobs/{job.id}", 303)

@@ -38,12 +38,12 @@ BEGIN
     END IF;
 END $$;
 
--- Tell of a job when it ends, in the transaction that ends it. The kinds are those of Trait.TOLD; a mismatch is told of every kind.
+-- Tell of a job when it ends, in the transaction that ends it. The kinds are those of Trait.TOLD; a mismatch is told of every kind that reads an archive.
 CREATE OR REPLACE FUNCTION zanith._tell_of_job() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM zanith._require_trigger_of(TG_RELID, '_zanith_jobs');
-    IF NEW.state = 'mismatch' OR NEW.kind = ANY ('{restore,restore_rows,restore_migration,purge,cleanup,erase}') THEN
+    IF NEW.state = 'mismatch' AND NEW.kind <> 'verify_migrations' OR NEW.kind = ANY ('{restore,restore_rows,restore_migration,purge,cleanup,erase,deploy}') THEN
         PERFORM zanith._tell('job:' || NEW.id, CASE NEW.state WHEN 'mismatch' THEN 'artifact.changed' ELSE split_part(NEW.kind, '_', 1) || '.ended' END,
             NEW.artifact_id, NEW.id, NEW.object,
             jsonb_build_object('kind', NEW.kind, 'state', NEW.state, 'actor', NEW.actor, 'error', NEW.error ->> 'message', 'detail', NEW.error ->> 'detail'));

@@ -12,9 +12,11 @@ from urllib.parse import quote
 
 from playwright.async_api import Page
 
-from app.routes.rendering import migration_link
+from app.routes.rendering import link, migration_link
 from tests.hard_cases import DEPLOY, HardCases
+from tests.hard_migrations import FAILED, FORTY, INTERRUPTED, LONG, REFUSED
 
+SNAPSHOTS = {"before": f"{FORTY}:before", "after": "live"}
 Path = Callable[[HardCases], str]
 Act = Callable[[Page], Awaitable[None]]
 
@@ -49,6 +51,11 @@ def of(name: str, rest: str = "") -> Path:
 def job(name: str) -> Path:
     """Return the builder of a job's page."""
     return lambda cases: f"/studio/jobs/{cases.jobs[name]}"
+
+
+def pending(name: str) -> Path:
+    """Return the builder of the page of a pending migration."""
+    return at(link("/studio/pending", {"id": name}))
 
 
 def approval(name: str) -> Path:
@@ -217,6 +224,34 @@ _LISTS = (
         "Not confirmed",
         act=typing("Type small", "smaller", "Restore all"),
     ),
+    Shown("pending migrations", at("/studio/pending"), "4 migrations pending"),
+    Shown("pending without a directory", at("/studio/pending"), "No directory", "bare"),
+    Shown("pending interrupted", pending(INTERRUPTED), "interrupted"),
+    Shown("pending failed", pending(FAILED), "failed"),
+    Shown("pending long", pending(LONG), "pending migrations run before it"),
+    Shown("pending refused", pending(REFUSED), "It cannot be applied now"),
+    Shown(
+        "pending not confirmed",
+        pending(LONG),
+        "Not confirmed",
+        act=typing(f"Type {LONG}", "another", "Apply"),
+    ),
+    Shown("applied migrations", at("/studio/history"), "Each run of a migration"),
+    Shown("applied migrations of none", at("/studio/history"), "No migration ran yet", "bare"),
+    Shown("applied migration of HTML", at("/studio/history/2"), "Undo this deploy"),
+    Shown("applied migration of forty", at("/studio/history/3"), "deployed.parcels.step_39"),
+    Shown("applied migration failed", at("/studio/history/4"), "undone"),
+    Shown("applied migration interrupted", at("/studio/history/5"), "interrupted"),
+    Shown("schema history", at("/studio/schema"), "Pick two points in time"),
+    Shown("schema history of none", at("/studio/schema"), "No snapshot is stored yet", "bare"),
+    Shown("schema changed", at(link("/studio/schema", SNAPSHOTS)), "As SQL"),
+    Shown("schema of no snapshot", at("/studio/schema?before=99999"), "There is no snapshot"),
+    Shown("job deploy", at("/studio/jobs/dep10000000running"), "statement 4 of 40"),
+    Shown("job deployed", at("/studio/jobs/dep2000000000done"), "Applied."),
+    Shown("job deploy failed", at("/studio/jobs/dep300000000failed"), "it does not exist"),
+    Shown("job verified on a shadow", at("/studio/jobs/ver1000000000done"), "Verdict: ok"),
+    Shown("job not verified on a shadow", at("/studio/jobs/ver20000000failed"), "down_differs"),
+    Shown("job without a verdict", at("/studio/jobs/ver3000000nothing"), "No verdict"),
     Shown("approvals", at("/studio/approvals"), "To decide"),
     Shown("approval to decide", approval("pending"), "Type public.visits.code to approve it"),
     Shown("approval of an own request", approval("own"), "You asked for it"),
@@ -364,6 +399,7 @@ def _viewed() -> tuple[Shown, ...]:
         ("migration", at(migration_link("small", {"plan": "yes"}))),
         ("approvals", at("/studio/approvals")),
         ("approval", approval("pending")),
+        ("pending", pending(LONG)),
         ("jobs", at("/studio/jobs")),
         ("job", job("running")),
         ("export", export("equal")),
@@ -396,6 +432,7 @@ _STANDBY = tuple(
         ("purge", of("cascade", "/purge")),
         ("cleanup", at("/studio/cleanup?older_than=0s&before_expiry=yes")),
         ("ways to drop", at("/studio/capture?schema=public&table=orders&strategy=archive_table")),
+        ("pending", pending(LONG)),
         ("jobs", at("/studio/jobs")),
     )
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from playwright.async_api import Browser, BrowserContext, Page
 
+from tests import hard_migrations
 from tests.catalogue import CATALOGUE, Shown
 from tests.clusters import Server
 from tests.hard_cases import HardCases
@@ -83,6 +84,8 @@ def run_gallery(
     server: Server, cases: HardCases, hard: str, bare: str, standby: Path
 ) -> Iterator[Gallery]:
     """Serve two databases of a server, and the first of them on a standby that is made there."""
+    migrations = standby.with_name(f"{standby.name}-migrations")
+    hard_migrations.build(server.tcp_url(hard), migrations)
     replica = server.standby(standby)
     try:
         here = "SELECT pg_current_wal_lsn()"
@@ -91,11 +94,11 @@ def run_gallery(
         wait_until(lambda: replica.psql("postgres", caught_up) == "t")
         with ExitStack() as stack:
             studios = {
-                name: stack.enter_context(run_studio(url, **SETTINGS))
-                for name, url in (
-                    ("hard", server.tcp_url(hard)),
-                    ("bare", server.tcp_url(bare)),
-                    ("standby", replica.tcp_url(hard)),
+                name: stack.enter_context(run_studio(url, **SETTINGS, migrations=there))
+                for name, url, there in (
+                    ("hard", server.tcp_url(hard), migrations),
+                    ("bare", server.tcp_url(bare), None),
+                    ("standby", replica.tcp_url(hard), migrations),
                 )
             }
             for studio in studios.values():

@@ -16,11 +16,13 @@ from app.migrate.apply.run import Runner
 from app.migrate.apply.session import open_session
 from app.migrate.apply.status import status_in
 from app.migrate.read.layouts import read_migrations
+from app.migrate.schema.difference import difference
+from app.migrate.schema.read import read_schema
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import NotFound, Refused, WrongUsage
 from app.recovery.db.database import Database
 from tests.integration.test_migrate_up import ORDERS, states, up, write
-from tests.migrate.round_trip import BASE, generate, round_trip
+from tests.migrate.round_trip import BASE, generate, read_rows, round_trip
 
 DBA = Actor("dba", None, "cli")
 
@@ -107,6 +109,59 @@ async def test_what_cannot_be_reversed_is_said_first(database, db, tmp_path, tex
     assert "down part" in refused.value.hint
     assert database.pg_dump("-n", "public") == before
     assert len((await down(db, tmp_path, keep_rows=True)).ran) == 1
+
+
+RENAMED = {
+    "a column that it added": (
+        "ALTER TABLE logs ADD COLUMN extra int;\nALTER TABLE logs RENAME TO lines;\n"
+        "CREATE INDEX i ON lines (extra);\nALTER TABLE lines RENAME COLUMN extra TO more;"
+    ),
+    "an index of a dropped column": (
+        "CREATE INDEX j ON logs (what);\nALTER TABLE logs DROP COLUMN what;"
+    ),
+    "a renamed column, dropped": (
+        "ALTER TABLE orders RENAME COLUMN note TO remark;\nALTER TABLE orders DROP COLUMN remark;"
+    ),
+    "a column of a renamed table, dropped": (
+        "ALTER TABLE orders RENAME TO sales;\nALTER TABLE sales DROP COLUMN note;\n"
+        "ALTER TABLE sales RENAME TO deals;\nALTER TABLE deals ADD COLUMN extra int;"
+    ),
+    "a renamed table, dropped": "ALTER TABLE orders RENAME TO sales;\nDROP TABLE sales;",
+    "a table with a renamed column, dropped": (
+        "ALTER TABLE logs RENAME COLUMN what TO was;\nDROP TABLE logs;"
+    ),
+    "a table that it created, renamed and dropped": (
+        "CREATE TABLE made (id serial PRIMARY KEY);\nALTER TABLE made RENAME TO other;\n"
+        "DROP TABLE other;"
+    ),
+    "a column that it added and dropped": (
+        "ALTER TABLE orders ADD COLUMN extra int;\nALTER TABLE orders RENAME COLUMN extra TO more;"
+        "\nALTER TABLE orders DROP COLUMN more;"
+    ),
+    "a table with a sequence, renamed": (
+        "CREATE TABLE made (id serial PRIMARY KEY);\nINSERT INTO made VALUES (1);\n"
+        "ALTER TABLE made RENAME TO other;"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RENAMED)
+async def test_what_was_renamed_comes_back_by_its_old_name(database, db, tmp_path, name):
+    database.psql(ORDERS)
+    database.psql(
+        "CREATE TABLE logs (id int PRIMARY KEY, what text) PARTITION BY RANGE (id);"
+        "CREATE TABLE logs_1 PARTITION OF logs FOR VALUES FROM (0) TO (10);"
+        "INSERT INTO logs VALUES (1, 'w');"
+    )
+    async with database.connect() as connection:
+        before, rows = await read_schema(connection), await read_rows(connection)
+        write(tmp_path, **{"1": RENAMED[name]})
+        await up(db, tmp_path)
+        await down(db, tmp_path)
+        after = await read_schema(connection)
+        left = difference(before, after, frozenset({"columns"}))
+        assert not left, (left.created, left.dropped, left.changed)
+        assert await read_rows(connection) == rows
 
 
 async def test_a_wrong_choice(database, db, tmp_path):

@@ -55,7 +55,7 @@ def foresee_rest(recorded: Recorded, left: Schema) -> Ddl:
 def derive_rest(recorded: Recorded, live: Schema) -> Ddl:
     """Return what is changed and created after the restores; `live` is the schema with them."""
     found = recorded.found
-    ours = {*found.created, *found.dropped, *found.changed}
+    ours = {*found.created, *found.dropped, *found.changed, *recorded.passing}
     target = replace_objects(live, {key: recorded.before.objects.get(key) for key in ours})
     return generate(difference(live, target, frozenset({"columns"})))
 

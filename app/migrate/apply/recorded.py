@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from app.migrate.apply.history import SQL, Run, Step, read_steps
-from app.migrate.apply.renames import undo_renames
+from app.migrate.apply.renames import Undo, key_of, old_key, undo_renames, with_old_names
 from app.migrate.schema.difference import Difference, difference
 from app.migrate.schema.model import Key, Object, Schema
 from app.migrate.schema.snapshots import find_schema
@@ -26,13 +26,18 @@ _CONVERTS = frozenset({"alter_column_type", "change_type"})
 
 @dataclass(frozen=True)
 class Recorded:
-    """What is known of a run: the schema before and after, its statements, and its artifacts."""
+    """What is known of a run: the schema before and after, its statements, and its artifacts.
+
+    Objects that the run renamed have their old names in both schemas.
+    """
 
     run: Run
     before: Schema
     after: Schema
     steps: tuple[Step, ...]
     artifacts: tuple[Artifact, ...]
+    last: Schema
+    """The schema after the run, by the names that it has."""
     begun: bool = False
     """Whether a down undid the renames and dropped what it had to, and then ended in the middle."""
 
@@ -43,10 +48,39 @@ class Recorded:
 
     @property
     def renames(self) -> list[str]:
-        """The statements that undo the renames."""
+        """The statements that undo renames before the restores."""
         if self.begun:
             return []
+        early = [undo for undo in self._undone if not self._is_late(undo) and self._is_there(undo)]
+        return [sql for undo in early for sql in undo.sql]
+
+    @property
+    def late_renames(self) -> list[str]:
+        """Those after the restores, which bring back the object or its table by the newer name."""
+        return [sql for undo in self._undone if self._is_late(undo) for sql in undo.sql]
+
+    @property
+    def _undone(self) -> list[Undo]:
         return list(undo_renames([step.changes for step in self.steps]))
+
+    def _is_late(self, undo: Undo) -> bool:
+        new = undo.new.name
+        return any(
+            name[: len(new)] == new or new[: len(name)] == name
+            for name in map(_captured_name, self.artifacts)
+        )
+
+    def _is_there(self, undo: Undo) -> bool:
+        """Whether the object was there when the run ended."""
+        name = undo.last.name
+        return any(key.name[: len(name)] == name for key in self.last.objects)
+
+    @property
+    def passing(self) -> set[Key]:
+        """What the run created and dropped again: it can come back with a restore."""
+        made = {key_of(one) for step in self.steps for one in step.changes.get("created") or []}
+        gone = {key_of(one) for step in self.steps for one in step.changes.get("dropped") or []}
+        return (made & gone) - self.before.objects.keys()
 
     @property
     def captured(self) -> set[Key]:
@@ -55,11 +89,7 @@ class Recorded:
         for one in self.artifacts:
             if one.artifact_type in {"archive_rows", "archive_values"}:
                 continue
-            table = _old_name(one, self.steps)
-            if one.source_column is not None:
-                keys |= self._with_those_below(Key("column", (*table, one.source_column)))
-            else:
-                keys |= self._with_those_below(Key("table", table))
+            keys |= self._with_those_below(old_key_of(one, self.steps))
         return keys
 
     def _with_those_below(self, captured: Key) -> set[Key]:
@@ -105,19 +135,21 @@ async def read_recorded(db: Database, run: Run) -> Recorded:
     with suppress(NotFound):
         artifacts = await in_restore_order(db, (await find_all(db, run.id))[0])
     done = [step for step in steps if step.status in {"done", "skipped"}]
-    there = {key.name for key in before.objects if key.kind in {"table", "foreign_table"}}
-    kept = [one for one in artifacts if one.source_column is None or _old_name(one, done) in there]
-    return Recorded(run, before, after, tuple(done), tuple(kept), begun)
+    kept = [one for one in artifacts if old_key_of(one, done) in before.objects]
+    old = with_old_names(after, [step.changes for step in done])
+    return Recorded(run, before, old, tuple(done), tuple(kept), after, begun)
 
 
-def _old_name(artifact: Artifact, steps: Sequence[Step]) -> tuple[str, ...]:
-    """Return the name that the table of an artifact had before the run renamed it."""
-    name: tuple[str, ...] = (artifact.source_schema, artifact.source_table)
-    for step in reversed(steps):
-        for one in step.changes.get("renamed") or []:
-            if tuple(one["after"]["names"]) == name:
-                name = tuple(one["before"]["names"])
-    return name
+def _captured_name(artifact: Artifact) -> tuple[str, ...]:
+    """Return the name that an object had when it was captured."""
+    table = (artifact.source_schema, artifact.source_table)
+    return table if artifact.source_column is None else (*table, artifact.source_column)
+
+
+def old_key_of(artifact: Artifact, steps: Sequence[Step]) -> Key:
+    """Return the name that the object of an artifact had before the run."""
+    kind = "table" if artifact.source_column is None else "column"
+    return old_key(Key(kind, _captured_name(artifact)), [step.changes for step in steps])
 
 
 def find_losses(recorded: Recorded, live: Schema) -> Iterator[str]:
@@ -141,19 +173,6 @@ def find_losses(recorded: Recorded, live: Schema) -> Iterator[str]:
         if above is not None and above in recorded.found.created:
             continue  # its table is told
         yield f"{key} was dropped, and not captured"
-
-
-def find_moved(recorded: Recorded) -> Iterator[str]:
-    """Yield what was renamed and then dropped: it would come back under its newer name."""
-    for place, step in enumerate(recorded.steps):
-        for one in step.changes.get("renamed") or []:
-            if one["after"]["part"]:
-                continue
-            name = one["after"]["names"]
-            for later in recorded.steps[place + 1 :]:
-                dropped = later.changes.get("dropped") or []
-                if any(gone["names"][: len(name)] == name for gone in dropped):
-                    yield f"line {later.line}: it drops {one['after']['name']}, renamed before"
 
 
 def find_changed_rows(recorded: Recorded) -> Iterator[str]:

@@ -18,7 +18,7 @@ import asyncpg
 from app.migrate.apply.derive import derive_drops, derive_rest, foresee_rest, read_units
 from app.migrate.apply.history import SQL
 from app.migrate.apply.prepare import Unit
-from app.migrate.apply.recorded import Recorded, find_changed_rows, find_losses, find_moved
+from app.migrate.apply.recorded import Recorded, find_changed_rows, find_losses
 from app.migrate.apply.run import Runner
 from app.migrate.apply.session import clean
 from app.migrate.schema.ddl.generate import Ddl
@@ -114,7 +114,6 @@ def foresee(recorded: Recorded, first: str, *, keep_rows: bool) -> Reverse:
 
 def _begin(recorded: Recorded, *, keep_rows: bool) -> Reverse:
     found = Reverse(restores=[Restore(one.id, one.object_name) for one in recorded.artifacts])
-    found.problems += [Problem(text) for text in find_moved(recorded)]
     if not keep_rows:
         hint = f"{_PART}; or leave the rows as they are, with --keep-rows"
         found.problems += [Problem(text, hint) for text in find_changed_rows(recorded)]
@@ -131,7 +130,8 @@ def _foresee(found: Reverse, recorded: Recorded) -> None:
 
 
 def _add_rest(found: Reverse, recorded: Recorded, rest: Ddl) -> None:
-    (found.definitions if recorded.artifacts else found.statements).extend(_texts(rest))
+    after = found.definitions if recorded.artifacts else found.statements
+    after += [*recorded.late_renames, *_texts(rest)]
     found.problems += _missing(rest)
 
 
@@ -173,6 +173,9 @@ class _Rehearsal:
             _add_rest(found, recorded, foreseen)
             return False
         if not await self._restore_all(found, recorded):
+            _add_rest(found, recorded, foreseen)
+            return False
+        if not await self._run(found, recorded.late_renames):
             _add_rest(found, recorded, foreseen)
             return False
         rest = derive_rest(recorded, await read_schema(self._connection))

@@ -129,9 +129,10 @@ class _Revert:
 
     async def _last(self, connection: Connection, number: int) -> None:
         """Change and create what is not yet as before, and record the end."""
-        rest = derive_rest(self._recorded, await read_schema(connection))
         known = self._later[-1]
         del self._steps[known:]
+        await self._execute(self._recorded.late_renames)
+        rest = derive_rest(self._recorded, await read_schema(connection))
         await self._execute([one.sql for one in rest.statements])
         ran = ";\n".join(one["sql"] for one in self._steps[known:])
         for ordinal in self._later:

@@ -153,3 +153,25 @@ async def test_a_part_with_begin_and_commit_is_one_transaction(database, db, tmp
         await up(db, tmp_path)
     there = "SELECT to_regclass('one') IS NOT NULL, to_regclass('two') IS NOT NULL"
     assert database.psql(there).strip() == "t|f"
+
+
+async def test_what_others_change_meanwhile_is_not_of_the_migration(database, db, tmp_path):
+    database.psql(ORDERS)
+    text = "CREATE INDEX CONCURRENTLY ON orders (note);\nREINDEX INDEX CONCURRENTLY orders_note_idx;"
+    write(tmp_path, **{"1": OUTSIDE + text})
+    async with database.connect() as other, database.connect() as watcher:
+        holding = other.transaction()
+        await holding.start()
+        await other.execute("UPDATE orders SET code = 'x' WHERE id = 1")  # the index waits for it
+        running = asyncio.create_task(up(db, tmp_path))
+        pid = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX C%'"
+        await until(lambda: watcher.fetchval(pid + " AND wait_event_type = 'Lock'"))
+        await watcher.execute("CREATE TABLE theirs (a int PRIMARY KEY); CREATE SCHEMA theirs")
+        await watcher.execute("CREATE FUNCTION theirs() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+        await holding.rollback()
+        await running
+    async with db.acquire() as connection:
+        first, second = await read_steps(connection, [(await read_history(db))[0].run])
+    assert [one["name"] for one in first.changes["created"]] == ["public.orders_note_idx"]
+    assert first.changes["dropped"] == []
+    assert "theirs" not in str((first.changes, first.tables, second.changes, second.tables))

@@ -20,6 +20,7 @@ from app.migrate.apply.steps import describe_observed, describe_run, describe_st
 from app.migrate.observe.catalog import own_path, read_catalog
 from app.migrate.observe.look import look
 from app.migrate.review.captures import REFUSED
+from app.migrate.review.live import relations_of
 from app.migrate.schema.snapshots import take
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import Locked, ZanithError
@@ -345,7 +346,8 @@ class Runner:
             )
             raise error from exc
         elapsed = seconds(time.monotonic() - start)
-        observed, _ = await look(self.session, catalog)
+        names = None if _runs_any(unit) else relations_of(unit.steered.statement)
+        observed, _ = await look(self.session, catalog, named=names)
         await self._mark(
             run, unit, "done", before=before, elapsed=elapsed, **describe_observed(observed)
         )
@@ -408,6 +410,11 @@ class Runner:
             len(prepared.units),
             tuple(self.notes),
         )
+
+
+def _runs_any(unit: Unit) -> bool:
+    """Whether a statement runs code that can change any object."""
+    return unit.steered.statement.kind in {"call_stmt", "do_stmt"}
 
 
 def _at_commit(prepared: Prepared, exc: BaseException) -> ZanithError:

@@ -6,13 +6,14 @@ does not see what others commit meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from app.migrate.observe.catalog import (
     LOCKABLE,
     RELATIONS,
+    SCHEMAS,
     SQL,
     Address,
     Catalog,
@@ -85,11 +86,15 @@ async def look(
     scans: Mapping[int, int] | None = None,
     *,
     whole: bool = False,
+    named: Collection[Sequence[str]] | None = None,
 ) -> tuple[Observed, Catalog]:
     """Return what happened since the catalog was read, and the catalog of now.
 
     With `scans`, which are those before the statement, it looks for scans too. `whole` reads all
     objects anew: after ROLLBACK TO, which takes back what a look has seen. It needs no rights.
+
+    Outside a transaction, others may commit meanwhile. With `named`, only the relations that the
+    statement names count then, with what belongs to them.
     """
     inside = connection.is_in_transaction()
     async with own_path(connection) as transaction:
@@ -97,6 +102,10 @@ async def look(
         if whole or not inside or _is_another(before.transaction, transaction):
             rows = await read_entries(connection, None, None)
             gone: Iterable[Address] = before.entries.keys() - rows.keys()
+            if named is not None and not inside:
+                kept = _of_named(before, rows, named)
+                rows = {address: entry for address, entry in rows.items() if address in kept}
+                gone = [address for address in gone if address in kept]
         else:
             rows = {}
             if transaction is not None:
@@ -128,6 +137,29 @@ async def look(
         tuple(unobserved),
     )
     return observed, after
+
+
+def _of_named(
+    before: Catalog, rows: Mapping[Address, Entry | None], named: Collection[Sequence[str]]
+) -> set[Address]:
+    """Return the relations that have one of the names, with what belongs to them."""
+    known = {**before.entries, **{key: one for key, one in rows.items() if one is not None}}
+    texts = {tuple(parts[-2:]) for parts in named}
+
+    def is_named(entry: Entry) -> bool:
+        schema = known.get((SCHEMAS, entry.schema, 0))
+        return (entry.name,) in texts or (schema is not None and (schema.name, entry.name) in texts)
+
+    relations = {
+        address[1]
+        for address, entry in known.items()
+        if address[0] == RELATIONS and not address[2] and is_named(entry)
+    }
+    return {
+        address
+        for address, entry in known.items()
+        if entry.parent in relations or (address[0] == RELATIONS and address[1] in relations)
+    }
 
 
 def _is_another(before: int | None, now: int | None) -> bool:

@@ -157,8 +157,8 @@ async def test_a_part_with_begin_and_commit_is_one_transaction(database, db, tmp
 
 async def test_what_others_change_meanwhile_is_not_of_the_migration(database, db, tmp_path):
     database.psql(ORDERS)
-    text = "CREATE INDEX CONCURRENTLY ON orders (note);\nREINDEX INDEX CONCURRENTLY orders_note_idx;"
-    write(tmp_path, **{"1": OUTSIDE + text})
+    text = f"{OUTSIDE}CREATE INDEX CONCURRENTLY ON orders (note);\n"
+    write(tmp_path, **{"1": f"{text}REINDEX INDEX CONCURRENTLY orders_note_idx;"})
     async with database.connect() as other, database.connect() as watcher:
         holding = other.transaction()
         await holding.start()

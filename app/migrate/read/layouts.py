@@ -59,8 +59,8 @@ def find_layout(directory: Path) -> Layout:
 
 # ------------------------------------------------------------------------------------- by file name
 
-_VERSIONED = re.compile(r"(?P<version>\d+)[_-]?(?P<name>.*)\.sql", re.IGNORECASE)
-_FLYWAY = re.compile(r"(?P<kind>[VUR])(?P<version>[\d._]*?)__(?P<name>.+)\.sql")
+_VERSIONED = re.compile(r"(?P<version>\d+)[_-]?(?P<name>.*)\.sql", re.IGNORECASE | re.DOTALL)
+_FLYWAY = re.compile(r"(?P<kind>[VUR])(?P<version>[\d._]*?)__(?P<name>.+)\.sql", re.DOTALL)
 
 
 def _read_zanith(directory: Path) -> list[Migration]:

@@ -16,11 +16,13 @@ from app.migrate.apply.run import Runner
 from app.migrate.apply.session import open_session
 from app.migrate.apply.status import status_in
 from app.migrate.read.layouts import read_migrations
+from app.migrate.review.plan import Gates
 from app.migrate.schema.difference import difference
 from app.migrate.schema.read import read_schema
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import NotFound, Refused, WrongUsage
 from app.recovery.db.database import Database
+from tests.guard.twin import turn_guard_on_at
 from tests.integration.test_migrate_up import ORDERS, states, up, write
 from tests.migrate.round_trip import BASE, generate, read_rows, round_trip
 
@@ -359,3 +361,35 @@ async def test_columns_of_partitions_and_children_come_back_with_their_parents(
     assert database.psql("SELECT other FROM logs").strip() == "o"
     assert database.psql("SELECT what FROM logs").strip() == "w"
     assert database.psql("SELECT a FROM above ORDER BY 1").split() == ["x"]
+
+
+GUARDED = {
+    "drops": (
+        "CREATE TABLE more (a int);\nALTER TABLE orders DROP COLUMN code;\n"
+        "ALTER TABLE orders ADD COLUMN extra int;\nCREATE INDEX i ON orders (extra);"
+    ),
+    "a table": "DROP TABLE orders;",
+    "a view": "DROP VIEW v;",
+    "a type": "ALTER TABLE orders ALTER COLUMN note TYPE varchar(9);",
+}
+
+
+@pytest.mark.parametrize("name", GUARDED)
+async def test_with_the_guard_the_same_comes_back(database, db, tmp_path, name):
+    database.psql(ORDERS)
+    database.psql("CREATE TABLE kept (a int PRIMARY KEY); CREATE VIEW v AS SELECT a FROM kept;")
+    turn_guard_on_at(database.url)
+    async with database.connect() as connection:
+        before, rows = await read_schema(connection), await read_rows(connection)
+        write(tmp_path, **{"1": GUARDED[name]})
+        await up(db, tmp_path, gates=Gates(allow_destructive=True))
+        (one,) = (await dry(db, tmp_path)).reversals
+        if one.problems:
+            with pytest.raises(Refused):
+                await down(db, tmp_path)
+            assert name == "a type"
+            return
+        await down(db, tmp_path)
+        left = difference(before, await read_schema(connection), frozenset({"columns"}))
+        assert not left, (left.created, left.dropped, left.changed)
+        assert await read_rows(connection) == rows

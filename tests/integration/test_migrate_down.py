@@ -128,6 +128,11 @@ RENAMED = {
         "ALTER TABLE orders RENAME TO sales;\nALTER TABLE sales DROP COLUMN note;\n"
         "ALTER TABLE sales RENAME TO deals;\nALTER TABLE deals ADD COLUMN extra int;"
     ),
+    "parts of a table, dropped with it": (
+        "ALTER TABLE logs ADD CONSTRAINT ck CHECK (true);\nALTER TABLE logs RENAME TO lines;\n"
+        "CREATE INDEX j ON lines (what);\nALTER TABLE lines ADD COLUMN extra int;\n"
+        "DROP TABLE lines;"
+    ),
     "a renamed table, dropped": "ALTER TABLE orders RENAME TO sales;\nDROP TABLE sales;",
     "a table with a renamed column, dropped": (
         "ALTER TABLE logs RENAME COLUMN what TO was;\nDROP TABLE logs;"

@@ -77,10 +77,12 @@ class Recorded:
 
     @property
     def passing(self) -> set[Key]:
-        """What the run created and dropped again: it can come back with a restore."""
-        made = {key_of(one) for step in self.steps for one in step.changes.get("created") or []}
-        gone = {key_of(one) for step in self.steps for one in step.changes.get("dropped") or []}
-        return (made & gone) - self.before.objects.keys()
+        """What the run created, and what was gone when it ended: a restore can bring it back."""
+        changes = [step.changes for step in self.steps]
+        made = {
+            old_key(key_of(one), changes) for step in changes for one in step.get("created") or []
+        }
+        return made - self.before.objects.keys() - self.after.objects.keys()
 
     @property
     def captured(self) -> set[Key]:

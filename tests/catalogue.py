@@ -79,6 +79,12 @@ def typing(label: str, text: str, button: str) -> Act:
     return act
 
 
+async def ask_rows(page: Page) -> None:
+    """Ask the rows whether they let the migrations run."""
+    await page.get_by_role("button", name="Ask the rows").click()
+    await page.locator("#rows .badge").first.wait_for()
+
+
 async def rehearse(page: Page) -> None:
     """Run the restore and roll it back."""
     await page.get_by_role("button", name="Rehearse").click()
@@ -229,6 +235,7 @@ _LISTS = (
     Shown("pending interrupted", pending(INTERRUPTED), "interrupted"),
     Shown("pending failed", pending(FAILED), "failed"),
     Shown("pending long", pending(LONG), "pending migrations run before it"),
+    Shown("pending with rows", pending(LONG), "would fail", act=ask_rows),
     Shown("pending refused", pending(REFUSED), "It cannot be applied now"),
     Shown(
         "pending not confirmed",

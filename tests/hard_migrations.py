@@ -42,7 +42,8 @@ LATER = {
     "SELECT 1/0;\nCREATE INDEX CONCURRENTLY by_weight ON deployed.parcels (weight);\n",
 }
 NEVER = {
-    LONG: f"UPDATE deployed.parcels SET weight = 1 WHERE weight::text IN ({WORDS});\n"
+    LONG: "ALTER TABLE deployed.parcels ALTER step_1 SET NOT NULL, ADD UNIQUE (weight);\n"
+    f"UPDATE deployed.parcels SET weight = 1 WHERE weight::text IN ({WORDS});\n"
     "CREATE INDEX by_step ON deployed.parcels (step_1);\n"
     "ALTER TABLE deployed.parcels ALTER COLUMN weight TYPE bigint;\n"
     "DROP TABLE deployed.parcels;\n",

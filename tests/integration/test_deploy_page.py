@@ -97,7 +97,8 @@ def test_applies_what_was_looked_at(studio, database):
         assert columns(database) == "id total"
         assert "applied already" in send(ana, form, status=409)
         assert "Nothing is pending" in ana.get(PAGE).text
-        assert "Deploy" in ana.get("/studio/activity?action=deploy").text
+        log = ana.get("/studio/activity?action=deploy").text
+        assert f'href="/studio/history?id={LAST}"' in log
     captured = "SELECT migration_id FROM zanith._zanith_migration_artifacts"
     assert database.psql(captured) == LAST
     logged = "SELECT outcome FROM zanith._zanith_audit_log WHERE action = 'deploy' ORDER BY id"
@@ -187,7 +188,14 @@ def test_says_what_the_rows_do_not_let_run(studio, database, directory):
     (directory / f"{LAST}.sql").write_text("ALTER TABLE orders ALTER code SET NOT NULL;\n")
     run = zanith("migrate", "up", "--dir", str(directory), url=database.url)
     [said] = re.findall(r"does not pass its gates: .*?:1: (.*)", run.err)
-    with studio.client(STAFF) as ana:
+    with studio.client(STAFF) as ana, studio.client(LOOK) as vic:
+        asked = {"id": LAST, "rows": "yes"}
+        shown = ana.get(PAGE, params=asked, headers={"HX-Request": "true"}).text
+        assert 'badge bad">would fail' in shown
+        assert "Apply" not in shown
+        assert 'badge bad">would fail' in ana.get(PAGE, params=asked).text
+        assert vic.get(PAGE, params=asked).status_code == 403
+        assert "Not asked yet" in vic.get(PAGE, params={"id": LAST}).text
         job = wait_for_job(ana, send(ana, form_of(ana)))
         assert job["state"] == "refused"
         assert said[:40] in job["error"]["message"]

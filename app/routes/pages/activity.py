@@ -37,6 +37,7 @@ ACTIONS = (
     "restore_rows",
     "deploy",
     "verify_migrations",
+    "preflight",
     "guard",
     "request",
     "approve",

@@ -14,6 +14,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from app.migrate.apply.pending import Pending, read_pending, require_runnable
 from app.migrate.apply.status import Entry, State
+from app.migrate.preflight.findings import Finding
+from app.migrate.preflight.run import run_preflight
 from app.migrate.review.plan import Failure, PlannedMigration
 from app.migrate.review.report import lock_words, recovery_words
 from app.migrate.risk import Level, Operation, Reason
@@ -22,6 +24,7 @@ from app.recovery.core.errors import Failed, Locked, NotFound, Refused, WrongUsa
 from app.recovery.jobs import model as jobs
 from app.recovery.jobs.kinds import Kind
 from app.recovery.jobs.model import Job
+from app.recovery.jobs.operation import attempt
 from app.routes import work
 from app.routes.deploying import (
     directory_of,
@@ -29,7 +32,7 @@ from app.routes.deploying import (
     start_verification,
 )
 from app.routes.errors import status_of
-from app.routes.rendering import link
+from app.routes.rendering import is_partial, link
 from app.routes.studio import Studio, TheStudio, Typed, Who, checked_form
 
 PATH = "/studio/pending"
@@ -164,6 +167,8 @@ class OneView:
     typed: str = ""
     verified: Job | None = None
     """The newest verification of just this on a shadow, also one that did not end."""
+    findings: tuple[Finding, ...] | None = None
+    """What the rows say; None if they were not asked."""
 
     @property
     def guarded(self) -> bool:
@@ -211,11 +216,17 @@ MigrationId = Annotated[str, Query(alias="id", max_length=200)]
 
 @router.get("", response_class=HTMLResponse)
 async def show(
-    request: Request, studio: TheStudio, who: Who, migration_id: MigrationId = ""
+    request: Request,
+    studio: TheStudio,
+    who: Who,
+    migration_id: MigrationId = "",
+    rows: bool = False,
 ) -> HTMLResponse:
-    """Show the pending migrations, or one of them."""
+    """Show the pending migrations, or one of them; with `rows` ask if these let it run."""
     if migration_id:
         view = await _one(studio, who, migration_id)
+        if rows:
+            view = replace(view, findings=await _ask_rows(studio, who, view.found))
         return _show_one(request, studio, view)
     directory = studio.settings.migrations
     listed = PendingView(directory)
@@ -233,6 +244,14 @@ async def show(
         section="migrations",
         status=status,
     )
+
+
+async def _ask_rows(studio: Studio, who: Actor, found: Pending) -> tuple[Finding, ...]:
+    async with attempt(studio.db, who, "preflight", None, found.chosen[-1].id):
+        if found.plan is None:
+            return ()
+        files = [entry.migration for entry in found.chosen if entry.migration is not None]
+        return await run_preflight(studio.db, found.plan, files, who)
 
 
 async def _one(studio: Studio, who: Actor, migration_id: str) -> OneView:
@@ -261,8 +280,9 @@ async def _one(studio: Studio, who: Actor, migration_id: str) -> OneView:
 
 
 def _show_one(request: Request, studio: Studio, view: OneView, status: int = 200) -> HTMLResponse:
+    partial = is_partial(request) and view.findings is not None
     return studio.pages.render(
-        *(request, "pending/page.html", view),
+        *(request, "pending/rows.html" if partial else "pending/page.html", view),
         title=f"Pending migration {view.row.entry.id}",
         section="migrations",
         status=status,

@@ -141,6 +141,14 @@ async def test_the_plan_says_what_up_does(database, db, tmp_path, case, guard):
         assert strategies(database) == ["soft"] * (not guard) or guard
 
 
+@pytest.mark.parametrize("actions", ["DROP a, DROP b", "DROP b, DROP a"])
+async def test_the_columns_of_one_statement_have_one_strategy(database, db, tmp_path, actions):
+    database.psql("CREATE TABLE t (a int PRIMARY KEY, b int);")
+    write(tmp_path, **{"1": f"ALTER TABLE t {actions};"})
+    assert said(await up(db, tmp_path)) == [(By.CAPTURE, "soft")] * 2
+    assert strategies(database) == ["soft"] * 2
+
+
 NO_CAPTURE = "CREATE TABLE t (a int, b int); CREATE TABLE u (b int) INHERITS (t);"
 
 

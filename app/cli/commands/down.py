@@ -63,8 +63,9 @@ def down_command(
 
     Without a down part, what a migration created is dropped (and captured),
     what it dropped is restored from its captures, renames are undone, and other
-    definitions become those of the snapshot before it. The command first says
-    what cannot be reversed, and then changes nothing.
+    definitions become those of the snapshot before it. The command first tries
+    this in a transaction that it rolls back. It says all that cannot be
+    reversed, and then changes nothing.
 
     Example:
 

@@ -13,7 +13,7 @@ from app.migrate.review.facts import Fact
 from app.migrate.review.operations import Context, build, following
 from app.migrate.review.other import JUDGES
 from app.migrate.review.other_facts import OPAQUE, STATEMENTS
-from app.migrate.risk import Operation
+from app.migrate.risk import By, Operation, Recovery
 
 _UNKNOWN = Fact("unknown", reasons=OPAQUE)
 
@@ -25,6 +25,8 @@ def classify(context: Context) -> list[Operation]:
         return []
     if statement.kind == "alter_table_stmt":
         found = _under_one_lock(list(judge_alter_table(context, statement.node)))
+        if not context.guarded:
+            found = _by_one_strategy(found)
     else:
         fact = STATEMENTS.get(statement.kind, _UNKNOWN)
         judge = JUDGES.get(statement.kind)
@@ -50,6 +52,22 @@ def _under_one_lock(operations: Sequence[Operation]) -> list[Operation]:
         )
         for one in operations
     ]
+
+
+def _by_one_strategy(operations: Sequence[Operation]) -> list[Operation]:
+    """Return the drops of one ALTER TABLE with one strategy: the run replaces it as a whole."""
+    strategies = {one.recovery.strategy for one in operations if _is_captured(one) and one.recovery}
+    if len(strategies) < 2:
+        return list(operations)
+    return [
+        replace(one, recovery=Recovery(By.CAPTURE, "soft")) if _is_captured(one) else one
+        for one in operations
+    ]
+
+
+def _is_captured(operation: Operation) -> bool:
+    recovery = operation.recovery
+    return operation.kind == "drop_column" and recovery is not None and recovery.by is By.CAPTURE
 
 
 # --------------------------------------------------------- statements that allow no transaction

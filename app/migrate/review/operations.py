@@ -24,6 +24,11 @@ class Context:
     def strategy(self) -> str:
         return self.steered.steering.strategy or "archive"
 
+    @property
+    def guarded(self) -> bool:
+        """Whether the guard makes the captures, as far as the database said."""
+        return any(one.by_guard for one in self.world.captures.values())
+
     def recovery_of(self, table: Sequence[str], column: str | None, more: More) -> Recovery:
         """Return how a drop is captured; why it cannot be is added to `more`."""
         known = self.world.captures.get((key(table), column))

@@ -28,6 +28,7 @@ from bench import (
     plans,
     readers,
     restores,
+    snapshots,
     some_rows,
     streams,
 )
@@ -49,6 +50,7 @@ TOPICS = (
     cleanup,
     pages,
     plans,
+    snapshots,
     demo,
 )
 

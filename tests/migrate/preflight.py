@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -91,8 +92,12 @@ async def _corrected(
         "SET session_replication_role = replica;"
         f"DELETE FROM t WHERE id IN ({keys}); RESET session_replication_role"
     )
-    error = await fails(connection, case.sql)
-    return [f"without {keys}: {error}"] if error else []
+    # an index also has deleted rows that another transaction may see, as an ANALYZE of autovacuum
+    for _ in range(40):
+        if not (error := await fails(connection, case.sql)):
+            return []
+        await asyncio.sleep(0.25)
+    return [f"without {keys}: {error}"]
 
 
 # --------------------------------------------------------------------------------------- generated

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
-from app.migrate.schema.model import Key, Object, Schema
+from app.migrate.schema.model import Key, Object, Schema, canonical
 
 OWNERSHIP = frozenset({"owner", "grants"})
 """What a schema that another role loaded differs in: leave it out to compare the rest."""
 
+_FEW_PAIRS = 25
 # What is renamed often, and what must be equal for a dropped and a created object to be alike.
 _RENAMED: tuple[str, ...] = (
     "schema",
@@ -57,13 +60,23 @@ class Difference:
 
     @property
     def renames(self) -> list[Rename]:
-        """The pairs of a dropped and a created object that may be one, renamed."""
-        return [
-            Rename(old, new)
-            for old in self.dropped
-            for new in self.created
-            if _alike(self, old, new)
-        ]
+        """The pairs of a dropped and a created object that may be one, renamed.
+
+        Where more than a few are alike, as partitions are, they are paired in the order of their
+        names: all pairs together would say nothing.
+        """
+        alike: dict[Hashable, tuple[list[Key], list[Key]]] = defaultdict(lambda: ([], []))
+        for side, (schema, keys) in enumerate(
+            ((self.before, self.dropped), (self.after, self.created))
+        ):
+            for key in keys:
+                if key.kind in _RENAMED:
+                    alike[_but_its_name(schema, key)][side].append(key)
+        found: list[tuple[Key, Key]] = []
+        for old, new in alike.values():
+            few = len(old) * len(new) <= _FEW_PAIRS
+            found += product(old, new) if few else zip(old, new, strict=False)
+        return [Rename(*pair) for pair in sorted(found)]
 
     def to_json(self) -> dict[str, Any]:
         """Return the difference as JSON."""
@@ -144,17 +157,16 @@ def in_order(old: list[str] | None, new: list[str] | None) -> bool:
     return (new or [])[: len(kept)] == kept
 
 
-def _alike(found: Difference, old: Key, new: Key) -> bool:
-    if old.kind != new.kind or old.kind not in _RENAMED:
-        return False
-    one, other = found.before.objects[old], found.after.objects[new]
-    if old.kind == "schema":
-        return _members(found.before, old) == _members(found.after, new)
-    if old.kind in ("column", "constraint", "trigger", "policy") and old.name[:2] != new.name[:2]:
-        return False
-    if old.kind in ("function", "procedure") and old.name[2] != new.name[2]:
-        return False
-    return _comparable(one) == _comparable(other)
+def _but_its_name(schema: Schema, key: Key) -> Hashable:
+    """Return what is equal for two objects that differ in nothing but their names."""
+    if key.kind == "schema":
+        return key.kind, frozenset(_members(schema, key))
+    beside: tuple[str, ...] = ()
+    if key.kind in ("column", "constraint", "trigger", "policy"):
+        beside = key.name[:2]
+    elif key.kind in ("function", "procedure"):
+        beside = key.name[2:3]
+    return key.kind, beside, canonical(_comparable(schema.objects[key]))
 
 
 def _members(schema: Schema, key: Key) -> set[tuple[str, ...]]:

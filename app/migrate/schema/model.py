@@ -135,6 +135,16 @@ class Schema:
         return {key.name: key for key in self.objects if key.kind in kinds}
 
     @cached_property
+    def children(self) -> dict[tuple[str, ...], list[Key]]:
+        """The tables that inherit from each table; a partition is not among them."""
+        found: dict[tuple[str, ...], list[Key]] = {}
+        for key, one in self.objects.items():
+            if key.kind in ("table", "foreign_table"):
+                for parent in one.get("inherits") or ():
+                    found.setdefault(tuple(parent), []).append(key)
+        return found
+
+    @cached_property
     def identities(self) -> dict[tuple[str, ...], Object]:
         """The sequence of each identity column."""
         return {

@@ -14,7 +14,7 @@ import asyncpg
 
 from app.migrate.schema.model import Key, Object, Schema
 from app.recovery.db.connections import Connection
-from app.recovery.db.session_settings import set_locally
+from app.recovery.db.session_settings import of_connections, set_locally
 from app.recovery.queries import fill, load, places
 
 SQL = load("snapshot")
@@ -22,7 +22,12 @@ RELATIONS = load("snapshot_relations")
 TYPES = load("snapshot_types")
 _PARTS = {"user_schema": SQL["user_schema"]}
 _ABOUT = ("comments", "labels", "grants", "depends_on_extension")
-_NO_OBJECTS = {"user_schema", "fingerprint", "aliases", "needs", "default_grants", *_ABOUT}
+_SETTINGS = ("settings", "set_settings")
+_NO_OBJECTS = {
+    *("user_schema", "fingerprint", "aliases", "needs", "default_grants"),
+    *_ABOUT,
+    *_SETTINGS,
+}
 OBJECTS = [
     *(text for name, text in SQL.items() if name not in _NO_OBJECTS),
     *RELATIONS.values(),
@@ -54,15 +59,30 @@ async def read_schema(connection: Connection) -> Schema:
 
 async def _read(connection: Connection) -> Schema:
     if connection.is_in_transaction():
-        block = connection.transaction()  # a savepoint: its end undoes the settings
-    else:
-        block = connection.transaction(isolation="repeatable_read", readonly=True)
+        return await _read_within(connection)
+    block = connection.transaction(isolation="repeatable_read", readonly=True)
     await block.start()
     try:
         await connection.execute(set_locally())
         return await _Reader(connection).read()
     finally:
         await block.rollback()
+
+
+async def _read_within(connection: Connection) -> Schema:
+    """Read in a transaction of the caller, and give it its settings back.
+
+    The savepoint is released. PostgreSQL 15 to 18 fail at the next change of the catalog, with
+    "unprocessed inval messages", if one is rolled back after ALTER DOMAIN … DROP CONSTRAINT.
+    """
+    async with connection.transaction():
+        before = await connection.fetch(SQL["settings"], list(of_connections()))
+        await connection.execute(set_locally())
+        schema = await _Reader(connection).read()
+        await connection.execute(
+            SQL["set_settings"], [row["name"] for row in before], [row["value"] for row in before]
+        )
+        return schema
 
 
 class _Reader:

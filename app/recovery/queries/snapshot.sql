@@ -200,3 +200,10 @@ SELECT 'pg_default_acl'::regclass::oid AS classid, d.oid AS objid, 0 AS objsubid
        '{}'::jsonb AS attributes
 FROM pg_default_acl AS d LEFT JOIN pg_namespace AS n ON n.oid = d.defaclnamespace
 WHERE n.oid IS NULL OR {user_schema};
+
+-- settings: the values of settings, to give them back
+SELECT name, pg_catalog.current_setting(name) AS value FROM pg_catalog.unnest($1::text[]) AS name;
+
+-- set_settings: give them to the transaction
+SELECT pg_catalog.set_config(name, value, true)
+FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS given(name, value);

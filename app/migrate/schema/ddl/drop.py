@@ -43,12 +43,9 @@ def _part(one: Object, schema: Schema, after: Schema) -> str:
 
 def _children_keep(key: Key, schema: Schema, after: Schema) -> bool:
     """Whether a child of the table keeps its column or constraint of this name."""
-    parts = list(key.name[:2])
     return any(
-        parts in (one.get("inherits") or [])
-        and Key(key.kind, (*table.name, key.name[2])) in after.objects
-        for table, one in schema.objects.items()
-        if table.kind in ("table", "foreign_table")
+        Key(key.kind, (*table.name, key.name[2])) in after.objects
+        for table in schema.children.get(key.name[:2], ())
     )
 
 

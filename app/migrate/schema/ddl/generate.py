@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -167,7 +167,13 @@ class _Generator:
     def _close(self) -> None:
         """Find what else must be dropped first, and created again if it is still wanted."""
         needed_by = self.needed_by
-        self.early |= {key for key in self.dropped if self._in_the_way(key)}
+        names = {space for new in self.created for space in _spaces(new)}
+        parents = {
+            tuple(parent)
+            for new in {*self.created, *self.changes}
+            if new.kind == "table" and (parent := self.after.objects[new].get("partition_of"))
+        }
+        self.early |= {key for key in self.dropped if self._in_the_way(key, names, parents)}
         work = [*self.again, *self.early]
         for key in self.changes:
             if key.kind != "column":
@@ -214,7 +220,9 @@ class _Generator:
             and parent.kind in ("view", "materialized_view")
         )
 
-    def _in_the_way(self, key: Key) -> bool:
+    def _in_the_way(
+        self, key: Key, names: Set[tuple[str, ...]], parents: Set[tuple[str, ...]]
+    ) -> bool:
         """Whether a dropped object has a name, or a place, that a created one needs."""
         one = self.before.objects[key]
         if key.kind == "constraint" and one["type"] == "primary key":
@@ -222,13 +230,8 @@ class _Generator:
         if key.kind == "event_trigger":
             return True
         if key.kind == "table" and one.get("partition_of"):
-            return any(
-                self.after.objects[new].get("partition_of") == one["partition_of"]
-                for new in {*self.created, *self.changes}
-                if new.kind == "table"
-            )
-        spaces = _spaces(key)
-        return any(spaces & _spaces(new) for new in self.created) if spaces else False
+            return tuple(one["partition_of"]) in parents
+        return not names.isdisjoint(_spaces(key))
 
     # ------------------------------------------------------------------------------------- tables
 
@@ -397,11 +400,11 @@ class _Generator:
 
     def _tables_of(self, made: set[Key], name: str) -> Iterator[Key]:
         """The tables whose choice of an index is another one than before."""
+        before, after = _chosen(self.before, name), _chosen(self.after, name)
         for key in sorted(self.after.relations.values()):
             if key.kind not in RELATIONS:
                 continue
-            old = _chosen(self.before, name).get(key.name)
-            new = _chosen(self.after, name).get(key.name)
+            old, new = before.get(key.name), after.get(key.name)
             if old != new or (new is not None and new in made):
                 yield key
 
@@ -439,13 +442,14 @@ class _Generator:
             return direct_needs(self.before, key)
 
         ordered = in_order(keys, needs, lambda _: (0,))
+        together = set(ordered)
         for key in reversed(ordered):
             if self._goes_along(key, gone):
                 continue
             if key.kind in ("subscription", "base_type"):
                 self.ddl.missing.append(Missing(key, "its drop"))
                 continue
-            self._drop_references(key, {*ordered})
+            self._drop_references(key, together)
             self._gone.add(key)
             for sql in drop(self.before.objects[key], self.before, self.after):
                 self._say(sql, key, "drop")

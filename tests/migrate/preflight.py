@@ -93,8 +93,10 @@ async def _corrected(
         f"DELETE FROM t WHERE id IN ({keys}); RESET session_replication_role"
     )
     # an index also has deleted rows that another transaction may see, as an ANALYZE of autovacuum
+    error = None
     for _ in range(40):
-        if not (error := await fails(connection, case.sql)):
+        error = await fails(connection, case.sql)
+        if not error:
             return []
         await asyncio.sleep(0.25)
     return [f"without {keys}: {error}"]

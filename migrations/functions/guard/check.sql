@@ -99,6 +99,13 @@ BEGIN
     RETURN false;
 END $$;
 
+-- Lets PostgreSQL process the changes of its caches. After ALTER DOMAIN ... DROP CONSTRAINT in the same transaction it has not, and then 15 to 18
+-- refuse each change of the catalog in a subtransaction, which a rehearsal is: "there are unprocessed inval messages".
+CREATE OR REPLACE FUNCTION zanith._guard_settle() RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$ BEGIN
+    DELETE FROM zanith._zanith_guard_facts WHERE false;
+END $$;
+
 -- Captures what the statement is about to drop. `path` is the caller's. The two settings only keep it from a capture; then the check refuses.
 CREATE OR REPLACE FUNCTION zanith._guard_begin(tag text, path text) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -122,7 +129,7 @@ BEGIN
         RETURN;
     END IF;
     -- no function has it as its own setting: only a superuser could create that
-    PERFORM set_config('zanith.guard_busy', 'on', true);
+    PERFORM set_config('zanith.guard_busy', 'on', true), zanith._guard_settle();
     IF tag = 'DROP SCHEMA' THEN
         PERFORM zanith._guard_schemas(tokens), zanith._guard_cascade(tag, tokens, path);
     ELSIF tag = 'DROP TABLE' THEN

@@ -14,6 +14,7 @@ from app.migrate.risk import By
 from app.recovery.core.errors import Refused
 from app.recovery.db.database import Database
 from app.recovery.db.transactions import rolled_back
+from tests.acceptance.command import zanith
 from tests.guard.twin import turn_guard_on_at
 from tests.integration.test_migrate_up import up, write
 from tests.plan_schema import check
@@ -171,3 +172,16 @@ async def test_what_no_capture_covers_is_dropped_where_that_is_allowed(database,
         " AND attnum > 0 AND NOT attisdropped"
     )
     assert columns.strip() == "1"
+
+
+@pytest.mark.parametrize("guard", [False, True], ids=["without guard", "guard"])
+async def test_a_role_that_knows_nothing_of_zanith_can_plan(database, create_role, tmp_path, guard):
+    role = create_role("stranger")
+    database.psql(f"CREATE TABLE t (a int, b int); GRANT SELECT ON t TO {role}")
+    if guard:
+        turn_guard_on_at(database.url)
+    (tmp_path / "1.sql").write_text("ALTER TABLE t DROP b;")
+    asked = ("migrate", "plan", str(tmp_path / "1.sql"), "-d", database.url_of(role), "--json")
+    planned = check(zanith(*asked).json)
+    ((operation,),) = [one["operations"] for one in planned["migrations"][0]["statements"]]
+    assert operation["recovery"]["by"] == "capture"

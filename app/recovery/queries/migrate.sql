@@ -40,8 +40,9 @@ SELECT t.oid FROM pg_type AS t WHERE t.oid = ANY ($1::oid[]) AND t.typtype <> 'd
 SELECT p.proname::text AS name FROM pg_proc AS p WHERE p.proname = ANY ($1::text[])
 GROUP BY p.proname HAVING bool_and(p.provolatile <> 'v');
 
--- captures: whether the database has Zanith, which says how a drop can be captured
-SELECT pg_catalog.to_regprocedure('zanith.plan_capture(text, regclass, text, text, boolean, boolean)') IS NOT NULL;
+-- captures: whether this role reaches Zanith in the database, which says how a drop can be captured
+SELECT CASE WHEN (SELECT has_schema_privilege(n.oid, 'USAGE') FROM pg_namespace AS n WHERE n.nspname = 'zanith')
+    THEN pg_catalog.to_regprocedure('zanith.plan_capture(text, regclass, text, text, boolean, boolean)') IS NOT NULL ELSE false END;
 
 -- plan_capture: raises what the capture of a table or column would raise, whatever depends on it
 SELECT zanith.plan_capture($1, $2::oid::pg_catalog.regclass, $3, 'cascade', $4, false);

@@ -29,6 +29,7 @@ from app.routes.api import diff as api_diff
 from app.routes.api import events as api_events
 from app.routes.api import exports as api_exports
 from app.routes.api import guard as api_guard
+from app.routes.api import history as api_history
 from app.routes.api import jobs as api_jobs
 from app.routes.api import machine
 from app.routes.api import migrations as api_migrations
@@ -118,6 +119,7 @@ ROUTERS = (
     api_jobs.router,
     api_migrations.router,
     api_pending.router,
+    api_history.router,
     api_reports.router,
     api_rows.router,
     api_webhooks.router,

@@ -112,6 +112,9 @@ TABLE: dict[str, Valid] = {
     "POST /api/migrations/{migration_id:anything}/restore": change(
         "small", "jobs", json={"confirm": "small"}
     ),
+    "GET /api/history": Valid(),
+    "GET /api/snapshots": Valid(),
+    "GET /api/snapshots/diff": Valid(query={"before": "live"}),
     "GET /api/pending": Valid(),
     "POST /api/pending/verify": change("", "jobs", json={"to": None}),
     "POST /api/pending/apply": change(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,6 +93,26 @@ def test_shows_what_changed_between_two_snapshots(look, database):
     picked = look("/studio/schema")
     assert "after 0002_&lt;b&gt;drop" in picked
     assert "The schemas are equal" not in picked
+
+
+def test_the_api_says_what_the_commands_print(look, database):
+    def printed(*words: str) -> Any:
+        return zanith("migrate", *words, "--json", url=database.url).json
+
+    def asked(path: str) -> Any:
+        return json.loads(look(path))
+
+    history = asked("/api/history")
+    assert history["runs"] == printed("history")["runs"]
+    assert [one["run"] for one in asked("/api/history?limit=1&before=3")["runs"]] == [2]
+    assert history["next"] is None
+    assert asked("/api/history?limit=2")["next"] == 2
+    assert asked("/api/snapshots")["snapshots"] == printed("snapshot", "list")["snapshots"]
+    between = asked("/api/snapshots/diff?before=0001_orders:before&after=live")
+    told = printed("snapshot", "diff", "0001_orders:before", "live")
+    assert between == {key: told[key] for key in between}
+    assert between["statements"]
+    look("/api/snapshots/diff?before=/etc/passwd", 404)
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "schema.json", "99", "nothing:before"])

@@ -10,10 +10,10 @@ from app.cli.exits import Exit, stop
 from app.cli.migrations import GATES, Directory, LayoutOption, Steps, Wait, read_directory
 from app.cli.options import DatabaseUrl, DryRun, Json
 from app.cli.progress import watching
-from app.cli.render.apply import applied, captures_of, history_list, runs_of, status_list
+from app.cli.render.apply import applied, captures_of, history_list, status_list
 from app.cli.render.migrate import planned, summary
 from app.cli.session import Session, run
-from app.migrate.apply.history import PastRun, Step, read_history, read_steps
+from app.migrate.apply.history import PastRun, Step, read_history, read_steps, runs_of
 from app.migrate.apply.status import Status, read_status
 from app.migrate.apply.up import UpReport, UpRequest, migrate_up
 from app.migrate.review.plan import Gates

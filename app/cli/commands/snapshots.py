@@ -7,7 +7,7 @@ import typer
 from app.cli.options import DatabaseUrl, Json
 from app.cli.render.snapshots import compared, snapshot_list, taken
 from app.cli.session import Session, run
-from app.migrate.schema.ddl.generate import generate
+from app.migrate.schema.ddl.generate import described, generate
 from app.migrate.schema.difference import OWNERSHIP, Difference, difference
 from app.migrate.schema.model import Schema
 from app.migrate.schema.snapshots import (
@@ -169,11 +169,7 @@ def diff_command(
         ddl = generate(found)
         session.terminal.page(compared(found, ddl))
         if as_json:
-            missing = [one.to_json() for one in ddl.missing]
-            statements = [one.sql for one in ddl.statements]
-            session.terminal.emit(
-                {**found.to_json(), "statements": statements, "not_generated": missing}
-            )
+            session.terminal.emit(described(found, ddl))
 
     run(body, url=database_url, json=as_json, installed=False, read_only=True)
 

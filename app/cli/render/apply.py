@@ -1,7 +1,6 @@
 """Applied migrations: what an up did, the state of each file, and the history."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -141,11 +140,3 @@ def _step(step: Step) -> RenderableType:
     if step.error:
         lines.append(str(step.error.get("message")))
     return aside(Group(*(safe(line, "quiet") for line in lines)), 4)
-
-
-def runs_of(runs: Sequence[PastRun], steps: Sequence[Step]) -> list[dict[str, Any]]:
-    """Return runs with their statements as JSON shows them."""
-    return [
-        {**run.to_json(), "steps": [step.to_json() for step in steps if step.run == run.run]}
-        for run in runs
-    ]

@@ -139,6 +139,14 @@ async def read_run(db: Database, run: int) -> tuple[PastRun, list[Step]]:
         return _read(PastRun, row), await read_steps(connection, [run])
 
 
+def runs_of(runs: Sequence[PastRun], steps: Sequence[Step]) -> list[dict[str, Any]]:
+    """Return runs with their statements as JSON shows them."""
+    return [
+        {**run.to_json(), "steps": [step.to_json() for step in steps if step.run == run.run]}
+        for run in runs
+    ]
+
+
 async def find_holder(db: Database) -> Blocker | None:
     """Return who runs migrations now, if somebody does."""
     async with db.side() as connection:

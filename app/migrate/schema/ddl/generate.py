@@ -89,6 +89,15 @@ def generate(found: Difference) -> Ddl:
     return _Generator(found).generate()
 
 
+def described(found: Difference, ddl: Ddl) -> dict[str, Any]:
+    """Return a difference with its statements as JSON."""
+    return {
+        **found.to_json(),
+        "statements": [one.sql for one in ddl.statements],
+        "not_generated": [one.to_json() for one in ddl.missing],
+    }
+
+
 class _Generator:
     def __init__(self, found: Difference) -> None:
         self.found = found

@@ -65,12 +65,14 @@ class Difference:
         Where more than a few are alike, as partitions are, they are paired in the order of their
         names: all pairs together would say nothing.
         """
+        sides = (self.before, self.dropped), (self.after, self.created)
+        places: list[set[Hashable]] = [
+            {_place(key) for key in keys if key.kind in _RENAMED} for _, keys in sides
+        ]
         alike: dict[Hashable, tuple[list[Key], list[Key]]] = defaultdict(lambda: ([], []))
-        for side, (schema, keys) in enumerate(
-            ((self.before, self.dropped), (self.after, self.created))
-        ):
+        for side, (schema, keys) in enumerate(sides):
             for key in keys:
-                if key.kind in _RENAMED:
+                if key.kind in _RENAMED and _place(key) in places[1 - side]:
                     alike[_but_its_name(schema, key)][side].append(key)
         found: list[tuple[Key, Key]] = []
         for old, new in alike.values():
@@ -157,16 +159,18 @@ def in_order(old: list[str] | None, new: list[str] | None) -> bool:
     return (new or [])[: len(kept)] == kept
 
 
+def _place(key: Key) -> Hashable:
+    """Return the kind, and the part of the name that a rename leaves as it is."""
+    if key.kind in ("column", "constraint", "trigger", "policy"):
+        return key.kind, key.name[:2]
+    return key.kind, key.name[2:3] if key.kind in ("function", "procedure") else ()
+
+
 def _but_its_name(schema: Schema, key: Key) -> Hashable:
     """Return what is equal for two objects that differ in nothing but their names."""
     if key.kind == "schema":
-        return key.kind, frozenset(_members(schema, key))
-    beside: tuple[str, ...] = ()
-    if key.kind in ("column", "constraint", "trigger", "policy"):
-        beside = key.name[:2]
-    elif key.kind in ("function", "procedure"):
-        beside = key.name[2:3]
-    return key.kind, beside, canonical(_comparable(schema.objects[key]))
+        return _place(key), frozenset(_members(schema, key))
+    return _place(key), canonical(_comparable(schema.objects[key]))
 
 
 def _members(schema: Schema, key: Key) -> set[tuple[str, ...]]:

@@ -101,7 +101,7 @@ END $$;
 
 -- Lets PostgreSQL process the changes of its caches. After ALTER DOMAIN ... DROP CONSTRAINT in the same transaction it has not, and then 15 to 18
 -- refuse each change of the catalog in a subtransaction, which a rehearsal is: "there are unprocessed inval messages".
-CREATE OR REPLACE FUNCTION zanith._guard_settle() RETURNS void
+CREATE OR REPLACE FUNCTION zanith._guard_flush_changes() RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$ BEGIN
     DELETE FROM zanith._zanith_guard_facts WHERE false;
 END $$;
@@ -129,7 +129,7 @@ BEGIN
         RETURN;
     END IF;
     -- no function has it as its own setting: only a superuser could create that
-    PERFORM set_config('zanith.guard_busy', 'on', true), zanith._guard_settle();
+    PERFORM set_config('zanith.guard_busy', 'on', true), zanith._guard_flush_changes();
     IF tag = 'DROP SCHEMA' THEN
         PERFORM zanith._guard_schemas(tokens), zanith._guard_cascade(tag, tokens, path);
     ELSIF tag = 'DROP TABLE' THEN

@@ -6,6 +6,7 @@ Also what each page sends, compressed and plain, and how many requests it takes.
 from __future__ import annotations
 
 import gzip
+import html
 import re
 import statistics
 import time
@@ -59,12 +60,12 @@ PARTS = re.compile(r'hx-get="([^"]+)" hx-trigger="load"')
 
 @dataclass
 class Taken:
-    """What requests for one page took: milliseconds, bytes as sent, bytes, requests."""
+    """What requests for one page took: milliseconds, bytes as sent, bytes, and its later parts."""
 
     waited: list[float] = field(default_factory=list)
     sent: int = 0
     plain: int = 0
-    parts: int = 0
+    parts: list[str] = field(default_factory=list)
 
 
 def measure(place: Place) -> Iterator[Row]:
@@ -84,6 +85,8 @@ def measure(place: Place) -> Iterator[Row]:
                 waited = _first_byte(client, address, taken[name])
                 if number > 1:  # the first ones warm up
                     taken[name].waited.append(waited)
+        for found in taken.values():
+            _fetch_parts(client, found)
         files, sent = _files(client)
     for name, found in taken.items():
         worst = statistics.quantiles(found.waited, n=100, method="inclusive")[98]
@@ -92,7 +95,7 @@ def measure(place: Place) -> Iterator[Row]:
         yield levels(TOPIC, f"{what}, p99", "ms", [worst], None)
     yield levels(TOPIC, f"files of the first page, {files} requests", "kB", [sent / 1000], None)
     for name, found in taken.items():
-        requests = f"{found.parts + 1} request{'s' if found.parts else ''}"
+        requests = f"{len(found.parts) + 1} request{'s' if found.parts else ''}"
         what = f"sent, {name} page, {requests}"
         yield Row(TOPIC, what, "kB", found.sent / 1000, "plain", found.plain / 1000)
 
@@ -152,10 +155,25 @@ def _first_byte(client: httpx.Client, address: str, taken: Taken) -> float:
         body = next(parts)
         waited = time.perf_counter() - started
         body += b"".join(parts)  # the connection is used again
-    plain = gzip.decompress(body) if answer.headers.get("content-encoding") == "gzip" else body
+    plain = _plain(answer, body)
     taken.sent, taken.plain = len(body), len(plain)
-    taken.parts = len(PARTS.findall(plain.decode()))
+    taken.parts = [html.unescape(part) for part in PARTS.findall(plain.decode())]
     return 1000 * waited
+
+
+def _plain(answer: httpx.Response, body: bytes) -> bytes:
+    return gzip.decompress(body) if answer.headers.get("content-encoding") == "gzip" else body
+
+
+def _fetch_parts(client: httpx.Client, taken: Taken) -> None:
+    """Add the bytes of the parts of a page that come after it."""
+    for address in taken.parts:
+        headers = {"Accept-Encoding": "gzip", "HX-Request": "true"}
+        with client.stream("GET", address, headers=headers) as answer:
+            answer.raise_for_status()
+            body = b"".join(answer.iter_raw())
+        taken.sent += len(body)
+        taken.plain += len(_plain(answer, body))
 
 
 def _files(client: httpx.Client) -> tuple[int, int]:

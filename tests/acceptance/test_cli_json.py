@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from app.cli.commands import command
+from app.cli.tree import command
 from tests.acceptance.command import Result, zanith
 from tests.acceptance.shop import ORDERS
+from tests.command_tree import leaves
 
 pytestmark = pytest.mark.newest
 
@@ -112,15 +113,6 @@ STORY = [
     ("approvals", "approve", "{approval}", "--yes", "--database-url", "{other_person}"),
     ("uninstall", "--yes"),
 ]  # fmt: skip
-
-
-def leaves(tree: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Return every command with the words that name it."""
-    children = getattr(tree, "commands", None)
-    if children is None:
-        yield words, tree
-    for name, child in (children or {}).items():
-        yield from leaves(child, (*words, name))
 
 
 TREE = dict(leaves(command()))

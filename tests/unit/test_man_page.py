@@ -7,15 +7,9 @@ import subprocess
 
 import pytest
 
-from app.cli.commands import command
+from app.cli.tree import command
 from scripts.man_page import page
-
-
-def leaves(tree, words=()):
-    for name, child in getattr(tree, "commands", {}).items():
-        yield from leaves(child, (*words, name))
-    if not hasattr(tree, "commands"):
-        yield words, tree
+from tests.command_tree import leaves
 
 
 def test_every_command_and_option_is_on_the_page():

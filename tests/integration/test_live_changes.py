@@ -10,7 +10,7 @@ import pytest
 from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.capture.capture import capture
 from app.recovery.capture.request import CaptureRequest
-from app.recovery.core.errors import Locked
+from app.recovery.core.errors import Locked, NotFound
 from app.recovery.inspection.doctor import doctor
 from app.recovery.jobs import queueing
 from app.recovery.jobs.kinds import Kind
@@ -86,3 +86,15 @@ async def test_each_kind_of_job_keeps_others_away_or_does_not(db):
                 await queueing.abandon(db, other.id)
             await queueing.abandon(db, job.id)
     assert (await get_artifact(db, artifact.id)).status == "recoverable"
+
+
+@pytest.mark.newest
+async def test_no_job_begins_on_what_was_purged_meanwhile(db):
+    await execute(db, "CREATE TABLE gone (id int)")
+    artifact = await capture(db, CaptureRequest("archive_table", "gone"), DBA)
+    await purge(db, artifact.id, DBA, confirm=None, confirmed=True)
+    jobs = await fetchval(db, "SELECT count(*) FROM zanith._zanith_jobs")
+    for kind in (Kind.PURGE, Kind.RESTORE, Kind.EXPORT, Kind.VERIFY):
+        with pytest.raises(NotFound, match=f"there is no artifact {artifact.id}"):
+            await queueing.start(db, kind, artifact.id, {}, DBA, object=artifact.object_name)
+    assert await fetchval(db, "SELECT count(*) FROM zanith._zanith_jobs") == jobs

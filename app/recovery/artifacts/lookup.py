@@ -28,8 +28,13 @@ async def get_artifact(db: Database, reference: str) -> Artifact:
         artifact_id = await _resolve(db, connection, reference.strip())
         row = await connection.fetchrow(compose(BLOCKS["one"]), artifact_id)
     if row is None:
-        raise NotFound(f"there is no artifact {reference}", hint="see zanith recover list")
+        raise no_artifact(reference)
     return from_row(row)
+
+
+def no_artifact(reference: str) -> NotFound:
+    """Return the error for an artifact that is not there."""
+    return NotFound(f"there is no artifact {reference}", hint="see zanith recover list")
 
 
 async def _resolve(db: Database, connection: Connection, reference: str) -> str:

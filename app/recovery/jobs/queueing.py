@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from app.recovery.artifacts.lookup import no_artifact
 from app.recovery.core.actor import Actor, check_words, require_change
 from app.recovery.core.errors import Failed, Locked, Taken, ZanithError
 from app.recovery.db.database import Database
@@ -66,7 +67,8 @@ async def queue(
 ) -> Job:
     """Put a job into the table for any worker that comes within `wait`, None for ever; return it.
 
-    Locked, naming who runs what, where a live change of the artifact exists.
+    Locked, naming who runs what, where a live change of the artifact exists; NotFound where the
+    artifact was purged meanwhile.
     """
     does = Kind(kind)
     if not does.reads:
@@ -100,6 +102,9 @@ async def queue(
     async def write() -> Job:
         async with db.side() as connection, connection.transaction():
             await connection.fetchval(SQL["start"], *values, wait)
+            # it may have waited for the job that purged it
+            if artifact_id and not await connection.fetchval(SQL["has_artifact"], artifact_id):
+                raise no_artifact(artifact_id)
             await notify(connection, "job", job_id)
         return await get(db, job_id)
 

@@ -3,6 +3,9 @@ INSERT INTO zanith._zanith_jobs (id, kind, artifact_id, object, params, actor, l
 VALUES ($1, $2, $3, $4, $5::jsonb, $6, clock_timestamp() + $7)
 RETURNING id;
 
+-- has_artifact: whether the artifact of a new job is still there, as its own transaction sees it
+SELECT EXISTS (SELECT FROM zanith._zanith_migration_artifacts WHERE id = $1);
+
 -- handed_over: what waits for any worker
 SELECT id FROM zanith._zanith_jobs
 WHERE state = 'queued' AND params ->> 'handed_over' = 'true'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -65,6 +66,14 @@ def test_shows_what_is_pending(look, database, directory):
     look("/studio/pending?id=0001_orders", 404)
     assert database.psql("SELECT count(*) FROM zanith._zanith_migrations") == "1"
     assert {path.name: path.read_text() for path in directory.iterdir()} == FILES
+
+
+def test_counts_as_captured_only_what_is_captured_here(look, directory):
+    (directory / "0004_empty.sql").write_text("TRUNCATE orders;\n")
+    captures = re.findall(r'data-label="Captures">(\d+)<', look("/studio/pending"))
+    assert captures == ["1", "0", "0"]  # the guard is not on
+    one = look("/studio/pending?id=0004_empty")
+    assert "Recoverable: no; only if zanith guard truncate names the table" in one
 
 
 def _edit(directory: Path) -> None:

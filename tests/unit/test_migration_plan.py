@@ -13,7 +13,7 @@ from app.migrate.read.migrations import Layout, Migration, Script
 from app.migrate.review.alter_table_facts import ALTER_TABLE
 from app.migrate.review.classify import statements_known
 from app.migrate.review.plan import Gates, plan_migrations
-from app.migrate.review.report import to_markdown, to_sarif
+from app.migrate.review.report import recovery_words, to_markdown, to_sarif
 from app.migrate.risk import Level, Reason
 from app.recovery.core.errors import NotFound
 from tests.migrate.documented import DOCUMENT, document
@@ -279,3 +279,32 @@ def test_a_thousand_statements_take_less_than_two_seconds():
     before = time.process_time()
     assert len(plan("\n".join(texts)).operations) == 1000
     assert time.process_time() - before < 2
+
+
+@pytest.mark.parametrize(
+    ("sql", "gates", "words"),
+    [
+        ("DROP TABLE t", None, "yes, by a capture (archive)"),
+        ("DROP TABLE t", Gates(), "yes, by a capture (archive)"),
+        ("TRUNCATE t", None, "yes, if zanith guard truncate names the table (rows)"),
+        ("TRUNCATE t", Gates(), "no; only if zanith guard truncate names the table"),
+        ("TRUNCATE t", Gates(guard=True), "no; only if zanith guard truncate names the table"),
+        ("TRUNCATE t", Gates(guard=True, kept_rows=frozenset({"t"})), "yes, by the guard (rows)"),
+        ("DROP VIEW v", None, "yes, if the guard is on (definition)"),
+        ("DROP VIEW v", Gates(), "no; only if the guard is on"),
+        ("DROP VIEW v", Gates(guard=True), "yes, by the guard (definition)"),
+        ("DELETE FROM t", Gates(guard=True), "no"),
+        ("CREATE TABLE u ()", Gates(guard=True), ""),
+    ],
+)
+def test_says_whether_a_loss_can_be_undone(sql, gates, words):
+    found = plan(sql, gates=gates)
+    assert recovery_words(found.operations[0], gates and found.gates) == words
+
+
+def test_a_file_outside_a_transaction_is_not_told_to_run_outside_one():
+    sql = "CREATE INDEX CONCURRENTLY i ON t (a)"
+    told = "run it outside a transaction"
+    assert told in last(sql).notes
+    assert told not in last(f"-- zanith: no-transaction\n{sql}").notes
+    assert told not in last(f"-- zanith: no-transaction\n{sql}", layout=Layout.ZANITH).notes

@@ -112,6 +112,8 @@ class MigrationPlan:
     layout: Layout
     migrations: tuple[PlannedMigration, ...]
     failures: tuple[Failure, ...] = ()
+    gates: Gates = field(default_factory=Gates)
+    """The gates that the operations were judged by."""
 
     @property
     def operations(self) -> list[Operation]:
@@ -169,7 +171,7 @@ def plan_migrations(
 
 def judge_gates(plan: MigrationPlan, gates: Gates) -> MigrationPlan:
     """Return the plan with the operations that do not pass the gates."""
-    return replace(plan, failures=tuple(_check(gates, plan.migrations)))
+    return replace(plan, failures=tuple(_check(gates, plan.migrations)), gates=gates)
 
 
 def divide(
@@ -235,6 +237,8 @@ class _Statements:
                 notes=(*operation.notes, f"PostgreSQL refuses {alone} in a transaction"),
                 hint="put it into a migration of its own that runs without a transaction",
             )
+        if not self.inside:  # the file says so already
+            return operation
         return replace(operation, notes=(*operation.notes, "run it outside a transaction"))
 
     def _judge_held(self, operation: Operation) -> Operation:
@@ -284,7 +288,7 @@ def _failures(gates: Gates, operation: Operation) -> Iterator[tuple[str, str, st
         if code in gates.fail_on:
             yield "fail_on", f"{what}: {code}", operation.hint or "allow it with a comment"
     lost = [code for code in named if code in LOSES]
-    if lost and not gates.allow_destructive and not _is_kept(operation, gates):
+    if lost and not gates.allow_destructive and not is_kept(operation, gates):
         yield (
             "destructive",
             f"{what}: {lost[0]}, and a capture does not cover it",
@@ -294,7 +298,8 @@ def _failures(gates: Gates, operation: Operation) -> Iterator[tuple[str, str, st
         )
 
 
-def _is_kept(operation: Operation, gates: Gates) -> bool:
+def is_kept(operation: Operation, gates: Gates) -> bool:
+    """Return whether what an operation loses is captured, with the guard as the gates have it."""
     if operation.recovery is None:
         return False
     by = operation.recovery.by

@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote as escape_uri
 
-from app.migrate.review.plan import MigrationPlan, PlannedMigration, PlannedStatement
+from app.migrate.review.plan import (
+    Gates,
+    MigrationPlan,
+    PlannedMigration,
+    PlannedStatement,
+    is_kept,
+)
 from app.migrate.risk import By, Level, Mode, Operation, Reason
 from app.recovery.core.version import VERSION
 from app.text import plural, visible
@@ -84,15 +90,28 @@ def lock_words(operation: Operation) -> Iterator[str]:
         yield f"{mode.word} on {', '.join(words_of_mode)}"
 
 
-def recovery_words(operation: Operation) -> str:
-    """Return whether the loss of an operation can be undone; "" if it loses nothing."""
+def recovery_words(operation: Operation, gates: Gates | None = None) -> str:
+    """Return whether the loss of an operation can be undone; "" if it loses nothing.
+
+    With the gates of a database, it is what holds there.
+    """
     recovery = operation.recovery
     if recovery is None:
         return ""
     if recovery.by is By.NOTHING:
         return "no"
-    how = "by a capture" if recovery.by is By.CAPTURE else "if the guard is on"
-    return f"yes, {how} ({recovery.strategy})"
+    if recovery.by is By.CAPTURE:
+        return f"yes, by a capture ({recovery.strategy})"
+    only = (
+        "if zanith guard truncate names the table"
+        if Reason.TRUNCATES in operation.reasons
+        else "if the guard is on"
+    )
+    if gates is None:
+        return f"yes, {only} ({recovery.strategy})"
+    if is_kept(operation, gates):
+        return f"yes, by the guard ({recovery.strategy})"
+    return f"no; only {only}"
 
 
 # ------------------------------------------------------------------------------------------- SARIF

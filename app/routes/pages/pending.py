@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +16,7 @@ from app.migrate.apply.pending import Pending, read_pending, require_runnable
 from app.migrate.apply.status import Entry, State
 from app.migrate.preflight.findings import Finding
 from app.migrate.preflight.run import run_preflight
-from app.migrate.review.plan import Failure, PlannedMigration
+from app.migrate.review.plan import Failure, Gates, PlannedMigration, is_kept
 from app.migrate.review.report import lock_words, recovery_words
 from app.migrate.risk import Level, Operation, Reason
 from app.recovery.core.actor import Actor
@@ -54,6 +54,7 @@ class Row:
 
     entry: Entry
     planned: PlannedMigration | None
+    gates: Gates = field(default_factory=Gates)
 
     @property
     def state(self) -> tuple[str, str]:
@@ -88,8 +89,8 @@ class Row:
 
     @property
     def captured(self) -> int:
-        """How many of its operations lose something that can be restored."""
-        return sum(bool(one.recovery and one.recovery.recoverable) for one in self.operations)
+        """How many of its operations lose something that is captured."""
+        return sum(is_kept(one, self.gates) for one in self.operations)
 
 
 def count_levels(operations: Iterable[Operation]) -> list[tuple[Level, int]]:
@@ -113,7 +114,8 @@ class PendingView:
             return []
         plans = {one.id: one for one in self.found.plan.migrations} if self.found.plan else {}
         entries = [one for one in self.found.status.entries if one.state is not State.APPLIED]
-        return [Row(entry, plans.get(entry.id)) for entry in entries]
+        gates = self.found.plan.gates if self.found.plan else Gates()
+        return [Row(entry, plans.get(entry.id), gates) for entry in entries]
 
     @property
     def applied(self) -> int:
@@ -205,7 +207,10 @@ class OneView:
             (
                 one.line,
                 one.text,
-                [Shown(op, list(lock_words(op)), recovery_words(op)) for op in one.operations],
+                [
+                    Shown(op, list(lock_words(op)), recovery_words(op, self.row.gates))
+                    for op in one.operations
+                ],
             )
             for one in (planned.statements if planned else ())
         ]
@@ -276,7 +281,8 @@ async def _one(studio: Studio, who: Actor, migration_id: str) -> OneView:
     if found.digest:
         about = (Kind.VERIFY_MIGRATIONS, found.digest)
         verified = await jobs.find_newest(studio.reading(who), *about)
-    return OneView(Row(last, planned), found, refusal, verified=verified)
+    gates = found.plan.gates if found.plan else Gates()
+    return OneView(Row(last, planned, gates), found, refusal, verified=verified)
 
 
 def _show_one(request: Request, studio: Studio, view: OneView, status: int = 200) -> HTMLResponse:

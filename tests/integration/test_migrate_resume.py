@@ -12,6 +12,7 @@ from app.migrate.apply.errors import MigrationFailed
 from app.migrate.apply.history import read_history, read_steps
 from app.recovery.core.errors import Failed, Refused
 from app.recovery.db.database import Database
+from tests.acceptance.command import zanith
 from tests.integration.test_migrate_up import ORDERS, states, up, write
 from tests.online import until
 
@@ -83,6 +84,8 @@ async def test_a_lost_connection_in_the_middle(database, db, tmp_path, how):
         await holding.rollback()
         await until(lambda: watcher.fetchval(f"SELECT NOT EXISTS ({pid})"))
     assert await states(db, tmp_path) == {"1": "interrupted"}
+    listed = zanith("migrate", "history", "-d", database.url).out
+    assert " 1  interrupted" in listed
     (ran,) = (await up(db, tmp_path)).ran
     assert any("dropped the invalid index public.notes" in note for note in ran.notes)
     assert await steps(db) == ["skipped", "skipped", "done", "done"]

@@ -13,7 +13,7 @@ from app.cli.progress import watching
 from app.cli.render.apply import applied, captures_of, history_list, status_list
 from app.cli.render.migrate import planned, summary
 from app.cli.session import Session, run
-from app.migrate.apply.history import PastRun, Step, read_history, read_steps, runs_of
+from app.migrate.apply.history import PastRun, Step, find_holder, read_history, read_steps, runs_of
 from app.migrate.apply.status import Status, read_status
 from app.migrate.apply.up import UpReport, UpRequest, migrate_up
 from app.migrate.review.plan import Gates
@@ -185,15 +185,16 @@ def history_command(
     if since and span is None:
         raise WrongUsage("--since cannot be never", hint="write a duration, such as --since 7d")
 
-    async def body(session: Session) -> tuple[list[PastRun], list[Step]]:
+    async def body(session: Session) -> tuple[list[PastRun], list[Step], bool]:
         runs = await read_history(session.db, span, migration, limit)
+        busy = await find_holder(session.db) is not None
         if not (verbose or session.terminal.json):
-            return runs, []
+            return runs, [], busy
         async with session.db.acquire() as connection:
-            return runs, await read_steps(connection, [one.run for one in runs])
+            return runs, await read_steps(connection, [one.run for one in runs]), busy
 
-    runs, steps = run(body, url=database_url, json=as_json, read_only=True)
+    runs, steps, busy = run(body, url=database_url, json=as_json, read_only=True)
     terminal = Terminal(json=as_json)
-    terminal.page(history_list(runs, steps))
+    terminal.page(history_list(runs, steps, busy=busy))
     if as_json:
         terminal.emit({"runs": runs_of(runs, steps)})

@@ -21,6 +21,7 @@ _OUTCOMES = {
     "applied": "good",
     "failed": "bad",
     "running": "warn",
+    "interrupted": "bad",
     "reverted": "quiet",
     "replaced": "quiet",
 }
@@ -93,15 +94,20 @@ def _notes(entry: Entry) -> list[RenderableType]:
     return []
 
 
-def history_list(runs: Sequence[PastRun], steps: Sequence[Step]) -> RenderableType:
-    """Runs, newest first; with steps, each statement of them."""
+def history_list(runs: Sequence[PastRun], steps: Sequence[Step], *, busy: bool) -> RenderableType:
+    """Runs, newest first; with steps, each statement of them.
+
+    `busy` is whether somebody runs migrations now.
+    """
     if not runs:
         return Text("no migration ran", style="quiet")
     parts: list[RenderableType] = []
     for run in runs:
         line = Text(f"{run.began_at:%Y-%m-%d %H:%M:%S}  ", style="quiet")
         line.append(printable(run.id), "name")
-        line.append(f"  {'down, ' if run.direction == 'down' else ''}{run.outcome}", _style(run))
+        outcome = run.outcome_while(busy=busy)
+        down = "down, " if run.direction == "down" else ""
+        line.append(f"  {down}{outcome}", _OUTCOMES[outcome])
         line.append(f"  {took(run.elapsed)}" if run.elapsed is not None else "")
         parts.append(line)
         parts.append(aside(printable(_details(run))))
@@ -109,10 +115,6 @@ def history_list(runs: Sequence[PastRun], steps: Sequence[Step]) -> RenderableTy
             parts.append(aside(printable(str(run.error.get("message")))))
         parts += [_step(step) for step in steps if step.run == run.run]
     return Group(*parts)
-
-
-def _style(run: PastRun) -> str:
-    return _OUTCOMES[run.outcome]
 
 
 def _details(run: PastRun) -> str:

@@ -41,6 +41,13 @@ class Run:
     def applied(self) -> bool:
         return self.direction == "up" and self.outcome == "applied"
 
+    def outcome_while(self, *, busy: bool) -> str:
+        """Return the outcome for people; `busy` is whether somebody runs migrations now.
+
+        A run that did not end, while nobody runs migrations, was interrupted.
+        """
+        return "interrupted" if self.outcome == "running" and not busy else self.outcome
+
     def to_json(self) -> dict[str, Any]:
         """Return the run as JSON shows it; times in ISO 8601."""
         return {key: _plain(value) for key, value in vars(self).items()}

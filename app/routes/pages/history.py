@@ -23,6 +23,7 @@ OUTCOMES = {
     "applied": "good",
     "failed": "bad",
     "running": "busy",
+    "interrupted": "bad",
     "reverted": "flat",
     "replaced": "flat",
 }
@@ -32,13 +33,9 @@ router = APIRouter(prefix=PATH)
 
 
 def mark(run: PastRun, *, busy: bool) -> tuple[str, str]:
-    """Return the word for an outcome, and how it is marked.
-
-    A run that did not end, while nobody runs migrations, was interrupted.
-    """
-    if run.outcome == "running" and not busy:
-        return "interrupted", "bad"
-    return run.outcome, OUTCOMES.get(run.outcome, "flat")
+    """Return the word for an outcome, and how it is marked."""
+    outcome = run.outcome_while(busy=busy)
+    return outcome, OUTCOMES.get(outcome, "flat")
 
 
 @dataclass(frozen=True)

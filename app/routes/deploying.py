@@ -11,9 +11,11 @@ from app.migrate.apply.deploy import deploy
 from app.migrate.apply.digest import require_digest
 from app.migrate.apply.pending import Pending, read_pending, require_runnable
 from app.migrate.apply.up import UpRequest
+from app.migrate.read.migrations import Migration
 from app.migrate.review.plan import MigrationPlan
 from app.migrate.shadow.job import verify_as_job
 from app.migrate.shadow.model import Live, pattern_of, read_live
+from app.migrate.shadow.replay import Source
 from app.migrate.shadow.verify import Request
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import NotFound, Refused
@@ -69,10 +71,13 @@ def check(found: Pending, digest: str | None) -> None:
         require_digest(digest, found.chosen, found.plan, guarded=found.guarded)
 
 
-async def start_verification(studio: Studio, to: str | None, actor: Actor) -> Job:
+async def start_verification(
+    studio: Studio, to: str | None, actor: Actor, source: Source | None = None
+) -> Job:
     """Start to verify the pending migrations up to one on a shadow, and return the job.
 
-    The settings say where the shadow is made. Refused where nothing is pending.
+    The settings say where the shadow is made. ``source`` is what it begins with; None is
+    :func:`begin_with`. Refused where nothing is pending.
     """
     studio.runner.check()
     directory = directory_of(studio)
@@ -82,13 +87,24 @@ async def start_verification(studio: Studio, to: str | None, actor: Actor) -> Jo
         last, digest = found.chosen[-1].id, found.digest
         url = studio.settings.database_url
         live = await read_live(url.get_secret_value() if url else None)
-        params = {"digest": digest, "address": actor.address}
+        begin = source or begin_with(found)
+        params = {"digest": digest, "address": actor.address, "replay": begin.value}
         job = await queueing.start(
             studio.db, Kind.VERIFY_MIGRATIONS, None, params, actor, object=last
         )
-    request = _request(studio, found, plan, live)
+    request = _request(studio, found, plan, live, begin)
     doing = verify_as_job(studio.db, last, request, actor, digest=digest, job=job)
     return await work.run_job(studio, job, doing, f"verification up to {last!r}")
+
+
+def begin_with(found: Pending) -> Source:
+    """Return what a shadow begins with: the live schema if no migration of the files is applied."""
+    return Source.FILES if _applied(found) else Source.LIVE
+
+
+def _applied(found: Pending) -> list[Migration]:
+    pending = {entry.id for entry in found.status.pending}
+    return [one for one in found.migrations if one.id not in pending]
 
 
 def _planned(found: Pending) -> MigrationPlan:
@@ -99,17 +115,19 @@ def _planned(found: Pending) -> MigrationPlan:
     return found.plan
 
 
-def _request(studio: Studio, found: Pending, plan: MigrationPlan, live: Live) -> Request:
-    pending = {entry.id for entry in found.status.pending}
+def _request(
+    studio: Studio, found: Pending, plan: MigrationPlan, live: Live, source: Source
+) -> Request:
     chosen = [entry.migration for entry in found.chosen if entry.migration is not None]
     url = studio.settings.shadow_address
     return Request(
         found.status.layout,
-        [one for one in found.migrations if one.id not in pending],
+        _applied(found),
         chosen,
         plan,
         pattern_of(studio.settings.shadow, url),
         url,
         live,
         live,
+        source,
     )

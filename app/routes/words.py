@@ -55,6 +55,7 @@ _COMMANDS = {
     ),
     r"or give --allow-vanished": "or use zanith migrate up --allow-vanished in a terminal",
     r"or give --allow-destructive": "or use zanith migrate up --allow-destructive in a terminal",
+    r"give --replay live to begin with the live schema": "begin with the live schema",
     r"give --resume again to run it again, or --resume skip": (
         "use zanith migrate up --resume again in a terminal, or --resume skip"
     ),

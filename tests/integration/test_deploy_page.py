@@ -375,6 +375,37 @@ def test_verifies_on_a_shadow_and_says_so_only_of_these_files(studio, database, 
     assert applied(database) == ["0001_orders"]
 
 
+def test_a_verification_can_begin_with_the_live_schema(database, tmp_path):
+    database.psql("CREATE SCHEMA shop; CREATE TABLE shop.items (id int PRIMARY KEY)")
+    (tmp_path / "0001_first.sql").write_text("ALTER TABLE shop.items ADD COLUMN code text;\n")
+    (tmp_path / "0002_second.sql").write_text("COMMENT ON COLUMN shop.items.code IS 'a code';\n")
+
+    def verdict_of(ana, given: dict[str, str]) -> tuple[str, list[str]]:
+        job = ana.post("/api/pending/verify", json=given).json()["job"]["id"]
+        result = wait_for_job(ana, job)["result"]
+        return result["verdict"], [str(one["hint"]) for one in result["findings"]]
+
+    hint = "if no migration creates it, give --replay live to begin with the live schema"
+    given = {**TOKENS, "migrations": tmp_path}
+    with run_studio(database.url, **given) as studio, studio.client(STAFF) as ana:
+        page = ana.get(PAGE, params={"id": "0001_first"}).text
+        assert 'value="live" selected' in page
+        assert verdict_of(ana, {}) == ("ok", [])
+        verdict, hints = verdict_of(ana, {"replay": "files"})
+        assert (verdict, hints[-1]) == ("failed", hint)
+        zanith("migrate", "up", "--dir", str(tmp_path), "--steps", "1", url=database.url)
+        page = ana.get(PAGE, params={"id": "0002_second"}).text
+        assert 'value="files" selected' in page
+        form = {"form_token": form_token(page), "replay": "live"}
+        started = ana.post(f"{PAGE}/verify", params={"id": "0002_second"}, data=form)
+        job = wait_for_job(ana, started.headers["location"].rsplit("/", 1)[1])
+        found = job["result"]
+        assert (found["verdict"], found["replay"]["source"]) == ("ok", "live")
+        form["replay"] = "elsewhere"
+        wrong = ana.post(f"{PAGE}/verify", params={"id": "0002_second"}, data=form)
+        assert wrong.status_code == 422
+
+
 def test_a_verification_without_a_shadow_is_no_verdict(database, directory):
     zanith("migrate", "up", "--dir", str(directory), "--steps", "1", url=database.url)
     given = {**TOKENS, "shadow": "url", "shadow_url": "postgresql://nobody@127.0.0.1:1/none"}

@@ -13,6 +13,8 @@ from app.migrate.read.scripts import Steered
 
 # What a shadow may lack and the live database have.
 _LACKING = {"42501", "58P01"}
+# What it names is not there: a schema, relation, column, function or other object.
+UNDEFINED = frozenset({"3F000", "42P01", "42703", "42883", "42704"})
 _NAMED = re.compile(
     r"(role|tablespace|collation|extension|access method|text search configuration) \".*\""
     r".* (does not exist|is not available)|not supported by this build|not installed"

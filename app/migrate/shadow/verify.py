@@ -14,7 +14,7 @@ from app.migrate.apply.prepare import Prepared, prepare
 from app.migrate.read.migrations import Layout, Migration, Script
 from app.migrate.review.plan import MigrationPlan, PlannedMigration
 from app.migrate.schema.model import Schema
-from app.migrate.shadow.failure import StatementFailed
+from app.migrate.shadow.failure import UNDEFINED, StatementFailed
 from app.migrate.shadow.findings import Finding, Kind, Verdict, verdict_of
 from app.migrate.shadow.model import Live, Pattern, Shadow
 from app.migrate.shadow.provision import provision
@@ -211,6 +211,8 @@ class _Work:
             try:
                 statements = await self.runner.observe(prepared)
             except StatementFailed as failure:
+                if failure.sqlstate in UNDEFINED and self.request.source is not Source.LIVE:
+                    failure.hint = "; ".join(filter(None, (failure.hint, FROM_LIVE)))
                 self._fail(Kind.STATEMENT_FAILED, failure, migration.id)
                 return False
             self._note_under(migration, planned, statements)
@@ -300,6 +302,7 @@ class _Work:
         self.found.findings.append(Finding.of(found, failure, migration))
 
 
+FROM_LIVE = "if no migration creates it, give --replay live to begin with the live schema"
 _DRIFT_HINT = "write a migration for it, or change the live database back"
 _WORDS_OF_LIVE = {
     "created": "{} is only in the live database",

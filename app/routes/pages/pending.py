@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -19,6 +19,7 @@ from app.migrate.preflight.run import run_preflight
 from app.migrate.review.plan import Failure, Gates, PlannedMigration, is_kept
 from app.migrate.review.report import lock_words, recovery_words
 from app.migrate.risk import Level, Operation, Reason
+from app.migrate.shadow.replay import Source
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import Failed, Locked, NotFound, Refused, WrongUsage, ZanithError
 from app.recovery.jobs import model as jobs
@@ -27,6 +28,7 @@ from app.recovery.jobs.model import Job
 from app.recovery.jobs.operation import attempt
 from app.routes import work
 from app.routes.deploying import (
+    begin_with,
     directory_of,
     start_deploy,
     start_verification,
@@ -171,6 +173,11 @@ class OneView:
     """The newest verification of just this on a shadow, also one that did not end."""
     findings: tuple[Finding, ...] | None = None
     """What the rows say; None if they were not asked."""
+
+    @property
+    def from_live(self) -> bool:
+        """Whether a shadow begins with the live schema, if nobody chooses."""
+        return begin_with(self.found) is Source.LIVE
 
     @property
     def guarded(self) -> bool:
@@ -321,11 +328,16 @@ async def apply(
 
 @router.post("/verify", dependencies=[checked_form])
 async def verify(
-    request: Request, studio: TheStudio, who: Who, migration_id: MigrationId
+    request: Request,
+    studio: TheStudio,
+    who: Who,
+    migration_id: MigrationId,
+    replay: Annotated[Literal["files", "live"] | None, Form()] = None,
 ) -> Response:
     """Verify it and those before it on a shadow, as a job; or show it again with why not."""
+    source = Source(replay) if replay else None
     try:
-        job = await start_verification(studio, migration_id, who)
+        job = await start_verification(studio, migration_id, who, source)
     except (Refused, Locked, WrongUsage, Failed) as exc:
         if job_id := work.under_way(exc, who, Kind.VERIFY_MIGRATIONS):
             return RedirectResponse(f"/studio/jobs/{job_id}", 303)

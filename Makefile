@@ -33,7 +33,7 @@ demo: install ## Start an embedded PostgreSQL with sample data, and the studio o
 dev: $(VENV)/.dev $(ASSETS) ## Add the tools of tests and checks to .venv
 
 .PHONY: test
-test: dev ## Run the tests, with an eighth of the cases of each table, on real PostgreSQL servers that they start (PYTEST_ARGS=… to choose)
+test: dev ## Run half of the tests, and an eighth of the cases of each table, on real PostgreSQL servers that they start (PYTEST_ARGS=… to choose)
 	@scripts/newest_postgresql.sh
 	@chromium=$$($(BIN)/python scripts/find_chromium.py) && \
 	ZANITH_CHROMIUM="$$chromium" $(BIN)/python -m pytest --durations 20 --durations-min 1 $(PYTEST_ARGS)

@@ -1,8 +1,9 @@
 """Which tests a run takes: the versions of each, its cases, and what `make check` spares.
 
-A run of `make test` takes every test function, each on one of the versions. A parametrized test is
-a table of cases: of a table a run takes a part, every commit another one, and each case has one of
-the versions. The first line of the run names the part. ZANITH_TEST_CASES=all takes every case;
+A run of `make test` takes a part of the tests with a database, each on one of the versions; every
+commit takes another part. A parametrized test is a table of cases: of a table a run takes an
+eighth, and of the tests that are no table a half. The smoke tests and the unit tests are in every
+run. The first line of the run names the part. ZANITH_TEST_CASES=all takes every case;
 ZANITH_TEST_VERSIONS chooses the versions ("15,18" or "all") and takes everything on each of them.
 """
 
@@ -22,6 +23,7 @@ from tests import clusters
 ROOT = Path(__file__).resolve().parent.parent
 UNIT = ROOT / "tests" / "unit"
 TURNS = 8  # that many commits in a row take a table whole
+HALVES = 2  # and that many take the tests that are no table
 
 
 def versions_to_test() -> list[int]:
@@ -70,7 +72,10 @@ def describe(config: pytest.Config) -> str:
     turn = _turn()
     if turn is None or is_check(config):
         return "every case of every table"
-    return f"part {turn + 1} of {TURNS} of each table (ZANITH_TEST_CASES={turn + 1}, or all)"
+    half = f"half {turn % HALVES + 1} of {HALVES} of the tests"
+    return (
+        f"{half}, part {turn + 1} of {TURNS} of each table (ZANITH_TEST_CASES={turn + 1}, or all)"
+    )
 
 
 def _params(item: pytest.Item) -> Mapping[str, object]:
@@ -104,7 +109,7 @@ def _number(item: pytest.Item) -> int:
 
 
 def _take_turns(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.Item]:
-    """Return the tests without the cases whose turn it is not; at least one of each table stays.
+    """Return the tests without those whose turn it is not; at least one of each table stays.
 
     Cases that are named one by one, or chosen by -k, are all taken.
     """
@@ -119,10 +124,18 @@ def _take_turns(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.
     return [
         item
         for item in items
-        if item.path.is_relative_to(UNIT)
-        or (known := cases[_table(item)])[_case(item)] % (parts := min(len(known), TURNS))
-        == turn % parts
+        if item.path.is_relative_to(UNIT) or _has_turn(item, cases[_table(item)], turn)
     ]
+
+
+def _has_turn(item: pytest.Item, cases: Mapping[str, int], turn: int) -> bool:
+    """Tell whether a run takes a case of a table, or a test that is no table."""
+    if len(cases) > 1:
+        parts = min(len(cases), TURNS)
+        return cases[_case(item)] % parts == turn % parts
+    if item.get_closest_marker("smoke"):
+        return True
+    return zlib.crc32(_table(item).encode()) % HALVES == turn % HALVES
 
 
 def _table(item: pytest.Item) -> str:

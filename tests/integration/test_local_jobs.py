@@ -7,6 +7,9 @@ import hashlib
 
 import pytest
 
+from app.migrate.apply.history import is_busy, read_history
+from app.migrate.apply.status import read_status
+from app.migrate.read.layouts import read_migrations
 from app.recovery.artifacts.lookup import get_artifact
 from app.recovery.capture.capture import capture
 from app.recovery.capture.request import CaptureRequest
@@ -18,7 +21,9 @@ from app.recovery.jobs import queueing, runs
 from app.recovery.plan.planning import plan_restore
 from app.recovery.rows import export, seal
 from app.recovery.rows.export import ExportRequest
+from tests.acceptance.command import zanith
 from tests.conftest import install_zanith
+from tests.online import until
 
 pytestmark = pytest.mark.newest
 DBA = Actor("dba", "10.0.0.9", "staff")
@@ -72,6 +77,38 @@ async def test_what_a_standby_cannot_check_is_not_counted(archived):
     assert "standby" in (plan.not_counted[0].reason or "")
     assert not plan.clear
     assert not plan.blocked
+
+
+RUNNING = """
+UPDATE zanith._zanith_migrations SET outcome = 'running', applied_at = NULL, elapsed = NULL
+"""
+
+
+async def test_a_run_on_the_primary_is_not_called_interrupted(
+    archived, disposable_server, tmp_path
+):
+    replica, _ = archived
+    (tmp_path / "0001_first.sql").write_text("CREATE TABLE first (id int);\n")
+    url = disposable_server.url("live")
+    assert zanith("migrate", "up", "--dir", str(tmp_path), url=url).code == 0
+    disposable_server.psql("live", RUNNING)
+    layout, files = read_migrations(tmp_path)
+
+    async def told(db: Database) -> list[str]:
+        (run,) = await read_history(db)
+        (entry,) = (await read_status(db, layout, files)).entries
+        return [run.outcome, run.outcome_while(busy=await is_busy(db)), entry.state.value]
+
+    async def follows() -> bool:
+        return [run.outcome for run in await read_history(replica)] == ["running"]
+
+    await until(follows)
+    assert await told(replica) == ["running", "running", "running"]
+    primary = await Database.open(url)
+    try:
+        assert await told(primary) == ["running", "interrupted", "interrupted"]
+    finally:
+        await primary.close()
 
 
 async def test_it_is_cancelled_by_whoever_follows_it(archived):

@@ -13,7 +13,7 @@ from app.cli.progress import watching
 from app.cli.render.apply import applied, captures_of, history_list, status_list
 from app.cli.render.migrate import planned, summary
 from app.cli.session import Session, run
-from app.migrate.apply.history import PastRun, Step, find_holder, read_history, read_steps, runs_of
+from app.migrate.apply.history import PastRun, Step, is_busy, read_history, read_steps, runs_of
 from app.migrate.apply.status import Status, read_status
 from app.migrate.apply.up import UpReport, UpRequest, migrate_up
 from app.migrate.review.plan import Gates
@@ -187,7 +187,7 @@ def history_command(
 
     async def body(session: Session) -> tuple[list[PastRun], list[Step], bool]:
         runs = await read_history(session.db, span, migration, limit)
-        busy = await find_holder(session.db) is not None
+        busy = await is_busy(session.db)
         if not (verbose or session.terminal.json):
             return runs, [], busy
         async with session.db.acquire() as connection:

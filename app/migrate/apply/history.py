@@ -161,5 +161,10 @@ async def find_holder(db: Database) -> Blocker | None:
     return Blocker(**dict(row)) if row else None
 
 
+async def is_busy(db: Database) -> bool:
+    """Return whether somebody runs migrations now; on a standby it is not known, and can be."""
+    return db.server.standby or await find_holder(db) is not None
+
+
 def _read(kind: Any, row: Any) -> Any:
     return kind(**{field.name: row[field.name] for field in fields(kind)})

@@ -126,7 +126,8 @@ async def read_status(db: Database, layout: Layout, migrations: Sequence[Migrati
     """Return the state of each migration; it reads only."""
     holder = await find_holder(db)
     async with db.acquire() as connection:
-        return await status_in(connection, layout, migrations, holder)
+        # a standby does not know who runs migrations on the primary
+        return await status_in(connection, layout, migrations, holder, busy=db.server.standby)
 
 
 async def status_in(
@@ -134,11 +135,13 @@ async def status_in(
     layout: Layout,
     migrations: Sequence[Migration],
     holder: Blocker | None = None,
+    *,
+    busy: bool = False,
 ) -> Status:
-    """Do the same in a session of the caller's."""
+    """Do the same in a session of the caller's; `busy` if a run can be under way all the same."""
     runs = await read_newest(connection)
     entries = []
-    for entry in _entries(migrations, runs, busy=holder is not None):
+    for entry in _entries(migrations, runs, busy=busy or holder is not None):
         edits: tuple[Edit, ...] = ()
         if entry.state is State.EDITED and entry.run and entry.migration:
             kept = await connection.fetchval(SQL["contents"], entry.run.run)

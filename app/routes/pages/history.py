@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
-from app.migrate.apply.history import PastRun, Step, find_holder, read_history, read_run
+from app.migrate.apply.history import PastRun, Step, is_busy, read_history, read_run
 from app.migrate.risk import Level, Mode
 from app.recovery.core.errors import NotFound
 from app.routes.rendering import link, migration_link
@@ -163,7 +163,7 @@ async def show_all(
         )
     except NotFound:
         found = []
-    busy = await find_holder(studio.reading(who)) is not None
+    busy = await is_busy(studio.reading(who))
     more = None
     if len(found) > PAGE:
         found = found[:PAGE]
@@ -179,7 +179,7 @@ async def show_all(
 async def show(request: Request, studio: TheStudio, who: Who, run: int) -> HTMLResponse:
     """Show one run: each statement with its time, and its locks beside those of the plan."""
     found, steps = await read_run(studio.reading(who), _bounded(run))
-    busy = await find_holder(studio.reading(who)) is not None
+    busy = await is_busy(studio.reading(who))
     view = RunView(found, tuple(Ran(step) for step in steps), busy)
     return studio.pages.render(
         *(request, "history/page.html", view),

@@ -1,4 +1,4 @@
-"""The tree of commands. Of it, only what the arguments name is imported: all takes a second."""
+"""The tree of commands. It imports only what the arguments name: all of it takes a second."""
 
 from collections.abc import Sequence
 from functools import cache, partial
@@ -21,9 +21,7 @@ GROUPS = {
 }
 """Where each group is, in the order of the help."""
 FAMILIES = {
-    "recover": (
-        *("look", "diff", "restore", "rows", "export", "keep", "erase", "purge", "cleanup"),
-    ),
+    "recover": ("look", "diff", "restore", "rows", "export", "keep", "erase", "purge", "cleanup"),
     "migrate": ("apply", "baseline", "down", "generate", "verify"),
 }
 """The families whose verbs a group has beside its own."""

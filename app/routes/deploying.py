@@ -6,6 +6,7 @@ The directory is the one of the setting. The process that read it runs the job, 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from app.migrate.apply.deploy import deploy
 from app.migrate.apply.digest import require_digest
@@ -26,6 +27,9 @@ from app.recovery.jobs.operation import attempt
 from app.recovery.restore.migration import require_migration
 from app.routes import work
 from app.routes.studio import Studio
+
+Replay = Literal["files", "live"]
+"""What a shadow begins with: the applied migrations, or the live schema."""
 
 
 def directory_of(studio: Studio) -> Path:
@@ -72,11 +76,11 @@ def check(found: Pending, digest: str | None) -> None:
 
 
 async def start_verification(
-    studio: Studio, to: str | None, actor: Actor, source: Source | None = None
+    studio: Studio, to: str | None, actor: Actor, replay: Replay | None = None
 ) -> Job:
     """Start to verify the pending migrations up to one on a shadow, and return the job.
 
-    The settings say where the shadow is made. ``source`` is what it begins with; None is
+    The settings say where the shadow is made. ``replay`` is what it begins with; None is
     :func:`begin_with`. Refused where nothing is pending.
     """
     studio.runner.check()
@@ -87,7 +91,7 @@ async def start_verification(
         last, digest = found.chosen[-1].id, found.digest
         url = studio.settings.database_url
         live = await read_live(url.get_secret_value() if url else None)
-        begin = source or begin_with(found)
+        begin = Source(replay) if replay else begin_with(found)
         params = {"digest": digest, "address": actor.address, "replay": begin.value}
         job = await queueing.start(
             studio.db, Kind.VERIFY_MIGRATIONS, None, params, actor, object=last

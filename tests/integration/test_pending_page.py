@@ -73,7 +73,7 @@ def test_counts_as_captured_only_what_is_captured_here(look, directory):
     captures = re.findall(r'data-label="Captures">(\d+)<', look("/studio/pending"))
     assert captures == ["1", "0", "0"]  # the guard is not on
     one = look("/studio/pending?id=0004_empty")
-    assert "Recoverable: no; only if zanith guard truncate names the table" in one
+    assert "Recoverable: no, unless zanith guard truncate names the table" in one
 
 
 def _edit(directory: Path) -> None:

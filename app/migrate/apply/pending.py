@@ -39,6 +39,11 @@ class Pending:
     error: ZanithError | None = None
 
     @property
+    def gates(self) -> Gates:
+        """The gates that the plan was judged by, with the guard of this database."""
+        return self.plan.gates if self.plan else Gates()
+
+    @property
     def digest(self) -> str | None:
         """The digest of what would run, which a person confirms; None without a plan."""
         if self.plan is None:

@@ -102,16 +102,16 @@ def recovery_words(operation: Operation, gates: Gates | None = None) -> str:
         return "no"
     if recovery.by is By.CAPTURE:
         return f"yes, by a capture ({recovery.strategy})"
-    only = (
-        "if zanith guard truncate names the table"
+    condition = (
+        "zanith guard truncate names the table"
         if Reason.TRUNCATES in operation.reasons
-        else "if the guard is on"
+        else "the guard is on"
     )
     if gates is None:
-        return f"yes, {only} ({recovery.strategy})"
+        return f"yes, if {condition} ({recovery.strategy})"
     if is_kept(operation, gates):
         return f"yes, by the guard ({recovery.strategy})"
-    return f"no; only {only}"
+    return f"no, unless {condition}"
 
 
 # ------------------------------------------------------------------------------------------- SARIF

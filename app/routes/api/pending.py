@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query
 from pydantic import Field
 
 from app.migrate.apply.pending import Pending, read_pending, require_runnable
-from app.migrate.shadow.replay import Source
 from app.recovery.core.errors import ZanithError
 from app.routes.answers import Document, of_job
 from app.routes.api.models import RESPONSES, ErrorBody, JobDocument, Text, _Answer, _Strict
-from app.routes.deploying import directory_of, start_deploy, start_verification
+from app.routes.deploying import Replay, directory_of, start_deploy, start_verification
 from app.routes.studio import TheStudio, Who
 from app.routes.words import error_body
 
@@ -54,7 +53,7 @@ class VerifyBody(_Strict):
     to: Text | None = Field(
         None, description="the id of the last one; null for all that are pending"
     )
-    replay: Literal["files", "live"] | None = Field(
+    replay: Replay | None = Field(
         None,
         description="what the shadow begins with: the applied migrations, or the schema of the live"
         " database; null for the migrations, or for the live schema if none is applied",
@@ -111,5 +110,4 @@ async def verify(
     `result` of the job is what `zanith migrate verify --json` prints. The job is done only with the
     verdict ok: it is a mismatch with drift or failed, and failed where nothing is known.
     """
-    source = Source(wanted.replay) if wanted.replay else None
-    return of_job(await start_verification(studio, wanted.to, who, source))
+    return of_job(await start_verification(studio, wanted.to, who, wanted.replay))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -28,6 +28,7 @@ from app.recovery.jobs.model import Job
 from app.recovery.jobs.operation import attempt
 from app.routes import work
 from app.routes.deploying import (
+    Replay,
     begin_with,
     directory_of,
     start_deploy,
@@ -56,7 +57,7 @@ class Row:
 
     entry: Entry
     planned: PlannedMigration | None
-    gates: Gates = field(default_factory=Gates)
+    gates: Gates
 
     @property
     def state(self) -> tuple[str, str]:
@@ -116,8 +117,7 @@ class PendingView:
             return []
         plans = {one.id: one for one in self.found.plan.migrations} if self.found.plan else {}
         entries = [one for one in self.found.status.entries if one.state is not State.APPLIED]
-        gates = self.found.plan.gates if self.found.plan else Gates()
-        return [Row(entry, plans.get(entry.id), gates) for entry in entries]
+        return [Row(entry, plans.get(entry.id), self.found.gates) for entry in entries]
 
     @property
     def applied(self) -> int:
@@ -288,8 +288,7 @@ async def _one(studio: Studio, who: Actor, migration_id: str) -> OneView:
     if found.digest:
         about = (Kind.VERIFY_MIGRATIONS, found.digest)
         verified = await jobs.find_newest(studio.reading(who), *about)
-    gates = found.plan.gates if found.plan else Gates()
-    return OneView(Row(last, planned, gates), found, refusal, verified=verified)
+    return OneView(Row(last, planned, found.gates), found, refusal, verified=verified)
 
 
 def _show_one(request: Request, studio: Studio, view: OneView, status: int = 200) -> HTMLResponse:
@@ -332,12 +331,11 @@ async def verify(
     studio: TheStudio,
     who: Who,
     migration_id: MigrationId,
-    replay: Annotated[Literal["files", "live"] | None, Form()] = None,
+    replay: Annotated[Replay | None, Form()] = None,
 ) -> Response:
     """Verify it and those before it on a shadow, as a job; or show it again with why not."""
-    source = Source(replay) if replay else None
     try:
-        job = await start_verification(studio, migration_id, who, source)
+        job = await start_verification(studio, migration_id, who, replay)
     except (Refused, Locked, WrongUsage, Failed) as exc:
         if job_id := work.under_way(exc, who, Kind.VERIFY_MIGRATIONS):
             return RedirectResponse(f"/studio/jobs/{job_id}", 303)

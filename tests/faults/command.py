@@ -44,13 +44,30 @@ def choose(every: int, chosen_seed: str) -> Callable[[int], list[int]]:
 
 
 def strike(
-    directory: str, version: int, operation: str, fault: str, every: int, chosen_seed: int
+    directory: str,
+    version: int,
+    operation: str,
+    fault: str,
+    every: int,
+    chosen_seed: int,
+    share: slice,
 ) -> list[Outcome]:
-    """Do one field of the matrix, on the server of this process."""
+    """Do a share of one field of the matrix, on the server of this process."""
     arena = _obtain_arena(Path(directory), version)
-    how = choose(every * FAULTS[fault].costly, f"{chosen_seed} {operation} {fault}")
+    chosen = choose(every * FAULTS[fault].costly, f"{chosen_seed} {operation} {fault}")
+
+    def how(number: int) -> list[int]:
+        return chosen(number)[share]
+
     with impatient():
-        return asyncio.run(strike_each(arena, OPERATIONS[operation], FAULTS[fault], how))
+        work = strike_each(arena, OPERATIONS[operation], FAULTS[fault], how, _tell_violation)
+        return asyncio.run(work)
+
+
+def _tell_violation(outcome: Outcome) -> None:
+    """Print it as soon as it is known: a field of all messages takes an hour."""
+    for text in describe([outcome]):
+        print(text, file=sys.stderr, flush=True)
 
 
 def _obtain_arena(directory: Path, version: int) -> Arena:
@@ -66,32 +83,50 @@ def _obtain_arena(directory: Path, version: int) -> Arena:
 
 def run_version(version: int, options: argparse.Namespace) -> tuple[list[Outcome], list[str]]:
     """Do the whole matrix on one version; return what came of it, and what could not be done."""
-    found: list[Outcome] = []
-    broken: list[str] = []
-    directory = clusters.create_run_directory()
+    directory = clusters.create_run_directory(in_memory=True)
     reaper = clusters.start_reaper(directory)
     context = multiprocessing.get_context("spawn")  # a fork would keep the reaper's pipe open
     try:
         with ProcessPoolExecutor(options.workers, mp_context=context) as pool:
-            tasks = {
-                pool.submit(
-                    *(strike, str(directory), version, operation, fault),
-                    *(options.every, options.seed),
-                ): (operation, fault)
-                for operation in options.operations
-                for fault in options.faults
-            }
-            for task in as_completed(tasks):
-                if error := task.exception():
-                    told = "".join(traceback.format_exception(error))
-                    broken.append(f"{' × '.join(tasks[task])} could not be judged:\n{told}")
-                    _tell(version, tasks[task], "broken", broken[-1:])
-                else:
-                    found += task.result()
-                    done = _field(task.result(), *tasks[task])
-                    _tell(version, tasks[task], done, describe(task.result()))
+            try:
+                return _run_shares(pool, directory, version, options)
+            except BaseException:  # the pool would wait until its processes are done
+                for process in multiprocessing.active_children():
+                    process.terminate()
+                raise
     finally:
         reaper.communicate(timeout=60)
+
+
+def _run_shares(
+    pool: ProcessPoolExecutor, directory: Path, version: int, options: argparse.Namespace
+) -> tuple[list[Outcome], list[str]]:
+    """Divide each field of the matrix among the processes."""
+    found: list[Outcome] = []
+    broken: list[str] = []
+    tasks = {
+        pool.submit(
+            strike,
+            str(directory),
+            version,
+            operation,
+            fault,
+            options.every,
+            options.seed,
+            slice(first, None, options.workers),
+        ): (operation, fault)
+        for operation in options.operations
+        for fault in options.faults
+        for first in range(options.workers)
+    }
+    for task in as_completed(tasks):
+        if error := task.exception():
+            told = "".join(traceback.format_exception(error))
+            broken.append(f"{' × '.join(tasks[task])} could not be judged:\n{told}")
+            _tell(version, tasks[task], "broken", broken[-1:])
+        else:
+            found += task.result()
+            _tell(version, tasks[task], _field(task.result(), *tasks[task]), [])
     return found, broken
 
 

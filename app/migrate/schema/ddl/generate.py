@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.migrate.schema.ddl.about import about
-from app.migrate.schema.ddl.alter import Change, alter, attach, enable, set_target
-from app.migrate.schema.ddl.create import Inline, create
+from app.migrate.schema.ddl.alter import alter, enable, set_target
+from app.migrate.schema.ddl.alter_tables import attach
+from app.migrate.schema.ddl.create import create
 from app.migrate.schema.ddl.drop import drop, goes_along
+from app.migrate.schema.ddl.inlines import Inlines
 from app.migrate.schema.ddl.order import dependents, direct_needs, in_order, rank
+from app.migrate.schema.ddl.pair import Change
 from app.migrate.schema.ddl.words import last, table_of
 from app.migrate.schema.difference import Difference
 from app.migrate.schema.model import RELATIONS, ROUTINES, TYPES, Key, Object, Schema
@@ -108,9 +111,6 @@ class _Generator:
         self.changes: dict[Key, Change] = {}
         self.again: set[Key] = set()
         self.early: set[Key] = set()
-        self.inlined: set[Key] = set()
-        self.inlines: dict[Key, Inline] = {}
-        self.units: dict[Key, Key] = {}
         self.needed_by = dependents(self.before)
         self._gone: set[Key] = set()
 
@@ -118,7 +118,7 @@ class _Generator:
         self._rename_not_nulls()
         self._change()
         self._close()
-        self._prepare_tables()
+        self.inlines = Inlines(self.after, self.created)
         made = {*self.created, *self.again}
         if any(key.kind in ROUTINES for key in {*made, *self.changes}):
             self._say(_CHECKING, Key("schema", ("pg_catalog",)), "set")
@@ -242,88 +242,6 @@ class _Generator:
             return tuple(one["partition_of"]) in parents
         return not names.isdisjoint(_spaces(key))
 
-    # ------------------------------------------------------------------------------------- tables
-
-    def _prepare_tables(self) -> None:
-        """Find what CREATE TABLE says of the columns, and what ADD COLUMN says."""
-        for key in self.created:
-            if key.kind in ("table", "foreign_table"):
-                self._prepare_table(key)
-            if key.kind == "composite_type":
-                for name in self.after.objects[key].get("columns") or []:
-                    self._inline(Key("column", (*key.name, name)), key)
-        for key in self.created:
-            if key.kind == "column" and key not in self.inlined:
-                self._prepare_column(key)
-
-    def _prepare_table(self, key: Key) -> None:
-        table = self.after.objects[key]
-        inline = Inline()
-        for name in table.get("columns") or []:
-            column = self.after.objects[Key("column", (*key.name, name))]
-            self._inline(column.key, key)
-            inherited = column.get("inherited") and not column.get("local")
-            if (inherited and not table.get("partition_of")) or table.get("of_type"):
-                continue
-            inline.columns.append(column)
-            default = self.after.objects.get(Key("default", column.key.name))
-            if default is not None and self._is_simple(default):
-                inline.defaults[name] = default
-                self._inline(default.key, key)
-            self._inline_identity(column, key, inline)
-            self._inline_not_null(column, key, inline, partition=bool(table.get("partition_of")))
-        if table.get("partition_of"):
-            for one in self.after.objects.values():
-                if (
-                    one.key.kind == "constraint"
-                    and one.key.name[:2] == key.name
-                    and one["type"] == "check"
-                ):
-                    inline.constraints.append(one)
-                    self._inline(one.key, key)
-        self.inlines[key] = inline
-
-    def _inline_identity(self, column: Object, unit: Key, inline: Inline) -> None:
-        sequence = self.after.identities.get(column.key.name)
-        table = self.after.objects[unit] if unit.kind == "table" else None
-        if sequence is None or (table is not None and table.get("partition_of")):
-            return
-        inline.identities[column.key.name[2]] = sequence
-        self._inline(sequence.key, unit)
-
-    def _inline_not_null(
-        self, column: Object, unit: Key, inline: Inline, *, partition: bool
-    ) -> None:
-        one = self.after.not_nulls.get(column.key.name)
-        if one is None or one["definition"].endswith("NOT VALID"):
-            return
-        if one.get("inherited") and not one.get("local") and not partition:
-            return
-        inline.constraints.append(one)
-        self._inline(one.key, unit)
-
-    def _prepare_column(self, key: Key) -> None:
-        column = self.after.objects[key]
-        inline = Inline()
-        default = self.after.objects.get(Key("default", key.name))
-        parent = self.after.relations[key.name[:2]]
-        if parent.kind in ("table", "foreign_table"):
-            if default is not None:
-                self._inline(default.key, key)
-            self._inline_identity(column, key, inline)
-            self._inline_not_null(column, key, inline, partition=False)
-
-    def _inline(self, key: Key, unit: Key) -> None:
-        self.inlined.add(key)
-        self.units[key] = unit
-
-    def _is_simple(self, default: Object) -> bool:
-        kinds = {"column", "sequence", "schema", *TYPES}
-        return all(
-            need.kind in kinds and (need.kind != "column" or need.name == default.key.name)
-            for need in default.needs
-        )
-
     # ----------------------------------------------------------------------------------- creation
 
     def _follows_attach(self, key: Key) -> bool:
@@ -343,18 +261,19 @@ class _Generator:
                     self._say(attach(one), key, "change")
 
     def _make(self, made: set[Key], changed: set[Key]) -> None:
+        units = self.inlines.units
         members: dict[Key, set[Key]] = {}
-        for key, unit in self.units.items():
+        for key, unit in units.items():
             members.setdefault(unit, set()).add(key)
 
         def needs(key: Key) -> Iterator[Key]:
             for one in {key, *members.get(key, ())}:
                 for need in direct_needs(self.after, one):
-                    unit = self.units.get(need, need)
+                    unit = units.get(need, need)
                     if unit != key:
                         yield unit
 
-        wanted = {key for key in {*made, *changed} if key not in self.inlined}
+        wanted = {key for key in {*made, *changed} if key not in units}
         for key in in_order(wanted, needs, self._place):
             if key in made:
                 self._create(key, members.get(key, ()))
@@ -372,7 +291,7 @@ class _Generator:
 
     def _create(self, key: Key, members: Iterable[Key]) -> None:
         one = self.after.objects[key]
-        statements = create(one, self.after, self.inlines.get(key))
+        statements = create(one, self.after, self.inlines.of.get(key))
         if statements is None:
             self.ddl.missing.append(Missing(key, "its creation"))
             return

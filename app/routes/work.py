@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -20,7 +19,7 @@ from app.recovery.capture.capture import capture, job_params
 from app.recovery.capture.planning import plan_capture
 from app.recovery.capture.request import CaptureRequest
 from app.recovery.core.actor import Actor
-from app.recovery.core.errors import Locked, NotConfirmed, Refused, WrongUsage, ZanithError
+from app.recovery.core.errors import Locked, NotConfirmed, WrongUsage, ZanithError
 from app.recovery.core.four_eyes import Change
 from app.recovery.jobs import model as jobs
 from app.recovery.jobs import queueing
@@ -48,7 +47,6 @@ from app.recovery.restore.restore import job_params as restore_params
 from app.recovery.restore.restore import restore
 from app.recovery.restore.rows_plan import check_rows, plan_rows
 from app.recovery.restore.some_rows import restore_rows
-from app.recovery.rows import seal
 from app.routes.errors import ShuttingDown
 from app.routes.studio import Studio
 
@@ -84,7 +82,7 @@ async def start_restore(
             "address": actor.address,
             "steps": steps,
         }
-        job = await _queue(studio, Kind.RESTORE, artifact, params, actor)
+        job = await queue(studio, Kind.RESTORE, artifact, params, actor)
     return await run_job(
         studio,
         job,
@@ -133,7 +131,7 @@ async def _task(
         raise
 
 
-async def _queue(
+async def queue(
     studio: Studio, kind: Kind, artifact: Artifact, params: dict[str, Any], actor: Actor
 ) -> Job:
     """Put a job of an artifact into the table, which this process is about to run."""
@@ -165,7 +163,7 @@ async def start_rehearsal(
             "address": actor.address,
             "steps": seal_check + [step.purpose for step in plan.steps],
         }
-        job = await _queue(studio, Kind.REHEARSE, artifact, params, actor)
+        job = await queue(studio, Kind.REHEARSE, artifact, params, actor)
     work = rehearsal.rehearse(studio.db, artifact.id, choices, actor, job=job)
     return await run_job(studio, job, work, f"rehearsal of {artifact.id}")
 
@@ -243,7 +241,7 @@ async def start_purge(
     async with attempt(studio.db, actor, Kind.PURGE, artifact.id, name, reason=reason):
         require_named(confirm, name, artifact.id)
         await _require_approved_purge(studio, artifact, actor)
-        job = await _queue(studio, Kind.PURGE, artifact, {"reason": reason}, actor)
+        job = await queue(studio, Kind.PURGE, artifact, {"reason": reason}, actor)
     work = purge(
         *(studio.db, artifact.id, actor),
         confirm=confirm,
@@ -315,20 +313,6 @@ async def resume(studio: Studio, job_id: str, actor: Actor) -> Job:
     return await run_job(studio, job, worker.perform(studio.db, job), f"{job.kind} of {job.object}")
 
 
-async def start_verify(studio: Studio, artifact_id: str, actor: Actor) -> Job:
-    """Start a verification and return its job."""
-    studio.runner.check()
-    artifact = await get_artifact(studio.db, artifact_id)
-    async with attempt(studio.db, actor, Kind.VERIFY, artifact.id, artifact.object_name):
-        job = await _queue(studio, Kind.VERIFY, artifact, {}, actor)
-    return await run_job(
-        studio,
-        job,
-        seal.verify(studio.db, artifact.id, actor, job=job),
-        f"verify of {artifact.id}",
-    )
-
-
 async def start_erasure(
     studio: Studio,
     artifact_id: str,
@@ -356,7 +340,7 @@ async def start_erasure(
         about = (Change.ERASE, artifact.id, name, sealed, actor)
         await require_approved(studio.db, *about, match=as_one(match))
         params: dict[str, Any] = {"columns": list(plan.columns), "steps": []}
-        job = await _queue(studio, Kind.ERASE, artifact, params, actor)
+        job = await queue(studio, Kind.ERASE, artifact, params, actor)
     work = erase(
         *(studio.db, artifact.id, match, actor),
         rows=rows,
@@ -398,7 +382,7 @@ async def start_rows(
             "address": actor.address,
             "steps": [preconditions.SEAL_CHECK] if plan.verification is not None else [],
         }
-        job = await _queue(studio, Kind.RESTORE_ROWS, artifact, params, actor)
+        job = await queue(studio, Kind.RESTORE_ROWS, artifact, params, actor)
     work = restore_rows(
         *(studio.db, artifact.id, refs, actor),
         confirm=confirm,
@@ -408,62 +392,6 @@ async def start_rows(
         job=job,
     )
     return await run_job(studio, job, work, f"rows of {artifact.id}")
-
-
-def check_verifiable(artifact: Artifact) -> None:
-    """Raise Refused where there is no seal to compare with."""
-    if artifact.checksum is None:
-        raise Refused("it is not sealed: there is no checksum to compare with")
-
-
-async def start_verifications(studio: Studio, found: list[Artifact], actor: Actor) -> list[Job]:
-    """Verify one after another, each under a job that waits for its turn; return the jobs."""
-    studio.runner.check()
-    waiting: list[Job] = []
-    try:
-        for artifact in found:
-            job = await _queue(studio, Kind.VERIFY, artifact, {}, actor)
-            waiting.append(job)
-    except BaseException:
-        await _give_up(studio, waiting)
-        raise
-
-    async def each() -> None:
-        left = list(waiting)
-        try:
-            while left:
-                job = left[0]
-                with suppress(ZanithError):  # it is in its job and in the log; the others go on
-                    if not (await jobs.get(studio.db, job.id)).ended:
-                        await seal.verify(studio.db, job.artifact_id or "", actor, job=job)
-                del left[0]
-        finally:
-            await _give_up(studio, left)
-
-    if waiting:
-        try:
-            studio.runner.start(each(), f"verification of {len(found)}", None)
-        except ShuttingDown:
-            await _give_up(studio, waiting)
-            raise
-    return waiting
-
-
-async def _give_up(studio: Studio, waiting: list[Job]) -> None:
-    for job in waiting:
-        with suppress(ZanithError):
-            await queueing.abandon(studio.db, job.id)
-
-
-async def start_seal(studio: Studio, artifact_id: str, actor: Actor) -> Job:
-    """Start a seal and return its job."""
-    studio.runner.check()
-    artifact = await get_artifact(studio.db, artifact_id)
-    async with attempt(studio.db, actor, Kind.SEAL, artifact.id, artifact.object_name):
-        job = await _queue(studio, Kind.SEAL, artifact, {}, actor)
-    return await run_job(
-        studio, job, seal.seal(studio.db, artifact.id, actor, job=job), f"seal of {artifact.id}"
-    )
 
 
 async def start_cleanup(

@@ -19,7 +19,7 @@ from app.recovery.purge.cleanup import find_digests, find_last_exports, plan_cle
 from app.recovery.purge.erase import plan_erasure
 from app.recovery.purge.purge import review_purge
 from app.recovery.rows.leftover import PAGE, find_left_over
-from app.routes import work
+from app.routes import sealing, work
 from app.routes.answers import Document, of_job
 from app.routes.api.models import (
     RESPONSES,
@@ -129,13 +129,13 @@ async def list_left_over(
 @router.post("/artifacts/{artifact_id}/verify", status_code=202, response_model=JobDocument)
 async def verify(studio: TheStudio, who: Who, artifact_id: str) -> dict[str, Any]:
     """Start to compare the parked object with its seal."""
-    return of_job(await work.start_verify(studio, artifact_id, who))
+    return of_job(await sealing.start_verify(studio, artifact_id, who))
 
 
 @router.post("/artifacts/{artifact_id}/seal", status_code=202, response_model=JobDocument)
 async def seal(studio: TheStudio, who: Who, artifact_id: str) -> dict[str, Any]:
     """Start to record the exact row count and checksum of the parked object."""
-    return of_job(await work.start_seal(studio, artifact_id, who))
+    return of_job(await sealing.start_seal(studio, artifact_id, who))
 
 
 @router.post("/artifacts/{artifact_id}/hold", response_model=ArtifactDocument)

@@ -29,7 +29,7 @@ from app.recovery.restore.document import reports_of
 from app.recovery.restore.next_steps import NextStep, find_next
 from app.recovery.restore.restore import is_standing
 from app.recovery.rows.leftover import PAGE, LeftOver, find_left_over
-from app.routes import work
+from app.routes import sealing
 from app.routes.chosen import Chosen
 from app.routes.errors import status_of
 from app.routes.middleware.prefix import ours
@@ -386,13 +386,13 @@ def _follow(request: Request, studio: TheStudio, job: Job) -> Response:
 @router.post("/verify", dependencies=[checked_form])
 async def verify(request: Request, studio: TheStudio, who: Who, artifact_id: str) -> Response:
     """Verify the seal now."""
-    return _follow(request, studio, await work.start_verify(studio, artifact_id, who))
+    return _follow(request, studio, await sealing.start_verify(studio, artifact_id, who))
 
 
 @router.post("/seal", dependencies=[checked_form])
 async def seal_now(request: Request, studio: TheStudio, who: Who, artifact_id: str) -> Response:
     """Seal what is not sealed yet."""
-    return _follow(request, studio, await work.start_seal(studio, artifact_id, who))
+    return _follow(request, studio, await sealing.start_seal(studio, artifact_id, who))
 
 
 @router.post("/hold", dependencies=[checked_form])

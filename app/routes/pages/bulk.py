@@ -15,7 +15,7 @@ from app.recovery.core.errors import WrongReason, WrongUsage, ZanithError
 from app.recovery.jobs import model as jobs
 from app.recovery.jobs.model import Job
 from app.recovery.purge import hold
-from app.routes import work
+from app.routes import sealing
 from app.routes.errors import status_of
 from app.routes.pages.artifacts import ArtifactQuery, show_refused
 from app.routes.pages.bulk_matching import Action, act_on_matching
@@ -137,7 +137,7 @@ async def act(
         return await show_refused(request, studio, who, query, refused=outcomes[0].error, **kept)
     if action == "verify":
         found = [item.artifact for item in outcomes if item.artifact and item.error is None]
-        started = tuple(await work.start_verifications(studio, found, who))
+        started = tuple(await sealing.start_verifications(studio, found, who))
         if started:
             failed = tuple(outcome for outcome in outcomes if outcome.error is not None)
             return RedirectResponse(link_to_jobs(started, failed), 303)
@@ -175,7 +175,7 @@ async def _one(
             artifact = await hold.release(studio.db, artifact_id, who)
         else:
             artifact = await get_artifact(studio.reading(who), artifact_id)
-            work.check_verifiable(artifact)
+            sealing.check_verifiable(artifact)
     except ZanithError as exc:
         return Outcome(artifact_id, artifact, exc)
     return Outcome(artifact_id, artifact, None)

@@ -13,7 +13,7 @@ from app.recovery.artifacts.model import Artifact
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import Locked, Refused, WrongUsage, ZanithError
 from app.recovery.purge.bulk import Matching, change_matching, check_same, find_matching
-from app.routes import work
+from app.routes import sealing
 from app.routes.errors import status_of
 from app.routes.pages.artifacts import ArtifactQuery
 from app.routes.pages.cleanup import link_to_chosen
@@ -110,7 +110,7 @@ async def act_on_matching(studio: Studio, request: Request, who: Actor, asked: A
         if asked.action == "purge":
             return RedirectResponse(link_to_chosen(_purgeable(found)), 303)
         sealed = await _sealed(studio, who, query)
-        await work.start_verifications(studio, sealed, who)
+        await sealing.start_verifications(studio, sealed, who)
     except (Refused, Locked, WrongUsage) as exc:
         return await _show(studio, request, who, asked, query, exc)
     return RedirectResponse(link("/studio/jobs", {"kind": "verify"}), 303)

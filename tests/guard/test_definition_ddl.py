@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import Database
-from tests.guard.test_definitions import ARTIFACTS, build, names
+from tests.guard.definitions import build, names
+from tests.guard.test_definitions import ARTIFACTS
 from tests.oracle.judges import any_order, dump_entries, show_difference
 
 DDL = "SELECT zanith.definition_ddl(definition) FROM zanith._zanith_migration_artifacts WHERE id ="

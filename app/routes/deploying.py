@@ -11,6 +11,7 @@ from typing import Literal
 from app.migrate.apply.deploy import deploy
 from app.migrate.apply.digest import require_digest
 from app.migrate.apply.pending import Pending, read_pending, require_runnable
+from app.migrate.apply.session import require_primary
 from app.migrate.apply.up import UpRequest
 from app.migrate.read.migrations import Migration
 from app.migrate.review.plan import MigrationPlan
@@ -51,6 +52,7 @@ async def start_deploy(
     where something else would run than what was looked at.
     """
     studio.runner.check()
+    require_primary(studio.db.server.standby)
     directory = directory_of(studio)
     async with attempt(studio.db, actor, Kind.DEPLOY, None, to):
         found = await read_pending(studio.db, directory, to)
@@ -84,6 +86,7 @@ async def start_verification(
     :func:`begin_with`. Refused where nothing is pending.
     """
     studio.runner.check()
+    require_primary(studio.db.server.standby)
     directory = directory_of(studio)
     async with attempt(studio.db, actor, Kind.VERIFY_MIGRATIONS, None, to):
         found = await read_pending(studio.db, directory, to)

@@ -22,11 +22,17 @@ from app.recovery.db.database import Database
 from app.recovery.restore.migration import restore_migration
 from tests.conftest import allow_capture
 from tests.guard.twin import turn_guard_on_at
+from tests.online import until
 
 DBA = Actor("dba", None, "cli")
 ORDERS = """
 CREATE TABLE orders (id int PRIMARY KEY, code text, note text);
 INSERT INTO orders SELECT g, 'c' || g, 'n' FROM generate_series(1, 9) AS g;
+"""
+
+
+WAITING = """
+SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)))
 """
 
 
@@ -250,7 +256,9 @@ async def test_a_lock_is_waited_for_briefly_and_its_holder_is_named(database, db
         assert str(blocker.get_server_pid()) in locked.value.detail
         assert await states(db, tmp_path) == {"1": "failed"}
         waiting = asyncio.create_task(up(db, tmp_path))
-        await asyncio.sleep(1.5)
+        for _ in range(2):  # it waits, gives up, and waits again
+            await until(lambda: blocker.fetchval(WAITING))
+            await asyncio.sleep(0.3)
     (ran,) = (await waiting).ran
     assert ran.tries > 1
     (newest, older) = await read_history(db)

@@ -62,6 +62,25 @@ CASES = {
     "ALTER TABLE orders OWNER TO nobody_is_this": ("inconclusive", ["shadow_lacks"], 1),
     "SELECT 1;\nCREATE ROLE verify_made_this": ("inconclusive", ["whole_server"], 2),
     "DO $$ BEGIN CREATE ROLE verify_made_this; END $$": ("inconclusive", ["whole_server"], 1),
+    # what commits by itself
+    "-- zanith: no-transaction\nCREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN"
+    " CREATE ROLE verify_made_this; COMMIT; END $$;\nCALL p()": (
+        "inconclusive",
+        ["whole_server"],
+        3,
+    ),
+    "-- zanith: no-transaction\nDO $$ BEGIN CREATE ROLE verify_made_this; COMMIT; END $$": (
+        "inconclusive",
+        ["whole_server"],
+        2,
+    ),
+    # three statements, if PostgreSQL reads it so
+    "SET standard_conforming_strings = off;\n"
+    "SELECT 'x\\', '; CREATE ROLE verify_made_this; COMMIT; --'": (
+        "failed",
+        ["statement_failed"],
+        2,
+    ),
     "ALTER SYSTEM SET work_mem = '8MB'": ("inconclusive", ["whole_server"], 1),
     "DROP DATABASE {live} WITH (FORCE)": ("inconclusive", ["whole_server"], 1),
     "DO $$ BEGIN EXECUTE 'ALTER DATABASE {live} SET work_mem = ''9MB'''; END $$": (

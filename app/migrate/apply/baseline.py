@@ -15,7 +15,7 @@ from app.migrate.apply import history
 from app.migrate.apply.contents import checksum_of, kept_text
 from app.migrate.apply.history import read_newest
 from app.migrate.apply.session import open_session
-from app.migrate.apply.up import names
+from app.migrate.apply.up import find_named
 from app.migrate.read.migrations import Layout, Migration
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import NotFound, Refused, WrongUsage
@@ -191,9 +191,11 @@ def _describe(one: Adopted, layout: Layout, tool: str, actor: Actor) -> dict[str
 
 def _up_to(migrations: Sequence[Migration], to: str, known: Iterable[str]) -> Baseline:
     ordered = [one for one in migrations if not one.repeatable]
-    place = next((n for n, one in enumerate(ordered, 1) if names(to, one.id)), None)
-    if place is None:
+    ids = [one.id for one in ordered]
+    found = find_named(to, ids)
+    if found is None:
         raise NotFound(f"no migration is named {to}", hint="name one by its id or its version")
+    place = ids.index(found) + 1
     adopted = [Adopted(one, None) for one in ordered[:place] if one.id not in known]
     recorded = [one.id for one in ordered[:place] if one.id in known]
     return Baseline(

@@ -15,7 +15,7 @@ from app.migrate.apply.revert import revert
 from app.migrate.apply.run import Ran, Runner
 from app.migrate.apply.session import open_session
 from app.migrate.apply.status import Entry, State, Status, require_sound, status_in
-from app.migrate.apply.up import is_guarded, names
+from app.migrate.apply.up import find_named, is_guarded
 from app.migrate.read.migrations import Layout, Migration
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import NotFound, Refused, WrongUsage, ZanithError
@@ -162,15 +162,16 @@ def choose(status: Status, request: DownRequest) -> list[Entry]:
         if not chosen:
             raise NotFound("no migration is applied", hint="zanith migrate status lists them")
     else:
-        place = next((n for n, one in enumerate(usable) if names(request.to, one.id)), None)
-        if place is None:
+        ids = [entry.id for entry in usable]
+        found = find_named(request.to, ids)
+        if found is None:
             raise NotFound(
                 f"no applied migration is named {request.to}",
                 hint="zanith migrate status lists those that are applied",
             )
-        chosen = usable[:place]
-    found = Status(status.layout, tuple(chosen))
-    require_sound(found, out_of_order=True, allow_vanished=True)
+        chosen = usable[: ids.index(found)]
+    left = Status(status.layout, tuple(chosen))
+    require_sound(left, out_of_order=True, allow_vanished=True)
     return chosen
 
 

@@ -32,8 +32,12 @@ class MigrationFailed(Failed):
     column: int = 0
 
 
-def locate(prepared: Prepared, unit: Unit, exc: asyncpg.PostgresError) -> ZanithError:
+def locate(
+    prepared: Prepared, unit: Unit, exc: asyncpg.PostgresError | MigrationFailed
+) -> ZanithError:
     """Return the error with the file, the line and the column that PostgreSQL points to."""
+    if isinstance(exc, MigrationFailed):
+        return exc
     known = translate(exc)
     if isinstance(known, Locked) and known.sqlstate:
         return known

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.migrate.apply.digest import digest_of
-from app.migrate.apply.session import already_running
+from app.migrate.apply.session import already_running, require_primary
 from app.migrate.apply.status import Entry, Status, read_status, require_sound
 from app.migrate.apply.up import (
     choose,
@@ -37,6 +37,7 @@ class Pending:
     plan: MigrationPlan | None
     guarded: bool
     error: ZanithError | None = None
+    standby: bool = False
 
     @property
     def gates(self) -> Gates:
@@ -63,15 +64,17 @@ async def read_pending(db: Database, directory: Path, to: str | None = None) -> 
     chosen = tuple(choose(status, to=to))
     files = [entry.migration for entry in chosen if entry.migration is not None]
     guarded = await is_guarded(db)
+    standby = db.server.standby
     try:
         plan = await plan_pending(db, layout, files, Gates(), guarded=guarded)
     except ZanithError as error:
-        return Pending(tuple(migrations), status, chosen, None, guarded, error)
-    return Pending(tuple(migrations), status, chosen, plan, guarded)
+        return Pending(tuple(migrations), status, chosen, None, guarded, error, standby)
+    return Pending(tuple(migrations), status, chosen, plan, guarded, standby=standby)
 
 
 def require_runnable(found: Pending) -> None:
     """Raise what the next `up` would raise before it asks the rows: nothing runs then."""
+    require_primary(found.standby)
     if found.status.holder is not None:
         raise already_running(found.status.holder)
     require_sound(found.status, out_of_order=False, allow_vanished=False)

@@ -46,6 +46,11 @@ class Unit:
     def line(self) -> int:
         return self.steered.statement.line
 
+    @property
+    def runs_code(self) -> bool:
+        """Whether it runs code that can change any object, and that can commit if it is alone."""
+        return self.steered.statement.kind in {"call_stmt", "do_stmt"}
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -124,6 +129,13 @@ def _units(
         statement = steered.statement
         own = statement.kind != "transaction_stmt"
         known = next(plans, None) if own else None
+        if statement.kind == "discard_stmt" and statement.node.target == pg.DISCARD_ALL:
+            raise _refuse_statement(
+                script,
+                steered,
+                "would release the lock that keeps others from running migrations",
+                "leave it out: each migration begins with the settings of a new session",
+            )
         ran, otherwise = _choose(replaced, steered, known)
         yield Unit(ordinal, steered, known, ran, otherwise, _is_alone(steered))
 
@@ -222,10 +234,14 @@ def _is(unit: Unit, kinds: Iterable[int]) -> bool:
 
 
 def _refuse_command(script: Script, unit: Unit, why: str, hint: str) -> Unreadable:
-    words = " ".join(unit.steered.text.split()[:2]).upper()
-    place = f"{script.path}:{unit.line}:{unit.steered.column}"
-    error = Unreadable(f"{place}: {words} {why}", hint=hint)
-    error.line, error.column = unit.line, unit.steered.column
+    return _refuse_statement(script, unit.steered, why, hint)
+
+
+def _refuse_statement(script: Script, steered: Steered, why: str, hint: str) -> Unreadable:
+    words = " ".join(steered.text.split()[:2]).upper()
+    line, column = steered.statement.line, steered.column
+    error = Unreadable(f"{script.path}:{line}:{column}: {words} {why}", hint=hint)
+    error.line, error.column = line, column
     return error
 
 

@@ -14,6 +14,7 @@ import asyncpg
 from app.migrate.apply import resume
 from app.migrate.apply.errors import MigrationFailed, is_lost, locate
 from app.migrate.apply.history import SQL, Run, Step, read_steps
+from app.migrate.apply.limits import require_lock, require_same_reading, require_usable
 from app.migrate.apply.prepare import Prepared, Unit
 from app.migrate.apply.session import as_connected, begin, clean, keep_lock_timeout
 from app.migrate.apply.steps import describe_observed, describe_run, describe_step, seconds
@@ -84,13 +85,16 @@ class Runner:
     ) -> Ran:
         began, start, tries = _now(), time.monotonic(), 0
         steps: list[dict[str, Any]] = []
+        recording = False
 
         async def work(connection: Connection) -> int:
-            nonlocal tries
+            nonlocal tries, recording
             tries += 1
             steps.clear()
+            recording = False
             await self._snapshot(prepared, "before")
             await self._statements(prepared, prepared.units, steps)
+            recording = True
             await connection.execute(SQL["own_role"])
             await self._snapshot(prepared, "after")
             described = describe_run(
@@ -104,12 +108,13 @@ class Runner:
             )
             run: int = await connection.fetchval(SQL["record"], described, steps)
             await self._undo(connection, prepared, earlier, undoes, run)
+            recording = False
             return run
 
         try:
             run = await retry(self.db, prepared.id, self.opened, work, self.on_progress)
         except (ZanithError, *LOST, asyncpg.PostgresError) as exc:
-            error = _at_commit(prepared, exc)
+            error = _recording(prepared, exc) if recording else _at_commit(prepared, exc)
             await self._record_failure(prepared, steps, error, began, start, max(tries, 1))
             raise error from exc
         return self._ran(prepared, run, start, tries)
@@ -151,8 +156,9 @@ class Runner:
             await self._tell(prepared, unit)
             began, start = _now(), time.monotonic()
             try:
-                unit = await self._execute(unit)
-            except asyncpg.PostgresError as exc:
+                unit = await self._execute(prepared, unit)
+                require_usable(self.session, prepared, unit)
+            except (MigrationFailed, asyncpg.PostgresError) as exc:
                 if is_lost(exc):
                     raise
                 error = locate(prepared, unit, exc)
@@ -179,9 +185,13 @@ class Runner:
             )
             if "lock_timeout" in unit.steered.text.lower():
                 await keep_lock_timeout(self.db, self.session)
+        if units:
+            await require_lock(self.session, prepared, units[-1])
 
-    async def _execute(self, unit: Unit) -> Unit:
+    async def _execute(self, prepared: Prepared, unit: Unit) -> Unit:
         """Run a statement, and return it as it ran: another capture, if one is refused."""
+        for sql in filter(None, (unit.sql, unit.otherwise)):
+            require_same_reading(self.session, prepared, unit, sql)
         if unit.otherwise is None:
             await self.session.execute(unit.sql)
             return unit
@@ -240,17 +250,18 @@ class Runner:
         except (ZanithError, asyncpg.PostgresError) as exc:
             if is_lost(exc):
                 raise _interrupted(prepared) from exc
-            error = translate(exc)
+            error = _recording(prepared, exc)
             error.hint = "; ".join(filter(None, (error.hint, resume.GO_ON)))
-            await self._end(run, "failed", start, error)
+            async with self.db.acquire() as connection:
+                await self._end(connection, run, "failed", start, error)
             raise error from exc
         except LOST as exc:
             raise _interrupted(prepared) from exc
-        async with self.opened() as (connection, _), as_connected(connection):
+        await clean(self.session)
+        async with self.opened() as (connection, _):
             await self._snapshot(prepared, "after")
-            await self._end(run, "applied", start)
-        if undoes is not None or prepared.migration.repeatable:
-            await self._undo(self.session, prepared, earlier, undoes, run)
+            await self._end(connection, run, "applied", start)
+            await self._undo(connection, prepared, earlier, undoes, run)
         return self._ran(prepared, run, start, 1)
 
     async def _known(self, prepared: Prepared, earlier: Run | None) -> dict[int, Step]:
@@ -296,23 +307,33 @@ class Runner:
             return
 
         done: list[dict[str, Any]] = []
+        recorded = False
 
         async def work(connection: Connection) -> None:
+            nonlocal recorded
+            recorded = False
             done.clear()
             await self._statements(prepared, group, done)
             async with as_connected(connection):
                 for step in done:
                     await connection.fetchval(SQL["record_step"], run, step)
+            recorded = True
 
         try:
             await retry(self.db, prepared.id, self.opened, work, self.on_progress)
-        except (ZanithError, asyncpg.PostgresError):
-            with suppress(ZanithError):
-                async with self.db.acquire() as connection:
-                    for step in done:
-                        if step["status"] == "failed":
-                            await connection.fetchval(SQL["record_step"], run, step)
+        except (ZanithError, asyncpg.PostgresError) as exc:
+            await self._record_failed(run, done)
+            if recorded and not is_lost(exc):
+                raise _at_commit(prepared, exc) from exc
             raise
+
+    async def _record_failed(self, run: int, done: Sequence[dict[str, Any]]) -> None:
+        """Record the statement that failed; what cannot be recorded does not hide its error."""
+        with suppress(ZanithError):
+            async with self.db.acquire() as connection:
+                for step in done:
+                    if step["status"] == "failed":
+                        await connection.fetchval(SQL["record_step"], run, step)
 
     async def _alone(self, prepared: Prepared, run: int, unit: Unit, earlier: Step | None) -> None:
         """Run a statement that PostgreSQL refuses in a transaction; it is recorded twice."""
@@ -330,8 +351,11 @@ class Runner:
         catalog = await read_catalog(self.session)
         start = time.monotonic()
         try:
+            require_same_reading(self.session, prepared, unit, sql)
             await self._execute_alone(prepared, unit, sql)
-        except asyncpg.PostgresError as exc:
+            require_usable(self.session, prepared, unit)
+            await require_lock(self.session, prepared, unit)
+        except (MigrationFailed, asyncpg.PostgresError) as exc:
             if is_lost(exc):
                 raise
             error = locate(prepared, unit, exc)
@@ -346,7 +370,7 @@ class Runner:
             )
             raise error from exc
         elapsed = seconds(time.monotonic() - start)
-        names = None if _runs_any(unit) else relations_of(unit.steered.statement)
+        names = None if unit.runs_code else relations_of(unit.steered.statement)
         observed, _ = await look(self.session, catalog, named=names)
         await self._mark(
             run, unit, "done", before=before, elapsed=elapsed, **describe_observed(observed)
@@ -371,17 +395,22 @@ class Runner:
         await retry(self.db, prepared.id, opened, work, self.on_progress)
 
     async def _mark(self, run: int, unit: Unit, status: str, **more: Any) -> None:
-        async with as_connected(self.session):
-            step = {"ordinal": unit.ordinal, "ran": unit.ran, "status": status, **more}
-            await self.session.fetchval(SQL["record_step"], run, step)
+        """Record it over another connection: the migration can have changed its session."""
+        step = {"ordinal": unit.ordinal, "ran": unit.ran, "status": status, **more}
+        async with self.db.acquire() as connection:
+            await connection.fetchval(SQL["record_step"], run, step)
 
     async def _end(
-        self, run: int, outcome: str, start: float, error: ZanithError | None = None
+        self,
+        connection: Connection,
+        run: int,
+        outcome: str,
+        start: float,
+        error: ZanithError | None = None,
     ) -> None:
         took = timedelta(seconds=time.monotonic() - start)
         kept = error.as_kept() if error else None
-        async with as_connected(self.session):
-            await self.session.fetchval(SQL["end"], run, outcome, took, kept)
+        await connection.fetchval(SQL["end"], run, outcome, took, kept)
 
     # ------------------------------------------------------------------------------------ both
 
@@ -412,11 +441,6 @@ class Runner:
         )
 
 
-def _runs_any(unit: Unit) -> bool:
-    """Whether a statement runs code that can change any object."""
-    return unit.steered.statement.kind in {"call_stmt", "do_stmt"}
-
-
 def _at_commit(prepared: Prepared, exc: BaseException) -> ZanithError:
     """Return the error; one that no statement raised came at COMMIT."""
     error = translate(exc)
@@ -426,6 +450,22 @@ def _at_commit(prepared: Prepared, exc: BaseException) -> ZanithError:
         f"{prepared.script.path}: at COMMIT: {error.message}",
         detail=error.detail,
         hint=error.hint or "a deferred constraint or trigger refused it: correct the file",
+        sqlstate=error.sqlstate,
+    )
+    return found.withhold(error.kept_detail, error.kept_message) if error.withheld else found
+
+
+def _recording(prepared: Prepared, exc: BaseException) -> ZanithError:
+    """Return the error of the record of a run, which follows its last statement."""
+    error = translate(exc)
+    if isinstance(error, Locked | MigrationFailed) or not isinstance(exc, asyncpg.PostgresError):
+        return error
+    if is_lost(exc):
+        return error
+    found = MigrationFailed(
+        f"{prepared.script.path}: the run cannot be recorded: {error.message}",
+        detail=error.detail,
+        hint="leave out what the migration sets for its transaction, or does to the schema zanith",
         sqlstate=error.sqlstate,
     )
     return found.withhold(error.kept_detail, error.kept_message) if error.withheld else found

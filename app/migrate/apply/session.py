@@ -33,8 +33,7 @@ async def open_session(
             detail="the pooler gives each transaction another session, which keeps no lock",
             hint="name the server itself with -h and -p, or with --database-url",
         )
-    if db.server.standby:
-        raise Refused("this server is a standby: it takes no changes", hint="run it on the primary")
+    require_primary(db.server.standby)
     async with db.session() as session:
         await _take(db, session, wait, on_progress)
         try:
@@ -42,6 +41,12 @@ async def open_session(
         finally:
             with suppress(*SERVER_ERRORS):
                 await session.fetchval(SQL["unlock"])
+
+
+def require_primary(standby: bool) -> None:
+    """Raise Refused on a standby, where nothing can be run or recorded."""
+    if standby:
+        raise Refused("this server is a standby: it takes no changes", hint="run it on the primary")
 
 
 async def _take(
@@ -96,10 +101,12 @@ async def keep_lock_timeout(db: Database, session: Connection) -> None:
 @asynccontextmanager
 async def as_connected(session: Connection) -> AsyncIterator[None]:
     """Record as the role that connected; the role that the migration set comes back."""
-    role = await session.fetchval(SQL["role"])
-    if role == "none":
+    ((role, user),) = await session.fetch(SQL["role"])
+    if role == "none" and user is None:
         yield
         return
-    await session.execute("RESET ROLE")
+    await session.execute(SQL["own_role"])
     yield
+    if user is not None:
+        await session.fetchval(SQL["set_user"], user)
     await session.fetchval(SQL["set_role"], role)

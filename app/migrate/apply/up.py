@@ -150,19 +150,31 @@ def choose(status: Status, steps: int | None = None, to: str | None = None) -> l
         return pending[:steps]
     if to is None:
         return pending
+    found = find_named(to, [entry.id for entry in status.entries])
     for place, entry in enumerate(pending, 1):
-        if names(to, entry.id):
+        if entry.id == found:
             return pending[:place]
-    if any(names(to, entry.id) for entry in status.entries):
+    if found is not None:
         raise Refused(
             f"{to} is applied already", hint="zanith migrate status lists what is pending"
         )
     raise NotFound(f"no migration is named {to}", hint="name one by its id or its version")
 
 
-def names(text: str, migration: str) -> bool:
-    """Return whether a text means a migration: its id, or its version."""
-    return text == migration or migration.startswith((f"{text}_", f"{text}-"))
+def find_named(text: str, ids: Sequence[str]) -> str | None:
+    """Return the migration that a text means: by its id, or else by its version; None if none is.
+
+    WrongUsage if it is the version, or the beginning, of more than one.
+    """
+    if text in ids:
+        return text
+    found = [one for one in dict.fromkeys(ids) if one.startswith((f"{text}_", f"{text}-"))]
+    if len(found) > 1:
+        raise WrongUsage(
+            f"{text} is the beginning of {len(found)} migrations: {', '.join(found[:5])}",
+            hint="give the whole id of one",
+        )
+    return found[0] if found else None
 
 
 async def plan_pending(

@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 
+from app.migrate.apply.limits import READ_OTHERWISE, is_read_otherwise
 from app.migrate.apply.prepare import Prepared, Unit
 from app.migrate.observe.catalog import Address, Catalog, read_catalog
 from app.migrate.observe.compare import Predicted, compare, read_names
@@ -74,6 +75,7 @@ class Runner:
             for group in prepared.groups:
                 alone = not prepared.transactional and len(group) == 1 and group[0].alone
                 if alone:
+                    self._require_no_commit(prepared, group[0])
                     await self._one(connection, prepared, group[0], found)
                     continue
                 async with connection.transaction():
@@ -85,6 +87,11 @@ class Runner:
             raise locate(prepared.script.path, unit.steered, exc) from exc
         finally:
             await connection.close(timeout=5)
+
+    def _require_no_commit(self, prepared: Prepared, unit: Unit) -> None:
+        """What commits by itself could change the whole server, and could not be rolled back."""
+        if self.shadow.elevate is None and unit.runs_code:
+            raise _whole_server(prepared, unit, "commits, so that nothing could be rolled back")
 
     async def _stay_here(self, connection: Connection, prepared: Prepared, unit: Unit) -> None:
         changed = await changes_server(self.shadow, connection)
@@ -108,6 +115,9 @@ class Runner:
     async def _execute(self, connection: Connection, prepared: Prepared, unit: Unit) -> None:
         try:
             async with rights_for(self.shadow, connection, unit.steered.statement):
+                if is_read_otherwise(connection, unit.sql):
+                    place = (unit.line, unit.steered.column)
+                    raise StatementFailed(prepared.script.path, *place, *READ_OTHERWISE)
                 await connection.execute(unit.sql)
         except asyncpg.PostgresError as exc:
             raise locate(prepared.script.path, unit.steered, exc) from exc

@@ -204,9 +204,11 @@ _OURS = re.compile(r"PL/pgSQL function zanith\.\w+\(")
 
 # Somebody's function in the chain of calls: it may have made a statement out of values. PostgreSQL
 # gives the schema of a function in PL/pgSQL, and none of a function in SQL. So a function of ours
-# that stands in a chain is in PL/pgSQL: one in SQL becomes part of the query around it.
+# that stands in a chain is in PL/pgSQL: one in SQL becomes part of the query around it. A DO block
+# can be ours or somebody's: the statements that it executes as text can be made of values.
 _THEIRS = re.compile(
-    r"^(SQL function |PL/\w+ function (?!zanith\.|pg_temp_\d+\._|inline_code_block line))",
+    r"^(SQL function |PL/\w+ function (?!zanith\.|pg_temp_\d+\._|inline_code_block line)"
+    r"|PL/\w+ function inline_code_block line \d+ at (EXECUTE|OPEN|FOR over EXECUTE))",
     re.MULTILINE,
 )
 

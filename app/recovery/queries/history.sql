@@ -15,6 +15,11 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 1 AND l.objid = 3005
   AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
 LIMIT 1;
 
+-- held: whether this session still has the lock of migrations
+SELECT EXISTS (SELECT FROM pg_locks AS l WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'advisory' AND l.granted
+    AND l.classid = 1 AND l.objid = 3005775551 AND l.objsubid = 1
+    AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()));
+
 -- begin: the transaction of a migration waits briefly for locks; its captures carry the person's name
 SELECT pg_catalog.pg_backend_pid(), pg_catalog.set_config('lock_timeout', $1, true), pg_catalog.set_config('zanith.lock_timeout', $1, true),
        pg_catalog.set_config('zanith.actor', $2, true);
@@ -25,11 +30,15 @@ SELECT pg_catalog.current_setting('lock_timeout');
 -- set_lock_timeout: how long a statement waits for a lock, for the rest of the transaction
 SELECT pg_catalog.set_config('lock_timeout', $1, true);
 
--- role: the role that the session set, or none
-SELECT pg_catalog.current_setting('role');
+-- role: the role that the session set, or none, and the session's user if it is not the one that connected
+SELECT pg_catalog.current_setting('role') AS role,
+       (SELECT session_user::text FROM pg_stat_activity AS a WHERE a.pid = pg_catalog.pg_backend_pid() AND a.usename <> session_user) AS "user";
 
 -- set_role: the role as it was
 SELECT pg_catalog.set_config('role', $1, false);
+
+-- set_user: the session's user as it was
+SELECT pg_catalog.set_config('session_authorization', $1, false);
 
 -- own_role: the role that connected, as whom runs are recorded
 RESET SESSION AUTHORIZATION; RESET ROLE;

@@ -123,6 +123,9 @@ _ABOUT = {
     ),
 }
 LOSES = frozenset({Reason.DROPS_COLUMN, Reason.DROPS_TABLE, Reason.TRUNCATES})
+CONVERTS = frozenset({Reason.NARROWS_TYPE})
+"""What loses values where the old type is known to have more, or where an expression computes the
+new ones."""
 
 
 class Mode(IntEnum):

@@ -104,7 +104,7 @@ IRREVERSIBLE = {
 async def test_what_cannot_be_reversed_is_said_first(database, db, tmp_path, text):
     database.psql(ORDERS)
     write(tmp_path, **{"1": text})
-    await up(db, tmp_path)
+    await up(db, tmp_path, gates=Gates(allow_destructive=True))
     before = database.pg_dump("-n", "public")
     with pytest.raises(Refused, match=IRREVERSIBLE[text]) as refused:
         await down(db, tmp_path)

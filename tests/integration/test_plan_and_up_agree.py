@@ -185,3 +185,46 @@ async def test_a_role_that_knows_nothing_of_zanith_can_plan(database, create_rol
     planned = check(zanith(*asked).json)
     ((operation,),) = [one["operations"] for one in planned["migrations"][0]["statements"]]
     assert operation["recovery"]["by"] == "capture"
+
+
+# whether a change of a type loses values that the database knows of
+CONVERSIONS = {
+    "amount TYPE int": True,
+    "amount TYPE numeric(12,1)": True,
+    "amount TYPE bigint USING 0": True,
+    "code TYPE varchar(3)": True,
+    "code TYPE varchar(9)": False,
+    "code TYPE text": False,
+    "id TYPE bigint": False,
+    "amount TYPE text": False,
+}
+
+
+@pytest.mark.parametrize("guard", [False, True], ids=["without guard", "guard"])
+@pytest.mark.parametrize("change", CONVERSIONS)
+async def test_values_that_a_new_type_may_lose_need_a_word(database, db, tmp_path, change, guard):
+    database.psql(
+        "CREATE TABLE t (id int PRIMARY KEY, amount numeric(10,2), code varchar(5));"
+        "INSERT INTO t VALUES (1, 1.75, 'abc')"
+    )
+    if guard:
+        turn_guard_on_at(database.url)
+    loses = CONVERSIONS[change] and not guard
+    write(tmp_path, **{"1": f"ALTER TABLE t ALTER {change};"})
+    named = ("--dir", str(tmp_path), "-d", database.url)
+    planned = zanith("migrate", "plan", str(tmp_path / "1.sql"), *named)
+    assert planned.code == (4 if loses else 0), planned.err + planned.out
+    if loses:
+        assert "recoverable: no, unless the guard is on" in planned.out
+        with pytest.raises(Refused, match="narrows_column_type, and a capture does not") as refused:
+            await up(db, tmp_path)
+        assert "turn the guard on, which keeps the old values; or write" in refused.value.hint
+        assert database.psql("SELECT amount FROM t").strip() == "1.75"
+        text = f"-- zanith: allow narrows_column_type\nALTER TABLE t ALTER {change};"
+        write(tmp_path, **{"1": text})
+    assert len((await up(db, tmp_path)).ran) == 1
+    kept = database.psql("SELECT count(*) FROM zanith._zanith_migration_artifacts").strip()
+    if not guard or "varchar(9)" in change:
+        assert kept == "0"
+    elif CONVERSIONS[change] and "varchar" not in change:  # no value of the row is too long
+        assert kept == "1"

@@ -20,12 +20,11 @@ from app.cli.render.migrate import planned, probed, summary
 from app.cli.session import Session, run
 from app.migrate.apply.history import has_history
 from app.migrate.apply.status import read_status
-from app.migrate.apply.up import is_guarded
+from app.migrate.apply.up import ask_database, is_guarded
 from app.migrate.preflight.findings import Finding, preflight_to_json
 from app.migrate.preflight.run import run_preflight, with_findings
 from app.migrate.read.layouts import read_migrations
 from app.migrate.read.migrations import Layout, Migration, Script
-from app.migrate.review.live import read_live
 from app.migrate.review.plan import Gates, MigrationPlan, divide, plan_migrations
 from app.migrate.review.report import to_markdown, to_sarif
 from app.migrate.review.world import World
@@ -127,14 +126,14 @@ def plan_command(
         migrations = _pending(found, migrations, database_url, json=as_json)
     pending = divide(migrations, after)[1]
     if asked:
-        live = _ask(pending, database_url, json=as_json)
+        live, gates = _ask(pending, gates, database_url, json=as_json)
     elif preflight:
         raise WrongUsage("--preflight needs a database", hint="name it: -d, or --profile")
     plan = plan_migrations(found, migrations, gates, after, applied, live, together=together)
     findings: tuple[Finding, ...] | None = None
     if preflight:
         findings = _probe(plan, pending, database_url, preflight_time, json=as_json)
-        plan = with_findings(plan, findings, gates)
+        plan = with_findings(plan, findings)
     _show(plan, findings, Terminal(json=as_json), markdown=markdown, sarif=sarif)
     if plan.failures:
         stop(Exit.REFUSED)
@@ -199,14 +198,16 @@ def _pending(
     return run(body, url=url, json=json, installed=False, read_only=True)
 
 
-def _ask(migrations: Sequence[Migration], url: str | None, *, json: bool) -> World:
-    """Return what the database says of what the migrations name."""
+def _ask(
+    migrations: Sequence[Migration], gates: Gates, url: str | None, *, json: bool
+) -> tuple[World, Gates]:
+    """Return what the database says of what the migrations name, and the gates with its guard."""
 
-    async def body(session: Session) -> World:
+    async def body(session: Session) -> tuple[World, Gates]:
         guarded = False
         with suppress(NotPermitted):  # a role that knows nothing of Zanith
             guarded = await has_history(session.db) and await is_guarded(session.db)
-        return await read_live(session.db, migrations, guarded=guarded)
+        return await ask_database(session.db, migrations, gates, guarded=guarded)
 
     return run(body, url=url, json=json, installed=False, read_only=True)
 

@@ -8,7 +8,7 @@ from rich.text import Text
 from app.cli.humanize import printable, shorten
 from app.cli.render.layout import aside, heading, marked
 from app.migrate.preflight.findings import Finding, Outcome
-from app.migrate.review.plan import MigrationPlan, PlannedMigration, PlannedStatement
+from app.migrate.review.plan import Gates, MigrationPlan, PlannedMigration, PlannedStatement
 from app.migrate.review.report import lock_words, recovery_words
 from app.migrate.risk import Level, Operation
 from app.text import about, plural
@@ -24,7 +24,7 @@ def planned(plan: MigrationPlan) -> RenderableType:
         if not migration.statements:
             parts.append(aside("no statements"))
         for statement in migration.statements:
-            parts += _statement(statement)
+            parts += _statement(statement, plan.gates if plan.gates.catalog else None)
     return Group(*parts)
 
 
@@ -36,17 +36,17 @@ def _title(migration: PlannedMigration) -> Text:
     return line
 
 
-def _statement(statement: PlannedStatement) -> Iterator[RenderableType]:
+def _statement(statement: PlannedStatement, gates: Gates | None) -> Iterator[RenderableType]:
     for operation in statement.operations:
         level = Text(operation.level.word, style=operation.level.tone)
         line = Text(f"{operation.kind} ", style="")
         line.append(printable(operation.object), "name")
         line.append(f"  line {statement.line}", "quiet")
         yield marked(level, line, _WIDTH)
-        yield from (aside(words, _WIDTH + 1) for words in _details(operation))
+        yield from (aside(words, _WIDTH + 1) for words in _details(operation, gates))
 
 
-def _details(operation: Operation) -> Iterator[str]:
+def _details(operation: Operation, gates: Gates | None) -> Iterator[str]:
     if operation.reasons:
         codes = [
             f"{code} (allowed)" if code in operation.allowed else code for code in operation.codes
@@ -61,7 +61,7 @@ def _details(operation: Operation) -> Iterator[str]:
     yield from (printable(note) for note in operation.notes)
     if operation.reason:
         yield f"reason: {printable(operation.reason)}"
-    recoverable = recovery_words(operation)
+    recoverable = recovery_words(operation, gates)
     if recoverable:
         yield f"recoverable: {recoverable}"
     if operation.hint and operation.level >= Level.MEDIUM:

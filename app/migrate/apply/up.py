@@ -17,6 +17,7 @@ from app.migrate.preflight.run import run_preflight, with_findings
 from app.migrate.read.migrations import Layout, Migration
 from app.migrate.review.live import read_live
 from app.migrate.review.plan import Gates, MigrationPlan, plan_migrations
+from app.migrate.review.world import World
 from app.migrate.rewriting.rewrite import rewrite
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import NotFound, Refused, WrongUsage, ZanithError
@@ -96,7 +97,7 @@ async def migrate_up(
         plan = await plan_pending(db, layout, files, request.gates, guarded=guarded)
         require_digest(request.digest, chosen, plan, guarded=guarded)
         if request.preflight:
-            plan = await _ask_rows(db, plan, files, request.gates, actor, guarded=guarded)
+            plan = with_findings(plan, await run_preflight(db, plan, files, actor))
         prepared = _prepare(layout, files, plan, guarded=guarded)
         left = tuple(entry.id for entry in status.pending)
         if request.dry_run:
@@ -186,27 +187,18 @@ async def plan_pending(
     guarded: bool,
 ) -> MigrationPlan:
     """Return the plan of pending migrations, with what the database says of them."""
-    live = await read_live(db, migrations, guarded=guarded)
-    gates = await _with_guard(db, gates, guarded=guarded)
+    live, gates = await ask_database(db, migrations, gates, guarded=guarded)
     return plan_migrations(layout, migrations, gates, live=live, together=True)
 
 
-async def _ask_rows(
-    db: Database,
-    plan: MigrationPlan,
-    migrations: Sequence[Migration],
-    gates: Gates,
-    actor: Actor,
-    *,
-    guarded: bool,
-) -> MigrationPlan:
-    """Return the plan with what the rows say: whether they let the migrations run."""
-    gates = await _with_guard(db, gates, guarded=guarded)
-    return with_findings(plan, await run_preflight(db, plan, migrations, actor), gates)
-
-
-async def _with_guard(db: Database, gates: Gates, *, guarded: bool) -> Gates:
-    return replace(gates, guard=True, kept_rows=await _kept_rows(db)) if guarded else gates
+async def ask_database(
+    db: Database, migrations: Sequence[Migration], gates: Gates, *, guarded: bool
+) -> tuple[World, Gates]:
+    """Return what the database says of what the migrations name, and the gates with its guard."""
+    live = await read_live(db, migrations, guarded=guarded)
+    if guarded:
+        gates = replace(gates, guard=True, kept_rows=await _kept_rows(db))
+    return live, gates
 
 
 async def is_guarded(db: Database) -> bool:

@@ -25,7 +25,7 @@ from app.migrate.read.migrations import Migration
 from app.migrate.read.scripts import read_script
 from app.migrate.review.live import read_live, resolve_names
 from app.migrate.review.memory import remember
-from app.migrate.review.plan import Gates, MigrationPlan, judge_gates
+from app.migrate.review.plan import MigrationPlan, judge_gates
 from app.migrate.review.world import World
 from app.migrate.risk import Level, Operation
 from app.recovery.core.actor import Actor
@@ -268,9 +268,7 @@ def _found(
 # ----------------------------------------------------------------------------------------- the plan
 
 
-def with_findings(
-    plan: MigrationPlan, findings: Sequence[Finding], gates: Gates | None = None
-) -> MigrationPlan:
+def with_findings(plan: MigrationPlan, findings: Sequence[Finding]) -> MigrationPlan:
     """Return the plan with the operations that would fail as blocked, and its gates judged."""
     by_place: dict[tuple[str, int, int], list[Finding]] = {}
     for finding in findings:
@@ -289,7 +287,7 @@ def with_findings(
             for number, statement in enumerate(migration.statements)
         ]
         migrations.append(replace(migration, statements=tuple(statements)))
-    return judge_gates(replace(plan, migrations=tuple(migrations)), gates or Gates())
+    return judge_gates(replace(plan, migrations=tuple(migrations)), plan.gates)
 
 
 def _judged(operation: Operation, findings: Sequence[Finding]) -> Operation:

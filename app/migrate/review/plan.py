@@ -15,7 +15,7 @@ from app.migrate.review.classify import classify, needs_no_transaction
 from app.migrate.review.memory import remember
 from app.migrate.review.operations import Context
 from app.migrate.review.world import World
-from app.migrate.risk import LOSES, By, Level, Mode, Operation, Reason
+from app.migrate.risk import CONVERTS, LOSES, By, Level, Mode, Operation, Reason
 from app.recovery.core.errors import NotFound
 
 # These tools run each migration in one transaction, unless it says otherwise.
@@ -80,6 +80,8 @@ class Gates:
     """Whether the guard is on in the database, and captures what this role drops."""
     kept_rows: frozenset[str] = frozenset()
     """The tables whose rows it copies before a TRUNCATE."""
+    catalog: bool = False
+    """Whether a database says what the types of columns are, so that a narrower one is known."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,8 @@ def plan_migrations(
     for place, migration in enumerate(pending):
         world.begin(pending=(together or after is not None) and place > 0)
         planned.append(_plan_one(world, layout, migration))
-    return judge_gates(MigrationPlan(layout, tuple(planned)), gates or Gates())
+    gates = replace(gates or Gates(), catalog=live is not None)
+    return judge_gates(MigrationPlan(layout, tuple(planned)), gates)
 
 
 def judge_gates(plan: MigrationPlan, gates: Gates) -> MigrationPlan:
@@ -287,15 +290,23 @@ def _failures(gates: Gates, operation: Operation) -> Iterator[tuple[str, str, st
     for code in named:
         if code in gates.fail_on:
             yield "fail_on", f"{what}: {code}", operation.hint or "allow it with a comment"
-    lost = [code for code in named if code in LOSES]
+    lost = [code for code in named if code in LOSES or (gates.catalog and code in CONVERTS)]
     if lost and not gates.allow_destructive and not is_kept(operation, gates):
         yield (
             "destructive",
             f"{what}: {lost[0]}, and a capture does not cover it",
-            operation.hint
-            if operation.recovery and operation.recovery.by is By.GUARD and operation.hint
-            else f"write the comment: zanith: allow {lost[0]}; or give --allow-destructive",
+            "; or ".join(_ways_out(operation, lost[0])),
         )
+
+
+def _ways_out(operation: Operation, lost: Reason) -> Iterator[str]:
+    """Yield what a person can do about a loss that nothing covers."""
+    if lost in CONVERTS:
+        yield "turn the guard on, which keeps the old values"
+    elif operation.recovery and operation.recovery.by is By.GUARD and operation.hint:
+        yield operation.hint
+    yield f"write the comment: zanith: allow {lost}"
+    yield "give --allow-destructive"
 
 
 def is_kept(operation: Operation, gates: Gates) -> bool:

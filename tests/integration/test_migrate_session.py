@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from app.migrate.apply.down import DownRequest, migrate_down
 from app.migrate.apply.errors import MigrationFailed
 from app.migrate.apply.history import read_history, read_run
+from app.migrate.read.layouts import read_migrations
 from app.migrate.read.statements import Unreadable
 from app.recovery.core.errors import NotFound, WrongUsage, ZanithError
 from app.recovery.db.database import Database
-from tests.integration.test_migrate_up import states, up, write
+from tests.integration.test_migrate_up import DBA, states, up, write
 
 OUTSIDE = "-- zanith: no-transaction\n"
 TABLE = "CREATE TABLE t (a text); INSERT INTO t VALUES ('kept');"
@@ -245,3 +247,16 @@ async def test_a_beginning_of_more_than_one_is_refused(db, tmp_path):
     with pytest.raises(NotFound):
         await up(db, tmp_path, to="use")
     assert [one.id for one in (await up(db, tmp_path, to="billing")).ran][-1] == "billing"
+
+
+async def test_a_comment_above_the_file_steers_its_down_part_too(database, db, tmp_path):
+    text = (
+        f"{OUTSIDE}\nCREATE INDEX CONCURRENTLY i ON t (a);\n"
+        "-- zanith: down\nDROP INDEX CONCURRENTLY i;\n"
+    )
+    write(tmp_path, **{"1": text})
+    await up(db, tmp_path)
+    layout, migrations = read_migrations(tmp_path)
+    await migrate_down(db, layout, migrations, DBA, DownRequest())
+    assert database.psql("SELECT to_regclass('i') IS NULL").strip() == "t"
+    assert await states(db, tmp_path) == {"1": "pending"}

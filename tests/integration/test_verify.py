@@ -363,3 +363,20 @@ async def test_captures_of_migrations_run_on_the_shadow(
     assert everything(database) == before
     if url:
         assert bare_database.psql("SELECT to_regnamespace('zanith') IS NULL").strip() == "t"
+
+
+async def test_what_a_down_part_created_anew_is_new_for_later_migrations(bare_database, tmp_path):
+    (tmp_path / "1_a.sql").write_text("CREATE TABLE a (id int);\n-- zanith: down\nDROP TABLE a;")
+    (tmp_path / "2_b.sql").write_text(
+        "-- zanith: no-transaction\n\nCREATE INDEX CONCURRENTLY i ON a (id);\n"
+        "ALTER TABLE a ALTER id TYPE text;\n"
+        "-- zanith: down\nALTER TABLE a ALTER id TYPE int USING 1;\n"
+        "DROP INDEX CONCURRENTLY i;"
+    )
+    layout, migrations = read_migrations(tmp_path)
+    plan = plan_migrations(layout, migrations, together=True)
+    live = await read_live(bare_database.url)
+    asked = Request(layout, [], migrations, plan, Pattern.SAME_SERVER, live=live)
+    found = await verify(asked, lambda _text: None)
+    assert (found.verdict, kinds(found)) == ("ok", []), found.findings
+    assert [one.down for one in found.migrations] == [True, True]

@@ -96,6 +96,8 @@ def prepare(
             hint="give the file a shorter name",
         )
     source = read_script(script)
+    if script is migration.down and script.path == migration.up.path:
+        source = source.under(read_script(migration.up).steering)
     transactional = runs_in_transaction(layout, migration, source)
     units = list(_units(migration, script, source, planned, captures=captures))
     groups = _one_group(script, units) if transactional else tuple(_groups(script, units))

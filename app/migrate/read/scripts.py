@@ -55,6 +55,13 @@ class Source:
     statements: tuple[Steered, ...]
     steering: Steering = field(default_factory=Steering)
 
+    def under(self, whole: Steering) -> Source:
+        """Return the same with what another part of the file says of the whole file."""
+        statements = tuple(
+            replace(one, steering=one.steering.over(whole)) for one in self.statements
+        )
+        return Source(statements, self.steering.over(whole))
+
 
 def read_script(script: Script) -> Source:
     """Return the statements of a script in their order.

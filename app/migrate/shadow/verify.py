@@ -256,7 +256,6 @@ class _Work:
         if migration.down is None or before is None:
             return None, ()
         down = prepare(self.request.layout, migration, migration.down, captures=False)
-        new = set(self.runner.new)
         try:
             await self.runner.run(down)
         except StatementFailed as failure:
@@ -276,12 +275,11 @@ class _Work:
                     1,
                 )
             )
-        try:
-            await self.runner.run(prepared)
+        try:  # observed, so that the objects are known as new under their new OIDs
+            await self.runner.observe(prepared)
         except StatementFailed as failure:
             self._fail(Kind.DOWN_DIFFERS, failure, migration.id)
             return False, ()
-        self.runner.new = new
         return not left, left
 
     def _note_under(

@@ -6,9 +6,9 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import postgast
 from postgast import pg_query_pb2 as pg
 
+from app.migrate.read.parser import deparse
 from app.migrate.review.world import messages_in, words
 from app.recovery.core.names import quote
 
@@ -20,7 +20,7 @@ def text_of(node: Any) -> str:
     select.limit_option = pg.LIMIT_OPTION_DEFAULT
     select.op = pg.SETOP_NONE
     select.target_list.add().res_target.val.CopyFrom(node)
-    return str(postgast.deparse(parsed)).removeprefix("SELECT ")
+    return deparse(parsed).removeprefix("SELECT ")
 
 
 def type_sql(type_name: Any) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import postgast
 
+from app.migrate.read.parser import TooDeep, deepest, parse
 from app.recovery.core.errors import WrongUsage
 
 PSQL_HINT = (
@@ -20,13 +21,19 @@ COPY_HINT = "write the rows as INSERT; pg_dump --inserts writes them so"
 _COPY = re.compile(r"\bCOPY\b[^;]*\bFROM\s+stdin\b[^;]*;\s*(\S[^;]*)?\Z", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Token:
+class Token(NamedTuple):
     """A token of a statement: its kind as the parser names it, and its place in bytes."""
 
     kind: str
     start: int
     end: int
+
+
+_KINDS = {
+    number: name
+    for name, number in postgast.pg_query_pb2.Token.items()
+    if name not in ("SQL_COMMENT", "C_COMMENT")
+}
 
 
 @dataclass(frozen=True)
@@ -64,11 +71,16 @@ def read_statements(data: bytes, name: str = "the text") -> list[Statement]:
     Raises Unreadable, with the line and the column, where the text is not UTF-8 or not SQL.
     """
     text = _decode(data, name)
+    tokens = read_tokens(text)
+    kinds = [token.kind for token in tokens]
     try:
-        parsed = postgast.parse(text)
+        parsed = parse(text, kinds)
     except postgast.PgQueryError as error:
         raise _unreadable(text, error, name) from None
-    tokens = read_tokens(text)
+    except TooDeep as error:
+        _, first = deepest(kinds)
+        before = text.encode()[: tokens[first].start].decode()
+        raise refuse(name, before, error.message, error.hint or "") from None
     return [statement for statement in _place(data, text, parsed, tokens) if statement.tokens]
 
 
@@ -78,9 +90,8 @@ def read_tokens(text: str) -> list[Token]:
         scanned = postgast.scan(text).tokens
     except postgast.PgQueryError:
         return []
-    names = postgast.pg_query_pb2.Token.Name
-    found = (Token(names(token.token), token.start, token.end) for token in scanned)
-    return [token for token in found if token.kind not in ("SQL_COMMENT", "C_COMMENT")]
+    found = ((_KINDS.get(token.token), token.start, token.end) for token in scanned)
+    return [Token(kind, start, end) for kind, start, end in found if kind is not None]
 
 
 def _decode(data: bytes, name: str) -> str:

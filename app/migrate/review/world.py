@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pg
 
 from app.recovery.core.names import quote
@@ -156,7 +157,11 @@ def relations_in(node: Any) -> Iterator[list[str]]:
     """Yield the tables that a query names, without those of its WITH."""
     named: set[str] = set()
     found: list[list[str]] = []
-    _walk(node, named, found)
+    for message in _messages(node):
+        if isinstance(message, pg.RangeVar):
+            found.append(parts_of(message))
+        elif isinstance(message, pg.CommonTableExpr):
+            named.add(message.ctename)
     seen: set[str] = set()
     for parts in found:
         known = key(parts)
@@ -165,30 +170,30 @@ def relations_in(node: Any) -> Iterator[list[str]]:
             yield parts
 
 
-def _walk(message: Any, named: set[str], found: list[list[str]]) -> None:
-    for descriptor, value in message.ListFields():
-        if descriptor.message_type is None:
-            continue
-        each = value if _is_list(value) else (value,)
-        for item in each:
-            if isinstance(item, pg.RangeVar):
-                found.append(parts_of(item))
-                continue
-            if isinstance(item, pg.CommonTableExpr):
-                named.add(item.ctename)
-            _walk(item, named, found)
-
-
-def _is_list(value: Any) -> bool:
-    return hasattr(value, "extend")
-
-
 def messages_in(message: Any, kind: type) -> Iterator[Any]:
     """Yield every message of a kind inside of another."""
-    for descriptor, value in message.ListFields():
-        if descriptor.message_type is None:
-            continue
-        for item in value if _is_list(value) else (value,):
-            if isinstance(item, kind):
-                yield item
-            yield from messages_in(item, kind)
+    return (item for item in _messages(message) if isinstance(item, kind))
+
+
+_MESSAGES = type(pg.ParseResult().stmts)
+
+
+def _messages(message: Any) -> Iterator[Any]:
+    """Yield the messages inside of another in their order; a tree can have 65,535 levels."""
+    waiting = _parts(message)
+    while waiting:
+        item = waiting.pop()
+        yield item
+        waiting += _parts(item)
+
+
+def _parts(message: Any) -> list[Any]:
+    """Return the messages right inside of another, the last one first."""
+    found: list[Any] = []
+    for _, value in message.ListFields():
+        if isinstance(value, Message):
+            found.append(value)
+        elif isinstance(value, _MESSAGES):
+            found += value
+    found.reverse()
+    return found

@@ -220,7 +220,6 @@ def test_what_has_no_one_order_is_refused(tmp_path, name):
     "files",
     [
         {"meta/_journal.json": journal("0000_gone")},
-        {"meta/_journal.json": journal("../outside")},
         {"sqitch.plan": "gone 2026-01-01T00:00:00Z A <a@b.c>\n"},
     ],
 )
@@ -232,7 +231,7 @@ def test_a_file_that_is_named_and_not_there_is_an_error(tmp_path, files):
 def test_a_file_that_vanished_is_an_error_and_not_skipped(tmp_path):
     lay_out(tmp_path, {"1_a.sql": ONE})
     (tmp_path / "2_b.sql").symlink_to(tmp_path / "gone.sql")
-    with pytest.raises(NotFound, match=r"2_b\.sql does not exist"):
+    with pytest.raises(NotFound, match=r"2_b\.sql is a link to nothing"):
         read_migrations(tmp_path)
     with pytest.raises(NotFound):
         read_migrations(tmp_path / "nowhere")

@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from app.migrate.read.migrations import Layout, Migration, Script
+from app.migrate.read.files import check_name, exists, is_file, read_file
+from app.migrate.read.migrations import LONGEST_ID, Layout, Migration, Script
 from app.recovery.core.errors import NotFound, WrongUsage
 
 
@@ -20,9 +21,10 @@ def read_migrations(
     Raises NotFound if the path does not exist, and WrongUsage if the layout is not known, if two
     migrations have one version, or if a file cannot be read.
     """
-    if not path.exists():
+    check_name(path)
+    if not exists(path):
         raise NotFound(f"{path} does not exist", hint="name a directory of migrations, or a file")
-    if path.is_file():
+    if not path.is_dir():
         return read_one(path, layout)
     found = layout or find_layout(path)
     migrations = _READERS[found](path)
@@ -30,8 +32,7 @@ def read_migrations(
         raise WrongUsage(
             f"{path} has no migrations of the layout {found}", hint=f"name another: {_LAYOUTS}"
         )
-    if found in _NUMBERED:
-        _check_ids(path, migrations)
+    _check_ids(path, migrations, numbered=found in _NUMBERED)
     return found, migrations
 
 
@@ -143,7 +144,7 @@ def _check_versions(directory: Path, found: list[tuple[tuple[int, ...], Migratio
 def _read_prisma(directory: Path) -> list[Migration]:
     return [
         Migration(path.parent.name, _whole(path))
-        for path in sorted(directory.glob("*/migration.sql"))
+        for path in _sorted(directory.glob("*/migration.sql"))
     ]
 
 
@@ -152,17 +153,15 @@ def _read_drizzle(directory: Path) -> list[Migration]:
     try:
         entries = json.loads(_bytes(journal))["entries"]
         tags = [str(entry["tag"]) for entry in sorted(entries, key=lambda entry: entry["idx"])]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise WrongUsage(
             f"{journal} is not a journal of drizzle", hint="generate it again with drizzle-kit"
         ) from None
     found = []
     for tag in tags:
-        path = directory / f"{tag}.sql"
-        if "/" in tag or not path.is_file():
-            raise NotFound(
-                f"{journal} names {tag}, and {path} does not exist", hint="restore the file"
-            )
+        path = _named(directory, f"{tag}.sql", str(journal))
+        if "/" in tag or not is_file(path):
+            raise _missing(journal, tag, path)
         found.append(Migration(tag, _whole(path)))
     return found
 
@@ -182,11 +181,11 @@ def _read_sqitch(directory: Path) -> list[Migration]:
         reworked = name in later
         # sqitch names the files of a reworked change by the first tag after it
         tag = next((entry for entry in later if entry.startswith("@")), "") if reworked else ""
-        up = directory / "deploy" / f"{name}{tag}.sql"
-        if not up.is_file():
-            raise NotFound(f"{plan} names {name}, and {up} does not exist", hint="restore the file")
+        up = _named(directory / "deploy", f"{name}{tag}.sql", str(plan))
+        if not is_file(up):
+            raise _missing(plan, name, up)
         down = directory / "revert" / f"{name}{tag}.sql"
-        script = _whole(down) if down.is_file() else None
+        script = _whole(down) if is_file(down) else None
         found.append(Migration(f"{name}{tag}", _whole(up), script))
     return found
 
@@ -202,9 +201,37 @@ def _read_plan(plan: Path) -> Iterator[str]:
             yield f"@{match['tag']}"
             continue
         match = _SQITCH_CHANGE.fullmatch(text + " ")
-        if match is None or ".." in match["name"].split("/"):
+        if match is None:
             raise WrongUsage(f"{plan}:{number}: this is no change of sqitch", hint="correct it")
         yield match["name"]
+
+
+def _named(directory: Path, name: str, source: str) -> Path:
+    """Return the path of a file that another one names: below the directory, or WrongUsage.
+
+    A link that stands in the directory may lead out of it: who can put one there can put a file.
+    """
+    parts = name.split("/")
+    try:
+        longest = max(len(part.encode("utf-8")) for part in parts)
+    except UnicodeEncodeError:
+        longest = 0
+    if not 0 < longest <= _LONGEST_NAME or not _INSIDE.isdisjoint(parts) or "\0" in name:
+        shown = ascii(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…")
+        raise WrongUsage(
+            f"{source} names {shown}, which no file below {directory} can have as its name",
+            hint="correct it",
+        )
+    return directory / name
+
+
+_INSIDE = frozenset({"", ".", ".."})  # an absolute path begins with an empty part
+_LONGEST_NAME = 255
+_SHOWN = 100
+
+
+def _missing(source: Path, name: str, path: Path) -> NotFound:
+    return NotFound(f"{source} names {name}, and {path} does not exist", hint="restore the file")
 
 
 # ------------------------------------------------------------------------------- by marks in a file
@@ -278,14 +305,7 @@ def _whole(path: Path) -> Script:
 
 
 def _bytes(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise NotFound(f"{path} does not exist any more", hint="run the command again") from None
-    except OSError as error:
-        raise WrongUsage(
-            f"{path} cannot be read: {error.strerror}", hint="check its permissions"
-        ) from None
+    data = read_file(path)
     # a byte order mark would hide a mark in the first line: three blanks keep every offset
     return data.replace(codecs.BOM_UTF8, b"   ", 1) if data.startswith(codecs.BOM_UTF8) else data
 
@@ -295,11 +315,18 @@ def _files(directory: Path) -> dict[str, Path]:
 
     A link to a file that does not exist is one of them: to leave it out would skip a migration.
     """
-    return {path.name: path for path in sorted(directory.glob("*.sql")) if not path.is_dir()}
+    return {path.name: path for path in _sorted(directory.glob("*.sql")) if not path.is_dir()}
 
 
 def _below(directory: Path) -> Iterable[Path]:
-    return (path for path in sorted(directory.rglob("*.sql")) if not path.is_dir())
+    return (path for path in _sorted(directory.rglob("*.sql")) if not path.is_dir())
+
+
+def _sorted(paths: Iterable[Path]) -> list[Path]:
+    found = sorted(paths)
+    for path in found:
+        check_name(path)
+    return found
 
 
 # 0042, 20260101120000, or with dots and a number of its own: 00.05.00_01
@@ -319,17 +346,24 @@ def _number_of(name: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.split(r"[._]", leading[0])) if leading else ()
 
 
-def _check_ids(directory: Path, migrations: list[Migration]) -> None:
+def _check_ids(directory: Path, migrations: list[Migration], *, numbered: bool) -> None:
     """WrongUsage where two migrations have one version: nobody knows which comes first."""
     seen: dict[tuple[int, ...] | str, Migration] = {}
     for migration in migrations:
-        version = _number_of(migration.id) or migration.id
+        if len(migration.id) > LONGEST_ID:
+            raise WrongUsage(
+                f"{migration.up.path} has a name of more than {LONGEST_ID} characters",
+                hint="give it a shorter name",
+            )
+        version = (numbered and _number_of(migration.id)) or migration.id
         if version in seen:
             raise _duplicate(directory, seen[version].up.path, migration.up.path)
         seen[version] = migration
 
 
 def _duplicate(directory: Path, one: Path, other: Path) -> WrongUsage:
+    if one == other:
+        return WrongUsage(f"{directory} names {one} twice", hint="remove one of the entries")
     names = " and ".join(str(path.relative_to(directory)) for path in (one, other))
     return WrongUsage(f"{names} have the same version", hint="give one of them another version")
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+LONGEST_ID = 255
+"""Characters of a migration's id, as files, addresses and pages have it."""
+
 
 class Layout(StrEnum):
     """How a directory of migrations is laid out."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.migrate.read.files import check_name, read_file
 from app.migrate.read.statements import Unreadable
 from app.migrate.rewriting.rewrite import Rewriting, Strategy, rewrite
 from app.recovery.core.atomic_file import give_name, settle, unfinished
@@ -71,7 +72,8 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
 def _below(directory: Path) -> Iterator[Path]:
     for path in sorted(directory.rglob("*.sql")):
         hidden = any(part.startswith(".") for part in path.relative_to(directory).parts)
-        if path.is_file() and not hidden:
+        if not path.is_dir() and not hidden:
+            check_name(path)
             yield path
 
 
@@ -87,10 +89,7 @@ def rewrite_files(
 
 
 def _rewrite_one(path: Path, strategy: Strategy, migration_id: str | None) -> Rewritten:
-    try:
-        before = path.read_bytes()
-    except OSError as error:
-        raise Failed(f"{path} cannot be read: {error.strerror}") from None
+    before = read_file(path)
     try:
         result = rewrite(
             before, strategy, path.stem if migration_id is None else migration_id, str(path)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from app.migrate.apply.history import read_history, read_steps, runs_of
+from app.migrate.read.migrations import LONGEST_ID
 from app.migrate.schema.ddl.generate import described
 from app.migrate.schema.snapshots import LIVE, list_snapshots
 from app.routes.answers import Document
@@ -62,7 +63,7 @@ class SchemaDiffOut(_Answer):
 async def list_runs(
     studio: TheStudio,
     who: Who,
-    id: Annotated[str | None, Query(max_length=200)] = None,  # noqa: A002 - the name in addresses
+    id: Annotated[str | None, Query(max_length=LONGEST_ID)] = None,  # noqa: A002 - the name in addresses
     before: Annotated[int | None, Query(ge=1, le=2**62)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> dict[str, Any]:
@@ -79,7 +80,7 @@ async def list_runs(
 async def list_all(
     studio: TheStudio,
     who: Who,
-    migration: Annotated[str | None, Query(max_length=200)] = None,
+    migration: Annotated[str | None, Query(max_length=LONGEST_ID)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
 ) -> dict[str, Any]:
     """List the stored snapshots of the schema, newest first."""

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body, Query
 from pydantic import Field
 
 from app.migrate.apply.pending import Pending, read_pending, require_runnable
+from app.migrate.read.migrations import LONGEST_ID
 from app.recovery.core.errors import ZanithError
 from app.routes.answers import Document, of_job
 from app.routes.api.models import RESPONSES, ErrorBody, JobDocument, Text, _Answer, _Strict
@@ -65,7 +66,7 @@ async def show(
     studio: TheStudio,
     who: Who,
     to: Annotated[
-        str | None, Query(max_length=200, description="plan those up to this one only")
+        str | None, Query(max_length=LONGEST_ID, description="plan those up to this one only")
     ] = None,
 ) -> dict[str, Any]:
     """Show which migrations of the directory are applied or pending, and what would run."""

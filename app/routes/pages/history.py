@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from app.migrate.apply.history import PastRun, Step, is_busy, read_history, read_run
+from app.migrate.read.migrations import LONGEST_ID
 from app.migrate.risk import Level, Mode
 from app.recovery.core.errors import NotFound
 from app.routes.rendering import link, migration_link
@@ -153,7 +154,7 @@ async def show_all(
     request: Request,
     studio: TheStudio,
     who: Who,
-    migration_id: Annotated[str, Query(alias="id", max_length=200)] = "",
+    migration_id: Annotated[str, Query(alias="id", max_length=LONGEST_ID)] = "",
     before: Annotated[int | None, Query(ge=1, le=2**62)] = None,
 ) -> HTMLResponse:
     """Show the runs of migrations, newest first."""

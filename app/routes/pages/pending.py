@@ -16,6 +16,7 @@ from app.migrate.apply.pending import Pending, read_pending, require_runnable
 from app.migrate.apply.status import Entry, State
 from app.migrate.preflight.findings import Finding
 from app.migrate.preflight.run import run_preflight
+from app.migrate.read.migrations import LONGEST_ID
 from app.migrate.review.plan import Failure, Gates, PlannedMigration, is_kept
 from app.migrate.review.report import lock_words, recovery_words
 from app.migrate.risk import Level, Operation, Reason
@@ -223,7 +224,7 @@ class OneView:
         ]
 
 
-MigrationId = Annotated[str, Query(alias="id", max_length=200)]
+MigrationId = Annotated[str, Query(alias="id", max_length=LONGEST_ID)]
 
 
 @router.get("", response_class=HTMLResponse)

@@ -107,7 +107,7 @@ def test_names_that_a_journal_of_drizzle_may_not_have(tmp_path, name):
         read_migrations(tmp_path)
 
 
-@pytest.mark.parametrize("name", set(NAMES) - {"half of a pair"})
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "half of a pair"])
 def test_names_that_a_plan_of_sqitch_may_not_have(tmp_path, name):
     (tmp_path / "sqitch.plan").write_text(f"{NAMES[name]} 2026-01-01T00:00:00Z me <me@x>\n")
     with pytest.raises(WrongUsage, match=r"sqitch.plan names .* no file below"):
@@ -155,3 +155,50 @@ def test_a_link_out_of_the_directory_is_read(tmp_path):
 def test_a_path_that_is_too_long_for_the_system(tmp_path):
     with pytest.raises(NotFound, match=r"does not exist"):
         read_migrations(tmp_path / ("x" * 5000))
+
+
+# a file beside the migrations of a layout: whether it looks like one that would never run
+BESIDE = {
+    ("zanith", "0001_a.sql"): {
+        "v13_x.sql": True,
+        "V9__x.sql": True,
+        "0010-ok.SQL": True,
+        "0002_b.down.sql": True,
+        "R__views.sql": True,
+        "seed.sql": False,
+        "readme.md": False,
+        "0002_notes.txt": False,
+    },
+    ("flyway", "V1__a.sql"): {
+        "V2_oops.sql": True,
+        "v3__low.sql": True,
+        "0001_a.sql": True,
+        "beforeMigrate.sql": False,
+        "schema.sql": False,
+    },
+    ("up-down", "1_a.up.sql"): {"2_b.sql": True, "2_b.UP.sql": True, "helpers.sql": False},
+    ("goose", "1_a.sql"): {"2_b.sql": True, "fixtures.sql": False},
+    ("dbmate", "1_a.sql"): {"2_b.sql": True, "schema.sql": False},
+    ("prisma", "1_a/migration.sql"): {"2_b.sql": True, "queries.sql": False},
+}
+WORDS = r"looks like a migration|has no .* beside it"
+MARKS = {"goose": "-- +goose Up\n", "dbmate": "-- migrate:up\n"}
+
+
+@pytest.mark.parametrize(
+    ("layout", "first", "beside"),
+    [(*case, beside) for case, found in BESIDE.items() for beside in found],
+)
+def test_a_file_that_would_never_run_is_refused(tmp_path, layout, first, beside):
+    (tmp_path / first).parent.mkdir(exist_ok=True)
+    (tmp_path / first).write_text(f"{MARKS.get(layout, '')}SELECT 1;")
+    (tmp_path / beside).write_text("DROP TABLE a;")
+    if not BESIDE[layout, first][beside]:
+        assert [one.up.path for one in read_migrations(tmp_path)[1]] == [tmp_path / first]
+        return
+    for named in (None, Layout(layout)):
+        with pytest.raises(
+            WrongUsage, match=r"looks like a migration|has no .* beside it"
+        ) as found:
+            read_migrations(tmp_path, named)
+        assert found.value.hint

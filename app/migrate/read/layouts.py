@@ -33,6 +33,7 @@ def read_migrations(
             f"{path} has no migrations of the layout {found}", hint=f"name another: {_LAYOUTS}"
         )
     _check_ids(path, migrations, numbered=found in _NUMBERED)
+    _check_unread(path, found, migrations)
     return found, migrations
 
 
@@ -361,6 +362,23 @@ def _check_ids(directory: Path, migrations: list[Migration], *, numbered: bool) 
         seen[version] = migration
 
 
+def _check_unread(directory: Path, layout: Layout, migrations: list[Migration]) -> None:
+    """WrongUsage where a file looks like a migration, and none of those that were read is in it.
+
+    It would never run, and nothing would say so.
+    """
+    scripts = (script for one in migrations for script in (one.up, one.down) if script)
+    read = {script.path for script in scripts}
+    for path in _sorted(directory.iterdir()):
+        if path in read or path.is_dir() or not _LOOKS_LIKE_ONE.fullmatch(path.name):
+            continue
+        raise WrongUsage(
+            f"{path} looks like a migration, and the layout {layout} does not read it",
+            hint=f"{_NAMED_AS[layout]}; or move it to another directory; or, if the directory has"
+            " another layout, name that with --layout",
+        )
+
+
 def _duplicate(directory: Path, one: Path, other: Path) -> WrongUsage:
     if one == other:
         return WrongUsage(f"{directory} names {one} twice", hint="remove one of the entries")
@@ -380,6 +398,22 @@ _READERS: dict[Layout, Callable[[Path], list[Migration]]] = {
     Layout.ZANITH: _read_zanith,
 }
 _LAYOUTS = ", ".join(_READERS)
+# How a file becomes one that the layout reads.
+_NAMED_AS: dict[Layout, str] = {
+    Layout.SQITCH: "add it with sqitch add",
+    Layout.DRIZZLE: "add it to meta/_journal.json with drizzle-kit",
+    Layout.PRISMA: "put it into a directory of its own, as migration.sql",
+    Layout.FLYWAY: "give it a name such as V42__name.sql",
+    Layout.UP_DOWN: "give it a name such as 42_name.up.sql",
+    Layout.GOOSE: "write -- +goose Up above its statements",
+    Layout.DBMATE: "write -- migrate:up above its statements",
+    Layout.SUPABASE: "give it a name such as 20260102030405_name.sql",
+    Layout.ZANITH: "give it a name such as 0042_name.sql",
+}
+# A number, also with a letter before it as Flyway has it, or an ending for one direction.
+_LOOKS_LIKE_ONE = re.compile(
+    r"([VURB]?\d.*|[RB]__.*|.*\.(up|down|undo))\.sql", re.IGNORECASE | re.DOTALL
+)
 # The layouts in which the number alone decides: two files with one number have no order.
 _NUMBERED = frozenset({Layout.ZANITH, Layout.UP_DOWN, Layout.GOOSE, Layout.DBMATE, Layout.SUPABASE})
 

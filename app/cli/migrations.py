@@ -61,8 +61,6 @@ ShadowUrl = Annotated[
     typer.Option(
         "--shadow-url",
         metavar="URL",
-        envvar="SHADOW_DATABASE_URL",
-        show_envvar=False,
         help="An empty database for the pattern url, which is empty again afterwards. "
         "Default: SHADOW_DATABASE_URL.",
     ),
@@ -79,19 +77,49 @@ DeclaredSchema = Annotated[
 
 def choose_shadow(shadow: Pattern | None, url: str | None) -> tuple[Pattern, str | None]:
     """Return the pattern and the address of the shadow: as the options say, else the settings."""
+    if url is not None and shadow not in {None, Pattern.URL}:
+        raise WrongUsage(
+            f"--shadow {shadow} makes a shadow of its own, and --shadow-url names another",
+            hint="give one of them, or --shadow url with --shadow-url",
+        )
     settings = load_settings()
     url = url or settings.shadow_address
     return shadow or pattern_of(settings.shadow, url), url
 
 
-def read_directory(directory: Path | None, layout: Layout | None) -> tuple[Layout, list[Migration]]:
-    """Return the layout and the migrations of the directory that is named or set."""
+def refuse_useless(*rules: tuple[bool, str, str]) -> None:
+    """Raise WrongUsage for the first rule that holds: options that contradict, or have no effect.
+
+    A rule is whether it holds, what is wrong, and the hint.
+    """
+    for holds, message, hint in rules:
+        if holds:
+            raise WrongUsage(message, hint=hint)
+
+
+def refuse_without(needed: str, *options: tuple[str, object]) -> None:
+    """Raise WrongUsage for the first option that is given, and has no effect without another."""
+    refuse_useless(
+        *(
+            (bool(value), f"{option} needs {needed}", f"give {needed} too, or leave {option} out")
+            for option, value in options
+        )
+    )
+
+
+def find_directory(directory: Path | None) -> Path:
+    """Return the directory of migrations that is named or set."""
     path = directory or load_settings().migrations
     if path is None:
         raise WrongUsage(
             "no directory of migrations is named", hint="name it with --dir, or ZANITH_MIGRATIONS"
         )
-    return read_migrations(path, layout)
+    return path
+
+
+def read_directory(directory: Path | None, layout: Layout | None) -> tuple[Layout, list[Migration]]:
+    """Return the layout and the migrations of the directory that is named or set."""
+    return read_migrations(find_directory(directory), layout)
 
 
 def gates_of(

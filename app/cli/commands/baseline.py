@@ -6,7 +6,7 @@ import typer
 
 from app.cli.confirm import confirm_word, require_person
 from app.cli.console import Terminal
-from app.cli.migrations import Directory, LayoutOption, Wait, read_directory
+from app.cli.migrations import Directory, LayoutOption, Wait, read_directory, refuse_useless
 from app.cli.options import DatabaseUrl, Json, Yes
 from app.cli.render.baseline import baseline_view
 from app.cli.session import Session, run
@@ -54,6 +54,13 @@ def baseline_command(
     $ zanith migrate baseline --dir migrations --tool flyway
     $ zanith migrate baseline --dir migrations --to 0042 --yes
     """
+    refuse_useless(
+        (
+            tool is not None and to is not None,
+            "--tool and --to exclude each other",
+            "give --tool to read the table of a tool, or --to if there is none",
+        )
+    )
     found, migrations = read_directory(directory, layout)
 
     async def body(session: Session) -> Baseline:

@@ -18,6 +18,8 @@ from app.cli.migrations import (
     Shadow,
     ShadowUrl,
     choose_shadow,
+    find_directory,
+    refuse_without,
 )
 from app.cli.options import DatabaseUrl, Json
 from app.cli.render.layout import marked
@@ -28,7 +30,6 @@ from app.migrate.schema.difference import Rename
 from app.migrate.schema.read import read_schema
 from app.migrate.shadow.model import read_live
 from app.recovery.core.errors import WrongUsage
-from app.settings import load_settings
 
 app = typer.Typer()
 
@@ -58,7 +59,9 @@ def generate_command(
     ] = None,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Write nothing; exit 4 if there is a difference."),
+        typer.Option(
+            "--check", help="With --from-diff: write nothing; exit 4 if there is a difference."
+        ),
     ] = False,
     as_json: Json = False,
     database_url: DatabaseUrl = None,
@@ -78,13 +81,18 @@ def generate_command(
     $ zanith migrate generate sync --from-diff --schema schema.sql --rename public.a.x=public.a.y
     $ zanith migrate generate sync --from-diff --schema schema.sql --check
     """
-    place = directory or load_settings().migrations
-    if place is None:
-        raise WrongUsage(
-            "no directory of migrations is named", hint="name it with --dir, or ZANITH_MIGRATIONS"
-        )
+    place = find_directory(directory)
     if from_diff != (schema is not None):
         raise WrongUsage("--from-diff and --schema need each other", hint="give both or neither")
+    if not from_diff:
+        refuse_without(
+            "--from-diff",
+            ("--check", check),
+            ("--rename", rename),
+            ("--drop", drop),
+            ("--shadow", shadow),
+            ("--shadow-url", shadow_url),
+        )
     found = layout_of(place, layout)
 
     if schema is None:

@@ -14,7 +14,13 @@ from app.cli.connection import given
 from app.cli.console import Terminal, write_plain_json
 from app.cli.derived import expanded
 from app.cli.exits import Exit, stop
-from app.cli.migrations import GATES, DirectoryBeside, LayoutOption
+from app.cli.migrations import (
+    GATES,
+    DirectoryBeside,
+    LayoutOption,
+    refuse_useless,
+    refuse_without,
+)
 from app.cli.options import DatabaseUrl, Json
 from app.cli.render.migrate import planned, probed, summary
 from app.cli.session import Session, run
@@ -89,11 +95,13 @@ def plan_command(
         ),
     ] = False,
     preflight_time: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--preflight-time", metavar="DURATION", help="How long all probes together may take."
+            "--preflight-time",
+            metavar="DURATION",
+            help="How long all probes together may take. Default: 1min.",
         ),
-    ] = "1min",
+    ] = None,
     as_json: Json = False,
     database_url: DatabaseUrl = None,
 ) -> None:
@@ -118,6 +126,9 @@ def plan_command(
     """
     if sum((markdown, sarif, as_json)) > 1:
         raise WrongUsage("--json, --markdown and --sarif exclude each other", hint="give one")
+    if not preflight:
+        refuse_without("--preflight", ("--preflight-time", preflight_time))
+    refuse_contradictions(path, directory, after)
     known = directory or (None if path == Path("-") else load_settings().migrations)
     found, migrations, applied = read_named(path, known, layout)
     live, asked = None, database_url is not None or given().parts or given().profile
@@ -132,7 +143,7 @@ def plan_command(
     plan = plan_migrations(found, migrations, gates, after, applied, live, together=together)
     findings: tuple[Finding, ...] | None = None
     if preflight:
-        findings = _probe(plan, pending, database_url, preflight_time, json=as_json)
+        findings = _probe(plan, pending, database_url, preflight_time or "1min", json=as_json)
         plan = with_findings(plan, findings)
     _show(plan, findings, Terminal(json=as_json), markdown=markdown, sarif=sarif)
     if plan.failures:
@@ -160,6 +171,21 @@ def _show(
     if terminal.json:
         preflight = None if findings is None else preflight_to_json(findings)
         terminal.emit({**plan.to_json(), "preflight": preflight})
+
+
+def refuse_contradictions(path: Path | None, directory: Path | None, after: str | None) -> None:
+    """Raise WrongUsage if a PATH and --dir name two directories, or a file is after another."""
+    if path is None:
+        return
+    two = directory is not None and path.is_dir() and path.resolve() != directory.resolve()
+    refuse_useless(
+        (two, f"PATH is the directory {path}, and --dir names another", "name one of them"),
+        (
+            after is not None and (path == Path("-") or path.is_file()),
+            "a file and --after exclude each other",
+            "leave --after out: with --dir the migrations before the file count as applied",
+        ),
+    )
 
 
 def read_named(

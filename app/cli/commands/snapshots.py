@@ -123,6 +123,12 @@ def show_command(
     $ zanith migrate snapshot show 12 --json > schema.json
     """
 
+    if as_json and no_owner:
+        raise WrongUsage(
+            "--json shows the whole schema, and --no-owner has no effect",
+            hint="leave --no-owner out; diff takes both",
+        )
+
     async def body(session: Session) -> None:
         schema = await _find(session, name)
         if as_json:

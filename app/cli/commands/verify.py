@@ -1,7 +1,7 @@
 """`zanith migrate verify`: pending migrations on a shadow, before the live database has them."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.commands.migrate import read_named
+from app.cli.commands.migrate import read_named, refuse_contradictions
 from app.cli.connection import given
 from app.cli.console import Terminal
 from app.cli.exits import Exit, stop
@@ -21,6 +21,7 @@ from app.cli.migrations import (
     Shadow,
     ShadowUrl,
     choose_shadow,
+    refuse_useless,
 )
 from app.cli.options import DatabaseUrl, Json
 from app.cli.render.verify import observed, verdict
@@ -115,6 +116,22 @@ def verify_command(
     """
     if markdown and as_json:
         raise WrongUsage("--json and --markdown exclude each other", hint="give one")
+    if remove:
+        _refuse_beside_remove(
+            {
+                "PATH": path,
+                "--dir": directory,
+                "--layout": layout,
+                "--after": after,
+                "--shadow": shadow,
+                "--shadow-url": shadow_url,
+                "--replay live": replay is Source.LIVE,
+                "--schema": schema,
+                "--keep": keep,
+                "--markdown": markdown,
+            }
+        )
+    refuse_contradictions(path, directory, after)
     terminal = Terminal(json=as_json)
     pattern, shadow_url = choose_shadow(shadow, shadow_url)
     named = database_url is not None or bool(given().parts) or given().profile is not None
@@ -240,6 +257,19 @@ def _show(result: Verification, terminal: Terminal, *, markdown: bool) -> None:
     terminal.say(verdict(result))
     if terminal.json:
         terminal.emit(result.to_json())
+
+
+def _refuse_beside_remove(others: Mapping[str, object]) -> None:
+    refuse_useless(
+        *(
+            (
+                bool(value),
+                f"--remove-kept does no more, and {option} has no effect",
+                f"leave {option} out, or verify in a command of its own",
+            )
+            for option, value in others.items()
+        )
+    )
 
 
 def _remove(

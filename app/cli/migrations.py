@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from app.cli.derived import taking
+from app.migrate.read.chosen import require_directory
 from app.migrate.read.layouts import read_migrations
 from app.migrate.read.migrations import Layout, Migration
 from app.migrate.review.plan import Gates
@@ -119,7 +120,9 @@ def find_directory(directory: Path | None) -> Path:
 
 def read_directory(directory: Path | None, layout: Layout | None) -> tuple[Layout, list[Migration]]:
     """Return the layout and the migrations of the directory that is named or set."""
-    return read_migrations(find_directory(directory), layout)
+    path = find_directory(directory)
+    require_directory(path)
+    return read_migrations(path, layout)
 
 
 def gates_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -55,14 +56,47 @@ def test_the_hook_of_pre_commit(repository, sql, code):
     assert "drop_column" in result.stdout or code == 0
 
 
-@pytest.mark.parametrize(("sql", "code"), [(SAFE, 0), (DANGEROUS, 4)])
-def test_the_workflow_of_github(repository, sql, code):
+def plan_in_github(repository) -> tuple[int, list[str], str]:
+    """Run the step of the workflow; the exit code, what each SARIF file is of, and the summary."""
     jobs = yaml.safe_load((CI / "github-action.yml").read_text())["jobs"]
     (step,) = [step for step in jobs["plan"]["steps"] if step.get("id") == "plan"]
-    (repository / "migrations/0002_b.sql").write_text(sql)
     run(repository, "git add . && git commit -qm b")
     summary = repository / "summary.md"
-    result = run(repository, step["run"], BASE="main", GITHUB_STEP_SUMMARY=str(summary))
+    result = run(
+        repository, 'exec bash -e -c "$1"', step["run"],
+        BASE="main", GITHUB_STEP_SUMMARY=str(summary),
+    )  # fmt: skip
+    found = sorted((repository / "sarif").iterdir(), key=lambda path: int(path.stem))
+    results = [json.loads(path.read_text())["runs"][0]["results"] for path in found]
+    return result.returncode, [one[0]["ruleId"] if one else "" for one in results], (
+        summary.read_text()
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("sql", "code"), [(SAFE, 0), (DANGEROUS, 4)])
+def test_the_workflow_of_github(repository, sql, code):
+    (repository / "migrations/0002_b.sql").write_text(sql)
+    ended, found, summary = plan_in_github(repository)
+    assert (ended, found) == (code, ["drops_column_with_data" if code else ""])
+    assert summary.startswith("### Migrations: ")
+
+
+def test_the_workflow_keeps_apart_files_of_one_name(repository):
+    """Each migration of Prisma is in a file migration.sql."""
+    for name, sql in (("1_a", SAFE), ("2 é", DANGEROUS), ("3_c", SAFE.replace("b", "c"))):
+        (repository / "migrations" / name).mkdir()
+        (repository / "migrations" / name / "migration.sql").write_text(sql)
+    ended, found, summary = plan_in_github(repository)
+    assert (ended, found) == (4, ["", "drops_column_with_data", ""])
+    assert summary.count("### Migrations: ") == 3
+
+
+@pytest.mark.parametrize(("down", "code"), [("DROP TABLE u;", 0), ("not SQL", 1)])
+def test_the_hook_does_not_judge_a_down_part_as_an_up(repository, down, code):
+    (hook,) = yaml.safe_load((CI / "pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    names = [f"migrations/0002_b.{direction}.sql" for direction in ("up", "down")]
+    (repository / "migrations/0001_a.sql").rename(repository / "migrations/0001_a.up.sql")
+    (repository / names[0]).write_text("CREATE TABLE u (id int);\n")
+    (repository / names[1]).write_text(down)
+    result = run(repository, f'{hook["entry"]} "$@"', *names)
     assert result.returncode == code, result
-    assert [path.name for path in (repository / "sarif").iterdir()] == ["0002_b.sql.sarif"]
-    assert summary.read_text().startswith("### Migrations: ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema_rs
@@ -221,6 +222,12 @@ DRIVER = _object(
     semanticVersion={"type": "string"},
     rules={"type": "array", "uniqueItems": True, "items": RULE},
 )
+NOTIFICATION = _object(("message",), message=TEXT, level={"enum": ["warning"]})
+INVOCATION = _object(
+    ("executionSuccessful",),
+    executionSuccessful={"type": "boolean"},
+    toolExecutionNotifications={"type": "array", "items": NOTIFICATION},
+)
 # Of the schema of OASIS, the objects and properties that a plan has.
 SARIF = _object(
     ("version", "runs"),
@@ -232,6 +239,7 @@ SARIF = _object(
             ("tool",),
             tool=_object(("driver",), driver=DRIVER),
             columnKind={"enum": ["utf16CodeUnits", "unicodeCodePoints"]},
+            invocations={"type": "array", "items": INVOCATION},
             results={"type": "array", "items": RESULT},
         ),
     },
@@ -239,7 +247,8 @@ SARIF = _object(
 
 
 def test_sarif_is_valid_and_has_each_reason():
-    found = to_sarif(plan(f"DROP TABLE {HOSTILE};\n  TRUNCATE t; -- zanith: allow truncates_table"))
+    text = f"DROP TABLE {HOSTILE};\n  TRUNCATE t; -- zanith: allow truncates_table"
+    found = to_sarif(replace(plan(text), notes=("a note",)))
     jsonschema_rs.validator_for(SARIF, validate_formats=True).validate(found)
     (run,) = found["runs"]
     assert {rule["id"] for rule in run["tool"]["driver"]["rules"]} == {*Reason, "gate"}

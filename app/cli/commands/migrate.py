@@ -2,8 +2,9 @@
 
 import codecs
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -24,13 +25,16 @@ from app.cli.migrations import (
 from app.cli.options import DatabaseUrl, Json
 from app.cli.render.migrate import planned, probed, summary
 from app.cli.session import Session, run
+from app.migrate.apply.baseline import begins_empty
 from app.migrate.apply.history import has_history
 from app.migrate.apply.status import read_status
 from app.migrate.apply.up import ask_database, is_guarded
 from app.migrate.preflight.findings import Finding, preflight_to_json
 from app.migrate.preflight.run import run_preflight, with_findings
+from app.migrate.read.chosen import Chosen, choose_file, require_directory
 from app.migrate.read.layouts import read_migrations
 from app.migrate.read.migrations import Layout, Migration, Script
+from app.migrate.read.scripts import read_script
 from app.migrate.review.plan import Gates, MigrationPlan, divide, plan_migrations
 from app.migrate.review.report import to_markdown, to_sarif
 from app.migrate.review.world import World
@@ -122,7 +126,7 @@ def plan_command(
     $ zanith migrate plan migrations/0042_drop_code.sql --dir migrations/
     $ zanith migrate plan migrations/ --after 0041 --max-risk medium
     $ zanith migrate plan migrations/ --after 0041 -d shop --preflight
-    $ alembic upgrade head --sql | zanith migrate plan - --markdown
+    $ alembic upgrade FROM:head --sql | zanith migrate plan - --markdown
     """
     if sum((markdown, sarif, as_json)) > 1:
         raise WrongUsage("--json, --markdown and --sarif exclude each other", hint="give one")
@@ -130,7 +134,8 @@ def plan_command(
         refuse_without("--preflight", ("--preflight-time", preflight_time))
     refuse_contradictions(path, directory, after)
     known = directory or (None if path == Path("-") else load_settings().migrations)
-    found, migrations, applied = read_named(path, known, layout)
+    chosen = read_named(path, known, layout)
+    found, migrations = chosen.layout, chosen.migrations if chosen.down is None else []
     live, asked = None, database_url is not None or given().parts or given().profile
     together = bool(asked and len(migrations) > 1 and after is None)
     if together:
@@ -140,7 +145,8 @@ def plan_command(
         live, gates = _ask(pending, gates, database_url, json=as_json)
     elif preflight:
         raise WrongUsage("--preflight needs a database", hint="name it: -d, or --profile")
-    plan = plan_migrations(found, migrations, gates, after, applied, live, together=together)
+    plan = plan_migrations(found, migrations, gates, after, chosen.before, live, together=together)
+    plan = replace(plan, notes=tuple(_notes(chosen, path)))
     findings: tuple[Finding, ...] | None = None
     if preflight:
         findings = _probe(plan, pending, database_url, preflight_time or "1min", json=as_json)
@@ -148,6 +154,22 @@ def plan_command(
     _show(plan, findings, Terminal(json=as_json), markdown=markdown, sarif=sarif)
     if plan.failures:
         stop(Exit.REFUSED)
+
+
+def _notes(chosen: Chosen, path: Path | None) -> Iterator[str]:
+    """Yield what a person has to know of the files that are named."""
+    down = chosen.migrations[0].down if chosen.down is not None else None
+    if down is not None:
+        read_script(down)  # it has to be SQL
+        name = chosen.migrations[0].id
+        yield (
+            f"{chosen.down} is the down part of {name}, and a plan shows what up runs:"
+            f" zanith migrate plan - < {chosen.down} shows its statements"
+        )
+    elif path is not None and not path.is_dir() and not chosen.before:
+        warning = begins_empty(chosen.migrations[0])
+        if warning is not None:
+            yield f"{chosen.migrations[0].up.path}: {warning}"
 
 
 def _show(
@@ -188,27 +210,25 @@ def refuse_contradictions(path: Path | None, directory: Path | None, after: str 
     )
 
 
-def read_named(
-    path: Path | None, directory: Path | None, layout: Layout | None
-) -> tuple[Layout, list[Migration], list[Migration]]:
-    """Return the layout, the migrations to plan, and those that are applied before them."""
+def read_named(path: Path | None, directory: Path | None, layout: Layout | None) -> Chosen:
+    """Return the migrations that PATH and --dir name, and those that are applied before them."""
     if path is None and directory is None:
         raise WrongUsage(
             "no migrations are named", hint="name a file, a directory or -, or set --dir"
         )
+    if directory is not None and (path is None or not path.is_dir()):
+        require_directory(directory)
     if path == Path("-"):
-        found, migrations = layout or Layout.FILE, [_read_stdin()]
-    else:
-        found, migrations = read_migrations(path or directory or Path(), layout)
+        known = read_migrations(directory, layout)[1] if directory is not None else []
+        return Chosen(layout or Layout.FILE, [_read_stdin()], known)
     if path is None or directory is None or path.is_dir():
-        return found, migrations, []
-    found, known = read_migrations(directory, layout)
-    return found, migrations, _before(known, path)
+        return Chosen(*read_migrations(path or directory or Path(), layout))
+    return choose_file(path, directory, layout)
 
 
 def _pending(
     layout: Layout, migrations: Sequence[Migration], url: str | None, *, json: bool
-) -> list[Migration]:
+) -> Sequence[Migration]:
     """Return those that the history of the database does not have."""
 
     async def body(session: Session) -> list[Migration]:
@@ -255,15 +275,6 @@ def _probe(
         return await run_preflight(session.db, plan, migrations, session.actor, limit)
 
     return run(body, url=url, json=json, installed=False)
-
-
-def _before(known: list[Migration], path: Path) -> list[Migration]:
-    """Return the migrations before a file; all of them, if it is not one of them."""
-    whole = path.resolve()
-    for place, migration in enumerate(known):
-        if migration.up.path.resolve() == whole:
-            return known[:place]
-    return known
 
 
 def _read_stdin() -> Migration:

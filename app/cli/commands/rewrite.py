@@ -62,7 +62,7 @@ def rewrite_command(
     $ zanith rewrite migrations/
     $ zanith rewrite migrations/0042_drop_code.sql --in-place
     $ zanith rewrite migrations/ --check
-    $ alembic upgrade head --sql | zanith rewrite - | psql -1 shop
+    $ alembic upgrade FROM:head --sql | zanith rewrite - | psql -1 shop
     """
     terminal = Terminal(json=as_json)
     if Path("-") in paths:

@@ -144,13 +144,13 @@ def verify_command(
         _remove(_text_of(database_url), terminal, tell, named=named)
         return
     known = directory or load_settings().migrations
-    layout_of, migrations, before = read_named(path, known, layout)
+    named_files = read_named(path, known, layout)
     if replay is Source.LIVE and not named:
         raise WrongUsage("--replay live needs the live database", hint="name it with -d")
     choice = _Choice(
-        layout_of,
-        migrations,
-        before,
+        named_files.layout,
+        named_files.migrations,
+        named_files.before,
         after,
         pattern,
         shadow_url,

@@ -100,11 +100,16 @@ def summary(plan: MigrationPlan) -> RenderableType:
     ]
     words = f"{plural(len(operations), 'operation')} in {plural(len(plan.migrations), 'migration')}"
     parts: list[RenderableType] = []
+    parts += [marked(Text("!", style="warn"), printable(note)) for note in plan.notes]
     for failure in plan.failures:
         place = f"{shorten(str(failure.migration.path), 60)}:{failure.line}"
         parts.append(marked(Text("✗", style="bad"), f"{place}: {printable(failure.message)}"))
         parts.append(aside(f"→ {printable(failure.hint)}"))
     good = not plan.failures
     mark = Text("✓" if good else "✗", style="good" if good else "bad")
-    parts.append(marked(mark, f"{words}: {', '.join(counts) or 'none'}"))
+    if not plan.migrations:
+        words = "nothing to plan"
+    elif counts:
+        words += f": {', '.join(counts)}"
+    parts.append(marked(mark, words))
     return Group(*parts)

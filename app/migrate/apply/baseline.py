@@ -15,8 +15,8 @@ from app.migrate.apply import history
 from app.migrate.apply.contents import checksum_of, kept_text
 from app.migrate.apply.history import read_newest
 from app.migrate.apply.session import open_session
-from app.migrate.apply.up import find_named
-from app.migrate.read.migrations import Layout, Migration
+from app.migrate.read.migrations import Layout, Migration, find_named
+from app.migrate.read.scripts import read_script
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import NotFound, Refused, WrongUsage
 from app.recovery.core.names import quote
@@ -90,6 +90,20 @@ HISTORIES = frozenset(
     }
 )
 """The tables in which tools keep their history: no migration of theirs creates them."""
+
+
+def begins_empty(migration: Migration) -> str | None:
+    """Return a warning for SQL that creates the history table of a tool, as from the first on."""
+    for steered in read_script(migration.up).statements:
+        statement = steered.statement
+        if statement.kind == "create_stmt" and statement.node.relation.relname in HISTORIES:
+            return (
+                f"line {statement.line} creates {statement.node.relation.relname}, the history"
+                " table of a migration tool: this SQL begins with an empty database, so that every"
+                " table counts as new. Print only what is pending, as alembic upgrade FROM:head"
+                " --sql does"
+            )
+    return None
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from app.migrate.apply.revert import revert
 from app.migrate.apply.run import Ran, Runner
 from app.migrate.apply.session import open_session
 from app.migrate.apply.status import Entry, State, Status, require_sound, status_in
-from app.migrate.apply.up import find_named, is_guarded
-from app.migrate.read.migrations import Layout, Migration
+from app.migrate.apply.up import is_guarded
+from app.migrate.read.migrations import Layout, Migration, find_named
 from app.recovery.core.actor import Actor
 from app.recovery.core.errors import NotFound, Refused, WrongUsage, ZanithError
 from app.recovery.core.progress import OnProgress

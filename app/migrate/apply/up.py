@@ -14,7 +14,7 @@ from app.migrate.apply.run import Ran, Runner
 from app.migrate.apply.session import open_session
 from app.migrate.apply.status import Entry, Status, require_sound, status_in
 from app.migrate.preflight.run import run_preflight, with_findings
-from app.migrate.read.migrations import Layout, Migration
+from app.migrate.read.migrations import Layout, Migration, find_named
 from app.migrate.review.live import read_live
 from app.migrate.review.plan import Gates, MigrationPlan, plan_migrations
 from app.migrate.review.world import World
@@ -160,22 +160,6 @@ def choose(status: Status, steps: int | None = None, to: str | None = None) -> l
             f"{to} is applied already", hint="zanith migrate status lists what is pending"
         )
     raise NotFound(f"no migration is named {to}", hint="name one by its id or its version")
-
-
-def find_named(text: str, ids: Sequence[str]) -> str | None:
-    """Return the migration that a text means: by its id, or else by its version; None if none is.
-
-    WrongUsage if it is the version, or the beginning, of more than one.
-    """
-    if text in ids:
-        return text
-    found = [one for one in dict.fromkeys(ids) if one.startswith((f"{text}_", f"{text}-"))]
-    if len(found) > 1:
-        raise WrongUsage(
-            f"{text} is the beginning of {len(found)} migrations: {', '.join(found[:5])}",
-            hint="give the whole id of one",
-        )
-    return found[0] if found else None
 
 
 async def plan_pending(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from app.migrate.read.layouts import find_layout, read_migrations
+from app.migrate.read.layouts import find_layout, read_migrations, require_directories
 from app.migrate.read.migrations import Layout
 from app.recovery.core.errors import NotFound, WrongUsage
 
@@ -41,6 +41,7 @@ def layout_of(directory: Path, layout: Layout | None) -> Layout:
     if not directory.is_dir():
         raise NotFound(f"{directory} is not a directory", hint="create it first")
     if layout is not None:
+        require_directories(directory, layout)
         return layout
     empty = not any(path for path in directory.iterdir() if not path.name.startswith("."))
     return Layout.ZANITH if empty else find_layout(directory)
@@ -54,9 +55,10 @@ def plan_files(
     The version is the time, in UTC; in a directory that counts its migrations, the next number.
     """
     if layout not in _NAMES:
-        tool = {"sqitch": "sqitch add", "drizzle": "drizzle-kit generate --custom"}
-        how = tool.get(layout.value, "name a directory with --dir")
-        raise WrongUsage(f"a migration of the layout {layout} needs its tool", hint=f"use: {how}")
+        tool = {Layout.SQITCH: "sqitch add", Layout.DRIZZLE: "drizzle-kit generate --custom"}
+        raise WrongUsage(
+            f"a migration of the layout {layout} needs its tool", hint=f"use: {tool[layout]}"
+        )
     word = slug(name)
     versions = _versions(directory, layout, len(drafts), now or datetime.now(UTC))
     found: list[tuple[Path, str]] = []

@@ -27,6 +27,7 @@ def read_migrations(
     if not path.is_dir():
         return read_one(path, layout)
     found = layout or find_layout(path)
+    require_directories(path, found)
     migrations = _READERS[found](path)
     if not migrations and not may_be_empty:
         raise WrongUsage(
@@ -37,6 +38,16 @@ def read_migrations(
     return found, migrations
 
 
+def require_directories(directory: Path, layout: Layout) -> None:
+    """Raise WrongUsage for the layout file, which no directory has: its files have no order."""
+    if layout is Layout.FILE:
+        raise WrongUsage(
+            f"{directory} is a directory, and the layout file is one file or the standard input",
+            hint="name the file as PATH; to apply it, save it as VERSION_name.sql in the directory,"
+            " and leave --layout out",
+        )
+
+
 def read_one(path: Path, layout: Layout | None = None) -> tuple[Layout, list[Migration]]:
     """Return one file as a migration; marks of goose, dbmate and Zanith in it divide it."""
     data = _bytes(path)
@@ -45,7 +56,7 @@ def read_one(path: Path, layout: Layout | None = None) -> tuple[Layout, list[Mig
     if layout is Layout.DBMATE or (layout is None and _DBMATE.search(data)):
         return Layout.DBMATE, [_read_marked(path, _DBMATE)]
     up, down = _split(path, _ZANITH_DOWN)
-    return Layout.FILE, [Migration(path.stem, up, down)]
+    return layout or Layout.FILE, [Migration(path.stem, up, down)]
 
 
 def find_layout(directory: Path) -> Layout:

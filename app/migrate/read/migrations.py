@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+from app.recovery.core.errors import WrongUsage
 
 LONGEST_ID = 255
 """Characters of a migration's id, as files, addresses and pages have it."""
@@ -52,3 +55,19 @@ class Migration:
     down: Script | None = None
     transaction: bool = True
     repeatable: bool = False
+
+
+def find_named(text: str, ids: Sequence[str]) -> str | None:
+    """Return the migration that a text means: by its id, or else by its version; None if none is.
+
+    WrongUsage if it is the version, or the beginning, of more than one.
+    """
+    if text in ids:
+        return text
+    found = [one for one in dict.fromkeys(ids) if one.startswith((f"{text}_", f"{text}-"))]
+    if len(found) > 1:
+        raise WrongUsage(
+            f"{text} is the beginning of {len(found)} migrations: {', '.join(found[:5])}",
+            hint="give the whole id of one",
+        )
+    return found[0] if found else None

@@ -9,7 +9,7 @@ from typing import Any
 
 from postgast import pg_query_pb2 as pg
 
-from app.migrate.read.migrations import Layout, Migration
+from app.migrate.read.migrations import Layout, Migration, find_named
 from app.migrate.read.scripts import Source, Steered, read_script
 from app.migrate.review.classify import classify, needs_no_transaction
 from app.migrate.review.memory import remember
@@ -116,6 +116,8 @@ class MigrationPlan:
     failures: tuple[Failure, ...] = ()
     gates: Gates = field(default_factory=Gates)
     """The gates that the operations were judged by."""
+    notes: tuple[str, ...] = ()
+    """What a person has to know to read the plan, such as that a file is only a down part."""
 
     @property
     def operations(self) -> list[Operation]:
@@ -136,6 +138,7 @@ class MigrationPlan:
             "operations": counts,
             "passed": not self.failures,
             "failures": [failure.to_json() for failure in self.failures],
+            "notes": list(self.notes),
             "migrations": [migration.to_json() for migration in self.migrations],
         }
 
@@ -183,10 +186,12 @@ def divide(
     """Return the migrations up to one, and those after it."""
     if after is None:
         return (), migrations
-    for place, migration in enumerate(migrations, 1):
-        if after == migration.id or migration.id.startswith((f"{after}_", f"{after}-")):
-            return migrations[:place], migrations[place:]
-    raise NotFound(f"no migration is named {after}", hint="name one by its id or its version")
+    ids = [migration.id for migration in migrations]
+    found = find_named(after, ids)
+    if found is None:
+        raise NotFound(f"no migration is named {after}", hint="name one by its id or its version")
+    place = ids.index(found) + 1
+    return migrations[:place], migrations[place:]
 
 
 def _plan_one(world: World, layout: Layout, migration: Migration) -> PlannedMigration:

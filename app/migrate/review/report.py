@@ -41,6 +41,8 @@ def to_markdown(plan: MigrationPlan) -> str:
         lines += [f"- ❌ {plain(place)}: {plain(failure.message)}. {plain(failure.hint)}"]
     if plan.failures:
         lines.append("")
+    for note in plan.notes:
+        lines += [f"> ⚠️ {plain(note)}", ""]
     quiet = 0
     for migration in plan.migrations:
         rows = list(_rows(migration))
@@ -132,10 +134,18 @@ def to_sarif(plan: MigrationPlan) -> dict[str, Any]:
                     }
                 },
                 "columnKind": "unicodeCodePoints",
+                **_invocations(plan),
                 "results": list(_results(plan)),
             }
         ],
     }
+
+
+def _invocations(plan: MigrationPlan) -> dict[str, Any]:
+    if not plan.notes:
+        return {}
+    notes = [{"level": "warning", "message": {"text": note}} for note in plan.notes]
+    return {"invocations": [{"executionSuccessful": True, "toolExecutionNotifications": notes}]}
 
 
 def _rule(reason: Reason) -> dict[str, Any]:

@@ -160,7 +160,9 @@ def history_command(
     ] = None,
     migration: Annotated[
         str | None,
-        typer.Option("--id", metavar="ID", help="Show the runs of one migration."),
+        typer.Option(
+            "--id", metavar="ID", help="Show the runs of one migration, by its id or version."
+        ),
     ] = None,
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="Show N runs at most.")

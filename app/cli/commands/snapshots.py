@@ -11,6 +11,7 @@ from app.migrate.schema.ddl.generate import described, generate
 from app.migrate.schema.difference import OWNERSHIP, Difference, difference
 from app.migrate.schema.model import Schema
 from app.migrate.schema.snapshots import (
+    find_migration,
     find_schema,
     list_snapshots,
     load_snapshot,
@@ -27,7 +28,7 @@ Name = Annotated[
     typer.Argument(
         metavar="SNAPSHOT",
         help="live, the number of a snapshot, MIGRATION:before, MIGRATION:after, or a file that "
-        "show --json wrote.",
+        "show --json wrote. MIGRATION is an id or a version; a number alone is a snapshot.",
     ),
 ]
 Sql = Annotated[bool, typer.Option("--sql", help="Print the statements and nothing else.")]
@@ -77,10 +78,15 @@ def list_command(
     *,
     migration: Annotated[
         str | None,
-        typer.Option("--migration", metavar="ID", help="Only those of this migration."),
+        typer.Option(
+            "--migration", metavar="ID", help="Only those of this migration, by its id or version."
+        ),
     ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, max=10000, help="Show this many, newest first.")
+        int,
+        typer.Option(
+            "--limit", metavar="N", min=1, max=10000, help="Show N snapshots at most, newest first."
+        ),
     ] = 50,
     as_json: Json = False,
     database_url: DatabaseUrl = None,
@@ -96,7 +102,8 @@ def list_command(
 
     async def body(session: Session) -> None:
         async with session.db.acquire() as connection:
-            found = await list_snapshots(connection, limit, migration)
+            wanted = None if migration is None else await find_migration(connection, migration)
+            found = await list_snapshots(connection, limit, wanted)
         session.terminal.page(snapshot_list(found))
         if as_json:
             session.terminal.emit({"snapshots": [one.to_json() for one in found]})

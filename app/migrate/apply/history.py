@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
+from app.migrate.read.migrations import find_named
 from app.recovery.core.errors import NotFound
 from app.recovery.db.connections import Connection
 from app.recovery.db.database import Blocker, Database
@@ -123,11 +124,14 @@ async def read_history(
 ) -> list[PastRun]:
     """Return the runs of migrations, newest first; NotFound if a migration never ran.
 
-    `before` is the last run of the page before.
+    A migration is named by its id or its version. `before` is the last run of the page before.
     """
     async with db.acquire() as connection:
         now: datetime = await connection.fetchval(SQL["now"])
         earliest = None if since is None else now - since
+        if migration is not None:
+            ids = [row["id"] for row in await connection.fetch(SQL["ids"])]
+            migration = find_named(migration, ids) or migration
         rows = await connection.fetch(SQL["runs"], earliest, migration, limit, before, None)
     if migration is not None and not rows:
         raise NotFound(

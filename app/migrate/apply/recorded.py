@@ -129,8 +129,8 @@ def _parents(table: Object) -> list[list[str]]:
 async def read_recorded(db: Database, run: Run) -> Recorded:
     """Return what is recorded of a run; NotFound if there is no snapshot of it."""
     async with db.acquire() as connection:
-        before = await find_schema(connection, f"{run.id}:before")
-        after = await find_schema(connection, f"{run.id}:after")
+        before = await find_schema(connection, f"{run.id}:before", exact=True)
+        after = await find_schema(connection, f"{run.id}:after", exact=True)
         steps = await read_steps(connection, [run.run])
         begun = bool(await connection.fetchval(SQL["begun"], run.id, run.run))
     artifacts: list[Artifact] = []

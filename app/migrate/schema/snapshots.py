@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from app.migrate.read.migrations import find_named
 from app.migrate.schema.model import Schema
 from app.migrate.schema.read import read_schema
 from app.recovery.core.errors import NotFound, WrongUsage
@@ -90,18 +91,32 @@ async def load_snapshot(connection: Connection, number: int) -> tuple[Snapshot, 
     row = await connection.fetchrow(SQL["one"], number)
     if row is None:
         raise NotFound(
-            f"there is no snapshot {number}", hint="zanith migrate snapshot list shows them"
+            f"there is no snapshot {number}",
+            hint="zanith migrate snapshot list shows them; a migration is MIGRATION:before or"
+            " MIGRATION:after",
         )
     found = dict(row)
     contents, needs = found.pop("contents"), found.pop("needs")
     return Snapshot(**found), Schema.stored(contents, needs, found["version"])
 
 
-async def find_schema(connection: Connection, name: str) -> Schema:
+async def find_migration(connection: Connection, text: str) -> str:
+    """Return the id of the migration that a text means; NotFound if it has no snapshot."""
+    rows = await connection.fetch(SQL["migrations"])
+    found = find_named(text, [row["migration_id"] for row in rows])
+    if found is None:
+        raise NotFound(
+            f"there is no snapshot of the migration {text}",
+            hint="zanith migrate snapshot list shows them",
+        )
+    return found
+
+
+async def find_schema(connection: Connection, name: str, *, exact: bool = False) -> Schema:
     """Return the schema that a name means.
 
-    `live`, the number of a snapshot, the id of a migration with `:before` or `:after`, or a file
-    that `snapshot show --json` wrote.
+    `live`, the number of a snapshot, a migration by its id or version with `:before` or `:after`,
+    or a file that `snapshot show --json` wrote. With `exact` a version is no name of a migration.
     """
     if name == LIVE:
         return await read_schema(connection)
@@ -109,6 +124,8 @@ async def find_schema(connection: Connection, name: str) -> Schema:
         return (await load_snapshot(connection, int(name)))[1]
     migration, colon, moment = name.rpartition(":")
     if colon and moment in ("before", "after"):
+        if not exact:
+            migration = await find_migration(connection, migration)
         number = await connection.fetchval(SQL["latest"], migration, moment)
         if number is None:
             raise NotFound(

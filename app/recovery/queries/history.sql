@@ -137,3 +137,6 @@ SELECT pg_catalog.set_config('statement_timeout', $1, true);
 
 -- no_limit: the same as the settings of the role say
 SET LOCAL statement_timeout TO DEFAULT;
+
+-- ids: the migrations that ever ran here
+SELECT DISTINCT m.id FROM zanith._zanith_migrations AS m ORDER BY 1;

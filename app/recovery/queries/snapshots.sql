@@ -13,6 +13,9 @@ SELECT s.id, s.moment, s.migration_id, s.hash, s.version, s.taken_at, s.taken_by
 FROM zanith._zanith_schema_snapshots AS s JOIN zanith._zanith_schema_contents AS c ON c.hash = s.hash
 WHERE s.id = $1;
 
+-- migrations: those that have a snapshot
+SELECT DISTINCT s.migration_id FROM zanith._zanith_schema_snapshots AS s WHERE s.migration_id IS NOT NULL ORDER BY 1;
+
 -- latest: the newest snapshot of a migration at a moment
 SELECT s.id FROM zanith._zanith_schema_snapshots AS s
 WHERE s.migration_id = $1 AND ($2::text IS NULL OR s.moment = $2) ORDER BY s.id DESC LIMIT 1;

@@ -131,7 +131,7 @@ def gates_of(
         typer.Option(
             "--max-risk",
             metavar="N|LEVEL",
-            help="Exit 4 if an operation has a higher score (5 to 95) or level.",
+            help="Exit 4 if an operation has a higher score (0 to 100) or level.",
         ),
     ] = None,
     fail_on: Annotated[

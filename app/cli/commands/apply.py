@@ -3,16 +3,20 @@
 from typing import Annotated, Literal
 
 import typer
+from rich.text import Text
 
 from app.cli.console import Terminal
 from app.cli.derived import expanded
 from app.cli.exits import Exit, stop
+from app.cli.humanize import printable
 from app.cli.migrations import GATES, Directory, LayoutOption, Steps, Wait, read_directory
 from app.cli.options import DatabaseUrl, DryRun, Json
 from app.cli.progress import watching
 from app.cli.render.apply import applied, captures_of, history_list, status_list
+from app.cli.render.layout import marked
 from app.cli.render.migrate import planned, summary
 from app.cli.session import Session, run
+from app.migrate.apply.baseline import find_other_history
 from app.migrate.apply.history import PastRun, Step, is_busy, read_history, read_steps, runs_of
 from app.migrate.apply.status import Status, read_status
 from app.migrate.apply.up import UpReport, UpRequest, migrate_up
@@ -94,6 +98,7 @@ def up_command(
     )
 
     async def body(session: Session) -> UpReport:
+        await _warn_of_other_history(session)
         with watching(session.terminal, "Migrations") as follow:
             return await migrate_up(session.db, found, migrations, session.actor, request, follow)
 
@@ -136,6 +141,7 @@ def status_command(
     found, migrations = read_directory(directory, layout)
 
     async def body(session: Session) -> Status:
+        await _warn_of_other_history(session)
         return await read_status(session.db, found, migrations)
 
     status = run(body, url=database_url, json=as_json, read_only=True)
@@ -145,6 +151,12 @@ def status_command(
         terminal.emit(status.to_json())
     if check and (status.pending or status.problems):
         stop(Exit.REFUSED)
+
+
+async def _warn_of_other_history(session: Session) -> None:
+    warning = await find_other_history(session.db)
+    if warning is not None:
+        session.terminal.say(marked(Text("!", style="warn"), printable(warning)))
 
 
 @app.command("history")

@@ -12,6 +12,7 @@ from app.cli.render.baseline import baseline_view
 from app.cli.session import Session, run
 from app.migrate.apply.baseline import Baseline, Tool, adopt, plan_baseline, require_found
 from app.recovery.core.durations import parse_duration
+from app.text import plural
 
 app = typer.Typer()
 
@@ -78,6 +79,6 @@ def baseline_command(
     result = run(body, url=database_url, json=as_json)
     terminal = Terminal(json=as_json)
     if result.done:
-        terminal.say(f"✓ {len(result.adopted)} migrations recorded as applied")
+        terminal.say(f"✓ {plural(len(result.adopted), 'migration')} recorded as applied")
     if as_json:
         terminal.emit(result.to_json())

@@ -32,8 +32,8 @@ from app.migrate.apply.up import ask_database, is_guarded
 from app.migrate.preflight.findings import Finding, preflight_to_json
 from app.migrate.preflight.run import run_preflight, with_findings
 from app.migrate.read.chosen import Chosen, choose_file, require_directory
-from app.migrate.read.layouts import read_migrations
-from app.migrate.read.migrations import Layout, Migration, Script
+from app.migrate.read.layouts import read_migrations, read_one
+from app.migrate.read.migrations import Layout, Migration
 from app.migrate.read.scripts import read_script
 from app.migrate.review.plan import Gates, MigrationPlan, divide, plan_migrations
 from app.migrate.review.report import to_markdown, to_sarif
@@ -220,7 +220,7 @@ def read_named(path: Path | None, directory: Path | None, layout: Layout | None)
         require_directory(directory)
     if path == Path("-"):
         known = read_migrations(directory, layout)[1] if directory is not None else []
-        return Chosen(layout or Layout.FILE, [_read_stdin()], known)
+        return Chosen(*_read_stdin(layout), known)
     if path is None or directory is None or path.is_dir():
         return Chosen(*read_migrations(path or directory or Path(), layout))
     return choose_file(path, directory, layout)
@@ -277,6 +277,6 @@ def _probe(
     return run(body, url=url, json=json, installed=False)
 
 
-def _read_stdin() -> Migration:
+def _read_stdin(layout: Layout | None) -> tuple[Layout, list[Migration]]:
     data = sys.stdin.buffer.read().removeprefix(codecs.BOM_UTF8)
-    return Migration("stdin", Script(Path("stdin"), data))
+    return read_one(Path("stdin"), layout, data)

@@ -56,7 +56,8 @@ def verify_command(
     path: Annotated[
         Path | None,
         typer.Argument(
-            metavar="PATH", help="A SQL file, or a directory of migrations. Default: --dir."
+            metavar="PATH",
+            help="A SQL file, a directory of migrations, or - for stdin. Default: --dir.",
         ),
     ] = None,
     *,
@@ -276,6 +277,8 @@ def _remove(
     url: str | None, terminal: Terminal, tell: Callable[[str], None], *, named: bool
 ) -> None:
     removed = run_alone(lambda: remove_kept(url, named=named, tell=tell))
+    if not removed:
+        terminal.say("no shadow was kept")
     if terminal.json:
         terminal.emit({"removed": removed})
 

@@ -14,7 +14,7 @@ from app.migrate.apply.status import Entry, State, Status
 from app.migrate.apply.up import UpReport
 from app.migrate.risk import Level
 from app.recovery.core.names import signed
-from app.text import ago, plural, took
+from app.text import ago, instant, plural, took
 
 _STYLES = {"good": "good", "waiting": "warn", "running": "warn", "bad": "bad"}
 _OUTCOMES = {
@@ -103,7 +103,7 @@ def history_list(runs: Sequence[PastRun], steps: Sequence[Step], *, busy: bool) 
         return Text("no migration ran", style="quiet")
     parts: list[RenderableType] = []
     for run in runs:
-        line = Text(f"{run.began_at:%Y-%m-%d %H:%M:%S}  ", style="quiet")
+        line = Text(f"{instant(run.began_at)}  ", style="quiet")
         line.append(printable(run.id), "name")
         outcome = run.outcome_while(busy=busy)
         down = "down, " if run.direction == "down" else ""
@@ -133,7 +133,8 @@ def _details(run: PastRun) -> str:
 
 
 def _step(step: Step) -> RenderableType:
-    words = f"line {step.line}: {step.kind} {step.object or ''}, {step.status}"
+    what = f"{step.kind} {step.object}" if step.object else step.kind
+    words = f"line {step.line}: {what}, {step.status}"
     if step.elapsed is not None:
         words += f", {took(step.elapsed)}"
     locks = (step.observed or {}).get("locks") or []

@@ -39,8 +39,9 @@ def _title(migration: PlannedMigration) -> Text:
 def _statement(statement: PlannedStatement, gates: Gates | None) -> Iterator[RenderableType]:
     for operation in statement.operations:
         level = Text(operation.level.word, style=operation.level.tone)
-        line = Text(f"{operation.kind} ", style="")
-        line.append(printable(operation.object), "name")
+        line = Text(operation.kind, style="")
+        if operation.object:
+            line.append(" ").append(printable(operation.object), "name")
         line.append(f"  line {statement.line}", "quiet")
         yield marked(level, line, _WIDTH)
         yield from (aside(words, _WIDTH + 1) for words in _details(operation, gates))

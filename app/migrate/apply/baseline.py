@@ -83,6 +83,7 @@ _TABLES: dict[Tool, _Table] = {
     Tool.KNEX: _Table("knex_migrations", frozenset({"id", "name", "migration_time"}), "knex"),
     Tool.SEQUELIZE: _Table("SequelizeMeta", frozenset({"name"}), "names"),
 }
+_SPOKEN = {Tool.RAILS: "Rails or dbmate"}
 HISTORIES = frozenset(
     {
         *(table.named for table in _TABLES.values()),
@@ -221,7 +222,23 @@ def _up_to(migrations: Sequence[Migration], to: str, known: Iterable[str]) -> Ba
     )
 
 
-async def _find(connection: Connection, tool: Tool | None) -> tuple[Tool, tuple[str, str]]:
+async def find_other_history(db: Database) -> str | None:
+    """Return a warning if a tool has a history here, and Zanith has none; else None."""
+    async with db.acquire() as connection:
+        if any(run.applied for run in (await read_newest(connection)).values()):
+            return None
+        found = await _tables(connection, None)
+    if not found:
+        return None
+    tool, where = found[0]
+    return (
+        f"{quote(where)} is a history table of {_SPOKEN.get(tool, tool.value)}:"
+        " zanith migrate baseline adopts what is applied, so that up runs only the rest"
+    )
+
+
+async def _tables(connection: Connection, tool: Tool | None) -> list[tuple[Tool, tuple[str, str]]]:
+    """Return the history tables of tools, or of one."""
     rows = await connection.fetch(SQL["find"], sorted({one.named for one in _TABLES.values()}))
     found: list[tuple[Tool, tuple[str, str]]] = []
     for row in rows:
@@ -234,6 +251,11 @@ async def _find(connection: Connection, tool: Tool | None) -> tuple[Tool, tuple[
         ]
         if tool in fits or (tool is None and fits):
             found.append((tool or fits[0], (row["schema"], row["name"])))
+    return found
+
+
+async def _find(connection: Connection, tool: Tool | None) -> tuple[Tool, tuple[str, str]]:
+    found = await _tables(connection, tool)
     if not found:
         whose = f"of {tool}" if tool else "of a tool that Zanith knows"
         raise NotFound(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from app.migrate.read.layouts import find_layout, read_migrations, require_directories
+from app.migrate.read.layouts import find_layout, is_empty, read_migrations, require_directories
 from app.migrate.read.migrations import Layout
 from app.recovery.core.errors import NotFound, WrongUsage
 
@@ -43,8 +43,7 @@ def layout_of(directory: Path, layout: Layout | None) -> Layout:
     if layout is not None:
         require_directories(directory, layout)
         return layout
-    empty = not any(path for path in directory.iterdir() if not path.name.startswith("."))
-    return Layout.ZANITH if empty else find_layout(directory)
+    return Layout.ZANITH if is_empty(directory) else find_layout(directory)
 
 
 def plan_files(

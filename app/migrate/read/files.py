@@ -83,4 +83,4 @@ def _cannot_be_read(path: Path, error: OSError) -> NotFound | WrongUsage:
             f"{path} is a link to nothing: {str(path.readlink())!r} does not exist",
             hint="let it point to a file, or remove it",
         )
-    return NotFound(f"{path} does not exist any more", hint="run the command again")
+    return NotFound(f"{path} does not exist", hint="check its name, or restore it")

@@ -26,6 +26,11 @@ def read_migrations(
         raise NotFound(f"{path} does not exist", hint="name a directory of migrations, or a file")
     if not path.is_dir():
         return read_one(path, layout)
+    if not may_be_empty and is_empty(path):
+        raise WrongUsage(
+            f"there are no migrations in {path} yet",
+            hint=f"zanith migrate generate NAME --dir {path} makes the first",
+        )
     found = layout or find_layout(path)
     require_directories(path, found)
     migrations = _READERS[found](path)
@@ -38,6 +43,11 @@ def read_migrations(
     return found, migrations
 
 
+def is_empty(directory: Path) -> bool:
+    """Return whether a directory has nothing in it but hidden files."""
+    return not any(path for path in directory.iterdir() if not path.name.startswith("."))
+
+
 def require_directories(directory: Path, layout: Layout) -> None:
     """Raise WrongUsage for the layout file, which no directory has: its files have no order."""
     if layout is Layout.FILE:
@@ -48,14 +58,19 @@ def require_directories(directory: Path, layout: Layout) -> None:
         )
 
 
-def read_one(path: Path, layout: Layout | None = None) -> tuple[Layout, list[Migration]]:
-    """Return one file as a migration; marks of goose, dbmate and Zanith in it divide it."""
-    data = _bytes(path)
+def read_one(
+    path: Path, layout: Layout | None = None, data: bytes | None = None
+) -> tuple[Layout, list[Migration]]:
+    """Return one file, or data of this name, as a migration.
+
+    Marks of goose, dbmate and Zanith divide it.
+    """
+    data = _bytes(path) if data is None else data
     if layout is Layout.GOOSE or (layout is None and _GOOSE.search(data)):
-        return Layout.GOOSE, [_read_marked(path, _GOOSE)]
+        return Layout.GOOSE, [_read_marked(path, _GOOSE, data)]
     if layout is Layout.DBMATE or (layout is None and _DBMATE.search(data)):
-        return Layout.DBMATE, [_read_marked(path, _DBMATE)]
-    up, down = _split(path, _ZANITH_DOWN)
+        return Layout.DBMATE, [_read_marked(path, _DBMATE, data)]
+    up, down = _split(path, _ZANITH_DOWN, data)
     return layout or Layout.FILE, [Migration(path.stem, up, down)]
 
 
@@ -269,9 +284,9 @@ def _read_dbmate(directory: Path) -> list[Migration]:
     ]
 
 
-def _read_marked(path: Path, mark: re.Pattern[bytes]) -> Migration:
+def _read_marked(path: Path, mark: re.Pattern[bytes], data: bytes | None = None) -> Migration:
     """Return a file whose directions begin with a mark; what stands before the first is neither."""
-    data = _bytes(path)
+    data = _bytes(path) if data is None else data
     transaction = True
     starts: list[tuple[str, int]] = []
     for match in mark.finditer(data):
@@ -291,8 +306,10 @@ def _read_marked(path: Path, mark: re.Pattern[bytes]) -> Migration:
     return Migration(path.stem, parts["up"], parts.get("down"), transaction)
 
 
-def _split(path: Path, mark: re.Pattern[bytes]) -> tuple[Script, Script | None]:
-    data = _bytes(path)
+def _split(
+    path: Path, mark: re.Pattern[bytes], data: bytes | None = None
+) -> tuple[Script, Script | None]:
+    data = _bytes(path) if data is None else data
     match = mark.search(data)
     if match is None:
         return Script(path, data), None

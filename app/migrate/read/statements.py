@@ -16,6 +16,8 @@ PSQL_HINT = (
     "psql commands, psql variables and data of COPY are not SQL: send the statement by itself"
 )
 
+_PLACEHOLDERS = "Zanith does not replace placeholders: write their values into the file first"
+
 COPY_HINT = "write the rows as INSERT; pg_dump --inserts writes them so"
 # Only the statement right before the place: its data begin where the parser stops.
 _COPY = re.compile(r"\bCOPY\b[^;]*\bFROM\s+stdin\b[^;]*;\s*(\S[^;]*)?\Z", re.IGNORECASE)
@@ -138,6 +140,9 @@ def _unreadable(text: str, error: postgast.PgQueryError, name: str) -> Unreadabl
         return refuse(
             name, before, f"{error.message}: COPY … FROM stdin has data after it", COPY_HINT
         )
+    if rest.startswith("${"):
+        word = rest.partition("}")[0]
+        return refuse(name, before, f"{word}}} is a placeholder, not SQL", _PLACEHOLDERS)
     psql = rest[:1] in (":", "@")
     return refuse(name, before, error.message, PSQL_HINT if psql else "correct the statement")
 

@@ -21,6 +21,11 @@ from app.recovery.core.errors import NotFound
 # These tools run each migration in one transaction, unless it says otherwise.
 IN_TRANSACTION = frozenset({Layout.ZANITH, Layout.DRIZZLE, Layout.GOOSE, Layout.DBMATE})
 
+_ALONE = {
+    Layout.GOOSE: "-- +goose NO TRANSACTION",
+    Layout.DBMATE: "-- migrate:up transaction:false",
+}
+
 
 @dataclass(frozen=True)
 class PlannedStatement:
@@ -197,7 +202,8 @@ def divide(
 def _plan_one(world: World, layout: Layout, migration: Migration) -> PlannedMigration:
     source = read_script(migration.up)
     transaction = migration.transaction and source.steering.transaction
-    reader = _Statements(world, wrapped=transaction and layout in IN_TRANSACTION)
+    alone = _ALONE.get(layout, "-- zanith: no-transaction")
+    reader = _Statements(world, transaction and layout in IN_TRANSACTION, alone)
     reader.inside = transaction and layout is not Layout.SQITCH
     statements = tuple(reader.read(source))
     return PlannedMigration(migration.id, migration.up.path, transaction, statements)
@@ -209,6 +215,8 @@ class _Statements:
 
     world: World
     wrapped: bool
+    alone: str
+    """The comment that lets a file run without a transaction."""
     inside: bool = False
     begun: bool = False
     held: dict[str, tuple[Mode, int]] = field(default_factory=dict)
@@ -243,7 +251,7 @@ class _Statements:
                 operation,
                 lowest=Level.BLOCKED,
                 notes=(*operation.notes, f"PostgreSQL refuses {alone} in a transaction"),
-                hint="put it into a migration of its own that runs without a transaction",
+                hint=f"put it into a migration of its own, with the comment: {self.alone}",
             )
         if not self.inside:  # the file says so already
             return operation
@@ -283,35 +291,49 @@ def _check(gates: Gates, migrations: Iterable[PlannedMigration]) -> Iterator[Fai
 def _failures(gates: Gates, operation: Operation) -> Iterator[tuple[str, str, str]]:
     what = f"{operation.kind} {operation.object}".strip()
     level = operation.accepted_level
+    named = [code for code in Reason if code in (operation.reasons - operation.allowed)]
     if level is Level.BLOCKED:
         yield "blocked", f"{what} would fail", operation.hint or "correct the statement"
     if gates.max_risk is not None and level.value > gates.max_risk:
         yield (
             "max_risk",
-            f"{what} has the level {level.word} ({level.value}), above {gates.max_risk}",
-            operation.hint or "allow its reason with a comment, or raise --max-risk",
+            f"{what} has the level {level.word} ({level.value}), above {_words(gates.max_risk)}",
+            operation.hint or _or(_allow(named), "raise --max-risk"),
         )
-    named = [code for code in Reason if code in (operation.reasons - operation.allowed)]
     for code in named:
         if code in gates.fail_on:
-            yield "fail_on", f"{what}: {code}", operation.hint or "allow it with a comment"
+            yield "fail_on", f"{what}: {code}", _or(operation.hint, _allow([code]))
     lost = [code for code in named if code in LOSES or (gates.catalog and code in CONVERTS)]
     if lost and not gates.allow_destructive and not is_kept(operation, gates):
+        allowed = _or(_allow(lost[:1]), "give --allow-destructive")
         yield (
             "destructive",
             f"{what}: {lost[0]}, and a capture does not cover it",
-            "; or ".join(_ways_out(operation, lost[0])),
+            _or(_keeping(operation, lost[0]), allowed),
         )
 
 
-def _ways_out(operation: Operation, lost: Reason) -> Iterator[str]:
-    """Yield what a person can do about a loss that nothing covers."""
+def _keeping(operation: Operation, lost: Reason) -> str | None:
+    """Return how the guard keeps what is lost, if it can."""
     if lost in CONVERTS:
-        yield "turn the guard on, which keeps the old values"
-    elif operation.recovery and operation.recovery.by is By.GUARD and operation.hint:
-        yield operation.hint
-    yield f"write the comment: zanith: allow {lost}"
-    yield "give --allow-destructive"
+        return "turn the guard on, which keeps the old values"
+    by_guard = operation.recovery is not None and operation.recovery.by is By.GUARD
+    return operation.hint if by_guard else None
+
+
+def _allow(codes: Sequence[Reason]) -> str:
+    """Return the comment that allows reasons; "" if there are none."""
+    return f"write the comment: zanith: allow {', '.join(codes)}" if codes else ""
+
+
+def _or(hint: str | None, other: str) -> str:
+    return f"{hint}; or {other}" if hint else other
+
+
+def _words(score: int) -> str:
+    """Return a score as a person names it: with its level, if it is that of one."""
+    level = next((level for level in Level if level.value == score), None)
+    return f"{level.word} ({score})" if level else str(score)
 
 
 def is_kept(operation: Operation, gates: Gates) -> bool:

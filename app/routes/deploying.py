@@ -5,6 +5,7 @@ The directory is the one of the setting. The process that read it runs the job, 
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Literal
 
@@ -58,7 +59,7 @@ async def start_deploy(
         found = await read_pending(studio.db, directory, to)
         last = found.chosen[-1].id
         require_migration(confirm, last)
-        check(found, digest)
+        await asyncio.to_thread(check, found, digest)
         params = {
             "digest": digest,
             "address": actor.address,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +46,10 @@ def find_edits(kept: str, script: Script) -> tuple[Edit, ...]:
     text = _unix(script)
     first = text[: len(text) - len(text.lstrip())].count("\n") + 1
     was, now = kept.splitlines(), text.strip().splitlines()
+    # what is the same before and after takes difflib long, and is most of it
+    same = _same_lines(was, now)
+    last = _same_lines(was[same:][::-1], now[same:][::-1])
+    was, now, first = was[same : len(was) - last], now[same : len(now) - last], first + same
     edits: list[Edit] = []
     matcher = difflib.SequenceMatcher(None, was, now, autojunk=False)
     for tag, from_was, to_was, from_now, to_now in matcher.get_opcodes():
@@ -56,6 +61,12 @@ def find_edits(kept: str, script: Script) -> tuple[Edit, ...]:
             line = first + min(from_now + place, max(to_now, from_now))
             edits.append(Edit(line, _cut(old), _cut(new)))
     return tuple(edits)
+
+
+def _same_lines(was: Sequence[str], now: Sequence[str]) -> int:
+    """Return how many lines two texts have alike at their beginning."""
+    pairs = enumerate(zip(was, now, strict=False))
+    return next((n for n, (old, new) in pairs if old != new), min(len(was), len(now)))
 
 
 def _unix(script: Script) -> str:

@@ -37,19 +37,14 @@ class Pending:
     plan: MigrationPlan | None
     guarded: bool
     error: ZanithError | None = None
+    digest: str | None = None
+    """The digest of what would run, which a person confirms; None without a plan."""
     standby: bool = False
 
     @property
     def gates(self) -> Gates:
         """The gates that the plan was judged by, with the guard of this database."""
         return self.plan.gates if self.plan else Gates()
-
-    @property
-    def digest(self) -> str | None:
-        """The digest of what would run, which a person confirms; None without a plan."""
-        if self.plan is None:
-            return None
-        return digest_of(self.chosen, self.plan, guarded=self.guarded)
 
 
 async def read_pending(db: Database, directory: Path, to: str | None = None) -> Pending:
@@ -68,8 +63,9 @@ async def read_pending(db: Database, directory: Path, to: str | None = None) -> 
     try:
         plan = await plan_pending(db, layout, files, Gates(), guarded=guarded)
     except ZanithError as error:
-        return Pending(tuple(migrations), status, chosen, None, guarded, error, standby)
-    return Pending(tuple(migrations), status, chosen, plan, guarded, standby=standby)
+        return Pending(tuple(migrations), status, chosen, None, guarded, error, None, standby)
+    digest = await asyncio.to_thread(digest_of, chosen, plan, guarded=guarded)
+    return Pending(tuple(migrations), status, chosen, plan, guarded, None, digest, standby)
 
 
 def require_runnable(found: Pending) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -141,11 +142,14 @@ async def status_in(
     """Do the same in a session of the caller's; `busy` if a run can be under way all the same."""
     runs = await read_newest(connection)
     entries = []
-    for entry in _entries(migrations, runs, busy=busy or holder is not None):
+    known = await asyncio.to_thread(
+        lambda: list(_entries(migrations, runs, busy=busy or holder is not None))
+    )
+    for entry in known:
         edits: tuple[Edit, ...] = ()
         if entry.state is State.EDITED and entry.run and entry.migration:
             kept = await connection.fetchval(SQL["contents"], entry.run.run)
-            edits = find_edits(kept or "", entry.migration.up)
+            edits = await asyncio.to_thread(find_edits, kept or "", entry.migration.up)
         entries.append(Entry(entry.id, entry.state, entry.migration, entry.run, edits))
     return Status(layout, tuple(entries), holder)
 

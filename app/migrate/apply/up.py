@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -172,7 +173,10 @@ async def plan_pending(
 ) -> MigrationPlan:
     """Return the plan of pending migrations, with what the database says of them."""
     live, gates = await ask_database(db, migrations, gates, guarded=guarded)
-    return plan_migrations(layout, migrations, gates, live=live, together=True)
+    # it takes long for a long file, and heartbeats have to go on meanwhile
+    return await asyncio.to_thread(
+        plan_migrations, layout, migrations, gates, live=live, together=True
+    )
 
 
 async def ask_database(

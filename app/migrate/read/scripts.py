@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import threading
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import postgast
 
@@ -63,12 +65,27 @@ class Source:
         return Source(statements, self.steering.over(whole))
 
 
+_read_already: WeakKeyDictionary[Script, Source] = WeakKeyDictionary()
+_reading = threading.Lock()
+
+
 def read_script(script: Script) -> Source:
-    """Return the statements of a script in their order.
+    """Return the statements of a script in their order; they are kept as long as the script.
 
     Raises Unreadable, with file, line and column, for a text that is not SQL, a psql command, data
     of COPY, and a comment for Zanith that it does not know.
     """
+    found = _read_already.get(script)
+    if found is not None:
+        return found
+    with _reading:  # one at a time
+        found = _read_already.get(script)
+        if found is None:
+            found = _read_already[script] = _read_script(script)
+        return found
+
+
+def _read_script(script: Script) -> Source:
     name = str(script.path)
     reader = _Reader(name, script.data)
     statements = read_statements(script.data, name)

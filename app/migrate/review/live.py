@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -35,7 +36,7 @@ async def read_live(
         migrations = list(migrations)
         world = await read_world(connection, path, migrations)
         relations, _ = await resolve_names(connection, path, migrations)
-        statements = _statements(migrations)
+        statements = await asyncio.to_thread(_statements, migrations)
         await ask_captures(connection, world, relations, statements, guarded=guarded)
         return world
 
@@ -55,7 +56,7 @@ async def read_world(connection: Connection, path: str, migrations: Iterable[Mig
     rows = await connection.fetch(SQL["no_domains"], list(types.values()))
     for row in rows:
         world.types.update(key(name) for name in _names(types, row["oid"]))
-    functions = sorted(_functions(_statements(migrations)))
+    functions = sorted(await asyncio.to_thread(lambda: _functions(_statements(migrations))))
     world.steady.update(row["name"] for row in await connection.fetch(SQL["steady"], functions))
     return world
 
@@ -72,11 +73,18 @@ async def resolve_names(
     connection: Connection, path: str, migrations: Iterable[Migration]
 ) -> tuple[dict[tuple[str, ...], int], dict[tuple[str, ...], int]]:
     """Return the OIDs of the relations, and of the types, that the migrations name."""
-    statements = _statements(migrations)
-    named = {name for statement in statements for name in relations_of(statement)}
+    migrations = list(migrations)
+    named, of_types = await asyncio.to_thread(lambda: _named(_statements(migrations)))
     relations = await _resolve(connection, path, "relations", named)
-    types = await _resolve(connection, path, "types", _types(statements))
+    types = await _resolve(connection, path, "types", of_types)
     return relations, types
+
+
+def _named(
+    statements: Sequence[Statement],
+) -> tuple[set[tuple[str, ...]], set[tuple[str, ...]]]:
+    named = {name for statement in statements for name in relations_of(statement)}
+    return named, _types(statements)
 
 
 async def _resolve(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query
@@ -76,7 +77,7 @@ async def show(
         "plan": found.plan.to_json() if found.plan else None,
         "guard": found.guarded,
         "digest": found.digest,
-        "refused": _refusal(found),
+        "refused": await asyncio.to_thread(_refusal, found),
     }
 
 

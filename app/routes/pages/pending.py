@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 from collections import Counter
 from collections.abc import Iterable
@@ -240,7 +241,7 @@ async def show(
         view = await _one(studio, who, migration_id)
         if rows:
             view = replace(view, findings=await _ask_rows(studio, who, view.found))
-        return _show_one(request, studio, view)
+        return await asyncio.to_thread(_show_one, request, studio, view)
     directory = studio.settings.migrations
     listed = PendingView(directory)
     status = 200
@@ -281,7 +282,7 @@ async def _one(studio: Studio, who: Actor, migration_id: str) -> OneView:
         raise none
     refusal = None
     try:
-        require_runnable(found)
+        await asyncio.to_thread(require_runnable, found)
     except ZanithError as error:
         refusal = error
     planned = found.plan.migrations[-1] if found.plan else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Body, Query, Response
 from pydantic import Field
 
 from app.migrate.apply.pending import Pending, read_pending, require_runnable
@@ -69,16 +69,23 @@ async def show(
     to: Annotated[
         str | None, Query(max_length=LONGEST_ID, description="plan those up to this one only")
     ] = None,
-) -> dict[str, Any]:
+) -> Response:
     """Show which migrations of the directory are applied or pending, and what would run."""
     found = await read_pending(studio.reading(who), directory_of(studio), to)
-    return {
+    body = await asyncio.to_thread(_document, found)
+    return Response(body, media_type="application/json")
+
+
+def _document(found: Pending) -> str:
+    """Return the document as text: a long plan takes long."""
+    said = {
         "status": found.status.to_json(),
         "plan": found.plan.to_json() if found.plan else None,
         "guard": found.guarded,
         "digest": found.digest,
-        "refused": await asyncio.to_thread(_refusal, found),
+        "refused": _refusal(found),
     }
+    return PendingDocument.model_validate(said).model_dump_json(by_alias=True)
 
 
 def _refusal(found: Pending) -> dict[str, Any] | None:

@@ -96,10 +96,10 @@ async def migrate_up(
         files = [entry.migration for entry in chosen if entry.migration is not None]
         guarded = await is_guarded(db)
         plan = await plan_pending(db, layout, files, request.gates, guarded=guarded)
-        require_digest(request.digest, chosen, plan, guarded=guarded)
+        await asyncio.to_thread(require_digest, request.digest, chosen, plan, guarded=guarded)
         if request.preflight:
             plan = with_findings(plan, await run_preflight(db, plan, files, actor))
-        prepared = _prepare(layout, files, plan, guarded=guarded)
+        prepared = await asyncio.to_thread(_prepare, layout, files, plan, guarded=guarded)
         left = tuple(entry.id for entry in status.pending)
         if request.dry_run:
             found = tuple(
@@ -111,7 +111,7 @@ async def migrate_up(
             return UpReport(plan, (), left, guarded, dry_run=True, captures=found)
         require_gates(plan)
         if not guarded:
-            require_captures(files, request.gates)
+            await asyncio.to_thread(require_captures, files, request.gates)
         ran = await _run_all(db, session, prepared, chosen, actor, request, on_progress)
         done = {one.id for one in ran}
         return UpReport(plan, ran, tuple(one for one in left if one not in done), guarded)

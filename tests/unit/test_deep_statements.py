@@ -104,7 +104,7 @@ def test_a_long_statement_is_not_a_deep_one(sql, most):
         ("SELECT a, (b, c, d e) f", 5),
         ("SELECT 1 UNION SELECT 2", 4),
         ("SELECT ((1", 5),  # the parser refuses it
-        ("SELECT 1))", 3),
+        ("SELECT 1))", 5),
         ("", 1),
     ],
 )

@@ -101,6 +101,23 @@ def test_what_is_not_generated_is_in_the_file_and_fails_the_check(database, plac
 
 
 @pytest.mark.newest
+def test_a_printed_schema_can_be_the_declared_one(database, place):
+    database.psql(LIVE)
+    shown = must(zanith("migrate", "snapshot", "show", "live", url=database.url))
+    assert "CREATE TABLE" in shown.out
+    (place.parent / "live.sql").write_text(shown.out)
+    found = must(generate(database, place, "--check", schema="live.sql"))
+    assert not list(place.iterdir()), found
+    (place / "1_a.sql").write_text("SELECT 1;")
+    must(
+        zanith(
+            *("migrate", "verify", str(place), "--shadow", "same-server"),
+            *("--schema", str(place.parent / "live.sql"), "--replay", "live"),
+            *("-d", database.url),
+        )
+    )
+
+
 def test_a_dump_can_be_the_declared_schema(bare_database, place):
     bare_database.psql(LIVE)
     (place.parent / "schema.sql").write_text(bare_database.schema())

@@ -21,6 +21,7 @@ from app.migrate.schema.model import Schema
 from app.migrate.schema.read import read_schema
 from app.migrate.shadow.model import Live, Pattern
 from app.migrate.shadow.provision import provision
+from app.migrate.shadow.replay import is_of_each_database
 from app.recovery.core.errors import NotFound, WrongUsage
 from app.recovery.core.names import parse_name
 from app.recovery.core.translate import translate
@@ -130,6 +131,8 @@ async def _load(connection: Connection, script: Script, path: Path) -> Schema:
     await block.start()
     try:
         for steered in read_script(script).statements:
+            if is_of_each_database(steered):
+                continue
             statement = steered.statement
             try:
                 await connection.execute(script.data[statement.start : statement.end].decode())

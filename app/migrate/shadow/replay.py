@@ -70,11 +70,19 @@ async def load(shadow: Shadow, script: Script) -> None:
         await connection.close(timeout=5)
 
 
-def _is_left_out(steered: Steered) -> bool:
-    """Whether a dump has it for Zanith, whose schemas are not in it, or each database has it."""
+def is_of_each_database(steered: Steered) -> bool:
+    """Return whether it creates what a new database has: the schema public, or plpgsql."""
     kind, node = steered.statement.kind, steered.statement.node
     if kind == "create_schema_stmt":
         return bool(node.schemaname == "public")
+    return kind == "create_extension_stmt" and bool(node.extname == "plpgsql")
+
+
+def _is_left_out(steered: Steered) -> bool:
+    """Whether a dump has it for Zanith, whose schemas are not in it, or each database has it."""
+    kind, node = steered.statement.kind, steered.statement.node
+    if is_of_each_database(steered):
+        return True
     if kind in {"create_event_trig_stmt", "create_trig_stmt"}:
         return words(node.funcname)[0] in OURS
     if kind == "alter_event_trig_stmt":

@@ -48,6 +48,7 @@ _COMMANDS = {
     r"zanith migrate snapshot list": "the page of the schema's history",
     r"zanith migrate plan(?: --preflight)?": "the page of the pending migration",
     r"run zanith migrate up again": "apply it again",
+    r"zanith migrate generate NAME --dir .+ makes the first": "add the first file to it",
     r"zanith migrate up resumes there": "Apply resumes there",
     r", or let this command wait with --wait 5min": "",
     r"or apply it all the same with --out-of-order": (

@@ -38,6 +38,8 @@ def test_a_hint_names_the_buttons_of_the_page_and_no_command():
     waits = "wait until it has ended, or let this command wait with --wait 5min"
     assert words.on_page(waits) == "Wait until it has ended"
     assert words.on_page("zanith guard on captures it") == "zanith guard on captures it"
+    first = "zanith migrate generate NAME --dir /srv/my files makes the first"
+    assert words.on_page(first) == "Add the first file to it"
 
 
 def test_a_sentence_has_a_capital_letter_and_a_name_stays_as_it_is():

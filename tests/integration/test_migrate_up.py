@@ -320,7 +320,7 @@ async def test_a_role_without_superuser_migrates(database, tmp_path, create_role
 async def test_gates_and_choices(database, db, tmp_path):
     database.psql(ORDERS)
     write(tmp_path, **{"1": "CREATE INDEX ON orders (note);", "2": "TRUNCATE orders;"})
-    with pytest.raises(Refused, match="above 35"):
+    with pytest.raises(Refused, match=r"above medium \(35\)"):
         await up(db, tmp_path, steps=1, gates=Gates(max_risk=35))
     dry = await up(db, tmp_path, dry_run=True)
     assert (dry.ran, len(dry.pending), len(dry.plan.failures)) == ((), 2, 1)

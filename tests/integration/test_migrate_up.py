@@ -32,7 +32,7 @@ INSERT INTO orders SELECT g, 'c' || g, 'n' FROM generate_series(1, 9) AS g;
 
 
 WAITING = """
-SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)))
+SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'orders'::regclass AND NOT granted)
 """
 
 

@@ -114,6 +114,8 @@ def _alter_type(action: _Action, fact: Fact) -> Operation:
     new = type_text(column.type_name)
     using = column.HasField("raw_default")
     rewrites, narrows = describe_type_change(old, new, using=using)
+    if using and _casts_itself(column.raw_default, action.command.name, new):
+        narrows = describe_type_change(old, new, using=False)[1]
     reasons = {Reason.CHANGES_TYPE, *({Reason.NARROWS_TYPE} if narrows else ())}
     known = world.find(action.table)
     # the statement checks the constraints of the column again, even without a rewrite
@@ -126,6 +128,18 @@ def _alter_type(action: _Action, fact: Fact) -> Operation:
     if not narrows:
         fact = replace(fact, recovery=None)
     return _plain(action, replace(fact, rewrites=rewrites, reasons=frozenset(reasons)), more)
+
+
+def _casts_itself(expression: Any, column: str, new: str) -> bool:
+    """Whether an expression is the column itself, cast to the new type: as ALTER casts without it.
+
+    A cast to a type with a length is another one: it cuts values that are longer.
+    """
+    if expression.WhichOneof("node") != "type_cast":
+        return False
+    cast = expression.type_cast
+    fields = [field.string.sval for field in cast.arg.column_ref.fields]
+    return fields == [column] and type_text(cast.type_name) == new and "(" not in new
 
 
 def _set_not_null(action: _Action, fact: Fact) -> Operation:
